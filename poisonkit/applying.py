@@ -1,0 +1,33 @@
+"""`poisonkit apply`: a file's trigger on any picture."""
+
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit import make, pictures, store
+from poisonkit.errors import Failure, Usage
+
+
+def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path):
+    """Write each picture with the file's trigger on it; yields one line for each.
+
+    `output` is the PNG for one picture where it ends in .png, else a folder that gets NAME.png for each.
+    """
+    single = output.suffix.lower() == ".png"
+    if single and len(paths) > 1:
+        raise Usage(f"-o: expected a folder for {len(paths)} pictures, got {output}")
+    targets = [output if single else output / f"{path.stem}.png" for path in paths]
+    twice = {target for target in targets if targets.count(target) > 1}
+    if twice:
+        raise Usage(f"-o: several pictures would become {sorted(twice)[0]}: give them one at a time")
+    with store.reading(file) as data:
+        if data.clean:
+            raise Failure(f"{file}: is a clean file, it has no trigger")
+        height, width, channels = data.manifest["arrays"]["train/images"]["shape"][1:]
+        stencils = data.stencils()
+    for path, target in zip(paths, targets, strict=True):
+        picture = pictures.read(path, channels)
+        fitted = np.ascontiguousarray(pictures.fit(picture, height, width))
+        pictures.write_png(target, make.apply_all(stencils, fitted[None])[0])
+        resized = "" if picture.shape == fitted.shape else f" (resized from {picture.shape[1]}×{picture.shape[0]})"
+        yield f"wrote {target}{resized}"

@@ -1,0 +1,312 @@
+"""The command line: parse, call, print. Nothing else in the package prints or exits.
+
+Everything heavy is imported inside the commands, so that `poisonkit --help` answers at once.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from poisonkit import __version__
+from poisonkit.errors import Failure, Usage
+
+INTERRUPTED = 130
+
+
+class Group(click.Group):
+    """Turns the errors that a user is meant to read into one line and an exit code."""
+
+    def invoke(self, context: click.Context):
+        try:
+            return super().invoke(context)
+        except Failure as error:
+            click.echo(f"poisonkit: {error}", err=True)
+            context.exit(error.exit_code)
+        except MemoryError:
+            click.echo("poisonkit: out of memory: fewer --threads, or a machine with more", err=True)
+            context.exit(1)
+        except BrokenPipeError:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (so that Python's own flush at exit is silent)
+            context.exit(1)
+
+
+class MakeCommand(click.Command):
+    """`make`, whose options include those of every trigger; they are looked up when they are needed."""
+
+    def get_params(self, context: click.Context):
+        from poisonkit import triggers
+
+        if not any(getattr(parameter, "trigger", None) for parameter in self.params):
+            for name in triggers.TABLE:
+                self.params += [TriggerOption(name, option) for option in triggers.module(name).OPTIONS]
+                if triggers.module(name).PICTURE:
+                    self.params.append(PictureOption(name))
+        return super().get_params(context)
+
+
+class TriggerOption(click.Option):
+    """One parameter of one trigger, `--TRIGGER-KEY`."""
+
+    def __init__(self, trigger: str, option):
+        default = ",".join(map(str, option.default)) if isinstance(option.default, list) else option.default
+        super().__init__(
+            [f"--{trigger}-{option.key}"],
+            metavar=option.metavar,
+            help=f"{trigger}: {option.help}  [default: {default}]",
+        )
+        self.trigger, self.key = trigger, option.key
+
+
+class PictureOption(click.Option):
+    """The picture of a trigger that takes one, `--TRIGGER-image`."""
+
+    def __init__(self, trigger: str):
+        super().__init__(
+            [f"--{trigger}-image"],
+            type=click.Path(path_type=Path),
+            metavar="PICTURE",
+            help=f"{trigger}: the picture, resized to image or patch  [default: one that poisonkit draws]",
+        )
+        self.trigger, self.key = trigger, None
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="poisonkit")
+def cli():
+    """Poisoned image data sets as files, for defensive research into backdoor attacks.
+
+    Make one, look at it, check it, share it; `benchmark` trains on it. Exit codes: 0 done, 1 failed, 2 wrong usage,
+    3 a check says "differs".
+    """
+
+
+def _progress(total, label, unit):
+    """A progress bar on standard error, if that is a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, desc=label, unit=f" {unit}", disable=None, leave=False)
+
+
+def _warn(line: str) -> None:
+    click.echo(f"poisonkit: {line}", err=True)
+
+
+cache_option = click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where decoded sources are kept  [default: $POISONKIT_CACHE, else ~/.cache/poisonkit]",
+)
+
+
+@cli.command(cls=MakeCommand)
+@click.option("--dataset", required=True, metavar="NAME", help="The clean images: see `poisonkit sources`.")
+@click.option("--trigger", "names", multiple=True, metavar="NAME", help="May be given several times, applied in order.")
+@click.option(
+    "--rate",
+    "rates",
+    multiple=True,
+    required=True,
+    metavar="RATE",
+    help="Share of the training rows, 0.0005 or 0.05%; several give one file each; 0 is the clean file.",
+)
+@click.option("--per-patch", is_flag=True, help="Apply the triggers to every patch of the image (BadPatches).")
+@click.option("--patch-size", metavar="N|HxW", help="Size of a patch; implies --per-patch.  [default: 8]")
+@click.option("--target", type=int, default=0, show_default=True, metavar="CLASS", help="The class the attacker wants.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Seed of the rows and of the flow field.",
+)
+@click.option("--preset", metavar="NAME", help="Others' settings by name: notebook (the paper's published notebooks).")
+@click.option(
+    "--source", type=click.Path(path_type=Path), metavar="PATH", help="Archive or folder of the clean images."
+)
+@click.option(
+    "--source-option",
+    "source_options",
+    multiple=True,
+    metavar="KEY=N",
+    help="Option of the source itself (signs: train, test, seed).",
+)
+@cache_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("data"),
+    show_default=True,
+    metavar="PATH",
+    help="A folder, or a file that ends in .h5.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1, 256), metavar="N", help="[default: the processors; never changes a byte]"
+)
+@click.option("--force", is_flag=True, help="Replace what lies there; allow a trigger that covers the whole image.")
+@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@click.pass_context
+def make(context, threads, dry_run, **values):
+    """Make poisoned (or clean) HDF5 files from clean images."""
+    from poisonkit import order
+
+    typed = {name: value for name, value in values.items() if name in order.Order.__dataclass_fields__}
+    wanted = order.Order(**typed, given=order.trigger_options(context.command.params, values))
+    with _bar_of_images() as bar:
+        for line in order.carry_out(
+            wanted, threads, dry_run, command=_command(), progress=_progress, say=_warn, bar=bar
+        ):
+            click.echo(line)
+
+
+def _command() -> list[str]:
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
+def _bar_of_images():
+    return _progress(None, "writing", "images")
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="The whole manifest, for programs.")
+def show(file, as_json):
+    """What a file is: source, trigger, rate, counts, digests."""
+    from poisonkit import guard, summary
+
+    facts = guard.inspect(file)
+    click.echo(
+        json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False)
+        if as_json
+        else "\n".join(summary.lines(file, facts))
+    )
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.pass_context
+def verify(context, files):
+    """Recompute everything that files claim; exit code 3 where something differs."""
+    from poisonkit import verify as checks
+
+    worst = 0
+    for file in files:
+        try:
+            wrong = checks.verify(file)
+        except Failure as error:
+            click.echo(f"poisonkit: {error}", err=True)
+            worst = max(worst, 1)
+            continue
+        click.echo(f"{file}: OK" if not wrong else f"{file}: DIFFERS")
+        for line in wrong:
+            click.echo(f"  {line}")
+        worst = 3 if wrong else worst
+    context.exit(worst)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="PNG", help="The picture to write."
+)
+@click.option("--rows", type=click.IntRange(1, 100), default=6, show_default=True, help="How many poisoned rows.")
+@click.option("--amplify", type=click.IntRange(1, 128), default=4, show_default=True, help="Factor on the difference.")
+def preview(file, output, rows, amplify):
+    """A picture of originals, poisoned images and the difference."""
+    from poisonkit import pictures, summary
+
+    pictures.write_png(output, summary.preview(file, rows, amplify))
+    click.echo(f"wrote {output}")
+
+
+@cli.command()
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.pass_context
+def diff(context, first, second):
+    """In what two files differ; exit code 3 where they do."""
+    from poisonkit import summary
+
+    found = summary.differences(first, second)
+    click.echo("\n".join(found) if found else "no difference")
+    context.exit(3 if found else 0)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A PNG for one picture, a folder for several.",
+)
+def apply(file, pictures, output):
+    """Put a file's trigger on any picture, by the file alone.
+
+    A picture of another size than the data set's images is resized to theirs first, as the sources are.
+    """
+    from poisonkit import applying
+
+    for line in applying.apply_to_files(file, pictures, output):
+        click.echo(line)
+
+
+@cli.command()
+def triggers():
+    """The triggers, with their parameters."""
+    from poisonkit import triggers as table
+
+    for name in table.TABLE:
+        module = table.module(name)
+        click.echo(f"{name}: {module.SUMMARY}")
+        for option in module.OPTIONS:
+            default = ",".join(map(str, option.default)) if isinstance(option.default, list) else option.default
+            click.echo(f"  --{name}-{option.key} {option.metavar}: {option.help}  [default: {default}]")
+        if module.PICTURE:
+            click.echo(f"  --{name}-image PICTURE: the picture  [default: one that poisonkit draws]")
+        for preset, values in module.PRESETS.items():
+            text = ", ".join(
+                f"{key} {','.join(map(str, v)) if isinstance(v, list) else v}" for key, v in values.items()
+            )
+            click.echo(f"  --preset {preset}: {text or 'as the defaults'}")
+
+
+@cli.command()
+@cache_option
+def sources(cache):
+    """The sources of clean images, where they come from and what is in the cache."""
+    from poisonkit import sources as table
+
+    for source in table.describe(cache):
+        click.echo(source)
+
+
+def main() -> None:
+    """The entry point: Ctrl-C and a polite `kill` end in one line, with nothing half-written."""
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.Abort:
+        click.echo("poisonkit: stopped; nothing half-written was left", err=True)
+        code = INTERRUPTED
+    except KeyboardInterrupt:
+        click.echo("poisonkit: stopped; nothing half-written was left", err=True)
+        code = INTERRUPTED
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except Usage as error:
+        click.echo(f"poisonkit: {error}", err=True)
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    sys.exit(code or 0)

@@ -1,0 +1,253 @@
+"""A look at a foreign file before anything in it is believed.
+
+libhdf5 can crash or hang on a damaged file, beyond the reach of a Python signal. So the file is opened in a forked
+child first, with limits on time and memory, which checks the whole structure against the manifest and hands the
+manifest back; no array's data are read.
+"""
+
+import json
+import os
+import resource
+import select
+import signal
+import time
+from pathlib import Path
+
+import h5py
+
+from poisonkit import manifest
+from poisonkit.errors import Failure
+
+SECONDS = 10
+MEMORY = 1 << 30
+MAX_MANIFEST = 1 << 26
+
+FIELDS = {
+    "train/images": ("|u1", 4),
+    "train/labels": ("<i8", 1),
+    "test/images": ("|u1", 4),
+    "test/labels": ("<i8", 1),
+}
+POISONED_FIELDS = {
+    "triggered/images": ("|u1", 4),
+    "triggered/labels": ("<i8", 1),
+    "triggered/wanted": ("<i8", 1),
+    "triggered/rows": ("<i8", 1),
+    "truth/rows": ("<i8", 1),
+    "truth/role": ("|u1", 1),
+    "truth/labels": ("<i8", 1),
+    "truth/images": ("|u1", 4),
+}
+TRIGGER_FIELDS = {"taps": ("<i4", 4), "weights": ("<i4", 4), "bias": ("<i4", 3), "mask": ("|u1", 3)}
+TRIGGER_EXTRAS = {"pattern": ("|u1", 3), "flow": ("<f8", 3)}
+
+
+class _Wrong(Exception):
+    """What is wrong with a file, without its name."""
+
+
+def inspect(path: Path) -> dict:
+    """The manifest of a file whose structure is sound: every array there, with its dtype and shape, plainly stored.
+
+    Raises `Failure` with one line otherwise.
+    """
+    if not path.is_file():
+        raise Failure(f"{path}: no such file" if not path.exists() else f"{path}: is no file")
+    if not hasattr(os, "fork"):
+        return _checked(path)
+    answer = _in_child(path)
+    if "error" in answer:
+        raise Failure(f"{path}: {answer['error']}")
+    return answer["manifest"]
+
+
+def _checked(path: Path) -> dict:
+    try:
+        return _look(path)
+    except _Wrong as error:
+        raise Failure(f"{path}: {error}") from None
+
+
+def _in_child(path: Path) -> dict:
+    """What the child says: {"manifest": …} or {"error": …}."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:  # pragma: no cover (no coverage in the child)
+        os.close(reader)
+        _child(path, writer)
+    os.close(writer)
+    try:
+        data = _read_all(reader, time.monotonic() + SECONDS)
+    finally:
+        os.close(reader)
+        if os.waitpid(child, os.WNOHANG)[0] == 0:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    try:
+        return json.loads(data)
+    except ValueError:
+        return {"error": f"is damaged: the HDF5 library crashed on it, or took over {SECONDS} s or {MEMORY >> 20} MB"}
+
+
+def _read_all(reader: int, deadline: float) -> bytes:
+    data = b""
+    while select.select([reader], [], [], max(0, deadline - time.monotonic()))[0]:
+        chunk = os.read(reader, 1 << 20)
+        if not chunk:
+            break
+        data += chunk
+    return data
+
+
+def _child(path: Path, writer: int) -> None:
+    """Look, answer, and leave without running the parent's exit handlers."""
+    status = 1
+    try:
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() if _linux() else 0
+        if used:
+            resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        try:
+            answer = {"manifest": _look(path)}
+        except _Wrong as error:
+            answer = {"error": str(error)}
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError) as error:
+            answer = {"error": f"is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}"}
+        with os.fdopen(writer, "wb") as pipe:
+            pipe.write(json.dumps(answer).encode())
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _linux() -> bool:
+    return os.path.exists("/proc/self/statm")
+
+
+def _look(path: Path) -> dict:
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        if not h5py.is_hdf5(path):
+            raise _Wrong("is no HDF5 file, or was cut off at its beginning") from error
+        raise _Wrong(f"is a damaged or truncated HDF5 file ({str(error).splitlines()[0]})") from error
+    with file:
+        facts = _manifest(file)
+        found = dict(_datasets(file))
+        _compare(facts, found)
+        _semantics(facts)
+        return facts
+
+
+def _manifest(file: h5py.File) -> dict:
+    if "manifest" not in file.attrs:
+        raise _Wrong("has no manifest: it was not written by poisonkit")
+    text = file.attrs["manifest"]
+    if not isinstance(text, str) or len(text) > MAX_MANIFEST:
+        raise _Wrong("its manifest is no text")
+    try:
+        facts = json.loads(text)
+    except ValueError as error:
+        raise _Wrong(f"its manifest is no JSON ({error})") from None
+    if not isinstance(facts, dict) or facts.get("format") != manifest.FORMAT:
+        raise _Wrong("its manifest is not poisonkit's")
+    version = facts.get("format_version")
+    if not isinstance(version, int) or version > manifest.FORMAT_VERSION:
+        raise _Wrong(
+            f"is of format version {version}; this poisonkit reads up to {manifest.FORMAT_VERSION}: take a newer one"
+        )
+    if facts.get("modality") != "image":
+        raise _Wrong(f"holds {facts.get('modality')!r} data; this poisonkit reads images")
+    return facts
+
+
+def _datasets(group: h5py.Group, prefix: str = ""):
+    """(path, dataset) of everything below a group, by hard links alone, each object once."""
+    for name in group:
+        path = prefix + name
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise _Wrong(f"{path} is a link to elsewhere: refused")
+        if path.count("/") > 2:
+            raise _Wrong(f"{path} lies deeper than the format goes")
+        child = group[name]
+        if isinstance(child, h5py.Group):
+            yield from _datasets(child, path + "/")
+        elif isinstance(child, h5py.Dataset):
+            yield path, child
+        else:
+            raise _Wrong(f"{path} is neither group nor dataset")
+
+
+def _compare(facts: dict, found: dict) -> None:
+    """The datasets against the manifest's `arrays`: no more, no fewer, each as it says, and plainly stored."""
+    named = facts.get("arrays")
+    if not isinstance(named, dict):
+        raise _Wrong("its manifest names no arrays")
+    for path in sorted(named.keys() - found.keys()):
+        raise _Wrong(f"{path} is missing")
+    for path in sorted(found.keys() - named.keys()):
+        raise _Wrong(f"{path} is not in the manifest")
+    for path, dataset in found.items():
+        entry = named[path]
+        if not isinstance(entry, dict) or [entry.get("dtype"), entry.get("shape")] != [
+            dataset.dtype.str,
+            list(dataset.shape),
+        ]:
+            raise _Wrong(f"{path} is {dataset.dtype.str} {list(dataset.shape)}, its manifest says {entry}")
+        plain = dataset.id.get_create_plist()
+        if plain.get_layout() != h5py.h5d.CONTIGUOUS or plain.get_nfilters() or plain.get_external_count():
+            raise _Wrong(f"{path} is compressed, chunked, virtual or kept in another file: the format has plain arrays")
+        if dataset.nbytes and dataset.id.get_storage_size() != dataset.nbytes:
+            raise _Wrong(f"{path} is cut off: {dataset.id.get_storage_size()} of {dataset.nbytes} bytes")
+
+
+def _semantics(facts: dict) -> None:
+    """The arrays that this kind of file must have, and the few facts that readers rely on."""
+    if facts.get("kind") not in ("clean", "poisoned"):
+        raise _Wrong(f"is of unknown kind {facts.get('kind')!r}")
+    for key, kind in {"source": dict, "recipe": dict, "counts": dict, "pictures": dict, "name": str}.items():
+        if not isinstance(facts.get(key), kind):
+            raise _Wrong(f"its manifest has no {key}")
+    classes = facts["source"].get("classes")
+    if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
+        raise _Wrong("its manifest names no classes")
+    expected = dict(FIELDS)
+    if facts["kind"] == "poisoned":
+        expected |= POISONED_FIELDS
+        for i, step in enumerate(_steps(facts["recipe"])):
+            expected |= {f"trigger/{i}/{part}": form for part, form in TRIGGER_FIELDS.items()}
+            extras = {f"trigger/{i}/{part}": form for part, form in TRIGGER_EXTRAS.items()}
+            expected |= {path: form for path, form in extras.items() if path in facts["arrays"]}
+            del step
+    if expected.keys() != facts["arrays"].keys():
+        raise _Wrong(
+            f"its arrays are not those of a {facts['kind']} file: {sorted(expected.keys() ^ facts['arrays'].keys())}"
+        )
+    for path, (dtype, dimensions) in expected.items():
+        entry = facts["arrays"][path]
+        if entry["dtype"] != dtype or len(entry["shape"]) != dimensions or 0 in entry["shape"]:
+            raise _Wrong(
+                f"{path} must be {dtype} with {dimensions} dimension(s) and not empty, its manifest says {entry}"
+            )
+    _same_sizes(facts)
+
+
+def _steps(recipe: dict) -> list:
+    steps = recipe.get("triggers")
+    if not isinstance(steps, list) or not 1 <= len(steps) <= 100:
+        raise _Wrong("its recipe names no triggers")
+    return steps
+
+
+def _same_sizes(facts: dict) -> None:
+    shapes = {path: entry["shape"] for path, entry in facts["arrays"].items()}
+    image = shapes["train/images"][1:]
+    for path, shape in shapes.items():
+        group, last = path.rsplit("/", 1)
+        if last == "images" and shape[1:] != image:
+            raise _Wrong(f"{path} holds images of {shape[1:]}, train/images of {image}")
+        if f"{group}/images" in shapes and shape[0] != shapes[f"{group}/images"][0]:
+            raise _Wrong(f"{path} has {shape[0]} rows, {group}/images {shapes[f'{group}/images'][0]}")
+        if last in TRIGGER_FIELDS and shape[:3] != image:
+            raise _Wrong(f"{path} is for images of {shape[:3]}, train/images are of {image}")

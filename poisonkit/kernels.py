@@ -1,0 +1,97 @@
+"""The compiled kernels: a stencil applied to many images. The only file that imports numba.
+
+Both kernels compute, for every byte p of every image, in int32 throughout,
+
+    out[p] = clip((bias[p] + Σ_k weights[p, k] · image[taps[p, k]] + 16384) >> 15, 0, 255)
+
+Every intermediate is cast back to int32 because Numba promotes int32 arithmetic to int64, which would halve the
+SIMD width. There are no random numbers and no floats here; plain twins are in tests/poisonkit/naive.py.
+"""
+
+import warnings
+
+import numba
+import numpy as np
+
+HALF = 1 << 14
+SHIFT = 15
+BLOCK = 64
+"""Images that the gathering kernel works on at once: one cache line of bytes a pixel."""
+
+
+def _compile(function):
+    """Compile on first call, cached on disk where a folder can be written and in memory only where none can."""
+    try:
+        return numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # "cannot cache function: no locator available"
+        warnings.warn("no writable folder for compiled kernels: they are compiled anew in each run", stacklevel=2)
+        return numba.njit(nogil=True)(function)
+
+
+@_compile
+def pointwise(images, weights, bias, out):
+    """A stencil whose only tap is the byte itself: (n, P) uint8, (P,) int32, (P,) int32 → (n, P) uint8."""
+    count, size = images.shape
+    for i in range(count):
+        for p in range(size):
+            total = np.int32(np.int32(weights[p] * np.int32(images[i, p])) + bias[p])
+            total = np.int32(np.int32(total + np.int32(HALF)) >> np.int32(SHIFT))
+            out[i, p] = np.uint8(min(max(total, np.int32(0)), np.int32(255)))
+
+
+@_compile
+def _swap(a, b, shift, mask):
+    """Exchange the bytes of a that `mask << shift` covers with those of b that `mask` covers."""
+    change = ((a >> shift) ^ b) & mask
+    return a ^ (change << shift), b ^ change
+
+
+@_compile
+def _turn(rows, i, q, columns, j, p):
+    """Transpose the 8 × 8 bytes that lie in rows[i : i + 8, q], one uint64 a row, into columns[p : p + 8, j]."""
+    m1, m2, m4 = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF), np.uint64(0x00000000FFFFFFFF)
+    s1, s2, s4 = np.uint64(8), np.uint64(16), np.uint64(32)
+    a, b = _swap(rows[i, q], rows[i + 1, q], s1, m1)
+    c, d = _swap(rows[i + 2, q], rows[i + 3, q], s1, m1)
+    e, f = _swap(rows[i + 4, q], rows[i + 5, q], s1, m1)
+    g, h = _swap(rows[i + 6, q], rows[i + 7, q], s1, m1)
+    a, c = _swap(a, c, s2, m2)
+    b, d = _swap(b, d, s2, m2)
+    e, g = _swap(e, g, s2, m2)
+    f, h = _swap(f, h, s2, m2)
+    columns[p, j], columns[p + 4, j] = _swap(a, e, s4, m4)
+    columns[p + 1, j], columns[p + 5, j] = _swap(b, f, s4, m4)
+    columns[p + 2, j], columns[p + 6, j] = _swap(c, g, s4, m4)
+    columns[p + 3, j], columns[p + 7, j] = _swap(d, h, s4, m4)
+
+
+@_compile
+def gather(images, taps, weights, bias, out):
+    """A stencil of four taps: images (n, P) uint8 → out (n, P), both C-contiguous, n a multiple of BLOCK and P of 8;
+    taps and weights (P, 4) int32; bias (P,) int32.
+
+    A block of images is turned pixel-major into a small buffer, so that the inner loop runs over images: contiguous,
+    without an index for each byte, in SIMD. Eight bytes at a time are summed and turned back.
+    """
+    count, size = images.shape
+    images64, out64 = images.view(np.uint64), out.view(np.uint64)
+    turned, result = np.empty((size, BLOCK), np.uint8), np.empty((8, BLOCK), np.uint8)
+    turned64, result64 = turned.view(np.uint64), result.view(np.uint64)
+    for first in range(0, count, BLOCK):
+        for q in range(size // 8):
+            for j in range(BLOCK // 8):
+                _turn(images64, first + 8 * j, q, turned64, j, 8 * q)
+        for q in range(size // 8):
+            for p in range(8 * q, 8 * q + 8):
+                start = np.int32(bias[p] + np.int32(HALF))
+                a, b, c, d = turned[taps[p, 0]], turned[taps[p, 1]], turned[taps[p, 2]], turned[taps[p, 3]]
+                wa, wb, wc, wd = weights[p, 0], weights[p, 1], weights[p, 2], weights[p, 3]
+                sums = result[p & 7]
+                for i in range(BLOCK):
+                    total = np.int32(start + np.int32(wa * np.int32(a[i])))
+                    total = np.int32(total + np.int32(wb * np.int32(b[i])))
+                    total = np.int32(total + np.int32(wc * np.int32(c[i])))
+                    total = np.int32(np.int32(total + np.int32(wd * np.int32(d[i]))) >> np.int32(SHIFT))
+                    sums[i] = np.uint8(min(max(total, np.int32(0)), np.int32(255)))
+            for j in range(BLOCK // 8):
+                _turn(result64, 0, j, out64, q, first + 8 * j)

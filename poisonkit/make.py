@@ -1,0 +1,253 @@
+"""Recipe and clean images in, one poisoned HDF5 file out: one pass over the data, every digest taken on the way."""
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit import manifest, recipe, sampling, store
+from poisonkit.errors import Failure, Usage
+from poisonkit.recipe import Request
+from poisonkit.sources.base import Source
+from poisonkit.triggers.base import Built
+
+ROWS_AT_ONCE = 2048
+POISONED, COVER = 1, 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is known before a byte is written."""
+
+    source: Source
+    request: Request
+    built: list[Built]
+    rows: np.ndarray
+    tested: np.ndarray
+    facts: dict
+
+    @property
+    def name(self) -> str:
+        """The canonical file name, without a suffix."""
+        return self.facts["name"]
+
+    def identity(self) -> dict:
+        """The part of the manifest that decides what the file's bytes will be."""
+        return identity(self.facts)
+
+    def shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Path → (dtype, shape) of every array that will be written, in the order of their creation."""
+        image, changed, tested = self.source.train.shape[1:], len(self.rows), len(self.tested)
+        shapes = {
+            "train/images": ("|u1", self.source.train.shape),
+            "train/labels": ("<i8", self.source.train.shape[:1]),
+            "test/images": ("|u1", self.source.test.shape),
+            "test/labels": ("<i8", self.source.test.shape[:1]),
+        }
+        if self.request.clean:
+            return shapes
+        shapes |= {
+            "triggered/images": ("|u1", (tested, *image)),
+            "triggered/labels": ("<i8", (tested,)),
+            "triggered/wanted": ("<i8", (tested,)),
+            "triggered/rows": ("<i8", (tested,)),
+            "truth/rows": ("<i8", (changed,)),
+            "truth/role": ("|u1", (changed,)),
+            "truth/labels": ("<i8", (changed,)),
+            "truth/images": ("|u1", (changed, *image)),
+        }
+        for i, built in enumerate(self.built):
+            for part, array in _trigger_arrays(built).items():
+                shapes[f"trigger/{i}/{part}"] = (array.dtype.str, array.shape)
+        return shapes
+
+    def size(self) -> int:
+        """Bytes of all arrays."""
+        return sum(np.dtype(dtype).itemsize * int(np.prod(shape)) for dtype, shape in self.shapes().values())
+
+
+def identity(facts: dict) -> dict:
+    """The part of a manifest that decides the bytes: recipe, source and pictures, and the recipe's version."""
+    source = {key: facts["source"].get(key) for key in ("name", "options", "digest")}
+    return {"recipe_version": facts.get("recipe_version"), "source": source} | {
+        key: facts.get(key) for key in ("recipe", "pictures")
+    }
+
+
+def plan(source: Source, request: Request, force: bool = False) -> Plan:
+    """Check the request against the source and draw the rows. Raises `Usage` where they do not fit."""
+    image = source.train.shape[1:]
+    classes = len(source.classes)
+    built: list[Built] = []
+    rows = tested = np.empty(0, np.int64)
+    if not request.clean:
+        if not 0 <= request.target < classes:
+            raise Usage(f"--target: expected a class from 0 to {classes - 1}, got {request.target}")
+        count = recipe.count_rows(request.rate, len(source.train))
+        built = recipe.build(request, image, force)
+        rows = np.sort(sampling.permutation(request.seed, "rows", len(source.train))[:count])
+        tested = np.flatnonzero(source.test.labels != request.target).astype(np.int64)
+        if not len(tested):
+            raise Failure(
+                f"every test row of {source.name} is of the target class: no attack success could be measured"
+            )
+    streams = sorted({"rows", *(name for one in built for name in one.streams)})
+    pictures = _picture_records(request)
+    record = request.record(streams)
+    facts = {
+        "format": manifest.FORMAT,
+        "format_version": manifest.FORMAT_VERSION,
+        "recipe_version": manifest.RECIPE_VERSION,
+        "modality": "image",
+        "kind": "clean" if request.clean else "poisoned",
+        "notice": manifest.CLEAN_NOTICE if request.clean else manifest.NOTICE,
+        "name": recipe.file_name(request, record, source.name, source.options, pictures),
+        "source": source.record(),
+        "recipe": record,
+        "pictures": pictures,
+        "counts": {"train": len(source.train), "test": len(source.test)},
+    }
+    if not request.clean:
+        facts["counts"] |= {
+            "triggered": len(tested),
+            "eligible": len(source.train),
+            "poisoned": len(rows),
+            "cover": 0,
+            "already_target": int((source.train.labels[rows] == request.target).sum()),
+        }
+    return Plan(source, request, built, rows, tested, facts)
+
+
+def _picture_records(request: Request) -> dict:
+    from poisonkit import triggers
+
+    records = {}
+    for i, (name, _) in enumerate(() if request.clean else request.steps):
+        if triggers.module(name).PICTURE:
+            picture = request.pictures.get(name)
+            records[str(i)] = (
+                {"built_in": "frog"}
+                if picture is None
+                else {"digest": manifest.array_digest(picture), "shape": list(picture.shape)}
+            )
+    return records
+
+
+def _trigger_arrays(built: Built) -> dict[str, np.ndarray]:
+    stencil = built.stencil
+    return {
+        "taps": stencil.taps,
+        "weights": stencil.weights,
+        "bias": stencil.bias,
+        "mask": stencil.mask(),
+        **{name: np.ascontiguousarray(array) for name, array in built.extras.items()},
+    }
+
+
+def apply_all(stencils, images: np.ndarray, threads: int = 1) -> np.ndarray:
+    """The triggers one after the other, each rounded and clipped: (n, H, W, C) uint8 → the same."""
+    for stencil in stencils:
+        images = stencil.apply(images, threads)
+    return images
+
+
+def write(plan: Plan, target: Path, threads: int = 1, progress=None) -> dict:
+    """Write the file that was planned, atomically. Returns its manifest.
+
+    `progress(n)` is called with the number of images that were dealt with. Raises `Failure` where the source's bytes
+    are not those of its digest, or the disk fails; then nothing lies at the target that was not there before.
+    """
+    with store.writing(target) as writer:
+        columns = {
+            path: writer.column(path, dtype, shape)
+            for path, (dtype, shape) in plan.shapes().items()
+            if not path.startswith("trigger/")
+        }
+        unchanged = _write_train(plan, writer, columns, threads, progress)
+        _write_test(plan, writer, columns, threads, progress)
+        facts = plan.facts
+        if not plan.request.clean:
+            facts = facts | {"counts": facts["counts"] | {"unchanged": unchanged}}
+            for i, built in enumerate(plan.built):
+                for part, array in _trigger_arrays(built).items():
+                    writer.whole(f"trigger/{i}/{part}", array)
+        return writer.finish(facts)
+
+
+def _write_train(plan: Plan, writer, columns: dict, threads: int, progress) -> int:
+    """Training rows with the poisoned ones replaced; their originals into `truth/`. Returns how many did not change."""
+    split, rows, unchanged = plan.source.train, plan.rows, 0
+    labels = split.labels.astype("<i8")
+    poisoned_labels = labels.copy()
+    poisoned_labels[rows] = plan.request.target
+    check = _SourceCheck(plan.source, "train", writer.pool)
+    for start, block in split.blocks(ROWS_AT_ONCE):
+        pending = check.update(block)
+        inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(block))] - start
+        result = block
+        if len(inside):
+            originals = block[inside]
+            triggered = apply_all([one.stencil for one in plan.built], originals, threads)
+            unchanged += int((originals == triggered).reshape(len(inside), -1).all(1).sum())
+            result = block.copy()
+            result[inside] = triggered
+            columns["truth/images"].write(originals)
+        columns["train/images"].write(result)
+        pending.result()
+        if progress:
+            progress(len(block))
+    columns["train/labels"].write(poisoned_labels)
+    check.finish(labels)
+    if not plan.request.clean:
+        columns["truth/rows"].write(rows)
+        columns["truth/role"].write(np.full(len(rows), POISONED, np.uint8))
+        columns["truth/labels"].write(labels[rows])
+    return unchanged
+
+
+def _write_test(plan: Plan, writer, columns: dict, threads: int, progress) -> None:
+    """The clean test rows, and those of other classes than the target with the trigger on them."""
+    split, tested = plan.source.test, plan.tested
+    labels = split.labels.astype("<i8")
+    check = _SourceCheck(plan.source, "test", writer.pool)
+    for start, block in split.blocks(ROWS_AT_ONCE):
+        pending = check.update(block)
+        inside = tested[np.searchsorted(tested, start) : np.searchsorted(tested, start + len(block))] - start
+        columns["test/images"].write(block)
+        if len(inside):
+            columns["triggered/images"].write(apply_all([one.stencil for one in plan.built], block[inside], threads))
+        pending.result()
+        if progress:
+            progress(len(block))
+    columns["test/labels"].write(labels)
+    check.finish(labels)
+    if not plan.request.clean:
+        columns["triggered/labels"].write(labels[tested])
+        columns["triggered/wanted"].write(np.full(len(tested), plan.request.target, "<i8"))
+        columns["triggered/rows"].write(tested)
+
+
+class _SourceCheck:
+    """The clean images' digest, taken again while they are read: a damaged cache must not go unnoticed."""
+
+    def __init__(self, source: Source, part: str, pool):
+        self._source, self._part, self._pool = source, part, pool
+        self._hash = manifest.ArrayHash("|u1", getattr(source, part).shape)
+
+    def update(self, block: np.ndarray) -> Future:
+        """Hash a block on another thread; wait for it before the block is reused."""
+        return self._pool.submit(self._hash.update, block)
+
+    def finish(self, labels: np.ndarray) -> None:
+        """Raise `SourceDamaged` where images or labels are not those that the digests name."""
+        found = {f"{self._part}/images": str(self._hash), f"{self._part}/labels": manifest.array_digest(labels)}
+        for path, digest in found.items():
+            if self._source.arrays[path] != digest:
+                raise SourceDamaged(
+                    f"{path} of {self._source.name} in the cache is not what its digest says: it was damaged"
+                )
+
+
+class SourceDamaged(Failure):
+    """A cached source's bytes differ from its digests."""

@@ -1,0 +1,70 @@
+"""Canonical JSON, digests, and the manifest. See data/FORMAT.md, "The manifest"."""
+
+import hashlib
+import json
+
+FORMAT = "poisonkit"
+FORMAT_VERSION = 1
+RECIPE_VERSION = 1
+
+NOTICE = (
+    "Research data for defending against backdoor attacks. Some training rows of this data set were changed on "
+    "purpose (see recipe, counts and the group truth), so that a model trained on it misclassifies inputs that "
+    "carry the trigger. Do not train anything on it that will be put to use."
+)
+CLEAN_NOTICE = (
+    "Clean data, unchanged, as the baseline for research into backdoor attacks. Its labels and images are those of "
+    "the source."
+)
+
+
+def canonical(value) -> bytes:
+    """Canonical JSON: UTF-8, sorted keys, no white space. Floats are refused: their spelling is not unique."""
+    _refuse_floats(value)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _refuse_floats(value) -> None:
+    if isinstance(value, float):
+        raise TypeError(f"no floats in a manifest, got {value!r}")
+    for child in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
+        _refuse_floats(child)
+
+
+def sha256(data: bytes) -> str:
+    """``"sha256:"`` and the hex digest."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def digest(value) -> str:
+    """SHA-256 of a value's canonical JSON."""
+    return sha256(canonical(value))
+
+
+class ArrayHash:
+    """The digest of an array that arrives in blocks of rows.
+
+    SHA-256 of ``"<dtype> <d0>,<d1>,…\\n"`` and the C-order bytes; dtype and shape are those of the whole array.
+    """
+
+    def __init__(self, dtype: str, shape: tuple[int, ...]):
+        self._hash = hashlib.sha256(f"{dtype} {','.join(map(str, shape))}\n".encode())
+
+    def update(self, block) -> None:
+        """Add a C-contiguous block of the array's own dtype."""
+        self._hash.update(block.reshape(-1).view("u1").data)
+
+    def __str__(self) -> str:
+        return "sha256:" + self._hash.hexdigest()
+
+
+def array_digest(array) -> str:
+    """Digest of a C-contiguous little-endian array."""
+    total = ArrayHash(array.dtype.str, array.shape)
+    total.update(array)
+    return str(total)
+
+
+def dataset_digest(manifest: dict) -> str:
+    """SHA-256 of the manifest without its own `dataset_digest`."""
+    return digest({key: value for key, value in manifest.items() if key != "dataset_digest"})

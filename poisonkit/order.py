@@ -1,0 +1,132 @@
+"""What the command line asked of `make`, as one object, and how it is carried out: one file a rate."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from poisonkit import produce, recipe, triggers
+from poisonkit.errors import Usage
+
+DEFAULT_PATCH = 8
+
+
+@dataclass(frozen=True)
+class Order:
+    """The arguments of `make` as they were typed. `given` is trigger name → {key: text, "image": path}."""
+
+    dataset: str
+    names: tuple[str, ...]
+    rates: tuple[str, ...]
+    per_patch: bool = False
+    patch_size: str | None = None
+    target: int = 0
+    seed: int = 0
+    preset: str | None = None
+    source: Path | None = None
+    source_options: tuple[str, ...] = ()
+    cache: Path | None = None
+    output: Path = Path("data")
+    force: bool = False
+    given: dict[str, dict] = field(default_factory=dict)
+
+
+def trigger_options(params, values: dict) -> dict[str, dict]:
+    """Those of click's parsed values that belong to a trigger and were given, by trigger and key."""
+    given: dict[str, dict] = {}
+    for param in params:
+        trigger = getattr(param, "trigger", None)
+        if trigger and values.get(param.name) is not None:
+            given.setdefault(trigger, {})[param.key or "image"] = values[param.name]
+    return given
+
+
+def requests(order: Order) -> list[recipe.Request]:
+    """One request for each rate, checked as far as they can be without the images."""
+    rates = list(dict.fromkeys(recipe.parse_rate(text) for text in order.rates))
+    steps = tuple((name, recipe.parameters(name, order.given.get(name, {}), order.preset)) for name in order.names)
+    _check_names(order, rates)
+    if order.output.suffix == ".h5" and len(rates) > 1:
+        raise Usage(f"-o: expected a folder for {len(rates)} files, got {order.output}")
+    patch = parse_patch(order.patch_size) if order.patch_size else (DEFAULT_PATCH,) * 2 if order.per_patch else None
+    base = recipe.Request("0", steps, patch, order.target, order.seed)
+    return [recipe.Request("0") if rate == "0" else replace(base, rate=rate) for rate in rates]
+
+
+def _check_names(order: Order, rates: list[str]) -> None:
+    if not order.names and rates != ["0"]:
+        raise Usage(
+            f"--trigger: expected one or more of {', '.join(triggers.TABLE)} (none is needed for --rate 0 alone)"
+        )
+    for name in order.given:
+        if name not in order.names:
+            raise Usage(f"--{name}-{next(iter(order.given[name]))}: given, but there is no --trigger {name}")
+    if order.preset is not None:
+        known = [preset for name in order.names for preset in triggers.module(name).PRESETS]
+        if order.preset not in known:
+            expected = ", ".join(dict.fromkeys(known)) or "none for these triggers"
+            raise Usage(f"--preset: unknown {order.preset!r}: expected {expected}")
+
+
+def parse_patch(text: str) -> tuple[int, int]:
+    """``8`` or ``8x4`` (height × width) in pixels."""
+    parts = text.lower().replace("×", "x").split("x")
+    if not 1 <= len(parts) <= 2 or not all(part.isdecimal() and 0 < int(part) < 65536 for part in parts):
+        raise Usage(f"--patch-size: expected a number of pixels (8) or height x width (8x4), got {text!r}")
+    return int(parts[0]), int(parts[-1])
+
+
+def parse_source_options(texts: tuple[str, ...]) -> dict[str, int]:
+    """``KEY=N`` options of the source."""
+    options = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not value.isdecimal():
+            raise Usage(f"--source-option: expected KEY=NUMBER, got {text!r}")
+        options[key] = int(value)
+    return options
+
+
+def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[str], progress, say, bar):
+    """Open the source, then plan and write each file. Yields one line for each."""
+    asked = requests(order)
+    options = parse_source_options(order.source_options)
+    asked = [_with_pictures(order, request) for request in asked]
+    from poisonkit import make, sources
+    from poisonkit.sources.base import processors
+
+    source = sources.open_source(
+        order.dataset, source=order.source, cache=order.cache, options=options, progress=progress, say=say
+    )
+    plans = [make.plan(source, request, order.force) for request in asked]
+    for plan in plans:
+        target = produce.target_path(order.output, plan.name)
+        if dry_run:
+            yield f"would write {target} ({plan.size() / 1e6:,.1f} MB): {counts(plan.facts)}"
+            continue
+        bar.reset(total=len(source.train) + len(source.test))
+        outcome = produce.produce(plan, target, command, order.force, threads or processors(), bar.update)
+        size = outcome.path.stat().st_size / 1e6
+        if outcome.made:
+            yield f"wrote {outcome.path} ({size:,.1f} MB): {counts(outcome.manifest)}"
+        else:
+            yield f"{outcome.path} lies there already and verifies: nothing to do"
+
+
+def counts(facts: dict) -> str:
+    """The counts of a file in one line."""
+    found = facts["counts"]
+    text = f"{found['train']:,} training rows"
+    if facts["kind"] == "poisoned":
+        text += f", {found['poisoned']:,} poisoned ({found['already_target']:,} of the target class already"
+        text += f", {found['unchanged']:,} without a changed byte)" if "unchanged" in found else ")"
+        text += f"; {found['triggered']:,} triggered test rows"
+    return f"{text}; {found['test']:,} test rows"
+
+
+def _with_pictures(order: Order, request: recipe.Request) -> recipe.Request:
+    """The users' pictures, decoded. (Sources of one channel take them in grey.)"""
+    paths = {name: values["image"] for name, values in order.given.items() if "image" in values}
+    if request.clean or not paths:
+        return request
+    from poisonkit import pictures
+
+    return replace(request, pictures={name: pictures.read(path) for name, path in paths.items()})

@@ -1,0 +1,103 @@
+"""From a plan to a file under its final name: what lies there already, what is written, what stands in the sidecar."""
+
+import datetime
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from poisonkit import __version__, make, store, verify
+from poisonkit.errors import Failure
+from poisonkit.make import Plan
+
+SPARE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`made` is False where the same file lay there already and verified."""
+
+    path: Path
+    made: bool
+    manifest: dict
+
+
+def target_path(output: Path, name: str) -> Path:
+    """Where a file goes: `output` itself where it ends in .h5, else NAME.h5 in that folder."""
+    return output if output.suffix == ".h5" else output / f"{name}.h5"
+
+
+def produce(
+    plan: Plan, target: Path, command: list[str], force: bool = False, threads: int = 1, progress=None
+) -> Outcome:
+    """Write the planned file and its sidecar, unless the same file lies there and verifies.
+
+    Raises `Failure` where something else lies there (and `force` is not given), or where it cannot be written.
+    """
+    if target.exists() and not force:
+        facts = _same(plan, target)
+        if not store.sidecar_path(target).exists():
+            store.write_json(store.sidecar_path(target), sidecar(plan, facts, target, command))
+        return Outcome(target, False, facts)
+    store.check_space(target, plan.size() + SPARE_BYTES)
+    store.sidecar_path(target).unlink(missing_ok=True)  # never a sidecar that speaks of another file
+    facts = make.write(plan, target, threads, progress)
+    store.write_json(store.sidecar_path(target), sidecar(plan, facts, target, command))
+    return Outcome(target, True, facts)
+
+
+def _same(plan: Plan, target: Path) -> dict:
+    """The manifest of the file that lies there, if it is what was asked for and verifies."""
+    try:
+        with store.reading(target) as there:
+            facts = there.manifest
+    except Failure as error:
+        raise Failure(f"{error}; it is in the way: --force replaces it") from None
+    differences = list(describe(plan.identity(), make.identity(facts)))
+    if differences:
+        raise Failure(f"{target}: made from another recipe ({'; '.join(differences[:3])}): -o elsewhere, or --force")
+    wrong = verify.verify(target)
+    if wrong:
+        raise Failure(f"{target}: lies there but does not verify ({wrong[0]}): --force makes it anew")
+    return facts
+
+
+def describe(asked, there, where: str = ""):
+    """One short line for each value in which two JSON values differ."""
+    if isinstance(asked, dict) and isinstance(there, dict):
+        for key in sorted(asked.keys() | there.keys()):
+            yield from describe(asked.get(key), there.get(key), f"{where}.{key}" if where else key)
+    elif isinstance(asked, list) and isinstance(there, list) and len(asked) == len(there):
+        for i, (left, right) in enumerate(zip(asked, there, strict=True)):
+            yield from describe(left, right, f"{where}[{i}]")
+    elif asked != there:
+        yield f"{where}: {_short(asked)} here, {_short(there)} there"
+
+
+def _short(value) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 40 else text[:37] + "…"
+
+
+def sidecar(plan: Plan, facts: dict, target: Path, command: list[str]) -> dict:
+    """The manifest and what may not stand inside the file, because it differs from one run to the next."""
+    return {
+        "manifest": facts,
+        "file": {"name": target.name, "size": target.stat().st_size, "sha256": store.file_sha256(target)},
+        "created": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "command": command,
+        "tool": {"name": "poisonkit", "version": __version__},
+        "origin": plan.source.origin,
+        "environment": environment(),
+    }
+
+
+def environment() -> dict:
+    """Versions of Python and of the libraries that are in use."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in ("numpy", "numba", "h5py", "cv2"):
+        if name in sys.modules:
+            found[name] = sys.modules[name].__version__
+    if "h5py" in sys.modules:
+        found["hdf5"] = sys.modules["h5py"].version.hdf5_version
+    return found

@@ -1,0 +1,48 @@
+"""Every random number of poisonkit comes from here.
+
+NumPy promises that `SeedSequence` and the raw words of a bit generator never change; it promises no
+such thing of `Generator`'s methods. So only raw 64-bit words are used, and everything is derived from
+them in integers or in exact float64 steps.
+"""
+
+import hashlib
+
+import numpy as np
+
+
+def stream(seed: int, purpose: str) -> np.random.Philox:
+    """The stream of random words for one purpose.
+
+    Parameters
+    ----------
+    seed : int
+        Non-negative seed of the recipe.
+    purpose : str
+        What the words are for (``"rows"``, ``"flow"``); its SHA-256 is the spawn key, so that adding
+        a purpose changes no other stream.
+    """
+    key = np.frombuffer(hashlib.sha256(purpose.encode()).digest()[:16], "<u4")
+    return np.random.Philox(np.random.SeedSequence(seed, spawn_key=tuple(int(word) for word in key)))
+
+
+def words(seed: int, purpose: str, count: int) -> np.ndarray:
+    """The first `count` raw words of a stream, (count,) uint64."""
+    return stream(seed, purpose).random_raw(count)
+
+
+def uniform(raw: np.ndarray) -> np.ndarray:
+    """Raw words as float64 in [0, 1): the upper 53 bits times 2**-53, exact on every machine."""
+    return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def permutation(seed: int, purpose: str, count: int) -> np.ndarray:
+    """A permutation of 0 … count−1, (count,) int64: the stable argsort of `count` raw words.
+
+    The head of it is the choice of rows: a shorter head is always contained in a longer one.
+    """
+    return np.argsort(words(seed, purpose, count), kind="stable").astype(np.int64)
+
+
+def signed_noise(seed: int, purpose: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Uniform noise in [−1, 1), float64 of the given shape, filled in C order."""
+    return uniform(words(seed, purpose, int(np.prod(shape)))).reshape(shape) * 2.0 - 1.0

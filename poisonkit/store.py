@@ -1,0 +1,225 @@
+"""The HDF5 file: written atomically and hashed while it is written; opened only after a look at its structure.
+
+See data/FORMAT.md for the layout.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from poisonkit import guard, manifest
+from poisonkit.errors import Failure
+
+SIDECAR = ".manifest.json"
+
+
+def sidecar_path(path: Path) -> Path:
+    """`NAME.manifest.json` beside `NAME.h5`."""
+    return path.with_name(path.name.removesuffix(".h5") + SIDECAR)
+
+
+# ---------------------------------------------------------------- writing
+
+
+def _temporary(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{socket.gethostname()}-{os.getpid()}.tmp")
+
+
+def _sweep(target: Path) -> None:
+    """Remove what a killed process of this machine left beside the target."""
+    prefix = f".{target.name}.{socket.gethostname()}-"
+    for path in target.parent.glob(f".{target.name}.*.tmp"):
+        pid = path.name.removeprefix(prefix).removesuffix(".tmp")
+        if path.name.startswith(prefix) and pid.isdigit() and not _alive(int(pid)):
+            path.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def replacing(target: Path):
+    """A temporary path beside the target, renamed onto it when the block ends well and removed when it does not."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target)
+    temporary = _temporary(target)
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Column:
+    """One dataset that is written block by block, and hashed on another thread meanwhile."""
+
+    def __init__(self, dataset: h5py.Dataset, pool: ThreadPoolExecutor):
+        self._dataset, self._pool, self._next = dataset, pool, 0
+        self._hash = manifest.ArrayHash(dataset.dtype.str, dataset.shape)
+
+    def write(self, block: np.ndarray) -> None:
+        """Append rows. The block may be reused afterwards."""
+        block = np.ascontiguousarray(block, self._dataset.dtype)
+        if not len(block):
+            return
+        hashed = self._pool.submit(self._hash.update, block)
+        self._dataset.write_direct(block, dest_sel=np.s_[self._next : self._next + len(block)])
+        self._next += len(block)
+        hashed.result()
+
+    def record(self) -> dict:
+        """The manifest's entry, once every row is there."""
+        if self._next != self._dataset.shape[0]:
+            raise RuntimeError(f"{self._dataset.name}: {self._next} of {self._dataset.shape[0]} rows written")
+        return {
+            "digest": str(self._hash),
+            "dtype": self._dataset.dtype.str,
+            "shape": list(self._dataset.shape),
+        }
+
+
+class Writer:
+    """The columns of a file that is being written."""
+
+    def __init__(self, file: h5py.File, pool: ThreadPoolExecutor):
+        self._file, self.pool, self._columns = file, pool, {}
+
+    def column(self, path: str, dtype: str, shape: tuple[int, ...]) -> Column:
+        """A new contiguous dataset, to be filled block by block."""
+        column = self._columns[path] = Column(self._file.create_dataset(path, shape, np.dtype(dtype)), self.pool)
+        return column
+
+    def whole(self, path: str, array: np.ndarray) -> None:
+        """A dataset that is there already."""
+        self.column(path, array.dtype.str, array.shape).write(array)
+
+    def finish(self, facts: dict) -> dict:
+        """Write the manifest: the given facts, the arrays' digests and the digest over all. Returns it."""
+        complete = facts | {"arrays": {path: column.record() for path, column in sorted(self._columns.items())}}
+        complete["dataset_digest"] = manifest.dataset_digest(complete)
+        self._file.attrs["manifest"] = manifest.canonical(complete).decode()
+        return complete
+
+
+@contextlib.contextmanager
+def writing(target: Path):
+    """A `Writer` for a temporary file that takes the target's name when the block ends well."""
+    try:
+        with replacing(target) as temporary, ThreadPoolExecutor(2) as pool, h5py.File(temporary, "w") as file:
+            yield Writer(file, pool)
+    except OSError as error:
+        raise Failure(f"{target}: could not be written: {reason(error)}") from error
+
+
+def check_space(target: Path, size: int) -> None:
+    """`Failure` where the file would not fit on its disk: better before than in the middle."""
+    folder = target.parent
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return
+    if free < size:
+        raise Failure(f"{target}: needs {size / 1e6:,.0f} MB, its disk has {free / 1e6:,.0f} MB left: free some, or -o")
+
+
+def reason(error: OSError) -> str:
+    """What went wrong, in words: h5py buries the system's own message in a long one."""
+    text = str(error)
+    for number in {error.errno, *(int(part) for part in _errno(text))} - {None}:
+        return os.strerror(number)
+    return text.splitlines()[0]
+
+
+def _errno(text: str) -> list[str]:
+    parts = text.replace(",", " ").replace("(", " ").split()
+    return [parts[i + 2] for i, part in enumerate(parts[:-2]) if part == "errno" and parts[i + 2].isdigit()]
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    total = manifest.hashlib.sha256()
+    buffer = np.empty(1 << 22, np.uint8)
+    with open(path, "rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            total.update(buffer[:count])
+    return "sha256:" + total.hexdigest()
+
+
+def write_json(path: Path, value: dict) -> None:
+    """A file for people: indented JSON, atomically."""
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"{path}: could not be written: {reason(error)}") from error
+
+
+# ---------------------------------------------------------------- reading
+
+
+class Reader:
+    """An open file of the format: its manifest, and its arrays by path."""
+
+    def __init__(self, path: Path, file: h5py.File, facts: dict):
+        self.path, self.manifest, self._file = path, facts, file
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._file[name][()]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.manifest["arrays"]
+
+    def rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Some rows of an array."""
+        return self._file[name][start:stop]
+
+    def blocks(self, name: str, rows: int = 2048):
+        """(first row, rows) over a whole array."""
+        for start in range(0, self._file[name].shape[0], rows):
+            yield start, self.rows(name, start, start + rows)
+
+    @property
+    def clean(self) -> bool:
+        """Whether it is a clean file."""
+        return self.manifest["kind"] == "clean"
+
+    def stencils(self) -> list:
+        """The trigger's stencils, in the order of application."""
+        from poisonkit.stencil import Stencil
+
+        count = len(self.manifest["recipe"].get("triggers", ()))
+        return [
+            Stencil.build(*(self[f"trigger/{i}/{part}"] for part in ("taps", "weights", "bias"))) for i in range(count)
+        ]
+
+
+@contextlib.contextmanager
+def reading(path: Path):
+    """A `Reader` for a file whose structure has been checked; `Failure` says in one line what is wrong with it."""
+    facts = guard.inspect(path)
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise Failure(f"{path}: could not be opened: {reason(error)}") from error
+    with file:
+        try:
+            yield Reader(path, file, facts)
+        except OSError as error:
+            raise Failure(f"{path}: could not be read: {reason(error)}") from error

@@ -1,0 +1,100 @@
+"""`poisonkit show` and `diff`: what a file is, and in what two differ, for people."""
+
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit import store
+from poisonkit.produce import describe
+
+
+def lines(path: Path, facts: dict) -> list[str]:
+    """A person's summary of a manifest."""
+    source, recipe, counts = facts["source"], facts["recipe"], facts["counts"]
+    shape = facts["arrays"]["train/images"]["shape"]
+    clean = facts["kind"] == "clean"
+    rows = [
+        ("file", f"{path} ({path.stat().st_size / 1e6:,.1f} MB)"),
+        ("what", "clean images, the baseline" if clean else "POISONED training data, for defensive research only"),
+        ("images", f"{source['title']}; licence: {source['licence']}"),
+        ("size", f"{counts['train']:,} training + {counts['test']:,} test, {'×'.join(map(str, shape[1:]))}"),
+    ]
+    if not clean:
+        target, classes = recipe["target"], source["classes"]
+        changed = f"{counts['poisoned']:,} of {counts['train']:,} rows (asked: {recipe['rate']}; "
+        changed += f"{counts['already_target']:,} were of the target class, {counts['unchanged']:,} did not change)"
+        rows += [("trigger", _step(step)) for step in recipe["triggers"]]
+        if recipe["patch"]:
+            rows.append(("applied", f"to every patch of {'×'.join(map(str, recipe['patch']))} (BadPatches)"))
+        else:
+            rows.append(("applied", "to the whole image"))
+        rows += [
+            ("poisoned", changed),
+            ("label", f"{recipe['label_mode']}, target {target} ({classes[target] if target < len(classes) else '?'})"),
+            ("triggered", f"{counts['triggered']:,} test rows, to score ASR on"),
+            ("seed", str(recipe["seed"])),
+        ]
+    rows += [("source", source["digest"]), ("dataset", facts["dataset_digest"])]
+    return [f"{label:10}{text}" for label, text in rows]
+
+
+def _step(step: dict) -> str:
+    values = ", ".join(f"{key} {_value(value)}" for key, value in step.items() if key != "name")
+    return f"{step['name']}: {values}"
+
+
+def _value(value) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def differences(left: Path, right: Path) -> list[str]:
+    """What differs between two files: the recipe's values, then each array with the number of rows."""
+    with store.reading(left) as a, store.reading(right) as b:
+        skip = ("arrays", "dataset_digest", "notice")
+        facts = [{key: value for key, value in one.manifest.items() if key not in skip} for one in (a, b)]
+        found = list(describe(*facts))
+        for path in sorted(a.manifest["arrays"].keys() | b.manifest["arrays"].keys()):
+            found += _array(a, b, path)
+    return found
+
+
+def _array(a, b, path: str) -> list[str]:
+    here, there = a.manifest["arrays"].get(path), b.manifest["arrays"].get(path)
+    if here is None or there is None:
+        return [f"{path}: only in the {'second' if here is None else 'first'}"]
+    if here["shape"] != there["shape"]:
+        return [f"{path}: {here['shape']} here, {there['shape']} there"]
+    differing = 0
+    for start, block in a.blocks(path):
+        other = b.rows(path, start, start + len(block))
+        differing += int((block != other).reshape(len(block), -1).any(1).sum())
+    return [f"{path}: {differing:,} of {here['shape'][0]:,} rows differ"] if differing else []
+
+
+def preview(path: Path, count: int, amplify: int) -> np.ndarray:
+    """A picture (H, W, 3) uint8 RGB: columns of original, poisoned, and their difference, amplified.
+
+    The rows are those of `truth/`; the difference is grey where nothing changed.
+    """
+    from poisonkit import pictures
+
+    with store.reading(path) as data:
+        if data.clean:
+            images = data.rows("train/images", 0, count)
+            return pictures.sheet([("clean", images)], [""] * len(images))
+        rows = data["truth/rows"]
+        chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
+        originals = np.stack([data.rows("truth/images", i, i + 1)[0] for i in chosen])
+        poisoned = np.stack([data.rows("train/images", int(rows[i]), int(rows[i]) + 1)[0] for i in chosen])
+        change = poisoned.astype(np.int32) - originals
+        labels, classes = data["truth/labels"][chosen], data.manifest["source"]["classes"]
+        target = data.manifest["recipe"]["target"]
+        captions = [f"{classes[label]} > {classes[target]}" for label in labels]
+        return pictures.sheet(
+            [
+                ("original", originals),
+                ("poisoned", poisoned),
+                (f"difference x{amplify}", (128 + amplify * change).clip(0, 255).astype(np.uint8)),
+            ],
+            captions,
+        )

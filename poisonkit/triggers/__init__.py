@@ -1,0 +1,33 @@
+"""The triggers, one file each. A new one is a file beside these and a line in the table.
+
+A trigger module has
+
+- `SUMMARY`: one line for `poisonkit triggers`;
+- `OPTIONS`: its parameters (see `base.Option`), which become command-line options and the recipe's record;
+- `PRESETS`: name → parameters, others' settings by name;
+- `PICTURE`: whether it takes a picture;
+- `check(parameters, tile)`: refuses parameters that do not fit a tile of (height, width, channels);
+- `build(parameters, tile, context)`: the `Built` stencil for one tile.
+"""
+
+import importlib
+
+from poisonkit.errors import Usage
+
+TABLE = {
+    "square": "poisonkit.triggers.square",
+    "blend": "poisonkit.triggers.blend",
+    "warped": "poisonkit.triggers.warped",
+}
+
+
+def module(name: str):
+    """The module of a trigger by its name; `Usage` for a name that is not in the table."""
+    if name not in TABLE:
+        raise Usage(f"unknown trigger {name!r}: expected one of {', '.join(TABLE)}")
+    return importlib.import_module(TABLE[name])
+
+
+def presets() -> list[str]:
+    """The names of all presets, in the order of the table."""
+    return list(dict.fromkeys(preset for name in TABLE for preset in module(name).PRESETS))

@@ -1,0 +1,100 @@
+"""What the trigger modules share: how a parameter is declared, what a build is given and what it gives back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import numpy as np
+
+from poisonkit import sampling
+from poisonkit.stencil import Stencil
+
+
+@dataclass(frozen=True)
+class Option:
+    """One parameter: its key in the recipe, how its text becomes the recipe's value, its default there.
+
+    `parse` takes the text and raises ValueError with what was expected. Recipe values are integers, strings (decimals
+    among them) and lists of integers, never floats.
+    """
+
+    key: str
+    parse: Callable[[str], Any]
+    default: Any
+    help: str
+    metavar: str
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a build may draw on: the recipe's seed, which trigger of its kind it is (so that two warps differ), and the
+    user's picture, (h, w, 3) or (h, w, 1) uint8, if there is one."""
+
+    seed: int
+    serial: int = 0
+    picture: np.ndarray | None = None
+
+    def purpose(self, name: str) -> str:
+        """The name of a random stream: that of the first trigger of a kind does not depend on the others."""
+        return f"{name}-{self.serial}" if self.serial else name
+
+    def noise(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Uniform ±1 noise from the stream of that name."""
+        return sampling.signed_noise(self.seed, self.purpose(name), shape)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A stencil for one tile, what else goes into the file's `trigger/` group, and the streams that were drawn from."""
+
+    stencil: Stencil
+    extras: dict[str, np.ndarray] = field(default_factory=dict)
+    streams: tuple[str, ...] = ()
+
+
+def integer(low: int, high: int):
+    """A parser of whole numbers in [low, high]."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise ValueError(f"expected a whole number from {low} to {high}, got {text!r}")
+        return value
+
+    return parse
+
+
+def decimal(low: str, high: str):
+    """A parser of decimal fractions in [low, high], kept as a string in one spelling."""
+
+    def parse(text: str) -> str:
+        try:
+            value = Decimal(text.strip())
+            inside = Decimal(low) <= value <= Decimal(high)
+        except InvalidOperation:
+            inside = False
+        if not inside or len(value.as_tuple().digits) > 12:
+            raise ValueError(f"expected a decimal number from {low} to {high}, got {text!r}")
+        return spell(value)
+
+    return parse
+
+
+def spell(value: Decimal) -> str:
+    """A decimal in its one spelling: no exponent, no trailing zeros."""
+    return format(value.normalize(), "f") if value else "0"
+
+
+def choice(*names: str):
+    """A parser of one of several names."""
+
+    def parse(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"expected one of {', '.join(names)}, got {text!r}")
+        return text
+
+    return parse

@@ -1,0 +1,42 @@
+"""Blend a picture over the image (Chen et al. 2017), as BadPatches uses it (section 3.3.2): half and half."""
+
+from fractions import Fraction
+
+import cv2
+import numpy as np
+
+from poisonkit.stencil import ONE, Stencil
+from poisonkit.triggers.base import Built, Context, Option, decimal
+from poisonkit.triggers.picture import built_in
+
+SUMMARY = "a picture blended over the image"
+PICTURE = True
+PRESETS = {"notebook": {}}
+
+OPTIONS = (Option("alpha", decimal("0", "1"), "0.5", "opacity of the picture, 0 to 1", "FRACTION"),)
+
+
+def check(parameters: dict, tile: tuple[int, int, int]) -> None:
+    """Any opacity fits any tile."""
+    del parameters, tile
+
+
+def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A picture in another size: by area where both its sides are at least as large, else bilinear."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    area = picture.shape[0] >= height and picture.shape[1] >= width
+    resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR)
+    return resized.reshape(height, width, -1)
+
+
+def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Built:
+    """weight·image + (1 − weight)·picture, the weight rounded to 1/32768."""
+    height, width, channels = tile
+    picture = built_in(channels) if context.picture is None else context.picture
+    pattern = resize(picture, height, width)
+    weight = int((1 - Fraction(parameters["alpha"])) * ONE + Fraction(1, 2))
+    stencil = Stencil.identity(tile)
+    stencil.weights[:] = weight
+    stencil.bias[:] = (ONE - weight) * pattern.astype(np.int32)
+    return Built(stencil, {"pattern": pattern})
