@@ -86,9 +86,13 @@ def cli():
 
 def _progress(total, label, unit):
     """A progress bar on standard error, if that is a terminal."""
+    if not sys.stderr.isatty():
+        from poisonkit.sources.base import Silent
+
+        return Silent()
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=label, unit=f" {unit}", disable=None, leave=False)
+    return tqdm(total=total, desc=label, unit=f" {unit}", leave=False)
 
 
 def _warn(line: str) -> None:
@@ -158,19 +162,12 @@ def make(context, threads, dry_run, **values):
 
     typed = {name: value for name, value in values.items() if name in order.Order.__dataclass_fields__}
     wanted = order.Order(**typed, given=order.trigger_options(context.command.params, values))
-    with _bar_of_images() as bar:
-        for line in order.carry_out(
-            wanted, threads, dry_run, command=_command(), progress=_progress, say=_warn, bar=bar
-        ):
-            click.echo(line)
+    for line in order.carry_out(wanted, threads, dry_run, command=_command(), progress=_progress, say=_warn):
+        click.echo(line)
 
 
 def _command() -> list[str]:
     return [Path(sys.argv[0]).name, *sys.argv[1:]]
-
-
-def _bar_of_images():
-    return _progress(None, "writing", "images")
 
 
 @cli.command()
@@ -283,11 +280,30 @@ def triggers():
 @cli.command()
 @cache_option
 def sources(cache):
-    """The sources of clean images, where they come from and what is in the cache."""
+    """The sources of clean images: where they come from, what is in the cache."""
     from poisonkit import sources as table
+    from poisonkit import summary
 
     for source in table.describe(cache):
-        click.echo(source)
+        click.echo("\n".join(summary.source_lines(source)))
+
+
+@cli.command("cache")
+@cache_option
+@click.option("--clear", is_flag=True, help="Remove everything that lies there.")
+def cache_command(cache, clear):
+    """Where decoded sources are kept, and how much; --clear removes them."""
+    from poisonkit.sources.cache import Cache
+
+    store = Cache(cache)
+    if clear:
+        click.echo(f"{store.root}: {store.clear() / 1e6:,.1f} MB removed")
+        return
+    click.echo(f"{store.root}: {store.size() / 1e6:,.1f} MB")
+    for entry in store.entries():
+        options = "".join(f", {key} {value}" for key, value in entry["options"].items())
+        official = {True: ", official", False: ", not the official data", None: ""}[entry["official"]]
+        click.echo(f"  {entry['name']}{options}{official}: {entry['size'] / 1e6:,.1f} MB, {entry['digest']}")
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """Recipe and clean images in, one poisoned HDF5 file out: one pass over the data, every digest taken on the way."""
 
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,41 +163,36 @@ def write(plan: Plan, target: Path, threads: int = 1, progress=None) -> dict:
             for path, (dtype, shape) in plan.shapes().items()
             if not path.startswith("trigger/")
         }
-        unchanged = _write_train(plan, writer, columns, threads, progress)
-        _write_test(plan, writer, columns, threads, progress)
+        checked = writer.pool.submit(_check_source, plan.source)  # hashing needs no interpreter: beside the imports
+        unchanged = _write_train(plan, columns, threads, progress)
+        _write_test(plan, columns, threads, progress)
         facts = plan.facts
         if not plan.request.clean:
             facts = facts | {"counts": facts["counts"] | {"unchanged": unchanged}}
             for i, built in enumerate(plan.built):
                 for part, array in _trigger_arrays(built).items():
                     writer.whole(f"trigger/{i}/{part}", array)
+        checked.result()
         return writer.finish(facts)
 
 
-def _write_train(plan: Plan, writer, columns: dict, threads: int, progress) -> int:
+def _write_train(plan: Plan, columns: dict, threads: int, progress) -> int:
     """Training rows with the poisoned ones replaced; their originals into `truth/`. Returns how many did not change."""
     split, rows, unchanged = plan.source.train, plan.rows, 0
     labels = split.labels.astype("<i8")
-    poisoned_labels = labels.copy()
-    poisoned_labels[rows] = plan.request.target
-    check = _SourceCheck(plan.source, "train", writer.pool)
     for start, block in split.blocks(ROWS_AT_ONCE):
-        pending = check.update(block)
         inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(block))] - start
-        result = block
         if len(inside):
             originals = block[inside]
-            triggered = apply_all([one.stencil for one in plan.built], originals, threads)
-            unchanged += int((originals == triggered).reshape(len(inside), -1).all(1).sum())
-            result = block.copy()
-            result[inside] = triggered
+            block[inside] = apply_all([one.stencil for one in plan.built], originals, threads)
+            unchanged += int((originals == block[inside]).reshape(len(inside), -1).all(1).sum())
             columns["truth/images"].write(originals)
-        columns["train/images"].write(result)
-        pending.result()
+        columns["train/images"].write(block)
         if progress:
             progress(len(block))
+    poisoned_labels = labels.copy()
+    poisoned_labels[rows] = plan.request.target
     columns["train/labels"].write(poisoned_labels)
-    check.finish(labels)
     if not plan.request.clean:
         columns["truth/rows"].write(rows)
         columns["truth/role"].write(np.full(len(rows), POISONED, np.uint8))
@@ -206,47 +200,34 @@ def _write_train(plan: Plan, writer, columns: dict, threads: int, progress) -> i
     return unchanged
 
 
-def _write_test(plan: Plan, writer, columns: dict, threads: int, progress) -> None:
+def _write_test(plan: Plan, columns: dict, threads: int, progress) -> None:
     """The clean test rows, and those of other classes than the target with the trigger on them."""
     split, tested = plan.source.test, plan.tested
     labels = split.labels.astype("<i8")
-    check = _SourceCheck(plan.source, "test", writer.pool)
     for start, block in split.blocks(ROWS_AT_ONCE):
-        pending = check.update(block)
         inside = tested[np.searchsorted(tested, start) : np.searchsorted(tested, start + len(block))] - start
         columns["test/images"].write(block)
         if len(inside):
             columns["triggered/images"].write(apply_all([one.stencil for one in plan.built], block[inside], threads))
-        pending.result()
         if progress:
             progress(len(block))
     columns["test/labels"].write(labels)
-    check.finish(labels)
     if not plan.request.clean:
         columns["triggered/labels"].write(labels[tested])
         columns["triggered/wanted"].write(np.full(len(tested), plan.request.target, "<i8"))
         columns["triggered/rows"].write(tested)
 
 
-class _SourceCheck:
-    """The clean images' digest, taken again while they are read: a damaged cache must not go unnoticed."""
-
-    def __init__(self, source: Source, part: str, pool):
-        self._source, self._part, self._pool = source, part, pool
-        self._hash = manifest.ArrayHash("|u1", getattr(source, part).shape)
-
-    def update(self, block: np.ndarray) -> Future:
-        """Hash a block on another thread; wait for it before the block is reused."""
-        return self._pool.submit(self._hash.update, block)
-
-    def finish(self, labels: np.ndarray) -> None:
-        """Raise `SourceDamaged` where images or labels are not those that the digests name."""
-        found = {f"{self._part}/images": str(self._hash), f"{self._part}/labels": manifest.array_digest(labels)}
+def _check_source(source: Source) -> None:
+    """Take the clean arrays' digests again: a damaged cache must not go unnoticed. Raises `SourceDamaged`."""
+    for part, split in (("train", source.train), ("test", source.test)):
+        total = manifest.ArrayHash("|u1", split.shape)
+        for _, block in split.blocks(ROWS_AT_ONCE):
+            total.update(block)
+        found = {f"{part}/images": str(total), f"{part}/labels": manifest.array_digest(split.labels.astype("<i8"))}
         for path, digest in found.items():
-            if self._source.arrays[path] != digest:
-                raise SourceDamaged(
-                    f"{path} of {self._source.name} in the cache is not what its digest says: it was damaged"
-                )
+            if source.arrays[path] != digest:
+                raise SourceDamaged(f"{path} of {source.name} in the cache is not what its digest says")
 
 
 class SourceDamaged(Failure):

@@ -46,7 +46,9 @@ def requests(order: Order) -> list[recipe.Request]:
     _check_names(order, rates)
     if order.output.suffix == ".h5" and len(rates) > 1:
         raise Usage(f"-o: expected a folder for {len(rates)} files, got {order.output}")
-    patch = parse_patch(order.patch_size) if order.patch_size else (DEFAULT_PATCH,) * 2 if order.per_patch else None
+    patch = (DEFAULT_PATCH,) * 2 if order.per_patch else None
+    if order.patch_size is not None:
+        patch = parse_patch(order.patch_size)
     base = recipe.Request("0", steps, patch, order.target, order.seed)
     return [recipe.Request("0") if rate == "0" else replace(base, rate=rate) for rate in rates]
 
@@ -69,9 +71,14 @@ def _check_names(order: Order, rates: list[str]) -> None:
 def parse_patch(text: str) -> tuple[int, int]:
     """``8`` or ``8x4`` (height × width) in pixels."""
     parts = text.lower().replace("×", "x").split("x")
-    if not 1 <= len(parts) <= 2 or not all(part.isdecimal() and 0 < int(part) < 65536 for part in parts):
+    if not 1 <= len(parts) <= 2 or not all(_small(part) and int(part) > 0 for part in parts):
         raise Usage(f"--patch-size: expected a number of pixels (8) or height x width (8x4), got {text!r}")
     return int(parts[0]), int(parts[-1])
+
+
+def _small(text: str) -> bool:
+    """Whether a text is a whole number of at most five digits (far longer ones cannot even be converted)."""
+    return text.isdecimal() and len(text) <= 5
 
 
 def parse_source_options(texts: tuple[str, ...]) -> dict[str, int]:
@@ -79,13 +86,13 @@ def parse_source_options(texts: tuple[str, ...]) -> dict[str, int]:
     options = {}
     for text in texts:
         key, equals, value = text.partition("=")
-        if not equals or not value.isdecimal():
+        if not key or not equals or not value.isdecimal() or len(value) > 18:
             raise Usage(f"--source-option: expected KEY=NUMBER, got {text!r}")
         options[key] = int(value)
     return options
 
 
-def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[str], progress, say, bar):
+def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[str], progress, say):
     """Open the source, then plan and write each file. Yields one line for each."""
     asked = requests(order)
     options = parse_source_options(order.source_options)
@@ -102,13 +109,25 @@ def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[st
         if dry_run:
             yield f"would write {target} ({plan.size() / 1e6:,.1f} MB): {counts(plan.facts)}"
             continue
-        bar.reset(total=len(source.train) + len(source.test))
-        outcome = produce.produce(plan, target, command, order.force, threads or processors(), bar.update)
+        with progress(len(source.train) + len(source.test), plan.name, "images") as bar:
+            outcome = _produce(plan, target, command, order.force, threads or processors(), bar.update)
         size = outcome.path.stat().st_size / 1e6
         if outcome.made:
             yield f"wrote {outcome.path} ({size:,.1f} MB): {counts(outcome.manifest)}"
         else:
             yield f"{outcome.path} lies there already and verifies: nothing to do"
+
+
+def _produce(plan, target: Path, *arguments):
+    """`produce`, which throws a damaged source out of the cache, so that the next run decodes it anew."""
+    from poisonkit.make import SourceDamaged
+    from poisonkit.sources import cache
+
+    try:
+        return produce.produce(plan, target, *arguments)
+    except SourceDamaged as error:
+        cache.discard(plan.source)
+        raise SourceDamaged(f"{error}; it was thrown out of the cache: start again") from None
 
 
 def counts(facts: dict) -> str:

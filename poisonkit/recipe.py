@@ -18,7 +18,8 @@ def parse_rate(text: str) -> str:
     percent = text.strip().endswith("%")
     try:
         value = Decimal(text.strip().removesuffix("%"))
-        inside = 0 <= value <= (100 if percent else 1) and len(value.as_tuple().digits) <= 18
+        inside = 0 <= value <= (100 if percent else 1)
+        inside = inside and max(len(value.as_tuple().digits), -value.as_tuple().exponent) <= 18
     except InvalidOperation:
         inside = False
     if not inside:

@@ -81,22 +81,26 @@ class Stencil:
             taps.reshape(height, width, c, -1), np.tile(self.weights, (*repeat, 1)), np.tile(self.bias, repeat)
         )
 
-    def apply(self, images: np.ndarray, threads: int = 1) -> np.ndarray:
-        """The triggered images: (n, H, W, C) uint8 → the same. The bytes do not depend on `threads`."""
+    def apply(self, images: np.ndarray, threads: int = 1, out: np.ndarray | None = None) -> np.ndarray:
+        """The triggered images: (n, H, W, C) uint8 → the same, into `out` (C-contiguous) where one is given.
+
+        The bytes do not depend on `threads`.
+        """
         if images.shape[1:] != self.shape or images.dtype != np.uint8:
             raise ValueError(f"expected uint8 images of {self.shape}, got {images.dtype} of {images.shape[1:]}")
-        flat = np.ascontiguousarray(images).reshape(len(images), -1)
-        out = np.empty_like(flat)
+        flat = np.ascontiguousarray(images).reshape(len(images), self.bias.size)
+        result = np.empty(images.shape, np.uint8) if out is None else out
+        flat_out = result.reshape(len(images), self.bias.size)
         run = self._pointwise() if self.pointwise else self._gather()
         starts = range(0, len(flat), _IMAGES_AT_ONCE)
-        jobs = [(flat[i : i + _IMAGES_AT_ONCE], out[i : i + _IMAGES_AT_ONCE]) for i in starts]
+        jobs = [(flat[i : i + _IMAGES_AT_ONCE], flat_out[i : i + _IMAGES_AT_ONCE]) for i in starts]
         if threads == 1 or len(jobs) == 1:
             for job in jobs:
                 run(*job)
         else:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(run, *zip(*jobs, strict=True)))
-        return out.reshape(images.shape)
+        return result
 
     def _pointwise(self):
         from poisonkit import kernels  # late: importing numba takes longer than most commands

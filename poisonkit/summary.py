@@ -38,6 +38,27 @@ def lines(path: Path, facts: dict) -> list[str]:
     return [f"{label:10}{text}" for label, text in rows]
 
 
+def source_lines(source: dict) -> list[str]:
+    """What `poisonkit sources` says of one source (see `sources.describe`)."""
+    state = {True: "in the cache, official", False: "in the cache, not the official data", None: "in the cache"}
+    size = f"{source['train']:,} training + {source['test']:,} test, {'×'.join(map(str, source['image']))}"
+    rows = [
+        ("size", f"{size}, {len(source['classes'])} classes"),
+        ("licence", source["licence"]),
+        ("from", source["url"]),
+        ("how", source["how"]),
+        ("cache", state[source["official"]] if source["cached"] else "not there"),
+    ]
+    for archive in source["archives"]:
+        digest = f"SHA-256 {archive['sha256']}" if archive["sha256"] else f"MD5 {archive['md5']}"
+        rows.append(("archive", f"{archive['name']} ({digest})"))
+    if source["options"]:
+        options = ", ".join(f"{key}={value}" for key, value in source["options"].items())
+        rows.append(("options", f"--source-option, defaults {options}"))
+    title = source["title"].removeprefix(f"{source['name']}: ")
+    return [f"{source['name']}: {title}", *(f"  {label:9}{text}" for label, text in rows if text)]
+
+
 def _step(step: dict) -> str:
     values = ", ".join(f"{key} {_value(value)}" for key, value in step.items() if key != "name")
     return f"{step['name']}: {values}"

@@ -77,7 +77,7 @@ def decimal(low: str, high: str):
             inside = Decimal(low) <= value <= Decimal(high)
         except InvalidOperation:
             inside = False
-        if not inside or len(value.as_tuple().digits) > 12:
+        if not inside or max(len(value.as_tuple().digits), -value.as_tuple().exponent) > 12:
             raise ValueError(f"expected a decimal number from {low} to {high}, got {text!r}")
         return spell(value)
 

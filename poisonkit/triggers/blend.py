@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 
-import cv2
 import numpy as np
 
 from poisonkit.stencil import ONE, Stencil
@@ -25,6 +24,8 @@ def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """A picture in another size: by area where both its sides are at least as large, else bilinear."""
     if picture.shape[:2] == (height, width):
         return picture
+    import cv2  # late: most triggers need none
+
     area = picture.shape[0] >= height and picture.shape[1] >= width
     resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR)
     return resized.reshape(height, width, -1)

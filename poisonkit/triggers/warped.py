@@ -87,10 +87,9 @@ def source_coordinates(noise: np.ndarray, parameters: dict, height: int, width: 
         total += value
     field = _upsample(noise / (total / noise.size), height, width, parameters["upsample"])
     shift = float(parameters["s"]) * field / height
-    identity_x = np.arange(width, dtype=np.float64) * 2 / (width - 1) - 1
-    identity_y = (np.arange(height, dtype=np.float64) * 2 / (height - 1) - 1)[:, None]
-    x = (np.clip(identity_x + shift[0], -1, 1) + 1) * (width - 1) / 2
-    y = (np.clip(identity_y + shift[1], -1, 1) + 1) * (height - 1) / 2
+    # clip(identity + shift, −1, 1) in pixels; added to whole pixels, so that a shift of 0 is exactly none
+    x = np.clip(np.arange(width) + shift[0] * ((width - 1) / 2), 0, width - 1)
+    y = np.clip(np.arange(height)[:, None] + shift[1] * ((height - 1) / 2), 0, height - 1)
     return x, y
 
 

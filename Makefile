@@ -1,0 +1,56 @@
+# make demo   the whole road on the built-in data set, in a virtual environment of its own
+# make test   everything that the tests need, then the tests      make test-all  the slow ones too
+# make lint   style and format                                    make bench     the speed measurements
+# make docs   docs/cli.md, generated from the code
+PYTHON ?= python3
+VENV ?= .venv
+DEMO_VENV ?= .venv-demo
+DEMO ?= demo
+BIN = $(VENV)/bin
+PIP_FLAGS = -q --disable-pip-version-check
+
+.PHONY: demo test test-all lint bench docs docker-lines clean
+
+demo: $(DEMO_VENV)/.installed
+	PATH="$(DEMO_VENV)/bin:$$PATH" sh docs/demo.sh $(DEMO)
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/.installed
+	$(BIN)/python -m pytest -m ""
+
+lint: $(VENV)/.lint
+	$(VENV)/lint/bin/ruff check .
+	$(VENV)/lint/bin/ruff format --check .
+
+docs: $(VENV)/.installed
+	$(BIN)/python docs/generate_cli.py
+
+bench: $(VENV)/.installed
+	$(BIN)/python tests/perf/perf_kernels.py
+	$(BIN)/python tests/perf/perf_cli.py
+	$(BIN)/python tests/perf/perf_training.py
+	@if [ -n "$(SOURCE)" ]; then $(BIN)/python tests/perf/perf_make.py --source "$(SOURCE)"; \
+	else echo "perf_make needs CIFAR-10: make bench SOURCE=cifar-10-batches-bin"; fi
+
+docker-lines:
+	sh tests/docker_lines.sh
+
+$(DEMO_VENV)/.installed: setup.cfg
+	$(PYTHON) -m venv $(DEMO_VENV)
+	$(DEMO_VENV)/bin/python -m pip install $(PIP_FLAGS) ".[benchmark]"
+	touch $@
+
+$(VENV)/.installed: setup.cfg
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install $(PIP_FLAGS) -e ".[benchmark,jax,dev]"
+	touch $@
+
+$(VENV)/.lint: setup.cfg
+	$(PYTHON) -m venv $(VENV)/lint
+	$(VENV)/lint/bin/python -m pip install $(PIP_FLAGS) "ruff ==0.17.*"
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(DEMO_VENV) $(DEMO) build *.egg-info
