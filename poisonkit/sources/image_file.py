@@ -1,0 +1,80 @@
+"""Decodes one picture file into a small RGB image, the same bytes with OpenCV 4 and 5."""
+
+import re
+import struct
+import zlib
+
+import cv2
+import numpy as np
+
+PNG = b"\x89PNG\r\n\x1a\n"
+PPM = re.compile(rb"P6(?:\s|#[^\n]*\n)+(\d{1,5})(?:\s|#[^\n]*\n)+(\d{1,5})(?:\s|#[^\n]*\n)+255\s")
+LARGEST_SIDE = 4096  # no photograph of one traffic sign is larger; a few bytes of PNG can claim gigabytes
+
+
+def quiet() -> None:
+    """Keep OpenCV's own messages off the terminal: what goes wrong is told by whoever reads the file."""
+    if hasattr(cv2, "setLogLevel"):  # OpenCV 4
+        cv2.setLogLevel(0)
+    else:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def thumbnail(data: bytes, side: int) -> np.ndarray:
+    """The whole picture, resized to (side, side, 3) uint8 RGB.
+
+    By area where both sides of it are at least `side`, else linearly.
+
+    Raises
+    ------
+    ValueError
+        It is no whole PNG or binary PPM file; the message says why.
+    """
+    image = _png(data) if data.startswith(PNG) else _ppm(data)
+    large = min(image.shape[:2]) >= side
+    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if large else cv2.INTER_LINEAR)
+
+
+def _png(data: bytes) -> np.ndarray:
+    _check_png(data)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None:
+        raise ValueError("not a valid PNG file")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _check_png(data: bytes) -> None:
+    """Size and checksums, before libpng sees the file: it writes its complaints straight to the terminal."""
+    place = len(PNG)
+    while True:
+        if len(data) < place + 12:
+            raise ValueError("truncated PNG file")
+        length, kind = struct.unpack_from(">I4s", data, place)
+        end = place + 8 + length
+        if len(data) < end + 4:
+            raise ValueError("truncated PNG file")
+        if zlib.crc32(data[place + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise ValueError("damaged PNG file")
+        if place == len(PNG):
+            if kind != b"IHDR" or length != 13:
+                raise ValueError("not a valid PNG file")
+            _check_size(*struct.unpack_from(">II", data, place + 8))
+        if kind == b"IEND":
+            return
+        place = end + 4
+
+
+def _ppm(data: bytes) -> np.ndarray:
+    header = PPM.match(data)
+    if header is None:
+        raise ValueError("neither a PNG nor a binary PPM file of 8 bits")
+    width, height = int(header[1]), int(header[2])
+    _check_size(width, height)
+    if len(data) - header.end() < width * height * 3:
+        raise ValueError("truncated PPM file")
+    return np.frombuffer(data, np.uint8, width * height * 3, header.end()).reshape(height, width, 3)
+
+
+def _check_size(width: int, height: int) -> None:
+    if not (0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE):
+        raise ValueError(f"{width} x {height} pixels, expected 1 to {LARGEST_SIDE} a side")

@@ -1,0 +1,78 @@
+"""File locks, so that two processes neither download one archive twice nor clean up after a live one.
+
+`flock` disappears with its process, also after kill -9. Where there is none (not POSIX, some network file
+systems) everything still works: nothing waits, and nothing left behind is cleaned.
+"""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None
+
+
+@contextmanager
+def held(path: Path, waiting=None):
+    """Hold the lock file `path`, waiting for it; `waiting()` is called once if another process has it."""
+    file = _take(path, waiting)
+    try:
+        yield
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def abandoned(path: Path):
+    """Whether nobody holds the lock file. While this lasts nobody can take it, so that what it stands for, and the
+    file, can be removed."""
+    try:
+        file = os.open(path, os.O_RDWR)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _try(file)
+    finally:
+        os.close(file)
+
+
+def _try(file: int) -> bool:
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _take(path: Path, waiting) -> int:
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _flock(file, waiting)
+            # Whoever cleaned up in between has removed the file that is locked here: take the new one.
+            if fcntl is None or os.path.samestat(os.fstat(file), os.stat(path)):
+                return file
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
+
+
+def _flock(file: int, waiting) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if waiting is not None:
+            waiting()
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:
+        return  # this file system knows no locks

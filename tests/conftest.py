@@ -1,0 +1,62 @@
+"""What the tests of both programs share: poisonkit as a command, and a library of small files that it made."""
+
+import os
+from pathlib import Path
+
+import pytest
+from running import RECIPES, SMALL, Result, command, run, spawn
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the repository."""
+    return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    """A folder for decoded sources that all tests share."""
+    return tmp_path_factory.mktemp("cache") / "poisonkit"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch, root, cache):
+    """No test reads or writes the user's own cache; subprocesses import this checkout."""
+    monkeypatch.setenv("POISONKIT_CACHE", os.fspath(cache))
+    paths = [os.fspath(root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory, cache):
+    """Name in `RECIPES` → path of that file, made when it is first asked for. Never change these: copy them."""
+    folder, made = tmp_path_factory.mktemp("library"), {}
+
+    def path(name: str) -> Path:
+        if name not in made:
+            target = folder / f"{name}.h5"
+            run("make", *SMALL, *RECIPES[name], "--cache", cache, "-o", target).succeeded()
+            made[name] = target
+        return made[name]
+
+    return path
+
+
+@pytest.fixture
+def poisonkit():
+    """`poisonkit(…)`: the command in this process; `.spawn(…)`: in one of its own; `.command(…)`: its command line."""
+
+    def call(*arguments) -> Result:
+        return run(*arguments)
+
+    call.spawn, call.command, call.small = spawn, command, SMALL
+    return call
+
+
+@pytest.fixture(scope="session")
+def realdata(root) -> Path:
+    """The folder of the real data sets; skips where there is none."""
+    folder = Path(os.environ.get("POISONKIT_REALDATA") or root.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is no folder (set POISONKIT_REALDATA)")
+    return folder

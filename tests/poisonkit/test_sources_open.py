@@ -1,0 +1,72 @@
+"""The table of sources, and what opening one costs."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from poisonkit import sources
+from poisonkit.errors import Usage
+
+
+def test_unknown_names_are_one_line():
+    with pytest.raises(Usage, match="unknown source 'mnist': expected one of cifar10, gtsrb, signs"):
+        sources.open_source("mnist")
+
+
+@pytest.mark.parametrize("name", ("cifar10", "gtsrb"))
+def test_unknown_options_are_one_line(name, tmp_path):
+    with pytest.raises(Usage, match=f"source {name} has no option 'size': it has none"):
+        sources.open_source(name, cache=tmp_path, options={"size": 1})
+    with pytest.raises(Usage, match="it has train, test, seed"):
+        sources.open_source("signs", cache=tmp_path, options={"size": 1})
+
+
+@pytest.mark.parametrize("name", sources.TITLES)
+def test_every_module_has_what_the_table_promises(name):
+    module = sources.module(name)
+    assert sources.TITLES[name] == module.TITLE
+    assert len(set(module.CLASSES)) == len(module.CLASSES)
+    assert f"{sum(module.COUNTS):,}" in module.TITLE
+    for archive in module.ARCHIVES:
+        assert archive.url.startswith("https://") and archive.url.endswith("/" + archive.name)
+        assert len(archive.md5) == 32 and len(archive.sha256 or 64 * "0") == 64
+
+
+def test_describe(tmp_path):
+    found = {one["name"]: one for one in sources.describe(tmp_path)}
+    assert list(found) == list(sources.TITLES)
+    assert (found["gtsrb"]["train"], found["gtsrb"]["test"], len(found["gtsrb"]["classes"])) == (39_209, 12_630, 43)
+    assert (found["cifar10"]["train"], found["cifar10"]["test"], len(found["cifar10"]["classes"])) == (
+        50_000,
+        10_000,
+        10,
+    )
+    assert found["cifar10"]["archives"][0]["md5"] == "c32a1d4ab5d03f1284b67883e8d87530"
+    assert not any(one["cached"] for one in found.values()) and found["signs"]["official"] is None
+    sources.open_source("signs", cache=tmp_path, options={"train": 10, "test": 10})
+    assert {one["name"] for one in sources.describe(tmp_path) if one["cached"]} == {"signs"}
+    assert not list((tmp_path / "partial").iterdir())
+
+
+def imported(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", code + "\nimport sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_listing_names_imports_nothing_heavy():
+    modules = imported("from poisonkit import sources; sources.TITLES")
+    assert not modules & {"numpy", "cv2", "numba", "h5py", "tqdm", "urllib.request", "tarfile"}
+
+
+def test_a_cached_source_is_opened_without_what_only_decoding_needs(tmp_path):
+    code = (
+        "from poisonkit.sources import open_source; from pathlib import Path\n"
+        f"open_source('signs', cache=Path({os.fspath(tmp_path)!r}), options={{'train': 10, 'test': 10}})"
+    )
+    imported(code)
+    assert not imported(code) & {"cv2", "numba", "h5py", "tqdm", "urllib.request", "ssl", "tempfile"}
+    assert "cv2" not in imported("from poisonkit import sources; sources.describe()")
