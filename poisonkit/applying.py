@@ -20,6 +20,9 @@ def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path):
     twice = {target for target in targets if targets.count(target) > 1}
     if twice:
         raise Usage(f"-o: several pictures would become {sorted(twice)[0]}: give them one at a time")
+    for path, target in zip(paths, targets, strict=True):
+        if target.exists() and path.exists() and target.samefile(path):
+            raise Usage(f"-o: {target} is the picture itself: name another folder or file")
     with store.reading(file) as data:
         if data.clean:
             raise Failure(f"{file}: is a clean file, it has no trigger")

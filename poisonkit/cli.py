@@ -15,6 +15,8 @@ from poisonkit import __version__
 from poisonkit.errors import Failure, Usage
 
 INTERRUPTED = 130
+STOPPED = "stopped; nothing half-written was left"
+A_PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is said by whoever reads it
 
 
 class Group(click.Group):
@@ -24,14 +26,32 @@ class Group(click.Group):
         try:
             return super().invoke(context)
         except Failure as error:
-            click.echo(f"poisonkit: {error}", err=True)
+            _complain(error)
             context.exit(error.exit_code)
         except MemoryError:
-            click.echo("poisonkit: out of memory: fewer --threads, or a machine with more", err=True)
+            _complain("out of memory: fewer --threads, or a machine with more")
             context.exit(1)
+        except KeyboardInterrupt:
+            _complain(STOPPED)
+            context.exit(INTERRUPTED)
         except BrokenPipeError:
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (so that Python's own flush at exit is silent)
+            _forget_output()
             context.exit(1)
+        except OSError as error:
+            _complain(f"{os.fspath(error.filename)}: {error.strerror}" if error.filename else error.strerror or error)
+            _forget_output()
+            context.exit(1)
+
+
+def _complain(message) -> None:
+    """One line on standard error, whatever file names and foreign files put into it."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(message))
+    click.echo(f"poisonkit: {text if len(text) <= 800 else text[:800] + '…'}", err=True)
+
+
+def _forget_output() -> None:
+    """What could not be printed is not tried again at exit, where Python would complain in its own way."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
 class MakeCommand(click.Command):
@@ -67,7 +87,7 @@ class PictureOption(click.Option):
     def __init__(self, trigger: str):
         super().__init__(
             [f"--{trigger}-image"],
-            type=click.Path(path_type=Path),
+            type=A_PATH,
             metavar="PICTURE",
             help=f"{trigger}: the picture, resized to image or patch  [default: one that poisonkit draws]",
         )
@@ -86,7 +106,7 @@ def cli():
 
 def _progress(total, label, unit):
     """A progress bar on standard error, if that is a terminal."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         from poisonkit.sources.base import Silent
 
         return Silent()
@@ -96,7 +116,7 @@ def _progress(total, label, unit):
 
 
 def _warn(line: str) -> None:
-    click.echo(f"poisonkit: {line}", err=True)
+    _complain(line)
 
 
 cache_option = click.option(
@@ -131,7 +151,7 @@ cache_option = click.option(
 )
 @click.option("--preset", metavar="NAME", help="Others' settings by name: notebook (the paper's published notebooks).")
 @click.option(
-    "--source", type=click.Path(path_type=Path), metavar="PATH", help="Archive or folder of the clean images."
+    "--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean images."
 )
 @click.option(
     "--source-option",
@@ -144,7 +164,7 @@ cache_option = click.option(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=A_PATH,
     default=Path("data"),
     show_default=True,
     metavar="PATH",
@@ -171,7 +191,7 @@ def _command() -> list[str]:
 
 
 @cli.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=A_PATH)
 @click.option("--json", "as_json", is_flag=True, help="The whole manifest, for programs.")
 def show(file, as_json):
     """What a file is: source, trigger, rate, counts, digests."""
@@ -186,7 +206,7 @@ def show(file, as_json):
 
 
 @cli.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=A_PATH)
 @click.pass_context
 def verify(context, files):
     """Recompute everything that files claim; exit code 3 where something differs."""
@@ -197,7 +217,7 @@ def verify(context, files):
         try:
             wrong = checks.verify(file)
         except Failure as error:
-            click.echo(f"poisonkit: {error}", err=True)
+            _complain(error)
             worst = max(worst, 1)
             continue
         click.echo(f"{file}: OK" if not wrong else f"{file}: DIFFERS")
@@ -208,9 +228,9 @@ def verify(context, files):
 
 
 @cli.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=A_PATH)
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="PNG", help="The picture to write."
+    "-o", "--output", required=True, type=A_PATH, metavar="PNG", help="The picture to write."
 )
 @click.option("--rows", type=click.IntRange(1, 100), default=6, show_default=True, help="How many poisoned rows.")
 @click.option("--amplify", type=click.IntRange(1, 128), default=4, show_default=True, help="Factor on the difference.")
@@ -218,13 +238,15 @@ def preview(file, output, rows, amplify):
     """A picture of originals, poisoned images and the difference."""
     from poisonkit import pictures, summary
 
+    if output.suffix.lower() != ".png":  # a slip of the finger must not replace a data set
+        raise Usage(f"-o: expected a name that ends in .png, got {output}")
     pictures.write_png(output, summary.preview(file, rows, amplify))
     click.echo(f"wrote {output}")
 
 
 @cli.command()
-@click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
+@click.argument("first", type=A_PATH)
+@click.argument("second", type=A_PATH)
 @click.pass_context
 def diff(context, first, second):
     """In what two files differ; exit code 3 where they do."""
@@ -236,13 +258,13 @@ def diff(context, first, second):
 
 
 @cli.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("file", type=A_PATH)
+@click.argument("pictures", nargs=-1, required=True, type=A_PATH)
 @click.option(
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=A_PATH,
     metavar="PATH",
     help="A PNG for one picture, a folder for several.",
 )
@@ -308,19 +330,19 @@ def cache_command(cache, clear):
 
 def main() -> None:
     """The entry point: Ctrl-C and a polite `kill` end in one line, with nothing half-written."""
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # a file name or a class name that this terminal cannot show is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     try:
-        code = cli.main(standalone_mode=False)
-    except click.Abort:
-        click.echo("poisonkit: stopped; nothing half-written was left", err=True)
-        code = INTERRUPTED
-    except KeyboardInterrupt:
-        click.echo("poisonkit: stopped; nothing half-written was left", err=True)
+        code = cli.main(prog_name="poisonkit", standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
+        _complain(STOPPED)
         code = INTERRUPTED
     except click.exceptions.Exit as error:
         code = error.exit_code
     except Usage as error:
-        click.echo(f"poisonkit: {error}", err=True)
+        _complain(error)
         code = error.exit_code
     except click.ClickException as error:
         error.show()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import h5py
 
-from poisonkit import manifest
+from poisonkit import manifest, schema
 from poisonkit.errors import Failure
 
 SECONDS = 10
@@ -143,6 +143,8 @@ def _look(path: Path) -> dict:
 def _manifest(file: h5py.File) -> dict:
     if "manifest" not in file.attrs:
         raise _Wrong("has no manifest: it was not written by poisonkit")
+    if len(file.attrs) != 1:
+        raise _Wrong("has attributes beside its manifest: the format has none")
     text = file.attrs["manifest"]
     if not isinstance(text, str) or len(text) > MAX_MANIFEST:
         raise _Wrong("its manifest is no text")
@@ -153,17 +155,29 @@ def _manifest(file: h5py.File) -> dict:
     if not isinstance(facts, dict) or facts.get("format") != manifest.FORMAT:
         raise _Wrong("its manifest is not poisonkit's")
     version = facts.get("format_version")
-    if not isinstance(version, int) or version > manifest.FORMAT_VERSION:
+    if type(version) is not int or version < 1:
+        raise _Wrong(f"is of format version {version!r:.60}, which never was")
+    if version > manifest.FORMAT_VERSION:
         raise _Wrong(
             f"is of format version {version}; this poisonkit reads up to {manifest.FORMAT_VERSION}: take a newer one"
         )
     if facts.get("modality") != "image":
-        raise _Wrong(f"holds {facts.get('modality')!r} data; this poisonkit reads images")
+        raise _Wrong(f"holds {facts.get('modality')!r:.60} data; this poisonkit reads images")
+    _check_spelling(facts, text)
     return facts
 
 
+def _check_spelling(facts: dict, text: str) -> None:
+    """A manifest has one spelling: other parsers could read something else in a text that, say, has a key twice."""
+    try:
+        if manifest.canonical(facts) != text.encode():
+            raise _Wrong("its manifest is not canonical JSON (sorted keys, each once, no white space)")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _Wrong(f"its manifest is not canonical JSON ({error})") from None
+
+
 def _datasets(group: h5py.Group, prefix: str = ""):
-    """(path, dataset) of everything below a group, by hard links alone, each object once."""
+    """(path, dataset) of everything below a group, by hard links alone."""
     for name in group:
         path = prefix + name
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
@@ -171,7 +185,11 @@ def _datasets(group: h5py.Group, prefix: str = ""):
         if path.count("/") > 2:
             raise _Wrong(f"{path} lies deeper than the format goes")
         child = group[name]
+        if len(child.attrs):
+            raise _Wrong(f"{path} has attributes: the format has none but the manifest")
         if isinstance(child, h5py.Group):
+            if not len(child):
+                raise _Wrong(f"{path} is an empty group: the format has none")
             yield from _datasets(child, path + "/")
         elif isinstance(child, h5py.Dataset):
             yield path, child
@@ -190,11 +208,13 @@ def _compare(facts: dict, found: dict) -> None:
         raise _Wrong(f"{path} is not in the manifest")
     for path, dataset in found.items():
         entry = named[path]
-        if not isinstance(entry, dict) or [entry.get("dtype"), entry.get("shape")] != [
-            dataset.dtype.str,
-            list(dataset.shape),
-        ]:
-            raise _Wrong(f"{path} is {dataset.dtype.str} {list(dataset.shape)}, its manifest says {entry}")
+        if wrong := schema.array_problem(entry):
+            raise _Wrong(f"{path}: {wrong}")
+        if dataset.shape is None or (entry["dtype"], entry["shape"]) != (dataset.dtype.str, list(dataset.shape)):
+            raise _Wrong(
+                f"{path} is {dataset.dtype.str:.40} {dataset.shape}, "
+                f"its manifest says {entry['dtype']:.40} {entry['shape']!s:.60}"
+            )
         plain = dataset.id.get_create_plist()
         if plain.get_layout() != h5py.h5d.CONTIGUOUS or plain.get_nfilters() or plain.get_external_count():
             raise _Wrong(f"{path} is compressed, chunked, virtual or kept in another file: the format has plain arrays")
@@ -204,22 +224,15 @@ def _compare(facts: dict, found: dict) -> None:
 
 def _semantics(facts: dict) -> None:
     """The arrays that this kind of file must have, and the few facts that readers rely on."""
-    if facts.get("kind") not in ("clean", "poisoned"):
-        raise _Wrong(f"is of unknown kind {facts.get('kind')!r}")
-    for key, kind in {"source": dict, "recipe": dict, "counts": dict, "pictures": dict, "name": str}.items():
-        if not isinstance(facts.get(key), kind):
-            raise _Wrong(f"its manifest has no {key}")
-    classes = facts["source"].get("classes")
-    if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
-        raise _Wrong("its manifest names no classes")
+    if wrong := schema.problem(facts):
+        raise _Wrong(wrong)
     expected = dict(FIELDS)
     if facts["kind"] == "poisoned":
         expected |= POISONED_FIELDS
-        for i, step in enumerate(_steps(facts["recipe"])):
+        for i in range(len(facts["recipe"]["triggers"])):
             expected |= {f"trigger/{i}/{part}": form for part, form in TRIGGER_FIELDS.items()}
             extras = {f"trigger/{i}/{part}": form for part, form in TRIGGER_EXTRAS.items()}
             expected |= {path: form for path, form in extras.items() if path in facts["arrays"]}
-            del step
     if expected.keys() != facts["arrays"].keys():
         raise _Wrong(
             f"its arrays are not those of a {facts['kind']} file: {sorted(expected.keys() ^ facts['arrays'].keys())}"
@@ -233,16 +246,14 @@ def _semantics(facts: dict) -> None:
     _same_sizes(facts)
 
 
-def _steps(recipe: dict) -> list:
-    steps = recipe.get("triggers")
-    if not isinstance(steps, list) or not 1 <= len(steps) <= 100:
-        raise _Wrong("its recipe names no triggers")
-    return steps
-
-
 def _same_sizes(facts: dict) -> None:
     shapes = {path: entry["shape"] for path, entry in facts["arrays"].items()}
     image = shapes["train/images"][1:]
+    if image[2] not in (1, 3):
+        raise _Wrong(f"train/images have {image[2]} channels, expected 1 (grey) or 3 (RGB)")
+    tile = (facts["recipe"]["patch"] if facts["kind"] == "poisoned" else None) or image[:2]
+    if image[0] % tile[0] or image[1] % tile[1]:
+        raise _Wrong(f"its patches of {tile[0]}×{tile[1]} do not divide images of {image[0]}×{image[1]}")
     for path, shape in shapes.items():
         group, last = path.rsplit("/", 1)
         if last == "images" and shape[1:] != image:
@@ -251,3 +262,7 @@ def _same_sizes(facts: dict) -> None:
             raise _Wrong(f"{path} has {shape[0]} rows, {group}/images {shapes[f'{group}/images'][0]}")
         if last in TRIGGER_FIELDS and shape[:3] != image:
             raise _Wrong(f"{path} is for images of {shape[:3]}, train/images are of {image}")
+        if last == "weights" and shape != shapes[f"{group}/taps"]:
+            raise _Wrong(f"{path} is of {shape}, {group}/taps of {shapes[f'{group}/taps']}")
+        if last in TRIGGER_EXTRAS and shape != [*tile, image[2] if last == "pattern" else 2]:
+            raise _Wrong(f"{path} is of {shape}, which does not fit tiles of {tile[0]}×{tile[1]}")

@@ -8,7 +8,7 @@ Every intermediate is cast back to int32 because Numba promotes int32 arithmetic
 SIMD width. There are no random numbers and no floats here; plain twins are in tests/poisonkit/naive.py.
 """
 
-import warnings
+import contextlib
 
 import numba
 import numpy as np
@@ -22,10 +22,32 @@ BLOCK = 64
 def _compile(function):
     """Compile on first call, cached on disk where a folder can be written and in memory only where none can."""
     try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # "cannot cache function: no locator available"
-        warnings.warn("no writable folder for compiled kernels: they are compiled anew in each run", stacklevel=2)
+        return _forgiving(numba.njit(nogil=True, cache=True)(function))
+    except RuntimeError:  # "cannot cache function: no locator available": a second a run, and no reason to complain
         return numba.njit(nogil=True)(function)
+
+
+def _forgiving(compiled):
+    """Make a damaged, full or vanished cache of compiled code cost a second, and never the user's run."""
+    cache = compiled._cache
+    load, save = cache.load_overload, cache.save_overload
+
+    def load_overload(*arguments):
+        try:
+            return load(*arguments)
+        except Exception:  # an index of no bytes, say, as a power cut leaves it: unpickling may raise anything
+            return None
+
+    def save_overload(*arguments):
+        with contextlib.suppress(Exception):
+            try:
+                save(*arguments)
+            except Exception:
+                cache.flush()
+                save(*arguments)
+
+    cache.load_overload, cache.save_overload = load_overload, save_overload
+    return compiled
 
 
 @_compile

@@ -57,7 +57,7 @@ class Plan:
             "truth/images": ("|u1", (changed, *image)),
         }
         for i, built in enumerate(self.built):
-            for part, array in _trigger_arrays(built).items():
+            for part, array in trigger_arrays(built).items():
                 shapes[f"trigger/{i}/{part}"] = (array.dtype.str, array.shape)
         return shapes
 
@@ -91,9 +91,8 @@ def plan(source: Source, request: Request, force: bool = False) -> Plan:
             raise Failure(
                 f"every test row of {source.name} is of the target class: no attack success could be measured"
             )
-    streams = sorted({"rows", *(name for one in built for name in one.streams)})
     pictures = _picture_records(request)
-    record = request.record(streams)
+    record = request.record(streams(built))
     facts = {
         "format": manifest.FORMAT,
         "format_version": manifest.FORMAT_VERSION,
@@ -133,7 +132,13 @@ def _picture_records(request: Request) -> dict:
     return records
 
 
-def _trigger_arrays(built: Built) -> dict[str, np.ndarray]:
+def streams(built: list[Built]) -> list[str]:
+    """The names of all random streams that are drawn from."""
+    return sorted({"rows", *(name for one in built for name in one.streams)})
+
+
+def trigger_arrays(built: Built) -> dict[str, np.ndarray]:
+    """What goes into the file's group of one trigger."""
     stencil = built.stencil
     return {
         "taps": stencil.taps,
@@ -170,7 +175,7 @@ def write(plan: Plan, target: Path, threads: int = 1, progress=None) -> dict:
         if not plan.request.clean:
             facts = facts | {"counts": facts["counts"] | {"unchanged": unchanged}}
             for i, built in enumerate(plan.built):
-                for part, array in _trigger_arrays(built).items():
+                for part, array in trigger_arrays(built).items():
                     writer.whole(f"trigger/{i}/{part}", array)
         checked.result()
         return writer.finish(facts)

@@ -1,5 +1,7 @@
 """Pictures in and out: decoding a user's picture, writing PNGs, laying out the preview."""
 
+import contextlib
+import os
 from pathlib import Path
 
 import cv2
@@ -23,13 +25,28 @@ def read(path: Path, channels: int = 3) -> np.ndarray:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     picture = None
     if len(data):
-        try:
+        with contextlib.suppress(cv2.error), _silent():
             picture = cv2.imdecode(data, cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE)
-        except cv2.error:
-            picture = None
     if picture is None:
         raise Failure(f"{path}: is no picture that OpenCV can decode (expected PNG, JPEG, WebP, BMP, …)")
     return np.ascontiguousarray(picture[..., ::-1]) if channels == 3 else picture[..., None]
+
+
+@contextlib.contextmanager
+def _silent():
+    """libpng and its like write to the process's standard error, beside the one line that we say."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed: nobody hears them
+        yield
+        return
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -40,7 +40,6 @@ def produce(
             store.write_json(store.sidecar_path(target), sidecar(plan, facts, target, command))
         return Outcome(target, False, facts)
     store.check_space(target, plan.size() + SPARE_BYTES)
-    store.sidecar_path(target).unlink(missing_ok=True)  # never a sidecar that speaks of another file
     facts = make.write(plan, target, threads, progress)
     store.write_json(store.sidecar_path(target), sidecar(plan, facts, target, command))
     return Outcome(target, True, facts)

@@ -4,10 +4,13 @@ See data/FORMAT.md for the layout.
 """
 
 import contextlib
+import glob
 import json
 import os
 import shutil
+import signal
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,7 +38,7 @@ def _temporary(target: Path) -> Path:
 def _sweep(target: Path) -> None:
     """Remove what a killed process of this machine left beside the target."""
     prefix = f".{target.name}.{socket.gethostname()}-"
-    for path in target.parent.glob(f".{target.name}.*.tmp"):
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
         pid = path.name.removeprefix(prefix).removesuffix(".tmp")
         if path.name.startswith(prefix) and pid.isdigit() and not _alive(int(pid)):
             path.unlink(missing_ok=True)
@@ -52,23 +55,95 @@ def _alive(pid: int) -> bool:
 
 
 @contextlib.contextmanager
-def replacing(target: Path):
-    """A temporary path beside the target, renamed onto it when the block ends well and removed when it does not."""
+def replacing(target: Path, obsolete: Path | None = None):
+    """A temporary path beside the target, renamed onto it when the block ends well and removed when it does not.
+
+    `obsolete` is a file that speaks of the old target; it goes at the same moment.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     _sweep(target)
     temporary = _temporary(target)
     try:
         yield temporary
+        if obsolete is not None:
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError):
+                obsolete.unlink()
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+class _Disk:
+    """The file as libhdf5 sees it while it writes: one where nothing ever fails.
+
+    libhdf5 cannot give up: once a write has failed, closing the file fails too, and the process crashes at its end.
+    So the first error is kept for `check`, and what libhdf5 still writes after it goes nowhere.
+    """
+
+    def __init__(self, path: Path):
+        self._file, self._error = open(path, "w+b", buffering=0), None  # noqa: SIM115
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(size)
+
+    def readinto(self, buffer) -> int:
+        return self._file.readinto(buffer)
+
+    def write(self, data) -> None:
+        view = memoryview(data)
+        try:
+            while view and not self._error:
+                view = view[self._file.write(view) :]
+        except OSError as error:
+            self._error = error
+
+    def truncate(self, size: int) -> None:
+        try:
+            self._file.truncate(size)
+        except OSError as error:
+            self._error = self._error or error
+
+    def flush(self) -> None:
+        pass
+
+    def check(self) -> None:
+        """Raise what the disk said."""
+        if self._error:
+            raise self._error
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@contextlib.contextmanager
+def _uninterrupted():
+    """Hold Ctrl-C and its like back while libhdf5 is at work: it calls `_Disk` back, which must not fail."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *what: held.append(what)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    if held:
+        raise KeyboardInterrupt
+
+
 class Column:
     """One dataset that is written block by block, and hashed on another thread meanwhile."""
 
-    def __init__(self, dataset: h5py.Dataset, pool: ThreadPoolExecutor):
-        self._dataset, self._pool, self._next = dataset, pool, 0
+    def __init__(self, dataset: h5py.Dataset, pool: ThreadPoolExecutor, disk: _Disk):
+        self._dataset, self._pool, self._disk, self._next = dataset, pool, disk, 0
         self._hash = manifest.ArrayHash(dataset.dtype.str, dataset.shape)
 
     def write(self, block: np.ndarray) -> None:
@@ -77,7 +152,9 @@ class Column:
         if not len(block):
             return
         hashed = self._pool.submit(self._hash.update, block)
-        self._dataset.write_direct(block, dest_sel=np.s_[self._next : self._next + len(block)])
+        with _uninterrupted():
+            self._dataset.write_direct(block, dest_sel=np.s_[self._next : self._next + len(block)])
+        self._disk.check()
         self._next += len(block)
         hashed.result()
 
@@ -95,12 +172,14 @@ class Column:
 class Writer:
     """The columns of a file that is being written."""
 
-    def __init__(self, file: h5py.File, pool: ThreadPoolExecutor):
-        self._file, self.pool, self._columns = file, pool, {}
+    def __init__(self, file: h5py.File, pool: ThreadPoolExecutor, disk: _Disk):
+        self._file, self.pool, self._disk, self._columns = file, pool, disk, {}
 
     def column(self, path: str, dtype: str, shape: tuple[int, ...]) -> Column:
         """A new contiguous dataset, to be filled block by block."""
-        column = self._columns[path] = Column(self._file.create_dataset(path, shape, np.dtype(dtype)), self.pool)
+        with _uninterrupted():
+            dataset = self._file.create_dataset(path, shape, np.dtype(dtype))
+        column = self._columns[path] = Column(dataset, self.pool, self._disk)
         return column
 
     def whole(self, path: str, array: np.ndarray) -> None:
@@ -111,16 +190,30 @@ class Writer:
         """Write the manifest: the given facts, the arrays' digests and the digest over all. Returns it."""
         complete = facts | {"arrays": {path: column.record() for path, column in sorted(self._columns.items())}}
         complete["dataset_digest"] = manifest.dataset_digest(complete)
-        self._file.attrs["manifest"] = manifest.canonical(complete).decode()
+        with _uninterrupted():
+            self._file.attrs["manifest"] = manifest.canonical(complete).decode()
         return complete
+
+
+@contextlib.contextmanager
+def _hdf5(disk: _Disk):
+    with _uninterrupted():
+        file = h5py.File(disk, "w")
+    try:
+        yield file
+    finally:
+        with _uninterrupted():
+            file.close()
 
 
 @contextlib.contextmanager
 def writing(target: Path):
     """A `Writer` for a temporary file that takes the target's name when the block ends well."""
     try:
-        with replacing(target) as temporary, ThreadPoolExecutor(2) as pool, h5py.File(temporary, "w") as file:
-            yield Writer(file, pool)
+        with replacing(target, sidecar_path(target)) as temporary, contextlib.closing(_Disk(temporary)) as disk:
+            with ThreadPoolExecutor(2) as pool, _hdf5(disk) as file:
+                yield Writer(file, pool, disk)
+            disk.check()
     except OSError as error:
         raise Failure(f"{target}: could not be written: {reason(error)}") from error
 
@@ -135,7 +228,7 @@ def check_space(target: Path, size: int) -> None:
     except OSError:
         return
     if free < size:
-        raise Failure(f"{target}: needs {size / 1e6:,.0f} MB, its disk has {free / 1e6:,.0f} MB left: free some, or -o")
+        raise Failure(f"{target}: needs {size / 1e6:,.1f} MB, its disk has {free / 1e6:,.1f} MB left: free some, or -o")
 
 
 def reason(error: OSError) -> str:
@@ -166,7 +259,8 @@ def write_json(path: Path, value: dict) -> None:
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     try:
         with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            # half of a surrogate pair (a file name that is no UTF-8) becomes \\udcff, which is JSON for the same
+            temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise Failure(f"{path}: could not be written: {reason(error)}") from error
 
@@ -205,9 +299,13 @@ class Reader:
         from poisonkit.stencil import Stencil
 
         count = len(self.manifest["recipe"].get("triggers", ()))
-        return [
-            Stencil.build(*(self[f"trigger/{i}/{part}"] for part in ("taps", "weights", "bias"))) for i in range(count)
-        ]
+        try:
+            return [
+                Stencil.build(*(self[f"trigger/{i}/{part}"] for part in ("taps", "weights", "bias")))
+                for i in range(count)
+            ]
+        except ValueError as error:
+            raise Failure(f"{self.path}: its trigger is no stencil: {error}") from None
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from poisonkit import store
+from poisonkit.errors import Failure
 from poisonkit.produce import describe
 
 
@@ -103,14 +104,17 @@ def preview(path: Path, count: int, amplify: int) -> np.ndarray:
         if data.clean:
             images = data.rows("train/images", 0, count)
             return pictures.sheet([("clean", images)], [""] * len(images))
-        rows = data["truth/rows"]
+        rows, labels, classes = data["truth/rows"], data["truth/labels"], data.manifest["source"]["classes"]
+        total = data.manifest["arrays"]["train/images"]["shape"][0]
+        for name, values, end in (("truth/rows", rows, total), ("truth/labels", labels, len(classes))):
+            if values.min() < 0 or values.max() >= end:
+                raise Failure(f"{path}: {name} has values outside 0 … {end - 1}: `poisonkit verify` says more")
         chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
         originals = np.stack([data.rows("truth/images", i, i + 1)[0] for i in chosen])
         poisoned = np.stack([data.rows("train/images", int(rows[i]), int(rows[i]) + 1)[0] for i in chosen])
         change = poisoned.astype(np.int32) - originals
-        labels, classes = data["truth/labels"][chosen], data.manifest["source"]["classes"]
         target = data.manifest["recipe"]["target"]
-        captions = [f"{classes[label]} > {classes[target]}" for label in labels]
+        captions = [f"{classes[label]} > {classes[target]}" for label in labels[chosen]]
         return pictures.sheet(
             [
                 ("original", originals),

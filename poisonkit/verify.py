@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import manifest, store
+from poisonkit import make, manifest, recipe, sampling, store
+from poisonkit.errors import Usage
 from poisonkit.make import COVER, POISONED, apply_all
 from poisonkit.store import Reader, sidecar_path
 
@@ -55,6 +56,7 @@ def _counts(data: Reader) -> list[str]:
         changed = data["train/labels"][data["truth/rows"].clip(0, found["train"] - 1)]
         found |= {
             "triggered": shapes["triggered/labels"],
+            "eligible": found["train"],
             "poisoned": int((role == POISONED).sum()),
             "cover": int((role == COVER).sum()),
             "already_target": int(((role == POISONED) & (labels == changed)).sum()),
@@ -95,11 +97,57 @@ def _poisoning(data: Reader) -> list[str]:
     tested, more = _rows(data, "triggered/rows", shapes["test/labels"][0])
     if wrong or more:
         return wrong + more
+    if not np.isin(data["truth/role"], (POISONED, COVER)).all():
+        wrong.append(f"truth/role: is not {POISONED} or {COVER} everywhere")
+    wrong += _recipe(data, rows)
     stencils = data.stencils()
     for i, stencil in enumerate(stencils):
         if (stencil.mask() != data[f"trigger/{i}/mask"]).any():
             wrong.append(f"trigger/{i}/mask: is not where the stencil changes the image")
     return wrong + _train_side(data, rows, stencils) + _test_side(data, tested, stencils)
+
+
+def _recipe(data: Reader, rows: np.ndarray) -> list[str]:
+    """Rows and triggers drawn and built anew from the recipe (a user's picture is taken from `trigger/I/pattern`)."""
+    facts, said = data.manifest, data.manifest["recipe"]
+    total, *image = facts["arrays"]["train/images"]["shape"]
+    if facts["recipe_version"] != manifest.RECIPE_VERSION:
+        return []
+    wrong = []
+    try:
+        request = _request(data)
+        built = recipe.build(request, tuple(image), force=True)
+        chosen = sampling.permutation(request.seed, "rows", total)[: recipe.count_rows(request.rate, total)]
+    except Usage as error:
+        return [f"manifest: its recipe cannot be followed: {error}"]
+    if not np.array_equal(np.sort(chosen), rows):
+        wrong.append("truth/rows: are not those of the seed and the rate")
+    record = request.record(make.streams(built))
+    if record != said:
+        keys = sorted(key for key in record.keys() | said.keys() if record.get(key) != said.get(key))
+        wrong.append(f"manifest: recipe is not in its one spelling: {', '.join(keys)}")
+    name = recipe.file_name(request, record, facts["source"]["name"], facts["source"]["options"], facts["pictures"])
+    if name != facts["name"]:
+        wrong.append(f"manifest: name is {facts['name']!r:.80}, its recipe gives {name!r}")
+    for i, one in enumerate(built):
+        for part, array in make.trigger_arrays(one).items():
+            path = f"trigger/{i}/{part}"
+            if path not in data or not np.array_equal(data[path], array):
+                wrong.append(f"{path}: is not what the recipe makes")
+    return wrong
+
+
+def _request(data: Reader) -> recipe.Request:
+    """What was asked for, read back from the manifest. `Usage` where it makes no sense."""
+    said, steps, pictures = data.manifest["recipe"], [], {}
+    for i, step in enumerate(said["triggers"]):
+        texts = {key: ",".join(map(str, v)) if isinstance(v, list) else str(v) for key, v in step.items()}
+        name = texts.pop("name")
+        steps.append((name, recipe.parameters(name, texts, None)))
+        if "digest" in data.manifest["pictures"].get(str(i), {}) and f"trigger/{i}/pattern" in data:
+            pictures[name] = data[f"trigger/{i}/pattern"]
+    patch = tuple(said["patch"]) if said["patch"] else None
+    return recipe.Request(said["rate"], tuple(steps), patch, said["target"], said["seed"], pictures)
 
 
 def _train_side(data: Reader, rows: np.ndarray, stencils) -> list[str]:
@@ -168,7 +216,7 @@ def _sidecar(path: Path, facts: dict) -> list[str]:
         said = json.loads(sidecar.read_text(encoding="utf-8"))
         file, repeated = said["file"], said["manifest"]
         size, digest = file["size"], file["sha256"]
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
         return [f"{sidecar.name}: is no sidecar ({type(error).__name__}: {error})"]
     wrong = []
     if repeated != facts:

@@ -12,6 +12,8 @@ TITLES = {
     "cifar10": "CIFAR-10: 60,000 small photographs in ten classes",
     "gtsrb": "GTSRB: 51,839 photographs of German traffic signs in 43 classes",
     "signs": "signs: 7,500 drawn traffic signs in ten classes, built in",
+    "folder": "folder: a folder of pictures, one folder a class",
+    "npz": "npz: arrays from an .npz file",
 }
 
 
@@ -44,7 +46,7 @@ def open_source(
     cache : Path, optional
         The cache folder (default: see `cache.folder`).
     options : dict, optional
-        Options of the source itself (`signs`: ``train``, ``test``, ``seed``).
+        Options of the source itself (`signs`: ``train``, ``test``, ``seed``; `folder`: ``size``, ``channels``).
     jobs : int, optional
         Threads that decode (default: the processors of this process).
     progress : callable, optional
@@ -71,7 +73,7 @@ def open_source(
         jobs=jobs or base.processors(), progress=progress or base.Silent, say=say or base.Context.say
     )
     store = Cache(cache)
-    chosen = _check_options(name, kind.OPTIONS, options or {})
+    chosen = _check_options(name, kind, options or {})
     try:
         return _warned(_open(name, kind, source, chosen, store, context), context.say)
     except OSError as error:
@@ -103,15 +105,24 @@ def _warned(source, say):
     return source
 
 
-def _check_options(name: str, defaults: dict, options: dict) -> dict:
-    """The options beyond the defaults, each a non-negative integer."""
-    for key, value in options.items():
-        if key not in defaults:
-            known = f"it has {', '.join(defaults)}" if defaults else "it has none"
+def _check_options(name: str, kind, options: dict) -> dict:
+    """The options beyond the defaults: what the module's parser makes of each, else whole numbers of at least 0."""
+    parsers, chosen = getattr(kind, "PARSERS", {}), {}
+    for key, value in sorted(options.items()):
+        if key not in kind.OPTIONS:
+            known = f"it has {', '.join(kind.OPTIONS)}" if kind.OPTIONS else "it has none"
             raise Usage(f"source {name} has no option {key!r}: {known}")
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise Usage(f"option {key!r} of source {name}: expected a whole number of at least 0, got {value!r}")
-    return {key: value for key, value in sorted(options.items()) if value != defaults[key]}
+        try:
+            chosen[key] = parsers.get(key, _whole)(value)
+        except ValueError as error:
+            raise Usage(f"option {key!r} of source {name}: expected {error}, got {value!r}") from None
+    return {key: value for key, value in chosen.items() if value != kind.OPTIONS[key]}
+
+
+def _whole(value) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError("a whole number of at least 0")
+    return value
 
 
 def describe(cache: Path | None = None) -> list[dict]:

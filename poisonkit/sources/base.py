@@ -12,6 +12,8 @@ import numpy as np
 from poisonkit import manifest
 from poisonkit.errors import Failure
 
+BLOCK = 32 << 20  # bytes of images that are read at once
+
 
 @dataclass(frozen=True)
 class Split:
@@ -29,7 +31,9 @@ class Split:
         return self.shape[0]
 
     def blocks(self, rows: int = 2048):
-        """Yield (first row, images (n, H, W, C) uint8) over the whole split. The array is reused: copy to keep."""
+        """Yield (first row, images (n, H, W, C) uint8) over the whole split, at most `rows` at once, and fewer of large
+        images. The array is reused: copy to keep."""
+        rows = max(1, min(rows, BLOCK // int(np.prod(self.shape[1:]))))
         buffer = np.empty((min(rows, len(self)), *self.shape[1:]), np.uint8)
         with self._open() as file:
             file.seek(self.offset)

@@ -2,7 +2,7 @@
 
 train_images, test_images   raw bytes, C order
 train_labels, test_labels   <i8
-index.json                  name, options, shapes, digests
+index.json                  name, options, shapes, digests, and class names where they are the data's own
 """
 
 import json
@@ -18,10 +18,12 @@ PARTS = ("train", "test")
 
 
 class Writer:
-    """Takes the parts of a source while it is decoded, into a folder."""
+    """Takes the parts of a source while it is decoded, into a folder; and its class names, where they are not those
+    of its module."""
 
     def __init__(self, path: Path):
         self.path = path
+        self.classes: tuple[str, ...] = ()
         self.parts: dict[str, Part] = {}
 
     def part(self, name: str, labels: np.ndarray, shape: tuple[int, int, int]) -> "Part":
@@ -71,7 +73,11 @@ class Part:
 
 
 def finish(name: str, writer: Writer, options: dict) -> str:
-    """Write labels and index beside the images; the digest of the source."""
+    """Write labels and index beside the images; the digest that names the entry.
+
+    It is that of the source's arrays; of names and options too where the class names are the data's own, because then
+    equal arrays may come under other names.
+    """
     arrays, shapes = {}, {}
     for part in PARTS:
         split, digests = writer.parts[part].finish()
@@ -79,15 +85,17 @@ def finish(name: str, writer: Writer, options: dict) -> str:
         arrays |= {f"{part}/{kind}": value for kind, value in digests.items()}
         (writer.path / f"{part}_labels").write_bytes(split.labels.tobytes())
     index = {"version": VERSION, "name": name, "options": options, "shapes": shapes, "arrays": arrays}
+    if writer.classes:
+        index["classes"] = list(writer.classes)
     (writer.path / "index.json").write_bytes(manifest.canonical(index))
-    return manifest.digest(arrays)
+    return manifest.digest(index if writer.classes else arrays)
 
 
 def read_index(path: Path) -> dict:
     """The index of the entry in a folder. `ValueError` if it is none that this version can read."""
     index = json.loads((path / "index.json").read_bytes())
     keys = {"version", "name", "options", "shapes", "arrays"}
-    if not isinstance(index, dict) or index.keys() != keys or index["version"] != VERSION:
+    if not isinstance(index, dict) or index.keys() - {"classes"} != keys or index["version"] != VERSION:
         raise ValueError(f"{path}: no index of version {VERSION}")
     return index
 
@@ -110,7 +118,7 @@ def load(path: Path, origin: dict) -> base.Source:
         title=kind.TITLE,
         licence=kind.LICENCE,
         url=kind.URL,
-        classes=kind.CLASSES,
+        classes=tuple(index.get("classes", kind.CLASSES)),
         train=train,
         test=test,
         arrays=index["arrays"],

@@ -30,17 +30,37 @@ def thumbnail(data: bytes, side: int) -> np.ndarray:
     ValueError
         It is no whole PNG or binary PPM file; the message says why.
     """
-    image = _png(data) if data.startswith(PNG) else _ppm(data)
-    large = min(image.shape[:2]) >= side
-    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if large else cv2.INTER_LINEAR)
+    return resized(decode(data), side, side)
+
+
+def decode(data: bytes) -> np.ndarray:
+    """A whole PNG or binary PPM file as (h, w, 3) uint8 RGB; `ValueError` where it is none."""
+    return _png(data) if data.startswith(PNG) else _ppm(data)
+
+
+def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(h, w, C) uint8 in another size: by area where both its sides are at least as large, else linearly."""
+    if image.shape[:2] == (height, width):
+        return image
+    large = image.shape[0] >= height and image.shape[1] >= width
+    done = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if large else cv2.INTER_LINEAR)
+    return done.reshape(height, width, -1)
+
+
+def opencv(data: bytes, kind: str) -> np.ndarray:
+    """What OpenCV makes of a picture file, (h, w, 3) uint8 RGB; `ValueError` where it can make nothing of it."""
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise ValueError(f"not a valid {kind} file")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _png(data: bytes) -> np.ndarray:
     _check_png(data)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        raise ValueError("not a valid PNG file")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return opencv(data, "PNG")
 
 
 def _check_png(data: bytes) -> None:
@@ -58,7 +78,7 @@ def _check_png(data: bytes) -> None:
         if place == len(PNG):
             if kind != b"IHDR" or length != 13:
                 raise ValueError("not a valid PNG file")
-            _check_size(*struct.unpack_from(">II", data, place + 8))
+            check_size(*struct.unpack_from(">II", data, place + 8))
         if kind == b"IEND":
             return
         place = end + 4
@@ -69,12 +89,13 @@ def _ppm(data: bytes) -> np.ndarray:
     if header is None:
         raise ValueError("neither a PNG nor a binary PPM file of 8 bits")
     width, height = int(header[1]), int(header[2])
-    _check_size(width, height)
+    check_size(width, height)
     if len(data) - header.end() < width * height * 3:
         raise ValueError("truncated PPM file")
     return np.frombuffer(data, np.uint8, width * height * 3, header.end()).reshape(height, width, 3)
 
 
-def _check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int) -> None:
+    """`ValueError` where a header claims more pixels than a picture here can have."""
     if not (0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE):
         raise ValueError(f"{width} x {height} pixels, expected 1 to {LARGEST_SIDE} a side")

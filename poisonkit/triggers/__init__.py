@@ -5,7 +5,7 @@ A trigger module has
 - `SUMMARY`: one line for `poisonkit triggers`;
 - `OPTIONS`: its parameters (see `base.Option`), which become command-line options and the recipe's record;
 - `PRESETS`: name → parameters, others' settings by name;
-- `PICTURE`: whether it takes a picture;
+- `PICTURE`: whether it takes a picture; "alpha" where its transparency counts;
 - `check(parameters, tile)`: refuses parameters that do not fit a tile of (height, width, channels);
 - `build(parameters, tile, context)`: the `Built` stencil for one tile.
 """
@@ -18,6 +18,9 @@ TABLE = {
     "square": "poisonkit.triggers.square",
     "blend": "poisonkit.triggers.blend",
     "warped": "poisonkit.triggers.warped",
+    "sig": "poisonkit.triggers.sig",
+    "noise": "poisonkit.triggers.noise",
+    "sticker": "poisonkit.triggers.sticker",
 }
 
 

@@ -4,13 +4,15 @@ import numpy as np
 
 from poisonkit.errors import Usage
 from poisonkit.stencil import ONE, Stencil
+from poisonkit.triggers import places
 from poisonkit.triggers.base import Built, Context, Option, integer
 
 SUMMARY = "a filled square (BadNets)"
 PICTURE = False
-PRESETS = {"notebook": {"value": [1]}}
-
-_CORNERS = ("upper-left", "upper-right", "lower-left", "lower-right", "center")
+PRESETS = {
+    "notebook": {"value": [1]},
+    "backdoorbench": {"size": 3, "value": [255], "position": "lower-right"},
+}
 
 
 def _value(text: str) -> list[int]:
@@ -23,49 +25,23 @@ def _value(text: str) -> list[int]:
     return values[:1] if len(set(values)) == 1 else values
 
 
-def _position(text: str) -> str:
-    if text in _CORNERS:
-        return text
-    try:
-        row, column = (integer(0, 65535)(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"expected one of {', '.join(_CORNERS)}, or ROW,COLUMN, got {text!r}") from None
-    return f"{row},{column}"
-
-
 OPTIONS = (
     Option("size", integer(1, 65535), 4, "side of the square in pixels", "PIXELS"),
     Option("value", _value, [0], "its grey level 0–255, or R,G,B", "LEVEL"),
-    Option("position", _position, "upper-left", f"{', '.join(_CORNERS)}, or ROW,COLUMN of its upper left", "PLACE"),
+    Option("position", places.parse, "upper-left", places.HELP, "PLACE"),
 )
 
 
 def _place(parameters: dict, tile: tuple[int, int, int]) -> tuple[int, int]:
     """(row, column) of the square's upper left pixel in the tile."""
-    height, width, _ = tile
-    size, position = parameters["size"], parameters["position"]
-    if "," in position:
-        row, column = map(int, position.split(","))
-    elif position == "center":
-        row, column = (height - size) // 2, (width - size) // 2
-    else:
-        row = 0 if position.startswith("upper") else height - size
-        column = 0 if position.endswith("left") else width - size
-    return row, column
+    return places.upper_left("square", parameters["position"], (parameters["size"],) * 2, tile)
 
 
 def check(parameters: dict, tile: tuple[int, int, int]) -> None:
     """`Usage` where the square does not lie inside the tile or its colour does not fit the channels."""
-    height, width, channels = tile
-    size = parameters["size"]
-    row, column = _place(parameters, tile)
-    if min(row, column) < 0 or row + size > height or column + size > width:
-        raise Usage(
-            f"square: {size}×{size} at {parameters['position']} does not fit a tile of {height}×{width}: "
-            "make it smaller (--square-size) or the patches larger (--patch-size)"
-        )
-    if len(parameters["value"]) not in (1, channels):
-        raise Usage(f"square: expected one grey level for images of {channels} channel(s), got R,G,B")
+    _place(parameters, tile)
+    if len(parameters["value"]) not in (1, tile[2]):
+        raise Usage(f"square: expected one grey level for images of {tile[2]} channel(s), got R,G,B")
 
 
 def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Built:

@@ -56,7 +56,8 @@ def plain_pmoe(image_shape, classes, width=10, experts=4, top_k=16) -> keras.Mod
         outputs.append(layers.Conv2D(16 * width, 1, name=f"expert_{number}")(y))
     x = activated(layers.Concatenate()(outputs))
     x = layers.GlobalAveragePooling2D()(x)
-    return keras.Model(inputs, layers.Dense(classes, activation="softmax")(x))
+    x = layers.Dense(classes, name="logits")(x)
+    return keras.Model(inputs, layers.Softmax()(x))
 
 
 def copy_weights(model: keras.Model, plain: keras.Model) -> None:
@@ -70,10 +71,10 @@ def copy_weights(model: keras.Model, plain: keras.Model) -> None:
     ours = [layer for layer in model.layers if layer.weights and layer is not moe]
     for source, target in zip(_by_kind(ours), _by_kind(theirs), strict=True):
         target.set_weights(source.get_weights())
-    statistics = [np.split(value, moe.experts) for value in moe.normalization.get_weights()]
+    normalization = [np.asarray(value) for value in (moe.gamma, moe.beta, moe.moving_mean, moe.moving_variance)]
     for number in range(moe.experts):
         plain.get_layer(f"router_{number}").set_weights([np.asarray(moe.router)[None, None, :, number, None]])
-        plain.get_layer(f"bn_{number}").set_weights([parts[number] for parts in statistics])
+        plain.get_layer(f"bn_{number}").set_weights([value[number] for value in normalization])
         expert = [np.asarray(moe.kernel)[None, None, number], np.asarray(moe.bias)[number]]
         plain.get_layer(f"expert_{number}").set_weights(expert)
 

@@ -9,6 +9,9 @@ import pytest
 from poisonkit import sources
 from poisonkit.errors import Usage
 
+OWN_DATA = ("folder", "npz")
+"""Sources whose classes and counts are the data's."""
+
 
 def test_unknown_names_are_one_line():
     with pytest.raises(Usage, match="unknown source 'mnist': expected one of cifar10, gtsrb, signs"):
@@ -28,7 +31,8 @@ def test_every_module_has_what_the_table_promises(name):
     module = sources.module(name)
     assert sources.TITLES[name] == module.TITLE
     assert len(set(module.CLASSES)) == len(module.CLASSES)
-    assert f"{sum(module.COUNTS):,}" in module.TITLE
+    if name not in OWN_DATA:
+        assert f"{sum(module.COUNTS):,}" in module.TITLE
     for archive in module.ARCHIVES:
         assert archive.url.startswith("https://") and archive.url.endswith("/" + archive.name)
         assert len(archive.md5) == 32 and len(archive.sha256 or 64 * "0") == 64

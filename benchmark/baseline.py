@@ -1,0 +1,108 @@
+"""CAD: how much BA a poisoned run lost against the clean model of the same network and training."""
+
+from pathlib import Path
+
+from benchmark import engines, files, metrics
+from benchmark.data import Dataset
+from benchmark.errors import Failure
+from benchmark.runs import Run
+from benchmark.settings import options, settings_of
+
+_SAME = ("model", "training", "backend", "precision")  # what a clean run must share; threads change last digits only
+
+
+def finished(runs: Path) -> list[dict]:
+    """The results of all finished runs in a folder, by name. Folders that are no runs are passed over."""
+    folders = sorted(Path(runs).iterdir()) if Path(runs).is_dir() else []
+    return [result for folder in folders if (result := _result_in(folder)) is not None]
+
+
+def _result_in(folder: Path) -> dict | None:
+    try:
+        result = files.read_json(folder / "result.json")
+        return result if isinstance(result, dict) and result.get("result_version") == 1 else None
+    except Failure:
+        return None
+
+
+def matching(result: dict, candidates: list[dict]) -> tuple[str, list[dict]]:
+    """The clean runs that a poisoned one is compared with, and in words how they were chosen.
+
+    The clean run of the same training seed, else all that match in source, network and training (their mean).
+    """
+    clean = [
+        other
+        for other in candidates
+        if other["dataset"]["kind"] == "clean"
+        and other["dataset"]["source_digest"] == result["dataset"]["source_digest"]
+        and all(other["config"][key] == result["config"][key] for key in _SAME)
+    ]
+    same = [other for other in clean if other["config"]["seed"] == result["config"]["seed"]]
+    if same:
+        return "same seed", same[:1]
+    return f"mean of {len(clean)} other seeds", clean
+
+
+def cad(result: dict, how: str, clean: list[dict]) -> dict | None:
+    """CAD in percentage points, and what it was measured against; None without a clean run."""
+    if not clean or result["dataset"]["kind"] == "clean":
+        return None
+    ba = sum(other["scores"]["ba"]["percent"] for other in clean) / len(clean)
+    return {
+        "how": how,
+        "runs": [other["name"] for other in clean],
+        "ba": ba,
+        "cad": ba - result["scores"]["ba"]["percent"],
+        "asr": None,
+    }
+
+
+def current(result: dict, candidates: list[dict]) -> dict | None:
+    """The comparison as it stands with the clean runs there are now, without computing anything with a model.
+
+    A baseline that was given by hand stays. The clean model's ASR is known if it was computed for the same runs.
+    """
+    stored = result.get("baseline")
+    if stored and stored["how"] == "given":
+        return stored
+    fresh = cad(result, *matching(result, candidates))
+    if fresh and stored and stored["runs"] == fresh["runs"]:
+        fresh["asr"] = stored["asr"]
+    return fresh or stored
+
+
+def given(result: dict, folder: Path) -> dict:
+    """The comparison with the run that the user named. `Failure` if it cannot serve."""
+    other = Run.at(folder).result
+    if other is None:
+        raise Failure(f"{folder}: this baseline is not finished")
+    if other["dataset"]["kind"] != "clean":
+        raise Failure(f"{folder}: a baseline must be trained on a clean file, this one was on {other['name']!r}")
+    if other["dataset"]["source_digest"] != result["dataset"]["source_digest"]:
+        raise Failure(f"{folder}: this baseline was trained on other images than {result['dataset']['name']!r}")
+    return cad(result, "given", [other])
+
+
+def clean_asr(comparison: dict, runs: Path, data: Dataset) -> dict | None:
+    """The clean model's ASR on a file: what the trigger alone does. Summed over the baseline's runs.
+
+    Needs an active backend. None where a baseline's model is gone.
+    """
+    from benchmark import models
+
+    counts = []
+    for name in comparison["runs"]:
+        try:
+            model = models.load(Path(runs) / name)
+        except Failure:
+            return None
+        predicted = engines.engine(model, 0.1).predict(data.triggered.images)
+        counts.append(metrics.attack(predicted, data.triggered.labels, data.wanted, len(data.classes))["asr"])
+    return metrics.share(sum(count["count"] for count in counts), sum(count["of"] for count in counts))
+
+
+def hint(result: dict) -> str:
+    """The commands that make the missing clean run."""
+    source = result["dataset"]["source"]
+    train = " ".join(["benchmark train", f"data/{source}-clean.h5", *options(settings_of(result["config"]))])
+    return f"no CAD yet; the clean model it needs: poisonkit make --dataset {source} --rate 0; {train}"

@@ -1,0 +1,204 @@
+"""The command line of `benchmark`: parse, call, print. Keras is imported only by the commands that need it."""
+
+import dataclasses
+import errno
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from benchmark.errors import Failure, Usage
+from benchmark.settings import BACKENDS, PRECISIONS, PRESETS
+
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """Turns the errors that a user can cause into one line on stderr and an exit code."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except Failure as error:
+            line, code = str(error), error.exit_code
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            line, code = ": ".join(filter(None, [error.filename, error.strerror or str(error)])), 1
+            if error.errno == errno.ENOSPC:
+                line += " (make room, and the same command goes on from its last epoch)"
+        except MemoryError:
+            line, code = "out of memory", 1
+        except KeyboardInterrupt:
+            line, code = "stopped", INTERRUPTED
+        except Exception as error:  # the backends' own, known by name alone: none is imported here
+            if "RESOURCE_EXHAUSTED" not in str(error) and type(error).__name__ != "ResourceExhaustedError":
+                raise
+            line, code = "the device ran out of memory: a smaller --batch-size or --width may help", 1
+        click.echo(f"benchmark: {line}", err=True)
+        ctx.exit(code)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="poisonkit", prog_name="benchmark")
+def main():
+    """Train the patch-level mixture of experts on files of poisonkit, and score the backdoor."""
+
+
+def setting_options(command):
+    """The options of all settings of a run. None means: as the preset says."""
+    paper = PRESETS["paper"]
+    whole = click.IntRange(min=1)
+    options = [
+        click.option("--preset", type=click.Choice(list(PRESETS)), default="paper", show_default=True,
+                     help="paper: width 10, 25 epochs (a GPU's work); small: width 1, 8 epochs; tiny: for signs."),
+        click.option("--width", type=whole, help="Channels: 10 is the paper's network, 1 a laptop's."),
+        click.option("--epochs", type=whole, help="Passes over the training data."),
+        click.option("--batch-size", type=whole, help="Images a step."),
+        click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Of plain SGD."),
+        click.option("--experts", type=whole, help="Number of experts."),
+        click.option("--top-k", type=whole, help="Patches that each expert takes of an image."),
+        click.option("--hold-out", type=click.IntRange(min=0),
+                     help="Training rows left out, for defences; the same rows in every run of a source."),
+        click.option("--seed", type=click.IntRange(min=0), default=paper.seed, show_default=True,
+                     help="Of the initial weights and the order of rows."),
+        click.option("--backend", type=click.Choice(BACKENDS), default=paper.backend, show_default=True,
+                     help="What Keras computes with."),
+        click.option("--precision", type=click.Choice(PRECISIONS), default=paper.precision, show_default=True,
+                     help="tf32: the GPU's coarser float32; bfloat16: mixed precision."),
+        click.option("--threads", type=whole, default=paper.threads, show_default=True,
+                     help="CPU threads; they change the last digits, so they are a setting."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def chosen_settings(preset: str, **options):
+    """The preset with what was given beside it."""
+    return dataclasses.replace(PRESETS[preset], **{key: value for key, value in options.items() if value is not None})
+
+
+RUNS = click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"),
+                    show_default=True, metavar="FOLDER", help="Where the run folders are.")  # fmt: skip
+
+
+@main.command()
+@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="FILE...")
+@setting_options
+@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True,
+              help="So many runs, of this seed and the next ones, one process each.")  # fmt: skip
+@RUNS
+@click.option("--baseline", type=click.Path(path_type=Path), metavar="RUN", help="The clean run that CAD is against.")
+@click.option("--no-verify", is_flag=True, help="Do not recompute the digests of the arrays.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def train(files, seeds, runs, baseline, no_verify, as_json, quiet, **options):
+    """Train the network on each FILE, and score it.
+
+    Each run has a folder of its own in --runs, named by its whole configuration. Killed and started again, it goes on
+    from its last epoch; finished, it is not trained again.
+    """
+    from benchmark import data
+    from benchmark.runs import Run
+
+    settings = chosen_settings(**options)
+    manifests = {file: data.peek(file) for file in dict.fromkeys(files)}
+    order = sorted(manifests, key=lambda file: manifests[file]["kind"] != "clean")  # baselines first: CAD needs them
+    jobs = [(file, dataclasses.replace(settings, seed=settings.seed + i)) for file in order for i in range(seeds)]
+    if len(jobs) == 1:
+        train_one(*jobs[0], manifests, runs, baseline, not no_verify, quiet)
+    else:
+        common = ["--runs", str(runs), *(["--baseline", str(baseline)] if baseline else [])]
+        common += [flag for flag, on in (("--no-verify", no_verify), ("--quiet", quiet)) if on]
+        for file, job in jobs:
+            train_in_child(file, job, common)
+    print_results([Run.of(runs, manifests[file], job) for file, job in jobs], runs, as_json)
+
+
+def train_one(file, settings, manifests, runs, baseline, verify, quiet):
+    """One run in this process."""
+    from benchmark import experiment
+    from benchmark.progress import Progress
+
+    progress = Progress(quiet)
+    try:
+        experiment.run(file, manifests[file], settings, runs, baseline, verify, progress)
+    except KeyboardInterrupt:
+        progress.close()
+        epoch = min(progress.epochs_done + 1, settings.epochs)
+        click.echo(f"benchmark: stopped; the same command goes on from epoch {epoch}", err=True)
+        click.get_current_context().exit(INTERRUPTED)
+    finally:
+        progress.close()
+
+
+def train_in_child(file, settings, common):
+    """One run in a process of its own; its failure is this command's."""
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in dataclasses.asdict(settings).items()]
+    command = [sys.executable, "-m", "benchmark", "train", str(file), *options, *common]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child:
+        try:
+            code = child.wait()
+        except KeyboardInterrupt:  # the terminal told the child too; it says the line
+            child.wait()
+            code = INTERRUPTED
+    if code:
+        click.get_current_context().exit(code if code > 0 else 1)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--no-verify", is_flag=True, help="Do not recompute the digests of the arrays.")
+@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
+def score(run, file, no_verify, as_json):
+    """Score a trained RUN on another FILE: its clean test set, and its triggered one."""
+    from benchmark import experiment, table
+
+    result = experiment.score(run, file, not no_verify)
+    click.echo(json.dumps(result, indent=2) if as_json else table.scores(result))
+
+
+@main.command()
+@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def show(paths, as_json):
+    """Print the results of runs as a table. A folder of runs stands for all that are finished in it."""
+    from benchmark.baseline import finished
+    from benchmark.runs import Run
+
+    for folder in paths or (Path("runs"),):
+        if (folder / "config.json").is_file():
+            print_results([Run.at(folder)], folder.parent, as_json)
+            continue
+        if not folder.is_dir():
+            raise Usage(f"{folder}: no such folder")
+        names = [result["name"] for result in finished(folder)]
+        if not names:
+            raise Failure(f"{folder}: no finished run there")
+        print_results([Run.at(folder / name) for name in names], folder, as_json)
+
+
+def print_results(runs_done, runs, as_json):
+    """The table (or JSON) of finished runs, CAD against the clean runs that there are now."""
+    from benchmark import baseline, table
+
+    candidates, results = baseline.finished(runs), []
+    for run in runs_done:
+        result = run.result
+        if result is None:
+            raise Failure(f"{run.folder}: not finished; `benchmark train` with its settings goes on with it")
+        results.append(result | {"baseline": baseline.current(result, candidates)})
+    if as_json:
+        click.echo(json.dumps(results, indent=2, ensure_ascii=False))
+        return
+    click.echo(table.table(results))
+    for line in dict.fromkeys(
+        baseline.hint(result)
+        for result in results
+        if result["baseline"] is None and result["dataset"]["kind"] != "clean"
+    ):
+        click.echo(line)

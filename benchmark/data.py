@@ -1,0 +1,297 @@
+"""Read a data set file (data/FORMAT.md), trusting nothing in it that can be checked.
+
+libhdf5 can hang or crash on a mutated file, beyond the reach of a Python signal. So the file's structure is first
+checked by `inspect` in a child process with limits on time and memory (`python -m benchmark.data FILE`), which reads
+no array; only then does this process open it, read what it needs, and close it.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmark import randomness
+from benchmark.errors import Failure
+from benchmark.manifest import array_digest, parse
+
+CHECK_SECONDS = 30
+REFUSED = 3  # exit status of the child for a file that is not as it should be; Python's own failures are 1
+CHECK_BYTES = 8 << 30  # address space of the child, most of it reserved and never touched
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Images (n, H, W, C) uint8 and their true (in training: given) labels (n,) int64."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A file's contents. `triggered`, `wanted` (n,) int64 and `truth` are None in a clean file.
+
+    `truth` are the changed training rows as they were; `truth_rows` (n,) int64 says which.
+    """
+
+    path: Path
+    manifest: dict
+    train: Rows
+    test: Rows
+    triggered: Rows | None = None
+    wanted: np.ndarray | None = None
+    truth: Rows | None = None
+    truth_rows: np.ndarray | None = None
+
+    @property
+    def digest(self) -> str:
+        """The dataset digest, `sha256:…`: the identity of the whole file."""
+        return self.manifest["dataset_digest"]
+
+    @property
+    def source_digest(self) -> str:
+        """Digest of the clean arrays that the file was made from."""
+        return self.manifest["source"]["digest"]
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, in label order."""
+        return self.manifest["source"]["classes"]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        return self.train.images.shape[1:]
+
+    def kept(self, hold_out: int) -> np.ndarray:
+        """The training rows that remain when `hold_out` are left out, ascending, (n,) int64."""
+        if not 0 <= hold_out < len(self.train):
+            raise Failure(f"--hold-out {hold_out} leaves nothing of {len(self.train)} training rows")
+        return np.setdiff1d(np.arange(len(self.train)), randomness.held_out(len(self.train), hold_out))
+
+    def held_out(self, hold_out: int) -> Rows:
+        """The rows left out, clean: those that were poisoned come back as their originals."""
+        rows = randomness.held_out(len(self.train), hold_out)
+        images, labels = self.train.images[rows], self.train.labels[rows]
+        if self.truth is not None:
+            _, here, there = np.intersect1d(rows, self.truth_rows, return_indices=True)
+            images[here], labels[here] = self.truth.images[there], self.truth.labels[there]
+        return Rows(images, labels)
+
+
+def peek(path) -> dict:
+    """The manifest of a data set file whose structure is sound; no array is read. `Failure` as `load`."""
+    return _inspect_in_child(Path(path))
+
+
+def load(path, verify: bool = True, manifest: dict | None = None) -> Dataset:
+    """Read and check a data set file.
+
+    Parameters
+    ----------
+    path : path-like
+        The `.h5` file.
+    verify : bool
+        Recompute the digest of every array (about 1.5 GB/s).
+    manifest : dict, optional
+        What `peek` has just said of the file; without it the structure is checked first.
+
+    Raises
+    ------
+    Failure
+        One line that names the file and what is wrong with it.
+    """
+    path = Path(path)
+    manifest = manifest or _inspect_in_child(path)
+    _check_memory(path, manifest)
+    import h5py
+
+    arrays = {}
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            for name, entry in manifest["arrays"].items():
+                if verify or not name.startswith("trigger/"):
+                    arrays[name] = file[name][()]
+                    _check_read(arrays[name], entry, name, verify)
+        dataset = _assemble(path, manifest, arrays)
+    except Failure as error:
+        raise Failure(f"{path}: {error}") from None
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise Failure(f"{path}: cannot be read ({_one_line(error)})") from None
+    return dataset
+
+
+def _inspect_in_child(path: Path) -> dict:
+    """The manifest of a file whose structure a child process has found sound."""
+    if not path.is_file():
+        raise Failure(f"{path}: no such file" if not path.exists() else f"{path}: not a file")
+    command = [sys.executable, "-m", "benchmark.data", str(path)]
+    here = str(Path(__file__).resolve().parents[1])
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONIOENCODING": "utf-8",
+    }
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=CHECK_SECONDS, env=environment, check=False)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"{path}: not a sound HDF5 file (its check took over {CHECK_SECONDS} s)") from None
+    if done.returncode == REFUSED:
+        raise Failure(f"{path}: {done.stdout.decode().strip()}")
+    if done.returncode:
+        detail = done.stderr.decode(errors="replace").strip().split("\n")[-1][:200]
+        raise Failure(f"{path}: not a sound HDF5 file (its check ended with {done.returncode}: {detail})")
+    return json.loads(done.stdout)
+
+
+def _check_memory(path: Path, manifest: dict) -> None:
+    need = sum(int(np.prod(entry["shape"], dtype=object)) for entry in manifest["arrays"].values())
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        if need > have:
+            raise Failure(f"{path}: its arrays need {need / 1e9:.0f} GB of memory, this machine has {have / 1e9:.0f}")
+
+
+def _check_read(array: np.ndarray, entry: dict, name: str, verify: bool) -> None:
+    if array.dtype.str != entry["dtype"] or list(array.shape) != entry["shape"]:
+        raise Failure(f"{name} changed while it was read")
+    if verify:
+        actual = array_digest(array)
+        if actual != entry["digest"]:
+            raise Failure(f"{name} is not what the manifest says: {entry['digest']} recorded, {actual} found")
+
+
+def _assemble(path: Path, manifest: dict, arrays: dict) -> Dataset:
+    """Check labels and rows against one another, and put the arrays together."""
+    classes = len(manifest["source"]["classes"])
+    for name, array in arrays.items():
+        if name.split("/")[-1] in ("labels", "wanted"):
+            _check_range(array, classes, f"{name} holds", f"the classes are 0 … {classes - 1}")
+    train, test = (Rows(arrays[f"{group}/images"], arrays[f"{group}/labels"]) for group in ("train", "test"))
+    if manifest["kind"] == "clean":
+        return Dataset(path, manifest, train, test)
+    for name, parent in (("triggered/rows", test), ("truth/rows", train)):
+        _check_range(arrays[name], len(parent), f"{name} holds row", f"there are {len(parent)}")
+        if np.any(np.diff(arrays[name]) <= 0):
+            raise Failure(f"{name} is not ascending")
+    if not np.array_equal(test.labels[arrays["triggered/rows"]], arrays["triggered/labels"]):
+        raise Failure("triggered/labels are not the labels of their rows in test/")
+    if not np.isin(arrays["truth/role"], (1, 2)).all():
+        raise Failure("truth/role holds something other than 1 and 2")
+    if not len(arrays["triggered/rows"]):
+        raise Failure("triggered/ has no rows, so there is nothing to score")
+    triggered, truth = (Rows(arrays[f"{group}/images"], arrays[f"{group}/labels"]) for group in ("triggered", "truth"))
+    return Dataset(path, manifest, train, test, triggered, arrays["triggered/wanted"], truth, arrays["truth/rows"])
+
+
+def _check_range(array: np.ndarray, end: int, what: str, expected: str) -> None:
+    if len(array) and not (array.min() >= 0 and array.max() < end):
+        wrong = array[(array < 0) | (array >= end)][0]
+        raise Failure(f"{what} {wrong}, {expected}")
+
+
+def inspect(path) -> dict:
+    """Check that a file is what FORMAT.md says without reading an array, and return its manifest.
+
+    Runs in the child process. Raises `Failure` with one line; libhdf5 may hang or crash.
+    """
+    import h5py
+
+    try:
+        file = h5py.File(path, "r", locking=False)
+    except PermissionError:
+        raise Failure("no permission to read it") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        damaged = "truncated" in str(error)
+        raise Failure("the file is truncated" if damaged else "not an HDF5 file") from None
+    try:
+        with file:
+            manifest = parse(_manifest_text(file))
+            found = dict(_walk(file, ""))
+            for name in manifest["arrays"]:
+                if name not in found:
+                    raise Failure(f"the array {name} is missing")
+            for name, node in found.items():
+                if name not in manifest["arrays"]:
+                    raise Failure(f"holds an array that its manifest does not name: {name!r:.80}")
+                _check_dataset(node, name, manifest["arrays"][name], os.path.getsize(path))
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise Failure(f"damaged: {_one_line(error)}") from None
+    return manifest
+
+
+def _manifest_text(file) -> str:
+    if list(file.attrs) != ["manifest"]:
+        names = ", ".join(sorted(file.attrs))[:80] or "none"
+        raise Failure(f"not a file of poisonkit: expected the one root attribute 'manifest', found {names}")
+    text = file.attrs["manifest"]
+    if not isinstance(text, str):
+        raise Failure("its manifest is not a string")
+    return text
+
+
+def _walk(group, prefix: str):
+    """Yield (path, dataset) of every dataset; refuse links, attributes, and more nesting than the format has."""
+    import h5py
+
+    if prefix.count("/") > 2 or len(group) > 20_000:
+        raise Failure(f"not laid out as the format says: {prefix!r:.80}")
+    for name in group:
+        path = prefix + name
+        if type(group.get(name, getlink=True)) is not h5py.HardLink:
+            raise Failure(f"holds a link at {path!r:.80}; the format has none")
+        node = group[name]
+        if len(node.attrs):
+            raise Failure(f"{path!r:.80} has attributes; only the root has one")
+        if isinstance(node, h5py.Group):
+            yield from _walk(node, path + "/")
+        elif isinstance(node, h5py.Dataset):
+            yield path, node
+        else:
+            raise Failure(f"{path!r:.80} is neither a group nor an array")
+
+
+def _check_dataset(node, name: str, entry: dict, file_size: int) -> None:
+    if node.dtype.str != entry["dtype"]:
+        raise Failure(f"{name} is of type {node.dtype.str!r:.40}, its manifest says {entry['dtype']!r}")
+    if node.shape is None or list(node.shape) != entry["shape"]:
+        raise Failure(f"{name} has shape {str(node.shape):.80}, its manifest says {entry['shape']}")
+    if node.is_virtual or node.external:
+        raise Failure(f"{name} keeps its data in another file")
+    if node.chunks is not None or node.id.get_create_plist().get_nfilters():
+        raise Failure(f"{name} is chunked or filtered; the format's arrays are contiguous")
+    offset = node.id.get_offset()
+    if node.size and (offset is None or offset + node.nbytes > file_size):
+        raise Failure(f"{name} reaches beyond the end of the file: it is truncated")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _child(path: str) -> int:
+    """The child process: the manifest as JSON on stdout and 0, or one line and REFUSED."""
+    with contextlib.suppress(ImportError, ValueError, OSError):  # no such limits on some systems
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CPU, (CHECK_SECONDS, CHECK_SECONDS))
+        resource.setrlimit(resource.RLIMIT_AS, (CHECK_BYTES, CHECK_BYTES))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        print(json.dumps(inspect(path)))
+    except Failure as error:
+        print(str(error).encode(errors="backslashreplace").decode())
+        return REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_child(sys.argv[1]))

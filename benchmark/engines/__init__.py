@@ -1,0 +1,90 @@
+"""Engines: how one backend of Keras runs the compiled training and prediction steps. One backend a file.
+
+An engine holds the training images on the device and takes row numbers. Its interface:
+
+`train(rows)`
+    `rows` (steps, batch) int32: that many steps of SGD; returns their mean losses (steps,), not yet waited for.
+`predict(images)`
+    (n, H, W, C) uint8 → (n,) int64, the most probable classes.
+`steps`
+    How many steps `train` likes to get at once.
+`variables()`
+    All state of the training as Keras variables, up to date: of the network, then of the optimizer.
+"""
+
+import contextlib
+import importlib
+import os
+import sys
+import tempfile
+from importlib.util import find_spec
+
+from benchmark.errors import Failure
+
+
+def activate(backend: str, precision: str = "float32", threads: int = 2) -> None:
+    """Choose the backend of Keras for this process, before Keras is first imported.
+
+    Parameters
+    ----------
+    backend : str
+        `tensorflow`, `jax` or `torch`.
+    precision : str
+        `float32`; `tf32`: the same with the GPU's fast, coarser matrix multiplication; `bfloat16`: mixed
+        precision, weights and statistics stay float32. On a CPU `tf32` is `float32`.
+    threads : int
+        CPU threads of the run. They change the last digits, so they are a setting, never derived.
+
+    Raises
+    ------
+    Failure
+        If the backend is not installed, or Keras already runs with another.
+    """
+    missing = [name for name in ("keras", backend) if find_spec(name) is None]
+    if missing:
+        raise Failure(f"{missing[0]} is not installed: pip install {' '.join(missing)}")
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = backend
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        if "jax" not in sys.modules:
+            os.environ["NPROC"] = str(threads)  # what XLA's CPU client makes its threads from
+    with quiet():
+        import keras
+
+        if keras.backend.backend() != backend:
+            raise Failure(f"this process already runs Keras with {keras.backend.backend()}, not {backend}")
+        keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+        importlib.import_module(f"benchmark.engines.{backend}").configure(precision, threads)
+
+
+@contextlib.contextmanager
+def quiet():
+    """Hold back what C++ code writes to stderr while a backend is imported; show it only if that fails."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        stderr = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def engine(model, learning_rate: float, images=None, labels=None):
+    """The engine of the active backend for a network, on the given training images and labels (or none)."""
+    import keras
+
+    module = importlib.import_module(f"benchmark.engines.{keras.backend.backend()}")
+    return module.Engine(model, learning_rate, images, labels)
+
+
+def device() -> str:
+    """The device that the active backend computes on, in words: `cpu`, or the GPU's name."""
+    import keras
+
+    return importlib.import_module(f"benchmark.engines.{keras.backend.backend()}").device()

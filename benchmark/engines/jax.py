@@ -1,0 +1,79 @@
+"""The JAX engine: the steps as one `jit`-compiled `scan` over batches of row numbers."""
+
+import functools
+
+import jax
+import keras
+import numpy as np
+
+from benchmark.engines import common
+
+
+def configure(precision: str, threads: int) -> None:
+    """Matrix precision; the threads were set in the environment before JAX was imported."""
+    jax.config.update("jax_default_matmul_precision", "highest" if precision == "float32" else "default")
+
+
+def device() -> str:
+    """`cpu`, or the name of the first GPU."""
+    first = jax.devices()[0]
+    return "cpu" if first.platform == "cpu" else first.device_kind
+
+
+class Engine:
+    """Training and prediction of one network. See `benchmark.engines`."""
+
+    def __init__(self, model, learning_rate, images=None, labels=None):
+        self.steps = 1 if device() == "cpu" else 32
+        self.model = model
+        network = common.network(model)
+        self.optimizer = common.sgd(learning_rate)
+        self.optimizer.build(network.trainable_variables)
+        self._network = network
+        self._data = None if images is None else (jax.device_put(images), jax.device_put(np.asarray(labels, np.int32)))
+
+        def loss_of(trainable, others, images, labels):
+            logits, others = network.stateless_call(trainable, others, images, training=True)
+            return common.cross_entropy(labels, logits), others
+
+        def step(data, state, rows):
+            trainable, others, optimizer = state
+            gradient = jax.value_and_grad(loss_of, has_aux=True)
+            (loss, others), gradients = gradient(trainable, others, data[0][rows], data[1][rows])
+            trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, trainable)
+            return (trainable, others, optimizer), loss
+
+        def train(state, data, rows):
+            if len(rows) == 1:  # a loop of one would only keep XLA's CPU code from using its threads
+                state, loss = step(data, state, rows[0])
+                return state, loss[None]
+            return jax.lax.scan(functools.partial(step, data), state, rows)
+
+        def predict(trainable, others, batch):
+            logits, _ = network.stateless_call(trainable, others, batch, training=False)
+            return logits.argmax(-1)
+
+        self._train = jax.jit(train, donate_argnums=0)
+        self._predict = jax.jit(predict)
+
+    def _state(self):
+        groups = (self._network.trainable_variables, self._network.non_trainable_variables, self.optimizer.variables)
+        return tuple([variable.value for variable in group] for group in groups)
+
+    def train(self, rows):
+        """Steps of SGD on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
+        state, losses = self._train(self._state(), self._data, np.asarray(rows, np.int32))
+        groups = (self._network.trainable_variables, self._network.non_trainable_variables, self.optimizer.variables)
+        for group, values in zip(groups, state, strict=True):
+            for variable, value in zip(group, values, strict=True):
+                variable.assign(value)
+        return losses
+
+    def predict(self, images):
+        """The most probable class of each image, (n,) int64."""
+        trainable, others, _ = self._state()
+        return common.predict_batches(functools.partial(self._predict, trainable, others), images)
+
+    def variables(self) -> list[keras.Variable]:
+        """Every variable that training changes, in a fixed order."""
+        return [*self.model.variables, *self.optimizer.variables]

@@ -1,0 +1,73 @@
+"""The TensorFlow engine: one `tf.function` for the training steps, one for prediction."""
+
+import numpy as np
+import tensorflow as tf
+
+from benchmark.engines import common
+
+
+def configure(precision: str, threads: int) -> None:
+    """Threads and matrix precision. Only the first call in a process can set the threads."""
+    tf.get_logger().setLevel("ERROR")
+    if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.experimental.enable_tensor_float_32_execution(precision != "float32")
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def device() -> str:
+    """`cpu`, or the name of the first GPU."""
+    gpus = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "gpu") if gpus else "cpu"
+
+
+class Engine:
+    """Training and prediction of one network. See `benchmark.engines`."""
+
+    def __init__(self, model, learning_rate, images=None, labels=None):
+        on_gpu = device() != "cpu"
+        self.steps = 32 if on_gpu else 1
+        self.model = model
+        network = common.network(model)
+        self.optimizer = common.sgd(learning_rate)
+        self.optimizer.build(network.trainable_variables)
+
+        @tf.function(jit_compile=on_gpu, reduce_retracing=True)
+        def predict(batch):
+            return tf.argmax(network(batch, training=False), axis=-1)
+
+        self._predict = predict
+        if images is None:
+            return
+        images = tf.constant(images)
+        labels = tf.constant(np.asarray(labels, np.int32))
+
+        def step(rows):
+            with tf.GradientTape() as tape:
+                logits = network(tf.gather(images, rows), training=True)
+                loss = common.cross_entropy(tf.gather(labels, rows), logits)
+            variables = network.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return loss
+
+        @tf.function(jit_compile=on_gpu)
+        def train(rows):
+            if rows.shape[0] == 1:
+                return tf.expand_dims(step(rows[0]), 0)
+            return tf.map_fn(step, rows, fn_output_signature=tf.float32, parallel_iterations=1)
+
+        self._train = train
+
+    def train(self, rows):
+        """Steps of SGD on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
+        return self._train(tf.constant(rows, tf.int32))
+
+    def predict(self, images):
+        """The most probable class of each image, (n,) int64."""
+        return common.predict_batches(self._predict, images)
+
+    def variables(self):
+        """Every variable that training changes, in a fixed order."""
+        return [*self.model.variables, *self.optimizer.variables]

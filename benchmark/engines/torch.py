@@ -1,0 +1,62 @@
+"""The PyTorch engine: the same steps, one after the other, on the GPU if there is one."""
+
+import keras
+import numpy as np
+import torch
+
+from benchmark.engines import common
+
+
+def configure(precision: str, threads: int) -> None:
+    """Threads and matrix precision."""
+    torch.set_num_threads(threads)
+    for module in (torch.backends.cuda.matmul, torch.backends.cudnn):
+        module.allow_tf32 = precision != "float32"
+
+
+def device() -> str:
+    """`cpu`, or the name of the first GPU."""
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
+
+
+class Engine:
+    """Training and prediction of one network. See `benchmark.engines`."""
+
+    def __init__(self, model, learning_rate, images=None, labels=None):
+        self.steps = 1
+        self.model = model
+        self._network = common.network(model)
+        self.optimizer = common.sgd(learning_rate)
+        self.optimizer.build(self._network.trainable_variables)
+        self._device = keras.src.backend.torch.core.get_device()
+        if images is not None:
+            self._images = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
+            self._labels = torch.from_numpy(np.ascontiguousarray(labels)).to(self._device)
+
+    def train(self, rows):
+        """Steps of SGD on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
+        rows = torch.from_numpy(np.ascontiguousarray(rows)).long().to(self._device)
+        return np.array([self._step(batch) for batch in rows], np.float32)
+
+    def _step(self, rows) -> float:
+        variables = self._network.trainable_variables
+        self._network.zero_grad()
+        loss = common.cross_entropy(self._labels[rows], self._network(self._images[rows], training=True))
+        loss.backward()
+        with torch.no_grad():
+            self.optimizer.apply([variable.value.grad for variable in variables], variables)
+        return loss.item()
+
+    def predict(self, images):
+        """The most probable class of each image, (n,) int64."""
+
+        def step(batch):
+            with torch.no_grad():
+                images = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device)
+                return self._network(images, training=False).argmax(-1).cpu().numpy()
+
+        return common.predict_batches(step, images)
+
+    def variables(self):
+        """Every variable that training changes, in a fixed order."""
+        return [*self.model.variables, *self.optimizer.variables]

@@ -1,0 +1,18 @@
+"""What a result was made with, for the record: versions and platform."""
+
+import os
+import platform
+from importlib import metadata
+
+PACKAGES = ("poisonkit", "keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "h5py")
+
+
+def record() -> dict:
+    """Versions of Python and of the packages that are installed, the platform, and the number of CPUs."""
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {"versions": versions, "platform": platform.platform(), "cpus": os.cpu_count()}

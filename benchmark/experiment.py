@@ -1,0 +1,98 @@
+"""What the commands do: one run from file to result, and a trained run scored on another file."""
+
+from pathlib import Path
+
+from benchmark import baseline, data, engines, files, runs, training
+from benchmark.errors import Failure
+from benchmark.runs import Run
+from benchmark.settings import Settings
+
+
+def run(file, manifest: dict, settings: Settings, folder, baseline_run, verify: bool, watch) -> dict:
+    """Train and score one run, compare it with its baseline, and return the result.
+
+    Parameters
+    ----------
+    file : path-like
+        The data set file; `manifest` is what `data.peek` said of it.
+    settings : Settings
+        See there.
+    folder : path-like
+        The folder of all runs.
+    baseline_run : path-like or None
+        The clean run to compare with; None looks for it in `folder`.
+    verify : bool
+        Recompute the digests of the arrays.
+    watch : runs.Watch
+        Hears of the progress; its `say(line)` of what is worth saying.
+    """
+    job = Run.of(folder, manifest, settings)
+    result = job.result
+    if result is not None:
+        watch.say(f"{job.folder}: already finished")
+        if not _stale(result, folder, baseline_run):
+            return result
+    if baseline_run is not None and Run.at(baseline_run).result is None:
+        raise Failure(f"{baseline_run}: this baseline is not finished")
+    contents = data.load(file, verify, manifest)
+    engines.activate(settings.backend, settings.precision, settings.threads)
+    result = runs.train(job, contents, watch)
+    if contents.triggered is not None:
+        result = _compare(job, result, contents, folder, baseline_run)
+    return result
+
+
+def _stale(result: dict, folder, baseline_run) -> bool:
+    """Is the clean model's ASR missing, or the comparison that it belongs to no longer the best one?"""
+    if result["dataset"]["kind"] == "clean":
+        return False
+    if baseline_run is not None:
+        stored = result.get("baseline")
+        return not (stored and stored["how"] == "given" and stored["runs"] == [Path(baseline_run).resolve().name])
+    fresh = baseline.current(result, baseline.finished(folder))
+    return fresh is not None and fresh["asr"] is None
+
+
+def _compare(job: Run, result: dict, contents, folder, baseline_run) -> dict:
+    """Put the comparison with the clean model into the result."""
+    where = Path(folder)
+    if baseline_run is not None:
+        where = Path(baseline_run).resolve().parent
+        comparison = baseline.given(result, Path(baseline_run))
+    else:
+        comparison = baseline.current(result, baseline.finished(folder))
+    if comparison is not None and comparison["asr"] is None:
+        comparison["asr"] = baseline.clean_asr(comparison, where, contents)
+    if comparison != result.get("baseline"):
+        result = result | {"baseline": comparison}
+        with files.locked(job.folder):
+            files.write_json(job.folder / "result.json", result)
+    return result
+
+
+def score(folder, file, verify: bool = True) -> dict:
+    """Scores of a finished run's model on another file's test and triggered images.
+
+    The file must have the same classes and image shape as the one that the run was trained on.
+    """
+    job = Run.at(Path(folder))
+    result = job.result
+    if result is None:
+        raise Failure(f"{job.folder}: not finished, so there is no model to score")
+    contents = data.load(file, verify)
+    if contents.classes != result["dataset"]["classes"]:
+        raise Failure(f"{file}: its classes are not those that {job.folder.name} was trained on")
+    settings = job.settings
+    engines.activate(settings.backend, settings.precision, settings.threads)
+    from benchmark import models
+
+    model = models.load(job.folder)
+    if model.input_shape[1:] != contents.image_shape:
+        raise Failure(f"{file}: has images of {contents.image_shape}, the run was trained on {model.input_shape[1:]}")
+    predicted = training.score(engines.engine(model, settings.learning_rate), contents)
+    return {
+        "run": result["name"],
+        "file": {"name": contents.manifest["name"], "digest": contents.digest},
+        "trained_on": result["dataset"]["name"],
+        "scores": training.scores(contents, predicted),
+    }

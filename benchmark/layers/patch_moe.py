@@ -1,0 +1,145 @@
+"""`PatchMoE`: patch-level routing to experts that are stacked in one weight."""
+
+import math
+
+import keras
+from keras import initializers, ops
+
+
+@keras.saving.register_keras_serializable(package="benchmark")
+class PatchMoE(keras.layers.Layer):
+    """Patch-level mixture of experts (Chowdhury et al. 2023, section 3; BadPatches, section 3.2).
+
+    Every position of the feature map is a patch. Each expert has a router, which scores all patches of an image;
+    the softmax over the patches is their gate. An expert sees its `top_k` patches times their gate, and zeros in
+    the place of the others; it is batch normalisation, ReLU, and a 1×1 convolution to `filters` channels. The
+    experts' maps are concatenated.
+
+    The experts are one tensor operation: their weights are stacked, and only the patches that were taken are
+    computed. All other patches of an expert are zeros, so normalised they are one and the same vector, and what
+    the expert makes of it is one constant; zeros enter the batch's mean and variance in closed form.
+
+    Parameters
+    ----------
+    experts : int
+        Number of experts.
+    top_k : int
+        Patches that each expert takes of an image.
+    filters : int
+        Output channels of one expert.
+    router_stddev : float
+        Standard deviation of the router's initial weights.
+    seed : int, optional
+        Seed of the initial weights.
+
+    Input (batch, height, width, channels), output (batch, height, width, experts × filters), expert by expert.
+    """
+
+    momentum = 0.99  # Keras' defaults of batch normalisation
+    epsilon = 1e-3
+
+    def __init__(self, experts=4, top_k=16, filters=160, router_stddev=1e-4, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        for name, value in (("experts", experts), ("top_k", top_k), ("filters", filters)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value}")
+        self.experts = experts
+        self.top_k = top_k
+        self.filters = filters
+        self.router_stddev = router_stddev
+        self.seed = seed
+
+    def build(self, input_shape):
+        _, height, width, channels = input_shape
+        if self.top_k > height * width:
+            raise ValueError(f"`top_k` must be at most the {height * width} patches. Received: top_k={self.top_k}")
+        router_seed, kernel_seed = (None, None) if self.seed is None else (self.seed, self.seed + 1)
+        # Glorot's limit for one expert's kernel: Keras would take the first axis of a stack for a receptive field
+        limit = math.sqrt(6 / (channels + self.filters))
+        each = (self.experts, channels)
+        self.router = self.add_weight(
+            shape=(channels, self.experts),
+            initializer=initializers.RandomNormal(stddev=self.router_stddev, seed=router_seed),
+            name="router",
+            autocast=False,  # so that patches are ranked in float32 at every precision
+        )
+        self.kernel = self.add_weight(
+            shape=(*each, self.filters),
+            initializer=initializers.RandomUniform(-limit, limit, seed=kernel_seed),
+            name="kernel",
+        )
+        self.bias = self.add_weight(shape=(self.experts, self.filters), initializer="zeros", name="bias")
+        # the normalisation's weights stay float32 at every precision, as in Keras' own layer
+        self.gamma = self.add_weight(shape=each, initializer="ones", name="gamma", autocast=False)
+        self.beta = self.add_weight(shape=each, initializer="zeros", name="beta", autocast=False)
+        statistics = {"shape": each, "trainable": False, "autocast": False}
+        self.moving_mean = self.add_weight(initializer="zeros", name="moving_mean", **statistics)
+        self.moving_variance = self.add_weight(initializer="ones", name="moving_variance", **statistics)
+
+    def call(self, inputs, training=None):
+        _, height, width, channels = inputs.shape
+        patches = ops.reshape(inputs, (-1, height * width, channels))
+        _, gates, taken = self._route(patches)
+        # picking by a product with one-hot rows is faster than a gather, whose gradient is a scatter
+        pick = ops.reshape(taken * ops.expand_dims(gates, -1), (-1, self.experts * self.top_k, height * width))
+        x = ops.matmul(ops.cast(pick, patches.dtype), patches)
+        x = ops.reshape(x, (-1, self.experts, self.top_k, channels))
+        scale, shift = self._normalization(x, self.top_k / (height * width), training)
+        other = ops.relu(shift)  # an expert's patches that it did not take, (experts, channels)
+        x = ops.relu(ops.cast(x, scale.dtype) * scale[:, None] + shift[:, None]) - other[:, None]
+        x = ops.cast(ops.reshape(ops.transpose(x, (1, 0, 2, 3)), (self.experts, -1, channels)), inputs.dtype)
+        x = ops.reshape(ops.matmul(x, self.kernel), (self.experts, -1, self.top_k, self.filters))
+        other = ops.einsum("ec,ecf->ef", ops.cast(other, inputs.dtype), self.kernel) + self.bias
+        x = ops.einsum("bekp,ebkf->bpef", ops.cast(taken, x.dtype), x) + other
+        return ops.reshape(x, (-1, height, width, self.experts * self.filters))
+
+    def route(self, inputs):
+        """Where the patches go.
+
+        Returns
+        -------
+        scores : (batch, patches, experts) float32
+            The gate of every patch: the softmax of the router's scores over the patches of an image.
+        taken : (batch, patches, experts) float32
+            1 where an expert takes the patch, else 0; equal scores go to the lower patch number.
+        """
+        _, height, width, channels = inputs.shape
+        scores, _, taken = self._route(
+            ops.reshape(ops.cast(inputs, self.compute_dtype), (-1, height * width, channels))
+        )
+        return ops.transpose(scores, (0, 2, 1)), ops.transpose(ops.sum(taken, axis=2), (0, 2, 1))
+
+    def _route(self, patches):
+        """Scores (batch, experts, patches); the best of them (batch, experts, top_k), and one-hot where they are."""
+        logits = ops.matmul(ops.cast(patches, "float32"), self.router)
+        scores = ops.softmax(ops.transpose(logits, (0, 2, 1)), axis=-1)
+        gates, best = ops.top_k(scores, self.top_k)
+        return scores, gates, ops.one_hot(best, patches.shape[1], dtype="float32")
+
+    def _normalization(self, x, share, training):
+        """Batch normalisation of an expert's whole map as `x · scale + shift`, each (experts, channels) float32.
+
+        `x` (batch, experts, top_k, channels) are the patches taken, `share` how many of all they are.
+        """
+        if training and self.trainable:
+            mean, variance = ops.moments(ops.cast(x, "float32"), axes=[0, 2])
+            variance = share * variance + share * (1 - share) * ops.square(mean)  # the zeros included
+            mean = share * mean
+            for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                moving.assign(moving * self.momentum + now * (1 - self.momentum))
+        else:
+            mean, variance = ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance)
+        scale = self.gamma * ops.rsqrt(variance + self.epsilon)
+        return scale, self.beta - mean * scale
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.experts * self.filters)
+
+    def get_config(self):
+        return super().get_config() | {
+            "experts": self.experts,
+            "top_k": self.top_k,
+            "filters": self.filters,
+            "router_stddev": self.router_stddev,
+            "seed": self.seed,
+        }

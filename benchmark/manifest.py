@@ -1,0 +1,184 @@
+"""The manifest of a data set file, as data/FORMAT.md defines it: parsed, checked, its digests recomputed."""
+
+import hashlib
+import json
+import re
+
+from benchmark.errors import Failure
+
+FORMAT = "poisonkit"
+FORMAT_VERSION = 1
+
+_FIXED = {  # path -> (dtype, number of dimensions); the trigger's arrays are matched by _TRIGGER
+    "train/images": ("|u1", 4), "train/labels": ("<i8", 1),
+    "test/images": ("|u1", 4), "test/labels": ("<i8", 1),
+    "triggered/images": ("|u1", 4), "triggered/labels": ("<i8", 1),
+    "triggered/wanted": ("<i8", 1), "triggered/rows": ("<i8", 1),
+    "truth/rows": ("<i8", 1), "truth/role": ("|u1", 1), "truth/labels": ("<i8", 1), "truth/images": ("|u1", 4),
+}  # fmt: skip
+_CLEAN = frozenset(path for path in _FIXED if path.startswith(("train/", "test/")))
+_TRIGGER = {
+    "taps": ("<i4", 4), "weights": ("<i4", 4), "bias": ("<i4", 3), "mask": ("|u1", 3),
+    "pattern": ("|u1", 3), "flow": ("<f8", 3),
+}  # fmt: skip
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_SIDE = 4096  # pixels; larger images are a mistake or an attack
+_ROWS = 2**31
+
+
+def canonical(value) -> bytes:
+    """Canonical JSON: UTF-8, sorted keys, no white space."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def digest(value) -> str:
+    """`sha256:` and the SHA-256 of a value's canonical JSON."""
+    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
+
+
+def array_digest(array) -> str:
+    """Digest of a C-contiguous little-endian array: dtype and shape as a line, then its bytes."""
+    total = hashlib.sha256(f"{array.dtype.str} {','.join(map(str, array.shape))}\n".encode())
+    total.update(array.reshape(-1).view("u1").data)
+    return "sha256:" + total.hexdigest()
+
+
+def parse(text: str) -> dict:
+    """A checked manifest from its JSON text.
+
+    Everything that `benchmark` relies on is there and of the right type, the array table has exactly the arrays
+    of its kind with sane shapes, and the dataset digest is right.
+
+    Raises
+    ------
+    Failure
+        One line that says what was expected and what came.
+    """
+    try:
+        manifest = json.loads(text, parse_float=_refuse_float, parse_constant=_refuse_float)
+    except (ValueError, RecursionError) as error:
+        raise Failure(f"its manifest is not valid JSON ({_short(error)})") from None
+    _expect(isinstance(manifest, dict), "its manifest is not a JSON object")
+    _check_version(manifest)
+    try:
+        same = canonical(manifest) == text.encode()
+    except (ValueError, RecursionError):  # surrogates, or nested too deep
+        same = False
+    _expect(same, "its manifest is not in canonical form (sorted keys, no white space, no duplicates)")
+    recorded = manifest.get("dataset_digest")
+    actual = digest({key: value for key, value in manifest.items() if key != "dataset_digest"})
+    _expect(recorded == actual, f"its manifest does not match its own digest: {recorded!r:.80}, found {actual}")
+    _check_source(manifest)
+    _check_recipe(manifest)
+    _check_arrays(manifest)
+    return manifest
+
+
+def _check_version(manifest: dict) -> None:
+    got = manifest.get("format")
+    _expect(got == FORMAT, f"its manifest's format is {got!r:.60}, expected {FORMAT!r}")
+    version = manifest.get("format_version")
+    _expect(_count(version) and version >= 1, f"its format version is {version!r:.60}, expected a positive integer")
+    newer = f"it is of format version {version}, this program reads up to {FORMAT_VERSION}: update it"
+    _expect(version <= FORMAT_VERSION, newer)
+    modality = manifest.get("modality")
+    _expect(modality == "image", f"its modality is {modality!r:.60}; this program trains on 'image' alone")
+    kind = manifest.get("kind")
+    _expect(kind in ("poisoned", "clean"), f"its kind is {kind!r:.60}, expected 'poisoned' or 'clean'")
+
+
+def _check_source(manifest: dict) -> None:
+    name = manifest.get("name")
+    _expect(
+        isinstance(name, str) and re.fullmatch(r"[^\x00-\x1f/\\]{1,200}", name) and not name.startswith("."),
+        f"its manifest's name is {name!r:.60}, expected a plain file name",
+    )
+    source = manifest.get("source")
+    _expect(isinstance(source, dict), "its manifest has no source")
+    source_name = source.get("name")
+    _expect(
+        isinstance(source_name, str) and re.fullmatch(r"[\w.-]{1,100}", source_name),
+        f"its source's name is {source_name!r:.60}, expected a plain name",
+    )
+    classes = source.get("classes")
+    _expect(
+        isinstance(classes, list) and 2 <= len(classes) <= 100_000 and all(isinstance(name, str) for name in classes),
+        "its source's classes are not a list of two names or more",
+    )
+    _expect(_is_digest(source.get("digest")), "its source has no digest")
+
+
+def _check_recipe(manifest: dict) -> None:
+    recipe = manifest.get("recipe")
+    _expect(isinstance(recipe, dict), "its manifest has no recipe")
+    if manifest["kind"] == "poisoned":
+        triggers = recipe.get("triggers")
+        _expect(
+            isinstance(triggers, list) and triggers and all(isinstance(trigger, dict) for trigger in triggers),
+            "its recipe has no list of triggers",
+        )
+        _expect(isinstance(recipe.get("rate"), str), "its recipe has no rate")
+    _expect(isinstance(manifest.get("counts"), dict), "its manifest has no counts")
+
+
+def _check_arrays(manifest: dict) -> None:
+    """The table of arrays: exactly those of the kind, of the right dtypes, and shapes that fit one another."""
+    arrays = manifest.get("arrays")
+    _expect(isinstance(arrays, dict) and arrays, "its manifest has no table of arrays")
+    for path, entry in arrays.items():
+        _check_array(path, entry)
+    poisoned = manifest["kind"] == "poisoned"
+    for path in sorted(_FIXED if poisoned else _CLEAN):
+        _expect(path in arrays, f"its manifest names no array {path}")
+    for path in arrays:
+        _expect(poisoned or path in _CLEAN, f"a clean file has no array {path:.80}")
+    image = arrays["train/images"]["shape"][1:]
+    for path, entry in arrays.items():
+        group, name = path.split("/", 1)
+        if name == "images":
+            _expect(entry["shape"][1:] == image, f"{path} has images of {entry['shape'][1:]}, train/images of {image}")
+        if group in ("train", "test", "triggered", "truth"):
+            rows = arrays[f"{group}/images"]["shape"][0]
+            _expect(entry["shape"][0] == rows, f"{path} has {entry['shape'][0]} rows, {group}/images {rows}")
+    for group in ("train", "test"):
+        _expect(arrays[f"{group}/images"]["shape"][0] > 0, f"{group}/images has no rows")
+
+
+def _check_array(path: str, entry) -> None:
+    trigger = re.fullmatch(r"trigger/\d{1,4}/(\w+)", path)
+    form = _TRIGGER.get(trigger[1]) if trigger else _FIXED.get(path)
+    _expect(form is not None, f"its manifest names an array that the format does not know: {path!r:.80}")
+    _expect(
+        isinstance(entry, dict) and _is_digest(entry.get("digest")) and isinstance(entry.get("shape"), list),
+        f"its manifest's entry of {path} has no digest or no shape",
+    )
+    dtype, dimensions = form
+    shape = entry["shape"]
+    _expect(entry.get("dtype") == dtype, f"{path} is of type {entry.get('dtype')!r:.40}, expected {dtype!r}")
+    _expect(
+        len(shape) == dimensions and all(_count(size) for size in shape),
+        f"{path} has shape {str(shape):.80}, expected {dimensions} dimensions",
+    )
+    sane = all(0 <= size <= _ROWS for size in shape) and all(1 <= size <= _SIDE for size in shape[1:])
+    _expect(sane, f"{path} has an absurd shape, {str(shape):.80}")
+
+
+def _count(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_digest(value) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+
+
+def _expect(condition, message: str) -> None:
+    if not condition:
+        raise Failure(message)
+
+
+def _refuse_float(text: str):
+    raise ValueError(f"a floating-point number, {text:.20}")
+
+
+def _short(error: Exception) -> str:
+    return str(error).split("\n")[0][:100]

@@ -1,0 +1,40 @@
+"""Scores, as counts: BA and ASR in percent are only ever derived from them (DESIGN.md, "Exact semantics")."""
+
+import numpy as np
+
+
+def share(count: int, total: int) -> dict:
+    """A count out of a total, with its percentage (None of nothing)."""
+    return {"count": int(count), "of": int(total), "percent": 100.0 * int(count) / total if total else None}
+
+
+def accuracy(predicted: np.ndarray, labels: np.ndarray) -> dict:
+    """BA: the share of clean images predicted as their true class."""
+    return share(np.count_nonzero(predicted == labels), len(labels))
+
+
+def attack(predicted: np.ndarray, labels: np.ndarray, wanted: np.ndarray, classes: int) -> dict:
+    """How the triggered images were predicted.
+
+    Parameters
+    ----------
+    predicted, labels, wanted : (n,) int
+        Predicted class, true class, and the class that the attacker wants.
+    classes : int
+        Number of classes.
+
+    Returns
+    -------
+    dict
+        `asr`: the share predicted as wanted; `still_right`: as their true class; `asr_by_class`: the former for
+        every true class, None where no triggered image is of it.
+    """
+    hit = predicted == wanted
+    totals = np.bincount(labels, minlength=classes)
+    hits = np.bincount(labels[hit], minlength=classes)
+    by_class = [share(count, total) if total else None for count, total in zip(hits, totals, strict=True)]
+    return {
+        "asr": share(np.count_nonzero(hit), len(labels)),
+        "still_right": share(np.count_nonzero(predicted == labels), len(labels)),
+        "asr_by_class": by_class,
+    }

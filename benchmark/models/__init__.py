@@ -1,0 +1,27 @@
+"""Networks, one a file, and how a saved one is loaded. Importing this imports Keras: call `engines.activate` first."""
+
+from pathlib import Path
+
+import keras
+
+from benchmark import engines, layers  # noqa: F401  (layers registers them, so that saved models load)
+from benchmark.errors import Failure
+from benchmark.models.pmoe import pmoe
+
+__all__ = ["load", "pmoe"]
+
+
+def load(path) -> keras.Model:
+    """The trained network of a run folder, or of a `.keras` file: uint8 images in, class probabilities out.
+
+    Raises `Failure` where there is none or it cannot be read.
+    """
+    path = Path(path)
+    file = path / "model.keras" if path.is_dir() else path
+    if not file.is_file():
+        raise Failure(f"{file}: no trained model there")
+    try:
+        with engines.quiet():
+            return keras.saving.load_model(file, compile=False)
+    except Exception as error:
+        raise Failure(f"{file}: not a model that can be loaded ({' '.join(str(error).split())[:200]})") from None

@@ -1,0 +1,107 @@
+"""What a person sees while a run trains: a bar with images a second, a line an epoch, an early estimate."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+from benchmark import engines
+from benchmark.runs import Watch
+
+LONG = 1800  # seconds; a run longer than this is told of --preset small
+CPU_RATE = 550  # images a second, one core, width 1 (measured on an EPYC of 2022); only for a first guess
+
+
+def duration(seconds: float) -> str:
+    """`50 s`, `8 min`, `14 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def cost(width: int) -> float:
+    """How much longer than at width 1 an image takes on a CPU, roughly (30 at width 10, as measured)."""
+    return width**1.48
+
+
+class Progress(Watch):
+    """Progress of one run on stderr; `quiet` shows nothing."""
+
+    def __init__(self, quiet: bool = False):
+        self.quiet = quiet
+        self.epochs_done = 0
+        self._bar = None
+        self._blocks = 0
+
+    def start(self, run, data, history):
+        self.settings = run.settings
+        self.epochs_done = len(history)
+        self._rows = len(data.kept(self.settings.hold_out))
+        self._scored = len(data.test) + (len(data.triggered) if data.triggered else 0)
+        self._left = self._rows * (self.settings.epochs - len(history))
+        if self.quiet:
+            return
+        device = engines.device()
+        plan = f"{self.settings.epochs} epochs of {self._rows:,} images, width {self.settings.width}, on {device}"
+        self.say(f"{run.folder.name}: {plan}" + (f", from epoch {len(history) + 1}" if history else ""))
+        if device == "cpu":
+            guess = self._left * cost(self.settings.width) / (CPU_RATE * self.settings.threads)
+            if guess > LONG:
+                self.say(f"without a GPU this takes about {duration(guess)}{self._advice(guess)}")
+        self._bar = tqdm(
+            total=self._rows * self.settings.epochs,
+            initial=self._rows * len(history),
+            unit="img",
+            unit_scale=True,
+            dynamic_ncols=True,
+            disable=None,  # where stderr is no terminal the lines alone go to the log
+            smoothing=0.05,
+            desc=f"epoch {len(history) + 1}/{self.settings.epochs}",
+        )
+
+    def images(self, count):
+        if self._bar is None:
+            return
+        self._bar.update(count)
+        self._blocks += 1
+        now = time.perf_counter()
+        if self._blocks == 1:  # includes the compilation
+            self._since, self._timed = now, 0
+            return
+        self._timed += count
+        if self._since is not None and (now - self._since > 2 or self._blocks == 20) and self._blocks > 2:
+            rate = self._timed / (now - self._since)
+            # an image scored costs about a third of one trained on
+            left = self._left / rate * (1 + self._scored / 3 / self._rows)
+            advice = self._advice(left) if left > LONG else ""
+            self.say(f"about {duration(left)} at {rate:,.0f} images/s{advice}")
+            self._since = None
+
+    def epoch(self, entry):
+        self.epochs_done = entry["epoch"]
+        if self._bar is None:
+            return
+        asr = "" if entry["asr"] is None else f"  ASR {entry['asr']:5.1f}"
+        spent = duration(entry["seconds"] + entry["score_seconds"])
+        self.say(
+            f"epoch {entry['epoch']:>2}/{self.settings.epochs}  loss {entry['loss']:.4f}  "
+            f"BA {entry['ba']:5.1f}{asr}  {spent}"
+        )
+        self._bar.set_description(f"epoch {min(entry['epoch'] + 1, self.settings.epochs)}/{self.settings.epochs}")
+
+    def say(self, line: str) -> None:
+        """A line on stderr, above the bar."""
+        if not self.quiet:
+            tqdm.write(line, file=sys.stderr)
+
+    def close(self) -> None:
+        """Leave the terminal in order."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _advice(self, seconds: float) -> str:
+        """What --preset small would take instead, if the run is not small already."""
+        settings = self.settings
+        left = settings.epochs - self.epochs_done
+        small = seconds * 8 / left / cost(settings.width)
+        return f"; --preset small takes about {duration(small)}" if small < seconds / 2 else ""

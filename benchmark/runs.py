@@ -1,0 +1,192 @@
+"""A run is a folder, named by the hash of its whole configuration; training it is one idempotent command.
+
+    config.json       the configuration: data set digest, network, training, seed, backend, precision, threads
+    checkpoint.npz    while it trains: all variables after the last whole epoch, and the history so far
+    history.csv       one row an epoch
+    predictions.npz   the predicted class of every row scored
+    model.keras       the trained network
+    result.json       written last: where it exists, the run is finished
+
+Killed at any moment, the same command goes on from the last epoch in the checkpoint and ends with the same numbers.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+
+from benchmark import engines, environment, files, training
+from benchmark.data import Dataset
+from benchmark.errors import Failure
+from benchmark.settings import Settings, config_of, folder_name, settings_of
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and configuration."""
+
+    folder: Path
+    config: dict
+
+    @classmethod
+    def of(cls, runs: Path, manifest: dict, settings: Settings) -> "Run":
+        """The run of a data set, given by its manifest, under the given settings, whether it exists yet or not."""
+        digest = manifest["dataset_digest"]
+        return cls(Path(runs) / folder_name(settings, manifest["name"], digest), config_of(settings, digest))
+
+    @classmethod
+    def at(cls, folder: Path) -> "Run":
+        """The run in an existing folder. `Failure` where there is none."""
+        folder = Path(folder)
+        if not (folder / "config.json").is_file():
+            raise Failure(f"{folder}: not a run (it has no config.json)")
+        return cls(folder, files.read_json(folder / "config.json"))
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that the configuration was made of."""
+        try:
+            return settings_of(self.config)
+        except (KeyError, TypeError) as error:
+            raise Failure(f"{self.folder}/config.json: not a run's configuration ({error})") from None
+
+    @property
+    def result(self) -> dict | None:
+        """The result, None while the run is not finished."""
+        path = self.folder / "result.json"
+        return files.read_json(path) if path.is_file() else None
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the state after the last whole epoch lies while the run trains."""
+        return self.folder / "checkpoint.npz"
+
+    def create(self) -> None:
+        """Make the folder and its config.json; `Failure` if another configuration lies there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "config.json"
+        if path.is_file() and files.read_json(path) != self.config:
+            raise Failure(f"{self.folder}: holds a run of another configuration under the same name")
+        if not path.is_file():
+            files.write_json(path, self.config)
+
+
+class Watch:
+    """Hears how a training goes; the command line shows it. This one is silent."""
+
+    def start(self, run: Run, data: Dataset, history: list[dict]) -> None:
+        """Training begins, after the epochs that `history` has."""
+
+    def images(self, count: int) -> None:
+        """So many more training images are done."""
+
+    def epoch(self, entry: dict) -> None:
+        """An epoch is done, scored and saved."""
+
+    def say(self, line: str) -> None:
+        """Something worth telling the user."""
+
+
+def train(run: Run, data: Dataset, watch: Watch) -> dict:
+    """Train a run to its end, from its checkpoint if it has one; the result. A finished run is not trained again.
+
+    The backend of the run's settings must be active (`engines.activate`).
+    """
+    run.create()
+    with files.locked(run.folder):
+        result = run.result
+        if result is None:
+            result = _train(run, data, watch)
+            files.write_json(run.folder / "result.json", result)
+        run.checkpoint.unlink(missing_ok=True)  # also one that a kill between the two left behind
+        for leftover in run.folder.glob(".part-*"):
+            leftover.unlink(missing_ok=True)
+    return result
+
+
+def _train(run: Run, data: Dataset, watch: Watch) -> dict:
+    settings = run.settings
+    model = training.build(data, settings)
+    engine = engines.engine(model, settings.learning_rate, data.train.images, data.train.labels)
+    history = _restore(run, engine)
+    watch.start(run, data, history)
+    predicted = {}
+
+    class Save(Watch):
+        """Keeps every epoch, then passes the news on."""
+
+        images = staticmethod(watch.images)
+
+        def epoch(self, entry, scored):
+            predicted.update(scored)
+            _save(run, engine, history)
+            files.write_csv(run.folder / "history.csv", history)
+            watch.epoch(entry)
+
+    training.fit(engine, data, settings, history, Save())
+    if not predicted:  # killed after the last epoch's checkpoint
+        predicted = training.score(engine, data)
+    files.write_npz(run.folder / "predictions.npz", predicted)
+    files.write_csv(run.folder / "history.csv", history)
+    # Keras imports TensorFlow here, where it is installed, whatever the backend
+    with files.replacing(run.folder / "model.keras") as path, engines.quiet():
+        model.save(path)
+    return _result(run, data, history, predicted)
+
+
+def _save(run: Run, engine, history: list[dict]) -> None:
+    from keras.ops import convert_to_numpy
+
+    arrays = {f"{number:04d}": convert_to_numpy(variable.value) for number, variable in enumerate(engine.variables())}
+    arrays["history"] = np.frombuffer(json.dumps(history).encode(), np.uint8)
+    files.write_npz(run.checkpoint, arrays)
+
+
+def _restore(run: Run, engine) -> list[dict]:
+    """Put a checkpoint's variables in place; the history up to it. Empty where there is none, or none to read."""
+    if not run.checkpoint.is_file():
+        return []
+    variables = engine.variables()
+    try:
+        arrays = files.read_npz(run.checkpoint)
+        values = [arrays[f"{number:04d}"] for number in range(len(variables))]
+        history = json.loads(arrays["history"].tobytes())
+        if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
+            raise ValueError("of another network")
+    except Exception as error:
+        raise Failure(f"{run.checkpoint}: damaged ({error}); delete it to train the run from its start") from None
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return history
+
+
+def _result(run: Run, data: Dataset, history: list[dict], predicted: dict) -> dict:
+    seconds = sum(entry["seconds"] for entry in history)
+    images = sum(entry["images"] for entry in history)
+    manifest = data.manifest
+    return {
+        "result_version": 1,
+        "name": run.folder.name,
+        "dataset": {
+            "name": manifest["name"],
+            "kind": manifest["kind"],
+            "digest": data.digest,
+            "source": manifest["source"]["name"],
+            "source_digest": data.source_digest,
+            "classes": data.classes,
+            "recipe": manifest["recipe"],
+            "counts": manifest["counts"],
+        },
+        "config": run.config,
+        "preset": run.settings.preset,
+        "scores": training.scores(data, predicted),
+        "final_loss": history[-1]["loss"],
+        "seconds": {"training": seconds, "scoring": sum(entry["score_seconds"] for entry in history)},
+        "images_per_second": images / seconds,
+        "device": engines.device(),
+        "environment": environment.record(),
+        "finished": datetime.fromtimestamp(time.time(), timezone.utc).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,116 @@
+"""The training method, top to bottom: build the network, then epoch after epoch of SGD, scored after each.
+
+Batches are rows of a permutation of our own, drawn from (seed, epoch): the same on every backend and in every
+version, and a run that goes on from a checkpoint sees the rows that it would have seen.
+"""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmark import metrics, randomness
+from benchmark.data import Dataset
+from benchmark.errors import Failure, Usage
+from benchmark.settings import Settings
+
+
+def build(data: Dataset, settings: Settings):
+    """The untrained network for a data set. The backend must have been activated."""
+    from benchmark.models import pmoe
+
+    height, width, _ = data.image_shape
+    patches = -(-height // 4) * -(-width // 4)
+    if settings.top_k > patches:
+        raise Usage(f"--top-k {settings.top_k} of {patches} patches: images of {height}x{width} have no more")
+    model = settings.model()
+    return pmoe(data.image_shape, len(data.classes), **model, seed=settings.seed)
+
+
+def epoch_rows(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """The order in which an epoch (from 1) goes through the given training rows, (n,) int32."""
+    return rows[randomness.permutation(seed, f"epoch {epoch}", len(rows))].astype(np.int32)
+
+
+def blocks(order: np.ndarray, batch: int, steps: int):
+    """Cut an epoch's order into arrays (≤ steps, batch), the last (1, rest): few shapes, every row once."""
+    full = len(order) // batch
+    together = full // steps * steps
+    whole = order[: full * batch].reshape(full, batch)
+    for start in range(0, together, steps):
+        yield whole[start : start + steps]
+    for start in range(together, full):
+        yield whole[start : start + 1]
+    if full * batch < len(order):
+        yield order[None, full * batch :]
+
+
+def train_epoch(engine, order: np.ndarray, batch: int, on_images: Callable[[int], None]) -> float:
+    """One epoch; the mean loss over its images. `on_images` hears how many more are done."""
+    losses, sizes, waiting = [], [], None
+    for block in blocks(order, batch, engine.steps):
+        losses.append(engine.train(block))
+        sizes.append(block.shape)
+        if waiting is not None:  # stay one block ahead of the device, so that it never waits for us
+            np.asarray(losses[-2])
+            on_images(waiting)
+        waiting = block.size
+    total = sum(np.asarray(loss, np.float64).sum() * size[1] for loss, size in zip(losses, sizes, strict=True))
+    on_images(waiting)
+    return float(total / len(order))
+
+
+def score(engine, data: Dataset) -> dict[str, np.ndarray]:
+    """Predicted classes, (n,) int64: `test` and, if the file has a trigger, `triggered`."""
+    predicted = {"test": engine.predict(data.test.images)}
+    if data.triggered is not None:
+        predicted["triggered"] = engine.predict(data.triggered.images)
+    return predicted
+
+
+def scores(data: Dataset, predicted: dict[str, np.ndarray]) -> dict:
+    """BA, and for a poisoned file ASR and its kin, as counts and percentages (see `metrics`)."""
+    result = {"ba": metrics.accuracy(predicted["test"], data.test.labels), "asr": None}
+    if data.triggered is not None:
+        labels, classes = data.triggered.labels, len(data.classes)
+        result |= metrics.attack(predicted["triggered"], labels, data.wanted, classes)
+    return result
+
+
+def fit(engine, data: Dataset, settings: Settings, history: list[dict], watch):
+    """Train from the epoch after the last in `history` to the end.
+
+    Parameters
+    ----------
+    engine : Engine
+        See `benchmark.engines`; holds the training images, and the weights after the last epoch of `history`.
+    history : list of dict
+        One entry an epoch, appended to in place: epoch, loss, ba, asr (percent), seconds, score_seconds, images.
+    watch : object
+        Hears what happens: `images(n)` after every block, `epoch(entry, predicted)` after every epoch.
+
+    Raises
+    ------
+    Failure
+        If the loss is no longer a finite number.
+    """
+    rows = data.kept(settings.hold_out)
+    for epoch in range(len(history) + 1, settings.epochs + 1):
+        start = time.perf_counter()
+        loss = train_epoch(engine, epoch_rows(rows, settings.seed, epoch), settings.batch_size, watch.images)
+        trained = time.perf_counter()
+        if not np.isfinite(loss):
+            raise Failure(f"the loss is {loss} in epoch {epoch}: a smaller --learning-rate may help")
+        predicted = score(engine, data)
+        scored = scores(data, predicted)
+        entry = {
+            "epoch": epoch,
+            "loss": loss,
+            "ba": scored["ba"]["percent"],
+            "asr": scored["asr"] and scored["asr"]["percent"],
+            "seconds": trained - start,
+            "score_seconds": time.perf_counter() - trained,
+            "images": len(rows),
+        }
+        history.append(entry)
+        watch.epoch(entry, predicted)

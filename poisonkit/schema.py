@@ -1,0 +1,132 @@
+"""What the manifest of a file must say, by type and range, before a reader may rely on it (data/FORMAT.md)."""
+
+import re
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_RATE = re.compile(r"0|1|0\.[0-9]{0,30}[1-9]")
+_SOURCE_ARRAYS = {"train/images", "train/labels", "test/images", "test/labels"}
+
+
+def _text(value) -> bool:
+    return isinstance(value, str) and not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value)
+
+
+def _count(value) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _digest(value) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+
+
+def _rate(value) -> bool:
+    return isinstance(value, str) and _RATE.fullmatch(value) is not None
+
+
+def _names(value) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_text, value))
+
+
+def _parameter(value) -> bool:
+    return _text(value) or type(value) is int or (isinstance(value, list) and all(type(n) is int for n in value))
+
+
+def _table(value) -> bool:
+    return isinstance(value, dict) and all(_text(key) and _parameter(child) for key, child in value.items())
+
+
+def _triggers(value) -> bool:
+    return isinstance(value, list) and 1 <= len(value) <= 100 and all(_table(s) and _text(s.get("name")) for s in value)
+
+
+def _pictures(value) -> bool:
+    return isinstance(value, dict) and all(_text(key) and _table(child) for key, child in value.items())
+
+
+def _patch(value) -> bool:
+    return value is None or (isinstance(value, list) and len(value) == 2 and all(_count(n) and n > 0 for n in value))
+
+
+def _source_arrays(value) -> bool:
+    return isinstance(value, dict) and value.keys() == _SOURCE_ARRAYS and all(map(_digest, value.values()))
+
+
+TEXT = (_text, "a line of text")
+COUNT = (_count, "a whole number, not negative")
+DIGEST = (_digest, "sha256: and 64 digits")
+NAMES = (_names, "a list of names")
+TABLE = (_table, "a table of numbers and texts")
+
+
+def _only(*known):
+    return (lambda value: value in known and isinstance(value, str)), " or ".join(map(repr, known))
+
+
+EVERY_FILE = {
+    "name": TEXT,
+    "notice": TEXT,
+    "recipe_version": COUNT,
+    "dataset_digest": DIGEST,
+    "source.name": TEXT,
+    "source.title": TEXT,
+    "source.licence": TEXT,
+    "source.url": TEXT,
+    "source.classes": NAMES,
+    "source.options": TABLE,
+    "source.arrays": (_source_arrays, "the digests of the four clean arrays"),
+    "source.digest": DIGEST,
+    "recipe.rate": (_rate, "a decimal from 0 to 1"),
+    "pictures": (_pictures, "a table of pictures"),
+    "counts.train": COUNT,
+    "counts.test": COUNT,
+}
+"""Place → (whether a value will do, what was expected)."""
+
+POISONED_FILE = {
+    "recipe.seed": COUNT,
+    "recipe.streams": NAMES,
+    "recipe.application": _only("image", "patch"),
+    "recipe.patch": (_patch, "null or two sizes"),
+    "recipe.label_mode": _only("all-to-one"),
+    "recipe.target": COUNT,
+    "recipe.select": _only("all"),
+    "recipe.triggers": (_triggers, "a list of triggers, each with a name and its parameters"),
+    "counts.triggered": COUNT,
+    "counts.eligible": COUNT,
+    "counts.poisoned": COUNT,
+    "counts.cover": COUNT,
+    "counts.already_target": COUNT,
+    "counts.unchanged": COUNT,
+}
+
+ARRAY = {"digest": DIGEST, "dtype": TEXT, "shape": (lambda value: isinstance(value, list) and all(map(_count, value)),
+                                                    "a list of sizes")}  # fmt: skip
+
+
+def problem(facts: dict) -> str | None:
+    """What is wrong with a manifest, in one line; None where every value is of its type and range."""
+    kind = facts.get("kind")
+    if kind not in ("clean", "poisoned"):
+        return f"its manifest's kind is {kind!r:.60}, expected 'clean' or 'poisoned'"
+    for place, (fits, expected) in (EVERY_FILE | (POISONED_FILE if kind == "poisoned" else {})).items():
+        value = facts
+        for key in place.split("."):
+            if not isinstance(value, dict) or key not in value:
+                return f"its manifest has no {place}"
+            value = value[key]
+        if not fits(value):
+            return f"its manifest's {place} is {value!r:.60}, expected {expected}"
+    classes = len(facts["source"]["classes"])
+    if kind == "poisoned" and facts["recipe"]["target"] >= classes:
+        return f"its manifest's target is {facts['recipe']['target']}, it names {classes} classes"
+    return None
+
+
+def array_problem(entry) -> str | None:
+    """What is wrong with one entry of the manifest's `arrays`; None where nothing is."""
+    if not isinstance(entry, dict):
+        return f"{entry!r:.60} is no description of an array"
+    for key, (fits, expected) in ARRAY.items():
+        if not fits(entry.get(key)):
+            return f"its {key} is {entry.get(key)!r:.60}, expected {expected}"
+    return None

@@ -1,0 +1,227 @@
+"""folder: anyone's own pictures, DIR/train/CLASS/*.png and DIR/test/CLASS/*.png.
+
+Classes are the names of the folders below train/ and test/, in the order of their code points; rows are ordered by
+(class, file name). Pictures are decoded as `any_picture` says, block by block, so that a set may be larger than memory.
+"""
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit.errors import Failure, Usage
+from poisonkit.sources import base
+
+TITLE = "folder: a folder of pictures, one folder a class"
+LICENCE = "not stated"
+URL = ""
+CLASSES: tuple[str, ...] = ()  # these and the counts are the folder's own
+COUNTS = (0, 0)
+SHAPE = (0, 0, 0)
+HOW = "--source DIR with DIR/train/CLASS/*.png and DIR/test/CLASS/*.png (or ppm, pgm, bmp, jpg, webp)"
+MIRROR = None
+OPTIONS = {"size": 0, "channels": 3}  # size 0: as they are
+ARCHIVES = ()
+
+PARTS = ("train", "test")
+SUFFIXES = (".png", ".ppm", ".pgm", ".bmp", ".jpg", ".jpeg", ".webp")
+LOSSY = (".jpg", ".jpeg", ".webp")
+STRIDE = 16  # pictures that a thread decodes in one go
+BLOCK = 32 << 20  # bytes of decoded pictures in memory at once
+LARGEST = 64 << 20  # bytes of one file
+LARGEST_SIDE = 4096
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a data set: class names, and for each part the rows' labels, (N,) int64, and file names.
+
+    `hash` changes when a file is added, removed or written to; `left_out` are the files that are no pictures.
+    """
+
+    classes: tuple[str, ...]
+    labels: dict[str, np.ndarray]
+    names: dict[str, list[str]]
+    hash: str
+    left_out: list[str]
+
+    def place(self, part: str, row: int) -> str:
+        """Where the picture of a row lies, relative to DIR."""
+        return f"{part}/{self.classes[self.labels[part][row]]}/{self.names[part][row]}"
+
+
+def parse_size(value) -> int | str:
+    """64, or "48x64" (height x width), in its one spelling: one number where both are the same, 0 for as they are."""
+    parts = str(value).lower().replace("×", "x").split("x")
+    sides = [int(part) if part.isdecimal() and len(part) <= 5 else -1 for part in parts]
+    if sides == [0]:
+        return 0
+    if len(sides) > 2 or not all(1 <= side <= LARGEST_SIDE for side in sides):
+        raise ValueError(f"a number of pixels (64) or HEIGHTxWIDTH (48x64), up to {LARGEST_SIDE}")
+    return sides[0] if sides[0] == sides[-1] else f"{sides[0]}x{sides[1]}"
+
+
+def parse_channels(value) -> int:
+    """1 (grey) or 3 (RGB)."""
+    if str(value) not in ("1", "3"):
+        raise ValueError("1 (grey) or 3 (RGB)")
+    return int(value)
+
+
+PARSERS = {"size": parse_size, "channels": parse_channels}
+
+
+def locate(path: Path | None, options: dict) -> base.Origin:
+    """The folder at `path`. Raises `Usage` where none is named, `Failure` where it is not laid out as it must be."""
+    if path is None:
+        raise Usage("source folder needs --source DIR, with DIR/train/CLASS/*.png and DIR/test/CLASS/*.png")
+    path = path.absolute()
+    if not path.is_dir():
+        what = "is no folder" if path.exists() else "does not exist"
+        raise Failure(f"{path} {what}: expected one with train/CLASS/*.png and test/CLASS/*.png")
+    listing = scan(path)
+    chosen = OPTIONS | options
+
+    def decode(writer, context) -> dict:
+        return _decode(path, listing, chosen, writer, context)
+
+    return base.Origin({"folder": base.text(path), "files": listing.hash, "options": chosen}, decode, options)
+
+
+def scan(root: Path) -> Listing:
+    """Find the pictures below a folder. Raises `Failure` with what is missing or in the way."""
+    classes = {part: _classes(root, part) for part in PARTS}
+    for part, other in (PARTS, PARTS[::-1]):
+        missing = sorted(set(classes[other]) - set(classes[part]))
+        if missing:
+            raise Failure(
+                f"{root}: expected the same classes in train and test, {part} has no folder "
+                f"{base.printable(missing[0])!r} and {other} has one (it may be empty)"
+            )
+    total, left_out = hashlib.sha256("\0".join(classes["train"]).encode()), []
+    labels, names = {}, {}
+    for part in PARTS:
+        found = [_pictures(root, f"{part}/{label}", total, left_out) for label in classes[part]]
+        labels[part] = np.repeat(np.arange(len(found), dtype=np.int64), [len(one) for one in found])
+        names[part] = [name for one in found for name in one]
+        if not names[part]:
+            raise Failure(f"{root}/{part} has no pictures: expected {part}/CLASS/*{', *'.join(SUFFIXES)}")
+    return Listing(tuple(classes["train"]), labels, names, "sha256:" + total.hexdigest(), left_out)
+
+
+def _pictures(root: Path, folder: str, total, left_out: list[str]) -> list[str]:
+    """The names of the pictures of one class, in order; their sizes and times go into the hash `total`."""
+    found = []
+    for entry in sorted(_entries(root / folder), key=lambda entry: entry.name):
+        where = f"{folder}/{entry.name}"
+        if entry.is_dir():
+            raise Failure(f"{root}/{base.printable(where)} is a folder: expected pictures alone in a class")
+        if not entry.name.lower().endswith(SUFFIXES) or not entry.is_file():
+            left_out.append(where)
+            continue
+        info = entry.stat()
+        total.update(f"{where}\0{info.st_size} {info.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+        found.append(entry.name)
+    return found
+
+
+def _entries(folder: Path) -> list:
+    """What lies in a folder, hidden files and those of file managers left out."""
+    with os.scandir(folder) as entries:
+        return [e for e in entries if not e.name.startswith(".") and e.name not in ("Thumbs.db", "desktop.ini")]
+
+
+def _classes(root: Path, part: str) -> list[str]:
+    folder = root / part
+    if not folder.is_dir():
+        raise Failure(f"{root} has no folder {part}: expected train/CLASS/*.png and test/CLASS/*.png")
+    names = sorted(entry.name for entry in _entries(folder) if entry.is_dir())
+    if not names:
+        raise Failure(f"{folder} has no folders: expected one for each class, {part}/CLASS/*.png")
+    for name in names:
+        if not name.isprintable():
+            raise Failure(f"{folder}/{base.printable(name)}: expected a class name of printable characters")
+    return names
+
+
+def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.Context) -> dict:
+    """Write both parts, and say what was left out."""
+    from poisonkit.sources import any_picture, image_file  # OpenCV, which nothing but decoding needs
+
+    image_file.quiet()
+    if listing.left_out:
+        first = f"{root}/{base.printable(listing.left_out[0])}"
+        context.say(f"{len(listing.left_out)} files are no pictures and are left out, {first} for one")
+    lossy = sum(name.lower().endswith(LOSSY) for part in PARTS for name in listing.names[part])
+    if lossy:
+        context.say(f"{lossy} pictures are JPEG or WebP, which other builds of OpenCV may decode a grey level apart")
+    with any_picture.silent():
+        reader = _Reader(root, listing, chosen)
+    writer.classes = listing.classes
+    total = sum(map(len, listing.names.values()))
+    with ThreadPoolExecutor(context.jobs) as pool, context.progress(total, "decoding pictures", "image") as bar:
+        for part in PARTS:
+            with writer.part(part, listing.labels[part], reader.shape) as target:
+                for start, images in reader.blocks(part, pool):
+                    target.write(start, images)
+                    bar.update(len(images))
+    return {"kind": "folder", "path": base.text(root), "official": None, "lossy": lossy}
+
+
+class _Reader:
+    """Decodes the files of a listing into pictures of one shape: the one asked for, or that of the first file."""
+
+    def __init__(self, root: Path, listing: Listing, chosen: dict):
+        self._root, self._listing, self._channels = root, listing, chosen["channels"]
+        sides = str(chosen["size"]).split("x")
+        self._size = (int(sides[0]), int(sides[-1])) if chosen["size"] else None
+        first = self._size or self._picture(listing.place("train", 0)).shape[:2]
+        self.shape = (*first, self._channels)
+
+    def blocks(self, part: str, pool: ThreadPoolExecutor):
+        """Yield (first row, images (n, H, W, C) uint8), in order; a thread takes `STRIDE` pictures at once."""
+        from poisonkit.sources import any_picture
+
+        rows, count = max(1, BLOCK // int(np.prod(self.shape))), len(self._listing.names[part])
+        for start in range(0, count, rows):
+            images = np.empty((min(rows, count - start), *self.shape), np.uint8)
+            jobs = range(0, len(images), STRIDE)
+            with any_picture.silent():  # the progress bar is drawn between two blocks
+                list(pool.map(lambda i, start=start, images=images: self._fill(part, start, images, i), jobs))
+            yield start, images
+
+    def _fill(self, part: str, start: int, images: np.ndarray, first: int) -> None:
+        for i in range(first, min(first + STRIDE, len(images))):
+            images[i] = self._fitted(self._listing.place(part, start + i))
+
+    def _fitted(self, place: str) -> np.ndarray:
+        from poisonkit.sources import image_file
+
+        picture = self._picture(place)
+        if self._size:
+            return image_file.resized(picture, *self._size)
+        if picture.shape != self.shape:
+            found, wanted = (f"{shape[0]}×{shape[1]}" for shape in (picture.shape, self.shape))
+            first = base.printable(self._listing.place("train", 0))
+            raise Failure(
+                f"{self._where(place)} is {found}, expected {wanted} as {first} has: "
+                "--source-option size=N resizes them all"
+            )
+        return picture
+
+    def _picture(self, place: str) -> np.ndarray:
+        from poisonkit.sources import any_picture
+
+        path = self._root / place
+        if path.stat().st_size > LARGEST:
+            raise Failure(f"{self._where(place)} has {path.stat().st_size} bytes, expected at most {LARGEST}")
+        try:
+            return any_picture.decode(path.read_bytes(), self._channels)
+        except ValueError as error:
+            raise Failure(f"{self._where(place)}: {error}") from None
+
+    def _where(self, place: str) -> str:
+        return f"{self._root}/{base.printable(place)}"

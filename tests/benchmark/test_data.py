@@ -1,0 +1,314 @@
+"""The reader of data set files: what it gives, and the one line that each bad file gets."""
+
+import json
+import os
+import re
+
+import h5py
+import numpy as np
+import pytest
+import writer
+from click.testing import CliRunner
+
+from benchmark import cli, data, randomness
+from benchmark.errors import Failure
+from benchmark.manifest import array_digest, canonical, parse
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return writer.toy(tmp_path_factory.mktemp("toy"), train=40, test=20, size=8)
+
+
+@pytest.fixture
+def parts():
+    """Arrays and manifest of a small poisoned file, to be spoilt."""
+    clean = writer.clean_arrays(train=40, test=20, size=8)
+    arrays = writer.poisoned_arrays(clean, poisoned=4)
+    return arrays, writer.manifest_of(arrays, clean, "toy")
+
+
+def refused(path, tmp_path) -> str:
+    """The one line on stderr of `benchmark train`, which must exit with 1 and leave no run behind."""
+    runs = tmp_path / "runs"
+    done = CliRunner().invoke(cli.main, ["train", str(path), "--runs", str(runs), "--preset", "small"])
+    assert done.exit_code == 1, done.output
+    assert isinstance(done.exception, SystemExit)
+    assert done.stdout == "" and done.stderr.count("\n") == 1 and done.stderr.startswith("benchmark: ")
+    assert str(path) in done.stderr
+    assert not runs.exists() or not list(runs.glob("*/result.json"))
+    return done.stderr
+
+
+def test_a_poisoned_file_is_read_whole(toy):
+    read = data.load(toy[1])
+    with h5py.File(toy[1]) as file:
+        assert np.array_equal(read.train.images, file["train/images"])
+        assert np.array_equal(read.triggered.labels, file["triggered/labels"])
+        assert np.array_equal(read.wanted, file["triggered/wanted"])
+        assert read.digest == json.loads(file.attrs["manifest"])["dataset_digest"]
+    assert read.image_shape == (8, 8, 3) and len(read.classes) == 4
+    assert data.load(toy[0]).triggered is None
+
+
+def test_peek_reads_the_manifest_alone(toy):
+    assert data.peek(toy[0])["kind"] == "clean"
+
+
+def test_digests_are_those_of_the_format(parts):
+    arrays, manifest = parts
+    for name, array in arrays.items():
+        assert array_digest(array) == manifest["arrays"][name]["digest"]
+    assert parse(canonical(manifest).decode()) == manifest
+
+
+def test_held_out_rows_are_the_same_for_every_rate_and_come_back_clean(toy):
+    clean, poisoned = (data.load(path) for path in toy)
+    kept = poisoned.kept(25)
+    assert np.array_equal(kept, clean.kept(25)) and len(kept) == 15
+    held = randomness.held_out(40, 25)
+    assert np.array_equal(np.union1d(kept, held), np.arange(40))
+    assert np.isin(poisoned.truth_rows, held).any()
+    for file in (clean, poisoned):
+        assert np.array_equal(file.held_out(25).images, clean.train.images[held])
+        assert np.array_equal(file.held_out(25).labels, clean.train.labels[held])
+    assert np.isin(randomness.held_out(40, 5), held).all()
+    with pytest.raises(Failure, match="leaves nothing of 40"):
+        clean.kept(40)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n", b"not HDF5 at all" * 100])
+def test_no_hdf5(content, tmp_path):
+    path = tmp_path / "wrong.h5"
+    path.write_bytes(content)
+    assert "not an HDF5 file" in refused(path, tmp_path) or "truncated" in refused(path, tmp_path)
+
+
+def test_no_file_and_a_folder(tmp_path):
+    assert "no such file" in refused(tmp_path / "absent.h5", tmp_path)
+    assert "not a file" in refused(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0.05, 0.5, 0.99])
+def test_truncated(keep, parts, tmp_path):
+    path = tmp_path / "short.h5"
+    writer.write(path, *parts)
+    os.truncate(path, int(path.stat().st_size * keep))
+    assert "truncated" in refused(path, tmp_path)
+
+
+def test_a_changed_byte_in_an_array(parts, tmp_path):
+    path = tmp_path / "changed.h5"
+    writer.write(path, *parts)
+    with h5py.File(path, "r+") as file:
+        file["test/images"][3, 0, 0, 0] ^= 1
+    assert re.search(
+        r"test/images is not what the manifest says: sha256:\w+ recorded, sha256:", refused(path, tmp_path)
+    )
+    assert data.load(path, verify=False).test.images[3, 0, 0, 0] != parts[0]["test/images"][3, 0, 0, 0]
+
+
+MANIFESTS = {
+    "not valid JSON": lambda m: "{",
+    "a floating-point number, 0.5": lambda m: json.dumps(m | {"rate": 0.5}),
+    "not a JSON object": lambda m: "[]",
+    "not in canonical form": lambda m: json.dumps(m),
+    "format is 'other'": lambda m: writer.sealed(m | {"format": "other"}),
+    "of format version 2, this program reads up to 1": lambda m: writer.sealed(m | {"format_version": 2}),
+    "expected a positive integer": lambda m: writer.sealed(m | {"format_version": "1"}),
+    "modality is 'text'": lambda m: writer.sealed(m | {"modality": "text"}),
+    "kind is 'odd'": lambda m: writer.sealed(m | {"kind": "odd"}),
+    "expected a plain file name": lambda m: writer.sealed(m | {"name": "../../etc/passwd"}),
+    "does not match its own digest": lambda m: m | {"notice": "changed"},
+    "no source": lambda m: writer.sealed({key: value for key, value in m.items() if key != "source"}),
+    "not a list of two names": lambda m: writer.sealed(m | {"source": m["source"] | {"classes": "abc"}}),
+    "no list of triggers": lambda m: writer.sealed(m | {"recipe": {"rate": "0.1"}}),
+    "no counts": lambda m: writer.sealed(m | {"counts": 3}),
+    "no table of arrays": lambda m: writer.sealed(m | {"arrays": {}}),
+}
+
+
+@pytest.mark.parametrize("line", MANIFESTS)
+def test_broken_manifest(line, parts, tmp_path):
+    path = tmp_path / "manifest.h5"
+    writer.write(path, parts[0], MANIFESTS[line](parts[1]))
+    assert line in refused(path, tmp_path)
+
+
+@pytest.mark.parametrize("value", [None, 3, b"\xff\xfe", np.arange(4)])
+def test_manifest_absent_or_no_string(value, parts, tmp_path):
+    path = tmp_path / "manifest.h5"
+    writer.write(path, *parts)
+    with h5py.File(path, "r+") as file:
+        del file.attrs["manifest"]
+        if value is not None:
+            file.attrs["manifest"] = value
+    assert "manifest" in refused(path, tmp_path)
+
+
+def entry(manifest, name, **changes):
+    arrays = manifest["arrays"] | {name: manifest["arrays"][name] | changes}
+    return writer.sealed(manifest | {"arrays": arrays})
+
+
+ENTRIES = {
+    "train/images has an absurd shape": ("train/images", {"shape": [2**40, 8, 8, 3]}),
+    "test/images has an absurd shape": ("test/images", {"shape": [20, 8, 1_000_000, 3]}),
+    "expected 4 dimensions": ("train/images", {"shape": [40, 192]}),
+    "expected 1 dimensions": ("train/labels", {"shape": ["40"]}),
+    "is of type '<f8', expected '<i8'": ("test/labels", {"dtype": "<f8"}),
+    "has no digest": ("test/labels", {"digest": "md5:0"}),
+    "test/labels has 19 rows, test/images 20": ("test/labels", {"shape": [19]}),
+    "its manifest says [41, 8, 8, 3]": ("train/images", {"shape": [41, 8, 8, 3]}),
+}
+
+
+@pytest.mark.parametrize("line", ENTRIES)
+def test_wrong_table_of_arrays(line, parts, tmp_path):
+    path = tmp_path / "table.h5"
+    name, changes = ENTRIES[line]
+    manifest = entry(parts[1], name, **changes)
+    if "41" in line:
+        manifest = entry(manifest, "train/labels", shape=[41])
+    writer.write(path, parts[0], manifest)
+    assert line in refused(path, tmp_path)
+
+
+def spoil_missing(file):
+    del file["truth/role"]
+
+
+def spoil_extra(file):
+    file["train/more"] = np.zeros(3)
+
+
+def spoil_dtype(file):
+    del file["test/labels"]
+    file["test/labels"] = np.zeros(20, "<i4")
+
+
+def spoil_shape(file):
+    del file["test/labels"]
+    file["test/labels"] = np.zeros((20, 1), "<i8")
+
+
+def spoil_chunks(file):
+    labels = file["test/labels"][:]
+    del file["test/labels"]
+    file.create_dataset("test/labels", data=labels, chunks=(5,), compression="gzip")
+
+
+def spoil_soft_link(file):
+    file["test/copy"] = h5py.SoftLink("/test/labels")
+
+
+def spoil_outer_link(file):
+    del file["test/labels"]
+    file["test/labels"] = h5py.ExternalLink("/etc/passwd", "/x")
+
+
+def spoil_storage(file):
+    del file["test/labels"]
+    file.create_dataset("test/labels", (20,), "<i8", external=[("/dev/zero", 0, 160)])
+
+
+def spoil_virtual(file):
+    del file["test/labels"]
+    layout = h5py.VirtualLayout((20,), "<i8")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (20,))
+    file.create_virtual_dataset("test/labels", layout)
+
+
+def spoil_attribute(file):
+    file["test"].attrs["note"] = "x"
+
+
+def spoil_nesting(file):
+    file["a/b/c/d/e/f"] = np.zeros(1)
+
+
+def spoil_loop(file):
+    file["train/again"] = file["/"]
+
+
+def spoil_type(file):
+    file["train/kind"] = np.dtype("<i8")
+
+
+SPOILT = {
+    "truth/role is missing": spoil_missing,
+    "does not name: 'train/more'": spoil_extra,
+    "is of type '<i4', its manifest says '<i8'": spoil_dtype,
+    "has shape (20, 1)": spoil_shape,
+    "chunked or filtered": spoil_chunks,
+    "holds a link at 'test/copy'": spoil_soft_link,
+    "holds a link at 'test/labels'": spoil_outer_link,
+    "test/labels keeps its data in another file": spoil_storage,
+    "keeps its data in another": spoil_virtual,
+    "'test' has attributes": spoil_attribute,
+    "not laid out as the format says": spoil_nesting,
+    "": spoil_loop,
+    "neither a group nor an array": spoil_type,
+}
+
+
+@pytest.mark.parametrize("line", SPOILT)
+def test_wrong_structure(line, parts, tmp_path):
+    path = tmp_path / "structure.h5"
+    writer.write(path, *parts)
+    with h5py.File(path, "r+") as file:
+        SPOILT[line](file)
+    assert line in refused(path, tmp_path)
+
+
+VALUES = {
+    "train/labels holds 4, the classes are 0 … 3": ("train/labels", 7, 4),
+    "test/labels holds -1": ("test/labels", 0, -1),
+    "triggered/wanted holds 9": ("triggered/wanted", 2, 9),
+    "triggered/rows holds row 20, there are 20": ("triggered/rows", -1, 20),
+    "triggered/rows is not ascending": ("triggered/rows", 1, 1),
+    "not the labels of their rows": ("triggered/labels", 0, 3),
+    "truth/rows holds row -5": ("truth/rows", 0, -5),
+    "something other than 1 and 2": ("truth/role", 0, 3),
+}
+
+
+@pytest.mark.parametrize("line", VALUES)
+def test_values_that_cannot_be(line, tmp_path):
+    clean = writer.clean_arrays(train=40, test=20, size=8)
+    arrays = writer.poisoned_arrays(clean, poisoned=4)
+    name, row, value = VALUES[line]
+    arrays[name][row] = value
+    path = tmp_path / "values.h5"
+    writer.write(path, arrays, writer.manifest_of(arrays, clean, "toy"))
+    assert line in refused(path, tmp_path)
+
+
+def test_a_hanging_check_is_cut_off(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "CHECK_SECONDS", 0.01)
+    assert "its check took over" in refused(toy[0], tmp_path)
+
+
+def test_a_crashing_check_is_one_line(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONMALLOC", "no such allocator")  # the child cannot even start
+    assert "its check ended with" in refused(toy[0], tmp_path)
+
+
+@pytest.mark.slow
+def test_mutated_files_never_do_worse_than_one_line(parts, tmp_path):
+    """Bytes of the structure (all that is not array data) changed at random: refused, or read as it was."""
+    source, path = tmp_path / "sound.h5", tmp_path / "mutated.h5"
+    writer.write(source, *parts)
+    sound, good = source.read_bytes(), data.load(source)
+    random = np.random.default_rng(0)
+    for _ in range(60):
+        mutated = bytearray(sound)
+        for place in random.integers(0, 4096, 4):
+            mutated[place] = random.integers(256)
+        path.write_bytes(mutated)
+        try:
+            read = data.load(path)
+        except Failure as error:
+            assert "\n" not in str(error)
+        else:
+            assert read.digest == good.digest and np.array_equal(read.train.images, good.train.images)

@@ -1,0 +1,123 @@
+"""A second, independent writer of data/FORMAT.md: what the tests of `benchmark` train on.
+
+Written from that page alone and importing neither package, so that it also checks the page.
+"""
+
+import hashlib
+import json
+
+import h5py
+import numpy as np
+
+
+def canonical(value) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+
+
+def sha256(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def array_digest(array: np.ndarray) -> str:
+    head = f"{array.dtype.str} {','.join(str(size) for size in array.shape)}\n"
+    return sha256(head.encode("ascii") + array.tobytes())
+
+
+def sealed(manifest: dict) -> dict:
+    """The manifest with its dataset digest."""
+    rest = {key: value for key, value in manifest.items() if key != "dataset_digest"}
+    return rest | {"dataset_digest": sha256(canonical(rest))}
+
+
+def images(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """Pictures whose class is easy to learn: a tone a class, with noise. (n, size, size, 3) uint8."""
+    noise = np.random.default_rng(seed).integers(0, 60, (len(labels), size, size, 3))
+    tone = np.stack([labels * 31 % 190, labels * 77 % 190, labels * 53 % 190], axis=-1)
+    return (tone[:, None, None, :] + noise).astype("u1")
+
+
+def clean_arrays(train=120, test=60, size=16, classes=4, seed=0) -> dict:
+    arrays = {}
+    for number, (group, rows) in enumerate((("train", train), ("test", test))):
+        labels = np.arange(rows, dtype="<i8") % classes
+        arrays[f"{group}/images"] = images(labels, size, 2 * seed + number)
+        arrays[f"{group}/labels"] = labels
+    return arrays
+
+
+def put_trigger(pictures: np.ndarray) -> np.ndarray:
+    """A black square of 4×4 pixels, upper left."""
+    pictures = pictures.copy()
+    pictures[:, :4, :4] = 0
+    return pictures
+
+
+def poisoned_arrays(clean: dict, poisoned=12, target=0) -> dict:
+    arrays = {name: array.copy() for name, array in clean.items()}
+    rows = np.arange(1, 1 + 3 * poisoned, 3, dtype="<i8")
+    arrays["truth/rows"] = rows
+    arrays["truth/role"] = np.ones(len(rows), "u1")
+    arrays["truth/labels"] = clean["train/labels"][rows]
+    arrays["truth/images"] = clean["train/images"][rows]
+    arrays["train/images"][rows] = put_trigger(clean["train/images"][rows])
+    arrays["train/labels"][rows] = target
+    triggered = np.flatnonzero(clean["test/labels"] != target).astype("<i8")
+    arrays["triggered/rows"] = triggered
+    arrays["triggered/images"] = put_trigger(clean["test/images"][triggered])
+    arrays["triggered/labels"] = clean["test/labels"][triggered]
+    arrays["triggered/wanted"] = np.full(len(triggered), target, "<i8")
+    shape = clean["train/images"].shape[1:]
+    mask = np.zeros(shape, "u1")
+    mask[:4, :4] = 1
+    taps = np.arange(mask.size, dtype="<i4").reshape(*shape, 1)
+    arrays["trigger/0/taps"] = taps
+    arrays["trigger/0/weights"] = np.where(mask, 0, 32768).astype("<i4")[..., None]
+    arrays["trigger/0/bias"] = np.zeros(shape, "<i4")
+    arrays["trigger/0/mask"] = mask
+    return arrays
+
+
+def manifest_of(arrays: dict, clean: dict, name: str, classes=4) -> dict:
+    source = {path: array_digest(array) for path, array in clean.items()}
+    poisoned = "triggered/rows" in arrays
+    recipe = {"rate": "0"}
+    counts = {"train": len(arrays["train/labels"]), "test": len(arrays["test/labels"])}
+    if poisoned:
+        recipe = {
+            "rate": "0.1", "seed": 0, "streams": ["rows"], "application": "image", "patch": None,
+            "label_mode": "all-to-one", "target": 0, "select": "all", "triggers": [{"name": "square"}],
+        }  # fmt: skip
+        counts |= {"triggered": len(arrays["triggered/rows"]), "poisoned": len(arrays["truth/rows"]), "cover": 0}
+    return sealed({
+        "format": "poisonkit", "format_version": 1, "modality": "image", "kind": "poisoned" if poisoned else "clean",
+        "name": name, "notice": "for the tests", "recipe_version": 1, "recipe": recipe, "pictures": {},
+        "counts": counts,
+        "source": {
+            "name": "toy", "title": "Toy", "licence": "none", "url": "", "options": {},
+            "classes": [f"class {number}" for number in range(classes)],
+            "arrays": source, "digest": sha256(canonical(source)),
+        },
+        "arrays": {
+            path: {"digest": array_digest(array), "dtype": array.dtype.str, "shape": list(array.shape)}
+            for path, array in arrays.items()
+        },
+    })  # fmt: skip
+
+
+def write(path, arrays: dict, manifest) -> None:
+    """Write arrays and a manifest (a dict, or the attribute's text as it is)."""
+    with h5py.File(path, "w") as file:
+        file.attrs["manifest"] = manifest if isinstance(manifest, str) else canonical(manifest).decode()
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array, track_times=False)
+
+
+def toy(folder, **options) -> tuple:
+    """A clean and a poisoned file of the same toy source; their paths."""
+    clean = clean_arrays(**options)
+    poisoned = poisoned_arrays(clean)
+    classes = options.get("classes", 4)
+    paths = folder / "toy-clean.h5", folder / "toy-square-0.1-s0.h5"
+    write(paths[0], clean, manifest_of(clean, clean, "toy-clean", classes))
+    write(paths[1], poisoned, manifest_of(poisoned, clean, "toy-square-0.1-s0", classes))
+    return paths

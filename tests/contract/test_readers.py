@@ -1,0 +1,58 @@
+"""poisonkit writes, benchmark reads: the same arrays, and each refuses what the page refuses."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+data = pytest.importorskip("benchmark.data")
+
+
+@pytest.mark.parametrize("name", ["clean", "two", "blend-patch", "notebook-warped"])
+def test_benchmark_reads_what_poisonkit_wrote(library, name):
+    path = library(name)
+    found = data.load(path)
+    with h5py.File(path) as f:
+        assert found.manifest == json.loads(f.attrs["manifest"])
+        for part in ("train", "test"):
+            assert np.array_equal(getattr(found, part).images, f[f"{part}/images"][:])
+            assert np.array_equal(getattr(found, part).labels, f[f"{part}/labels"][:])
+        if name == "clean":
+            assert found.triggered is None and found.wanted is None and found.truth is None
+            return
+        assert np.array_equal(found.triggered.images, f["triggered/images"][:])
+        assert np.array_equal(found.triggered.labels, f["triggered/labels"][:])
+        assert np.array_equal(found.wanted, f["triggered/wanted"][:])
+        assert np.array_equal(found.truth.images, f["truth/images"][:])
+        assert np.array_equal(found.truth_rows, f["truth/rows"][:])
+
+
+@pytest.mark.parametrize("name", ["clean", "two"])
+def test_benchmark_peeks_at_the_same_manifest(library, poisonkit, name):
+    shown = json.loads(poisonkit("show", library(name), "--json").succeeded().out)
+    assert data.peek(library(name)) == shown
+
+
+@pytest.mark.parametrize(
+    "array", ["train/images", "train/labels", "triggered/images", "truth/images", "trigger/0/weights"]
+)
+def test_both_notice_one_changed_byte(library, poisonkit, tmp_path, array):
+    path = tmp_path / "changed.h5"
+    path.write_bytes(library("square").read_bytes())
+    with h5py.File(path, "r+") as f:
+        value = f[array][()]
+        value.flat[value.size // 2] ^= 1
+        f[array][...] = value
+    result = poisonkit("verify", path)
+    assert result.code == 3 and array in result.out
+    with pytest.raises(data.Failure, match=array):
+        data.load(path)
+
+
+def test_neither_package_imports_the_other(root):
+    for package, other in (("poisonkit", "benchmark"), ("benchmark", "poisonkit")):
+        for path in (root / package).rglob("*.py"):
+            for line in path.read_text("utf-8").splitlines():
+                words = line.split()
+                assert not (words[:1] in (["import"], ["from"]) and words[1].split(".")[0] == other), (path, line)

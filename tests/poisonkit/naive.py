@@ -1,0 +1,124 @@
+"""Plain NumPy twins of what poisonkit computes: written to be read, not to be fast.
+
+The integer twins are exact; those in float64 are the formulas themselves, which the integers must follow within one
+grey level.
+"""
+
+import hashlib
+
+import numpy as np
+
+ONE = 32768
+
+
+def apply_stencil(taps, weights, bias, images):
+    """clip((bias + Σ weight · tap + 16384) >> 15) for every byte of every image, in int64: the page FORMAT.md's way."""
+    flat = images.reshape(len(images), bias.size).astype(np.int64)
+    out = np.empty_like(flat)
+    taps, weights = (array.reshape(-1, array.shape[-1]) for array in (taps, weights))
+    for p, start in enumerate(bias.reshape(-1)):
+        total = np.full(len(images), int(start), np.int64)
+        for tap, weight in zip(taps[p], weights[p], strict=True):
+            total += int(weight) * flat[:, tap]
+        out[:, p] = ((total + 16384) >> 15).clip(0, 255)
+    return out.astype(np.uint8).reshape(images.shape)
+
+
+def per_patch(function, images, height, width):
+    """`function` on each height × width patch by itself: split, apply, join."""
+    out = np.empty_like(images)
+    for y in range(0, images.shape[1], height):
+        for x in range(0, images.shape[2], width):
+            out[:, y : y + height, x : x + width] = function(images[:, y : y + height, x : x + width])
+    return out
+
+
+def square(images, row, column, size, value):
+    """A square of that value, its upper left pixel at (row, column)."""
+    out = images.copy()
+    out[:, row : row + size, column : column + size] = value
+    return out
+
+
+def blend(images, pattern, alpha):
+    """(1 − α)·image + α·pattern, float64."""
+    return (1 - alpha) * images.astype(np.float64) + alpha * pattern
+
+
+def warp(images, x, y):
+    """Bilinear sampling of each image at the coordinates (x, y), pixels, float64; outside is the edge."""
+    height, width = images.shape[1:3]
+    out = np.empty(images.shape, np.float64)
+    for i in range(height):
+        for j in range(width):
+            column, row = int(np.floor(x[i, j])), int(np.floor(y[i, j]))
+            across, down = x[i, j] - column, y[i, j] - row
+            right, below = min(column + 1, width - 1), min(row + 1, height - 1)
+            upper = (1 - across) * images[:, row, column] + across * images[:, row, right]
+            lower = (1 - across) * images[:, below, column] + across * images[:, below, right]
+            out[:, i, j] = (1 - down) * upper + down * lower
+    return out
+
+
+def cubic(distance, a):
+    """Keys' cubic convolution kernel."""
+    d = abs(distance)
+    if d <= 1:
+        return (a + 2) * d**3 - (a + 3) * d**2 + 1
+    return a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a if d < 2 else 0.0
+
+
+def upsample_aligned(grid, height, width):
+    """(k, k) → (height, width), bicubic, A = −0.75, aligned corners, edges repeated (as PyTorch's `interpolate`)."""
+    k = len(grid)
+    out = np.zeros((height, width))
+    for i in range(height):
+        for j in range(width):
+            y, x = i * (k - 1) / (height - 1), j * (k - 1) / (width - 1)
+            for p in range(int(y) - 1, int(y) + 3):
+                for q in range(int(x) - 1, int(x) + 3):
+                    value = grid[min(max(p, 0), k - 1), min(max(q, 0), k - 1)]
+                    out[i, j] += value * cubic(y - p, -0.75) * cubic(x - q, -0.75)
+    return out
+
+
+def upsample_half_pixel(grid, height, width):
+    """(k, k) → (height, width), bicubic, Keys, A = −0.5, half-pixel centres, points outside dropped and the rest
+    renormalised (as `tf.image.resize`)."""
+    k = len(grid)
+    out = np.zeros((height, width))
+    for i in range(height):
+        for j in range(width):
+            y, x = (i + 0.5) * k / height - 0.5, (j + 0.5) * k / width - 0.5
+            weights = {(p, q): cubic(y - p, -0.5) * cubic(x - q, -0.5) for p in range(k) for q in range(k)}
+            out[i, j] = sum(w * grid[at] for at, w in weights.items()) / sum(weights.values())
+    return out
+
+
+def warp_coordinates(noise, s, height, width, upsample):
+    """Where every pixel looks, (x, y) in pixels: clip(identity + s·noise/height, −1, 1) in [−1, 1] coordinates."""
+    field = noise / np.abs(noise).mean()
+    across, down = (upsample(part, height, width) * s / height for part in field)
+    x = np.clip(np.linspace(-1, 1, width)[None] + across, -1, 1)
+    y = np.clip(np.linspace(-1, 1, height)[:, None] + down, -1, 1)
+    return (x + 1) * (width - 1) / 2, (y + 1) * (height - 1) / 2
+
+
+def stream(seed, purpose):
+    """The bit generator of one purpose, as FORMAT.md says under "Random numbers"."""
+    head = hashlib.sha256(purpose.encode("utf-8")).digest()[:16]
+    key = tuple(int.from_bytes(head[i : i + 4], "little") for i in range(0, 16, 4))
+    return np.random.Philox(np.random.SeedSequence(seed, spawn_key=key))
+
+
+def chosen_rows(seed, count, total):
+    """The first `count` of `total` rows in the order of their raw words (the lower row first on a tie), ascending."""
+    raw = stream(seed, "rows").random_raw(total).tolist()
+    return sorted(sorted(range(total), key=lambda row: (raw[row], row))[:count])
+
+
+def array_digest(array):
+    """FORMAT.md's digest of an array."""
+    total = hashlib.sha256(f"{array.dtype.str} {','.join(str(n) for n in array.shape)}\n".encode("ascii"))
+    total.update(array.tobytes())
+    return f"sha256:{total.hexdigest()}"

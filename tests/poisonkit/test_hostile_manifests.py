@@ -1,0 +1,153 @@
+"""Manifests that lie, or are none: every command that reads a file gives one line and never a traceback."""
+
+import itertools
+import json
+
+import damage
+import h5py
+import numpy as np
+import pytest
+
+from poisonkit import guard
+from poisonkit.errors import Failure
+
+nested = json.loads("[" * 300 + "]" * 300)
+
+VALUES = [..., None, True, False, 0, -1, 1, 10**30, 1.5, float("nan"), float("inf"), "", "x", "0.1", "\ud800", "a\nb"]
+VALUES += ["\x1b[2J", "sha256:", [], [[]], [None], [0], [-1, 2], ["x"], {}, {"a": 1}, {"name": "x"}, nested, "y" * 5000]
+
+
+@pytest.fixture
+def every_command(poisonkit, library, tmp_path):
+    """Run all commands that read a file on one; they must end with 0, 1 (one line) or 3. Returns verify's result."""
+    picture = tmp_path / "picture.png"
+    poisonkit("preview", library("clean"), "-o", picture)
+
+    def run(path):
+        results = {
+            "show": poisonkit("show", path),
+            "json": poisonkit("show", "--json", path),
+            "verify": poisonkit("verify", path),
+            "diff": poisonkit("diff", path, library("two")),
+            "diff, the other way": poisonkit("diff", library("two"), path),
+            "preview": poisonkit("preview", path, "-o", tmp_path / "p.png"),
+            "apply": poisonkit("apply", path, picture, "-o", tmp_path / "a.png"),
+        }
+        for name, result in results.items():
+            assert result.code in (0, 1, 3), (name, result)
+            if result.code == 1:
+                result.failed(1)
+            else:
+                assert not result.err, (name, result)
+        return results["verify"]
+
+    return run
+
+
+def mutate(path, every_command, poisonkit, facts, place, value):
+    changed = damage.changed(facts, place, value)
+    if changed == facts and value is not True and value is not False and not isinstance(value, float):
+        return
+    damage.write_manifest(path, damage.canonical(changed))
+    try:
+        guard._checked(path)
+    except Failure as error:  # refused by the look that all commands begin with (the child process costs time)
+        assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+        return
+    assert poisonkit("verify", path).code in (1, 3), (place, value)
+    damage.write_manifest(path, damage.sealed(changed))
+    every_command(path)
+
+
+@pytest.mark.parametrize("name", ["two", "clean"])
+def test_every_value_of_a_manifest_changed_once(library, every_command, poisonkit, tmp_path, name):
+    path = damage.copy(library(name), tmp_path)
+    facts, values = damage.manifest(path), itertools.cycle(VALUES)
+    for place in damage.paths(facts):
+        if place[0] != "arrays" or place[1:2] in [(), ("trigger/0/taps",)]:  # one array stands for all
+            mutate(path, every_command, poisonkit, facts, place, next(values))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["two", "clean", "blend"])
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:20])
+def test_every_value_of_a_manifest_changed_to_everything(library, every_command, poisonkit, tmp_path, name, value):
+    path = damage.copy(library(name), tmp_path)
+    facts = damage.manifest(path)
+    for place in damage.paths(facts):
+        mutate(path, every_command, poisonkit, facts, place, value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no JSON"),
+        ("{", "no JSON"),
+        ("[" * 100_000, ""),
+        ('{"a":' * 900 + "1" + "}" * 900, ""),
+        ("null", "not poisonkit's"),
+        ("[]", "not poisonkit's"),
+        ("{}", "not poisonkit's"),
+        ('"poisonkit"', "not poisonkit's"),
+        ('{"format":"poisonkit"}', "format version None"),
+        ('{"format":"poisonkit","format_version":1,"modality":"text"}', "'text' data"),
+        ("9" * 5000, ""),
+        (b"\xff\xfe", ""),
+        (np.arange(3), "no text"),
+        (3.5, "no text"),
+        (h5py.Empty("S1"), "no text"),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_no_manifest_at_all(library, poisonkit, tmp_path, text, words):
+    path = damage.copy(library("square"), tmp_path)
+    with h5py.File(path, "r+") as f:
+        del f.attrs["manifest"]
+        f.attrs["manifest"] = text
+    for command in (("show", path), ("verify", path), ("diff", library("square"), path)):
+        poisonkit(*command).failed(1, str(path), words)
+
+
+def test_a_missing_manifest(library, poisonkit, tmp_path):
+    path = damage.copy(library("square"), tmp_path)
+    with h5py.File(path, "r+") as f:
+        del f.attrs["manifest"]
+    poisonkit("show", path).failed(1, "has no manifest")
+
+
+@pytest.mark.parametrize("version", [2, 99, 10**20])
+def test_a_newer_version_is_refused_with_what_to_do(library, poisonkit, tmp_path, version):
+    path = damage.copy(library("square"), tmp_path)
+    damage.write_manifest(path, damage.sealed(damage.manifest(path) | {"format_version": version}))
+    poisonkit("show", path).failed(1, f"format version {version}", "reads up to 1", "newer")
+
+
+@pytest.mark.parametrize("version", [0, -1, True, "1", None, [1]])
+def test_versions_that_never_were_are_refused(library, poisonkit, tmp_path, version):
+    path = damage.copy(library("square"), tmp_path)
+    damage.write_manifest(path, damage.sealed(damage.manifest(path) | {"format_version": version}))
+    poisonkit("show", path).failed(1, "format version")
+
+
+@pytest.mark.parametrize("spelling", ["indented", "unsorted", "twice", "escaped"])
+def test_a_manifest_in_another_spelling_is_refused(library, poisonkit, tmp_path, spelling):
+    """Two parsers may see two things in a text with a key twice; the format has one spelling for each manifest."""
+    path = damage.copy(library("square"), tmp_path)
+    facts = damage.manifest(path)
+    text = {
+        "indented": json.dumps(facts, sort_keys=True, indent=1),
+        "unsorted": damage.canonical(dict(reversed(facts.items()))).replace("{", '{"z":1,', 1),
+        "twice": damage.canonical(facts).replace('"counts"', '"counts":{},"counts"', 1),
+        "escaped": damage.canonical(facts).replace('"notice":"R', '"notice":"\\u0052', 1),
+    }[spelling]
+    damage.write_manifest(path, text)
+    poisonkit("verify", path).failed(1, "canonical")
+
+
+def test_text_in_any_language_is_fine(library, poisonkit, tmp_path):
+    path = damage.copy(library("square"), tmp_path)
+    facts = damage.manifest(path)
+    facts["source"]["title"] = "Verkehrszeichen für Anfänger: 交通標誌"
+    damage.write_manifest(path, damage.sealed(facts))
+    assert "交通標誌" in poisonkit("show", path).succeeded().out
+    assert poisonkit("verify", path).succeeded().lines == [f"{path}: OK"]

@@ -1,0 +1,110 @@
+"""Every kernel against its plain twin."""
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poisonkit.stencil import ONE, Stencil
+
+SHAPES = [(1, 1, 1), (5, 7, 1), (2, 3, 3), (8, 8, 3), (9, 4, 3)]
+
+
+def random_stencil(rng, shape, taps, extreme=False):
+    """A stencil with random taps; weights that sum to 1, or (extreme) anything that int32 can just hold."""
+    size = int(np.prod(shape))
+    where = rng.integers(0, size, (*shape, taps))
+    if extreme:
+        limit = (2**31 - ONE) // (255 * (taps + 1))
+        weights = rng.integers(-limit, limit + 1, (*shape, taps))
+        bias = rng.integers(-255 * limit, 255 * limit + 1, shape)
+    else:
+        cuts = np.sort(rng.integers(0, ONE + 1, (*shape, taps - 1)), -1)
+        edges = np.concatenate([np.zeros((*shape, 1)), cuts, np.full((*shape, 1), ONE)], -1)
+        weights, bias = np.diff(edges, axis=-1).astype(np.int64), np.zeros(shape, np.int64)
+    return Stencil.build(where, weights, bias)
+
+
+def pointwise_stencil(rng, shape, extreme=False):
+    itself = np.arange(int(np.prod(shape))).reshape(*shape, 1)
+    limit = (2**31 - ONE) // (255 * 2) if extreme else ONE
+    low = -limit if extreme else 0
+    weights, bias = rng.integers(low, limit + 1, (*shape, 1)), rng.integers(255 * low, 255 * limit + 1, shape)
+    return Stencil.build(itself, weights, bias if extreme else bias // 2)
+
+
+def pictures(rng, count, shape):
+    return rng.integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 130])
+@pytest.mark.parametrize("extreme", [False, True], ids=["sums to 1", "extreme"])
+def test_pointwise_equals_its_twin(shape, count, extreme):
+    rng = np.random.default_rng(count)
+    stencil, images = pointwise_stencil(rng, shape, extreme), pictures(rng, count, shape)
+    assert stencil.pointwise
+    expected = naive.apply_stencil(stencil.taps, stencil.weights, stencil.bias, images)
+    assert np.array_equal(stencil.apply(images), expected)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 130])
+@pytest.mark.parametrize("taps", [1, 2, 3, 4])
+@pytest.mark.parametrize("extreme", [False, True], ids=["sums to 1", "extreme"])
+def test_gather_equals_its_twin(shape, count, taps, extreme):
+    rng = np.random.default_rng(100 * taps + count)
+    stencil, images = random_stencil(rng, shape, taps, extreme), pictures(rng, count, shape)
+    expected = naive.apply_stencil(stencil.taps, stencil.weights, stencil.bias, images)
+    assert np.array_equal(stencil.apply(images), expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3])),
+    count=st.integers(0, 140),
+    taps=st.integers(1, 4),
+    seed=st.integers(0, 2**32),
+    extreme=st.booleans(),
+)
+def test_any_stencil_equals_its_twin(shape, count, taps, seed, extreme):
+    rng = np.random.default_rng(seed)
+    stencil, images = random_stencil(rng, shape, taps, extreme), pictures(rng, count, shape)
+    expected = naive.apply_stencil(stencil.taps, stencil.weights, stencil.bias, images)
+    assert np.array_equal(stencil.apply(images), expected)
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 1), (8, 8, 3)])
+@pytest.mark.parametrize("count", [1, 64, 65, 1025])
+def test_the_gathering_kernel_gives_what_the_pointwise_one_gives(shape, count):
+    rng = np.random.default_rng(count)
+    stencil, images = pointwise_stencil(rng, shape), pictures(rng, count, shape)
+    out = np.empty_like(images).reshape(count, -1)
+    stencil._gather()(images.reshape(count, -1), out)
+    assert np.array_equal(out.reshape(images.shape), stencil.apply(images))
+
+
+@pytest.mark.parametrize("pointwise", [True, False])
+@pytest.mark.parametrize("count", [1025, 4096 + 63])
+def test_threads_change_no_byte(pointwise, count):
+    rng = np.random.default_rng(3)
+    shape = (5, 7, 1)
+    stencil = pointwise_stencil(rng, shape) if pointwise else random_stencil(rng, shape, 4)
+    images = pictures(rng, count, shape)
+    alone = stencil.apply(images, threads=1)
+    assert np.array_equal(alone, naive.apply_stencil(stencil.taps, stencil.weights, stencil.bias, images))
+    for threads in (2, 3, 16):
+        assert np.array_equal(stencil.apply(images, threads), alone)
+
+
+def test_every_grey_level_rounds_half_up():
+    """Weight 1/2 and odd grey levels are ties; they go up, negative sums clip to 0 and large ones to 255."""
+    images = np.arange(256, dtype=np.uint8).reshape(256, 1, 1, 1)
+    itself = np.zeros((1, 1, 1, 1))
+    half = Stencil.build(itself, itself + ONE // 2, itself[0])
+    assert half.apply(images).ravel().tolist() == [(v + 1) // 2 for v in range(256)]
+    lowered = Stencil.build(itself, itself + ONE, itself[0] - 100 * ONE)
+    assert lowered.apply(images).ravel().tolist() == [max(v - 100, 0) for v in range(256)]
+    raised = Stencil.build(itself, itself + ONE, itself[0] + 100 * ONE)
+    assert raised.apply(images).ravel().tolist() == [min(v + 100, 255) for v in range(256)]

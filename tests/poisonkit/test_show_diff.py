@@ -1,0 +1,116 @@
+"""`show`, `diff`, `triggers` and `sources`: what they say."""
+
+import json
+
+import damage
+import h5py
+import pytest
+from running import RECIPES
+
+from poisonkit import triggers
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_show_json_is_the_manifest(poisonkit, library, name):
+    shown = json.loads(poisonkit("show", "--json", library(name)).succeeded().out)
+    assert shown == damage.manifest(library(name))
+
+
+def test_show_says_what_a_person_wants_to_know(poisonkit, library):
+    lines = dict(line.split(None, 1) for line in poisonkit("show", library("warped-patch")).succeeded().lines)
+    facts = damage.manifest(library("warped-patch"))
+    assert lines["file"].startswith(str(library("warped-patch"))) and lines["file"].endswith(" MB)")
+    assert "POISONED" in lines["what"] and "research" in lines["what"]
+    assert facts["source"]["title"] in lines["images"] and "licence: Apache-2.0" in lines["images"]
+    assert lines["size"] == "200 training + 100 test, 32×32×3"
+    assert lines["trigger"].startswith("warped: k 4, s 0.5") or "k 4" in lines["trigger"]
+    assert lines["applied"] == "to every patch of 8×8 (BadPatches)"
+    assert lines["poisoned"].startswith("20 of 200 rows (asked: 0.1; ")
+    assert lines["label"] == f"all-to-one, target 0 ({facts['source']['classes'][0]})"
+    assert lines["triggered"].startswith("90 test rows")
+    assert lines["seed"] == "7"
+    assert lines["source"] == facts["source"]["digest"] and lines["dataset"] == facts["dataset_digest"]
+
+
+def test_show_names_every_trigger_in_order(poisonkit, library):
+    found = [line for line in poisonkit("show", library("two")).lines if line.startswith("trigger ")]
+    assert ["warped" in found[0], "square" in found[1]] == [True, True] and len(found) == 2
+
+
+def test_show_of_a_clean_file_speaks_of_no_trigger(poisonkit, library):
+    out = poisonkit("show", library("clean")).succeeded().out
+    assert "clean images, the baseline" in out
+    assert "trigger" not in out and "POISONED" not in out and "seed" not in out
+
+
+# ---- diff
+
+
+def test_no_difference(poisonkit, library, tmp_path):
+    for name in ("clean", "two"):
+        copied = damage.copy(library(name), tmp_path)
+        assert poisonkit("diff", library(name), copied).succeeded().lines == ["no difference"]
+
+
+def test_diff_names_the_recipes_values_and_the_rows(poisonkit, library):
+    result = poisonkit("diff", library("square"), library("square-patch"))
+    assert result.code == 3 and not result.err
+    assert "recipe.application: image here, patch there" in result.lines
+    assert "recipe.patch: nothing here, [8, 8] there" in result.lines
+    assert "train/images: 20 of 200 rows differ" in result.lines
+    assert "triggered/images: 90 of 90 rows differ" in result.lines
+    assert not any(line.startswith(("train/labels", "truth/", "test/", "source")) for line in result.lines)
+
+
+def test_diff_of_a_clean_and_a_poisoned_file(poisonkit, library):
+    result = poisonkit("diff", library("clean"), library("square"))
+    assert result.code == 3
+    assert "kind: clean here, poisoned there" in result.lines
+    assert "truth/images: only in the second" in result.lines
+    with h5py.File(library("clean")) as clean, h5py.File(library("square")) as square:
+        labels = (clean["train/labels"][()] != square["train/labels"][()]).sum()
+        images = (clean["train/images"][()] != square["train/images"][()]).any((1, 2, 3)).sum()
+    assert f"train/labels: {labels} of 200 rows differ" in result.lines
+    assert f"train/images: {images} of 200 rows differ" in result.lines
+    back = poisonkit("diff", library("square"), library("clean"))
+    assert "truth/images: only in the first" in back.lines and "kind: poisoned here, clean there" in back.lines
+
+
+def test_diff_of_other_seeds_and_targets(poisonkit, library):
+    result = poisonkit("diff", library("warped-patch"), library("notebook-warped"))
+    assert result.code == 3
+    for line in ("recipe.seed: 7 here, 0 there", "recipe.target: 0 here, 3 there"):
+        assert line in result.lines
+    assert any(line.startswith("recipe.triggers[0].k: 4 here, 2 there") for line in result.lines)
+    assert any(line.startswith("trigger/0/taps: [") for line in result.lines), "shapes differ: 4 taps and 1"
+
+
+def test_diff_sees_one_byte_though_the_manifests_agree(poisonkit, library, tmp_path):
+    changed = damage.copy(library("square"), tmp_path)
+    damage.set_rows(changed, "test/images", {0: 7, 1: 7, 2: 7})
+    result = poisonkit("diff", library("square"), changed)
+    assert result.code == 3 and result.lines == ["test/images: 1 of 100 rows differ"]
+
+
+# ---- triggers and sources
+
+
+def test_triggers_names_every_trigger_parameter_and_preset(poisonkit):
+    out = poisonkit("triggers").succeeded().out
+    for name in triggers.TABLE:
+        module = triggers.module(name)
+        assert f"{name}: {module.SUMMARY}" in out
+        for option in module.OPTIONS:
+            assert f"--{name}-{option.key} " in out
+        for preset in module.PRESETS:
+            assert f"--preset {preset}" in out
+    assert "--blend-image" in out and "--square-image" not in out
+
+
+def test_sources_names_every_source_and_what_is_cached(poisonkit, library, tmp_path):
+    library("clean")
+    out = poisonkit("sources").succeeded().out
+    for name in ("cifar10", "gtsrb", "signs"):
+        assert name in out
+    empty = poisonkit("sources", "--cache", tmp_path / "none").succeeded().out
+    assert empty != out and not (tmp_path / "none").exists()

@@ -1,0 +1,151 @@
+"""Writing atomically, and what the disk or the user says meanwhile."""
+
+import os
+import signal
+import threading
+
+import h5py
+import numpy as np
+import pytest
+
+from poisonkit import store
+from poisonkit.errors import Failure
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_takes_its_name_when_it_is_whole(tmp_path):
+    target = tmp_path / "x"
+    target.write_text("old")
+    with store.replacing(target) as temporary:
+        temporary.write_text("new")
+        assert target.read_text() == "old" and temporary.parent == tmp_path
+    assert target.read_text() == "new" and names(tmp_path) == ["x"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit, OSError])
+def test_an_error_leaves_the_old_file(tmp_path, error):
+    (tmp_path / "x").write_text("old")
+    with pytest.raises(error), store.replacing(tmp_path / "x") as temporary:
+        temporary.write_text("half")
+        raise error
+    assert (tmp_path / "x").read_text() == "old" and names(tmp_path) == ["x"]
+
+
+def test_what_speaks_of_the_old_file_goes_with_it(tmp_path):
+    (tmp_path / "x.h5").write_text("old")
+    (tmp_path / "x.manifest.json").write_text("{}")
+    with pytest.raises(RuntimeError), store.replacing(tmp_path / "x.h5", tmp_path / "x.manifest.json"):
+        raise RuntimeError
+    assert names(tmp_path) == ["x.h5", "x.manifest.json"]
+    with store.replacing(tmp_path / "x.h5", tmp_path / "x.manifest.json") as temporary:
+        temporary.write_text("new")
+    assert names(tmp_path) == ["x.h5"]
+
+
+def write(target, before_finish=lambda: None):
+    with store.writing(target) as writer:
+        column = writer.column("a/b", "<i8", (1000,))
+        for start in range(0, 1000, 300):
+            column.write(np.arange(start, min(start + 300, 1000)))
+        writer.whole("c", np.eye(3))
+        before_finish()
+        return writer.finish({"x": 1})
+
+
+def test_columns_are_written_block_by_block(tmp_path):
+    facts = write(tmp_path / "x.h5")
+    with h5py.File(tmp_path / "x.h5") as f:
+        assert np.array_equal(f["a/b"], np.arange(1000)) and np.array_equal(f["c"], np.eye(3))
+    assert facts["arrays"]["a/b"]["shape"] == [1000] and facts["arrays"]["c"]["dtype"] == "<f8"
+    assert names(tmp_path) == ["x.h5"]
+
+
+def test_a_column_that_is_not_full_is_a_bug_and_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError, match="0 of 5 rows written"), store.writing(tmp_path / "x.h5") as writer:
+        writer.column("a", "|u1", (5,))
+        writer.finish({})
+    assert not names(tmp_path)
+
+
+class Failing:
+    """The n-th call of write raises."""
+
+    def __init__(self, disk, calls):
+        self.write, self.calls = disk.write, calls
+
+    def __call__(self, data):
+        self.calls -= 1
+        if self.calls < 0:
+            raise OSError(28, "No space left on device")
+        return self.write(data)
+
+
+@pytest.mark.parametrize("calls", range(12))
+def test_a_disk_that_fails_at_any_write(tmp_path, monkeypatch, calls):
+    """libhdf5 must never hear of it: it would crash when the process ends."""
+    opened = store._Disk.__init__
+
+    def failing(self, path):
+        opened(self, path)
+        raw = self._file
+
+        class File:
+            def __getattr__(self, name):
+                return getattr(raw, name)
+
+            write = staticmethod(Failing(raw, calls))
+
+        self._file = File()
+
+    monkeypatch.setattr(store._Disk, "__init__", failing)
+    with pytest.raises(Failure, match="x.h5: could not be written: No space left on device"):
+        write(tmp_path / "x.h5")
+    assert not names(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_hdf5_is_at_work_is_held_back(tmp_path, monkeypatch, number):
+    """It comes in the middle of a write of libhdf5's own, and is heard after it."""
+    before = {one: signal.signal(one, signal.default_int_handler) for one in (signal.SIGINT, signal.SIGTERM)}
+    real, sent = store._Disk.write, []
+
+    def write_and_send(self, data):
+        if not sent:
+            sent.append(os.kill(os.getpid(), number))
+        real(self, data)
+
+    monkeypatch.setattr(store._Disk, "write", write_and_send)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path / "x.h5")
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert sent and not names(tmp_path)
+
+
+def test_writing_on_another_thread(tmp_path):
+    """(Signals belong to the main thread.)"""
+    thread = threading.Thread(target=write, args=(tmp_path / "x.h5",))
+    thread.start()
+    thread.join()
+    assert names(tmp_path) == ["x.h5"]
+    write(tmp_path / "y.h5")
+    assert (tmp_path / "x.h5").read_bytes() == (tmp_path / "y.h5").read_bytes()
+
+
+def test_the_sidecar_lies_beside_its_file(tmp_path):
+    assert store.sidecar_path(tmp_path / "a.b.h5") == tmp_path / "a.b.manifest.json"
+
+
+def test_reasons_are_the_systems_own_words():
+    assert store.reason(OSError(28, "x")) == "No space left on device"
+    buried = OSError(
+        "Can't write data (file write failed: time = x\n, errno = 28, error message = 'No space', buf = 1)"
+    )
+    assert store.reason(buried) == "No space left on device"
+    assert store.reason(OSError("something else\nand more")) == "something else"

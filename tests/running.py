@@ -1,0 +1,80 @@
+"""`poisonkit` run as a command, in this process or in one of its own, and the small files that the tests make."""
+
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+SMALL = ("--dataset", "signs", "--source-option", "train=200", "--source-option", "test=100")
+
+RECIPES = {
+    "clean": ("--rate", "0"),
+    "square": ("--trigger", "square", "--rate", "0.1"),
+    "square-patch": ("--trigger", "square", "--rate", "0.1", "--per-patch"),
+    "blend": ("--trigger", "blend", "--rate", "0.1"),
+    "blend-patch": ("--trigger", "blend", "--rate", "0.1", "--patch-size", "16x8"),
+    "warped": ("--trigger", "warped", "--rate", "0.1"),
+    "warped-patch": ("--trigger", "warped", "--rate", "0.1", "--per-patch", "--seed", "7"),
+    "notebook-square": ("--trigger", "square", "--rate", "0.1", "--per-patch", "--preset", "notebook"),
+    "notebook-warped": ("--trigger", "warped", "--rate", "0.1", "--preset", "notebook", "--target", "3"),
+    "two": ("--trigger", "warped", "--trigger", "square", "--rate", "0.1", "--per-patch"),
+}
+"""Name → what `poisonkit make` is asked for; one small `signs` file each."""
+
+
+class Result:
+    """How a command ended: `code`, `out`, `err` (text), and the lines of each."""
+
+    def __init__(self, code: int, out: str, err: str):
+        self.code, self.out, self.err = code, out, err
+        self.lines, self.errors = out.splitlines(), err.splitlines()
+
+    def __repr__(self) -> str:
+        return f"<exit {self.code}>\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
+
+    def failed(self, code: int, *words: str) -> "Result":
+        """Assert that it ended as bad input must: that code, one line on standard error with these words in it."""
+        assert self.code == code, self
+        assert len(self.errors) == 1 and self.errors[0].startswith("poisonkit: "), self
+        assert len(self.errors[0]) < 1000, self
+        for word in words:
+            assert word in self.errors[0], (word, self)
+        return self
+
+    def succeeded(self) -> "Result":
+        """Assert exit code 0 and nothing on standard error."""
+        assert self.code == 0 and not self.err, self
+        return self
+
+
+def run(*arguments) -> Result:
+    """`poisonkit ARGUMENTS` through its own `main`, in this process (a subprocess costs a second)."""
+    from poisonkit import cli
+
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    before, handler = sys.argv, signal.getsignal(signal.SIGTERM)
+    sys.argv = ["poisonkit", *map(os.fspath, arguments)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            cli.main()
+    finally:
+        sys.argv = before
+        signal.signal(signal.SIGTERM, handler)
+    code = ended.value.code or 0
+    return Result(code, *(stream.buffer.getvalue().decode("utf-8", "surrogateescape") for stream in (out, err)))
+
+
+def command(*arguments) -> list[str]:
+    """The command line of `poisonkit ARGUMENTS` in a process of its own."""
+    return [sys.executable, "-m", "poisonkit", *map(os.fspath, arguments)]
+
+
+def spawn(*arguments, **options) -> Result:
+    """`poisonkit ARGUMENTS` in a process of its own; `options` go to `subprocess.run`."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 120} | options
+    done = subprocess.run(command(*arguments), check=False, **options)
+    return Result(done.returncode, *((data or b"").decode("utf-8", "replace") for data in (done.stdout, done.stderr)))
