@@ -115,7 +115,7 @@ def train(files, seeds, runs, baseline, no_verify, as_json, quiet, **options):
         common += [flag for flag, on in (("--no-verify", no_verify), ("--quiet", quiet)) if on]
         for file, job in jobs:
             train_in_child(file, job, common)
-    print_results([Run.of(runs, manifests[file], job) for file, job in jobs], runs, as_json)
+    print_results([Run.of(runs, manifests[file], job) for file, job in jobs], as_json)
 
 
 def train_one(file, settings, manifests, runs, baseline, verify, quiet):
@@ -170,35 +170,35 @@ def show(paths, as_json):
     from benchmark.baseline import finished
     from benchmark.runs import Run
 
+    runs = []
     for folder in paths or (Path("runs"),):
         if (folder / "config.json").is_file():
-            print_results([Run.at(folder)], folder.parent, as_json)
+            runs.append(Run.at(folder))
             continue
         if not folder.is_dir():
             raise Usage(f"{folder}: no such folder")
         names = [result["name"] for result in finished(folder)]
         if not names:
             raise Failure(f"{folder}: no finished run there")
-        print_results([Run.at(folder / name) for name in names], folder, as_json)
+        runs += [Run.at(folder / name) for name in names]
+    print_results(runs, as_json)
 
 
-def print_results(runs_done, runs, as_json):
-    """The table (or JSON) of finished runs, CAD against the clean runs that there are now."""
+def print_results(runs, as_json):
+    """The table (or JSON) of finished runs, CAD against the clean runs that now lie beside them."""
     from benchmark import baseline, table
 
-    candidates, results = baseline.finished(runs), []
-    for run in runs_done:
+    beside = {folder: baseline.finished(folder) for folder in {run.folder.parent for run in runs}}
+    results = []
+    for run in runs:
         result = run.result
         if result is None:
             raise Failure(f"{run.folder}: not finished; `benchmark train` with its settings goes on with it")
-        results.append(result | {"baseline": baseline.current(result, candidates)})
+        results.append(result | {"baseline": baseline.current(result, beside[run.folder.parent])})
     if as_json:
         click.echo(json.dumps(results, indent=2, ensure_ascii=False))
         return
     click.echo(table.table(results))
-    for line in dict.fromkeys(
-        baseline.hint(result)
-        for result in results
-        if result["baseline"] is None and result["dataset"]["kind"] != "clean"
-    ):
+    alone = [result for result in results if result["baseline"] is None and result["dataset"]["kind"] != "clean"]
+    for line in dict.fromkeys(map(baseline.hint, alone)):
         click.echo(line)

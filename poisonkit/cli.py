@@ -149,16 +149,14 @@ cache_option = click.option(
     metavar="N",
     help="Seed of the rows and of the flow field.",
 )
-@click.option("--preset", metavar="NAME", help="Others' settings by name: notebook (the paper's published notebooks).")
-@click.option(
-    "--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean images."
-)
+@click.option("--preset", metavar="NAME", help="Others' settings: notebook (the paper's), backdoorbench.")
+@click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean images.")
 @click.option(
     "--source-option",
     "source_options",
     multiple=True,
-    metavar="KEY=N",
-    help="Option of the source itself (signs: train, test, seed).",
+    metavar="KEY=N|HxW",
+    help="Option of the source itself (signs: train, test, seed; folder: size, channels).",
 )
 @cache_option
 @click.option(
@@ -229,9 +227,7 @@ def verify(context, files):
 
 @cli.command()
 @click.argument("file", type=A_PATH)
-@click.option(
-    "-o", "--output", required=True, type=A_PATH, metavar="PNG", help="The picture to write."
-)
+@click.option("-o", "--output", required=True, type=A_PATH, metavar="PNG", help="The picture to write.")
 @click.option("--rows", type=click.IntRange(1, 100), default=6, show_default=True, help="How many poisoned rows.")
 @click.option("--amplify", type=click.IntRange(1, 128), default=4, show_default=True, help="Factor on the difference.")
 def preview(file, output, rows, amplify):

@@ -264,5 +264,12 @@ def _same_sizes(facts: dict) -> None:
             raise _Wrong(f"{path} is for images of {shape[:3]}, train/images are of {image}")
         if last == "weights" and shape != shapes[f"{group}/taps"]:
             raise _Wrong(f"{path} is of {shape}, {group}/taps of {shapes[f'{group}/taps']}")
-        if last in TRIGGER_EXTRAS and shape != [*tile, image[2] if last == "pattern" else 2]:
+        if last in TRIGGER_EXTRAS and not _fits(last, shape, tile, image[2]):
             raise _Wrong(f"{path} is of {shape}, which does not fit tiles of {tile[0]}×{tile[1]}")
+
+
+def _fits(part: str, shape: list[int], tile: list[int], channels: int) -> bool:
+    """Whether a trigger's extra array is of the tile's size; a pattern with opacity, a channel more, may be smaller."""
+    if part == "pattern" and shape[2] == channels + 1:
+        return shape[0] <= tile[0] and shape[1] <= tile[1]
+    return shape == [*tile, channels if part == "pattern" else 2]

@@ -81,14 +81,15 @@ def _small(text: str) -> bool:
     return text.isdecimal() and len(text) <= 5
 
 
-def parse_source_options(texts: tuple[str, ...]) -> dict[str, int]:
-    """``KEY=N`` options of the source."""
-    options = {}
+def parse_source_options(texts: tuple[str, ...]) -> dict[str, int | str]:
+    """``KEY=N`` or ``KEY=HxW`` options of the source."""
+    options: dict[str, int | str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
-        if not key or not equals or not value.isdecimal() or len(value) > 18:
-            raise Usage(f"--source-option: expected KEY=NUMBER, got {text!r}")
-        options[key] = int(value)
+        parts = value.lower().replace("×", "x").split("x")
+        if not key or not equals or len(parts) > 2 or not all(part.isdecimal() and len(part) <= 18 for part in parts):
+            raise Usage(f"--source-option: expected KEY=NUMBER (or KEY=HEIGHTxWIDTH), got {text!r}")
+        options[key] = int(value) if len(parts) == 1 else "x".join(parts)
     return options
 
 
@@ -142,10 +143,11 @@ def counts(facts: dict) -> str:
 
 
 def _with_pictures(order: Order, request: recipe.Request) -> recipe.Request:
-    """The users' pictures, decoded. (Sources of one channel take them in grey.)"""
+    """The users' pictures, decoded, in colour: where the images are grey, the trigger is given their grey levels."""
     paths = {name: values["image"] for name, values in order.given.items() if "image" in values}
     if request.clean or not paths:
         return request
     from poisonkit import pictures
 
-    return replace(request, pictures={name: pictures.read(path) for name, path in paths.items()})
+    alpha = {name: triggers.module(name).PICTURE == "alpha" for name in paths}
+    return replace(request, pictures={name: pictures.read(path, alpha=alpha[name]) for name, path in paths.items()})

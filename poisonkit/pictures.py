@@ -16,20 +16,26 @@ _MARGIN = 8
 _TEXT = 22
 
 
-def read(path: Path, channels: int = 3) -> np.ndarray:
-    """A picture file as (h, w, channels) uint8, RGB or grey; transparency is dropped."""
+def read(path: Path, channels: int = 3, alpha: bool = False) -> np.ndarray:
+    """A picture file as (h, w, channels) uint8, RGB or grey; with `alpha`, a transparent one has its opacity (255: none
+    of what is below shows) as a last channel more, else transparency is dropped."""
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise Failure(f"{path}: could not be read: {store.reason(error)}") from None
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    picture = None
+    picture = whole = None
     if len(data):
         with contextlib.suppress(cv2.error), _silent():
             picture = cv2.imdecode(data, cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE)
+            whole = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if alpha else None
     if picture is None:
         raise Failure(f"{path}: is no picture that OpenCV can decode (expected PNG, JPEG, WebP, BMP, …)")
-    return np.ascontiguousarray(picture[..., ::-1]) if channels == 3 else picture[..., None]
+    picture = picture[..., ::-1] if channels == 3 else picture[..., None]
+    if whole is not None and whole.ndim == 3 and whole.shape == (*picture.shape[:2], 4):
+        opacity = whole[..., 3:] >> (8 if whole.dtype == np.uint16 else 0)
+        picture = np.concatenate([picture, opacity.astype(np.uint8)], -1)
+    return np.ascontiguousarray(picture)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import numpy as np
 from poisonkit import manifest, triggers
 from poisonkit.errors import Usage
 from poisonkit.triggers.base import Built, Context, spell
+from poisonkit.triggers.picture import grey
 
 MAX_SEED = 2**63 - 1
 
@@ -46,13 +47,15 @@ def parameters(name: str, given: dict[str, str], preset: str | None) -> dict:
                 values[option.key] = option.parse(given[option.key])
             except ValueError as error:
                 raise Usage(f"--{name}-{option.key}: {error}") from None
+        if option.late and values[option.key] == option.default:
+            del values[option.key]
     return values
 
 
 @dataclass(frozen=True)
 class Request:
     """What is asked of one file. `steps` are (trigger's name, canonical parameters) in the order of application;
-    `pictures` are the users' pictures by trigger name, (h, w, C) uint8."""
+    `pictures` are the users' pictures by trigger name, (h, w, 3) uint8, or (h, w, 4) with their opacity."""
 
     rate: str
     steps: tuple[tuple[str, dict], ...] = ()
@@ -125,7 +128,8 @@ def build(request: Request, image: tuple[int, int, int], force: bool = False) ->
     tile = tile_shape(request, image)
     built, seen = [], {}
     for name, values in request.steps:
-        context = Context(request.seed, seen.get(name, 0), _picture_for(request.pictures.get(name), image[2]))
+        picture = _picture_for(name, request.pictures.get(name), image[2])
+        context = Context(request.seed, seen.get(name, 0), picture)
         seen[name] = seen.get(name, 0) + 1
         one = triggers.module(name).build(values, tile, context)
         if one.stencil.constant().all() and not force:
@@ -134,7 +138,13 @@ def build(request: Request, image: tuple[int, int, int], force: bool = False) ->
     return built
 
 
-def _picture_for(picture: np.ndarray | None, channels: int) -> np.ndarray | None:
-    if picture is not None and picture.shape[-1] != channels:
+def _picture_for(name: str, picture: np.ndarray | None, channels: int) -> np.ndarray | None:
+    """A picture in the images' channels, (h, w, C) or with its opacity (h, w, C + 1) where the trigger takes that."""
+    if picture is None:
+        return None
+    expected = (channels, channels + 1) if triggers.module(name).PICTURE == "alpha" else (channels,)
+    if channels == 1 and picture.shape[-1] in (3, 4):
+        picture = np.concatenate([grey(picture[..., :3]), picture[..., 3:]], -1)
+    if picture.shape[-1] not in expected:
         raise Usage(f"picture: expected {channels} channel(s), got {picture.shape[-1]}")
     return picture

@@ -21,6 +21,7 @@ from poisonkit import guard, manifest
 from poisonkit.errors import Failure
 
 SIDECAR = ".manifest.json"
+BLOCK = 32 << 20  # bytes of rows that are read at once
 
 
 def sidecar_path(path: Path) -> Path:
@@ -285,8 +286,11 @@ class Reader:
         return self._file[name][start:stop]
 
     def blocks(self, name: str, rows: int = 2048):
-        """(first row, rows) over a whole array."""
-        for start in range(0, self._file[name].shape[0], rows):
+        """(first row, rows) over a whole array: at most `rows` at once, and fewer where they are large."""
+        dataset = self._file[name]
+        count, size = len(dataset), max(1, dataset.nbytes // max(1, len(dataset)))
+        rows = max(1, min(rows, BLOCK // size))
+        for start in range(0, count, rows):
             yield start, self.rows(name, start, start + rows)
 
     @property

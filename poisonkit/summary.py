@@ -44,7 +44,7 @@ def source_lines(source: dict) -> list[str]:
     state = {True: "in the cache, official", False: "in the cache, not the official data", None: "in the cache"}
     size = f"{source['train']:,} training + {source['test']:,} test, {'×'.join(map(str, source['image']))}"
     rows = [
-        ("size", f"{size}, {len(source['classes'])} classes"),
+        ("size", f"{size}, {len(source['classes'])} classes" if source["classes"] else "as they are"),
         ("licence", source["licence"]),
         ("from", source["url"]),
         ("how", source["how"]),

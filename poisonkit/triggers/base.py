@@ -16,7 +16,8 @@ class Option:
     """One parameter: its key in the recipe, how its text becomes the recipe's value, its default there.
 
     `parse` takes the text and raises ValueError with what was expected. Recipe values are integers, strings (decimals
-    among them) and lists of integers, never floats.
+    among them) and lists of integers, never floats. A `late` parameter came after files had been made without it: the
+    recipe records it only where it is not the default, so that their bytes and names stay what they are.
     """
 
     key: str
@@ -24,12 +25,13 @@ class Option:
     default: Any
     help: str
     metavar: str
+    late: bool = False
 
 
 @dataclass(frozen=True)
 class Context:
     """What a build may draw on: the recipe's seed, which trigger of its kind it is (so that two warps differ), and the
-    user's picture, (h, w, 3) or (h, w, 1) uint8, if there is one."""
+    user's picture, (h, w, C) uint8, or (h, w, C + 1) with its opacity, if there is one."""
 
     seed: int
     serial: int = 0

@@ -5,14 +5,21 @@ from fractions import Fraction
 import numpy as np
 
 from poisonkit.stencil import ONE, Stencil
-from poisonkit.triggers.base import Built, Context, Option, decimal
+from poisonkit.triggers.base import Built, Context, Option, choice, decimal
 from poisonkit.triggers.picture import built_in
 
 SUMMARY = "a picture blended over the image"
 PICTURE = True
-PRESETS = {"notebook": {}}
+PRESETS = {"notebook": {}, "backdoorbench": {"alpha": "0.2", "rounding": "truncate"}}
 
-OPTIONS = (Option("alpha", decimal("0", "1"), "0.5", "opacity of the picture, 0 to 1", "FRACTION"),)
+OPTIONS = (
+    Option("alpha", decimal("0", "1"), "0.5", "opacity of the picture, 0 to 1", "FRACTION"),
+    Option("rounding", choice("half-up", "truncate"), "half-up", "to whole levels", "half-up|truncate", late=True),
+)
+
+# The kernel adds one half before it cuts. An opacity of up to two decimals is off by at most ½ · 255 of 1/32768 in
+# fixed point, so that 128 of them more make the cut that of the exact fraction.
+_TRUNCATE = 128 - ONE // 2
 
 
 def check(parameters: dict, tile: tuple[int, int, int]) -> None:
@@ -32,7 +39,7 @@ def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Built:
-    """weight·image + (1 − weight)·picture, the weight rounded to 1/32768."""
+    """weight·image + (1 − weight)·picture, the weight rounded to 1/32768; the sum rounded half up, or cut."""
     height, width, channels = tile
     picture = built_in(channels) if context.picture is None else context.picture
     pattern = resize(picture, height, width)
@@ -40,4 +47,6 @@ def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Bui
     stencil = Stencil.identity(tile)
     stencil.weights[:] = weight
     stencil.bias[:] = (ONE - weight) * pattern.astype(np.int32)
+    if parameters.get("rounding") == "truncate" and 0 < weight < ONE:
+        stencil.bias[:] += _TRUNCATE
     return Built(stencil, {"pattern": pattern})

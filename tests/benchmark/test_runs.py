@@ -252,6 +252,7 @@ def test_score_and_show(finished, toy, tmp_path):
     shown = invoke("show", finished).stdout.splitlines()
     assert shown[0].split() == ["run", "seed", "BA", "ASR", "CAD", "clean", "ASR", "still", "right", "baseline"]
     assert shown[1].startswith(finished.name)
+    assert len(json.loads(invoke("show", finished, finished.parent, "--json").stdout)) == 2
     assert "no finished run" in invoke("show", tmp_path).stderr
     assert invoke("show", tmp_path / "absent").exit_code == 2
     assert "no trained model" in scored_without("model.keras", finished, toy, tmp_path)

@@ -12,7 +12,7 @@ from test_kernels import pictures
 from poisonkit.errors import Usage
 from poisonkit.recipe import Request, build, parameters
 from poisonkit.triggers.blend import resize
-from poisonkit.triggers.picture import built_in
+from poisonkit.triggers.picture import built_in, grey
 
 RNG = np.random.default_rng(0)
 IMAGES = pictures(RNG, 65, (32, 32, 3))
@@ -94,8 +94,10 @@ def test_the_built_in_picture_is_the_same_on_every_machine():
 def test_grey_images_get_the_grey_picture():
     one = built((8, 8, 1))
     assert one.extras["pattern"].shape == (8, 8, 1)
-    with pytest.raises(Usage, match="expected 1 channel"):
-        built((8, 8, 1), picture=np.zeros((9, 9, 3), np.uint8))
+    colours = pictures(np.random.default_rng(0), 1, (8, 8, 3))[0]
+    assert np.array_equal(built((8, 8, 1), picture=colours).extras["pattern"], grey(colours))
+    with pytest.raises(Usage, match="expected 3 channel"):
+        built((8, 8, 3), picture=np.zeros((9, 9, 1), np.uint8))
 
 
 @pytest.mark.parametrize("text", ["-0.1", "1.1", "half", "", "nan", "inf", "0.1234567890123", "1e-99999999", "50%"])
@@ -109,3 +111,35 @@ def test_opacities_that_make_no_sense_are_refused(text):
 )
 def test_one_spelling(text, spelling):
     assert parameters("blend", {"alpha": text}, None) == {"alpha": spelling}
+
+
+def backdoorbench(images, pattern, alpha):
+    """Its floats: a float32 picture times a Python float, plus the image's share in float64, cut to bytes."""
+    target = (pattern.astype(np.float32) / np.float32(255)) * 255
+    return np.clip((1 - alpha) * images + alpha * target, 0, 255).astype(np.uint8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(percent=st.integers(0, 100), seed=st.integers(0, 2**32), channels=st.sampled_from([1, 3]))
+def test_truncating_is_exact_and_within_one_level_of_backdoorbench(percent, seed, channels):
+    rng = np.random.default_rng(seed)
+    images, picture = pictures(rng, 5, (8, 6, channels)), pictures(rng, 1, (8, 6, channels))[0]
+    values = parameters("blend", {"alpha": f"0.{percent:02}" if percent < 100 else "1"}, "backdoorbench")
+    one = build(Request("0.1", (("blend", values),), pictures={"blend": picture}), (8, 6, channels), force=True)[0]
+    found = one.stencil.apply(images).astype(int)
+    assert np.array_equal(found, ((100 - percent) * images.astype(int) + percent * picture.astype(int)) // 100)
+    assert np.abs(found - backdoorbench(images, picture, percent / 100)).max() <= 1
+
+
+def test_rounding_is_recorded_only_where_it_is_not_the_default():
+    assert parameters("blend", {}, "backdoorbench") == {"alpha": "0.2", "rounding": "truncate"}
+    assert parameters("blend", {"rounding": "half-up"}, "backdoorbench") == {"alpha": "0.2"}
+    assert parameters("blend", {}, None) == parameters("blend", {}, "notebook") == {"alpha": "0.5"}
+    with pytest.raises(Usage, match="--blend-rounding: expected one of half-up, truncate, got 'up'"):
+        parameters("blend", {"rounding": "up"}, None)
+
+
+def test_the_backdoorbench_preset_verifies(poisonkit, tmp_path):
+    asked = ("--trigger", "blend", "--trigger", "square", "--preset", "backdoorbench", "--rate", "0.1")
+    poisonkit("make", *poisonkit.small, *asked, "-o", tmp_path / "x.h5").succeeded()
+    poisonkit("verify", tmp_path / "x.h5").succeeded()

@@ -284,7 +284,7 @@ def test_sizes_that_make_no_sense_are_refused(tmp_path, value):
 # ---- the command line
 
 
-@pytest.mark.parametrize("options", [(), ("channels=1",), ("size=8", "channels=1")])
+@pytest.mark.parametrize("options", [(), ("channels=1",), ("size=8", "channels=1"), ("size=10x4",)])
 def test_make_and_verify(poisonkit, tmp_path, options):
     path = written(tmp_path / "in", files((6, 8), train=10, test=4))
     more = [word for option in options for word in ("--source-option", option)]
@@ -295,7 +295,7 @@ def test_make_and_verify(poisonkit, tmp_path, options):
     poisonkit("verify", *made).succeeded()
     with h5py.File(made[1]) as file:
         assert file["train/images"].shape[1:] == (
-            *((8, 8) if "size=8" in options else (6, 8)),
+            *{"size=8": (8, 8), "size=10x4": (10, 4)}.get("".join(options[:1]), (6, 8)),
             1 if "channels=1" in options else 3,
         )
         assert os.fspath(tmp_path) not in file.attrs["manifest"] and '"classes":["Z","a","b"]' in file.attrs["manifest"]

@@ -3,6 +3,8 @@
 import hashlib
 from fractions import Fraction
 
+import cv2
+import h5py
 import naive
 import numpy as np
 import pytest
@@ -161,3 +163,24 @@ def test_its_files_verify(poisonkit, tmp_path, more):
     poisonkit("make", *poisonkit.small, "--trigger", "sticker", "--rate", "0.1", *more, "-o", tmp_path).succeeded()
     (file,) = tmp_path.glob("*.h5")
     assert poisonkit("verify", file).succeeded().out == f"{file}: OK\n"
+
+
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("transparent", [False, True])
+def test_the_users_picture_with_its_transparency(poisonkit, tmp_path, transparent, grey):
+    picture = pictures(np.random.default_rng(0), 1, (9, 7, 4))[0]
+    picture[..., -1] = np.arange(63).reshape(9, 7) * 4 if transparent else 255
+    cv2.imwrite(str(tmp_path / "x.png"), picture if transparent else picture[..., :3])
+    source = poisonkit.small
+    if grey:
+        images, labels = pictures(np.random.default_rng(1), 40, (12, 16)), np.arange(40) % 4
+        np.savez(tmp_path / "x.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+        source = ("--dataset", "npz", "--source", tmp_path / "x.npz")
+    asked = ("--trigger", "sticker", "--sticker-image", tmp_path / "x.png", "--sticker-size", "9x7", "--rate", "0.1")
+    poisonkit("make", *source, *asked, "-o", tmp_path / "x.h5").succeeded()
+    poisonkit("verify", tmp_path / "x.h5").succeeded()
+    with h5py.File(tmp_path / "x.h5") as file:
+        pattern = file["trigger/0/pattern"][()]
+        changed = file["trigger/0/mask"][()].any(-1)
+    assert pattern.shape == (9, 7, 2 if grey else 4) and np.array_equal(pattern[..., -1], picture[..., -1])
+    assert changed.sum() == (picture[..., -1] > 0).sum()
