@@ -20,22 +20,26 @@ def read(path: Path, channels: int = 3, alpha: bool = False) -> np.ndarray:
     """A picture file as (h, w, channels) uint8, RGB or grey; with `alpha`, a transparent one has its opacity (255: none
     of what is below shows) as a last channel more, else transparency is dropped."""
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
+        content = path.read_bytes()
     except OSError as error:
         raise Failure(f"{path}: could not be read: {store.reason(error)}") from None
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    picture = whole = None
-    if len(data):
+    data, picture, whole = np.frombuffer(content, np.uint8), None, None
+    if len(data) and not _cut_off(content):
         with contextlib.suppress(cv2.error), _silent():
             picture = cv2.imdecode(data, cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE)
             whole = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if alpha else None
     if picture is None:
-        raise Failure(f"{path}: is no picture that OpenCV can decode (expected PNG, JPEG, WebP, BMP, …)")
+        raise Failure(f"{path}: is cut off, or no picture that OpenCV can decode (expected PNG, JPEG, WebP, BMP, …)")
     picture = picture[..., ::-1] if channels == 3 else picture[..., None]
     if whole is not None and whole.ndim == 3 and whole.shape == (*picture.shape[:2], 4):
         opacity = whole[..., 3:] >> (8 if whole.dtype == np.uint16 else 0)
         picture = np.concatenate([picture, opacity.astype(np.uint8)], -1)
     return np.ascontiguousarray(picture)
+
+
+def _cut_off(content: bytes) -> bool:
+    """Whether it is a JPEG whose picture does not come to its end: OpenCV 4 fills it up with grey, OpenCV 5 refuses."""
+    return content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
 
 
 @contextlib.contextmanager

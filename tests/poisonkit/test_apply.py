@@ -158,7 +158,8 @@ def test_stderr_of_a_damaged_picture_is_one_line(poisonkit, library, pictures, t
     for name in ("large.png", "large.jpg"):
         data = (pictures / name).read_bytes()
         (tmp_path / name).write_bytes(data[: len(data) * 9 // 10])
-        poisonkit.spawn("apply", library("square"), tmp_path / name, "-o", tmp_path / "out.png").failed(1, name)
+        asked = ("apply", library("square"), tmp_path / name, "-o", tmp_path / "out.png")
+        poisonkit.spawn(*asked).failed(1, name, "is cut off, or no picture")
 
 
 def test_a_file_whose_images_are_grey(poisonkit, library, pictures, tmp_path):

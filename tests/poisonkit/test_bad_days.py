@@ -298,14 +298,15 @@ def test_two_of_the_same_at_once(poisonkit, tmp_path, library):
 
 
 def test_a_working_folder_that_was_deleted(poisonkit, tmp_path):
-    code = (
-        "import os, runpy, sys\n"
+    script = tmp_path / "script.py"  # (as `python -c` NumPy itself cannot be imported there)
+    script.write_text(
+        "import os, sys\n"
         "os.mkdir(sys.argv[1]); os.chdir(sys.argv[1]); os.rmdir(sys.argv[1]); del sys.argv[1]\n"
         "from poisonkit.cli import main\nmain()"
     )
 
     def run(*arguments):
-        command = [sys.executable, "-c", code, tmp_path / "gone", *arguments]
+        command = [sys.executable, script, tmp_path / "gone", *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     done = run(*asked(poisonkit, tmp_path / "x.h5"))
