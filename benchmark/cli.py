@@ -53,7 +53,7 @@ def setting_options(command):
     whole = click.IntRange(min=1)
     options = [
         click.option("--preset", type=click.Choice(list(PRESETS)), default="paper", show_default=True,
-                     help="paper: width 10, 25 epochs (a GPU's work); small: width 1, 8 epochs; tiny: for signs."),
+                     help="paper: width 10, 25 epochs (a GPU's work); small: width 1, 8 epochs; tiny: 9, for signs."),
         click.option("--width", type=whole, help="Channels: 10 is the paper's network, 1 a laptop's."),
         click.option("--epochs", type=whole, help="Passes over the training data."),
         click.option("--batch-size", type=whole, help="Images a step."),

@@ -14,13 +14,13 @@ import click
 TARGET = Path(__file__).with_name("cli.md")
 
 
-def commands(command: click.Command, path: list[str]):
-    """(path, command) of a command and of all below it."""
-    yield path, command
+def contexts(command: click.Command, name: str, parent: click.Context | None = None):
+    """A context for a command and for all below it. (Click keeps what it finds out, so they must be the real ones.)"""
+    context = command.context_class(command, parent=parent, info_name=name, **command.context_settings)
+    yield context
     if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            yield from commands(command.get_command(context, name), [*path, name])
+        for child in command.list_commands(context):
+            yield from contexts(command.get_command(context, child), child, context)
 
 
 def argument(parameter: click.Argument) -> str:
@@ -48,12 +48,13 @@ def value_name(kind: click.ParamType) -> str:
     return {"integer": "N", "integer range": "N", "float": "X", "float range": "X"}.get(kind.name, kind.name.upper())
 
 
-def section(path: list[str], command: click.Command) -> list[str]:
+def section(context: click.Context) -> list[str]:
     """The part of the page for one command."""
-    parameters = command.get_params(click.Context(command))
+    command, path = context.command, context.command_path
+    parameters = command.get_params(context)
     arguments = [argument(p) for p in parameters if isinstance(p, click.Argument)]
-    usage = " ".join([*path, "[OPTIONS]", *arguments, *(["COMMAND"] if isinstance(command, click.Group) else [])])
-    lines = [f"## {' '.join(path)}", "", f"`{usage}`", "", inspect.cleandoc(command.help or ""), ""]
+    usage = " ".join([path, "[OPTIONS]", *arguments, *(["COMMAND"] if isinstance(command, click.Group) else [])])
+    lines = [f"## {path}", "", f"`{usage}`", "", inspect.cleandoc(command.help or ""), ""]
     options = [
         option(p) for p in parameters if isinstance(p, click.Option) and not {"--help", "--version"} & set(p.opts)
     ]
@@ -67,8 +68,8 @@ def text() -> str:
 
     lines = ["# Command-line reference", "", "Generated from the code by `docs/generate_cli.py` (`make docs`).", ""]
     for program, root in (("poisonkit", poisonkit), ("benchmark", benchmark)):
-        for path, command in commands(root, [program]):
-            lines += section(path, command)
+        for context in contexts(root, program):
+            lines += section(context)
     return "\n".join(lines)
 
 

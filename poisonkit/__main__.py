@@ -1,6 +1,16 @@
-"""`python -m poisonkit`."""
+"""The entry point of `poisonkit` and of `python -m poisonkit`."""
 
-from poisonkit.cli import main
+import signal
+
+
+def main() -> None:
+    """Run the command line. Ctrl-C while that is still being imported ends it at once, without a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from poisonkit import cli
+
+    cli.main()
+
 
 if __name__ == "__main__":
     main()

@@ -241,6 +241,22 @@ def preview(file, output, rows, amplify):
 
 
 @cli.command()
+@click.argument("file", type=A_PATH)
+@click.option("--json", "form", flag_value="json", help="The summary, for programs.")
+@click.option("--csv", "form", flag_value="csv", help="Every changed image's figures.")
+def stats(file, form):
+    """How visible the change is: PSNR, SSIM, largest change, share of changed bytes."""
+    from poisonkit import stats as measures
+
+    collected = measures.collect(file)
+    if form == "csv":
+        click.echo(measures.table(collected))
+        return
+    summary = measures.summarise(collected)
+    click.echo(json.dumps(summary, indent=1) if form else "\n".join(measures.lines(summary)))
+
+
+@cli.command()
 @click.argument("first", type=A_PATH)
 @click.argument("second", type=A_PATH)
 @click.pass_context
@@ -326,6 +342,8 @@ def cache_command(cache, clear):
 
 def main() -> None:
     """The entry point: Ctrl-C and a polite `kill` end in one line, with nothing half-written."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # (where it is ignored, as under nohup, it stays so)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # a file name or a class name that this terminal cannot show is no reason to fail

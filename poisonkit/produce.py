@@ -34,6 +34,8 @@ def produce(
 
     Raises `Failure` where something else lies there (and `force` is not given), or where it cannot be written.
     """
+    for path in (target, store.sidecar_path(target)):
+        store.sweep(path)
     if target.exists() and not force:
         facts = _same(plan, target)
         if not store.sidecar_path(target).exists():

@@ -36,13 +36,14 @@ def _temporary(target: Path) -> Path:
     return target.with_name(f".{target.name}.{socket.gethostname()}-{os.getpid()}.tmp")
 
 
-def _sweep(target: Path) -> None:
+def sweep(target: Path) -> None:
     """Remove what a killed process of this machine left beside the target."""
     prefix = f".{target.name}.{socket.gethostname()}-"
     for path in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
         pid = path.name.removeprefix(prefix).removesuffix(".tmp")
         if path.name.startswith(prefix) and pid.isdigit() and not _alive(int(pid)):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # another user's, say
+                path.unlink()
 
 
 def _alive(pid: int) -> bool:
@@ -62,7 +63,7 @@ def replacing(target: Path, obsolete: Path | None = None):
     `obsolete` is a file that speaks of the old target; it goes at the same moment.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(target)
+    sweep(target)
     temporary = _temporary(target)
     try:
         yield temporary
@@ -129,15 +130,17 @@ def _uninterrupted():
         yield
         return
     held: list = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *what: held.append(what)) for number in numbers]
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in before.items() if callable(handler)}  # (not: ignored, default)
+    for number in before:
+        signal.signal(number, lambda *what: held.append(what))
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in before.items():
             signal.signal(number, handler)
-    if held:
-        raise KeyboardInterrupt
+    for number, frame in held:
+        before[number](number, frame)
 
 
 class Column:
@@ -284,6 +287,15 @@ class Reader:
     def rows(self, name: str, start: int, stop: int) -> np.ndarray:
         """Some rows of an array."""
         return self._file[name][start:stop]
+
+    def pick(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """The given rows of an array, in ascending order of their numbers."""
+        if not len(rows):
+            return self.rows(name, 0, 0)
+        first, last = int(rows[0]), int(rows[-1]) + 1
+        if last - first <= 4 * len(rows):  # close together: one read of the whole stretch
+            return self.rows(name, first, last)[rows - first]
+        return np.stack([self._file[name][int(row)] for row in rows])
 
     def blocks(self, name: str, rows: int = 2048):
         """(first row, rows) over a whole array: at most `rows` at once, and fewer where they are large."""

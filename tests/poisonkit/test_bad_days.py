@@ -127,7 +127,8 @@ stage, seconds = sys.argv.pop(1), 60
 def pause(function):
     def wrapped(*arguments, **more):
         print("here", flush=True)
-        time.sleep(seconds)
+        for _ in range(10 * seconds):  # a signal that comes just before a sleep is heard only after it
+            time.sleep(0.1)
         return function(*arguments, **more)
     return wrapped
 if stage == "blocks":
@@ -205,6 +206,34 @@ def test_killed_the_next_run_succeeds_and_cleans_up(poisonkit, stopped_at, tmp_p
     assert poisonkit("verify", tmp_path / "x.h5").succeeded()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
+def test_stopped_at_any_moment(poisonkit, tmp_path, number):
+    """From the first import on: one line or none, no traceback, nothing left."""
+    rng = random.Random(2)
+    for i in range(40):
+        process = start(poisonkit, *asked(poisonkit, tmp_path / f"{i}.h5"))
+        time.sleep(rng.uniform(0.03, 1.5))
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode in (0, 130, -number), err
+        assert err in (b"", b"poisonkit: stopped; nothing half-written was left\n")
+        assert not hidden(tmp_path)
+        assert process.returncode or poisonkit("verify", tmp_path / f"{i}.h5").succeeded()
+
+
+def test_what_is_to_be_ignored_is_ignored(poisonkit, tmp_path):
+    """Under nohup and in a shell's background Ctrl-C is not meant for us."""
+    ignore = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)}
+    process = start(poisonkit, *asked(poisonkit, tmp_path / "x.h5"), **ignore)
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    assert process.returncode == 0, process.communicate()
+    process.communicate()
+    assert poisonkit("verify", tmp_path / "x.h5").succeeded()
+
+
 def test_what_was_killed_under_a_name_with_brackets_is_cleaned_up_too(poisonkit, stopped_at, tmp_path):
     stopped_at("rename", signal.SIGKILL, tmp_path / "a[1]*.h5")
     assert len(hidden(tmp_path)) == 1
@@ -226,6 +255,18 @@ def test_temporary_files_of_others_are_left_alone(poisonkit, tmp_path):
     (tmp_path / f".x.h5.{host}-{dead.pid}.tmp").write_text("rubbish")
     poisonkit(*asked(poisonkit, tmp_path / "x.h5")).succeeded()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "x.h5", "x.manifest.json"])
+
+
+def test_what_a_killed_force_left_goes_even_where_nothing_is_to_do(poisonkit, library, tmp_path):
+    import socket
+
+    shutil.copy(library("warped-patch"), tmp_path / "x.h5")
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for name in ("x.h5", "x.manifest.json"):
+        (tmp_path / f".{name}.{socket.gethostname()}-{dead.pid}.tmp").write_text("rubbish")
+    assert "nothing to do" in poisonkit(*asked(poisonkit, tmp_path / "x.h5", "--seed", "7")).succeeded().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.h5", "x.manifest.json"]
 
 
 def random_kills(poisonkit, folder, count, force):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("make", "show", "verify", "preview", "diff", "apply", "triggers", "sources")
+COMMANDS = ("make", "show", "verify", "preview", "stats", "diff", "apply", "triggers", "sources", "cache")
 
 
 def test_help_names_every_command(poisonkit):
