@@ -1,5 +1,6 @@
 """Networks, one a file, and how a saved one is loaded. Importing this imports Keras: call `engines.activate` first."""
 
+import warnings
 from pathlib import Path
 
 import keras
@@ -21,7 +22,8 @@ def load(path) -> keras.Model:
     if not file.is_file():
         raise Failure(f"{file}: no trained model there")
     try:
-        with engines.quiet():
+        with engines.quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what does not fit is an error, said below in one line
             return keras.saving.load_model(file, compile=False)
     except Exception as error:
         raise Failure(f"{file}: not a model that can be loaded ({' '.join(str(error).split())[:200]})") from None
