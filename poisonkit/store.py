@@ -8,9 +8,7 @@ import glob
 import json
 import os
 import shutil
-import signal
 import socket
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import numpy as np
 
 from poisonkit import guard, manifest
 from poisonkit.errors import Failure
+from poisonkit.interrupts import held_back
 
 SIDECAR = ".manifest.json"
 BLOCK = 32 << 20  # bytes of rows that are read at once
@@ -123,26 +122,6 @@ class _Disk:
         self._file.close()
 
 
-@contextlib.contextmanager
-def _uninterrupted():
-    """Hold Ctrl-C and its like back while libhdf5 is at work: it calls `_Disk` back, which must not fail."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    held: list = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before = {number: handler for number, handler in before.items() if callable(handler)}  # (not: ignored, default)
-    for number in before:
-        signal.signal(number, lambda *what: held.append(what))
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    for number, frame in held:
-        before[number](number, frame)
-
-
 class Column:
     """One dataset that is written block by block, and hashed on another thread meanwhile."""
 
@@ -156,7 +135,7 @@ class Column:
         if not len(block):
             return
         hashed = self._pool.submit(self._hash.update, block)
-        with _uninterrupted():
+        with held_back():
             self._dataset.write_direct(block, dest_sel=np.s_[self._next : self._next + len(block)])
         self._disk.check()
         self._next += len(block)
@@ -181,7 +160,7 @@ class Writer:
 
     def column(self, path: str, dtype: str, shape: tuple[int, ...]) -> Column:
         """A new contiguous dataset, to be filled block by block."""
-        with _uninterrupted():
+        with held_back():
             dataset = self._file.create_dataset(path, shape, np.dtype(dtype))
         column = self._columns[path] = Column(dataset, self.pool, self._disk)
         return column
@@ -194,19 +173,19 @@ class Writer:
         """Write the manifest: the given facts, the arrays' digests and the digest over all. Returns it."""
         complete = facts | {"arrays": {path: column.record() for path, column in sorted(self._columns.items())}}
         complete["dataset_digest"] = manifest.dataset_digest(complete)
-        with _uninterrupted():
+        with held_back():
             self._file.attrs["manifest"] = manifest.canonical(complete).decode()
         return complete
 
 
 @contextlib.contextmanager
 def _hdf5(disk: _Disk):
-    with _uninterrupted():
+    with held_back():
         file = h5py.File(disk, "w")
     try:
         yield file
     finally:
-        with _uninterrupted():
+        with held_back():
             file.close()
 
 
