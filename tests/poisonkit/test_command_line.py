@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -109,3 +110,25 @@ def test_a_locale_that_knows_no_umlauts(library):
     environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = shell('"$@"', "show", library("two"), env=environment, text=False)
     assert done.returncode == 0 and not done.stderr and b"200 training + 100 test" in done.stdout
+
+
+def test_a_terminal_gets_a_progress_bar_that_leaves_nothing_behind(poisonkit, tmp_path):
+    pty, termios, fcntl = (pytest.importorskip(name) for name in ("pty", "termios", "fcntl"))
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 80, 0, 0))
+    command = poisonkit.command(
+        "make", *poisonkit.small, "--trigger", "square", "--rate", "0.1", "-o", tmp_path / "x.h5"
+    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, text=True)
+    os.close(theirs)
+    seen = b""
+    try:
+        while piece := os.read(ours, 4096):
+            seen += piece
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    os.close(ours)
+    out, _ = process.communicate()
+    assert process.returncode == 0 and out.startswith("wrote ") and out.count("\n") == 1
+    assert b"images" in seen and b"Traceback" not in seen
+    assert not seen.split(b"\r")[-1].strip(b" \x1b[A\n"), "the last state of the line is empty"

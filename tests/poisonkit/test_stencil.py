@@ -110,3 +110,12 @@ def test_images_that_do_not_fit_are_refused():
             stencil.apply(images)
     with pytest.raises(ValueError, match="do not divide"):
         stencil.tile(8, 6)
+
+
+def test_the_result_may_be_written_where_the_caller_wants_it():
+    rng = np.random.default_rng(1)
+    for taps in (1, 4):
+        stencil, images = random_stencil(rng, (8, 8, 3), taps), pictures(rng, 70, (8, 8, 3))
+        out = np.zeros_like(images)
+        assert stencil.apply(images, out=out) is out
+        assert np.array_equal(out, stencil.apply(images))
