@@ -42,39 +42,43 @@ TRIGGER_FIELDS = {"taps": ("<i4", 4), "weights": ("<i4", 4), "bias": ("<i4", 3),
 TRIGGER_EXTRAS = {"pattern": ("|u1", 3), "flow": ("<f8", 3)}
 
 
+DATA_SETS = ("clean", "poisoned")
+"""The kinds of files that hold a whole data set; the others have commands of their own."""
+
+
 class _Wrong(Exception):
     """What is wrong with a file, without its name."""
 
 
-def inspect(path: Path) -> dict:
+def inspect(path: Path, kinds: tuple[str, ...] = DATA_SETS) -> dict:
     """The manifest of a file whose structure is sound: every array there, with its dtype and shape, plainly stored.
 
-    Raises `Failure` with one line otherwise.
+    Raises `Failure` with one line otherwise, and for a file of another kind than those.
     """
     if not path.is_file():
         raise Failure(f"{path}: no such file" if not path.exists() else f"{path}: is no file")
     if not hasattr(os, "fork"):
-        return _checked(path)
-    answer = _in_child(path)
+        return _checked(path, kinds)
+    answer = _in_child(path, kinds)
     if "error" in answer:
         raise Failure(f"{path}: {answer['error']}")
     return answer["manifest"]
 
 
-def _checked(path: Path) -> dict:
+def _checked(path: Path, kinds: tuple[str, ...]) -> dict:
     try:
-        return _look(path)
+        return _look(path, kinds)
     except _Wrong as error:
         raise Failure(f"{path}: {error}") from None
 
 
-def _in_child(path: Path) -> dict:
+def _in_child(path: Path, kinds: tuple[str, ...]) -> dict:
     """What the child says: {"manifest": …} or {"error": …}."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:  # pragma: no cover (no coverage in the child)
         os.close(reader)
-        _child(path, writer)
+        _child(path, kinds, writer)
     os.close(writer)
     try:
         data = _read_all(reader, time.monotonic() + SECONDS)
@@ -99,7 +103,7 @@ def _read_all(reader: int, deadline: float) -> bytes:
     return data
 
 
-def _child(path: Path, writer: int) -> None:
+def _child(path: Path, kinds: tuple[str, ...], writer: int) -> None:
     """Look, answer, and leave without running the parent's exit handlers."""
     status = 1
     try:
@@ -109,7 +113,7 @@ def _child(path: Path, writer: int) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         try:
-            answer = {"manifest": _look(path)}
+            answer = {"manifest": _look(path, kinds)}
         except _Wrong as error:
             answer = {"error": str(error)}
         except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError) as error:
@@ -125,7 +129,7 @@ def _linux() -> bool:
     return os.path.exists("/proc/self/statm")
 
 
-def _look(path: Path) -> dict:
+def _look(path: Path, kinds: tuple[str, ...]) -> dict:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -136,7 +140,9 @@ def _look(path: Path) -> dict:
         facts = _manifest(file)
         found = dict(_datasets(file))
         _compare(facts, found)
-        _semantics(facts)
+        if wrong := schema.problem(facts, kinds):
+            raise _Wrong(wrong)
+        SEMANTICS[facts["kind"]](facts)
         return facts
 
 
@@ -222,17 +228,27 @@ def _compare(facts: dict, found: dict) -> None:
             raise _Wrong(f"{path} is cut off: {dataset.id.get_storage_size()} of {dataset.nbytes} bytes")
 
 
-def _semantics(facts: dict) -> None:
-    """The arrays that this kind of file must have, and the few facts that readers rely on."""
-    if wrong := schema.problem(facts):
-        raise _Wrong(wrong)
+def _data_set(facts: dict) -> None:
+    """The arrays that a data set must have, and how their sizes fit together."""
     expected = dict(FIELDS)
     if facts["kind"] == "poisoned":
-        expected |= POISONED_FIELDS
-        for i in range(len(facts["recipe"]["triggers"])):
-            expected |= {f"trigger/{i}/{part}": form for part, form in TRIGGER_FIELDS.items()}
-            extras = {f"trigger/{i}/{part}": form for part, form in TRIGGER_EXTRAS.items()}
-            expected |= {path: form for path, form in extras.items() if path in facts["arrays"]}
+        expected |= POISONED_FIELDS | _trigger_fields(facts)
+    _expect(facts, expected)
+    _same_sizes(facts)
+
+
+def _trigger_fields(facts: dict) -> dict:
+    """The arrays of `trigger/`: path → (dtype, number of dimensions)."""
+    expected = {}
+    for i in range(len(facts["recipe"]["triggers"])):
+        expected |= {f"trigger/{i}/{part}": form for part, form in TRIGGER_FIELDS.items()}
+        extras = {f"trigger/{i}/{part}": form for part, form in TRIGGER_EXTRAS.items()}
+        expected |= {path: form for path, form in extras.items() if path in facts["arrays"]}
+    return expected
+
+
+def _expect(facts: dict, expected: dict) -> None:
+    """Exactly these arrays, path → (dtype, number of dimensions), none of them empty."""
     if expected.keys() != facts["arrays"].keys():
         raise _Wrong(
             f"its arrays are not those of a {facts['kind']} file: {sorted(expected.keys() ^ facts['arrays'].keys())}"
@@ -243,7 +259,6 @@ def _semantics(facts: dict) -> None:
             raise _Wrong(
                 f"{path} must be {dtype} with {dimensions} dimension(s) and not empty, its manifest says {entry}"
             )
-    _same_sizes(facts)
 
 
 def _same_sizes(facts: dict) -> None:
@@ -273,3 +288,7 @@ def _fits(part: str, shape: list[int], tile: list[int], channels: int) -> bool:
     if part == "pattern" and shape[2] == channels + 1:
         return shape[0] <= tile[0] and shape[1] <= tile[1]
     return shape == [*tile, channels if part == "pattern" else 2]
+
+
+SEMANTICS = {"clean": _data_set, "poisoned": _data_set}
+"""Kind → what checks that a file has the arrays of its kind, raising `_Wrong`."""

@@ -103,12 +103,23 @@ ARRAY = {"digest": DIGEST, "dtype": TEXT, "shape": (lambda value: isinstance(val
                                                     "a list of sizes")}  # fmt: skip
 
 
-def problem(facts: dict) -> str | None:
-    """What is wrong with a manifest, in one line; None where every value is of its type and range."""
+HINTS: dict[str, str] = {}
+"""Kind → what to do with such a file instead."""
+
+KINDS = {"clean": EVERY_FILE, "poisoned": EVERY_FILE | POISONED_FILE}
+"""Kind of file → place in its manifest → (whether a value will do, what was expected)."""
+
+
+def problem(facts: dict, kinds=("clean", "poisoned")) -> str | None:
+    """What is wrong with a manifest, in one line; None where every value is of its type and range.
+
+    `kinds` are those that will do.
+    """
     kind = facts.get("kind")
-    if kind not in ("clean", "poisoned"):
-        return f"its manifest's kind is {kind!r:.60}, expected 'clean' or 'poisoned'"
-    for place, (fits, expected) in (EVERY_FILE | (POISONED_FILE if kind == "poisoned" else {})).items():
+    if not isinstance(kind, str) or kind not in kinds:
+        expected = " or ".join(map(repr, kinds))
+        return f"its manifest's kind is {kind!r:.60}, expected {expected}" + HINTS.get(str(kind), "")
+    for place, (fits, expected) in KINDS[kind].items():
         value = facts
         for key in place.split("."):
             if not isinstance(value, dict) or key not in value:
