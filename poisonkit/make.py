@@ -13,23 +13,59 @@ from poisonkit.triggers.base import Built
 
 ROWS_AT_ONCE = 2048
 POISONED, COVER = 1, 2
+TESTED = ("wanted", "rows")
+"""What a group of triggered images may say of each beside its label, in the order in which it is written."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """The training rows that will be changed, ascending: `rows` (P,) int64, their `role` (P,) uint8, and the label that
+    each is given, (P,) int64."""
+
+    rows: np.ndarray
+    role: np.ndarray
+    given: np.ndarray
+
+    @classmethod
+    def none(cls) -> "Changed":
+        """Nothing is changed: a clean file."""
+        return cls(np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that is known before a byte is written."""
+    """Everything that is known before a byte is written.
+
+    `tested` has, for each set of triggered test images by its group in the file, their `rows` in the test set,
+    ascending, and what else the group says of each, (n,) int64 by name.
+    """
 
     source: Source
     request: Request
     built: list[Built]
-    rows: np.ndarray
-    tested: np.ndarray
+    changed: Changed
+    tested: dict[str, dict[str, np.ndarray]]
     facts: dict
+
+    def poison(self, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+        """Changed training rows with the trigger on them, (n, H, W, C) uint8; `first` is the number of the first
+        among all changed rows."""
+        del first
+        return self.trigger(originals, threads)
+
+    def trigger(self, images: np.ndarray, threads: int = 1) -> np.ndarray:
+        """Images with the trigger on them."""
+        return apply_all([one.stencil for one in self.built], images, threads)
 
     @property
     def name(self) -> str:
         """The canonical file name, without a suffix."""
         return self.facts["name"]
+
+    @property
+    def clean(self) -> bool:
+        """Whether this is the clean file."""
+        return self.facts["kind"] == "clean"
 
     def identity(self) -> dict:
         """The part of the manifest that decides what the file's bytes will be."""
@@ -37,20 +73,20 @@ class Plan:
 
     def shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Path → (dtype, shape) of every array that will be written, in the order of their creation."""
-        image, changed, tested = self.source.train.shape[1:], len(self.rows), len(self.tested)
+        image, changed = self.source.train.shape[1:], len(self.changed.rows)
         shapes = {
             "train/images": ("|u1", self.source.train.shape),
             "train/labels": ("<i8", self.source.train.shape[:1]),
             "test/images": ("|u1", self.source.test.shape),
             "test/labels": ("<i8", self.source.test.shape[:1]),
         }
-        if self.request.clean:
+        if self.clean:
             return shapes
+        for group, columns in self.tested.items():
+            count = len(columns["rows"])
+            shapes |= {f"{group}/images": ("|u1", (count, *image)), f"{group}/labels": ("<i8", (count,))}
+            shapes |= {f"{group}/{name}": ("<i8", (count,)) for name in TESTED if name in columns}
         shapes |= {
-            "triggered/images": ("|u1", (tested, *image)),
-            "triggered/labels": ("<i8", (tested,)),
-            "triggered/wanted": ("<i8", (tested,)),
-            "triggered/rows": ("<i8", (tested,)),
             "truth/rows": ("<i8", (changed,)),
             "truth/role": ("|u1", (changed,)),
             "truth/labels": ("<i8", (changed,)),
@@ -79,15 +115,17 @@ def plan(source: Source, request: Request, force: bool = False) -> Plan:
     image = source.train.shape[1:]
     classes = len(source.classes)
     built: list[Built] = []
-    rows = tested = np.empty(0, np.int64)
+    changed, tested = Changed.none(), {}
     if not request.clean:
         if not 0 <= request.target < classes:
             raise Usage(f"--target: expected a class from 0 to {classes - 1}, got {request.target}")
         count = recipe.count_rows(request.rate, len(source.train))
         built = recipe.build(request, image, force)
         rows = np.sort(sampling.permutation(request.seed, "rows", len(source.train))[:count])
-        tested = np.flatnonzero(source.test.labels != request.target).astype(np.int64)
-        if not len(tested):
+        changed = Changed(rows, np.full(count, POISONED, np.uint8), np.full(count, request.target, np.int64))
+        others = np.flatnonzero(source.test.labels != request.target).astype(np.int64)
+        tested = {"triggered": {"rows": others, "wanted": np.full(len(others), request.target, np.int64)}}
+        if not len(others):
             raise Failure(
                 f"every test row of {source.name} is of the target class: no attack success could be measured"
             )
@@ -108,13 +146,13 @@ def plan(source: Source, request: Request, force: bool = False) -> Plan:
     }
     if not request.clean:
         facts["counts"] |= {
-            "triggered": len(tested),
+            "triggered": len(others),
             "eligible": len(source.train),
             "poisoned": len(rows),
             "cover": 0,
-            "already_target": int((source.train.labels[rows] == request.target).sum()),
+            "already_target": int((source.train.labels[rows] == changed.given).sum()),
         }
-    return Plan(source, request, built, rows, tested, facts)
+    return Plan(source, request, built, changed, tested, facts)
 
 
 def _picture_records(request: Request) -> dict:
@@ -156,11 +194,12 @@ def apply_all(stencils, images: np.ndarray, threads: int = 1) -> np.ndarray:
     return images
 
 
-def write(plan: Plan, target: Path, threads: int = 1, progress=None) -> dict:
+def write(plan: Plan, target: Path, threads: int = 1, progress=None, expected: dict | None = None) -> dict:
     """Write the file that was planned, atomically. Returns its manifest.
 
-    `progress(n)` is called with the number of images that were dealt with. Raises `Failure` where the source's bytes
-    are not those of its digest, or the disk fails; then nothing lies at the target that was not there before.
+    `progress(n)` is called with the number of images that were dealt with; `expected` is the manifest that must result.
+    Raises `Failure` where it does not, where the source's bytes are not those of its digest, or the disk fails; then
+    nothing lies at the target that was not there before.
     """
     with store.writing(target) as writer:
         columns = {
@@ -172,55 +211,61 @@ def write(plan: Plan, target: Path, threads: int = 1, progress=None) -> dict:
         unchanged = _write_train(plan, columns, threads, progress)
         _write_test(plan, columns, threads, progress)
         facts = plan.facts
-        if not plan.request.clean:
+        if not plan.clean:
             facts = facts | {"counts": facts["counts"] | {"unchanged": unchanged}}
             for i, built in enumerate(plan.built):
                 for part, array in trigger_arrays(built).items():
                     writer.whole(f"trigger/{i}/{part}", array)
         checked.result()
-        return writer.finish(facts)
+        facts = writer.finish(facts)
+        if expected is not None and facts != expected:
+            differences = "; ".join(list(manifest.describe(expected, facts))[:3])
+            raise Failure(f"{target}: not written, since it would not be what was asked for: {differences}")
+        return facts
 
 
 def _write_train(plan: Plan, columns: dict, threads: int, progress) -> int:
     """Training rows with the poisoned ones replaced; their originals into `truth/`. Returns how many did not change."""
-    split, rows, unchanged = plan.source.train, plan.rows, 0
+    split, rows, unchanged = plan.source.train, plan.changed.rows, 0
     labels = split.labels.astype("<i8")
     for start, block in split.blocks(ROWS_AT_ONCE):
-        inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(block))] - start
-        if len(inside):
+        low, high = np.searchsorted(rows, [start, start + len(block)])
+        if low < high:
+            inside = rows[low:high] - start
             originals = block[inside]
-            block[inside] = apply_all([one.stencil for one in plan.built], originals, threads)
-            unchanged += int((originals == block[inside]).reshape(len(inside), -1).all(1).sum())
+            block[inside] = plan.poison(low, originals, threads)
+            unchanged += int((originals == block[inside]).reshape(high - low, -1).all(1).sum())
             columns["truth/images"].write(originals)
         columns["train/images"].write(block)
         if progress:
             progress(len(block))
     poisoned_labels = labels.copy()
-    poisoned_labels[rows] = plan.request.target
+    poisoned_labels[rows] = plan.changed.given
     columns["train/labels"].write(poisoned_labels)
-    if not plan.request.clean:
+    if not plan.clean:
         columns["truth/rows"].write(rows)
-        columns["truth/role"].write(np.full(len(rows), POISONED, np.uint8))
+        columns["truth/role"].write(plan.changed.role)
         columns["truth/labels"].write(labels[rows])
     return unchanged
 
 
 def _write_test(plan: Plan, columns: dict, threads: int, progress) -> None:
-    """The clean test rows, and those of other classes than the target with the trigger on them."""
-    split, tested = plan.source.test, plan.tested
+    """The clean test rows, and those that are scored with the trigger on them."""
+    split = plan.source.test
     labels = split.labels.astype("<i8")
     for start, block in split.blocks(ROWS_AT_ONCE):
-        inside = tested[np.searchsorted(tested, start) : np.searchsorted(tested, start + len(block))] - start
         columns["test/images"].write(block)
-        if len(inside):
-            columns["triggered/images"].write(apply_all([one.stencil for one in plan.built], block[inside], threads))
+        for group, said in plan.tested.items():
+            low, high = np.searchsorted(said["rows"], [start, start + len(block)])
+            if low < high:
+                columns[f"{group}/images"].write(plan.trigger(block[said["rows"][low:high] - start], threads))
         if progress:
             progress(len(block))
     columns["test/labels"].write(labels)
-    if not plan.request.clean:
-        columns["triggered/labels"].write(labels[tested])
-        columns["triggered/wanted"].write(np.full(len(tested), plan.request.target, "<i8"))
-        columns["triggered/rows"].write(tested)
+    for group, said in plan.tested.items():
+        columns[f"{group}/labels"].write(labels[said["rows"]])
+        for name in filter(said.__contains__, TESTED):
+            columns[f"{group}/{name}"].write(said[name])
 
 
 def _check_source(source: Source) -> None:

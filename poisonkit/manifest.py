@@ -68,3 +68,20 @@ def array_digest(array) -> str:
 def dataset_digest(manifest: dict) -> str:
     """SHA-256 of the manifest without its own `dataset_digest`."""
     return digest({key: value for key, value in manifest.items() if key != "dataset_digest"})
+
+
+def describe(asked, there, where: str = ""):
+    """One short line for each value in which two JSON values differ."""
+    if isinstance(asked, dict) and isinstance(there, dict):
+        for key in sorted(asked.keys() | there.keys()):
+            yield from describe(asked.get(key), there.get(key), f"{where}.{key}" if where else key)
+    elif isinstance(asked, list) and isinstance(there, list) and len(asked) == len(there):
+        for i, (left, right) in enumerate(zip(asked, there, strict=True)):
+            yield from describe(left, right, f"{where}[{i}]")
+    elif asked != there:
+        yield f"{where}: {_short(asked)} here, {_short(there)} there"
+
+
+def _short(value) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 40 else text[:37] + "…"

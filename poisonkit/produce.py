@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from poisonkit import __version__, make, store, verify
+from poisonkit import __version__, make, manifest, store, verify
 from poisonkit.errors import Failure
 from poisonkit.make import Plan
 
@@ -54,30 +54,13 @@ def _same(plan: Plan, target: Path) -> dict:
             facts = there.manifest
     except Failure as error:
         raise Failure(f"{error}; it is in the way: --force replaces it") from None
-    differences = list(describe(plan.identity(), make.identity(facts)))
+    differences = list(manifest.describe(plan.identity(), make.identity(facts)))
     if differences:
         raise Failure(f"{target}: made from another recipe ({'; '.join(differences[:3])}): -o elsewhere, or --force")
     wrong = verify.verify(target)
     if wrong:
         raise Failure(f"{target}: lies there but does not verify ({wrong[0]}): --force makes it anew")
     return facts
-
-
-def describe(asked, there, where: str = ""):
-    """One short line for each value in which two JSON values differ."""
-    if isinstance(asked, dict) and isinstance(there, dict):
-        for key in sorted(asked.keys() | there.keys()):
-            yield from describe(asked.get(key), there.get(key), f"{where}.{key}" if where else key)
-    elif isinstance(asked, list) and isinstance(there, list) and len(asked) == len(there):
-        for i, (left, right) in enumerate(zip(asked, there, strict=True)):
-            yield from describe(left, right, f"{where}[{i}]")
-    elif asked != there:
-        yield f"{where}: {_short(asked)} here, {_short(there)} there"
-
-
-def _short(value) -> str:
-    text = "nothing" if value is None else str(value)
-    return text if len(text) <= 40 else text[:37] + "…"
 
 
 def sidecar(plan: Plan, facts: dict, target: Path, command: list[str]) -> dict:

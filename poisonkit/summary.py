@@ -6,7 +6,7 @@ import numpy as np
 
 from poisonkit import store
 from poisonkit.errors import Failure
-from poisonkit.produce import describe
+from poisonkit.manifest import describe
 
 
 def lines(path: Path, facts: dict) -> list[str]:
