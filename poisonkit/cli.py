@@ -128,13 +128,12 @@ cache_option = click.option(
 
 
 @cli.command(cls=MakeCommand)
-@click.option("--dataset", required=True, metavar="NAME", help="The clean images: see `poisonkit sources`.")
+@click.option("--dataset", metavar="NAME", help="The clean images: see `poisonkit sources`.")
 @click.option("--trigger", "names", multiple=True, metavar="NAME", help="May be given several times, applied in order.")
 @click.option(
     "--rate",
     "rates",
     multiple=True,
-    required=True,
     metavar="RATE",
     help="Share of the training rows, 0.0005 or 0.05%; several give one file each; 0 is the clean file.",
 )
@@ -148,6 +147,13 @@ cache_option = click.option(
     show_default=True,
     metavar="N",
     help="Seed of the rows and of the flow field.",
+)
+@click.option(
+    "--from",
+    "origin",
+    type=A_PATH,
+    metavar="MANIFEST",
+    help="Make the same file again, to the byte, from its NAME.manifest.json (or from the .h5 itself).",
 )
 @click.option("--preset", metavar="NAME", help="Others' settings: notebook (the paper's), backdoorbench.")
 @click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean images.")
@@ -178,10 +184,37 @@ def make(context, threads, dry_run, **values):
     """Make poisoned (or clean) HDF5 files from clean images."""
     from poisonkit import order
 
+    _check_typed(context, values["origin"])
     typed = {name: value for name, value in values.items() if name in order.Order.__dataclass_fields__}
     wanted = order.Order(**typed, given=order.trigger_options(context.command.params, values))
-    for line in order.carry_out(wanted, threads, dry_run, command=_command(), progress=_progress, say=_warn):
+    how = {"command": _command(), "progress": _progress, "say": _warn}
+    if wanted.origin is not None:
+        from poisonkit import regenerate
+
+        click.echo(regenerate.carry_out(wanted, threads, dry_run, **how))
+        return
+    for line in order.carry_out(wanted, threads, dry_run, **how):
         click.echo(line)
+
+
+WITH_FROM = ("origin", "dataset", "source", "cache", "output", "threads", "force", "dry_run")
+
+
+def _check_typed(context: click.Context, origin: Path | None) -> None:
+    """What `make` needs, and what may not stand beside `--from`."""
+    typed = {
+        parameter.name: parameter
+        for parameter in context.command.params
+        if context.get_parameter_source(parameter.name) == click.core.ParameterSource.COMMANDLINE
+    }
+    for name, spelled in (("dataset", "--dataset"), ("rates", "--rate")):
+        if origin is None and name not in typed:
+            raise click.MissingParameter(ctx=context, param_hint=f"'{spelled}'", param_type="option")
+    for name, parameter in typed.items():
+        if origin is not None and name not in WITH_FROM and not isinstance(parameter, PictureOption):
+            raise click.UsageError(
+                f"{parameter.opts[0]} cannot stand beside --from, which takes the whole recipe", context
+            )
 
 
 def _command() -> list[str]:

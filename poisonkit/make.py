@@ -37,7 +37,8 @@ class Plan:
     """Everything that is known before a byte is written.
 
     `tested` has, for each set of triggered test images by its group in the file, their `rows` in the test set,
-    ascending, and what else the group says of each, (n,) int64 by name.
+    ascending, and what else the group says of each, (n,) int64 by name. `expected` is the manifest that must result and
+    `sha256` that of the file, where they are known.
     """
 
     source: Source
@@ -46,6 +47,8 @@ class Plan:
     changed: Changed
     tested: dict[str, dict[str, np.ndarray]]
     facts: dict
+    expected: dict | None = None
+    sha256: str | None = None
 
     def poison(self, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
         """Changed training rows with the trigger on them, (n, H, W, C) uint8; `first` is the number of the first
@@ -194,12 +197,12 @@ def apply_all(stencils, images: np.ndarray, threads: int = 1) -> np.ndarray:
     return images
 
 
-def write(plan: Plan, target: Path, threads: int = 1, progress=None, expected: dict | None = None) -> dict:
+def write(plan: Plan, target: Path, threads: int = 1, progress=None) -> dict:
     """Write the file that was planned, atomically. Returns its manifest.
 
-    `progress(n)` is called with the number of images that were dealt with; `expected` is the manifest that must result.
-    Raises `Failure` where it does not, where the source's bytes are not those of its digest, or the disk fails; then
-    nothing lies at the target that was not there before.
+    `progress(n)` is called with the number of images that were dealt with. Raises `Failure` where the manifest is not
+    the one that is demanded, the source's bytes are not those of its digest, or the disk fails; then nothing lies at
+    the target that was not there before.
     """
     with store.writing(target) as writer:
         columns = {
@@ -218,8 +221,8 @@ def write(plan: Plan, target: Path, threads: int = 1, progress=None, expected: d
                     writer.whole(f"trigger/{i}/{part}", array)
         checked.result()
         facts = writer.finish(facts)
-        if expected is not None and facts != expected:
-            differences = "; ".join(list(manifest.describe(expected, facts))[:3])
+        if plan.expected is not None and facts != plan.expected:
+            differences = "; ".join(list(manifest.describe(plan.expected, facts))[:3])
             raise Failure(f"{target}: not written, since it would not be what was asked for: {differences}")
         return facts
 
@@ -276,8 +279,11 @@ def _check_source(source: Source) -> None:
             total.update(block)
         found = {f"{part}/images": str(total), f"{part}/labels": manifest.array_digest(split.labels.astype("<i8"))}
         for path, digest in found.items():
-            if source.arrays[path] != digest:
+            if source.arrays[path] == digest:
+                continue
+            if source.cached:
                 raise SourceDamaged(f"{path} of {source.name} in the cache is not what its digest says")
+            raise Failure(f"{split.path}: {path} is not what its digest says: the file is damaged")
 
 
 class SourceDamaged(Failure):

@@ -13,9 +13,10 @@ DEFAULT_PATCH = 8
 class Order:
     """The arguments of `make` as they were typed. `given` is trigger name → {key: text, "image": path}."""
 
-    dataset: str
+    dataset: str | None
     names: tuple[str, ...]
     rates: tuple[str, ...]
+    origin: Path | None = None
     per_patch: bool = False
     patch_size: str | None = None
     target: int = 0
@@ -99,24 +100,30 @@ def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[st
     options = parse_source_options(order.source_options)
     asked = [_with_pictures(order, request) for request in asked]
     from poisonkit import make, sources
-    from poisonkit.sources.base import processors
 
     source = sources.open_source(
         order.dataset, source=order.source, cache=order.cache, options=options, progress=progress, say=say
     )
     plans = [make.plan(source, request, order.force) for request in asked]
     for plan in plans:
-        target = produce.target_path(order.output, plan.name)
-        if dry_run:
-            yield f"would write {target} ({plan.size() / 1e6:,.1f} MB): {counts(plan.facts)}"
-            continue
-        with progress(len(source.train) + len(source.test), plan.name, "images") as bar:
-            outcome = _produce(plan, target, command, order.force, threads or processors(), bar.update)
-        size = outcome.path.stat().st_size / 1e6
-        if outcome.made:
-            yield f"wrote {outcome.path} ({size:,.1f} MB): {counts(outcome.manifest)}"
-        else:
-            yield f"{outcome.path} lies there already and verifies: nothing to do"
+        yield deliver(plan, order.output, threads, order.force, dry_run, command, progress)
+
+
+def deliver(plan, output: Path, threads: int | None, force: bool, dry_run: bool, command: list[str], progress) -> str:
+    """Write one planned file, or only say so; one line about it."""
+    from poisonkit.sources.base import processors
+
+    target = produce.target_path(output, plan.name)
+    if dry_run:
+        return f"would write {target} ({plan.size() / 1e6:,.1f} MB): {counts(plan.facts)}"
+    with progress(len(plan.source.train) + len(plan.source.test), plan.name, "images") as bar:
+        outcome = _produce(plan, target, command, force, threads or processors(), bar.update)
+    if not outcome.made:
+        return f"{outcome.path} lies there already and verifies: nothing to do"
+    line = f"wrote {outcome.path} ({outcome.path.stat().st_size / 1e6:,.1f} MB): {counts(outcome.manifest)}"
+    if not outcome.same_container:
+        line += "; arrays and manifest are the same, the HDF5 library wrote other bytes around them"
+    return line
 
 
 def _produce(plan, target: Path, *arguments):
@@ -144,10 +151,13 @@ def counts(facts: dict) -> str:
 
 def _with_pictures(order: Order, request: recipe.Request) -> recipe.Request:
     """The users' pictures, decoded, in colour: where the images are grey, the trigger is given their grey levels."""
-    paths = {name: values["image"] for name, values in order.given.items() if "image" in values}
-    if request.clean or not paths:
-        return request
+    return request if request.clean else replace(request, pictures=pictures_of(order.given))
+
+
+def pictures_of(given: dict[str, dict]) -> dict:
+    """The users' pictures by trigger name, decoded."""
     from poisonkit import pictures
 
+    paths = {name: values["image"] for name, values in given.items() if "image" in values}
     alpha = {name: triggers.module(name).PICTURE == "alpha" for name in paths}
-    return replace(request, pictures={name: pictures.read(path, alpha=alpha[name]) for name, path in paths.items()})
+    return {name: pictures.read(path, alpha=alpha[name]) for name, path in paths.items()}

@@ -15,11 +15,13 @@ SPARE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Outcome:
-    """`made` is False where the same file lay there already and verified."""
+    """`made` is False where the same file lay there already and verified; `same_container` is False where arrays and
+    manifest are those that were demanded, but the bytes of the HDF5 file around them are others."""
 
     path: Path
     made: bool
     manifest: dict
+    same_container: bool = True
 
 
 def target_path(output: Path, name: str) -> Path:
@@ -43,8 +45,9 @@ def produce(
         return Outcome(target, False, facts)
     store.check_space(target, plan.size() + SPARE_BYTES)
     facts = make.write(plan, target, threads, progress)
-    store.write_json(store.sidecar_path(target), sidecar(plan, facts, target, command))
-    return Outcome(target, True, facts)
+    beside = sidecar(plan, facts, target, command)
+    store.write_json(store.sidecar_path(target), beside)
+    return Outcome(target, True, facts, plan.sha256 in (None, beside["file"]["sha256"]))
 
 
 def _same(plan: Plan, target: Path) -> dict:
@@ -55,6 +58,8 @@ def _same(plan: Plan, target: Path) -> dict:
     except Failure as error:
         raise Failure(f"{error}; it is in the way: --force replaces it") from None
     differences = list(manifest.describe(plan.identity(), make.identity(facts)))
+    if plan.expected is not None and not differences:
+        differences = list(manifest.describe(plan.expected, facts))
     if differences:
         raise Failure(f"{target}: made from another recipe ({'; '.join(differences[:3])}): -o elsewhere, or --force")
     wrong = verify.verify(target)

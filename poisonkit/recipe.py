@@ -91,6 +91,23 @@ class Request:
         return not source_options and (self.clean or (plain and self.target == 0 and not self.pictures))
 
 
+def request_of(facts: dict, pictures: dict | None = None) -> Request:
+    """The request that a manifest's recipe answers; `pictures` are the users', by trigger name.
+
+    Raises `Usage` where it makes no sense to this version of the tool.
+    """
+    said = facts["recipe"]
+    if facts["kind"] == "clean":
+        return Request("0")
+    steps = []
+    for step in said["triggers"]:
+        texts = {key: ",".join(map(str, v)) if isinstance(v, list) else str(v) for key, v in step.items()}
+        name = texts.pop("name")
+        steps.append((name, parameters(name, texts, None)))
+    patch = tuple(said["patch"]) if said["patch"] else None
+    return Request(parse_rate(said["rate"]), tuple(steps), patch, said["target"], said["seed"], dict(pictures or {}))
+
+
 def file_name(request: Request, recipe: dict, source: str, source_options: dict, pictures: dict) -> str:
     """The canonical name, without a suffix: ``cifar10-square-patch8-0.0005-s0``.
 

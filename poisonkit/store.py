@@ -267,6 +267,10 @@ class Reader:
         """Some rows of an array."""
         return self._file[name][start:stop]
 
+    def offset(self, name: str) -> int:
+        """Where an array begins in the file, in bytes: the format's arrays are plain."""
+        return self._file[name].id.get_offset()
+
     def pick(self, name: str, rows: np.ndarray) -> np.ndarray:
         """The given rows of an array, in ascending order of their numbers."""
         if not len(rows):
@@ -304,9 +308,12 @@ class Reader:
 
 
 @contextlib.contextmanager
-def reading(path: Path):
-    """A `Reader` for a file whose structure has been checked; `Failure` says in one line what is wrong with it."""
-    facts = guard.inspect(path)
+def reading(path: Path, kinds: tuple[str, ...] = guard.DATA_SETS):
+    """A `Reader` for a file whose structure has been checked; `Failure` says in one line what is wrong with it.
+
+    `kinds` are the kinds of files that will do.
+    """
+    facts = guard.inspect(path, kinds)
     try:
         file = h5py.File(path, "r")
     except OSError as error:

@@ -115,7 +115,7 @@ def _recipe(data: Reader, rows: np.ndarray) -> list[str]:
         return []
     wrong = []
     try:
-        request = _request(data)
+        request = recipe.request_of(facts, _patterns(data))
         built = recipe.build(request, tuple(image), force=True)
         chosen = sampling.permutation(request.seed, "rows", total)[: recipe.count_rows(request.rate, total)]
     except Usage as error:
@@ -137,17 +137,13 @@ def _recipe(data: Reader, rows: np.ndarray) -> list[str]:
     return wrong
 
 
-def _request(data: Reader) -> recipe.Request:
-    """What was asked for, read back from the manifest. `Usage` where it makes no sense."""
-    said, steps, pictures = data.manifest["recipe"], [], {}
-    for i, step in enumerate(said["triggers"]):
-        texts = {key: ",".join(map(str, v)) if isinstance(v, list) else str(v) for key, v in step.items()}
-        name = texts.pop("name")
-        steps.append((name, recipe.parameters(name, texts, None)))
+def _patterns(data: Reader) -> dict[str, np.ndarray]:
+    """The users' pictures, resized as the file has them, by trigger name."""
+    pictures = {}
+    for i, step in enumerate(data.manifest["recipe"]["triggers"]):
         if "digest" in data.manifest["pictures"].get(str(i), {}) and f"trigger/{i}/pattern" in data:
-            pictures[name] = data[f"trigger/{i}/pattern"]
-    patch = tuple(said["patch"]) if said["patch"] else None
-    return recipe.Request(said["rate"], tuple(steps), patch, said["target"], said["seed"], pictures)
+            pictures[step["name"]] = data[f"trigger/{i}/pattern"]
+    return pictures
 
 
 def _train_side(data: Reader, rows: np.ndarray, stencils) -> list[str]:

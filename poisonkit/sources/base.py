@@ -71,7 +71,8 @@ def _read_exactly(file, array: np.ndarray, path: Path) -> None:
 @dataclass(frozen=True)
 class Source:
     """A decoded source. `arrays` are the digests of its four arrays by their path in the file format;
-    `options` what was asked of it beyond the defaults; `origin` where it came from (for the sidecar)."""
+    `options` what was asked of it beyond the defaults; `origin` where it came from (for the sidecar); `cached` whether
+    the images lie in the cache, and not in a file of the user's."""
 
     name: str
     title: str
@@ -83,6 +84,7 @@ class Source:
     arrays: dict[str, str]
     options: dict = field(default_factory=dict)
     origin: dict = field(default_factory=dict)
+    cached: bool = True
 
     @property
     def digest(self) -> str:

@@ -65,6 +65,15 @@ class Cache:
                 return source
         return None
 
+    def by_digest(self, digest: str, say=lambda line: None) -> base.Source | None:
+        """The source whose arrays are the ones of this digest, whatever it was decoded from."""
+        for record in self._records():
+            if record["entry"].endswith(digest.removeprefix("sha256:")[:32]):
+                source = self._open(record, say)
+                if source is not None and source.digest == digest:
+                    return source
+        return None
+
     def _open(self, record: dict, say) -> base.Source | None:
         path = self.root / "entries" / record["entry"]
         try:

@@ -1,0 +1,167 @@
+"""`make --from`: the same file, to the byte, from its manifest alone."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from poisonkit import guard, make, manifest, order, recipe, schema, store
+from poisonkit.errors import Failure, Usage
+from poisonkit.recipe import Request
+from poisonkit.sources.base import Source, Split, text
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a manifest says is to be made, and the SHA-256 of the file that it came with, if it says that too."""
+
+    path: Path
+    facts: dict
+    sha256: str | None = None
+
+
+def read(path: Path) -> Said:
+    """The manifest that a sidecar, a bare manifest or a file of the format holds; `Failure` where it is not sound."""
+    if path.suffix == ".h5":
+        return Said(path, guard.inspect(path))
+    try:
+        said = json.loads(path.read_bytes())
+    except OSError as error:
+        raise Failure(f"{path}: could not be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise Failure(f"{path}: is no JSON ({error}): expected a NAME.manifest.json or a file of the format") from None
+    facts = said.get("manifest", said) if isinstance(said, dict) else None
+    wrong = _wrong(facts)
+    if wrong:
+        raise Failure(f"{path}: {wrong}")
+    file = said.get("file")
+    sha256 = file.get("sha256") if isinstance(file, dict) else None
+    return Said(path, facts, sha256 if isinstance(sha256, str) else None)
+
+
+def _wrong(facts) -> str | None:
+    """Why a JSON value is no manifest to go by; None where it is one."""
+    if not isinstance(facts, dict) or facts.get("format") != manifest.FORMAT:
+        return "holds no manifest of poisonkit: expected a NAME.manifest.json or a file of the format"
+    version = facts.get("format_version"), facts.get("recipe_version")
+    if version != (manifest.FORMAT_VERSION, manifest.RECIPE_VERSION):
+        return (
+            f"is of format {version[0]!r:.20}, recipe version {version[1]!r:.20}; this poisonkit makes format "
+            f"{manifest.FORMAT_VERSION}, recipe version {manifest.RECIPE_VERSION}, whose bytes are others: take the "
+            "version of the tool that made it (the sidecar's `tool` says which)"
+        )
+    if facts.get("modality") != "image":
+        return f"describes {facts.get('modality')!r:.60} data; this poisonkit makes images"
+    wrong = schema.problem(facts)
+    if wrong is None and not isinstance(facts.get("arrays"), dict):
+        wrong = "its manifest names no arrays"
+    if wrong is None and facts["dataset_digest"] != _digest(facts):
+        wrong = "its manifest was altered: its dataset_digest is not that of the rest"
+    return wrong
+
+
+def _digest(facts: dict) -> str:
+    try:
+        return manifest.dataset_digest(facts)
+    except (TypeError, ValueError, RecursionError):
+        return "none: it cannot be spelled"
+
+
+def with_pictures(request: Request, facts: dict, given: dict) -> Request:
+    """Add the users' pictures, whose digests must be the manifest's. `given` is trigger name → array."""
+    wanted = {}
+    for number, record in facts["pictures"].items():
+        if "digest" in record and number.isdecimal() and int(number) < len(request.steps):
+            wanted[request.steps[int(number)][0]] = record["digest"]
+    for name, digest in wanted.items():
+        if name not in given:
+            raise Failure(f"the recipe needs the picture whose array is {digest}: give it with --{name}-image")
+        found = manifest.array_digest(given[name])
+        if found != digest:
+            raise Failure(f"--{name}-image: another picture: its array is {found}, the recipe's {digest}")
+    for name in given.keys() - wanted.keys():
+        raise Usage(f"--{name}-image: given, but the recipe uses no picture of yours")
+    return replace(request, pictures=given)
+
+
+def adopt(source: Source, facts: dict) -> Source:
+    """The clean images at hand under the name and licence that the manifest gives them.
+
+    Raises `Failure` where they are others: it says which arrays differ, and where these came from.
+    """
+    wanted = facts["source"]["arrays"]
+    differing = [path for path in sorted(wanted) if source.arrays.get(path) != wanted[path]]
+    if differing:
+        where = source.origin.get("path", f"the built-in {source.name}")
+        raise Failure(
+            f"another source: {', '.join(differing)} of {where} differ from those of the recipe "
+            f"({source.digest[:23]}… here, {facts['source']['digest'][:23]}… there): give the right one with --source"
+        )
+    said = facts["source"]
+    return replace(
+        source,
+        **{key: said[key] for key in ("name", "title", "licence", "url", "options")},
+        classes=tuple(said["classes"]),
+    )
+
+
+def clean_images(facts: dict, source: Path | None, dataset: str | None, cache: Path | None, progress, say) -> Source:
+    """The clean images that a manifest was made from, under the name and licence that it gives them.
+
+    They are read from `source`: a clean file of the format, or what `make --source` takes (as `dataset`, if it is
+    another kind of source than the manifest names). Without it they are looked up in the cache by their digest, else
+    got as `make` gets them. Raises `Failure` where they are others.
+    """
+    from poisonkit import sources
+    from poisonkit.sources.cache import Cache
+
+    said = facts["source"]
+    if source is not None and source.suffix == ".h5":
+        return adopt(clean_file(source), facts)
+    if source is None and (found := Cache(cache).by_digest(said["digest"], say)):
+        return adopt(found, facts)
+    name = dataset or said["name"]
+    if name not in sources.TITLES:
+        raise Failure(f"the recipe's clean images are {name!r:.60}: say with --dataset and --source where they are")
+    options = said["options"] if name == said["name"] else {}
+    return adopt(
+        sources.open_source(name, source=source, cache=cache, options=options, progress=progress, say=say), facts
+    )
+
+
+def clean_file(path: Path) -> Source:
+    """The clean images of a clean file of the format, read where they lie in it."""
+    with store.reading(path) as data:
+        if not data.clean:
+            raise Usage(
+                f"{path}: expected a clean file (`poisonkit make --dataset NAME --rate 0`), this one is poisoned"
+            )
+        said, parts = data.manifest["source"], {}
+        for part in ("train", "test"):
+            images = data.manifest["arrays"][f"{part}/images"]
+            parts[part] = Split(path, data.offset(f"{part}/images"), tuple(images["shape"]), data[f"{part}/labels"])
+        arrays = {name: entry["digest"] for name, entry in data.manifest["arrays"].items()}
+    texts = (said[key] for key in ("name", "title", "licence", "url"))
+    origin = {"kind": "clean file", "path": text(path), "official": None}
+    return Source(*texts, tuple(said["classes"]), parts["train"], parts["test"], arrays, {}, origin, cached=False)
+
+
+def plan(source: Source, said: Said, request: Request) -> make.Plan:
+    """The plan that the manifest describes; `Failure` where this version of the tool would write another manifest."""
+    made = replace(make.plan(source, request, force=True), expected=said.facts, sha256=said.sha256)
+    facts = {key: value for key, value in said.facts.items() if key not in ("arrays", "dataset_digest")}
+    counts = {key: value for key, value in facts["counts"].items() if key != "unchanged"}
+    differing = list(manifest.describe(made.facts, facts | {"counts": counts}))
+    if differing:
+        raise Failure(
+            f"{said.path}: this poisonkit would write another manifest ({'; '.join(differing[:3])}): take the version "
+            "of the tool that made it"
+        )
+    return made
+
+
+def carry_out(asked, threads: int | None, dry_run: bool, command: list[str], progress, say) -> str:
+    """`make --from`: `asked` is an `order.Order` of which only what says where things are counts. One line about it."""
+    said = read(asked.origin)
+    request = with_pictures(recipe.request_of(said.facts), said.facts, order.pictures_of(asked.given))
+    source = clean_images(said.facts, asked.source, asked.dataset, asked.cache, progress, say)
+    return order.deliver(plan(source, said, request), asked.output, threads, asked.force, dry_run, command, progress)
