@@ -223,17 +223,50 @@ def _command() -> list[str]:
 
 @cli.command()
 @click.argument("file", type=A_PATH)
+@click.option(
+    "-o", "--output", type=A_PATH, metavar="PATH", help="A folder, or a file that ends in .h5  [default: beside]"
+)
+def pack(file, output):
+    """Only what differs from the clean data, as NAME.delta.h5: kilobytes; `unpack` gives the file back."""
+    from poisonkit import delta
+
+    target = delta.target_path(file, output)
+    size = delta.pack(file, target)
+    click.echo(f"wrote {target} ({size / 1e3:,.1f} kB, {size / file.stat().st_size:.2%} of {file.name})")
+
+
+@cli.command()
+@click.argument("file", type=A_PATH, metavar="DELTA")
+@click.option(
+    "--base", type=A_PATH, metavar="PATH", help="The clean images: a clean .h5 file, or what `make --source` takes."
+)
+@click.option(
+    "--dataset", metavar="NAME", help="How to read --base, if it is another kind of source than the original's."
+)
+@cache_option
+@click.option(
+    "-o", "--output", type=A_PATH, metavar="PATH", help="A folder, or a file that ends in .h5  [default: beside]"
+)
+@click.option("--threads", type=click.IntRange(1, 256), metavar="N", help="[default: the processors]")
+@click.option("--force", is_flag=True, help="Replace what lies there.")
+def unpack(file, base, dataset, cache, output, threads, force):
+    """The file that a delta was made of, to the byte, from it and the clean images (default: those in the cache)."""
+    from poisonkit import delta
+
+    how = {"threads": threads, "force": force, "dry_run": False, "command": _command(), "progress": _progress}
+    click.echo(delta.unpack(file, base, dataset, cache, output, how | {"say": _warn}))
+
+
+@cli.command()
+@click.argument("file", type=A_PATH)
 @click.option("--json", "as_json", is_flag=True, help="The whole manifest, for programs.")
 def show(file, as_json):
     """What a file is: source, trigger, rate, counts, digests."""
-    from poisonkit import guard, summary
+    from poisonkit import kinds
 
-    facts = guard.inspect(file)
-    click.echo(
-        json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False)
-        if as_json
-        else "\n".join(summary.lines(file, facts))
-    )
+    facts = kinds.facts(file)
+    text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False)
+    click.echo(text if as_json else "\n".join(kinds.lines(file, facts)))
 
 
 @cli.command()
@@ -241,12 +274,12 @@ def show(file, as_json):
 @click.pass_context
 def verify(context, files):
     """Recompute everything that files claim; exit code 3 where something differs."""
-    from poisonkit import verify as checks
+    from poisonkit import kinds
 
     worst = 0
     for file in files:
         try:
-            wrong = checks.verify(file)
+            wrong = kinds.differences(file)
         except Failure as error:
             _complain(error)
             worst = max(worst, 1)

@@ -290,5 +290,26 @@ def _fits(part: str, shape: list[int], tile: list[int], channels: int) -> bool:
     return shape == [*tile, channels if part == "pattern" else 2]
 
 
-SEMANTICS = {"clean": _data_set, "poisoned": _data_set}
+def _delta(facts: dict) -> None:
+    """The original's manifest must be that of a sound file, and the delta's arrays must fit it."""
+    of = facts["of"]
+    _data_set(of)
+    shapes = {path: entry["shape"] for path, entry in of["arrays"].items()}
+    expected = {"changed/rows": ("<i8", 1), "changed/role": ("|u1", 1), "changed/labels": ("<i8", 1)}
+    expected |= {path: form for path, form in _trigger_fields(of).items() if not path.endswith("/mask")}
+    if {"kept/rows", "kept/images"} & facts["arrays"].keys():
+        expected |= {"kept/rows": ("<i8", 1), "kept/images": ("|u1", 4)}
+    for group in ("triggered", "others"):
+        if f"{group}/rows" in facts["arrays"]:
+            expected |= {f"{group}/{name}": ("<i8", 1) for name in ("rows", "wanted") if f"{group}/{name}" in shapes}
+    _expect(facts, expected)
+    for path, entry in facts["arrays"].items():
+        group, last = path.rsplit("/", 1)
+        rows = {"changed": shapes["truth/rows"], "kept": facts["arrays"].get("kept/rows", {}).get("shape")}
+        wanted = shapes.get(path) or rows[group] + (shapes["train/images"][1:] if last == "images" else [])
+        if entry["shape"] != wanted:
+            raise _Wrong(f"{path} is of {entry['shape']}, expected {wanted}")
+
+
+SEMANTICS = {"clean": _data_set, "poisoned": _data_set, "delta": _delta}
 """Kind → what checks that a file has the arrays of its kind, raising `_Wrong`."""

@@ -94,7 +94,7 @@ def adopt(source: Source, facts: dict) -> Source:
         where = source.origin.get("path", f"the built-in {source.name}")
         raise Failure(
             f"another source: {', '.join(differing)} of {where} differ from those of the recipe "
-            f"({source.digest[:23]}… here, {facts['source']['digest'][:23]}… there): give the right one with --source"
+            f"({source.digest[:23]}… here, {facts['source']['digest'][:23]}… there): give the right one"
         )
     said = facts["source"]
     return replace(

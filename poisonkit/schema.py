@@ -103,10 +103,19 @@ ARRAY = {"digest": DIGEST, "dtype": TEXT, "shape": (lambda value: isinstance(val
                                                     "a list of sizes")}  # fmt: skip
 
 
-HINTS: dict[str, str] = {}
+HINTS = {"delta": ": `poisonkit unpack` gives the data set"}
 """Kind → what to do with such a file instead."""
 
-KINDS = {"clean": EVERY_FILE, "poisoned": EVERY_FILE | POISONED_FILE}
+DELTA_FILE = {
+    "name": TEXT,
+    "notice": TEXT,
+    "dataset_digest": DIGEST,
+    "of": (lambda value: isinstance(value, dict), "the manifest of the original"),
+    "file.size": COUNT,
+    "file.sha256": DIGEST,
+}
+
+KINDS = {"clean": EVERY_FILE, "poisoned": EVERY_FILE | POISONED_FILE, "delta": DELTA_FILE}
 """Kind of file → place in its manifest → (whether a value will do, what was expected)."""
 
 
@@ -127,10 +136,22 @@ def problem(facts: dict, kinds=("clean", "poisoned")) -> str | None:
             value = value[key]
         if not fits(value):
             return f"its manifest's {place} is {value!r:.60}, expected {expected}"
+    if kind == "delta":
+        return _original_problem(facts["of"])
     classes = len(facts["source"]["classes"])
     if kind == "poisoned" and facts["recipe"]["target"] >= classes:
         return f"its manifest's target is {facts['recipe']['target']}, it names {classes} classes"
     return None
+
+
+def _original_problem(of: dict) -> str | None:
+    """What is wrong with the manifest of a delta's original."""
+    wrong = problem(of, ("poisoned",))
+    if wrong is None and not isinstance(of.get("arrays"), dict):
+        wrong = "its manifest names no arrays"
+    for path, entry in of["arrays"].items() if wrong is None else ():
+        wrong = wrong or (f"{path}: {found}" if (found := array_problem(entry)) else None)
+    return f"of the original, {wrong}" if wrong else None
 
 
 def array_problem(entry) -> str | None:

@@ -190,10 +190,16 @@ def _hdf5(disk: _Disk):
 
 
 @contextlib.contextmanager
-def writing(target: Path):
-    """A `Writer` for a temporary file that takes the target's name when the block ends well."""
+def writing(target: Path, sidecar: bool = True):
+    """A `Writer` for a temporary file that takes the target's name when the block ends well.
+
+    `sidecar`: whether such a file has a sidecar, so that an older one must go.
+    """
     try:
-        with replacing(target, sidecar_path(target)) as temporary, contextlib.closing(_Disk(temporary)) as disk:
+        with (
+            replacing(target, sidecar_path(target) if sidecar else None) as temporary,
+            contextlib.closing(_Disk(temporary)) as disk,
+        ):
             with ThreadPoolExecutor(2) as pool, _hdf5(disk) as file:
                 yield Writer(file, pool, disk)
             disk.check()
@@ -295,16 +301,19 @@ class Reader:
 
     def stencils(self) -> list:
         """The trigger's stencils, in the order of application."""
-        from poisonkit.stencil import Stencil
-
         count = len(self.manifest["recipe"].get("triggers", ()))
-        try:
-            return [
-                Stencil.build(*(self[f"trigger/{i}/{part}"] for part in ("taps", "weights", "bias")))
-                for i in range(count)
-            ]
-        except ValueError as error:
-            raise Failure(f"{self.path}: its trigger is no stencil: {error}") from None
+        parts = [[self[f"trigger/{i}/{part}"] for part in ("taps", "weights", "bias")] for i in range(count)]
+        return [stencil(self.path, *arrays) for arrays in parts]
+
+
+def stencil(path: Path, taps: np.ndarray, weights: np.ndarray, bias: np.ndarray):
+    """A `Stencil` from a file's arrays; `Failure` where they are none."""
+    from poisonkit.stencil import Stencil
+
+    try:
+        return Stencil.build(taps, weights, bias)
+    except ValueError as error:
+        raise Failure(f"{path}: its trigger is no stencil: {error}") from None
 
 
 @contextlib.contextmanager

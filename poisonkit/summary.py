@@ -10,12 +10,16 @@ from poisonkit.manifest import describe
 
 
 def lines(path: Path, facts: dict) -> list[str]:
-    """A person's summary of a manifest."""
+    """A person's summary of a file."""
+    return [f"file      {path} ({path.stat().st_size / 1e6:,.1f} MB)", *facts_lines(facts)]
+
+
+def facts_lines(facts: dict) -> list[str]:
+    """A person's summary of a data set's manifest."""
     source, recipe, counts = facts["source"], facts["recipe"], facts["counts"]
     shape = facts["arrays"]["train/images"]["shape"]
     clean = facts["kind"] == "clean"
     rows = [
-        ("file", f"{path} ({path.stat().st_size / 1e6:,.1f} MB)"),
         ("what", "clean images, the baseline" if clean else "POISONED training data, for defensive research only"),
         ("images", f"{source['title']}; licence: {source['licence']}"),
         ("size", f"{counts['train']:,} training + {counts['test']:,} test, {'×'.join(map(str, shape[1:]))}"),

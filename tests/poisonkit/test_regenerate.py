@@ -79,7 +79,7 @@ def test_another_source_is_named_before_anything_is_written(poisonkit, sidecar, 
     other = tmp_path / "other.h5"
     poisonkit("make", *SMALL[:-1], "test=101", "--rate", "0", "-o", other).succeeded()
     asked = ("make", "--from", sidecar("square"), "--source", other, "-o", tmp_path / "again.h5")
-    poisonkit(*asked).failed(1, "another source", "test/images, test/labels of", "--source")
+    poisonkit(*asked).failed(1, "another source", "test/images, test/labels of", "give the right one")
     assert not (tmp_path / "again.h5").exists()
 
 

@@ -1,0 +1,226 @@
+"""`pack` and `unpack`: only what differs from the clean data, and the whole file back from it, to the byte.
+
+A delta holds which rows were changed and to what label, the triggers' stencils, and the original's manifest. The
+changed and the triggered images follow from the clean data and the stencils, exactly; an image that does not is kept
+whole. See data/FORMAT.md, "Deltas". It is applied to arrays: there are no virtual datasets and no external links.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit import make, manifest, order, regenerate, store, summary
+from poisonkit import verify as whole
+from poisonkit.errors import Failure, Usage
+from poisonkit.make import Changed, Plan
+from poisonkit.recipe import Request
+from poisonkit.sources.base import Source
+from poisonkit.store import Reader
+from poisonkit.triggers.base import Built
+
+SUFFIX = ".delta.h5"
+NOTICE = "What must be changed in a clean data set to get the poisoned one whose manifest stands under `of`. "
+SETS = ("triggered", "others")
+"""Groups of triggered test images."""
+
+
+def target_path(path: Path, output: Path | None) -> Path:
+    """Where a file's delta goes: `output` itself where it ends in .h5, else NAME.delta.h5 there or beside the file."""
+    if output is not None and output.suffix == ".h5":
+        return output
+    name = path.name.removesuffix(".h5") + SUFFIX
+    return path.with_name(name) if output is None else output / name
+
+
+def pack(path: Path, target: Path, threads: int = 1) -> int:
+    """Write the delta of a file that verifies. Returns its size in bytes."""
+    if target.exists() and target.samefile(path):
+        raise Usage(f"-o: {target} is the file itself: name another")
+    wrong = whole.verify(path)
+    if wrong:
+        raise Failure(f"{path}: does not verify ({wrong[0]}): nothing could prove what its delta gives back")
+    with store.reading(path) as data:
+        if data.clean:
+            raise Usage(f"{path}: is a clean file, which differs from the clean data in nothing")
+        arrays = _arrays(data, threads)
+        facts = {
+            **{key: data.manifest[key] for key in ("format", "format_version", "modality", "name")},
+            "kind": "delta",
+            "notice": NOTICE + manifest.NOTICE,
+            "of": data.manifest,
+            "file": {"size": path.stat().st_size, "sha256": store.file_sha256(path)},
+        }
+    with store.writing(target, sidecar=False) as writer:
+        for name, array in arrays.items():
+            writer.whole(name, array)
+        writer.finish(facts)
+    return target.stat().st_size
+
+
+def _arrays(data: Reader, threads: int) -> dict[str, np.ndarray]:
+    """What the delta of a file holds, by path."""
+    rows = data["truth/rows"]
+    arrays = {"changed/rows": rows, "changed/role": data["truth/role"], "changed/labels": data["train/labels"][rows]}
+    kept = _not_from_stencils(data, rows, threads)
+    if len(kept):
+        arrays |= {"kept/rows": kept, "kept/images": np.concatenate([data.pick("train/images", kept)])}
+    labels = data["test/labels"]
+    for group in SETS:
+        found = {name: data[f"{group}/{name}"] for name in make.TESTED if f"{group}/{name}" in data}
+        if found and not _same(found, usual_tested(data.manifest, labels).get(group)):
+            arrays |= {f"{group}/{name}": array for name, array in found.items()}
+    for path in sorted(data.manifest["arrays"]):
+        if path.startswith("trigger/") and not path.endswith("/mask"):  # the mask follows from the stencil
+            arrays[path] = data[path]
+    return arrays
+
+
+def _same(found: dict, usual: dict | None) -> bool:
+    return usual is not None and found.keys() == usual.keys() and all(np.array_equal(found[k], usual[k]) for k in found)
+
+
+def usual_tested(facts: dict, labels: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+    """The triggered rows of the usual case, which a delta does not spell out: all of other classes than the target."""
+    target = facts["recipe"].get("target")
+    if facts["recipe"]["label_mode"] != "all-to-one":
+        return {}
+    rows = np.flatnonzero(labels != target).astype(np.int64)
+    return {"triggered": {"rows": rows, "wanted": np.full(len(rows), target, np.int64)}}
+
+
+def _not_from_stencils(data: Reader, rows: np.ndarray, threads: int) -> np.ndarray:
+    """The changed rows whose image is not the original with the trigger on it, (n,) int64."""
+    stencils, kept = data.stencils(), []
+    for start, originals in data.blocks("truth/images", make.ROWS_AT_ONCE):
+        there = data.pick("train/images", rows[start : start + len(originals)])
+        differs = (make.apply_all(stencils, originals, threads) != there).reshape(len(there), -1).any(1)
+        kept.append(rows[start : start + len(originals)][differs])
+    return np.concatenate(kept)
+
+
+@dataclass(frozen=True)
+class Delta:
+    """An opened delta: its manifest and its arrays by path."""
+
+    path: Path
+    manifest: dict
+    arrays: dict[str, np.ndarray]
+
+    @property
+    def of(self) -> dict:
+        """The manifest of the file that it was made of."""
+        return self.manifest["of"]
+
+
+def check(path: Path) -> tuple[Delta, list[str]]:
+    """Open a delta, and what is wrong with its digests, one line each. `Failure` where it is none."""
+    with store.reading(path, ("delta",)) as data:
+        arrays = {name: data[name] for name in data.manifest["arrays"]}
+        facts = data.manifest
+    wrong = [
+        f"{name}: is not what its digest says"
+        for name, array in arrays.items()
+        if manifest.array_digest(np.ascontiguousarray(array)) != facts["arrays"][name]["digest"]
+    ]
+    for where, said in (("manifest", facts), ("manifest of the original", facts["of"])):
+        if manifest.dataset_digest(said) != said["dataset_digest"]:
+            wrong.append(f"{where}: its own digest (dataset_digest) does not fit what it says")
+    return Delta(path, facts, arrays), wrong
+
+
+def read(path: Path) -> Delta:
+    """Open a delta whose digests are right. Raises `Failure` otherwise."""
+    delta, wrong = check(path)
+    if wrong:
+        raise Failure(f"{path}: is damaged: {wrong[0]}")
+    return delta
+
+
+def verify(path: Path) -> list[str]:
+    """What differs from what a delta claims. Its images are proven when it is unpacked."""
+    return check(path)[1]
+
+
+def lines(path: Path, facts: dict) -> list[str]:
+    """A person's summary of a delta's manifest."""
+    kept = facts["arrays"].get("kept/rows", {"shape": [0]})["shape"][0]
+    file = facts["file"]
+    first = [
+        f"delta     {path} ({path.stat().st_size / 1e3:,.1f} kB); `poisonkit unpack` gives the file back",
+        f"of        {facts['of']['name']}.h5 ({file['size'] / 1e6:,.1f} MB, {file['sha256']})",
+        f"images    {kept:,} kept whole, the others follow from the clean data and the trigger",
+    ]
+    return first + summary.facts_lines(facts["of"])
+
+
+@dataclass(frozen=True)
+class Unpacking(Plan):
+    """A plan whose images are the stencils' work, but for those that the delta kept: `kept_at` are their numbers among
+    all changed rows, ascending."""
+
+    kept_at: np.ndarray | None = None
+    kept: np.ndarray | None = None
+
+    def poison(self, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+        """See `Plan.poison`."""
+        images = self.trigger(originals, threads)
+        if self.kept is not None:
+            low, high = np.searchsorted(self.kept_at, [first, first + len(originals)])
+            images[self.kept_at[low:high] - first] = self.kept[low:high]
+        return images
+
+
+def plan(delta: Delta, source: Source) -> Unpacking:
+    """What is to be written: the clean images with the delta's rows changed. `Failure` where they do not fit."""
+    arrays, facts = delta.arrays, delta.of
+    changed = Changed(arrays["changed/rows"], arrays["changed/role"], arrays["changed/labels"])
+    tested = usual_tested(facts, source.test.labels)
+    for group in SETS:
+        if f"{group}/rows" in arrays:
+            tested[group] = {name: arrays[f"{group}/{name}"] for name in make.TESTED if f"{group}/{name}" in arrays}
+    _check_rows(delta, "changed", changed.rows, len(source.train))
+    for group, said in tested.items():
+        _check_rows(delta, group, said["rows"], len(source.test))
+    kept_at = kept = None
+    if "kept/rows" in arrays:
+        kept_at, kept = np.searchsorted(changed.rows, arrays["kept/rows"]), arrays["kept/images"]
+        found = changed.rows[kept_at.clip(0, len(changed.rows) - 1)]
+        if not np.array_equal(found, arrays["kept/rows"]) or (np.diff(kept_at) <= 0).any():
+            raise Failure(f"{delta.path}: kept/rows are not changed rows, ascending: the delta is damaged")
+    facts = {key: value for key, value in facts.items() if key not in ("arrays", "dataset_digest")}
+    counts = {key: value for key, value in facts["counts"].items() if key != "unchanged"}
+    return Unpacking(
+        source, Request(delta.of["recipe"]["rate"]), _built(delta), changed, tested, facts | {"counts": counts},
+        delta.of, delta.manifest["file"]["sha256"], kept_at, kept,
+    )  # fmt: skip
+
+
+def _check_rows(delta: Delta, group: str, rows: np.ndarray, total: int) -> None:
+    if rows.min(initial=0) < 0 or rows.max(initial=0) >= total or (np.diff(rows) <= 0).any():
+        raise Failure(f"{delta.path}: {group}/rows must ascend and lie in 0 … {total - 1:,}: the delta is damaged")
+
+
+def _built(delta: Delta) -> list[Built]:
+    """The triggers as the delta has them."""
+    built = []
+    for i in range(len(delta.of["recipe"]["triggers"])):
+        parts = {
+            name.rsplit("/", 1)[1]: array for name, array in delta.arrays.items() if name.startswith(f"trigger/{i}/")
+        }
+        stencil = store.stencil(delta.path, *(parts.pop(part) for part in ("taps", "weights", "bias")))
+        built.append(Built(stencil, parts))
+    return built
+
+
+def unpack(
+    path: Path, base: Path | None, dataset: str | None, cache: Path | None, output: Path | None, how: dict
+) -> str:
+    """Write the file that a delta was made of, to the byte. One line about it.
+
+    `base` is a clean file of the format or anything that `make --source` takes; without it the clean images are looked
+    up in the cache. `how` are the remaining arguments of `order.deliver`, and `say`.
+    """
+    delta = read(path)
+    source = regenerate.clean_images(delta.of, base, dataset, cache, how["progress"], how.pop("say"))
+    return order.deliver(plan(delta, source), path.parent if output is None else output, **how)
