@@ -81,6 +81,8 @@ def chosen_settings(preset: str, **options):
     return dataclasses.replace(PRESETS[preset], **{key: value for key, value in options.items() if value is not None})
 
 
+BASE = click.option("--base", type=click.Path(path_type=Path), metavar="CLEAN",
+                    help="The clean file that a delta is applied to  [default: the one beside it]")  # fmt: skip
 RUNS = click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"),
                     show_default=True, metavar="FOLDER", help="Where the run folders are.")  # fmt: skip
 
@@ -91,11 +93,12 @@ RUNS = click.option("--runs", type=click.Path(path_type=Path, file_okay=False), 
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True,
               help="So many runs, of this seed and the next ones, one process each.")  # fmt: skip
 @RUNS
+@BASE
 @click.option("--baseline", type=click.Path(path_type=Path), metavar="RUN", help="The clean run that CAD is against.")
 @click.option("--no-verify", is_flag=True, help="Do not recompute the digests of the arrays.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
-def train(files, seeds, runs, baseline, no_verify, as_json, quiet, **options):
+def train(files, seeds, runs, base, baseline, no_verify, as_json, quiet, **options):
     """Train the network on each FILE, and score it.
 
     Each run has a folder of its own in --runs, named by its whole configuration. Killed and started again, it goes on
@@ -109,23 +112,24 @@ def train(files, seeds, runs, baseline, no_verify, as_json, quiet, **options):
     order = sorted(manifests, key=lambda file: manifests[file]["kind"] != "clean")  # baselines first: CAD needs them
     jobs = [(file, dataclasses.replace(settings, seed=settings.seed + i)) for file in order for i in range(seeds)]
     if len(jobs) == 1:
-        train_one(*jobs[0], manifests, runs, baseline, not no_verify, quiet)
+        train_one(*jobs[0], manifests, runs, base, baseline, not no_verify, quiet)
     else:
         common = ["--runs", str(runs), *(["--baseline", str(baseline)] if baseline else [])]
+        common += ["--base", str(base)] if base else []
         common += [flag for flag, on in (("--no-verify", no_verify), ("--quiet", quiet)) if on]
         for file, job in jobs:
             train_in_child(file, job, common)
     print_results([Run.of(runs, manifests[file], job) for file, job in jobs], as_json)
 
 
-def train_one(file, settings, manifests, runs, baseline, verify, quiet):
+def train_one(file, settings, manifests, runs, base, baseline, verify, quiet):
     """One run in this process."""
     from benchmark import experiment
     from benchmark.progress import Progress
 
     progress = Progress(quiet)
     try:
-        experiment.run(file, manifests[file], settings, runs, baseline, verify, progress)
+        experiment.run(file, manifests[file], settings, runs, baseline, verify, progress, base)
     except KeyboardInterrupt:
         progress.close()
         epoch = min(progress.epochs_done + 1, settings.epochs)
@@ -152,13 +156,14 @@ def train_in_child(file, settings, common):
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("file", type=click.Path(path_type=Path))
+@BASE
 @click.option("--no-verify", is_flag=True, help="Do not recompute the digests of the arrays.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
-def score(run, file, no_verify, as_json):
+def score(run, file, base, no_verify, as_json):
     """Score a trained RUN on another FILE: its clean test set, and its triggered one."""
     from benchmark import experiment, table
 
-    result = experiment.score(run, file, not no_verify)
+    result = experiment.score(run, file, not no_verify, base)
     click.echo(json.dumps(result, indent=2) if as_json else table.scores(result))
 
 

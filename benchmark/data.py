@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import randomness
+from benchmark import delta, randomness
 from benchmark.errors import Failure
 from benchmark.manifest import array_digest, parse
 
@@ -88,21 +88,25 @@ class Dataset:
 
 
 def peek(path) -> dict:
-    """The manifest of a data set file whose structure is sound; no array is read. `Failure` as `load`."""
-    return _inspect_in_child(Path(path))
+    """The manifest of a data set file whose structure is sound, of a delta that of its original; no array is read.
+    `Failure` as `load`."""
+    manifest = _inspect_in_child(Path(path))
+    return manifest["of"] if manifest["kind"] == "delta" else manifest
 
 
-def load(path, verify: bool = True, manifest: dict | None = None) -> Dataset:
+def load(path, verify: bool = True, manifest: dict | None = None, base=None) -> Dataset:
     """Read and check a data set file.
 
     Parameters
     ----------
     path : path-like
-        The `.h5` file.
+        The `.h5` file, or the `.delta.h5` of one.
     verify : bool
         Recompute the digest of every array (about 1.5 GB/s).
     manifest : dict, optional
         What `peek` has just said of the file; without it the structure is checked first.
+    base : path-like, optional
+        The clean file that a delta is applied to; without it, the one that lies beside the delta.
 
     Raises
     ------
@@ -110,23 +114,40 @@ def load(path, verify: bool = True, manifest: dict | None = None) -> Dataset:
         One line that names the file and what is wrong with it.
     """
     path = Path(path)
-    manifest = manifest or _inspect_in_child(path)
+    manifest = manifest or peek(path)
     _check_memory(path, manifest)
+    said, arrays = _read(path, verify)
+    if said["kind"] == "delta":
+        base = Path(base) if base else delta.find_base(path, manifest, peek)
+        delta.check_base(path, base, peek(base), manifest)
+        _, clean = _read(base, verify=False)  # the digests of the whole prove it
+    try:
+        if said["kind"] == "delta":
+            arrays = delta.rebuild(manifest, arrays, clean)
+            for name, array in arrays.items():
+                _check_read(array, manifest["arrays"][name], name, verify)
+        return _assemble(path, manifest, arrays)
+    except Failure as error:
+        raise Failure(f"{path}: {error}") from None
+
+
+def _read(path: Path, verify: bool) -> tuple[dict, dict[str, np.ndarray]]:
+    """The manifest of a file whose structure is sound, and its arrays by path."""
     import h5py
 
     arrays = {}
     try:
         with h5py.File(path, "r", locking=False) as file:
+            manifest = parse(_manifest_text(file))
             for name, entry in manifest["arrays"].items():
-                if verify or not name.startswith("trigger/"):
+                if verify or not name.startswith("trigger/") or manifest["kind"] == "delta":
                     arrays[name] = file[name][()]
                     _check_read(arrays[name], entry, name, verify)
-        dataset = _assemble(path, manifest, arrays)
     except Failure as error:
         raise Failure(f"{path}: {error}") from None
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         raise Failure(f"{path}: cannot be read ({_one_line(error)})") from None
-    return dataset
+    return manifest, arrays
 
 
 def _inspect_in_child(path: Path) -> dict:

@@ -8,7 +8,7 @@ from benchmark.runs import Run
 from benchmark.settings import Settings
 
 
-def run(file, manifest: dict, settings: Settings, folder, baseline_run, verify: bool, watch) -> dict:
+def run(file, manifest: dict, settings: Settings, folder, baseline_run, verify: bool, watch, base=None) -> dict:
     """Train and score one run, compare it with its baseline, and return the result.
 
     Parameters
@@ -25,6 +25,8 @@ def run(file, manifest: dict, settings: Settings, folder, baseline_run, verify: 
         Recompute the digests of the arrays.
     watch : runs.Watch
         Hears of the progress; its `say(line)` of what is worth saying.
+    base : path-like, optional
+        The clean file, for a delta.
     """
     job = Run.of(folder, manifest, settings)
     result = job.result
@@ -34,7 +36,7 @@ def run(file, manifest: dict, settings: Settings, folder, baseline_run, verify: 
             return result
     if baseline_run is not None and Run.at(baseline_run).result is None:
         raise Failure(f"{baseline_run}: this baseline is not finished")
-    contents = data.load(file, verify, manifest)
+    contents = data.load(file, verify, manifest, base)
     engines.activate(settings.backend, settings.precision, settings.threads)
     result = runs.train(job, contents, watch)
     if contents.triggered is not None:
@@ -70,7 +72,7 @@ def _compare(job: Run, result: dict, contents, folder, baseline_run) -> dict:
     return result
 
 
-def score(folder, file, verify: bool = True) -> dict:
+def score(folder, file, verify: bool = True, base=None) -> dict:
     """Scores of a finished run's model on another file's test and triggered images.
 
     The file must have the same classes and image shape as the one that the run was trained on.
@@ -79,7 +81,7 @@ def score(folder, file, verify: bool = True) -> dict:
     result = job.result
     if result is None:
         raise Failure(f"{job.folder}: not finished, so there is no model to score")
-    contents = data.load(file, verify)
+    contents = data.load(file, verify, base=base)
     if contents.classes != result["dataset"]["classes"]:
         raise Failure(f"{file}: its classes are not those that {job.folder.name} was trained on")
     settings = job.settings

@@ -8,6 +8,7 @@ from benchmark.errors import Failure
 
 FORMAT = "poisonkit"
 FORMAT_VERSION = 1
+KINDS = ("poisoned", "clean", "delta")
 
 _FIXED = {  # path -> (dtype, number of dimensions); the trigger's arrays are matched by _TRIGGER
     "train/images": ("|u1", 4), "train/labels": ("<i8", 1),
@@ -21,6 +22,11 @@ _TRIGGER = {
     "taps": ("<i4", 4), "weights": ("<i4", 4), "bias": ("<i4", 3), "mask": ("|u1", 3),
     "pattern": ("|u1", 3), "flow": ("<f8", 3),
 }  # fmt: skip
+_DELTA = {
+    "changed/rows": ("<i8", 1), "changed/role": ("|u1", 1), "changed/labels": ("<i8", 1),
+    "kept/rows": ("<i8", 1), "kept/images": ("|u1", 4),
+}  # fmt: skip
+_SPELLED_OUT = ("triggered/rows", "triggered/wanted")  # in a delta only where they are not the usual ones
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SIDE = 4096  # pixels; larger images are a mistake or an attack
 _ROWS = 2**31
@@ -65,13 +71,50 @@ def parse(text: str) -> dict:
     except (ValueError, RecursionError):  # surrogates, or nested too deep
         same = False
     _expect(same, "its manifest is not in canonical form (sorted keys, no white space, no duplicates)")
+    _check_digest(manifest)
+    if manifest["kind"] == "delta":
+        _check_delta(manifest)
+    else:
+        _check_data_set(manifest)
+    return manifest
+
+
+def _check_digest(manifest: dict) -> None:
     recorded = manifest.get("dataset_digest")
     actual = digest({key: value for key, value in manifest.items() if key != "dataset_digest"})
     _expect(recorded == actual, f"its manifest does not match its own digest: {recorded!r:.80}, found {actual}")
+
+
+def _check_data_set(manifest: dict) -> None:
     _check_source(manifest)
     _check_recipe(manifest)
     _check_arrays(manifest)
-    return manifest
+
+
+def _check_delta(manifest: dict) -> None:
+    """The original's manifest is one of a poisoned file, and the delta's own arrays fit it."""
+    of, arrays = manifest.get("of"), manifest.get("arrays")
+    _expect(isinstance(of, dict), "it is a delta without the manifest of its original")
+    _check_version(of)
+    _expect(of["kind"] == "poisoned", f"it is a delta of a file of kind {of['kind']!r}, expected 'poisoned'")
+    _check_digest(of)
+    _check_data_set(of)
+    _expect(isinstance(arrays, dict) and arrays, "its manifest has no table of arrays")
+    shapes = {path: entry["shape"] for path, entry in of["arrays"].items()}
+    needed = {"changed/rows", "changed/role", "changed/labels"}
+    needed |= {path for path in shapes if path.startswith("trigger/") and not path.endswith("/mask")}
+    for path, entry in arrays.items():
+        _check_array(path, entry, _DELTA | {path: _FIXED[path] for path in _SPELLED_OUT})
+    for group in ("kept", "triggered"):  # all of a group, or none of it
+        needed |= {path for path in (*_DELTA, *_SPELLED_OUT) if path.startswith(group) and f"{group}/rows" in arrays}
+    for path in sorted(needed ^ arrays.keys()):
+        _expect(path in arrays, f"its manifest names no array {path}")
+        _expect(path in needed, f"a delta has no array {path:.80}")
+    kept = arrays.get("kept/rows", {}).get("shape")
+    shapes |= {path: shapes["truth/rows"] for path in ("changed/rows", "changed/role", "changed/labels")}
+    shapes |= {"kept/rows": kept, "kept/images": [*(kept or []), *shapes["train/images"][1:]]}
+    for path, entry in arrays.items():
+        _expect(entry["shape"] == shapes[path], f"{path} has shape {entry['shape']}, expected {shapes[path]}")
 
 
 def _check_version(manifest: dict) -> None:
@@ -84,7 +127,7 @@ def _check_version(manifest: dict) -> None:
     modality = manifest.get("modality")
     _expect(modality == "image", f"its modality is {modality!r:.60}; this program trains on 'image' alone")
     kind = manifest.get("kind")
-    _expect(kind in ("poisoned", "clean"), f"its kind is {kind!r:.60}, expected 'poisoned' or 'clean'")
+    _expect(kind in KINDS, f"its kind is {kind!r:.60}, expected {' or '.join(map(repr, KINDS))}")
 
 
 def _check_source(manifest: dict) -> None:
@@ -144,9 +187,9 @@ def _check_arrays(manifest: dict) -> None:
         _expect(arrays[f"{group}/images"]["shape"][0] > 0, f"{group}/images has no rows")
 
 
-def _check_array(path: str, entry) -> None:
+def _check_array(path: str, entry, known: dict = _FIXED) -> None:
     trigger = re.fullmatch(r"trigger/\d{1,4}/(\w+)", path)
-    form = _TRIGGER.get(trigger[1]) if trigger else _FIXED.get(path)
+    form = _TRIGGER.get(trigger[1]) if trigger else known.get(path)
     _expect(form is not None, f"its manifest names an array that the format does not know: {path!r:.80}")
     _expect(
         isinstance(entry, dict) and _is_digest(entry.get("digest")) and isinstance(entry.get("shape"), list),

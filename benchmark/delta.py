@@ -1,0 +1,119 @@
+"""A data set from a delta and its clean base (data/FORMAT.md, "Deltas"): the same arrays, proven by their digests."""
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.errors import Failure
+
+ROWS_AT_ONCE = 256
+SETS = ("triggered", "others")
+
+
+def find_base(path: Path, manifest: dict, peek) -> Path:
+    """The clean file beside a delta that has its source; `manifest` is the original's, `peek` reads a file's manifest.
+
+    Raises `Failure` where there is none, and says which command makes it.
+    """
+    name = manifest["source"]["name"]
+    for candidate in sorted(path.parent.glob(f"{name}-clean*.h5")):
+        try:
+            found = peek(candidate)
+        except Failure:
+            continue
+        if found["kind"] == "clean" and found["source"]["digest"] == manifest["source"]["digest"]:
+            return candidate
+    raise Failure(
+        f"{path}: is a delta, and no {name}-clean.h5 with its clean images lies beside it: name that file with --base "
+        f"(`poisonkit make --dataset {name} --rate 0` makes it)"
+    )
+
+
+def check_base(path: Path, base: Path, clean: dict, manifest: dict) -> None:
+    """`Failure` where the clean file is not the one that the delta is to be applied to."""
+    if clean["kind"] != "clean":
+        raise Failure(f"{base}: --base must be a clean file, this one is {clean['kind']}")
+    if clean["source"]["digest"] != manifest["source"]["digest"]:
+        raise Failure(
+            f"{base}: is not the base of {path.name}: its images are {clean['source']['digest'][:23]}…, "
+            f"those of the delta {manifest['source']['digest'][:23]}…"
+        )
+
+
+def rebuild(manifest: dict, delta: dict[str, np.ndarray], clean: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """All arrays of the original but those of its trigger.
+
+    Parameters
+    ----------
+    manifest : dict
+        The original's.
+    delta, clean : dict
+        The arrays of the delta and of the clean file by path; the clean ones are changed in place.
+
+    Raises
+    ------
+    Failure
+        Where rows lie outside the arrays.
+    """
+    rows, trigger = delta["changed/rows"], _trigger(manifest, delta)
+    images, labels = clean["train/images"], clean["train/labels"]
+    _check_rows(rows, len(labels), "changed/rows")
+    arrays = dict(clean)
+    arrays |= {"truth/rows": rows, "truth/role": delta["changed/role"]}
+    arrays |= {"truth/images": images[rows], "truth/labels": labels[rows]}
+    images[rows] = trigger(arrays["truth/images"])
+    if "kept/rows" in delta:
+        _check_rows(delta["kept/rows"], len(labels), "kept/rows")
+        images[delta["kept/rows"]] = delta["kept/images"]
+    labels[rows] = delta["changed/labels"]
+    for group in SETS:
+        if f"{group}/images" in manifest["arrays"]:
+            arrays |= _tested(group, manifest, delta, clean, trigger)
+    return arrays
+
+
+def _tested(group: str, manifest: dict, delta: dict, clean: dict, trigger) -> dict[str, np.ndarray]:
+    """A group of triggered test images; where the delta does not spell its rows out, all of other classes than the
+    target."""
+    labels = clean["test/labels"]
+    found = {f"{group}/rows": delta.get(f"{group}/rows")}
+    if found[f"{group}/rows"] is None:
+        target = manifest["recipe"].get("target")
+        rows = np.flatnonzero(labels != target).astype("<i8")
+        found = {f"{group}/rows": rows, f"{group}/wanted": np.full(len(rows), target, "<i8")}
+    elif f"{group}/wanted" in delta:
+        found[f"{group}/wanted"] = delta[f"{group}/wanted"]
+    rows = found[f"{group}/rows"]
+    _check_rows(rows, len(labels), f"{group}/rows")
+    return found | {f"{group}/images": trigger(clean["test/images"][rows]), f"{group}/labels": labels[rows]}
+
+
+def _check_rows(rows: np.ndarray, end: int, name: str) -> None:
+    if len(rows) and not (rows.min() >= 0 and rows.max() < end):
+        raise Failure(f"{name} has rows outside 0 … {end - 1}")
+
+
+def _trigger(manifest: dict, delta: dict):
+    """The function that puts all triggers on images, (n, H, W, C) uint8 → the same."""
+    shape = manifest["arrays"]["train/images"]["shape"][1:]
+    size = int(np.prod(shape))
+    stencils = []
+    for number in range(len(manifest["recipe"]["triggers"])):
+        taps, weights, bias = (delta[f"trigger/{number}/{part}"] for part in ("taps", "weights", "bias"))
+        if taps.min() < 0 or taps.max() >= size:
+            raise Failure(f"trigger/{number}/taps has byte positions outside 0 … {size - 1}")
+        stencils.append((taps.reshape(size, -1), weights.reshape(size, -1), bias.reshape(size)))
+
+    def apply(images: np.ndarray) -> np.ndarray:
+        out = np.empty_like(images)
+        for start in range(0, len(images), ROWS_AT_ONCE):
+            block = images[start : start + ROWS_AT_ONCE].reshape(-1, size)
+            for taps, weights, bias in stencils:
+                total = bias + (1 << 14)
+                for k in range(taps.shape[1]):
+                    total = total + block[:, taps[:, k]].astype(np.int32) * weights[:, k]
+                block = (total >> 15).clip(0, 255).astype(np.uint8)
+            out[start : start + ROWS_AT_ONCE] = block.reshape(-1, *shape)
+        return out
+
+    return apply
