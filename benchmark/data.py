@@ -19,7 +19,7 @@ from benchmark import delta, randomness
 from benchmark.errors import Failure
 from benchmark.manifest import array_digest, parse
 
-CHECK_SECONDS = 30
+CHECK_SECONDS = 9
 REFUSED = 3  # exit status of the child for a file that is not as it should be; Python's own failures are 1
 CHECK_BYTES = 8 << 30  # address space of the child, most of it reserved and never touched
 

@@ -18,7 +18,7 @@ import h5py
 from poisonkit import manifest, schema
 from poisonkit.errors import Failure
 
-SECONDS = 10
+SECONDS = 6
 MEMORY = 1 << 30
 MAX_MANIFEST = 1 << 26
 

@@ -1,7 +1,6 @@
 """Pictures in and out: decoding a user's picture, writing PNGs, laying out the preview."""
 
 import contextlib
-import os
 from pathlib import Path
 
 import cv2
@@ -9,6 +8,7 @@ import numpy as np
 
 from poisonkit import store
 from poisonkit.errors import Failure
+from poisonkit.sources.any_picture import silent
 from poisonkit.triggers.blend import resize
 
 _CELL = 128
@@ -25,7 +25,7 @@ def read(path: Path, channels: int = 3, alpha: bool = False) -> np.ndarray:
         raise Failure(f"{path}: could not be read: {store.reason(error)}") from None
     data, picture, whole = np.frombuffer(content, np.uint8), None, None
     if len(data) and not _cut_off(content):
-        with contextlib.suppress(cv2.error), _silent():
+        with contextlib.suppress(cv2.error), silent():
             picture = cv2.imdecode(data, cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE)
             whole = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if alpha else None
     if picture is None:
@@ -40,23 +40,6 @@ def read(path: Path, channels: int = 3, alpha: bool = False) -> np.ndarray:
 def _cut_off(content: bytes) -> bool:
     """Whether it is a JPEG whose picture does not come to its end: OpenCV 4 fills it up with grey, OpenCV 5 refuses."""
     return content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
-
-
-@contextlib.contextmanager
-def _silent():
-    """libpng and its like write to the process's standard error, beside the one line that we say."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # it is closed: nobody hears them
-        yield
-        return
-    try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:

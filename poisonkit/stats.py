@@ -14,6 +14,7 @@ from poisonkit.errors import Failure
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 ROWS_AT_ONCE = 512
+BYTES_AT_ONCE = 1 << 21  # of images; SSIM needs some hundred times as much
 MEASURES = ("psnr", "ssim", "linf", "changed")
 
 
@@ -98,9 +99,11 @@ def _check_rows(data) -> None:
 
 
 def _pairs(data, name: str, rows: np.ndarray, originals: str, changed: str):
-    """(originals, changed) of a file's changed images, some hundred at a time."""
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        stop = min(start + ROWS_AT_ONCE, len(rows))
+    """(originals, changed) of a file's changed images, some hundred at a time, and fewer of large ones."""
+    size = int(np.prod(data.manifest["arrays"][originals]["shape"][1:]))
+    step = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // size))
+    for start in range(0, len(rows), step):
+        stop = min(start + step, len(rows))
         if name == "poisoned":
             yield data.rows(originals, start, stop), data.pick(changed, rows[start:stop])
         else:

@@ -7,6 +7,7 @@ import contextlib
 import glob
 import json
 import os
+import re
 import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from poisonkit.errors import Failure
 from poisonkit.interrupts import held_back
 
 SIDECAR = ".manifest.json"
+_NUMBERS = re.compile(r"\[\n\s+(-?\d+,\n\s+)*-?\d+\n\s+\]")
 BLOCK = 32 << 20  # bytes of rows that are read at once
 
 
@@ -244,8 +246,9 @@ def file_sha256(path: Path) -> str:
 
 
 def write_json(path: Path, value: dict) -> None:
-    """A file for people: indented JSON, atomically."""
+    """A file for people: indented JSON with each list of numbers on one line, atomically."""
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    text = _NUMBERS.sub(lambda found: " ".join(found[0].split()), text)
     try:
         with replacing(path) as temporary:
             # half of a surrogate pair (a file name that is no UTF-8) becomes \\udcff, which is JSON for the same

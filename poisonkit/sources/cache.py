@@ -68,10 +68,12 @@ class Cache:
     def by_digest(self, digest: str, say=lambda line: None) -> base.Source | None:
         """The source whose arrays are the ones of this digest, whatever it was decoded from."""
         for record in self._records():
-            if record["entry"].endswith(digest.removeprefix("sha256:")[:32]):
-                source = self._open(record, say)
-                if source is not None and source.digest == digest:
-                    return source
+            try:
+                index = entry.read_index(self.root / "entries" / record["entry"])
+            except (OSError, ValueError):
+                continue
+            if manifest.digest(index["arrays"]) == digest and (source := self._open(record, say)):
+                return source
         return None
 
     def _open(self, record: dict, say) -> base.Source | None:

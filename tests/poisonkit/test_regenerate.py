@@ -172,3 +172,17 @@ def test_a_manifest_that_is_not_there(poisonkit, tmp_path):
 def test_nothing_of_the_recipe_can_be_said_beside_it(poisonkit, library, more):
     done = poisonkit("make", "--from", library("square"), *more)
     assert done.code == 2 and f"{more[0]} cannot stand beside --from" in done.errors[-1]
+
+
+def test_a_copy_in_the_cache_is_found_by_its_digest(poisonkit, library, tmp_path):
+    """Also where it came from a file that no longer lies there, and has names of its own."""
+    with store.reading(library("clean")) as data:
+        columns = (("x", "images"), ("y", "labels"))
+        arrays = {f"{x}_{part}": data[f"{part}/{name}"] for part in ("train", "test") for x, name in columns}
+    np.savez(tmp_path / "own.npz", **arrays)
+    own = ("--dataset", "npz", "--source", tmp_path / "own.npz", "--cache", tmp_path / "cache")
+    poisonkit("make", *own, "--trigger", "square", "--rate", "0.1", "-o", tmp_path / "a.h5").succeeded()
+    (tmp_path / "own.npz").unlink()
+    again = ("make", "--from", tmp_path / "a.manifest.json", "--cache", tmp_path / "cache", "-o", tmp_path / "b.h5")
+    poisonkit(*again).succeeded()
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()

@@ -1,0 +1,75 @@
+"""The files that are damaged, and what is then done with each: every command that reads a file."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+from running import run
+
+TINY = ("--dataset", "signs", "--source-option", "train=60", "--source-option", "test=30")
+
+FILES = {
+    "clean.h5": ("--rate", "0"),
+    "square.h5": ("--trigger", "square", "--rate", "0.1", "--per-patch"),
+    "two.h5": ("--trigger", "warped", "--trigger", "sticker", "--rate", "0.2", "--seed", "3"),
+    "blend.h5": ("--trigger", "blend", "--rate", "0.1", "--target", "4"),
+}
+
+SET = (
+    ("show", "FILE"), ("show", "FILE", "--json"), ("verify", "FILE"), ("preview", "FILE", "-o", "out.png"),
+    ("stats", "FILE"), ("stats", "FILE", "--csv"), ("diff", "FILE", "two.h5"), ("diff", "two.h5", "FILE"),
+    ("apply", "FILE", "picture.png", "-o", "out.png"), ("pack", "FILE", "-o", "out.delta.h5"),
+    ("make", "--from", "FILE", "--source", "clean.h5", "-o", "out.h5"),
+    ("make", "--from", "two.manifest.json", "--source", "FILE", "-o", "out.h5"),
+    ("unpack", "two.delta.h5", "--base", "FILE", "-o", "out.h5"),
+    ("benchmark", "FILE"), ("benchmark", "two.delta.h5", "FILE"),
+)  # fmt: skip
+"""For a file that holds a data set. FILE is the damaged one, every other is sound."""
+
+COMMANDS = {
+    **dict.fromkeys(FILES, SET),
+    "two.delta.h5": (
+        ("show", "FILE"), ("verify", "FILE"), ("unpack", "FILE", "--base", "clean.h5", "-o", "out.h5"),
+        ("benchmark", "FILE", "clean.h5"), ("stats", "FILE"),
+    ),
+    "two.manifest.json": (
+        ("make", "--from", "FILE", "--source", "clean.h5", "-o", "out.h5"),
+        ("make", "--from", "FILE", "--source", "clean.h5", "-o", "out.h5", "--dry-run"),
+        ("verify", "two.h5"),
+    ),
+    "picture.png": (
+        ("apply", "two.h5", "FILE", "-o", "out.png"),
+        ("make", *TINY, "--trigger", "blend", "--blend-image", "FILE", "--rate", "0.1", "-o", "out.h5"),
+        ("make", *TINY, "--trigger", "sticker", "--sticker-image", "FILE", "--rate", "0.1", "-o", "out.h5"),
+    ),
+    "own.npz": (
+        ("make", "--dataset", "npz", "--source", "FILE", "--trigger", "square", "--rate", "0.1", "-o", "out.h5"),
+    ),
+    "cifar.tar.gz": (("make", "--dataset", "cifar10", "--source", "FILE", "--rate", "0", "-o", "out.h5"),),
+}  # fmt: skip
+"""File → the command lines that it is given to; `benchmark FILE [BASE]` stands for the reader of that package."""
+
+
+def make(folder: Path) -> None:
+    """Write the sound files, and warm up what is compiled."""
+    for name, asked in FILES.items():
+        run("make", *TINY, *asked, "-o", folder / name).succeeded()
+    run("pack", folder / "two.h5", "-o", folder / "two.delta.h5").succeeded()
+    random = np.random.default_rng(0)
+    cv2.imwrite(str(folder / "picture.png"), random.integers(0, 256, (40, 30, 4), np.uint8))
+    images = random.integers(0, 256, (90, 8, 8, 3), np.uint8)
+    labels = np.arange(90) % 3
+    np.savez(folder / "own.npz", x_train=images[:60], y_train=labels[:60], x_test=images[60:], y_test=labels[60:])
+    _cifar(folder / "cifar.tar.gz", random)
+
+
+def _cifar(path: Path, random) -> None:
+    """An archive like CIFAR-10's, but with a handful of rows."""
+    with tarfile.open(path, "w:gz") as archive:
+        for name in (*(f"data_batch_{n}.bin" for n in range(1, 6)), "test_batch.bin"):
+            data = random.integers(0, 10, (4, 3073), np.uint8).tobytes()
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
