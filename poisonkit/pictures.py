@@ -8,9 +8,11 @@ import numpy as np
 
 from poisonkit import store
 from poisonkit.errors import Failure
+from poisonkit.sources import image_file
 from poisonkit.sources.any_picture import silent
 from poisonkit.triggers.blend import resize
 
+_LARGEST_SIDE = 1_000_000  # libpng's own limit
 _CELL = 128
 _MARGIN = 8
 _TEXT = 22
@@ -24,7 +26,7 @@ def read(path: Path, channels: int = 3, alpha: bool = False) -> np.ndarray:
     except OSError as error:
         raise Failure(f"{path}: could not be read: {store.reason(error)}") from None
     data, picture, whole = np.frombuffer(content, np.uint8), None, None
-    if len(data) and not _cut_off(content):
+    if len(data) and _whole(content):
         with contextlib.suppress(cv2.error), silent():
             picture = cv2.imdecode(data, cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE)
             whole = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if alpha else None
@@ -37,9 +39,14 @@ def read(path: Path, channels: int = 3, alpha: bool = False) -> np.ndarray:
     return np.ascontiguousarray(picture)
 
 
-def _cut_off(content: bytes) -> bool:
-    """Whether it is a JPEG whose picture does not come to its end: OpenCV 4 fills it up with grey, OpenCV 5 refuses."""
-    return content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
+def _whole(content: bytes) -> bool:
+    """Whether a PNG is sound, and a JPEG comes to its end: OpenCV 4 fills it up with grey, OpenCV 5 refuses."""
+    if content.startswith(image_file.PNG):
+        try:
+            image_file.check_png(content, _LARGEST_SIDE)
+        except ValueError:
+            return False
+    return not content.startswith(b"\xff\xd8") or content.rfind(b"\xff\xd9") >= content.rfind(b"\xff\xda")
 
 
 def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:

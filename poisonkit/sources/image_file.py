@@ -9,6 +9,7 @@ import numpy as np
 
 PNG = b"\x89PNG\r\n\x1a\n"
 PPM = re.compile(rb"P6(?:\s|#[^\n]*\n)+(\d{1,5})(?:\s|#[^\n]*\n)+(\d{1,5})(?:\s|#[^\n]*\n)+255\s")
+DENSEST = 8 * 1032  # pixels of one bit that a byte of deflate can stand for
 LARGEST_SIDE = 4096  # no photograph of one traffic sign is larger; a few bytes of PNG can claim gigabytes
 
 
@@ -59,12 +60,13 @@ def opencv(data: bytes, kind: str) -> np.ndarray:
 
 
 def _png(data: bytes) -> np.ndarray:
-    _check_png(data)
+    check_png(data)
     return opencv(data, "PNG")
 
 
-def _check_png(data: bytes) -> None:
-    """Size and checksums, before libpng sees the file: it writes its complaints straight to the terminal."""
+def check_png(data: bytes, largest: int = LARGEST_SIDE) -> None:
+    """Size and checksums, before libpng sees the file: it writes its complaints straight to the terminal, and OpenCV 5
+    makes room for whatever length a chunk claims."""
     place = len(PNG)
     while True:
         if len(data) < place + 12:
@@ -78,7 +80,10 @@ def _check_png(data: bytes) -> None:
         if place == len(PNG):
             if kind != b"IHDR" or length != 13:
                 raise ValueError("not a valid PNG file")
-            check_size(*struct.unpack_from(">II", data, place + 8))
+            width, height = struct.unpack_from(">II", data, place + 8)
+            check_size(width, height, largest)
+            if width * height > DENSEST * len(data):
+                raise ValueError("damaged PNG file: it is too short for its size")
         if kind == b"IEND":
             return
         place = end + 4
@@ -95,7 +100,7 @@ def _ppm(data: bytes) -> np.ndarray:
     return np.frombuffer(data, np.uint8, width * height * 3, header.end()).reshape(height, width, 3)
 
 
-def check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int, largest: int = LARGEST_SIDE) -> None:
     """`ValueError` where a header claims more pixels than a picture here can have."""
-    if not (0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE):
-        raise ValueError(f"{width} x {height} pixels, expected 1 to {LARGEST_SIDE} a side")
+    if not (0 < width <= largest and 0 < height <= largest):
+        raise ValueError(f"{width} x {height} pixels, expected 1 to {largest} a side")
