@@ -358,6 +358,35 @@ def apply(file, pictures, output):
 
 
 @cli.command()
+@click.argument("file", type=A_PATH)
+@click.option(
+    "--format",
+    "form",
+    required=True,
+    metavar="FORMAT",
+    help="npz, imagefolder, backdoorbench, backdoor-toolbox or croissant.",
+)
+@click.option(
+    "-o", "--output", type=A_PATH, metavar="PATH", help="Where to.  [default: beside FILE, under the format's own name]"
+)
+@click.option("--force", is_flag=True, help="Replace what lies there (a folder only if it is such an export).")
+@click.option("--no-truth", is_flag=True, help="npz, imagefolder: what a victim gets, and nothing else.")
+@click.option("--creator", metavar="NAME", help="croissant: who made the data set.")
+@click.option("--url", metavar="URL", help="croissant: its page.  [default: the source's]")
+def export(file, form, output, force, no_truth, **more):
+    """Write a file in another format, for others' tools.
+
+    npz: one NumPy file, which `make --dataset npz` reads again. imagefolder: PNGs, one folder a class, for torchvision
+    and Keras. backdoorbench: the folders of a BackdoorBench attack, with a script that makes its attack_result.pt.
+    backdoor-toolbox: a poisoned set as that toolbox reads it. croissant: croissant.json, a description of the file.
+    """
+    from poisonkit import export as formats
+
+    asked = {key: value for key, value in more.items() if value is not None} | ({"truth": False} if no_truth else {})
+    click.echo(formats.carry_out(file, form, output, force, asked, _progress))
+
+
+@cli.command()
 def triggers():
     """The triggers, with their parameters."""
     from poisonkit import triggers as table

@@ -44,7 +44,7 @@ def sweep(target: Path) -> None:
         pid = path.name.removeprefix(prefix).removesuffix(".tmp")
         if path.name.startswith(prefix) and pid.isdigit() and not _alive(int(pid)):
             with contextlib.suppress(OSError):  # another user's, say
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _alive(pid: int) -> bool:

@@ -1,0 +1,106 @@
+"""Writing a file of ours in others' formats. A new one is a file beside these and a line in the table.
+
+A format's module has
+
+- `SUMMARY`: what is written, in a few words;
+- `FOLDER`: whether the result is a folder; else `SUFFIX`, how its name ends;
+- `OPTIONS`: which of `truth`, `creator`, `url` it knows;
+- `default(data)`: the result's name where none was asked for;
+- `check(data)`: raises `Failure` where the file cannot be had in this format, before anything is written;
+- `write(data, target, context)`: writes it, block by block, under the temporary name `target`.
+"""
+
+import importlib
+from pathlib import Path
+
+from poisonkit.errors import Failure, Usage
+
+TABLE = {
+    "npz": "poisonkit.export.npz",
+    "imagefolder": "poisonkit.export.imagefolder",
+    "backdoorbench": "poisonkit.export.backdoorbench",
+    "backdoor-toolbox": "poisonkit.export.backdoor_toolbox",
+    "croissant": "poisonkit.export.croissant",
+}
+
+
+def module(name: str):
+    """The module of a format by its name; `Usage` for a name that is not in the table."""
+    if name not in TABLE:
+        raise Usage(f"--format: unknown format {name!r:.60}, expected one of {', '.join(TABLE)}")
+    return importlib.import_module(TABLE[name])
+
+
+def carry_out(path: Path, name: str, output: Path | None, force: bool, asked: dict, progress) -> str:
+    """Write the file at `path` in the format `name`; a line for people.
+
+    Parameters
+    ----------
+    output
+        Where to; None: beside the file, under the format's own name. An existing folder will do for a single file.
+    asked
+        The options that were given: ``truth`` False, ``creator``, ``url``; those that the format has not are refused.
+    progress
+        ``progress(total, label, unit)``: a progress bar.
+
+    Raises
+    ------
+    Usage
+        An unknown format, an option that it does not have, a name that does not fit it.
+    Failure
+        Something lies there, the file does not fit the format, the disk is full.
+    """
+    form = module(name)
+    for option in asked:
+        if option not in form.OPTIONS:
+            raise Usage(f"--{'no-truth' if option == 'truth' else option}: --format {name} has no such option")
+    from poisonkit import store
+    from poisonkit.export import base
+
+    with store.reading(path) as data:
+        base.check_labels(data)
+        form.check(data)
+        target = _target(form, data, path, output)
+        _refuse(form, path, target, force)
+        context = base.Context(name, path, target, progress, **asked)
+        try:
+            if form.FOLDER:
+                store.check_space(target, base.size(data))
+                with base.replacing_folder(target, name) as temporary:
+                    form.write(data, temporary, context)
+            else:
+                with store.replacing(target) as temporary:
+                    form.write(data, temporary, context)
+        except OSError as error:
+            raise Failure(f"{target}: could not be written: {store.reason(error)}") from error
+        return f"wrote {target} ({name}, {base.counts(data)})"
+
+
+def _target(form, data, path: Path, output: Path | None) -> Path:
+    if output is None:
+        return path.parent / form.default(data)
+    if form.FOLDER:
+        return output
+    if output.is_dir():
+        return output / form.default(data)
+    if output.suffix.lower() != form.SUFFIX:  # a slip of the finger must not replace a data set
+        raise Usage(f"-o: expected a name that ends in {form.SUFFIX}, got {output}")
+    return output
+
+
+def _refuse(form, path: Path, target: Path, force: bool) -> None:
+    """`Failure` where something lies at the target that may not be replaced."""
+    from poisonkit.export import base
+
+    if target.is_symlink() or not target.exists():
+        if target.is_symlink():
+            raise Failure(f"{target}: is a link: name the place itself")
+        return
+    if form.FOLDER:
+        ours = target.is_dir() and ((target / base.MARK).is_file() or not any(target.iterdir()))
+        if not ours:
+            raise Failure(f"{target}: lies there and is no export of poisonkit's: remove it yourself, or another -o")
+    elif not target.is_file():
+        raise Failure(f"{target}: lies there and is no file: another -o")
+    if not force and not (form.FOLDER and not any(target.iterdir())):
+        raise Failure(f"{target}: lies there already: --force replaces it, -o names another place")

@@ -1,0 +1,93 @@
+"""npz: everything in one NumPy file, for `np.load(…, allow_pickle=False)`, and for `make --dataset npz --source`.
+
+| array | dtype, shape | what (data/FORMAT.md) |
+|---|---|---|
+| x_train, y_train | uint8 (N, H, W, C), int64 (N,) | the training set as the victim sees it |
+| x_test, y_test | uint8 (T, H, W, C), int64 (T,) | the clean test set |
+| classes | text (classes,) | names, where they are different and printable |
+| x_triggered, y_triggered | uint8 (S, H, W, C), int64 (S,) | test images with the trigger, true labels |
+| wanted, triggered_rows | int64 (S,) | the class that the attacker wants; rows in x_test |
+| poisoned_rows, poisoned_role | int64 (P,), uint8 (P,) | the changed rows of x_train; 1 poisoned, 2 cover |
+| poisoned_labels, poisoned_images | int64 (P,), uint8 (P, H, W, C) | their original labels and images |
+
+Beside the arrays stands `manifest.json`. Members are stored, not compressed, and carry no time: the same file gives the
+same bytes. Source of the layout: `numpy.lib.format` (NEP 1).
+"""
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit import store
+from poisonkit.export import base
+
+SUMMARY = "one NumPy file"
+FOLDER, SUFFIX = False, ".npz"
+OPTIONS = ("truth",)
+
+VICTIM = {
+    "x_train": "train/images",
+    "y_train": "train/labels",
+    "x_test": "test/images",
+    "y_test": "test/labels",
+}
+TRUTH = {
+    "x_triggered": "triggered/images",
+    "y_triggered": "triggered/labels",
+    "wanted": "triggered/wanted",
+    "triggered_rows": "triggered/rows",
+    "poisoned_rows": "truth/rows",
+    "poisoned_role": "truth/role",
+    "poisoned_labels": "truth/labels",
+    "poisoned_images": "truth/images",
+}
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
+
+
+def default(data: store.Reader) -> str:
+    """The result's name."""
+    return data.path.name.removesuffix(".h5") + SUFFIX
+
+
+def check(data: store.Reader) -> None:
+    """Every file will do."""
+
+
+def write(data: store.Reader, target: Path, context: base.Context) -> None:
+    """Write the arrays one after the other, rows in blocks."""
+    names = VICTIM | (TRUTH if context.truth else {})
+    names = {name: path for name, path in names.items() if path in data}
+    store.check_space(context.target, base.size(data))
+    total = sum(base.rows(data, path) for path in names.values())
+    with zipfile.ZipFile(target, "w") as file, context.progress(total, "writing arrays", "row") as bar:
+        for name, path in names.items():
+            entry = data.manifest["arrays"][path]
+            with _member(file, f"{name}.npy") as stream:
+                _header(stream, entry["dtype"], tuple(entry["shape"]))
+                for _, block in data.blocks(path):
+                    stream.write(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
+                    bar.update(len(block))
+        classes = data.manifest["source"]["classes"]
+        if len(set(classes)) == len(classes) and all(name and name.isprintable() for name in classes):
+            with _member(file, "classes.npy") as stream:
+                array = np.array(classes)
+                _header(stream, array.dtype.str, array.shape)
+                stream.write(array.tobytes())
+        if context.truth:
+            with _member(file, "manifest.json") as stream:
+                text = json.dumps(data.manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+                stream.write(text.encode("utf-8"))
+
+
+def _member(file: zipfile.ZipFile, name: str):
+    """A new member to write to, with nothing in it that differs from one run or machine to the next."""
+    info = zipfile.ZipInfo(name, EPOCH)
+    info.create_system, info.external_attr = 3, 0o644 << 16
+    return file.open(info, "w", force_zip64=True)
+
+
+def _header(stream, dtype: str, shape: tuple[int, ...]) -> None:
+    description = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, description)
