@@ -18,9 +18,9 @@ Copy it all into a checkout. The toolbox has two layouts of a poisoned set, a fo
 `imgs` of float32; this is the first, which it still reads (four times smaller, and without losses).
 
 For its own score the toolbox puts its *own* trigger on the test images. TYPE is `badnet` where our trigger replaces
-pixels (square, an opaque sticker): then its trigger is ours, from `triggers/`. It is `blend` for a blend of one α, within
-a grey level. Every other trigger has no twin there: the set stands under `badnet`, and what the toolbox prints as ASR is
-not this attack's; `triggered/` is there for that (`tools.IMG_Dataset("triggered/data", "triggered/wanted", …)`).
+pixels (square, an opaque sticker): then its trigger is ours, from `triggers/`. It is `blend` for a blend of one α,
+within a grey level. Every other trigger has no twin there: the set stands under `badnet`, and what the toolbox prints
+as ASR is not this attack's; `triggered/` is there for that.
 
 Source: vtu81/backdoor-toolbox, utils/tools.py (`IMG_Dataset`, `unpack_poisoned_train_set`), utils/supervisor.py
 (`get_poison_set_dir`, `get_poison_transform`), config.py (`get_packet_for_debug`, `poison_seed`), create_clean_set.py,
@@ -65,8 +65,7 @@ def write(data: store.Reader, target: Path, context: base.Context) -> None:
     with context.progress(total, "writing pictures", "image") as bar:
         for folder, part in parts:
             (folder / "data").mkdir(parents=True)
-            place = (lambda i, folder=folder: folder / "data" / f"{i}.png")  # fmt: skip
-            base.write_pictures(data, f"{part}/images", place, bar)
+            base.write_pictures(data, f"{part}/images", lambda i, at=folder / "data": at / f"{i}.png", bar)
             torch_file.save_labels(folder / "labels", data[f"{part}/labels"])
     rows, role = data["truth/rows"], data["truth/role"]
     torch_file.save_rows(poisoned / "poison_indices", rows[role == 1])
@@ -139,7 +138,7 @@ def _use(data: store.Reader, source: str, kind: _Kind) -> list[str]:
     lines = [
         data.manifest["notice"],
         "",
-        "Copy these folders into a checkout of backdoor-toolbox (config.py: poison_seed = 0, record_poison_seed = True).",
+        "Copy these into a checkout of backdoor-toolbox (its config.py: poison_seed 0, record_poison_seed True).",
         f"The set: -dataset {source} {kind.options}; target class {target} (config.py: target_class).",
     ]
     if source not in KNOWN:

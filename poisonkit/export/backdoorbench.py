@@ -1,6 +1,6 @@
 """backdoorbench: the folders of a BackdoorBench attack, and a script that makes its `attack_result.pt`.
 
-    bd_train_dataset/LABEL/ROW.png   the changed training images; LABEL is the true class, ROW the row of the training set
+    bd_train_dataset/LABEL/ROW.png   the changed training images: LABEL is the true class, ROW that of the training set
     bd_test_dataset/LABEL/ROW.png    the triggered test images; ROW is that of the test set
     states.json                      what its data sets keep beside the pictures: labels, which rows, which are poisoned
     attack_result.py                 run it in a checkout of BackdoorBench: it makes attack_result.pt from all this
