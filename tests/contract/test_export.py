@@ -30,3 +30,19 @@ def test_a_folder_comes_back(poisonkit, library, tmp_path):
         order = np.argsort(getattr(before, part).labels, kind="stable")
         assert np.array_equal(getattr(after, part).images, getattr(before, part).images[order])
         assert np.array_equal(getattr(after, part).labels, getattr(before, part).labels[order])
+
+
+def test_keras_reads_the_folder_with_the_files_own_labels(poisonkit, library, tmp_path):
+    """(Its loader numbers classes by sorted folders, the target's empty one in `triggered` too.)"""
+    keras = pytest.importorskip("keras", reason="Keras is not installed")
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    poisonkit("export", library("two"), "--format", "imagefolder", "-o", tmp_path / "x").succeeded()
+    expected = data.load(library("two"))
+    for part in ("train", "triggered"):
+        found = keras.utils.image_dataset_from_directory(
+            tmp_path / "x" / part, image_size=(32, 32), shuffle=False, batch_size=None, verbose=False
+        )
+        order = np.argsort(getattr(expected, part).labels, kind="stable")
+        images, labels = (np.stack([np.asarray(entry[i]) for entry in found]) for i in (0, 1))
+        assert np.array_equal(images, getattr(expected, part).images[order])
+        assert np.array_equal(labels, getattr(expected, part).labels[order])

@@ -39,7 +39,7 @@ def test_the_official_validator_accepts_it(described, tmp_path, name, caplog):
     assert file.encoding_formats == ["application/x-hdf5"] and file.content_url == f"{name}.h5"
     assert "not standard" not in caplog.text
     classes = list(mlcroissant.Dataset(tmp_path / "croissant.json").records("classes"))
-    assert classes[0]["classes/name"] == b"stop" and len(classes) == 10
+    assert classes[0]["classes/name"] in ("stop", b"stop") and len(classes) == 10  # (which, differs by version)
 
 
 def test_names_in_any_script_pass_too(described, tmp_path):
