@@ -6,6 +6,7 @@ import re
 import sys
 import textwrap
 import types
+from importlib.util import find_spec
 from pathlib import Path
 
 import h5py
@@ -66,17 +67,33 @@ def same(batches, arrays, scale=1):
     assert np.array_equal(labels[order], arrays["train/labels"][there])
 
 
+def apart(function, *arguments):
+    """The result of a function in a process of its own: TensorFlow's and JAX's threads are none for one that forks."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+def _tensorflow(path):
+    found = run("TensorFlow", path)
+    return [[(x.numpy(), y.numpy()) for x, y in found[name]] for name in ("data", "streamed")]
+
+
+def _jax(path):
+    import jax
+
+    return [(np.asarray(x), np.asarray(y)) for x, y in run("JAX", path)["batches"](jax.random.key(0), 64)]
+
+
+@pytest.mark.skipif(not find_spec("tensorflow"), reason="TensorFlow is not installed")
 def test_tensorflow(library, arrays):
-    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
-    found = run("TensorFlow", library("two"))
-    same([(x.numpy(), y.numpy()) for x, y in found["data"]], arrays, 255)
-    same([(x.numpy(), y.numpy()) for x, y in found["streamed"]], arrays)
+    data, streamed = apart(_tensorflow, library("two"))
+    same(data, arrays, 255)
+    same(streamed, arrays)
 
 
+@pytest.mark.skipif(not find_spec("jax"), reason="JAX is not installed")
 def test_jax(library, arrays):
-    jax = pytest.importorskip("jax", reason="JAX is not installed")
-    found = run("JAX", library("two"))
-    same(list(found["batches"](jax.random.key(0), 64)), arrays, 255)
+    same(apart(_jax, library("two")), arrays, 255)
 
 
 WORKER = """
@@ -129,8 +146,8 @@ def _one(data, rows):
 
 
 def test_the_torch_class_in_spawned_processes_without_torch(library, arrays, tmp_path, monkeypatch):
-    """The class alone, with a stand-in for `torch.utils.data.Dataset`: pickled to spawned processes, each of which opens
-    the file for itself."""
+    """The class alone, on a stand-in for `torch.utils.data.Dataset`: pickled to spawned processes, it opens the file in
+    each."""
     monkeypatch.setitem(sys.modules, "torch", types.ModuleType("torch"))
     name = module(tmp_path, library("two"), textwrap.dedent(STUB))
     monkeypatch.syspath_prepend(str(tmp_path))
