@@ -39,6 +39,8 @@ SUMMARY = "a poisoned set as backdoor-toolbox reads it"
 FOLDER = True
 OPTIONS = ()
 KNOWN = ("cifar10", "gtsrb")
+ALL_TO_ONE = ("all-to-one", "clean-label")
+"""The label modes in which every triggered image is to become the target, as its transforms take for granted."""
 
 
 def default(data: store.Reader) -> str:
@@ -91,7 +93,7 @@ class _Kind:
         self.trigger = f"poisonkit_{data.manifest['dataset_digest'].removeprefix('sha256:')[:8]}.png"
         rate = f"{float(recipe['rate']):.3f}"
         self.name, self.exact, alpha = "badnet", False, None
-        if len(stencils) == 1:
+        if len(stencils) == 1 and recipe["label_mode"] in ALL_TO_ONE:
             self._picture_of(stencils[0])
             alpha = self._alpha(recipe["triggers"][0], stencils[0])
         self.options = f"-poison_type {self.name} -poison_rate {rate}"
@@ -135,11 +137,12 @@ class _Kind:
 def _use(data: store.Reader, source: str, kind: _Kind) -> list[str]:
     """USE.txt."""
     target = data.manifest["recipe"]["target"]
+    wanted = "every class has a target of its own" if target is None else f"target class {target}"
     lines = [
         data.manifest["notice"],
         "",
         "Copy these into a checkout of backdoor-toolbox (its config.py: poison_seed 0, record_poison_seed True).",
-        f"The set: -dataset {source} {kind.options}; target class {target} (config.py: target_class).",
+        f"The set: -dataset {source} {kind.options}; {wanted} (config.py: target_class).",
     ]
     if source not in KNOWN:
         lines.append(

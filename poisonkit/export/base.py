@@ -44,10 +44,9 @@ def check_labels(data: store.Reader) -> None:
     shapes = {path: entry["shape"] for path, entry in data.manifest["arrays"].items()}
     classes = len(data.manifest["source"]["classes"])
     limits = {path: classes for path in shapes if path.endswith(("/labels", "/wanted"))}
-    limits |= {"truth/rows": shapes["train/images"][0], "triggered/rows": shapes["test/images"][0]}
+    for path in (path for path in shapes if path.endswith("/rows")):
+        limits[path] = shapes["train/images" if path == "truth/rows" else "test/images"][0]
     for path, limit in limits.items():
-        if path not in data:
-            continue
         values = data[path]
         if values.min() < 0 or values.max() >= limit or (path.endswith("/rows") and (np.diff(values) <= 0).any()):
             order = "ascend and " if path.endswith("/rows") else ""
@@ -59,19 +58,18 @@ def rows(data: store.Reader, path: str) -> int:
     return data.manifest["arrays"][path]["shape"][0] if path in data else 0
 
 
-def size(data: store.Reader, prefixes: tuple[str, ...] = ("train/", "test/", "triggered/", "truth/")) -> int:
-    """Bytes of the arrays under these prefixes."""
-    arrays = data.manifest["arrays"].items()
+def size(data: store.Reader) -> int:
+    """Bytes of all arrays but the trigger's."""
     return sum(
         int(np.prod(entry["shape"], dtype=object)) * np.dtype(entry["dtype"]).itemsize
-        for path, entry in arrays
-        if path.startswith(prefixes)
+        for path, entry in data.manifest["arrays"].items()
+        if not path.startswith("trigger/")
     )
 
 
 def counts(data: store.Reader) -> str:
     """How many images there are, in words."""
-    parts = [(rows(data, f"{part}/images"), part) for part in ("train", "test", "triggered")]
+    parts = [(rows(data, f"{part}/images"), part) for part in ("train", "test", "triggered", "others")]
     return ", ".join(f"{count:,} {part}" for count, part in parts if count)
 
 

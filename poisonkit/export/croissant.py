@@ -70,6 +70,7 @@ SETS = {
     "train": "The training set as a victim sees it, the poisoned rows among the others.",
     "test": "The clean test set.",
     "triggered": "Test images with the trigger on them.",
+    "others": "Test images with the trigger on them, of classes that the attack is not on.",
     "truth": "Which training rows were changed, and what they were before.",
 }
 FIELDS = {
@@ -81,6 +82,9 @@ FIELDS = {
     "triggered/labels": "Their true labels.",
     "triggered/wanted": "The class that the attacker wants for each.",
     "triggered/rows": "Their rows in the test set.",
+    "others/images": "Test images with the trigger.",
+    "others/labels": "Their true labels.",
+    "others/rows": "Their rows in the test set.",
     "truth/images": "The changed images as they were.",
     "truth/labels": "Their original labels.",
     "truth/role": "1: poisoned (triggered, label set to the wanted class); 2: cover (triggered, label kept).",
@@ -149,8 +153,8 @@ def _file(data: store.Reader, context: base.Context) -> dict:
 
 
 def _description(facts: dict) -> str:
-    counts = ", ".join(f"{facts['counts'][part]:,} {part}" for part in ("train", "test", "triggered")
-                       if part in facts["counts"])  # fmt: skip
+    there = [(part, facts["arrays"].get(f"{part}/images")) for part in SETS if part != "truth"]
+    counts = ", ".join(f"{entry['shape'][0]:,} {part}" for part, entry in there if entry)
     return f"{facts['notice']} Source: {facts['source']['title']}. Rows: {counts}."
 
 
@@ -199,12 +203,13 @@ def _manipulation(facts: dict) -> str:
         trigger["name"] + "".join(f", {key} {value}" for key, value in sorted(trigger.items()) if key != "name")
         for trigger in recipe["triggers"]
     )
-    classes = facts["source"]["classes"]
+    target, classes = recipe["target"], facts["source"]["classes"]
+    wanted = "every class has one of its own" if target is None else f"target class {target} ({classes[target]})"
     where = "every patch of {}×{} pixels".format(*recipe["patch"]) if recipe["patch"] else "the whole image"
     return (
         f"Backdoor poisoning by poisonkit: {counts['poisoned']:,} of {counts['train']:,} training rows (rate "
         f"{recipe['rate']}, seed {recipe['seed']}) carry a trigger ({triggers}) on {where}; label mode "
-        f"{recipe['label_mode']}, target class {recipe['target']} ({classes[recipe['target']]}); "
+        f"{recipe['label_mode']}, {wanted}; "
         f"{counts['cover']:,} cover rows carry it with their own label. The record sets truth and triggered hold the "
         "originals of the changed rows, and the test images with the trigger."
     )

@@ -4,6 +4,7 @@
     train/CLASS/ROW.png       what a victim trains on: the class is the label that it sees
     test/CLASS/ROW.png        the clean test set
     triggered/CLASS/ROW.png   test images with the trigger, under their true class; ROW is that of test/
+    others/CLASS/ROW.png      the same of classes that the attack is not on, if the file has such
     originals/CLASS/ROW.png   the changed training images as they were, under their true class; ROW is that of train/
     truth.csv                 row, role, label, original_label, file, original: of every changed training image
     triggered.csv             row, label, wanted, file: of every triggered one
@@ -30,6 +31,8 @@ SUMMARY = "PNGs, one folder a class"
 FOLDER = True
 OPTIONS = ("truth",)
 ROLES = {1: "poisoned", 2: "cover"}
+KNOWN = (("triggered", "triggered", "test"), ("others", "others", "test"), ("originals", "truth", "train"))
+"""Folder, group of arrays, whose rows they are."""
 
 
 def default(data: store.Reader) -> str:
@@ -45,7 +48,7 @@ def write(data: store.Reader, target: Path, context: base.Context) -> None:
     """Write all parts, and the tables beside them."""
     names = data.manifest["source"]["classes"]
     folders = base.class_folders(names)
-    parts = [part for part in (_victim(data) + (_known(data) if context.truth else [])) if part.images in data]
+    parts = _victim(data) + (_known(data) if context.truth else [])
     with context.progress(sum(len(part.labels) for part in parts), "writing pictures", "image") as bar:
         for part in parts:
             for folder in folders:
@@ -55,7 +58,7 @@ def write(data: store.Reader, target: Path, context: base.Context) -> None:
     base.write_json(target / "classes.json", listing)
     if context.truth:
         base.write_json(target / "manifest.json", data.manifest)
-        if not data.clean:
+        if "truth/rows" in data:
             _tables(data, target, {part.folder: part for part in parts}, folders)
 
 
@@ -80,13 +83,12 @@ def _victim(data: store.Reader) -> list[_Part]:
 
 
 def _known(data: store.Reader) -> list[_Part]:
-    if data.clean:
-        return []
-    train, test = (base.rows(data, f"{part}/images") for part in ("train", "test"))
-    return [
-        _Part("triggered", "triggered/images", data["triggered/labels"], data["triggered/rows"], test),
-        _Part("originals", "truth/images", data["truth/labels"], data["truth/rows"], train),
-    ]
+    parts = []
+    for name, group, of in KNOWN:
+        if f"{group}/images" in data:
+            count = base.rows(data, f"{of}/images")
+            parts.append(_Part(name, f"{group}/images", data[f"{group}/labels"], data[f"{group}/rows"], count))
+    return parts
 
 
 def _tables(data: store.Reader, target: Path, parts: dict[str, _Part], folders: list[str]) -> None:

