@@ -7,7 +7,7 @@
 | classes | text (classes,) | names, where they are different and printable |
 | x_triggered, y_triggered | uint8 (S, H, W, C), int64 (S,) | test images with the trigger, true labels |
 | wanted, triggered_rows | int64 (S,) | the class that the attacker wants; rows in x_test |
-| x_others, y_others, others_rows | as those of triggered | triggered images that the attack is not on, if there are any |
+| x_others, y_others, others_rows | as those of triggered | triggered images that the attack is not on, if any |
 | poisoned_rows, poisoned_role | int64 (P,), uint8 (P,) | the changed rows of x_train; 1 poisoned, 2 cover |
 | poisoned_labels, poisoned_images | int64 (P,), uint8 (P, H, W, C) | their original labels and images |
 
