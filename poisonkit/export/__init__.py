@@ -7,7 +7,8 @@ A format's module has
 - `OPTIONS`: which of `truth`, `creator`, `url` it knows;
 - `default(data)`: the result's name where none was asked for;
 - `check(data)`: raises `Failure` where the file cannot be had in this format, before anything is written;
-- `write(data, target, context)`: writes it, block by block, under the temporary name `target`.
+- `write(data, target, context)`: writes it, block by block, under the temporary name `target`;
+- maybe `counts(data)`: what was written, in words, where it is not everything.
 """
 
 import importlib
@@ -73,7 +74,7 @@ def carry_out(path: Path, name: str, output: Path | None, force: bool, asked: di
                     form.write(data, temporary, context)
         except OSError as error:
             raise Failure(f"{target}: could not be written: {store.reason(error)}") from error
-        return f"wrote {target} ({name}, {base.counts(data)})"
+        return f"wrote {target} ({name}, {getattr(form, 'counts', base.counts)(data)})"
 
 
 def _target(form, data, path: Path, output: Path | None) -> Path:

@@ -53,6 +53,12 @@ def check(data: store.Reader) -> None:
         raise Failure(f"{data.path}: has {there[0]} + {there[1]} rows, BackdoorBench's {source} {KNOWN[source]}")
 
 
+def counts(data: store.Reader) -> str:
+    """What is written, in words."""
+    changed, triggered = base.rows(data, "truth/images"), base.rows(data, "triggered/images")
+    return f"{changed:,} changed training rows, {triggered:,} triggered"
+
+
 def write(data: store.Reader, target: Path, context: base.Context) -> None:
     """Write the pictures of the changed rows, the states and the script."""
     train, triggered = data["truth/rows"], data["triggered/rows"]

@@ -53,7 +53,8 @@ def checkout(tmp_path):
 
 
 def exported(poisonkit, path, target):
-    poisonkit("export", path, "--format", "backdoorbench", "-o", target).succeeded()
+    result = poisonkit("export", path, "--format", "backdoorbench", "-o", target).succeeded()
+    assert result.lines == [f"wrote {target} (backdoorbench, 20 changed training rows, 90 triggered)"]
     return target
 
 
