@@ -25,7 +25,8 @@ SET = (
     ("make", "--from", "two.manifest.json", "--source", "FILE", "-o", "out.h5"),
     ("unpack", "two.delta.h5", "--base", "FILE", "-o", "out.h5"),
     ("benchmark", "FILE"), ("benchmark", "two.delta.h5", "FILE"),
-    ("export", "FILE", "--format", "npz", "-o", "out.npz"), ("export", "FILE", "--format", "croissant", "-o", "out.json"),
+    ("export", "FILE", "--format", "npz", "-o", "out.npz"),
+    ("export", "FILE", "--format", "croissant", "-o", "out.json"),
     ("export", "FILE", "--format", "imagefolder", "-o", "out"),
     ("export", "FILE", "--format", "backdoor-toolbox", "-o", "out"),
 )  # fmt: skip
