@@ -337,7 +337,9 @@ def test_a_look_that_crashes_is_one_line(library, monkeypatch, how):
     from poisonkit import guard
     from poisonkit.errors import Failure
 
-    monkeypatch.setattr(guard, "_look", lambda path, kinds: os.kill(os.getpid(), 9) if how == "crash" else bytes(1 << 33))
+    monkeypatch.setattr(
+        guard, "_look", lambda path, kinds: os.kill(os.getpid(), 9) if how == "crash" else bytes(1 << 33)
+    )
     with pytest.raises(Failure, match="is damaged"):
         guard.inspect(library("square"))
 
