@@ -3,6 +3,7 @@
 Everything heavy is imported inside the commands, so that `poisonkit --help` answers at once.
 """
 
+import dataclasses
 import json
 import os
 import signal
@@ -233,6 +234,39 @@ def pack(file, output):
     target = delta.target_path(file, output)
     size = delta.pack(file, target)
     click.echo(f"wrote {target} ({size / 1e3:,.1f} kB, {size / file.stat().st_size:.2%} of {file.name})")
+
+
+@cli.command()
+@click.argument("file", type=A_PATH, metavar="[GRID.toml]", required=False)
+@click.option("--paper", type=click.Choice(["table1", "table2", "table3"]), help="The files of a table of BadPatches'.")
+@click.option("--seeds", type=click.IntRange(1), metavar="N", help="Seeds 0 … N − 1.  [default: the grid's, else 1]")
+@click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean images.")
+@cache_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("data"),
+    show_default=True,
+    metavar="FOLDER",
+)
+@click.option("--threads", type=click.IntRange(1, 256), metavar="N", help="[default: the processors]")
+@click.option("--dry-run", is_flag=True, help="Say how many would be made, and make none.")
+def grid(file, paper, seeds, source, cache, output, threads, dry_run):
+    """Every file of a table, as deltas on one clean file: `benchmark sweep` trains on all of them.
+
+    A grid of one's own is a TOML file with dataset, triggers, image and patch (the rates of either application), and if
+    need be seeds, patch_size, target, and options (a table for each trigger).
+    """
+    from poisonkit import grid as grids
+
+    if (file is None) == (paper is None):
+        raise Usage("grid: expected either --paper TABLE or a TOML file")
+    wanted = grids.of_paper(paper) if paper else grids.read(file)
+    wanted = dataclasses.replace(wanted, seeds=seeds or wanted.seeds)
+    how = {"threads": threads, "dry_run": dry_run, "command": _command(), "progress": _progress, "say": _warn}
+    for line in grids.carry_out(wanted, source, cache, output, how):
+        click.echo(line)
 
 
 @cli.command()

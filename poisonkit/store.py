@@ -76,6 +76,19 @@ def replacing(target: Path, obsolete: Path | None = None):
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def scratch(target: Path):
+    """A folder beside the target for what is not to stay; removed at the end, as is that of a killed process."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sweep(target)
+    folder = _temporary(target)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class _Disk:
     """The file as libhdf5 sees it while it writes: one where nothing ever fails.
 
