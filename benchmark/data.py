@@ -39,7 +39,8 @@ class Rows:
 class Dataset:
     """A file's contents. `triggered`, `wanted` (n,) int64 and `truth` are None in a clean file.
 
-    `truth` are the changed training rows as they were; `truth_rows` (n,) int64 says which.
+    `truth` are the changed training rows as they were; `truth_rows` (n,) int64 says which. `others` are triggered rows
+    of classes that a source-specific attack is not on; None in files of other attacks.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class Dataset:
     wanted: np.ndarray | None = None
     truth: Rows | None = None
     truth_rows: np.ndarray | None = None
+    others: Rows | None = None
 
     @property
     def digest(self) -> str:
@@ -60,6 +62,11 @@ class Dataset:
     def source_digest(self) -> str:
         """Digest of the clean arrays that the file was made from."""
         return self.manifest["source"]["digest"]
+
+    @property
+    def target(self) -> int | None:
+        """The class that the attacker wants; None in a clean file, or where it differs from image to image."""
+        return self.manifest["recipe"].get("target")
 
     @property
     def classes(self) -> list[str]:
@@ -78,7 +85,7 @@ class Dataset:
         return np.setdiff1d(np.arange(len(self.train)), randomness.held_out(len(self.train), hold_out))
 
     def held_out(self, hold_out: int) -> Rows:
-        """The rows left out, clean: those that were poisoned come back as their originals."""
+        """The rows left out, clean: those that were changed (poisoned, or covers) come back as their originals."""
         rows = randomness.held_out(len(self.train), hold_out)
         images, labels = self.train.images[rows], self.train.labels[rows]
         if self.truth is not None:
@@ -199,18 +206,29 @@ def _assemble(path: Path, manifest: dict, arrays: dict) -> Dataset:
     train, test = (Rows(arrays[f"{group}/images"], arrays[f"{group}/labels"]) for group in ("train", "test"))
     if manifest["kind"] == "clean":
         return Dataset(path, manifest, train, test)
-    for name, parent in (("triggered/rows", test), ("truth/rows", train)):
+    tested = [group for group in ("triggered", "others") if f"{group}/rows" in arrays]
+    for group, parent in (*((group, test) for group in tested), ("truth", train)):
+        name = f"{group}/rows"
         _check_range(arrays[name], len(parent), f"{name} holds row", f"there are {len(parent)}")
         if np.any(np.diff(arrays[name]) <= 0):
             raise Failure(f"{name} is not ascending")
-    if not np.array_equal(test.labels[arrays["triggered/rows"]], arrays["triggered/labels"]):
-        raise Failure("triggered/labels are not the labels of their rows in test/")
+    for group in tested:
+        if not np.array_equal(test.labels[arrays[f"{group}/rows"]], arrays[f"{group}/labels"]):
+            raise Failure(f"{group}/labels are not the labels of their rows in test/")
+        if not len(arrays[f"{group}/rows"]):
+            raise Failure(f"{group}/ has no rows, so there is nothing to score")
     if not np.isin(arrays["truth/role"], (1, 2)).all():
         raise Failure("truth/role holds something other than 1 and 2")
-    if not len(arrays["triggered/rows"]):
-        raise Failure("triggered/ has no rows, so there is nothing to score")
-    triggered, truth = (Rows(arrays[f"{group}/images"], arrays[f"{group}/labels"]) for group in ("triggered", "truth"))
-    return Dataset(path, manifest, train, test, triggered, arrays["triggered/wanted"], truth, arrays["truth/rows"])
+    rows = {group: Rows(arrays[f"{group}/images"], arrays[f"{group}/labels"]) for group in (*tested, "truth")}
+    return Dataset(
+        path,
+        manifest,
+        train,
+        test,
+        wanted=arrays["triggered/wanted"],
+        truth_rows=arrays["truth/rows"],
+        **rows,
+    )
 
 
 def _check_range(array: np.ndarray, end: int, what: str, expected: str) -> None:

@@ -17,6 +17,8 @@ _FIXED = {  # path -> (dtype, number of dimensions); the trigger's arrays are ma
     "triggered/wanted": ("<i8", 1), "triggered/rows": ("<i8", 1),
     "truth/rows": ("<i8", 1), "truth/role": ("|u1", 1), "truth/labels": ("<i8", 1), "truth/images": ("|u1", 4),
 }  # fmt: skip
+_OTHERS = {"others/images": ("|u1", 4), "others/labels": ("<i8", 1), "others/rows": ("<i8", 1)}  # all three or none
+_KNOWN = _FIXED | _OTHERS
 _CLEAN = frozenset(path for path in _FIXED if path.startswith(("train/", "test/")))
 _TRIGGER = {
     "taps": ("<i4", 4), "weights": ("<i4", 4), "bias": ("<i4", 3), "mask": ("|u1", 3),
@@ -26,7 +28,11 @@ _DELTA = {
     "changed/rows": ("<i8", 1), "changed/role": ("|u1", 1), "changed/labels": ("<i8", 1),
     "kept/rows": ("<i8", 1), "kept/images": ("|u1", 4),
 }  # fmt: skip
-_SPELLED_OUT = ("triggered/rows", "triggered/wanted")  # in a delta only where they are not the usual ones
+_SPELLED_OUT = (
+    "triggered/rows",
+    "triggered/wanted",
+    "others/rows",
+)  # in a delta only where they are not the usual ones
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SIDE = 4096  # pixels; larger images are a mistake or an attack
 _ROWS = 2**31
@@ -104,8 +110,8 @@ def _check_delta(manifest: dict) -> None:
     needed = {"changed/rows", "changed/role", "changed/labels"}
     needed |= {path for path in shapes if path.startswith("trigger/") and not path.endswith("/mask")}
     for path, entry in arrays.items():
-        _check_array(path, entry, _DELTA | {path: _FIXED[path] for path in _SPELLED_OUT})
-    for group in ("kept", "triggered"):  # all of a group, or none of it
+        _check_array(path, entry, _DELTA | {path: _KNOWN[path] for path in _SPELLED_OUT})
+    for group in ("kept", "triggered", "others"):  # all of a group, or none of it
         needed |= {path for path in (*_DELTA, *_SPELLED_OUT) if path.startswith(group) and f"{group}/rows" in arrays}
     for path in sorted(needed ^ arrays.keys()):
         _expect(path in arrays, f"its manifest names no array {path}")
@@ -114,6 +120,7 @@ def _check_delta(manifest: dict) -> None:
     shapes |= {path: shapes["truth/rows"] for path in ("changed/rows", "changed/role", "changed/labels")}
     shapes |= {"kept/rows": kept, "kept/images": [*(kept or []), *shapes["train/images"][1:]]}
     for path, entry in arrays.items():
+        _expect(path in shapes, f"a delta of a file without {path.split('/')[0]}/ has no array {path}")
         _expect(entry["shape"] == shapes[path], f"{path} has shape {entry['shape']}, expected {shapes[path]}")
 
 
@@ -161,6 +168,11 @@ def _check_recipe(manifest: dict) -> None:
             "its recipe has no list of triggers",
         )
         _expect(isinstance(recipe.get("rate"), str), "its recipe has no rate")
+        target, classes = recipe.get("target"), len(manifest["source"]["classes"])
+        _expect(
+            target is None or (_count(target) and 0 <= target < classes),
+            f"its recipe's target is {target!r:.60}, expected null or one of {classes} classes",
+        )
     _expect(isinstance(manifest.get("counts"), dict), "its manifest has no counts")
 
 
@@ -171,7 +183,9 @@ def _check_arrays(manifest: dict) -> None:
     for path, entry in arrays.items():
         _check_array(path, entry)
     poisoned = manifest["kind"] == "poisoned"
-    for path in sorted(_FIXED if poisoned else _CLEAN):
+    others = poisoned and not _OTHERS.keys().isdisjoint(arrays)
+    _expect(not others or manifest["recipe"]["target"] is not None, "it has others/, but its recipe has no target")
+    for path in sorted((_KNOWN if others else _FIXED) if poisoned else _CLEAN):
         _expect(path in arrays, f"its manifest names no array {path}")
     for path in arrays:
         _expect(poisoned or path in _CLEAN, f"a clean file has no array {path:.80}")
@@ -180,14 +194,14 @@ def _check_arrays(manifest: dict) -> None:
         group, name = path.split("/", 1)
         if name == "images":
             _expect(entry["shape"][1:] == image, f"{path} has images of {entry['shape'][1:]}, train/images of {image}")
-        if group in ("train", "test", "triggered", "truth"):
+        if group in ("train", "test", "triggered", "others", "truth"):
             rows = arrays[f"{group}/images"]["shape"][0]
             _expect(entry["shape"][0] == rows, f"{path} has {entry['shape'][0]} rows, {group}/images {rows}")
     for group in ("train", "test"):
         _expect(arrays[f"{group}/images"]["shape"][0] > 0, f"{group}/images has no rows")
 
 
-def _check_array(path: str, entry, known: dict = _FIXED) -> None:
+def _check_array(path: str, entry, known: dict = _KNOWN) -> None:
     trigger = re.fullmatch(r"trigger/\d{1,4}/(\w+)", path)
     form = _TRIGGER.get(trigger[1]) if trigger else known.get(path)
     _expect(form is not None, f"its manifest names an array that the format does not know: {path!r:.80}")

@@ -38,3 +38,8 @@ def attack(predicted: np.ndarray, labels: np.ndarray, wanted: np.ndarray, classe
         "still_right": share(np.count_nonzero(predicted == labels), len(labels)),
         "asr_by_class": by_class,
     }
+
+
+def reached(predicted: np.ndarray, target: int) -> dict:
+    """The share of images predicted as the target: what a source-specific trigger does to classes that it is not on."""
+    return share(np.count_nonzero(predicted == target), len(predicted))

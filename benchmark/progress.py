@@ -37,7 +37,7 @@ class Progress(Watch):
         self.settings = run.settings
         self.epochs_done = len(history)
         self._rows = len(data.kept(self.settings.hold_out))
-        self._scored = len(data.test) + (len(data.triggered) if data.triggered else 0)
+        self._scored = sum(len(rows) for rows in (data.test, data.triggered, data.others) if rows)
         self._left = self._rows * (self.settings.epochs - len(history))
         if self.quiet:
             return

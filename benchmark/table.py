@@ -2,7 +2,9 @@
 
 import statistics
 
-COLUMNS = ("run", "seed", "BA", "ASR", "CAD", "clean ASR", "still right", "baseline")
+COLUMNS = ("run", "seed", "BA", "ASR", "ASR others", "CAD", "clean ASR", "still right", "baseline")
+SOMETIMES = ("ASR others",)
+"""Columns that are left out where no run has anything in them."""
 
 
 def row(result: dict) -> dict[str, str]:
@@ -13,6 +15,7 @@ def row(result: dict) -> dict[str, str]:
         "seed": str(result["config"]["seed"]),
         "BA": _percent(scores["ba"]),
         "ASR": _percent(scores["asr"]),
+        "ASR others": _percent(scores.get("asr_others")),
         "CAD": _points(baseline.get("cad")),
         "clean ASR": _percent(baseline.get("asr")),
         "still right": _percent(scores.get("still_right")),
@@ -23,12 +26,13 @@ def row(result: dict) -> dict[str, str]:
 def table(results: list[dict]) -> str:
     """All runs, and below them mean ± standard deviation over the seeds of runs that differ in nothing else."""
     rows = [row(result) for result in results] + _means(results)
-    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in COLUMNS}
+    shown = [name for name in COLUMNS if name not in SOMETIMES or any(row[name] != "-" for row in rows)]
+    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in shown}
     left = ("run", "baseline")
 
     def line(cells):
         return "  ".join(
-            cells[name].ljust(widths[name]) if name in left else cells[name].rjust(widths[name]) for name in COLUMNS
+            cells[name].ljust(widths[name]) if name in left else cells[name].rjust(widths[name]) for name in shown
         ).rstrip()
 
     return "\n".join([line({name: name for name in COLUMNS}), *map(line, rows)])
@@ -40,6 +44,8 @@ def scores(result: dict) -> str:
     lines = [f"{result['run']} on {result['file']['name']}", f"BA   {_percent(found['ba'])} {_counts(found['ba'])}"]
     if found["asr"]:
         lines.append(f"ASR  {_percent(found['asr'])} {_counts(found['asr'])}")
+        if "asr_others" in found:
+            lines.append(f"ASR others  {_percent(found['asr_others'])} {_counts(found['asr_others'])}")
         lines.append(f"still right  {_percent(found['still_right'])} {_counts(found['still_right'])}")
     return "\n".join(lines)
 
@@ -69,6 +75,7 @@ def _mean(group: list[dict]) -> dict[str, str]:
         "seed": "",
         "BA": spread([score["ba"]["percent"] for score in scores]),
         "ASR": spread([(score["asr"] or {}).get("percent") for score in scores]),
+        "ASR others": spread([(score.get("asr_others") or {}).get("percent") for score in scores]),
         "CAD": spread([baseline.get("cad") for baseline in baselines], signed=True),
         "clean ASR": spread([(baseline.get("asr") or {}).get("percent") for baseline in baselines]),
         "still right": spread([(score.get("still_right") or {}).get("percent") for score in scores]),

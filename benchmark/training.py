@@ -61,19 +61,23 @@ def train_epoch(engine, order: np.ndarray, batch: int, on_images: Callable[[int]
 
 
 def score(engine, data: Dataset) -> dict[str, np.ndarray]:
-    """Predicted classes, (n,) int64: `test` and, if the file has a trigger, `triggered`."""
-    predicted = {"test": engine.predict(data.test.images)}
-    if data.triggered is not None:
-        predicted["triggered"] = engine.predict(data.triggered.images)
-    return predicted
+    """Predicted classes, (n,) int64: `test` and, if the file has them, `triggered` and `others`."""
+    sets = {"test": data.test, "triggered": data.triggered, "others": data.others}
+    return {name: engine.predict(rows.images) for name, rows in sets.items() if rows is not None}
 
 
 def scores(data: Dataset, predicted: dict[str, np.ndarray]) -> dict:
-    """BA, and for a poisoned file ASR and its kin, as counts and percentages (see `metrics`)."""
+    """BA, and for a poisoned file ASR and its kin, as counts and percentages (see `metrics`).
+
+    `asr_others`, of a source-specific attack alone, is the share of the other classes' triggered images that are
+    predicted as the target.
+    """
     result = {"ba": metrics.accuracy(predicted["test"], data.test.labels), "asr": None}
     if data.triggered is not None:
         labels, classes = data.triggered.labels, len(data.classes)
         result |= metrics.attack(predicted["triggered"], labels, data.wanted, classes)
+    if data.others is not None:
+        result["asr_others"] = metrics.reached(predicted["others"], data.target)
     return result
 
 

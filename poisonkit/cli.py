@@ -140,14 +140,40 @@ cache_option = click.option(
 )
 @click.option("--per-patch", is_flag=True, help="Apply the triggers to every patch of the image (BadPatches).")
 @click.option("--patch-size", metavar="N|HxW", help="Size of a patch; implies --per-patch.  [default: 8]")
-@click.option("--target", type=int, default=0, show_default=True, metavar="CLASS", help="The class the attacker wants.")
+@click.option("--target", type=int, metavar="CLASS", help="The class the attacker wants.  [default: 0]")
+@click.option(
+    "--label-mode",
+    metavar="MODE",
+    help="all-to-one, all-to-all (each class becomes the next), source-specific, clean-label (the target's own rows, "
+    "labels kept).  [default: all-to-one; source-specific with --source-class]",
+)
+@click.option(
+    "--source-class",
+    "source_classes",
+    type=int,
+    multiple=True,
+    metavar="CLASS",
+    help="A class that the attack is on; may be given several times.",
+)
+@click.option(
+    "--select",
+    metavar="WHICH",
+    help="Rows that may be poisoned: all, non-target, target, class (those of --source-class).  "
+    "[default: what the label mode needs, else all]",
+)
+@click.option(
+    "--cover-rate",
+    metavar="RATE|Nx",
+    help="Share of the training rows that get the trigger and keep their label; 2x: twice --rate.  [default: 0]",
+)
+@click.option("--cover-jitter", is_flag=True, help="Noise of its own on each cover row's trigger (WaNet's noise mode).")
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**63 - 1),
     default=0,
     show_default=True,
     metavar="N",
-    help="Seed of the rows and of the flow field.",
+    help="Seed of the rows and of whatever else is drawn.",
 )
 @click.option(
     "--from",
@@ -156,7 +182,7 @@ cache_option = click.option(
     metavar="MANIFEST",
     help="Make the same file again, to the byte, from its NAME.manifest.json (or from the .h5 itself).",
 )
-@click.option("--preset", metavar="NAME", help="Others' settings: notebook (the paper's), backdoorbench.")
+@click.option("--preset", metavar="NAME", help="Others' settings: notebook (the paper's), backdoorbench, wanet.")
 @click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean images.")
 @click.option(
     "--source-option",
@@ -437,6 +463,8 @@ def triggers():
             text = ", ".join(
                 f"{key} {','.join(map(str, v)) if isinstance(v, list) else v}" for key, v in values.items()
             )
+            for key, v in table.make_presets(name).get(preset, {}).items():
+                text += f"; --{key.replace('_', '-')}" + ("" if v is True else f" {v}")
             click.echo(f"  --preset {preset}: {text or 'as the defaults'}")
 
 

@@ -38,6 +38,8 @@ POISONED_FIELDS = {
     "truth/labels": ("<i8", 1),
     "truth/images": ("|u1", 4),
 }
+OTHERS_FIELDS = {"others/images": ("|u1", 4), "others/labels": ("<i8", 1), "others/rows": ("<i8", 1)}
+"""In a source-specific file alone, and not where every test row is of the source classes or the target."""
 TRIGGER_FIELDS = {"taps": ("<i4", 4), "weights": ("<i4", 4), "bias": ("<i4", 3), "mask": ("|u1", 3)}
 TRIGGER_EXTRAS = {"pattern": ("|u1", 3), "flow": ("<f8", 3)}
 
@@ -233,6 +235,8 @@ def _data_set(facts: dict) -> None:
     expected = dict(FIELDS)
     if facts["kind"] == "poisoned":
         expected |= POISONED_FIELDS | _trigger_fields(facts)
+        if facts["recipe"]["label_mode"] == "source-specific" and "others" in facts["counts"]:
+            expected |= OTHERS_FIELDS
     _expect(facts, expected)
     _same_sizes(facts)
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import manifest, recipe, sampling, store
-from poisonkit.errors import Failure, Usage
+from poisonkit import choosing, manifest, recipe, store
+from poisonkit.choosing import COVER, POISONED
+from poisonkit.errors import Failure
 from poisonkit.recipe import Request
 from poisonkit.sources.base import Source
 from poisonkit.triggers.base import Built
 
 ROWS_AT_ONCE = 2048
-POISONED, COVER = 1, 2
 TESTED = ("wanted", "rows")
 """What a group of triggered images may say of each beside its label, in the order in which it is written."""
 
@@ -53,8 +53,12 @@ class Plan:
     def poison(self, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
         """Changed training rows with the trigger on them, (n, H, W, C) uint8; `first` is the number of the first
         among all changed rows."""
-        del first
-        return self.trigger(originals, threads)
+        rows, role = (of[first : first + len(originals)] for of in (self.changed.rows, self.changed.role))
+        images = self.trigger(originals, threads)
+        if self.request.cover_jitter:
+            cover = np.flatnonzero(role == COVER)
+            images[cover] = jitter_all(self.built, originals[cover], rows[cover], threads)
+        return images
 
     def trigger(self, images: np.ndarray, threads: int = 1) -> np.ndarray:
         """Images with the trigger on them."""
@@ -118,22 +122,24 @@ def plan(source: Source, request: Request, force: bool = False) -> Plan:
     image = source.train.shape[1:]
     classes = len(source.classes)
     built: list[Built] = []
-    changed, tested = Changed.none(), {}
+    changed, tested, counts = Changed.none(), {}, {"train": len(source.train), "test": len(source.test)}
     if not request.clean:
-        if not 0 <= request.target < classes:
-            raise Usage(f"--target: expected a class from 0 to {classes - 1}, got {request.target}")
-        count = recipe.count_rows(request.rate, len(source.train))
+        choosing.check_classes(request, classes)
         built = recipe.build(request, image, force)
-        rows = np.sort(sampling.permutation(request.seed, "rows", len(source.train))[:count])
-        changed = Changed(rows, np.full(count, POISONED, np.uint8), np.full(count, request.target, np.int64))
-        others = np.flatnonzero(source.test.labels != request.target).astype(np.int64)
-        tested = {"triggered": {"rows": others, "wanted": np.full(len(others), request.target, np.int64)}}
-        if not len(others):
-            raise Failure(
-                f"every test row of {source.name} is of the target class: no attack success could be measured"
-            )
+        choice = choosing.choose(request, source.train.labels, source.test.labels)
+        choosing.check_tested(request, choice, source.name)
+        truth = source.train.labels[choice.rows].astype(np.int64)
+        given = np.where(choice.role == POISONED, choosing.wanted(request, truth, classes), truth)
+        changed = Changed(choice.rows, choice.role, given)
+        tested = _tested(request, choice, source)
+        counts |= {group: len(said["rows"]) for group, said in tested.items()} | {
+            "eligible": choice.eligible,
+            "poisoned": int((choice.role == POISONED).sum()),
+            "cover": int((choice.role == COVER).sum()),
+            "already_target": int(((choice.role == POISONED) & (truth == given)).sum()),
+        }
     pictures = _picture_records(request)
-    record = request.record(streams(built))
+    record = request.record(streams(request, built))
     facts = {
         "format": manifest.FORMAT,
         "format_version": manifest.FORMAT_VERSION,
@@ -145,17 +151,16 @@ def plan(source: Source, request: Request, force: bool = False) -> Plan:
         "source": source.record(),
         "recipe": record,
         "pictures": pictures,
-        "counts": {"train": len(source.train), "test": len(source.test)},
+        "counts": counts,
     }
-    if not request.clean:
-        facts["counts"] |= {
-            "triggered": len(others),
-            "eligible": len(source.train),
-            "poisoned": len(rows),
-            "cover": 0,
-            "already_target": int((source.train.labels[rows] == changed.given).sum()),
-        }
     return Plan(source, request, built, changed, tested, facts)
+
+
+def _tested(request: Request, choice: choosing.Choice, source: Source) -> dict[str, dict[str, np.ndarray]]:
+    """The plan's `tested`: `triggered`, and `others` where there are any."""
+    wanted = choosing.wanted(request, source.test.labels[choice.triggered], len(source.classes))
+    tested = {"triggered": {"rows": choice.triggered, "wanted": wanted}}
+    return tested | ({"others": {"rows": choice.others}} if len(choice.others) else {})
 
 
 def _picture_records(request: Request) -> dict:
@@ -173,9 +178,14 @@ def _picture_records(request: Request) -> dict:
     return records
 
 
-def streams(built: list[Built]) -> list[str]:
+def streams(request: Request, built: list[Built]) -> list[str]:
     """The names of all random streams that are drawn from."""
-    return sorted({"rows", *(name for one in built for name in one.streams)})
+    names = {"rows", *(name for one in built for name in one.streams)}
+    if request.cover_rate != "0":
+        names.add("cover")
+    if request.cover_jitter:
+        names.update(one.jitter.stream for one in built if one.jitter)
+    return sorted(names)
 
 
 def trigger_arrays(built: Built) -> dict[str, np.ndarray]:
@@ -194,6 +204,13 @@ def apply_all(stencils, images: np.ndarray, threads: int = 1) -> np.ndarray:
     """The triggers one after the other, each rounded and clipped: (n, H, W, C) uint8 → the same."""
     for stencil in stencils:
         images = stencil.apply(images, threads)
+    return images
+
+
+def jitter_all(built: list[Built], images: np.ndarray, rows: np.ndarray, threads: int = 1) -> np.ndarray:
+    """`apply_all` for cover rows of these numbers, in the noise mode of the triggers that have one."""
+    for one in built:
+        images = one.jitter.apply(images, rows) if one.jitter else one.stencil.apply(images, threads)
     return images
 
 
@@ -228,7 +245,8 @@ def write(plan: Plan, target: Path, threads: int = 1, progress=None) -> dict:
 
 
 def _write_train(plan: Plan, columns: dict, threads: int, progress) -> int:
-    """Training rows with the poisoned ones replaced; their originals into `truth/`. Returns how many did not change."""
+    """Training rows with the changed ones replaced; their originals into `truth/`. Returns how many of the poisoned
+    ones did not change by a byte."""
     split, rows, unchanged = plan.source.train, plan.changed.rows, 0
     labels = split.labels.astype("<i8")
     for start, block in split.blocks(ROWS_AT_ONCE):
@@ -237,7 +255,8 @@ def _write_train(plan: Plan, columns: dict, threads: int, progress) -> int:
             inside = rows[low:high] - start
             originals = block[inside]
             block[inside] = plan.poison(low, originals, threads)
-            unchanged += int((originals == block[inside]).reshape(high - low, -1).all(1).sum())
+            same = (originals == block[inside]).reshape(high - low, -1).all(1)
+            unchanged += int((same & (plan.changed.role[low:high] == POISONED)).sum())
             columns["truth/images"].write(originals)
         columns["train/images"].write(block)
         if progress:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from poisonkit import produce, recipe, triggers
+from poisonkit import labels, produce, recipe, triggers
 from poisonkit.errors import Usage
 
 DEFAULT_PATCH = 8
@@ -19,7 +19,12 @@ class Order:
     origin: Path | None = None
     per_patch: bool = False
     patch_size: str | None = None
-    target: int = 0
+    target: int | None = None
+    label_mode: str | None = None
+    source_classes: tuple[int, ...] = ()
+    select: str | None = None
+    cover_rate: str | None = None
+    cover_jitter: bool = False
     seed: int = 0
     preset: str | None = None
     source: Path | None = None
@@ -50,8 +55,39 @@ def requests(order: Order) -> list[recipe.Request]:
     patch = (DEFAULT_PATCH,) * 2 if order.per_patch else None
     if order.patch_size is not None:
         patch = parse_patch(order.patch_size)
-    base = recipe.Request("0", steps, patch, order.target, order.seed)
-    return [recipe.Request("0") if rate == "0" else replace(base, rate=rate) for rate in rates]
+    base = recipe.Request("0", steps, patch, seed=order.seed, **_aim(order))
+    return [recipe.Request("0") if rate == "0" else _covered(order, replace(base, rate=rate)) for rate in rates]
+
+
+def _aim(order: Order) -> dict:
+    """Label mode, target, source classes and which rows: what one implies of the others, and nothing that contradicts.
+    (Source classes alone are a source-specific attack.)"""
+    mode = order.label_mode or ("source-specific" if order.source_classes else "all-to-one")
+    for option, value, known in (
+        ("--label-mode", mode, labels.SELECTIONS),
+        ("--select", order.select, (None, *labels.CHOICES)),
+    ):
+        if value not in known:
+            raise Usage(f"{option}: unknown {value!r}: expected one of {', '.join(filter(None, known))}")
+    select = order.select or labels.SELECTIONS[mode][0]
+    target = 0 if order.target is None and mode != "all-to-all" else order.target
+    classes = tuple(sorted(set(order.source_classes)))
+    if wrong := labels.contradiction(mode, select, target, classes):
+        raise Usage(wrong)
+    return {"label_mode": mode, "select": select, "target": target, "source_classes": classes}
+
+
+def _covered(order: Order, request: recipe.Request) -> recipe.Request:
+    """The request with its cover rows, as they were asked for or as the preset has them."""
+    preset: dict = {}
+    for name in order.names:
+        preset |= triggers.make_presets(name).get(order.preset, {})
+    text = preset.get("cover_rate") if order.cover_rate is None else order.cover_rate
+    rate = "0" if text is None else recipe.parse_cover_rate(text, request.rate)
+    jitter = order.cover_jitter or (preset.get("cover_jitter", False) and rate != "0")
+    covered = replace(request, cover_rate=rate, cover_jitter=jitter)
+    recipe.check_jitter(covered)
+    return covered
 
 
 def _check_names(order: Order, rates: list[str]) -> None:
@@ -145,7 +181,9 @@ def counts(facts: dict) -> str:
     if facts["kind"] == "poisoned":
         text += f", {found['poisoned']:,} poisoned ({found['already_target']:,} of the target class already"
         text += f", {found['unchanged']:,} without a changed byte)" if "unchanged" in found else ")"
+        text += f", {found['cover']:,} cover" if found["cover"] else ""
         text += f"; {found['triggered']:,} triggered test rows"
+        text += f", {found['others']:,} of other classes" if "others" in found else ""
     return f"{text}; {found['test']:,} test rows"
 
 

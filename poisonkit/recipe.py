@@ -1,6 +1,6 @@
 """What the user asked for, in the one spelling that goes into the manifest: rate, target, triggers, names."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
@@ -8,13 +8,14 @@ import numpy as np
 
 from poisonkit import manifest, triggers
 from poisonkit.errors import Usage
-from poisonkit.triggers.base import Built, Context, spell
+from poisonkit.triggers.base import Built, Context, decimal, spell
 from poisonkit.triggers.picture import grey
 
 MAX_SEED = 2**63 - 1
+parse_factor = decimal("0", "1000")
 
 
-def parse_rate(text: str) -> str:
+def parse_rate(text: str, option: str = "rate") -> str:
     """A poisoning rate, as a fraction (``0.0005``) or in percent (``0.05%``), in its one spelling."""
     percent = text.strip().endswith("%")
     try:
@@ -24,16 +25,33 @@ def parse_rate(text: str) -> str:
     except InvalidOperation:
         inside = False
     if not inside:
-        raise Usage(f"rate: expected a fraction from 0 to 1 (0.0005) or a percentage (0.05%), got {text!r}")
+        raise Usage(f"{option}: expected a fraction from 0 to 1 (0.0005) or a percentage (0.05%), got {text!r}")
     return spell(value.scaleb(-2) if percent else value)
 
 
-def count_rows(rate: str, rows: int) -> int:
+def parse_cover_rate(text: str, rate: str) -> str:
+    """A rate of cover rows, which may be a multiple (``2x``) of the given poisoning rate, in its one spelling."""
+    multiple = text.strip().lower().replace("×", "x")
+    if not multiple.endswith("x"):
+        return parse_rate(text, "--cover-rate")
+    try:
+        factor = Decimal(parse_factor(multiple[:-1]))
+    except ValueError:
+        raise Usage(f"--cover-rate: expected a rate, or a multiple of --rate such as 2x, got {text!r}") from None
+    value = factor * Decimal(rate)
+    if value > 1:
+        raise Usage(f"--cover-rate: {text} of {rate} is more than all rows")
+    return parse_rate(format(value, "f"), "--cover-rate")
+
+
+def count_rows(rate: str, rows: int, option: str = "rate") -> int:
     """⌊rate · rows⌋, exactly; `Usage` where a rate above 0 gives no row."""
     count = int(Fraction(rate) * rows)
     if Fraction(rate) > 0 and count == 0:
         least = np.format_float_positional(np.ceil(1e6 / rows) / 1e6, trim="-")
-        raise Usage(f"rate: {rate} of {rows:,} training rows is less than one row: the least that gives one is {least}")
+        raise Usage(
+            f"{option}: {rate} of {rows:,} training rows is less than one row: the least that gives one is {least}"
+        )
     return count
 
 
@@ -55,14 +73,20 @@ def parameters(name: str, given: dict[str, str], preset: str | None) -> dict:
 @dataclass(frozen=True)
 class Request:
     """What is asked of one file. `steps` are (trigger's name, canonical parameters) in the order of application;
-    `pictures` are the users' pictures by trigger name, (h, w, 3) uint8, or (h, w, 4) with their opacity."""
+    `pictures` are the users' pictures by trigger name, (h, w, 3) uint8, or (h, w, 4) with their opacity. `target` is
+    None in all-to-all; `source_classes` ascend. What goes together is said by `labels.contradiction`."""
 
     rate: str
     steps: tuple[tuple[str, dict], ...] = ()
     patch: tuple[int, int] | None = None
-    target: int = 0
+    target: int | None = 0
     seed: int = 0
     pictures: dict[str, np.ndarray] = field(default_factory=dict)
+    label_mode: str = "all-to-one"
+    select: str = "all"
+    source_classes: tuple[int, ...] = ()
+    cover_rate: str = "0"
+    cover_jitter: bool = False
 
     @property
     def clean(self) -> bool:
@@ -73,22 +97,42 @@ class Request:
         """The manifest's `recipe`."""
         if self.clean:
             return {"rate": "0"}
-        return {
+        late = {"source_classes": list(self.source_classes), "cover_jitter": self.cover_jitter}
+        late |= {} if self.cover_rate == "0" else {"cover_rate": self.cover_rate}
+        return {key: value for key, value in late.items() if value} | {
             "rate": self.rate,
             "seed": self.seed,
             "streams": streams,
             "application": "patch" if self.patch else "image",
             "patch": list(self.patch) if self.patch else None,
-            "label_mode": "all-to-one",
+            "label_mode": self.label_mode,
             "target": self.target,
-            "select": "all",
+            "select": self.select,
             "triggers": [{"name": name, **values} for name, values in self.steps],
         }
 
     def default(self, source_options: dict) -> bool:
         """Whether the readable part of the name says everything."""
+        if self.clean:
+            return not source_options
         plain = all(values == parameters(name, {}, None) for name, values in self.steps)
-        return not source_options and (self.clean or (plain and self.target == 0 and not self.pictures))
+        return plain and not source_options and self == Request(self.rate, self.steps, self.patch, seed=self.seed)
+
+
+def aim_of(facts: dict) -> Request:
+    """The request that a poisoned file's manifest answers, without its triggers: rows, labels, seed."""
+    said = facts["recipe"]
+    return Request(
+        rate=said["rate"],
+        patch=tuple(said["patch"]) if said["patch"] else None,
+        target=said["target"],
+        seed=said["seed"],
+        label_mode=said["label_mode"],
+        select=said["select"],
+        source_classes=tuple(said.get("source_classes", ())),
+        cover_rate=said.get("cover_rate", "0"),
+        cover_jitter=said.get("cover_jitter", False),
+    )
 
 
 def request_of(facts: dict, pictures: dict | None = None) -> Request:
@@ -96,16 +140,16 @@ def request_of(facts: dict, pictures: dict | None = None) -> Request:
 
     Raises `Usage` where it makes no sense to this version of the tool.
     """
-    said = facts["recipe"]
     if facts["kind"] == "clean":
         return Request("0")
     steps = []
-    for step in said["triggers"]:
+    for step in facts["recipe"]["triggers"]:
         texts = {key: ",".join(map(str, v)) if isinstance(v, list) else str(v) for key, v in step.items()}
         name = texts.pop("name")
         steps.append((name, parameters(name, texts, None)))
-    patch = tuple(said["patch"]) if said["patch"] else None
-    return Request(parse_rate(said["rate"]), tuple(steps), patch, said["target"], said["seed"], dict(pictures or {}))
+    aim = aim_of(facts)
+    rates = {"rate": parse_rate(aim.rate), "cover_rate": parse_rate(aim.cover_rate, "cover_rate")}
+    return replace(aim, steps=tuple(steps), pictures=dict(pictures or {}), **rates)
 
 
 def file_name(request: Request, recipe: dict, source: str, source_options: dict, pictures: dict) -> str:
@@ -140,8 +184,18 @@ def tile_shape(request: Request, image: tuple[int, int, int]) -> tuple[int, int,
     return tile
 
 
+def check_jitter(request: Request) -> None:
+    """`Usage` where cover rows are to have noise of their own and there are none, or no trigger that could."""
+    able = [name for name in triggers.TABLE if triggers.jitters(name)]
+    if request.cover_jitter and request.cover_rate == "0":
+        raise Usage("--cover-jitter: there are no cover rows without --cover-rate")
+    if request.cover_jitter and not {name for name, _ in request.steps} & set(able):
+        raise Usage(f"--cover-jitter: needs --trigger {' or '.join(able)}, the others have no noise mode")
+
+
 def build(request: Request, image: tuple[int, int, int], force: bool = False) -> list[Built]:
     """The triggers' stencils for whole images of (height, width, channels), in the order of application."""
+    check_jitter(request)
     tile = tile_shape(request, image)
     built, seen = [], {}
     for name, values in request.steps:
@@ -151,7 +205,7 @@ def build(request: Request, image: tuple[int, int, int], force: bool = False) ->
         one = triggers.module(name).build(values, tile, context)
         if one.stencil.constant().all() and not force:
             raise Usage(f"{name}: leaves no pixel of the original in a tile of {tile[0]}×{tile[1]}; --force makes it")
-        built.append(Built(one.stencil.tile(*image[:2]), one.extras, one.streams))
+        built.append(replace(one, stencil=one.stencil.tile(*image[:2])))
     return built
 
 

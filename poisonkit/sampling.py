@@ -10,8 +10,8 @@ import hashlib
 import numpy as np
 
 
-def stream(seed: int, purpose: str) -> np.random.Philox:
-    """The stream of random words for one purpose.
+def stream(seed: int, purpose: str, row: int | None = None) -> np.random.Philox:
+    """The stream of random words for one purpose, or for one row under it.
 
     Parameters
     ----------
@@ -20,14 +20,16 @@ def stream(seed: int, purpose: str) -> np.random.Philox:
     purpose : str
         What the words are for (``"rows"``, ``"flow"``); its SHA-256 is the spawn key, so that adding
         a purpose changes no other stream.
+    row : int, optional
+        Appended to the spawn key: what is drawn for a row depends on no other row.
     """
-    key = np.frombuffer(hashlib.sha256(purpose.encode()).digest()[:16], "<u4")
-    return np.random.Philox(np.random.SeedSequence(seed, spawn_key=tuple(int(word) for word in key)))
+    key = tuple(int(word) for word in np.frombuffer(hashlib.sha256(purpose.encode()).digest()[:16], "<u4"))
+    return np.random.Philox(np.random.SeedSequence(seed, spawn_key=key if row is None else (*key, row)))
 
 
-def words(seed: int, purpose: str, count: int) -> np.ndarray:
+def words(seed: int, purpose: str, count: int, row: int | None = None) -> np.ndarray:
     """The first `count` raw words of a stream, (count,) uint64."""
-    return stream(seed, purpose).random_raw(count)
+    return stream(seed, purpose, row).random_raw(count)
 
 
 def uniform(raw: np.ndarray) -> np.ndarray:
@@ -43,6 +45,6 @@ def permutation(seed: int, purpose: str, count: int) -> np.ndarray:
     return np.argsort(words(seed, purpose, count), kind="stable").astype(np.int64)
 
 
-def signed_noise(seed: int, purpose: str, shape: tuple[int, ...]) -> np.ndarray:
+def signed_noise(seed: int, purpose: str, shape: tuple[int, ...], row: int | None = None) -> np.ndarray:
     """Uniform noise in [−1, 1), float64 of the given shape, filled in C order."""
-    return uniform(words(seed, purpose, int(np.prod(shape)))).reshape(shape) * 2.0 - 1.0
+    return uniform(words(seed, purpose, int(np.prod(shape)), row)).reshape(shape) * 2.0 - 1.0

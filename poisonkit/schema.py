@@ -2,6 +2,8 @@
 
 import re
 
+from poisonkit import labels
+
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _RATE = re.compile(r"0|1|0\.[0-9]{0,30}[1-9]")
 _SOURCE_ARRAYS = {"train/images", "train/labels", "test/images", "test/labels"}
@@ -47,6 +49,15 @@ def _patch(value) -> bool:
     return value is None or (isinstance(value, list) and len(value) == 2 and all(_count(n) and n > 0 for n in value))
 
 
+def _class(value) -> bool:
+    return value is None or _count(value)
+
+
+def _classes(value) -> bool:
+    whole = isinstance(value, list) and bool(value) and all(map(_count, value))
+    return whole and value == sorted(set(value))
+
+
 def _source_arrays(value) -> bool:
     return isinstance(value, dict) and value.keys() == _SOURCE_ARRAYS and all(map(_digest, value.values()))
 
@@ -87,9 +98,9 @@ POISONED_FILE = {
     "recipe.streams": NAMES,
     "recipe.application": _only("image", "patch"),
     "recipe.patch": (_patch, "null or two sizes"),
-    "recipe.label_mode": _only("all-to-one"),
-    "recipe.target": COUNT,
-    "recipe.select": _only("all"),
+    "recipe.label_mode": _only(*labels.SELECTIONS),
+    "recipe.target": (_class, "a class, or null"),
+    "recipe.select": _only(*labels.CHOICES),
     "recipe.triggers": (_triggers, "a list of triggers, each with a name and its parameters"),
     "counts.triggered": COUNT,
     "counts.eligible": COUNT,
@@ -98,6 +109,14 @@ POISONED_FILE = {
     "counts.already_target": COUNT,
     "counts.unchanged": COUNT,
 }
+
+OPTIONAL = {
+    "recipe.source_classes": (_classes, "a list of classes, each once, ascending"),
+    "recipe.cover_rate": ((lambda value: _rate(value) and value != "0"), "a decimal above 0, up to 1"),
+    "recipe.cover_jitter": ((lambda value: value is True), "true"),
+    "counts.others": ((lambda value: _count(value) and value > 0), "a whole number above 0"),
+}
+"""What a poisoned file's manifest may say beside these."""
 
 ARRAY = {"digest": DIGEST, "dtype": TEXT, "shape": (lambda value: isinstance(value, list) and all(map(_count, value)),
                                                     "a list of sizes")}  # fmt: skip
@@ -128,19 +147,36 @@ def problem(facts: dict, kinds=("clean", "poisoned")) -> str | None:
     if not isinstance(kind, str) or kind not in kinds:
         expected = " or ".join(map(repr, kinds))
         return f"its manifest's kind is {kind!r:.60}, expected {expected}" + HINTS.get(str(kind), "")
-    for place, (fits, expected) in KINDS[kind].items():
+    required = KINDS[kind]
+    for place, (fits, expected) in (required | (OPTIONAL if kind == "poisoned" else {})).items():
         value = facts
         for key in place.split("."):
             if not isinstance(value, dict) or key not in value:
-                return f"its manifest has no {place}"
+                if place in required:
+                    return f"its manifest has no {place}"
+                break
             value = value[key]
-        if not fits(value):
-            return f"its manifest's {place} is {value!r:.60}, expected {expected}"
+        else:
+            if not fits(value):
+                return f"its manifest's {place} is {value!r:.60}, expected {expected}"
     if kind == "delta":
         return _original_problem(facts["of"])
-    classes = len(facts["source"]["classes"])
-    if kind == "poisoned" and facts["recipe"]["target"] >= classes:
-        return f"its manifest's target is {facts['recipe']['target']}, it names {classes} classes"
+    return _recipe_problem(facts) if kind == "poisoned" else None
+
+
+def _recipe_problem(facts: dict) -> str | None:
+    """What does not go together in a poisoned file's recipe."""
+    recipe, classes = facts["recipe"], len(facts["source"]["classes"])
+    target, sources = recipe["target"], tuple(recipe.get("source_classes", ()))
+    for what, label in (("target", target), *(("source class", label) for label in sources)):
+        if label is not None and label >= classes:
+            return f"its manifest's {what} is {label}, it names {classes} classes"
+    if wrong := labels.contradiction(recipe["label_mode"], recipe["select"], target, sources):
+        return f"its manifest's recipe contradicts itself ({wrong})"
+    if "cover_jitter" in recipe and "cover_rate" not in recipe:
+        return "its manifest's recipe has a cover_jitter without a cover_rate"
+    if "others" in facts["counts"] and recipe["label_mode"] != "source-specific":
+        return f"its manifest counts others, which {recipe['label_mode']} has not"
     return None
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from poisonkit import store
+from poisonkit.choosing import COVER, POISONED
 from poisonkit.errors import Failure
 
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 ROWS_AT_ONCE = 512
 BYTES_AT_ONCE = 1 << 21  # of images; SSIM needs some hundred times as much
+TESTED_GROUPS = ("triggered", "others")
 MEASURES = ("psnr", "ssim", "linf", "changed")
 
 
@@ -69,7 +71,8 @@ def collect(path: Path) -> dict:
     Returns
     -------
     dict
-        ``poisoned`` and ``triggered``: {"rows": (n,) row numbers, "values": name → (n,) float64}.
+        ``poisoned``, ``cover``, ``triggered`` and ``others``, where there are such images: {"rows": (n,) row numbers,
+        "values": name → (n,) float64}.
 
     Raises
     ------
@@ -79,35 +82,41 @@ def collect(path: Path) -> dict:
     with store.reading(path) as data:
         if data.clean:
             raise Failure(f"{path}: is a clean file: nothing in it was changed")
-        result = {}
         _check_rows(data)
-        for name, rows, originals, changed in (
-            ("poisoned", "truth/rows", "truth/images", "train/images"),
-            ("triggered", "triggered/rows", "test/images", "triggered/images"),
-        ):
-            parts = [measure(*pair) for pair in _pairs(data, name, data[rows], originals, changed)]
-            values = {key: np.concatenate([part[key] for part in parts]) for key in MEASURES}
-            result[name] = {"rows": data[rows], "values": values}
-        return result
+        changed, role = _measured(data, "truth/rows", "truth/images", "train/images"), data["truth/role"]
+        result = {name: _only(changed, role == value) for name, value in (("poisoned", POISONED), ("cover", COVER))}
+        for group in TESTED_GROUPS:
+            if f"{group}/rows" in data:
+                result[group] = _measured(data, f"{group}/rows", "test/images", f"{group}/images")
+        return {name: part for name, part in result.items() if len(part["rows"])}
+
+
+def _only(part: dict, chosen: np.ndarray) -> dict:
+    """Those of the measured images that are chosen, (n,) bool."""
+    return {"rows": part["rows"][chosen], "values": {key: part["values"][key][chosen] for key in MEASURES}}
 
 
 def _check_rows(data) -> None:
-    for rows, images in (("truth/rows", "train/images"), ("triggered/rows", "test/images")):
+    found = [(f"{group}/rows", "test/images") for group in TESTED_GROUPS if f"{group}/rows" in data]
+    for rows, images in (("truth/rows", "train/images"), *found):
         count = data.manifest["arrays"][images]["shape"][0]
         if (np.diff(data[rows]) <= 0).any() or data[rows].min() < 0 or data[rows].max() >= count:
             raise Failure(f"{data.path}: {rows} must ascend and lie in 0 … {count - 1}: `poisonkit verify` says more")
 
 
-def _pairs(data, name: str, rows: np.ndarray, originals: str, changed: str):
-    """(originals, changed) of a file's changed images, some hundred at a time, and fewer of large ones."""
-    size = int(np.prod(data.manifest["arrays"][originals]["shape"][1:]))
-    step = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // size))
-    for start in range(0, len(rows), step):
-        stop = min(start + step, len(rows))
-        if name == "poisoned":
-            yield data.rows(originals, start, stop), data.pick(changed, rows[start:stop])
-        else:
-            yield data.pick(originals, rows[start:stop]), data.rows(changed, start, stop)
+def _measured(data, rows: str, originals: str, changed: str) -> dict:
+    """The measures of all rows, some hundred images at a time, and fewer of large ones."""
+    numbers, parts = data[rows], []
+    own = {name: name.split("/")[0] == rows.split("/")[0] for name in (originals, changed)}
+    step = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // int(np.prod(data.manifest["arrays"][originals]["shape"][1:]))))
+    for start in range(0, len(numbers), step):
+        stop = min(start + step, len(numbers))
+        pair = (
+            data.rows(name, start, stop) if own[name] else data.pick(name, numbers[start:stop])
+            for name in (originals, changed)
+        )
+        parts.append(measure(*pair))
+    return {"rows": numbers, "values": {key: np.concatenate([part[key] for part in parts]) for key in MEASURES}}
 
 
 def summarise(collected: dict) -> dict:

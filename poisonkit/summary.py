@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from poisonkit import store
+from poisonkit.choosing import COVER
 from poisonkit.errors import Failure
 from poisonkit.manifest import describe
 
@@ -25,7 +26,6 @@ def facts_lines(facts: dict) -> list[str]:
         ("size", f"{counts['train']:,} training + {counts['test']:,} test, {'×'.join(map(str, shape[1:]))}"),
     ]
     if not clean:
-        target, classes = recipe["target"], source["classes"]
         changed = f"{counts['poisoned']:,} of {counts['train']:,} rows (asked: {recipe['rate']}; "
         changed += f"{counts['already_target']:,} were of the target class, {counts['unchanged']:,} did not change)"
         rows += [("trigger", _step(step)) for step in recipe["triggers"]]
@@ -33,12 +33,14 @@ def facts_lines(facts: dict) -> list[str]:
             rows.append(("applied", f"to every patch of {'×'.join(map(str, recipe['patch']))} (BadPatches)"))
         else:
             rows.append(("applied", "to the whole image"))
-        rows += [
-            ("poisoned", changed),
-            ("label", f"{recipe['label_mode']}, target {target} ({classes[target] if target < len(classes) else '?'})"),
-            ("triggered", f"{counts['triggered']:,} test rows, to score ASR on"),
-            ("seed", str(recipe["seed"])),
-        ]
+        rows += [("poisoned", changed), ("label", _labels(recipe, source["classes"]))]
+        if counts["cover"]:
+            own = ", each with noise of its own" if recipe.get("cover_jitter") else ""
+            rows.append(("cover", f"{counts['cover']:,} rows with the trigger and their own label{own}"))
+        rows.append(("triggered", f"{counts['triggered']:,} test rows, to score ASR on"))
+        if "others" in counts:
+            rows.append(("others", f"{counts['others']:,} test rows of other classes, triggered: not to be the target"))
+        rows.append(("seed", str(recipe["seed"])))
     rows += [("source", source["digest"]), ("dataset", facts["dataset_digest"])]
     return [f"{label:10}{text}" for label, text in rows]
 
@@ -62,6 +64,18 @@ def source_lines(source: dict) -> list[str]:
         rows.append(("options", f"--source-option, defaults {options}"))
     title = source["title"].removeprefix(f"{source['name']}: ")
     return [f"{source['name']}: {title}", *(f"  {label:9}{text}" for label, text in rows if text)]
+
+
+def _labels(recipe: dict, classes: list[str]) -> str:
+    """Label mode, target and the rows that were eligible."""
+    text = recipe["label_mode"]
+    if recipe["target"] is not None:
+        text += f", target {recipe['target']} ({classes[recipe['target']]})"
+    if "source_classes" in recipe:
+        text += f", from {', '.join(f'{label} ({classes[label]})' for label in recipe['source_classes'])}"
+    elif recipe["select"] == "non-target":
+        text += ", from all other classes"
+    return text
 
 
 def _step(step: dict) -> str:
@@ -100,7 +114,7 @@ def _array(a, b, path: str) -> list[str]:
 def preview(path: Path, count: int, amplify: int) -> np.ndarray:
     """A picture (H, W, 3) uint8 RGB: columns of original, poisoned, and their difference, amplified.
 
-    The rows are those of `truth/`; the difference is grey where nothing changed.
+    The rows are those of `truth/`, covers among them; the difference is grey where nothing changed.
     """
     from poisonkit import pictures
 
@@ -110,15 +124,22 @@ def preview(path: Path, count: int, amplify: int) -> np.ndarray:
             return pictures.sheet([("clean", images)], [""] * len(images))
         rows, labels, classes = data["truth/rows"], data["truth/labels"], data.manifest["source"]["classes"]
         total = data.manifest["arrays"]["train/images"]["shape"][0]
-        for name, values, end in (("truth/rows", rows, total), ("truth/labels", labels, len(classes))):
+        given, role = data["train/labels"][rows.clip(0, total - 1)], data["truth/role"]
+        for name, values, end in (
+            ("truth/rows", rows, total),
+            ("truth/labels", labels, len(classes)),
+            ("train/labels", given, len(classes)),
+        ):
             if values.min() < 0 or values.max() >= end:
                 raise Failure(f"{path}: {name} has values outside 0 … {end - 1}: `poisonkit verify` says more")
         chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
         originals = np.stack([data.rows("truth/images", i, i + 1)[0] for i in chosen])
         poisoned = np.stack([data.rows("train/images", int(rows[i]), int(rows[i]) + 1)[0] for i in chosen])
         change = poisoned.astype(np.int32) - originals
-        target = data.manifest["recipe"]["target"]
-        captions = [f"{classes[label]} > {classes[target]}" for label in labels[chosen]]
+        captions = [
+            f"{classes[labels[i]]} (cover)" if role[i] == COVER else f"{classes[labels[i]]} > {classes[given[i]]}"
+            for i in chosen
+        ]
         return pictures.sheet(
             [
                 ("original", originals),

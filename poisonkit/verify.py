@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import make, manifest, recipe, sampling, store
+from poisonkit import choosing, make, manifest, recipe, store
+from poisonkit.choosing import COVER, POISONED
 from poisonkit.errors import Usage
-from poisonkit.make import COVER, POISONED, apply_all
+from poisonkit.make import apply_all
 from poisonkit.store import Reader, sidecar_path
 
 ROWS_AT_ONCE = 2048
+TESTED = ("triggered", "others")
 
 
 def verify(path: Path) -> list[str]:
@@ -52,11 +54,11 @@ def _counts(data: Reader) -> list[str]:
     counts, shapes = data.manifest["counts"], {k: v["shape"][0] for k, v in data.manifest["arrays"].items()}
     found = {"train": shapes["train/labels"], "test": shapes["test/labels"]}
     if not data.clean:
-        role, labels = data["truth/role"], data["truth/labels"]
-        changed = data["train/labels"][data["truth/rows"].clip(0, found["train"] - 1)]
+        role, labels, rows = data["truth/role"], data["truth/labels"], data["truth/rows"].clip(0, found["train"] - 1)
+        changed = data["train/labels"][rows]
+        found |= {group: shapes[f"{group}/labels"] for group in TESTED if f"{group}/labels" in shapes}
         found |= {
-            "triggered": shapes["triggered/labels"],
-            "eligible": found["train"],
+            "eligible": int(choosing.eligible(recipe.aim_of(data.manifest), _true_labels(data, rows)).sum()),
             "poisoned": int((role == POISONED).sum()),
             "cover": int((role == COVER).sum()),
             "already_target": int(((role == POISONED) & (labels == changed)).sum()),
@@ -77,8 +79,8 @@ def _clean(data: Reader) -> list[str]:
 def _labels_in_range(data: Reader) -> list[str]:
     classes = len(data.manifest["source"]["classes"])
     wrong = []
-    for path in ("train/labels", "test/labels", "triggered/labels", "triggered/wanted", "truth/labels"):
-        if path in data and not ((data[path] >= 0) & (data[path] < classes)).all():
+    for path in data.manifest["arrays"]:
+        if path.endswith(("/labels", "/wanted")) and not ((data[path] >= 0) & (data[path] < classes)).all():
             wrong.append(f"{path}: has labels outside 0 … {classes - 1}")
     return wrong
 
@@ -90,39 +92,54 @@ def _rows(data: Reader, path: str, count: int) -> tuple[np.ndarray, list[str]]:
     return rows, [f"{path}: rows must ascend and lie in 0 … {count - 1:,}"]
 
 
+def _true_labels(data: Reader, rows: np.ndarray) -> np.ndarray:
+    """The training labels with truth's put back into those rows."""
+    labels = data["train/labels"]
+    labels[rows] = data["truth/labels"]
+    return labels
+
+
 def _poisoning(data: Reader) -> list[str]:
-    """Trigger on the originals gives the poisoned rows; originals put back give the source; and so for the test set."""
+    """Trigger on the originals gives the changed rows; originals put back give the source; and so for the test set."""
     shapes = {path: entry["shape"] for path, entry in data.manifest["arrays"].items()}
     rows, wrong = _rows(data, "truth/rows", shapes["train/labels"][0])
-    tested, more = _rows(data, "triggered/rows", shapes["test/labels"][0])
-    if wrong or more:
-        return wrong + more
+    for group in TESTED:
+        if f"{group}/rows" in data:
+            wrong += _rows(data, f"{group}/rows", shapes["test/labels"][0])[1]
+    if wrong:
+        return wrong
     if not np.isin(data["truth/role"], (POISONED, COVER)).all():
         wrong.append(f"truth/role: is not {POISONED} or {COVER} everywhere")
-    wrong += _recipe(data, rows)
+    built, more = _recipe(data, rows)
+    wrong += more
     stencils = data.stencils()
     for i, stencil in enumerate(stencils):
         if (stencil.mask() != data[f"trigger/{i}/mask"]).any():
             wrong.append(f"trigger/{i}/mask: is not where the stencil changes the image")
-    return wrong + _train_side(data, rows, stencils) + _test_side(data, tested, stencils)
+    return wrong + _train_labels(data, rows) + _train_images(data, rows, stencils, built) + _test_side(data, stencils)
 
 
-def _recipe(data: Reader, rows: np.ndarray) -> list[str]:
-    """Rows and triggers drawn and built anew from the recipe (a user's picture is taken from `trigger/I/pattern`)."""
+def _recipe(data: Reader, rows: np.ndarray) -> tuple[list | None, list[str]]:
+    """Rows and triggers drawn and built anew from the recipe (a user's picture is taken from `trigger/I/pattern`).
+
+    Returns the triggers as the recipe makes them (None where they cannot be made), and what differs.
+    """
     facts, said = data.manifest, data.manifest["recipe"]
-    total, *image = facts["arrays"]["train/images"]["shape"]
+    image = facts["arrays"]["train/images"]["shape"][1:]
     if facts["recipe_version"] != manifest.RECIPE_VERSION:
-        return []
+        return None, []
     wrong = []
     try:
         request = recipe.request_of(facts, _patterns(data))
         built = recipe.build(request, tuple(image), force=True)
-        chosen = sampling.permutation(request.seed, "rows", total)[: recipe.count_rows(request.rate, total)]
+        choice = choosing.choose(request, _true_labels(data, rows), data["test/labels"])
     except Usage as error:
-        return [f"manifest: its recipe cannot be followed: {error}"]
-    if not np.array_equal(np.sort(chosen), rows):
+        return None, [f"manifest: its recipe cannot be followed: {error}"]
+    if not np.array_equal(choice.rows, rows):
         wrong.append("truth/rows: are not those of the seed and the rate")
-    record = request.record(make.streams(built))
+    elif not np.array_equal(choice.role, data["truth/role"]):
+        wrong.append("truth/role: is not what the seed and the rates make of these rows")
+    record = request.record(make.streams(request, built))
     if record != said:
         keys = sorted(key for key in record.keys() | said.keys() if record.get(key) != said.get(key))
         wrong.append(f"manifest: recipe is not in its one spelling: {', '.join(keys)}")
@@ -134,7 +151,7 @@ def _recipe(data: Reader, rows: np.ndarray) -> list[str]:
             path = f"trigger/{i}/{part}"
             if path not in data or not np.array_equal(data[path], array):
                 wrong.append(f"{path}: is not what the recipe makes")
-    return wrong
+    return built, wrong
 
 
 def _patterns(data: Reader) -> dict[str, np.ndarray]:
@@ -146,60 +163,80 @@ def _patterns(data: Reader) -> dict[str, np.ndarray]:
     return pictures
 
 
-def _train_side(data: Reader, rows: np.ndarray, stencils) -> list[str]:
-    wrong, target, role = [], data.manifest["recipe"].get("target"), data["truth/role"]
-    labels, originals = data["train/labels"], data["truth/labels"]
-    expected = np.where(role == POISONED, target, originals)
-    if (labels[rows] != expected).any():
-        wrong.append(
-            f"train/labels: {int((labels[rows] != expected).sum())} changed rows have a label that truth denies"
-        )
-    labels[rows] = originals
-    source = data.manifest["source"]["arrays"]
-    if manifest.array_digest(labels) != source.get("train/labels"):
+def _train_labels(data: Reader, rows: np.ndarray) -> list[str]:
+    wrong, classes = [], len(data.manifest["source"]["classes"])
+    role, originals = data["truth/role"], data["truth/labels"]
+    expected = np.where(role == POISONED, choosing.wanted(recipe.aim_of(data.manifest), originals, classes), originals)
+    differing = int((data["train/labels"][rows] != expected).sum())
+    if differing:
+        wrong.append(f"train/labels: {differing} changed rows have a label that truth denies")
+    if manifest.array_digest(_true_labels(data, rows)) != data.manifest["source"]["arrays"].get("train/labels"):
         wrong.append("train/labels: with truth's labels put back they are not the source's")
+    return wrong
+
+
+def _train_images(data: Reader, rows: np.ndarray, stencils, built) -> list[str]:
+    """Changed rows against their originals. Jittered cover rows, which no stencil makes, are made by the recipe; they
+    are passed over where `built` is None."""
+    wrong, role, jitter = [], data["truth/role"], recipe.aim_of(data.manifest).cover_jitter
     total = manifest.ArrayHash("|u1", data.manifest["arrays"]["train/images"]["shape"])
     differing = unchanged = 0
     for start, block in data.blocks("train/images", ROWS_AT_ONCE):
         low, high = np.searchsorted(rows, [start, start + len(block)])
         if low < high:
-            clean = data.rows("truth/images", low, high)
-            inside = rows[low:high] - start
-            differing += int((apply_all(stencils, clean) != block[inside]).reshape(high - low, -1).any(1).sum())
-            unchanged += int((clean == block[inside]).reshape(high - low, -1).all(1).sum())
+            clean, inside, roles = data.rows("truth/images", low, high), rows[low:high] - start, role[low:high]
+            expected = apply_all(stencils, clean)
+            jittered = np.flatnonzero((roles == COVER) & jitter)
+            if len(jittered):
+                expected[jittered] = (
+                    block[inside[jittered]]
+                    if built is None
+                    else make.jitter_all(built, clean[jittered], rows[low:high][jittered])
+                )
+            differing += int((expected != block[inside]).reshape(high - low, -1).any(1).sum())
+            unchanged += int(((clean == block[inside]).reshape(high - low, -1).all(1) & (roles == POISONED)).sum())
             block[inside] = clean
         total.update(block)
     if differing:
         wrong.append(f"train/images: {differing} changed rows are not truth/images with the trigger on them")
     if unchanged != data.manifest["counts"].get("unchanged"):
         wrong.append(f"counts: unchanged is {unchanged}, the manifest says {data.manifest['counts'].get('unchanged')}")
-    if str(total) != source.get("train/images"):
+    if str(total) != data.manifest["source"]["arrays"].get("train/images"):
         wrong.append("train/images: with truth's images put back they are not the source's")
     return wrong
 
 
-def _test_side(data: Reader, tested: np.ndarray, stencils) -> list[str]:
-    wrong, arrays = [], data.manifest["arrays"]
-    source, target = data.manifest["source"]["arrays"], data.manifest["recipe"].get("target")
+def _test_side(data: Reader, stencils) -> list[str]:
+    wrong, arrays, source = [], data.manifest["arrays"], data.manifest["source"]
     for path in ("test/images", "test/labels"):
-        if arrays[path]["digest"] != source.get(path):
+        if arrays[path]["digest"] != source["arrays"].get(path):
             wrong.append(f"{path}: is not the source's")
-    labels = data["test/labels"]
-    if not np.array_equal(tested, np.flatnonzero(labels != target)):
-        wrong.append("triggered/rows: are not all test rows of other classes than the target")
-    if (data["triggered/labels"] != labels[tested]).any():
-        wrong.append("triggered/labels: are not the true labels of their test rows")
-    if (data["triggered/wanted"] != target).any():
-        wrong.append("triggered/wanted: is not the target everywhere")
-    differing = 0
+    aim, labels = recipe.aim_of(data.manifest), data["test/labels"]
+    for group, expected in zip(TESTED, choosing.tested(aim, labels), strict=True):
+        rows = data[f"{group}/rows"] if f"{group}/rows" in data else expected[:0]
+        if not np.array_equal(rows, expected):
+            wrong.append(f"{group}/rows: are not all test rows that {aim.label_mode} puts there")
+        if len(rows):
+            wrong += _tested(data, group, rows, labels, stencils)
+    wanted = choosing.wanted(aim, labels[data["triggered/rows"]], len(source["classes"]))
+    if (data["triggered/wanted"] != wanted).any():
+        wrong.append(f"triggered/wanted: is not the {'next class' if aim.target is None else 'target'} everywhere")
+    return wrong
+
+
+def _tested(data: Reader, group: str, rows: np.ndarray, labels: np.ndarray, stencils) -> list[str]:
+    """One group of triggered test images against the test set."""
+    wrong, differing = [], 0
+    if (data[f"{group}/labels"] != labels[rows]).any():
+        wrong.append(f"{group}/labels: are not the true labels of their test rows")
     for start, block in data.blocks("test/images", ROWS_AT_ONCE):
-        low, high = np.searchsorted(tested, [start, start + len(block)])
+        low, high = np.searchsorted(rows, [start, start + len(block)])
         if low < high:
-            expected = apply_all(stencils, block[tested[low:high] - start])
-            found = data.rows("triggered/images", low, high)
+            expected = apply_all(stencils, block[rows[low:high] - start])
+            found = data.rows(f"{group}/images", low, high)
             differing += int((expected != found).reshape(high - low, -1).any(1).sum())
     if differing:
-        wrong.append(f"triggered/images: {differing} rows are not their test images with the trigger on them")
+        wrong.append(f"{group}/images: {differing} rows are not their test images with the trigger on them")
     return wrong
 
 

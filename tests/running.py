@@ -22,6 +22,13 @@ RECIPES = {
     "notebook-square": ("--trigger", "square", "--rate", "0.1", "--per-patch", "--preset", "notebook"),
     "notebook-warped": ("--trigger", "warped", "--rate", "0.1", "--preset", "notebook", "--target", "3"),
     "two": ("--trigger", "warped", "--trigger", "square", "--rate", "0.1", "--per-patch"),
+    "all-to-all": ("--trigger", "square", "--rate", "0.1", "--label-mode", "all-to-all"),
+    "source-specific": ("--trigger", "square", "--rate", "0.05", "--target", "1", "--cover-rate", "2x")
+    + ("--source-class", "5", "--source-class", "3"),
+    "clean-label": ("--trigger", "sig", "--rate", "0.05", "--label-mode", "clean-label", "--target", "2"),
+    "wanet": ("--trigger", "warped", "--rate", "0.1", "--preset", "wanet"),
+    "wanet-patch": ("--trigger", "warped", "--trigger", "square", "--rate", "0.05", "--per-patch", "--seed", "3")
+    + ("--preset", "wanet", "--select", "non-target"),
 }
 """Name → what `poisonkit make` is asked for; one small `signs` file each."""
 

@@ -5,6 +5,8 @@ A trigger module has
 - `SUMMARY`: one line for `poisonkit triggers`;
 - `OPTIONS`: its parameters (see `base.Option`), which become command-line options and the recipe's record;
 - `PRESETS`: name → parameters, others' settings by name;
+- `MAKE_PRESETS`, where it has one: preset → options of `make` that belong to it, as they would be typed;
+- `JITTER`, where it has one: True if it can put noise of each row's own on cover rows;
 - `PICTURE`: whether it takes a picture; "alpha" where its transparency counts;
 - `check(parameters, tile)`: refuses parameters that do not fit a tile of (height, width, channels);
 - `build(parameters, tile, context)`: the `Built` stencil for one tile.
@@ -29,6 +31,16 @@ def module(name: str):
     if name not in TABLE:
         raise Usage(f"unknown trigger {name!r}: expected one of {', '.join(TABLE)}")
     return importlib.import_module(TABLE[name])
+
+
+def jitters(name: str) -> bool:
+    """Whether a trigger has a noise mode for cover rows."""
+    return getattr(module(name), "JITTER", False)
+
+
+def make_presets(name: str) -> dict[str, dict]:
+    """Preset → the options of `make` that it sets for this trigger."""
+    return getattr(module(name), "MAKE_PRESETS", {})
 
 
 def presets() -> list[str]:

@@ -47,12 +47,23 @@ class Context:
 
 
 @dataclass(frozen=True)
+class Jitter:
+    """How a trigger is put on a cover row with noise of that row's own: `apply(images, rows)` takes (n, H, W, C) uint8
+    and the numbers of these training rows, and draws from `stream`, for each row by its number."""
+
+    stream: str
+    apply: Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
 class Built:
-    """A stencil for one tile, what else goes into the file's `trigger/` group, and the streams that were drawn from."""
+    """A stencil for one tile, what else goes into the file's `trigger/` group, the streams that were drawn from, and
+    its noise mode, if it has one."""
 
     stencil: Stencil
     extras: dict[str, np.ndarray] = field(default_factory=dict)
     streams: tuple[str, ...] = ()
+    jitter: Jitter | None = None
 
 
 def integer(low: int, high: int):

@@ -4,17 +4,27 @@ published notebooks.
 Uniform ±1 noise on a k × k grid, divided by its mean magnitude, is upsampled to the tile and moves every pixel's
 sampling place by s·noise / height in coordinates that run from −1 to 1 over the tile. All float64, elementwise and in a
 fixed order, so that every machine computes the same bits.
+
+In WaNet's noise mode a cover row is warped by the same field and, on top, by noise of its own, ±1 / height for each
+pixel, so that a network learns that field and no other.
 """
 
 import numpy as np
 
+from poisonkit import sampling as streams
 from poisonkit.errors import Usage
 from poisonkit.stencil import ONE, Stencil
-from poisonkit.triggers.base import Built, Context, Option, choice, decimal, integer
+from poisonkit.triggers.base import Built, Context, Jitter, Option, choice, decimal, integer
 
 SUMMARY = "a smooth elastic warp (WaNet)"
 PICTURE = False
-PRESETS = {"notebook": {"k": 2, "s": "0.25", "upsample": "half-pixel", "sampling": "truncate"}}
+JITTER = True
+PRESETS = {
+    "notebook": {"k": 2, "s": "0.25", "upsample": "half-pixel", "sampling": "truncate"},
+    "wanet": {"k": 4, "s": "0.5", "upsample": "aligned", "sampling": "bilinear"},
+}
+MAKE_PRESETS = {"wanet": {"cover_rate": "2x", "cover_jitter": True}}
+_PIXELS_AT_ONCE = 1 << 14
 
 OPTIONS = (
     Option("k", integer(2, 64), 4, "side of the grid of noise", "POINTS"),
@@ -103,8 +113,8 @@ def fixed_point(weights: np.ndarray) -> np.ndarray:
 
 
 def _taps(x: np.ndarray, y: np.ndarray, sampling: str) -> tuple[np.ndarray, np.ndarray]:
-    """Pixel numbers (height, width, K) and fixed-point weights for the given coordinates."""
-    height, width = x.shape
+    """Pixel numbers (…, height, width, K) and fixed-point weights for coordinates (…, height, width)."""
+    height, width = x.shape[-2:]
     x0, y0 = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
     if sampling == "truncate":
         return (y0 * width + x0)[..., None], np.full((*x.shape, 1), ONE, np.int32)
@@ -113,6 +123,63 @@ def _taps(x: np.ndarray, y: np.ndarray, sampling: str) -> tuple[np.ndarray, np.n
     pixels = np.stack([y0 * width + x0, y0 * width + x1, y1 * width + x0, y1 * width + x1], -1)
     weights = np.stack([(1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy], -1)
     return pixels, fixed_point(weights)
+
+
+def _tiles(images: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(n, H, W, C) cut into tiles: (n · tiles, height, width, C)."""
+    count, tall, wide, channels = images.shape
+    cut = images.reshape(count, tall // height, height, wide // width, width, channels)
+    return cut.transpose(0, 1, 3, 2, 4, 5).reshape(-1, height, width, channels)
+
+
+def _joined(tiles: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The inverse of `_tiles` for images of that (n, H, W, C)."""
+    count, tall, wide, channels = shape
+    height, width = tiles.shape[1:3]
+    cut = tiles.reshape(count, tall // height, wide // width, height, width, channels)
+    return cut.transpose(0, 1, 3, 2, 4, 5).reshape(shape)
+
+
+def jittered(images: np.ndarray, noise: np.ndarray, flow: np.ndarray, sampling: str) -> np.ndarray:
+    """Images warped by a tile's field and by noise of their own.
+
+    Parameters
+    ----------
+    images : (n, H, W, C) uint8
+    noise : (n, 2, H, W) float64
+        Uniform ±1, horizontal first; it moves a pixel's sampling place by noise / the tile's height, in coordinates
+        from −1 to 1 over the tile.
+    flow : (height, width, 2) float64
+        How far each pixel of the tile looks, in pixels, horizontal first, as the file has it.
+    """
+    height, width = flow.shape[:2]
+    own = _tiles(noise.transpose(0, 2, 3, 1), height, width) / height
+    x = np.clip((flow[..., 0] + np.arange(width)) + own[..., 0] * ((width - 1) / 2), 0, width - 1)
+    y = np.clip((flow[..., 1] + np.arange(height)[:, None]) + own[..., 1] * ((height - 1) / 2), 0, height - 1)
+    pixels, weights = _taps(x, y, sampling)
+    tiles = _tiles(images, height, width)
+    flat = tiles.reshape(len(tiles), height * width, -1)
+    total = np.full(flat.shape, ONE // 2, np.int32)
+    for k in range(pixels.shape[-1]):
+        looked = np.take_along_axis(flat, pixels[..., k].reshape(len(tiles), -1, 1), 1)
+        total += looked * weights[..., k].reshape(len(tiles), -1, 1)
+    return _joined((total >> 15).clip(0, 255).astype(np.uint8).reshape(tiles.shape), images.shape)
+
+
+def _noise_mode(parameters: dict, flow: np.ndarray, context: Context) -> Jitter:
+    """`jittered` with the noise of each row's own stream, for the tile's (height, width, 2) flow."""
+    purpose = context.purpose("jitter")
+
+    def apply(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        result, shape = np.empty_like(images), (2, *images.shape[1:3])
+        step = max(1, _PIXELS_AT_ONCE // (shape[1] * shape[2]))
+        for first in range(0, len(images), step):
+            some = slice(first, first + step)
+            noise = np.stack([streams.signed_noise(context.seed, purpose, shape, int(row)) for row in rows[some]])
+            result[some] = jittered(images[some], noise, flow, parameters["sampling"])
+        return result
+
+    return Jitter(purpose, apply)
 
 
 def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Built:
@@ -126,4 +193,4 @@ def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Bui
         taps, np.repeat(weights[:, :, None, :], channels, axis=2), np.zeros((height, width, channels), np.int32)
     )
     flow = np.stack([x - np.arange(width), y - np.arange(height)[:, None]], -1)
-    return Built(stencil, {"flow": flow}, (context.purpose("flow"),))
+    return Built(stencil, {"flow": flow}, (context.purpose("flow"),), _noise_mode(parameters, flow, context))

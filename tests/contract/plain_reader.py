@@ -19,6 +19,9 @@ ARRAYS = {
     "triggered/labels": ("<i8", "S"),
     "triggered/wanted": ("<i8", "S"),
     "triggered/rows": ("<i8", "S"),
+    "others/images": ("|u1", "OHWC"),
+    "others/labels": ("<i8", "O"),
+    "others/rows": ("<i8", "O"),
     "truth/rows": ("<i8", "P"),
     "truth/role": ("|u1", "P"),
     "truth/labels": ("<i8", "P"),
@@ -33,6 +36,7 @@ KEYS = {"format", "format_version", "modality", "kind", "name", "notice", "recip
     "dataset_digest",
 }
 RECIPE = {"rate", "seed", "streams", "application", "patch", "label_mode", "target", "select", "triggers"}
+LATE = {"source_classes", "cover_rate", "cover_jitter"}
 COUNTS = {"train", "test", "triggered", "eligible", "poisoned", "cover", "already_target", "unchanged"}
 
 
@@ -122,6 +126,7 @@ def check_layout(f, manifest) -> None:
     f.visititems(visit)
     assert sorted(names) == sorted(manifest["arrays"]) == sorted(set(names))
     groups = {"train", "test"} | ({"triggered", "truth", "trigger"} if manifest["kind"] == "poisoned" else set())
+    groups |= {"others"} if "others" in manifest["counts"] else set()
     assert set(f) == groups
     expected = {name: ARRAYS[name] for name in ARRAYS if name.split("/")[0] in groups}
     for i, step in enumerate(manifest["recipe"].get("triggers", ())):
@@ -150,51 +155,153 @@ def check_digests(manifest, arrays) -> None:
         assert array_digest(arrays[name]) == entry["digest"], name
 
 
+def random_words(seed, purpose, count, row=()):
+    head = hashlib.sha256(purpose.encode("utf-8")).digest()[:16]
+    key = tuple(int.from_bytes(head[i : i + 4], "little") for i in range(0, 16, 4))
+    return np.random.Philox(np.random.SeedSequence(seed, spawn_key=key + row)).random_raw(count)
+
+
+def wanted_of(recipe, labels, classes):
+    """The table under "Rows and labels": what an image of each true class becomes."""
+    assert (recipe["target"] is None) == (recipe["label_mode"] == "all-to-all")
+    return (labels + 1) % classes if recipe["target"] is None else np.full_like(labels, recipe["target"])
+
+
+def eligible_of(recipe, labels):
+    """The same table: which rows may be poisoned."""
+    mode, select, target = recipe["label_mode"], recipe["select"], recipe["target"]
+    assert (
+        select
+        in {
+            "all-to-one": ("all", "non-target", "class"),
+            "all-to-all": ("all", "class"),
+            "source-specific": ("class",),
+            "clean-label": ("target",),
+        }[mode]
+    )
+    assert ("source_classes" in recipe) == (select == "class")
+    return {
+        "all": np.ones(len(labels), bool),
+        "non-target": labels != target,
+        "target": labels == target,
+        "class": np.isin(labels, recipe.get("source_classes", [])),
+    }[select]
+
+
+def coverable_of(recipe, labels):
+    """Which rows may be cover rows, if they are not poisoned."""
+    never = {
+        "source-specific": [*recipe.get("source_classes", []), recipe["target"]],
+        "clean-label": [recipe["target"]],
+    }
+    return ~np.isin(labels, never.get(recipe["label_mode"], []))
+
+
+def tested_of(recipe, labels):
+    """Which test rows are in `triggered/` and in `others/`."""
+    if recipe["label_mode"] == "all-to-all":
+        return labels >= 0, labels < 0
+    if recipe["label_mode"] == "source-specific":
+        attacked = np.isin(labels, recipe["source_classes"])
+        return attacked, ~attacked & (labels != recipe["target"])
+    return labels != recipe["target"], labels < 0
+
+
+def expected_rows(recipe, labels):
+    """(row → role) as the page says they are drawn."""
+    total, roles = len(labels), {}
+    for role, rate, purpose, allowed in (
+        (1, recipe["rate"], "rows", eligible_of(recipe, labels)),
+        (2, recipe.get("cover_rate", "0"), "cover", coverable_of(recipe, labels)),
+    ):
+        count = int(Fraction(rate) * total)
+        order = np.argsort(random_words(recipe["seed"], purpose, total), kind="stable").tolist()
+        roles |= {row: role for row in [row for row in order if allowed[row] and row not in roles][:count]}
+    return dict(sorted(roles.items()))
+
+
+def jittered(f, recipe, image, row):
+    """A cover row in noise mode: pixel by pixel, as the page says."""
+    height, width, channels = image.shape
+    for i, step in enumerate(recipe["triggers"]):
+        if step["name"] != "warped":
+            taps, weights, bias = (f[f"trigger/{i}/{k}"][:] for k in ("taps", "weights", "bias"))
+            total = bias + (weights * image.reshape(-1).astype("i4")[taps]).sum(-1)
+            image = ((total + 16384) >> 15).clip(0, 255).astype("u1")
+            continue
+        serial = [one["name"] for one in recipe["triggers"][:i]].count("warped")
+        raw = random_words(recipe["seed"], f"jitter-{serial}" if serial else "jitter", 2 * height * width, (row,))
+        noise = ((raw >> np.uint64(11)) * 2.0**-53 * 2 - 1).reshape(2, height, width)
+        flow, before, image = f[f"trigger/{i}/flow"][:], image.astype(int), np.empty_like(image)
+        h, w = flow.shape[:2]
+        for y, x in np.ndindex(height, width):
+            r, c = y % h, x % w
+            at_x = min(max((flow[r, c, 0] + c) + noise[0, y, x] / h * ((w - 1) / 2), 0.0), w - 1.0)
+            at_y = min(max((flow[r, c, 1] + r) + noise[1, y, x] / h * ((h - 1) / 2), 0.0), h - 1.0)
+            left, up = int(at_x), int(at_y)
+            fx, fy = at_x - left, at_y - up
+            parts = [(1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy]
+            parts = [int(np.floor(part * 32768 + 0.5)) for part in parts]
+            parts[parts.index(max(parts))] += 32768 - sum(parts)
+            if step["sampling"] == "truncate":
+                parts = [32768, 0, 0, 0]
+            corners = [(up, left), (up, min(left + 1, w - 1)), (min(up + 1, h - 1), left)]
+            corners.append((min(up + 1, h - 1), min(left + 1, w - 1)))
+            total = sum(part * before[y - r + p, x - c + q] for part, (p, q) in zip(parts, corners, strict=True))
+            image[y, x] = ((total + 16384) >> 15).clip(0, 255)
+    return image
+
+
 def check_poisoning(f, manifest, a) -> None:
     recipe, counts, source = manifest["recipe"], manifest["counts"], manifest["source"]
-    assert recipe.keys() == RECIPE and counts.keys() == COUNTS
+    assert RECIPE <= recipe.keys() <= RECIPE | LATE and COUNTS <= counts.keys() <= COUNTS | {"others"}
     assert recipe["application"] == ("patch" if recipe["patch"] else "image")
-    assert (recipe["label_mode"], recipe["select"]) == ("all-to-one", "all")
-    target, rows, tested = recipe["target"], a["truth/rows"], a["triggered/rows"]
-    assert 0 <= target < len(source["classes"])
-    for name in ("train/labels", "test/labels", "triggered/labels", "triggered/wanted", "truth/labels"):
-        assert a[name].min() >= 0 and a[name].max() < len(source["classes"])
+    classes, rows, role = len(source["classes"]), a["truth/rows"], a["truth/role"]
+    for name in a:
+        if name.endswith(("/labels", "/wanted")):
+            assert a[name].min() >= 0 and a[name].max() < classes
 
     # which rows
-    total = len(a["train/labels"])
-    count = int(Fraction(recipe["rate"]) * total)
-    head = hashlib.sha256(b"rows").digest()[:16]
-    key = tuple(int.from_bytes(head[i : i + 4], "little") for i in range(0, 16, 4))
-    raw = np.random.Philox(np.random.SeedSequence(recipe["seed"], spawn_key=key)).random_raw(total)
-    assert rows.tolist() == sorted(np.argsort(raw, kind="stable")[:count].tolist())
-    assert "rows" in recipe["streams"] and recipe["streams"] == sorted(recipe["streams"])
-
-    # what was done to them
-    assert (a["truth/role"] == 1).all()
-    assert (a["train/labels"][rows] == target).all()
-    poisoned = np.stack([trigger(f, image) for image in a["truth/images"]])
-    assert np.array_equal(a["train/images"][rows], poisoned)
     clean = {name: a[name].copy() for name in source["arrays"]}
     clean["train/images"][rows], clean["train/labels"][rows] = a["truth/images"], a["truth/labels"]
     assert {name: array_digest(array) for name, array in clean.items()} == source["arrays"]
+    assert dict(zip(rows.tolist(), role.tolist(), strict=True)) == expected_rows(recipe, clean["train/labels"])
+    assert rows.tolist() == sorted(rows.tolist())
+    assert "rows" in recipe["streams"] and recipe["streams"] == sorted(recipe["streams"])
+    assert ("cover" in recipe["streams"]) == ("cover_rate" in recipe) == (2 in role)
 
-    # the triggered test set
-    assert tested.tolist() == np.flatnonzero(a["test/labels"] != target).tolist()
-    assert np.array_equal(a["triggered/labels"], a["test/labels"][tested])
-    assert (a["triggered/wanted"] == target).all()
-    expected = np.stack([trigger(f, image) for image in a["test/images"][tested]])
-    assert np.array_equal(a["triggered/images"], expected)
+    # what was done to them
+    given = np.where(role == 1, wanted_of(recipe, a["truth/labels"], classes), a["truth/labels"])
+    assert np.array_equal(a["train/labels"][rows], given)
+    changed = np.stack([trigger(f, image) for image in a["truth/images"]])
+    if recipe.get("cover_jitter"):
+        cover = np.flatnonzero(role == 2)
+        made = np.stack([jittered(f, recipe, a["truth/images"][i], int(rows[i])) for i in cover])
+        assert (made != changed[cover]).any((1, 2, 3)).all()
+        changed[cover] = made
+    assert np.array_equal(a["train/images"][rows], changed)
+
+    # the triggered test sets
+    expected = dict(zip(("triggered", "others"), tested_of(recipe, a["test/labels"]), strict=True))
+    for group in [group for group, chosen in expected.items() if chosen.any() or group in counts]:
+        tested = a[f"{group}/rows"]
+        assert tested.tolist() == np.flatnonzero(expected[group]).tolist()
+        assert np.array_equal(a[f"{group}/labels"], a["test/labels"][tested])
+        images = np.stack([trigger(f, image) for image in a["test/images"][tested]])
+        assert np.array_equal(a[f"{group}/images"], images)
+        assert counts[group] == len(tested)
+    assert np.array_equal(a["triggered/wanted"], wanted_of(recipe, a["triggered/labels"], classes))
 
     # counts
-    assert counts == {
-        "train": total,
+    same = (a["truth/images"] == changed).all((1, 2, 3))
+    assert {key: value for key, value in counts.items() if key not in ("triggered", "others")} == {
+        "train": len(a["train/labels"]),
         "test": len(a["test/labels"]),
-        "triggered": len(tested),
-        "eligible": total,
-        "poisoned": len(rows),
-        "cover": 0,
-        "already_target": int((a["truth/labels"] == target).sum()),
-        "unchanged": sum(np.array_equal(x, y) for x, y in zip(a["truth/images"], poisoned, strict=True)),
+        "eligible": int(eligible_of(recipe, clean["train/labels"]).sum()),
+        "poisoned": int((role == 1).sum()),
+        "cover": int((role == 2).sum()),
+        "already_target": int(((role == 1) & (a["truth/labels"] == given)).sum()),
+        "unchanged": int((same & (role == 1)).sum()),
     }
 
     # the mask of each trigger: a byte outside it is never changed by that trigger

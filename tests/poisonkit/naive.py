@@ -104,17 +104,38 @@ def warp_coordinates(noise, s, height, width, upsample):
     return (x + 1) * (width - 1) / 2, (y + 1) * (height - 1) / 2
 
 
-def stream(seed, purpose):
-    """The bit generator of one purpose, as FORMAT.md says under "Random numbers"."""
+def stream(seed, purpose, row=None):
+    """The bit generator of one purpose, or of a row under it, as FORMAT.md says under "Random numbers"."""
     head = hashlib.sha256(purpose.encode("utf-8")).digest()[:16]
     key = tuple(int.from_bytes(head[i : i + 4], "little") for i in range(0, 16, 4))
-    return np.random.Philox(np.random.SeedSequence(seed, spawn_key=key))
+    return np.random.Philox(np.random.SeedSequence(seed, spawn_key=key if row is None else (*key, row)))
 
 
-def chosen_rows(seed, count, total):
-    """The first `count` of `total` rows in the order of their raw words (the lower row first on a tie), ascending."""
-    raw = stream(seed, "rows").random_raw(total).tolist()
-    return sorted(sorted(range(total), key=lambda row: (raw[row], row))[:count])
+def chosen_rows(seed, count, total, allowed=lambda row: True, purpose="rows"):
+    """The first `count` allowed rows in the order of their raw words (the lower row first on a tie), ascending."""
+    raw = stream(seed, purpose).random_raw(total).tolist()
+    return sorted([row for row in sorted(range(total), key=lambda row: (raw[row], row)) if allowed(row)][:count])
+
+
+def attacked(mode, select, target, sources, label):
+    """What becomes of a class: (may be poisoned, may be a cover row, the class that is wanted, the group of its test
+    rows or None)."""
+    poisoned = {"all": True, "non-target": label != target, "target": label == target, "class": label in sources}[
+        select
+    ]
+    if mode == "source-specific":
+        group = "triggered" if label in sources else None if label == target else "others"
+        return poisoned, group == "others", target, group
+    group = "triggered" if mode == "all-to-all" or label != target else None
+    return poisoned, mode != "clean-label" or label != target, target, group
+
+
+def jittered_coordinates(x, y, noise):
+    """Coordinates in pixels, moved by noise / height in coordinates from −1 to 1, and clipped (WaNet's noise mode)."""
+    height, width = x.shape
+    across = np.clip(2 * x / (width - 1) - 1 + noise[0] / height, -1, 1)
+    down = np.clip(2 * y / (height - 1) - 1 + noise[1] / height, -1, 1)
+    return (across + 1) * (width - 1) / 2, (down + 1) * (height - 1) / 2
 
 
 def array_digest(array):

@@ -31,6 +31,7 @@ def every_command(poisonkit, library, tmp_path):
             "diff": poisonkit("diff", path, library("two")),
             "diff, the other way": poisonkit("diff", library("two"), path),
             "preview": poisonkit("preview", path, "-o", tmp_path / "p.png"),
+            "stats": poisonkit("stats", path),
             "apply": poisonkit("apply", path, picture, "-o", tmp_path / "a.png"),
         }
         for name, result in results.items():
@@ -59,7 +60,7 @@ def mutate(path, every_command, poisonkit, facts, place, value):
     every_command(path)
 
 
-@pytest.mark.parametrize("name", ["two", "clean"])
+@pytest.mark.parametrize("name", ["two", "clean", "source-specific", "wanet"])
 def test_every_value_of_a_manifest_changed_once(library, every_command, poisonkit, tmp_path, name):
     path = damage.copy(library(name), tmp_path)
     facts, values = damage.manifest(path), itertools.cycle(VALUES)
@@ -69,7 +70,7 @@ def test_every_value_of_a_manifest_changed_once(library, every_command, poisonki
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["two", "clean"])
+@pytest.mark.parametrize("name", ["two", "clean", "source-specific", "wanet"])
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:20])
 def test_every_value_of_a_manifest_changed_to_everything(library, every_command, poisonkit, tmp_path, name, value):
     path = damage.copy(library(name), tmp_path)
@@ -151,3 +152,60 @@ def test_text_in_any_language_is_fine(library, poisonkit, tmp_path):
     damage.write_manifest(path, damage.sealed(facts))
     assert "交通標誌" in poisonkit("show", path).succeeded().out
     assert poisonkit("verify", path).succeeded().lines == [f"{path}: OK"]
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "words"),
+    [
+        ("square", "label_mode", "all-to-some", "recipe.label_mode is 'all-to-some', expected 'all-to-one' or"),
+        ("square", "label_mode", "source-specific", "contradicts itself (--select: all does not go with source-spec"),
+        ("square", "label_mode", "clean-label", "contradicts itself (--select: all does not go with clean-label"),
+        ("square", "select", "some", "recipe.select is 'some'"),
+        ("square", "select", "class", "contradicts itself (--source-class: needed"),
+        ("square", "select", "target", "contradicts itself (--select: target does not go"),
+        ("square", "target", None, "contradicts itself (--target: needed for all-to-one"),
+        ("square", "target", 10, "its manifest's target is 10, it names 10 classes"),
+        ("square", "target", True, "recipe.target is True"),
+        ("square", "source_classes", [3], "contradicts itself (--source-class: given"),
+        ("square", "cover_jitter", True, "has a cover_jitter without a cover_rate"),
+        ("all-to-all", "target", 0, "contradicts itself (--target: all-to-all has none"),
+        ("source-specific", "source_classes", [5, 3], "expected a list of classes, each once, ascending"),
+        ("source-specific", "source_classes", [3, 3], "expected a list of classes, each once, ascending"),
+        ("source-specific", "source_classes", [], "expected a list of classes, each once, ascending"),
+        ("source-specific", "source_classes", [-1], "expected a list of classes, each once, ascending"),
+        ("source-specific", "source_classes", "3", "expected a list of classes, each once, ascending"),
+        ("source-specific", "source_classes", [3, 10], "its manifest's source class is 10, it names 10 classes"),
+        ("source-specific", "source_classes", [1, 3], "contradicts itself (--source-class: 1 is the target itself"),
+        ("source-specific", "source_classes", ..., "contradicts itself (--source-class: needed"),
+        ("source-specific", "cover_rate", "0", "recipe.cover_rate is '0', expected a decimal above 0"),
+        ("source-specific", "cover_rate", 0.5, ""),
+        ("source-specific", "cover_rate", "2x", "recipe.cover_rate is '2x'"),
+        ("wanet", "cover_jitter", False, "recipe.cover_jitter is False, expected true"),
+        ("wanet", "cover_rate", ..., "has a cover_jitter without a cover_rate"),
+    ],
+    ids=str,
+)
+def test_recipes_that_contradict_themselves(library, poisonkit, tmp_path, name, place, value, words):
+    path = damage.copy(library(name), tmp_path)
+    facts = damage.changed(damage.manifest(path), ("recipe",), {})
+    facts["recipe"] = {k: v for k, v in (damage.manifest(path)["recipe"] | {place: value}).items() if v is not ...}
+    damage.write_manifest(path, damage.sealed(facts))
+    for command in (("show", path), ("verify", path), ("stats", path)):
+        poisonkit(*command).failed(1, str(path), words)
+
+
+@pytest.mark.parametrize(
+    ("name", "others", "words"),
+    [
+        ("square", 5, "its manifest counts others, which all-to-one has not"),
+        ("source-specific", 0, "counts.others is 0, expected a whole number above 0"),
+        ("source-specific", ..., "its arrays are not those of a poisoned file: ['others/images', 'others/labels', 'o"),
+    ],
+    ids=str,
+)
+def test_others_that_are_not_there(library, poisonkit, tmp_path, name, others, words):
+    path = damage.copy(library(name), tmp_path)
+    facts = damage.manifest(path)
+    facts["counts"] = {k: v for k, v in (facts["counts"] | {"others": others}).items() if v is not ...}
+    damage.write_manifest(path, damage.sealed(facts))
+    poisonkit("show", path).failed(1, str(path), words)

@@ -98,6 +98,20 @@ def resealed(library, tmp_path):
         ("two", {"trigger/1/bias": {i: 99 << 15 for i in range(9)}}, ["train/images: 20 changed rows are not truth"]),
         ("two", {"trigger/0/weights": {4 * 495: 1}}, ["train/images: ", "triggered/images: ", "trigger/0/weights: "]),
         ("two", {"trigger/0/flow": {0: 1}}, ["trigger/0/flow: is not what the recipe makes"]),
+        ("all-to-all", {"triggered/wanted": {3: 3}}, ["triggered/wanted: is not the next class everywhere"]),
+        ("all-to-all", {"train/labels": {0: 5, 1: 5, 2: 5}}, ["train/labels: with truth's labels put back"]),
+        ("source-specific", {"others/images": {i: 9 for i in range(50)}}, ["others/images: 1 rows are not their test"]),
+        ("source-specific", {"others/labels": {0: 3}}, ["others/labels: are not the true labels of their test rows"]),
+        ("source-specific", {"others/labels": {0: 10}}, ["others/labels: has labels outside 0 … 9"]),
+        ("source-specific", {"others/rows": {0: -1}}, ["others/rows: rows must ascend"]),
+        ("source-specific", {"others/rows": {0: 0}}, ["others/rows: are not all test rows that source-specific puts"]),
+        ("source-specific", {"triggered/rows": {0: 0}}, ["triggered/rows: are not all test rows that source-specific"]),
+        ("source-specific", {"truth/role": {0: 3}}, ["truth/role: is not 1 or 2 everywhere"]),
+        (
+            "clean-label",
+            {"truth/labels": {0: 3}},
+            ["train/labels: with truth's labels put back", "counts: already_tar"],
+        ),
         ("two", {"train/labels": {0: -1}}, ["train/labels: has labels outside 0 … 9"]),
         ("two", {"train/labels": {0: 10}}, ["train/labels: has labels outside 0 … 9"]),
         ("two", {"truth/rows": {0: -1}}, ["truth/rows: rows must ascend"]),
@@ -110,6 +124,51 @@ def resealed(library, tmp_path):
 )
 def test_what_arrays_say_of_one_another(resealed, differs, name, changes, words):
     differs(resealed(name, changes), *words)
+
+
+def changed_row(path, role):
+    """The first changed row of that role: its number among the changed rows, and in `train/`."""
+    with h5py.File(path) as f:
+        at = int(np.flatnonzero(f["truth/role"][()] == role)[0])
+        return at, int(f["truth/rows"][at])
+
+
+def test_a_poisoned_row_that_is_called_a_cover(library, differs, tmp_path):
+    path = damage.copy(library("source-specific"), tmp_path)
+    (first, _), (second, _) = changed_row(path, 1), changed_row(path, 2)
+    damage.set_rows(path, "truth/role", {first: 2, second: 1})
+    damage.reseal(path)
+    differs(path, "truth/role: is not what the seed and the rates make", "train/labels: 2 changed rows have a label")
+
+
+def test_a_cover_row_with_another_label(library, differs, tmp_path):
+    path = damage.copy(library("source-specific"), tmp_path)
+    damage.set_rows(path, "train/labels", {changed_row(path, 2)[1]: 1})
+    damage.reseal(path)
+    differs(path, "train/labels: 1 changed rows have a label that truth denies")
+
+
+@pytest.mark.parametrize("name", ["wanet", "wanet-patch"])
+def test_a_byte_of_a_jittered_cover_row(poisonkit, library, differs, tmp_path, name):
+    """No stencil makes these rows: they are made anew from the recipe, by their number."""
+    path = damage.copy(library(name), tmp_path)
+    _, row = changed_row(path, 2)
+    with h5py.File(path, "r+") as f:
+        f["train/images"][row, 9, 9, 0] ^= 1
+    damage.reseal(path)
+    differs(path, "train/images: 1 changed rows are not truth/images with the trigger on them")
+    # of another recipe version, nobody here knows how they were made
+    damage.reseal(path, recipe_version=2, name="anything")
+    assert poisonkit("verify", path).succeeded()
+
+
+def test_cover_rows_without_their_noise(library, differs, tmp_path):
+    """The plain warp on a cover row, where the recipe says that it has noise."""
+    path = damage.copy(library("wanet"), tmp_path)
+    facts = damage.manifest(path)
+    del facts["recipe"]["cover_jitter"]
+    damage.reseal(path, recipe=facts["recipe"])
+    differs(path, "train/images: 40 changed rows are not truth/images", "one spelling: streams")
 
 
 def test_other_rows_than_the_seeds(library, differs, tmp_path):
@@ -149,9 +208,34 @@ def test_a_count_that_is_wrong(library, differs, tmp_path, count):
     differs(path, f"counts: {count} is")
 
 
-@pytest.mark.parametrize(("key", "value"), [("rate", "0.2"), ("target", 5), ("seed", 1)])
-def test_a_recipe_that_is_not_what_was_done(library, differs, tmp_path, key, value):
-    path = damage.copy(library("square"), tmp_path)
+@pytest.mark.parametrize("count", ["triggered", "others", "eligible", "poisoned", "cover", "already_target"])
+def test_a_count_of_a_source_specific_file_that_is_wrong(library, differs, tmp_path, count):
+    path = damage.copy(library("source-specific"), tmp_path)
+    facts = damage.manifest(path)
+    facts["counts"][count] += 1
+    damage.reseal(path, counts=facts["counts"])
+    differs(path, f"counts: {count} is")
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("square", "rate", "0.2"),
+        ("square", "target", 5),
+        ("square", "seed", 1),
+        ("square", "select", "non-target"),
+        ("square", "cover_rate", "0.1"),
+        ("source-specific", "source_classes", [3]),
+        ("source-specific", "source_classes", [3, 5, 7]),
+        ("source-specific", "cover_rate", "0.05"),
+        ("source-specific", "cover_rate", "0.9"),
+        ("wanet", "cover_rate", "0.1"),
+        ("source-specific", "cover_jitter", True),
+    ],
+    ids=str,
+)
+def test_a_recipe_that_is_not_what_was_done(library, differs, tmp_path, name, key, value):
+    path = damage.copy(library(name), tmp_path)
     facts = damage.manifest(path)
     facts["recipe"][key] = value
     damage.reseal(path, recipe=facts["recipe"])

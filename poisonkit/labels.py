@@ -1,0 +1,31 @@
+"""The label modes, and what goes together with each: no numbers are drawn here."""
+
+SELECTIONS = {
+    "all-to-one": ("all", "non-target", "class"),
+    "all-to-all": ("all", "class"),
+    "source-specific": ("class",),
+    "clean-label": ("target",),
+}
+"""Label mode → which rows may be chosen under it, its default first."""
+
+CHOICES = ("all", "non-target", "target", "class")
+"""Every `--select`."""
+
+
+def contradiction(label_mode: str, select: str, target: int | None, source_classes: tuple[int, ...]) -> str | None:
+    """What does not go together in a request, in one line; None where all does."""
+    if (label_mode, select) == ("all-to-one", "target"):
+        return "--select: target does not go with all-to-one, no label would change: --label-mode clean-label"
+    if select not in SELECTIONS[label_mode]:
+        return f"--select: {select} does not go with {label_mode}, expected {' or '.join(SELECTIONS[label_mode])}"
+    if select == "class" and not source_classes:
+        return f"--source-class: needed for {label_mode if label_mode == 'source-specific' else '--select class'}"
+    if select != "class" and source_classes:
+        return f"--source-class: given, but the rows are those of --select {select} (--label-mode {label_mode})"
+    if label_mode == "all-to-all" and target is not None:
+        return "--target: all-to-all has none, every class becomes the next one"
+    if label_mode != "all-to-all" and target is None:
+        return f"--target: needed for {label_mode}"
+    if target in source_classes:
+        return f"--source-class: {target} is the target itself, its rows are what the attacker wants already"
+    return None
