@@ -77,7 +77,44 @@ def poisoned_arrays(clean: dict, poisoned=12, target=0) -> dict:
     return arrays
 
 
-def manifest_of(arrays: dict, clean: dict, name: str, classes=4) -> dict:
+def source_specific_arrays(clean: dict, source: int, target: int, poisoned=6, cover=8) -> dict:
+    """Rows of one class poisoned, rows of the classes beside it and the target covered; the latter's test images in
+    `others/`."""
+    arrays = poisoned_arrays(clean, target=target)
+    labels = clean["train/labels"]
+    chosen = (
+        np.flatnonzero(labels == source)[:poisoned],
+        np.flatnonzero((labels != source) & (labels != target))[:cover],
+    )
+    rows = np.sort(np.concatenate(chosen))
+    role = np.where(np.isin(rows, chosen[0]), 1, 2).astype("u1")
+    for name in ("train/images", "train/labels"):
+        arrays[name] = clean[name].copy()
+    arrays["train/images"][rows] = put_trigger(clean["train/images"][rows])
+    arrays["train/labels"][chosen[0]] = target
+    arrays |= {"truth/rows": rows, "truth/role": role}
+    arrays |= {f"truth/{part}": clean[f"train/{part}"][rows] for part in ("images", "labels")}
+    labels = clean["test/labels"]
+    for group, tested in (("triggered", labels == source), ("others", (labels != source) & (labels != target))):
+        arrays[f"{group}/rows"] = np.flatnonzero(tested).astype("<i8")
+        arrays[f"{group}/images"] = put_trigger(clean["test/images"][tested])
+        arrays[f"{group}/labels"] = labels[tested]
+    arrays["triggered/wanted"] = np.full(len(arrays["triggered/rows"]), target, "<i8")
+    return arrays
+
+
+def all_to_all_arrays(clean: dict, classes=4) -> dict:
+    """Every class becomes the next, and every test row is triggered."""
+    arrays = poisoned_arrays(clean)
+    rows, labels = arrays["truth/rows"], clean["test/labels"]
+    arrays["train/labels"][rows] = (arrays["truth/labels"] + 1) % classes
+    arrays["triggered/rows"] = np.arange(len(labels), dtype="<i8")
+    arrays["triggered/images"], arrays["triggered/labels"] = put_trigger(clean["test/images"]), labels
+    arrays["triggered/wanted"] = (labels + 1) % classes
+    return arrays
+
+
+def manifest_of(arrays: dict, clean: dict, name: str, classes=4, target=0) -> dict:
     source = {path: array_digest(array) for path, array in clean.items()}
     poisoned = "triggered/rows" in arrays
     recipe = {"rate": "0"}
@@ -85,8 +122,12 @@ def manifest_of(arrays: dict, clean: dict, name: str, classes=4) -> dict:
     if poisoned:
         recipe = {
             "rate": "0.1", "seed": 0, "streams": ["rows"], "application": "image", "patch": None,
-            "label_mode": "all-to-one", "target": 0, "select": "all", "triggers": [{"name": "square"}],
+            "label_mode": "all-to-one", "target": target, "select": "all", "triggers": [{"name": "square"}],
         }  # fmt: skip
+        if "others/rows" in arrays:
+            recipe |= {"label_mode": "source-specific", "select": "class", "source_classes": [2]}
+        elif target is None:
+            recipe["label_mode"] = "all-to-all"
         counts |= {"triggered": len(arrays["triggered/rows"]), "poisoned": len(arrays["truth/rows"]), "cover": 0}
     return sealed({
         "format": "poisonkit", "format_version": 1, "modality": "image", "kind": "poisoned" if poisoned else "clean",

@@ -25,7 +25,11 @@ def shared(library, poisonkit, tmp_path):
     return pack
 
 
-@pytest.mark.parametrize("name", ["square", "blend-patch", "warped-patch", "notebook-warped", "two"])
+@pytest.mark.parametrize(
+    "name",
+    ["square", "blend-patch", "warped-patch", "notebook-warped", "two"]
+    + ["all-to-all", "source-specific", "clean-label", "wanet-patch"],
+)
 def test_the_same_data_set(library, shared, name):
     whole, found = data.load(library(name)), data.load(shared(name))
     assert found.manifest == whole.manifest == data.peek(shared(name))
@@ -33,6 +37,10 @@ def test_the_same_data_set(library, shared, name):
         assert np.array_equal(getattr(found, part).images, getattr(whole, part).images)
         assert np.array_equal(getattr(found, part).labels, getattr(whole, part).labels)
     assert np.array_equal(found.wanted, whole.wanted) and np.array_equal(found.truth_rows, whole.truth_rows)
+    assert (found.others is None) == (whole.others is None)
+    if whole.others is not None:
+        assert np.array_equal(found.others.images, whole.others.images)
+        assert np.array_equal(found.others.labels, whole.others.labels)
 
 
 def test_the_base_by_name(library, shared, tmp_path):

@@ -9,7 +9,10 @@ import pytest
 data = pytest.importorskip("benchmark.data")
 
 
-@pytest.mark.parametrize("name", ["clean", "two", "blend-patch", "notebook-warped"])
+@pytest.mark.parametrize(
+    "name",
+    ["clean", "two", "blend-patch", "notebook-warped", "all-to-all", "source-specific", "clean-label", "wanet"],
+)
 def test_benchmark_reads_what_poisonkit_wrote(library, name):
     path = library(name)
     found = data.load(path)
@@ -26,9 +29,24 @@ def test_benchmark_reads_what_poisonkit_wrote(library, name):
         assert np.array_equal(found.wanted, f["triggered/wanted"][:])
         assert np.array_equal(found.truth.images, f["truth/images"][:])
         assert np.array_equal(found.truth_rows, f["truth/rows"][:])
+        assert (found.others is not None) == ("others" in f) == (name == "source-specific")
+        assert found.target == {"all-to-all": None, "source-specific": 1, "clean-label": 2, "notebook-warped": 3}.get(
+            name, 0
+        )
+        if found.others is not None:
+            assert np.array_equal(found.others.images, f["others/images"][:])
+            assert np.array_equal(found.others.labels, f["others/labels"][:])
 
 
-@pytest.mark.parametrize("name", ["clean", "two"])
+def test_held_out_rows_are_the_clean_files(library):
+    """Poisoned and cover rows alike, the jittered ones too."""
+    clean = data.load(library("clean"))
+    for name in ("source-specific", "wanet", "all-to-all"):
+        found, expected = data.load(library(name)).held_out(150), clean.held_out(150)
+        assert np.array_equal(found.images, expected.images) and np.array_equal(found.labels, expected.labels)
+
+
+@pytest.mark.parametrize("name", ["clean", "two", "source-specific", "all-to-all"])
 def test_benchmark_peeks_at_the_same_manifest(library, poisonkit, name):
     shown = json.loads(poisonkit("show", library(name), "--json").succeeded().out)
     assert data.peek(library(name)) == shown

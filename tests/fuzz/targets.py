@@ -15,7 +15,17 @@ FILES = {
     "square.h5": ("--trigger", "square", "--rate", "0.1", "--per-patch"),
     "two.h5": ("--trigger", "warped", "--trigger", "sticker", "--rate", "0.2", "--seed", "3"),
     "blend.h5": ("--trigger", "blend", "--rate", "0.1", "--target", "4"),
-    "covers.h5": ("--trigger", "warped", "--rate", "0.1", "--source-class", "3", "--cover-rate", "2x", "--cover-jitter"),
+    "covers.h5": (
+        "--trigger",
+        "warped",
+        "--rate",
+        "0.1",
+        "--source-class",
+        "3",
+        "--cover-rate",
+        "2x",
+        "--cover-jitter",
+    ),
 }
 
 SET = (
