@@ -1,31 +1,86 @@
 #!/usr/bin/env python3
-"""Write docs/triggers.png: pictures of `signs` with each trigger on the whole image and on every patch.
+"""Write the pictures of README.md and docs/attacks.md: docs/triggers.png and docs/attacks/*.png, drawn on `signs`.
 
 python docs/make_pictures.py
 """
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from poisonkit import make, pictures, recipe, sources, triggers
+from poisonkit import make, order, pictures, sources, triggers
+from poisonkit.choosing import COVER, POISONED
 
-ROWS = (5, 43, 18)
+HERE = Path(__file__).parent
+PATCH = {"per_patch": True}
+SHOWN = 43
+MODES = {
+    "all-to-one": {},
+    "all-to-all": {"label_mode": "all-to-all"},
+    "source-specific": {"source_classes": (1, 2), "cover_rate": "0.1"},
+    "clean-label": {"label_mode": "clean-label", "target": 7},
+}
+
+
+def write(name: str, columns: list[tuple[str, np.ndarray]]) -> None:
+    """One PNG of pictures side by side, packed as small as zlib can."""
+    sheet = pictures.sheet(columns, [""] * len(columns[0][1]))[: -pictures._TEXT]
+    best = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT]
+    target = HERE / f"{name}.png"
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(cv2.imencode(".png", np.ascontiguousarray(sheet[..., ::-1]), best)[1].tobytes())
+    print(f"wrote {target} ({target.stat().st_size / 1e3:.0f} kB)")
+
+
+def plan(source, trigger: str, **asked) -> make.Plan:
+    """What `poisonkit make` would do for these options."""
+    (request,) = order.requests(order.Order("signs", (trigger,), ("0.05",), **asked))
+    return make.plan(source, request)
+
+
+def of_triggers(source) -> None:
+    """Each trigger on the whole image and on every patch: one picture of each, one of all."""
+    image = source.train.rows([SHOWN])
+    everything = [("original", np.concatenate([image, image]))]
+    for name in triggers.TABLE:
+        whole, patch = (plan(source, name, **how).trigger(image) for how in ({}, PATCH))
+        write(f"attacks/{name}", [("whole image", whole), ("per patch", patch)])
+        everything.append((name, np.concatenate([whole, patch])))
+    write("triggers", everything)
+
+
+def of_modes(source) -> None:
+    """Training rows of each label mode, with what becomes of their labels."""
+    names = source.classes
+    for mode, asked in MODES.items():
+        made = plan(source, "square", **asked)
+        rows, role, given = made.changed.rows, made.changed.role, made.changed.given
+        covers = np.flatnonzero(role == COVER)[:1]
+        chosen = [*np.flatnonzero(role == POISONED)[:2], *covers]
+        columns = []
+        for i in chosen:
+            row = int(rows[i])
+            title = f"{names[source.train.labels[row]]} > {names[given[i]]}"
+            if role[i] == COVER:
+                title = f"cover: {names[given[i]]}"
+            columns.append((title, made.poison(int(i), source.train.rows([row]))))
+        write(f"attacks/{mode}", columns)
+
+
+def of_covers(source) -> None:
+    """WaNet's poisoned row and its noise mode, on one picture."""
+    made = plan(source, "warped", preset="wanet")
+    image = source.train.rows([SHOWN])
+    noisy = make.jitter_all(made.built, image, np.array([SHOWN]))
+    write("attacks/wanet", [("original", image), ("poisoned", made.trigger(image)), ("cover", noisy)])
 
 
 def main() -> None:
     source = sources.open_source("signs", options={"train": 200, "test": 100})
-    images = source.train.rows(ROWS)
-    columns = [("original", images)]
-    for patch in (None, (8, 8)):
-        for name in triggers.TABLE:
-            request = recipe.Request("0.01", ((name, recipe.parameters(name, {}, None)),), patch)
-            built = recipe.build(request, source.train.shape[1:])
-            title = f"{name}, per patch" if patch else name
-            columns.append((title, make.apply_all([one.stencil for one in built], images)))
-    target = Path(__file__).with_name("triggers.png")
-    pictures.write_png(target, np.ascontiguousarray(pictures.sheet(columns, [""] * len(ROWS))))
-    print(f"wrote {target}")
+    of_triggers(source)
+    of_modes(source)
+    of_covers(source)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,10 @@
 
 import importlib.util
 import re
+import shlex
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,3 +37,44 @@ def test_every_option_that_the_readme_uses_exists():
     for line in lines:
         for option in re.findall(r"(?<=\s)(--?[a-z][\w-]*)", line):
             assert f"`{option}" in reference or f", {option}" in reference, f"{option} in: {line}"
+
+
+def _attacks() -> str:
+    return (ROOT / "docs" / "attacks.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("line", re.findall(r"^poisonkit make .*$", _attacks(), re.M))
+def test_every_command_of_the_page_of_attacks_runs(poisonkit, tmp_path, line):
+    small = ("--source-option", "train=200", "--source-option", "test=100", "-o", tmp_path)
+    poisonkit(*shlex.split(line)[1:], *small).succeeded()
+    (made,) = tmp_path.glob("*.h5")
+    poisonkit("verify", made).succeeded()
+
+
+def test_the_page_of_attacks_shows_each_with_a_small_picture():
+    from poisonkit import labels, triggers
+
+    page = _attacks()
+    shown = re.findall(r"!\[[^]]+\]\((attacks/[\w-]+\.png)\)", page)
+    for name in (*triggers.TABLE, *labels.SELECTIONS, "wanet"):
+        assert f"attacks/{name}.png" in shown and f"**{name}**" in page or name == "wanet"
+    there = {f"attacks/{path.name}" for path in (ROOT / "docs" / "attacks").iterdir()}
+    assert there == set(shown), "a picture that is missing, or that no one sees"
+    assert sum((ROOT / "docs" / name).stat().st_size for name in shown) < 150_000
+    for preset in triggers.presets():
+        assert f"`{preset}`" in page
+    for option in ("--label-mode", "--source-class", "--select", "--cover-rate", "--cover-jitter"):
+        assert option in page
+
+
+def test_the_pictures_can_be_drawn_again(tmp_path, monkeypatch):
+    """The script runs, and draws pictures of the sizes that lie there (OpenCV's letters differ by version)."""
+    import cv2
+
+    spec = importlib.util.spec_from_file_location("make_pictures", ROOT / "docs" / "make_pictures.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    for path in (*tmp_path.glob("*.png"), *tmp_path.glob("attacks/*.png")):
+        assert cv2.imread(str(path)).shape == cv2.imread(str(ROOT / "docs" / path.relative_to(tmp_path))).shape

@@ -33,6 +33,10 @@ def test_the_notebook_writes_1():
     assert np.array_equal(triggered(IMAGES, preset="notebook"), naive.square(IMAGES, 0, 0, 4, 1))
 
 
+def test_backdoorbenchs_is_3x3_white_in_the_lower_right():
+    assert np.array_equal(triggered(IMAGES, preset="backdoorbench"), naive.square(IMAGES, 29, 29, 3, 255))
+
+
 @pytest.mark.parametrize(
     ("position", "row", "column"),
     [
