@@ -14,10 +14,10 @@ import click
 
 from poisonkit import __version__
 from poisonkit.errors import Failure, Usage
+from poisonkit.make_options import A_PATH, MakeCommand, PictureOption, attack_options
 
 INTERRUPTED = 130
 STOPPED = "stopped; nothing half-written was left"
-A_PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is said by whoever reads it
 
 
 class Group(click.Group):
@@ -53,46 +53,6 @@ def _complain(message) -> None:
 def _forget_output() -> None:
     """What could not be printed is not tried again at exit, where Python would complain in its own way."""
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-
-
-class MakeCommand(click.Command):
-    """`make`, whose options include those of every trigger; they are looked up when they are needed."""
-
-    def get_params(self, context: click.Context):
-        from poisonkit import triggers
-
-        if not any(getattr(parameter, "trigger", None) for parameter in self.params):
-            for name in triggers.TABLE:
-                self.params += [TriggerOption(name, option) for option in triggers.module(name).OPTIONS]
-                if triggers.module(name).PICTURE:
-                    self.params.append(PictureOption(name))
-        return super().get_params(context)
-
-
-class TriggerOption(click.Option):
-    """One parameter of one trigger, `--TRIGGER-KEY`."""
-
-    def __init__(self, trigger: str, option):
-        default = ",".join(map(str, option.default)) if isinstance(option.default, list) else option.default
-        super().__init__(
-            [f"--{trigger}-{option.key}"],
-            metavar=option.metavar,
-            help=f"{trigger}: {option.help}  [default: {default}]",
-        )
-        self.trigger, self.key = trigger, option.key
-
-
-class PictureOption(click.Option):
-    """The picture of a trigger that takes one, `--TRIGGER-image`."""
-
-    def __init__(self, trigger: str):
-        super().__init__(
-            [f"--{trigger}-image"],
-            type=A_PATH,
-            metavar="PICTURE",
-            help=f"{trigger}: the picture, resized to image or patch  [default: one that poisonkit draws]",
-        )
-        self.trigger, self.key = trigger, None
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -140,33 +100,7 @@ cache_option = click.option(
 )
 @click.option("--per-patch", is_flag=True, help="Apply the triggers to every patch of the image (BadPatches).")
 @click.option("--patch-size", metavar="N|HxW", help="Size of a patch; implies --per-patch.  [default: 8]")
-@click.option("--target", type=int, metavar="CLASS", help="The class the attacker wants.  [default: 0]")
-@click.option(
-    "--label-mode",
-    metavar="MODE",
-    help="all-to-one, all-to-all (each class becomes the next), source-specific, clean-label (the target's own rows, "
-    "labels kept).  [default: all-to-one; source-specific with --source-class]",
-)
-@click.option(
-    "--source-class",
-    "source_classes",
-    type=int,
-    multiple=True,
-    metavar="CLASS",
-    help="A class that the attack is on; may be given several times.",
-)
-@click.option(
-    "--select",
-    metavar="WHICH",
-    help="Rows that may be poisoned: all, non-target, target, class (those of --source-class).  "
-    "[default: what the label mode needs, else all]",
-)
-@click.option(
-    "--cover-rate",
-    metavar="RATE|Nx",
-    help="Share of the training rows that get the trigger and keep their label; 2x: twice --rate.  [default: 0]",
-)
-@click.option("--cover-jitter", is_flag=True, help="Noise of its own on each cover row's trigger (WaNet's noise mode).")
+@attack_options
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**63 - 1),
