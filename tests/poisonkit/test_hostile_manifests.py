@@ -47,7 +47,7 @@ def every_command(poisonkit, library, tmp_path):
 
 def mutate(path, every_command, poisonkit, facts, place, value):
     changed = damage.changed(facts, place, value)
-    if changed == facts and value is not True and value is not False and not isinstance(value, float):
+    if damage.canonical(changed) == damage.canonical(facts):  # (to Python, True is 1)
         return
     damage.write_manifest(path, damage.canonical(changed))
     try:
