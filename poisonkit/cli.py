@@ -14,7 +14,7 @@ import click
 
 from poisonkit import __version__
 from poisonkit.errors import Failure, Usage
-from poisonkit.make_options import A_PATH, MakeCommand, PictureOption, attack_options
+from poisonkit.make_options import A_PATH, MakeCommand, attack_options, check_typed
 
 INTERRUPTED = 130
 STOPPED = "stopped; nothing half-written was left"
@@ -145,7 +145,7 @@ def make(context, threads, dry_run, **values):
     """Make poisoned (or clean) HDF5 files from clean images."""
     from poisonkit import order
 
-    _check_typed(context, values["origin"])
+    check_typed(context, values["origin"])
     typed = {name: value for name, value in values.items() if name in order.Order.__dataclass_fields__}
     wanted = order.Order(**typed, given=order.trigger_options(context.command.params, values))
     how = {"command": _command(), "progress": _progress, "say": _warn}
@@ -156,26 +156,6 @@ def make(context, threads, dry_run, **values):
         return
     for line in order.carry_out(wanted, threads, dry_run, **how):
         click.echo(line)
-
-
-WITH_FROM = ("origin", "dataset", "source", "cache", "output", "threads", "force", "dry_run")
-
-
-def _check_typed(context: click.Context, origin: Path | None) -> None:
-    """What `make` needs, and what may not stand beside `--from`."""
-    typed = {
-        parameter.name: parameter
-        for parameter in context.command.params
-        if context.get_parameter_source(parameter.name) == click.core.ParameterSource.COMMANDLINE
-    }
-    for name, spelled in (("dataset", "--dataset"), ("rates", "--rate")):
-        if origin is None and name not in typed:
-            raise click.MissingParameter(ctx=context, param_hint=f"'{spelled}'", param_type="option")
-    for name, parameter in typed.items():
-        if origin is not None and name not in WITH_FROM and not isinstance(parameter, PictureOption):
-            raise click.UsageError(
-                f"{parameter.opts[0]} cannot stand beside --from, which takes the whole recipe", context
-            )
 
 
 def _command() -> list[str]:

@@ -84,3 +84,23 @@ class PictureOption(click.Option):
             help=f"{trigger}: the picture, resized to image or patch  [default: one that poisonkit draws]",
         )
         self.trigger, self.key = trigger, None
+
+
+WITH_FROM = ("origin", "dataset", "source", "cache", "output", "threads", "force", "dry_run")
+
+
+def check_typed(context: click.Context, origin: Path | None) -> None:
+    """What `make` needs, and what may not stand beside `--from`."""
+    typed = {
+        parameter.name: parameter
+        for parameter in context.command.params
+        if context.get_parameter_source(parameter.name) == click.core.ParameterSource.COMMANDLINE
+    }
+    for name, spelled in (("dataset", "--dataset"), ("rates", "--rate")):
+        if origin is None and name not in typed:
+            raise click.MissingParameter(ctx=context, param_hint=f"'{spelled}'", param_type="option")
+    for name, parameter in typed.items():
+        if origin is not None and name not in WITH_FROM and not isinstance(parameter, PictureOption):
+            raise click.UsageError(
+                f"{parameter.opts[0]} cannot stand beside --from, which takes the whole recipe", context
+            )
