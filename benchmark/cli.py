@@ -104,7 +104,7 @@ def train(files, seeds, runs, base, baseline, no_verify, as_json, quiet, **optio
     Each run has a folder of its own in --runs, named by its whole configuration. Killed and started again, it goes on
     from its last epoch; finished, it is not trained again.
     """
-    from benchmark import data
+    from benchmark import data, results
     from benchmark.runs import Run
 
     settings = chosen_settings(**options)
@@ -119,7 +119,7 @@ def train(files, seeds, runs, base, baseline, no_verify, as_json, quiet, **optio
         common += [flag for flag, on in (("--no-verify", no_verify), ("--quiet", quiet)) if on]
         for file, job in jobs:
             train_in_child(file, job, common)
-    print_results([Run.of(runs, manifests[file], job) for file, job in jobs], as_json)
+    print_results(results.compared([Run.of(runs, manifests[file], job) for file, job in jobs]), as_json)
 
 
 def train_one(file, settings, manifests, runs, base, baseline, verify, quiet):
@@ -171,39 +171,49 @@ def score(run, file, base, no_verify, as_json):
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def show(paths, as_json):
-    """Print the results of runs as a table. A folder of runs stands for all that are finished in it."""
-    from benchmark.baseline import finished
-    from benchmark.runs import Run
+    """Print the results of runs, one a line. A folder of runs stands for all that are finished in it."""
+    from benchmark import results
 
-    runs = []
-    for folder in paths or (Path("runs"),):
-        if (folder / "config.json").is_file():
-            runs.append(Run.at(folder))
-            continue
-        if not folder.is_dir():
-            raise Usage(f"{folder}: no such folder")
-        names = [result["name"] for result in finished(folder)]
-        if not names:
-            raise Failure(f"{folder}: no finished run there")
-        runs += [Run.at(folder / name) for name in names]
-    print_results(runs, as_json)
+    print_results(results.gather(paths or ["runs"]), as_json)
 
 
-def print_results(runs, as_json):
-    """The table (or JSON) of finished runs, CAD against the clean runs that now lie beside them."""
-    from benchmark import baseline, table
+def print_results(found, as_json):
+    """Finished runs, one a line (or as JSON)."""
+    from benchmark import results, table
 
-    beside = {folder: baseline.finished(folder) for folder in {run.folder.parent for run in runs}}
-    results = []
-    for run in runs:
-        result = run.result
-        if result is None:
-            raise Failure(f"{run.folder}: not finished; `benchmark train` with its settings goes on with it")
-        results.append(result | {"baseline": baseline.current(result, beside[run.folder.parent])})
     if as_json:
-        click.echo(json.dumps(results, indent=2, ensure_ascii=False))
+        click.echo(json.dumps([run.result for run in found], indent=2, ensure_ascii=False))
         return
-    click.echo(table.table(results))
-    alone = [result for result in results if result["baseline"] is None and result["dataset"]["kind"] != "clean"]
-    for line in dict.fromkeys(map(baseline.hint, alone)):
+    click.echo(table.runs(found))
+    for line in results.hints(found):
         click.echo(line)
+
+
+@main.command("table")
+@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
+@click.option("--format", "form", type=click.Choice(["text", "markdown", "latex", "csv", "json"]), default="text",
+              show_default=True, help="latex: needs the package booktabs. csv and json hold every figure.")  # fmt: skip
+@click.option(
+    "--paper", is_flag=True, help="The published figures beside, and what runs at their settings say of them."
+)
+def table_command(paths, form, paper):
+    """Print BA, ASR and CAD over the seeds, runs that differ in nothing else in one line.
+
+    A folder of runs stands for all that are finished in it. A run says something of a published figure only if its
+    data set, attack, network, training and precision are the paper's: it agrees within 2 points, or if the figure is
+    inside an interval of half-width 5 or less over 3 seeds or more; a wider interval leaves it undecided.
+    """
+    from benchmark import cells, results, table
+
+    paths = paths or ["runs"]
+    found = results.gather(paths)
+    grouped = cells.group(found)
+    if form == "json":
+        click.echo(json.dumps(table.records(grouped, paper), indent=2, ensure_ascii=False))
+    elif form == "csv":
+        click.echo(table.flat(grouped, paper))
+    else:
+        click.echo((table.against_paper if paper else table.cells)(grouped, form))
+    missing = results.unfinished(paths)
+    for line in [*results.hints(found), *([f"{missing} runs there are not finished"] if missing else [])]:
+        click.echo(f"benchmark: {line}", err=True)

@@ -178,6 +178,7 @@ def _result(run: Run, data: Dataset, history: list[dict], predicted: dict) -> di
             "source_digest": data.source_digest,
             "classes": data.classes,
             "recipe": manifest["recipe"],
+            "pictures": manifest.get("pictures", {}),
             "counts": manifest["counts"],
         },
         "config": run.config,

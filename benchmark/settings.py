@@ -101,3 +101,15 @@ def options(settings: Settings) -> list[str]:
     for key, value in differences(PRESETS[name]).items():
         words += [f"--{key.replace('_', '-')}", str(value)]
     return words
+
+
+def label(settings: Settings) -> str:
+    """The settings but for the seed, in a few words: `paper`, `small, epochs 2, backend jax`."""
+    words = options(dataclasses.replace(settings, seed=0))
+    if words[:1] != ["--preset"]:
+        words = ["--preset", "paper", *words]
+    pairs = [
+        f"{key.removeprefix('--').replace('-', ' ')} {value}"
+        for key, value in zip(words[::2], words[1::2], strict=True)
+    ]
+    return ", ".join(pairs).removeprefix("preset ")

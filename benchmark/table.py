@@ -1,41 +1,73 @@
-"""Results as lines of text, in percent with one decimal."""
+"""Results as tables, in percent with one decimal: one run a line, one cell a line, a cell beside the paper's figure."""
 
-import statistics
+from benchmark import layout, published
+from benchmark.cells import SCORES, TITLES, Cell, group, place
+from benchmark.results import Finished
 
-COLUMNS = ("run", "seed", "BA", "ASR", "ASR others", "CAD", "clean ASR", "still right", "baseline")
-SOMETIMES = ("ASR others",)
-"""Columns that are left out where no run has anything in them."""
-
-
-def row(result: dict) -> dict[str, str]:
-    """One finished run; its `baseline` must be up to date (`benchmark.baseline.current`)."""
-    scores, baseline = result["scores"], result.get("baseline") or {}
-    return {
-        "run": result["name"],
-        "seed": str(result["config"]["seed"]),
-        "BA": _percent(scores["ba"]),
-        "ASR": _percent(scores["asr"]),
-        "ASR others": _percent(scores.get("asr_others")),
-        "CAD": _points(baseline.get("cad")),
-        "clean ASR": _percent(baseline.get("asr")),
-        "still right": _percent(scores.get("still_right")),
-        "baseline": baseline.get("how", "-"),
-    }
+RUN_COLUMNS = ["run", "seed", "BA", "ASR", "CAD", "clean ASR", "still right", "baseline"]
+CELL_COLUMNS = ["data set", "trigger", "application", "rate", "settings", "seeds"]
+PAPER_COLUMNS = ["score", "ours", "paper", "difference", "verdict"]
+LEGEND = "mean ± standard deviation over seeds [95 % interval: Student's over seeds; of one seed, Wilson's over images]"
+UNPAIRED = "* against the mean of clean runs of other seeds, or a clean run given by hand"
+PICTURE = "blend: the paper's picture is somebody's; without --blend-image another one was blended here"
+_LEFT = {"run", "baseline", "data set", "trigger", "application", "settings", "seeds", "score", "verdict"}
 
 
-def table(results: list[dict]) -> str:
-    """All runs, and below them mean ± standard deviation over the seeds of runs that differ in nothing else."""
-    rows = [row(result) for result in results] + _means(results)
-    shown = [name for name in COLUMNS if name not in SOMETIMES or any(row[name] != "-" for row in rows)]
-    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in shown}
-    left = ("run", "baseline")
+def runs(found: list[Finished]) -> str:
+    """All runs, and below them mean ± standard deviation of each cell of several."""
+    rows = [_run_row(run.result) for run in found] + [_mean_row(cell) for cell in group(found) if len(cell.runs) > 1]
+    return layout.render("text", RUN_COLUMNS, rows, _LEFT)
 
-    def line(cells):
-        return "  ".join(
-            cells[name].ljust(widths[name]) if name in left else cells[name].rjust(widths[name]) for name in shown
-        ).rstrip()
 
-    return "\n".join([line({name: name for name in COLUMNS}), *map(line, rows)])
+def cells(found: list[Cell], form: str = "text") -> str:
+    """One line a cell."""
+    columns = [*CELL_COLUMNS, *(TITLES[name] for name in SCORES)]
+    rows = [[*_names(cell), *(_score(cell, name) for name in SCORES)] for cell in found]
+    return _with_legend(form, layout.render(form, columns, rows, _LEFT), found)
+
+
+def against_paper(found: list[Cell], form: str = "text") -> str:
+    """One line a cell and score, the paper's figure beside; then a word of every published cell that was not run."""
+    blocks = [(place(cell.dataset, cell.trigger, cell.application, cell.rate), _block(cell)) for cell in found]
+    shown = {cell.dataset for cell in found if cell.published} or {key[0] for key in published.attacks()}
+    absent = not_run(found)
+    blocks += [(place(*key), _absent_block(key)) for key in absent if key[0] in shown]
+    blocks.sort(key=lambda block: block[0])
+    rows = [row for _, block in blocks for row in block]
+    table = _with_legend(form, layout.render(form, [*CELL_COLUMNS, *PAPER_COLUMNS], rows, _LEFT), found)
+    if form == "latex":
+        return table
+    if any(cell.trigger == "blend" and cell.published for cell in found):
+        table += f"\n{PICTURE}"
+    return f"{table}\npublished cells not run at the paper's settings: {len(absent)} of {len(published.attacks())}"
+
+
+def not_run(found: list[Cell]) -> list[tuple]:
+    """The published cells (data set, trigger, application, rate) that no run at the paper's settings is of."""
+    there = {(cell.dataset, cell.trigger, cell.application, cell.rate) for cell in found if not cell.deviations}
+    return [key for key in sorted(published.attacks(), key=lambda key: place(*key)) if key not in there]
+
+
+def records(found: list[Cell], paper: bool) -> list[dict]:
+    """Everything about every cell, for programs; with `paper`, also the published cells that were not run."""
+    rows = [_record(cell, paper) for cell in found]
+    if paper:
+        rows += [_absent_record(key) for key in not_run(found)]
+    return rows
+
+
+def flat(found: list[Cell], paper: bool) -> str:
+    """The same as CSV, one line a cell and score."""
+    lines = []
+    for record in records(found, paper):
+        names = {key: record.get(key) for key in ("dataset", "trigger", "application", "rate", "variant", "settings")}
+        names |= {"runs": len(record["runs"]), "varying": "+".join(record.get("varying", []))}
+        lines += [names | {"score": name} | score for name, score in record["scores"].items()]
+    if not lines:
+        return ""
+    columns = list(dict.fromkeys(key for line in lines for key in line))
+    rows = [[_plain(line.get(key)) for key in columns] for line in lines]
+    return layout.render("csv", columns, rows, set())
 
 
 def scores(result: dict) -> str:
@@ -50,42 +82,153 @@ def scores(result: dict) -> str:
     return "\n".join(lines)
 
 
+def rate(value) -> str:
+    """A poisoning rate in percent, in its one spelling: `0.05 %`."""
+    return f"{float(100 * value):.10f}".rstrip("0").rstrip(".") + " %"
+
+
+def _run_row(result: dict) -> list[str]:
+    found, baseline = result["scores"], result["baseline"] or {}
+    return [
+        result["name"],
+        str(result["config"]["seed"]),
+        _percent(found["ba"]),
+        _percent(found["asr"]),
+        "-" if "cad" not in baseline else f"{baseline['cad']:+.1f}",
+        _percent(baseline.get("asr")),
+        _percent(found.get("still_right")),
+        baseline.get("how", "-"),
+    ]
+
+
+def _mean_row(cell: Cell) -> list[str]:
+    def spread(name):
+        summary = cell.scores[name].summary if name in cell.scores else None
+        if summary is None or summary.deviation is None:
+            return "-"
+        return f"{summary.mean:{'+' if name == 'cad' else ''}.1f} ± {summary.deviation:.1f}"
+
+    names = {run.result["dataset"]["name"] for run in cell.runs}
+    name = (
+        names.pop() if len(names) == 1 else f"{cell.dataset}, {_trigger(cell)}, {cell.application}, {rate(cell.rate)}"
+    )
+    label = f"mean ± std of {_seeds(cell)}, {name}, {cell.settings}"
+    return [label, "", *(spread(name) for name in SCORES), ""]
+
+
+def _names(cell: Cell) -> list[str]:
+    where = cell.application or "-"
+    return [cell.dataset, _trigger(cell), where, "-" if cell.clean else rate(cell.rate), cell.settings, _seeds(cell)]
+
+
+def _trigger(cell: Cell) -> str:
+    return cell.trigger + (f" ({cell.variant})" if cell.variant else "")
+
+
+def _seeds(cell: Cell) -> str:
+    """`5 poisoning and training seeds`, `3 training seeds`, `1 seed`."""
+    varying = cell.varying
+    if not varying:
+        return "1 seed"
+    count = len(cell.seeds[varying[0]])
+    runs = f", {len(cell.runs)} runs" if len(cell.runs) != count else ""
+    return f"{count} {' and '.join(varying)} seeds{runs}"
+
+
+def _score(cell: Cell, name: str) -> str:
+    """`96.1 ± 1.2 [94.6, 97.6]`, a difference with its sign; `-` where there is none."""
+    if name not in cell.scores:
+        return "-"
+    summary, sign = cell.scores[name].summary, "+" if name == "cad" else ""
+    words = [f"{summary.mean:{sign}.1f}"]
+    if summary.deviation is not None:
+        words.append(f"± {summary.deviation:.1f}")
+    if summary.low is not None:
+        words.append(f"[{summary.low:{sign}.1f}, {summary.high:{sign}.1f}]")
+    if name == "cad" and not cell.paired:
+        words[0] += "*"
+    return " ".join(words)
+
+
+def _block(cell: Cell) -> list[list[str]]:
+    names, rows = _names(cell), []
+    for score in published.SCORES:
+        if score not in cell.scores and score not in cell.published:
+            continue
+        figure, ours = cell.published.get(score), cell.scores.get(score)
+        difference = "-" if figure is None or ours is None else f"{ours.summary.mean - figure:+.1f}"
+        figure = "-" if figure is None else f"{figure:.1f}"
+        rows.append([*names, TITLES[score], _score(cell, score), figure, difference, cell.verdict(score) or "-"])
+        names = [""] * len(names)
+    return rows
+
+
+def _absent_block(key: tuple) -> list[list[str]]:
+    dataset, trigger, application, share = key
+    names = [dataset, trigger, application or "-", "-" if trigger == "clean" else rate(share), "paper", "-"]
+    rows = []
+    for score, figure in published.attacks()[key].items():
+        rows.append([*names, TITLES[score], "-", f"{figure:.1f}", "-", "not run"])
+        names = [""] * len(names)
+    return rows
+
+
+def _record(cell: Cell, paper: bool) -> dict:
+    found = {}
+    for name, score in cell.scores.items():
+        summary = score.summary
+        found[name] = {
+            "mean": summary.mean, "deviation": summary.deviation, "low": summary.low, "high": summary.high,
+            "interval_over": summary.over, "seeds": summary.seeds, "count": score.count, "of": score.of,
+            "percent": score.percent, "values": list(summary.values),
+        }  # fmt: skip
+        if paper and name in cell.published:
+            figure = cell.published[name]
+            found[name] |= {"paper": figure, "difference": summary.mean - figure, "verdict": cell.verdict(name)}
+    record = {
+        "dataset": cell.dataset, "source_digest": cell.first["dataset"]["source_digest"], "trigger": cell.trigger,
+        "application": cell.application or None, "rate": str(cell.recipe["rate"]), "variant": cell.variant,
+        "settings": cell.settings, "recipe": cell.recipe, "config": _without_seed(cell.first["config"]),
+        "seeds": cell.seeds, "varying": cell.varying, "runs": [run.result["name"] for run in cell.runs],
+        "cad_paired_by_seed": cell.paired if "cad" in cell.scores else None, "scores": found,
+    }  # fmt: skip
+    return record | ({"deviates_from_paper_in": cell.deviations} if paper else {})
+
+
+def _absent_record(key: tuple) -> dict:
+    dataset, trigger, application, share = key
+    figures = published.attacks()[key]
+    return {
+        "dataset": dataset, "trigger": trigger, "application": application or None, "rate": _decimal(share),
+        "settings": "paper", "runs": [],
+        "scores": {name: {"paper": figure, "verdict": "not run"} for name, figure in figures.items()},
+    }  # fmt: skip
+
+
+def _plain(value) -> str:
+    if isinstance(value, list):
+        return ";".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _without_seed(config: dict) -> dict:
+    return {key: value for key, value in config.items() if key not in ("seed", "dataset_digest")}
+
+
+def _decimal(share) -> str:
+    return f"{float(share):.12f}".rstrip("0").rstrip(".") or "0"
+
+
+def _with_legend(form: str, table: str, found: list[Cell]) -> str:
+    if form == "latex":
+        return table
+    unpaired = any("cad" in cell.scores and not cell.paired for cell in found)
+    return "\n".join([table, "", LEGEND, *([UNPAIRED] if unpaired else [])])
+
+
 def _counts(value: dict) -> str:
     return f"({value['count']:,} of {value['of']:,})"
 
 
-def _means(results: list[dict]) -> list[dict]:
-    groups = {}
-    for result in results:
-        config = {key: value for key, value in result["config"].items() if key != "seed"}
-        groups.setdefault(repr(sorted(config.items())), []).append(result)
-    return [_mean(group) for group in groups.values() if len(group) > 1]
-
-
-def _mean(group: list[dict]) -> dict[str, str]:
-    def spread(values, signed=False):
-        if any(value is None for value in values):
-            return "-"
-        return f"{statistics.mean(values):{'+' if signed else ''}.1f} ± {statistics.stdev(values):.1f}"
-
-    scores = [result["scores"] for result in group]
-    baselines = [result.get("baseline") or {} for result in group]
-    return {
-        "run": f"mean ± std of {len(group)} seeds, {group[0]['dataset']['name']}, {group[0]['preset']}",
-        "seed": "",
-        "BA": spread([score["ba"]["percent"] for score in scores]),
-        "ASR": spread([(score["asr"] or {}).get("percent") for score in scores]),
-        "ASR others": spread([(score.get("asr_others") or {}).get("percent") for score in scores]),
-        "CAD": spread([baseline.get("cad") for baseline in baselines], signed=True),
-        "clean ASR": spread([(baseline.get("asr") or {}).get("percent") for baseline in baselines]),
-        "still right": spread([(score.get("still_right") or {}).get("percent") for score in scores]),
-        "baseline": "",
-    }
-
-
 def _percent(value: dict | None) -> str:
     return "-" if value is None or value["percent"] is None else f"{value['percent']:.1f}"
-
-
-def _points(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.1f}"

@@ -1,0 +1,61 @@
+"""Rows of words as a table: aligned text, Markdown, LaTeX, CSV."""
+
+import csv
+import io
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", "−": r"$-$",
+}  # fmt: skip
+
+
+def render(form: str, columns: list[str], rows: list[list[str]], left: set[str]) -> str:
+    """The table in one of FORMS; the columns in `left` are set flush left, the others right. No line end at its end."""
+    return FORMS[form](columns, rows, [name in left for name in columns])
+
+
+def text(columns: list[str], rows: list[list[str]], left: list[bool]) -> str:
+    """Columns of equal width, two spaces between them."""
+    return "\n".join(line.rstrip() for line in _aligned([columns, *rows], left, "  "))
+
+
+def markdown(columns: list[str], rows: list[list[str]], left: list[bool]) -> str:
+    """A table of GitHub's Markdown, aligned to be read as text too."""
+    marks = [":--" if flush else "--:" for flush in left]
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in (columns, *rows)]
+    head, *body = _aligned([escaped[0], marks, *escaped[1:]], left, " | ")
+    return "\n".join(f"| {line} |" for line in (head, *body))
+
+
+def latex(columns: list[str], rows: list[list[str]], left: list[bool]) -> str:
+    r"""A `tabular` with the rules of the package booktabs."""
+    lines = [" & ".join(map(_latex, row)) + r" \\" for row in (columns, *rows)]
+    kinds = "".join("l" if flush else "r" for flush in left)
+    frame = (rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", lines[0], r"\midrule")
+    return "\n".join([*frame, *lines[1:], r"\bottomrule", r"\end{tabular}"])
+
+
+def comma(columns: list[str], rows: list[list[str]], left: list[bool]) -> str:
+    """CSV (RFC 4180, but for the line ends)."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([columns, *rows])
+    return out.getvalue().rstrip("\n")
+
+
+FORMS = {"text": text, "markdown": markdown, "latex": latex, "csv": comma}
+
+
+def _aligned(rows: list[list[str]], left: list[bool], between: str) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        between.join(
+            cell.ljust(width) if flush else cell.rjust(width)
+            for cell, width, flush in zip(row, widths, left, strict=True)
+        )
+        for row in rows
+    ]
+
+
+def _latex(cell: str) -> str:
+    cell = "".join(_LATEX.get(letter, letter) for letter in cell)
+    return "{}" + cell if cell.startswith("[") else cell  # after \\ a bracket would be an option
