@@ -71,6 +71,14 @@ def current(result: dict, candidates: list[dict]) -> dict | None:
     return fresh or stored
 
 
+def incomplete(result: dict, candidates: list[dict]) -> bool:
+    """Is there a clean run to compare with whose ASR on the same triggered images has not been computed yet?"""
+    if result["dataset"]["kind"] == "clean":
+        return False
+    comparison = current(result, candidates)
+    return comparison is not None and comparison["asr"] is None
+
+
 def given(result: dict, folder: Path) -> dict:
     """The comparison with the run that the user named. `Failure` if it cannot serve."""
     other = Run.at(folder).result

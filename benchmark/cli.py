@@ -48,7 +48,7 @@ def main():
 
 
 def setting_options(command):
-    """The options of all settings of a run. None means: as the preset says."""
+    """The options of all settings of a run but its seed. None means: as the preset says."""
     paper = PRESETS["paper"]
     whole = click.IntRange(min=1)
     options = [
@@ -62,8 +62,6 @@ def setting_options(command):
         click.option("--top-k", type=whole, help="Patches that each expert takes of an image."),
         click.option("--hold-out", type=click.IntRange(min=0),
                      help="Training rows left out, for defences; the same rows in every run of a source."),
-        click.option("--seed", type=click.IntRange(min=0), default=paper.seed, show_default=True,
-                     help="Of the initial weights and the order of rows."),
         click.option("--backend", type=click.Choice(BACKENDS), default=paper.backend, show_default=True,
                      help="What Keras computes with."),
         click.option("--precision", type=click.Choice(PRECISIONS), default=paper.precision, show_default=True,
@@ -83,6 +81,8 @@ def chosen_settings(preset: str, **options):
 
 BASE = click.option("--base", type=click.Path(path_type=Path), metavar="CLEAN",
                     help="The clean file that a delta is applied to  [default: the one beside it]")  # fmt: skip
+SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+                    help="Of the initial weights and the order of rows.")  # fmt: skip
 RUNS = click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"),
                     show_default=True, metavar="FOLDER", help="Where the run folders are.")  # fmt: skip
 
@@ -90,6 +90,7 @@ RUNS = click.option("--runs", type=click.Path(path_type=Path, file_okay=False), 
 @main.command()
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="FILE...")
 @setting_options
+@SEED
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True,
               help="So many runs, of this seed and the next ones, one process each.")  # fmt: skip
 @RUNS
@@ -104,9 +105,10 @@ def train(files, seeds, runs, base, baseline, no_verify, as_json, quiet, **optio
     Each run has a folder of its own in --runs, named by its whole configuration. Killed and started again, it goes on
     from its last epoch; finished, it is not trained again.
     """
-    from benchmark import data, results
+    from benchmark import data, launch, results
     from benchmark.runs import Run
 
+    launch.end_with_parent()
     settings = chosen_settings(**options)
     manifests = {file: data.peek(file) for file in dict.fromkeys(files)}
     order = sorted(manifests, key=lambda file: manifests[file]["kind"] != "clean")  # baselines first: CAD needs them
@@ -141,8 +143,9 @@ def train_one(file, settings, manifests, runs, base, baseline, verify, quiet):
 
 def train_in_child(file, settings, common):
     """One run in a process of its own; its failure is this command's."""
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in dataclasses.asdict(settings).items()]
-    command = [sys.executable, "-m", "benchmark", "train", str(file), *options, *common]
+    from benchmark import launch
+
+    command = [sys.executable, "-m", "benchmark", *launch.arguments(file, settings, common)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child:
         try:
             code = child.wait()
@@ -151,6 +154,103 @@ def train_in_child(file, settings, common):
             code = INTERRUPTED
     if code:
         click.get_current_context().exit(code if code > 0 else 1)
+
+
+@main.command("sweep")
+@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="PATH...")
+@setting_options
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Train every file with the seeds 0 to N-1, instead of the seed that it was poisoned with.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Runs at a time. On GPUs one a device, and all of them unless told otherwise; on CPUs 1.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["processes", "dask"]),
+    default="processes",
+    show_default=True,
+    help="dask: on the workers of a Dask cluster, which see the same folders.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Of the Dask cluster: tcp://HOST:8786, or its scheduler file.")
+@RUNS
+@click.option("--no-verify", is_flag=True, help="Do not recompute the digests of the arrays.")
+@click.option("-n", "--dry-run", is_flag=True, help="List the runs and what there is to do for each.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def sweep_command(paths, seeds, jobs, engine, scheduler, runs, no_verify, dry_run, quiet, **options):
+    """Train on every file that has not been trained on yet, the clean ones first, then seed by seed.
+
+    A PATH is a data set file, or a folder of them. A file that was poisoned with seed 3 is trained with seed 3, so that
+    both vary from one replicate to the next; a clean file is trained with every seed that occurs.
+
+    Stop it, start it again, add files or seeds: it does what is missing in --runs, and nothing twice. A run that fails
+    is reported at the end and stops no other. CUDA_VISIBLE_DEVICES says which GPUs; a device that is named twice takes
+    two runs.
+    """
+    from benchmark import sweep
+
+    if (engine == "dask") != (scheduler is not None):
+        raise Usage("--engine dask and --scheduler ADDRESS go together")
+    found, wrong = sweep.manifests(sweep.find(paths))
+    tasks = sweep.plan(found, chosen_settings(**options), seeds, runs, ["--no-verify"] if no_verify else [])
+    todo = sweep.missing(tasks)
+    if dry_run:
+        list_tasks(tasks, todo)
+    else:
+        wrong |= go(tasks, todo, jobs, scheduler, quiet, sweep.without_baseline(found))
+    for name, problem in wrong.items():
+        click.echo(f"benchmark: {problem if isinstance(problem, str) else f'{name} failed'}", err=True)
+        for line in problem if not isinstance(problem, str) else ():
+            click.echo(f"    {line}", err=True)
+    click.get_current_context().exit(1 if wrong else 0)
+
+
+def list_tasks(tasks, todo):
+    """One line a run: its name and what there is to do."""
+    for task in tasks:
+        if task not in todo:
+            state = "finished"
+        elif done := task.trained():
+            state = (
+                "to be compared with its clean run" if done == task.images else f"{100 * done // task.images} % done"
+            )
+        else:
+            state = "to do"
+        click.echo(f"{task.name}  {state}")
+
+
+def go(tasks, todo, jobs, scheduler, quiet, alone):
+    """Make the missing runs; those that failed with what they said."""
+    from benchmark import cluster, launch
+    from benchmark.progress import Overall
+    from benchmark.sweep import Sweep
+
+    gpus = [] if scheduler else launch.devices()
+    engine = cluster.Cluster(scheduler, jobs) if scheduler else launch.Processes(jobs, gpus)
+    watch = Overall(todo, len(tasks), quiet)
+    for source in alone:
+        watch.say(f"no clean file of {source} here, so no CAD: poisonkit make --dataset {source} --rate 0 makes it")
+    if gpus and jobs and jobs > len(gpus):
+        watch.say(f"one run a device: {len(gpus)} at a time")
+    if scheduler and not engine.workers():
+        watch.say("no worker has joined the cluster yet: waiting for one")
+    try:
+        failed = Sweep(todo, engine, watch).go()
+    except KeyboardInterrupt:
+        watch.close()
+        click.echo("benchmark: stopped; the same command goes on with what is missing", err=True)
+        click.get_current_context().exit(INTERRUPTED)
+    finally:
+        watch.close()
+    click.echo(f"{len(tasks)} runs: {len(tasks) - len(todo)} were there, {len(todo) - len(failed)} made"
+               + (f", {len(failed)} failed" if failed else ""))  # fmt: skip
+    return failed
 
 
 @main.command()
@@ -193,9 +293,7 @@ def print_results(found, as_json):
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "latex", "csv", "json"]), default="text",
               show_default=True, help="latex: needs the package booktabs. csv and json hold every figure.")  # fmt: skip
-@click.option(
-    "--paper", is_flag=True, help="The published figures beside, and what runs at their settings say of them."
-)
+@click.option("--paper", is_flag=True, help="Beside the published figures.")
 def table_command(paths, form, paper):
     """Print BA, ASR and CAD over the seeds, runs that differ in nothing else in one line.
 

@@ -46,13 +46,10 @@ def run(file, manifest: dict, settings: Settings, folder, baseline_run, verify: 
 
 def _stale(result: dict, folder, baseline_run) -> bool:
     """Is the clean model's ASR missing, or the comparison that it belongs to no longer the best one?"""
-    if result["dataset"]["kind"] == "clean":
-        return False
-    if baseline_run is not None:
+    if baseline_run is not None and result["dataset"]["kind"] != "clean":
         stored = result.get("baseline")
         return not (stored and stored["how"] == "given" and stored["runs"] == [Path(baseline_run).resolve().name])
-    fresh = baseline.current(result, baseline.finished(folder))
-    return fresh is not None and fresh["asr"] is None
+    return baseline.incomplete(result, baseline.finished(folder))
 
 
 def _compare(job: Run, result: dict, contents, folder, baseline_run) -> dict:

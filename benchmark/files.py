@@ -7,6 +7,7 @@ import io
 import json
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -80,8 +81,24 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 def locked(folder: Path):
     """Hold a folder for this process alone; `Failure` if another has it. The kernel frees it with the process."""
     with open(folder / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Failure(f"{folder}: another process is working on this run") from None
+        for attempt in range(5):  # somebody who asks `busy` holds it for a moment
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if attempt == 4:
+                    raise Failure(f"{folder}: another process is working on this run") from None
+                time.sleep(0.05)
         yield
+
+
+def busy(folder: Path) -> bool:
+    """Does a process hold this folder (`locked`)?"""
+    try:
+        with open(folder / ".lock") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

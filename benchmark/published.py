@@ -18,7 +18,10 @@ ENOUGH = 3  # seeds: an interval over fewer proves no agreement
 _ROWS = {"cifar10": (50_000, 10_000), "gtsrb": (39_209, 12_630)}
 _ATTACK = {"label_mode": "all-to-one", "target": 0, "select": "all"}
 _PARAMETERS = {  # what the text says, then what the published notebooks do: the tables came from some version of them
-    "square": [{"position": "upper-left", "size": 4, "value": [0]}, {"position": "upper-left", "size": 4, "value": [1]}],
+    "square": [
+        {"position": "upper-left", "size": 4, "value": [0]},
+        {"position": "upper-left", "size": 4, "value": [1]},
+    ],
     "blend": [{"alpha": "0.5"}],
     "warped": [
         {"k": 4, "s": "0.5", "sampling": "bilinear", "upsample": "aligned"},
