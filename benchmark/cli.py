@@ -315,3 +315,29 @@ def table_command(paths, form, paper):
     missing = results.unfinished(paths)
     for line in [*results.hints(found), *([f"{missing} runs there are not finished"] if missing else [])]:
         click.echo(f"benchmark: {line}", err=True)
+
+
+@main.command("figures")
+@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("figures"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Where the figures go.",
+)
+@click.option("--format", "forms", type=click.Choice(["png", "svg"]), multiple=True, help="Both without it.")
+@click.option("--no-paper", is_flag=True, help="Leave the published figures out.")
+def figures_command(paths, output, forms, no_paper):
+    """Draw ASR and BA against the poisoning rate, and training curves.
+
+    For every data set and its settings: bands are 95 % intervals, hollow markers the paper's figures, and the bands of
+    the training curves go from the least to the greatest seed. Needs matplotlib.
+    """
+    from benchmark import cells, figures, results
+
+    found = cells.group(results.gather(paths or ["runs"]))
+    for path in figures.write(found, output, forms or ("png", "svg"), not no_paper):
+        click.echo(path)

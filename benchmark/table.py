@@ -94,7 +94,7 @@ def _run_row(result: dict) -> list[str]:
         str(result["config"]["seed"]),
         _percent(found["ba"]),
         _percent(found["asr"]),
-        "-" if "cad" not in baseline else f"{baseline['cad']:+.1f}",
+        "-" if "cad" not in baseline else _signed(baseline["cad"]),
         _percent(baseline.get("asr")),
         _percent(found.get("still_right")),
         baseline.get("how", "-"),
@@ -106,7 +106,7 @@ def _mean_row(cell: Cell) -> list[str]:
         summary = cell.scores[name].summary if name in cell.scores else None
         if summary is None or summary.deviation is None:
             return "-"
-        return f"{summary.mean:{'+' if name == 'cad' else ''}.1f} ± {summary.deviation:.1f}"
+        return f"{_number(name)(summary.mean)} ± {summary.deviation:.1f}"
 
     names = {run.result["dataset"]["name"] for run in cell.runs}
     name = (
@@ -139,12 +139,12 @@ def _score(cell: Cell, name: str) -> str:
     """`96.1 ± 1.2 [94.6, 97.6]`, a difference with its sign; `-` where there is none."""
     if name not in cell.scores:
         return "-"
-    summary, sign = cell.scores[name].summary, "+" if name == "cad" else ""
-    words = [f"{summary.mean:{sign}.1f}"]
+    summary, number = cell.scores[name].summary, _number(name)
+    words = [number(summary.mean)]
     if summary.deviation is not None:
         words.append(f"± {summary.deviation:.1f}")
     if summary.low is not None:
-        words.append(f"[{summary.low:{sign}.1f}, {summary.high:{sign}.1f}]")
+        words.append(f"[{number(summary.low)}, {number(summary.high)}]")
     if name == "cad" and not cell.paired:
         words[0] += "*"
     return " ".join(words)
@@ -156,7 +156,7 @@ def _block(cell: Cell) -> list[list[str]]:
         if score not in cell.scores and score not in cell.published:
             continue
         figure, ours = cell.published.get(score), cell.scores.get(score)
-        difference = "-" if figure is None or ours is None else f"{ours.summary.mean - figure:+.1f}"
+        difference = "-" if figure is None or ours is None else _signed(ours.summary.mean - figure)
         figure = "-" if figure is None else f"{figure:.1f}"
         rows.append([*names, TITLES[score], _score(cell, score), figure, difference, cell.verdict(score) or "-"])
         names = [""] * len(names)
@@ -224,6 +224,15 @@ def _with_legend(form: str, table: str, found: list[Cell]) -> str:
         return table
     unpaired = any("cad" in cell.scores and not cell.paired for cell in found)
     return "\n".join([table, "", LEGEND, *([UNPAIRED] if unpaired else [])])
+
+
+def _number(score: str):
+    """How a score is written: a difference with its sign."""
+    return _signed if score == "cad" else "{:.1f}".format
+
+
+def _signed(points: float) -> str:
+    return f"{round(points, 1) + 0.0:+.1f}"  # + 0.0: no minus on nothing
 
 
 def _counts(value: dict) -> str:

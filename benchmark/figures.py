@@ -1,0 +1,259 @@
+"""Figures from runs: ASR and BA against the poisoning rate, and training curves. PNG and SVG.
+
+What a line is, its dashes and its marker say too, so that the figures can be read in greyscale and by everybody's
+eyes; the colours are Okabe and Ito's. The same runs give the same SVG to the last byte under one version of matplotlib.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmark import files, published, table
+from benchmark.cells import TITLES, Cell
+from benchmark.errors import Failure
+
+_BLUE, _VERMILION, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#882255", "#555555"
+_STYLES = {  # colour, dashes, marker
+    "patch": (_BLUE, "-", "s"),
+    "image": (_VERMILION, (0, (5, 2)), "o"),
+}
+_MORE = ((_GREEN, (0, (1, 1.2)), "^"), (_PURPLE, (0, (5, 1, 1, 1)), "D"), (_GREY, (0, (8, 3)), "v"))
+_WORDS = {"patch": "every patch", "image": "whole image"}
+_LOOK = {
+    "font.size": 9, "axes.titlesize": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+    "grid.color": "#dddddd", "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False,
+    "lines.linewidth": 1.6, "lines.markersize": 5, "svg.hashsalt": "poisonkit", "savefig.dpi": 160,
+}  # fmt: skip
+
+
+def write(cells: list[Cell], folder: Path, forms=("png", "svg"), paper: bool = True) -> list[Path]:
+    """Write all figures of the cells into a folder; the paths. With `paper`, the published figures are in them.
+
+    For every data set and its settings `asr-…`, `ba-…` and `curves-…`, the latter where the runs' histories are there.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise Failure("figures need matplotlib: pip install 'poisonkit[report]'") from None
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    with matplotlib.rc_context(_LOOK):
+        for name, figure in drawn(cells, paper):
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # laid out once: a second time moves things in their last digits
+            for form in forms:
+                path = folder / f"{name}.{form}"
+                metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
+                with files.replacing(path) as temporary:
+                    figure.savefig(temporary, format=form, metadata=metadata, bbox_inches="tight")
+                paths.append(path)
+    if not paths:
+        raise Failure("nothing to draw: no run of a poisoned file there")
+    return paths
+
+
+def drawn(cells: list[Cell], paper: bool) -> Iterator[tuple[str, object]]:
+    """Name and figure (matplotlib's), one after the other. To be called in matplotlib's own `rc_context`."""
+    groups = {}
+    for cell in cells:
+        groups.setdefault((cell.dataset, cell.settings), []).append(cell)
+    for (dataset, settings), group in groups.items():
+        if all(cell.clean for cell in group):
+            continue
+        name = re.sub(r"[^a-z0-9.]+", "-", f"{dataset}-{settings}".lower())
+        for score in ("asr", "ba"):
+            yield f"{score}-{name}", against_rate(group, score, paper)
+        if figure := curves(group):
+            yield f"curves-{name}", figure
+
+
+def against_rate(cells: list[Cell], score: str, paper: bool):
+    """A score against the poisoning rate, one panel a trigger, for cells of one data set and settings."""
+    poisoned = [cell for cell in cells if not cell.clean and score in cell.scores]
+    triggers = list(dict.fromkeys(cell.trigger for cell in poisoned))
+    figure, panels = _panels(1, len(triggers), cells[0], paper=paper)
+    styles = _styles(poisoned)
+    for panel, trigger in zip(panels[0], triggers, strict=True):
+        inside = [cell for cell in poisoned if cell.trigger == trigger]
+        for key, style in styles.items():
+            series = sorted((cell for cell in inside if _series(cell) == key), key=lambda cell: cell.rate)
+            if series:
+                _line(panel, series, score, style, _label(key))
+        rates = {cell.rate for cell in inside}
+        if score == "ba":
+            _clean_line(panel, [cell for cell in cells if cell.clean])
+        if paper:
+            rates |= _paper_points(panel, cells[0].dataset, trigger, score)
+        _rate_axis(panel, rates)
+        panel.set_title(trigger)
+    panels[0][0].set_ylabel(f"{TITLES[score]} (%)")
+    if score == "asr":
+        panels[0][0].set_ylim(-4, 104)
+    _legend(figure, panels[0])
+    return figure
+
+
+def curves(cells: list[Cell]):
+    """ASR, BA and loss after each epoch, one column a trigger: means over the seeds, bands from least to greatest."""
+    poisoned = [cell for cell in cells if not cell.clean and _histories(cell)]
+    if not poisoned:
+        return None
+    triggers = list(dict.fromkeys(cell.trigger for cell in poisoned))
+    figure, panels = _panels(3, len(triggers), cells[0], sharey="row")
+    shades = _shades(poisoned)
+    rows = (("asr", "ASR (%)"), ("ba", "BA (%)"), ("loss", "loss"))
+    for column, trigger in enumerate(triggers):
+        inside = [cell for cell in poisoned if cell.trigger == trigger] + [cell for cell in cells if cell.clean]
+        for row, (key, title) in enumerate(rows):
+            panel = panels[row][column]
+            for cell in inside:
+                _curve(panel, cell, key, shades)
+            if column == 0:
+                panel.set_ylabel(title)
+            if key == "asr":
+                panel.set_ylim(-4, 104)
+        panels[0][column].set_title(trigger)
+        panels[-1][column].set_xlabel("epoch")
+        panels[-1][column].xaxis.get_major_locator().set_params(integer=True)
+    _legend(figure, [panel for row in panels for panel in row])
+    return figure
+
+
+def _panels(rows: int, columns: int, cell: Cell, sharey=True, paper: bool = False):
+    """A figure with its panels, and above them what it is of: with the published points, also what those are of."""
+    from matplotlib.figure import Figure
+
+    size = (1.2 + 3.1 * columns, 0.9 + (2.6 if rows == 1 else 1.9) * rows)
+    figure = Figure(figsize=size, layout="constrained")
+    title = f"{cell.dataset}, settings: {cell.settings}"
+    if paper and cell.settings != "paper" and cell.dataset in {key[0] for key in published.attacks()}:
+        title += "; published: width 10, 25 epochs"
+    figure.suptitle(title, fontsize=10, color=_GREY)
+    return figure, figure.subplots(rows, columns, squeeze=False, sharex="col", sharey=sharey)
+
+
+def _series(cell: Cell) -> tuple[str, str]:
+    return cell.application, cell.variant
+
+
+def _styles(cells: list[Cell]) -> dict[tuple[str, str], tuple]:
+    """A style for every series: the two applications have their own, variants of them take what is left."""
+    found, more = {}, 0
+    for key in sorted({_series(cell) for cell in cells}, key=lambda key: (key[1], key[0] != "patch")):
+        known = _STYLES.get(key[0])
+        if known and known not in found.values():
+            found[key] = known
+        else:
+            found[key] = _MORE[more % len(_MORE)]
+            more += 1
+    return found
+
+
+def _label(key: tuple[str, str]) -> str:
+    application, variant = key
+    return _WORDS.get(application, application) + (f" ({variant})" if variant else "")
+
+
+def _line(panel, series: list[Cell], score: str, style: tuple, label: str) -> None:
+    """Means with their intervals, as bars and as a band."""
+    color, dashes, marker = style
+    x = [100 * float(cell.rate) for cell in series]
+    summaries = [cell.scores[score].summary for cell in series]
+    mean = [summary.mean for summary in summaries]
+    low = [summary.mean if summary.low is None else summary.low for summary in summaries]
+    high = [summary.mean if summary.high is None else summary.high for summary in summaries]
+    panel.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
+    bars = [[m - a for m, a in zip(mean, low, strict=True)], [b - m for m, b in zip(mean, high, strict=True)]]
+    panel.errorbar(x, mean, yerr=bars, color=color, linestyle=dashes, marker=marker, capsize=2.5, elinewidth=0.9,
+                   label=label, zorder=3)  # fmt: skip
+
+
+def _clean_line(panel, clean: list[Cell]) -> None:
+    for cell in clean:
+        summary = cell.scores["ba"].summary
+        panel.axhline(summary.mean, color=_GREY, linestyle=(0, (1, 2)), linewidth=1.2, label="clean model")
+        if summary.low is not None:
+            panel.axhspan(summary.low, summary.high, color=_GREY, alpha=0.10, linewidth=0)
+
+
+def _paper_points(panel, dataset: str, trigger: str, score: str) -> set:
+    """The paper's figures as hollow markers; their rates."""
+    rates = set()
+    for application, (color, _, marker) in _STYLES.items():
+        points = {
+            key[3]: figures[score]
+            for key, figures in published.attacks().items()
+            if key[:3] == (dataset, trigger, application)
+        }
+        if points:
+            panel.plot([100 * float(rate) for rate in points], list(points.values()), linestyle="none", marker=marker,
+                       markersize=7.5, markerfacecolor="none", markeredgecolor=color, markeredgewidth=1.1, zorder=4,
+                       label=f"published, {_WORDS[application]}")  # fmt: skip
+            rates |= points.keys()
+    return rates
+
+
+def _rate_axis(panel, rates: set) -> None:
+    ticks = sorted(rates)
+    panel.set_xscale("log")
+    panel.set_xticks([100 * float(rate) for rate in ticks], [table.rate(rate).removesuffix(" %") for rate in ticks])
+    panel.tick_params(axis="x", labelsize=8)
+    panel.minorticks_off()
+    panel.set_xlim(100 * float(ticks[0]) / 1.6, 100 * float(ticks[-1]) * 1.6)
+    panel.set_xlabel("poisoning rate (%)")
+
+
+def _shades(cells: list[Cell]) -> dict[tuple[str, object], tuple]:
+    """(application, rate) → a colour: the application's, the lower the rate the paler."""
+    from matplotlib.colors import to_rgb
+
+    rates = sorted({cell.rate for cell in cells})
+    shades = {}
+    for cell in cells:
+        color = _STYLES.get(cell.application, _MORE[0])[0]
+        strength = 1 if len(rates) == 1 else 0.3 + 0.7 * rates.index(cell.rate) / (len(rates) - 1)
+        shades[cell.application, cell.rate] = tuple(1 - strength * (1 - part) for part in to_rgb(color))
+    return shades
+
+
+def _curve(panel, cell: Cell, key: str, shades: dict) -> None:
+    histories = [history for history in _histories(cell) if all(entry.get(key) for entry in history)]
+    if not histories:
+        return
+    length = min(map(len, histories))
+    epochs = [int(entry["epoch"]) for entry in histories[0][:length]]
+    values = [[float(history[i][key]) for history in histories] for i in range(length)]
+    if cell.clean:
+        style, label = {"color": _GREY, "linestyle": (0, (1, 2)), "linewidth": 1.2}, "clean model"
+    else:
+        _, dashes, marker = _STYLES.get(cell.application, _MORE[0])
+        style = {"color": shades[cell.application, cell.rate], "linestyle": dashes, "marker": marker, "markersize": 3}
+        label = f"{_label(_series(cell))}, {table.rate(cell.rate)}"
+    panel.plot(epochs, [sum(row) / len(row) for row in values], label=label, **style)
+    if len(histories) > 1:
+        bounds = [min(row) for row in values], [max(row) for row in values]
+        panel.fill_between(epochs, *bounds, color=style["color"], alpha=0.12, linewidth=0)
+
+
+def _histories(cell: Cell) -> list[list[dict]]:
+    """What history.csv says of each run that has one."""
+    found = []
+    for run in cell.runs:
+        path = run.folder / "history.csv"
+        if path.is_file():
+            with open(path, encoding="utf-8", newline="") as file:
+                found.append(list(csv.DictReader(file)))
+    return [history for history in found if history]
+
+
+def _legend(figure, panels) -> None:
+    """One legend for all panels, below them, every label once."""
+    entries = {}
+    for panel in panels:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    columns = max(1, min(len(entries), int(figure.get_figwidth() // 2)))
+    figure.legend(
+        entries.values(), entries.keys(), loc="outside lower center", ncols=columns, fontsize=8, handlelength=3.2
+    )

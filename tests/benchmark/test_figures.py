@@ -1,0 +1,124 @@
+"""Figures of runs that were written by hand: which there are, what is in them, and that they repeat themselves."""
+
+import os
+import subprocess
+import sys
+
+import click.testing
+import fake_runs
+import pytest
+
+from benchmark import cells, cli, results
+from benchmark.settings import PRESETS
+
+pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra `report`)")
+
+from benchmark import figures  # noqa: E402
+
+
+def invoke(*arguments):
+    """`benchmark figures ARGUMENTS` in this process."""
+    return click.testing.CliRunner().invoke(cli.main, ["figures", *(os.fspath(word) for word in arguments)])
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two seeds of a clean cell, and of one trigger at two rates on whole images and on patches."""
+    folder, history = tmp_path / "runs", [(2.0, 30, 1), (1.0, 60, 40), (0.5, 80, 90)]
+    for seed in range(2):
+        fake_runs.write(folder, trigger=None, seed=seed, ba=84 + seed, history=[(a, b, "") for a, b, _ in history])
+        for application, asr in (("image", 30), ("patch", 95)):
+            for rate in ("0.001", "0.005"):
+                fake_runs.write(folder, application=application, rate=rate, seed=seed, asr=asr + seed, history=history)
+    return folder
+
+
+def drawn(runs, paper=True):
+    return dict(figures.drawn(cells.group(results.gather([runs])), paper))
+
+
+def lines(panel):
+    """Label → (x, y) of the lines of a panel that have a label, error bars by their own."""
+    named = {bar.get_label(): bar.lines[0] for bar in panel.containers}
+    named |= {line.get_label(): line for line in panel.get_lines() if not line.get_label().startswith("_")}
+    return {label: (list(line.get_xdata()), list(line.get_ydata())) for label, line in named.items()}
+
+
+def test_the_points_are_the_means_and_the_paper_s(runs):
+    (panel,) = drawn(runs)["asr-cifar10-paper"].axes
+    found = lines(panel)
+    assert found["whole image"] == ([0.1, 0.5], [pytest.approx(30.5, abs=0.01)] * 2)
+    assert found["every patch"] == ([0.1, 0.5], [pytest.approx(95.5, abs=0.01)] * 2)
+    assert found["published, every patch"][1][:3] == [72.7, 96.6, 95.1]
+    assert panel.get_xscale() == "log" and panel.get_title() == "square"
+    assert [text.get_text() for text in panel.get_xticklabels()] == ["0.01", "0.05", "0.1", "0.5", "2", "6", "10"]
+    hollow = next(line for line in panel.get_lines() if line.get_label() == "published, every patch")
+    assert hollow.get_markerfacecolor() == "none"
+    assert "published" not in str(lines(drawn(runs, paper=False)["asr-cifar10-paper"].axes[0]))
+
+
+def test_bands_are_the_intervals(runs):
+    (panel,) = drawn(runs)["asr-cifar10-paper"].axes
+    found = [collection.get_paths()[0].get_extents() for collection in panel.collections[:4]]
+    spans = {(round(box.y0, 1), round(box.y1, 1)) for box in found}
+    assert (24.1, 36.9) in spans and (89.1, 100.0) in spans  # 30.5 ± 6.4, and 95.5 + 6.4 cut to 100
+
+
+def test_every_line_differs_in_more_than_its_colour(runs):
+    for figure in drawn(runs).values():
+        for panel in figure.axes:
+            bars = [bar.lines[0] for bar in panel.containers]
+            looks = [(str(line.get_linestyle()), line.get_dash_pattern() if hasattr(line, "get_dash_pattern") else None,
+                      line.get_marker()) for line in bars]  # fmt: skip
+            assert len(looks) == len(set(map(str, looks)))
+
+
+def test_curves_are_means_over_the_seeds(runs):
+    figure = drawn(runs)["curves-cifar10-paper"]
+    asr, ba, loss = figure.axes
+    assert lines(asr)["every patch, 0.5 %"] == ([1, 2, 3], [1, 40, 90]) and "clean model" not in lines(asr)
+    assert lines(ba)["clean model"] == ([1, 2, 3], [30, 60, 80]) and lines(loss)["clean model"][1] == [2, 1, 0.5]
+    assert len(lines(loss)) == 5
+
+
+def test_one_panel_a_trigger_and_one_figure_a_data_set_and_settings(runs):
+    fake_runs.write(runs, trigger="blend")
+    fake_runs.write(runs, source="gtsrb", settings=PRESETS["small"])
+    found = drawn(runs)
+    assert set(found) == {"asr-cifar10-paper", "ba-cifar10-paper", "curves-cifar10-paper",
+                          "asr-gtsrb-small", "ba-gtsrb-small"}  # fmt: skip
+    assert [panel.get_title() for panel in found["asr-cifar10-paper"].axes] == ["square", "blend"]
+    assert "published: width 10, 25 epochs" in found["asr-gtsrb-small"].get_suptitle()
+
+
+def test_variants_of_an_attack_are_lines_of_their_own(runs):
+    for size in (2, 4, 16):
+        fake_runs.write(runs, application="patch", patch=[size, size])
+    labels = lines(drawn(runs)["asr-cifar10-paper"].axes[0])
+    assert {f"every patch (patches of {size}×{size})" for size in (2, 4, 16)} < set(labels)
+
+
+def test_the_files(runs, tmp_path):
+    done = invoke(runs, "-o", tmp_path / "a")
+    assert done.exit_code == 0, done.output
+    names = [f"{name}-cifar10-paper.{form}" for name in ("asr", "ba", "curves") for form in ("png", "svg")]
+    paths = [tmp_path / "a" / name for name in names]
+    assert done.stdout.splitlines() == [str(path) for path in paths]
+    for path in paths:
+        assert path.read_bytes()[:5] in (b"\x89PNG\r", b"<?xml") and path.stat().st_size > 10_000
+    other = dict(os.environ, PYTHONHASHSEED="7", SOURCE_DATE_EPOCH="1")
+    words = [sys.executable, "-m", "benchmark", "figures", str(runs), "-o", str(tmp_path / "b"), "--format", "svg"]
+    subprocess.run(words, check=True, env=other, stdout=subprocess.DEVNULL)
+    for path in (tmp_path / "b").iterdir():
+        data = path.read_bytes()
+        assert data == (tmp_path / "a" / path.name).read_bytes() and b"<dc:date>" not in data
+    assert len(list((tmp_path / "b").iterdir())) == 3
+
+
+def test_nothing_to_draw_and_nothing_to_draw_with(runs, tmp_path, monkeypatch):
+    fake_runs.write(tmp_path / "clean", trigger=None)
+    assert "nothing to draw" in invoke(tmp_path / "clean", "-o", tmp_path / "a").stderr
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = invoke(runs, "-o", tmp_path / "b")
+    assert done.exit_code == 1 and done.stderr.count("\n") == 1
+    assert "pip install 'poisonkit[report]'" in done.stderr and not (tmp_path / "b").exists()

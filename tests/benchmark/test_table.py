@@ -1,0 +1,270 @@
+"""Tables over runs that were written by hand: cells, formats, and what they say of the paper's figures."""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from fractions import Fraction
+
+import click.testing
+import fake_runs
+import pytest
+
+from benchmark import cells, cli, layout, published, results, statistics
+from benchmark.settings import PRESETS, label
+
+SMALL = PRESETS["small"]
+
+
+def invoke(*arguments):
+    """`benchmark ARGUMENTS` in this process."""
+    return click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in arguments])
+
+
+def table(*arguments):
+    done = invoke("table", *arguments)
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.stdout
+
+
+def records(*arguments):
+    return json.loads(table(*arguments, "--format", "json"))
+
+
+def grouped(runs):
+    return cells.group(results.gather([runs]))
+
+
+def test_replicates_are_one_cell_and_cad_is_paired_by_seed(tmp_path):
+    for seed, (clean, ba) in enumerate([(85, 84), (86, 83), (84, 82)]):
+        fake_runs.write(tmp_path, trigger=None, seed=seed, ba=clean)
+        fake_runs.write(tmp_path, seed=seed, ba=ba, asr=90 + seed)
+    clean, square = grouped(tmp_path)
+    assert clean.trigger == "clean" and clean.varying == ["training"]
+    assert square.varying == ["poisoning", "training"] and square.seeds["poisoning"] == [0, 1, 2]
+    cad = square.scores["cad"].summary
+    assert cad.values == pytest.approx((1, 3, 2)) and square.paired
+    assert cad.deviation == pytest.approx(1), "of the differences, not of the BAs"
+    assert square.scores["asr"].count == 27 * 900 + 270 and square.scores["asr"].percent == pytest.approx(91)
+    assert "3 poisoning and training seeds" in table(tmp_path)
+
+
+def test_cad_without_the_same_seed_is_marked(tmp_path):
+    fake_runs.write(tmp_path, trigger=None, seed=0, training_seed=4, ba=85)
+    fake_runs.write(tmp_path, seed=0, ba=83)
+    text = table(tmp_path)
+    assert "+2.0*" in text and "* against the mean of clean runs of other seeds" in text
+
+
+def test_the_seeds_that_vary_are_named(tmp_path):
+    for seed in range(2):
+        fake_runs.write(tmp_path, rate="0.001", seed=7, training_seed=seed)
+        fake_runs.write(tmp_path, rate="0.02", seed=seed, training_seed=7)
+    names = [line for line in table(tmp_path).splitlines() if line.startswith("cifar10")]
+    assert "2 training seeds" in names[0] and "2 poisoning seeds" in names[1]
+
+
+def test_crossed_seeds_count_as_many_as_the_poisoning_seeds(tmp_path):
+    """Four runs of two files are two replicates: what one file has by chance, all its runs have."""
+    for seed, asr in enumerate((40, 80)):
+        for training in range(2):
+            fake_runs.write(tmp_path, seed=seed, training_seed=training, asr=asr + training)
+    (cell,) = grouped(tmp_path)
+    assert cell.scores["asr"].summary.values == pytest.approx((40.5, 80.5), abs=0.01) and len(cell.runs) == 4
+    assert "2 poisoning and training seeds, 4 runs" in table(tmp_path)
+
+
+def test_what_differs_in_anything_but_seeds_is_another_cell(tmp_path):
+    fake_runs.write(tmp_path)
+    fake_runs.write(tmp_path, application="patch")
+    fake_runs.write(tmp_path, rate="0.02")
+    fake_runs.write(tmp_path, settings=SMALL)
+    fake_runs.write(tmp_path, settings=dataclasses.replace(SMALL, learning_rate=0.05, backend="jax"))
+    fake_runs.write(tmp_path, trigger=fake_runs.TRIGGERS["square"] | {"value": [1]})
+    fake_runs.write(tmp_path, rate="0.1", cover_rate="0.1")
+    text = table(tmp_path)
+    assert len(grouped(tmp_path)) == 7
+    assert "small, learning rate 0.05, backend jax" in text
+    assert "square (square position upper-left, size 4, value 1)" in text and "square (cover rate 0.1)" in text
+
+
+def test_cells_of_other_images_are_told_apart(tmp_path):
+    for name, digest in (("a", "1"), ("b", "2")):
+        folder = fake_runs.write(tmp_path / name)
+        result = json.loads((folder / "result.json").read_text())
+        result["dataset"]["source_digest"] = f"sha256:{digest * 64}"
+        result["name"] += name
+        (folder / "result.json").write_text(json.dumps(result))
+        folder.rename(folder.with_name(result["name"]))
+    text = table(tmp_path / "a", tmp_path / "b")
+    assert "square (data 11111111)" in text and "square (data 22222222)" in text
+
+
+def test_a_run_that_is_named_twice_counts_once(tmp_path):
+    folder = fake_runs.write(tmp_path)
+    assert records(tmp_path, folder)[0]["runs"] == [folder.name]
+
+
+@pytest.mark.parametrize(
+    ("values", "figure", "expected"),
+    [
+        ([90], 91.9, "agrees"),
+        ([90], 92.04, "agrees"),  # 2.0, as it is printed
+        ([90], 92.1, "undecided"),  # one seed says no more
+        ([90, 91], 94, "undecided"),  # inside, but of two seeds
+        ([50, 90], 80, "undecided"),
+        ([90, 90.1], 95, "differs"),
+        ([88, 90, 92], 93, "agrees"),  # 90 ± 4.97
+        ([87, 90, 93], 93, "undecided"),  # 90 ± 7.45
+        ([87, 90, 93], 98, "differs"),
+        ([99, 99, 99], 96, "differs"),
+        ([99, 99, 99], 97, "agrees"),
+    ],
+)
+def test_verdicts(values, figure, expected):
+    assert published.verdict(statistics.summary(values, values[0], 100), figure) == expected
+
+
+def test_against_the_paper(tmp_path):
+    for seed in range(3):
+        fake_runs.write(tmp_path, trigger=None, seed=seed, ba=85)
+        fake_runs.write(tmp_path, seed=seed, ba=83.2, asr=90 + seed)
+        fake_runs.write(tmp_path, seed=seed, rate="0.02", settings=SMALL, ba=83.2, asr=96.6)
+        fake_runs.write(tmp_path, seed=seed, application="patch", ba=70 + seed, asr=50)
+    rows = [row for row in records(tmp_path, "--paper") if row["dataset"] == "cifar10"]
+    found = {(row["trigger"], row["application"], row["rate"], row["settings"]): row for row in rows}
+    square = found["square", "image", "0.005", "paper"]["scores"]
+    assert [square[name]["verdict"] for name in ("ba", "asr", "cad")] == ["agrees"] * 3
+    assert square["asr"]["paper"] == 90.7 and square["asr"]["difference"] == pytest.approx(0.3)
+    clean = found["clean", None, "0", "paper"]["scores"]["ba"]
+    assert (clean["paper"], clean["verdict"]) == (85.0, "agrees")
+    small = found["square", "image", "0.02", "small"]
+    assert small["scores"]["asr"]["verdict"] == "other settings" and small["deviates_from_paper_in"] == [
+        "network", "training",
+    ]  # fmt: skip
+    assert found["square", "image", "0.02", "paper"]["scores"]["asr"] == {"paper": 96.6, "verdict": "not run"}
+    patch = found["square", "patch", "0.005", "paper"]["scores"]
+    assert patch["ba"]["verdict"] == "differs" and patch["asr"]["verdict"] == "differs"
+    text = table(tmp_path, "--paper")
+    assert text.splitlines()[-1] == "published cells not run at the paper's settings: 71 of 74"
+    assert re.search(r"ASR +91\.0 ± 1\.0 \[88\.5, 93\.5\] +90\.7 +\+0\.3 +agrees", text)
+    assert "gtsrb" not in text and table(tmp_path, "--paper", "--format", "csv").count("not run") == 70 * 3 + 1
+
+
+def test_without_runs_of_a_published_data_set_everything_is_not_run(tmp_path):
+    fake_runs.write(tmp_path, source="toy")
+    text = table(tmp_path, "--paper")
+    assert "74 of 74" in text and "gtsrb" in text and "cifar10" in text and "agrees" not in text
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"settings": dataclasses.replace(PRESETS["paper"], precision="bfloat16")}, "precision"),
+        ({"settings": dataclasses.replace(PRESETS["paper"], epochs=24)}, "training"),
+        ({"settings": dataclasses.replace(PRESETS["paper"], hold_out=2000)}, "training"),
+        ({"settings": dataclasses.replace(PRESETS["paper"], width=9)}, "network"),
+        ({"trigger": fake_runs.TRIGGERS["square"] | {"size": 3}}, "attack"),
+        ({"application": "patch", "patch": [4, 4]}, "attack"),
+        ({"target": 1}, "attack"),
+        ({"cover_rate": "0.1"}, "attack"),
+        ({"label_mode": "all-to-all", "target": None}, "attack"),
+        ({"triggers": [fake_runs.TRIGGERS["square"], fake_runs.TRIGGERS["blend"]]}, "attack"),
+    ],
+)
+def test_nothing_but_the_paper_s_settings_is_held_against_the_paper(change, word, tmp_path):
+    fake_runs.write(tmp_path, **change)
+    (cell,) = grouped(tmp_path)
+    assert cell.deviations == [word]
+    assert cell.verdict("asr") in ("other settings", "")
+
+
+@pytest.mark.parametrize("settings", [{}, {"precision": "tf32", "backend": "jax"}])
+@pytest.mark.parametrize("trigger", ["square", "warped", fake_runs.TRIGGERS["square"] | {"value": [1]}])
+def test_the_text_s_and_the_notebooks_attacks_are_the_paper_s(settings, trigger, tmp_path):
+    fake_runs.write(tmp_path, settings=dataclasses.replace(PRESETS["paper"], **settings), trigger=trigger)
+    assert grouped(tmp_path)[0].deviations == []
+
+
+def test_another_number_of_images_is_not_the_paper_s_data_set(tmp_path, monkeypatch):
+    monkeypatch.setitem(fake_runs.ROWS, "cifar10", (5000, 10_000, 9_000))
+    fake_runs.write(tmp_path)
+    assert grouped(tmp_path)[0].deviations == ["data set"]
+
+
+def test_the_published_tables():
+    figures = published.attacks()
+    assert len(figures) == 72 + 2
+    assert figures["cifar10", "square", "patch", Fraction("0.0001")] == {"ba": 83.8, "asr": 72.7, "cad": 1.2}
+    for (dataset, trigger, *_), row in figures.items():
+        clean = figures[dataset, "clean", "", Fraction(0)]["ba"]
+        assert clean == {"cifar10": 85.0, "gtsrb": 98.0}[dataset]
+        assert trigger == "clean" or round(row["ba"] + row["cad"], 1) == clean
+    pruning = published.rows("fine_pruning")
+    assert len(pruning) == 14 and {row["stage"] for row in pruning} == {"before", "pruned", "finetuned"}
+
+
+def test_the_published_tables_are_part_of_the_package():
+    import configparser
+
+    setup = configparser.ConfigParser()
+    setup.read(published.FOLDER.parents[1] / "setup.cfg")
+    assert setup["options.package_data"]["benchmark"].split() == ["paper/*.csv", "paper/*.md"]
+
+
+@pytest.mark.parametrize("paper", [(), ("--paper",)])
+def test_every_format_has_every_figure(paper, tmp_path):
+    for seed in range(2):
+        fake_runs.write(tmp_path, seed=seed, asr=80 + seed)
+    markdown = table(tmp_path, "--format", "markdown", *paper)
+    rows = [line.count(" | ") for line in markdown.splitlines() if line.startswith("| ")]
+    assert len(set(rows)) == 1
+    latex = table(tmp_path, "--format", "latex", *paper)
+    assert latex.startswith(r"\begin{tabular}") and latex.endswith("\\end{tabular}\n") and r"0.5 \%" in latex
+    lines = list(csv.DictReader(io.StringIO(table(tmp_path, "--format", "csv", *paper))))
+    (asr,) = (line for line in lines if line["score"] == "asr" and line["mean"])
+    (record, *_) = records(tmp_path, *paper)
+    for name in ("mean", "low", "high", "deviation"):
+        assert float(asr[name]) == record["scores"]["asr"][name]
+    for text in (markdown, latex.replace(r"$\pm$", "±"), table(tmp_path, *paper)):
+        assert "80.5 ± 0.7 [74.1, 86.9]" in text
+
+
+def test_words_that_mean_something_to_a_format_are_escaped():
+    rows = [["a|b & 50 %", "[1, 2] ± x_y"]]
+    assert "a\\|b" in layout.render("markdown", ["one", "two"], rows, {"one"})
+    assert r"a|b \& 50 \% & {}[1, 2] $\pm$ x\_y" in layout.render("latex", ["one", "two"], rows, set())
+    assert layout.render("csv", ["one"], [['say "a, b"']], set()) == 'one\n"say ""a, b"""'
+
+
+def test_what_is_missing_is_said(tmp_path):
+    fake_runs.write(tmp_path)
+    folder = fake_runs.write(tmp_path, rate="0.02")
+    (folder / "result.json").unlink()
+    done = invoke("table", tmp_path)
+    assert "1 runs there are not finished" in done.stderr and "no CAD yet" in done.stderr
+    assert invoke("table", tmp_path / "absent").exit_code == 2
+    (tmp_path / "empty").mkdir()
+    assert "no finished run" in invoke("table", tmp_path / "empty").stderr
+
+
+def test_settings_in_words():
+    replace = dataclasses.replace
+    assert [label(PRESETS[name]) for name in PRESETS] == list(PRESETS)
+    assert label(replace(SMALL, seed=3, threads=1)) == "small, threads 1"
+    assert label(replace(PRESETS["paper"], precision="bfloat16", hold_out=5)) == "paper, hold out 5, precision bfloat16"
+
+
+def test_the_help_of_every_command_imports_nothing_heavy():
+    heavy = "{'keras', 'tensorflow', 'jax', 'h5py', 'numpy', 'matplotlib', 'distributed', 'tqdm'}"
+    for command in ("table", "figures", "sweep"):
+        check = (
+            f"import sys; from benchmark.cli import main\ntry: main(['{command}', '--help'])\n"
+            f"finally: assert not {heavy} & set(sys.modules), sys.modules.keys()"
+        )
+        done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and command in done.stdout, done.stderr
