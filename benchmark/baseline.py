@@ -11,10 +11,10 @@ from benchmark.settings import options, settings_of
 _SAME = ("model", "training", "backend", "precision")  # what a clean run must share; threads change last digits only
 
 
-def finished(runs: Path) -> list[dict]:
-    """The results of all finished runs in a folder, by name. Folders that are no runs are passed over."""
+def finished(runs: Path) -> dict[Path, dict]:
+    """The results of all finished runs in a folder, by their folders in order. What is no run is passed over."""
     folders = sorted(Path(runs).iterdir()) if Path(runs).is_dir() else []
-    return [result for folder in folders if (result := _result_in(folder)) is not None]
+    return {folder: result for folder in folders if (result := _result_in(folder)) is not None}
 
 
 def _result_in(folder: Path) -> dict | None:

@@ -121,7 +121,7 @@ def train(files, seeds, runs, base, baseline, no_verify, as_json, quiet, **optio
         common += [flag for flag, on in (("--no-verify", no_verify), ("--quiet", quiet)) if on]
         for file, job in jobs:
             train_in_child(file, job, common)
-    print_results(results.compared([Run.of(runs, manifests[file], job) for file, job in jobs]), as_json)
+    print_results(results.of([Run.of(runs, manifests[file], job) for file, job in jobs]), as_json)
 
 
 def train_one(file, settings, manifests, runs, base, baseline, verify, quiet):
@@ -180,14 +180,16 @@ def train_in_child(file, settings, common):
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Of the Dask cluster: tcp://HOST:8786, or its scheduler file.")
 @RUNS
+@BASE
 @click.option("--no-verify", is_flag=True, help="Do not recompute the digests of the arrays.")
 @click.option("-n", "--dry-run", is_flag=True, help="List the runs and what there is to do for each.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
-def sweep_command(paths, seeds, jobs, engine, scheduler, runs, no_verify, dry_run, quiet, **options):
-    """Train on every file that has not been trained on yet, the clean ones first, then seed by seed.
+def sweep_command(paths, seeds, jobs, engine, scheduler, runs, base, no_verify, dry_run, quiet, **options):
+    """Train on every file that has not been trained on yet.
 
-    A PATH is a data set file, or a folder of them. A file that was poisoned with seed 3 is trained with seed 3, so that
-    both vary from one replicate to the next; a clean file is trained with every seed that occurs.
+    A PATH is a data set file, or a folder of them. The clean ones come first, then seed after seed. A file that was
+    poisoned with seed 3 is trained with seed 3, so that both vary from one replicate to the next; a clean file is
+    trained with every seed that occurs.
 
     Stop it, start it again, add files or seeds: it does what is missing in --runs, and nothing twice. A run that fails
     is reported at the end and stops no other. CUDA_VISIBLE_DEVICES says which GPUs; a device that is named twice takes
@@ -198,7 +200,8 @@ def sweep_command(paths, seeds, jobs, engine, scheduler, runs, no_verify, dry_ru
     if (engine == "dask") != (scheduler is not None):
         raise Usage("--engine dask and --scheduler ADDRESS go together")
     found, wrong = sweep.manifests(sweep.find(paths))
-    tasks = sweep.plan(found, chosen_settings(**options), seeds, runs, ["--no-verify"] if no_verify else [])
+    common = [*(["--no-verify"] if no_verify else []), *(["--base", str(base.resolve())] if base else [])]
+    tasks = sweep.plan(found, chosen_settings(**options), seeds, runs, common)
     todo = sweep.missing(tasks)
     if dry_run:
         list_tasks(tasks, todo)
@@ -295,9 +298,10 @@ def print_results(found, as_json):
               show_default=True, help="latex: needs the package booktabs. csv and json hold every figure.")  # fmt: skip
 @click.option("--paper", is_flag=True, help="Beside the published figures.")
 def table_command(paths, form, paper):
-    """Print BA, ASR and CAD over the seeds, runs that differ in nothing else in one line.
+    """Print BA, ASR and CAD over the seeds.
 
-    A folder of runs stands for all that are finished in it. A run says something of a published figure only if its
+    One line for the runs that differ in their seeds alone; a folder of runs stands for all that are finished in it.
+    A run says something of a published figure only if its
     data set, attack, network, training and precision are the paper's: it agrees within 2 points, or if the figure is
     inside an interval of half-width 5 or less over 3 seeds or more; a wider interval leaves it undecided.
     """

@@ -49,7 +49,7 @@ def _stale(result: dict, folder, baseline_run) -> bool:
     if baseline_run is not None and result["dataset"]["kind"] != "clean":
         stored = result.get("baseline")
         return not (stored and stored["how"] == "given" and stored["runs"] == [Path(baseline_run).resolve().name])
-    return baseline.incomplete(result, baseline.finished(folder))
+    return baseline.incomplete(result, baseline.finished(folder).values())
 
 
 def _compare(job: Run, result: dict, contents, folder, baseline_run) -> dict:
@@ -59,7 +59,7 @@ def _compare(job: Run, result: dict, contents, folder, baseline_run) -> dict:
         where = Path(baseline_run).resolve().parent
         comparison = baseline.given(result, Path(baseline_run))
     else:
-        comparison = baseline.current(result, baseline.finished(folder))
+        comparison = baseline.current(result, baseline.finished(folder).values())
     if comparison is not None and comparison["asr"] is None:
         comparison["asr"] = baseline.clean_asr(comparison, where, contents)
     if comparison != result.get("baseline"):

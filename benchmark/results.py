@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import baseline
+from benchmark import baseline, files
 from benchmark.errors import Failure, Usage
 from benchmark.runs import Run
 
@@ -26,31 +26,40 @@ def gather(paths) -> list[Finished]:
     Failure
         If nothing in it is finished.
     """
-    runs = []
+    found = []
     for folder in map(Path, paths):
-        if (folder / "config.json").is_file():
-            runs.append(Run.at(folder))
+        if (folder / "config.json").is_file() or (folder / "result.json").is_file():
+            found.append((folder, _result(folder)))
             continue
         if not folder.is_dir():
             raise Usage(f"{folder}: no such folder")
-        names = [result["name"] for result in baseline.finished(folder)]
-        if not names:
+        inside = baseline.finished(folder)
+        if not inside:
             raise Failure(f"{folder}: no finished run there")
-        runs += [Run.at(folder / name) for name in names]
-    return compared(runs)
+        found += inside.items()
+    return _compared(found)
 
 
-def compared(runs: list[Run]) -> list[Finished]:
-    """The results of runs, CAD against the clean runs that now lie beside them. `Failure` if one is not finished."""
-    beside = {folder: baseline.finished(folder) for folder in {run.folder.parent for run in runs}}
-    found = []
-    for run in runs:
-        result = run.result
-        if result is None:
-            raise Failure(f"{run.folder}: not finished; `benchmark train` with its settings goes on with it")
-        current = baseline.current(result, beside[run.folder.parent])
-        found.append(Finished(run.folder, result | {"baseline": current}))
-    return found
+def of(runs: list[Run]) -> list[Finished]:
+    """The results of runs. `Failure` if one is not finished."""
+    return _compared([(run.folder, _result(run.folder)) for run in runs])
+
+
+def _result(folder: Path) -> dict:
+    path = folder / "result.json"
+    if not path.is_file():
+        raise Failure(f"{folder}: not finished; `benchmark train` with its settings goes on with it")
+    return files.read_json(path)
+
+
+def _compared(found: list[tuple[Path, dict]]) -> list[Finished]:
+    """Put CAD against the clean runs that now lie beside them into the results."""
+    folders = {folder.parent for folder, _ in found}
+    beside = {folder: list(baseline.finished(folder).values()) for folder in folders}
+    return [
+        Finished(folder, result | {"baseline": baseline.current(result, beside[folder.parent])})
+        for folder, result in found
+    ]
 
 
 def unfinished(paths) -> int:

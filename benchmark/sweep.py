@@ -137,7 +137,8 @@ def without_baseline(found: dict[Path, dict]) -> list[str]:
 
 def missing(tasks: list[Task]) -> list[Task]:
     """The tasks that there is something to do for."""
-    candidates = {runs: baseline.finished(runs) for runs in {task.folder.parent for task in tasks}}
+    folders = {task.folder.parent for task in tasks}
+    candidates = {folder: list(baseline.finished(folder).values()) for folder in folders}
     begun = set()
     for task in tasks:  # a clean one comes before those that are compared with it
         try:
@@ -157,7 +158,7 @@ def _complete(task: Task, candidates: list[dict] | None = None) -> bool:
     if task.kind == "clean":
         return True
     runs = task.folder.parent
-    candidates = baseline.finished(runs) if candidates is None else candidates
+    candidates = list(baseline.finished(runs).values()) if candidates is None else candidates
     current = baseline.current(result, candidates)
     return not baseline.incomplete(result, candidates) or not all(
         (runs / name / "model.keras").is_file() for name in current["runs"]

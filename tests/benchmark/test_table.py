@@ -241,6 +241,17 @@ def test_words_that_mean_something_to_a_format_are_escaped():
     assert layout.render("csv", ["one"], [['say "a, b"']], set()) == 'one\n"say ""a, b"""'
 
 
+def test_a_result_alone_is_enough(tmp_path):
+    """What is committed of a run is its result.json."""
+    for seed in range(2):
+        fake_runs.write(tmp_path, trigger=None, seed=seed)
+        fake_runs.write(tmp_path, seed=seed)
+    whole = table(tmp_path)
+    for path in tmp_path.glob("*/config.json"):
+        path.unlink()
+    assert table(tmp_path) == whole and table(*tmp_path.iterdir()) == whole
+
+
 def test_what_is_missing_is_said(tmp_path):
     fake_runs.write(tmp_path)
     folder = fake_runs.write(tmp_path, rate="0.02")
