@@ -300,7 +300,7 @@ def test_seeds_are_summed_up_by_mean_and_standard_deviation(finished, tmp_path):
         files.write_json(tmp_path / f"run-{seed}" / "result.json", result)
         files.write_json(tmp_path / f"run-{seed}" / "config.json", result["config"])
     last = invoke("show", tmp_path).stdout.splitlines()[4]
-    assert re.match(r"mean ± std of 3 seeds, toy-square-0.1-s0, w1-e4 +30.0 ± 5.0 ", last)
+    assert re.match(r"mean ± std of 3 training seeds, toy-square-0.1-s0, .* 30.0 ± 5.0 ", last)
 
 
 def jax(toy, runs):
