@@ -317,7 +317,7 @@ def table_command(paths, form, paper):
     else:
         click.echo((table.against_paper if paper else table.cells)(grouped, form))
     missing = results.unfinished(paths)
-    for line in [*results.hints(found), *([f"{missing} runs there are not finished"] if missing else [])]:
+    for line in [*results.hints(found), *([f"runs there that are not finished: {missing}"] if missing else [])]:
         click.echo(f"benchmark: {line}", err=True)
 
 

@@ -19,6 +19,7 @@ _STYLES = {  # colour, dashes, marker
     "image": (_VERMILION, (0, (5, 2)), "o"),
 }
 _MORE = ((_GREEN, (0, (1, 1.2)), "^"), (_PURPLE, (0, (5, 1, 1, 1)), "D"), (_GREY, (0, (8, 3)), "v"))
+_MARKERS = "os^DvPX*<>"  # of training curves: one a rate
 _WORDS = {"patch": "every patch", "image": "whole image"}
 _LOOK = {
     "font.size": 9, "axes.titlesize": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
@@ -101,14 +102,14 @@ def curves(cells: list[Cell]):
         return None
     triggers = list(dict.fromkeys(cell.trigger for cell in poisoned))
     figure, panels = _panels(3, len(triggers), cells[0], sharey="row")
-    shades = _shades(poisoned)
+    looks = _looks(poisoned)
     rows = (("asr", "ASR (%)"), ("ba", "BA (%)"), ("loss", "loss"))
     for column, trigger in enumerate(triggers):
         inside = [cell for cell in poisoned if cell.trigger == trigger] + [cell for cell in cells if cell.clean]
         for row, (key, title) in enumerate(rows):
             panel = panels[row][column]
             for cell in inside:
-                _curve(panel, cell, key, shades)
+                _curve(panel, cell, key, looks)
             if column == 0:
                 panel.set_ylabel(title)
             if key == "asr":
@@ -204,20 +205,26 @@ def _rate_axis(panel, rates: set) -> None:
     panel.set_xlabel("poisoning rate (%)")
 
 
-def _shades(cells: list[Cell]) -> dict[tuple[str, object], tuple]:
-    """(application, rate) → a colour: the application's, the lower the rate the paler."""
+def _looks(cells: list[Cell]) -> dict[tuple, dict]:
+    """Series and rate → the look of a curve: colour and dashes of the series, the lower the rate the paler, and a
+    marker for each rate."""
     from matplotlib.colors import to_rgb
 
     rates = sorted({cell.rate for cell in cells})
-    shades = {}
+    styles, looks = _styles(cells), {}
     for cell in cells:
-        color = _STYLES.get(cell.application, _MORE[0])[0]
-        strength = 1 if len(rates) == 1 else 0.3 + 0.7 * rates.index(cell.rate) / (len(rates) - 1)
-        shades[cell.application, cell.rate] = tuple(1 - strength * (1 - part) for part in to_rgb(color))
-    return shades
+        color, dashes, _ = styles[_series(cell)]
+        rank = rates.index(cell.rate)
+        strength = 1 if len(rates) == 1 else 0.35 + 0.65 * rank / (len(rates) - 1)
+        looks[_series(cell), cell.rate] = {
+            "color": tuple(1 - strength * (1 - part) for part in to_rgb(color)),
+            "linestyle": dashes,
+            "marker": _MARKERS[rank % len(_MARKERS)],
+        }
+    return looks
 
 
-def _curve(panel, cell: Cell, key: str, shades: dict) -> None:
+def _curve(panel, cell: Cell, key: str, looks: dict) -> None:
     histories = [history for history in _histories(cell) if all(entry.get(key) for entry in history)]
     if not histories:
         return
@@ -227,8 +234,7 @@ def _curve(panel, cell: Cell, key: str, shades: dict) -> None:
     if cell.clean:
         style, label = {"color": _GREY, "linestyle": (0, (1, 2)), "linewidth": 1.2}, "clean model"
     else:
-        _, dashes, marker = _STYLES.get(cell.application, _MORE[0])
-        style = {"color": shades[cell.application, cell.rate], "linestyle": dashes, "marker": marker, "markersize": 3}
+        style = looks[_series(cell), cell.rate] | {"markersize": 4, "markevery": max(1, length // 8)}
         label = f"{_label(_series(cell))}, {table.rate(cell.rate)}"
     panel.plot(epochs, [sum(row) / len(row) for row in values], label=label, **style)
     if len(histories) > 1:

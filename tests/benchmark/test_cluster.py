@@ -10,6 +10,8 @@ import time
 import pytest
 import writer
 
+from benchmark import files
+
 pytest.importorskip("distributed", reason="dask[distributed] is not installed (the extra `cluster`)")
 
 SETTINGS = ("--width", "1", "--epochs", "40", "--top-k", "4", "--batch-size", "16")
@@ -60,6 +62,24 @@ def test_a_worker_that_dies_in_the_middle_costs_no_run(cluster, tmp_path):
     assert len(results) == 2 and all(result["scores"]["ba"]["of"] == 60 for result in results)
     continued = [path for path in runs.glob("*/log.txt") if "from epoch" in path.read_text()]
     assert len(continued) == 1, "the dead worker's run went on where it was"
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_runs_on_the_workers_too(cluster, tmp_path):
+    _, poisoned = writer.toy(tmp_path)
+    runs = tmp_path / "runs"
+    words = ["sweep", poisoned, *SETTINGS, "--epochs", "5000", "--runs", runs, "-q"]
+    command = [sys.executable, "-m", "benchmark", *words, "--engine", "dask", "--scheduler", cluster[0]]
+    with subprocess.Popen(list(map(os.fspath, command)), stderr=subprocess.PIPE, text=True) as sweep:
+        deadline = time.monotonic() + 120
+        while not list(runs.glob("*/checkpoint.npz")):
+            assert sweep.poll() is None and time.monotonic() < deadline, (tmp_path / "dask.log").read_text()
+            time.sleep(0.02)
+        sweep.send_signal(signal.SIGINT)
+        said = sweep.communicate(timeout=60)[1]
+    assert (sweep.returncode, said) == (130, "benchmark: stopped; the same command goes on with what is missing\n")
+    (folder,) = runs.iterdir()
+    assert not files.busy(folder)
 
 
 def test_no_scheduler_there(tmp_path, monkeypatch):

@@ -65,12 +65,15 @@ def test_bands_are_the_intervals(runs):
 
 
 def test_every_line_differs_in_more_than_its_colour(runs):
+    for size in (2, 16):
+        fake_runs.write(runs, application="patch", patch=[size, size], history=[(2.0, 30, 1)])
     for figure in drawn(runs).values():
         for panel in figure.axes:
-            bars = [bar.lines[0] for bar in panel.containers]
-            looks = [(str(line.get_linestyle()), line.get_dash_pattern() if hasattr(line, "get_dash_pattern") else None,
-                      line.get_marker()) for line in bars]  # fmt: skip
-            assert len(looks) == len(set(map(str, looks)))
+            named = [bar.lines[0] for bar in panel.containers]
+            named += [line for line in panel.get_lines() if not line.get_label().startswith("_")]
+            looks = [(str(line._dash_pattern), line.get_marker(), line.get_markerfacecolor() == "none",
+                      line.get_linestyle()) for line in named]  # fmt: skip
+            assert len(looks) == len(set(looks)) >= 2
 
 
 def test_curves_are_means_over_the_seeds(runs):

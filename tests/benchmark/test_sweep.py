@@ -158,6 +158,19 @@ def test_nothing_is_done_twice(tmp_path, quick):
     assert engine.log == ["clean t1", "a-s1 t1"]
 
 
+def test_a_clean_run_that_comes_later_is_compared_with(tmp_path, quick):
+    """A finished run goes to its process once more when there is a clean model to compute its ASR with."""
+    square = manifest("a-s0", seed=0)
+    go(planned(tmp_path, square), Pretend())
+    tasks = planned(tmp_path, square, manifest("clean", "clean"))
+    assert names(sweep.missing(tasks)) == ["clean t0", "a-s0 t0"]
+    engine = Pretend(lambda task: (task.folder / "model.keras").touch())
+    go(tasks, engine)
+    assert engine.log == ["clean t0", "a-s0 t0"]
+    (tasks[0].folder / "model.keras").unlink()
+    assert sweep.missing(tasks) == [], "without the model there is nothing to compute it with"
+
+
 def test_a_run_that_ends_without_a_result_has_failed(tmp_path, quick):
     (task,) = planned(tmp_path, manifest("a-s0", seed=0))
     engine = Pretend()
@@ -428,6 +441,16 @@ def test_what_cannot_be_read_is_reported_and_stops_nothing(tmp_path):
     done = invoke("sweep", tmp_path, "--runs", tmp_path / "runs")
     assert done.exit_code == 1 and done.stdout == "0 runs: 0 were there, 0 made\n"
     assert re.fullmatch(r"benchmark: \S+no-data.h5: not an HDF5 file\n", done.stderr)
+
+
+def test_what_there_is_to_do_is_listed(tmp_path):
+    writer.toy(tmp_path)
+    words = ("sweep", *SETTINGS, "--epochs", "4", tmp_path, "--runs", tmp_path / "runs", "--dry-run")
+    clean, poisoned = (line.split() for line in invoke(*words).stdout.splitlines())
+    assert clean[0].startswith("toy-clean--") and clean[1:] == poisoned[1:] == ["to", "do"]
+    (tmp_path / "runs" / clean[0]).mkdir(parents=True)
+    (tmp_path / "runs" / clean[0] / "history.csv").write_text("epoch\n1\n2\n3\n")
+    assert invoke(*words).stdout.splitlines() == [f"{clean[0]}  75 % done", f"{poisoned[0]}  to do"]
 
 
 def test_usage(tmp_path):

@@ -257,7 +257,7 @@ def test_what_is_missing_is_said(tmp_path):
     folder = fake_runs.write(tmp_path, rate="0.02")
     (folder / "result.json").unlink()
     done = invoke("table", tmp_path)
-    assert "1 runs there are not finished" in done.stderr and "no CAD yet" in done.stderr
+    assert "runs there that are not finished: 1" in done.stderr and "no CAD yet" in done.stderr
     assert invoke("table", tmp_path / "absent").exit_code == 2
     (tmp_path / "empty").mkdir()
     assert "no finished run" in invoke("table", tmp_path / "empty").stderr
