@@ -1,10 +1,12 @@
 """CAD: how much BA a poisoned run lost against the clean model of the same network and training."""
 
+from fractions import Fraction
 from pathlib import Path
 
 from benchmark import engines, files, metrics
 from benchmark.data import Dataset
 from benchmark.errors import Failure
+from benchmark.manifest import canonical
 from benchmark.runs import Run
 from benchmark.settings import options, settings_of
 
@@ -20,9 +22,52 @@ def finished(runs: Path) -> dict[Path, dict]:
 def _result_in(folder: Path) -> dict | None:
     try:
         result = files.read_json(folder / "result.json")
-        return result if isinstance(result, dict) and result.get("result_version") == 1 else None
     except Failure:
         return None
+    return result if is_result(result) else None
+
+
+def is_result(value) -> bool:
+    """Is this what a finished run writes, as far as tables and comparisons rely on it? (Results are passed on.)"""
+    try:
+        canonical(value)  # no NaN, nothing endless
+        settings_of(value["config"])
+        sound = value["result_version"] == 1 and isinstance(value["name"], str)
+        return sound and _is_dataset(value["dataset"]) and _are_scores(value)
+    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError, RecursionError, Failure):
+        return False
+
+
+def _is_dataset(dataset: dict) -> bool:
+    recipe, clean = dataset["recipe"], dataset["kind"] == "clean"
+    steps = [] if clean else [step["name"] for step in recipe["triggers"]]
+    words = [*(dataset[key] for key in ("name", "kind", "source", "source_digest")), recipe["rate"], *steps]
+    words += [entry["digest"] for entry in (dataset.get("pictures") or {}).values()]
+    return (
+        all(isinstance(word, str) for word in [*words, recipe.get("application", "")])
+        and (Fraction(recipe["rate"]) == 0 if clean else 0 < Fraction(recipe["rate"]) <= 1)
+        and isinstance(recipe.get("seed", 0), int)
+        and isinstance(recipe.get("patch") or [], list)
+        and isinstance(dataset["counts"], dict)
+    )
+
+
+def _are_scores(result: dict) -> bool:
+    scores, comparison = result["scores"], result.get("baseline")
+    counts = [scores["ba"], *filter(None, [scores["asr"], scores.get("still_right"), (comparison or {}).get("asr")])]
+    if comparison:
+        words = [comparison["how"], *comparison["runs"]]
+        numbers = [comparison["ba"], comparison["cad"]]
+        if not all(isinstance(word, str) for word in words) or not all(abs(number) <= 100 for number in numbers):
+            return False
+    return scores["ba"]["of"] > 0 and all(map(_is_share, counts))
+
+
+def _is_share(value: dict) -> bool:
+    count, of = value["count"], value["of"]
+    if not (isinstance(count, int) and isinstance(of, int) and 0 <= count <= of):
+        return False
+    return value["percent"] is None if of == 0 else abs(value["percent"] - 100 * count / of) < 1e-6
 
 
 def matching(result: dict, candidates: list[dict]) -> tuple[str, list[dict]]:

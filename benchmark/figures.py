@@ -20,6 +20,7 @@ _STYLES = {  # colour, dashes, marker
 }
 _MORE = ((_GREEN, (0, (1, 1.2)), "^"), (_PURPLE, (0, (5, 1, 1, 1)), "D"), (_GREY, (0, (8, 3)), "v"))
 _MARKERS = "os^DvPX*<>"  # of training curves: one a rate
+_HISTORY = ("epoch", "asr", "ba", "loss")
 _WORDS = {"patch": "every patch", "image": "whole image"}
 _LOOK = {
     "font.size": 9, "axes.titlesize": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
@@ -225,12 +226,12 @@ def _looks(cells: list[Cell]) -> dict[tuple, dict]:
 
 
 def _curve(panel, cell: Cell, key: str, looks: dict) -> None:
-    histories = [history for history in _histories(cell) if all(entry.get(key) for entry in history)]
+    histories = [history for history in _histories(cell) if all(entry[key] is not None for entry in history)]
     if not histories:
         return
     length = min(map(len, histories))
-    epochs = [int(entry["epoch"]) for entry in histories[0][:length]]
-    values = [[float(history[i][key]) for history in histories] for i in range(length)]
+    epochs = [entry["epoch"] for entry in histories[0][:length]]
+    values = [[history[i][key] for history in histories] for i in range(length)]
     if cell.clean:
         style, label = {"color": _GREY, "linestyle": (0, (1, 2)), "linewidth": 1.2}, "clean model"
     else:
@@ -243,13 +244,20 @@ def _curve(panel, cell: Cell, key: str, looks: dict) -> None:
 
 
 def _histories(cell: Cell) -> list[list[dict]]:
-    """What history.csv says of each run that has one."""
+    """What history.csv says of each run that has one: numbers by column, None where there is nothing."""
     found = []
     for run in cell.runs:
         path = run.folder / "history.csv"
-        if path.is_file():
+        if not path.is_file():
+            continue
+        try:
             with open(path, encoding="utf-8", newline="") as file:
-                found.append(list(csv.DictReader(file)))
+                rows = [
+                    {key: float(row[key]) if row[key] else None for key in _HISTORY} for row in csv.DictReader(file)
+                ]
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+            raise Failure(f"{path}: cannot be read ({' '.join(str(error).split())[:120]})") from None
+        found.append(rows)
     return [history for history in found if history]
 
 

@@ -49,7 +49,10 @@ def _result(folder: Path) -> dict:
     path = folder / "result.json"
     if not path.is_file():
         raise Failure(f"{folder}: not finished; `benchmark train` with its settings goes on with it")
-    return files.read_json(path)
+    result = files.read_json(path)
+    if not baseline.is_result(result):
+        raise Failure(f"{path}: not the result of a run of this program")
+    return result
 
 
 def _compared(found: list[tuple[Path, dict]]) -> list[Finished]:

@@ -108,7 +108,7 @@ def plan(found: dict[Path, dict], settings: Settings, seeds: int | None, runs: P
         manifest, own = found[path], replace(settings, seed=seed)
         run = Run.of(runs.resolve(), manifest, own)
         words = launch.arguments(path.resolve(), own, ["--runs", str(runs.resolve()), *options])
-        images = manifest["arrays"]["train/labels"]["shape"][0] * own.epochs
+        images = max(1, manifest["arrays"]["train/labels"]["shape"][0] - own.hold_out) * own.epochs
         clean = manifest["kind"] == "clean"
         source = manifest["source"]["digest"], seed
         if clean:
@@ -209,10 +209,16 @@ class Sweep:
             problem = "ended without a result"
         if problem is None:
             self._close(task)
-        elif files.busy(task.folder):  # another sweep or `benchmark train` was quicker
+        elif files.busy(task.folder) or self._finished_elsewhere(task):  # another sweep was quicker
             self.waiting.append(task)
         else:
             self._close(task, [problem, *launch.tail(task.folder)])
+
+    def _finished_elsewhere(self, task: Task) -> bool:
+        try:
+            return _complete(task)
+        except Failure:
+            return False
 
     def _close(self, task: Task, lines: list[str] | None = None) -> None:
         self.open.discard(task.folder)

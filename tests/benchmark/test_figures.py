@@ -125,3 +125,10 @@ def test_nothing_to_draw_and_nothing_to_draw_with(runs, tmp_path, monkeypatch):
     done = invoke(runs, "-o", tmp_path / "b")
     assert done.exit_code == 1 and done.stderr.count("\n") == 1
     assert "pip install 'poisonkit[report]'" in done.stderr and not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("text", ["epoch,loss\n1,2\n", "epoch,loss,ba,asr\n1,x,3,4\n", "epoch,loss,ba,asr\n1\n"])
+def test_a_damaged_history_is_named(text, tmp_path):
+    (fake_runs.write(tmp_path / "runs") / "history.csv").write_text(text)
+    done = invoke(tmp_path / "runs", "-o", tmp_path / "a")
+    assert done.exit_code == 1 and "history.csv: cannot be read" in done.stderr and done.stderr.count("\n") == 1

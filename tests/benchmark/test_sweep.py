@@ -97,12 +97,17 @@ class Pretend:
         self.stopped = True
 
 
-def finish(task, **scores):
+def finish(task):
     """Write the result of a task that was never trained."""
-    kind = task.kind
+    recipe = {"rate": "0"} if task.kind == "clean" else {"rate": "0.1", "seed": 0, "triggers": [{"name": "square"}]}
+    half = {"count": 5, "of": 10, "percent": 50.0}
     result = {
         "result_version": 1, "name": task.name, "config": task.run.config, "baseline": None,
-        "dataset": {"kind": kind, "source_digest": "sha256:toy"}, "scores": {"ba": {"percent": 50.0}},
+        "dataset": {
+            "name": "toy", "kind": task.kind, "source": "toy", "source_digest": "sha256:toy", "recipe": recipe,
+            "counts": {},
+        },
+        "scores": {"ba": half, "asr": None if task.kind == "clean" else half},
     }  # fmt: skip
     task.folder.mkdir(parents=True, exist_ok=True)
     files.write_json(task.folder / "result.json", result)
@@ -231,6 +236,17 @@ def test_a_run_that_somebody_else_was_quicker_to_start_is_no_failure(tmp_path, q
     assert engine.log == ["a-s0 t0", "a-s0 t0"]
 
 
+def test_a_run_that_somebody_else_has_finished_meanwhile_is_no_failure(tmp_path, quick):
+    (task,) = planned(tmp_path, manifest("a-s0", seed=0))
+
+    def outcome(task):
+        finish(task)
+        return "exit code 1"
+
+    engine = Pretend(outcome)
+    assert go([task], engine) == {} and engine.log == ["a-s0 t0"]
+
+
 def test_progress_goes_by_the_histories(tmp_path, capsys):
     tasks = planned(tmp_path, manifest("a-s0", seed=0), manifest("b-s0", seed=0, rows=300))
     watch = Overall(tasks, 7)
@@ -243,7 +259,7 @@ def test_progress_goes_by_the_histories(tmp_path, capsys):
     watch.failed(tasks[0], ["exit code 1", "because"])
     watch.close()
     first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith(f"{tasks[1].name}: BA 50.0  (6 of 7 runs, about ")
+    assert first.startswith(f"{tasks[1].name}: BA 50.0, ASR 50.0  (6 of 7 runs, about ")
     assert second == f"{tasks[0].name}: failed, exit code 1  (7 of 7 runs, 1 failed)"
 
 

@@ -263,6 +263,36 @@ def test_what_is_missing_is_said(tmp_path):
     assert "no finished run" in invoke("table", tmp_path / "empty").stderr
 
 
+def paths_of(value, path=()):
+    """The path of every value inside a JSON value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield (*path, key)
+        yield from paths_of(inner, (*path, key))
+
+
+@pytest.mark.parametrize("form", ["text", "json", "csv"])
+def test_whatever_stands_in_a_result_there_is_no_traceback(form, tmp_path):
+    """Every value of a result replaced by others: it is read, or passed over, or refused in one line."""
+    fake_runs.write(tmp_path, trigger=None)
+    folder = fake_runs.write(tmp_path)
+    whole = json.loads((folder / "result.json").read_text())
+    whole["baseline"] = {"how": "given", "runs": ["x"], "ba": 1.0, "cad": 1.0, "asr": fake_runs.share(5, 100)}
+    for path in [(), *paths_of(whole)]:
+        for wrong in (None, [], {}, "x", -1, 1e400):
+            changed = json.loads(json.dumps(whole))
+            place = changed
+            for key in path[:-1]:
+                place = place[key]
+            if path:
+                place[path[-1]] = wrong
+            (folder / "result.json").write_text(json.dumps(changed if path else wrong))
+            for asked in (tmp_path, folder):
+                done = invoke("table", asked, "--paper", "--format", form)
+                assert done.exit_code in (0, 1), (path, wrong, done.output)
+                assert isinstance(done.exception, SystemExit | None), (path, wrong, done.exception)
+
+
 def test_settings_in_words():
     replace = dataclasses.replace
     assert [label(PRESETS[name]) for name in PRESETS] == list(PRESETS)
