@@ -316,8 +316,11 @@ def table_command(paths, form, paper):
         click.echo(table.flat(grouped, paper))
     else:
         click.echo((table.against_paper if paper else table.cells)(grouped, form))
-    missing = results.unfinished(paths)
-    for line in [*results.hints(found), *([f"runs there that are not finished: {missing}"] if missing else [])]:
+    counts = {
+        "runs there that are not finished": results.unfinished(paths),
+        "runs that are there twice (the first one counts)": results.doubles(found),
+    }
+    for line in [*results.hints(found), *(f"{what}: {count}" for what, count in counts.items() if count)]:
         click.echo(f"benchmark: {line}", err=True)
 
 

@@ -71,6 +71,12 @@ def unfinished(paths) -> int:
     return sum((folder / "config.json").is_file() and not (folder / "result.json").is_file() for folder in folders)
 
 
+def doubles(found: list[Finished]) -> int:
+    """How many runs are there a second time, in another folder: same configuration, so no further seed."""
+    folders = {run.folder.resolve(): run.result["name"] for run in found}
+    return len(folders) - len(set(folders.values()))
+
+
 def hints(found: list[Finished]) -> list[str]:
     """For runs that have no clean run to be compared with: the commands that make it, each once."""
     alone = [run.result for run in found if run.result["baseline"] is None]
