@@ -207,20 +207,20 @@ def _rate_axis(panel, rates: set) -> None:
 
 
 def _looks(cells: list[Cell]) -> dict[tuple, dict]:
-    """Series and rate → the look of a curve: colour and dashes of the series, the lower the rate the paler, and a
-    marker for each rate."""
+    """Series and rate → the look of a curve: colour and dashes of the series, the lower the rate the paler; a
+    marker for each rate, or of the series where there is one rate."""
     from matplotlib.colors import to_rgb
 
     rates = sorted({cell.rate for cell in cells})
     styles, looks = _styles(cells), {}
     for cell in cells:
-        color, dashes, _ = styles[_series(cell)]
+        color, dashes, marker = styles[_series(cell)]
         rank = rates.index(cell.rate)
         strength = 1 if len(rates) == 1 else 0.35 + 0.65 * rank / (len(rates) - 1)
         looks[_series(cell), cell.rate] = {
             "color": tuple(1 - strength * (1 - part) for part in to_rgb(color)),
             "linestyle": dashes,
-            "marker": _MARKERS[rank % len(_MARKERS)],
+            "marker": marker if len(rates) == 1 else _MARKERS[rank % len(_MARKERS)],
         }
     return looks
 
