@@ -253,7 +253,8 @@ def _histories(cell: Cell) -> list[list[dict]]:
         try:
             with open(path, encoding="utf-8", newline="") as file:
                 rows = [
-                    {key: float(row[key]) if row[key] else None for key in _HISTORY} for row in csv.DictReader(file)
+                    {key: None if row[key] == "" else float(row[key]) for key in _HISTORY}
+                    for row in csv.DictReader(file)
                 ]
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise Failure(f"{path}: cannot be read ({' '.join(str(error).split())[:120]})") from None
