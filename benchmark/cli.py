@@ -199,7 +199,10 @@ def sweep_command(paths, seeds, jobs, engine, scheduler, runs, base, no_verify, 
 
     if (engine == "dask") != (scheduler is not None):
         raise Usage("--engine dask and --scheduler ADDRESS go together")
-    found, wrong = sweep.manifests(sweep.find(paths))
+    files = sweep.find(paths)
+    if len(files) > 20 and not quiet:
+        click.echo(f"reading the manifests of {len(files)} files", err=True)
+    found, wrong = sweep.manifests(files)
     common = [*(["--no-verify"] if no_verify else []), *(["--base", str(base.resolve())] if base else [])]
     tasks = sweep.plan(found, chosen_settings(**options), seeds, runs, common)
     todo = sweep.missing(tasks)
