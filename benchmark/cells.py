@@ -10,8 +10,15 @@ from benchmark.results import Finished
 from benchmark.settings import label, settings_of
 from benchmark.statistics import Summary
 
-SCORES = ("ba", "asr", "cad", "clean_asr", "still_right")
-TITLES = {"ba": "BA", "asr": "ASR", "cad": "CAD", "clean_asr": "clean ASR", "still_right": "still right"}
+SCORES = ("ba", "asr", "asr_others", "cad", "clean_asr", "still_right")
+TITLES = {
+    "ba": "BA",
+    "asr": "ASR",
+    "asr_others": "ASR others",
+    "cad": "CAD",
+    "clean_asr": "clean ASR",
+    "still_right": "still right",
+}
 _USUAL = {"label_mode": "all-to-one", "target": 0, "select": "all"}
 _NAMED = ("rate", "seed", "streams", "application", "triggers", "patch")  # have a place of their own
 

@@ -4,7 +4,10 @@ from benchmark import layout, published
 from benchmark.cells import SCORES, TITLES, Cell, group, place
 from benchmark.results import Finished
 
-RUN_COLUMNS = ["run", "seed", "BA", "ASR", "CAD", "clean ASR", "still right", "baseline"]
+RUN_COLUMNS = ["run", "seed", "BA", "ASR", "ASR others", "CAD", "clean ASR", "still right", "baseline"]
+SOMETIMES = ("ASR others",)
+"""Columns that are left out where no line has anything in them."""
+
 CELL_COLUMNS = ["data set", "trigger", "application", "rate", "settings", "seeds"]
 PAPER_COLUMNS = ["score", "ours", "paper", "difference", "verdict"]
 LEGEND = "mean ± standard deviation over seeds [95 % interval: Student's over seeds; of one seed, Wilson's over images]"
@@ -16,14 +19,20 @@ _LEFT = {"run", "baseline", "data set", "trigger", "application", "settings", "s
 def runs(found: list[Finished]) -> str:
     """All runs, and below them mean ± standard deviation of each cell of several."""
     rows = [_run_row(run.result) for run in found] + [_mean_row(cell) for cell in group(found) if len(cell.runs) > 1]
-    return layout.render("text", RUN_COLUMNS, rows, _LEFT)
+    return layout.render("text", *_shown(RUN_COLUMNS, rows), _LEFT)
+
+
+def _shown(columns: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    empty = {name for at, name in enumerate(columns) if name in SOMETIMES and all(row[at] == "-" for row in rows)}
+    kept = [at for at, name in enumerate(columns) if name not in empty]
+    return [columns[at] for at in kept], [[row[at] for at in kept] for row in rows]
 
 
 def cells(found: list[Cell], form: str = "text") -> str:
     """One line a cell."""
     columns = [*CELL_COLUMNS, *(TITLES[name] for name in SCORES)]
     rows = [[*_names(cell), *(_score(cell, name) for name in SCORES)] for cell in found]
-    return _with_legend(form, layout.render(form, columns, rows, _LEFT), found)
+    return _with_legend(form, layout.render(form, *_shown(columns, rows), _LEFT), found)
 
 
 def against_paper(found: list[Cell], form: str = "text") -> str:
@@ -94,6 +103,7 @@ def _run_row(result: dict) -> list[str]:
         str(result["config"]["seed"]),
         _percent(found["ba"]),
         _percent(found["asr"]),
+        _percent(found.get("asr_others")),
         "-" if "cad" not in baseline else _signed(baseline["cad"]),
         _percent(baseline.get("asr")),
         _percent(found.get("still_right")),
