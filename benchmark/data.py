@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +39,8 @@ class Rows:
 class Dataset:
     """A file's contents. `triggered`, `wanted` (n,) int64 and `truth` are None in a clean file.
 
-    `truth` are the changed training rows as they were; `truth_rows` (n,) int64 says which. `others` are triggered rows
-    of classes that a source-specific attack is not on; None in files of other attacks.
+    `truth` are the changed training rows as they were; `truth_rows` (n,) int64 says which. `base` is the clean file
+    that a delta was applied to.
     """
 
     path: Path
@@ -51,7 +51,7 @@ class Dataset:
     wanted: np.ndarray | None = None
     truth: Rows | None = None
     truth_rows: np.ndarray | None = None
-    others: Rows | None = None
+    base: Path | None = None
 
     @property
     def digest(self) -> str:
@@ -133,7 +133,7 @@ def load(path, verify: bool = True, manifest: dict | None = None, base=None) -> 
             arrays = delta.rebuild(manifest, arrays, clean)
             for name, array in arrays.items():
                 _check_read(array, manifest["arrays"][name], name, verify)
-        return _assemble(path, manifest, arrays)
+        return replace(_assemble(path, manifest, arrays), base=base if said["kind"] == "delta" else None)
     except Failure as error:
         raise Failure(f"{path}: {error}") from None
 

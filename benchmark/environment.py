@@ -2,6 +2,8 @@
 
 import os
 import platform
+import time
+from datetime import datetime, timezone
 from importlib import metadata
 
 PACKAGES = ("poisonkit", "keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "h5py")
@@ -16,3 +18,8 @@ def record() -> dict:
         except metadata.PackageNotFoundError:
             continue
     return {"versions": versions, "platform": platform.platform(), "cpus": os.cpu_count()}
+
+
+def now() -> str:
+    """The time, UTC, to the second."""
+    return datetime.fromtimestamp(time.time(), timezone.utc).isoformat(timespec="seconds")

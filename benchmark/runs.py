@@ -11,9 +11,7 @@ Killed at any moment, the same command goes on from the last epoch in the checkp
 """
 
 import json
-import time
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +172,8 @@ def _result(run: Run, data: Dataset, history: list[dict], predicted: dict) -> di
             "name": manifest["name"],
             "kind": manifest["kind"],
             "digest": data.digest,
+            "path": str(data.path.absolute()),
+            "base": str(data.base.absolute()) if data.base else None,
             "source": manifest["source"]["name"],
             "source_digest": data.source_digest,
             "classes": data.classes,
@@ -189,5 +189,5 @@ def _result(run: Run, data: Dataset, history: list[dict], predicted: dict) -> di
         "images_per_second": images / seconds,
         "device": engines.device(),
         "environment": environment.record(),
-        "finished": datetime.fromtimestamp(time.time(), timezone.utc).isoformat(timespec="seconds"),
+        "finished": environment.now(),
     }

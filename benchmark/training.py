@@ -27,9 +27,9 @@ def build(data: Dataset, settings: Settings):
     return pmoe(data.image_shape, len(data.classes), **model, seed=settings.seed)
 
 
-def epoch_rows(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+def epoch_rows(rows: np.ndarray, seed: int, epoch: int, purpose: str = "epoch") -> np.ndarray:
     """The order in which an epoch (from 1) goes through the given training rows, (n,) int32."""
-    return rows[randomness.permutation(seed, f"epoch {epoch}", len(rows))].astype(np.int32)
+    return rows[randomness.permutation(seed, f"{purpose} {epoch}", len(rows))].astype(np.int32)
 
 
 def blocks(order: np.ndarray, batch: int, steps: int):

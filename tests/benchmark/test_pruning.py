@@ -1,0 +1,185 @@
+"""Fine-pruning: what is zero, in which order, what stays zero; the defences' rows; the command."""
+
+import json
+import os
+
+import click.testing
+import numpy as np
+import pytest
+import writer
+
+from benchmark import cli, data, defences, engines
+from benchmark.data import Rows
+from benchmark.defences import Case, pruning
+from benchmark.errors import Failure, Usage
+from benchmark.runs import Run
+from benchmark.settings import Settings
+
+SETTINGS = ("--width", "1", "--epochs", "1", "--top-k", "4", "--batch-size", "16", "--learning-rate", "0.01")
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return writer.toy(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module")
+def case():
+    """A network of 4 experts with 16 channels each on 16×16 images, its statistics and biases drawn at random."""
+    engines.activate("tensorflow")
+    from benchmark.models import pmoe
+
+    def network():
+        model = pmoe((16, 16, 3), 4, width=1, top_k=4, seed=1)
+        random = np.random.default_rng(2)
+        for variable in model.variables:
+            if variable.name in ("moving_mean", "bias", "beta"):
+                variable.assign(random.normal(size=variable.shape))
+        return model
+
+    rows = Rows(RANDOM.integers(0, 256, (48, 16, 16, 3), np.uint8), RANDOM.integers(0, 4, 48))
+    return Case(network, Settings(width=1, top_k=4, batch_size=16, learning_rate=0.05), rows)
+
+
+def test_the_order_is_that_of_the_mean_activity(case):
+    import keras
+
+    model = case.network()
+    concatenated = keras.Model(model.input, model.get_layer("experts").output)(case.rows.images).numpy()
+    layer = model.get_layer("head_bn")
+    scale = layer.gamma.numpy() / np.sqrt(layer.moving_variance.numpy() + layer.epsilon)
+    active = np.maximum((concatenated - layer.moving_mean.numpy()) * scale + layer.beta.numpy(), 0)
+    mean = active.astype(np.float64).mean((0, 1, 2))
+    order = pruning.ranking(case)
+    assert order.shape == (4, 16)
+    for expert in range(4):
+        assert sorted(order[expert]) == list(range(16))
+        assert (np.diff(mean[expert * 16 :][:16][order[expert]]) >= -1e-5).all()
+
+
+def test_equal_activity_is_ranked_by_index(case):
+    def silent():
+        model = case.network()
+        model.get_layer("head_bn").gamma.assign(np.zeros(64))
+        return model
+
+    order = pruning.ranking(Case(silent, case.settings, case.rows))
+    beta = np.maximum(case.network().get_layer("head_bn").beta.numpy(), 0).reshape(4, 16)
+    assert np.array_equal(order, np.argsort(beta, 1, kind="stable"))
+
+
+@pytest.mark.parametrize(("rate", "count"), [("0.1", 16), ("0.3", 48), ("0.001", 1), ("0.29", 46), ("0.999", 159)])
+def test_how_many(rate, count):
+    assert pruning.pruned_count(rate, 160) == count
+
+
+def test_zeros_where_they_belong_and_nowhere_else(case):
+    model, before = case.network(), case.network().get_layer("experts")
+    dead = pruning.set_to_zero(model, pruning.ranking(case)[:, :3])
+    after = model.get_layer("experts")
+    assert dead.sum(1).tolist() == [3, 3, 3, 3]
+    for e in range(4):
+        for c in range(16):
+            expected = 0 if dead[e, c] else 1
+            assert np.array_equal(after.kernel.numpy()[e, :, c], expected * before.kernel.numpy()[e, :, c])
+            assert after.bias.numpy()[e, c] == expected * before.bias.numpy()[e, c]
+
+
+def test_masking_takes_the_channel_out_behind_the_normalisation(case):
+    import keras
+
+    model = case.network()
+    dead = np.zeros((4, 16), bool)
+    dead[1, 5] = dead[3, 0] = True
+    head = keras.Model(model.input, model.get_layer("head_relu").output)(case.rows.images).numpy()
+    head[..., [21, 48]] = 0
+    logits = model.get_layer("logits")
+    expected = head.mean((1, 2)) @ logits.kernel.numpy() + logits.bias.numpy()
+    found = keras.Model(model.input, pruning.masked(model, dead).get_layer("logits").output)(case.rows.images).numpy()
+    assert np.allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("hold", [True, False])
+def test_pruned_channels_stay_zero_if_they_are_held(case, hold):
+    model = case.network()
+    dead = pruning.set_to_zero(model, pruning.ranking(case)[:, :3])
+    alive = model.get_layer("experts").kernel.numpy().copy()
+    pruning.fine_tune(model, case, 2, dead if hold else None)
+    experts = model.get_layer("experts")
+    zero = (experts.kernel.numpy() == 0).all(1)
+    assert np.array_equal(zero, dead) == hold
+    assert not np.array_equal(experts.kernel.numpy(), alive)
+
+
+def test_the_steps_in_order(case):
+    stages = [step.said for step in pruning.prune(case, ["0.1", "0.5"], 1, hold=True)]
+    assert [said["stage"] for said in stages] == 2 * ["pruned", "masked", "fine-tuned"]
+    assert [said["channels"] for said in stages] == 3 * [1] + 3 * [8]
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "1", "-0.1", "0.1,,0.2", "nan", "0.1;0.2"])
+def test_rates_that_are_none(text):
+    with pytest.raises(Usage, match="--rates"):
+        pruning.parse_rates(text)
+
+
+def test_rates_in_one_spelling():
+    assert pruning.parse_rates("0.10, .2,0.1") == ["0.1", "0.2"]
+
+
+def test_held_out_rows_are_clean_and_the_notebooks_are_not(toy):
+    contents = data.load(toy[1])
+    settings = Settings(width=1, top_k=4, hold_out=60)
+    job = Run.of("runs", contents.manifest, settings)
+    held = defences.defender_rows(job, contents, "held-out", None)
+    clean = data.load(toy[0]).held_out(60)
+    assert np.array_equal(held.images, clean.images) and np.array_equal(held.labels, clean.labels)
+    notebook = defences.defender_rows(job, contents, "notebook", None)
+    assert np.array_equal(notebook.images, contents.train.images)
+    assert np.array_equal(notebook.labels, data.load(toy[0]).train.labels)
+    assert len(defences.defender_rows(job, contents, "held-out", 7)) == 7
+    without = Run.of("runs", contents.manifest, Settings(width=1, top_k=4))
+    with pytest.raises(Failure, match="benchmark train .* --hold-out 2000"):
+        defences.defender_rows(without, contents, "held-out", None)
+
+
+@pytest.fixture(scope="module")
+def trained(toy, tmp_path_factory):
+    runs = tmp_path_factory.mktemp("runs")
+    done = invoke("train", *SETTINGS, "--hold-out", "30", toy[1], "--runs", runs)
+    assert done.exit_code == 0, done.output
+    (folder,) = runs.iterdir()
+    return folder
+
+
+def invoke(*arguments):
+    return click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in arguments])
+
+
+def test_the_command_once_and_again(trained):
+    asked = ("prune", trained, "--rates", "0.2", "--finetune-epochs", "1", "--json")
+    done = invoke(*asked)
+    assert done.exit_code == 0, done.output
+    (result,) = json.loads(done.stdout)
+    assert [step["stage"] for step in result["steps"]] == ["before", "pruned", "masked", "fine-tuned"]
+    (folder,) = trained.glob("prune-*")
+    before = (folder / "result.json").read_bytes()
+    again = invoke(*asked)
+    assert json.loads(again.stdout) == [result] and (folder / "result.json").read_bytes() == before
+    assert not again.stderr
+    table = invoke("prune", trained, "--rates", "0.2", "--finetune-epochs", "1").stdout
+    assert "fine-tuned" in table and "30 held-out" in table and "paper" not in table
+    other = invoke("prune", trained, "--rates", "0.2", "--finetune-epochs", "0", "--data-mode", "notebook")
+    assert other.exit_code == 0 and "120 notebook" in other.stdout and "fine-tuned" not in other.stdout
+
+
+def test_bad_days(trained, toy, tmp_path):
+    def failed(code, words, *arguments):
+        done = invoke("prune", *arguments)
+        assert done.exit_code == code and words in done.stderr and len(done.stderr.splitlines()) == 1, done.output
+
+    failed(1, "not a run", tmp_path)
+    failed(1, "is not the data set", trained, "--data", toy[0], "--rates", "0.9")
+    failed(1, "no longer lies", trained, "--data", tmp_path / "none.h5", "--rates", "0.9")
+    failed(2, "--rates", trained, "--rates", "2")
