@@ -274,6 +274,37 @@ def score(run, file, base, no_verify, as_json):
 
 
 @main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--image",
+    "rows",
+    type=click.IntRange(0),
+    multiple=True,
+    metavar="ROW",
+    help="A row of the test set to draw; may be given several times.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where routing.json and the pictures go  [default: routing/ in the run's folder]",
+)
+@BASE
+def routing(run, file, rows, output, base):
+    """Which patches of FILE's images the experts of RUN take: over its whole test set, and of single images.
+
+    RUN is a run's folder, or a .keras file inside one (what a defence left). Patches are drawn where their receptive
+    fields are centred.
+    """
+    from benchmark import looking
+
+    for line in looking.routing(run, file, base, rows, output):
+        click.echo(line)
+
+
+@main.command()
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RUN...")
 @click.option(
     "--rates", default="0.1,0.2,0.3", show_default=True, metavar="R,R…", help="Shares of an expert's channels."

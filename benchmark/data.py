@@ -40,7 +40,8 @@ class Dataset:
     """A file's contents. `triggered`, `wanted` (n,) int64 and `truth` are None in a clean file.
 
     `truth` are the changed training rows as they were; `truth_rows` (n,) int64 says which. `base` is the clean file
-    that a delta was applied to.
+    that a delta was applied to. `triggered_rows` (n,) int64 are the rows of `triggered` in `test`, `mask` (H, W, C)
+    bool where any trigger can change an image.
     """
 
     path: Path
@@ -52,6 +53,8 @@ class Dataset:
     truth: Rows | None = None
     truth_rows: np.ndarray | None = None
     base: Path | None = None
+    triggered_rows: np.ndarray | None = None
+    mask: np.ndarray | None = None
 
     @property
     def digest(self) -> str:
@@ -147,7 +150,7 @@ def _read(path: Path, verify: bool) -> tuple[dict, dict[str, np.ndarray]]:
         with h5py.File(path, "r", locking=False) as file:
             manifest = parse(_manifest_text(file))
             for name, entry in manifest["arrays"].items():
-                if verify or not name.startswith("trigger/") or manifest["kind"] == "delta":
+                if verify or not name.startswith("trigger/") or name.endswith("/mask") or manifest["kind"] == "delta":
                     arrays[name] = file[name][()]
                     _check_read(arrays[name], entry, name, verify)
     except Failure as error:
@@ -219,16 +222,12 @@ def _assemble(path: Path, manifest: dict, arrays: dict) -> Dataset:
             raise Failure(f"{group}/ has no rows, so there is nothing to score")
     if not np.isin(arrays["truth/role"], (1, 2)).all():
         raise Failure("truth/role holds something other than 1 and 2")
-    rows = {group: Rows(arrays[f"{group}/images"], arrays[f"{group}/labels"]) for group in (*tested, "truth")}
-    return Dataset(
-        path,
-        manifest,
-        train,
-        test,
-        wanted=arrays["triggered/wanted"],
-        truth_rows=arrays["truth/rows"],
-        **rows,
-    )
+    if not len(arrays["triggered/rows"]):
+        raise Failure("triggered/ has no rows, so there is nothing to score")
+    triggered, truth = (Rows(arrays[f"{group}/images"], arrays[f"{group}/labels"]) for group in ("triggered", "truth"))
+    mask = np.any([array for name, array in arrays.items() if name.endswith("/mask")], axis=0)
+    rows = {"truth_rows": arrays["truth/rows"], "triggered_rows": arrays["triggered/rows"]}
+    return Dataset(path, manifest, train, test, triggered, arrays["triggered/wanted"], truth, **rows, mask=mask)
 
 
 def _check_range(array: np.ndarray, end: int, what: str, expected: str) -> None:

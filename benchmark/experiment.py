@@ -79,19 +79,29 @@ def score(folder, file, verify: bool = True, base=None) -> dict:
     if result is None:
         raise Failure(f"{job.folder}: not finished, so there is no model to score")
     contents = data.load(file, verify, base=base)
-    if contents.classes != result["dataset"]["classes"]:
-        raise Failure(f"{file}: its classes are not those that {job.folder.name} was trained on")
-    settings = job.settings
-    engines.activate(settings.backend, settings.precision, settings.threads)
-    from benchmark import models
-
-    model = models.load(job.folder)
-    if model.input_shape[1:] != contents.image_shape:
-        raise Failure(f"{file}: has images of {contents.image_shape}, the run was trained on {model.input_shape[1:]}")
-    predicted = training.score(engines.engine(model, settings.learning_rate), contents)
+    model = network(job, contents)
+    predicted = training.score(engines.engine(model, job.settings.learning_rate), contents)
     return {
         "run": result["name"],
         "file": {"name": contents.manifest["name"], "digest": contents.digest},
         "trained_on": result["dataset"]["name"],
         "scores": training.scores(contents, predicted),
     }
+
+
+def network(job: Run, contents, path=None):
+    """The trained network of a finished run (or one saved at `path`), which fits a data set; its backend is activated.
+
+    Raises `Failure` where the classes or the size of the images are others than those that it was trained on.
+    """
+    if contents.classes != job.result["dataset"]["classes"]:
+        raise Failure(f"{contents.path}: its classes are not those that {job.folder.name} was trained on")
+    engines.activate(job.settings.backend, job.settings.precision, job.settings.threads)
+    from benchmark import models
+
+    model = models.load(path or job.folder)
+    if model.input_shape[1:] != contents.image_shape:
+        raise Failure(
+            f"{contents.path}: has images of {contents.image_shape}, the run was trained on {model.input_shape[1:]}"
+        )
+    return model

@@ -34,6 +34,14 @@ def write(cells: list[Cell], folder: Path, forms=("png", "svg"), paper: bool = T
 
     For every data set and its settings `asr-…`, `ba-…` and `curves-…`, the latter where the runs' histories are there.
     """
+    paths = save(drawn(cells, paper), folder, forms)
+    if not paths:
+        raise Failure("nothing to draw: no run of a poisoned file there")
+    return paths
+
+
+def save(drawn: Iterator[tuple[str, object]], folder: Path, forms=("png", "svg")) -> list[Path]:
+    """Write figures, (name, figure), into a folder in each form, drawn in our look one at a time; the paths."""
     try:
         import matplotlib
     except ImportError:
@@ -41,7 +49,7 @@ def write(cells: list[Cell], folder: Path, forms=("png", "svg"), paper: bool = T
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     with matplotlib.rc_context(_LOOK):
-        for name, figure in drawn(cells, paper):
+        for name, figure in drawn:
             figure.draw_without_rendering()
             figure.set_layout_engine("none")  # laid out once: a second time moves things in their last digits
             for form in forms:
@@ -50,8 +58,6 @@ def write(cells: list[Cell], folder: Path, forms=("png", "svg"), paper: bool = T
                 with files.replacing(path) as temporary:
                     figure.savefig(temporary, format=form, metadata=metadata, bbox_inches="tight")
                 paths.append(path)
-    if not paths:
-        raise Failure("nothing to draw: no run of a poisoned file there")
     return paths
 
 

@@ -95,11 +95,11 @@ def run(folder: Path, file, base, name: str, settings: dict, apply: Callable[[Ca
     contents = open_data(job, trained, file, base)
     engines.activate(job.settings.backend, job.settings.precision, job.settings.threads)
     rows = defender_rows(job, contents, settings["data_mode"], settings["rows"])
-    result = _carry_out(job, trained, contents, rows, apply, watch)
-    result |= {"result_version": 1, "defence": name, "settings": settings, "rows": len(rows)}
     target.mkdir(exist_ok=True)
     with files.locked(target):
         files.write_json(target / "config.json", config)
+        result = _carry_out(job, trained, contents, rows, apply, watch, target)
+        result |= {"result_version": 1, "defence": name, "settings": settings, "rows": len(rows)}
         files.write_json(target / "result.json", result)
     return result
 
@@ -116,7 +116,7 @@ def open_data(job: Run, trained: dict, file, base) -> Dataset:
     return data.load(file, manifest=manifest, base=base or trained["dataset"].get("base"))
 
 
-def _carry_out(job: Run, trained: dict, contents: Dataset, rows: Rows, apply, watch) -> dict:
+def _carry_out(job: Run, trained: dict, contents: Dataset, rows: Rows, apply, watch, target: Path) -> dict:
     from benchmark import models
 
     case = Case(lambda: models.load(job.folder), job.settings, rows)
@@ -124,7 +124,11 @@ def _carry_out(job: Run, trained: dict, contents: Dataset, rows: Rows, apply, wa
     watch(steps[0])
     for step in apply(case):
         engine = engines.engine(step.model, job.settings.learning_rate)
-        steps.append(step.said | {"scores": training.scores(contents, training.score(engine, contents))})
+        file = "-".join(map(str, (step.said["stage"], *filter(None, [step.said.get("rate")])))) + ".keras"
+        with files.replacing(target / file) as path, engines.quiet():
+            step.model.save(path)
+        scores = training.scores(contents, training.score(engine, contents))
+        steps.append(step.said | {"model": file, "scores": scores})
         watch(steps[-1])
     return {
         "run": trained["name"],

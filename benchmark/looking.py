@@ -1,0 +1,85 @@
+"""`benchmark routing`: a trained network, a data set, figures and pictures of which patches the experts take."""
+
+from pathlib import Path
+
+from benchmark import data, experiment, figures, files, maps
+from benchmark import routing as routes
+from benchmark.errors import Failure, Usage
+from benchmark.runs import Run
+
+
+def routing(path, file, base, rows: tuple[int, ...], output):
+    """Measure over a file's test set, and draw; yields one line about each thing.
+
+    Parameters
+    ----------
+    path : path-like
+        A run's folder, or a `.keras` file inside one.
+    file, base : path-like
+        The data set; a delta's clean file.
+    rows : tuple of int
+        Rows of the test set to draw.
+    output : path-like or None
+        The folder for `routing.json` and the pictures; None: `routing` beside the network.
+    """
+    path = Path(path)
+    job = Run.at(next((one for one in (path, *path.parents) if (one / "predictions.npz").is_file()), path))
+    if job.result is None:
+        raise Failure(f"{job.folder}: not finished, so there is no model to look at")
+    contents = data.load(file, base=base)
+    for row in rows:
+        if row >= len(contents.test):
+            raise Usage(f"--image {row}: the test set has rows 0 … {len(contents.test) - 1}")
+    model = experiment.network(job, contents, path)
+    title = f"{job.folder.name if path.is_dir() else path.name}, {contents.manifest['name']}"
+    found = {"run": job.folder.name, "network": title, "file": contents.manifest["name"]}
+    found |= routes.measure(model, contents)
+    target = Path(output) if output else (path if path.is_dir() else path.parent) / "routing"
+    target.mkdir(parents=True, exist_ok=True)
+    files.write_json(target / "routing.json", found)
+    yield from lines(found)
+    paths = figures.save(_drawn(model, contents, rows, found, title), target, ("png",))
+    yield f"wrote {target / 'routing.json'}, {', '.join(one.name for one in paths)}"
+
+
+def _drawn(model, contents, rows, found: dict, title: str):
+    yield "overview", maps.overview(found, title)
+    yield "values", maps.values(found, title)
+    for row in rows:
+        pictures = [("clean", contents.test.images[row])]
+        if contents.triggered is not None and row in contents.triggered_rows:
+            at = int((contents.triggered_rows == row).argmax())
+            pictures.append(("triggered", contents.triggered.images[at]))
+        shown = [(words, picture, routes.route(model, picture[None])) for words, picture in pictures]
+        label = contents.classes[contents.test.labels[row]]
+        yield f"image-{row}", maps.image(shown, f"test row {row}, {label}; {title}")
+
+
+def lines(found: dict) -> list[str]:
+    """What was measured, in words."""
+    experts, taken = found["experts"], found["patches_taken"]
+    rows, columns = found["grid"]
+    there = [f"{experts} experts take {taken} of {rows}×{columns} patches each; {found['images']:,} test images"]
+    if "triggered" in found:
+        for name, words in (("cell", "nominal cell"), ("field", "receptive field")):
+            one = found["triggered"][name]
+            there.append(
+                f"patches whose {words} holds trigger pixels: {one['patches_there']}; by chance an expert takes "
+                f"{one['by_chance']:.1f} of them; " + "; ".join(_pair(one, expert) for expert in range(experts))
+            )
+    pairs = [found["overlap"][a][b] for a in range(experts) for b in range(a)]
+    if pairs:
+        there.append(f"overlap between experts (Jaccard): {min(pairs):.2f} … {max(pairs):.2f}")
+    for name in routes.FEATURES:
+        values = [_interval(one) for one in found["correlation"][name]]
+        there.append(f"rank correlation of {name} with the gate: {', '.join(values)}")
+    return there
+
+
+def _pair(one: dict, expert: int) -> str:
+    clean, triggered = (one[kind]["patches"][expert] for kind in ("clean", "triggered"))
+    return f"expert {expert + 1}: {clean:.1f} clean, {triggered:.1f} triggered"
+
+
+def _interval(one: dict) -> str:
+    return "none" if one["mean"] is None else f"{one['mean']:+.2f} [{one['low']:+.2f}, {one['high']:+.2f}]"

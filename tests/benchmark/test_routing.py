@@ -1,0 +1,195 @@
+"""What is measured of the routing, each figure against a plain twin; the command and its pictures."""
+
+import json
+import os
+
+import click.testing
+import numpy as np
+import pytest
+import writer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmark import cli, data, routing
+from benchmark.routing import Routes
+
+RANDOM = np.random.default_rng(0)
+SETTINGS = ("--width", "1", "--epochs", "1", "--top-k", "4", "--batch-size", "16", "--learning-rate", "0.01")
+
+
+def routes(n=40, patches=16, experts=3, taken=4, seed=0) -> Routes:
+    """Random gates, and the best of each taken."""
+    gates = np.random.default_rng(seed).random((n, patches, experts)).astype(np.float32)
+    rank = gates.argsort(1).argsort(1)
+    return Routes(gates, rank >= patches - taken, (4, 4))
+
+
+def test_cells_and_fields_of_a_square_in_the_corner():
+    mask = np.zeros((32, 32), bool)
+    mask[:4, :4] = True
+    assert np.flatnonzero(routing.cells_with(mask, (8, 8))).tolist() == [0]
+    fields = routing.fields_with(mask, (8, 8)).reshape(8, 8)
+    assert np.array_equal(np.argwhere(fields), [[i, j] for i in range(3) for j in range(3)])  # centred on 3, 7, 11, ± 8
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from([(32, 32), (16, 16), (30, 32)]))
+def test_cells_and_fields_against_every_pixel(seed, size):
+    mask = np.random.default_rng(seed).random(size) < 0.01
+    grid = (-(-size[0] // 4), -(-size[1] // 4))
+    cells, fields = np.zeros(grid, bool), np.zeros(grid, bool)
+    for y, x in np.argwhere(mask):
+        cells[y // 4, x // 4] = True
+        for i in range(grid[0]):
+            for j in range(grid[1]):
+                fields[i, j] |= abs(4 * i + 3 - y) <= 8 and abs(4 * j + 3 - x) <= 8
+    assert np.array_equal(routing.cells_with(mask, grid), cells.reshape(-1))
+    assert np.array_equal(routing.fields_with(mask, grid), fields.reshape(-1))
+
+
+def test_frequency_and_overlap():
+    found = routes()
+    frequency, overlap = np.array(routing.frequency(found)), np.array(routing.overlap(found))
+    assert frequency.shape == (3, 16) and np.allclose(frequency.sum(1), 4, atol=1e-4)
+    for e in range(3):
+        for p in range(16):
+            assert frequency[e, p] == pytest.approx(sum(found.taken[i, p, e] for i in range(40)) / 40, abs=1e-6)
+        for other in range(3):
+            sets = [[set(np.flatnonzero(found.taken[i, :, k])) for k in (e, other)] for i in range(40)]
+            expected = np.mean([len(a & b) / len(a | b) for a, b in sets])
+            assert overlap[e, other] == pytest.approx(expected, abs=1e-6)
+
+
+def test_how_often_a_trigger_is_taken():
+    before, after = routes(seed=1), routes(seed=2)
+    where = np.zeros(16, bool)
+    where[[0, 5, 6]] = True
+    found = routing.on_trigger(before, after, where)
+    assert found["patches_there"] == 3 and found["by_chance"] == 4 * 3 / 16
+    for name, one in (("clean", before), ("triggered", after)):
+        for e in range(3):
+            counts = [sum(one.taken[i, p, e] for p in (0, 5, 6)) for i in range(40)]
+            assert found[name]["patches"][e] == pytest.approx(np.mean(counts), abs=1e-6)
+            assert found[name]["images"][e] == pytest.approx(np.mean(np.array(counts) > 0), abs=1e-6)
+
+
+def test_features_of_each_cell():
+    images = RANDOM.integers(0, 256, (5, 16, 16, 3), np.uint8)
+    found = routing.features(images, (4, 4))
+    grey = images.astype(float).mean(-1)
+    for n in range(5):
+        for p in range(16):
+            y, x = 4 * (p // 4), 4 * (p % 4)
+            cell = grey[n, y : y + 4, x : x + 4]
+            edges = [
+                abs(grey[n, min(i + 1, 15), j] - grey[n, i, j]) + abs(grey[n, i, min(j + 1, 15)] - grey[n, i, j])
+                for i in range(y, y + 4)
+                for j in range(x, x + 4)
+            ]
+            assert found["brightness"][n, p] == pytest.approx(cell.mean())
+            assert found["contrast"][n, p] == pytest.approx(cell.std())
+            assert found["edges"][n, p] == pytest.approx(np.mean(edges))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=2, max_size=12))
+def test_ranks_are_mean_ranks(values):
+    (found,) = routing.ranks(np.array([values], float))
+    ordered = sorted(values)
+    expected = [np.mean([i for i, other in enumerate(ordered) if other == value]) for value in values]
+    assert np.allclose(found, expected)
+
+
+def test_correlation_is_one_where_the_gate_follows_the_feature_and_none_where_nothing_varies():
+    images = RANDOM.integers(0, 256, (20, 16, 16, 3), np.uint8)
+    bright = routing.features(images, (4, 4))["brightness"]
+    found = routes(20)
+    gates = np.stack([bright, -bright, np.ones_like(bright)], -1).astype(np.float32)
+    result = routing.correlations(Routes(gates, found.taken, (4, 4)), images)["brightness"]
+    assert [one["mean"] for one in result] == [pytest.approx(1), pytest.approx(-1), None]
+    assert result[0]["images"] == 20 and result[2]["images"] == 0
+
+
+def test_correlation_over_images_with_its_interval():
+    images = RANDOM.integers(0, 256, (60, 16, 16, 3), np.uint8)
+    found = routes(60)
+    contrast = routing.features(images, (4, 4))["contrast"]
+    each = [
+        np.corrcoef(contrast[i].argsort().argsort(), found.gates[i, :, 1].argsort().argsort())[0, 1] for i in range(60)
+    ]
+    one = routing.correlations(found, images)["contrast"][1]
+    assert one["mean"] == pytest.approx(np.mean(each), abs=1e-5)
+    assert one["high"] - one["low"] == pytest.approx(2 * 1.96 * np.std(each, ddof=1) / 60**0.5, rel=1e-3)
+
+
+def test_brightness_shares():
+    images = RANDOM.integers(0, 256, (20, 16, 16, 3), np.uint8)
+    found = routing.brightness(routes(20), images)
+    assert len(found["edges"]) == routing.BINS + 1
+    assert sum(found["all"]) == pytest.approx(1, abs=1e-4)
+    assert all(sum(taken) == pytest.approx(1, abs=1e-4) for taken in found["taken"])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with toy files and a run on the poisoned one."""
+    folder = tmp_path_factory.mktemp("routing")
+    toy = writer.toy(folder)
+    done = invoke("train", *SETTINGS, toy[1], "--runs", folder / "runs")
+    assert done.exit_code == 0, done.output
+    (run,) = (folder / "runs").iterdir()
+    return toy, run
+
+
+def invoke(*arguments):
+    return click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in arguments])
+
+
+def test_what_the_network_routes(trained):
+    from benchmark import models
+
+    toy, run = trained
+    contents = data.load(toy[1])
+    found = routing.measure(models.load(run), contents)
+    assert found["grid"] == [4, 4] and found["experts"] == 4 and found["patches_taken"] == 4
+    assert len(found["triggered"]["frequency"]) == 4 and set(found["frequency_by_class"]) == set(contents.classes)
+    changed = contents.triggered.images != contents.test.images[contents.triggered_rows]
+    assert not changed.any(0)[~contents.mask].any()
+    json.dumps(found)
+
+
+def test_the_command(trained, tmp_path):
+    pytest.importorskip("matplotlib")
+    toy, run = trained
+    row = int(data.load(toy[1]).triggered_rows[0])
+    done = invoke("routing", run, toy[1], "--image", str(row), "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert "rank correlation of brightness" in done.stdout and "receptive field" in done.stdout
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"routing.json", "overview.png", "values.png", f"image-{row}.png"}
+    assert all((tmp_path / "out" / name).stat().st_size > 3000 for name in names)
+    assert json.loads((tmp_path / "out" / "routing.json").read_text())["run"] == run.name
+    clean = invoke("routing", run, toy[0], "-o", tmp_path / "clean")
+    assert clean.exit_code == 0 and "trigger pixels" not in clean.stdout
+
+
+def test_a_network_that_a_defence_left(trained, tmp_path):
+    pytest.importorskip("matplotlib")
+    toy, run = trained
+    pruned = invoke("prune", run, "--rates", "0.5", "--finetune-epochs", "0", "--data-mode", "notebook")
+    assert pruned.exit_code == 0, pruned.output
+    (network,) = run.glob("prune-*/masked-0.5.keras")
+    done = invoke("routing", network, toy[1])
+    assert done.exit_code == 0 and (network.parent / "routing" / "overview.png").is_file(), done.output
+
+
+def test_bad_days(trained, tmp_path):
+    toy, run = trained
+
+    def failed(code, words, *arguments):
+        done = invoke("routing", *arguments)
+        assert done.exit_code == code and words in done.stderr and len(done.stderr.splitlines()) == 1, done.output
+
+    failed(2, "the test set has rows 0 … 59", run, toy[1], "--image", "60")
+    failed(1, "not a run", tmp_path, toy[1])
+    failed(1, "no such file", run, tmp_path / "none.h5")
