@@ -154,6 +154,13 @@ def clean_asr(comparison: dict, runs: Path, data: Dataset) -> dict | None:
     return metrics.share(sum(count["count"] for count in counts), sum(count["of"] for count in counts))
 
 
+def command(result: dict) -> str:
+    """The command that trains a run anew."""
+    return " ".join(
+        ["benchmark train", f"data/{result['dataset']['name']}.h5", *options(settings_of(result["config"]))]
+    )
+
+
 def hint(result: dict) -> str:
     """The commands that make the missing clean run."""
     source = result["dataset"]["source"]

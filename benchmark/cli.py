@@ -403,6 +403,27 @@ def table_command(paths, form, paper):
         click.echo(f"benchmark: {line}", err=True)
 
 
+@main.command()
+@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("report"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Where report.html goes.",
+)
+def report(paths, output):
+    """Write one page about runs, with everything in it: tables, figures, previews, defences, routing, how to repeat it.
+
+    It needs no network and no script; send it to a colleague. Needs matplotlib.
+    """
+    from benchmark import report as reports
+
+    click.echo(reports.write(paths or [Path("runs")], output))
+
+
 @main.command("figures")
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
 @click.option(

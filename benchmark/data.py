@@ -141,6 +141,32 @@ def load(path, verify: bool = True, manifest: dict | None = None, base=None) -> 
         raise Failure(f"{path}: {error}") from None
 
 
+def sample(path, digest: str, base, count: int) -> np.ndarray:
+    """A few test images above the same with the trigger on them, as one picture, (2·H, count·W, C) uint8.
+
+    `digest` is the data set's, `base` a delta's clean file. Only these rows are read. Raises `Failure` as `load`, and
+    where another data set lies there.
+    """
+    import h5py
+
+    path = Path(path)
+    manifest = peek(path)
+    if manifest["dataset_digest"] != digest:
+        raise Failure(f"{path}: is another data set")
+    source = Path(base) if base else path
+    with h5py.File(source, "r", locking=False) as clean, h5py.File(path, "r", locking=False) as file:
+        if "triggered/images" in file:
+            rows = file["triggered/rows"][:count]
+            after = file["triggered/images"][: len(rows)]
+        else:
+            arrays = {name: file[name][()] for name in parse(_manifest_text(file))["arrays"]}
+            labels = clean["test/labels"][()]
+            rows = delta.tested("triggered", manifest, arrays, labels)["triggered/rows"][:count]
+            after = delta.trigger(manifest, arrays)(np.stack([clean["test/images"][int(row)] for row in rows]))
+        before = np.stack([clean["test/images"][int(row)] for row in rows])
+    return np.concatenate([np.concatenate(list(images), axis=1) for images in (before, after)])
+
+
 def _read(path: Path, verify: bool) -> tuple[dict, dict[str, np.ndarray]]:
     """The manifest of a file whose structure is sound, and its arrays by path."""
     import h5py

@@ -55,13 +55,13 @@ def rebuild(manifest: dict, delta: dict[str, np.ndarray], clean: dict[str, np.nd
     Failure
         Where rows lie outside the arrays.
     """
-    rows, trigger = delta["changed/rows"], _trigger(manifest, delta)
+    rows, put = delta["changed/rows"], trigger(manifest, delta)
     images, labels = clean["train/images"], clean["train/labels"]
     _check_rows(rows, len(labels), "changed/rows")
     arrays = dict(clean)
     arrays |= {"truth/rows": rows, "truth/role": delta["changed/role"]}
     arrays |= {"truth/images": images[rows], "truth/labels": labels[rows]}
-    images[rows] = trigger(arrays["truth/images"])
+    images[rows] = put(arrays["truth/images"])
     if "kept/rows" in delta:
         _check_rows(delta["kept/rows"], len(labels), "kept/rows")
         images[delta["kept/rows"]] = delta["kept/images"]
@@ -70,24 +70,25 @@ def rebuild(manifest: dict, delta: dict[str, np.ndarray], clean: dict[str, np.nd
         arrays[f"trigger/{number}/mask"] = _mask(manifest, *stencil)
     for group in SETS:
         if f"{group}/images" in manifest["arrays"]:
-            arrays |= _tested(group, manifest, delta, clean, trigger)
+            found = tested(group, manifest, delta, clean["test/labels"])
+            where = found[f"{group}/rows"]
+            arrays |= found | {f"{group}/labels": clean["test/labels"][where]}
+            arrays[f"{group}/images"] = put(clean["test/images"][where])
     return arrays
 
 
-def _tested(group: str, manifest: dict, delta: dict, clean: dict, trigger) -> dict[str, np.ndarray]:
-    """A group of triggered test images; where the delta does not spell its rows out, all of other classes than the
-    target."""
-    labels = clean["test/labels"]
-    found = {f"{group}/rows": delta.get(f"{group}/rows")}
-    if found[f"{group}/rows"] is None:
+def tested(group: str, manifest: dict, delta: dict, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """Rows and wanted classes of a group of triggered test images, by path; `labels` are those of the test set.
+
+    Where the delta does not spell them out, they are all of other classes than the target.
+    """
+    found = {path: delta[path] for path in (f"{group}/rows", f"{group}/wanted") if path in delta}
+    if not found:
         target = manifest["recipe"].get("target")
         rows = np.flatnonzero(labels != target).astype("<i8")
         found = {f"{group}/rows": rows, f"{group}/wanted": np.full(len(rows), target, "<i8")}
-    elif f"{group}/wanted" in delta:
-        found[f"{group}/wanted"] = delta[f"{group}/wanted"]
-    rows = found[f"{group}/rows"]
-    _check_rows(rows, len(labels), f"{group}/rows")
-    return found | {f"{group}/images": trigger(clean["test/images"][rows]), f"{group}/labels": labels[rows]}
+    _check_rows(found[f"{group}/rows"], len(labels), f"{group}/rows")
+    return found
 
 
 def _check_rows(rows: np.ndarray, end: int, name: str) -> None:
@@ -114,7 +115,7 @@ def _mask(manifest: dict, taps: np.ndarray, weights: np.ndarray, bias: np.ndarra
     return (~same).astype("|u1").reshape(manifest["arrays"]["train/images"]["shape"][1:])
 
 
-def _trigger(manifest: dict, delta: dict):
+def trigger(manifest: dict, delta: dict):
     """The function that puts all triggers on images, (n, H, W, C) uint8 → the same."""
     shape = manifest["arrays"]["train/images"]["shape"][1:]
     size, stencils = int(np.prod(shape)), _stencils(manifest, delta)

@@ -30,14 +30,18 @@ def _shown(columns: list[str], rows: list[list[str]]) -> tuple[list[str], list[l
 
 def cells(found: list[Cell], form: str = "text") -> str:
     """One line a cell."""
+    return _with_legend(form, layout.render(form, *cell_lines(found), _LEFT), found)
+
+
+def cell_lines(found: list[Cell]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of the table of cells; the first len(CELL_COLUMNS) say what a cell is of."""
     columns = [*CELL_COLUMNS, *(TITLES[name] for name in SCORES)]
-    rows = [[*_names(cell), *(_score(cell, name) for name in SCORES)] for cell in found]
-    return _with_legend(form, layout.render(form, *_shown(columns, rows), _LEFT), found)
+    return columns, [[*_names(cell), *(_score(cell, name) for name in SCORES)] for cell in found]
 
 
 def against_paper(found: list[Cell], form: str = "text") -> str:
     """One line a cell and score, the paper's figure beside; then a word of every published cell that was not run."""
-    blocks = [(place(cell.dataset, cell.trigger, cell.application, cell.rate), _block(cell)) for cell in found]
+    blocks = [(place(cell.dataset, cell.trigger, cell.application, cell.rate), paper_lines(cell)) for cell in found]
     shown = {cell.dataset for cell in found if cell.published} or {key[0] for key in published.attacks()}
     absent = not_run(found)
     blocks += [(place(*key), _absent_block(key)) for key in absent if key[0] in shown]
@@ -160,7 +164,8 @@ def _score(cell: Cell, name: str) -> str:
     return " ".join(words)
 
 
-def _block(cell: Cell) -> list[list[str]]:
+def paper_lines(cell: Cell) -> list[list[str]]:
+    """A cell beside the paper's figures, a line a score: CELL_COLUMNS, the latter but once, then PAPER_COLUMNS."""
     names, rows = _names(cell), []
     for score in published.SCORES:
         if score not in cell.scores and score not in cell.published:

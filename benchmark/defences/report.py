@@ -24,6 +24,11 @@ def prune(run, file, base, settings: dict, say) -> dict:
 
 def table(results: list[dict]) -> str:
     """Every step of every result, in percent; the published figure where the run is at the paper's settings."""
+    return layout.render("text", *lines(results), {"run", "rows", "stage"})
+
+
+def lines(results: list[dict]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of the same."""
     rows = []
     for result in results:
         paper = _paper(result)
@@ -42,7 +47,7 @@ def table(results: list[dict]) -> str:
                 ]
             )
     shown = COLUMNS if any(row[-1] for row in rows) else COLUMNS[:-2]
-    return layout.render("text", shown, [row[: len(shown)] for row in rows], {"run", "rows", "stage"})
+    return shown, [row[: len(shown)] for row in rows]
 
 
 def _percent(share: dict | None) -> str:

@@ -1,0 +1,202 @@
+"""`benchmark report`: one page, with everything in it, to send to a colleague. No network, no script."""
+
+import io
+import tempfile
+from pathlib import Path
+
+from benchmark import baseline, data, environment, figures, files, launch, results, table
+from benchmark.cells import TITLES, Cell, group
+from benchmark.defences import report as defended
+from benchmark.errors import Failure
+from benchmark.manifest import canonical
+from benchmark.report import page
+from benchmark.results import Finished
+
+PREVIEWS = 4
+"""Images of each attack that are shown."""
+
+
+def write(paths, output: Path) -> Path:
+    """The page of all runs in the given folders; its path, `report.html` in the folder `output`.
+
+    Raises `Failure` where nothing is finished there.
+    """
+    found = results.gather(paths)
+    cells = group(found)
+    parts = [
+        page.section("What was run", _overview(found, cells)),
+        page.section("Results", _results(cells)),
+        page.section("Beside the paper", _paper(cells)),
+        page.section("Figures", _figures(cells)),
+        page.section("What the attacks look like", _previews(cells)),
+        page.section("Defences", _defences(found)),
+        page.section("Which patches the experts take", _routing(found)),
+        page.section("Not finished", _unfinished(paths)),
+        page.section("Every run", "".join(_run(one) for one in found)),
+        page.section("How to repeat it", _repeat(found)),
+    ]
+    output.mkdir(parents=True, exist_ok=True)
+    target = output / "report.html"
+    names = sorted({cell.dataset for cell in cells})
+    files.write_bytes(target, page.whole(f"Backdoors in pMoE: {', '.join(names)}", "".join(parts)).encode())
+    return target
+
+
+def _overview(found: list[Finished], cells: list[Cell]) -> str:
+    clean = sum(run.result["dataset"]["kind"] == "clean" for run in found)
+    seconds = sum(_seconds(run.result) for run in found)
+    names, settings = sorted({cell.dataset for cell in cells}), sorted({cell.settings for cell in cells})
+    devices = sorted({str(run.result.get("device", "not recorded")) for run in found})
+    lines = [
+        f"{len(found)} finished runs ({clean} of them clean baselines) of {', '.join(names)}.",
+        f"Network and training: {'; '.join(settings)}.",
+        f"Device: {', '.join(devices)}; {seconds / 3600:.1f} hours of training in all.",
+        f"Written {environment.now()}.",
+    ]
+    notice = (
+        "The data sets behind these figures hold deliberately poisoned images, made for defensive research into "
+        "backdoor attacks. Nothing that was trained on them is to be put to use."
+    )
+    return page.paragraphs(lines) + page.note(notice)
+
+
+def _results(cells: list[Cell]) -> str:
+    columns, rows = table.cell_lines(cells)
+    words = (
+        "BA: accuracy on clean test images. ASR: share of triggered test images predicted as the attacker wants. CAD: "
+        "BA of the clean model minus BA. Clean ASR: the clean model's on the same images. Percent; "
+        + table.LEGEND
+        + "."
+    )
+    return page.paragraphs([words]) + page.table(columns, rows, left=len(table.CELL_COLUMNS))
+
+
+def _paper(cells: list[Cell]) -> str:
+    rows = [line for cell in cells if cell.published for line in table.paper_lines(cell)]
+    if not rows:
+        return ""
+    columns = [*table.CELL_COLUMNS, *table.PAPER_COLUMNS]
+    absent = len(table.not_run(cells))
+    words = (
+        "Nothing is called reproduced that was not run at the paper's settings; cells at other settings stand here for "
+        f"the contrast alone. Published cells not run at the paper's settings: {absent}."
+    )
+    return page.paragraphs([words]) + page.table(columns, rows, left=len(table.CELL_COLUMNS))
+
+
+def _figures(cells: list[Cell]) -> str:
+    if all(cell.clean for cell in cells):
+        return ""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            paths = figures.write(cells, Path(folder), ("svg",))
+        except Failure as error:
+            return page.paragraphs([f"{error}."])
+        drawn = [(path.stem, path.read_text("utf-8")) for path in paths]
+    return page.row([page.figure(page.svg(text, name), name.replace("-", " ")) for name, text in drawn])
+
+
+def _previews(cells: list[Cell]) -> str:
+    shown, parts = set(), []
+    for cell in cells:
+        key = (cell.dataset, cell.trigger, cell.application, cell.variant)
+        said = cell.first["dataset"]
+        if cell.clean or key in shown or not said.get("path"):
+            continue
+        try:
+            pictures = data.sample(said["path"], said["digest"], said.get("base"), PREVIEWS)
+        except Failure:
+            continue
+        shown.add(key)
+        words = (
+            f"{cell.dataset}, {cell.trigger} on {'every patch' if cell.application == 'patch' else 'the whole image'}"
+        )
+        parts.append(
+            page.figure(page.png(_png(pictures), words), f"{words}{'; ' + cell.variant if cell.variant else ''}")
+        )
+    if not parts:
+        return ""
+    return page.paragraphs(["Above as it was, below with the trigger on it."]) + page.row(parts, sharp=True)
+
+
+def _png(pictures) -> bytes:
+    from matplotlib import image
+
+    out = io.BytesIO()
+    image.imsave(out, pictures.squeeze(-1) if pictures.shape[-1] == 1 else pictures, cmap="gray", format="png")
+    return out.getvalue()
+
+
+def _defences(found: list[Finished]) -> str:
+    inside = [files.read_json(path) for run in found for path in sorted(run.folder.glob("*/result.json"))]
+    inside = [one for one in inside if isinstance(one, dict) and one.get("defence") == "prune" and "steps" in one]
+    if not inside:
+        return ""
+    columns, rows = defended.lines(inside)
+    words = (
+        "Fine-pruning: an expert's least active channels set to zero (masked: taken out behind the batch "
+        "normalisation as well), then fine-tuned. notebook: ranked and fine-tuned on the training set with its triggered images "
+        "under their true labels, as the paper's published code does and no defender can."
+    )
+    return page.paragraphs([words]) + page.table(columns, rows, left=4)
+
+
+def _routing(found: list[Finished]) -> str:
+    parts = []
+    for run in found:
+        for folder in sorted({path.parent for path in run.folder.glob("**/routing/routing.json")}):
+            pictures = [
+                page.figure(page.png(path.read_bytes(), path.stem), f"{run.folder.name}: {path.stem}")
+                for path in sorted(folder.glob("*.png"))
+            ]
+            parts += pictures
+    return page.row(parts)
+
+
+def _unfinished(paths) -> str:
+    parts = []
+    folders = [folder for path in paths if Path(path).is_dir() for folder in sorted(Path(path).iterdir())]
+    for folder in folders:
+        if (folder / "config.json").is_file() and not (folder / "result.json").is_file():
+            tail = "\n".join(launch.tail(folder)) or "no log"
+            parts.append(page.details(folder.name, page.code(tail)))
+    return "".join(parts)
+
+
+def _run(run: Finished) -> str:
+    result = run.result
+    said = {
+        "data set": f"{result['dataset']['name']}, {result['dataset']['digest']}",
+        "recipe": _spelled(result["dataset"]["recipe"]),
+        "counts": _spelled(result["dataset"]["counts"]),
+        "configuration": _spelled(result["config"]),
+        "scores": "; ".join(
+            f"{TITLES.get(name, name)} {value['percent']:.2f} % ({value['count']:,} of {value['of']:,})"
+            for name, value in result["scores"].items()
+            if isinstance(value, dict) and value.get("of")
+        ),
+        "CAD against": _spelled({k: v for k, v in (result["baseline"] or {}).items() if k != "asr_by_class"}),
+        "speed": f"{result.get('images_per_second', 0):.0f} images/s, {_seconds(result):.0f} s",
+        "device": str(result.get("device", "not recorded")),
+        "versions": _spelled(result.get("environment", {}).get("versions", {})),
+        "finished": str(result.get("finished", "not recorded")),
+    }
+    return page.details(result["name"], page.pairs(said))
+
+
+def _seconds(result: dict) -> float:
+    return result.get("seconds", {}).get("training", 0)
+
+
+def _spelled(value) -> str:
+    return canonical(value).decode()
+
+
+def _repeat(found: list[Finished]) -> str:
+    lines = []
+    for run in sorted(found, key=lambda run: run.result["dataset"]["kind"] != "clean"):
+        lines.append(baseline.command(run.result))
+    words = "Each line is one run; a finished one is not trained again. The data sets come from their manifests: "
+    return page.paragraphs([words + "poisonkit make --from NAME.manifest.json."]) + page.code(
+        "\n".join(dict.fromkeys(lines))
+    )

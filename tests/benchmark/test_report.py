@@ -1,0 +1,151 @@
+"""The report: one page with everything in it, nothing from outside in it that could do anything."""
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import click.testing
+import fake_runs
+import pytest
+import writer
+
+from benchmark import cli, report
+from benchmark.report import page
+
+pytest.importorskip("matplotlib")
+VOID = {"meta", "img", "br"}
+
+
+class Checker(HTMLParser):
+    """Every tag is closed, and nothing is fetched."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.text = [], set(), ""
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        for name, value in attributes:
+            assert not name.startswith("on") and not (value or "").startswith(("http", "//", "javascript")), (tag, name)
+            if name == "src":
+                assert value.startswith("data:image/")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def checked(path: Path) -> Checker:
+    found = Checker()
+    found.feed(path.read_text("utf-8"))
+    assert not found.open and "script" not in found.tags and "link" not in found.tags
+    return found
+
+
+def test_a_page_of_paper_cells(tmp_path):
+    runs = tmp_path / "runs"
+    for seed in range(3):
+        fake_runs.write(runs, trigger=None, seed=seed, ba=85 + seed)
+        for application, asr in (("image", 90), ("patch", 99)):
+            fake_runs.write(
+                runs, application=application, seed=seed, asr=asr + seed / 10, history=[(1, 80, 50), (0.5, 83, asr)]
+            )
+    found = checked(report.write([runs], tmp_path / "out"))
+    for words in ("9 finished runs (3 of them clean", "Beside the paper", "agrees", "95 % interval", "patch"):
+        assert words in found.text, words
+    assert "benchmark train data/cifar10-clean.h5" in found.text and "Not finished" not in found.text
+    assert "svg" not in found.tags and found.text.count("Every run") == 2  # the heading, and the link to it
+
+
+def test_names_from_outside_are_only_text(tmp_path):
+    runs = tmp_path / "runs"
+    folder = fake_runs.write(runs, application="image")
+    result = json.loads((folder / "result.json").read_text())
+    result["dataset"]["name"] = result["device"] = '<script>alert("x")</script>'
+    (folder / "result.json").write_text(json.dumps(result))
+    found = checked(report.write([runs], tmp_path / "out"))
+    assert '<script>alert("x")</script>' in found.text
+
+
+def test_what_did_not_finish_is_shown_with_its_log(tmp_path):
+    runs = tmp_path / "runs"
+    fake_runs.write(runs)
+    broken = fake_runs.write(runs, seed=1)
+    (broken / "result.json").unlink()
+    (broken / "log.txt").write_text("benchmark: the loss is nan in epoch 2\n")
+    found = checked(report.write([runs], tmp_path / "out"))
+    assert "Not finished" in found.text and "the loss is nan" in found.text
+
+
+def test_previews_defences_and_routing_of_real_runs(tmp_path):
+    def invoke(*words):
+        done = click.testing.CliRunner().invoke(cli.main, [str(word) for word in words])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    toy = writer.toy(tmp_path)
+    settings = ("--width", "1", "--epochs", "1", "--top-k", "4", "--batch-size", "16", "--learning-rate", "0.01")
+    invoke("train", *settings, "--hold-out", "30", *toy, "--runs", tmp_path / "runs", "-q")
+    (run,) = (
+        path
+        for path in (tmp_path / "runs").iterdir()
+        if "poisoned" in json.loads((path / "result.json").read_text())["dataset"]["kind"]
+    )
+    invoke("prune", run, "--rates", "0.5", "--finetune-epochs", "1")
+    invoke("routing", run, toy[1])
+    printed = invoke("report", tmp_path / "runs", "-o", tmp_path / "out")
+    assert printed.strip() == str(tmp_path / "out" / "report.html")
+    found = checked(tmp_path / "out" / "report.html")
+    for words in ("What the attacks look like", "fine-tuned", "masked", "Which patches the experts take", "overview"):
+        assert words in found.text, words
+
+
+def test_without_a_finished_run(tmp_path):
+    (tmp_path / "runs").mkdir()
+    done = click.testing.CliRunner().invoke(cli.main, ["report", str(tmp_path / "runs")])
+    assert done.exit_code == 1 and len(done.stderr.splitlines()) == 1 and "no finished run" in done.stderr
+
+
+def many(folder: Path, count: int) -> Path:
+    for seed in range(count // 4):
+        for application in ("image", "patch"):
+            for rate in ("0.005", "0.02"):
+                fake_runs.write(folder / "runs", application=application, rate=rate, seed=seed, asr=90 + seed % 7)
+    return report.write([folder / "runs"], folder / "out")
+
+
+@pytest.mark.slow
+def test_four_hundred_runs_open_at_once(tmp_path):
+    """In a real browser, where there is one: nothing on its console, and the page is there within a second."""
+    path = many(tmp_path, 400)
+    checked(path)
+    assert path.stat().st_size < 2_000_000
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no Chromium here")
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"]
+
+    def seconds(page):
+        start = time.monotonic()
+        done = subprocess.run([*command, "--dump-dom", page], capture_output=True, text=True, timeout=120, check=True)
+        assert "CONSOLE" not in done.stderr
+        return time.monotonic() - start, done.stdout
+
+    nothing = min(seconds("about:blank")[0] for _ in range(2))
+    took, document = min(seconds(f"file://{path}") for _ in range(2))
+    assert document.count("<details>") == 400
+    assert took - nothing < 1 + nothing  # a browser's own start says how busy this machine is
+
+
+def test_tables_have_as_many_cells_as_columns():
+    text = page.table(["a", "b"], [["1", "<2>"]], left=1)
+    assert text.count("<th") - text.count("<thead") == text.count("<td") == 2 and "&lt;2&gt;" in text
+    assert re.findall(r'class="left">([^<]*)<', text) == ["a", "1"]
