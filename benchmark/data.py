@@ -39,7 +39,8 @@ class Rows:
 class Dataset:
     """A file's contents. `triggered`, `wanted` (n,) int64 and `truth` are None in a clean file.
 
-    `truth` are the changed training rows as they were; `truth_rows` (n,) int64 says which. `base` is the clean file
+    `truth` are the changed training rows as they were; `truth_rows` (n,) int64 says which. `others` are triggered rows
+    of classes that a source-specific attack is not on; None in files of other attacks. `base` is the clean file
     that a delta was applied to. `triggered_rows` (n,) int64 are the rows of `triggered` in `test`, `mask` (H, W, C)
     bool where any trigger can change an image.
     """
@@ -52,6 +53,7 @@ class Dataset:
     wanted: np.ndarray | None = None
     truth: Rows | None = None
     truth_rows: np.ndarray | None = None
+    others: Rows | None = None
     base: Path | None = None
     triggered_rows: np.ndarray | None = None
     mask: np.ndarray | None = None
@@ -248,12 +250,18 @@ def _assemble(path: Path, manifest: dict, arrays: dict) -> Dataset:
             raise Failure(f"{group}/ has no rows, so there is nothing to score")
     if not np.isin(arrays["truth/role"], (1, 2)).all():
         raise Failure("truth/role holds something other than 1 and 2")
-    if not len(arrays["triggered/rows"]):
-        raise Failure("triggered/ has no rows, so there is nothing to score")
-    triggered, truth = (Rows(arrays[f"{group}/images"], arrays[f"{group}/labels"]) for group in ("triggered", "truth"))
-    mask = np.any([array for name, array in arrays.items() if name.endswith("/mask")], axis=0)
-    rows = {"truth_rows": arrays["truth/rows"], "triggered_rows": arrays["triggered/rows"]}
-    return Dataset(path, manifest, train, test, triggered, arrays["triggered/wanted"], truth, **rows, mask=mask)
+    rows = {group: Rows(arrays[f"{group}/images"], arrays[f"{group}/labels"]) for group in (*tested, "truth")}
+    return Dataset(
+        path,
+        manifest,
+        train,
+        test,
+        wanted=arrays["triggered/wanted"],
+        truth_rows=arrays["truth/rows"],
+        triggered_rows=arrays["triggered/rows"],
+        mask=np.any([array for name, array in arrays.items() if name.endswith("/mask")], axis=0),
+        **rows,
+    )
 
 
 def _check_range(array: np.ndarray, end: int, what: str, expected: str) -> None:

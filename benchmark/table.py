@@ -36,7 +36,7 @@ def cells(found: list[Cell], form: str = "text") -> str:
 def cell_lines(found: list[Cell]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of the table of cells; the first len(CELL_COLUMNS) say what a cell is of."""
     columns = [*CELL_COLUMNS, *(TITLES[name] for name in SCORES)]
-    return columns, [[*_names(cell), *(_score(cell, name) for name in SCORES)] for cell in found]
+    return _shown(columns, [[*_names(cell), *(_score(cell, name) for name in SCORES)] for cell in found])
 
 
 def against_paper(found: list[Cell], form: str = "text") -> str:

@@ -135,8 +135,8 @@ def _defences(found: list[Finished]) -> str:
     columns, rows = defended.lines(inside)
     words = (
         "Fine-pruning: an expert's least active channels set to zero (masked: taken out behind the batch "
-        "normalisation as well), then fine-tuned. notebook: ranked and fine-tuned on the training set with its triggered images "
-        "under their true labels, as the paper's published code does and no defender can."
+        "normalisation as well), then fine-tuned. notebook: ranked and fine-tuned on the training set with its "
+        "triggered images under their true labels, as the paper's published code does and no defender can."
     )
     return page.paragraphs([words]) + page.table(columns, rows, left=4)
 
