@@ -52,6 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gigabytes", type=float, default=10)
     parser.add_argument("--folder", type=Path, help="where there is room")
+    parser.add_argument("--skip", nargs="*", default=[], help="commands to leave out, as they are printed")
     args = parser.parse_args()
     os.environ["PYTHONPATH"] = str(ROOT)
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
@@ -74,6 +75,8 @@ def main() -> None:
             "unpack": ("unpack", folder / "a.delta.h5", "-o", file, "--force"),
         }
         for label, command in commands.items():
+            if label in args.skip:
+                continue
             seconds, peak = timed(sys.executable, "-m", "poisonkit", *command)
             print(f"{label:22} {seconds:6.1f} s = {seconds / copying:4.1f} × cp   peak {peak:5.0f} MB", flush=True)
 
