@@ -117,3 +117,62 @@ def gather(images, taps, weights, bias, out):
                     sums[i] = np.uint8(min(max(total, np.int32(0)), np.int32(255)))
             for j in range(BLOCK // 8):
                 _turn(result64, 0, j, out64, q, first + 8 * j)
+
+
+@_compile
+def shift(images, moves, out):
+    """Bilinear sampling off the grid: images (n, H, W, C) uint8 → out; moves (n, 2) int32 in 1/256 pixel, down and
+    across, each from −256 to 256; outside the edge repeats."""
+    count, height, width, channels = images.shape
+    for i in range(count):
+        down, across = np.int32(moves[i, 0]), np.int32(moves[i, 1])
+        top, left = down >> np.int32(8), across >> np.int32(8)
+        b, d = np.int32(down & np.int32(255)), np.int32(across & np.int32(255))
+        a, c = np.int32(256) - b, np.int32(256) - d
+        for y in range(height):
+            y0, y1 = min(max(y + top, 0), height - 1), min(max(y + top + 1, 0), height - 1)
+            for x in range(width):
+                x0, x1 = min(max(x + left, 0), width - 1), min(max(x + left + 1, 0), width - 1)
+                for k in range(channels):
+                    upper = c * np.int32(images[i, y0, x0, k]) + d * np.int32(images[i, y0, x1, k])
+                    lower = c * np.int32(images[i, y1, x0, k]) + d * np.int32(images[i, y1, x1, k])
+                    out[i, y, x, k] = np.uint8((a * upper + b * lower + np.int32(1 << 15)) >> np.int32(16))
+
+
+@_compile
+def quantise(plane, basis, table):
+    """JPEG's loss on one plane, in place: (H, W) int32, both multiples of 8, levels about 0.
+
+    Every 8 × 8 block goes to its cosine coefficients, to the nearest multiple of the table's (8, 8) steps, and back.
+    `basis` (8, 8) int32 is the cosine transform times 8192. Whole numbers throughout, so alike everywhere.
+    """
+    height, width = plane.shape
+    half, rows, block = np.int64(1 << 12), np.empty((8, 8), np.int64), np.empty((8, 8), np.int64)
+    for top in range(0, height, 8):
+        for left in range(0, width, 8):
+            for u in range(8):  # down the columns, keeping 4 bits below the point
+                for x in range(8):
+                    total = np.int64(0)
+                    for y in range(8):
+                        total += np.int64(basis[u, y]) * np.int64(plane[top + y, left + x])
+                    rows[u, x] = (total + (half >> 4)) >> 9
+            for u in range(8):
+                for v in range(8):
+                    total = np.int64(0)
+                    for x in range(8):
+                        total += rows[u, x] * np.int64(basis[v, x])
+                    step = np.int64(table[u, v]) << 17
+                    size = (2 * abs(total) + step) // (2 * step)  # half goes away from 0, as in libjpeg
+                    block[u, v] = (size if total >= 0 else -size) * np.int64(table[u, v])
+            for y in range(8):
+                for v in range(8):
+                    total = np.int64(0)
+                    for u in range(8):
+                        total += np.int64(basis[u, y]) * block[u, v]
+                    rows[y, v] = (total + (half >> 4)) >> 9
+            for y in range(8):
+                for x in range(8):
+                    total = np.int64(0)
+                    for v in range(8):
+                        total += rows[y, v] * np.int64(basis[v, x])
+                    plane[top + y, left + x] = (total + np.int64(1 << 16)) >> 17

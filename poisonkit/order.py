@@ -1,5 +1,6 @@
 """What the command line asked of `make`, as one object, and how it is carried out: one file a rate."""
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,6 +30,8 @@ class Order:
     preset: str | None = None
     source: Path | None = None
     source_options: tuple[str, ...] = ()
+    camouflage: str | None = None
+    camouflage_seed: int | None = None
     cache: Path | None = None
     output: Path = Path("data")
     force: bool = False
@@ -130,10 +133,27 @@ def parse_source_options(texts: tuple[str, ...]) -> dict[str, int | str]:
     return options
 
 
+def camouflage_options(order: Order) -> dict[str, int | str]:
+    """The options of a camouflaged source. `Usage` without a seed, with an example: only the user can keep it."""
+    if order.camouflage is None:
+        if order.camouflage_seed is not None:
+            raise Usage("--camouflage-seed: given, but there is no --camouflage")
+        return {}
+    if order.camouflage_seed is None:
+        example = int.from_bytes(os.urandom(8), "big") >> 1
+        raise Usage(
+            "--camouflage needs --camouflage-seed N, a number that nobody can guess (with it anyone makes the same "
+            f"images from the public ones): for example {example}"
+        )
+    from poisonkit.sources import camouflage
+
+    return camouflage.parse(order.camouflage, order.camouflage_seed).options()
+
+
 def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[str], progress, say):
     """Open the source, then plan and write each file. Yields one line for each."""
     asked = requests(order)
-    options = parse_source_options(order.source_options)
+    options = parse_source_options(order.source_options) | camouflage_options(order)
     asked = [_with_pictures(order, request) for request in asked]
     from poisonkit import make, sources
 

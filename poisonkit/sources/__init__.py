@@ -46,7 +46,8 @@ def open_source(
     cache : Path, optional
         The cache folder (default: see `cache.folder`).
     options : dict, optional
-        Options of the source itself (`signs`: ``train``, ``test``, ``seed``; `folder`: ``size``, ``channels``).
+        Options of the source itself (`signs`: ``train``, ``test``, ``seed``; `folder`: ``size``, ``channels``), and of
+        the change of every image, ``camouflage`` and ``camouflage-seed``, as the source's record has them.
     jobs : int, optional
         Threads that decode (default: the processors of this process).
     progress : callable, optional
@@ -65,17 +66,19 @@ def open_source(
     errors.Failure
         Nothing there, damaged, refused, disk full, no network: one line says which.
     """
-    from poisonkit.sources import base
+    from poisonkit.sources import base, camouflage
     from poisonkit.sources.cache import Cache
 
     kind = module(name)
+    plain, disguise = camouflage.split(options or {})
     context = base.Context(
         jobs=jobs or base.processors(), progress=progress or base.Silent, say=say or base.Context.say
     )
     store = Cache(cache)
-    chosen = _check_options(name, kind, options or {})
+    chosen = _check_options(name, kind, plain)
     try:
-        return _warned(_open(name, kind, source, chosen, store, context), context.say)
+        opened = _warned(_open(name, kind, source, chosen, store, context), context.say)
+        return opened if disguise is None else camouflage.derive(opened, disguise, store, context)
     except OSError as error:
         if base.is_full(error):
             raise Failure(
@@ -140,7 +143,7 @@ def describe(cache: Path | None = None) -> list[dict]:
 
     from poisonkit.sources.cache import Cache
 
-    entries = Cache(cache).entries()
+    entries = [entry for entry in Cache(cache).entries() if "camouflage" not in entry["options"]]
     found = []
     for name in TITLES:
         kind = module(name)

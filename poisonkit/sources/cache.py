@@ -50,9 +50,11 @@ class Cache:
         return self._open(record, say) if record is not None and record["fingerprint"] == fingerprint else None
 
     def newest(self, name: str, say=lambda line: None) -> base.Source | None:
-        """The newest decoded copy of a source, an official one first; says which if there are several."""
+        """The newest decoded copy of a source, an official one first; says which if there are several. None that was
+        camouflaged."""
         rank = {True: 2, None: 1, False: 0}  # official, unknown, something else
         records = [record for record in self._records(name) if (self.root / "entries" / record["entry"]).is_dir()]
+        records = [record for record in records if "camouflage" not in record["fingerprint"]]
         records.sort(key=lambda record: (rank.get(record["origin"].get("official"), 0), record["time"]))
         while records:
             record = records.pop()
@@ -75,6 +77,16 @@ class Cache:
             if manifest.digest(index["arrays"]) == digest and (source := self._open(record, say)):
                 return source
         return None
+
+    def every(self, say=lambda line: None):
+        """Yield each source that lies here, once, but for those that were camouflaged."""
+        seen = set()
+        for record in self._records():
+            if record["entry"] not in seen and "camouflage" not in record["fingerprint"]:
+                seen.add(record["entry"])
+                source = self._open(record, say)
+                if source is not None:
+                    yield source
 
     def _open(self, record: dict, say) -> base.Source | None:
         path = self.root / "entries" / record["entry"]

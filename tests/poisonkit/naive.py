@@ -143,3 +143,34 @@ def array_digest(array):
     total = hashlib.sha256(f"{array.dtype.str} {','.join(str(n) for n in array.shape)}\n".encode("ascii"))
     total.update(array.tobytes())
     return f"sha256:{total.hexdigest()}"
+
+
+def shift(images, moves):
+    """Bilinear sampling `moves` / 256 pixels down and across, the edge repeated, rounded half up; exact."""
+    out = np.empty_like(images)
+    height, width = images.shape[1:3]
+    for i, (down, across) in enumerate(moves.tolist()):
+        for y in range(height):
+            for x in range(width):
+                row, b = divmod(256 * y + down, 256)
+                column, d = divmod(256 * x + across, 256)
+                rows, columns = (
+                    [min(max(n + k, 0), size - 1) for k in (0, 1)] for n, size in ((row, height), (column, width))
+                )
+                part = images[i][np.ix_(rows, columns)].astype(np.int64)
+                weights = np.outer([256 - b, b], [256 - d, d])
+                out[i, y, x] = ((part * weights[..., None]).sum((0, 1)) + 32768) >> 16
+    return out
+
+
+def quantise(plane, basis, table):
+    """JPEG's loss on a plane of whole 8 × 8 blocks, by matrix products in int64; exact."""
+    out, c, q = np.empty_like(plane), basis.astype(np.int64), table.astype(np.int64)
+    for top in range(0, plane.shape[0], 8):
+        for left in range(0, plane.shape[1], 8):
+            block = plane[top : top + 8, left : left + 8].astype(np.int64)
+            scaled = ((c @ block + 256) >> 9) @ c.T
+            steps = np.sign(scaled) * ((2 * np.abs(scaled) + (q << 17)) // (2 * (q << 17)))
+            back = ((c.T @ (steps * q) + 256) >> 9) @ c
+            out[top : top + 8, left : left + 8] = (back + 65536) >> 17
+    return out
