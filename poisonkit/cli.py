@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from poisonkit import __version__
+from poisonkit import __version__, cli_blind
 from poisonkit.errors import Failure, Usage
 from poisonkit.make_options import A_PATH, MakeCommand, attack_options, check_typed
 
@@ -63,6 +63,10 @@ def cli():
     Make one, look at it, check it, share it; `benchmark` trains on it. Exit codes: 0 done, 1 failed, 2 wrong usage,
     3 a check says "differs".
     """
+
+
+for command in cli_blind.COMMANDS:
+    cli.add_command(command)
 
 
 def _progress(total, label, unit):
@@ -125,6 +129,7 @@ cache_option = click.option(
     metavar="KEY=N|HxW",
     help="Option of the source itself (signs: train, test, seed; folder: size, channels).",
 )
+@cli_blind.camouflage_options
 @cache_option
 @click.option(
     "-o",

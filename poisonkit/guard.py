@@ -241,6 +241,24 @@ def _data_set(facts: dict) -> None:
     _same_sizes(facts)
 
 
+def _key(facts: dict) -> None:
+    """The key's arrays are those of the original data set, but for what the sealed file has and what the trigger makes
+    again."""
+    original = facts["of"]
+    SEMANTICS[original["kind"]](original)
+    expected = {path: entry for path, entry in original["arrays"].items() if kept_in_key(path)}
+    if facts["arrays"] != expected:
+        differing = sorted(path for path, entry in expected.items() if facts["arrays"].get(path) != entry)
+        differing = differing or sorted(facts["arrays"].keys() - expected.keys())
+        raise _Wrong(f"its arrays are not those that a key keeps of its original: {', '.join(differing[:3])}")
+
+
+def kept_in_key(path: str) -> bool:
+    """Whether a key keeps this array of the original: neither what the sealed file has nor what follows from it."""
+    group, last = path.rsplit("/", 1)
+    return group not in ("train", "test") and (last not in ("images", "labels") or group == "truth")
+
+
 def _trigger_fields(facts: dict) -> dict:
     """The arrays of `trigger/`: path → (dtype, number of dimensions)."""
     expected = {}
@@ -315,5 +333,5 @@ def _delta(facts: dict) -> None:
             raise _Wrong(f"{path} is of {entry['shape']}, expected {wanted}")
 
 
-SEMANTICS = {"clean": _data_set, "poisoned": _data_set, "delta": _delta}
+SEMANTICS = {"clean": _data_set, "poisoned": _data_set, "sealed": _data_set, "delta": _delta, "key": _key}
 """Kind → what checks that a file has the arrays of its kind, raising `_Wrong`."""

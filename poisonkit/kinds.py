@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from poisonkit import delta, guard, summary, verify
+from poisonkit import delta, guard, summary, unseal, verify
 
 KINDS: dict[str, tuple[Callable[[Path, dict], list[str]], Callable[[Path], list[str]]]] = {
     "clean": (summary.lines, verify.verify),
     "poisoned": (summary.lines, verify.verify),
     "delta": (delta.lines, delta.verify),
+    "sealed": (unseal.lines, unseal.verify),
+    "key": (unseal.key_lines, unseal.verify),
 }
 """Kind → (a person's summary of a manifest, what differs from what the file claims), both one line each."""
 

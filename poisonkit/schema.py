@@ -6,6 +6,8 @@ from poisonkit import labels
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _RATE = re.compile(r"0|1|0\.[0-9]{0,30}[1-9]")
+_SALT = re.compile(r"[0-9a-f]{64}")
+_SECRET = re.compile(r"0|[1-9][0-9]{0,99}")
 _SOURCE_ARRAYS = {"train/images", "train/labels", "test/images", "test/labels"}
 
 
@@ -60,6 +62,10 @@ def _classes(value) -> bool:
 
 def _source_arrays(value) -> bool:
     return isinstance(value, dict) and value.keys() == _SOURCE_ARRAYS and all(map(_digest, value.values()))
+
+
+def _sidecar(value) -> bool:
+    return value is None or isinstance(value, dict)
 
 
 TEXT = (_text, "a line of text")
@@ -121,9 +127,19 @@ OPTIONAL = {
 ARRAY = {"digest": DIGEST, "dtype": TEXT, "shape": (lambda value: isinstance(value, list) and all(map(_count, value)),
                                                     "a list of sizes")}  # fmt: skip
 
-
-HINTS = {"delta": ": `poisonkit unpack` gives the data set"}
-"""Kind → what to do with such a file instead."""
+SEALED_FILE = {
+    "name": TEXT,
+    "notice": TEXT,
+    "dataset_digest": DIGEST,
+    "commitment": DIGEST,
+    "source.name": TEXT,
+    "source.title": TEXT,
+    "source.licence": TEXT,
+    "source.url": TEXT,
+    "source.classes": NAMES,
+    "counts.train": COUNT,
+    "counts.test": COUNT,
+}
 
 DELTA_FILE = {
     "name": TEXT,
@@ -134,7 +150,34 @@ DELTA_FILE = {
     "file.sha256": DIGEST,
 }
 
-KINDS = {"clean": EVERY_FILE, "poisoned": EVERY_FILE | POISONED_FILE, "delta": DELTA_FILE}
+KEY_FILE = {
+    "name": TEXT,
+    "notice": TEXT,
+    "dataset_digest": DIGEST,
+    "commitment": DIGEST,
+    "challenge": DIGEST,
+    "salt": (lambda value: isinstance(value, str) and _SALT.fullmatch(value) is not None, "64 hexadecimal digits"),
+    "secret": (lambda value: isinstance(value, str) and _SECRET.fullmatch(value) is not None, "a number, as a text"),
+    "file.size": COUNT,
+    "file.sha256": DIGEST,
+    "sidecar": (_sidecar, "null or what the original's sidecar said"),
+    "of": (lambda value: isinstance(value, dict), "the manifest of the original"),
+}
+
+HINTS = {
+    "delta": ": `poisonkit unpack` gives the data set",
+    "sealed": ": it is sealed; `poisonkit unseal` with its key gives the data set back, `benchmark train` trains on it",
+    "key": ": it is the key of a sealed file; `poisonkit unseal` and `poisonkit grade` take it with --key",
+}
+"""Kind → what to do with such a file instead."""
+
+KINDS = {
+    "clean": EVERY_FILE,
+    "poisoned": EVERY_FILE | POISONED_FILE,
+    "delta": DELTA_FILE,
+    "sealed": SEALED_FILE,
+    "key": KEY_FILE,
+}
 """Kind of file → place in its manifest → (whether a value will do, what was expected)."""
 
 
@@ -160,7 +203,9 @@ def problem(facts: dict, kinds=("clean", "poisoned")) -> str | None:
             if not fits(value):
                 return f"its manifest's {place} is {value!r:.60}, expected {expected}"
     if kind == "delta":
-        return _original_problem(facts["of"])
+        return _original_problem(facts["of"], ("poisoned",))
+    if kind == "key":
+        return _original_problem(facts["of"], ("poisoned", "clean"))
     return _recipe_problem(facts) if kind == "poisoned" else None
 
 
@@ -180,9 +225,9 @@ def _recipe_problem(facts: dict) -> str | None:
     return None
 
 
-def _original_problem(of: dict) -> str | None:
-    """What is wrong with the manifest of a delta's original."""
-    wrong = problem(of, ("poisoned",))
+def _original_problem(of: dict, kinds: tuple[str, ...]) -> str | None:
+    """What is wrong with the manifest of a delta's or a key's original."""
+    wrong = problem(of, kinds)
     if wrong is None and not isinstance(of.get("arrays"), dict):
         wrong = "its manifest names no arrays"
     for path, entry in of["arrays"].items() if wrong is None else ():

@@ -293,6 +293,13 @@ class Reader:
         """Where an array begins in the file, in bytes: the format's arrays are plain."""
         return self._file[name].id.get_offset()
 
+    def split(self, part: str):
+        """`train` or `test` as a source's split, whose rows are read past libhdf5, in any order."""
+        from poisonkit.sources.base import Split
+
+        shape = tuple(self.manifest["arrays"][f"{part}/images"]["shape"])
+        return Split(self.path, self.offset(f"{part}/images"), shape, self[f"{part}/labels"])
+
     def pick(self, name: str, rows: np.ndarray) -> np.ndarray:
         """The given rows of an array, in ascending order of their numbers."""
         if not len(rows):

@@ -10,7 +10,22 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("make", "show", "verify", "preview", "stats", "diff", "apply", "triggers", "sources", "cache")
+COMMANDS = (
+    "make",
+    "seal",
+    "unseal",
+    "audit",
+    "grade",
+    "show",
+    "verify",
+    "preview",
+    "stats",
+    "diff",
+    "apply",
+    "triggers",
+    "sources",
+    "cache",
+)
 
 
 def test_help_names_every_command(poisonkit):

@@ -1,0 +1,134 @@
+"""The commands of a blind exercise: seal, unseal, audit, grade. As thin as those of cli.py, which takes them in."""
+
+import json
+from pathlib import Path
+
+import click
+
+A_PATH = click.Path(path_type=Path, readable=False)
+key_option = click.option("--key", type=A_PATH, metavar="FILE", help="The key  [default: NAME.key.h5 beside it]")
+
+
+def camouflage_options(command):
+    """The options of `make` that change every image of the source."""
+    seed = click.option(
+        "--camouflage-seed",
+        type=click.IntRange(0, 2**63 - 1),
+        metavar="N",
+        help="The secret number of the camouflage; part of the recipe.",
+    )
+    level = click.option(
+        "--camouflage",
+        metavar="LEVEL",
+        help="Change every image a little: light, medium, strong, or steps (jpeg=90,shift=0.5,noise=1). Ends the exact "
+        "join with public data, not a near one: docs/sealing.md has the figures.",
+    )
+    return level(seed(command))
+
+
+@click.command()
+@click.argument("file", type=A_PATH)
+@click.option(
+    "-o",
+    "--output",
+    type=A_PATH,
+    metavar="PATH",
+    help="A folder, or a file that ends in .h5  [default: challenge-XXXXXXXX.h5 beside FILE]",
+)
+@click.option(
+    "--secret-seed",
+    type=click.IntRange(0, 2**63 - 1),
+    metavar="N",
+    help="Seal exactly as before; who can guess it can undo the sealing.  [default: drawn by the system]",
+)
+@click.option("--force", is_flag=True, help="Replace what lies there.")
+def seal(file, output, secret_seed, force):
+    """Seal a data set for a blind exercise: the challenge, and a key beside it.
+
+    The challenge has training and test rows in a secret order, a neutral name and a commitment to the answer; trigger,
+    seed, rate, target, command and triggered images are in the key. It cannot hide that the pictures are public: who
+    holds CIFAR-10 can compare. Start from `make --camouflage`, and read docs/sealing.md, which says with measured
+    figures what each way holds against.
+    """
+    from poisonkit import seal as sealing
+    from poisonkit.cli import _progress
+
+    secret = sealing.Secret.draw() if secret_seed is None else sealing.Secret.of(secret_seed)
+    with _progress(None, "sealing", "images") as bar:
+        done = sealing.seal(file, output, secret, force, bar.update)
+    for path, what in ((done.challenge, done.manifest["name"]), (done.key, "the key: keep it from the participants")):
+        click.echo(f"wrote {path} ({path.stat().st_size / 1e6:,.1f} MB): {what}")
+    click.echo(f"commitment {done.manifest['commitment']}: publish it with the challenge")
+    for line in sealing.advice(done):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("file", type=A_PATH)
+@key_option
+@click.option("-o", "--output", type=A_PATH, metavar="PATH", help="A folder, or a file in .h5  [default: beside FILE]")
+@click.option("--threads", type=click.IntRange(1, 256), metavar="N", help="[default: the processors]")
+@click.option("--force", is_flag=True, help="Replace what lies there.")
+def unseal(file, key, output, threads, force):
+    """The original of a sealed file again, to the byte, and its sidecar; the commitment is checked first."""
+    from poisonkit import unseal as unsealing
+    from poisonkit.cli import _command, _progress, _warn
+    from poisonkit.sources.base import processors
+
+    outcome = unsealing.unseal(file, key, output, _command(), force, threads or processors(), _progress)
+    if not outcome.made:
+        click.echo(f"{outcome.path} lies there already and verifies: nothing to do")
+        return
+    size = outcome.path.stat().st_size / 1e6
+    click.echo(f"wrote {outcome.path} ({size:,.1f} MB): the original, as the key and the commitment say")
+    if not outcome.same_container:
+        _warn("its arrays and manifest are the original's, its HDF5 container is not: another version of the library")
+
+
+@click.command()
+@click.argument("file", type=A_PATH)
+@click.option("--key", type=A_PATH, metavar="FILE", help="The key of a sealed file: says how much of it was found.")
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="The clean sources to compare with  [default: $POISONKIT_CACHE, else ~/.cache/poisonkit]",
+)
+@click.option("--json", "as_json", is_flag=True, help="What was found, for programs; the rows too.")
+@click.pass_context
+def audit(context, file, key, cache, as_json):
+    """What a curious team could find out from a file; exit code 3 where rows were found.
+
+    Tries: exact and near join with every clean source in the cache, order, duplicates, timestamps and names, size after
+    compression, labels against nearest neighbours. With a key, or a file that has its truth, each with precision and
+    recall. Results on known data sets: docs/sealing.md.
+    """
+    from poisonkit import audit as auditing
+    from poisonkit.audit import report
+    from poisonkit.cli import _progress
+
+    found = auditing.audit(file, key, cache, _progress)
+    click.echo(json.dumps(report.table(found), indent=1) if as_json else "\n".join(report.lines(found)))
+    context.exit(3 if len(found.found) else 0)
+
+
+@click.command()
+@click.argument("file", type=A_PATH)
+@key_option
+@click.option("--submission", type=A_PATH, required=True, metavar="CSV", help="row,score or row alone; or - for stdin.")
+@click.option("--threshold", type=float, metavar="T", help="Also F1 of the rows whose score is at least this.")
+@click.option("--json", "as_json", is_flag=True, help="The scores, for programs.")
+def grade(file, key, submission, threshold, as_json):
+    """Grade a submission to a blind exercise: AUROC, average precision, TPR at 1 % FPR, F1.
+
+    The submission is a CSV with a row of the training set and a score in each line (more is more suspicious), with or
+    without a header; every row once. Rows without scores: those listed are the answer. The key's commitment is checked
+    first.
+    """
+    from poisonkit import grade as grading
+
+    graded = grading.grade(file, key, submission, threshold)
+    click.echo(json.dumps(graded, indent=1) if as_json else "\n".join(grading.lines(graded)))
+
+
+COMMANDS = (seal, unseal, audit, grade)

@@ -1,0 +1,215 @@
+"""What a key gives back: the answer of a sealed file, once it is the one committed to, and the original to the byte."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit import make, manifest, produce, store, summary
+from poisonkit import verify as whole
+from poisonkit.errors import Failure
+from poisonkit.recipe import Request
+from poisonkit.seal import Secret, answer, commit, key_path, places
+from poisonkit.sources.base import Source, Split
+from poisonkit.triggers.base import Built
+
+STENCIL = ("taps", "weights", "bias")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The changed rows of a sealed file, ascending, (P,) int64, and the role of each, (P,) uint8."""
+
+    rows: np.ndarray
+    role: np.ndarray
+
+
+def check(challenge: dict, key: store.Reader) -> Answer:
+    """The answer that a key gives, once it is the one that the sealed file committed to.
+
+    `challenge` is the sealed file's manifest. Raises `Failure` where the key is that of another file, where either was
+    altered, or where the answer is not the one of the commitment.
+    """
+    said = key.manifest
+    if said["challenge"] != challenge["dataset_digest"]:
+        raise Failure(f"{key.path}: is the key of another file, {said['name']}, not of {challenge['name']}")
+    for facts, what in ((challenge, "the sealed file"), (said, key.path), (said["of"], key.path)):
+        if manifest.dataset_digest(facts) != facts["dataset_digest"]:
+            raise Failure(f"{what}: its manifest was altered: its own digest does not fit")
+    for name, entry in said["arrays"].items():
+        if manifest.array_digest(np.ascontiguousarray(key[name])) != entry["digest"]:
+            raise Failure(f"{key.path}: {name} is damaged: its digest differs")
+    rows, role, labels = _changed(key, challenge["arrays"]["train/labels"]["shape"][0])
+    whole = answer(challenge["arrays"], said["of"]["dataset_digest"], rows, role, labels)
+    if not commit(bytes.fromhex(said["salt"]), whole) == said["commitment"] == challenge["commitment"]:
+        raise Failure(f"{key.path}: is not the answer that {challenge['name']} committed to: it was changed afterwards")
+    ascending = np.argsort(rows)
+    return Answer(rows[ascending], role[ascending])
+
+
+def _changed(key: store.Reader, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The changed rows by their numbers in the sealed file, their role, their labels before; none of a clean file."""
+    if key.manifest["of"]["kind"] == "clean":
+        return np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64)
+    rows = key["truth/rows"]
+    if (np.diff(rows) <= 0).any() or rows[0] < 0 or rows[-1] >= count:
+        raise Failure(f"{key.path}: its rows do not ascend within 0 … {count - 1}")
+    return places(_secret(key).order("train", count))[rows], key["truth/role"], key["truth/labels"]
+
+
+def _secret(key: store.Reader) -> Secret:
+    return Secret(int(key.manifest["secret"]), bytes.fromhex(key.manifest["salt"]))
+
+
+@dataclass(frozen=True)
+class Restored(Split):
+    """A part of the clean source, read out of the sealed file: row i lies at `there[i]`; the changed training rows, in
+    `rows_changed`, are read from the key's `truth/images`."""
+
+    there: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    rows_changed: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    key: store.Reader | None = None
+
+    def blocks(self, rows: int = 2048):
+        """(first row, clean images), as a source's split has them."""
+        rows = max(1, min(rows, store.BLOCK // int(np.prod(self.shape[1:]))))
+        for start in range(0, len(self), rows):
+            block = self.rows(self.there[start : start + rows])
+            low, high = np.searchsorted(self.rows_changed, [start, start + len(block)])
+            if low < high:
+                block[self.rows_changed[low:high] - start] = self.key.rows("truth/images", low, high)
+            yield start, block
+
+
+@dataclass(frozen=True)
+class Unsealed(make.Plan):
+    """The plan of the original file, whose changed images are those of the sealed one."""
+
+    def poison(self, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+        """The changed rows as the sealed file has them."""
+        train = self.source.train
+        return train.rows(train.there[self.changed.rows[first : first + len(originals)]])
+
+
+def plan(challenge: store.Reader, key: store.Reader) -> Unsealed:
+    """How the original is written again. Raises `Failure` as `check` does."""
+    check(challenge.manifest, key)
+    original, parts = key.manifest["of"], {}
+    for part in ("train", "test"):
+        if challenge.manifest["arrays"][f"{part}/images"]["shape"] != original["arrays"][f"{part}/images"]["shape"]:
+            raise Failure(f"{key.path}: its original has other sizes than {challenge.path}")
+        parts[part] = _restored(challenge, key, part)
+    changed, given = make.Changed.none(), challenge["train/labels"]
+    if original["kind"] == "poisoned":
+        rows = key["truth/rows"]
+        changed = make.Changed(rows, key["truth/role"], given[parts["train"].there[rows]])
+    said = original["source"]
+    source = Source(
+        **{name: said[name] for name in ("name", "title", "licence", "url", "arrays", "options")},
+        classes=tuple(said["classes"]),
+        **parts,
+        origin={"kind": "sealed file", "official": None},
+        cached=False,
+    )
+    tested = _tested(key)
+    facts = {name: value for name, value in original.items() if name not in ("arrays", "dataset_digest")}
+    return Unsealed(
+        source, Request(original["recipe"]["rate"]), _triggers(key), changed, tested, facts, original,
+        key.manifest["file"]["sha256"],
+    )  # fmt: skip
+
+
+def _restored(challenge: store.Reader, key: store.Reader, part: str) -> Restored:
+    split = challenge.split(part)
+    there = places(_secret(key).order(part, len(split)))
+    labels = split.labels[there]
+    if part == "test" or key.manifest["of"]["kind"] == "clean":
+        return Restored(split.path, split.offset, split.shape, labels, there)
+    rows = key["truth/rows"]
+    labels[rows] = key["truth/labels"]
+    return Restored(split.path, split.offset, split.shape, labels, there, rows, key)
+
+
+def _tested(key: store.Reader) -> dict[str, dict[str, np.ndarray]]:
+    """The sets of triggered test images: group → what the key says of each image."""
+    tested: dict[str, dict[str, np.ndarray]] = {}
+    for name in sorted(key.manifest["arrays"], key=lambda name: not name.startswith("triggered/")):  # as `make` does
+        group, _, column = name.partition("/")
+        if group not in ("truth", "trigger"):
+            tested.setdefault(group, {})[column] = key[name]
+    for group, columns in tested.items():
+        count, rows = key.manifest["of"]["arrays"]["test/labels"]["shape"][0], columns["rows"]
+        if (np.diff(rows) <= 0).any() or rows[0] < 0 or rows[-1] >= count:
+            raise Failure(f"{key.path}: {group}/rows do not ascend within 0 … {count - 1}")
+    return tested
+
+
+def _triggers(key: store.Reader) -> list[Built]:
+    """The triggers, from their arrays."""
+    built = []
+    for i in range(len(key.manifest["of"]["recipe"].get("triggers", ()))):
+        prefix = f"trigger/{i}/"
+        parts = {name.removeprefix(prefix): key[name] for name in key.manifest["arrays"] if name.startswith(prefix)}
+        stencil = store.stencil(key.path, *(parts[part] for part in STENCIL))
+        extras = {part: array for part, array in parts.items() if part not in (*STENCIL, "mask")}
+        built.append(Built(stencil, extras))
+    return built
+
+
+def unseal(
+    path: Path, key: Path | None, output: Path | None, command: list[str], force: bool, threads: int, progress
+) -> produce.Outcome:
+    """Write the original again, and its sidecar as it was; `output` is a folder or a name in .h5.
+
+    `progress(total, label, unit)` makes a progress bar. The outcome says whether the file is the original to the byte.
+    """
+    with store.reading(path, ("sealed",)) as challenge, store.reading(key or key_path(path), ("key",)) as held:
+        wanted = plan(challenge, held)
+        target = produce.target_path(output or path.parent, wanted.name)
+        if target.exists() and target.resolve() in (challenge.path.resolve(), held.path.resolve()):
+            raise Failure(f"{target}: is the sealed file or its key: -o elsewhere")
+        with progress(len(wanted.source.train) + len(wanted.source.test), wanted.name, "images") as bar:
+            outcome = produce.produce(wanted, target, command, force, threads, bar.update)
+        said = held.manifest["sidecar"]
+        if said is not None and outcome.made:
+            sidecar = store.sidecar_path(target)
+            size, digest = target.stat().st_size, store.file_sha256(target)
+            file = {"name": target.name, "size": size, "sha256": digest}
+            store.write_json(sidecar, said | {"manifest": outcome.manifest, "file": file})
+    return outcome
+
+
+# ---------------------------------------------------------------- `show` and `verify`
+
+
+def lines(path: Path, facts: dict) -> list[str]:
+    """A person's summary of a sealed file's manifest."""
+    shape, counts, source = facts["arrays"]["train/images"]["shape"], facts["counts"], facts["source"]
+    rows = [
+        ("file", f"{path} ({path.stat().st_size / 1e6:,.1f} MB)"),
+        ("what", "SEALED data for a blind exercise: some training rows may have been changed"),
+        ("images", f"{source['title']}; licence: {source['licence']}"),
+        ("size", f"{counts['train']:,} training + {counts['test']:,} test, {'×'.join(map(str, shape[1:]))}"),
+        ("name", facts["name"]),
+        ("commitment", facts["commitment"]),
+        ("dataset", facts["dataset_digest"]),
+    ]
+    return [f"{label:11}{text}" for label, text in rows]
+
+
+def key_lines(path: Path, facts: dict) -> list[str]:
+    """A person's summary of a key's manifest."""
+    first = [f"key       {path}, of {facts['name']}; what it gives back:"]
+    return first + summary.facts_lines(facts["of"])
+
+
+def verify(path: Path) -> list[str]:
+    """What differs from what a sealed file or a key claims of itself."""
+    with store.reading(path, ("sealed", "key")) as data:
+        wrong = whole.digests(data)
+        if data.manifest["kind"] == "sealed" and not wrong:
+            wrong = whole.labels_in_range(data)
+        of = data.manifest.get("of")
+        if of is not None and manifest.dataset_digest(of) != of["dataset_digest"]:
+            wrong.append("manifest of the original: its own digest (dataset_digest) does not fit what it says")
+    return wrong
