@@ -39,6 +39,8 @@ def is_result(value) -> bool:
 
 
 def _is_dataset(dataset: dict) -> bool:
+    if dataset["kind"] == "sealed":  # of which nothing more is known
+        return all(isinstance(dataset[key], str) for key in ("name", "source")) and dataset["recipe"] == {}
     recipe, clean = dataset["recipe"], dataset["kind"] == "clean"
     steps = [] if clean else [step["name"] for step in recipe["triggers"]]
     words = [*(dataset[key] for key in ("name", "kind", "source", "source_digest")), recipe["rate"], *steps]
@@ -89,8 +91,9 @@ def matching(result: dict, candidates: list[dict]) -> tuple[str, list[dict]]:
 
 
 def cad(result: dict, how: str, clean: list[dict]) -> dict | None:
-    """CAD in percentage points, and what it was measured against; None without a clean run."""
-    if not clean or result["dataset"]["kind"] == "clean":
+    """CAD in percentage points, and what it was measured against; None without a clean run, and for a sealed file,
+    whose clean images nobody here knows."""
+    if not clean or result["dataset"]["kind"] != "poisoned":
         return None
     ba = sum(other["scores"]["ba"]["percent"] for other in clean) / len(clean)
     return {
@@ -118,7 +121,7 @@ def current(result: dict, candidates: list[dict]) -> dict | None:
 
 def incomplete(result: dict, candidates: list[dict]) -> bool:
     """Is there a clean run to compare with whose ASR on the same triggered images has not been computed yet?"""
-    if result["dataset"]["kind"] == "clean":
+    if result["dataset"]["kind"] != "poisoned":
         return False
     comparison = current(result, candidates)
     return comparison is not None and comparison["asr"] is None

@@ -157,8 +157,9 @@ class Cell:
 
 
 def group(runs: list[Finished]) -> list[Cell]:
-    """The cells that runs make up, in the order of a table. A run that is there twice counts once."""
-    unique = {run.result["name"]: run for run in reversed(runs)}
+    """The cells that runs make up, in the order of a table. A run that is there twice counts once; one on a sealed file
+    belongs to none, since nobody here knows its trigger and rate."""
+    unique = {run.result["name"]: run for run in reversed(runs) if run.result["dataset"]["kind"] != "sealed"}
     groups = {}
     for run in sorted(unique.values(), key=_seeds):
         groups.setdefault(_identity(run.result), []).append(run)

@@ -398,6 +398,7 @@ def table_command(paths, form, paper):
     counts = {
         "runs there that are not finished": results.unfinished(paths),
         "runs that are there twice (the first one counts)": results.doubles(found),
+        "runs on sealed files, which have no place here": results.sealed(found),
     }
     for line in [*results.hints(found), *(f"{what}: {count}" for what, count in counts.items() if count)]:
         click.echo(f"benchmark: {line}", err=True)

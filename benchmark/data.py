@@ -37,7 +37,8 @@ class Rows:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A file's contents. `triggered`, `wanted` (n,) int64 and `truth` are None in a clean file.
+    """A file's contents. `triggered`, `wanted` (n,) int64 and `truth` are None in a clean file, and in a sealed one,
+    of which nobody here knows the truth.
 
     `truth` are the changed training rows as they were; `truth_rows` (n,) int64 says which. `others` are triggered rows
     of classes that a source-specific attack is not on; None in files of other attacks. `base` is the clean file
@@ -64,14 +65,14 @@ class Dataset:
         return self.manifest["dataset_digest"]
 
     @property
-    def source_digest(self) -> str:
-        """Digest of the clean arrays that the file was made from."""
-        return self.manifest["source"]["digest"]
+    def source_digest(self) -> str | None:
+        """Digest of the clean arrays that the file was made from; None where it is sealed."""
+        return self.manifest["source"].get("digest")
 
     @property
     def target(self) -> int | None:
         """The class that the attacker wants; None in a clean file, or where it differs from image to image."""
-        return self.manifest["recipe"].get("target")
+        return self.manifest.get("recipe", {}).get("target")
 
     @property
     def classes(self) -> list[str]:
@@ -90,7 +91,8 @@ class Dataset:
         return np.setdiff1d(np.arange(len(self.train)), randomness.held_out(len(self.train), hold_out))
 
     def held_out(self, hold_out: int) -> Rows:
-        """The rows left out, clean: those that were changed (poisoned, or covers) come back as their originals."""
+        """The rows left out, clean: those that were changed (poisoned, or covers) come back as their originals; but for a
+        sealed file, of which nobody knows."""
         rows = randomness.held_out(len(self.train), hold_out)
         images, labels = self.train.images[rows], self.train.labels[rows]
         if self.truth is not None:
@@ -235,7 +237,7 @@ def _assemble(path: Path, manifest: dict, arrays: dict) -> Dataset:
         if name.split("/")[-1] in ("labels", "wanted"):
             _check_range(array, classes, f"{name} holds", f"the classes are 0 … {classes - 1}")
     train, test = (Rows(arrays[f"{group}/images"], arrays[f"{group}/labels"]) for group in ("train", "test"))
-    if manifest["kind"] == "clean":
+    if manifest["kind"] in ("clean", "sealed"):
         return Dataset(path, manifest, train, test)
     tested = [group for group in ("triggered", "others") if f"{group}/rows" in arrays]
     for group, parent in (*((group, test) for group in tested), ("truth", train)):

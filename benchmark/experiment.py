@@ -46,7 +46,7 @@ def run(file, manifest: dict, settings: Settings, folder, baseline_run, verify: 
 
 def _stale(result: dict, folder, baseline_run) -> bool:
     """Is the clean model's ASR missing, or the comparison that it belongs to no longer the best one?"""
-    if baseline_run is not None and result["dataset"]["kind"] != "clean":
+    if baseline_run is not None and result["dataset"]["kind"] == "poisoned":
         stored = result.get("baseline")
         return not (stored and stored["how"] == "given" and stored["runs"] == [Path(baseline_run).resolve().name])
     return baseline.incomplete(result, baseline.finished(folder).values())

@@ -8,7 +8,7 @@ from benchmark.errors import Failure
 
 FORMAT = "poisonkit"
 FORMAT_VERSION = 1
-KINDS = ("poisoned", "clean", "delta")
+KINDS = ("poisoned", "clean", "delta", "sealed")
 
 _FIXED = {  # path -> (dtype, number of dimensions); the trigger's arrays are matched by _TRIGGER
     "train/images": ("|u1", 4), "train/labels": ("<i8", 1),
@@ -93,7 +93,9 @@ def _check_digest(manifest: dict) -> None:
 
 def _check_data_set(manifest: dict) -> None:
     _check_source(manifest)
-    _check_recipe(manifest)
+    if manifest["kind"] != "sealed":
+        _check_recipe(manifest)
+    _expect(isinstance(manifest.get("counts"), dict), "its manifest has no counts")
     _check_arrays(manifest)
 
 
@@ -155,7 +157,8 @@ def _check_source(manifest: dict) -> None:
         isinstance(classes, list) and 2 <= len(classes) <= 100_000 and all(isinstance(name, str) for name in classes),
         "its source's classes are not a list of two names or more",
     )
-    _expect(_is_digest(source.get("digest")), "its source has no digest")
+    if manifest["kind"] != "sealed":  # which names no digest of the clean images: one could look them up
+        _expect(_is_digest(source.get("digest")), "its source has no digest")
 
 
 def _check_recipe(manifest: dict) -> None:
@@ -173,7 +176,6 @@ def _check_recipe(manifest: dict) -> None:
             target is None or (_count(target) and 0 <= target < classes),
             f"its recipe's target is {target!r:.60}, expected null or one of {classes} classes",
         )
-    _expect(isinstance(manifest.get("counts"), dict), "its manifest has no counts")
 
 
 def _check_arrays(manifest: dict) -> None:
@@ -188,7 +190,7 @@ def _check_arrays(manifest: dict) -> None:
     for path in sorted((_KNOWN if others else _FIXED) if poisoned else _CLEAN):
         _expect(path in arrays, f"its manifest names no array {path}")
     for path in arrays:
-        _expect(poisoned or path in _CLEAN, f"a clean file has no array {path:.80}")
+        _expect(poisoned or path in _CLEAN, f"a {manifest['kind']} file has no array {path:.80}")
     image = arrays["train/images"]["shape"][1:]
     for path, entry in arrays.items():
         group, name = path.split("/", 1)

@@ -77,7 +77,12 @@ def doubles(found: list[Finished]) -> int:
     return len(folders) - len(set(folders.values()))
 
 
+def sealed(found: list[Finished]) -> int:
+    """How many runs are on sealed files."""
+    return sum(run.result["dataset"]["kind"] == "sealed" for run in found)
+
+
 def hints(found: list[Finished]) -> list[str]:
     """For runs that have no clean run to be compared with: the commands that make it, each once."""
     alone = [run.result for run in found if run.result["baseline"] is None]
-    return list(dict.fromkeys(baseline.hint(result) for result in alone if result["dataset"]["kind"] != "clean"))
+    return list(dict.fromkeys(baseline.hint(result) for result in alone if result["dataset"]["kind"] == "poisoned"))

@@ -177,7 +177,7 @@ def _result(run: Run, data: Dataset, history: list[dict], predicted: dict) -> di
             "source": manifest["source"]["name"],
             "source_digest": data.source_digest,
             "classes": data.classes,
-            "recipe": manifest["recipe"],
+            "recipe": manifest.get("recipe", {}),
             "pictures": manifest.get("pictures", {}),
             "counts": manifest["counts"],
         },

@@ -110,7 +110,7 @@ def plan(found: dict[Path, dict], settings: Settings, seeds: int | None, runs: P
         words = launch.arguments(path.resolve(), own, ["--runs", str(runs.resolve()), *options])
         images = max(1, manifest["arrays"]["train/labels"]["shape"][0] - own.hold_out) * own.epochs
         clean = manifest["kind"] == "clean"
-        source = manifest["source"]["digest"], seed
+        source = manifest["source"].get("digest"), seed
         if clean:
             baselines[source] = run.folder
         after = None if clean else baselines.get(source)
@@ -122,9 +122,9 @@ def _seeds(manifest: dict, others, seeds: int | None) -> list[int]:
     if seeds is not None:
         return list(range(seeds))
     if manifest["kind"] != "clean":
-        return [manifest["recipe"].get("seed", 0)]
+        return [manifest.get("recipe", {}).get("seed", 0)]
     source = manifest["source"]["digest"]
-    poisoned = [other for other in others if other["kind"] != "clean" and other["source"]["digest"] == source]
+    poisoned = [other for other in others if other["kind"] == "poisoned" and other["source"]["digest"] == source]
     return sorted({other["recipe"].get("seed", 0) for other in poisoned}) or [0]
 
 
@@ -132,7 +132,7 @@ def without_baseline(found: dict[Path, dict]) -> list[str]:
     """Names of the sources whose files here are all poisoned: their runs get no CAD from this sweep."""
     clean = {manifest["source"]["digest"] for manifest in found.values() if manifest["kind"] == "clean"}
     return sorted({manifest["source"]["name"] for manifest in found.values()
-                   if manifest["source"]["digest"] not in clean})  # fmt: skip
+                   if manifest["kind"] == "poisoned" and manifest["source"]["digest"] not in clean})  # fmt: skip
 
 
 def missing(tasks: list[Task]) -> list[Task]:

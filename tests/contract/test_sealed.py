@@ -1,0 +1,121 @@
+"""Sealed files and keys against data/FORMAT.md, by somebody who has only that page; and `benchmark` on them."""
+
+import hashlib
+import json
+
+import h5py
+import numpy as np
+import plain_reader
+import pytest
+from running import RECIPES, run
+
+
+@pytest.fixture(scope="module")
+def sealed(library, tmp_path_factory):
+    """name → (challenge, key)."""
+    folder, made = tmp_path_factory.mktemp("sealed"), {}
+
+    def pair(name):
+        if name not in made:
+            run("seal", library(name), "-o", folder / f"{name}.h5").succeeded()
+            made[name] = folder / f"{name}.h5", folder / f"{name}.key.h5"
+        return made[name]
+
+    return pair
+
+
+def manifest_of(f):
+    assert list(f.attrs) == ["manifest"]
+    facts = json.loads(f.attrs["manifest"])
+    assert plain_reader.canonical(facts) == f.attrs["manifest"] and plain_reader.no_floats(facts)
+    rest = {key: value for key, value in facts.items() if key != "dataset_digest"}
+    assert facts["dataset_digest"] == plain_reader.digest(plain_reader.canonical(rest).encode())
+    found = {}
+    f.visititems(lambda name, node: found.update({name: node}) if isinstance(node, h5py.Dataset) else None)
+    assert found.keys() == facts["arrays"].keys()
+    for name, node in found.items():
+        assert plain_reader.array_digest(node[()]) == facts["arrays"][name]["digest"], name
+    return facts
+
+
+def order(secret, part, count):
+    head = hashlib.sha256(f"seal/{part}".encode()).digest()[:16]
+    key = tuple(int.from_bytes(head[i : i + 4], "little") for i in range(0, 16, 4))
+    return np.argsort(np.random.Philox(np.random.SeedSequence(secret, spawn_key=key)).random_raw(count), kind="stable")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_both_files_are_what_the_page_says(library, sealed, name):
+    challenge, key = sealed(name)
+    with h5py.File(challenge) as c, h5py.File(key) as k, h5py.File(library(name)) as o:
+        facts, said, original = manifest_of(c), manifest_of(k), json.loads(o.attrs["manifest"])
+        assert facts.keys() == {
+            "format", "format_version", "modality", "kind", "name", "notice", "counts", "arrays", "dataset_digest",
+            "source", "commitment",
+        }  # fmt: skip
+        assert facts["source"].keys() == {"name", "title", "licence", "url", "classes"}
+        assert facts["counts"].keys() == {"train", "test"} and facts["kind"] == "sealed" and said["kind"] == "key"
+        assert said.keys() == {
+            "format", "format_version", "modality", "kind", "name", "notice", "arrays", "dataset_digest", "of", "file",
+            "sidecar", "challenge", "commitment", "salt", "secret",
+        }  # fmt: skip
+        assert said["of"] == original and said["challenge"] == facts["dataset_digest"]
+        data = library(name).read_bytes()
+        assert said["file"] == {"size": len(data), "sha256": plain_reader.digest(data)}
+        places = {}
+        for part in ("train", "test"):
+            places[part] = order(int(said["secret"]), part, original["counts"][part])
+            for what in ("images", "labels"):
+                assert np.array_equal(c[f"{part}/{what}"][()], o[f"{part}/{what}"][()][places[part]])
+        columns = ([], [], [])
+        if name != "clean":
+            rows = np.argsort(places["train"])[k["truth/rows"][()]]
+            columns = [a[np.argsort(rows)].tolist() for a in (rows, k["truth/role"][()], k["truth/labels"][()])]
+        answer = {
+            "challenge": {path: entry["digest"] for path, entry in facts["arrays"].items()},
+            "original": original["dataset_digest"],
+            **dict(zip(("rows", "role", "labels"), columns, strict=True)),
+        }
+        whole = bytes.fromhex(said["salt"]) + plain_reader.canonical(answer).encode()
+        assert facts["commitment"] == said["commitment"] == plain_reader.digest(whole)
+
+
+def test_the_page_names_every_key(root, sealed):
+    page = (root / "data" / "FORMAT.md").read_text("utf-8")
+    for path in sealed("square"):
+        with h5py.File(path) as f:
+            for key in json.loads(f.attrs["manifest"]):
+                assert f"`{key}`" in page, key
+
+
+def test_benchmark_reads_a_sealed_file(library, sealed):
+    from benchmark import data
+
+    challenge, _ = sealed("square")
+    contents = data.load(challenge)
+    assert contents.triggered is contents.truth is contents.source_digest is None
+    assert len(contents.train) == 200 and contents.classes == data.load(library("square")).classes
+
+
+def test_benchmark_says_what_a_key_is_not(sealed):
+    from benchmark import data
+    from benchmark.errors import Failure
+
+    with pytest.raises(Failure, match="its kind is 'key'"):
+        data.load(sealed("square")[1])
+
+
+def test_a_sealed_files_run_is_no_baseline_and_has_none():
+    """Neither as the clean run that CAD needs, nor as a poisoned one that is compared."""
+    from benchmark import baseline
+
+    config = {"model": {}, "training": {}, "backend": "x", "precision": "y", "seed": 0}
+
+    def result(kind, digest):
+        scores = {"ba": {"percent": 50.0}}
+        return {"name": kind, "dataset": {"kind": kind, "source_digest": digest}, "config": config, "scores": scores}
+
+    blind, clean, poisoned = result("sealed", None), result("clean", "a"), result("poisoned", "a")
+    assert baseline.current(blind, [clean, blind, result("clean", None)]) is None
+    assert baseline.matching(poisoned, [blind, result("sealed", "a")])[1] == []
+    assert baseline.current(poisoned, [blind, clean])["cad"] == 0.0
