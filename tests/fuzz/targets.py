@@ -40,6 +40,7 @@ SET = (
     ("export", "FILE", "--format", "croissant", "-o", "out.json"),
     ("export", "FILE", "--format", "imagefolder", "-o", "out"),
     ("export", "FILE", "--format", "backdoor-toolbox", "-o", "out"),
+    ("seal", "FILE", "-o", "out.h5", "--secret-seed", "1"), ("audit", "FILE"),
 )  # fmt: skip
 """For a file that holds a data set. FILE is the damaged one, every other is sound."""
 
@@ -49,6 +50,17 @@ COMMANDS = {
         ("show", "FILE"), ("verify", "FILE"), ("unpack", "FILE", "--base", "clean.h5", "-o", "out.h5"),
         ("benchmark", "FILE", "clean.h5"), ("stats", "FILE"),
     ),
+    "sealed.h5": (
+        ("show", "FILE"), ("verify", "FILE"), ("audit", "FILE"), ("audit", "FILE", "--key", "sealed.key.h5"),
+        ("unseal", "FILE", "--key", "sealed.key.h5", "-o", "out.h5"), ("benchmark", "FILE"), ("stats", "FILE"),
+        ("grade", "FILE", "--key", "sealed.key.h5", "--submission", "rows.csv"),
+    ),
+    "sealed.key.h5": (
+        ("show", "FILE"), ("verify", "FILE"), ("audit", "sealed.h5", "--key", "FILE"),
+        ("unseal", "sealed.h5", "--key", "FILE", "-o", "out.h5"), ("benchmark", "FILE"),
+        ("grade", "sealed.h5", "--key", "FILE", "--submission", "rows.csv"),
+    ),
+    "rows.csv": (("grade", "sealed.h5", "--submission", "FILE"),),
     "two.manifest.json": (
         ("make", "--from", "FILE", "--source", "clean.h5", "-o", "out.h5"),
         ("make", "--from", "FILE", "--source", "clean.h5", "-o", "out.h5", "--dry-run"),
@@ -72,6 +84,8 @@ def make(folder: Path) -> None:
     for name, asked in FILES.items():
         run("make", *TINY, *asked, "-o", folder / name).succeeded()
     run("pack", folder / "two.h5", "-o", folder / "two.delta.h5").succeeded()
+    run("seal", folder / "two.h5", "-o", folder / "sealed.h5", "--secret-seed", "2").succeeded()
+    (folder / "rows.csv").write_text("row,score\n" + "".join(f"{row},{row % 7 / 7}\n" for row in range(60)))
     random = np.random.default_rng(0)
     cv2.imwrite(str(folder / "picture.png"), random.integers(0, 256, (40, 30, 4), np.uint8))
     images = random.integers(0, 256, (90, 8, 8, 3), np.uint8)
