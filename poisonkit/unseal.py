@@ -94,6 +94,8 @@ class Unsealed(make.Plan):
 def plan(challenge: store.Reader, key: store.Reader) -> Unsealed:
     """How the original is written again. Raises `Failure` as `check` does."""
     check(challenge.manifest, key)
+    if wrong := whole.digests(challenge):
+        raise Failure(f"{challenge.path}: is damaged: {wrong[0]}")
     original, parts = key.manifest["of"], {}
     for part in ("train", "test"):
         if challenge.manifest["arrays"][f"{part}/images"]["shape"] != original["arrays"][f"{part}/images"]["shape"]:
