@@ -91,8 +91,8 @@ class Dataset:
         return np.setdiff1d(np.arange(len(self.train)), randomness.held_out(len(self.train), hold_out))
 
     def held_out(self, hold_out: int) -> Rows:
-        """The rows left out, clean: those that were changed (poisoned, or covers) come back as their originals; but for a
-        sealed file, of which nobody knows."""
+        """The rows left out, clean: those that were changed (poisoned, or covers) come back as their originals; but for
+        a sealed file, of which nobody knows."""
         rows = randomness.held_out(len(self.train), hold_out)
         images, labels = self.train.images[rows], self.train.labels[rows]
         if self.truth is not None:
