@@ -119,3 +119,19 @@ def test_a_sealed_files_run_is_no_baseline_and_has_none():
     assert baseline.current(blind, [clean, blind, result("clean", None)]) is None
     assert baseline.matching(poisoned, [blind, result("sealed", "a")])[1] == []
     assert baseline.current(poisoned, [blind, clean])["cad"] == 0.0
+
+
+def test_runs_on_sealed_files_are_results_and_stand_in_no_table():
+    from benchmark import baseline, cells, results
+    from benchmark.settings import Settings, config_of
+
+    share = {"count": 1, "of": 2, "percent": 50.0}
+    dataset = {"name": "challenge-01234567", "kind": "sealed", "source": "signs", "source_digest": None, "recipe": {}}
+    result = {
+        "result_version": 1, "name": "run", "dataset": dataset, "config": config_of(Settings(), "sha256:0"),
+        "scores": {"ba": share, "asr": None}, "preset": "tiny", "baseline": None,
+    }  # fmt: skip
+    assert baseline._is_dataset(dataset) and not baseline._is_dataset(dataset | {"recipe": {"rate": "0"}})
+    assert not baseline.incomplete(result, [result])
+    run = results.Finished(None, result)
+    assert cells.group([run]) == [] and results.hints([run]) == [] and results.sealed([run]) == 1
