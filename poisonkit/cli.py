@@ -129,6 +129,7 @@ cache_option = click.option(
     metavar="KEY=N|HxW",
     help="Option of the source itself (signs: train, test, seed; folder: size, channels).",
 )
+@click.option("--size", metavar="N|HxW", help="Resize the images of a folder; the same as --source-option size=…")
 @cli_blind.camouflage_options
 @cache_option
 @click.option(

@@ -30,6 +30,7 @@ class Order:
     preset: str | None = None
     source: Path | None = None
     source_options: tuple[str, ...] = ()
+    size: str | None = None
     camouflage: str | None = None
     camouflage_seed: int | None = None
     cache: Path | None = None
@@ -153,7 +154,8 @@ def camouflage_options(order: Order) -> dict[str, int | str]:
 def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[str], progress, say):
     """Open the source, then plan and write each file. Yields one line for each."""
     asked = requests(order)
-    options = parse_source_options(order.source_options) | camouflage_options(order)
+    sized = () if order.size is None else (f"size={order.size}",)
+    options = parse_source_options((*order.source_options, *sized)) | camouflage_options(order)
     asked = [_with_pictures(order, request) for request in asked]
     from poisonkit import make, sources
 

@@ -207,8 +207,7 @@ class _Reader:
             found, wanted = (f"{shape[0]}×{shape[1]}" for shape in (picture.shape, self.shape))
             first = base.printable(self._listing.place("train", 0))
             raise Failure(
-                f"{self._where(place)} is {found}, expected {wanted} as {first} has: "
-                "--source-option size=N resizes them all"
+                f"{self._where(place)} is {found}, expected {wanted} as {first} has: --size N resizes them all"
             )
         return picture
 

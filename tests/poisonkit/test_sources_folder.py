@@ -89,7 +89,7 @@ def test_pictures_of_several_sizes_are_refused_unless_a_size_is_named(tmp_path):
     pictures = files() | {"train/b/2.png": picture(6, 8)}
     with pytest.raises(Failure) as error:
         opened(written(tmp_path / "in", pictures), tmp_path / "cache")
-    expected = "/in/train/b/2.png is 6×8, expected 6×9 as train/Z/0.png has: --source-option size=N resizes them all"
+    expected = "/in/train/b/2.png is 6×8, expected 6×9 as train/Z/0.png has: --size N resizes them all"
     assert str(error.value).endswith(expected)
 
 
@@ -319,3 +319,13 @@ def test_the_command_line_says_what_is_wrong(poisonkit, tmp_path):
 def test_listing_takes_no_opencv():
     code = "from poisonkit.sources import folder, npz; import sys; sys.exit('cv2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_size_has_an_option_of_its_own(poisonkit, tmp_path):
+    path = written(tmp_path / "in", files((6, 8), train=10, test=4))
+    asked = ("make", "--dataset", "folder", "--source", path, "--rate", "0")
+    poisonkit(*asked, "--size", "10x4", "-o", tmp_path / "a.h5").succeeded()
+    poisonkit(*asked, "--source-option", "size=10x4", "-o", tmp_path / "b.h5").succeeded()
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    poisonkit(*asked, "--size", "big").failed(2, "size")
+    poisonkit("make", "--dataset", "signs", "--rate", "0", "--size", "8").failed(2, "no option 'size'")
