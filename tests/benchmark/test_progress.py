@@ -10,7 +10,8 @@ from benchmark import progress
 from benchmark.settings import PRESETS
 
 RUN = SimpleNamespace(folder=SimpleNamespace(name="the-run"))
-DATA = SimpleNamespace(kept=lambda hold_out: np.arange(50_000), test=range(10_000), triggered=range(9_000))
+ROWS = {"test": range(10_000), "triggered": range(9_000), "others": None}
+DATA = SimpleNamespace(kept=lambda hold_out: np.arange(50_000), **ROWS)
 ENTRY = {"epoch": 1, "loss": 1.5, "ba": 40.25, "asr": 12.0, "seconds": 50.0, "score_seconds": 10.0}
 
 
