@@ -1,6 +1,7 @@
 # make demo   the whole road on the built-in data set, in a virtual environment of its own
 # make test   everything that the tests need, then the tests      make test-all  the slow ones too
 # make lint   style and format                                    make bench     the speed measurements
+# make table-small   three triggers at three rates on SET, trained, as table, figures and report
 # make docs   docs/cli.md, generated from the code                make fuzz      10,000 damaged files through every command
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +10,18 @@ DEMO ?= demo
 BIN = $(VENV)/bin
 PIP_FLAGS = -q --disable-pip-version-check
 
-.PHONY: demo test test-all lint bench docs fuzz docker-lines clean
+.PHONY: table-small demo test test-all lint bench docs fuzz docker-lines clean
+
+# the small version of the paper's tables: SET=signs (half an hour), gtsrb or cifar10 (overnight; SOURCE=their archive or folder)
+SET ?= signs
+SMALL ?= small-$(SET)
+
+table-small: $(VENV)/.installed
+	$(BIN)/poisonkit grid --paper small --dataset $(SET) $(if $(SOURCE),--source "$(SOURCE)") -o $(SMALL)/data
+	$(BIN)/benchmark sweep $(SMALL)/data --preset $(if $(filter signs,$(SET)),tiny,small) --runs $(SMALL)/runs
+	$(BIN)/benchmark figures $(SMALL)/runs -o $(SMALL)/figures --no-paper
+	$(BIN)/benchmark report $(SMALL)/runs -o $(SMALL)
+	$(BIN)/benchmark table $(SMALL)/runs
 
 demo: $(DEMO_VENV)/.installed
 	PATH="$(DEMO_VENV)/bin:$$PATH" sh docs/demo.sh $(DEMO)

@@ -184,7 +184,12 @@ def pack(file, output):
 
 @cli.command()
 @click.argument("file", type=A_PATH, metavar="[GRID.toml]", required=False)
-@click.option("--paper", type=click.Choice(["table1", "table2", "table3"]), help="The files of a table of BadPatches'.")
+@click.option(
+    "--paper",
+    type=click.Choice(["table1", "table2", "table3", "small"]),
+    help="The files of a table of BadPatches'; small: three triggers, both applications, three rates.",
+)
+@click.option("--dataset", metavar="NAME", help="Another data set than the grid's.  [small: signs]")
 @click.option("--seeds", type=click.IntRange(1), metavar="N", help="Seeds 0 … N − 1.  [default: the grid's, else 1]")
 @click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean images.")
 @cache_option
@@ -198,7 +203,7 @@ def pack(file, output):
 )
 @click.option("--threads", type=click.IntRange(1, 256), metavar="N", help="[default: the processors]")
 @click.option("--dry-run", is_flag=True, help="Say how many would be made, and make none.")
-def grid(file, paper, seeds, source, cache, output, threads, dry_run):
+def grid(file, paper, dataset, seeds, source, cache, output, threads, dry_run):
     """Every file of a table, as deltas on one clean file: `benchmark sweep` trains on all of them.
 
     A grid of one's own is a TOML file with dataset, triggers, image and patch (the rates of either application), and if
@@ -209,7 +214,7 @@ def grid(file, paper, seeds, source, cache, output, threads, dry_run):
     if (file is None) == (paper is None):
         raise Usage("grid: expected either --paper TABLE or a TOML file")
     wanted = grids.of_paper(paper) if paper else grids.read(file)
-    wanted = dataclasses.replace(wanted, seeds=seeds or wanted.seeds)
+    wanted = dataclasses.replace(wanted, seeds=seeds or wanted.seeds, dataset=dataset or wanted.dataset)
     how = {"threads": threads, "dry_run": dry_run, "command": _command(), "progress": _progress, "say": _warn}
     for line in grids.carry_out(wanted, source, cache, output, how):
         click.echo(line)

@@ -13,6 +13,7 @@ from poisonkit.errors import Failure, Usage
 from poisonkit.order import DEFAULT_PATCH, parse_patch
 
 _BOTH = ["0.001", "0.005", "0.02", "0.06", "0.1"]
+_SMALL = ["0.005", "0.02", "0.1"]
 _TABLE = {
     "triggers": ["square", "blend", "warped"],
     "image": _BOTH,
@@ -22,8 +23,10 @@ PAPER = {
     "table1": {"dataset": "cifar10", **_TABLE},
     "table2": {"dataset": "gtsrb", **_TABLE},
     "table3": {"dataset": "cifar10", "triggers": ["square"], "image": ["0.02"], "patch": ["0.02"]},
+    "small": {"dataset": "signs", "triggers": _TABLE["triggers"], "image": _SMALL, "patch": _SMALL},
 }
-"""The grids of BadPatches' Tables 1–3: rates of the image-level attack and of the one on every patch."""
+"""The grids of BadPatches' Tables 1–3, and a few cells for a laptop: rates of the image-level attack and
+of the one on every patch."""
 
 KEYS = {"dataset": str, "triggers": list, "image": list, "patch": list, "seeds": int, "patch_size": (int, str),
         "target": int, "options": dict}  # fmt: skip
