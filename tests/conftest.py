@@ -1,10 +1,16 @@
 """What the tests of both programs share: poisonkit as a command, and a library of small files that it made."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from running import RECIPES, SMALL, Result, command, run, spawn
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # started in the background: the processes of tests would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
