@@ -344,12 +344,21 @@ def test_a_look_that_crashes_is_one_line(library, monkeypatch, how):
         guard.inspect(library("square"))
 
 
-def test_the_look_costs_no_file_descriptors_and_leaves_no_child(library):
+def test_the_look_costs_no_file_descriptors_and_leaves_no_child(library, monkeypatch):
     from poisonkit import guard
 
+    path, fork, children = library("square"), os.fork, []
+
+    def noted():
+        children.append(fork())
+        return children[-1]
+
+    monkeypatch.setattr(os, "fork", noted)
     before = os.listdir("/proc/self/fd")
     for _ in range(5):
-        guard.inspect(library("square"))
+        guard.inspect(path)
     assert len(os.listdir("/proc/self/fd")) == len(before)
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert len(children) == 5
+    for child in children:
+        with pytest.raises(ChildProcessError):  # waited for already
+            os.waitpid(child, os.WNOHANG)
