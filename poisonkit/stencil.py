@@ -6,8 +6,10 @@ in fixed point, 32768 being 1. A square is weight 0 and a bias, a blend weight 1
 taps with bilinear weights. Per patch is the same stencil, tiled.
 """
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -16,6 +18,9 @@ from poisonkit.interrupts import held_back
 ONE = 1 << 15
 MAX_TAPS = 4
 _IMAGES_AT_ONCE = 1024
+PLAIN = 60_000_000
+"""Products of weight and byte that NumPy sums sooner than numba is imported."""
+_spent = 0
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,9 @@ class Stencil:
         flat = np.ascontiguousarray(images).reshape(len(images), self.bias.size)
         result = np.empty(images.shape, np.uint8) if out is None else out
         flat_out = result.reshape(len(images), self.bias.size)
+        if self._little(len(flat)):
+            self._plain(flat, flat_out)
+            return result
         with held_back():  # numba is imported here
             run = self._pointwise() if self.pointwise else self._gather()
         starts = range(0, len(flat), _IMAGES_AT_ONCE)
@@ -105,6 +113,33 @@ class Stencil:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(run, *zip(*jobs, strict=True)))
         return result
+
+    def _little(self, count: int) -> bool:
+        """Whether so many images are done sooner than numba is imported. What was done so before counts too."""
+        global _spent
+        if "numba" in sys.modules:
+            return False
+        work = count * int(self._changed.sum()) * self.taps.shape[-1]
+        _spent += work
+        return _spent <= PLAIN and work <= PLAIN // 6  # where one block is much, more will come
+
+    @cached_property
+    def _changed(self) -> np.ndarray:
+        """(P,) bool: the mask, flattened."""
+        return self.mask().reshape(-1) > 0
+
+    def _plain(self, flat: np.ndarray, out: np.ndarray) -> None:
+        """The kernels' work in NumPy, on the bytes that can change alone; int32 wraps as it does there."""
+        np.copyto(out, flat)
+        where = np.flatnonzero(self._changed)
+        taps, weights = (array.reshape(len(self._changed), -1)[where] for array in (self.taps, self.weights))
+        bias = self.bias.reshape(-1)[where] + np.int32(1 << 14)
+        for start in range(0, len(flat), _IMAGES_AT_ONCE // 4):
+            part = slice(start, start + _IMAGES_AT_ONCE // 4)
+            total = np.broadcast_to(bias, (len(flat[part]), len(where)))
+            for k in range(taps.shape[1]):
+                total = total + flat[part][:, taps[:, k]] * weights[:, k]
+            out[part, where] = (total >> 15).clip(0, 255)
 
     def _pointwise(self):
         from poisonkit import kernels  # late: importing numba takes longer than most commands

@@ -1,5 +1,8 @@
 """Every kernel against its plain twin."""
 
+import subprocess
+import sys
+
 import naive
 import numpy as np
 import pytest
@@ -108,3 +111,40 @@ def test_every_grey_level_rounds_half_up():
     assert lowered.apply(images).ravel().tolist() == [max(v - 100, 0) for v in range(256)]
     raised = Stencil.build(itself, itself + ONE, itself[0] + 100 * ONE)
     assert raised.apply(images).ravel().tolist() == [min(v + 100, 255) for v in range(256)]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3])),
+    count=st.sampled_from([0, 1, 7, 300]),
+    taps=st.integers(1, 4),
+    seed=st.integers(0, 2**32),
+    extreme=st.booleans(),
+)
+def test_what_is_done_without_numba_is_the_same(shape, count, taps, seed, extreme):
+    rng = np.random.default_rng(seed)
+    stencil = random_stencil(rng, shape, taps, extreme)
+    images = pictures(rng, count, shape)
+    size = stencil.bias.size
+    out = np.full((count, size), 77, np.uint8)
+    stencil._plain(images.reshape(count, size), out)
+    assert np.array_equal(out.reshape(images.shape), stencil.apply(images))
+
+
+def test_little_is_done_without_numba_and_much_with_it():
+    """In a process of its own: here numba is imported long since."""
+    program = """if True:
+        import sys
+        import numpy as np
+        from poisonkit.stencil import ONE, Stencil
+        stencil = Stencil.identity((32, 32, 3))
+        stencil.weights[:4, :4] = 0
+        image = np.full((9000, 32, 32, 3), 9, np.uint8)
+        first = stencil.apply(image)
+        assert "numba" not in sys.modules
+        stencil = Stencil.build(stencil.taps, stencil.weights // 2, stencil.bias)
+        second = stencil.apply(image)
+        assert "numba" in sys.modules
+        assert not first[:, :4, :4].any() and (first[:, 4:] == 9).all() and (second[:, 4:] == 5).all()
+    """
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
