@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import store, unseal
+from poisonkit import store, unseal, verify
 from poisonkit.audit import beside, signature, traces, within
 from poisonkit.audit.finding import Finding
-from poisonkit.errors import Usage
+from poisonkit.errors import Failure, Usage
 
 KINDS = ("sealed", "clean", "poisoned")
 ROWS_AT_ONCE = 2048
@@ -40,6 +40,8 @@ def audit(path: Path, key: Path | None, cache: Path | None, progress) -> Audited
     key, is none; `Usage` for a key of a file that is not sealed.
     """
     with store.reading(path, KINDS) as data:
+        if wrong := verify.labels_in_range(data):
+            raise Failure(f"{path}: {wrong[0]}: `poisonkit verify` says more")
         truth = _truth(data, key)
         findings, labels = traces.look(path, data), data["train/labels"]
         with progress(len(labels), "reading", "images") as bar:

@@ -298,3 +298,12 @@ def test_a_sealed_files_manifest_is_all_that_it_takes(audited, poisonkit, librar
     path, key = sealed(poisonkit, library("two"), tmp_path)
     table = audited(path, *key)[2]
     assert table["changed"] == damage.manifest(library("two"))["counts"]["poisoned"] == 20
+
+
+@pytest.mark.parametrize("label", [-1, 10, 2**62, -(2**63)])
+def test_labels_of_no_class_are_said_and_not_counted(poisonkit, library, tmp_path, label):
+    """NumPy's `bincount` of such a label corrupts memory, or asks for all there is."""
+    path = damage.copy(library("clean"), tmp_path)
+    damage.set_rows(path, "train/labels", {5: label})
+    damage.reseal(path)
+    poisonkit("audit", path).failed(1, "train/labels: has labels outside 0 … 9", "poisonkit verify")
