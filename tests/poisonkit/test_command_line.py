@@ -74,7 +74,7 @@ def test_make_never_imports_a_training_library(poisonkit, tmp_path):
     asked = ["make", *poisonkit.small, "--trigger", "warped", "--rate", "0.1", "-o", str(tmp_path / "x.h5")]
     done = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, check=True)
     loaded = set(done.stderr.split())
-    assert {"numba", "h5py"} <= loaded and not loaded & {"keras", "tensorflow", "jax", "torch", "benchmark"}
+    assert "h5py" in loaded and not loaded & {"keras", "tensorflow", "jax", "torch", "benchmark"}
 
 
 def shell(line: str, *arguments, **options):
