@@ -80,8 +80,14 @@ def command(*arguments) -> list[str]:
     return [sys.executable, "-m", "poisonkit", *map(os.fspath, arguments)]
 
 
-def spawn(*arguments, **options) -> Result:
+WITH_KERNELS = "import numba, sys; from poisonkit import cli; sys.argv[0] = 'poisonkit'; cli.main()"
+"""A program in which even a few images go through the compiled kernels, which else are not worth their import."""
+
+
+def spawn(*arguments, kernels: bool = False, **options) -> Result:
     """`poisonkit ARGUMENTS` in a process of its own; `options` go to `subprocess.run`."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 120} | options
-    done = subprocess.run(command(*arguments), check=False, **options)
+    program, *rest = command(*arguments)
+    words = [program, "-c", WITH_KERNELS, *rest[2:]] if kernels else [program, *rest]
+    done = subprocess.run(words, check=False, **options)
     return Result(done.returncode, *((data or b"").decode("utf-8", "replace") for data in (done.stdout, done.stderr)))

@@ -396,6 +396,7 @@ def test_nowhere_to_write_compiled_kernels(poisonkit, library, root, tmp_path, p
     try:
         result = poisonkit.spawn(
             *("make", *poisonkit.small, *RECIPE, "--seed", "7", "-o", out / "x.h5"),
+            kernels=True,
             env=environment,
             cwd=out,
             **powerless,
@@ -439,7 +440,7 @@ def test_a_damaged_cache_of_compiled_kernels_is_made_again(poisonkit, library, t
     environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
 
     def make(name):
-        poisonkit.spawn(*asked(poisonkit, tmp_path / name, "--seed", "7"), env=environment).succeeded()
+        poisonkit.spawn(*asked(poisonkit, tmp_path / name, "--seed", "7"), kernels=True, env=environment).succeeded()
         assert (tmp_path / name).read_bytes() == library("warped-patch").read_bytes()
 
     make("x.h5")
@@ -460,4 +461,4 @@ def test_a_damaged_cache_of_compiled_kernels_is_made_again(poisonkit, library, t
 def test_a_full_disk_under_the_cache_of_compiled_kernels(poisonkit, tmp_path, tiny_disk):
     disk = tiny_disk(8192)
     environment = os.environ | {"NUMBA_CACHE_DIR": str(disk)}
-    poisonkit.spawn(*asked(poisonkit, tmp_path / "x.h5"), env=environment).succeeded()
+    poisonkit.spawn(*asked(poisonkit, tmp_path / "x.h5"), kernels=True, env=environment).succeeded()
