@@ -261,9 +261,20 @@ def _assemble(path: Path, manifest: dict, arrays: dict) -> Dataset:
         wanted=arrays["triggered/wanted"],
         truth_rows=arrays["truth/rows"],
         triggered_rows=arrays["triggered/rows"],
-        mask=np.any([array for name, array in arrays.items() if name.endswith("/mask")], axis=0),
+        mask=_mask(arrays, train.images.shape[1:]),
         **rows,
     )
+
+
+def _mask(arrays: dict, image: tuple[int, ...]) -> np.ndarray:
+    """Where any of the triggers can change an image, (H, W, C) bool."""
+    mask = np.zeros(image, bool)
+    for name, array in arrays.items():
+        if name.endswith("/mask"):
+            if array.shape != image:
+                raise Failure(f"{name} is of {array.shape}, the images are of {image}")
+            mask |= array > 0
+    return mask
 
 
 def _check_range(array: np.ndarray, end: int, what: str, expected: str) -> None:

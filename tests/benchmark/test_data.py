@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 
 import h5py
 import numpy as np
@@ -312,3 +313,17 @@ def test_mutated_files_never_do_worse_than_one_line(parts, tmp_path):
             assert "\n" not in str(error)
         else:
             assert read.digest == good.digest and np.array_equal(read.train.images, good.train.images)
+
+
+def test_a_mask_that_is_of_other_images(toy, tmp_path):
+    path = shutil.copy(toy[1], tmp_path / "x.h5")
+    with h5py.File(path, "r+") as file:
+        manifest = json.loads(file.attrs["manifest"])
+        (name,) = (name for name in manifest["arrays"] if name.endswith("/mask"))
+        array = file[name][:-1]
+        del file[name]
+        file[name] = array
+        manifest["arrays"][name] |= {"shape": list(array.shape), "digest": writer.array_digest(array)}
+        file.attrs["manifest"] = writer.canonical(writer.sealed(manifest)).decode()
+    with pytest.raises(Failure, match="mask is of"):
+        data.load(path)
