@@ -17,7 +17,6 @@ from poisonkit.make import Changed, Plan
 from poisonkit.recipe import Request
 from poisonkit.sources.base import Source
 from poisonkit.store import Reader
-from poisonkit.triggers.base import Built
 
 SUFFIX = ".delta.h5"
 NOTICE = "What must be changed in a clean data set to get the poisoned one whose manifest stands under `of`. "
@@ -64,7 +63,7 @@ def _arrays(data: Reader, threads: int) -> dict[str, np.ndarray]:
     arrays = {"changed/rows": rows, "changed/role": data["truth/role"], "changed/labels": data["train/labels"][rows]}
     kept = _not_from_stencils(data, rows, threads)
     if len(kept):
-        arrays |= {"kept/rows": kept, "kept/images": np.concatenate([data.pick("train/images", kept)])}
+        arrays |= {"kept/rows": kept, "kept/images": data.pick("train/images", kept)}
     labels = data["test/labels"]
     for group in SETS:
         found = {name: data[f"{group}/{name}"] for name in make.TESTED if f"{group}/{name}" in data}
@@ -191,26 +190,14 @@ def plan(delta: Delta, source: Source) -> Unpacking:
     facts = {key: value for key, value in facts.items() if key not in ("arrays", "dataset_digest")}
     counts = {key: value for key, value in facts["counts"].items() if key != "unchanged"}
     return Unpacking(
-        source, Request(delta.of["recipe"]["rate"]), _built(delta), changed, tested, facts | {"counts": counts},
-        delta.of, delta.manifest["file"]["sha256"], kept_at, kept,
+        source, Request(delta.of["recipe"]["rate"]), make.built_of(delta.path, delta.of, arrays), changed, tested,
+        facts | {"counts": counts}, delta.of, delta.manifest["file"]["sha256"], kept_at, kept,
     )  # fmt: skip
 
 
 def _check_rows(delta: Delta, group: str, rows: np.ndarray, total: int) -> None:
     if rows.min(initial=0) < 0 or rows.max(initial=0) >= total or (np.diff(rows) <= 0).any():
         raise Failure(f"{delta.path}: {group}/rows must ascend and lie in 0 … {total - 1:,}: the delta is damaged")
-
-
-def _built(delta: Delta) -> list[Built]:
-    """The triggers as the delta has them."""
-    built = []
-    for i in range(len(delta.of["recipe"]["triggers"])):
-        parts = {
-            name.rsplit("/", 1)[1]: array for name, array in delta.arrays.items() if name.startswith(f"trigger/{i}/")
-        }
-        stencil = store.stencil(delta.path, *(parts.pop(part) for part in ("taps", "weights", "bias")))
-        built.append(Built(stencil, parts))
-    return built
 
 
 def unpack(

@@ -200,6 +200,21 @@ def trigger_arrays(built: Built) -> dict[str, np.ndarray]:
     }
 
 
+def built_of(path: Path, facts: dict, arrays: dict[str, np.ndarray]) -> list[Built]:
+    """The triggers of a data set from the arrays of its `trigger/` groups, by path; the mask follows from the stencil.
+
+    `facts` is the data set's manifest, `path` the file that the arrays are from. `Failure` where they are no stencil.
+    """
+    built = []
+    for i in range(len(facts["recipe"].get("triggers", ()))):
+        prefix = f"trigger/{i}/"
+        parts = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        stencil = store.stencil(path, *(parts.pop(part) for part in ("taps", "weights", "bias")))
+        parts.pop("mask", None)
+        built.append(Built(stencil, parts))
+    return built
+
+
 def apply_all(stencils, images: np.ndarray, threads: int = 1) -> np.ndarray:
     """The triggers one after the other, each rounded and clipped: (n, H, W, C) uint8 → the same."""
     for stencil in stencils:

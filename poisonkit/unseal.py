@@ -11,9 +11,6 @@ from poisonkit.errors import Failure
 from poisonkit.recipe import Request
 from poisonkit.seal import Secret, answer, commit, key_path, places
 from poisonkit.sources.base import Source, Split
-from poisonkit.triggers.base import Built
-
-STENCIL = ("taps", "weights", "bias")
 
 
 @dataclass(frozen=True)
@@ -114,10 +111,11 @@ def plan(challenge: store.Reader, key: store.Reader) -> Unsealed:
         cached=False,
     )
     tested = _tested(key)
+    arrays = {name: key[name] for name in key.manifest["arrays"] if name.startswith("trigger/")}
     facts = {name: value for name, value in original.items() if name not in ("arrays", "dataset_digest")}
     return Unsealed(
-        source, Request(original["recipe"]["rate"]), _triggers(key), changed, tested, facts, original,
-        key.manifest["file"]["sha256"],
+        source, Request(original["recipe"]["rate"]), make.built_of(key.path, original, arrays), changed, tested,
+        facts, original, key.manifest["file"]["sha256"],
     )  # fmt: skip
 
 
@@ -144,18 +142,6 @@ def _tested(key: store.Reader) -> dict[str, dict[str, np.ndarray]]:
         if (np.diff(rows) <= 0).any() or rows[0] < 0 or rows[-1] >= count:
             raise Failure(f"{key.path}: {group}/rows do not ascend within 0 … {count - 1}")
     return tested
-
-
-def _triggers(key: store.Reader) -> list[Built]:
-    """The triggers, from their arrays."""
-    built = []
-    for i in range(len(key.manifest["of"]["recipe"].get("triggers", ()))):
-        prefix = f"trigger/{i}/"
-        parts = {name.removeprefix(prefix): key[name] for name in key.manifest["arrays"] if name.startswith(prefix)}
-        stencil = store.stencil(key.path, *(parts[part] for part in STENCIL))
-        extras = {part: array for part, array in parts.items() if part not in (*STENCIL, "mask")}
-        built.append(Built(stencil, extras))
-    return built
 
 
 def unseal(
