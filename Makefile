@@ -30,7 +30,7 @@ test: $(VENV)/.installed
 	$(BIN)/python -m pytest
 
 test-all: $(VENV)/.installed
-	$(BIN)/python -m pytest -m ""
+	HYPOTHESIS_PROFILE=random $(BIN)/python -m pytest -m ""
 
 lint: $(VENV)/.lint
 	$(VENV)/lint/bin/ruff check .
