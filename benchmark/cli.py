@@ -57,10 +57,11 @@ def main():
 @RUNS
 @BASE
 @click.option("--baseline", type=click.Path(path_type=Path), metavar="RUN", help="The clean run that CAD is against.")
+@click.option("--keep-epochs", is_flag=True, help="Save the network after each epoch: see `routing --by-epoch`.")
 @click.option("--no-verify", is_flag=True, help="Do not recompute the digests of the arrays.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
-def train(files, seeds, runs, base, baseline, no_verify, as_json, quiet, **options):
+def train(files, seeds, runs, base, baseline, keep_epochs, no_verify, as_json, quiet, **options):
     """Train the network on each FILE, and score it.
 
     Each run has a folder of its own in --runs, named by its whole configuration. Killed and started again, it goes on
@@ -75,24 +76,25 @@ def train(files, seeds, runs, base, baseline, no_verify, as_json, quiet, **optio
     order = sorted(manifests, key=lambda file: manifests[file]["kind"] != "clean")  # baselines first: CAD needs them
     jobs = [(file, dataclasses.replace(settings, seed=settings.seed + i)) for file in order for i in range(seeds)]
     if len(jobs) == 1:
-        train_one(*jobs[0], manifests, runs, base, baseline, not no_verify, quiet)
+        train_one(*jobs[0], manifests, runs, base, baseline, not no_verify, quiet, keep_epochs)
     else:
         common = ["--runs", str(runs), *(["--baseline", str(baseline)] if baseline else [])]
         common += ["--base", str(base)] if base else []
-        common += [flag for flag, on in (("--no-verify", no_verify), ("--quiet", quiet)) if on]
+        flags = {"--no-verify": no_verify, "--quiet": quiet, "--keep-epochs": keep_epochs}
+        common += [flag for flag, on in flags.items() if on]
         for file, job in jobs:
             train_in_child(file, job, common)
     print_results(results.of([Run.of(runs, manifests[file], job) for file, job in jobs]), as_json)
 
 
-def train_one(file, settings, manifests, runs, base, baseline, verify, quiet):
+def train_one(file, settings, manifests, runs, base, baseline, verify, quiet, keep_epochs):
     """One run in this process."""
     from benchmark import experiment
     from benchmark.progress import Progress
 
     progress = Progress(quiet)
     try:
-        experiment.run(file, manifests[file], settings, runs, baseline, verify, progress, base)
+        experiment.run(file, manifests[file], settings, runs, baseline, verify, progress, base, keep_epochs)
     except KeyboardInterrupt:
         progress.close()
         epoch = min(progress.epochs_done + 1, settings.epochs)

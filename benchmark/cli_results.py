@@ -26,8 +26,16 @@ from benchmark.cli_options import BASE
     metavar="FOLDER",
     help="Where routing.json and the pictures go  [default: routing/ in the run's folder]",
 )
+@click.option(
+    "--beside",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="NETWORK",
+    help="Draw --image for this network too, below: another run, or what a defence left (RUN/prune-…/….keras).",
+)
+@click.option("--by-epoch", is_flag=True, help="Draw --image after each epoch too, of a run with --keep-epochs.")
 @BASE
-def routing(run, file, rows, output, base):
+def routing(run, file, rows, output, beside, by_epoch, base):
     """Which patches of FILE's images the experts of RUN take: over its whole test set, and of single images.
 
     RUN is a run's folder, or a .keras file inside one (what a defence left). Patches are drawn where their receptive
@@ -35,7 +43,7 @@ def routing(run, file, rows, output, base):
     """
     from benchmark import looking
 
-    for line in looking.routing(run, file, base, rows, output):
+    for line in looking.routing(run, file, base, rows, output, beside, by_epoch):
         click.echo(line)
 
 

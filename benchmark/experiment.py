@@ -8,7 +8,9 @@ from benchmark.runs import Run
 from benchmark.settings import Settings
 
 
-def run(file, manifest: dict, settings: Settings, folder, baseline_run, verify: bool, watch, base=None) -> dict:
+def run(
+    file, manifest: dict, settings: Settings, folder, baseline_run, verify: bool, watch, base=None, keep_epochs=False
+) -> dict:
     """Train and score one run, compare it with its baseline, and return the result.
 
     Parameters
@@ -27,6 +29,8 @@ def run(file, manifest: dict, settings: Settings, folder, baseline_run, verify: 
         Hears of the progress; its `say(line)` of what is worth saying.
     base : path-like, optional
         The clean file, for a delta.
+    keep_epochs : bool
+        Save the network after each epoch.
     """
     job = Run.of(folder, manifest, settings)
     result = job.result
@@ -38,7 +42,7 @@ def run(file, manifest: dict, settings: Settings, folder, baseline_run, verify: 
         raise Failure(f"{baseline_run}: this baseline is not finished")
     contents = data.load(file, verify, manifest, base)
     engines.activate(settings.backend, settings.precision, settings.threads)
-    result = runs.train(job, contents, watch)
+    result = runs.train(job, contents, watch, keep_epochs)
     if contents.triggered is not None:
         result = _compare(job, result, contents, folder, baseline_run)
     return result

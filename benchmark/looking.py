@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from benchmark import data, experiment, figures, files, maps
 from benchmark import routing as routes
 from benchmark.errors import Failure, Usage
 from benchmark.runs import Run
 
 
-def routing(path, file, base, rows: tuple[int, ...], output):
+def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (), by_epoch: bool = False):
     """Measure over a file's test set, and draw; yields one line about each thing.
 
     Parameters
@@ -21,6 +23,10 @@ def routing(path, file, base, rows: tuple[int, ...], output):
         Rows of the test set to draw.
     output : path-like or None
         The folder for `routing.json` and the pictures; None: `routing` beside the network.
+    beside : tuple of path-like
+        Other networks of the same kind (what a defence left, another run), drawn below in the same picture.
+    by_epoch : bool
+        Draw the networks that `train --keep-epochs` left as well.
     """
     path = Path(path)
     job = Run.at(next((one for one in (path, *path.parents) if (one / "predictions.npz").is_file()), path))
@@ -30,6 +36,9 @@ def routing(path, file, base, rows: tuple[int, ...], output):
     for row in rows:
         if row >= len(contents.test):
             raise Usage(f"--image {row}: the test set has rows 0 … {len(contents.test) - 1}")
+    if (beside or by_epoch) and not rows:
+        raise Usage("--beside and --by-epoch draw single images: name one with --image ROW")
+    epochs = _epochs(job) if by_epoch else []
     model = experiment.network(job, contents, path)
     title = f"{job.folder.name if path.is_dir() else path.name}, {contents.manifest['name']}"
     found = {"run": job.folder.name, "network": title, "file": contents.manifest["name"]}
@@ -38,21 +47,57 @@ def routing(path, file, base, rows: tuple[int, ...], output):
     target.mkdir(parents=True, exist_ok=True)
     files.write_json(target / "routing.json", found)
     yield from lines(found)
-    paths = figures.save(_drawn(model, contents, rows, found, title), target, ("png",))
+    paths = figures.save(
+        _drawn(model, contents, rows, found, title, _networks(beside, epochs, contents)), target, ("png",)
+    )
     yield f"wrote {target / 'routing.json'}, {', '.join(one.name for one in paths)}"
 
 
-def _drawn(model, contents, rows, found: dict, title: str):
+def _epochs(job: Run) -> list[Path]:
+    """The networks of a run after each epoch. `Failure` where it kept none."""
+    found = sorted((job.folder / "epochs").glob("epoch-*.keras"))
+    if not found:
+        raise Failure(f"{job.folder}: kept no networks by epoch; `benchmark train --keep-epochs` does, from the start")
+    return found
+
+
+def _networks(beside, epochs: list[Path], contents):
+    """(words, group of pictures, network) of what is drawn below, one after the other."""
+    from benchmark import models
+
+    for path in (*map(Path, beside), *epochs):
+        model = models.load(path)
+        if model.input_shape[1:] != contents.image_shape:
+            raise Failure(f"{path}: takes images of {model.input_shape[1:]}, the data set's are {contents.image_shape}")
+        kept = path in epochs
+        words = path.stem if kept or path.is_file() else path.name[-8:]
+        yield words, "-by-epoch" if kept else "", model
+
+
+def _drawn(model, contents, rows, found: dict, title: str, others):
     yield "overview", maps.overview(found, title)
     yield "values", maps.values(found, title)
-    for row in rows:
-        pictures = [("clean", contents.test.images[row])]
-        if contents.triggered is not None and row in contents.triggered_rows:
-            at = int((contents.triggered_rows == row).argmax())
-            pictures.append(("triggered", contents.triggered.images[at]))
-        shown = [(words, picture, routes.route(model, picture[None])) for words, picture in pictures]
+    pictures = {row: _pictures(contents, row) for row in rows}
+    shown = {(row, ""): list(_shown(model, pictures[row])) for row in rows}
+    for words, group, other in others:
+        for row in rows:
+            shown.setdefault((row, group), []).extend(_shown(other, pictures[row], words + "\n"))
+    for (row, group), drawn in shown.items():
         label = contents.classes[contents.test.labels[row]]
-        yield f"image-{row}", maps.image(shown, f"test row {row}, {label}; {title}")
+        yield f"image-{row}{group}", maps.image(drawn, f"test row {row}, {label}; {title}")
+
+
+def _pictures(contents, row: int) -> list[tuple[str, np.ndarray]]:
+    """A test image, and the same with the trigger on it where the file has that."""
+    pictures = [("clean", contents.test.images[row])]
+    if contents.triggered is not None and row in contents.triggered_rows:
+        at = int((contents.triggered_rows == row).argmax())
+        pictures.append(("triggered", contents.triggered.images[at]))
+    return pictures
+
+
+def _shown(model, pictures, words: str = ""):
+    return ((words + which, picture, routes.route(model, picture[None])) for which, picture in pictures)
 
 
 def lines(found: dict) -> list[str]:

@@ -5,6 +5,7 @@
     history.csv       one row an epoch
     predictions.npz   the predicted class of every row scored
     model.keras       the trained network
+    epochs/           with `train --keep-epochs`: the network after each epoch
     result.json       written last: where it exists, the run is finished
 
 Killed at any moment, the same command goes on from the last epoch in the checkpoint and ends with the same numbers.
@@ -88,16 +89,16 @@ class Watch:
         """Something worth telling the user."""
 
 
-def train(run: Run, data: Dataset, watch: Watch) -> dict:
+def train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool = False) -> dict:
     """Train a run to its end, from its checkpoint if it has one; the result. A finished run is not trained again.
 
-    The backend of the run's settings must be active (`engines.activate`).
+    The backend of the run's settings must be active (`engines.activate`). `keep_epochs`: save the network after each.
     """
     run.create()
     with files.locked(run.folder):
         result = run.result
         if result is None:
-            result = _train(run, data, watch)
+            result = _train(run, data, watch, keep_epochs)
             files.write_json(run.folder / "result.json", result)
         run.checkpoint.unlink(missing_ok=True)  # also one that a kill between the two left behind
         for leftover in run.folder.glob(".part-*"):
@@ -105,7 +106,7 @@ def train(run: Run, data: Dataset, watch: Watch) -> dict:
     return result
 
 
-def _train(run: Run, data: Dataset, watch: Watch) -> dict:
+def _train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool) -> dict:
     settings = run.settings
     model = training.build(data, settings)
     engine = engines.engine(model, settings.learning_rate, data.train.images, data.train.labels)
@@ -120,6 +121,9 @@ def _train(run: Run, data: Dataset, watch: Watch) -> dict:
 
         def epoch(self, entry, scored):
             predicted.update(scored)
+            if keep_epochs:
+                (run.folder / "epochs").mkdir(exist_ok=True)
+                _save_model(model, run.folder / "epochs" / f"epoch-{entry['epoch']:03d}.keras")
             _save(run, engine, history)
             files.write_csv(run.folder / "history.csv", history)
             watch.epoch(entry)
@@ -129,10 +133,14 @@ def _train(run: Run, data: Dataset, watch: Watch) -> dict:
         predicted = training.score(engine, data)
     files.write_npz(run.folder / "predictions.npz", predicted)
     files.write_csv(run.folder / "history.csv", history)
-    # Keras imports TensorFlow here, where it is installed, whatever the backend
-    with files.replacing(run.folder / "model.keras") as path, engines.quiet():
-        model.save(path)
+    _save_model(model, run.folder / "model.keras")
     return _result(run, data, history, predicted)
+
+
+def _save_model(model, target: Path) -> None:
+    # Keras imports TensorFlow here, where it is installed, whatever the backend
+    with files.replacing(target) as path, engines.quiet():
+        model.save(path)
 
 
 def _save(run: Run, engine, history: list[dict]) -> None:

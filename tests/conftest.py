@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 from running import RECIPES, SMALL, Result, command, run, spawn
 
-# The same examples in every run, without a clock: a test fails because of a change, not of the day or of the machine's load.
+# The same examples in every run, and no clock: a test fails because of a change, not of the day or the load.
 # Fresh ones each time: HYPOTHESIS_PROFILE=random (`make test-all`).
 settings.register_profile("same", derandomize=True, deadline=None, database=None)
 settings.register_profile("random", deadline=None, print_blob=True)

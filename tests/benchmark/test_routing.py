@@ -135,7 +135,7 @@ def trained(tmp_path_factory):
     """A folder with toy files and a run on the poisoned one."""
     folder = tmp_path_factory.mktemp("routing")
     toy = writer.toy(folder)
-    done = invoke("train", *SETTINGS, toy[1], "--runs", folder / "runs")
+    done = invoke("train", *SETTINGS, toy[1], "--runs", folder / "runs", "--keep-epochs")
     assert done.exit_code == 0, done.output
     (run,) = (folder / "runs").iterdir()
     return toy, run
@@ -183,6 +183,27 @@ def test_a_network_that_a_defence_left(trained, tmp_path):
     assert done.exit_code == 0 and (network.parent / "routing" / "overview.png").is_file(), done.output
 
 
+def test_before_and_after_a_defence_and_by_epoch_in_one_picture(trained, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    from benchmark import maps
+
+    toy, run = trained
+    drawn, draw = [], maps.image
+    monkeypatch.setattr(maps, "image", lambda shown, title: drawn.append(shown) or draw(shown, title))
+    invoke("prune", run, "--rates", "0.5", "--finetune-epochs", "0", "--data-mode", "notebook")
+    (network,) = run.glob("prune-*/pruned-0.5.keras")
+    row = int(data.load(toy[1]).triggered_rows[0])
+    chosen = ("--image", str(row), "--beside", network, "--by-epoch", "-o", tmp_path)
+    done = invoke("routing", run, toy[1], *chosen)
+    assert done.exit_code == 0, done.output
+    assert {f"image-{row}.png", f"image-{row}-by-epoch.png"} <= {path.name for path in tmp_path.iterdir()}
+    rows = [[words for words, _, _ in shown] for shown in drawn]
+    assert rows == [
+        ["clean", "triggered", "pruned-0.5\nclean", "pruned-0.5\ntriggered"],
+        ["epoch-001\nclean", "epoch-001\ntriggered"],
+    ]
+
+
 def test_bad_days(trained, tmp_path):
     toy, run = trained
 
@@ -193,3 +214,9 @@ def test_bad_days(trained, tmp_path):
     failed(2, "the test set has rows 0 … 59", run, toy[1], "--image", "60")
     failed(1, "not a run", tmp_path, toy[1])
     failed(1, "no such file", run, tmp_path / "none.h5")
+    failed(2, "name one with --image", run, toy[1], "--by-epoch")
+    failed(1, "no trained model", run, toy[1], "--image", "1", "--beside", tmp_path / "none.keras")
+    kept = run / "epochs"
+    kept.rename(run / "away")
+    failed(1, "--keep-epochs", run, toy[1], "--image", "1", "--by-epoch")
+    (run / "away").rename(kept)
