@@ -152,7 +152,7 @@ def clean_asr(comparison: dict, runs: Path, data: Dataset) -> dict | None:
             model = models.load(Path(runs) / name)
         except Failure:
             return None
-        predicted = engines.engine(model, 0.1).predict(data.triggered.images)
+        predicted = engines.engine(model, 0.1).predict(data.triggered.inputs)
         counts.append(metrics.attack(predicted, data.triggered.labels, data.wanted, len(data.classes))["asr"])
     return metrics.share(sum(count["count"] for count in counts), sum(count["of"] for count in counts))
 

@@ -26,9 +26,9 @@ CHECK_BYTES = 8 << 30  # address space of the child, most of it reserved and nev
 
 @dataclass(frozen=True)
 class Rows:
-    """Images (n, H, W, C) uint8 and their true (in training: given) labels (n,) int64."""
+    """Inputs, images (n, H, W, C) uint8, and their true (in training: given) labels (n,) int64."""
 
-    images: np.ndarray
+    inputs: np.ndarray
     labels: np.ndarray
 
     def __len__(self) -> int:
@@ -65,6 +65,11 @@ class Dataset:
         return self.manifest["dataset_digest"]
 
     @property
+    def modality(self) -> str:
+        """`image` or `text`."""
+        return self.manifest["modality"]
+
+    @property
     def source_digest(self) -> str | None:
         """Digest of the clean arrays that the file was made from; None where it is sealed."""
         return self.manifest["source"].get("digest")
@@ -82,7 +87,7 @@ class Dataset:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width, channels."""
-        return self.train.images.shape[1:]
+        return self.train.inputs.shape[1:]
 
     def kept(self, hold_out: int) -> np.ndarray:
         """The training rows that remain when `hold_out` are left out, ascending, (n,) int64."""
@@ -94,10 +99,10 @@ class Dataset:
         """The rows left out, clean: those that were changed (poisoned, or covers) come back as their originals; but for
         a sealed file, of which nobody knows."""
         rows = randomness.held_out(len(self.train), hold_out)
-        images, labels = self.train.images[rows], self.train.labels[rows]
+        images, labels = self.train.inputs[rows], self.train.labels[rows]
         if self.truth is not None:
             _, here, there = np.intersect1d(rows, self.truth_rows, return_indices=True)
-            images[here], labels[here] = self.truth.images[there], self.truth.labels[there]
+            images[here], labels[here] = self.truth.inputs[there], self.truth.labels[there]
         return Rows(images, labels)
 
 
@@ -261,7 +266,7 @@ def _assemble(path: Path, manifest: dict, arrays: dict) -> Dataset:
         wanted=arrays["triggered/wanted"],
         truth_rows=arrays["truth/rows"],
         triggered_rows=arrays["triggered/rows"],
-        mask=_mask(arrays, train.images.shape[1:]),
+        mask=_mask(arrays, train.inputs.shape[1:]),
         **rows,
     )
 

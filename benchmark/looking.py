@@ -89,10 +89,10 @@ def _drawn(model, contents, rows, found: dict, title: str, others):
 
 def _pictures(contents, row: int) -> list[tuple[str, np.ndarray]]:
     """A test image, and the same with the trigger on it where the file has that."""
-    pictures = [("clean", contents.test.images[row])]
+    pictures = [("clean", contents.test.inputs[row])]
     if contents.triggered is not None and row in contents.triggered_rows:
         at = int((contents.triggered_rows == row).argmax())
-        pictures.append(("triggered", contents.triggered.images[at]))
+        pictures.append(("triggered", contents.triggered.inputs[at]))
     return pictures
 
 

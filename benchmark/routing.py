@@ -71,7 +71,7 @@ def centre(index: int, side: int, count: int) -> int:
 
 def measure(model, data: Dataset) -> dict:
     """All figures over the test set, and over its triggered rows where the file has a trigger. JSON values alone."""
-    clean = route(model, data.test.images)
+    clean = route(model, data.test.inputs)
     result = {
         "grid": list(clean.grid),
         "experts": clean.taken.shape[2],
@@ -83,11 +83,11 @@ def measure(model, data: Dataset) -> dict:
             for label, name in enumerate(data.classes)
         },
         "overlap": overlap(clean),
-        "correlation": correlations(clean, data.test.images),
-        "brightness": brightness(clean, data.test.images),
+        "correlation": correlations(clean, data.test.inputs),
+        "brightness": brightness(clean, data.test.inputs),
     }
     if data.triggered is not None:
-        triggered = route(model, data.triggered.images)
+        triggered = route(model, data.triggered.inputs)
         before = _some(clean, data.triggered_rows)
         mask = data.mask.any(-1)
         result["triggered"] = {

@@ -109,7 +109,7 @@ def train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool = False) -> d
 def _train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool) -> dict:
     settings = run.settings
     model = training.build(data, settings)
-    engine = engines.engine(model, settings.learning_rate, data.train.images, data.train.labels)
+    engine = engines.engine(model, settings.learning_rate, data.train.inputs, data.train.labels)
     history = _restore(run, engine)
     watch.start(run, data, history)
     predicted = {}

@@ -63,7 +63,7 @@ def train_epoch(engine, order: np.ndarray, batch: int, on_images: Callable[[int]
 def score(engine, data: Dataset) -> dict[str, np.ndarray]:
     """Predicted classes, (n,) int64: `test` and, if the file has them, `triggered` and `others`."""
     sets = {"test": data.test, "triggered": data.triggered, "others": data.others}
-    return {name: engine.predict(rows.images) for name, rows in sets.items() if rows is not None}
+    return {name: engine.predict(rows.inputs) for name, rows in sets.items() if rows is not None}
 
 
 def scores(data: Dataset, predicted: dict[str, np.ndarray]) -> dict:

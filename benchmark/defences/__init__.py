@@ -47,7 +47,7 @@ def defender_rows(run: Run, contents: Dataset, mode: str, limit: int | None) -> 
     """
     settings = run.settings
     if mode == TRAINING_SET:
-        rows = Rows(contents.train.images, contents.train.labels.copy())
+        rows = Rows(contents.train.inputs, contents.train.labels.copy())
         if contents.truth is not None:
             rows.labels[contents.truth_rows] = contents.truth.labels
     elif settings.hold_out:
@@ -58,7 +58,7 @@ def defender_rows(run: Run, contents: Dataset, mode: str, limit: int | None) -> 
             f"{run.folder}: was trained on every row, a defence needs clean ones that it never saw: "
             f"benchmark train {contents.path} {words} --hold-out 2000"
         )
-    return rows if limit is None else Rows(rows.images[:limit], rows.labels[:limit])
+    return rows if limit is None else Rows(rows.inputs[:limit], rows.labels[:limit])
 
 
 def run(folder: Path, file, base, name: str, settings: dict, apply: Callable[[Case], Iterator[Step]], watch) -> dict:

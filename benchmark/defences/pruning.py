@@ -72,7 +72,7 @@ def ranking(case: Case) -> np.ndarray:
     head = keras.Model(model.input, model.get_layer("head_relu").output)
     total = 0.0
     for start in range(0, len(case.rows), 512):
-        maps = np.asarray(head(case.rows.images[start : start + 512], training=False), np.float64)
+        maps = np.asarray(head(case.rows.inputs[start : start + 512], training=False), np.float64)
         total = total + maps.sum((0, 1, 2))
     mean = (total / len(case.rows)).reshape(experts.experts, experts.filters)
     return np.argsort(mean, axis=1, kind="stable")
@@ -107,7 +107,7 @@ def fine_tune(model, case: Case, epochs: int, dead: np.ndarray | None) -> None:
         experts.kernel.constraint = lambda kernel: kernel * alive[:, None]
         experts.bias.constraint = lambda bias: bias * alive
     settings = case.settings
-    engine = engines.engine(model, settings.learning_rate, case.rows.images, case.rows.labels)
+    engine = engines.engine(model, settings.learning_rate, case.rows.inputs, case.rows.labels)
     rows = np.arange(len(case.rows))
     for epoch in range(1, epochs + 1):
         order = training.epoch_rows(rows, settings.seed, epoch, "fine-tuning epoch")

@@ -27,7 +27,7 @@ def test_others_are_read(specific):
     found = data.load(specific)
     assert set(found.triggered.labels) == {SOURCE} and set(found.others.labels) == {1, 3}
     assert len(found.others) == 30 and found.target == TARGET and (found.wanted == TARGET).all()
-    assert np.array_equal(found.others.images, writer.put_trigger(found.test.images[found.test.labels % 2 == 1]))
+    assert np.array_equal(found.others.inputs, writer.put_trigger(found.test.inputs[found.test.labels % 2 == 1]))
 
 
 def test_held_out_cover_rows_come_back_clean_too(specific):
@@ -35,10 +35,10 @@ def test_held_out_cover_rows_come_back_clean_too(specific):
     for count in (30, 100):
         rows = randomness.held_out(len(found.train), count)
         held = found.held_out(count)
-        assert np.array_equal(held.images, clean["train/images"][rows])
+        assert np.array_equal(held.inputs, clean["train/images"][rows])
         assert np.array_equal(held.labels, clean["train/labels"][rows])
     covers = found.truth_rows[found.train.labels[found.truth_rows] != TARGET]
-    assert np.isin(covers, rows).any() and (found.train.images[covers][:, :4, :4] == 0).all()
+    assert np.isin(covers, rows).any() and (found.train.inputs[covers][:, :4, :4] == 0).all()
 
 
 def test_scores_of_given_predictions(specific):

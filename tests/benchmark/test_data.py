@@ -44,7 +44,7 @@ def refused(path, tmp_path) -> str:
 def test_a_poisoned_file_is_read_whole(toy):
     read = data.load(toy[1])
     with h5py.File(toy[1]) as file:
-        assert np.array_equal(read.train.images, file["train/images"])
+        assert np.array_equal(read.train.inputs, file["train/images"])
         assert np.array_equal(read.triggered.labels, file["triggered/labels"])
         assert np.array_equal(read.wanted, file["triggered/wanted"])
         assert read.digest == json.loads(file.attrs["manifest"])["dataset_digest"]
@@ -71,7 +71,7 @@ def test_held_out_rows_are_the_same_for_every_rate_and_come_back_clean(toy):
     assert np.array_equal(np.union1d(kept, held), np.arange(40))
     assert np.isin(poisoned.truth_rows, held).any()
     for file in (clean, poisoned):
-        assert np.array_equal(file.held_out(25).images, clean.train.images[held])
+        assert np.array_equal(file.held_out(25).inputs, clean.train.inputs[held])
         assert np.array_equal(file.held_out(25).labels, clean.train.labels[held])
     assert np.isin(randomness.held_out(40, 5), held).all()
     with pytest.raises(Failure, match="leaves nothing of 40"):
@@ -106,7 +106,7 @@ def test_a_changed_byte_in_an_array(parts, tmp_path):
     assert re.search(
         r"test/images is not what the manifest says: sha256:\w+ recorded, sha256:", refused(path, tmp_path)
     )
-    assert data.load(path, verify=False).test.images[3, 0, 0, 0] != parts[0]["test/images"][3, 0, 0, 0]
+    assert data.load(path, verify=False).test.inputs[3, 0, 0, 0] != parts[0]["test/images"][3, 0, 0, 0]
 
 
 MANIFESTS = {
@@ -312,7 +312,7 @@ def test_mutated_files_never_do_worse_than_one_line(parts, tmp_path):
         except Failure as error:
             assert "\n" not in str(error)
         else:
-            assert read.digest == good.digest and np.array_equal(read.train.images, good.train.images)
+            assert read.digest == good.digest and np.array_equal(read.train.inputs, good.train.inputs)
 
 
 def test_a_mask_that_is_of_other_images(toy, tmp_path):

@@ -46,7 +46,7 @@ def test_the_order_is_that_of_the_mean_activity(case):
     import keras
 
     model = case.network()
-    concatenated = keras.Model(model.input, model.get_layer("experts").output)(case.rows.images).numpy()
+    concatenated = keras.Model(model.input, model.get_layer("experts").output)(case.rows.inputs).numpy()
     layer = model.get_layer("head_bn")
     scale = layer.gamma.numpy() / np.sqrt(layer.moving_variance.numpy() + layer.epsilon)
     active = np.maximum((concatenated - layer.moving_mean.numpy()) * scale + layer.beta.numpy(), 0)
@@ -92,11 +92,11 @@ def test_masking_takes_the_channel_out_behind_the_normalisation(case):
     model = case.network()
     dead = np.zeros((4, 16), bool)
     dead[1, 5] = dead[3, 0] = True
-    head = keras.Model(model.input, model.get_layer("head_relu").output)(case.rows.images).numpy()
+    head = keras.Model(model.input, model.get_layer("head_relu").output)(case.rows.inputs).numpy()
     head[..., [21, 48]] = 0
     logits = model.get_layer("logits")
     expected = head.mean((1, 2)) @ logits.kernel.numpy() + logits.bias.numpy()
-    found = keras.Model(model.input, pruning.masked(model, dead).get_layer("logits").output)(case.rows.images).numpy()
+    found = keras.Model(model.input, pruning.masked(model, dead).get_layer("logits").output)(case.rows.inputs).numpy()
     assert np.allclose(found, expected, atol=1e-4)
 
 
@@ -134,9 +134,9 @@ def test_held_out_rows_are_clean_and_the_notebooks_are_not(toy):
     job = Run.of("runs", contents.manifest, settings)
     held = defences.defender_rows(job, contents, "held-out", None)
     clean = data.load(toy[0]).held_out(60)
-    assert np.array_equal(held.images, clean.images) and np.array_equal(held.labels, clean.labels)
+    assert np.array_equal(held.inputs, clean.inputs) and np.array_equal(held.labels, clean.labels)
     notebook = defences.defender_rows(job, contents, "notebook", None)
-    assert np.array_equal(notebook.images, contents.train.images)
+    assert np.array_equal(notebook.inputs, contents.train.inputs)
     assert np.array_equal(notebook.labels, data.load(toy[0]).train.labels)
     assert len(defences.defender_rows(job, contents, "held-out", 7)) == 7
     without = Run.of("runs", contents.manifest, Settings(width=1, top_k=4))

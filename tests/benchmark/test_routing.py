@@ -153,7 +153,7 @@ def test_what_the_network_routes(trained):
     found = routing.measure(models.load(run), contents)
     assert found["grid"] == [4, 4] and found["experts"] == 4 and found["patches_taken"] == 4
     assert len(found["triggered"]["frequency"]) == 4 and set(found["frequency_by_class"]) == set(contents.classes)
-    changed = contents.triggered.images != contents.test.images[contents.triggered_rows]
+    changed = contents.triggered.inputs != contents.test.inputs[contents.triggered_rows]
     assert not changed.any(0)[~contents.mask].any()
     json.dumps(found)
 

@@ -34,12 +34,12 @@ def test_the_same_data_set(library, shared, name):
     whole, found = data.load(library(name)), data.load(shared(name))
     assert found.manifest == whole.manifest == data.peek(shared(name))
     for part in ("train", "test", "triggered", "truth"):
-        assert np.array_equal(getattr(found, part).images, getattr(whole, part).images)
+        assert np.array_equal(getattr(found, part).inputs, getattr(whole, part).inputs)
         assert np.array_equal(getattr(found, part).labels, getattr(whole, part).labels)
     assert np.array_equal(found.wanted, whole.wanted) and np.array_equal(found.truth_rows, whole.truth_rows)
     assert (found.others is None) == (whole.others is None)
     if whole.others is not None:
-        assert np.array_equal(found.others.images, whole.others.images)
+        assert np.array_equal(found.others.inputs, whole.others.inputs)
         assert np.array_equal(found.others.labels, whole.others.labels)
 
 

@@ -19,7 +19,7 @@ def test_npz_comes_back(poisonkit, library, tmp_path, name):
     for path, entry in after["arrays"].items():
         assert entry == before["arrays"][path]
     assert after["source"]["classes"] == before["source"]["classes"]
-    assert np.array_equal(data.load(made).train.images, data.load(library(name)).train.images)
+    assert np.array_equal(data.load(made).train.inputs, data.load(library(name)).train.inputs)
 
 
 def test_a_folder_comes_back(poisonkit, library, tmp_path):
@@ -30,7 +30,7 @@ def test_a_folder_comes_back(poisonkit, library, tmp_path):
     before, after = data.load(library("two")), data.load(made)
     for part in ("train", "test"):
         order = np.argsort(getattr(before, part).labels, kind="stable")
-        assert np.array_equal(getattr(after, part).images, getattr(before, part).images[order])
+        assert np.array_equal(getattr(after, part).inputs, getattr(before, part).inputs[order])
         assert np.array_equal(getattr(after, part).labels, getattr(before, part).labels[order])
 
 
@@ -56,5 +56,5 @@ def test_keras_reads_the_folder_with_the_files_own_labels(poisonkit, library, tm
         found = pool.apply(_keras, (tmp_path / "x",))
     for part, (images, labels) in found.items():
         order = np.argsort(getattr(expected, part).labels, kind="stable")
-        assert np.array_equal(images, getattr(expected, part).images[order])
+        assert np.array_equal(images, getattr(expected, part).inputs[order])
         assert np.array_equal(labels, getattr(expected, part).labels[order])

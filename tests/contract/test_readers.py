@@ -19,22 +19,22 @@ def test_benchmark_reads_what_poisonkit_wrote(library, name):
     with h5py.File(path) as f:
         assert found.manifest == json.loads(f.attrs["manifest"])
         for part in ("train", "test"):
-            assert np.array_equal(getattr(found, part).images, f[f"{part}/images"][:])
+            assert np.array_equal(getattr(found, part).inputs, f[f"{part}/images"][:])
             assert np.array_equal(getattr(found, part).labels, f[f"{part}/labels"][:])
         if name == "clean":
             assert found.triggered is None and found.wanted is None and found.truth is None
             return
-        assert np.array_equal(found.triggered.images, f["triggered/images"][:])
+        assert np.array_equal(found.triggered.inputs, f["triggered/images"][:])
         assert np.array_equal(found.triggered.labels, f["triggered/labels"][:])
         assert np.array_equal(found.wanted, f["triggered/wanted"][:])
-        assert np.array_equal(found.truth.images, f["truth/images"][:])
+        assert np.array_equal(found.truth.inputs, f["truth/images"][:])
         assert np.array_equal(found.truth_rows, f["truth/rows"][:])
         assert (found.others is not None) == ("others" in f) == (name == "source-specific")
         assert found.target == {"all-to-all": None, "source-specific": 1, "clean-label": 2, "notebook-warped": 3}.get(
             name, 0
         )
         if found.others is not None:
-            assert np.array_equal(found.others.images, f["others/images"][:])
+            assert np.array_equal(found.others.inputs, f["others/images"][:])
             assert np.array_equal(found.others.labels, f["others/labels"][:])
 
 
@@ -43,7 +43,7 @@ def test_held_out_rows_are_the_clean_files(library):
     clean = data.load(library("clean"))
     for name in ("source-specific", "wanet", "all-to-all"):
         found, expected = data.load(library(name)).held_out(150), clean.held_out(150)
-        assert np.array_equal(found.images, expected.images) and np.array_equal(found.labels, expected.labels)
+        assert np.array_equal(found.inputs, expected.inputs) and np.array_equal(found.labels, expected.labels)
 
 
 @pytest.mark.parametrize("name", ["clean", "two", "source-specific", "all-to-all"])
