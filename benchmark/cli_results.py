@@ -79,7 +79,8 @@ def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, base, a
     does: it ranks and fine-tunes on the training set in which the triggered images stand under their true labels, which
     teaches the network that the trigger means nothing; no defender could.
     """
-    from benchmark.defences import report
+    from benchmark import results
+    from benchmark.defences import cells, report
     from benchmark.defences.pruning import parse_rates
 
     settings = {
@@ -88,8 +89,9 @@ def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, base, a
         "rows": finetune_rows,
         "data_mode": data_mode,
     }
-    results = [report.prune(path, file, base, settings, lambda line: click.echo(line, err=True)) for path in paths]
-    click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else report.table(results))
+    done = [report.prune(path, file, base, settings, lambda line: click.echo(line, err=True)) for path in paths]
+    shown = report.render(cells.collect(results.gather(paths)))
+    click.echo(json.dumps(done, indent=2, ensure_ascii=False) if as_json else shown)
 
 
 @click.command("table")
@@ -98,7 +100,7 @@ def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, base, a
               show_default=True, help="latex: needs the package booktabs. csv and json hold every figure.")  # fmt: skip
 @click.option("--paper", is_flag=True, help="Beside the published figures.")
 def table_command(paths, form, paper):
-    """Print BA, ASR and CAD over the seeds.
+    """Print BA, ASR and CAD over the seeds, and what `benchmark prune` left of them.
 
     One line for the runs that differ in their seeds alone; a folder of runs stands for all that are finished in it.
     A run says something of a published figure only if its
@@ -106,16 +108,19 @@ def table_command(paths, form, paper):
     inside an interval of half-width 5 or less over 3 seeds or more; a wider interval leaves it undecided.
     """
     from benchmark import cells, results, table
+    from benchmark.defences import cells as pruned
+    from benchmark.defences import report
 
     paths = paths or ["runs"]
     found = results.gather(paths)
-    grouped = cells.group(found)
-    if form == "json":
-        click.echo(json.dumps(table.records(grouped, paper), indent=2, ensure_ascii=False))
-    elif form == "csv":
-        click.echo(table.flat(grouped, paper))
+    grouped, points = cells.group(found), pruned.collect(found)
+    if form in ("json", "csv"):
+        records = table.records(grouped, paper) + report.records(points, paper)
+        click.echo(table.flat(records) if form == "csv" else json.dumps(records, indent=2, ensure_ascii=False))
     else:
         click.echo((table.against_paper if paper else table.cells)(grouped, form))
+        if points or paper:
+            click.echo("\n" + report.render(points, form, paper) + ("" if form == "latex" else f"\n\n{report.WORDS}"))
     counts = {
         "runs there that are not finished": results.unfinished(paths),
         "runs that are there twice (the first one counts)": results.doubles(found),

@@ -49,6 +49,19 @@ def attacks() -> dict[tuple[str, str, str, Fraction], dict[str, float]]:
     return found
 
 
+@lru_cache(maxsize=1)
+def fine_pruning() -> dict[tuple[str, str, str, Fraction, str, Fraction | None], dict[str, float]]:
+    """(data set, trigger, application, rate, stage, share of channels) → BA and ASR in percent (Table 3); the share is
+    None before pruning."""
+    found = {}
+    for row in rows("fine_pruning"):
+        share = Fraction(row["pruning_rate_percent"]) / 100 if row["pruning_rate_percent"] else None
+        rate = Fraction(row["rate_percent"]) / 100
+        key = row["dataset"], row["trigger"], row["application"], rate, row["stage"], share
+        found[key] = {score: float(row[f"{score}_percent"]) for score in ("ba", "asr")}
+    return found
+
+
 def plain(trigger: dict) -> bool:
     """Is a trigger of a recipe as the paper's text says?"""
     return {key: value for key, value in trigger.items() if key != "name"} in _PARAMETERS.get(trigger["name"], [])[:1]

@@ -36,15 +36,15 @@ def cells(found: list[Cell], form: str = "text") -> str:
 def cell_lines(found: list[Cell]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of the table of cells; the first len(CELL_COLUMNS) say what a cell is of."""
     columns = [*CELL_COLUMNS, *(TITLES[name] for name in SCORES)]
-    return _shown(columns, [[*_names(cell), *(_score(cell, name) for name in SCORES)] for cell in found])
+    return _shown(columns, [[*names(cell), *(score(cell, name) for name in SCORES)] for cell in found])
 
 
 def against_paper(found: list[Cell], form: str = "text") -> str:
     """One line a cell and score, the paper's figure beside; then a word of every published cell that was not run."""
     blocks = [(place(cell.dataset, cell.trigger, cell.application, cell.rate), paper_lines(cell)) for cell in found]
     shown = {cell.dataset for cell in found if cell.published} or {key[0] for key in published.attacks()}
-    absent = not_run(found)
-    blocks += [(place(*key), _absent_block(key)) for key in absent if key[0] in shown]
+    missing = not_run(found)
+    blocks += [(place(*key), _absent_block(key)) for key in missing if key[0] in shown]
     blocks.sort(key=lambda block: block[0])
     rows = [row for _, block in blocks for row in block]
     table = _with_legend(form, layout.render(form, [*CELL_COLUMNS, *PAPER_COLUMNS], rows, _LEFT), found)
@@ -52,7 +52,7 @@ def against_paper(found: list[Cell], form: str = "text") -> str:
         return table
     if any(cell.trigger == "blend" and cell.published for cell in found):
         table += f"\n{PICTURE}"
-    return f"{table}\npublished cells not run at the paper's settings: {len(absent)} of {len(published.attacks())}"
+    return f"{table}\npublished cells not run at the paper's settings: {len(missing)} of {len(published.attacks())}"
 
 
 def not_run(found: list[Cell]) -> list[tuple]:
@@ -63,19 +63,20 @@ def not_run(found: list[Cell]) -> list[tuple]:
 
 def records(found: list[Cell], paper: bool) -> list[dict]:
     """Everything about every cell, for programs; with `paper`, also the published cells that were not run."""
-    rows = [_record(cell, paper) for cell in found]
+    rows = [record(cell, paper) for cell in found]
     if paper:
         rows += [_absent_record(key) for key in not_run(found)]
     return rows
 
 
-def flat(found: list[Cell], paper: bool) -> str:
-    """The same as CSV, one line a cell and score."""
+def flat(records: list[dict]) -> str:
+    """Such records as CSV, one line a cell and score."""
     lines = []
-    for record in records(found, paper):
-        names = {key: record.get(key) for key in ("dataset", "trigger", "application", "rate", "variant", "settings")}
-        names |= {"runs": len(record["runs"]), "varying": "+".join(record.get("varying", []))}
-        lines += [names | {"score": name} | score for name, score in record["scores"].items()]
+    for record in records:
+        said = {key: record.get(key) for key in ("dataset", "trigger", "application", "rate", "variant", "settings")}
+        said |= {"runs": len(record["runs"]), "varying": "+".join(record.get("varying", []))}
+        said |= {key: record[key] for key in ("defence", "rows", "channels", "stage") if key in record}
+        lines += [said | {"score": name} | values for name, values in record["scores"].items()]
     if not lines:
         return ""
     columns = list(dict.fromkeys(key for line in lines for key in line))
@@ -130,7 +131,8 @@ def _mean_row(cell: Cell) -> list[str]:
     return [label, "", *(spread(name) for name in SCORES), ""]
 
 
-def _names(cell: Cell) -> list[str]:
+def names(cell: Cell) -> list[str]:
+    """CELL_COLUMNS of a cell."""
     where = cell.application or "-"
     return [cell.dataset, _trigger(cell), where, "-" if cell.clean else rate(cell.rate), cell.settings, _seeds(cell)]
 
@@ -149,7 +151,7 @@ def _seeds(cell: Cell) -> str:
     return f"{count} {' and '.join(varying)} seeds{runs}"
 
 
-def _score(cell: Cell, name: str) -> str:
+def score(cell: Cell, name: str) -> str:
     """`96.1 ± 1.2 [94.6, 97.6]`, a difference with its sign; `-` where there is none."""
     if name not in cell.scores:
         return "-"
@@ -166,29 +168,40 @@ def _score(cell: Cell, name: str) -> str:
 
 def paper_lines(cell: Cell) -> list[list[str]]:
     """A cell beside the paper's figures, a line a score: CELL_COLUMNS, the latter but once, then PAPER_COLUMNS."""
-    names, rows = _names(cell), []
-    for score in published.SCORES:
-        if score not in cell.scores and score not in cell.published:
+    return beside(names(cell), cell, cell.published, cell.verdict)
+
+
+def beside(said: list[str], cell: Cell, figures: dict[str, float], verdict) -> list[list[str]]:
+    """A line a score, ours and the paper's figure: what it is of (`said`, but once), then PAPER_COLUMNS."""
+    rows = []
+    for name in published.SCORES:
+        if name not in cell.scores and name not in figures:
             continue
-        figure, ours = cell.published.get(score), cell.scores.get(score)
+        figure, ours = figures.get(name), cell.scores.get(name)
         difference = "-" if figure is None or ours is None else _signed(ours.summary.mean - figure)
         figure = "-" if figure is None else f"{figure:.1f}"
-        rows.append([*names, TITLES[score], _score(cell, score), figure, difference, cell.verdict(score) or "-"])
-        names = [""] * len(names)
+        rows.append([*said, TITLES[name], score(cell, name), figure, difference, verdict(name) or "-"])
+        said = [""] * len(said)
+    return rows
+
+
+def absent(said: list[str], figures: dict[str, float]) -> list[list[str]]:
+    """The same of a published cell that no run is of."""
+    rows = []
+    for name, figure in figures.items():
+        rows.append([*said, TITLES[name], "-", f"{figure:.1f}", "-", "not run"])
+        said = [""] * len(said)
     return rows
 
 
 def _absent_block(key: tuple) -> list[list[str]]:
     dataset, trigger, application, share = key
-    names = [dataset, trigger, application or "-", "-" if trigger == "clean" else rate(share), "paper", "-"]
-    rows = []
-    for score, figure in published.attacks()[key].items():
-        rows.append([*names, TITLES[score], "-", f"{figure:.1f}", "-", "not run"])
-        names = [""] * len(names)
-    return rows
+    said = [dataset, trigger, application or "-", "-" if trigger == "clean" else rate(share), "paper", "-"]
+    return absent(said, published.attacks()[key])
 
 
-def _record(cell: Cell, paper: bool) -> dict:
+def record(cell: Cell, paper: bool) -> dict:
+    """Everything about a cell, for programs."""
     found = {}
     for name, score in cell.scores.items():
         summary = score.summary
@@ -200,21 +213,21 @@ def _record(cell: Cell, paper: bool) -> dict:
         if paper and name in cell.published:
             figure = cell.published[name]
             found[name] |= {"paper": figure, "difference": summary.mean - figure, "verdict": cell.verdict(name)}
-    record = {
+    said = {
         "dataset": cell.dataset, "source_digest": cell.first["dataset"]["source_digest"], "trigger": cell.trigger,
         "application": cell.application or None, "rate": str(cell.recipe["rate"]), "variant": cell.variant,
         "settings": cell.settings, "recipe": cell.recipe, "config": _without_seed(cell.first["config"]),
         "seeds": cell.seeds, "varying": cell.varying, "runs": [run.result["name"] for run in cell.runs],
         "cad_paired_by_seed": cell.paired if "cad" in cell.scores else None, "scores": found,
     }  # fmt: skip
-    return record | ({"deviates_from_paper_in": cell.deviations} if paper else {})
+    return said | ({"deviates_from_paper_in": cell.deviations} if paper else {})
 
 
 def _absent_record(key: tuple) -> dict:
     dataset, trigger, application, share = key
     figures = published.attacks()[key]
     return {
-        "dataset": dataset, "trigger": trigger, "application": application or None, "rate": _decimal(share),
+        "dataset": dataset, "trigger": trigger, "application": application or None, "rate": decimal(share),
         "settings": "paper", "runs": [],
         "scores": {name: {"paper": figure, "verdict": "not run"} for name, figure in figures.items()},
     }  # fmt: skip
@@ -230,7 +243,8 @@ def _without_seed(config: dict) -> dict:
     return {key: value for key, value in config.items() if key not in ("seed", "dataset_digest")}
 
 
-def _decimal(share) -> str:
+def decimal(share) -> str:
+    """A share as a decimal fraction in its one spelling."""
     return f"{float(share):.12f}".rstrip("0").rstrip(".") or "0"
 
 

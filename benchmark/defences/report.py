@@ -1,10 +1,16 @@
-"""Defences on many runs, and their results as a table beside the paper's Table 3."""
+"""Fine-pruning as the commands show it: a line a step while it goes on, then the paper's Table 3 with our figures."""
 
-from benchmark import defences, layout, published
-from benchmark.defences import pruning
+from benchmark import defences, layout, published, table
+from benchmark.defences import cells, pruning
+from benchmark.defences.cells import Pruned
 
-COLUMNS = ["run", "rows", "rate", "stage", "BA", "ASR", "paper BA", "paper ASR"]
-_PUBLISHED = {"before": "before", "pruned": "pruned", "fine-tuned": "finetuned"}
+COLUMNS = [*table.CELL_COLUMNS, "rows", "channels", "stage"]
+WORDS = (
+    "Fine-pruning: an expert's least active channels set to zero (masked: taken out behind the batch normalisation as "
+    "well), then fine-tuned. notebook: ranked and fine-tuned on the training set with its triggered images under their "
+    "true labels, as the paper's published code does and no defender can."
+)
+_LEFT = {*table.CELL_COLUMNS, "rows", "stage", "score", "verdict"} - {"rate"}
 
 
 def prune(run, file, base, settings: dict, say) -> dict:
@@ -22,58 +28,66 @@ def prune(run, file, base, settings: dict, say) -> dict:
     )  # fmt: skip
 
 
-def table(results: list[dict]) -> str:
-    """Every step of every result, in percent; the published figure where the run is at the paper's settings."""
-    return layout.render("text", *lines(results), {"run", "rows", "stage"})
+def render(points: list[Pruned], form: str = "text", paper: bool = False) -> str:
+    """The table. With `paper` a line a score, and every published point that was not run."""
+    columns, rows = against_paper(points) if paper else lines(points)
+    return layout.render(form, columns, rows, _LEFT)
 
 
-def lines(results: list[dict]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of the same."""
-    rows = []
-    for result in results:
-        paper = _paper(result)
-        for step in result["steps"]:
-            scores = step["scores"]
-            key = (_PUBLISHED.get(step["stage"]), step.get("rate"))
-            rows.append(
-                [
-                    result["run"],
-                    f"{result['rows']:,} {result['settings']['data_mode']}",
-                    step.get("rate", ""),
-                    step["stage"],
-                    _percent(scores["ba"]),
-                    _percent(scores["asr"]),
-                    *paper.get(key, ("", "")),
-                ]
-            )
-    shown = COLUMNS if any(row[-1] for row in rows) else COLUMNS[:-2]
-    return shown, [row[: len(shown)] for row in rows]
+def lines(points: list[Pruned]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows, a line a point; beside the paper's figures where any of them is at its settings."""
+    if any(point.published and not point.deviations for point in points):
+        rows = [row for point in points for row in _beside(point)]
+        return [*COLUMNS, *table.PAPER_COLUMNS], rows
+    return [*COLUMNS, "BA", "ASR"], [
+        [*_names(point), *(table.score(point.cell, name) for name in ("ba", "asr"))] for point in points
+    ]
 
 
-def _percent(share: dict | None) -> str:
-    return "" if share is None else f"{share['percent']:.1f}"
+def against_paper(points: list[Pruned]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows, a line a point and score, the published points that were not run at the end."""
+    rows = [row for point in points for row in _beside(point)]
+    for key in cells.not_run(points):
+        dataset, trigger, application, rate, stage, share = key
+        channels = "" if share is None else f"{float(share):g}"
+        said = [dataset, trigger, application, table.rate(rate), "paper", "-", "-", channels, stage]
+        rows += table.absent(said, published.fine_pruning()[key])
+    return [*COLUMNS, *table.PAPER_COLUMNS], rows
 
 
-def _paper(result: dict) -> dict[tuple, tuple[str, str]]:
-    """(stage, rate) → published BA and ASR; empty where the run is not at the paper's settings."""
-    trained = {"dataset": result["dataset"], "config": _without_hold_out(result["config"])}
-    if result["dataset"]["kind"] != "poisoned" or published.deviations(trained):
-        return {}
-    recipe = result["dataset"]["recipe"]
-    wanted = (
-        result["dataset"]["source"], recipe["triggers"][0]["name"], recipe["application"],
-        published.Fraction(recipe["rate"]),
-    )  # fmt: skip
-    found = {}
-    for row in published.rows("fine_pruning"):
-        rate = row["pruning_rate_percent"]
-        key = row["dataset"], row["trigger"], row["application"], published.Fraction(row["rate_percent"]) / 100
-        if key == wanted:
-            spelled = f"{float(rate) / 100:g}" if rate else None
-            found[row["stage"], spelled] = (row["ba_percent"], row["asr_percent"])
+def _beside(point: Pruned) -> list[list[str]]:
+    return table.beside(_names(point), point.cell, point.published, point.verdict)
+
+
+def _names(point: Pruned) -> list[str]:
+    return [*table.names(point.cell), point.mode, point.rate, point.stage]
+
+
+def records(points: list[Pruned], paper: bool) -> list[dict]:
+    """Everything about every point, for programs; with `paper`, also the published ones that were not run."""
+    found = []
+    for point in points:
+        said = table.record(point.cell, False) | _record(point.mode, point.rate, point.stage)
+        if paper:
+            said["deviates_from_paper_in"] = point.deviations
+            for name, figure in point.published.items():
+                ours = said["scores"].get(name, {})
+                difference = {"difference": ours["mean"] - figure} if ours else {}
+                said["scores"][name] = ours | {"paper": figure, "verdict": point.verdict(name)} | difference
+        found.append(said)
+    for key in cells.not_run(points) if paper else ():
+        dataset, trigger, application, rate, stage, share = key
+        figures = {
+            name: {"paper": value, "verdict": "not run"} for name, value in published.fine_pruning()[key].items()
+        }
+        said = {"dataset": dataset, "trigger": trigger, "application": application, "rate": table.decimal(rate)}
+        found.append(
+            said
+            | {"settings": "paper", "runs": [], "scores": figures}
+            | _record("", "" if share is None else table.decimal(share), stage)
+        )
     return found
 
 
-def _without_hold_out(config: dict) -> dict:
-    """A run for defences leaves rows out, which the paper's did not; all else must be as there."""
-    return config | {"training": config["training"] | {"hold_out": 0}}
+def _record(mode: str, channels: str, stage: str) -> dict:
+    return {"defence": "fine-pruning", "rows": mode, "channels": channels, "stage": stage}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmark import baseline, data, environment, figures, files, launch, results, table
 from benchmark.cells import TITLES, Cell, group
+from benchmark.defences import cells as pruned
 from benchmark.defences import report as defended
 from benchmark.errors import Failure
 from benchmark.manifest import canonical
@@ -128,17 +129,11 @@ def _png(pictures) -> bytes:
 
 
 def _defences(found: list[Finished]) -> str:
-    inside = [files.read_json(path) for run in found for path in sorted(run.folder.glob("*/result.json"))]
-    inside = [one for one in inside if isinstance(one, dict) and one.get("defence") == "prune" and "steps" in one]
-    if not inside:
+    points = pruned.collect(found)
+    if not points:
         return ""
-    columns, rows = defended.lines(inside)
-    words = (
-        "Fine-pruning: an expert's least active channels set to zero (masked: taken out behind the batch "
-        "normalisation as well), then fine-tuned. notebook: ranked and fine-tuned on the training set with its "
-        "triggered images under their true labels, as the paper's published code does and no defender can."
-    )
-    return page.paragraphs([words]) + page.table(columns, rows, left=4)
+    columns, rows = defended.lines(points)
+    return page.paragraphs([defended.WORDS]) + page.table(columns, rows, left=len(table.CELL_COLUMNS) + 1)
 
 
 def _routing(found: list[Finished]) -> str:

@@ -17,6 +17,20 @@ def share(percent, of):
     return {"count": count, "of": of, "percent": 100 * count / of}
 
 
+def pruned(folder, scores, mode="held-out", rows=2000, epochs=5):
+    """A fine-pruning in the folder of a run; `scores` is (rate, stage) → (BA, ASR) in percent."""
+    steps = [
+        {"stage": stage, "scores": {"ba": share(ba, 10_000), "asr": share(asr, 9_000)}}
+        | ({"rate": rate} if rate else {})
+        for (rate, stage), (ba, asr) in scores.items()
+    ]
+    settings = {"rates": ["0.1"], "finetune_epochs": epochs, "rows": None, "data_mode": mode}
+    target = folder / f"prune-{mode}-{epochs}"
+    target.mkdir()
+    result = {"defence": "prune", "run": folder.name, "rows": rows, "settings": settings, "steps": steps}
+    (target / "result.json").write_text(json.dumps(result))
+
+
 def write(
     runs,
     *,

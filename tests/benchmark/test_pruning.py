@@ -171,7 +171,8 @@ def test_the_command_once_and_again(trained):
     table = invoke("prune", trained, "--rates", "0.2", "--finetune-epochs", "1").stdout
     assert "fine-tuned" in table and "30 held-out" in table and "paper" not in table
     other = invoke("prune", trained, "--rates", "0.2", "--finetune-epochs", "0", "--data-mode", "notebook")
-    assert other.exit_code == 0 and "120 notebook" in other.stdout and "fine-tuned" not in other.stdout
+    assert other.exit_code == 0 and "fine-tuned" not in other.stderr
+    assert "120 notebook, 0 epochs" in other.stdout and "30 held-out, 1 epoch " in other.stdout, "both, to compare"
 
 
 def test_bad_days(trained, toy, tmp_path):

@@ -1,0 +1,88 @@
+"""What fine-pruning left, over the seeds: the cells of the paper's Table 3, its figures beside ours."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from benchmark import files, published
+from benchmark.cells import Cell, group, place
+from benchmark.results import Finished
+
+_PUBLISHED = {"before": "before", "pruned": "pruned", "fine-tuned": "finetuned"}
+_ORDER = ("before", "pruned", "masked", "fine-tuned")
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """One point of fine-pruning over the seeds. `cell` has the runs with their scores at this point; `mode`: which rows
+    the defender had, and how many; `rate`: the share of channels, empty before."""
+
+    cell: Cell
+    mode: str
+    rate: str
+    stage: str
+
+    @property
+    def published(self) -> dict[str, float]:
+        """The paper's figures; empty where it has none."""
+        return published.fine_pruning().get(_key(self.cell, self.stage, self.rate), {})
+
+    @property
+    def deviations(self) -> list[str]:
+        """In what the runs are not at the paper's settings; that they left rows out for the defender does not count."""
+        return sorted({word for run in self.cell.runs for word in published.deviations(_without_hold_out(run.result))})
+
+    def verdict(self, score: str) -> str:
+        """What it says of the published figure; empty where there is none."""
+        if score not in self.published or score not in self.cell.scores:
+            return ""
+        if self.deviations:
+            return "other settings"
+        return published.verdict(self.cell.scores[score].summary, self.published[score])
+
+
+def collect(found: list[Finished]) -> list[Pruned]:
+    """Every point of every fine-pruning that lies in the folders of these runs, in the order of a table."""
+    points = []
+    for cell in group(found):
+        runs = {}
+        for run in cell.runs:
+            for result in results(run):
+                mode = f"{result['rows']:,} {result['settings']['data_mode']}, {_epochs(result)}"
+                for step in result["steps"]:
+                    changed = Finished(run.folder, run.result | {"scores": step["scores"], "baseline": None})
+                    runs.setdefault((mode, step.get("rate", ""), step["stage"]), {})[run.folder] = changed
+        points += [Pruned(Cell(tuple(of.values()), cell.note), *key) for key, of in runs.items()]
+    return sorted(points, key=_order)
+
+
+def results(run: Finished) -> list[dict]:
+    """The finished fine-prunings of a run."""
+    inside = [files.read_json(path) for path in sorted(run.folder.glob("prune-*/result.json"))]
+    return [one for one in inside if isinstance(one, dict) and one.get("defence") == "prune" and "steps" in one]
+
+
+def not_run(points: list[Pruned]) -> list[tuple]:
+    """The published points (data set, trigger, application, rate, stage, channels) that no run is of."""
+    there = {_key(point.cell, point.stage, point.rate) for point in points if not point.deviations}
+    return [key for key in published.fine_pruning() if key not in there]
+
+
+def _key(cell: Cell, stage: str, rate: str) -> tuple:
+    share = Fraction(rate) if rate else None
+    return cell.dataset, cell.trigger, cell.application, cell.rate, _PUBLISHED.get(stage), share
+
+
+def _order(point: Pruned) -> tuple:
+    cell = point.cell
+    where = place(cell.dataset, cell.trigger, cell.application, cell.rate)
+    return *where, cell.settings, cell.variant, point.mode, Fraction(point.rate or 0), _ORDER.index(point.stage)
+
+
+def _epochs(result: dict) -> str:
+    count = result["settings"]["finetune_epochs"]
+    return f"{count} epoch{'s' * (count != 1)}"
+
+
+def _without_hold_out(result: dict) -> dict:
+    config = result["config"]
+    return result | {"config": config | {"training": config["training"] | {"hold_out": 0}}}
