@@ -83,6 +83,13 @@ def engine(model, learning_rate: float, images=None, labels=None):
     return module.Engine(model, learning_rate, images, labels)
 
 
+def compiled(model, function):
+    """A function of arrays that computes with a network's variables, compiled; it changes none of them."""
+    import keras
+
+    return importlib.import_module(f"benchmark.engines.{keras.backend.backend()}").compiled(model, function)
+
+
 def device() -> str:
     """The device that the active backend computes on, in words: `cpu`, or the GPU's name."""
     import keras

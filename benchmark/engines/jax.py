@@ -20,6 +20,17 @@ def device() -> str:
     return "cpu" if first.platform == "cpu" else first.device_kind
 
 
+def compiled(model, function):
+    """See `benchmark.engines`."""
+
+    @jax.jit
+    def call(values, *arrays):
+        with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
+            return function(*arrays)
+
+    return lambda *arrays: call([variable.value for variable in model.variables], *arrays)
+
+
 class Engine:
     """Training and prediction of one network. See `benchmark.engines`."""
 

@@ -23,6 +23,11 @@ def device() -> str:
     return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "gpu") if gpus else "cpu"
 
 
+def compiled(model, function):
+    """See `benchmark.engines`."""
+    return tf.function(function, jit_compile=device() != "cpu", reduce_retracing=True)
+
+
 class Engine:
     """Training and prediction of one network. See `benchmark.engines`."""
 

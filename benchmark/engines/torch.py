@@ -19,6 +19,20 @@ def device() -> str:
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
 
 
+def compiled(model, function):
+    """See `benchmark.engines`."""
+
+    def call(*arrays):
+        with torch.no_grad():
+            return keras.tree.map_structure(keras.ops.convert_to_numpy, function(*map(_tensor, arrays)))
+
+    return call
+
+
+def _tensor(array) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(keras.src.backend.torch.core.get_device())
+
+
 class Engine:
     """Training and prediction of one network. See `benchmark.engines`."""
 

@@ -7,13 +7,15 @@ import keras
 
 from benchmark import engines, layers  # noqa: F401  (layers registers them, so that saved models load)
 from benchmark.errors import Failure
+from benchmark.models.encoder import Encoder
 from benchmark.models.pmoe import pmoe
 
-__all__ = ["load", "pmoe"]
+__all__ = ["Encoder", "load", "pmoe"]
 
 
 def load(path) -> keras.Model:
-    """The trained network of a run folder, or of a `.keras` file: uint8 images in, class probabilities out.
+    """The trained network of a run folder, or of a `.keras` file: uint8 images or tokens in, class probabilities
+    or (an encoder) logits out.
 
     Raises `Failure` where there is none or it cannot be read.
     """

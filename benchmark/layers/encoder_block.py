@@ -1,0 +1,68 @@
+"""`EncoderBlock`: one layer of a BERT encoder."""
+
+import keras
+from keras import initializers, layers, ops
+
+from benchmark.layers.head_attention import HeadAttention
+from benchmark.layers.token_embedding import INITIAL
+
+
+@keras.saving.register_keras_serializable(package="benchmark")
+class EncoderBlock(layers.Layer):
+    """Attention, then two dense layers with a GELU between them; dropout, the block's own input added, and
+    normalisation after each of the two (Devlin et al. 2019).
+
+    Parameters
+    ----------
+    heads : int
+        Heads of the attention.
+    inner : int
+        Width between the two dense layers.
+    dropout, epsilon : float
+        Of the dropout; of the normalisation.
+    seed : int, optional
+        Seed of the initial weights and of the dropout.
+
+    Called like `HeadAttention`, and returns what that does.
+    """
+
+    def __init__(self, heads, inner, dropout=0.1, epsilon=1e-12, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = inner
+        self.seed = seed
+        same = {"dtype": self.dtype_policy}
+        self.attention = HeadAttention(heads, dropout, seed, name="attention", **same)
+        seeds = iter([None] * 4 if seed is None else range(seed + 5, seed + 9))
+        self.dropouts = [layers.Dropout(dropout, seed=next(seeds), name=f"dropout_{i}", **same) for i in (1, 2)]
+        self.normalizations = [
+            layers.LayerNormalization(epsilon=epsilon, name=f"normalization_{i}", **same) for i in (1, 2)
+        ]
+        first, second = (initializers.RandomNormal(stddev=INITIAL, seed=next(seeds)) for _ in range(2))
+        self.widen = layers.Dense(inner, kernel_initializer=first, name="widen", **same)
+        self._second = second
+
+    def build(self, input_shape):
+        width = input_shape[-1]
+        self.narrow = layers.Dense(width, kernel_initializer=self._second, name="narrow", dtype=self.dtype_policy)
+        self.attention.build(input_shape)
+        self.widen.build(input_shape)
+        self.narrow.build((*input_shape[:-1], self.inner))
+        for normalization in self.normalizations:
+            normalization.build(input_shape)
+        self.built = True
+
+    def call(self, x, there, heads=None, training=None):
+        y, attention, outputs = self.attention(x, there, heads=heads, training=training)
+        x = self.normalizations[0](x + self.dropouts[0](y, training=training))
+        y = self.narrow(ops.gelu(self.widen(x), approximate=False))
+        x = self.normalizations[1](x + self.dropouts[1](y, training=training))
+        return x, attention, outputs
+
+    def get_config(self):
+        return super().get_config() | {
+            "heads": self.attention.heads,
+            "inner": self.inner,
+            "dropout": self.attention.dropout.rate,
+            "epsilon": self.normalizations[0].epsilon,
+            "seed": self.seed,
+        }

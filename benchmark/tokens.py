@@ -1,0 +1,143 @@
+"""Texts as tokens: word pieces of a published tokenizer, or the words of the training texts."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmark import files
+from benchmark.errors import Failure
+
+LENGTH = 64  # tokens of a text, [CLS] and [SEP] among them
+WIDTHS = (8, 16, 24, 32, 48, 64)  # what batches are padded to: few, so that little is compiled
+PIECES, WORDS = "tokenizer.json", "vocabulary.txt"  # the one or the other is in a run's folder
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+MOST_WORDS = 20_000
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Texts: `tokens` (n, LENGTH) int32, 0 where a text has ended, and how many each has, `lengths` (n,) int64."""
+
+    tokens: np.ndarray
+    lengths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, rows) -> "Tokens":
+        return Tokens(self.tokens[rows], self.lengths[rows])
+
+    def batches(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """All rows, the short ones first, as (row numbers (m,), tokens (size, T)): T is one of WIDTHS, m = size but in
+        the last, which is filled up with empty rows."""
+        order = np.argsort(self.lengths, kind="stable")
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            block = np.zeros((size, width(self.lengths[rows].max())), np.int32)
+            block[: len(rows)] = self.tokens[rows, : block.shape[1]]
+            yield rows, block
+
+
+def width(length: int) -> int:
+    """The least of WIDTHS that holds so many tokens."""
+    return next(one for one in WIDTHS if one >= length)
+
+
+class Pieces:
+    """The tokenizer of a folder in the Hugging Face layout (`tokenizer.json`), cut at LENGTH tokens.
+
+    Raises `Failure` where the file cannot be read, the library `tokenizers` is missing, or padding is not token 0.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        try:
+            from tokenizers import Tokenizer
+        except ImportError:
+            raise Failure("tokenizers is not installed: pip install 'poisonkit[text]'") from None
+        if not self.path.is_file():
+            raise Failure(f"{self.path}: no such file, the encoder's tokenizer")
+        try:
+            self._tokenizer = Tokenizer.from_file(str(self.path))
+        except Exception as error:  # the library has no class of its own for what it cannot read
+            raise Failure(f"{self.path}: not a tokenizer ({' '.join(str(error).split())[:120]})") from None
+        if self._tokenizer.token_to_id("[PAD]") != 0:
+            raise Failure(f"{self.path}: its padding is not token 0, as an encoder here needs it")
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self.unknown = self._tokenizer.token_to_id("[UNK]")
+
+    def __len__(self) -> int:
+        return self._tokenizer.get_vocab_size()
+
+    def pieces(self, texts) -> list[list[int]]:
+        """The tokens of each text with [CLS] and [SEP], however long it is."""
+        return [found.ids for found in self._tokenizer.encode_batch(list(texts))]
+
+    def save(self, folder: Path) -> None:
+        """Put the tokenizer into a run's folder."""
+        files.write_bytes(folder / PIECES, self.path.read_bytes())
+
+
+class Words:
+    """One token for each word of a vocabulary, lower-cased; another word is [UNK]. Needs no library."""
+
+    unknown = SPECIAL.index("[UNK]")
+
+    def __init__(self, vocabulary: list[str]):
+        self._numbers = {word: number for number, word in enumerate([*SPECIAL, *vocabulary])}
+
+    @classmethod
+    def of(cls, texts) -> "Words":
+        """The words of the given texts, the most frequent first, those of one frequency in the order of their code
+        points; at most MOST_WORDS."""
+        counts = Counter(word for text in texts for word in split(text))
+        return cls(sorted(counts, key=lambda word: (-counts[word], word))[:MOST_WORDS])
+
+    @classmethod
+    def read(cls, path: Path) -> "Words":
+        """What `save` has written. `Failure` where it cannot be read."""
+        try:
+            lines = Path(path).read_text("utf-8").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Failure(f"{path}: cannot be read ({error})") from None
+        return cls(lines[len(SPECIAL) : -1])
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def pieces(self, texts) -> list[list[int]]:
+        """The tokens of each text with [CLS] and [SEP], however long it is."""
+        first, last = SPECIAL.index("[CLS]"), SPECIAL.index("[SEP]")
+        return [[first, *(self._numbers.get(word, self.unknown) for word in split(text)), last] for text in texts]
+
+    def save(self, folder: Path) -> None:
+        """Put the vocabulary into a run's folder, a word a line."""
+        files.write_bytes(folder / WORDS, "".join(f"{word}\n" for word in self._numbers).encode())
+
+
+def split(text: str) -> list[str]:
+    """The lower-cased words of a text; each other sign that is no space is one of its own."""
+    return re.findall(r"\w+|[^\w\s]", text.lower())
+
+
+def load(folder: Path) -> Pieces | Words:
+    """The tokenizer of a run's folder. `Failure` where there is none."""
+    folder = Path(folder)
+    return Words.read(folder / WORDS) if (folder / WORDS).is_file() else Pieces(folder / PIECES)
+
+
+def encode(tokenizer, texts) -> Tokens:
+    """The tokens of texts; what is longer than LENGTH keeps [CLS] and [SEP] and loses its end."""
+    tokens = np.zeros((len(texts), LENGTH), np.int32)
+    lengths = np.empty(len(texts), np.int64)
+    for row, pieces in enumerate(tokenizer.pieces(texts)):
+        if len(pieces) > LENGTH:
+            pieces = [*pieces[: LENGTH - 1], pieces[-1]]
+        tokens[row, : len(pieces)] = pieces
+        lengths[row] = len(pieces)
+    return Tokens(tokens, lengths)
