@@ -7,7 +7,9 @@ from benchmark import files, published
 from benchmark.cells import Cell, group, place
 from benchmark.results import Finished
 
-_PUBLISHED = {"before": "before", "pruned": "pruned", "fine-tuned": "finetuned"}
+STAGES = {"before": "before", "pruned": "pruned", "finetuned": "fine-tuned"}
+"""The published table's name of a stage → ours."""
+_PUBLISHED = {ours: name for name, ours in STAGES.items()}
 _ORDER = ("before", "pruned", "masked", "fine-tuned")
 
 

@@ -50,7 +50,7 @@ def against_paper(points: list[Pruned]) -> tuple[list[str], list[list[str]]]:
     for key in cells.not_run(points):
         dataset, trigger, application, rate, stage, share = key
         channels = "" if share is None else f"{float(share):g}"
-        said = [dataset, trigger, application, table.rate(rate), "paper", "-", "-", channels, stage]
+        said = [dataset, trigger, application, table.rate(rate), "paper", "-", "-", channels, cells.STAGES[stage]]
         rows += table.absent(said, published.fine_pruning()[key])
     return [*COLUMNS, *table.PAPER_COLUMNS], rows
 
@@ -84,7 +84,7 @@ def records(points: list[Pruned], paper: bool) -> list[dict]:
         found.append(
             said
             | {"settings": "paper", "runs": [], "scores": figures}
-            | _record("", "" if share is None else table.decimal(share), stage)
+            | _record("", "" if share is None else table.decimal(share), cells.STAGES[stage])
         )
     return found
 

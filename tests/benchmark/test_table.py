@@ -178,7 +178,7 @@ def test_fine_pruning_over_the_seeds_beside_table_3(hold_out, tmp_path):
     text = table(tmp_path, "--paper")
     assert re.search(r"0\.1 +pruned +\n? *BA", text)
     assert re.search(r"ASR +61\.0 ± 1\.0 \[58\.5, 63\.5\] +94\.2 +-33\.2 +differs", text)
-    assert re.search(r"0\.3 +finetuned +BA +- +83\.5 +- +not run", text)
+    assert re.search(r"0\.3 +fine-tuned +BA +- +83\.5 +- +not run", text)
     assert "61.0 ± 1.0" in table(tmp_path) and "held-out" in table(tmp_path, "--format", "csv")
 
 
