@@ -44,7 +44,7 @@ def _is_dataset(dataset: dict) -> bool:
     recipe, clean = dataset["recipe"], dataset["kind"] == "clean"
     steps = [] if clean else [step["name"] for step in recipe["triggers"]]
     words = [*(dataset[key] for key in ("name", "kind", "source", "source_digest")), recipe["rate"], *steps]
-    words += [entry["digest"] for entry in (dataset.get("pictures") or {}).values()]
+    words += [picture_name(entry) for entry in (dataset.get("pictures") or {}).values()]
     return (
         all(isinstance(word, str) for word in [*words, recipe.get("application", "")])
         and (Fraction(recipe["rate"]) == 0 if clean else 0 < Fraction(recipe["rate"]) <= 1)
@@ -52,6 +52,11 @@ def _is_dataset(dataset: dict) -> bool:
         and isinstance(recipe.get("patch") or [], list)
         and isinstance(dataset["counts"], dict)
     )
+
+
+def picture_name(entry: dict) -> str:
+    """What tells a trigger's picture from others: its digest, or the name of a built-in one."""
+    return entry["built_in"] if "built_in" in entry else entry["digest"].removeprefix("sha256:")
 
 
 def _are_scores(result: dict) -> bool:

@@ -66,6 +66,7 @@ def write(
         "dataset": {
             "name": name, "kind": kind, "digest": digest, "source": source, "source_digest": f"sha256:{source:0>64}",
             "classes": ["a", "b"], "recipe": written, "counts": {"train": train, "test": test},
+            "pictures": {"0": {"built_in": "frog"}} if kind == "poisoned" and step["name"] == "blend" else {},
         },
         "config": config_of(settings, digest), "preset": settings.preset,
         "scores": {"ba": share(ba, test), "asr": None},
