@@ -42,7 +42,7 @@ def of_attention(attention: np.ndarray, lengths: np.ndarray, metric: str, kind: 
 
 
 def alike(vectors: np.ndarray, inside: np.ndarray | None, metric: str) -> np.ndarray:
-    """Each head's mean similarity to the others, (n, H) float64, of vectors (n, H, V) where `inside`, (n, V) bool, holds.
+    """Each head's mean similarity to the others, (n, H) float64, of vectors (n, H, V) where `inside`, (n, V), holds.
 
     `cosine`, or `pearson`: the same of the vectors minus their mean. A vector of nothing but zeros is like none.
     """
