@@ -1,0 +1,102 @@
+"""Pictures of heads: layers × heads, how scores lie, what a head looks at, ASR against BA along an alignment."""
+
+import numpy as np
+
+_BLUE, _VERMILION, _GREY = "#0072B2", "#D55E00", "#555555"
+_LINES = (
+    (_VERMILION, "-"), (_BLUE, (0, (5, 2))), ("#009E73", (0, (1, 1.2))), ("#882255", (0, (5, 1, 1, 1))),
+    ("#E69F00", (0, (8, 3))), ("#56B4E9", (0, (3, 1))), ("#CC79A7", (0, (1, 3))), (_GREY, (0, (2, 2))),
+)  # fmt: skip
+_MARKERS = "os^DvPX*"
+SIGNED = "PuOr_r"
+
+
+def grids(panels: list[tuple[str, np.ndarray, str]], title: str):
+    """A row of heat maps, layers × heads: (words, values (L, H), kind), and the numbers in their cells.
+
+    `kind` is `share` (0 … 1, one shade) or `signed` (two shades, white at 0, as far as the values go).
+    """
+    from matplotlib.figure import Figure
+
+    layers, heads = panels[0][1].shape
+    size = ((0.42 * heads + 1.5) * len(panels), 0.36 * layers + 1.5)
+    figure = Figure(figsize=size, layout="constrained")
+    for panel, (words, values, kind) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        far = max(float(np.nanmax(np.abs(values))), 1e-9)
+        shades, low, high = ("cividis", 0, 1) if kind == "share" else (SIGNED, -far, far)
+        drawn = panel.imshow(values, aspect="auto", cmap=shades, vmin=low, vmax=high)
+        _numbers(panel, values, drawn)
+        panel.set(title=words, xlabel="head", xticks=range(heads), yticks=range(layers))
+        panel.grid(False)
+    figure.axes[0].set_ylabel("layer")
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def _numbers(panel, values: np.ndarray, drawn) -> None:
+    for (layer, head), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            red, green, blue, _ = drawn.cmap(drawn.norm(value))
+            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+            colour = "white" if dark else "black"
+            panel.text(head, layer, _short(value), ha="center", va="center", fontsize=5.5, color=colour)
+
+
+def _short(value: float) -> str:
+    """In three digits at most: .07, -.52, 1.4, -23."""
+    if abs(value) < 0.995:
+        return f"{value:.2f}".replace("0.", ".", 1)
+    return f"{value:.1f}" if abs(value) < 9.95 else f"{value:.0f}"
+
+
+def distributions(panels: list[tuple[str, dict[str, np.ndarray]]], title: str):
+    """How scores lie: one panel for each (words, set → scores), as steps of equal area."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.9 * len(panels), 3.3), layout="constrained")
+    for panel, (words, sets) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        together = np.concatenate(list(sets.values()))
+        low, high = np.percentile(together, (0.5, 99.5))
+        edges = np.linspace(low, high if high > low else low + 1, 41)
+        for number, (name, scores) in enumerate(sets.items()):
+            colour, dashes = _LINES[number % len(_LINES)]
+            heights, _ = np.histogram(np.clip(scores, edges[0], edges[-1]), edges)
+            panel.stairs(100 * heights / max(1, len(scores)), edges, color=colour, linestyle=dashes, label=name)
+        panel.set(xlabel=words, ylabel="share of the texts (%)")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), fontsize=8)
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def looks(sentences: list[tuple[str, list[str], np.ndarray]], title: str):
+    """What a head looks at from [CLS]: one panel for each (words, tokens, attention (tokens,))."""
+    from matplotlib.figure import Figure
+
+    widest = max(len(tokens) for _, tokens, _ in sentences)
+    figure = Figure(figsize=(max(4, 0.42 * widest + 1), 2.1 * len(sentences)), layout="constrained")
+    panels = figure.subplots(len(sentences), 1, squeeze=False, sharey=True)[:, 0]
+    for panel, (words, tokens, attention) in zip(panels, sentences, strict=True):
+        panel.bar(range(len(tokens)), attention, color=_BLUE)
+        panel.set_xticks(range(len(tokens)), tokens, rotation=50, ha="right", fontsize=7)
+        panel.set(ylabel="attention", xlim=(-0.6, widest - 0.4))
+        panel.set_title(words, fontsize=8)
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def paths(lines: dict[str, list[tuple[float, float]]], title: str):
+    """ASR against BA along each variant of an alignment: (BA, ASR) in percent, untouched and after each epoch."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+    panel = figure.subplots()
+    for number, (name, points) in enumerate(lines.items()):
+        colour, dashes = _LINES[number % len(_LINES)]
+        ba, asr = zip(*points, strict=True)
+        panel.plot(asr, ba, color=colour, linestyle=dashes, marker=_MARKERS[number % len(_MARKERS)], markersize=4,
+                   markevery=slice(1, None) if len(points) > 1 else None, label=name)  # fmt: skip
+    panel.set(xlabel="ASR (%)", ylabel="BA (%)", xlim=(-4, 104))
+    panel.legend(fontsize=7)
+    panel.set_title(title, fontsize=9)
+    return figure
