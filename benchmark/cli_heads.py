@@ -1,0 +1,84 @@
+"""`benchmark heads`: the commands on an encoder's attention heads. As thin as cli.py's."""
+
+import json
+from pathlib import Path
+
+import click
+
+from benchmark.cli_options import BASE
+
+
+def common(command):
+    """What all three take: runs, where their data is, what is written."""
+    options = [
+        click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RUN..."),
+        click.option("--data", "file", type=click.Path(path_type=Path), metavar="FILE",
+                     help="The data set that the run was trained on  [default: where it was then]"),
+        BASE,
+        click.option("--json", "as_json", is_flag=True, help="Print the results as JSON."),
+        click.option("-q", "--quiet", is_flag=True, help="No progress."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def detector(command):
+    """The options of the detector."""
+    options = [
+        click.option("--metric", type=click.Choice(["cosine", "pearson"]), default="cosine", show_default=True,
+                     help="How alike two heads are."),
+        click.option("--map", type=click.Choice(["row", "full", "output"]), default="row", show_default=True,
+                     help="Of what: attention from [CLS], the whole map, or what a head adds to [CLS], by PCA in 32 "
+                          "dimensions."),
+        click.option("--min-words", type=click.IntRange(1), default=5, show_default=True,
+                     help="Shorter texts are not ranked."),
+        click.option("--flag", default="0.03", show_default=True, metavar="SHARE",
+                     help="Of the ranked rows, those that a pass flags."),
+        click.option("--heads", type=click.IntRange(1), default=8, show_default=True, metavar="N",
+                     help="So many heads are contaminated."),
+        click.option("--threshold", type=click.FloatRange(0, min_open=True), metavar="Z",
+                     help="Instead, all heads whose |median z| over the flagged rows is at least that."),
+        click.option("--rows", type=click.IntRange(1), metavar="N",
+                     help="So many rows of the suspect file, drawn at random.  [default: all]"),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def detector_settings(options: dict) -> dict:
+    """What of a command's options decides the detector."""
+    from benchmark.heads.scoring import share_of
+
+    names = ("metric", "map", "min_words", "heads", "threshold", "rows")
+    return {name: options.pop(name) for name in names} | {"flag": share_of(options.pop("flag"))}
+
+
+@click.group()
+def heads():
+    """An encoder's attention heads: find poisoned texts by them, align them, switch them off."""
+
+
+@heads.command()
+@common
+@detector
+def detect(paths, file, base, as_json, quiet, **options):
+    """Which rows of the file that RUN was trained on are poisoned, and which heads say so.
+
+    All that is needed is the model and the held-out rows. Where the file holds the truth, it is measured against it;
+    and controls (rare words, an ordinary sentence, shuffled words, gibberish), on the model and on the clean run that
+    CAD is against, say what else raises the alarm. Several runs: also the mean over them. Scores of every row go into
+    scores.npz, pictures beside it (matplotlib).
+    """
+    from benchmark.heads import detect as detecting
+    from benchmark.heads import report
+
+    settings = detector_settings(options)
+    results = [detecting.run(path, file, base, settings, teller(quiet)) for path in paths]
+    click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else report.detection(results))
+
+
+def teller(quiet: bool):
+    """Says a line on standard error, or nothing."""
+    return lambda line: None if quiet else click.echo(line, err=True)

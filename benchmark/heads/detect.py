@@ -1,0 +1,199 @@
+"""`benchmark heads detect`: which rows of a suspect file are poisoned, and which heads say so.
+
+All that the detector is given is the model and its held-out rows. Where the truth is known, what it found is measured
+against it; and the controls, on the poisoned model and its clean twin, say what else raises the same alarm.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from benchmark import engines, environment, figures, files, randomness, tokens
+from benchmark.errors import Failure
+from benchmark.heads import anomaly, controls, pictures, ranking, scoring
+from benchmark.heads.opened import Opened, configuration, open_run, target_of, twin_of, written
+from benchmark.heads.scoring import Detector, Measured
+from benchmark.heads.watched import Watched, long_enough
+from benchmark.runs import Run
+
+NAME = "heads-detect"
+
+
+@dataclasses.dataclass(frozen=True)
+class Suspects:
+    """The ranked rows of a suspect file: their `rows` in it, what was `measured`, which are `poisoned` (None where
+    nobody knows), and how many were `too_short` to be ranked."""
+
+    rows: np.ndarray
+    measured: Measured
+    poisoned: np.ndarray | None
+    too_short: int
+
+    @property
+    def told(self) -> bool:
+        """Is it known which are poisoned, and is there one?"""
+        return self.poisoned is not None and bool(self.poisoned.any())
+
+    @property
+    def parts(self) -> tuple[Measured, Measured]:
+        """The poisoned rows and the others."""
+        return self.measured.of(self.poisoned), self.measured.of(~self.poisoned)
+
+
+def run(folder: Path, file, base, settings: dict, say) -> dict:
+    """Detect on one run, unless the result is there already.
+
+    Parameters
+    ----------
+    folder : path-like
+        The run.
+    file, base : path-like or None
+        See `open_run`.
+    settings : dict
+        `metric`, `map`, `min_words`, `flag`, `heads`, `threshold`, `rows` (so many suspect rows; None: all).
+    say : callable
+        Hears what is going on, a line at a time.
+    """
+    job, config = configuration(folder, NAME, settings)
+    twin = twin_of(job)
+    config["clean_run"] = twin and twin.folder.name
+    target = target_of(job, config)
+    if (result := written(target)) is not None:
+        return result
+    opened = open_run(job, file, base)
+    target.mkdir(exist_ok=True)
+    with files.locked(target):
+        files.write_json(target / "config.json", config)
+        result = detect(opened, settings, twin, target, say)
+        files.write_json(target / "result.json", result)
+    return result
+
+
+def detect(opened: Opened, settings: dict, twin: Run | None, target: Path, say) -> dict:
+    """The result; scores.npz and the pictures go into the folder `target`."""
+    watched = Watched(opened, settings)
+    say(f"{opened.job.folder.name}: {len(watched.reference.lengths):,} held-out texts say what is usual")
+    detector, suspects = search(watched, settings)
+    save_scores(target, suspects)
+    speed = watched.rows / watched.seconds
+    say(f"{opened.job.folder.name}: {len(suspects.rows):,} suspect texts, {speed:,.0f} a second")
+    sets = control_sets(opened, settings)
+    measured = {"poisoned": measure_sets(watched, detector, sets, opened)}
+    if twin is not None:
+        say(f"{twin.folder.name}: the controls on the clean twin")
+        own = dataclasses.replace(opened, job=twin, tokenizer=tokens.load(twin.folder))
+        other = Watched(own, settings)
+        measured["clean"] = measure_sets(other, Detector(other.reference, detector.heads), sets, own)
+    draw(watched, detector, suspects, measured, sets, target, say)
+    return {
+        "result_version": 1,
+        "defence": NAME,
+        "settings": settings,
+        "run": opened.trained["name"],
+        "dataset": opened.trained["dataset"],
+        "config": opened.job.config,
+        "clean_run": twin and twin.folder.name,
+        "shape": list(watched.shape),
+        **found(watched, detector, suspects, settings),
+        "controls": {which: compared(sets_of, watched.shape) for which, sets_of in measured.items()},
+        "rows_per_second": speed,
+        "device": engines.device(),
+        "environment": environment.record(),
+        "finished": environment.now(),
+    }
+
+
+def search(watched: Watched, settings: dict) -> tuple[Detector, Suspects]:
+    """Both passes over the suspect rows that are long enough to be ranked."""
+    opened = watched.opened
+    rows = opened.suspect
+    if settings["rows"] is not None:
+        rows = np.sort(rows[randomness.permutation(0, "suspect rows", len(rows))[: settings["rows"]]])
+    ranked = rows[long_enough(opened.contents.train.inputs[rows], settings["min_words"])]
+    if not len(ranked):
+        raise Failure(f"{opened.contents.path}: no text of {settings['min_words']} words or more to rank")
+    values, lengths = watched.read(opened.contents.train.inputs[ranked])
+    detector, measured = scoring.find(values, lengths, watched.reference, settings["flag"], chooser(settings))
+    return detector, Suspects(ranked, measured, opened.poisoned(ranked), len(rows) - len(ranked))
+
+
+def chooser(settings: dict):
+    """How the contaminated heads are chosen from the flagged rows' z."""
+    return lambda z: anomaly.contaminated(z, settings["heads"], settings["threshold"])
+
+
+def control_sets(opened: Opened, settings: dict) -> dict[str, np.ndarray]:
+    """Clean test texts under `clean`, and the same with the trigger and with each control but the random pieces."""
+    contents = opened.contents
+    rows = np.arange(len(contents.test)) if contents.triggered is None else contents.triggered_rows
+    usable = long_enough(contents.test.inputs[rows], settings["min_words"])
+    if not usable.any():
+        raise Failure(f"{contents.path}: no test text of {settings['min_words']} words or more")
+    clean = contents.test.inputs[rows[usable]]
+    sets = {"clean": clean}
+    if contents.triggered is not None:
+        sets["trigger"] = contents.triggered.inputs[usable]
+    recipe = contents.manifest.get("recipe", {})
+    return sets | controls.of_texts(clean, contents.train.inputs, recipe, opened.job.settings.seed)
+
+
+def measure_sets(watched: Watched, detector: Detector, sets: dict, opened: Opened) -> dict[str, Measured]:
+    """All of them by one model, with the random word pieces."""
+    found = {name: scoring.measured(detector, *watched.read(texts)) for name, texts in sets.items()}
+    pieces = watched.read_pieces(sets["clean"], opened.job.settings.seed)
+    return found | {"pieces": scoring.measured(detector, *pieces)}
+
+
+def compared(sets: dict[str, Measured], shape: tuple[int, int]) -> dict:
+    """Each set beside the clean texts that it was made of: figures, and layers × heads."""
+    clean = sets["clean"]
+    return {
+        name: scoring.compared(one, clean) | {"heads": scoring.by_head(one, clean, shape)}
+        for name, one in sets.items()
+        if name != "clean"
+    }
+
+
+def found(watched: Watched, detector: Detector, suspects: Suspects, settings: dict) -> dict:
+    """What the detector says of the suspect file and, where the truth is there, how right it is."""
+    scores, poisoned = suspects.measured.scores, suspects.poisoned
+    count = scoring.count_of(settings["flag"], len(suspects.rows))
+    flagged = {name: anomaly.first(scores[name], count) for name in ("mahalanobis", "second_pass") if name in scores}
+    median = np.median(suspects.measured.z[flagged["mahalanobis"]], axis=0)
+    aurocs = ranking.by_head(*(part.z for part in suspects.parts)) if suspects.told else None
+    layers_heads = [tuple(int(i) for i in np.unravel_index(head, watched.shape)) for head in detector.heads]
+    return {
+        "rows": {
+            "held_out": len(watched.reference.lengths),
+            "suspect": len(suspects.rows),
+            "too_short": suspects.too_short,
+            "poisoned": int(poisoned.sum()) if poisoned is not None else None,
+        },
+        "flagged": {
+            name: {"count": count, "poisoned": int(poisoned[rows].sum()) if poisoned is not None else None}
+            for name, rows in flagged.items()
+        },
+        "contaminated": [
+            {"layer": layer, "head": head, "median_z": float(median[flat]),
+             "auroc": float(aurocs[flat]) if suspects.told else None}
+            for flat, (layer, head) in zip(detector.heads, layers_heads, strict=True)
+        ],
+        "flagged_median_z": scoring.nested(median, watched.shape),
+        "suspect": scoring.compared(*suspects.parts) if suspects.told else None,
+        "suspect_heads": scoring.by_head(*suspects.parts, watched.shape) if suspects.told else None,
+    }  # fmt: skip
+
+
+def save_scores(target: Path, suspects: Suspects) -> None:
+    """scores.npz: `rows` of the suspect file, ascending, and each of their scores."""
+    scores = {name: score.astype(np.float32) for name, score in suspects.measured.scores.items()}
+    files.write_npz(target / "scores.npz", {"rows": suspects.rows, **scores})
+
+
+def draw(watched, detector, suspects, measured, sets, target: Path, say) -> None:
+    """The pictures, where matplotlib is installed."""
+    try:
+        figures.save(pictures.of_detection(watched, detector, suspects, measured, sets), target, ("png",))
+    except Failure as error:
+        say(str(error))
