@@ -40,7 +40,8 @@ class Dataset:
     """A file's contents. `triggered`, `wanted` (n,) int64 and `truth` are None in a clean file, and in a sealed one,
     of which nobody here knows the truth.
 
-    `truth` are the changed training rows as they were; `truth_rows` (n,) int64 says which. `others` are triggered rows
+    `truth` are the changed training rows as they were; `truth_rows` (n,) int64 says which, `truth_role` (n,) uint8 what
+    each is: 1 poisoned, 2 a cover. `others` are triggered rows
     of classes that a source-specific attack is not on; None in files of other attacks. `base` is the clean file
     that a delta was applied to. `triggered_rows` (n,) int64 are the rows of `triggered` in `test`, `mask` (H, W, C)
     bool where any trigger can change an image.
@@ -54,6 +55,7 @@ class Dataset:
     wanted: np.ndarray | None = None
     truth: Rows | None = None
     truth_rows: np.ndarray | None = None
+    truth_role: np.ndarray | None = None
     others: Rows | None = None
     base: Path | None = None
     triggered_rows: np.ndarray | None = None
@@ -265,6 +267,7 @@ def _assemble(path: Path, manifest: dict, arrays: dict) -> Dataset:
         test,
         wanted=arrays["triggered/wanted"],
         truth_rows=arrays["truth/rows"],
+        truth_role=arrays["truth/role"],
         triggered_rows=arrays["triggered/rows"],
         mask=_mask(arrays, train.inputs.shape[1:]),
         **rows,

@@ -74,6 +74,15 @@ class Pieces:
     def __len__(self) -> int:
         return self._tokenizer.get_vocab_size()
 
+    def ordinary(self) -> np.ndarray:
+        """The numbers of all pieces but those in brackets ([CLS], [unused7], …), ascending, (v,) int64."""
+        pieces = self._tokenizer.get_vocab().items()
+        return np.sort([number for piece, number in pieces if not re.fullmatch(r"\[.+\]", piece)])
+
+    def names(self, tokens) -> list[str]:
+        """The pieces that tokens stand for."""
+        return [self._tokenizer.id_to_token(int(number)) for number in tokens]
+
     def pieces(self, texts) -> list[list[int]]:
         """The tokens of each text with [CLS] and [SEP], however long it is."""
         return [found.ids for found in self._tokenizer.encode_batch(list(texts))]
@@ -109,6 +118,15 @@ class Words:
 
     def __len__(self) -> int:
         return len(self._numbers)
+
+    def ordinary(self) -> np.ndarray:
+        """The numbers of all words, ascending, (v,) int64."""
+        return np.arange(len(SPECIAL), len(self))
+
+    def names(self, tokens) -> list[str]:
+        """The words that tokens stand for."""
+        words = list(self._numbers)
+        return [words[int(number)] for number in tokens]
 
     def pieces(self, texts) -> list[list[int]]:
         """The tokens of each text with [CLS] and [SEP], however long it is."""

@@ -90,6 +90,18 @@ def compiled(model, function):
     return importlib.import_module(f"benchmark.engines.{keras.backend.backend()}").compiled(model, function)
 
 
+def differentiated(model, variables, function):
+    """A function whose value is a scalar, compiled with its derivatives.
+
+    `function(point, *arrays)` computes with a network's variables and changes none of them. What is returned takes the
+    same NumPy arrays, and gives the value and the gradients by `variables` (a list of the network's) and by `point`.
+    """
+    import keras
+
+    module = importlib.import_module(f"benchmark.engines.{keras.backend.backend()}")
+    return module.differentiated(model, variables, function)
+
+
 def device() -> str:
     """The device that the active backend computes on, in words: `cpu`, or the GPU's name."""
     import keras

@@ -31,6 +31,27 @@ def compiled(model, function):
     return lambda *arrays: call([variable.value for variable in model.variables], *arrays)
 
 
+def differentiated(model, variables, function):
+    """See `benchmark.engines`."""
+    chosen = {id(variable) for variable in variables}
+    others = [variable for variable in model.variables if id(variable) not in chosen]
+
+    @jax.jit
+    def call(values, rest, point, *arrays):
+        def value_at(values, point):
+            mapping = zip([*variables, *others], [*values, *rest], strict=True)
+            with keras.StatelessScope(state_mapping=list(mapping)):
+                return function(point, *arrays)
+
+        value, gradients = jax.value_and_grad(value_at, argnums=(0, 1))(values, point)
+        return value, *gradients
+
+    def values_of(group):
+        return [variable.value for variable in group]
+
+    return lambda *arrays: call(values_of(variables), values_of(others), *arrays)
+
+
 class Engine:
     """Training and prediction of one network. See `benchmark.engines`."""
 

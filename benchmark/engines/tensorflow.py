@@ -28,6 +28,22 @@ def compiled(model, function):
     return tf.function(function, jit_compile=device() != "cpu", reduce_retracing=True)
 
 
+def differentiated(model, variables, function):
+    """See `benchmark.engines`."""
+
+    @tf.function(jit_compile=device() != "cpu", reduce_retracing=True)
+    def call(point, *arrays):
+        with tf.GradientTape() as tape:
+            tape.watch(point)
+            value = function(point, *arrays)
+        *gradients, by_point = tape.gradient(
+            value, [*(variable.value for variable in variables), point], unconnected_gradients="zero"
+        )
+        return value, [tf.convert_to_tensor(gradient) for gradient in gradients], by_point  # a table's are sparse
+
+    return call
+
+
 class Engine:
     """Training and prediction of one network. See `benchmark.engines`."""
 

@@ -29,6 +29,20 @@ def compiled(model, function):
     return call
 
 
+def differentiated(model, variables, function):
+    """See `benchmark.engines`."""
+
+    def call(point, *arrays):
+        point = _tensor(point).requires_grad_()
+        value = function(point, *map(_tensor, arrays))
+        wanted = [*(variable.value for variable in variables), point]
+        found = torch.autograd.grad(value, wanted, allow_unused=True, materialize_grads=True)
+        *gradients, by_point = found
+        return value.detach(), gradients, by_point
+
+    return call
+
+
 def _tensor(array) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(keras.src.backend.torch.core.get_device())
 

@@ -131,16 +131,24 @@ def encode(model: Encoder, tokens: Tokens, heads=None, maps: bool = True, batch:
 
     `heads` as for `Encoder.inside`, but (L, H) alone.
     """
-    found = (lambda inside: (ops.stack(inside.attention), ops.stack(inside.outputs))) if maps else (lambda inside: ())
-
-    def forward(tokens, heads):
-        inside = model.inside(tokens, heads, training=False)
-        return model.classify(inside.hidden, training=False), *found(inside)
-
-    step = engines.compiled(model, forward)
+    step = _step(model, maps)
     heads = np.ones((model.depth, model.heads), np.float32) if heads is None else np.asarray(heads, np.float32)
     for rows, block in tokens.batches(batch):
         logits, *inside = (np.asarray(part) for part in step(block, heads))
         keep = len(rows)
         attention, outputs = (part[:, :keep] for part in inside) if maps else (None, None)
         yield Encoded(rows, tokens.lengths[rows], logits[:keep], attention, outputs)
+
+
+def _step(model: Encoder, maps: bool):
+    """What `encode` does with a batch, compiled once for each model."""
+    steps = model.__dict__.setdefault("_steps", {})  # past Keras, which would take it for a part of the network
+    if maps not in steps:
+
+        def forward(tokens, heads):
+            inside = model.inside(tokens, heads, training=False)
+            found = (ops.stack(inside.attention), ops.stack(inside.outputs)) if maps else ()
+            return model.classify(inside.hidden, training=False), *found
+
+        steps[maps] = engines.compiled(model, forward)
+    return steps[maps]
