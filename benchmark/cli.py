@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from benchmark import cli_results
+from benchmark import cli_heads, cli_results
 from benchmark.cli_options import BASE, RUNS, SEED, chosen_settings, setting_options
 from benchmark.errors import Failure, Usage
 
@@ -258,5 +258,5 @@ def print_results(found, as_json):
         click.echo(line)
 
 
-for command in cli_results.COMMANDS:
+for command in (*cli_results.COMMANDS, cli_heads.heads):
     main.add_command(command)

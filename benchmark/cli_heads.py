@@ -79,6 +79,56 @@ def detect(paths, file, base, as_json, quiet, **options):
     click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else report.detection(results))
 
 
+@heads.command()
+@common
+@detector
+@click.option("--clean-rows", type=click.IntRange(1), default=1000, show_default=True, metavar="N",
+              help="Held-out rows to learn from.")  # fmt: skip
+@click.option("--strength", type=click.FloatRange(0), default=10.0, show_default=True, metavar="λ",
+              help="Of the alignment: λ · mean of min(z², 100) on flagged rows.")  # fmt: skip
+@click.option("--unlearn", is_flag=True, help="Also push flagged rows towards a flat prediction.")
+@click.option("--unlearn-weight", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
+              help="How hard.")  # fmt: skip
+@click.option("--epochs", type=click.IntRange(1), default=6, show_default=True, help="Of the heads alone.")
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True,
+              help="Of the heads alone.")  # fmt: skip
+@click.option("--full-epochs", type=click.IntRange(1), default=3, show_default=True, help="Of full fine-tuning.")
+@click.option("--full-rate", type=click.FloatRange(0, min_open=True), default=5e-5, show_default=True,
+              help="Learning rate of full fine-tuning.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+              help="Of the order of rows and of the random heads.")  # fmt: skip
+def align(paths, file, base, as_json, quiet, **options):
+    """Make the contaminated heads of RUN usual again, beside everything that this has to be better than.
+
+    Only those heads' slices of query, key, value and output projection move: by the cross-entropy on clean held-out
+    rows, by how far the heads' similarity on the flagged rows is from what is usual and, with --unlearn, towards a flat
+    prediction on those rows. Beside it: nothing done, the heads switched off, full fine-tuning on the same clean rows,
+    as many random heads, and each part left out. Every variant leaves its model in the run's folder.
+    """
+    from benchmark.heads import align as aligning
+    from benchmark.heads import report
+
+    weight = options.pop("unlearn_weight")
+    options["unlearn"] = weight if options["unlearn"] else 0.0
+    settings = detector_settings(options) | options
+    results = [aligning.run(path, file, base, settings, teller(quiet)) for path in paths]
+    click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else report.alignment(results))
+
+
+@heads.command()
+@common
+@click.option("--head", "pairs", multiple=True, metavar="LAYER,HEAD",
+              help="Switch these off together as well; may be given several times.")  # fmt: skip
+def ablate(paths, file, base, as_json, quiet, pairs):
+    """What each head of RUN is worth: BA and ASR with that head switched off, one head after the other."""
+    from benchmark.heads import ablate as ablating
+    from benchmark.heads import report
+
+    settings = {"heads": [ablating.parse_head(pair) for pair in pairs]}
+    results = [ablating.run(path, file, base, settings, teller(quiet)) for path in paths]
+    click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else report.ablation(results))
+
+
 def teller(quiet: bool):
     """Says a line on standard error, or nothing."""
     return lambda line: None if quiet else click.echo(line, err=True)

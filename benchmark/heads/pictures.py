@@ -22,13 +22,50 @@ def of_detection(watched, detector, suspects, measured: dict, sets: dict) -> Ite
     yield "auroc", drawing.grids(_aurocs(suspects, measured, shape), f"{name}: 2·AUROC − 1 of every head by itself")
     yield "distributions", drawing.distributions(_scores(detector, own, shape), name)
     if triggered is not None and len(detector.heads):
-        layer, head = np.unravel_index(detector.heads[0], shape)
-        row = _readable(sets["trigger"])
-        sentences = [
-            (words, *watched.looks(texts[row], layer, head))
-            for words, texts in (("clean", sets["clean"]), ("triggered", sets["trigger"]))
-        ]
-        yield "attention", drawing.looks(sentences, f"{name}: layer {layer}, head {head}, from [CLS]")
+        row, head = readable(sets["trigger"]), int(detector.heads[0])
+        both = [("clean", sets["clean"][row], watched.model), ("triggered", sets["trigger"][row], watched.model)]
+        yield "attention", _looks(watched, both, head)
+
+
+def of_alignment(watched, detector, steps: list[dict], importance: np.ndarray, median: np.ndarray, aligned):
+    """ASR against BA along every variant, why the heads were chosen, and what the first of them looks at.
+
+    `importance` and `median` (z over the flagged rows) are (L, H), `aligned` is the network after what was asked for.
+    """
+    name, untouched = watched.opened.trained["name"], steps[0]["scores"]
+    if untouched["asr"] is not None:
+        start = untouched["ba"]["percent"], untouched["asr"]["percent"]
+        lines = {
+            step["stage"]: [start, *((entry["ba"], entry["asr"]) for entry in step["history"])]
+            for step in steps
+            if "history" in step
+        }
+        yield "alignment", drawing.paths(lines, name)
+    share = importance / max(float(importance.max()), 1e-12)
+    panels = [("median z on flagged rows", median, "signed"), ("importance on clean rows", share, "share")]
+    yield "chosen", drawing.grids(panels, name)
+    contents = watched.opened.contents
+    if contents.triggered is not None:
+        row, head = readable(contents.triggered.inputs), int(detector.heads[0])
+        clean, triggered = contents.test.inputs[contents.triggered_rows[row]], contents.triggered.inputs[row]
+        shown = [
+            ("clean, before", clean, watched.model), ("triggered, before", triggered, watched.model),
+            ("clean, after", clean, aligned), ("triggered, after", triggered, aligned),
+        ]  # fmt: skip
+        yield "attention", _looks(watched, shown, head)
+
+
+def of_ablation(result: dict, changes: dict[str, np.ndarray]):
+    """By how many points BA and ASR change with each head off."""
+    panels = [(f"{name.upper()}, points", values, "signed") for name, values in changes.items()]
+    yield "ablation", drawing.grids(panels, f"{result['run']}: what switching a head off changes")
+
+
+def _looks(watched, shown: list, head: int):
+    layer, number = (int(part) for part in np.unravel_index(head, watched.shape))
+    sentences = [(words, *watched.looks(text, layer, number, model)) for words, text, model in shown]
+    title = f"{watched.opened.trained['name']}: layer {layer}, head {number}, from [CLS]"
+    return drawing.looks(sentences, title)
 
 
 def _aurocs(suspects, measured: dict, shape) -> list[tuple[str, np.ndarray, str]]:
@@ -58,6 +95,6 @@ def _scores(detector, sets: dict, shape) -> list[tuple[str, dict[str, np.ndarray
     return panels
 
 
-def _readable(texts: np.ndarray) -> int:
+def readable(texts: np.ndarray) -> int:
     """The first text of some eight to sixteen words, else the first."""
     return next((row for row, text in enumerate(texts) if 8 <= len(text.split()) <= 16), 0)

@@ -1,5 +1,7 @@
 """What the commands on heads found, as tables for the terminal and the page."""
 
+import numpy as np
+
 from benchmark import layout, statistics
 from benchmark.heads import controls
 from benchmark.heads.scoring import SCORES
@@ -79,6 +81,92 @@ def heads(result: dict) -> tuple[list[str], list[list[str]]]:
     return ["head", "direction", "median z, flagged", "AUROC, suspect file", "AUROC, test"], rows
 
 
+def alignment(results: list[dict]) -> str:
+    """The tables of `benchmark heads align`."""
+    parts = []
+    for result in results:
+        rows = result["rows"]
+        known = "" if rows["poisoned"] is None else f", {rows['poisoned']:,} of them poisoned"
+        parts.append(f"{result['run']}: {rows['clean']:,} clean rows, {rows['flagged']:,} flagged{known}")
+        parts += [f"{words}: {_spelled(result[key])}" for key, words in _CHOSEN.items()]
+        parts += [layout.render("text", *aligned(result), LEFT), ""]
+    if len(results) > 1:
+        parts += [
+            f"over {len(results)} runs: mean and 95 % interval",
+            layout.render("text", *aligned_over(results), LEFT),
+        ]
+    return "\n".join(parts).rstrip("\n")
+
+
+_CHOSEN = {"contaminated": "contaminated heads", "important": "most important on clean rows", "random": "random heads"}
+
+
+def aligned(result: dict) -> tuple[list[str], list[list[str]]]:
+    """Every variant: what moved, and BA and ASR after it."""
+    rows = []
+    before = result["steps"][0]["scores"]
+    for step in result["steps"]:
+        scores = step["scores"]
+        change = scores["ba"]["percent"] - before["ba"]["percent"]
+        rows.append(
+            [
+                step["stage"],
+                _moved(step),
+                str(len(step["history"])) if "history" in step else "",
+                f"{step['learning_rate']:g}" if "learning_rate" in step else "",
+                _percent(scores["ba"]),
+                f"{change:+.1f}",
+                _percent(scores["asr"]),
+            ]
+        )
+    return ["variant", "moves", "epochs", "rate", "BA", "change", "ASR"], rows
+
+
+def aligned_over(results: list[dict]) -> tuple[list[str], list[list[str]]]:
+    """The variants that all results have: means and Student's intervals of BA, its change and ASR."""
+    lines = [{step["stage"]: step["scores"] for step in result["steps"]} for result in results]
+    rows = []
+    for stage in lines[0]:
+        if all(stage in line for line in lines):
+            scores = [line[stage] for line in lines]
+            ba = [one["ba"]["percent"] for one in scores]
+            change = [own - line["untouched"]["ba"]["percent"] for own, line in zip(ba, lines, strict=True)]
+            asr = [one["asr"]["percent"] for one in scores if one["asr"] is not None]
+            cells = [_points(ba), _points(change, least=-100.0), _points(asr) if len(asr) == len(results) else ""]
+            rows.append([stage, *cells])
+    return ["variant", "BA", "change", "ASR"], rows
+
+
+def ablation(results: list[dict], most: int = 8) -> str:
+    """The tables of `benchmark heads ablate`: the heads whose absence changes most."""
+    parts = []
+    for result in results:
+        parts += [result["run"], layout.render("text", *ablated(result, most), LEFT), ""]
+    return "\n".join(parts).rstrip("\n")
+
+
+def ablated(result: dict, most: int) -> tuple[list[str], list[list[str]]]:
+    """No head off; those off together; then the heads that change ASR most (BA, where there is no ASR), most first."""
+    before = result["before"]
+    rows = [["none", _percent(before["ba"]), "", _percent(before["asr"]), ""]]
+    if result["together"] is not None:
+        both = result["together"]
+        rows.append(
+            [_spelled(result["settings"]["heads"]), *_beside(both, before, "ba"), *_beside(both, before, "asr")]
+        )
+    off = {name: result["off"][name] for name in ("ba", "asr") if before[name] is not None}
+    by = "asr" if "asr" in off else "ba"
+    change = np.array(off[by]) - before[by]["percent"]
+    for flat in np.argsort(-np.abs(change).reshape(-1), kind="stable")[:most]:
+        layer, head = np.unravel_index(flat, change.shape)
+        cells = []
+        for name in ("ba", "asr"):
+            value = off[name][layer][head] if name in off else None
+            cells += ["", ""] if value is None else [f"{value:.1f}", f"{value - before[name]['percent']:+.1f}"]
+        rows.append([f"({layer}, {head})", *cells])
+    return ["head", "BA", "change", "ASR", "change"], rows
+
+
 def over_seeds(results: list[dict]) -> tuple[list[str], list[list[str]]] | None:
     """Means and Student's intervals over runs, where there are several and each has what is compared."""
     if len(results) < 2:
@@ -91,6 +179,31 @@ def over_seeds(results: list[dict]) -> tuple[list[str], list[list[str]]] | None:
                 cells = [_summary([found[name][key] for found in sets]) for key in _FIGURES]
                 rows.append([words, title, *cells])
     return (["texts", "score", *_FIGURES.values()], rows) if rows else None
+
+
+def _moved(step: dict) -> str:
+    if "heads" not in step:
+        return "nothing"
+    return f"{len(step['heads'])} heads" if step["heads"] else "all weights"
+
+
+def _spelled(heads: list) -> str:
+    return " ".join(f"({layer}, {head})" for layer, head in heads)
+
+
+def _percent(share: dict | None) -> str:
+    return "" if share is None else f"{share['percent']:.1f}"
+
+
+def _beside(scores: dict, before: dict, name: str) -> list[str]:
+    if scores[name] is None:
+        return ["", ""]
+    return [_percent(scores[name]), f"{scores[name]['percent'] - before[name]['percent']:+.1f}"]
+
+
+def _points(values: list[float], least: float = 0.0) -> str:
+    summary = statistics.summary(values, least=least)
+    return f"{summary.mean:.1f} [{summary.low:.1f}, {summary.high:.1f}]"
 
 
 def _trigger(result: dict) -> dict | None:

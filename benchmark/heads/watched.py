@@ -81,12 +81,12 @@ class Watched:
         self.seconds += time.perf_counter() - started
         return values.reshape(len(found), -1)
 
-    def looks(self, text: str, layer: int, head: int) -> tuple[list[str], np.ndarray]:
-        """The tokens of one text, and the head's attention from [CLS] to each."""
+    def looks(self, text: str, layer: int, head: int, model=None) -> tuple[list[str], np.ndarray]:
+        """The tokens of one text, and the head's attention from [CLS] to each; in another model, if one is given."""
         from benchmark.models.encoder import encode
 
         found = self.opened.tokens(np.array([text], object))
-        (batch,) = encode(self.model, found)
+        (batch,) = encode(model or self.model, found)
         length = int(found.lengths[0])
         return self.opened.tokenizer.names(found.tokens[0, :length]), batch.attention[layer][0, head, 0, :length]
 

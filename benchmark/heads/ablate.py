@@ -1,0 +1,94 @@
+"""`benchmark heads ablate`: each head switched off, one after the other: what it costs, what it saves."""
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmark import engines, environment, figures, files
+from benchmark.errors import Failure, Usage
+from benchmark.heads import pictures
+from benchmark.heads.opened import Opened, configuration, open_run, target_of, written
+from benchmark.heads.scored import Scorer, without
+
+NAME = "heads-ablate"
+
+
+def run(folder: Path, file, base, settings: dict, say) -> dict:
+    """Ablate one run, unless the result is there already.
+
+    `settings` has `heads`: pairs [layer, head] to switch off together, beside each by itself; none perhaps. The other
+    parameters are those of `detect.run`.
+    """
+    job, config = configuration(folder, NAME, settings)
+    target = target_of(job, config)
+    if (result := written(target)) is not None:
+        return result
+    opened = open_run(job, file, base)
+    model = opened.network()
+    together = flat(settings["heads"], model.depth, model.heads)
+    target.mkdir(exist_ok=True)
+    with files.locked(target):
+        files.write_json(target / "config.json", config)
+        result = ablate(opened, model, together, say)
+        result |= {"result_version": 1, "defence": NAME, "settings": settings}
+        draw(result, target, say)
+        files.write_json(target / "result.json", result)
+    return result
+
+
+def parse_head(text: str) -> list[int]:
+    """``5,0`` as [layer, head]. `Usage` for anything else."""
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        raise Usage(f"--head: expected LAYER,HEAD, as 5,0, got {text!r}")
+    return [int(part) for part in parts]
+
+
+def flat(pairs: list, layers: int, heads: int) -> np.ndarray:
+    """Pairs (layer, head) as flat numbers, ascending, each once. `Usage` where the network has no such head."""
+    for layer, head in pairs:
+        if not (0 <= layer < layers and 0 <= head < heads):
+            raise Usage(f"no head {layer},{head}: the layers are 0 … {layers - 1}, the heads of each 0 … {heads - 1}")
+    return np.unique(np.array([layer * heads + head for layer, head in pairs], np.int64))
+
+
+def ablate(opened: Opened, model, together: np.ndarray, say) -> dict:
+    """BA and ASR with no head off, with each off by itself, and with some off together."""
+    score = Scorer(opened)
+    before = score(model)
+    single = []
+    for layer in range(model.depth):
+        numbers = range(layer * model.heads, (layer + 1) * model.heads)
+        single.append([score(model, without(model, np.array([number]))) for number in numbers])
+        say(f"{opened.job.folder.name}: layer {layer + 1} of {model.depth}")
+    return {
+        "run": opened.trained["name"],
+        "dataset": opened.trained["dataset"],
+        "config": opened.job.config,
+        "shape": [model.depth, model.heads],
+        "before": before,
+        "off": {name: [[percent(scores, name) for scores in line] for line in single] for name in ("ba", "asr")},
+        "together": score(model, without(model, together)) if len(together) else None,
+        "device": engines.device(),
+        "environment": environment.record(),
+        "finished": environment.now(),
+    }
+
+
+def percent(scores: dict, name: str) -> float | None:
+    """A score in percent, None where there is none."""
+    return None if scores[name] is None else scores[name]["percent"]
+
+
+def changes(result: dict) -> dict[str, np.ndarray]:
+    """`ba` and, for a poisoned file, `asr`: by how many points each changes when a head is off, (L, H)."""
+    before = {name: percent(result["before"], name) for name in ("ba", "asr")}
+    return {name: np.array(result["off"][name], float) - before[name] for name in before if before[name] is not None}
+
+
+def draw(result: dict, target: Path, say) -> None:
+    """The heat maps, where matplotlib is installed."""
+    try:
+        figures.save(pictures.of_ablation(result, changes(result)), target, ("png",))
+    except Failure as error:
+        say(str(error))

@@ -1,0 +1,215 @@
+"""`benchmark heads align`: contaminated heads made usual again, and beside it everything that it has to be better than.
+
+Only the chosen heads' slices of query, key, value and output projection move. What is learned from are clean held-out
+rows, with their labels, and the rows that the detector flagged, without; neither is ever scored on.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from benchmark import engines, environment, figures, files, randomness
+from benchmark.data import Rows
+from benchmark.errors import Failure
+from benchmark.heads import ablate, anomaly, detect, pictures, scoring
+from benchmark.heads.opened import Opened, configuration, open_run, target_of, written
+from benchmark.heads.scored import Scorer, without
+from benchmark.heads.watched import Watched
+
+NAME = "heads-align"
+DETECTOR = ("metric", "map", "min_words", "flag", "heads", "threshold", "rows")
+ALIGNED, FORGOTTEN = "aligned", "aligned, flat prediction"
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One way to treat the model: its name, which `heads` move (flat numbers; None: all weights), λ, the weight of the
+    flat prediction, how long and how fast."""
+
+    name: str
+    heads: np.ndarray | None
+    strength: float
+    unlearn: float
+    epochs: int
+    learning_rate: float
+
+
+def run(folder: Path, file, base, settings: dict, say) -> dict:
+    """Align one run, unless the result is there already.
+
+    `settings` are the detector's (see `detect.run`) and `clean_rows`, `strength` (λ), `unlearn`, `epochs`,
+    `learning_rate`, `full_epochs`, `full_rate` and `seed`. The other parameters are those of `detect.run`.
+    """
+    job, config = configuration(folder, NAME, settings)
+    target = target_of(job, config)
+    if (result := written(target)) is not None:
+        return result
+    opened = open_run(job, file, base)
+    target.mkdir(exist_ok=True)
+    with files.locked(target):
+        files.write_json(target / "config.json", config)
+        result = Alignment(opened, settings, target, say).carry_out()
+        result |= {"result_version": 1, "defence": NAME, "settings": settings}
+        files.write_json(target / "result.json", result)
+    return result
+
+
+class Alignment:
+    """What a defender has after the detection: the flagged rows, the contaminated heads, some clean rows."""
+
+    def __init__(self, opened: Opened, settings: dict, target: Path, say):
+        from benchmark.heads import losses, tuning
+
+        self.opened, self.settings, self.target, self.say = opened, settings, target, say
+        self.watched = Watched(opened, settings)
+        self.detector, self.suspects = detect.search(self.watched, settings)
+        if not len(self.detector.heads):
+            raise Failure(f"{opened.job.folder}: no head's |median z| reaches {settings['threshold']} on flagged rows")
+        clean = clean_rows(opened.held_out, settings["clean_rows"])
+        self.clean = tuning.Clean(opened.tokens(clean.inputs), clean.labels)
+        self.flagged_rows = self._flagged_rows()
+        self.importance = losses.importance(self.watched.model, self.clean.tokens, self.clean.labels)
+        self.score = Scorer(opened)
+
+    def _flagged_rows(self) -> np.ndarray:
+        """Those that the second pass flags, as numbers among the suspects."""
+        scores = self.suspects.measured.scores["second_pass"]
+        return anomaly.first(scores, scoring.count_of(self.settings["flag"], len(scores)))
+
+    def variants(self) -> list[Variant]:
+        """The alignment that was asked for, last, and all that it is compared with."""
+        asked, heads = self.settings, self.detector.heads
+        random = self._random_heads()
+        long, full = (asked["epochs"], asked["learning_rate"]), (asked["full_epochs"], asked["full_rate"])
+        found = [
+            Variant("full fine-tuning", None, 0.0, 0.0, *full),
+            Variant("heads alone, no alignment", heads, 0.0, 0.0, *long),
+        ]
+        if not asked["unlearn"]:
+            return [
+                *found,
+                Variant("random heads, aligned", random, asked["strength"], 0.0, *long),
+                Variant(ALIGNED, heads, asked["strength"], 0.0, *long),
+            ]
+        both = asked["strength"], asked["unlearn"]
+        return [
+            *found,
+            Variant("full fine-tuning, flat prediction", None, 0.0, asked["unlearn"], *full),
+            Variant("heads alone, flat prediction", heads, 0.0, asked["unlearn"], *long),
+            Variant(ALIGNED, heads, asked["strength"], 0.0, *long),
+            Variant("random heads, aligned, flat prediction", random, *both, *long),
+            Variant(FORGOTTEN, heads, *both, *long),
+        ]
+
+    def _random_heads(self) -> np.ndarray:
+        layers, heads = self.watched.shape
+        others = np.setdiff1d(np.arange(layers * heads), self.detector.heads)
+        order = randomness.permutation(self.settings["seed"], "random heads", len(others))
+        return others[order[: len(self.detector.heads)]]
+
+    def carry_out(self) -> dict:
+        """Every variant, scored after each epoch; its model and the pictures go into the folder."""
+        model = self.watched.model
+        steps = [self._heard({"stage": "untouched", "scores": self.score(model)})]
+        off = without(model, self.detector.heads)
+        steps.append(self._heard({"stage": "heads switched off", "scores": self.score(model, off)}))
+        for variant in self.variants():
+            step, aligned = self._carried_out(variant)
+            steps.append(self._heard(step))
+        self._draw(steps, aligned)
+        return {
+            "run": self.opened.trained["name"],
+            "dataset": self.opened.trained["dataset"],
+            "config": self.opened.job.config,
+            "shape": list(self.watched.shape),
+            "rows": {
+                "clean": len(self.clean.labels),
+                "flagged": len(self.flagged_rows),
+                "poisoned": self._poisoned_among_flagged(),
+            },
+            **self.chosen(),
+            "steps": steps,
+            "device": engines.device(),
+            "environment": environment.record(),
+            "finished": environment.now(),
+        }
+
+    @property
+    def median_z(self) -> np.ndarray:
+        """Of each head over the rows that the first pass flagged, (F,): what the contaminated heads are chosen by."""
+        measured = self.suspects.measured
+        return np.median(measured.z[anomaly.first(measured.scores["mahalanobis"], len(self.flagged_rows))], axis=0)
+
+    def chosen(self) -> dict:
+        """The contaminated heads by anomaly, and the most important ones on clean rows, as [layer, head]."""
+        shape, count = self.watched.shape, len(self.detector.heads)
+        important = np.argsort(-self.importance.reshape(-1), kind="stable")[:count]
+        return {
+            "contaminated": pairs(self.detector.heads, shape),
+            "important": pairs(important, shape),
+            "random": pairs(self._random_heads(), shape),
+            "median_z": scoring.nested(self.median_z, shape),
+            "importance": scoring.nested(self.importance, shape),
+        }
+
+    def _poisoned_among_flagged(self) -> int | None:
+        poisoned = self.suspects.poisoned
+        return None if poisoned is None else int(poisoned[self.flagged_rows].sum())
+
+    def _carried_out(self, variant: Variant) -> tuple[dict, object]:
+        from benchmark.heads import losses, tuning
+
+        model = self.opened.network()
+        heads = self.detector.heads if variant.heads is None else variant.heads
+        deviation = losses.Deviation(model, heads, self.watched.metric, self.watched.kind, self.watched.projections)
+        plan = tuning.Plan(variant.heads, variant.strength, variant.unlearn, variant.epochs, variant.learning_rate)
+        history = []
+        flagged = self._usual(heads)
+        for loss in tuning.tune(model, plan, self.clean, flagged, deviation, self.settings["seed"]):
+            if not np.isfinite(loss):
+                raise Failure(f"{variant.name}: the loss is {loss}: a smaller --learning-rate may help")
+            scores = self.score(model)
+            history.append({"loss": loss, "ba": ablate.percent(scores, "ba"), "asr": ablate.percent(scores, "asr")})
+        file = f"{variant.name.replace(',', '').replace(' ', '-')}.keras"
+        with files.replacing(self.target / file) as path, engines.quiet():
+            model.save(path)
+        said = dataclasses.asdict(variant)
+        said["heads"] = None if variant.heads is None else pairs(heads, self.watched.shape)
+        step = {"stage": said.pop("name"), **said, "history": history, "model": file, "scores": scores}
+        return step, model
+
+    def _usual(self, heads: np.ndarray):
+        """The flagged rows as `tuning` takes them, for some heads."""
+        from benchmark.heads import tuning
+
+        texts = self.opened.contents.train.inputs[self.suspects.rows[self.flagged_rows]]
+        tokens = self.opened.tokens(texts)
+        usual = {length: self.watched.reference.usual(length) for length in np.unique(tokens.lengths)}
+        both = np.array([[part[heads] for part in usual[length]] for length in tokens.lengths], np.float32)
+        return tuning.Flagged(tokens, both[:, 0], both[:, 1])
+
+    def _heard(self, step: dict) -> dict:
+        ba, asr = (ablate.percent(step["scores"], name) for name in ("ba", "asr"))
+        said = f"{self.opened.job.folder.name}: {step['stage']:38} BA {ba:5.1f}"
+        self.say(said if asr is None else f"{said}  ASR {asr:5.1f}")
+        return step
+
+    def _draw(self, steps: list[dict], aligned) -> None:
+        median = self.median_z.reshape(self.watched.shape)
+        drawn = pictures.of_alignment(self.watched, self.detector, steps, self.importance, median, aligned)
+        try:
+            figures.save(drawn, self.target, ("png",))
+        except Failure as error:
+            self.say(str(error))
+
+
+def clean_rows(held_out: Rows, count: int) -> Rows:
+    """So many of the held-out rows, drawn at random; all where there are fewer."""
+    rows = np.sort(randomness.permutation(0, "clean rows", len(held_out))[:count])
+    return Rows(held_out.inputs[rows], held_out.labels[rows])
+
+
+def pairs(heads: np.ndarray, shape: tuple[int, int]) -> list[list[int]]:
+    """Flat numbers as [layer, head]."""
+    return [[int(head) // shape[1], int(head) % shape[1]] for head in heads]
