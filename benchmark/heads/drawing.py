@@ -50,21 +50,19 @@ def _short(value: float) -> str:
 
 
 def distributions(panels: list[tuple[str, dict[str, np.ndarray]]], title: str):
-    """How scores lie: one panel for each (words, set → scores), as steps of equal area."""
+    """How scores lie: one panel for each (words, set → scores), the share of a set's texts up to each score."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.9 * len(panels), 3.3), layout="constrained")
+    figure = Figure(figsize=(4.4 * len(panels), 3.6), layout="constrained")
     for panel, (words, sets) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        together = np.concatenate(list(sets.values()))
-        low, high = np.percentile(together, (0.5, 99.5))
-        edges = np.linspace(low, high if high > low else low + 1, 41)
         for number, (name, scores) in enumerate(sets.items()):
             colour, dashes = _LINES[number % len(_LINES)]
-            heights, _ = np.histogram(np.clip(scores, edges[0], edges[-1]), edges)
-            panel.stairs(100 * heights / max(1, len(scores)), edges, color=colour, linestyle=dashes, label=name)
-        panel.set(xlabel=words, ylabel="share of the texts (%)")
+            shares = 100 * np.arange(1, len(scores) + 1) / len(scores)
+            panel.step(np.sort(scores), shares, where="post", color=colour, linestyle=dashes, label=name)
+        low, high = np.percentile(np.concatenate(list(sets.values())), (0.5, 99.5))
+        panel.set(xlabel=words, ylabel="share of the texts up to there (%)", xlim=(low, max(high, low + 1e-6)))
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), fontsize=8)
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), fontsize=8)
     figure.suptitle(title, fontsize=9)
     return figure
 

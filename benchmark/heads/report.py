@@ -85,10 +85,7 @@ def alignment(results: list[dict]) -> str:
     """The tables of `benchmark heads align`."""
     parts = []
     for result in results:
-        rows = result["rows"]
-        known = "" if rows["poisoned"] is None else f", {rows['poisoned']:,} of them poisoned"
-        parts.append(f"{result['run']}: {rows['clean']:,} clean rows, {rows['flagged']:,} flagged{known}")
-        parts += [f"{words}: {_spelled(result[key])}" for key, words in _CHOSEN.items()]
+        parts += chosen(result)
         parts += [layout.render("text", *aligned(result), LEFT), ""]
     if len(results) > 1:
         parts += [
@@ -96,6 +93,14 @@ def alignment(results: list[dict]) -> str:
             layout.render("text", *aligned_over(results), LEFT),
         ]
     return "\n".join(parts).rstrip("\n")
+
+
+def chosen(result: dict) -> list[str]:
+    """Lines: how many rows were learned from, and which heads are contaminated, important, and drawn at random."""
+    rows = result["rows"]
+    known = "" if rows["poisoned"] is None else f", {rows['poisoned']:,} of them poisoned"
+    lines = [f"{result['run']}: {rows['clean']:,} clean rows, {rows['flagged']:,} flagged{known}"]
+    return lines + [f"{words}: {_spelled(result[key])}" for key, words in _CHOSEN.items()]
 
 
 _CHOSEN = {"contaminated": "contaminated heads", "important": "most important on clean rows", "random": "random heads"}

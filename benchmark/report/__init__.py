@@ -10,7 +10,7 @@ from benchmark.defences import cells as pruned
 from benchmark.defences import report as defended
 from benchmark.errors import Failure
 from benchmark.manifest import canonical
-from benchmark.report import page
+from benchmark.report import heads, page
 from benchmark.results import Finished
 
 PREVIEWS = 4
@@ -32,6 +32,7 @@ def write(paths, output: Path) -> Path:
         page.section("What the attacks look like", _previews(cells)),
         page.section("Defences", _defences(found)),
         page.section("Which patches the experts take", _routing(found)),
+        page.section("Attention heads", heads.section(found)),
         page.section("Not finished", _unfinished(paths)),
         page.section("Every run", "".join(_run(one) for one in found)),
         page.section("How to repeat it", _repeat(found)),

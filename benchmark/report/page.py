@@ -13,6 +13,7 @@ STYLE = """
 body { margin: 0 auto; max-width: 76rem; padding: 1rem 1rem 4rem; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: .5rem 0 1rem; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; }
+h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
 p { max-width: 50rem; margin: .3rem 0; } nav { display: flex; flex-wrap: wrap; gap: .3rem 1rem; font-size: .9rem; }
 a { color: var(--mark); } .note { border-left: 3px solid var(--mark); padding: .3rem .8rem; background: var(--tint); }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; margin: .6rem 0; }
@@ -52,6 +53,11 @@ def section(title: str, inside: str) -> str:
     """A heading and what is under it; nothing at all where there is nothing."""
     key = "-".join(title.lower().split())
     return f'<h2 id="{key}">{escape(title)}</h2>\n{inside}\n' if inside else ""
+
+
+def heading(text: str) -> str:
+    """A heading inside a section."""
+    return f"<h3>{escape(text)}</h3>\n"
 
 
 def paragraphs(lines: list[str]) -> str:

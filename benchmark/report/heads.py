@@ -1,0 +1,66 @@
+"""The part of the page on attention heads: what `benchmark heads` left in the folders of runs."""
+
+from pathlib import Path
+
+from benchmark import files
+from benchmark.errors import Failure
+from benchmark.heads import report as tables
+from benchmark.report import page
+from benchmark.results import Finished
+
+_WORDS = {
+    "heads-detect": (
+        "Detection. Similarity of a layer's heads, standardised against clean held-out texts of like length. AUROC "
+        "below 0.5 means that a score falls where it ought to rise. Intervals: bootstrap over the texts, 95 %. The "
+        "controls are texts without the trigger, each against the same texts unchanged, on this model and on its clean "
+        "twin: what raises the alarm there is not the backdoor."
+    ),
+    "heads-align": (
+        "Alignment, beside everything that it has to be better than. BA and ASR are those of the last epoch, in "
+        "percent; no row that was learned from is scored on."
+    ),
+    "heads-ablate": "Each head switched off by itself: by how many points BA and ASR change.",
+}
+
+
+def section(found: list[Finished]) -> str:
+    """Tables and pictures of every result of `benchmark heads`, run by run; empty where there is none."""
+    parts = []
+    for run in found:
+        for folder in sorted(path.parent for path in run.folder.glob("heads-*/result.json")):
+            result = _read(folder)
+            if result is not None:
+                parts.append(_shown(folder, result))
+    return "".join(parts)
+
+
+def _read(folder: Path) -> dict | None:
+    try:
+        result = files.read_json(folder / "result.json")
+    except Failure:
+        return None
+    known = isinstance(result, dict) and result.get("defence") in _WORDS and result.get("result_version") == 1
+    return result if known else None
+
+
+def _shown(folder: Path, result: dict) -> str:
+    try:
+        return _result(folder, result)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):  # runs are passed on, and edited
+        return page.paragraphs([f"{folder.parent.name}/{folder.name}: not a result that can be shown."])
+
+
+def _result(folder: Path, result: dict) -> str:
+    kind = result["defence"]
+    parts = [page.heading(f"{result['run']}: {kind.removeprefix('heads-')}"), page.paragraphs([_WORDS[kind]])]
+    if kind == "heads-detect":
+        parts.append(page.paragraphs([tables.headline(result)]))
+        parts += [page.table(*table, left=2 if table[0][1] == "score" else 1) for table in tables.tables(result)]
+    elif kind == "heads-align":
+        parts.append(page.paragraphs(tables.chosen(result)))
+        parts.append(page.table(*tables.aligned(result), left=2))
+    else:
+        parts.append(page.table(*tables.ablated(result, 8), left=1))
+    pictures = sorted(folder.glob("*.png"))
+    parts.append(page.row([page.figure(page.png(path.read_bytes(), path.stem), path.stem) for path in pictures]))
+    return "".join(parts)
