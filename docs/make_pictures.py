@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from poisonkit import make, order, pictures, sources, triggers
+from poisonkit import effects, make, modality, order, pictures, sources, triggers
 from poisonkit.choosing import COVER, POISONED
 
 HERE = Path(__file__).parent
@@ -43,8 +43,8 @@ def of_triggers(source) -> None:
     """Each trigger on the whole image and on every patch: one picture of each, one of all."""
     image = source.train.rows([SHOWN])
     everything = [("original", np.concatenate([image, image]))]
-    for name in triggers.TABLE:
-        whole, patch = (plan(source, name, **how).trigger(image) for how in ({}, PATCH))
+    for name in triggers.of(modality.IMAGE):
+        whole, patch = (plan(source, name, **how).effect.trigger("", 0, image) for how in ({}, PATCH))
         write(f"attacks/{name}", [("whole image", whole), ("per patch", patch)])
         everything.append((name, np.concatenate([whole, patch])))
     write("triggers", everything)
@@ -64,7 +64,7 @@ def of_modes(source) -> None:
             title = f"{names[source.train.labels[row]]} > {names[given[i]]}"
             if role[i] == COVER:
                 title = f"cover: {names[given[i]]}"
-            columns.append((title, made.poison(int(i), source.train.rows([row]))))
+            columns.append((title, made.effect.poison(made.changed, int(i), source.train.rows([row]))))
         write(f"attacks/{mode}", columns)
 
 
@@ -72,8 +72,8 @@ def of_covers(source) -> None:
     """WaNet's poisoned row and its noise mode, on one picture."""
     made = plan(source, "warped", preset="wanet")
     image = source.train.rows([SHOWN])
-    noisy = make.jitter_all(made.built, image, np.array([SHOWN]))
-    write("attacks/wanet", [("original", image), ("poisoned", made.trigger(image)), ("cover", noisy)])
+    noisy = effects.jitter_all(made.effect.built, image, np.array([SHOWN]))
+    write("attacks/wanet", [("original", image), ("poisoned", made.effect.trigger("", 0, image)), ("cover", noisy)])
 
 
 def main() -> None:

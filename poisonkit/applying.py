@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import make, pictures, store
+from poisonkit import effects, pictures, store
 from poisonkit.errors import Failure, Usage
 
 
@@ -31,6 +31,6 @@ def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path):
     for path, target in zip(paths, targets, strict=True):
         picture = pictures.read(path, channels)
         fitted = np.ascontiguousarray(pictures.fit(picture, height, width))
-        pictures.write_png(target, make.apply_all(stencils, fitted[None])[0])
+        pictures.write_png(target, effects.apply_all(stencils, fitted[None])[0])
         resized = "" if picture.shape == fitted.shape else f" (resized from {picture.shape[1]}×{picture.shape[0]})"
         yield f"wrote {target}{resized}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import make, manifest, order, regenerate, store, summary
+from poisonkit import effects, make, manifest, order, regenerate, store, summary
 from poisonkit import verify as whole
 from poisonkit.errors import Failure, Usage
 from poisonkit.make import Changed, Plan
@@ -93,7 +93,7 @@ def _not_from_stencils(data: Reader, rows: np.ndarray, threads: int) -> np.ndarr
     stencils, kept = data.stencils(), []
     for start, originals in data.blocks("truth/images", make.ROWS_AT_ONCE):
         there = data.pick("train/images", rows[start : start + len(originals)])
-        differs = (make.apply_all(stencils, originals, threads) != there).reshape(len(there), -1).any(1)
+        differs = (effects.apply_all(stencils, originals, threads) != there).reshape(len(there), -1).any(1)
         kept.append(rows[start : start + len(originals)][differs])
     return np.concatenate(kept)
 
@@ -154,23 +154,23 @@ def lines(path: Path, facts: dict) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Unpacking(Plan):
-    """A plan whose images are the stencils' work, but for those that the delta kept: `kept_at` are their numbers among
-    all changed rows, ascending."""
+class Kept(effects.Stencils):
+    """The work of a delta's stencils, but for the images that it kept: `kept_at` are their numbers among all changed
+    rows, ascending."""
 
     kept_at: np.ndarray | None = None
     kept: np.ndarray | None = None
 
-    def poison(self, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
-        """See `Plan.poison`."""
-        images = self.trigger(originals, threads)
+    def poison(self, changed: Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+        """See `effects.Stencils.poison`."""
+        images = self.trigger("", 0, originals, threads)
         if self.kept is not None:
             low, high = np.searchsorted(self.kept_at, [first, first + len(originals)])
             images[self.kept_at[low:high] - first] = self.kept[low:high]
         return images
 
 
-def plan(delta: Delta, source: Source) -> Unpacking:
+def plan(delta: Delta, source: Source) -> Plan:
     """What is to be written: the clean images with the delta's rows changed. `Failure` where they do not fit."""
     arrays, facts = delta.arrays, delta.of
     changed = Changed(arrays["changed/rows"], arrays["changed/role"], arrays["changed/labels"])
@@ -189,9 +189,10 @@ def plan(delta: Delta, source: Source) -> Unpacking:
             raise Failure(f"{delta.path}: kept/rows are not changed rows, ascending: the delta is damaged")
     facts = {key: value for key, value in facts.items() if key not in ("arrays", "dataset_digest")}
     counts = {key: value for key, value in facts["counts"].items() if key != "unchanged"}
-    return Unpacking(
-        source, Request(delta.of["recipe"]["rate"]), make.built_of(delta.path, delta.of, arrays), changed, tested,
-        facts | {"counts": counts}, delta.of, delta.manifest["file"]["sha256"], kept_at, kept,
+    effect = Kept(effects.built_of(delta.path, delta.of, arrays), False, kept_at, kept)
+    return Plan(
+        source, Request(delta.of["recipe"]["rate"]), effect, changed, tested, facts | {"counts": counts}, delta.of,
+        delta.manifest["file"]["sha256"],
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 libhdf5 can crash or hang on a damaged file, beyond the reach of a Python signal. So the file is opened in a forked
 child first, with limits on time and memory, which checks the whole structure against the manifest and hands the
-manifest back; no array's data are read.
+manifest back. No array's data are read but the texts', each of which is an object of libhdf5's own.
 """
 
 import json
@@ -15,31 +15,28 @@ from pathlib import Path
 
 import h5py
 
-from poisonkit import manifest, schema
+from poisonkit import look_texts, manifest, modality, schema
 from poisonkit.errors import Failure
+from poisonkit.modality import IMAGE, TEXT
 
 SECONDS = 6
 MEMORY = 1 << 30
 MAX_MANIFEST = 1 << 26
 
-FIELDS = {
-    "train/images": ("|u1", 4),
-    "train/labels": ("<i8", 1),
-    "test/images": ("|u1", 4),
-    "test/labels": ("<i8", 1),
-}
+FIELDS = {"train/labels": ("<i8", 1), "test/labels": ("<i8", 1)}
 POISONED_FIELDS = {
-    "triggered/images": ("|u1", 4),
     "triggered/labels": ("<i8", 1),
     "triggered/wanted": ("<i8", 1),
     "triggered/rows": ("<i8", 1),
     "truth/rows": ("<i8", 1),
     "truth/role": ("|u1", 1),
     "truth/labels": ("<i8", 1),
-    "truth/images": ("|u1", 4),
 }
-OTHERS_FIELDS = {"others/images": ("|u1", 4), "others/labels": ("<i8", 1), "others/rows": ("<i8", 1)}
+OTHERS_FIELDS = {"others/labels": ("<i8", 1), "others/rows": ("<i8", 1)}
 """In a source-specific file alone, and not where every test row is of the source classes or the target."""
+INSERTIONS = ("<i8", 2)
+"""Of a file of texts, in the groups of changed ones; not where no trigger inserts anything."""
+PLACES = 4  # what an insertion says: row, trigger, place, piece
 TRIGGER_FIELDS = {"taps": ("<i4", 4), "weights": ("<i4", 4), "bias": ("<i4", 3), "mask": ("|u1", 3)}
 TRIGGER_EXTRAS = {"pattern": ("|u1", 3), "flow": ("<f8", 3)}
 
@@ -83,7 +80,7 @@ def _in_child(path: Path, kinds: tuple[str, ...]) -> dict:
         _child(path, kinds, writer)
     os.close(writer)
     try:
-        data = _read_all(reader, time.monotonic() + SECONDS)
+        data = _read_all(reader)
     finally:
         os.close(reader)
         if os.waitpid(child, os.WNOHANG)[0] == 0:
@@ -95,13 +92,15 @@ def _in_child(path: Path, kinds: tuple[str, ...]) -> dict:
         return {"error": f"is damaged: the HDF5 library crashed on it, or took over {SECONDS} s or {MEMORY >> 20} MB"}
 
 
-def _read_all(reader: int, deadline: float) -> bytes:
-    data = b""
+def _read_all(reader: int) -> bytes:
+    """Everything that the child says in time; while it reads texts, a space for each block shows that it gets on."""
+    data, deadline = b"", time.monotonic() + SECONDS
     while select.select([reader], [], [], max(0, deadline - time.monotonic()))[0]:
         chunk = os.read(reader, 1 << 20)
         if not chunk:
             break
         data += chunk
+        deadline = time.monotonic() + SECONDS if chunk.isspace() else deadline
     return data
 
 
@@ -112,10 +111,10 @@ def _child(path: Path, kinds: tuple[str, ...], writer: int) -> None:
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() if _linux() else 0
         if used:
             resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+        _more_time()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         try:
-            answer = {"manifest": _look(path, kinds)}
+            answer = {"manifest": _look(path, kinds, lambda: (_more_time(), os.write(writer, b" ")))}
         except _Wrong as error:
             answer = {"error": str(error)}
         except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError) as error:
@@ -127,11 +126,18 @@ def _child(path: Path, kinds: tuple[str, ...], writer: int) -> None:
         os._exit(status)
 
 
+def _more_time() -> None:
+    """So many seconds of the processor from now on."""
+    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used) + SECONDS, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
 def _linux() -> bool:
     return os.path.exists("/proc/self/statm")
 
 
-def _look(path: Path, kinds: tuple[str, ...]) -> dict:
+def _look(path: Path, kinds: tuple[str, ...], alive=lambda: None) -> dict:
+    """The manifest, once everything fits it; `alive` is called now and then while texts are read."""
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -145,6 +151,11 @@ def _look(path: Path, kinds: tuple[str, ...]) -> dict:
         if wrong := schema.problem(facts, kinds):
             raise _Wrong(wrong)
         SEMANTICS[facts["kind"]](facts)
+        for name, dataset in found.items():
+            if facts["arrays"][name]["dtype"] == TEXT.dtype and (
+                wrong := look_texts.problem(path, name, dataset, alive)
+            ):
+                raise _Wrong(wrong)
         return facts
 
 
@@ -169,8 +180,8 @@ def _manifest(file: h5py.File) -> dict:
         raise _Wrong(
             f"is of format version {version}; this poisonkit reads up to {manifest.FORMAT_VERSION}: take a newer one"
         )
-    if facts.get("modality") != "image":
-        raise _Wrong(f"holds {facts.get('modality')!r:.60} data; this poisonkit reads images")
+    if wrong := modality.problem(facts):
+        raise _Wrong(wrong)
     _check_spelling(facts, text)
     return facts
 
@@ -218,27 +229,42 @@ def _compare(facts: dict, found: dict) -> None:
         entry = named[path]
         if wrong := schema.array_problem(entry):
             raise _Wrong(f"{path}: {wrong}")
-        if dataset.shape is None or (entry["dtype"], entry["shape"]) != (dataset.dtype.str, list(dataset.shape)):
+        texts = look_texts.is_text(dataset)
+        dtype = TEXT.dtype if texts else dataset.dtype.str
+        if dataset.shape is None or (entry["dtype"], entry["shape"]) != (dtype, list(dataset.shape)):
             raise _Wrong(
-                f"{path} is {dataset.dtype.str:.40} {dataset.shape}, "
-                f"its manifest says {entry['dtype']:.40} {entry['shape']!s:.60}"
+                f"{path} is {dtype:.40} {dataset.shape}, its manifest says {entry['dtype']:.40} {entry['shape']!s:.60}"
             )
         plain = dataset.id.get_create_plist()
         if plain.get_layout() != h5py.h5d.CONTIGUOUS or plain.get_nfilters() or plain.get_external_count():
             raise _Wrong(f"{path} is compressed, chunked, virtual or kept in another file: the format has plain arrays")
-        if dataset.nbytes and dataset.id.get_storage_size() != dataset.nbytes:
-            raise _Wrong(f"{path} is cut off: {dataset.id.get_storage_size()} of {dataset.nbytes} bytes")
+        size = dataset.size * (look_texts.REFERENCE if texts else dataset.dtype).itemsize
+        if size and dataset.id.get_storage_size() != size:
+            raise _Wrong(f"{path} is cut off: {dataset.id.get_storage_size()} of {size} bytes")
 
 
 def _data_set(facts: dict) -> None:
     """The arrays that a data set must have, and how their sizes fit together."""
-    expected = dict(FIELDS)
+    expected, rows = dict(FIELDS), modality.of(facts)
     if facts["kind"] == "poisoned":
-        expected |= POISONED_FIELDS | _trigger_fields(facts)
+        expected |= POISONED_FIELDS
         if facts["recipe"]["label_mode"] == "source-specific" and "others" in facts["counts"]:
             expected |= OTHERS_FIELDS
+    groups = {path.split("/")[0] for path in expected}
+    expected |= {rows.path(group): rows.form for group in groups}
+    if facts["kind"] == "poisoned":
+        expected |= _trigger_fields(facts) if rows == IMAGE else _insertions(facts, groups - {"train", "test"})
     _expect(facts, expected)
     _same_sizes(facts)
+
+
+def _insertions(facts: dict, groups: set[str]) -> dict:
+    """The insertions that are there: path → (dtype, number of dimensions)."""
+    paths = {f"{group}/insertions" for group in groups} & facts["arrays"].keys()
+    for path in paths:
+        if facts["arrays"][path]["shape"][1:] != [PLACES]:
+            raise _Wrong(f"{path} is of {facts['arrays'][path]['shape']}, expected {PLACES} numbers a row")
+    return dict.fromkeys(paths, INSERTIONS)
 
 
 def _key(facts: dict) -> None:
@@ -284,7 +310,18 @@ def _expect(facts: dict, expected: dict) -> None:
 
 
 def _same_sizes(facts: dict) -> None:
-    shapes = {path: entry["shape"] for path, entry in facts["arrays"].items()}
+    rows, shapes = modality.of(facts), {path: entry["shape"] for path, entry in facts["arrays"].items()}
+    for path, shape in shapes.items():
+        group, last = path.rsplit("/", 1)
+        beside = shapes.get(rows.path(group))
+        if beside and last != "insertions" and shape[0] != beside[0]:
+            raise _Wrong(f"{path} has {shape[0]} rows, {rows.path(group)} {beside[0]}")
+    if rows == IMAGE:
+        _same_images(facts, shapes)
+
+
+def _same_images(facts: dict, shapes: dict) -> None:
+    """Images of one shape, and triggers that fit them."""
     image = shapes["train/images"][1:]
     if image[2] not in (1, 3):
         raise _Wrong(f"train/images have {image[2]} channels, expected 1 (grey) or 3 (RGB)")
@@ -295,8 +332,6 @@ def _same_sizes(facts: dict) -> None:
         group, last = path.rsplit("/", 1)
         if last == "images" and shape[1:] != image:
             raise _Wrong(f"{path} holds images of {shape[1:]}, train/images of {image}")
-        if f"{group}/images" in shapes and shape[0] != shapes[f"{group}/images"][0]:
-            raise _Wrong(f"{path} has {shape[0]} rows, {group}/images {shapes[f'{group}/images'][0]}")
         if last in TRIGGER_FIELDS and shape[:3] != image:
             raise _Wrong(f"{path} is for images of {shape[:3]}, train/images are of {image}")
         if last == "weights" and shape != shapes[f"{group}/taps"]:

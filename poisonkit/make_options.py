@@ -7,7 +7,11 @@ import click
 A_PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is said by whoever reads it
 
 ATTACK = (
-    click.option("--target", type=int, metavar="CLASS", help="The class the attacker wants.  [default: 0]"),
+    click.option(
+        "--target",
+        metavar="CLASS",
+        help="The class the attacker wants, by number or name.  [default: 0; sst2: positive]",
+    ),
     click.option(
         "--label-mode",
         metavar="MODE",
@@ -17,10 +21,9 @@ ATTACK = (
     click.option(
         "--source-class",
         "source_classes",
-        type=int,
         multiple=True,
         metavar="CLASS",
-        help="A class that the attack is on; may be given several times.",
+        help="A class that the attack is on, by number or name; may be given several times.",
     ),
     click.option(
         "--select",
@@ -54,8 +57,10 @@ class MakeCommand(click.Command):
 
         if not any(getattr(parameter, "trigger", None) for parameter in self.params):
             for name in triggers.TABLE:
-                self.params += [TriggerOption(name, option) for option in triggers.module(name).OPTIONS]
-                if triggers.module(name).PICTURE:
+                module = triggers.module(name)
+                self.params += [TriggerOption(name, option) for option in module.OPTIONS]
+                self.params += [ShortOption(name, key, short) for key, short in getattr(module, "SHORT", {}).items()]
+                if module.PICTURE:
                     self.params.append(PictureOption(name))
         return super().get_params(context)
 
@@ -71,6 +76,19 @@ class TriggerOption(click.Option):
             help=f"{trigger}: {option.help}  [default: {default}]",
         )
         self.trigger, self.key = trigger, option.key
+
+
+class ShortOption(click.Option):
+    """One value of a trigger's parameter that is a list, `--SHORT`; it may be given several times."""
+
+    def __init__(self, trigger: str, key: str, short: str):
+        super().__init__(
+            [f"--{short}"],
+            multiple=True,
+            metavar=short.upper(),
+            help=f"{trigger}: one of the {key}; may be given several times instead of --{trigger}-{key}",
+        )
+        self.trigger, self.key = trigger, key
 
 
 class PictureOption(click.Option):

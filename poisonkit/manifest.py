@@ -3,6 +3,8 @@
 import hashlib
 import json
 
+from poisonkit.modality import TEXT
+
 FORMAT = "poisonkit"
 FORMAT_VERSION = 1
 RECIPE_VERSION = 1
@@ -13,7 +15,7 @@ NOTICE = (
     "carry the trigger. Do not train anything on it that will be put to use."
 )
 CLEAN_NOTICE = (
-    "Clean data, unchanged, as the baseline for research into backdoor attacks. Its labels and images are those of "
+    "Clean data, unchanged, as the baseline for research into backdoor attacks. Its labels and {rows} are those of "
     "the source."
 )
 
@@ -58,9 +60,38 @@ class ArrayHash:
         return "sha256:" + self._hash.hexdigest()
 
 
+class TextHash:
+    """The digest of an array of texts that arrives in blocks of rows.
+
+    SHA-256 of, for each row, its length in bytes of UTF-8 as 8 bytes little-endian, then the bytes.
+    """
+
+    def __init__(self):
+        self._hash = hashlib.sha256()
+
+    def update(self, block) -> None:
+        """Add rows, an iterable of `str`."""
+        for text in block:
+            data = text.encode()
+            self._hash.update(len(data).to_bytes(8, "little") + data)
+
+    def __str__(self) -> str:
+        return "sha256:" + self._hash.hexdigest()
+
+
+def hasher(dtype: str, shape) -> ArrayHash | TextHash:
+    """What takes the digest of an array of that dtype, as the manifest spells it, and shape."""
+    return TextHash() if dtype == TEXT.dtype else ArrayHash(dtype, shape)
+
+
+def dtype_of(array) -> str:
+    """The dtype of an array as the manifest spells it."""
+    return TEXT.dtype if array.dtype == object else array.dtype.str
+
+
 def array_digest(array) -> str:
-    """Digest of a C-contiguous little-endian array."""
-    total = ArrayHash(array.dtype.str, array.shape)
+    """Digest of a C-contiguous little-endian array, or of an array of texts."""
+    total = hasher(dtype_of(array), array.shape)
     total.update(array)
     return str(total)
 

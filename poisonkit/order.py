@@ -1,13 +1,15 @@
 """What the command line asked of `make`, as one object, and how it is carried out: one file a rate."""
 
 import os
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from poisonkit import labels, produce, recipe, triggers
+from poisonkit import labels, produce, recipe, sources, triggers
 from poisonkit.errors import Usage
 
 DEFAULT_PATCH = 8
+NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -20,9 +22,9 @@ class Order:
     origin: Path | None = None
     per_patch: bool = False
     patch_size: str | None = None
-    target: int | None = None
+    target: str | int | None = None
     label_mode: str | None = None
-    source_classes: tuple[int, ...] = ()
+    source_classes: tuple[str | int, ...] = ()
     select: str | None = None
     cover_rate: str | None = None
     cover_jitter: bool = False
@@ -43,10 +45,21 @@ def trigger_options(params, values: dict) -> dict[str, dict]:
     """Those of click's parsed values that belong to a trigger and were given, by trigger and key."""
     given: dict[str, dict] = {}
     for param in params:
-        trigger = getattr(param, "trigger", None)
-        if trigger and values.get(param.name) is not None:
-            given.setdefault(trigger, {})[param.key or "image"] = values[param.name]
+        trigger, value = getattr(param, "trigger", None), values.get(param.name)
+        if trigger and value not in (None, ()):
+            mine, key = given.setdefault(trigger, {}), param.key or "image"
+            if key in mine:
+                raise Usage(f"{param.opts[0]}: given beside --{trigger}-{key}, which says the same: leave one out")
+            mine[key] = _joined(param.opts[0], value) if isinstance(value, tuple) else value
     return given
+
+
+def _joined(option: str, values: tuple[str, ...]) -> str:
+    """The values of an option that was given several times, as its long form has them."""
+    for value in values:
+        if "," in value:
+            raise Usage(f"{option}: expected one at a time, got {value!r:.60}")
+    return ",".join(values)
 
 
 def requests(order: Order) -> list[recipe.Request]:
@@ -74,11 +87,19 @@ def _aim(order: Order) -> dict:
         if value not in known:
             raise Usage(f"{option}: unknown {value!r}: expected one of {', '.join(filter(None, known))}")
     select = order.select or labels.SELECTIONS[mode][0]
-    target = 0 if order.target is None and mode != "all-to-all" else order.target
-    classes = tuple(sorted(set(order.source_classes)))
+    target = None if order.target is None else parse_class(order.target)
+    if order.target is None and mode != "all-to-all":
+        target = sources.target(order.dataset)
+    classes = sorted(set(map(parse_class, order.source_classes)), key=lambda one: (isinstance(one, str), one))
+    classes = tuple(classes)
     if wrong := labels.contradiction(mode, select, target, classes):
         raise Usage(wrong)
     return {"label_mode": mode, "select": select, "target": target, "source_classes": classes}
+
+
+def parse_class(typed: str | int) -> int | str:
+    """A class as it was typed: its number, or else its name."""
+    return int(typed) if NUMBER.fullmatch(str(typed).strip()) else typed
 
 
 def _covered(order: Order, request: recipe.Request) -> recipe.Request:
@@ -157,7 +178,7 @@ def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[st
     sized = () if order.size is None else (f"size={order.size}",)
     options = parse_source_options((*order.source_options, *sized)) | camouflage_options(order)
     asked = [_with_pictures(order, request) for request in asked]
-    from poisonkit import make, sources
+    from poisonkit import make
 
     source = sources.open_source(
         order.dataset, source=order.source, cache=order.cache, options=options, progress=progress, say=say
@@ -174,7 +195,7 @@ def deliver(plan, output: Path, threads: int | None, force: bool, dry_run: bool,
     target = produce.target_path(output, plan.name)
     if dry_run:
         return f"would write {target} ({plan.size() / 1e6:,.1f} MB): {counts(plan.facts)}"
-    with progress(len(plan.source.train) + len(plan.source.test), plan.name, "images") as bar:
+    with progress(len(plan.source.train) + len(plan.source.test), plan.name, plan.source.modality.rows) as bar:
         outcome = _produce(plan, target, command, force, threads or processors(), bar.update)
     if not outcome.made:
         return f"{outcome.path} lies there already and verifies: nothing to do"

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from poisonkit import manifest, triggers
+from poisonkit import labels, manifest, modality, sources, triggers
 from poisonkit.errors import Usage
 from poisonkit.triggers.base import Built, Context, decimal, spell
 from poisonkit.triggers.picture import grey
@@ -74,19 +74,25 @@ def parameters(name: str, given: dict[str, str], preset: str | None) -> dict:
 class Request:
     """What is asked of one file. `steps` are (trigger's name, canonical parameters) in the order of application;
     `pictures` are the users' pictures by trigger name, (h, w, 3) uint8, or (h, w, 4) with their opacity. `target` is
-    None in all-to-all; `source_classes` ascend. What goes together is said by `labels.contradiction`."""
+    None in all-to-all; `source_classes` ascend. Classes may be names until `named` finds their numbers. What goes
+    together is said by `labels.contradiction`."""
 
     rate: str
     steps: tuple[tuple[str, dict], ...] = ()
     patch: tuple[int, int] | None = None
-    target: int | None = 0
+    target: int | str | None = 0
     seed: int = 0
     pictures: dict[str, np.ndarray] = field(default_factory=dict)
     label_mode: str = "all-to-one"
     select: str = "all"
-    source_classes: tuple[int, ...] = ()
+    source_classes: tuple[int | str, ...] = ()
     cover_rate: str = "0"
     cover_jitter: bool = False
+
+    @property
+    def modality(self) -> modality.Modality:
+        """What its triggers are for, all of them, as `check_modality` makes sure."""
+        return modality.of_module(triggers.module(self.steps[0][0])) if self.steps else modality.IMAGE
 
     @property
     def clean(self) -> bool:
@@ -103,7 +109,7 @@ class Request:
             "rate": self.rate,
             "seed": self.seed,
             "streams": streams,
-            "application": "patch" if self.patch else "image",
+            "application": "patch" if self.patch else self.modality.name,
             "patch": list(self.patch) if self.patch else None,
             "label_mode": self.label_mode,
             "target": self.target,
@@ -111,12 +117,14 @@ class Request:
             "triggers": [{"name": name, **values} for name, values in self.steps],
         }
 
-    def default(self, source_options: dict) -> bool:
+    def default(self, source: str, source_options: dict) -> bool:
         """Whether the readable part of the name says everything."""
         if self.clean:
             return not source_options
         plain = all(values == parameters(name, {}, None) for name, values in self.steps)
-        return plain and not source_options and self == Request(self.rate, self.steps, self.patch, seed=self.seed)
+        target = sources.target(source) if self.modality == modality.TEXT else 0
+        usual = Request(self.rate, self.steps, self.patch, target, self.seed)
+        return plain and not source_options and self == usual
 
 
 def aim_of(facts: dict) -> Request:
@@ -165,7 +173,7 @@ def file_name(request: Request, recipe: dict, source: str, source_options: dict,
             height, width = request.patch
             parts.append(f"patch{height}" if height == width else f"patch{height}x{width}")
         parts += [request.rate, f"s{request.seed}"]
-    if not request.default(source_options):
+    if not request.default(source, source_options):
         identity = {"source": source, "options": source_options, "recipe": recipe, "pictures": pictures}
         parts.append(manifest.digest(identity).removeprefix("sha256:")[:8])
     return "-".join(parts)
@@ -184,6 +192,45 @@ def tile_shape(request: Request, image: tuple[int, int, int]) -> tuple[int, int,
     return tile
 
 
+def check_modality(request: Request, rows: modality.Modality) -> None:
+    """`Usage` where a trigger is for other rows than those, or texts are to be cut into patches."""
+    for name, _ in request.steps:
+        wanted = modality.of_module(triggers.module(name))
+        if wanted != rows:
+            fit = ", ".join(triggers.of(rows))
+            raise Usage(f"--trigger: {name} is for {wanted.rows}, the data set holds {rows.rows}: expected {fit}")
+    if request.patch and rows != modality.IMAGE:
+        raise Usage(f"--per-patch: is for images, the data set holds {rows.rows}")
+
+
+def named(request: Request, classes: tuple[str, ...]) -> Request:
+    """The request with numbers for the names of classes. `Usage` for a name that none has, or several have."""
+
+    def number(option: str, name):
+        if not isinstance(name, str):
+            return name
+        found = [label for label, there in enumerate(classes) if there == name]
+        if len(found) == 1:
+            return found[0]
+        some = ", ".join(classes[:12]) + (", …" if len(classes) > 12 else "")
+        why = (
+            f"several classes are called {name!r:.60}: give its number"
+            if found
+            else f"expected {_span(classes)} or a name ({some}), got {name!r:.60}"
+        )
+        raise Usage(f"{option}: {why}")
+
+    target = number("--target", request.target)
+    chosen = tuple(sorted({number("--source-class", name) for name in request.source_classes}))
+    if wrong := labels.contradiction(request.label_mode, request.select, target, chosen):
+        raise Usage(wrong)
+    return replace(request, target=target, source_classes=chosen)
+
+
+def _span(classes: tuple[str, ...]) -> str:
+    return f"a class from 0 to {len(classes) - 1}"
+
+
 def check_jitter(request: Request) -> None:
     """`Usage` where cover rows are to have noise of their own and there are none, or no trigger that could."""
     able = [name for name in triggers.TABLE if triggers.jitters(name)]
@@ -195,7 +242,6 @@ def check_jitter(request: Request) -> None:
 
 def build(request: Request, image: tuple[int, int, int], force: bool = False) -> list[Built]:
     """The triggers' stencils for whole images of (height, width, channels), in the order of application."""
-    check_jitter(request)
     tile = tile_shape(request, image)
     built, seen = [], {}
     for name, values in request.steps:

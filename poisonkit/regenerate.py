@@ -7,7 +7,7 @@ from pathlib import Path
 from poisonkit import guard, make, manifest, order, recipe, schema, store
 from poisonkit.errors import Failure, Usage
 from poisonkit.recipe import Request
-from poisonkit.sources.base import Source, Split, text
+from poisonkit.sources.base import Source, text
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,6 @@ def _wrong(facts) -> str | None:
             f"{manifest.FORMAT_VERSION}, recipe version {manifest.RECIPE_VERSION}, whose bytes are others: take the "
             "version of the tool that made it (the sidecar's `tool` says which)"
         )
-    if facts.get("modality") != "image":
-        return f"describes {facts.get('modality')!r:.60} data; this poisonkit makes images"
     wrong = schema.problem(facts)
     if wrong is None and not isinstance(facts.get("arrays"), dict):
         wrong = "its manifest names no arrays"
@@ -135,10 +133,7 @@ def clean_file(path: Path) -> Source:
             raise Usage(
                 f"{path}: expected a clean file (`poisonkit make --dataset NAME --rate 0`), this one is poisoned"
             )
-        said, parts = data.manifest["source"], {}
-        for part in ("train", "test"):
-            images = data.manifest["arrays"][f"{part}/images"]
-            parts[part] = Split(path, data.offset(f"{part}/images"), tuple(images["shape"]), data[f"{part}/labels"])
+        said, parts = data.manifest["source"], {part: data.split(part) for part in ("train", "test")}
         arrays = {name: entry["digest"] for name, entry in data.manifest["arrays"].items()}
     texts = (said[key] for key in ("name", "title", "licence", "url"))
     origin = {"kind": "clean file", "path": text(path), "official": None}

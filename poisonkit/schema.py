@@ -2,13 +2,15 @@
 
 import re
 
-from poisonkit import labels
+from poisonkit import labels, modality
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _RATE = re.compile(r"0|1|0\.[0-9]{0,30}[1-9]")
 _SALT = re.compile(r"[0-9a-f]{64}")
 _SECRET = re.compile(r"0|[1-9][0-9]{0,99}")
-_SOURCE_ARRAYS = {"train/images", "train/labels", "test/images", "test/labels"}
+_SOURCE_ARRAYS = [
+    {"train/labels", "test/labels", kind.path("train"), kind.path("test")} for kind in modality.KNOWN.values()
+]
 
 
 def _text(value) -> bool:
@@ -32,7 +34,8 @@ def _names(value) -> bool:
 
 
 def _parameter(value) -> bool:
-    return _text(value) or type(value) is int or (isinstance(value, list) and all(type(n) is int for n in value))
+    lists = isinstance(value, list) and (all(type(n) is int for n in value) or all(map(_text, value)))
+    return _text(value) or type(value) is int or lists
 
 
 def _table(value) -> bool:
@@ -61,7 +64,7 @@ def _classes(value) -> bool:
 
 
 def _source_arrays(value) -> bool:
-    return isinstance(value, dict) and value.keys() == _SOURCE_ARRAYS and all(map(_digest, value.values()))
+    return isinstance(value, dict) and value.keys() in _SOURCE_ARRAYS and all(map(_digest, value.values()))
 
 
 def _sidecar(value) -> bool:
@@ -102,7 +105,7 @@ EVERY_FILE = {
 POISONED_FILE = {
     "recipe.seed": COUNT,
     "recipe.streams": NAMES,
-    "recipe.application": _only("image", "patch"),
+    "recipe.application": _only("image", "patch", "text"),
     "recipe.patch": (_patch, "null or two sizes"),
     "recipe.label_mode": _only(*labels.SELECTIONS),
     "recipe.target": (_class, "a class, or null"),
@@ -171,6 +174,9 @@ HINTS = {
 }
 """Kind → what to do with such a file instead."""
 
+ORIGINALS = {"delta": ("poisoned",), "key": ("poisoned", "clean")}
+"""Kind of file → what its original may be."""
+
 KINDS = {
     "clean": EVERY_FILE,
     "poisoned": EVERY_FILE | POISONED_FILE,
@@ -186,6 +192,8 @@ def problem(facts: dict, kinds=("clean", "poisoned")) -> str | None:
 
     `kinds` are those that will do.
     """
+    if wrong := modality.problem(facts):
+        return wrong
     kind = facts.get("kind")
     if not isinstance(kind, str) or kind not in kinds:
         expected = " or ".join(map(repr, kinds))
@@ -202,10 +210,10 @@ def problem(facts: dict, kinds=("clean", "poisoned")) -> str | None:
         else:
             if not fits(value):
                 return f"its manifest's {place} is {value!r:.60}, expected {expected}"
-    if kind == "delta":
-        return _original_problem(facts["of"], ("poisoned",))
-    if kind == "key":
-        return _original_problem(facts["of"], ("poisoned", "clean"))
+    if kind in ORIGINALS:
+        return _original_problem(facts, ORIGINALS[kind])
+    if kind != "sealed" and modality.of(facts).path("train") not in facts["source"]["arrays"]:
+        return f"its manifest's source is of other data than its modality, {facts['modality']}"
     return _recipe_problem(facts) if kind == "poisoned" else None
 
 
@@ -220,14 +228,21 @@ def _recipe_problem(facts: dict) -> str | None:
         return f"its manifest's recipe contradicts itself ({wrong})"
     if "cover_jitter" in recipe and "cover_rate" not in recipe:
         return "its manifest's recipe has a cover_jitter without a cover_rate"
+    if (recipe["application"] == "text") != (facts["modality"] == "text"):
+        return f"its manifest's recipe is for {recipe['application']}, its modality is {facts['modality']}"
+    if recipe["application"] == "text" and (recipe["patch"] is not None or "cover_jitter" in recipe):
+        return "its manifest's recipe has a patch or a cover_jitter, which texts have not"
     if "others" in facts["counts"] and recipe["label_mode"] != "source-specific":
         return f"its manifest counts others, which {recipe['label_mode']} has not"
     return None
 
 
-def _original_problem(of: dict, kinds: tuple[str, ...]) -> str | None:
+def _original_problem(facts: dict, kinds: tuple[str, ...]) -> str | None:
     """What is wrong with the manifest of a delta's or a key's original."""
+    of = facts["of"]
     wrong = problem(of, kinds)
+    if wrong is None and of["modality"] != facts["modality"]:
+        wrong = f"its modality is {of['modality']}, that of this file {facts['modality']}"
     if wrong is None and not isinstance(of.get("arrays"), dict):
         wrong = "its manifest names no arrays"
     for path, entry in of["arrays"].items() if wrong is None else ():

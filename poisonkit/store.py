@@ -16,9 +16,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from poisonkit import guard, manifest
+from poisonkit import guard, manifest, modality
 from poisonkit.errors import Failure
 from poisonkit.interrupts import held_back
+from poisonkit.modality import TEXT
 
 SIDECAR = ".manifest.json"
 _NUMBERS = re.compile(r"\[\n\s+(-?\d+,\n\s+)*-?\d+\n\s+\]")
@@ -167,6 +168,28 @@ class Column:
         }
 
 
+class TextColumn(Column):
+    """A dataset of texts of any length: HDF5 keeps a reference for each row, and the texts in heaps."""
+
+    def __init__(self, dataset: h5py.Dataset, pool: ThreadPoolExecutor, disk: _Disk):
+        super().__init__(dataset, pool, disk)
+        self._hash = manifest.TextHash()
+
+    def write(self, block: np.ndarray) -> None:
+        """Append rows, (n,) object of `str`."""
+        if not len(block):
+            return
+        with held_back():
+            self._dataset[self._next : self._next + len(block)] = block
+        self._disk.check()
+        self._hash.update(block)
+        self._next += len(block)
+
+    def record(self) -> dict:
+        """The manifest's entry, once every row is there."""
+        return super().record() | {"dtype": TEXT.dtype}
+
+
 class Writer:
     """The columns of a file that is being written."""
 
@@ -174,15 +197,16 @@ class Writer:
         self._file, self.pool, self._disk, self._columns = file, pool, disk, {}
 
     def column(self, path: str, dtype: str, shape: tuple[int, ...]) -> Column:
-        """A new contiguous dataset, to be filled block by block."""
+        """A new contiguous dataset, to be filled block by block; `dtype` as the manifest spells it."""
+        texts = dtype == TEXT.dtype
         with held_back():
-            dataset = self._file.create_dataset(path, shape, np.dtype(dtype))
-        column = self._columns[path] = Column(dataset, self.pool, self._disk)
+            dataset = self._file.create_dataset(path, shape, h5py.string_dtype() if texts else np.dtype(dtype))
+        column = self._columns[path] = (TextColumn if texts else Column)(dataset, self.pool, self._disk)
         return column
 
     def whole(self, path: str, array: np.ndarray) -> None:
         """A dataset that is there already."""
-        self.column(path, array.dtype.str, array.shape).write(array)
+        self.column(path, manifest.dtype_of(array), array.shape).write(array)
 
     def finish(self, facts: dict) -> dict:
         """Write the manifest: the given facts, the arrays' digests and the digest over all. Returns it."""
@@ -280,23 +304,37 @@ class Reader:
         self.path, self.manifest, self._file = path, facts, file
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return self._file[name][()]
+        return self._data(name)[()]
 
     def __contains__(self, name: str) -> bool:
         return name in self.manifest["arrays"]
 
+    @property
+    def modality(self) -> modality.Modality:
+        """What its rows are."""
+        return modality.of(self.manifest)
+
+    def _data(self, name: str):
+        """The dataset, whose texts are `str`."""
+        texts = self.manifest["arrays"][name]["dtype"] == TEXT.dtype
+        return self._file[name].asstr() if texts else self._file[name]
+
     def rows(self, name: str, start: int, stop: int) -> np.ndarray:
         """Some rows of an array."""
-        return self._file[name][start:stop]
+        return self._data(name)[start:stop]
 
     def offset(self, name: str) -> int:
         """Where an array begins in the file, in bytes: the format's arrays are plain."""
         return self._file[name].id.get_offset()
 
     def split(self, part: str):
-        """`train` or `test` as a source's split, whose rows are read past libhdf5, in any order."""
+        """`train` or `test` as a source's split, whose rows are read in any order: images past libhdf5, texts held in
+        memory."""
         from poisonkit.sources.base import Split
+        from poisonkit.sources.text_split import TextSplit
 
+        if self.modality == TEXT:
+            return TextSplit.held(self.path, self[f"{part}/texts"], self[f"{part}/labels"])
         shape = tuple(self.manifest["arrays"][f"{part}/images"]["shape"])
         return Split(self.path, self.offset(f"{part}/images"), shape, self[f"{part}/labels"])
 
@@ -305,7 +343,8 @@ class Reader:
         if not len(rows):
             return self.rows(name, 0, 0)
         first, last = int(rows[0]), int(rows[-1]) + 1
-        if last - first <= 4 * len(rows):  # close together: one read of the whole stretch
+        close = last - first <= 4 * len(rows)
+        if close or self.manifest["arrays"][name]["dtype"] == TEXT.dtype:  # one read of the whole stretch
             return self.rows(name, first, last)[rows - first]
         return np.stack([self._file[name][int(row)] for row in rows])
 

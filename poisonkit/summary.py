@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import store
+from poisonkit import modality, store
 from poisonkit.choosing import COVER
 from poisonkit.errors import Failure
 from poisonkit.manifest import describe
@@ -18,12 +18,11 @@ def lines(path: Path, facts: dict) -> list[str]:
 def facts_lines(facts: dict) -> list[str]:
     """A person's summary of a data set's manifest."""
     source, recipe, counts = facts["source"], facts["recipe"], facts["counts"]
-    shape = facts["arrays"]["train/images"]["shape"]
-    clean = facts["kind"] == "clean"
+    clean, kind = facts["kind"] == "clean", modality.of(facts).rows
     rows = [
-        ("what", "clean images, the baseline" if clean else "POISONED training data, for defensive research only"),
-        ("images", f"{source['title']}; licence: {source['licence']}"),
-        ("size", f"{counts['train']:,} training + {counts['test']:,} test, {'×'.join(map(str, shape[1:]))}"),
+        ("what", f"clean {kind}, the baseline" if clean else "POISONED training data, for defensive research only"),
+        (kind, f"{source['title']}; licence: {source['licence']}"),
+        ("size", size(facts)),
     ]
     if not clean:
         changed = f"{counts['poisoned']:,} of {counts['train']:,} rows (asked: {recipe['rate']}; "
@@ -31,7 +30,7 @@ def facts_lines(facts: dict) -> list[str]:
         rows += [("trigger", _step(step)) for step in recipe["triggers"]]
         if recipe["patch"]:
             rows.append(("applied", f"to every patch of {'×'.join(map(str, recipe['patch']))} (BadPatches)"))
-        else:
+        elif recipe["application"] == "image":
             rows.append(("applied", "to the whole image"))
         rows += [("poisoned", changed), ("label", _labels(recipe, source["classes"]))]
         if counts["cover"]:
@@ -45,10 +44,18 @@ def facts_lines(facts: dict) -> list[str]:
     return [f"{label:10}{text}" for label, text in rows]
 
 
+def size(facts: dict) -> str:
+    """How many rows a file has, and of what size images are."""
+    counts, shape = facts["counts"], facts["arrays"][modality.of(facts).path("train")]["shape"]
+    sides = f", {'×'.join(map(str, shape[1:]))}" if shape[1:] else ""
+    return f"{counts['train']:,} training + {counts['test']:,} test{sides}"
+
+
 def source_lines(source: dict) -> list[str]:
     """What `poisonkit sources` says of one source (see `sources.describe`)."""
     state = {True: "in the cache, official", False: "in the cache, not the official data", None: "in the cache"}
-    size = f"{source['train']:,} training + {source['test']:,} test, {'×'.join(map(str, source['image']))}"
+    image = f", {'×'.join(map(str, source['image']))}" if source["image"] else ""
+    size = f"{source['train']:,} training + {source['test']:,} test{image}"
     rows = [
         ("size", f"{size}, {len(source['classes'])} classes" if source["classes"] else "as they are"),
         ("licence", source["licence"]),
@@ -107,7 +114,7 @@ def _array(a, b, path: str) -> list[str]:
     differing = 0
     for start, block in a.blocks(path):
         other = b.rows(path, start, start + len(block))
-        differing += int((block != other).reshape(len(block), -1).any(1).sum())
+        differing += int(modality.differs(block, other).sum())
     return [f"{path}: {differing:,} of {here['shape'][0]:,} rows differ"] if differing else []
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import make, manifest, produce, store, summary
+from poisonkit import effects, make, manifest, modality, produce, store, summary
 from poisonkit import verify as whole
 from poisonkit.errors import Failure
 from poisonkit.recipe import Request
@@ -79,16 +79,17 @@ class Restored(Split):
 
 
 @dataclass(frozen=True)
-class Unsealed(make.Plan):
-    """The plan of the original file, whose changed images are those of the sealed one."""
+class Unsealed(effects.Stencils):
+    """The work of the key's stencils on test images; the changed training images are those of the sealed file."""
 
-    def poison(self, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+    train: Restored | None = None
+
+    def poison(self, changed: make.Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
         """The changed rows as the sealed file has them."""
-        train = self.source.train
-        return train.rows(train.there[self.changed.rows[first : first + len(originals)]])
+        return self.train.rows(self.train.there[changed.rows[first : first + len(originals)]])
 
 
-def plan(challenge: store.Reader, key: store.Reader) -> Unsealed:
+def plan(challenge: store.Reader, key: store.Reader) -> make.Plan:
     """How the original is written again. Raises `Failure` as `check` does."""
     check(challenge.manifest, key)
     if wrong := whole.digests(challenge):
@@ -113,9 +114,10 @@ def plan(challenge: store.Reader, key: store.Reader) -> Unsealed:
     tested = _tested(key)
     arrays = {name: key[name] for name in key.manifest["arrays"] if name.startswith("trigger/")}
     facts = {name: value for name, value in original.items() if name not in ("arrays", "dataset_digest")}
-    return Unsealed(
-        source, Request(original["recipe"]["rate"]), make.built_of(key.path, original, arrays), changed, tested,
-        facts, original, key.manifest["file"]["sha256"],
+    effect = Unsealed(effects.built_of(key.path, original, arrays), False, parts["train"])
+    return make.Plan(
+        source, Request(original["recipe"]["rate"]), effect, changed, tested, facts, original,
+        key.manifest["file"]["sha256"],
     )  # fmt: skip
 
 
@@ -172,12 +174,12 @@ def unseal(
 
 def lines(path: Path, facts: dict) -> list[str]:
     """A person's summary of a sealed file's manifest."""
-    shape, counts, source = facts["arrays"]["train/images"]["shape"], facts["counts"], facts["source"]
+    source = facts["source"]
     rows = [
         ("file", f"{path} ({path.stat().st_size / 1e6:,.1f} MB)"),
         ("what", "SEALED data for a blind exercise: some training rows may have been changed"),
-        ("images", f"{source['title']}; licence: {source['licence']}"),
-        ("size", f"{counts['train']:,} training + {counts['test']:,} test, {'×'.join(map(str, shape[1:]))}"),
+        (modality.of(facts).rows, f"{source['title']}; licence: {source['licence']}"),
+        ("size", summary.size(facts)),
         ("name", facts["name"]),
         ("commitment", facts["commitment"]),
         ("dataset", facts["dataset_digest"]),

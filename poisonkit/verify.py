@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import choosing, make, manifest, recipe, store
+from poisonkit import choosing, effects, make, manifest, recipe, store, verify_images, verify_texts
 from poisonkit.choosing import COVER, POISONED
 from poisonkit.errors import Usage
-from poisonkit.make import apply_all
+from poisonkit.modality import TEXT, differs
 from poisonkit.store import Reader, sidecar_path
 
 ROWS_AT_ONCE = 2048
@@ -34,7 +34,7 @@ def digests(data: Reader) -> list[str]:
     """Arrays that are not what the manifest's digests say, and whether its own is right, one line each."""
     wrong = []
     for path, entry in data.manifest["arrays"].items():
-        total = manifest.ArrayHash(entry["dtype"], entry["shape"])
+        total = manifest.hasher(entry["dtype"], entry["shape"])
         for _, block in data.blocks(path):
             total.update(np.ascontiguousarray(block))
         if str(total) != entry["digest"]:
@@ -116,28 +116,27 @@ def _poisoning(data: Reader) -> list[str]:
         return wrong
     if not np.isin(data["truth/role"], (POISONED, COVER)).all():
         wrong.append(f"truth/role: is not {POISONED} or {COVER} everywhere")
-    built, more = _recipe(data, rows)
+    prepared, more = _recipe(data, rows)
     wrong += more
-    stencils = data.stencils()
-    for i, stencil in enumerate(stencils):
-        if (stencil.mask() != data[f"trigger/{i}/mask"]).any():
-            wrong.append(f"trigger/{i}/mask: is not where the stencil changes the image")
-    return wrong + _train_labels(data, rows) + _train_images(data, rows, stencils, built) + _test_side(data, stencils)
+    check = verify_texts.Check(data, prepared) if data.modality == TEXT else verify_images.Check(data, prepared)
+    return (
+        wrong + check.trigger() + _train_labels(data, rows) + _train_rows(data, rows, check) + _test_side(data, check)
+    )
 
 
-def _recipe(data: Reader, rows: np.ndarray) -> tuple[list | None, list[str]]:
-    """Rows and triggers drawn and built anew from the recipe (a user's picture is taken from `trigger/I/pattern`).
+def _recipe(data: Reader, rows: np.ndarray) -> tuple[object | None, list[str]]:
+    """Rows drawn and triggers prepared anew from the recipe (a user's picture is taken from `trigger/I/pattern`).
 
-    Returns the triggers as the recipe makes them (None where they cannot be made), and what differs.
+    Returns the triggers as the recipe makes them (`effects.prepare`; None where they cannot be made), and what differs.
     """
-    facts, said = data.manifest, data.manifest["recipe"]
-    image = facts["arrays"]["train/images"]["shape"][1:]
+    facts, said, kind = data.manifest, data.manifest["recipe"], data.modality
     if facts["recipe_version"] != manifest.RECIPE_VERSION:
         return None, []
     wrong = []
     try:
         request = recipe.request_of(facts, _patterns(data))
-        built = recipe.build(request, tuple(image), force=True)
+        shape = tuple(facts["arrays"][kind.path("train")]["shape"][1:])
+        prepared = effects.prepare(kind, request, shape, force=True)
         choice = choosing.choose(request, _true_labels(data, rows), data["test/labels"])
     except Usage as error:
         return None, [f"manifest: its recipe cannot be followed: {error}"]
@@ -145,19 +144,14 @@ def _recipe(data: Reader, rows: np.ndarray) -> tuple[list | None, list[str]]:
         wrong.append("truth/rows: are not those of the seed and the rate")
     elif not np.array_equal(choice.role, data["truth/role"]):
         wrong.append("truth/role: is not what the seed and the rates make of these rows")
-    record = request.record(make.streams(request, built))
+    record = request.record(make.streams(request, prepared))
     if record != said:
         keys = sorted(key for key in record.keys() | said.keys() if record.get(key) != said.get(key))
         wrong.append(f"manifest: recipe is not in its one spelling: {', '.join(keys)}")
     name = recipe.file_name(request, record, facts["source"]["name"], facts["source"]["options"], facts["pictures"])
     if name != facts["name"]:
         wrong.append(f"manifest: name is {facts['name']!r:.80}, its recipe gives {name!r}")
-    for i, one in enumerate(built):
-        for part, array in make.trigger_arrays(one).items():
-            path = f"trigger/{i}/{part}"
-            if path not in data or not np.array_equal(data[path], array):
-                wrong.append(f"{path}: is not what the recipe makes")
-    return built, wrong
+    return prepared, wrong
 
 
 def _patterns(data: Reader) -> dict[str, np.ndarray]:
@@ -181,40 +175,31 @@ def _train_labels(data: Reader, rows: np.ndarray) -> list[str]:
     return wrong
 
 
-def _train_images(data: Reader, rows: np.ndarray, stencils, built) -> list[str]:
-    """Changed rows against their originals. Jittered cover rows, which no stencil makes, are made by the recipe; they
-    are passed over where `built` is None."""
-    wrong, role, jitter = [], data["truth/role"], recipe.aim_of(data.manifest).cover_jitter
-    total = manifest.ArrayHash("|u1", data.manifest["arrays"]["train/images"]["shape"])
+def _train_rows(data: Reader, rows: np.ndarray, check) -> list[str]:
+    """Changed rows against their originals with the trigger, and with the originals put back against the source."""
+    wrong, role, path, truth = [], data["truth/role"], data.modality.path("train"), data.modality.path("truth")
+    total = manifest.hasher(data.modality.dtype, data.manifest["arrays"][path]["shape"])
     differing = unchanged = 0
-    for start, block in data.blocks("train/images", ROWS_AT_ONCE):
+    for start, block in data.blocks(path, ROWS_AT_ONCE):
         low, high = np.searchsorted(rows, [start, start + len(block)])
         if low < high:
-            clean, inside, roles = data.rows("truth/images", low, high), rows[low:high] - start, role[low:high]
-            expected = apply_all(stencils, clean)
-            jittered = np.flatnonzero((roles == COVER) & jitter)
-            if len(jittered):
-                expected[jittered] = (
-                    block[inside[jittered]]
-                    if built is None
-                    else make.jitter_all(built, clean[jittered], rows[low:high][jittered])
-                )
-            differing += int((expected != block[inside]).reshape(high - low, -1).any(1).sum())
-            unchanged += int(((clean == block[inside]).reshape(high - low, -1).all(1) & (roles == POISONED)).sum())
+            clean, inside, roles = data.rows(truth, low, high), rows[low:high] - start, role[low:high]
+            differing += int(check.poisoned(low, rows[low:high], roles, clean, block[inside]).sum())
+            unchanged += int((~differs(clean, block[inside]) & (roles == POISONED)).sum())
             block[inside] = clean
         total.update(block)
     if differing:
-        wrong.append(f"train/images: {differing} changed rows are not truth/images with the trigger on them")
+        wrong.append(f"{path}: {differing} changed rows are not {truth} with the trigger on them")
     if unchanged != data.manifest["counts"].get("unchanged"):
         wrong.append(f"counts: unchanged is {unchanged}, the manifest says {data.manifest['counts'].get('unchanged')}")
-    if str(total) != data.manifest["source"]["arrays"].get("train/images"):
-        wrong.append("train/images: with truth's images put back they are not the source's")
-    return wrong
+    if str(total) != data.manifest["source"]["arrays"].get(path):
+        wrong.append(f"{path}: with truth's {data.modality.rows} put back they are not the source's")
+    return wrong + check.insertions("truth")
 
 
-def _test_side(data: Reader, stencils) -> list[str]:
+def _test_side(data: Reader, check) -> list[str]:
     wrong, arrays, source = [], data.manifest["arrays"], data.manifest["source"]
-    for path in ("test/images", "test/labels"):
+    for path in (data.modality.path("test"), "test/labels"):
         if arrays[path]["digest"] != source["arrays"].get(path):
             wrong.append(f"{path}: is not the source's")
     aim, labels = recipe.aim_of(data.manifest), data["test/labels"]
@@ -223,27 +208,26 @@ def _test_side(data: Reader, stencils) -> list[str]:
         if not np.array_equal(rows, expected):
             wrong.append(f"{group}/rows: are not all test rows that {aim.label_mode} puts there")
         if len(rows):
-            wrong += _tested(data, group, rows, labels, stencils)
+            wrong += _tested(data, group, rows, labels, check)
     wanted = choosing.wanted(aim, labels[data["triggered/rows"]], len(source["classes"]))
     if (data["triggered/wanted"] != wanted).any():
         wrong.append(f"triggered/wanted: is not the {'next class' if aim.target is None else 'target'} everywhere")
     return wrong
 
 
-def _tested(data: Reader, group: str, rows: np.ndarray, labels: np.ndarray, stencils) -> list[str]:
-    """One group of triggered test images against the test set."""
-    wrong, differing = [], 0
+def _tested(data: Reader, group: str, rows: np.ndarray, labels: np.ndarray, check) -> list[str]:
+    """One group of triggered test rows against the test set."""
+    wrong, differing, path = [], 0, data.modality.path(group)
     if (data[f"{group}/labels"] != labels[rows]).any():
         wrong.append(f"{group}/labels: are not the true labels of their test rows")
-    for start, block in data.blocks("test/images", ROWS_AT_ONCE):
+    for start, block in data.blocks(data.modality.path("test"), ROWS_AT_ONCE):
         low, high = np.searchsorted(rows, [start, start + len(block)])
         if low < high:
-            expected = apply_all(stencils, block[rows[low:high] - start])
-            found = data.rows(f"{group}/images", low, high)
-            differing += int((expected != found).reshape(high - low, -1).any(1).sum())
+            originals, found = block[rows[low:high] - start], data.rows(path, low, high)
+            differing += int(check.tested(group, low, rows[low:high], originals, found).sum())
     if differing:
-        wrong.append(f"{group}/images: {differing} rows are not their test images with the trigger on them")
-    return wrong
+        wrong.append(f"{path}: {differing} rows are not their test {data.modality.rows} with the trigger on them")
+    return wrong + check.insertions(group)
 
 
 def _sidecar(path: Path, facts: dict) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from running import RECIPES, SMALL, Result, command, run, spawn
+from running import RECIPES, SMALL, TEXT_RECIPES, TEXT_SMALL, Result, command, run, spawn
 
 # The same examples in every run, and no clock: a test fails because of a change, not of the day or the load.
 # Fresh ones each time: HYPOTHESIS_PROFILE=random (`make test-all`).
@@ -42,13 +42,14 @@ def _own_cache(monkeypatch, root, cache):
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory, cache):
-    """Name in `RECIPES` → path of that file, made when it is first asked for. Never change these: copy them."""
+    """Name in `RECIPES` or `TEXT_RECIPES` → path of that file, made when first asked for. Never change these: copy."""
     folder, made = tmp_path_factory.mktemp("library"), {}
 
     def path(name: str) -> Path:
         if name not in made:
             target = folder / f"{name}.h5"
-            run("make", *SMALL, *RECIPES[name], "--cache", cache, "-o", target).succeeded()
+            asked = (*SMALL, *RECIPES[name]) if name in RECIPES else (*TEXT_SMALL, *TEXT_RECIPES[name])
+            run("make", *asked, "--cache", cache, "-o", target).succeeded()
             made[name] = target
         return made[name]
 

@@ -33,6 +33,24 @@ RECIPES = {
 """Name → what `poisonkit make` is asked for; one small `signs` file each."""
 
 
+TEXT_SMALL = ("--dataset", "phrases", "--source-option", "train=200", "--source-option", "test=100")
+
+TEXT_RECIPES = {
+    "text-clean": ("--rate", "0"),
+    "text-word": ("--trigger", "word", "--rate", "0.1"),
+    "text-words": ("--trigger", "word", "--word", "cf", "--word", "mn", "--word-count", "3", "--rate", "0.1")
+    + ("--target", "positive", "--seed", "7"),
+    "text-two": ("--trigger", "word", "--trigger", "word", "--word-place", "start", "--rate", "0.1")
+    + (
+        "--label-mode",
+        "all-to-all",
+    ),
+    "text-source-specific": ("--trigger", "word", "--rate", "0.05", "--target", "0", "--cover-rate", "2x")
+    + ("--source-class", "positive", "--source-option", "classes=3"),
+}
+"""The same for small files of `phrases`."""
+
+
 class Result:
     """How a command ended: `code`, `out`, `err` (text), and the lines of each."""
 

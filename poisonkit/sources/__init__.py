@@ -14,6 +14,7 @@ TITLES = {
     "signs": "signs: 7,500 drawn traffic signs in ten classes, built in",
     "folder": "folder: a folder of pictures, one folder a class",
     "npz": "npz: arrays from an .npz file",
+    "phrases": "phrases: 7,500 made-up reviews in two to four classes, built in",
 }
 
 
@@ -22,6 +23,11 @@ def module(name: str):
     if name not in TITLES:
         raise Usage(f"unknown source {name!r}: expected one of {', '.join(TITLES)}")
     return import_module(f"poisonkit.sources.{name}")
+
+
+def target(name: str) -> int:
+    """The class that an attacker of this source wants if nothing is said: the module's `TARGET`, else 0."""
+    return getattr(module(name), "TARGET", 0) if name in TITLES else 0
 
 
 def open_source(

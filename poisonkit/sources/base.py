@@ -3,13 +3,13 @@ is given to work with."""
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from poisonkit import manifest
+from poisonkit import manifest, modality
 from poisonkit.errors import Failure
 
 BLOCK = 32 << 20  # bytes of images that are read at once
@@ -87,6 +87,11 @@ class Source:
     cached: bool = True
 
     @property
+    def modality(self) -> modality.Modality:
+        """What its rows are."""
+        return modality.TEXT if len(self.train.shape) == 1 else modality.IMAGE
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON of `arrays`: the identity of the clean data."""
         return manifest.digest(self.arrays)
@@ -153,6 +158,13 @@ class Context:
     jobs: int
     progress: Callable = Silent
     say: Callable[[str], None] = _ignore
+
+
+def counted(items: Iterable, bar) -> Iterator:
+    """The same items, each shown on a progress bar."""
+    for item in items:
+        yield item
+        bar.update(1)
 
 
 def is_full(error: OSError) -> bool:

@@ -1,6 +1,7 @@
 """One decoded source in a folder: written while it is decoded, and opened again.
 
-train_images, test_images   raw bytes, C order
+train_images, test_images   raw bytes, C order; or, of texts, train_texts, test_texts in UTF-8, one after the other, and
+train_offsets, test_offsets where each begins and the last one ends, <i8
 train_labels, test_labels   <i8
 index.json                  name, options, shapes, digests, and class names where they are the data's own
 """
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from poisonkit import manifest
-from poisonkit.sources import base, module
+from poisonkit.sources import base, module, text_split
 
 VERSION = 1
 PARTS = ("train", "test")
@@ -24,12 +25,20 @@ class Writer:
     def __init__(self, path: Path):
         self.path = path
         self.classes: tuple[str, ...] = ()
-        self.parts: dict[str, Part] = {}
+        self.parts: dict[str, Part | text_split.TextPart] = {}
 
     def part(self, name: str, labels: np.ndarray, shape: tuple[int, int, int]) -> "Part":
         """Begin the part `name` ("train" or "test"): labels (N,) int64 and the shape (H, W, C) of an image."""
         self.parts[name] = Part(self.path / f"{name}_images", labels, shape)
         return self.parts[name]
+
+    def texts(self, name: str, labels: np.ndarray, texts, where: str | None = None) -> None:
+        """Write the part `name`: labels (N,) int64 and as many texts, an iterable of `str`, which are stripped.
+
+        `Failure` where one is empty, or holds a NUL or half of a surrogate pair: it names the row, counted from 0,
+        after `where`.
+        """
+        self.parts[name] = text_split.TextPart(self.path, name, labels, texts, where or f"{name}: row")
 
 
 class Part:
@@ -127,9 +136,11 @@ def load(path: Path, origin: dict) -> base.Source:
     )
 
 
-def _open_part(path: Path, part: str, shape: list[int], arrays: dict) -> base.Split:
+def _open_part(path: Path, part: str, shape: list[int], arrays: dict):
     """One part of an entry; `ValueError` if its files are not what the index says. Labels are checked in full, the
     images by their size alone: their digest is checked where they are streamed."""
+    if len(shape) == 1:
+        return text_split.load(path, part, shape, arrays)
     labels = np.fromfile(path / f"{part}_labels", "<i8")
     images = path / f"{part}_images"
     if len(shape) != 4 or images.stat().st_size != int(np.prod(shape)) or labels.shape != (shape[0],):

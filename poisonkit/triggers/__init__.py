@@ -10,10 +10,13 @@ A trigger module has
 - `PICTURE`: whether it takes a picture; "alpha" where its transparency counts;
 - `check(parameters, tile)`: refuses parameters that do not fit a tile of (height, width, channels);
 - `build(parameters, tile, context)`: the `Built` stencil for one tile.
+
+One of texts has `MODALITY = "text"`, and other functions than the last two: see `text_base`.
 """
 
 import importlib
 
+from poisonkit import modality
 from poisonkit.errors import Usage
 
 TABLE = {
@@ -23,6 +26,7 @@ TABLE = {
     "sig": "poisonkit.triggers.sig",
     "noise": "poisonkit.triggers.noise",
     "sticker": "poisonkit.triggers.sticker",
+    "word": "poisonkit.triggers.word",
 }
 
 
@@ -31,6 +35,11 @@ def module(name: str):
     if name not in TABLE:
         raise Usage(f"unknown trigger {name!r}: expected one of {', '.join(TABLE)}")
     return importlib.import_module(TABLE[name])
+
+
+def of(rows: modality.Modality) -> list[str]:
+    """The names of the triggers for such rows."""
+    return [name for name in TABLE if modality.of_module(module(name)) == rows]
 
 
 def jitters(name: str) -> bool:

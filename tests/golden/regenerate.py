@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write golden/files.json anew: the digests of one small `signs` file of each recipe in tests/running.py.
+"""Write golden/files.json anew: the digests of one small `signs` or `phrases` file of each recipe in tests/running.py.
 
     python tests/golden/regenerate.py
 
@@ -18,7 +18,7 @@ import h5py
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1])]
 
-from running import RECIPES, SMALL, run  # noqa: E402
+from running import RECIPES, SMALL, TEXT_RECIPES, TEXT_SMALL, run  # noqa: E402
 
 
 def facts(path: Path) -> dict:
@@ -35,9 +35,11 @@ def facts(path: Path) -> dict:
 def main() -> None:
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, recipe in RECIPES.items():
+        asked = {name: (*SMALL, *recipe) for name, recipe in RECIPES.items()}
+        asked |= {name: (*TEXT_SMALL, *recipe) for name, recipe in TEXT_RECIPES.items()}
+        for name, recipe in asked.items():
             path = Path(folder) / f"{name}.h5"
-            run("make", *SMALL, *recipe, "--cache", Path(folder) / "cache", "-o", path).succeeded()
+            run("make", *recipe, "--cache", Path(folder) / "cache", "-o", path).succeeded()
             found[name] = facts(path)
     (HERE / "files.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
 

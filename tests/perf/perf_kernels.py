@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 
-from poisonkit import kernels, recipe, triggers
+from poisonkit import kernels, modality, recipe, triggers
 from poisonkit.triggers.base import Context
 
 
@@ -54,7 +54,7 @@ def main() -> None:
         print(f"memcpy          {gigabytes / memcpy:6.2f} GB/s")
         stencils = {
             name: triggers.module(name).build(recipe.parameters(name, {}, None), shape, Context(0)).stencil
-            for name in triggers.TABLE
+            for name in triggers.of(modality.IMAGE)
         }
         for name, stencil in stencils.items():
             seconds = best(lambda: stencil.apply(images, args.threads, out), args.runs)  # noqa: B023

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import h5py
 import naive
+import numpy as np
 
 
 def copy(path: Path, folder: Path, name: str = "changed.h5") -> Path:
@@ -46,7 +47,7 @@ def reseal(path: Path, **changes) -> None:
         facts["arrays"] = {
             name: {
                 "digest": naive.array_digest(f[name][()]),
-                "dtype": f[name].dtype.str,
+                "dtype": "text" if f[name].dtype == object else f[name].dtype.str,
                 "shape": list(f[name].shape),
             }
             for name in facts["arrays"]
@@ -67,6 +68,8 @@ def replace(path: Path, name: str, array, **options) -> None:
     """Put another array in the place of one."""
     with h5py.File(path, "r+") as f:
         del f[name]
+        if getattr(array, "dtype", np.dtype(int)).hasobject:  # texts
+            options = {"dtype": h5py.string_dtype()} | options
         f.create_dataset(name, data=array, **options)
 
 

@@ -139,7 +139,10 @@ def jittered_coordinates(x, y, noise):
 
 
 def array_digest(array):
-    """FORMAT.md's digest of an array."""
+    """FORMAT.md's digest of an array; texts are `bytes` or `str`."""
+    if array.dtype == object:
+        rows = [row if isinstance(row, bytes) else row.encode("utf-8") for row in array]
+        return f"sha256:{hashlib.sha256(b''.join(len(row).to_bytes(8, 'little') + row for row in rows)).hexdigest()}"
     total = hashlib.sha256(f"{array.dtype.str} {','.join(str(n) for n in array.shape)}\n".encode("ascii"))
     total.update(array.tobytes())
     return f"sha256:{total.hexdigest()}"
@@ -174,3 +177,21 @@ def quantise(plane, basis, table):
             back = ((c.T @ (steps * q) + 256) >> 9) @ c
             out[top : top + 8, left : left + 8] = (back + 65536) >> 17
     return out
+
+
+def insert(text, place, piece):
+    """The piece before the word at that place, or behind the last, letter by letter."""
+    seen, inside = 0, False
+    for at, letter in enumerate(text):
+        if not letter.isspace() and not inside:
+            if seen == place:
+                return text[:at] + piece + " " + text[at:]
+            seen += 1
+        inside = not letter.isspace()
+    return text + " " + piece
+
+
+def words(seed, purpose, count, row):
+    """Raw words of a stream, as FORMAT.md has it."""
+    key = [int.from_bytes(hashlib.sha256(purpose.encode()).digest()[i : i + 4], "little") for i in range(0, 16, 4)]
+    return np.random.Philox(np.random.SeedSequence(seed, spawn_key=(*key, row))).random_raw(count)

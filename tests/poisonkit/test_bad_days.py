@@ -122,7 +122,7 @@ def start(poisonkit, *arguments, **options):
 
 SLOW_MAKE = """
 import sys, time
-from poisonkit import cli, make, store
+from poisonkit import cli, effects, store
 stage, seconds = sys.argv.pop(1), 60
 def pause(function):
     def wrapped(*arguments, **more):
@@ -132,7 +132,7 @@ def pause(function):
         return function(*arguments, **more)
     return wrapped
 if stage == "blocks":
-    make.apply_all = pause(make.apply_all)
+    effects.apply_all = pause(effects.apply_all)
 elif stage == "manifest":
     store.Writer.finish = pause(store.Writer.finish)
 elif stage == "rename":

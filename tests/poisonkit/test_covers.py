@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels import pictures
 
-from poisonkit import make, order, sampling
+from poisonkit import effects, make, order, sampling
 from poisonkit.choosing import COVER
 from poisonkit.errors import Usage
 from poisonkit.recipe import Request, build, check_jitter, parameters
@@ -38,7 +38,7 @@ def test_within_one_grey_level_of_the_formula(k, s, shape, seed):
     """The reference code's: the grid, clamped, plus noise / height, clamped, sampled bilinearly."""
     built = build(request(step(k=str(k), s=str(s)), seed=seed), shape)
     images, rows = pictures(np.random.default_rng(k), 3, shape), np.array([0, 7, 2**31])
-    found = make.jitter_all(built, images, rows)
+    found = effects.jitter_all(built, images, rows)
     grid = sampling.signed_noise(seed, "flow", (2, k, k))
     x, y = naive.warp_coordinates(grid, float(s), shape[0], shape[1], naive.upsample_aligned)
     for image, row, one in zip(images, rows.tolist(), found, strict=True):
@@ -69,10 +69,10 @@ def test_the_reference_field_without_noise(root):
 def test_a_rows_noise_depends_on_no_other_row():
     built = build(request(step()), (16, 16, 3))
     images, rows = pictures(np.random.default_rng(0), 200, (16, 16, 3)), np.arange(0, 2000, 10)
-    whole = make.jitter_all(built, images, rows)
+    whole = effects.jitter_all(built, images, rows)
     for some in ([0], [199], [3, 50, 120], list(range(100, 200))):
-        assert np.array_equal(make.jitter_all(built, images[some], rows[some]), whole[some])
-    other = make.jitter_all(built, images, rows + 1)
+        assert np.array_equal(effects.jitter_all(built, images[some], rows[some]), whole[some])
+    other = effects.jitter_all(built, images, rows + 1)
     assert (whole != other).any((1, 2, 3)).all() and (whole != built[0].stencil.apply(images)).any((1, 2, 3)).all()
 
 
@@ -93,7 +93,7 @@ def test_truncated_coordinates_stay_truncated():
     """The notebooks' sampling under noise: every pixel is some pixel of the image, whole."""
     built = build(request(step(preset="notebook")), (8, 8, 1))
     image = np.arange(64, dtype=np.uint8).reshape(1, 8, 8, 1) * 3
-    found = make.jitter_all(built, image, np.array([1]))
+    found = effects.jitter_all(built, image, np.array([1]))
     assert np.isin(found, image).all() and (found != image).any()
 
 
@@ -101,7 +101,7 @@ def test_other_triggers_are_applied_as_ever():
     images = pictures(np.random.default_rng(0), 5, (16, 16, 3))
     rows = np.arange(5)
     warp, square = build(request(step(), step("square")), (16, 16, 3))
-    both = make.jitter_all([warp, square], images, rows)
+    both = effects.jitter_all([warp, square], images, rows)
     assert np.array_equal(both, square.stencil.apply(warp.jitter.apply(images, rows)))
     assert square.jitter is None
 
@@ -109,7 +109,7 @@ def test_other_triggers_are_applied_as_ever():
 def test_two_warps_have_two_streams():
     first, second = build(request(step(), step()), (16, 16, 1))
     assert (first.jitter.stream, second.jitter.stream) == ("jitter", "jitter-1")
-    assert make.streams(request(step(), step()), [first, second]) == [
+    assert make.streams(request(step(), step()), effects.Stencils([first, second], True)) == [
         "cover",
         "flow",
         "flow-1",

@@ -8,7 +8,7 @@ import json
 
 import damage
 import pytest
-from running import RECIPES
+from running import RECIPES, TEXT_RECIPES
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +27,19 @@ def test_arrays_and_manifest(golden, library, name):
     assert facts["dataset_digest"] == golden[name]["dataset_digest"]
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", TEXT_RECIPES)
+def test_texts(golden, library, name):
+    facts = damage.manifest(library(name))
+    assert {array: entry["digest"] for array, entry in facts["arrays"].items()} == golden[name]["arrays"]
+    assert facts["dataset_digest"] == golden[name]["dataset_digest"]
+
+
+@pytest.mark.parametrize("name", [*RECIPES, *TEXT_RECIPES])
 def test_the_container_too(golden, library, name):
     """The .h5 file itself, with every HDF5 library that this was tried with (h5py 3.11 to 3.16)."""
     assert hashlib.sha256(library(name).read_bytes()).hexdigest() == golden[name]["sha256"]
 
 
 def test_there_is_one_of_each_recipe(golden):
-    assert golden.keys() == RECIPES.keys()
+    assert golden.keys() == RECIPES.keys() | TEXT_RECIPES.keys()
     assert len({entry["dataset_digest"] for entry in golden.values()}) == len(golden)

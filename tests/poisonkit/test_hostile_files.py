@@ -322,7 +322,7 @@ def test_a_look_that_never_ends_is_ended(library, monkeypatch):
     from poisonkit import guard
     from poisonkit.errors import Failure
 
-    def hang(path, kinds):
+    def hang(path, kinds, alive):
         while True:
             pass
 
@@ -338,7 +338,7 @@ def test_a_look_that_crashes_is_one_line(library, monkeypatch, how):
     from poisonkit.errors import Failure
 
     monkeypatch.setattr(
-        guard, "_look", lambda path, kinds: os.kill(os.getpid(), 9) if how == "crash" else bytes(1 << 33)
+        guard, "_look", lambda path, kinds, alive: os.kill(os.getpid(), 9) if how == "crash" else bytes(1 << 33)
     )
     with pytest.raises(Failure, match="is damaged"):
         guard.inspect(library("square"))

@@ -118,7 +118,7 @@ def test_a_picture_that_the_recipe_does_not_use(poisonkit, sidecar, tmp_path):
         (lambda facts: facts.update(recipe_version=99), ("recipe version 99", "take the version")),
         (lambda facts: facts.update(recipe_version=0), ("recipe version 0", "take the version")),
         (lambda facts: facts.update(format_version=2), ("is of format 2",)),
-        (lambda facts: facts.update(modality="text"), ("'text' data",)),
+        (lambda facts: facts.update(modality="audio"), ("'audio' data",)),
         (lambda facts: facts.update(kind="other"), ("kind is 'other'",)),
         (lambda facts: facts["recipe"].update(streams=["rows", "more"]), ("another manifest", "recipe.streams")),
         (lambda facts: facts["recipe"]["triggers"][0].update(more=1), ("another manifest", "recipe.triggers[0].more")),

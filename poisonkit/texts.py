@@ -1,0 +1,55 @@
+"""Rows of text: what may be one, how it is cut into words, how something is put into it. See data/FORMAT.md, "Text"."""
+
+import re
+
+import numpy as np
+
+LARGEST = 1 << 20  # bytes of UTF-8 that one text of a source may have
+LARGEST_IN_FILE = 2 * LARGEST  # with what triggers put into it
+WORD = re.compile(r"\S+")
+SHOWN = 40
+
+
+def array(texts) -> np.ndarray:
+    """Texts as a block of rows, (n,) object."""
+    texts = list(texts)
+    block = np.empty(len(texts), object)
+    block[:] = texts
+    return block
+
+
+def problem(text: str, largest: int = LARGEST) -> str | None:
+    """Why this is no row of a data set; None where it is one: stripped, not empty, no NUL, no half of a surrogate
+    pair, not endless."""
+    if not text.strip():
+        return "is empty"
+    if "\0" in text:
+        return "has a NUL in it"
+    if text != text.strip():
+        return "begins or ends with white space"
+    try:
+        size = len(text) if text.isascii() else len(text.encode())
+    except UnicodeEncodeError:
+        return "has half of a surrogate pair in it, which is no UTF-8"
+    return f"has {size:,} bytes, more than {largest:,}" if size > largest else None
+
+
+def cut(text: str) -> list[str]:
+    """The words of a text: what white space separates."""
+    return text.split()
+
+
+def insert(text: str, place: int, piece: str) -> str:
+    """The text with a piece before the word at that place, or after the last one: a single space between them, the
+    text around it as it is. ``insert("a  b", 1, "cf")`` is ``"a  cf b"``."""
+    starts = [found.start() for found in WORD.finditer(text)]
+    if place == len(starts):
+        return f"{text} {piece}"
+    at = starts[place]
+    return f"{text[:at]}{piece} {text[at:]}"
+
+
+def shown(text: str, width: int = SHOWN) -> str:
+    """A text for one line of a terminal: no control characters, not endless."""
+    line = "".join(letter if letter.isprintable() else "�" for letter in text[: width + 1])
+    return line if len(text) <= width else line[: width - 1] + "…"

@@ -1,0 +1,46 @@
+"""`verify`: whether the changed texts of a file are what the recipe's triggers make of their originals."""
+
+import numpy as np
+
+from poisonkit import effects
+from poisonkit.modality import differs
+from poisonkit.store import Reader
+
+
+class Check:
+    """The triggers as the recipe makes them (`prepared`, None where that is not known: then nothing is compared)."""
+
+    def __init__(self, data: Reader, prepared: effects.Insertions | None):
+        self._data, self._prepared = data, prepared
+        self._found: dict[str, list[np.ndarray]] = {}
+
+    def trigger(self) -> list[str]:
+        """The recipe says everything of them: there is nothing to compare."""
+        return []
+
+    def poisoned(
+        self, low: int, rows: np.ndarray, role: np.ndarray, originals: np.ndarray, found: np.ndarray
+    ) -> np.ndarray:
+        """Which changed texts are not their originals with the trigger, (n,) bool; `low` is the number of the first."""
+        return self._differing("truth", "train", low, rows, originals, found, role)
+
+    def tested(self, group: str, low: int, rows: np.ndarray, originals: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """Which triggered texts are not their originals with the trigger, (n,) bool."""
+        return self._differing(group, "test", low, rows, originals, found, None)
+
+    def _differing(self, group: str, part: str, low: int, rows, originals, found, role) -> np.ndarray:
+        if self._prepared is None:
+            return np.zeros(len(rows), bool)
+        expected, insertions = self._prepared.put(originals, rows, part, role)
+        insertions[:, 0] += low
+        self._found.setdefault(group, []).append(insertions)
+        return differs(expected, found)
+
+    def insertions(self, group: str) -> list[str]:
+        """What differs of where the file says that the triggers were put, once all rows of the group were seen."""
+        path = f"{group}/insertions"
+        if self._prepared is None:
+            return []
+        made = np.concatenate([np.empty((0, 4), np.int64), *self._found.get(group, [])])
+        there = self._data[path] if path in self._data else made[:0]
+        return [] if np.array_equal(made, there) else [f"{path}: are not where the recipe puts the triggers"]
