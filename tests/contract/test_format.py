@@ -45,7 +45,7 @@ def test_the_pages_own_code_runs_on_a_file(root, library):
     """Every Python block of the page, run as it stands."""
     page = (root / "data" / "FORMAT.md").read_text("utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 4, "two of images, two of texts"
     names = {}
     exec(re.sub(r'"[^"]*\.h5"', repr(str(library("two"))), blocks[0]) + blocks[1], names)  # noqa: S102
     assert names["x"].shape == (200, 32, 32, 3) and len(names["t"]) == len(names["wanted"])
