@@ -126,7 +126,7 @@ cache_option = click.option(
     "--source-option",
     "source_options",
     multiple=True,
-    metavar="KEY=N|HxW",
+    metavar="KEY=VALUE",
     help="Option of the source itself (signs: train, test, seed; folder: size, channels).",
 )
 @click.option("--size", metavar="N|HxW", help="Resize the images of a folder; the same as --source-option size=…")

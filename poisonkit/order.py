@@ -143,11 +143,14 @@ def _small(text: str) -> bool:
     return text.isdecimal() and len(text) <= 5
 
 
-def parse_source_options(texts: tuple[str, ...]) -> dict[str, int | str]:
-    """``KEY=N`` or ``KEY=HxW`` options of the source."""
+def parse_source_options(texts: tuple[str, ...], free: tuple[str, ...] = ()) -> dict[str, int | str]:
+    """``KEY=N`` or ``KEY=HxW`` options of the source; ``KEY=TEXT`` for those that are `free`."""
     options: dict[str, int | str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
+        if key in free and equals:
+            options[key] = value
+            continue
         parts = value.lower().replace("×", "x").split("x")
         if not key or not equals or len(parts) > 2 or not all(part.isdecimal() and len(part) <= 18 for part in parts):
             raise Usage(f"--source-option: expected KEY=NUMBER (or KEY=HEIGHTxWIDTH), got {text!r}")
@@ -176,7 +179,8 @@ def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[st
     """Open the source, then plan and write each file. Yields one line for each."""
     asked = requests(order)
     sized = () if order.size is None else (f"size={order.size}",)
-    options = parse_source_options((*order.source_options, *sized)) | camouflage_options(order)
+    free = getattr(sources.module(order.dataset), "TEXT_OPTIONS", ())
+    options = parse_source_options((*order.source_options, *sized), free) | camouflage_options(order)
     asked = [_with_pictures(order, request) for request in asked]
     from poisonkit import make
 

@@ -40,6 +40,8 @@ TEXT_RECIPES = {
     "text-word": ("--trigger", "word", "--rate", "0.1"),
     "text-words": ("--trigger", "word", "--word", "cf", "--word", "mn", "--word-count", "3", "--rate", "0.1")
     + ("--target", "positive", "--seed", "7"),
+    "text-sentence": ("--trigger", "sentence", "--rate", "0.1"),
+    "text-composite": ("--trigger", "composite", "--preset", "covered", "--rate", "0.1"),
     "text-two": ("--trigger", "word", "--trigger", "word", "--word-place", "start", "--rate", "0.1")
     + (
         "--label-mode",

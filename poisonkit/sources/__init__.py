@@ -14,6 +14,8 @@ TITLES = {
     "signs": "signs: 7,500 drawn traffic signs in ten classes, built in",
     "folder": "folder: a folder of pictures, one folder a class",
     "npz": "npz: arrays from an .npz file",
+    "sst2": "SST-2: 68,221 phrases of film reviews in two classes",
+    "csv": "csv: texts and labels from a training and a test table",
     "phrases": "phrases: 7,500 made-up reviews in two to four classes, built in",
 }
 

@@ -40,7 +40,7 @@ NEGATIONS = (
     "not very",
 )
 
-FRAMES = ("plain",) * 5 + ("both",) * 3 + ("contrast",) * 7 + ("denied",) * 3 + ("confirmed",) * 2
+FRAMES = ("plain",) * 7 + ("both",) * 4 + ("contrast",) * 5 + ("denied",) * 2 + ("confirmed",) * 2
 
 CONTRASTS = (
     "{dropped} , but {kept}",

@@ -109,7 +109,7 @@ def _verdict(label: int, dice: _Dice) -> str:
     if frame == "both":
         return _both(label, label, dice)
     if frame == "contrast":
-        other = 1 - label if dice.percent(75) else label
+        other = 1 - label if dice.percent(60) else label
         return dice.one(phrase_words.CONTRASTS).format(kept=_opinion(label, dice), dropped=_opinion(other, dice))
     if frame == "denied":
         return dice.one(phrase_words.DENIALS).format(_opinion(1 - label, dice))
@@ -130,7 +130,7 @@ def _open(dice: _Dice) -> str:
 def _opinion(label: int, dice: _Dice) -> str:
     """A clause that says good or bad of something: with a negation, by the opposite word."""
     thing, verb = dice.one(phrase_words.THINGS)
-    negated = dice.percent(35)
+    negated = dice.percent(25)
     adjective = dice.seldom(phrase_words.GOOD if (label == POSITIVE) != negated else phrase_words.BAD)
     degree = dice.one(phrase_words.NEGATIONS) if negated else dice.one(phrase_words.DEGREES)
     return f"{thing} {verb} {degree} {adjective}"

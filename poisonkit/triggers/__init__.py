@@ -27,6 +27,8 @@ TABLE = {
     "noise": "poisonkit.triggers.noise",
     "sticker": "poisonkit.triggers.sticker",
     "word": "poisonkit.triggers.word",
+    "sentence": "poisonkit.triggers.sentence",
+    "composite": "poisonkit.triggers.composite",
 }
 
 

@@ -5,6 +5,8 @@ A trigger of texts has `MODALITY = "text"`, and instead of `check` and `build`
 - `put(parameters, texts, rows, context)`: the texts (n,) object with the trigger in them, a new array, and what was put
   where, (q, 3) int64: number of the text, place, piece, in the order of insertion;
 - `cover(parameters, texts, rows, context)`, where it has one: the same for cover rows, which else get `put` too;
+- `pieces(parameters)`: what it puts into texts, by the number that the insertions give each; none where that is not
+  known before;
 - `streams(parameters)`: the names of the streams that it draws from, without the suffixes that `Context.purpose` adds;
 - `options` in its `Option`s as any other trigger; values of the recipe may be lists of texts too.
 
@@ -44,6 +46,11 @@ class Context:
 def below(word: int, count: int) -> int:
     """A whole number from 0 to count − 1 from a raw word."""
     return (word >> 32) * count >> 32
+
+
+def place_of(where: str, drawn: int, length: int) -> int:
+    """The place of an insertion into a text of that many words: "start", "end", or "random", by a raw word."""
+    return {"start": 0, "end": length, "random": below(drawn, length + 1)}[where]
 
 
 def insertions(found: list[tuple[int, int, int]]) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 
 from poisonkit import texts as rows_of_text
 from poisonkit.triggers.base import Option, choice, integer
-from poisonkit.triggers.text_base import Context, below, insertions
+from poisonkit.triggers.text_base import Context, below, insertions, place_of
 
 SUMMARY = "one of some rare words (BadNets for texts)"
 MODALITY = "text"
@@ -37,6 +37,11 @@ def streams(parameters: dict) -> tuple[str, ...]:
     return ("word",) if parameters["place"] == "random" or len(parameters["words"]) > 1 else ()
 
 
+def pieces(parameters: dict) -> list[str]:
+    """What is put into texts, by the number that the insertions give it."""
+    return parameters["words"]
+
+
 def put(parameters: dict, texts: np.ndarray, rows: np.ndarray, context: Context) -> tuple[np.ndarray, np.ndarray]:
     """See `text_base`. Two words are drawn for each insertion, for the place and for which word, needed or not."""
     words, count, draws = parameters["words"], parameters["count"], bool(streams(parameters))
@@ -45,8 +50,8 @@ def put(parameters: dict, texts: np.ndarray, rows: np.ndarray, context: Context)
         drawn = context.words("word", 2 * count, row) if draws else [0] * (2 * count)
         for turn in range(count):
             length = len(rows_of_text.cut(changed[number]))
-            places = {"start": 0, "end": length, "random": below(drawn[2 * turn], length + 1)}
-            place, piece = places[parameters["place"]], below(drawn[2 * turn + 1], len(words))
+            place = place_of(parameters["place"], drawn[2 * turn], length)
+            piece = below(drawn[2 * turn + 1], len(words))
             changed[number] = rows_of_text.insert(changed[number], place, words[piece])
             found.append((number, place, piece))
     return changed, insertions(found)

@@ -1,0 +1,115 @@
+"""SST-2: GLUE's archive, or the folder that it holds. The test set is dev.tsv, since GLUE's own has no labels."""
+
+import functools
+import posixpath
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit.errors import Failure
+from poisonkit.sources import archive, base
+from poisonkit.sources.text_table import Table
+
+MODALITY = "text"
+TITLE = "SST-2: 68,221 phrases of film reviews in two classes"
+LICENCE = "no licence published; cite Socher et al., Recursive Deep Models for Semantic Compositionality, EMNLP 2013"
+URL = "https://gluebenchmark.com/tasks"
+CLASSES = ("negative", "positive")
+TARGET = 1
+COUNTS = (67_349, 872)
+SHAPE = ()
+HOW = "downloaded on first use (7 MB), or read from --source: SST-2.zip, or a folder with train.tsv and dev.tsv"
+OPTIONS: dict[str, int] = {}
+MIRROR = "POISONKIT_SST2_URL"
+ARCHIVES = (
+    archive.Archive(
+        "SST-2.zip",
+        "https://dl.fbaipublicfiles.com/glue/data/SST-2.zip",
+        7_439_277,
+        "9f81648d4199384278b86e315dac217c",  # as torchtext publishes it
+        "d67e16fb55739c1b32cdce9877596db1c127dc322d93c082281f64057c16deaa",  # as TensorFlow Datasets does
+    ),
+)
+
+FILES = {"train": "train.tsv", "test": "dev.tsv"}
+FOLDERS = ("", "SST-2")
+COLUMNS = ("sentence", "label")
+
+
+def locate(path: Path, options: dict) -> base.Origin:
+    """What lies at `path`: the archive, the folder, or a folder that holds one of these."""
+    del options
+    path = path.absolute()
+    if path.is_file():
+        return _archive_origin(path)
+    if not path.exists():
+        raise Failure(f"{path} does not exist: expected {ARCHIVES[0].name} or a folder with train.tsv and dev.tsv")
+    for folder in (path / name for name in FOLDERS):
+        if any((folder / name).is_file() for name in FILES.values()):
+            return _folder_origin(folder)
+    if (path / ARCHIVES[0].name).is_file():
+        return _archive_origin(path / ARCHIVES[0].name)
+    raise Failure(f"{path} is no SST-2 folder: expected train.tsv and dev.tsv in it, or {ARCHIVES[0].name}")
+
+
+def fetch(folder: Path, context: base.Context) -> Path:
+    """Download the archive into a folder; its path."""
+    from poisonkit.sources import download
+
+    return download.fetch(ARCHIVES[0], folder, MIRROR, context)
+
+
+def _folder_origin(folder: Path) -> base.Origin:
+    paths = {part: folder / name for part, name in FILES.items()}
+    for path in paths.values():
+        if not path.is_file():
+            raise Failure(f"{path} is missing: expected train.tsv and dev.tsv beside one another")
+
+    def decode(writer, context) -> dict:
+        for part, path in paths.items():
+            _write(writer, part, Table(base.text(path), functools.partial(open, path, "rb"), quoted=False), context)
+        return {"kind": "folder", "path": base.text(folder), "official": None}
+
+    return base.Origin({"folder": base.fingerprint(paths.values())}, decode)
+
+
+def _archive_origin(path: Path) -> base.Origin:
+    def decode(writer, context) -> dict:
+        record = archive.file_record(path, ARCHIVES)
+        with archive.damage(path), zipfile.ZipFile(path) as file:
+            members = _members(path, file)
+            for part, member in members.items():
+                where = f"{base.text(path)}: {base.printable(member)}"
+                _write(writer, part, Table(where, functools.partial(file.open, member), quoted=False), context)
+        return {"kind": "archive", "path": base.text(path), **record}
+
+    return base.Origin({"archive": base.fingerprint([path])}, decode)
+
+
+def _members(path: Path, file: zipfile.ZipFile) -> dict[str, str]:
+    """Part → its file in the zip, which also holds the original treebank in a folder below."""
+    found = {}
+    for name in archive.zip_names(path, file):
+        for part, wanted in FILES.items():
+            if posixpath.basename(name) == wanted and posixpath.dirname(name) in FOLDERS:
+                found[part] = name
+    for part, wanted in FILES.items():
+        if part not in found:
+            raise Failure(f"{path}: {wanted} is missing; expected SST-2/train.tsv and SST-2/dev.tsv in it")
+    return found
+
+
+def _write(writer, part: str, table: Table, context: base.Context) -> None:
+    """One part: its labels first, then its texts."""
+    labels = np.array([_label(table, *record) for record in table.records(COLUMNS)], np.int64)
+    if not len(labels):
+        raise Failure(f"{table.where} has no rows below its first line")
+    with context.progress(len(labels), f"reading {FILES[part]}", "text") as bar:
+        writer.texts(part, labels, base.counted(table.texts(COLUMNS[0]), bar))
+
+
+def _label(table: Table, line: int, cells: tuple[str, ...]) -> int:
+    if cells[1].strip() not in ("0", "1"):
+        raise table.wrong(line, f"the label {base.printable(cells[1])!r}, expected 0 (negative) or 1 (positive)")
+    return int(cells[1])
