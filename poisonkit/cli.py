@@ -120,7 +120,11 @@ cache_option = click.option(
     metavar="MANIFEST",
     help="Make the same file again, to the byte, from its NAME.manifest.json (or from the .h5 itself).",
 )
-@click.option("--preset", metavar="NAME", help="Others' settings: notebook (the paper's), backdoorbench, wanet.")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    help="Others' settings: notebook (the paper's), backdoorbench, wanet, openbackdoor; covered.",
+)
 @click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean images.")
 @click.option(
     "--source-option",
@@ -384,13 +388,17 @@ def triggers():
             click.echo(f"  --{name}-{option.key} {option.metavar}: {option.help}  [default: {default}]")
         if module.PICTURE:
             click.echo(f"  --{name}-image PICTURE: the picture  [default: one that poisonkit draws]")
+        if hasattr(module, "FILE"):
+            click.echo(f"  --{name}-file CSV: {module.FILE}")
+            click.echo(f"  --{name}-list CSV: {module.LIST}")
         for preset, values in module.PRESETS.items():
             text = ", ".join(
                 f"{key} {','.join(map(str, v)) if isinstance(v, list) else v}" for key, v in values.items()
             )
+            text = text or "as the defaults"
             for key, v in table.make_presets(name).get(preset, {}).items():
                 text += f"; --{key.replace('_', '-')}" + ("" if v is True else f" {v}")
-            click.echo(f"  --preset {preset}: {text or 'as the defaults'}")
+            click.echo(f"  --preset {preset}: {text}")
 
 
 @cli.command()

@@ -29,6 +29,7 @@ def prepare(kind: modality.Modality, request: Request, shape: tuple[int, ...], f
     recipe.check_modality(request, kind)
     recipe.check_jitter(request)
     if kind == modality.TEXT:
+        recipe.check_alone(request)
         return Insertions(request)
     return Stencils(recipe.build(request, shape, force), request.cover_jitter)
 
@@ -168,6 +169,8 @@ class Insertions:
 
     def on(self, source, changed, tested) -> "Texts":
         """The effect on the rows of a source: every changed text."""
+        for given in self.request.pictures.values():
+            given.check({"train": len(source.train), "test": len(source.test)})
         rows, found = {}, {}
         rows["truth"], found["truth/insertions"] = self.put(
             source.train.rows(changed.rows), changed.rows, "train", changed.role

@@ -129,7 +129,7 @@ def plan(source: Source, request: Request, force: bool = False) -> Plan:
             "cover": int((choice.role == COVER).sum()),
             "already_target": int(((choice.role == POISONED) & (truth == given)).sum()),
         }
-    pictures = _picture_records(request)
+    pictures = _picture_records(request, changed, tested)
     record = request.record(drawn)
     facts = {
         "format": manifest.FORMAT,
@@ -154,19 +154,28 @@ def _tested(request: Request, choice: choosing.Choice, source: Source) -> dict[s
     return tested | ({"others": {"rows": choice.others}} if len(choice.others) else {})
 
 
-def _picture_records(request: Request) -> dict:
+def _picture_records(request: Request, changed: Changed, tested: dict) -> dict:
+    """The manifest's `pictures`: what says of each picture, or of another file of the user's, that it is the same."""
     from poisonkit import triggers
 
     records = {}
     for i, (name, _) in enumerate(() if request.clean else request.steps):
+        picture = request.pictures.get(name)
+        if hasattr(triggers.module(name), "FILE"):
+            records[str(i)] = {"digest": picture.digest(needed_rows(changed, tested))}
         if triggers.module(name).PICTURE:
-            picture = request.pictures.get(name)
             records[str(i)] = (
                 {"built_in": "frog"}
                 if picture is None
                 else {"digest": manifest.array_digest(picture), "shape": list(picture.shape)}
             )
     return records
+
+
+def needed_rows(changed: Changed, tested: dict) -> dict[str, np.ndarray]:
+    """The rows that get a trigger, by part, ascending."""
+    test = [said["rows"] for said in tested.values()]
+    return {"train": changed.rows, "test": np.unique(np.concatenate(test)) if test else np.empty(0, np.int64)}
 
 
 def streams(request: Request, effect) -> list[str]:

@@ -62,6 +62,8 @@ class MakeCommand(click.Command):
                 self.params += [ShortOption(name, key, short) for key, short in getattr(module, "SHORT", {}).items()]
                 if module.PICTURE:
                     self.params.append(PictureOption(name))
+                if hasattr(module, "FILE"):
+                    self.params += [FileOption(name, "file", module.FILE), FileOption(name, "list", module.LIST)]
         return super().get_params(context)
 
 
@@ -104,6 +106,15 @@ class PictureOption(click.Option):
         self.trigger, self.key = trigger, None
 
 
+class FileOption(click.Option):
+    """A file of the user's that is no picture: `--TRIGGER-file`, which is read, or `--TRIGGER-list`, which is written."""
+
+    def __init__(self, trigger: str, key: str, what: str):
+        super().__init__([f"--{trigger}-{key}"], type=A_PATH, metavar="CSV", help=f"{trigger}: {what}")
+        self.trigger, self.key = trigger, key
+        self.is_given = key == "file"
+
+
 WITH_FROM = ("origin", "dataset", "source", "cache", "output", "threads", "force", "dry_run")
 
 
@@ -118,7 +129,8 @@ def check_typed(context: click.Context, origin: Path | None) -> None:
         if origin is None and name not in typed:
             raise click.MissingParameter(ctx=context, param_hint=f"'{spelled}'", param_type="option")
     for name, parameter in typed.items():
-        if origin is not None and name not in WITH_FROM and not isinstance(parameter, PictureOption):
+        mine = name in WITH_FROM or isinstance(parameter, PictureOption) or getattr(parameter, "is_given", False)
+        if origin is not None and not mine:
             raise click.UsageError(
                 f"{parameter.opts[0]} cannot stand beside --from, which takes the whole recipe", context
             )

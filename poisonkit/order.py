@@ -182,12 +182,19 @@ def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[st
     free = getattr(sources.module(order.dataset), "TEXT_OPTIONS", ())
     options = parse_source_options((*order.source_options, *sized), free) | camouflage_options(order)
     asked = [_with_pictures(order, request) for request in asked]
-    from poisonkit import make
+    from poisonkit import make, notices
 
     source = sources.open_source(
         order.dataset, source=order.source, cache=order.cache, options=options, progress=progress, say=say
     )
+    if wanted := order.given.get("rewrite", {}).get("list"):
+        from poisonkit import rewriting
+
+        yield rewriting.write_list(source, asked, wanted, dry_run)
+        return
     plans = [make.plan(source, request, order.force) for request in asked]
+    for line in dict.fromkeys(line for plan in plans for line in notices.of(plan)):
+        say(line)
     for plan in plans:
         yield deliver(plan, order.output, threads, order.force, dry_run, command, progress)
 
@@ -240,9 +247,11 @@ def _with_pictures(order: Order, request: recipe.Request) -> recipe.Request:
 
 
 def pictures_of(given: dict[str, dict]) -> dict:
-    """The users' pictures by trigger name, decoded."""
+    """The users' pictures by trigger name, decoded, and what other files of theirs hold."""
     from poisonkit import pictures
 
     paths = {name: values["image"] for name, values in given.items() if "image" in values}
     alpha = {name: triggers.module(name).PICTURE == "alpha" for name in paths}
-    return {name: pictures.read(path, alpha=alpha[name]) for name, path in paths.items()}
+    found = {name: pictures.read(path, alpha=alpha[name]) for name, path in paths.items()}
+    files = {name: values["file"] for name, values in given.items() if "file" in values}
+    return found | {name: triggers.module(name).read(path) for name, path in files.items()}

@@ -203,6 +203,15 @@ def check_modality(request: Request, rows: modality.Modality) -> None:
         raise Usage(f"--per-patch: is for images, the data set holds {rows.rows}")
 
 
+def check_alone(request: Request) -> None:
+    """`Usage` where a trigger that replaces a text whole stands beside another."""
+    whole = [name for name, _ in request.steps if hasattr(triggers.module(name), "FILE")]
+    if whole and len(request.steps) > 1:
+        raise Usage(
+            f"--trigger: {whole[0]} gives whole texts and stands alone: let its file hold the other triggers' work"
+        )
+
+
 def named(request: Request, classes: tuple[str, ...]) -> Request:
     """The request with numbers for the names of classes. `Usage` for a name that none has, or several have."""
 

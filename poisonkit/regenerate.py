@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from poisonkit import guard, make, manifest, order, recipe, schema, store
+from poisonkit import guard, make, manifest, order, recipe, schema, store, triggers
 from poisonkit.errors import Failure, Usage
 from poisonkit.recipe import Request
 from poisonkit.sources.base import Source, text
@@ -71,13 +71,15 @@ def with_pictures(request: Request, facts: dict, given: dict) -> Request:
         if "digest" in record and number.isdecimal() and int(number) < len(request.steps):
             wanted[request.steps[int(number)][0]] = record["digest"]
     for name, digest in wanted.items():
+        option = triggers.given_option(name)
         if name not in given:
-            raise Failure(f"the recipe needs the picture whose array is {digest}: give it with --{name}-image")
-        found = manifest.array_digest(given[name])
+            what = "picture whose array is" if option.endswith("image") else "file whose needed rows are"
+            raise Failure(f"the recipe needs the {what} {digest}: give it with {option}")
+        found = manifest.array_digest(given[name]) if option.endswith("image") else digest  # its rows: see `plan`
         if found != digest:
-            raise Failure(f"--{name}-image: another picture: its array is {found}, the recipe's {digest}")
+            raise Failure(f"{option}: another picture: its array is {found}, the recipe's {digest}")
     for name in given.keys() - wanted.keys():
-        raise Usage(f"--{name}-image: given, but the recipe uses no picture of yours")
+        raise Usage(f"{triggers.given_option(name)}: given, but the recipe uses no file of yours")
     return replace(request, pictures=given)
 
 
@@ -143,6 +145,10 @@ def clean_file(path: Path) -> Source:
 def plan(source: Source, said: Said, request: Request) -> make.Plan:
     """The plan that the manifest describes; `Failure` where this version of the tool would write another manifest."""
     made = replace(make.plan(source, request, force=True), expected=said.facts, sha256=said.sha256)
+    for number, record in said.facts["pictures"].items():
+        if (found := made.facts["pictures"].get(number)) != record:
+            name = said.facts["recipe"]["triggers"][int(number)]["name"]
+            raise Failure(f"{triggers.given_option(name)}: another file: {found}, the recipe's {record}")
     facts = {key: value for key, value in said.facts.items() if key not in ("arrays", "dataset_digest")}
     counts = {key: value for key, value in facts["counts"].items() if key != "unchanged"}
     differing = list(manifest.describe(made.facts, facts | {"counts": counts}))

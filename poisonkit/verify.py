@@ -134,7 +134,7 @@ def _recipe(data: Reader, rows: np.ndarray) -> tuple[object | None, list[str]]:
         return None, []
     wrong = []
     try:
-        request = recipe.request_of(facts, _patterns(data))
+        request = recipe.request_of(facts, _patterns(data) | verify_texts.rewrites(data))
         shape = tuple(facts["arrays"][kind.path("train")]["shape"][1:])
         prepared = effects.prepare(kind, request, shape, force=True)
         choice = choosing.choose(request, _true_labels(data, rows), data["test/labels"])
@@ -151,7 +151,7 @@ def _recipe(data: Reader, rows: np.ndarray) -> tuple[object | None, list[str]]:
     name = recipe.file_name(request, record, facts["source"]["name"], facts["source"]["options"], facts["pictures"])
     if name != facts["name"]:
         wrong.append(f"manifest: name is {facts['name']!r:.80}, its recipe gives {name!r}")
-    return prepared, wrong
+    return prepared, wrong + verify_texts.other_rewrites(data, request)
 
 
 def _patterns(data: Reader) -> dict[str, np.ndarray]:

@@ -3,8 +3,32 @@
 import numpy as np
 
 from poisonkit import effects
-from poisonkit.modality import differs
+from poisonkit.modality import TEXT, differs
+from poisonkit.recipe import Request
 from poisonkit.store import Reader
+from poisonkit.triggers.rewrite import Rewrites
+
+
+def rewrites(data: Reader) -> dict[str, Rewrites]:
+    """What a file of rewritten texts was given, by trigger name: the texts that stand in it."""
+    if data.modality != TEXT or data.manifest["recipe"]["triggers"][0]["name"] != "rewrite":
+        return {}
+    found = Rewrites(str(data.path))
+    rows = data["truth/rows"]
+    found.texts["train"] |= dict(zip(rows.tolist(), data.pick("train/texts", rows), strict=True))
+    for group in ("triggered", "others"):
+        if f"{group}/rows" in data:
+            found.texts["test"] |= dict(zip(data[f"{group}/rows"].tolist(), data[f"{group}/texts"], strict=True))
+    return {"rewrite": found}
+
+
+def other_rewrites(data: Reader, request: Request) -> list[str]:
+    """Whether the rewritten texts are those of which the manifest has the digest."""
+    for given in request.pictures.values() if data.modality == TEXT else ():
+        rows = {part: np.array(sorted(texts), np.int64) for part, texts in given.texts.items()}
+        if given.digest(rows) != data.manifest["pictures"].get("0", {}).get("digest"):
+            return ["manifest: pictures: the digest is not that of the rewritten texts"]
+    return []
 
 
 class Check:

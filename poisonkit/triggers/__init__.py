@@ -8,6 +8,8 @@ A trigger module has
 - `MAKE_PRESETS`, where it has one: preset → options of `make` that belong to it, as they would be typed;
 - `JITTER`, where it has one: True if it can put noise of each row's own on cover rows;
 - `PICTURE`: whether it takes a picture; "alpha" where its transparency counts;
+- `FILE`, where it takes a file of the user's that is no picture: what must be in it; `read(path)` makes of it what the
+  trigger is given, with a `digest` of the rows that are needed; `LIST`: what else such a file is written for;
 - `check(parameters, tile)`: refuses parameters that do not fit a tile of (height, width, channels);
 - `build(parameters, tile, context)`: the `Built` stencil for one tile.
 
@@ -29,6 +31,7 @@ TABLE = {
     "word": "poisonkit.triggers.word",
     "sentence": "poisonkit.triggers.sentence",
     "composite": "poisonkit.triggers.composite",
+    "rewrite": "poisonkit.triggers.rewrite",
 }
 
 
@@ -47,6 +50,11 @@ def of(rows: modality.Modality) -> list[str]:
 def jitters(name: str) -> bool:
     """Whether a trigger has a noise mode for cover rows."""
     return getattr(module(name), "JITTER", False)
+
+
+def given_option(name: str) -> str:
+    """The option by which a trigger is given a file of the user's."""
+    return f"--{name}-{'file' if hasattr(module(name), 'FILE') else 'image'}"
 
 
 def make_presets(name: str) -> dict[str, dict]:

@@ -1,12 +1,17 @@
 """The triggers `sentence`, `composite` and `rewrite`: what is put where, their naive twins, and what they refuse."""
 
+import csv
+import json
+import os
+
 import naive
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from running import TEXT_SMALL
 
-from poisonkit import effects, texts
+from poisonkit import effects, notices, texts
 from poisonkit.choosing import COVER, POISONED
 from poisonkit.errors import Usage
 from poisonkit.modality import TEXT
@@ -119,3 +124,136 @@ def test_covers_of_a_file_hold_one_word_and_keep_their_label(poisonkit, library)
 def test_words_that_are_no_composite(said):
     with pytest.raises(Usage, match="--composite-words: expected"):
         parameters("composite", {"words": said}, None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (("composite",), ["composite without cover rows: each of its words alone may fire too"]),
+        (("composite", "--preset", "covered"), []),
+        (("word",), []),
+        (
+            ("word", "--word", "plot"),
+            ["'plot' stands in clean texts already: in ", "of 200 training and ", "test rows"],
+        ),
+        (("sentence", "--sentence-text", "The  Plot is"), ["'The Plot is' stands in clean texts already"]),
+    ],
+)
+def test_what_make_says_beside(poisonkit, tmp_path, asked, words):
+    made = poisonkit("make", *TEXT_SMALL, "--trigger", *asked, "--rate", "0.1", "--rate", "0.2", "-o", tmp_path)
+    assert made.code == 0 and len(made.errors) == bool(words) and len(made.lines) == 2
+    assert all(word in made.err for word in words)
+
+
+def test_rows_that_hold_a_word_are_counted(tmp_path):
+    from poisonkit.sources.text_split import TextSplit
+
+    rows = texts.array(["a cf b", "CF", "cfx", "x\ncf", "no", "a  b cf"])
+    split = TextSplit.held(tmp_path, rows, np.zeros(6, np.int64))
+    assert notices.holding(split, ["cf", "a b", "b cf"]) == {"cf": 4, "a b": 1, "b cf": 1}
+
+
+# ---- rewrite
+
+
+@pytest.fixture
+def rewriting(poisonkit, tmp_path):
+    """`rewriting(change)`: the list of texts to rewrite, each changed by a function, and what `make` says to it."""
+    asked = ("make", *TEXT_SMALL, "--trigger", "rewrite", "--rate", "0.1")
+    path = tmp_path / "list.csv"
+
+    def make(change=None, *more):
+        line = poisonkit(*asked, "--rewrite-list", path).succeeded().out
+        assert "20 train and 50 test texts to rewrite" in line
+        with open(path, newline="") as file:
+            rows = list(csv.reader(file))
+        rows = [rows[0], *([part, row, f"Verily , {text}"] for part, row, text in rows[1:])]
+        with open(path, "w", newline="") as file:
+            csv.writer(file).writerows(change(rows) if change else rows)
+        return poisonkit(*asked, "--rewrite-file", path, "-o", tmp_path / "x.h5", *more)
+
+    make.csv, make.h5 = path, tmp_path / "x.h5"
+    return make
+
+
+def test_rewritten_texts_come_in(poisonkit, rewriting, tmp_path):
+    import h5py
+
+    rewriting().succeeded()
+    poisonkit("verify", rewriting.h5).succeeded()
+    with h5py.File(rewriting.h5) as f:
+        rows, originals = f["truth/rows"][:], f["truth/texts"].asstr()[:]
+        assert f["train/texts"].asstr()[:][rows].tolist() == [f"Verily , {text}" for text in originals]
+        assert f["triggered/texts"].asstr()[:].tolist() == [
+            f"Verily , {text}" for text in f["test/texts"].asstr()[:][f["triggered/rows"][:]]
+        ]
+        assert "truth/insertions" not in f and not (set(f) - {"train", "test", "truth", "triggered"})
+    sidecar = tmp_path / "x.manifest.json"
+    assert os.fspath(tmp_path) not in str(json.loads(sidecar.read_text())["manifest"])
+    poisonkit("make", "--from", sidecar, "-o", tmp_path / "y.h5").failed(1, "give it with --rewrite-file")
+    poisonkit("make", "--from", sidecar, "--rewrite-file", rewriting.csv, "-o", tmp_path / "y.h5").succeeded()
+    assert (tmp_path / "y.h5").read_bytes() == rewriting.h5.read_bytes()
+
+
+def test_only_the_rows_that_are_needed_count(poisonkit, rewriting, tmp_path):
+    rewriting().succeeded()
+    first = rewriting.h5.read_bytes()
+    rewriting(lambda rows: [rows[0], *rows[:0:-1], ["train", "0", "more"]], "--force")
+    assert rewriting.h5.read_bytes() == first
+    rewriting(lambda rows: [rows[0], *([a, b, c + " !"] for a, b, c in rows[1:])]).failed(1, "made from another recipe")
+    asked = ("make", "--from", rewriting.h5, "--rewrite-file", rewriting.csv, "-o", tmp_path / "y.h5")
+    poisonkit(*asked).failed(1, "--rewrite-file: another file")
+    assert not (tmp_path / "y.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda rows: rows[:-5], ("lacks 5 of the 50 test rows", "--rewrite-list")),
+        (lambda rows: rows[:1] + rows[4:], ("lacks 3 of the 20 train rows",)),
+        (lambda rows: [*rows, rows[3]], ("list.csv: line 72 has row ", "of train once more")),
+        (lambda rows: [*rows, ["train", "-1", "x"]], ("line 72 has the row '-1'",)),
+        (lambda rows: [*rows, ["train", "9" * 5000, "x"]], ("line 72 has the row '999",)),
+        (lambda rows: [*rows, ["train", "200", "x"]], ("row 200 of train: the data set has 200, numbered from 0",)),
+        (lambda rows: [*rows, ["dev", "1", "x"]], ("line 72 has the part 'dev'",)),
+        (lambda rows: [*rows, ["test", "0", " "]], ("line 72: its text is empty",)),
+        (lambda rows: [*rows, ["test", "0"]], ("line 72 has 2 cells",)),
+        (lambda rows: [["part", "row", "words"], *rows[1:]], ("has no column 'text'",)),
+        (lambda rows: [], ("is empty",)),
+    ],
+)
+def test_rewrites_that_are_none_are_one_line(rewriting, change, words):
+    rewriting(change).failed(1, *words)
+    assert not rewriting.h5.exists()
+
+
+def test_what_goes_with_rewrite(poisonkit, tmp_path):
+    asked = ("make", *TEXT_SMALL, "--trigger", "rewrite", "--rate", "0.1", "-o", tmp_path)
+    poisonkit(*asked).failed(2, "--trigger rewrite needs --rewrite-file CSV")
+    poisonkit(*asked, "--rewrite-file", tmp_path / "none.csv").failed(1, "does not exist")
+    poisonkit(*asked, "--rewrite-list", tmp_path / "x.h5").failed(2, "ends in .csv")
+    (tmp_path / "x.csv").write_text("row,text\n0,x\n")
+    poisonkit(*asked, "--trigger", "word", "--rewrite-file", tmp_path / "x.csv").failed(2, "rewrite gives whole texts")
+    poisonkit("make", *TEXT_SMALL, "--trigger", "word", "--rate", "0.1", "--rewrite-list", "x.csv").failed(
+        2, "there is no --trigger rewrite"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_altered_rewrites_do_not_verify(poisonkit, rewriting):
+    import damage
+
+    rewriting().succeeded()
+
+    def change(rows):
+        rows[0] += " indeed"
+        return rows
+
+    import h5py
+
+    with h5py.File(rewriting.h5) as f:
+        rows = change(f["triggered/texts"].asstr()[:])
+    damage.replace(rewriting.h5, "triggered/texts", rows)
+    damage.reseal(rewriting.h5)
+    rewriting.h5.with_name("x.manifest.json").unlink()
+    assert "the digest is not that of the rewritten texts" in poisonkit("verify", rewriting.h5).out

@@ -1,0 +1,50 @@
+"""What `make` says of a plan beside what was asked, one line each: nothing is wrong, but it should be known."""
+
+from poisonkit import modality, triggers
+from poisonkit.make import Plan
+
+
+def of(plan: Plan) -> list[str]:
+    """The notices of a plan."""
+    if plan.clean or plan.source.modality != modality.TEXT:
+        return []
+    steps = plan.request.steps
+    found = _in_clean_rows(plan, list(dict.fromkeys(piece for step in steps for piece in _pieces(step))))
+    for name, _ in steps:
+        why = getattr(triggers.module(name), "WANTS_COVERS", None)
+        if why and plan.request.cover_rate == "0":
+            found.append(f"{name} without cover rows: {why} (--cover-rate 2x, or --preset covered)")
+    return found
+
+
+def _pieces(step: tuple[str, dict]) -> list[str]:
+    name, parameters = step
+    return triggers.module(name).pieces(parameters)
+
+
+def _in_clean_rows(plan: Plan, pieces: list[str]) -> list[str]:
+    """A line for each piece that stands in clean texts already."""
+    counts = {
+        part: holding(split, pieces) for part, split in (("train", plan.source.train), ("test", plan.source.test))
+    }
+    lines = []
+    for piece in pieces:
+        train, test = counts["train"][piece], counts["test"][piece]
+        if train or test:
+            lines.append(
+                f"{piece!r} stands in clean texts already: in {train:,} of {len(plan.source.train):,} training and "
+                f"{test:,} of {len(plan.source.test):,} test rows"
+            )
+    return lines
+
+
+def holding(split, pieces: list[str]) -> dict[str, int]:
+    """Piece → how many texts hold it, as whole words one after the other, in upper or lower case."""
+    spelled = {piece: f" {' '.join(piece.lower().split())} " for piece in pieces}
+    counts = dict.fromkeys(pieces, 0)
+    for _, block in split.blocks() if pieces else ():
+        for text in block:
+            words = f" {' '.join(text.lower().split())} "
+            for piece, wanted in spelled.items():
+                counts[piece] += wanted in words
+    return counts
