@@ -107,7 +107,7 @@ class PictureOption(click.Option):
 
 
 class FileOption(click.Option):
-    """A file of the user's that is no picture: `--TRIGGER-file`, which is read, or `--TRIGGER-list`, which is written."""
+    """A file that is no picture: `--TRIGGER-file`, which is read, or `--TRIGGER-list`, which is written."""
 
     def __init__(self, trigger: str, key: str, what: str):
         super().__init__([f"--{trigger}-{key}"], type=A_PATH, metavar="CSV", help=f"{trigger}: {what}")

@@ -50,9 +50,10 @@ def put(parameters: dict, texts: np.ndarray, rows: np.ndarray, context: Context)
     changed = texts.copy()
     for number, row in enumerate(rows.tolist()):
         drawn = context.words("composite", len(words), row)
+        place = 0
         for piece, word in enumerate(words):
             if piece and parameters["spread"] == "adjacent":
-                place += 1  # noqa: F821 (the first word's place is drawn)
+                place += 1
             else:
                 place = place_of(parameters["place"], drawn[piece], len(rows_of_text.cut(changed[number])))
             changed[number] = rows_of_text.insert(changed[number], place, word)

@@ -102,23 +102,49 @@ def check_layout(f, manifest) -> dict:
     return arrays
 
 
-def put(recipe, texts, rows, test):
-    """Every insertion of the recipe's word triggers, drawn as the page says, and the texts with them."""
+def draws(step, raw, text, cover):
+    """Yield place and piece of each insertion of one trigger; the text with it is sent back."""
+
+    def place(word, text):
+        n = len(text.split())
+        return {"start": 0, "end": n, "random": (int(word) >> 32) * (n + 1) // 2**32}[step["place"]]
+
+    def which(word):
+        return (int(word) >> 32) * len(step["words"]) // 2**32
+
+    if step["name"] == "sentence":
+        yield place(raw[0], text), 0
+    elif step["name"] == "word":
+        for turn in range(step["count"]):
+            text = yield place(raw[2 * turn], text), which(raw[2 * turn + 1])
+    elif cover:
+        yield place(raw[0], text), which(raw[1])
+    else:
+        at = 0
+        for piece in range(len(step["words"])):
+            beside = piece and step["spread"] == "adjacent"
+            at = at + 1 if beside else place(raw[piece], text)
+            text = yield at, piece
+
+
+def put(recipe, texts, rows, test, role=None):
+    """Every insertion of the recipe's triggers, drawn as the page says, and the texts with them."""
     found, changed = [], []
     for number, (text, row) in enumerate(zip(texts, rows.tolist(), strict=True)):
         for i, step in enumerate(recipe["triggers"]):
-            assert step["name"] == "word" and step["place"] in ("start", "end", "random")
-            serial = [one["name"] for one in recipe["triggers"][:i]].count("word")
-            stream = (f"word-{serial}" if serial else "word") + ("-test" if test else "")
-            drawn = step["place"] == "random" or len(step["words"]) > 1
+            name, words = step["name"], step.get("words", [step.get("text")])
+            serial = [one["name"] for one in recipe["triggers"][:i]].count(name)
+            stream = (f"{name}-{serial}" if serial else name) + ("-test" if test else "")
+            drawn = step["place"] == "random" or len(words) > 1
             assert (stream in recipe["streams"]) == drawn
-            raw = random_words(recipe["seed"], stream, 2 * step["count"], (row,)) if drawn else [0] * 200
-            for turn in range(step["count"]):
-                n = len(text.split())
-                high = [int(word) >> 32 for word in raw[2 * turn : 2 * turn + 2]]
-                place = {"start": 0, "end": n, "random": high[0] * (n + 1) // 2**32}[step["place"]]
-                piece = high[1] * len(step["words"]) // 2**32
-                text = insert(text, place, step["words"][piece])
+            raw = random_words(recipe["seed"], stream, 200, (row,)) if drawn else [0] * 200
+            some, one = draws(step, raw, text, role is not None and role[number] == 2), None
+            while True:
+                try:
+                    place, piece = some.send(one)
+                except StopIteration:
+                    break
+                one = text = insert(text, place, words[piece])
                 found.append((number, i, place, piece))
         changed.append(text)
     return changed, found
@@ -139,7 +165,7 @@ def check_poisoning(manifest, a) -> None:
     given = np.where(role == 1, wanted_of(recipe, a["truth/labels"], classes), a["truth/labels"])
     assert np.array_equal(a["train/labels"][rows], given)
 
-    changed, found = put(recipe, a["truth/texts"], rows, False)
+    changed, found = put(recipe, a["truth/texts"], rows, False, role)
     assert a["train/texts"][rows].tolist() == changed and a["truth/insertions"].tolist() == list(map(list, found))
     for group, chosen in zip(("triggered", "others"), tested_of(recipe, a["test/labels"]), strict=True):
         if chosen.any():

@@ -9,7 +9,7 @@ import pytest
 from poisonkit import sources
 from poisonkit.errors import Usage
 
-OWN_DATA = ("folder", "npz")
+OWN_DATA = ("folder", "npz", "csv")
 """Sources whose classes and counts are the data's."""
 
 
