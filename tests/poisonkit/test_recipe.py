@@ -189,4 +189,4 @@ def test_recipes_hold_no_floats_and_every_parameter():
             default = option.default
             text = ",".join(map(str, default)) if isinstance(default, list) else str(default)
             assert option.parse(text) == default, "a default's text is that default"
-    assert triggers.presets() == ["notebook", "backdoorbench", "wanet", "openbackdoor"]
+    assert triggers.presets() == ["notebook", "backdoorbench", "wanet", "openbackdoor", "covered"]
