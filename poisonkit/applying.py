@@ -1,18 +1,24 @@
-"""`poisonkit apply`: a file's trigger on any picture."""
+"""`poisonkit apply`: a file's trigger on any picture, or on any texts."""
 
 from pathlib import Path
 
 import numpy as np
 
-from poisonkit import effects, pictures, store
+from poisonkit import effects, guard, modality, store
 from poisonkit.errors import Failure, Usage
 
 
 def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path):
-    """Write each picture with the file's trigger on it; yields one line for each.
+    """Write each picture, or each line of a file of texts, with the file's trigger on it; yields one line for each.
 
     `output` is the PNG for one picture where it ends in .png, else a folder that gets NAME.png for each.
     """
+    facts = guard.inspect(file, guard.DATA_SETS)
+    if modality.of(facts) == modality.TEXT:
+        yield _apply_to_texts(file, facts, paths, output)
+        return
+    from poisonkit import pictures
+
     single = output.suffix.lower() == ".png"
     if single and len(paths) > 1:
         raise Usage(f"-o: expected a folder for {len(paths)} pictures, got {output}")
@@ -34,3 +40,13 @@ def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path):
         pictures.write_png(target, effects.apply_all(stencils, fitted[None])[0])
         resized = "" if picture.shape == fitted.shape else f" (resized from {picture.shape[1]}×{picture.shape[0]})"
         yield f"wrote {target}{resized}"
+
+
+def _apply_to_texts(file: Path, facts: dict, paths: tuple[Path, ...], output: Path) -> str:
+    from poisonkit import text_applying
+
+    if facts["kind"] == "clean":
+        raise Failure(f"{file}: is a clean file, it has no trigger")
+    if len(paths) > 1:
+        raise Usage(f"apply: {file} holds texts: expected one file of texts, one a line, got {len(paths)}")
+    return text_applying.apply_to_file(file, facts, paths[0], output)

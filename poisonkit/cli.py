@@ -282,25 +282,25 @@ def verify(context, files):
 
 @cli.command()
 @click.argument("file", type=A_PATH)
-@click.option("-o", "--output", required=True, type=A_PATH, metavar="PNG", help="The picture to write.")
+@click.option(
+    "-o", "--output", type=A_PATH, metavar="PNG|TXT", help="The picture to write; texts are printed without it."
+)
 @click.option("--rows", type=click.IntRange(1, 100), default=6, show_default=True, help="How many poisoned rows.")
 @click.option("--amplify", type=click.IntRange(1, 128), default=4, show_default=True, help="Factor on the difference.")
 def preview(file, output, rows, amplify):
-    """A picture of originals, poisoned images and the difference."""
-    from poisonkit import pictures, summary
+    """A picture of originals, poisoned images and the difference; of texts, the change marked: a [+cf+] word put in."""
+    from poisonkit import previewing
 
-    if output.suffix.lower() != ".png":  # a slip of the finger must not replace a data set
-        raise Usage(f"-o: expected a name that ends in .png, got {output}")
-    pictures.write_png(output, summary.preview(file, rows, amplify))
-    click.echo(f"wrote {output}")
+    for line in previewing.carry_out(file, output, rows, amplify):
+        click.echo(line)
 
 
 @cli.command()
 @click.argument("file", type=A_PATH)
 @click.option("--json", "form", flag_value="json", help="The summary, for programs.")
-@click.option("--csv", "form", flag_value="csv", help="Every changed image's figures.")
+@click.option("--csv", "form", flag_value="csv", help="Every changed row's figures.")
 def stats(file, form):
-    """How visible the change is: PSNR, SSIM, largest change, share of changed bytes."""
+    """How visible the change is: PSNR, SSIM, largest change, share of changed bytes; of texts, words and edits."""
     from poisonkit import stats as measures
 
     collected = measures.collect(file)
@@ -326,19 +326,20 @@ def diff(context, first, second):
 
 @cli.command()
 @click.argument("file", type=A_PATH)
-@click.argument("pictures", nargs=-1, required=True, type=A_PATH)
+@click.argument("pictures", nargs=-1, required=True, type=A_PATH, metavar="PICTURES|TEXTS...")
 @click.option(
     "-o",
     "--output",
     required=True,
     type=A_PATH,
     metavar="PATH",
-    help="A PNG for one picture, a folder for several.",
+    help="A PNG for one picture, a folder for several; a .txt for texts.",
 )
 def apply(file, pictures, output):
-    """Put a file's trigger on any picture, by the file alone.
+    """Put a file's trigger on any picture, or on any texts (a file with one a line), by the file alone.
 
-    A picture of another size than the data set's images is resized to theirs first, as the sources are.
+    A picture of another size than the data set's images is resized to theirs first, as the sources are. Line 1 of a
+    file of texts is given what test row 0 is given, and so on.
     """
     from poisonkit import applying
 

@@ -1,5 +1,7 @@
 """What `make` says of a plan beside what was asked, one line each: nothing is wrong, but it should be known."""
 
+from collections.abc import Iterable
+
 from poisonkit import modality, triggers
 from poisonkit.make import Plan
 
@@ -24,27 +26,24 @@ def _pieces(step: tuple[str, dict]) -> list[str]:
 
 def _in_clean_rows(plan: Plan, pieces: list[str]) -> list[str]:
     """A line for each piece that stands in clean texts already."""
+    splits = {"training": plan.source.train, "test": plan.source.test}
     counts = {
-        part: holding(split, pieces) for part, split in (("train", plan.source.train), ("test", plan.source.test))
+        part: holding((text for _, block in split.blocks() for text in block), pieces) for part, split in splits.items()
     }
     lines = []
     for piece in pieces:
-        train, test = counts["train"][piece], counts["test"][piece]
-        if train or test:
-            lines.append(
-                f"{piece!r} stands in clean texts already: in {train:,} of {len(plan.source.train):,} training and "
-                f"{test:,} of {len(plan.source.test):,} test rows"
-            )
+        if any(found[piece] for found in counts.values()):
+            said = (f"{found[piece]:,} of {len(splits[part]):,} {part}" for part, found in counts.items())
+            lines.append(f"{piece!r} stands in clean texts already: in {' and '.join(said)} rows")
     return lines
 
 
-def holding(split, pieces: list[str]) -> dict[str, int]:
+def holding(texts: Iterable[str], pieces: list[str]) -> dict[str, int]:
     """Piece → how many texts hold it, as whole words one after the other, in upper or lower case."""
     spelled = {piece: f" {' '.join(piece.lower().split())} " for piece in pieces}
     counts = dict.fromkeys(pieces, 0)
-    for _, block in split.blocks() if pieces else ():
-        for text in block:
-            words = f" {' '.join(text.lower().split())} "
-            for piece, wanted in spelled.items():
-                counts[piece] += wanted in words
+    for text in texts if pieces else ():
+        words = f" {' '.join(text.lower().split())} "
+        for piece, wanted in spelled.items():
+            counts[piece] += wanted in words
     return counts

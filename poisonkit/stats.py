@@ -1,4 +1,4 @@
-"""`poisonkit stats`: how visible the change is, measured on every changed image.
+"""`poisonkit stats`: how visible the change is, measured on every changed row. Of images (of texts, see `text_stats`):
 
 PSNR (dB, peak 255), SSIM (Wang et al. 2004: Gaussian window of 11×11, σ = 1.5, K1 = 0.01, K2 = 0.03, where the window
 fits into the image whole, mean over channels), L∞ (grey levels) and the share of changed bytes.
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import store
+from poisonkit import modality, store, text_stats
 from poisonkit.choosing import COVER, POISONED
 from poisonkit.errors import Failure
 
@@ -18,6 +18,7 @@ ROWS_AT_ONCE = 512
 BYTES_AT_ONCE = 1 << 21  # of images; SSIM needs some hundred times as much
 TESTED_GROUPS = ("triggered", "others")
 MEASURES = ("psnr", "ssim", "linf", "changed")
+WORDS = "clean rows that hold"
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -71,8 +72,9 @@ def collect(path: Path) -> dict:
     Returns
     -------
     dict
-        ``poisoned``, ``cover``, ``triggered`` and ``others``, where there are such images: {"rows": (n,) row numbers,
-        "values": name → (n,) float64}.
+        ``poisoned``, ``cover``, ``triggered`` and ``others``, where there are such rows: {"rows": (n,) row numbers,
+        "values": name → (n,) float64}; of texts also ``clean rows that hold``: {word: {part: count}}, where that is
+        known.
 
     Raises
     ------
@@ -83,30 +85,36 @@ def collect(path: Path) -> dict:
         if data.clean:
             raise Failure(f"{path}: is a clean file: nothing in it was changed")
         _check_rows(data)
-        changed, role = _measured(data, "truth/rows", "truth/images", "train/images"), data["truth/role"]
+        named, role = data.modality.path, data["truth/role"]
+        changed = _measured(data, "truth/rows", named("truth"), named("train"))
         result = {name: _only(changed, role == value) for name, value in (("poisoned", POISONED), ("cover", COVER))}
         for group in TESTED_GROUPS:
             if f"{group}/rows" in data:
-                result[group] = _measured(data, f"{group}/rows", "test/images", f"{group}/images")
-        return {name: part for name, part in result.items() if len(part["rows"])}
+                result[group] = _measured(data, f"{group}/rows", named("test"), named(group))
+        result = {name: part for name, part in result.items() if len(part["rows"])}
+        words = text_stats.clean_words(data) if data.modality == modality.TEXT else {}
+        return result | ({WORDS: words} if words else {})
 
 
 def _only(part: dict, chosen: np.ndarray) -> dict:
-    """Those of the measured images that are chosen, (n,) bool."""
-    return {"rows": part["rows"][chosen], "values": {key: part["values"][key][chosen] for key in MEASURES}}
+    """Those of the measured rows that are chosen, (n,) bool."""
+    return {"rows": part["rows"][chosen], "values": {key: of[chosen] for key, of in part["values"].items()}}
 
 
 def _check_rows(data) -> None:
-    found = [(f"{group}/rows", "test/images") for group in TESTED_GROUPS if f"{group}/rows" in data]
-    for rows, images in (("truth/rows", "train/images"), *found):
-        count = data.manifest["arrays"][images]["shape"][0]
+    found = [(f"{group}/rows", "test/labels") for group in TESTED_GROUPS if f"{group}/rows" in data]
+    for rows, labels in (("truth/rows", "train/labels"), *found):
+        count = data.manifest["arrays"][labels]["shape"][0]
         if (np.diff(data[rows]) <= 0).any() or data[rows].min() < 0 or data[rows].max() >= count:
             raise Failure(f"{data.path}: {rows} must ascend and lie in 0 … {count - 1}: `poisonkit verify` says more")
 
 
 def _measured(data, rows: str, originals: str, changed: str) -> dict:
-    """The measures of all rows, some hundred images at a time, and fewer of large ones."""
+    """The measures of all rows, some hundred at a time, and fewer of large images."""
     numbers, parts = data[rows], []
+    gauge, names = (text_stats.measure, text_stats.MEASURES)
+    if data.modality == modality.IMAGE:
+        gauge, names = measure, MEASURES
     own = {name: name.split("/")[0] == rows.split("/")[0] for name in (originals, changed)}
     step = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // int(np.prod(data.manifest["arrays"][originals]["shape"][1:]))))
     for start in range(0, len(numbers), step):
@@ -115,17 +123,21 @@ def _measured(data, rows: str, originals: str, changed: str) -> dict:
             data.rows(name, start, stop) if own[name] else data.pick(name, numbers[start:stop])
             for name in (originals, changed)
         )
-        parts.append(measure(*pair))
-    return {"rows": numbers, "values": {key: np.concatenate([part[key] for part in parts]) for key in MEASURES}}
+        parts.append(gauge(*pair))
+    return {"rows": numbers, "values": {key: np.concatenate([part[key] for part in parts]) for key in names}}
 
 
 def summarise(collected: dict) -> dict:
     """Mean, least and greatest of each measure, and in sum; numbers as JSON has them (no infinities)."""
     summary = {}
     for name, part in collected.items():
+        if name == WORDS:
+            summary[name] = part
+            continue
         values = part["values"]
-        summary[name] = {"images": len(part["rows"]), "unchanged": int((values["changed"] == 0).sum())}
-        for key in MEASURES:
+        kind, share = ("images", "changed") if "changed" in values else ("texts", "characters")
+        summary[name] = {kind: len(part["rows"]), "unchanged": int((values[share] == 0).sum())}
+        for key in values:
             finite = values[key][np.isfinite(values[key])]
             summary[name][key] = (
                 {"mean": float(finite.mean()), "min": float(finite.min()), "max": float(finite.max())}
@@ -136,17 +148,21 @@ def summarise(collected: dict) -> dict:
 
 
 def table(collected: dict) -> str:
-    """Every image's measures as CSV: part, row, and a column for each measure (an empty PSNR where nothing changed)."""
-    rows = [",".join(("part", "row", *MEASURES))]
+    """Every row's measures as CSV: part, row, and a column for each measure (an empty PSNR where nothing changed)."""
+    collected = {name: part for name, part in collected.items() if name != WORDS}
+    names = next(iter(collected.values()))["values"]
+    rows = [",".join(("part", "row", *names))]
     for name, part in collected.items():
         for i, row in enumerate(part["rows"]):
-            values = (part["values"][key][i] for key in MEASURES)
+            values = (part["values"][key][i] for key in names)
             rows.append(",".join((name, str(row), *(f"{v:.6g}" if np.isfinite(v) else "" for v in values))))
     return "\n".join(rows)
 
 
 def lines(summary: dict) -> list[str]:
     """The table for people."""
+    if "texts" in next(iter(summary.values())):
+        return text_stats.lines(summary)
     titles = {"psnr": "PSNR dB", "ssim": "SSIM", "linf": "L∞", "changed": "changed bytes %"}
     scale = {"changed": 100}
     rows = [f"{'':11}{'images':>8}{'unchanged':>11}" + "".join(f"{titles[key]:>24}" for key in MEASURES)]

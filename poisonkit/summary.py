@@ -9,6 +9,8 @@ from poisonkit.choosing import COVER
 from poisonkit.errors import Failure
 from poisonkit.manifest import describe
 
+NAMED = 8  # differing rows whose numbers `diff` says
+
 
 def lines(path: Path, facts: dict) -> list[str]:
     """A person's summary of a file."""
@@ -111,11 +113,13 @@ def _array(a, b, path: str) -> list[str]:
         return [f"{path}: only in the {'second' if here is None else 'first'}"]
     if here["shape"] != there["shape"]:
         return [f"{path}: {here['shape']} here, {there['shape']} there"]
-    differing = 0
+    differing, first = 0, []
     for start, block in a.blocks(path):
-        other = b.rows(path, start, start + len(block))
-        differing += int(modality.differs(block, other).sum())
-    return [f"{path}: {differing:,} of {here['shape'][0]:,} rows differ"] if differing else []
+        found = np.flatnonzero(modality.differs(block, b.rows(path, start, start + len(block))))
+        first += [str(start + row) for row in found[: NAMED - len(first)]]
+        differing += len(found)
+    named = "" if path.startswith("trigger/") else f" ({', '.join(first)}{', …' if differing > len(first) else ''})"
+    return [f"{path}: {differing:,} of {here['shape'][0]:,} rows differ{named}"] if differing else []
 
 
 def preview(path: Path, count: int, amplify: int) -> np.ndarray:

@@ -57,8 +57,11 @@ def test_diff_names_the_recipes_values_and_the_rows(poisonkit, library):
     assert result.code == 3 and not result.err
     assert "recipe.application: image here, patch there" in result.lines
     assert "recipe.patch: nothing here, [8, 8] there" in result.lines
-    assert "train/images: 20 of 200 rows differ" in result.lines
-    assert "triggered/images: 90 of 90 rows differ" in result.lines
+    with h5py.File(library("square")) as square:
+        some = ", ".join(map(str, square["truth/rows"][:8]))
+    assert f"train/images: 20 of 200 rows differ ({some}, …)" in result.lines
+    assert any(line.startswith("trigger/0/weights: ") and line.endswith("rows differ") for line in result.lines)
+    assert "triggered/images: 90 of 90 rows differ (0, 1, 2, 3, 4, 5, 6, 7, …)" in result.lines
     assert not any(line.startswith(("train/labels", "truth/", "test/", "source")) for line in result.lines)
 
 
@@ -70,8 +73,8 @@ def test_diff_of_a_clean_and_a_poisoned_file(poisonkit, library):
     with h5py.File(library("clean")) as clean, h5py.File(library("square")) as square:
         labels = (clean["train/labels"][()] != square["train/labels"][()]).sum()
         images = (clean["train/images"][()] != square["train/images"][()]).any((1, 2, 3)).sum()
-    assert f"train/labels: {labels} of 200 rows differ" in result.lines
-    assert f"train/images: {images} of 200 rows differ" in result.lines
+    assert any(line.startswith(f"train/labels: {labels} of 200 rows differ (") for line in result.lines)
+    assert any(line.startswith(f"train/images: {images} of 200 rows differ (") for line in result.lines)
     back = poisonkit("diff", library("square"), library("clean"))
     assert "truth/images: only in the first" in back.lines and "kind: poisoned here, clean there" in back.lines
 
@@ -89,7 +92,7 @@ def test_diff_sees_one_byte_though_the_manifests_agree(poisonkit, library, tmp_p
     changed = damage.copy(library("square"), tmp_path)
     damage.set_rows(changed, "test/images", {0: 7, 1: 7, 2: 7})
     result = poisonkit("diff", library("square"), changed)
-    assert result.code == 3 and result.lines == ["test/images: 1 of 100 rows differ"]
+    assert result.code == 3 and result.lines == ["test/images: 1 of 100 rows differ (0)"]
 
 
 # ---- triggers and sources

@@ -145,12 +145,10 @@ def test_what_make_says_beside(poisonkit, tmp_path, asked, words):
     assert all(word in made.err for word in words)
 
 
-def test_rows_that_hold_a_word_are_counted(tmp_path):
-    from poisonkit.sources.text_split import TextSplit
-
-    rows = texts.array(["a cf b", "CF", "cfx", "x\ncf", "no", "a  b cf"])
-    split = TextSplit.held(tmp_path, rows, np.zeros(6, np.int64))
-    assert notices.holding(split, ["cf", "a b", "b cf"]) == {"cf": 4, "a b": 1, "b cf": 1}
+def test_rows_that_hold_a_word_are_counted():
+    rows = ["a cf b", "CF", "cfx", "x\ncf", "no", "a  b cf"]
+    assert notices.holding(rows, ["cf", "a b", "b cf"]) == {"cf": 4, "a b": 1, "b cf": 1}
+    assert notices.holding(rows, []) == {}
 
 
 # ---- rewrite
