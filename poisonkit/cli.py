@@ -58,7 +58,7 @@ def _forget_output() -> None:
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="poisonkit")
 def cli():
-    """Poisoned image data sets as files, for defensive research into backdoor attacks.
+    """Poisoned data sets, of images and of texts, as files, for defensive research into backdoor attacks.
 
     Make one, look at it, check it, share it; `benchmark` trains on it. Exit codes: 0 done, 1 failed, 2 wrong usage,
     3 a check says "differs".
@@ -131,7 +131,8 @@ cache_option = click.option(
     "source_options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Option of the source itself (signs: train, test, seed; folder: size, channels).",
+    help="Option of the source itself (signs: train, test, seed; folder: size, channels; csv: text, label, train, "
+    "test; phrases: train, test, seed, classes).",
 )
 @click.option("--size", metavar="N|HxW", help="Resize the images of a folder; the same as --source-option size=…")
 @cli_blind.camouflage_options

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from poisonkit import sampling
+from poisonkit import modality, sampling
 from poisonkit.errors import Usage
 from poisonkit.interrupts import held_back
 from poisonkit.sources import base
@@ -92,7 +92,9 @@ def split(options: dict) -> tuple[dict, Camouflage | None]:
 
 
 def derive(source: base.Source, wanted: Camouflage, store, context: base.Context) -> base.Source:
-    """The camouflaged source, from the cache or made into it; `store` is the `cache.Cache`."""
+    """The camouflaged source, from the cache or made into it; `store` is the `cache.Cache`. `Usage` for texts."""
+    if source.modality != modality.IMAGE:
+        raise Usage(f"--camouflage: is for images, {source.name} holds {source.modality.rows}")
     fingerprint = {"camouflage": wanted.options(), "version": VERSION, "of": source.digest, "options": source.options}
     fingerprint |= {"classes": list(source.classes)}
     found = store.lookup(source.name, fingerprint, context.say)

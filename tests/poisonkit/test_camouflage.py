@@ -229,3 +229,9 @@ def test_options_of_a_record_that_make_no_sense():
         with pytest.raises(Usage, match="camouflage"):
             camouflage.split(options)
     assert camouflage.split({"size": 3}) == ({"size": 3}, None)
+
+
+def test_texts_are_not_camouflaged(poisonkit, tmp_path):
+    asked = ("make", "--dataset", "phrases", "--rate", "0", "--camouflage", "light", "--camouflage-seed", "1")
+    poisonkit(*asked, "-o", tmp_path).failed(2, "--camouflage: is for images, phrases holds texts")
+    assert not list(tmp_path.iterdir())

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.realdata
 GTSRB_COUNTS = ([210, 2220, 2250, 1410, 1980, 1860, 420, 1440], [60, 720, 750, 450, 660, 630, 150, 450])
 CIFAR10 = "sha256:ac74ec39cbfdcd9db46c876b74fe725b00239f874bcb2d23c2db344a264aed22"
 GTSRB = "sha256:3fac89435694f5d95809d75e96dda3332ced0811f9bf1608b52f27bb9fb33163"
+SST2 = "sha256:646afc139d9d76416eaca136a8ab5f9690a1d011cb8d64389ae52ffd1bc9610d"
 SAMPLE = "sha256:8568fa99a2f53675ac74b5b8795c1c8175924798dde7ed9f316e074d3462bf30"
 
 
@@ -69,3 +70,16 @@ def test_gtsrb_in_full(unpack, folder):
     assert (len(source.train), len(source.test)) == (39_209, 12_630)
     for split, expected in zip((source.train, source.test), GTSRB_COUNTS, strict=True):
         assert np.bincount(split.labels)[:8].tolist() == expected
+
+
+def test_sst2(realdata, folder):
+    start = time.perf_counter()
+    source = open_source("sst2", source=realdata / "sst2", cache=folder)
+    assert time.perf_counter() - start < 20
+    assert source.digest == SST2 and source.origin["official"] is None
+    assert (len(source.train), len(source.test)) == (67_349, 872)
+    assert np.bincount(source.train.labels).tolist() == [29_780, 37_569]
+    assert np.bincount(source.test.labels).tolist() == [428, 444]
+    assert source.train.rows([0]).tolist() == ["hide new secretions from the parental units"]
+    words = [len(text.split()) for _, block in source.train.blocks() for text in block]
+    assert (min(words), max(words)) == (1, 52)
