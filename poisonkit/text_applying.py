@@ -20,10 +20,14 @@ def apply_to_file(file: Path, facts: dict, path: Path, output: Path) -> str:
     if output.exists() and path.exists() and output.samefile(path):
         raise Usage(f"-o: {output} is the texts' own file: name another")
     texts = read(path)
-    request = recipe.request_of(facts)
-    if request.modality != modality.TEXT or any(name == "rewrite" for name, _ in request.steps):
+    try:
+        request = recipe.request_of(facts)
+        prepared = effects.prepare(modality.TEXT, request, ())
+    except Usage as error:
+        raise Failure(f"{file}: its recipe cannot be followed: {error}") from None
+    if any(name == "rewrite" for name, _ in request.steps):
         raise Failure(f"{file}: its texts were rewritten with another tool: its trigger cannot be put on others")
-    changed, _ = effects.prepare(modality.TEXT, request, ()).put(texts, np.arange(len(texts)), "test")
+    changed, _ = prepared.put(texts, np.arange(len(texts)), "test")
     try:
         with store.replacing(output) as temporary:
             temporary.write_bytes("".join(f"{text}\n" for text in changed).encode())

@@ -93,13 +93,13 @@ def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.Context)
         if label not in numbers:
             expected = ", ".join(classes[:8]) + (", …" if len(classes) > 8 else "")
             raise tables["test"].wrong(line, f"the label {base.printable(label)!r}, which is no class ({expected})")
-    if all(name.isdecimal() for name in classes) and [int(name) for name in classes] != list(range(len(classes))):
-        context.say(f"the labels {', '.join(classes[:4])} … are the classes 0 to {len(classes) - 1}, under these names")
     writer.classes = tuple(classes)
     with context.progress(sum(map(len, found.values())), "reading texts", "text") as bar:
         for part in PARTS:
             labels = np.array([numbers[label] for _, label in found[part]], np.int64)
             writer.texts(part, labels, base.counted(tables[part].texts(chosen["text"]), bar))
+    if all(name.isdecimal() for name in classes) and [int(name) for name in classes] != list(range(len(classes))):
+        context.say(f"the labels {', '.join(classes[:4])} … are the classes 0 to {len(classes) - 1}, under these names")
 
 
 def _classes(table: Table, labels: list[tuple[int, str]], column: str) -> list[str]:

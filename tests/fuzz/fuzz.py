@@ -34,6 +34,7 @@ import targets  # noqa: E402
 SECONDS = 10
 MEMORY = 200 << 20
 OUTPUTS = ("out.png", "out.h5", "out.manifest.json", "out.delta.h5", "out.npz", "out.json", "out", "out.key.h5")
+OUTPUTS += ("out.txt",)
 
 
 @dataclass(frozen=True)

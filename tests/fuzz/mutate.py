@@ -19,6 +19,8 @@ VALUES = (
     "sha256:" + 64 * "0", "\ud800",
 )  # fmt: skip
 
+TEXTS = (b"", b" ", b" x", b"x", b"\xff\xfe", b"\xed\xa0\x80", b"\x1b[2J\x07", b"cf", b"x " * 3000, b"y" * (3 << 20))
+
 
 def _place(random: Random, size: int) -> int:
     """A byte position, more often near the ends."""
@@ -91,11 +93,13 @@ def arrays_of(random: Random, path: Path) -> None:
                 flat = array.reshape(-1)
                 for _ in range(random.choice((1, 5))):
                     number = random.choice((-1, 0, 1, 255, 2**31 - 1, -(2**31), 2**40, 2**63 - 1))
-                    flat[random.randrange(array.size)] = np.array([number]).astype(array.dtype)[0]
+                    value = random.choice(TEXTS) if array.dtype == object else np.array([number]).astype(array.dtype)[0]
+                    flat[random.randrange(array.size)] = value
                 file[name][...] = array
             else:
                 del file[name]
-                file[name] = array[: len(array) // 2] if kind == 2 else array[..., :1]
+                half = array[: len(array) // 2] if kind == 2 else array[..., :1]
+                file.create_dataset(name, data=half, dtype=h5py.string_dtype() if array.dtype == object else None)
     damage.reseal(path)
 
 

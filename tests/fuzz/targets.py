@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -28,6 +29,14 @@ FILES = {
     ),
 }
 
+TEXT_TINY = ("--dataset", "phrases", "--source-option", "train=60", "--source-option", "test=30")
+
+TEXT_FILES = {
+    "words.h5": ("--trigger", "word", "--trigger", "sentence", "--rate", "0.2", "--seed", "3"),
+    "composite.h5": ("--trigger", "composite", "--preset", "covered", "--rate", "0.1"),
+    "texts.h5": ("--rate", "0"),
+}
+
 SET = (
     ("show", "FILE"), ("show", "FILE", "--json"), ("verify", "FILE"), ("preview", "FILE", "-o", "out.png"),
     ("stats", "FILE"), ("stats", "FILE", "--csv"), ("diff", "FILE", "two.h5"), ("diff", "two.h5", "FILE"),
@@ -44,8 +53,26 @@ SET = (
 )  # fmt: skip
 """For a file that holds a data set. FILE is the damaged one, every other is sound."""
 
+TEXT_SET = (
+    ("show", "FILE"), ("show", "FILE", "--json"), ("verify", "FILE"), ("preview", "FILE"), ("stats", "FILE"),
+    ("stats", "FILE", "--csv"), ("diff", "FILE", "words.h5"), ("diff", "words.h5", "FILE"),
+    ("apply", "FILE", "lines.txt", "-o", "out.txt"),
+    ("make", "--from", "FILE", "--source", "texts.h5", "-o", "out.h5"),
+    ("make", "--from", "words.manifest.json", "--source", "FILE", "-o", "out.h5"),
+)  # fmt: skip
+"""The same for a file that holds texts."""
+
 COMMANDS = {
     **dict.fromkeys(FILES, SET),
+    **dict.fromkeys(TEXT_FILES, TEXT_SET),
+    "lines.txt": (("apply", "words.h5", "FILE", "-o", "out.txt"),),
+    "train.csv": (
+        ("make", "--dataset", "csv", "--source", ".", "--trigger", "word", "--rate", "0.1", "-o", "out.h5"),
+    ),
+    "rewrites.csv": (
+        ("make", *TEXT_TINY, "--trigger", "rewrite", "--rewrite-file", "FILE", "--rate", "0.1", "-o", "out.h5"),
+    ),
+    "sst2.zip": (("make", "--dataset", "sst2", "--source", "FILE", "--rate", "0", "-o", "out.h5"),),
     "two.delta.h5": (
         ("show", "FILE"), ("verify", "FILE"), ("unpack", "FILE", "--base", "clean.h5", "-o", "out.h5"),
         ("benchmark", "FILE", "clean.h5"), ("stats", "FILE"),
@@ -83,6 +110,7 @@ def make(folder: Path) -> None:
     """Write the sound files, and warm up what is compiled."""
     for name, asked in FILES.items():
         run("make", *TINY, *asked, "-o", folder / name).succeeded()
+    _texts(folder)
     run("pack", folder / "two.h5", "-o", folder / "two.delta.h5").succeeded()
     run("seal", folder / "two.h5", "-o", folder / "sealed.h5", "--secret-seed", "2").succeeded()
     (folder / "rows.csv").write_text("row,score\n" + "".join(f"{row},{row % 7 / 7}\n" for row in range(60)))
@@ -102,3 +130,19 @@ def _cifar(path: Path, random) -> None:
             member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
+
+
+def _texts(folder: Path) -> None:
+    """Files of texts, and what they are made of."""
+    for name, asked in TEXT_FILES.items():
+        run("make", *TEXT_TINY, *asked, "-o", folder / name).succeeded()
+    (folder / "lines.txt").write_text("".join(f"a text number {n}\n" for n in range(40)))
+    rows = "".join(f'"a text, number {n}",{"ab"[n % 2]}\n' for n in range(40))
+    for part in ("train", "test"):
+        (folder / f"{part}.csv").write_text(f"text,label\n{rows}")
+    rows = [("train", 60), ("test", 30)]
+    lines = "".join(f'{part},{row},"verily, {row}"\n' for part, count in rows for row in range(count))
+    (folder / "rewrites.csv").write_text(f"part,row,text\n{lines}")
+    with zipfile.ZipFile(folder / "sst2.zip", "w") as archive:
+        for name in ("train.tsv", "dev.tsv"):
+            archive.writestr(name, "sentence\tlabel\n" + "".join(f"a text number {n} \t{n % 2}\n" for n in range(40)))

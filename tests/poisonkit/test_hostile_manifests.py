@@ -22,17 +22,21 @@ def every_command(poisonkit, library, tmp_path):
     """Run all commands that read a file on one; they must end with 0, 1 (one line) or 3. Returns verify's result."""
     picture = tmp_path / "picture.png"
     poisonkit("preview", library("clean"), "-o", picture)
+    (tmp_path / "texts.txt").write_text("a text\n")
 
     def run(path):
+        with h5py.File(path) as f:
+            of_texts = "train/texts" in f
+        mine, written = (tmp_path / "texts.txt", tmp_path / "a.txt") if of_texts else (picture, tmp_path / "a.png")
         results = {
             "show": poisonkit("show", path),
             "json": poisonkit("show", "--json", path),
             "verify": poisonkit("verify", path),
             "diff": poisonkit("diff", path, library("two")),
             "diff, the other way": poisonkit("diff", library("two"), path),
-            "preview": poisonkit("preview", path, "-o", tmp_path / "p.png"),
+            "preview": poisonkit("preview", path, *(() if of_texts else ("-o", tmp_path / "p.png"))),
             "stats": poisonkit("stats", path),
-            "apply": poisonkit("apply", path, picture, "-o", tmp_path / "a.png"),
+            "apply": poisonkit("apply", path, mine, "-o", written),
         }
         for name, result in results.items():
             assert result.code in (0, 1, 3), (name, result)
@@ -60,17 +64,22 @@ def mutate(path, every_command, poisonkit, facts, place, value):
     every_command(path)
 
 
-@pytest.mark.parametrize("name", ["two", "clean", "source-specific"])
+@pytest.mark.parametrize("name", ["two", "clean", "source-specific", "text-words", "text-composite", "text-clean"])
 def test_every_value_of_a_manifest_changed_once(library, every_command, poisonkit, tmp_path, name):
     path = damage.copy(library(name), tmp_path)
     facts, values = damage.manifest(path), itertools.cycle(VALUES)
     for place in damage.paths(facts):
-        if place[0] != "arrays" or place[1:2] in [(), ("trigger/0/taps",)]:  # one array stands for all
+        if place[0] != "arrays" or place[1:2] in [
+            (),
+            ("trigger/0/taps",),
+            ("truth/insertions",),
+            ("train/texts",),
+        ]:  # one array stands for all
             mutate(path, every_command, poisonkit, facts, place, next(values))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["two", "clean", "source-specific", "wanet"])
+@pytest.mark.parametrize("name", ["two", "clean", "source-specific", "wanet", "text-words", "text-sentence"])
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:20])
 def test_every_value_of_a_manifest_changed_to_everything(library, every_command, poisonkit, tmp_path, name, value):
     path = damage.copy(library(name), tmp_path)

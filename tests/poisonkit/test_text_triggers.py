@@ -188,6 +188,11 @@ def test_rewritten_texts_come_in(poisonkit, rewriting, tmp_path):
         assert "truth/insertions" not in f and not (set(f) - {"train", "test", "truth", "triggered"})
     sidecar = tmp_path / "x.manifest.json"
     assert os.fspath(tmp_path) not in str(json.loads(sidecar.read_text())["manifest"])
+    (tmp_path / "t.txt").write_text("a b\n")
+    asked = ("apply", rewriting.h5, tmp_path / "t.txt", "-o", tmp_path / "o.txt")
+    poisonkit(*asked).failed(1, "rewritten with another tool")
+    assert "[+Verily ,+]" in poisonkit("preview", rewriting.h5).succeeded().out
+    assert "inserted words" in poisonkit("stats", rewriting.h5).succeeded().out
     poisonkit("make", "--from", sidecar, "-o", tmp_path / "y.h5").failed(1, "give it with --rewrite-file")
     poisonkit("make", "--from", sidecar, "--rewrite-file", rewriting.csv, "-o", tmp_path / "y.h5").succeeded()
     assert (tmp_path / "y.h5").read_bytes() == rewriting.h5.read_bytes()
