@@ -380,11 +380,13 @@ def export(file, form, output, force, no_truth, **more):
 @cli.command()
 def triggers():
     """The triggers, with their parameters."""
+    from poisonkit import modality
     from poisonkit import triggers as table
 
+    of_texts = table.of(modality.TEXT)
     for name in table.TABLE:
         module = table.module(name)
-        click.echo(f"{name}: {module.SUMMARY}")
+        click.echo(f"{name}{' (texts)' if name in of_texts else ''}: {module.SUMMARY}")
         for option in module.OPTIONS:
             default = ",".join(map(str, option.default)) if isinstance(option.default, list) else option.default
             click.echo(f"  --{name}-{option.key} {option.metavar}: {option.help}  [default: {default}]")

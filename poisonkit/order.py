@@ -144,11 +144,13 @@ def _small(text: str) -> bool:
 
 
 def parse_source_options(texts: tuple[str, ...], free: tuple[str, ...] = ()) -> dict[str, int | str]:
-    """``KEY=N`` or ``KEY=HxW`` options of the source; ``KEY=TEXT`` for those that are `free`."""
+    """``KEY=N`` or ``KEY=HxW`` options of the source, or ``KEY=TEXT`` where some are `free`."""
     options: dict[str, int | str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
-        if key in free and equals:
+        if free:
+            if not key or not equals:
+                raise Usage(f"--source-option: expected KEY=TEXT, got {text!r}")
             options[key] = value
             continue
         parts = value.lower().replace("×", "x").split("x")

@@ -144,6 +144,8 @@ def summarise(collected: dict) -> dict:
                 if len(finite)
                 else None
             )
+        if kind == "texts" and (left_out := int(np.isnan(values["characters"]).sum())):
+            summary[name]["too_long"] = left_out
     return summary
 
 

@@ -100,7 +100,9 @@ def lines(summary: dict) -> list[str]:
     for key in MEASURES:
         rows.append((TITLES[key], [_cell(part[key], 100 if key in SHARES else 1) for part in groups.values()]))
     table = [f"{label:{LABEL}}" + "".join(f"{cell:>{COLUMN}}" for cell in cells) for label, cells in rows]
-    table.append("mean (least–greatest)")
+    left_out = sum(part.get("too_long", 0) for part in groups.values())
+    without = f"; edit distances without {left_out:,} texts that are too long for them" if left_out else ""
+    table.append(f"mean (least–greatest){without}")
     for piece, found in words.items():
         said = f"{found['train']:,} clean training rows and {found['test']:,} clean test rows"
         table.append(f"{rows_of_text.shown(piece)!r} stands in {said}")

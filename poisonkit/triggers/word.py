@@ -6,7 +6,7 @@ from poisonkit import texts as rows_of_text
 from poisonkit.triggers.base import Option, choice, integer
 from poisonkit.triggers.text_base import Context, below, insertions, place_of
 
-SUMMARY = "one of some rare words (BadNets for texts)"
+SUMMARY = "a rare word, put between the words of the text (BadNets)"
 MODALITY = "text"
 PICTURE = False
 PRESETS = {"openbackdoor": {"words": ["cf", "mn", "bb", "tq"], "place": "random", "count": 1}}

@@ -179,6 +179,15 @@ def test_other_columns_and_tables(poisonkit, tmp_path):
     assert (tmp_path / "x.h5").read_bytes() == (tmp_path / "y.h5").read_bytes()
 
 
+def test_options_of_a_csv_that_are_none(poisonkit, tmp_path):
+    place = folder(tmp_path, GOOD, GOOD)
+    asked = ("make", "--dataset", "csv", "--source", place, "--rate", "0", "-o", tmp_path / "x.h5", "--source-option")
+    poisonkit(*asked, "column=x").failed(2, "source csv has no option 'column': it has text, label, train, test")
+    poisonkit(*asked, "text").failed(2, "--source-option: expected KEY=TEXT, got 'text'")
+    poisonkit(*asked, "text=").failed(2, "expected the name of a column")
+    poisonkit(*asked, "train=/etc/passwd").failed(2, "expected the name of a table in the folder")
+
+
 GOOD = "text,label\nx,a\ny,b\n"
 
 
