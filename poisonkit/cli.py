@@ -386,7 +386,7 @@ def triggers():
     of_texts = table.of(modality.TEXT)
     for name in table.TABLE:
         module = table.module(name)
-        click.echo(f"{name}{' (texts)' if name in of_texts else ''}: {module.SUMMARY}")
+        click.echo(f"{name}: {module.SUMMARY}{'; for texts' if name in of_texts else ''}")
         for option in module.OPTIONS:
             default = ",".join(map(str, option.default)) if isinstance(option.default, list) else option.default
             click.echo(f"  --{name}-{option.key} {option.metavar}: {option.help}  [default: {default}]")
