@@ -2,7 +2,8 @@
 
 A delta holds which rows were changed and to what label, the triggers' stencils, and the original's manifest. The
 changed and the triggered images follow from the clean data and the stencils, exactly; an image that does not is kept
-whole. See data/FORMAT.md, "Deltas". It is applied to arrays: there are no virtual datasets and no external links.
+whole, and so is every changed and triggered text. See data/FORMAT.md, "Deltas". It is applied to arrays: there are no
+virtual datasets and no external links.
 """
 
 from dataclasses import dataclass
@@ -10,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import effects, make, manifest, order, regenerate, store, summary
+from poisonkit import effects, make, manifest, modality, order, regenerate, store, summary
 from poisonkit import verify as whole
 from poisonkit.errors import Failure, Usage
 from poisonkit.make import Changed, Plan
+from poisonkit.modality import TEXT
 from poisonkit.recipe import Request
 from poisonkit.sources.base import Source
 from poisonkit.store import Reader
@@ -21,7 +23,7 @@ from poisonkit.store import Reader
 SUFFIX = ".delta.h5"
 NOTICE = "What must be changed in a clean data set to get the poisoned one whose manifest stands under `of`. "
 SETS = ("triggered", "others")
-"""Groups of triggered test images."""
+"""Groups of triggered test rows."""
 
 
 def target_path(path: Path, output: Path | None) -> Path:
@@ -61,9 +63,10 @@ def _arrays(data: Reader, threads: int) -> dict[str, np.ndarray]:
     """What the delta of a file holds, by path."""
     rows = data["truth/rows"]
     arrays = {"changed/rows": rows, "changed/role": data["truth/role"], "changed/labels": data["train/labels"][rows]}
-    kept = _not_from_stencils(data, rows, threads)
+    kept = rows if data.modality == TEXT else _not_from_stencils(data, rows, threads)
     if len(kept):
-        arrays |= {"kept/rows": kept, "kept/images": data.pick("train/images", kept)}
+        train = data.modality.path("train")
+        arrays |= {"kept/rows": kept, data.modality.path("kept"): data.pick(train, kept)}
     labels = data["test/labels"]
     for group in SETS:
         found = {name: data[f"{group}/{name}"] for name in make.TESTED if f"{group}/{name}" in data}
@@ -72,7 +75,16 @@ def _arrays(data: Reader, threads: int) -> dict[str, np.ndarray]:
     for path in sorted(data.manifest["arrays"]):
         if path.startswith("trigger/") and not path.endswith("/mask"):  # the mask follows from the stencil
             arrays[path] = data[path]
-    return arrays
+    return arrays | (_texts(data) if data.modality == TEXT else {})
+
+
+def _texts(data: Reader) -> dict[str, np.ndarray]:
+    """What the delta of a file of texts holds beside: the triggered texts, and what was put where."""
+    found = {path: data[path] for path in data.manifest["arrays"] if path.endswith("/insertions")}
+    found |= {f"{group}/texts": data[f"{group}/texts"] for group in SETS if f"{group}/texts" in data}
+    if "truth/insertions" in found:
+        found["changed/insertions"] = found.pop("truth/insertions")
+    return found
 
 
 def _same(found: dict, usual: dict | None) -> bool:
@@ -137,18 +149,18 @@ def read(path: Path) -> Delta:
 
 
 def verify(path: Path) -> list[str]:
-    """What differs from what a delta claims. Its images are proven when it is unpacked."""
+    """What differs from what a delta claims. Its rows are proven when it is unpacked."""
     return check(path)[1]
 
 
 def lines(path: Path, facts: dict) -> list[str]:
     """A person's summary of a delta's manifest."""
-    kept = facts["arrays"].get("kept/rows", {"shape": [0]})["shape"][0]
+    kept, rows = facts["arrays"].get("kept/rows", {"shape": [0]})["shape"][0], modality.of(facts).rows
     file = facts["file"]
     first = [
         f"delta     {path} ({path.stat().st_size / 1e3:,.1f} kB); `poisonkit unpack` gives the file back",
         f"of        {facts['of']['name']}.h5 ({file['size'] / 1e6:,.1f} MB, {file['sha256']})",
-        f"images    {kept:,} kept whole, the others follow from the clean data and the trigger",
+        f"{rows:10}{kept:,} kept whole, the others follow from the clean data" + " and the trigger" * (rows == "images"),
     ]
     return first + summary.facts_lines(facts["of"])
 
@@ -181,19 +193,37 @@ def plan(delta: Delta, source: Source) -> Plan:
     _check_rows(delta, "changed", changed.rows, len(source.train))
     for group, said in tested.items():
         _check_rows(delta, group, said["rows"], len(source.test))
-    kept_at = kept = None
+    effect = _kept_texts(delta, changed) if source.modality == TEXT else _kept_images(delta, changed)
+    facts = {key: value for key, value in facts.items() if key not in ("arrays", "dataset_digest")}
+    counts = {key: value for key, value in facts["counts"].items() if key != "unchanged"}
+    return Plan(
+        source, Request(delta.of["recipe"]["rate"]), effect, changed, tested, facts | {"counts": counts}, delta.of,
+        delta.manifest["file"]["sha256"],
+    )  # fmt: skip
+
+
+def _kept_images(delta: Delta, changed: Changed) -> Kept:
+    """The effect of a delta of images."""
+    arrays, kept_at, kept = delta.arrays, None, None
     if "kept/rows" in arrays:
         kept_at, kept = np.searchsorted(changed.rows, arrays["kept/rows"]), arrays["kept/images"]
         found = changed.rows[kept_at.clip(0, len(changed.rows) - 1)]
         if not np.array_equal(found, arrays["kept/rows"]) or (np.diff(kept_at) <= 0).any():
             raise Failure(f"{delta.path}: kept/rows are not changed rows, ascending: the delta is damaged")
-    facts = {key: value for key, value in facts.items() if key not in ("arrays", "dataset_digest")}
-    counts = {key: value for key, value in facts["counts"].items() if key != "unchanged"}
-    effect = Kept(effects.built_of(delta.path, delta.of, arrays), False, kept_at, kept)
-    return Plan(
-        source, Request(delta.of["recipe"]["rate"]), effect, changed, tested, facts | {"counts": counts}, delta.of,
-        delta.manifest["file"]["sha256"],
-    )  # fmt: skip
+    return Kept(effects.built_of(delta.path, delta.of, arrays), False, kept_at, kept)
+
+
+def _kept_texts(delta: Delta, changed: Changed) -> effects.Texts:
+    """The effect of a delta of texts: all of them are there."""
+    arrays = delta.arrays
+    if not np.array_equal(arrays["kept/rows"], changed.rows):
+        raise Failure(f"{delta.path}: kept/rows are not the changed rows: the delta is damaged")
+    rows = {group: arrays[f"{group}/texts"] for group in SETS if f"{group}/texts" in arrays}
+    found = {}
+    for group, path in (("truth", "changed"), *((group, group) for group in SETS)):
+        if f"{path}/insertions" in arrays:
+            found[f"{group}/insertions"] = arrays[f"{path}/insertions"]
+    return effects.Texts({"truth": arrays["kept/texts"], **rows}, found)
 
 
 def _check_rows(delta: Delta, group: str, rows: np.ndarray, total: int) -> None:

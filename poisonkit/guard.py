@@ -353,19 +353,31 @@ def _delta(facts: dict) -> None:
     _data_set(of)
     shapes = {path: entry["shape"] for path, entry in of["arrays"].items()}
     expected = {"changed/rows": ("<i8", 1), "changed/role": ("|u1", 1), "changed/labels": ("<i8", 1)}
-    expected |= {path: form for path, form in _trigger_fields(of).items() if not path.endswith("/mask")}
-    if {"kept/rows", "kept/images"} & facts["arrays"].keys():
-        expected |= {"kept/rows": ("<i8", 1), "kept/images": ("|u1", 4)}
+    rows = modality.of(facts)
+    if rows == IMAGE:
+        expected |= {path: form for path, form in _trigger_fields(of).items() if not path.endswith("/mask")}
+    else:
+        expected |= _delta_texts(of)
+    if rows == TEXT or {"kept/rows", "kept/images"} & facts["arrays"].keys():
+        expected |= {"kept/rows": ("<i8", 1), rows.path("kept"): rows.form}
     for group in ("triggered", "others"):
         if f"{group}/rows" in facts["arrays"]:
             expected |= {f"{group}/{name}": ("<i8", 1) for name in ("rows", "wanted") if f"{group}/{name}" in shapes}
     _expect(facts, expected)
     for path, entry in facts["arrays"].items():
         group, last = path.rsplit("/", 1)
-        rows = {"changed": shapes["truth/rows"], "kept": facts["arrays"].get("kept/rows", {}).get("shape")}
-        wanted = shapes.get(path) or rows[group] + (shapes["train/images"][1:] if last == "images" else [])
+        counts = {"changed": shapes["truth/rows"], "kept": facts["arrays"].get("kept/rows", {}).get("shape")}
+        wanted = shapes.get(path) or counts[group] + (shapes["train/images"][1:] if last == "images" else [])
+        wanted = shapes["truth/insertions"] if path == "changed/insertions" else wanted
         if entry["shape"] != wanted:
             raise _Wrong(f"{path} is of {entry['shape']}, expected {wanted}")
+
+
+def _delta_texts(of: dict) -> dict:
+    """What a delta of texts has of its original beside rows and labels: path → (dtype, number of dimensions)."""
+    paths = [path for path in of["arrays"] if path.endswith("/insertions") or path in ("triggered/texts", "others/texts")]
+    paths = [path.replace("truth/", "changed/") for path in paths]
+    return {path: INSERTIONS if path.endswith("/insertions") else TEXT.form for path in paths}
 
 
 SEMANTICS = {"clean": _data_set, "poisoned": _data_set, "sealed": _data_set, "delta": _delta, "key": _key}
