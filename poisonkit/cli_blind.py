@@ -54,7 +54,7 @@ def seal(file, output, secret_seed, force):
     from poisonkit.cli import _progress
 
     secret = sealing.Secret.draw() if secret_seed is None else sealing.Secret.of(secret_seed)
-    with _progress(None, "sealing", "images") as bar:
+    with _progress(None, "sealing", "rows") as bar:
         done = sealing.seal(file, output, secret, force, bar.update)
     for path, what in ((done.challenge, done.manifest["name"]), (done.key, "the key: keep it from the participants")):
         click.echo(f"wrote {path} ({path.stat().st_size / 1e6:,.1f} MB): {what}")

@@ -156,11 +156,11 @@ def verify(path: Path) -> list[str]:
 def lines(path: Path, facts: dict) -> list[str]:
     """A person's summary of a delta's manifest."""
     kept, rows = facts["arrays"].get("kept/rows", {"shape": [0]})["shape"][0], modality.of(facts).rows
-    file = facts["file"]
+    file, trigger = facts["file"], " and the trigger" if rows == "images" else ""
     first = [
         f"delta     {path} ({path.stat().st_size / 1e3:,.1f} kB); `poisonkit unpack` gives the file back",
         f"of        {facts['of']['name']}.h5 ({file['size'] / 1e6:,.1f} MB, {file['sha256']})",
-        f"{rows:10}{kept:,} kept whole, the others follow from the clean data" + " and the trigger" * (rows == "images"),
+        f"{rows:10}{kept:,} kept whole, the others follow from the clean data" + trigger,
     ]
     return first + summary.facts_lines(facts["of"])
 

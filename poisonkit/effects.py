@@ -197,5 +197,6 @@ class Texts:
         return self.rows[group][first : first + len(originals)]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The file's insertions."""
-        return self.insertions
+        """The file's insertions, in the order in which they are written."""
+        paths = [f"{group}/insertions" for group in ("truth", "triggered", "others")]
+        return {path: self.insertions[path] for path in paths if path in self.insertions}

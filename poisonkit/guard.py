@@ -375,9 +375,9 @@ def _delta(facts: dict) -> None:
 
 def _delta_texts(of: dict) -> dict:
     """What a delta of texts has of its original beside rows and labels: path → (dtype, number of dimensions)."""
-    paths = [path for path in of["arrays"] if path.endswith("/insertions") or path in ("triggered/texts", "others/texts")]
-    paths = [path.replace("truth/", "changed/") for path in paths]
-    return {path: INSERTIONS if path.endswith("/insertions") else TEXT.form for path in paths}
+    texts = {"triggered/texts", "others/texts"} & of["arrays"].keys()
+    found = [path.replace("truth/", "changed/") for path in of["arrays"] if path.endswith("/insertions")]
+    return dict.fromkeys(texts, TEXT.form) | dict.fromkeys(found, INSERTIONS)
 
 
 SEMANTICS = {"clean": _data_set, "poisoned": _data_set, "sealed": _data_set, "delta": _delta, "key": _key}

@@ -14,6 +14,7 @@ from poisonkit import texts
 
 REFERENCE = np.dtype([("length", "<u4"), ("heap", "<u8"), ("number", "<u4")])
 ROWS_AT_ONCE = 2048
+HEADER = 16  # bytes of an object in a heap beside its own, which are padded to 8
 
 
 def is_text(dataset: h5py.Dataset) -> bool:
@@ -39,6 +40,12 @@ def problem(path: Path, name: str, dataset: h5py.Dataset, alive) -> str | None:
                 return f"{name}: row {row} {wrong}"
         alive()
     return None
+
+
+def size(path: Path, dataset: h5py.Dataset) -> int:
+    """Bytes of an array of texts in its file: references, and for each text an object of the heap."""
+    lengths = _lengths(path, dataset).astype(np.int64)
+    return int(len(lengths) * REFERENCE.itemsize + (HEADER + -(-lengths // 8) * 8).sum())
 
 
 def _lengths(path: Path, dataset: h5py.Dataset) -> np.ndarray | None:

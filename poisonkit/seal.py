@@ -15,6 +15,7 @@ import numpy as np
 from poisonkit import manifest, sampling, store, verify
 from poisonkit.errors import Failure, Usage
 from poisonkit.guard import kept_in_key
+from poisonkit.modality import IMAGE
 
 ROWS_AT_ONCE = 2048
 LONG_AGO = 946_684_800  # 2000-01-01: the time of change that every sealed file says
@@ -25,9 +26,10 @@ PARTS = ("train", "test")
 
 NOTICE = (
     "A sealed data set for a blind exercise in finding manipulated training data. None, some or many training rows "
-    "may have been changed on purpose, and all images altered slightly; which, is in a key that its organiser holds "
+    "may have been changed on purpose{altered}; which, is in a key that its organiser holds "
     "(see commitment). Do not train anything on it that will be put to use."
 )
+ALTERED = {"image": ", and all images altered slightly", "text": ""}
 KEY_NOTICE = (
     "The key of a sealed data set: the answer of a blind exercise, and all that gives the original poisoned data set "
     "back. Keep it from whoever takes part."
@@ -136,25 +138,27 @@ def _check_free(path: Path, target: Path, force: bool) -> None:
 
 
 def _shuffled(data, part: str, order: np.ndarray):
-    """The images of a part in their secret order, in blocks."""
+    """The rows of a part in their secret order, in blocks."""
     split = data.split(part)
-    rows = max(1, min(ROWS_AT_ONCE, store.BLOCK // int(np.prod(split.shape[1:]))))
+    rows = ROWS_AT_ONCE
+    if data.modality == IMAGE:
+        rows = max(1, min(rows, store.BLOCK // int(np.prod(split.shape[1:]))))
     for start in range(0, len(order), rows):
         yield split.rows(order[start : start + rows])
 
 
 def _table(data, orders: dict, progress) -> dict:
     """The sealed file's table of arrays, path → digest, dtype, shape: the commitment needs it before it is written."""
-    table = {}
+    table, kind = {}, data.modality
     for part, order in orders.items():
         labels = np.ascontiguousarray(data[f"{part}/labels"][order])
-        shape = data.manifest["arrays"][f"{part}/images"]["shape"]
-        total = manifest.ArrayHash("|u1", shape)
+        shape = data.manifest["arrays"][kind.path(part)]["shape"]
+        total = manifest.hasher(kind.dtype, shape)
         for block in _shuffled(data, part, order):
             total.update(block)
             if progress:
                 progress(len(block))
-        table[f"{part}/images"] = {"digest": str(total), "dtype": "|u1", "shape": shape}
+        table[kind.path(part)] = {"digest": str(total), "dtype": kind.dtype, "shape": shape}
         table[f"{part}/labels"] = {"digest": manifest.array_digest(labels), "dtype": "<i8", "shape": [len(labels)]}
     return table
 
@@ -168,7 +172,8 @@ def _answer_rows(data, orders: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 def _write_rows(data, orders: dict, writer, progress) -> None:
     for part, order in orders.items():
-        column = writer.column(f"{part}/images", "|u1", tuple(data.manifest["arrays"][f"{part}/images"]["shape"]))
+        path, dtype = data.modality.path(part), data.modality.dtype
+        column = writer.column(path, dtype, tuple(data.manifest["arrays"][path]["shape"]))
         for block in _shuffled(data, part, order):
             column.write(block)
             if progress:
@@ -185,7 +190,7 @@ def _facts(original: dict, name: str, commitment: str) -> dict:
         "modality": original["modality"],
         "kind": "sealed",
         "name": name,
-        "notice": NOTICE,
+        "notice": NOTICE.format(altered=ALTERED[original["modality"]]),
         "commitment": commitment,
         "source": source | {"name": original["source"]["name"]},
         "counts": {part: original["counts"][part] for part in PARTS},
@@ -232,6 +237,8 @@ def _sidecar(path: Path) -> dict | None:
 def advice(done: Sealed) -> list[str]:
     """What the organiser should know of what was just sealed."""
     name, how = done.title.split(":")[0], "try `poisonkit audit`, and read docs/sealing.md"
+    if done.manifest["modality"] == "text":
+        return [f"note: whoever holds {name} finds every changed row by comparing: {how}"]
     if done.seed is None:
         return [
             f"note: whoever holds {name} finds every changed row by comparing; `make --camouflage` ends the exact join,"

@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from poisonkit import guard, manifest, modality
+from poisonkit import guard, look_texts, manifest, modality
 from poisonkit.errors import Failure
 from poisonkit.interrupts import held_back
 from poisonkit.modality import TEXT
@@ -322,6 +322,11 @@ class Reader:
     def rows(self, name: str, start: int, stop: int) -> np.ndarray:
         """Some rows of an array."""
         return self._data(name)[start:stop]
+
+    def size(self, name: str) -> int:
+        """Bytes that an array takes in the file."""
+        data, texts = self._file[name], self.manifest["arrays"][name]["dtype"] == TEXT.dtype
+        return look_texts.size(self.path, data) if texts else data.nbytes
 
     def offset(self, name: str) -> int:
         """Where an array begins in the file, in bytes: the format's arrays are plain."""

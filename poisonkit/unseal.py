@@ -8,9 +8,11 @@ import numpy as np
 from poisonkit import effects, make, manifest, modality, produce, store, summary
 from poisonkit import verify as whole
 from poisonkit.errors import Failure
+from poisonkit.modality import TEXT
 from poisonkit.recipe import Request
 from poisonkit.seal import Secret, answer, commit, key_path, places
 from poisonkit.sources.base import Source, Split
+from poisonkit.sources.text_split import TextSplit
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def _changed(key: store.Reader, count: int) -> tuple[np.ndarray, np.ndarray, np.
     rows = key["truth/rows"]
     if (np.diff(rows) <= 0).any() or rows[0] < 0 or rows[-1] >= count:
         raise Failure(f"{key.path}: its rows do not ascend within 0 … {count - 1}")
-    return places(_secret(key).order("train", count))[rows], key["truth/role"], key["truth/labels"]
+    return _there(key, "train", count)[rows], key["truth/role"], key["truth/labels"]
 
 
 def _secret(key: store.Reader) -> Secret:
@@ -94,15 +96,18 @@ def plan(challenge: store.Reader, key: store.Reader) -> make.Plan:
     check(challenge.manifest, key)
     if wrong := whole.digests(challenge):
         raise Failure(f"{challenge.path}: is damaged: {wrong[0]}")
+    if key.modality != challenge.modality:
+        raise Failure(f"{key.path}: its original holds {key.modality.rows}, {challenge.path} {challenge.modality.rows}")
     original, parts = key.manifest["of"], {}
     for part in ("train", "test"):
-        if challenge.manifest["arrays"][f"{part}/images"]["shape"] != original["arrays"][f"{part}/images"]["shape"]:
+        path = challenge.modality.path(part)
+        if challenge.manifest["arrays"][path]["shape"] != original["arrays"][path]["shape"]:
             raise Failure(f"{key.path}: its original has other sizes than {challenge.path}")
         parts[part] = _restored(challenge, key, part)
     changed, given = make.Changed.none(), challenge["train/labels"]
     if original["kind"] == "poisoned":
         rows = key["truth/rows"]
-        changed = make.Changed(rows, key["truth/role"], given[parts["train"].there[rows]])
+        changed = make.Changed(rows, key["truth/role"], given[_there(key, "train", len(given))[rows]])
     said = original["source"]
     source = Source(
         **{name: said[name] for name in ("name", "title", "licence", "url", "arrays", "options")},
@@ -112,23 +117,46 @@ def plan(challenge: store.Reader, key: store.Reader) -> make.Plan:
         cached=False,
     )
     tested = _tested(key)
-    arrays = {name: key[name] for name in key.manifest["arrays"] if name.startswith("trigger/")}
     facts = {name: value for name, value in original.items() if name not in ("arrays", "dataset_digest")}
-    effect = Unsealed(effects.built_of(key.path, original, arrays), False, parts["train"])
+    effect = (_texts if challenge.modality == TEXT else _images)(challenge, key, parts["train"])
     return make.Plan(
         source, Request(original["recipe"]["rate"]), effect, changed, tested, facts, original,
         key.manifest["file"]["sha256"],
     )  # fmt: skip
 
 
-def _restored(challenge: store.Reader, key: store.Reader, part: str) -> Restored:
+def _there(key: store.Reader, part: str, count: int) -> np.ndarray:
+    """Where each row of the original's part lies in the sealed file's, (count,) int64."""
+    return places(_secret(key).order(part, count))
+
+
+def _images(_challenge, key: store.Reader, train: "Restored") -> Unsealed:
+    """The effect on images."""
+    arrays = {name: key[name] for name in key.manifest["arrays"] if name.startswith("trigger/")}
+    return Unsealed(effects.built_of(key.path, key.manifest["of"], arrays), False, train)
+
+
+def _texts(challenge: store.Reader, key: store.Reader, _train) -> effects.Texts:
+    """The effect on texts: the sealed file has the changed ones, the key the others."""
+    rows = {group: key[f"{group}/texts"] for group in ("triggered", "others") if f"{group}/texts" in key}
+    if "truth/rows" in key:
+        split = challenge.split("train")
+        rows["truth"] = split.rows(_there(key, "train", len(split))[key["truth/rows"]])
+    return effects.Texts(rows, {path: key[path] for path in key.manifest["arrays"] if path.endswith("/insertions")})
+
+
+def _restored(challenge: store.Reader, key: store.Reader, part: str) -> Restored | TextSplit:
+    """A part of the clean source and its labels."""
     split = challenge.split(part)
-    there = places(_secret(key).order(part, len(split)))
-    labels = split.labels[there]
-    if part == "test" or key.manifest["of"]["kind"] == "clean":
-        return Restored(split.path, split.offset, split.shape, labels, there)
-    rows = key["truth/rows"]
-    labels[rows] = key["truth/labels"]
+    there = _there(key, part, len(split))
+    labels, rows = split.labels[there], np.empty(0, np.int64)
+    if part == "train" and key.manifest["of"]["kind"] == "poisoned":
+        rows = key["truth/rows"]
+        labels[rows] = key["truth/labels"]
+    if challenge.modality == TEXT:
+        texts = split.rows(there)
+        texts[rows] = key["truth/texts"] if len(rows) else texts[rows]
+        return TextSplit.held(split.path, texts, labels)
     return Restored(split.path, split.offset, split.shape, labels, there, rows, key)
 
 
@@ -137,7 +165,7 @@ def _tested(key: store.Reader) -> dict[str, dict[str, np.ndarray]]:
     tested: dict[str, dict[str, np.ndarray]] = {}
     for name in sorted(key.manifest["arrays"], key=lambda name: not name.startswith("triggered/")):  # as `make` does
         group, _, column = name.partition("/")
-        if group not in ("truth", "trigger"):
+        if group not in ("truth", "trigger") and column in make.TESTED:
             tested.setdefault(group, {})[column] = key[name]
     for group, columns in tested.items():
         count, rows = key.manifest["of"]["arrays"]["test/labels"]["shape"][0], columns["rows"]
@@ -158,7 +186,8 @@ def unseal(
         target = produce.target_path(output or path.parent, wanted.name)
         if target.exists() and target.resolve() in (challenge.path.resolve(), held.path.resolve()):
             raise Failure(f"{target}: is the sealed file or its key: -o elsewhere")
-        with progress(len(wanted.source.train) + len(wanted.source.test), wanted.name, "images") as bar:
+        source = wanted.source
+        with progress(len(source.train) + len(source.test), wanted.name, source.modality.rows) as bar:
             outcome = produce.produce(wanted, target, command, force, threads, bar.update)
         said = held.manifest["sidecar"]
         if said is not None and outcome.made:

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from poisonkit import store, unseal, verify
-from poisonkit.audit import beside, signature, traces, within
+from poisonkit.audit import beside, signature, texts, traces, within
 from poisonkit.audit.finding import Finding
 from poisonkit.errors import Failure, Usage
+from poisonkit.modality import TEXT
 
 KINDS = ("sealed", "clean", "poisoned")
 ROWS_AT_ONCE = 2048
@@ -43,15 +44,28 @@ def audit(path: Path, key: Path | None, cache: Path | None, progress) -> Audited
         if wrong := verify.labels_in_range(data):
             raise Failure(f"{path}: {wrong[0]}: `poisonkit verify` says more")
         truth = _truth(data, key)
-        findings, labels = traces.look(path, data), data["train/labels"]
-        with progress(len(labels), "reading", "images") as bar:
-            blocks = data.blocks("train/images", ROWS_AT_ONCE)
-            ours = signature.collect(blocks, labels, whole=True, step=bar.update)
-        findings += [within.order(labels), within.duplicates(ours), within.compressed(ours), within.squares(ours)]
-        with progress(len(labels), "neighbours", "images") as bar:
-            findings.append(within.neighbours(ours, bar.update))
-        findings += _sources(data, ours, cache, progress)
-        return Audited(path, data.manifest["name"], len(labels), findings, truth)
+        findings = traces.look(path, data) + (_of_texts if data.modality == TEXT else _of_images)(data, cache, progress)
+        return Audited(path, data.manifest["name"], data.manifest["counts"]["train"], findings, truth)
+
+
+def _of_texts(data: store.Reader, cache: Path | None, progress) -> list[Finding]:
+    """Every probe of texts."""
+    from poisonkit.sources.cache import Cache
+
+    ours, findings = texts.alone(data, ROWS_AT_ONCE, progress)
+    return findings + texts.sources(ours, Cache(cache), progress)
+
+
+def _of_images(data: store.Reader, cache: Path | None, progress) -> list[Finding]:
+    """Every probe of images."""
+    labels = data["train/labels"]
+    with progress(len(labels), "reading", "images") as bar:
+        blocks = data.blocks("train/images", ROWS_AT_ONCE)
+        ours = signature.collect(blocks, labels, whole=True, step=bar.update)
+    findings = [within.order(labels), within.duplicates(ours), within.compressed(ours), within.squares(ours)]
+    with progress(len(labels), "neighbours", "images") as bar:
+        findings.append(within.neighbours(ours, bar.update))
+    return findings + _sources(data, ours, cache, progress)
 
 
 def _truth(data: store.Reader, key: Path | None) -> np.ndarray | None:

@@ -75,7 +75,7 @@ def look(seen: Glance, progress) -> list[Finding]:
     """Every comparison with the source that the set is made from."""
     pair, exact = seen.pair, seen.exact
     rest = np.flatnonzero(~exact.found)
-    findings = [_exact(pair, exact)]
+    findings = [exact_finding(pair, exact, "images, byte for byte")]
     if not len(rest):
         return findings
     with progress(len(rest), f"near join, {pair.name}", "images") as bar:
@@ -85,10 +85,10 @@ def look(seen: Glance, progress) -> list[Finding]:
     return findings + _near(pair, whole, rest)
 
 
-def _exact(pair: Beside, match: Match) -> Finding:
-    """Rows that are the source's byte for byte; the others, where they are few, were changed; and the labels."""
+def exact_finding(pair: Beside, match: Match, what: str) -> Finding:
+    """Rows that are the source's; the others, where they are few, were changed; and the labels. `what` says how."""
     title, found = f"exact join, {pair.name}", match.found
-    text = f"{int(found.sum()):,} of {len(found):,} rows are its images, byte for byte"
+    text = f"{int(found.sum()):,} of {len(found):,} rows are its {what}"
     if match.share < MOST:
         return Finding(title, text)
     same = match.rows[found] == np.flatnonzero(found)

@@ -5,13 +5,14 @@ import re
 from pathlib import Path
 
 import h5py
-import numpy as np
 
 from poisonkit import store, triggers
 from poisonkit.audit.finding import Finding
+from poisonkit.modality import TEXT
 from poisonkit.seal import LONG_AGO
 
 SLACK = 16384  # bytes of an HDF5 file's own structure
+HEAPS = 8  # a byte in so many is free in the heaps of texts, at most
 TELLING = ("poison", "trigger", "backdoor", "badnet", "seed")
 
 
@@ -60,9 +61,8 @@ def times(path: Path, data: store.Reader) -> Finding:
 
 def size(path: Path, data: store.Reader) -> Finding:
     """Bytes that no array accounts for."""
-    arrays = sum(
-        int(np.prod(entry["shape"])) * np.dtype(entry["dtype"]).itemsize for entry in data.manifest["arrays"].values()
-    )
+    arrays = sum(data.size(name) for name in data.manifest["arrays"])
     rest = path.stat().st_size - arrays
-    hidden = rest > SLACK + 1000 * len(data.manifest["arrays"]) + len(str(data.manifest))
+    heaps = arrays // HEAPS if data.modality == TEXT else 0
+    hidden = rest > heaps + SLACK + 1000 * len(data.manifest["arrays"]) + len(str(data.manifest))
     return Finding("size", f"{rest:,} bytes beside the arrays" + (": more than structure and manifest need" * hidden))

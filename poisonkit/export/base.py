@@ -60,11 +60,7 @@ def rows(data: store.Reader, path: str) -> int:
 
 def size(data: store.Reader) -> int:
     """Bytes of all arrays but the trigger's."""
-    return sum(
-        int(np.prod(entry["shape"], dtype=object)) * np.dtype(entry["dtype"]).itemsize
-        for path, entry in data.manifest["arrays"].items()
-        if not path.startswith("trigger/")
-    )
+    return sum(data.size(path) for path in data.manifest["arrays"] if not path.startswith("trigger/"))
 
 
 def counts(data: store.Reader) -> str:
