@@ -211,8 +211,8 @@ def pack(file, output):
 def grid(file, paper, dataset, seeds, source, cache, output, threads, dry_run):
     """Every file of a table, as deltas on one clean file: `benchmark sweep` trains on all of them.
 
-    A grid of one's own is a TOML file with dataset, triggers, image and patch (the rates of either application), and if
-    need be seeds, patch_size, target, and options (a table for each trigger).
+    A grid of one's own is a TOML file with dataset, triggers, image and patch (the rates of either application; of
+    texts: rates), and if need be seeds, patch_size, target, and options (a table for each trigger).
     """
     from poisonkit import grid as grids
 
@@ -355,13 +355,13 @@ def apply(file, pictures, output):
     "form",
     required=True,
     metavar="FORMAT",
-    help="npz, imagefolder, backdoorbench, backdoor-toolbox or croissant.",
+    help="npz, imagefolder, backdoorbench, backdoor-toolbox, croissant, csv or jsonl.",
 )
 @click.option(
     "-o", "--output", type=A_PATH, metavar="PATH", help="Where to.  [default: beside FILE, under the format's own name]"
 )
 @click.option("--force", is_flag=True, help="Replace what lies there (a folder only if it is such an export).")
-@click.option("--no-truth", is_flag=True, help="npz, imagefolder: what a victim gets, and nothing else.")
+@click.option("--no-truth", is_flag=True, help="npz, imagefolder, csv, jsonl: what a victim gets, and nothing else.")
 @click.option("--creator", metavar="NAME", help="croissant: who made the data set.")
 @click.option("--url", metavar="URL", help="croissant: its page.  [default: the source's]")
 def export(file, form, output, force, no_truth, **more):
@@ -370,6 +370,8 @@ def export(file, form, output, force, no_truth, **more):
     npz: one NumPy file, which `make --dataset npz` reads again. imagefolder: PNGs, one folder a class, for torchvision
     and Keras. backdoorbench: the folders of a BackdoorBench attack, with a script that makes its attack_result.pt.
     backdoor-toolbox: a poisoned set as that toolbox reads it. croissant: croissant.json, a description of the file.
+    csv, jsonl: tables of texts; `make --dataset csv` reads the former again. Texts go as npz, croissant, csv and jsonl,
+    images as all but the last two.
     """
     from poisonkit import export as formats
 

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from poisonkit import recipe, triggers
+from poisonkit import recipe, sources, triggers
 from poisonkit.errors import Failure, Usage
 from poisonkit.order import DEFAULT_PATCH, parse_patch
 
@@ -28,14 +28,15 @@ PAPER = {
 """The grids of BadPatches' Tables 1–3, and a few cells for a laptop: rates of the image-level attack and
 of the one on every patch."""
 
-KEYS = {"dataset": str, "triggers": list, "image": list, "patch": list, "seeds": int, "patch_size": (int, str),
-        "target": int, "options": dict}  # fmt: skip
+KEYS = {"dataset": str, "triggers": list, "image": list, "rates": list, "patch": list, "seeds": int,
+        "patch_size": (int, str), "target": (int, str), "options": dict}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What is to be made: `image` and `patch` are the rates of either application, in one spelling; `options` are the
-    triggers' parameters as they would be typed, by trigger."""
+    """What is to be made: `image` and `patch` are the rates of either application, in one spelling (texts have the
+    former alone); `options` are the triggers' parameters as they would be typed, by trigger; a `target` of None is the
+    data set's usual one."""
 
     dataset: str
     triggers: tuple[str, ...]
@@ -43,17 +44,17 @@ class Grid:
     patch: tuple[str, ...] = ()
     seeds: int = 1
     patch_size: tuple[int, int] = (DEFAULT_PATCH, DEFAULT_PATCH)
-    target: int = 0
+    target: int | str | None = None
     options: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def requests(self) -> list[recipe.Request]:
         """One request for each file, without the clean one: seed by seed, so that a whole table is there early."""
-        found = []
+        found, target = [], sources.target(self.dataset) if self.target is None else self.target
         for seed in range(self.seeds):
             for name in self.triggers:
                 steps = ((name, recipe.parameters(name, self.options.get(name, {}), None)),)
                 for rates, patch in ((self.image, None), (self.patch, self.patch_size)):
-                    base = recipe.Request("0", steps, patch, self.target, seed)
+                    base = recipe.Request("0", steps, patch, target, seed)
                     found += [replace(base, rate=rate) for rate in rates]
         return found
 
@@ -93,8 +94,12 @@ def parse(said: dict, where: str) -> Grid:
     for key in ("dataset", "triggers"):
         if not said.get(key):
             raise Usage(f"{where}: has no {key}")
+    if "rates" in said and "image" in said:
+        raise Usage(f"{where}: has both rates and image, which say the same")
+    if "rates" in said:
+        said = {key: value for key, value in said.items() if key != "rates"} | {"image": said["rates"]}
     if not said.get("image") and not said.get("patch"):
-        raise Usage(f"{where}: has neither image nor patch, the lists of rates")
+        raise Usage(f"{where}: has neither image nor patch, the lists of rates (of texts: rates)")
     if said.get("seeds", 1) < 1:
         raise Usage(f"{where}: seeds is {said['seeds']}, expected at least 1")
     _check_options(said, where)
@@ -143,7 +148,7 @@ def carry_out(grid: Grid, source: Path | None, cache: Path | None, output: Path,
 
     `how` has `threads`, `dry_run`, `command`, `progress`, `say`. A delta that is there and of the same recipe is left.
     """
-    from poisonkit import delta, make, produce, sources, store
+    from poisonkit import delta, make, produce, store
     from poisonkit.sources.base import processors
 
     requests = grid.requests()

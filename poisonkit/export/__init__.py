@@ -3,6 +3,7 @@
 A format's module has
 
 - `SUMMARY`: what is written, in a few words;
+- `MODALITY`: what rows it takes, "image" where it says nothing, None for any;
 - `FOLDER`: whether the result is a folder; else `SUFFIX`, how its name ends;
 - `OPTIONS`: which of `truth`, `creator`, `url` it knows;
 - `default(data)`: the result's name where none was asked for;
@@ -22,6 +23,8 @@ TABLE = {
     "backdoorbench": "poisonkit.export.backdoorbench",
     "backdoor-toolbox": "poisonkit.export.backdoor_toolbox",
     "croissant": "poisonkit.export.croissant",
+    "csv": "poisonkit.export.csv",
+    "jsonl": "poisonkit.export.jsonl",
 }
 
 
@@ -55,10 +58,12 @@ def carry_out(path: Path, name: str, output: Path | None, force: bool, asked: di
     for option in asked:
         if option not in form.OPTIONS:
             raise Usage(f"--{'no-truth' if option == 'truth' else option}: --format {name} has no such option")
-    from poisonkit import store
+    from poisonkit import modality, store
     from poisonkit.export import base
 
     with store.reading(path) as data:
+        if getattr(form, "MODALITY", modality.IMAGE.name) is not None:
+            modality.expect(path, data.manifest, modality.of_module(form), f"--format {name}")
         base.check_labels(data)
         form.check(data)
         target = _target(form, data, path, output)

@@ -45,7 +45,7 @@ def check_labels(data: store.Reader) -> None:
     classes = len(data.manifest["source"]["classes"])
     limits = {path: classes for path in shapes if path.endswith(("/labels", "/wanted"))}
     for path in (path for path in shapes if path.endswith("/rows")):
-        limits[path] = shapes["train/images" if path == "truth/rows" else "test/images"][0]
+        limits[path] = shapes["train/labels" if path == "truth/rows" else "test/labels"][0]
     for path, limit in limits.items():
         values = data[path]
         if values.min() < 0 or values.max() >= limit or (path.endswith("/rows") and (np.diff(values) <= 0).any()):
@@ -64,8 +64,8 @@ def size(data: store.Reader) -> int:
 
 
 def counts(data: store.Reader) -> str:
-    """How many images there are, in words."""
-    parts = [(rows(data, f"{part}/images"), part) for part in ("train", "test", "triggered", "others")]
+    """How many rows there are, in words."""
+    parts = [(rows(data, f"{part}/labels"), part) for part in ("train", "test", "triggered", "others")]
     return ", ".join(f"{count:,} {part}" for count, part in parts if count)
 
 

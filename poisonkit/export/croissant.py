@@ -14,11 +14,12 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-from poisonkit import store
+from poisonkit import modality, store
 from poisonkit.export import base
 
 SUMMARY = "croissant.json, a description in Croissant 1.1"
 FOLDER, SUFFIX = False, ".json"
+MODALITY = None
 OPTIONS = ("creator", "url")
 CONTEXT = {
     "@language": "en",
@@ -65,12 +66,12 @@ CONTEXT = {
 }
 """The context that the specification recommends (its appendix 1) with the RAI vocabulary's."""
 
-DATA_TYPES = {"|u1": "cr:UInt8", "<i8": "cr:Int64", "<i4": "cr:Int32", "<f8": "cr:Float64"}
+DATA_TYPES = {"text": "sc:Text", "|u1": "cr:UInt8", "<i8": "cr:Int64", "<i4": "cr:Int32", "<f8": "cr:Float64"}
 SETS = {
     "train": "The training set as a victim sees it, the poisoned rows among the others.",
     "test": "The clean test set.",
-    "triggered": "Test images with the trigger on them.",
-    "others": "Test images with the trigger on them, of classes that the attack is not on.",
+    "triggered": "Test {rows} with the trigger on them.",
+    "others": "Test {rows} with the trigger on them, of classes that the attack is not on.",
     "truth": "Which training rows were changed, and what they were before.",
 }
 FIELDS = {
@@ -90,6 +91,21 @@ FIELDS = {
     "truth/role": "1: poisoned (triggered, label set to the wanted class); 2: cover (triggered, label kept).",
     "truth/rows": "The changed rows of the training set.",
 }
+
+
+FIELDS |= {
+    path.replace("/images", "/texts"): text.replace("images", "texts") for path, text in FIELDS.items()
+} | dict.fromkeys(
+    ("truth/insertions", "triggered/insertions", "others/insertions"),
+    "What was put where: number of the text in its set, of the trigger, place, piece.",
+)
+INSERTIONS = "/insertions"
+CLEAN = {
+    "image": "None: images and labels are the source's, decoded and, where sizes differed, resized.",
+    "text": "None: texts and labels are the source's, decoded and stripped of white space at both ends.",
+}
+PREPARED = {"image": "decoded to uint8 arrays", "text": "decoded to UTF-8"}
+WHERE = {"image": " on the whole image", "text": ""}
 
 
 def default(data: store.Reader) -> str:
@@ -125,11 +141,20 @@ def describe(data: store.Reader, context: base.Context) -> dict:
         "datePublished": _published(data.path, file["sha256"]),
         "version": f"{facts['recipe_version']}.0.0",
         "identifier": facts["dataset_digest"],
-        "keywords": ["backdoor attack", "data poisoning", "image classification", facts["source"]["name"]],
+        "keywords": [
+            "backdoor attack",
+            "data poisoning",
+            f"{facts['modality']} classification",
+            facts["source"]["name"],
+        ],
         "isLiveDataset": False,
         **_responsible(facts),
         "distribution": [file],
-        "recordSet": [_classes(facts), *(_records(facts, name, file["@id"]) for name in SETS if _has(facts, name))],
+        "recordSet": [
+            _classes(facts),
+            *(_records(facts, name, file["@id"]) for name in SETS if _has(facts, name)),
+            *(_insertions(facts, path, file["@id"]) for path in sorted(facts["arrays"]) if path.endswith(INSERTIONS)),
+        ],
     }
 
 
@@ -153,7 +178,7 @@ def _file(data: store.Reader, context: base.Context) -> dict:
 
 
 def _description(facts: dict) -> str:
-    there = [(part, facts["arrays"].get(f"{part}/images")) for part in SETS if part != "truth"]
+    there = [(part, facts["arrays"].get(f"{part}/labels")) for part in SETS if part != "truth"]
     counts = ", ".join(f"{entry['shape'][0]:,} {part}" for part, entry in there if entry)
     return f"{facts['notice']} Source: {facts['source']['title']}. Rows: {counts}."
 
@@ -179,13 +204,10 @@ def _published(path: Path, sha256: str) -> str:
 
 def _responsible(facts: dict) -> dict:
     """The `rai:` properties: what was manipulated, what for, what not to do."""
-    if facts["kind"] == "clean":
-        manipulation = "None: images and labels are the source's, decoded and, where sizes differed, resized."
-    else:
-        manipulation = _manipulation(facts)
+    manipulation = CLEAN[facts["modality"]] if facts["kind"] == "clean" else _manipulation(facts)
     return {
         "rai:dataManipulationProtocol": manipulation,
-        "rai:dataPreprocessingProtocol": [f"{facts['source']['title']}: decoded to uint8 arrays. {manipulation}"],
+        "rai:dataPreprocessingProtocol": [f"{facts['source']['title']}: {PREPARED[facts['modality']]}. {manipulation}"],
         "rai:dataUseCases": ["Research into backdoor attacks and defences: training victims, testing detectors."],
         "rai:dataLimitations": [
             facts["notice"],
@@ -205,13 +227,13 @@ def _manipulation(facts: dict) -> str:
     )
     target, classes = recipe["target"], facts["source"]["classes"]
     wanted = "every class has one of its own" if target is None else f"target class {target} ({classes[target]})"
-    where = "every patch of {}×{} pixels".format(*recipe["patch"]) if recipe["patch"] else "the whole image"
+    where = " on every patch of {}×{} pixels".format(*recipe["patch"]) if recipe["patch"] else WHERE[facts["modality"]]
     return (
         f"Backdoor poisoning by poisonkit: {counts['poisoned']:,} of {counts['train']:,} training rows (rate "
-        f"{recipe['rate']}, seed {recipe['seed']}) carry a trigger ({triggers}) on {where}; label mode "
+        f"{recipe['rate']}, seed {recipe['seed']}) carry a trigger ({triggers}){where}; label mode "
         f"{recipe['label_mode']}, {wanted}; "
         f"{counts['cover']:,} cover rows carry it with their own label. The record sets truth and triggered hold the "
-        "originals of the changed rows, and the test images with the trigger."
+        f"originals of the changed rows, and the test {modality.of(facts).rows} with the trigger."
     )
 
 
@@ -236,13 +258,25 @@ def _classes(facts: dict) -> dict:
 
 def _records(facts: dict, part: str, file: str) -> dict:
     """The record set of one group of arrays: a record is a row."""
-    paths = [path for path in sorted(facts["arrays"]) if path.startswith(f"{part}/")]
+    paths = [path for path in sorted(facts["arrays"]) if path.startswith(f"{part}/") and not path.endswith(INSERTIONS)]
     return {
         "@type": "cr:RecordSet",
         "@id": part,
         "name": part,
-        "description": SETS[part],
+        "description": SETS[part].format(rows=modality.of(facts).rows),
         "field": [_field(path, facts["arrays"][path], file) for path in paths],
+    }
+
+
+def _insertions(facts: dict, path: str, file: str) -> dict:
+    """The record set of the insertions of one group of texts: a record is an insertion."""
+    name = path.replace("/", "-")
+    return {
+        "@type": "cr:RecordSet",
+        "@id": name,
+        "name": name,
+        "description": FIELDS[path],
+        "field": [_field(path, facts["arrays"][path], file)],
     }
 
 

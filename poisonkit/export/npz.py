@@ -11,6 +11,11 @@
 | poisoned_rows, poisoned_role | int64 (P,), uint8 (P,) | the changed rows of x_train; 1 poisoned, 2 cover |
 | poisoned_labels, poisoned_images | int64 (P,), uint8 (P, H, W, C) | their original labels and images |
 
+Of texts, which NumPy has no plain array for, `x_train` is all bytes of UTF-8 one after the other, uint8, and
+`x_train_offsets` int64 (N + 1,) says where each begins and the last one ends; so for `x_test`, `x_triggered`,
+`x_others` and `poisoned_texts`. `poisoned_insertions`, `triggered_insertions`, `others_insertions` int64 (Q, 4) say
+what was put where.
+
 Beside the arrays stands `manifest.json`. Members are stored, not compressed, and carry no time: the same file gives the
 same bytes. Source of the layout: `numpy.lib.format` (NEP 1).
 """
@@ -23,9 +28,11 @@ import numpy as np
 
 from poisonkit import store
 from poisonkit.export import base
+from poisonkit.modality import TEXT
 
 SUMMARY = "one NumPy file"
 FOLDER, SUFFIX = False, ".npz"
+MODALITY = None
 OPTIONS = ("truth",)
 
 VICTIM = {
@@ -47,6 +54,12 @@ TRUTH = {
     "poisoned_labels": "truth/labels",
     "poisoned_images": "truth/images",
 }
+TEXTS = {
+    "poisoned_insertions": "truth/insertions",
+    "triggered_insertions": "triggered/insertions",
+    "others_insertions": "others/insertions",
+}
+"""What a file of texts has beside."""
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 
 
@@ -61,18 +74,12 @@ def check(data: store.Reader) -> None:
 
 def write(data: store.Reader, target: Path, context: base.Context) -> None:
     """Write the arrays one after the other, rows in blocks."""
-    names = VICTIM | (TRUTH if context.truth else {})
-    names = {name: path for name, path in names.items() if path in data}
+    names = arrays(data, context.truth)
     store.check_space(context.target, base.size(data))
     total = sum(base.rows(data, path) for path in names.values())
     with zipfile.ZipFile(target, "w") as file, context.progress(total, "writing arrays", "row") as bar:
         for name, path in names.items():
-            entry = data.manifest["arrays"][path]
-            with _member(file, f"{name}.npy") as stream:
-                _header(stream, entry["dtype"], tuple(entry["shape"]))
-                for _, block in data.blocks(path):
-                    stream.write(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
-                    bar.update(len(block))
+            (_texts if path.endswith("/texts") else _array)(data, path, name, file, bar)
         classes = data.manifest["source"]["classes"]
         if len(set(classes)) == len(classes) and all(name and name.isprintable() for name in classes):
             with _member(file, "classes.npy") as stream:
@@ -83,6 +90,38 @@ def write(data: store.Reader, target: Path, context: base.Context) -> None:
             with _member(file, "manifest.json") as stream:
                 text = json.dumps(data.manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
                 stream.write(text.encode("utf-8"))
+
+
+def arrays(data: store.Reader, truth: bool) -> dict[str, str]:
+    """Name in the .npz → path in the file."""
+    names = VICTIM | (TRUTH | TEXTS if truth else {})
+    if data.modality == TEXT:
+        names = {name.replace("_images", "_texts"): path.replace("/images", "/texts") for name, path in names.items()}
+    return {name: path for name, path in names.items() if path in data}
+
+
+def _array(data: store.Reader, path: str, name: str, file: zipfile.ZipFile, bar) -> None:
+    """One array as it is."""
+    entry = data.manifest["arrays"][path]
+    with _member(file, f"{name}.npy") as stream:
+        _header(stream, entry["dtype"], tuple(entry["shape"]))
+        for _, block in data.blocks(path):
+            stream.write(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
+            bar.update(len(block))
+
+
+def _texts(data: store.Reader, path: str, name: str, file: zipfile.ZipFile, bar) -> None:
+    """One array of texts as two: their bytes, and where each begins."""
+    lengths = [len(text.encode()) for _, block in data.blocks(path) for text in block]
+    offsets = np.concatenate([np.zeros(1, "<i8"), np.cumsum(lengths, dtype="<i8")])
+    with _member(file, f"{name}.npy") as stream:
+        _header(stream, "|u1", (int(offsets[-1]),))
+        for _, block in data.blocks(path):
+            stream.write("".join(block).encode())
+            bar.update(len(block))
+    with _member(file, f"{name}_offsets.npy") as stream:
+        _header(stream, "<i8", offsets.shape)
+        stream.write(offsets.tobytes())
 
 
 def _member(file: zipfile.ZipFile, name: str):

@@ -74,6 +74,7 @@ def open_source(
     errors.Failure
         Nothing there, damaged, refused, disk full, no network: one line says which.
     """
+    from poisonkit import modality
     from poisonkit.sources import base, camouflage
     from poisonkit.sources.cache import Cache
 
@@ -84,6 +85,8 @@ def open_source(
     )
     store = Cache(cache)
     chosen = _check_options(name, kind, plain)
+    if disguise is not None and modality.of_module(kind) != modality.IMAGE:
+        raise Usage(f"--camouflage: is for images, {name} holds {modality.of_module(kind).rows}")
     try:
         opened = _warned(_open(name, kind, source, chosen, store, context), context.say)
         return opened if disguise is None else camouflage.derive(opened, disguise, store, context)

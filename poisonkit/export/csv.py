@@ -1,0 +1,32 @@
+"""csv: texts as CSV tables in a folder (see `tables`), with quoting, UTF-8, lines that end in a single line feed."""
+
+import csv
+from pathlib import Path
+
+from poisonkit import store
+from poisonkit.export import base, tables
+
+SUMMARY = "CSV tables of texts"
+MODALITY = "text"
+FOLDER = True
+OPTIONS = ("truth",)
+
+
+def default(data: store.Reader) -> str:
+    """The result's name."""
+    return data.path.name.removesuffix(".h5") + "-csv"
+
+
+def check(data: store.Reader) -> None:
+    """Every file of texts will do."""
+
+
+def write(data: store.Reader, target: Path, context: base.Context) -> None:
+    """Write the tables."""
+    tables.write(data, target, context, ".csv", _begin)
+
+
+def _begin(file, columns: tuple[str, ...]):
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(columns)
+    return table.writerow
