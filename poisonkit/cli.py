@@ -370,8 +370,8 @@ def export(file, form, output, force, no_truth, **more):
     npz: one NumPy file, which `make --dataset npz` reads again. imagefolder: PNGs, one folder a class, for torchvision
     and Keras. backdoorbench: the folders of a BackdoorBench attack, with a script that makes its attack_result.pt.
     backdoor-toolbox: a poisoned set as that toolbox reads it. croissant: croissant.json, a description of the file.
-    csv, jsonl: tables of texts; `make --dataset csv` reads the former again. Texts go as npz, croissant, csv and jsonl,
-    images as all but the last two.
+    csv: tables of texts, which `make --dataset csv` reads again. jsonl: the same, a JSON object a line. Texts go as
+    npz, croissant, csv and jsonl, images as all but the last two.
     """
     from poisonkit import export as formats
 

@@ -13,7 +13,8 @@ import pytest
 
 from poisonkit import export
 
-FOLDERS = [name for name in export.TABLE if export.module(name).FOLDER and name != "backdoorbench"]
+TEXTS = ("csv", "jsonl")
+FOLDERS = [name for name in export.TABLE if export.module(name).FOLDER and name not in ("backdoorbench", *TEXTS)]
 FILES = [name for name in export.TABLE if not export.module(name).FOLDER]
 
 
