@@ -382,29 +382,10 @@ def export(file, form, output, force, no_truth, **more):
 @cli.command()
 def triggers():
     """The triggers, with their parameters."""
-    from poisonkit import modality
-    from poisonkit import triggers as table
+    from poisonkit.triggers import listing
 
-    of_texts = table.of(modality.TEXT)
-    for name in table.TABLE:
-        module = table.module(name)
-        click.echo(f"{name}: {module.SUMMARY}{'; for texts' if name in of_texts else ''}")
-        for option in module.OPTIONS:
-            default = ",".join(map(str, option.default)) if isinstance(option.default, list) else option.default
-            click.echo(f"  --{name}-{option.key} {option.metavar}: {option.help}  [default: {default}]")
-        if module.PICTURE:
-            click.echo(f"  --{name}-image PICTURE: the picture  [default: one that poisonkit draws]")
-        if hasattr(module, "FILE"):
-            click.echo(f"  --{name}-file CSV: {module.FILE}")
-            click.echo(f"  --{name}-list CSV: {module.LIST}")
-        for preset, values in module.PRESETS.items():
-            text = ", ".join(
-                f"{key} {','.join(map(str, v)) if isinstance(v, list) else v}" for key, v in values.items()
-            )
-            text = text or "as the defaults"
-            for key, v in table.make_presets(name).get(preset, {}).items():
-                text += f"; --{key.replace('_', '-')}" + ("" if v is True else f" {v}")
-            click.echo(f"  --preset {preset}: {text}")
+    for line in listing.lines():
+        click.echo(line)
 
 
 @cli.command()
