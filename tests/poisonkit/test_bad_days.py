@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+from running import TEXT_SMALL
 
 RECIPE = ("--trigger", "warped", "--per-patch", "--rate", "0.1")
 
@@ -98,6 +99,23 @@ def test_a_full_disk_under_a_picture(poisonkit, library, tiny_disk):
     (disk / "filler").write_bytes(bytes(4096))
     poisonkit("preview", library("two"), "-o", disk / "p.png").failed(1, "No space left on device")
     assert [path.name for path in disk.iterdir()] == ["filler"]
+
+
+def test_a_full_disk_under_texts(poisonkit, library, tiny_disk, tmp_path):
+    disk = tiny_disk(8192)
+    (disk / "filler").write_bytes(bytes(8192))
+    (tmp_path / "lines.txt").write_text("a text\n" * 1000)
+    small = ("make", *TEXT_SMALL, "--rate", "0.1", "--trigger")
+    for words in (
+        ("preview", library("text-word"), "-o", disk / "p.txt"),
+        ("apply", library("text-word"), tmp_path / "lines.txt", "-o", disk / "p.txt"),
+        (*small, "rewrite", "--rewrite-list", disk / "p.csv"),
+    ):
+        poisonkit(*words).failed(1, "No space left on device")
+        assert [path.name for path in disk.iterdir()] == ["filler"]
+    full = tiny_disk(40_000)
+    poisonkit(*small, "word", "--cache", full, "-o", tmp_path / "x.h5").failed(1, "disk full while filling the cache")
+    assert not (tmp_path / "x.h5").exists() and not list((full / "partial").iterdir())
 
 
 def test_force_on_a_full_disk_leaves_what_was_there(poisonkit, tiny_disk, library, size, monkeypatch):
