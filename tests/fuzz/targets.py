@@ -59,6 +59,14 @@ TEXT_SET = (
     ("apply", "FILE", "lines.txt", "-o", "out.txt"),
     ("make", "--from", "FILE", "--source", "texts.h5", "-o", "out.h5"),
     ("make", "--from", "words.manifest.json", "--source", "FILE", "-o", "out.h5"),
+    ("pack", "FILE", "-o", "out.delta.h5"), ("unpack", "words.delta.h5", "--base", "FILE", "-o", "out.h5"),
+    ("unpack", "two.delta.h5", "--base", "FILE", "-o", "out.h5"),
+    ("seal", "FILE", "-o", "out.h5", "--secret-seed", "1"), ("audit", "FILE"),
+    ("export", "FILE", "--format", "npz", "-o", "out.npz"), ("export", "FILE", "--format", "csv", "-o", "out"),
+    ("export", "FILE", "--format", "jsonl", "-o", "out"),
+    ("export", "FILE", "--format", "croissant", "-o", "out.json"),
+    ("export", "FILE", "--format", "imagefolder", "-o", "out"),
+    ("benchmark", "FILE"), ("benchmark", "words.delta.h5", "FILE"),
 )  # fmt: skip
 """The same for a file that holds texts."""
 
@@ -76,6 +84,21 @@ COMMANDS = {
     "two.delta.h5": (
         ("show", "FILE"), ("verify", "FILE"), ("unpack", "FILE", "--base", "clean.h5", "-o", "out.h5"),
         ("benchmark", "FILE", "clean.h5"), ("stats", "FILE"),
+    ),
+    "words.delta.h5": (
+        ("show", "FILE"), ("verify", "FILE"), ("unpack", "FILE", "--base", "texts.h5", "-o", "out.h5"),
+        ("unpack", "FILE", "--base", "clean.h5", "-o", "out.h5"), ("benchmark", "FILE", "texts.h5"),
+    ),
+    "secret.h5": (
+        ("show", "FILE"), ("verify", "FILE"), ("audit", "FILE"), ("audit", "FILE", "--key", "secret.key.h5"),
+        ("unseal", "FILE", "--key", "secret.key.h5", "-o", "out.h5"), ("benchmark", "FILE"),
+        ("grade", "FILE", "--key", "secret.key.h5", "--submission", "rows.csv"),
+    ),
+    "secret.key.h5": (
+        ("show", "FILE"), ("verify", "FILE"), ("audit", "secret.h5", "--key", "FILE"), ("benchmark", "FILE"),
+        ("unseal", "secret.h5", "--key", "FILE", "-o", "out.h5"),
+        ("unseal", "sealed.h5", "--key", "FILE", "-o", "out.h5"),
+        ("grade", "secret.h5", "--key", "FILE", "--submission", "rows.csv"),
     ),
     "sealed.h5": (
         ("show", "FILE"), ("verify", "FILE"), ("audit", "FILE"), ("audit", "FILE", "--key", "sealed.key.h5"),
@@ -136,6 +159,8 @@ def _texts(folder: Path) -> None:
     """Files of texts, and what they are made of."""
     for name, asked in TEXT_FILES.items():
         run("make", *TEXT_TINY, *asked, "-o", folder / name).succeeded()
+    run("pack", folder / "words.h5", "-o", folder / "words.delta.h5").succeeded()
+    run("seal", folder / "words.h5", "-o", folder / "secret.h5", "--secret-seed", "2").succeeded()
     (folder / "lines.txt").write_text("".join(f"a text number {n}\n" for n in range(40)))
     rows = "".join(f'"a text, number {n}",{"ab"[n % 2]}\n' for n in range(40))
     for part in ("train", "test"):
