@@ -93,7 +93,7 @@ cache_option = click.option(
 
 
 @cli.command(cls=MakeCommand)
-@click.option("--dataset", metavar="NAME", help="The clean images: see `poisonkit sources`.")
+@click.option("--dataset", metavar="NAME", help="The clean data: see `poisonkit sources`.")
 @click.option("--trigger", "names", multiple=True, metavar="NAME", help="May be given several times, applied in order.")
 @click.option(
     "--rate",
@@ -125,7 +125,7 @@ cache_option = click.option(
     metavar="NAME",
     help="Others' settings: notebook (the paper's), backdoorbench, wanet, openbackdoor; covered.",
 )
-@click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean images.")
+@click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean data.")
 @click.option(
     "--source-option",
     "source_options",
@@ -153,7 +153,7 @@ cache_option = click.option(
 @click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 @click.pass_context
 def make(context, threads, dry_run, **values):
-    """Make poisoned (or clean) HDF5 files from clean images."""
+    """Make poisoned (or clean) HDF5 files from clean images or texts."""
     from poisonkit import order
 
     check_typed(context, values["origin"])
@@ -196,7 +196,7 @@ def pack(file, output):
 )
 @click.option("--dataset", metavar="NAME", help="Another data set than the grid's.  [small: signs]")
 @click.option("--seeds", type=click.IntRange(1), metavar="N", help="Seeds 0 … N − 1.  [default: the grid's, else 1]")
-@click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean images.")
+@click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean data.")
 @cache_option
 @click.option(
     "-o",
@@ -228,7 +228,7 @@ def grid(file, paper, dataset, seeds, source, cache, output, threads, dry_run):
 @cli.command()
 @click.argument("file", type=A_PATH, metavar="DELTA")
 @click.option(
-    "--base", type=A_PATH, metavar="PATH", help="The clean images: a clean .h5 file, or what `make --source` takes."
+    "--base", type=A_PATH, metavar="PATH", help="The clean data: a clean .h5 file, or what `make --source` takes."
 )
 @click.option(
     "--dataset", metavar="NAME", help="How to read --base, if it is another kind of source than the original's."
@@ -240,7 +240,7 @@ def grid(file, paper, dataset, seeds, source, cache, output, threads, dry_run):
 @click.option("--threads", type=click.IntRange(1, 256), metavar="N", help="[default: the processors]")
 @click.option("--force", is_flag=True, help="Replace what lies there.")
 def unpack(file, base, dataset, cache, output, threads, force):
-    """The file that a delta was made of, to the byte, from it and the clean images (default: those in the cache)."""
+    """The file that a delta was made of, to the byte, from it and the clean data (default: those in the cache)."""
     from poisonkit import delta
 
     how = {"threads": threads, "force": force, "dry_run": False, "command": _command(), "progress": _progress}
@@ -391,7 +391,7 @@ def triggers():
 @cli.command()
 @cache_option
 def sources(cache):
-    """The sources of clean images: where they come from, what is in the cache."""
+    """The sources of clean images and texts: where they come from, what is in the cache."""
     from poisonkit import sources as table
     from poisonkit import summary
 

@@ -129,6 +129,8 @@ class _Reader:
         stream, found = self._open(name)
         stream.close()
         shape, hint = found.shape, ""
+        if f"{name}_offsets.npy" in self._members:
+            raise self._wrong(name, "is of texts: `export --format csv` and `make --dataset csv` carry these over")
         if found.dtype != np.uint8:
             scale = " (if they run from 0 to 1: (255 * x).round().astype('uint8'))" if found.dtype.kind == "f" else ""
             raise self._wrong(name, f"is {found.dtype}, expected uint8{scale}")

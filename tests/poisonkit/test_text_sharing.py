@@ -251,6 +251,12 @@ def test_npz(poisonkit, library, tmp_path, name):
                 assert np.array_equal(found[f"{prefix}_insertions"], there[f"{group}/insertions"])
 
 
+def test_an_npz_of_texts_is_no_source_of_images(poisonkit, library, tmp_path):
+    exported(poisonkit, library("text-word"), "npz", tmp_path / "x.npz").succeeded()
+    asked = ("make", "--dataset", "npz", "--source", tmp_path / "x.npz", "--rate", "0", "-o", tmp_path / "y.h5")
+    poisonkit(*asked).failed(1, "x_train is of texts", "--dataset csv")
+
+
 @pytest.mark.parametrize("name", ["text-source-specific", "text-clean"])
 def test_croissant(poisonkit, library, tmp_path, name):
     exported(poisonkit, library(name), "croissant", tmp_path / "x.json").succeeded()
