@@ -3,7 +3,7 @@
 from fractions import Fraction
 from pathlib import Path
 
-from benchmark import engines, files, metrics
+from benchmark import engines, files, fine_tuning, metrics
 from benchmark.data import Dataset
 from benchmark.errors import Failure
 from benchmark.manifest import canonical
@@ -140,7 +140,7 @@ def given(result: dict, folder: Path) -> dict:
     if other["dataset"]["kind"] != "clean":
         raise Failure(f"{folder}: a baseline must be trained on a clean file, this one was on {other['name']!r}")
     if other["dataset"]["source_digest"] != result["dataset"]["source_digest"]:
-        raise Failure(f"{folder}: this baseline was trained on other images than {result['dataset']['name']!r}")
+        raise Failure(f"{folder}: this baseline was trained on other data than {result['dataset']['name']!r}")
     return cad(result, "given", [other])
 
 
@@ -155,9 +155,10 @@ def clean_asr(comparison: dict, runs: Path, data: Dataset) -> dict | None:
     for name in comparison["runs"]:
         try:
             model = models.load(Path(runs) / name)
+            inputs = fine_tuning.for_run(Path(runs) / name, data).triggered.inputs
         except Failure:
             return None
-        predicted = engines.engine(model, 0.1).predict(data.triggered.inputs)
+        predicted = engines.engine(model, 0.1).predict(inputs)
         counts.append(metrics.attack(predicted, data.triggered.labels, data.wanted, len(data.classes))["asr"])
     return metrics.share(sum(count["count"] for count in counts), sum(count["of"] for count in counts))
 

@@ -45,7 +45,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="poisonkit", prog_name="benchmark")
 def main():
-    """Train the patch-level mixture of experts on files of poisonkit, and score the backdoor."""
+    """Train the patch-level mixture of experts, or a text encoder, on files of poisonkit, and score the backdoor."""
 
 
 @main.command()
@@ -71,10 +71,11 @@ def train(files, seeds, runs, base, baseline, keep_epochs, no_verify, as_json, q
     from benchmark.runs import Run
 
     launch.end_with_parent()
-    settings = chosen_settings(**options)
     manifests = {file: data.peek(file) for file in dict.fromkeys(files)}
+    settings = {file: chosen_settings(manifest["modality"], **options) for file, manifest in manifests.items()}
     order = sorted(manifests, key=lambda file: manifests[file]["kind"] != "clean")  # baselines first: CAD needs them
-    jobs = [(file, dataclasses.replace(settings, seed=settings.seed + i)) for file in order for i in range(seeds)]
+    seed = options["seed"]
+    jobs = [(file, dataclasses.replace(settings[file], seed=seed + i)) for file in order for i in range(seeds)]
     if len(jobs) == 1:
         train_one(*jobs[0], manifests, runs, base, baseline, not no_verify, quiet, keep_epochs)
     else:
@@ -167,7 +168,8 @@ def sweep_command(paths, seeds, jobs, engine, scheduler, runs, base, no_verify, 
         click.echo(f"reading the manifests of {len(files)} files", err=True)
     found, wrong = sweep.manifests(files)
     common = [*(["--no-verify"] if no_verify else []), *(["--base", str(base.resolve())] if base else [])]
-    tasks = sweep.plan(found, chosen_settings(**options), seeds, runs, common)
+    settings = {path: chosen_settings(manifest["modality"], **options) for path, manifest in found.items()}
+    tasks = sweep.plan(found, settings, seeds, runs, common)
     todo = sweep.missing(tasks)
     if dry_run:
         list_tasks(tasks, todo)

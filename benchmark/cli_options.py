@@ -5,24 +5,44 @@ from pathlib import Path
 
 import click
 
-from benchmark.settings import BACKENDS, PRECISIONS, PRESETS
+from benchmark.errors import Usage
+from benchmark.settings import (
+    BACKENDS,
+    ENCODERS,
+    FOR_MODALITY,
+    NETWORKS,
+    PRECISIONS,
+    PRESETS,
+    Common,
+    Settings,
+)
 
 
 def setting_options(command):
-    """The options of all settings of a run but its seed. None means: as the preset says."""
+    """The options of all settings of a run but its seed. None means: as the preset, or the encoder, says."""
     paper = PRESETS["paper"]
     whole = click.IntRange(min=1)
     options = [
-        click.option("--preset", type=click.Choice(list(PRESETS)), default="paper", show_default=True,
-                     help="paper: width 10, 25 epochs (a GPU's work); small: width 1, 8 epochs; tiny: 9, for signs."),
-        click.option("--width", type=whole, help="Channels: 10 is the paper's network, 1 a laptop's."),
+        click.option("--model", type=click.Choice(list(NETWORKS)),
+                     help="pmoe for images, encoder for texts  [default: what the file holds]"),
+        click.option("--preset", type=click.Choice(list(PRESETS)),
+                     help="pmoe. paper: width 10, 25 epochs (a GPU's work); small: width 1, 8 epochs; tiny: 9, for "
+                          "signs  [default: paper]"),
+        click.option("--width", type=whole, help="pmoe. Channels: 10 is the paper's network, 1 a laptop's."),
+        click.option("--experts", type=whole, help="pmoe. Number of experts."),
+        click.option("--top-k", type=whole, help="pmoe. Patches that each expert takes of an image."),
+        click.option("--encoder", metavar="NAME|FOLDER",
+                     help="encoder. minilm: MiniLM-L6; tiny: two layers, trained from scratch; or a folder in the "
+                          "Hugging Face layout  [default: minilm]"),
+        click.option("--rows", type=whole, help="encoder. Take so many training rows, the same in every run of a "
+                                                "source  [default: all]"),
         click.option("--epochs", type=whole, help="Passes over the training data."),
-        click.option("--batch-size", type=whole, help="Images a step."),
-        click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Of plain SGD."),
-        click.option("--experts", type=whole, help="Number of experts."),
-        click.option("--top-k", type=whole, help="Patches that each expert takes of an image."),
+        click.option("--batch-size", type=whole, help="Rows a step."),
+        click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True),
+                     help="Of plain SGD (pmoe); of AdamW, at its start (encoder)."),
         click.option("--hold-out", type=click.IntRange(min=0),
-                     help="Training rows left out, for defences; the same rows in every run of a source."),
+                     help="Training rows left out, for defences; the same rows in every run of a source  [default: 0 "
+                          "(pmoe), 2000 (encoder)]"),
         click.option("--backend", type=click.Choice(BACKENDS), default=paper.backend, show_default=True,
                      help="What Keras computes with."),
         click.option("--precision", type=click.Choice(PRECISIONS), default=paper.precision, show_default=True,
@@ -35,9 +55,26 @@ def setting_options(command):
     return command
 
 
-def chosen_settings(preset: str, **options):
-    """The preset with what was given beside it."""
-    return dataclasses.replace(PRESETS[preset], **{key: value for key, value in options.items() if value is not None})
+def chosen_settings(modality: str, model: str | None, preset: str | None, encoder: str | None, **options) -> Common:
+    """The settings for a file of a modality: the preset's or the encoder's, with what was given beside it.
+
+    `Usage` where an option is for the other kind of network.
+    """
+    network = model or FOR_MODALITY[modality]
+    kind = NETWORKS[network]
+    given = {key: value for key, value in options.items() if value is not None}
+    names = {field.name for field in dataclasses.fields(kind)} | ({"preset"} if kind is Settings else {"encoder"})
+    said = given | ({"preset": preset} if preset else {}) | ({"encoder": encoder} if encoder else {})
+    for key in said:
+        if key not in names:
+            raise Usage(f"--{key.replace('_', '-')} is not for --model {network}")
+    if kind is Settings:
+        return dataclasses.replace(PRESETS[preset or "paper"], **given)
+    from benchmark import encoders
+
+    chosen = encoders.named(encoder or "minilm")
+    usual = ENCODERS.get(chosen["encoder"], ENCODERS["minilm"])
+    return dataclasses.replace(usual, **chosen, **given)
 
 
 BASE = click.option("--base", type=click.Path(path_type=Path), metavar="CLEAN",

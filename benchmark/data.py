@@ -1,32 +1,25 @@
 """Read a data set file (data/FORMAT.md), trusting nothing in it that can be checked.
 
-libhdf5 can hang or crash on a mutated file, beyond the reach of a Python signal. So the file's structure is first
-checked by `inspect` in a child process with limits on time and memory (`python -m benchmark.data FILE`), which reads
-no array; only then does this process open it, read what it needs, and close it.
+A child process checks its structure first (`structure.in_child`); only then does this process open it, read what it
+needs, and close it.
 """
 
 import contextlib
-import json
 import os
-import subprocess
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from benchmark import delta, randomness
+from benchmark import delta, randomness, structure
 from benchmark.errors import Failure
-from benchmark.manifest import array_digest, parse
-
-CHECK_SECONDS = 9
-REFUSED = 3  # exit status of the child for a file that is not as it should be; Python's own failures are 1
-CHECK_BYTES = 8 << 30  # address space of the child, most of it reserved and never touched
+from benchmark.manifest import INPUTS, TEXT, array_digest, dtype_of, parse
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Inputs, images (n, H, W, C) uint8, and their true (in training: given) labels (n,) int64."""
+    """Inputs, images (n, H, W, C) uint8 or texts (n,) object, and their true (in training: given) labels (n,) int64.
+    On their way to an encoder texts become `tokens.Tokens`."""
 
     inputs: np.ndarray
     labels: np.ndarray
@@ -43,8 +36,9 @@ class Dataset:
     `truth` are the changed training rows as they were; `truth_rows` (n,) int64 says which, `truth_role` (n,) uint8 what
     each is: 1 poisoned, 2 a cover. `others` are triggered rows
     of classes that a source-specific attack is not on; None in files of other attacks. `base` is the clean file
-    that a delta was applied to. `triggered_rows` (n,) int64 are the rows of `triggered` in `test`, `mask` (H, W, C)
-    bool where any trigger can change an image.
+    that a delta was applied to. `triggered_rows` and `others_rows` (n,) int64 are the rows of those in `test`. Of
+    images, `mask` (H, W, C) bool is where any trigger can change one; of texts, `insertions` says by group (`truth`,
+    `triggered`, `others`) what was put where, (q, 4) int64 as in FORMAT.md.
     """
 
     path: Path
@@ -59,7 +53,9 @@ class Dataset:
     others: Rows | None = None
     base: Path | None = None
     triggered_rows: np.ndarray | None = None
+    others_rows: np.ndarray | None = None
     mask: np.ndarray | None = None
+    insertions: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -88,7 +84,7 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Height, width, channels."""
+        """Height, width, channels; empty for texts."""
         return self.train.inputs.shape[1:]
 
     def kept(self, hold_out: int) -> np.ndarray:
@@ -111,7 +107,7 @@ class Dataset:
 def peek(path) -> dict:
     """The manifest of a data set file whose structure is sound, of a delta that of its original; no array is read.
     `Failure` as `load`."""
-    manifest = _inspect_in_child(Path(path))
+    manifest = structure.in_child(Path(path))
     return manifest["of"] if manifest["kind"] == "delta" else manifest
 
 
@@ -170,7 +166,7 @@ def sample(path, digest: str, base, count: int) -> np.ndarray:
             rows = file["triggered/rows"][:count]
             after = file["triggered/images"][: len(rows)]
         else:
-            arrays = {name: file[name][()] for name in parse(_manifest_text(file))["arrays"]}
+            arrays = {name: file[name][()] for name in parse(structure.manifest_text(file))["arrays"]}
             labels = clean["test/labels"][()]
             rows = delta.tested("triggered", manifest, arrays, labels)["triggered/rows"][:count]
             after = delta.trigger(manifest, arrays)(np.stack([clean["test/images"][int(row)] for row in rows]))
@@ -185,39 +181,30 @@ def _read(path: Path, verify: bool) -> tuple[dict, dict[str, np.ndarray]]:
     arrays = {}
     try:
         with h5py.File(path, "r", locking=False) as file:
-            manifest = parse(_manifest_text(file))
+            manifest = parse(structure.manifest_text(file))
             for name, entry in manifest["arrays"].items():
                 if verify or not name.startswith("trigger/") or name.endswith("/mask") or manifest["kind"] == "delta":
-                    arrays[name] = file[name][()]
+                    arrays[name] = _texts(file[name], name) if entry["dtype"] == TEXT else file[name][()]
                     _check_read(arrays[name], entry, name, verify)
     except Failure as error:
         raise Failure(f"{path}: {error}") from None
     except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise Failure(f"{path}: cannot be read ({_one_line(error)})") from None
+        raise Failure(f"{path}: cannot be read ({structure.one_line(error)})") from None
     return manifest, arrays
 
 
-def _inspect_in_child(path: Path) -> dict:
-    """The manifest of a file whose structure a child process has found sound."""
-    if not path.is_file():
-        raise Failure(f"{path}: no such file" if not path.exists() else f"{path}: not a file")
-    command = [sys.executable, "-m", "benchmark.data", str(path)]
-    here = str(Path(__file__).resolve().parents[1])
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])]),
-        "OPENBLAS_NUM_THREADS": "1",
-        "PYTHONIOENCODING": "utf-8",
-    }
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=CHECK_SECONDS, env=environment, check=False)
-    except subprocess.TimeoutExpired:
-        raise Failure(f"{path}: not a sound HDF5 file (its check took over {CHECK_SECONDS} s)") from None
-    if done.returncode == REFUSED:
-        raise Failure(f"{path}: {done.stdout.decode().strip()}")
-    if done.returncode:
-        detail = done.stderr.decode(errors="replace").strip().split("\n")[-1][:200]
-        raise Failure(f"{path}: not a sound HDF5 file (its check ended with {done.returncode}: {detail})")
-    return json.loads(done.stdout)
+def _texts(node, name: str) -> np.ndarray:
+    """The rows of a dataset of texts, (n,) object of str. `Failure` names a row that is none."""
+    rows = node[()]
+    for number, data in enumerate(rows):
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            raise Failure(f"{name}: row {number} is not UTF-8") from None
+        if not text or text != text.strip():
+            raise Failure(f"{name}: row {number} is empty, or has white space around it")
+        rows[number] = text
+    return rows
 
 
 def _check_memory(path: Path, manifest: dict) -> None:
@@ -229,7 +216,7 @@ def _check_memory(path: Path, manifest: dict) -> None:
 
 
 def _check_read(array: np.ndarray, entry: dict, name: str, verify: bool) -> None:
-    if array.dtype.str != entry["dtype"] or list(array.shape) != entry["shape"]:
+    if dtype_of(array) != entry["dtype"] or list(array.shape) != entry["shape"]:
         raise Failure(f"{name} changed while it was read")
     if verify:
         actual = array_digest(array)
@@ -243,7 +230,8 @@ def _assemble(path: Path, manifest: dict, arrays: dict) -> Dataset:
     for name, array in arrays.items():
         if name.split("/")[-1] in ("labels", "wanted"):
             _check_range(array, classes, f"{name} holds", f"the classes are 0 … {classes - 1}")
-    train, test = (Rows(arrays[f"{group}/images"], arrays[f"{group}/labels"]) for group in ("train", "test"))
+    inputs = INPUTS[manifest["modality"]]
+    train, test = (Rows(arrays[f"{group}/{inputs}"], arrays[f"{group}/labels"]) for group in ("train", "test"))
     if manifest["kind"] in ("clean", "sealed"):
         return Dataset(path, manifest, train, test)
     tested = [group for group in ("triggered", "others") if f"{group}/rows" in arrays]
@@ -259,7 +247,8 @@ def _assemble(path: Path, manifest: dict, arrays: dict) -> Dataset:
             raise Failure(f"{group}/ has no rows, so there is nothing to score")
     if not np.isin(arrays["truth/role"], (1, 2)).all():
         raise Failure("truth/role holds something other than 1 and 2")
-    rows = {group: Rows(arrays[f"{group}/images"], arrays[f"{group}/labels"]) for group in (*tested, "truth")}
+    rows = {group: Rows(arrays[f"{group}/{inputs}"], arrays[f"{group}/labels"]) for group in (*tested, "truth")}
+    image = train.inputs.shape[1:]
     return Dataset(
         path,
         manifest,
@@ -269,7 +258,9 @@ def _assemble(path: Path, manifest: dict, arrays: dict) -> Dataset:
         truth_rows=arrays["truth/rows"],
         truth_role=arrays["truth/role"],
         triggered_rows=arrays["triggered/rows"],
-        mask=_mask(arrays, train.inputs.shape[1:]),
+        others_rows=arrays.get("others/rows"),
+        mask=_mask(arrays, image) if image else None,
+        insertions=_insertions(arrays),
         **rows,
     )
 
@@ -285,106 +276,17 @@ def _mask(arrays: dict, image: tuple[int, ...]) -> np.ndarray:
     return mask
 
 
+def _insertions(arrays: dict) -> dict[str, np.ndarray]:
+    """What was put where in the texts of each group that says so. `Failure` where it names a text that is not there."""
+    found = {name.split("/")[0]: array for name, array in arrays.items() if name.endswith("/insertions")}
+    for group, array in found.items():
+        _check_range(array[:, 0], len(arrays[f"{group}/rows"]), f"{group}/insertions names text", "there are fewer")
+        if np.any(np.diff(array[:, 0]) < 0) or np.any(array < 0):
+            raise Failure(f"{group}/insertions is not in order, or holds a number below 0")
+    return found
+
+
 def _check_range(array: np.ndarray, end: int, what: str, expected: str) -> None:
     if len(array) and not (array.min() >= 0 and array.max() < end):
         wrong = array[(array < 0) | (array >= end)][0]
         raise Failure(f"{what} {wrong}, {expected}")
-
-
-def inspect(path) -> dict:
-    """Check that a file is what FORMAT.md says without reading an array, and return its manifest.
-
-    Runs in the child process. Raises `Failure` with one line; libhdf5 may hang or crash.
-    """
-    import h5py
-
-    try:
-        file = h5py.File(path, "r", locking=False)
-    except PermissionError:
-        raise Failure("no permission to read it") from None
-    except (OSError, RuntimeError, ValueError) as error:
-        damaged = "truncated" in str(error)
-        raise Failure("the file is truncated" if damaged else "not an HDF5 file") from None
-    try:
-        with file:
-            manifest = parse(_manifest_text(file))
-            found = dict(_walk(file, ""))
-            for name in manifest["arrays"]:
-                if name not in found:
-                    raise Failure(f"the array {name} is missing")
-            for name, node in found.items():
-                if name not in manifest["arrays"]:
-                    raise Failure(f"holds an array that its manifest does not name: {name!r:.80}")
-                _check_dataset(node, name, manifest["arrays"][name], os.path.getsize(path))
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise Failure(f"damaged: {_one_line(error)}") from None
-    return manifest
-
-
-def _manifest_text(file) -> str:
-    if list(file.attrs) != ["manifest"]:
-        names = ", ".join(sorted(file.attrs))[:80] or "none"
-        raise Failure(f"not a file of poisonkit: expected the one root attribute 'manifest', found {names}")
-    text = file.attrs["manifest"]
-    if not isinstance(text, str):
-        raise Failure("its manifest is not a string")
-    return text
-
-
-def _walk(group, prefix: str):
-    """Yield (path, dataset) of every dataset; refuse links, attributes, and more nesting than the format has."""
-    import h5py
-
-    if prefix.count("/") > 2 or len(group) > 20_000:
-        raise Failure(f"not laid out as the format says: {prefix!r:.80}")
-    for name in group:
-        path = prefix + name
-        if type(group.get(name, getlink=True)) is not h5py.HardLink:
-            raise Failure(f"holds a link at {path!r:.80}; the format has none")
-        node = group[name]
-        if len(node.attrs):
-            raise Failure(f"{path!r:.80} has attributes; only the root has one")
-        if isinstance(node, h5py.Group):
-            yield from _walk(node, path + "/")
-        elif isinstance(node, h5py.Dataset):
-            yield path, node
-        else:
-            raise Failure(f"{path!r:.80} is neither a group nor an array")
-
-
-def _check_dataset(node, name: str, entry: dict, file_size: int) -> None:
-    if node.dtype.str != entry["dtype"]:
-        raise Failure(f"{name} is of type {node.dtype.str!r:.40}, its manifest says {entry['dtype']!r}")
-    if node.shape is None or list(node.shape) != entry["shape"]:
-        raise Failure(f"{name} has shape {str(node.shape):.80}, its manifest says {entry['shape']}")
-    if node.is_virtual or node.external:
-        raise Failure(f"{name} keeps its data in another file")
-    if node.chunks is not None or node.id.get_create_plist().get_nfilters():
-        raise Failure(f"{name} is chunked or filtered; the format's arrays are contiguous")
-    offset = node.id.get_offset()
-    if node.size and (offset is None or offset + node.nbytes > file_size):
-        raise Failure(f"{name} reaches beyond the end of the file: it is truncated")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _child(path: str) -> int:
-    """The child process: the manifest as JSON on stdout and 0, or one line and REFUSED."""
-    with contextlib.suppress(ImportError, ValueError, OSError):  # no such limits on some systems
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CPU, (CHECK_SECONDS, CHECK_SECONDS))
-        resource.setrlimit(resource.RLIMIT_AS, (CHECK_BYTES, CHECK_BYTES))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    try:
-        print(json.dumps(inspect(path)))
-    except Failure as error:
-        print(str(error).encode(errors="backslashreplace").decode())
-        return REFUSED
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_child(sys.argv[1]))

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import Failure
+from benchmark.manifest import INPUTS, TEXT
 
 ROWS_AT_ONCE = 256
 SETS = ("triggered", "others")
@@ -35,7 +36,7 @@ def check_base(path: Path, base: Path, clean: dict, manifest: dict) -> None:
         raise Failure(f"{base}: --base must be a clean file, this one is {clean['kind']}")
     if clean["source"]["digest"] != manifest["source"]["digest"]:
         raise Failure(
-            f"{base}: is not the base of {path.name}: its images are {clean['source']['digest'][:23]}…, "
+            f"{base}: is not the base of {path.name}: its data are {clean['source']['digest'][:23]}…, "
             f"those of the delta {manifest['source']['digest'][:23]}…"
         )
 
@@ -55,26 +56,29 @@ def rebuild(manifest: dict, delta: dict[str, np.ndarray], clean: dict[str, np.nd
     Failure
         Where rows lie outside the arrays.
     """
-    rows, put = delta["changed/rows"], trigger(manifest, delta)
-    images, labels = clean["train/images"], clean["train/labels"]
+    rows, inputs = delta["changed/rows"], INPUTS[manifest["modality"]]
+    put = None if manifest["modality"] == TEXT else trigger(manifest, delta)  # a text delta keeps all of them whole
+    images, labels = clean[f"train/{inputs}"], clean["train/labels"]
     _check_rows(rows, len(labels), "changed/rows")
     arrays = dict(clean)
     arrays |= {"truth/rows": rows, "truth/role": delta["changed/role"]}
-    arrays |= {"truth/images": images[rows], "truth/labels": labels[rows]}
-    images[rows] = put(arrays["truth/images"])
+    arrays |= {f"truth/{inputs}": images[rows], "truth/labels": labels[rows]}
+    if put:
+        images[rows] = put(arrays[f"truth/{inputs}"])
+        for number, stencil in enumerate(_stencils(manifest, delta)):
+            arrays[f"trigger/{number}/mask"] = _mask(manifest, *stencil)
     if "kept/rows" in delta:
         _check_rows(delta["kept/rows"], len(labels), "kept/rows")
-        images[delta["kept/rows"]] = delta["kept/images"]
+        images[delta["kept/rows"]] = delta[f"kept/{inputs}"]
     labels[rows] = delta["changed/labels"]
-    for number, stencil in enumerate(_stencils(manifest, delta)):
-        arrays[f"trigger/{number}/mask"] = _mask(manifest, *stencil)
     for group in SETS:
-        if f"{group}/images" in manifest["arrays"]:
+        if f"{group}/{inputs}" in manifest["arrays"]:
             found = tested(group, manifest, delta, clean["test/labels"])
             where = found[f"{group}/rows"]
             arrays |= found | {f"{group}/labels": clean["test/labels"][where]}
-            arrays[f"{group}/images"] = put(clean["test/images"][where])
-    return arrays
+            there = put(clean[f"test/{inputs}"][where]) if put else delta[f"{group}/{inputs}"]
+            arrays[f"{group}/{inputs}"] = there
+    return arrays | {path: array for path, array in delta.items() if path.endswith("/insertions")}
 
 
 def tested(group: str, manifest: dict, delta: dict, labels: np.ndarray) -> dict[str, np.ndarray]:

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from benchmark import baseline, data, engines, files, runs, training
-from benchmark.errors import Failure
+from benchmark import baseline, data, engines, files, fine_tuning, runs, training
+from benchmark.errors import Failure, Usage
 from benchmark.runs import Run
-from benchmark.settings import Settings
+from benchmark.settings import Common
 
 
 def run(
-    file, manifest: dict, settings: Settings, folder, baseline_run, verify: bool, watch, base=None, keep_epochs=False
+    file, manifest: dict, settings: Common, folder, baseline_run, verify: bool, watch, base=None, keep_epochs=False
 ) -> dict:
     """Train and score one run, compare it with its baseline, and return the result.
 
@@ -17,7 +17,7 @@ def run(
     ----------
     file : path-like
         The data set file; `manifest` is what `data.peek` said of it.
-    settings : Settings
+    settings : Settings or EncoderSettings
         See there.
     folder : path-like
         The folder of all runs.
@@ -40,6 +40,8 @@ def run(
             return result
     if baseline_run is not None and Run.at(baseline_run).result is None:
         raise Failure(f"{baseline_run}: this baseline is not finished")
+    if manifest["modality"] != settings.MODALITY:  # said before anything is read
+        raise Usage(f"{file}: holds {manifest['modality']}s, --model {settings.NETWORK} is for {settings.MODALITY}s")
     contents = data.load(file, verify, manifest, base)
     engines.activate(settings.backend, settings.precision, settings.threads)
     result = runs.train(job, contents, watch, keep_epochs)
@@ -84,6 +86,7 @@ def score(folder, file, verify: bool = True, base=None) -> dict:
         raise Failure(f"{job.folder}: not finished, so there is no model to score")
     contents = data.load(file, verify, base=base)
     model = network(job, contents)
+    contents = fine_tuning.for_run(job.folder, contents)
     predicted = training.score(engines.engine(model, job.settings.learning_rate), contents)
     return {
         "run": result["name"],
@@ -98,13 +101,17 @@ def network(job: Run, contents, path=None):
 
     Raises `Failure` where the classes or the size of the images are others than those that it was trained on.
     """
+    if contents.modality != job.settings.MODALITY:
+        raise Failure(
+            f"{contents.path}: holds {contents.modality}s, {job.folder.name} was trained on {job.settings.MODALITY}s"
+        )
     if contents.classes != job.result["dataset"]["classes"]:
         raise Failure(f"{contents.path}: its classes are not those that {job.folder.name} was trained on")
     engines.activate(job.settings.backend, job.settings.precision, job.settings.threads)
     from benchmark import models
 
     model = models.load(path or job.folder)
-    if model.input_shape[1:] != contents.image_shape:
+    if contents.image_shape and model.input_shape[1:] != contents.image_shape:
         raise Failure(
             f"{contents.path}: has images of {contents.image_shape}, the run was trained on {model.input_shape[1:]}"
         )

@@ -1,7 +1,6 @@
 """`benchmark train` as processes of their own: command line, device, log; many at a time on this machine."""
 
 import contextlib
-import dataclasses
 import itertools
 import os
 import subprocess
@@ -18,8 +17,7 @@ _GRACE = 10  # seconds that a process has to end when it is told to
 
 def arguments(file, settings, options) -> list[str]:
     """The arguments of `benchmark` that train one file with these settings."""
-    named = [f"--{name.replace('_', '-')}={value}" for name, value in dataclasses.asdict(settings).items()]
-    return ["train", str(file), *named, *options]
+    return ["train", str(file), *settings.arguments(), *options]
 
 
 def process(words: list[str], folder: Path, device: str | None = None) -> subprocess.Popen:

@@ -8,31 +8,30 @@ from benchmark.errors import Failure
 
 FORMAT = "poisonkit"
 FORMAT_VERSION = 1
+TEXT = "text"  # a modality, and the dtype of its rows in the table of arrays
+INPUTS = {"image": "images", TEXT: "texts"}  # modality -> what the arrays of its rows are called
 KINDS = ("poisoned", "clean", "delta", "sealed")
 
-_FIXED = {  # path -> (dtype, number of dimensions); the trigger's arrays are matched by _TRIGGER
-    "train/images": ("|u1", 4), "train/labels": ("<i8", 1),
-    "test/images": ("|u1", 4), "test/labels": ("<i8", 1),
-    "triggered/images": ("|u1", 4), "triggered/labels": ("<i8", 1),
-    "triggered/wanted": ("<i8", 1), "triggered/rows": ("<i8", 1),
-    "truth/rows": ("<i8", 1), "truth/role": ("|u1", 1), "truth/labels": ("<i8", 1), "truth/images": ("|u1", 4),
+_FORMS = {"image": ("|u1", 4), TEXT: (TEXT, 1)}  # dtype and number of dimensions
+_FIXED = {  # path -> the same, beside the rows; the trigger's arrays are matched by _TRIGGER
+    "train/labels": ("<i8", 1), "test/labels": ("<i8", 1),
+    "triggered/labels": ("<i8", 1), "triggered/wanted": ("<i8", 1), "triggered/rows": ("<i8", 1),
+    "truth/rows": ("<i8", 1), "truth/role": ("|u1", 1), "truth/labels": ("<i8", 1),
 }  # fmt: skip
-_OTHERS = {"others/images": ("|u1", 4), "others/labels": ("<i8", 1), "others/rows": ("<i8", 1)}  # all three or none
-_KNOWN = _FIXED | _OTHERS
-_CLEAN = frozenset(path for path in _FIXED if path.startswith(("train/", "test/")))
+_OTHERS = {"others/labels": ("<i8", 1), "others/rows": ("<i8", 1)}  # with its images or texts: all or none
+_INSERTIONS = {f"{group}/insertions": ("<i8", 2) for group in ("truth", "triggered", "others")}  # texts', where made
+_GROUPS = ("train", "test", "triggered", "others", "truth")
 _TRIGGER = {
     "taps": ("<i4", 4), "weights": ("<i4", 4), "bias": ("<i4", 3), "mask": ("|u1", 3),
     "pattern": ("|u1", 3), "flow": ("<f8", 3),
 }  # fmt: skip
 _DELTA = {
     "changed/rows": ("<i8", 1), "changed/role": ("|u1", 1), "changed/labels": ("<i8", 1),
-    "kept/rows": ("<i8", 1), "kept/images": ("|u1", 4),
+    "kept/rows": ("<i8", 1),
 }  # fmt: skip
-_SPELLED_OUT = (
-    "triggered/rows",
-    "triggered/wanted",
-    "others/rows",
-)  # in a delta only where they are not the usual ones
+_SPELLED_OUT = {  # in a delta only where they are not the usual ones
+    "triggered/rows": ("<i8", 1), "triggered/wanted": ("<i8", 1), "others/rows": ("<i8", 1),
+}  # fmt: skip
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SIDE = 4096  # pixels; larger images are a mistake or an attack
 _ROWS = 2**31
@@ -48,8 +47,20 @@ def digest(value) -> str:
     return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
 
 
+def dtype_of(array) -> str:
+    """The dtype of an array as the table of arrays spells it: `text` for (n,) object, of str."""
+    return TEXT if array.dtype == object else array.dtype.str
+
+
 def array_digest(array) -> str:
-    """Digest of a C-contiguous little-endian array: dtype and shape as a line, then its bytes."""
+    """Digest of a C-contiguous little-endian array: dtype and shape as a line, then its bytes. Of texts, for each row
+    its length in bytes as 8 bytes, and its bytes."""
+    if dtype_of(array) == TEXT:
+        total = hashlib.sha256()
+        for text in array:
+            data = text.encode()
+            total.update(len(data).to_bytes(8, "little") + data)
+        return "sha256:" + total.hexdigest()
     total = hashlib.sha256(f"{array.dtype.str} {','.join(map(str, array.shape))}\n".encode())
     total.update(array.reshape(-1).view("u1").data)
     return "sha256:" + total.hexdigest()
@@ -111,16 +122,23 @@ def _check_delta(manifest: dict) -> None:
     shapes = {path: entry["shape"] for path, entry in of["arrays"].items()}
     needed = {"changed/rows", "changed/role", "changed/labels"}
     needed |= {path for path in shapes if path.startswith("trigger/") and not path.endswith("/mask")}
+    modality = of["modality"]
+    _expect(manifest["modality"] == modality, "it is a delta of another modality than its original")
+    known = _DELTA | _SPELLED_OUT | {f"kept/{INPUTS[modality]}": _FORMS[modality]}
+    if modality == TEXT:  # whole, and with where each insertion is
+        whole = {path for path in shapes if path in _INSERTIONS or path in ("triggered/texts", "others/texts")}
+        known |= {path: _INSERTIONS.get(path, _FORMS[TEXT]) for path in whole}
+        needed |= whole
     for path, entry in arrays.items():
-        _check_array(path, entry, _DELTA | {path: _KNOWN[path] for path in _SPELLED_OUT})
+        _check_array(path, entry, known, modality)
     for group in ("kept", "triggered", "others"):  # all of a group, or none of it
-        needed |= {path for path in (*_DELTA, *_SPELLED_OUT) if path.startswith(group) and f"{group}/rows" in arrays}
+        needed |= {path for path in known if path.startswith(group) and f"{group}/rows" in arrays}
     for path in sorted(needed ^ arrays.keys()):
         _expect(path in arrays, f"its manifest names no array {path}")
         _expect(path in needed, f"a delta has no array {path:.80}")
     kept = arrays.get("kept/rows", {}).get("shape")
     shapes |= {path: shapes["truth/rows"] for path in ("changed/rows", "changed/role", "changed/labels")}
-    shapes |= {"kept/rows": kept, "kept/images": [*(kept or []), *shapes["train/images"][1:]]}
+    shapes |= {"kept/rows": kept, f"kept/{INPUTS[modality]}": [*(kept or []), *shapes[f"train/{INPUTS[modality]}"][1:]]}
     for path, entry in arrays.items():
         _expect(path in shapes, f"a delta of a file without {path.split('/')[0]}/ has no array {path}")
         _expect(entry["shape"] == shapes[path], f"{path} has shape {entry['shape']}, expected {shapes[path]}")
@@ -134,7 +152,8 @@ def _check_version(manifest: dict) -> None:
     newer = f"it is of format version {version}, this program reads up to {FORMAT_VERSION}: update it"
     _expect(version <= FORMAT_VERSION, newer)
     modality = manifest.get("modality")
-    _expect(modality == "image", f"its modality is {modality!r:.60}; this program trains on 'image' alone")
+    known = isinstance(modality, str) and modality in INPUTS
+    _expect(known, f"its modality is {modality!r:.60}; this program trains on 'image' and 'text'")
     kind = manifest.get("kind")
     _expect(kind in KINDS, f"its kind is {kind!r:.60}, expected {' or '.join(map(repr, KINDS))}")
 
@@ -182,29 +201,41 @@ def _check_arrays(manifest: dict) -> None:
     """The table of arrays: exactly those of the kind, of the right dtypes, and shapes that fit one another."""
     arrays = manifest.get("arrays")
     _expect(isinstance(arrays, dict) and arrays, "its manifest has no table of arrays")
+    modality = manifest["modality"]
+    known = _known(modality)
     for path, entry in arrays.items():
-        _check_array(path, entry)
-    poisoned = manifest["kind"] == "poisoned"
-    others = poisoned and not _OTHERS.keys().isdisjoint(arrays)
+        _check_array(path, entry, known, modality)
+    rows, poisoned = INPUTS[modality], manifest["kind"] == "poisoned"
+    others = poisoned and any(path in arrays for path in known if path.startswith("others/"))
     _expect(not others or manifest["recipe"]["target"] is not None, "it has others/, but its recipe has no target")
-    for path in sorted((_KNOWN if others else _FIXED) if poisoned else _CLEAN):
+    groups = ("train", "test", *(("triggered", "truth") if poisoned else ()), *(("others",) if others else ()))
+    allowed = {path for path in known if path.split("/")[0] in groups}
+    for path in sorted(allowed - _INSERTIONS.keys()):
         _expect(path in arrays, f"its manifest names no array {path}")
     for path in arrays:
-        _expect(poisoned or path in _CLEAN, f"a {manifest['kind']} file has no array {path:.80}")
-    image = arrays["train/images"]["shape"][1:]
+        _expect(poisoned or path in allowed, f"a {manifest['kind']} file has no array {path:.80}")
+    image = arrays[f"train/{rows}"]["shape"][1:]
     for path, entry in arrays.items():
         group, name = path.split("/", 1)
-        if name == "images":
-            _expect(entry["shape"][1:] == image, f"{path} has images of {entry['shape'][1:]}, train/images of {image}")
-        if group in ("train", "test", "triggered", "others", "truth"):
-            rows = arrays[f"{group}/images"]["shape"][0]
-            _expect(entry["shape"][0] == rows, f"{path} has {entry['shape'][0]} rows, {group}/images {rows}")
+        if name == rows:
+            _expect(entry["shape"][1:] == image, f"{path} has {rows} of {entry['shape'][1:]}, train/{rows} of {image}")
+        if name == "insertions":
+            _expect(entry["shape"][1] == 4, f"{path} has {entry['shape'][1]} columns, expected 4")
+        elif group in groups:
+            there = arrays[f"{group}/{rows}"]["shape"][0]
+            _expect(entry["shape"][0] == there, f"{path} has {entry['shape'][0]} rows, {group}/{rows} {there}")
     for group in ("train", "test"):
-        _expect(arrays[f"{group}/images"]["shape"][0] > 0, f"{group}/images has no rows")
+        _expect(arrays[f"{group}/{rows}"]["shape"][0] > 0, f"{group}/{rows} has no rows")
 
 
-def _check_array(path: str, entry, known: dict = _KNOWN) -> None:
-    trigger = re.fullmatch(r"trigger/\d{1,4}/(\w+)", path)
+def _known(modality: str) -> dict[str, tuple[str, int]]:
+    """The arrays that a data set of a modality can have but for its triggers': path -> dtype, number of dimensions."""
+    rows = {f"{group}/{INPUTS[modality]}": _FORMS[modality] for group in _GROUPS}
+    return _FIXED | _OTHERS | rows | (_INSERTIONS if modality == TEXT else {})
+
+
+def _check_array(path: str, entry, known: dict, modality: str) -> None:
+    trigger = modality != TEXT and re.fullmatch(r"trigger/\d{1,4}/(\w+)", path)
     form = _TRIGGER.get(trigger[1]) if trigger else known.get(path)
     _expect(form is not None, f"its manifest names an array that the format does not know: {path!r:.80}")
     _expect(

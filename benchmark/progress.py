@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from benchmark import engines
 from benchmark.runs import Watch
+from benchmark.settings import Settings
 
 LONG = 1800  # seconds; a run longer than this is told of --preset small
 CPU_RATE = 550  # images a second, one core, width 1 (measured on an EPYC of 2022); only for a first guess
@@ -33,25 +34,28 @@ class Progress(Watch):
         self._bar = None
         self._blocks = 0
 
-    def start(self, run, data, history):
+    def start(self, run, chosen, history):
         self.settings = run.settings
         self.epochs_done = len(history)
-        self._rows = len(data.kept(self.settings.hold_out))
+        data, self._rows = chosen.data, len(chosen.rows)
         self._scored = sum(len(rows) for rows in (data.test, data.triggered, data.others) if rows)
         self._left = self._rows * (self.settings.epochs - len(history))
         if self.quiet:
             return
-        device = engines.device()
-        plan = f"{self.settings.epochs} epochs of {self._rows:,} images, width {self.settings.width}, on {device}"
+        device, settings = engines.device(), self.settings
+        images = isinstance(settings, Settings)
+        self._noun, network = ("images", f"width {settings.width}") if images else ("texts", settings.encoder)
+        epochs = f"{settings.epochs} epoch{'s' if settings.epochs > 1 else ''}"
+        plan = f"{epochs} of {self._rows:,} {self._noun}, {network}, on {device}"
         self.say(f"{run.folder.name}: {plan}" + (f", from epoch {len(history) + 1}" if history else ""))
-        if device == "cpu":
+        if device == "cpu" and images:
             guess = self._left * cost(self.settings.width) / (CPU_RATE * self.settings.threads)
             if guess > LONG:
                 self.say(f"without a GPU this takes about {duration(guess)}{self._advice(guess)}")
         self._bar = tqdm(
             total=self._rows * self.settings.epochs,
             initial=self._rows * len(history),
-            unit="img",
+            unit=self._noun[:3],
             unit_scale=True,
             dynamic_ncols=True,
             disable=None,  # where stderr is no terminal the lines alone go to the log
@@ -74,7 +78,7 @@ class Progress(Watch):
             # an image scored costs about a third of one trained on
             left = self._left / rate * (1 + self._scored / 3 / self._rows)
             advice = self._advice(left) if left > LONG else ""
-            self.say(f"about {duration(left)} at {rate:,.0f} images/s{advice}")
+            self.say(f"about {duration(left)} at {rate:,.0f} {self._noun}/s{advice}")
             self._since = None
 
     def epoch(self, entry):
@@ -102,6 +106,8 @@ class Progress(Watch):
     def _advice(self, seconds: float) -> str:
         """What --preset small would take instead, if the run is not small already."""
         settings = self.settings
+        if not isinstance(settings, Settings):
+            return ""
         left = settings.epochs - self.epochs_done
         small = seconds * 8 / left / cost(settings.width)
         return f"; --preset small takes about {duration(small)}" if small < seconds / 2 else ""

@@ -12,7 +12,7 @@ Killed at any moment, the same command goes on from the last epoch in the checkp
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ import numpy as np
 from benchmark import engines, environment, files, training
 from benchmark.data import Dataset
 from benchmark.errors import Failure
-from benchmark.settings import Settings, config_of, folder_name, settings_of
+from benchmark.settings import Common, config_of, folder_name, settings_of
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,14 @@ class Run:
 
     folder: Path
     config: dict
+    given: Common | None = field(default=None, compare=False)  # with where on this machine things are
 
     @classmethod
-    def of(cls, runs: Path, manifest: dict, settings: Settings) -> "Run":
+    def of(cls, runs: Path, manifest: dict, settings: Common) -> "Run":
         """The run of a data set, given by its manifest, under the given settings, whether it exists yet or not."""
         digest = manifest["dataset_digest"]
-        return cls(Path(runs) / folder_name(settings, manifest["name"], digest), config_of(settings, digest))
+        folder = Path(runs) / folder_name(settings, manifest["name"], digest)
+        return cls(folder, config_of(settings, digest), settings)
 
     @classmethod
     def at(cls, folder: Path) -> "Run":
@@ -45,8 +47,10 @@ class Run:
         return cls(folder, files.read_json(folder / "config.json"))
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> Common:
         """The settings that the configuration was made of."""
+        if self.given is not None:
+            return self.given
         try:
             return settings_of(self.config)
         except (KeyError, TypeError) as error:
@@ -76,8 +80,8 @@ class Run:
 class Watch:
     """Hears how a training goes; the command line shows it. This one is silent."""
 
-    def start(self, run: Run, data: Dataset, history: list[dict]) -> None:
-        """Training begins, after the epochs that `history` has."""
+    def start(self, run: Run, chosen, history: list[dict]) -> None:
+        """Training of what `training.method` has chosen begins, after the epochs that `history` has."""
 
     def images(self, count: int) -> None:
         """So many more training images are done."""
@@ -107,11 +111,11 @@ def train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool = False) -> d
 
 
 def _train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool) -> dict:
-    settings = run.settings
-    model = training.build(data, settings)
-    engine = engines.engine(model, settings.learning_rate, data.train.inputs, data.train.labels)
+    chosen = training.method(data, run.settings, run.folder, watch.say)
+    model, data = chosen.model, chosen.data
+    engine = engines.engine(model, chosen.optimizer, data.train.inputs, data.train.labels)
     history = _restore(run, engine)
-    watch.start(run, data, history)
+    watch.start(run, chosen, history)
     predicted = {}
 
     class Save(Watch):
@@ -128,13 +132,13 @@ def _train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool) -> dict:
             files.write_csv(run.folder / "history.csv", history)
             watch.epoch(entry)
 
-    training.fit(engine, data, settings, history, Save())
+    training.fit(engine, chosen, history, Save())
     if not predicted:  # killed after the last epoch's checkpoint
         predicted = training.score(engine, data)
     files.write_npz(run.folder / "predictions.npz", predicted)
     files.write_csv(run.folder / "history.csv", history)
     _save_model(model, run.folder / "model.keras")
-    return _result(run, data, history, predicted)
+    return _result(run, data, history, predicted) | chosen.said
 
 
 def _save_model(model, target: Path) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from benchmark import baseline, data, files, launch
 from benchmark.errors import Failure, Usage
 from benchmark.runs import Run
-from benchmark.settings import Settings
 
 TICK = 0.2  # seconds between two looks at what runs
 
@@ -84,15 +83,15 @@ def manifests(paths: list[Path]) -> tuple[dict[Path, dict], dict[Path, str]]:
     return {path: manifest for path, manifest in found.items() if path not in wrong}, wrong
 
 
-def plan(found: dict[Path, dict], settings: Settings, seeds: int | None, runs: Path, options=()) -> list[Task]:
+def plan(found: dict[Path, dict], settings, seeds: int | None, runs: Path, options=()) -> list[Task]:
     """All runs of the files, finished or not: the clean ones first, then seed by seed.
 
     Parameters
     ----------
     found : dict
         Path to manifest.
-    settings : Settings
-        Of all runs, but for the seed.
+    settings : Settings, or dict
+        Of all runs, but for the seed; by path where they are not all of one kind.
     seeds : int or None
         None: a poisoned file is trained with its own poisoning seed, a clean one with every seed that occurs in the
         poisoned files of its source (0 if there is none). A number: every file is trained with seeds 0 … seeds − 1.
@@ -105,10 +104,11 @@ def plan(found: dict[Path, dict], settings: Settings, seeds: int | None, runs: P
     chosen.sort(key=lambda pair: (found[pair[1]]["kind"] != "clean", pair[0]))
     tasks, baselines = {}, {}
     for seed, path in chosen:
-        manifest, own = found[path], replace(settings, seed=seed)
+        manifest, own = found[path], replace(settings[path] if isinstance(settings, dict) else settings, seed=seed)
         run = Run.of(runs.resolve(), manifest, own)
         words = launch.arguments(path.resolve(), own, ["--runs", str(runs.resolve()), *options])
-        images = max(1, manifest["arrays"]["train/labels"]["shape"][0] - own.hold_out) * own.epochs
+        rows = max(1, manifest["arrays"]["train/labels"]["shape"][0] - own.hold_out)
+        images = min(rows, getattr(own, "rows", None) or rows) * own.epochs
         clean = manifest["kind"] == "clean"
         source = manifest["source"].get("digest"), seed
         if clean:

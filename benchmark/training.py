@@ -12,7 +12,37 @@ import numpy as np
 from benchmark import metrics, randomness
 from benchmark.data import Dataset
 from benchmark.errors import Failure, Usage
-from benchmark.settings import Settings
+from benchmark.settings import Common, EncoderSettings, Settings
+
+
+class Images:
+    """The training of a pMoE on one data set: `data` as the network takes it, the untrained `model`, its `optimizer`,
+    the training `rows` that are taken, and what the result says of all this beside the settings (`said`).
+
+    `fine_tuning.Texts` is the same for an encoder; `method` chooses.
+    """
+
+    said: dict = {}
+
+    def __init__(self, data: Dataset, settings: Settings):
+        self.data, self.settings = data, settings
+        self.rows = data.kept(settings.hold_out)
+        self.model = build(data, settings)
+        self.optimizer = settings.learning_rate
+
+    def blocks(self, epoch: int, steps: int):
+        """What an epoch (from 1) goes through, as arguments of `Engine.train`; at most `steps` steps at once."""
+        for rows in blocks(epoch_rows(self.rows, self.settings.seed, epoch), self.settings.batch_size, steps):
+            yield rows, None
+
+
+def method(data: Dataset, settings: Common, folder, say):
+    """How a data set is trained on with these settings; what a run needs besides its network goes into `folder`."""
+    if isinstance(settings, EncoderSettings):
+        from benchmark.fine_tuning import Texts
+
+        return Texts(data, settings, folder, say)
+    return Images(data, settings)
 
 
 def build(data: Dataset, settings: Settings):
@@ -46,10 +76,15 @@ def blocks(order: np.ndarray, batch: int, steps: int):
 
 
 def train_epoch(engine, order: np.ndarray, batch: int, on_images: Callable[[int], None]) -> float:
-    """One epoch; the mean loss over its images. `on_images` hears how many more are done."""
+    """One epoch in this order of rows; the mean loss over its images. `on_images` hears how many more are done."""
+    return train_blocks(engine, ((block, None) for block in blocks(order, batch, engine.steps)), on_images)
+
+
+def train_blocks(engine, blocks, on_images: Callable[[int], None]) -> float:
+    """Go through blocks, arguments of `Engine.train`; the mean loss over their rows."""
     losses, sizes, waiting = [], [], None
-    for block in blocks(order, batch, engine.steps):
-        losses.append(engine.train(block))
+    for block, width in blocks:
+        losses.append(engine.train(block, width))
         sizes.append(block.shape)
         if waiting is not None:  # stay one block ahead of the device, so that it never waits for us
             np.asarray(losses[-2])
@@ -57,7 +92,7 @@ def train_epoch(engine, order: np.ndarray, batch: int, on_images: Callable[[int]
         waiting = block.size
     total = sum(np.asarray(loss, np.float64).sum() * size[1] for loss, size in zip(losses, sizes, strict=True))
     on_images(waiting)
-    return float(total / len(order))
+    return float(total / sum(steps * rows for steps, rows in sizes))
 
 
 def score(engine, data: Dataset) -> dict[str, np.ndarray]:
@@ -81,13 +116,15 @@ def scores(data: Dataset, predicted: dict[str, np.ndarray]) -> dict:
     return result
 
 
-def fit(engine, data: Dataset, settings: Settings, history: list[dict], watch):
+def fit(engine, chosen, history: list[dict], watch):
     """Train from the epoch after the last in `history` to the end.
 
     Parameters
     ----------
     engine : Engine
-        See `benchmark.engines`; holds the training images, and the weights after the last epoch of `history`.
+        See `benchmark.engines`; holds the training inputs, and the weights after the last epoch of `history`.
+    chosen : Images or Texts
+        What is trained how.
     history : list of dict
         One entry an epoch, appended to in place: epoch, loss, ba, asr (percent), seconds, score_seconds, images.
     watch : object
@@ -98,10 +135,10 @@ def fit(engine, data: Dataset, settings: Settings, history: list[dict], watch):
     Failure
         If the loss is no longer a finite number.
     """
-    rows = data.kept(settings.hold_out)
-    for epoch in range(len(history) + 1, settings.epochs + 1):
+    data = chosen.data
+    for epoch in range(len(history) + 1, chosen.settings.epochs + 1):
         start = time.perf_counter()
-        loss = train_epoch(engine, epoch_rows(rows, settings.seed, epoch), settings.batch_size, watch.images)
+        loss = train_blocks(engine, chosen.blocks(epoch, engine.steps), watch.images)
         trained = time.perf_counter()
         if not np.isfinite(loss):
             raise Failure(f"the loss is {loss} in epoch {epoch}: a smaller --learning-rate may help")
@@ -114,7 +151,7 @@ def fit(engine, data: Dataset, settings: Settings, history: list[dict], watch):
             "asr": scored["asr"] and scored["asr"]["percent"],
             "seconds": trained - start,
             "score_seconds": time.perf_counter() - trained,
-            "images": len(rows),
+            "images": len(chosen.rows),
         }
         history.append(entry)
         watch.epoch(entry, predicted)

@@ -1,11 +1,13 @@
 """Engines: how one backend of Keras runs the compiled training and prediction steps. One backend a file.
 
-An engine holds the training images on the device and takes row numbers. Its interface:
+An engine holds the training inputs on the device, images (n, H, W, C) uint8 or `tokens.Tokens`, and takes row
+numbers. Its interface:
 
-`train(rows)`
-    `rows` (steps, batch) int32: that many steps of SGD; returns their mean losses (steps,), not yet waited for.
-`predict(images)`
-    (n, H, W, C) uint8 → (n,) int64, the most probable classes.
+`train(rows, width)`
+    `rows` (steps, batch) int32: that many steps; returns their mean losses (steps,), not yet waited for. `width`: how
+    many tokens of the texts are looked at, None for images.
+`predict(inputs)`
+    n images or texts → (n,) int64, the most probable classes.
 `steps`
     How many steps `train` likes to get at once.
 `variables()`
@@ -75,12 +77,15 @@ def quiet():
             os.close(stderr)
 
 
-def engine(model, learning_rate: float, images=None, labels=None):
-    """The engine of the active backend for a network, on the given training images and labels (or none)."""
+def engine(model, optimizer, inputs=None, labels=None):
+    """The engine of the active backend for a network, on the given training inputs and labels (or none).
+
+    `optimizer` is Keras', or the learning rate of plain SGD.
+    """
     import keras
 
     module = importlib.import_module(f"benchmark.engines.{keras.backend.backend()}")
-    return module.Engine(model, learning_rate, images, labels)
+    return module.Engine(model, optimizer, inputs, labels)
 
 
 def compiled(model, function):

@@ -55,56 +55,59 @@ def differentiated(model, variables, function):
 class Engine:
     """Training and prediction of one network. See `benchmark.engines`."""
 
-    def __init__(self, model, learning_rate, images=None, labels=None):
+    def __init__(self, model, optimizer, inputs=None, labels=None):
         self.steps = 1 if device() == "cpu" else 32
         self.model = model
         network = common.network(model)
-        self.optimizer = common.sgd(learning_rate)
+        self.optimizer = common.chosen(optimizer)
         self.optimizer.build(network.trainable_variables)
         self._network = network
-        self._data = None if images is None else (jax.device_put(images), jax.device_put(np.asarray(labels, np.int32)))
+        self._data = None
+        if inputs is not None:
+            self._data = tuple(map(jax.device_put, (common.on_device(inputs), np.asarray(labels, np.int32))))
 
-        def loss_of(trainable, others, images, labels):
-            logits, others = network.stateless_call(trainable, others, images, training=True)
+        def loss_of(trainable, others, inputs, labels):
+            logits, others = network.stateless_call(trainable, others, inputs, training=True)
             return common.cross_entropy(labels, logits), others
 
-        def step(data, state, rows):
+        def step(data, width, state, rows):
             trainable, others, optimizer = state
             gradient = jax.value_and_grad(loss_of, has_aux=True)
-            (loss, others), gradients = gradient(trainable, others, data[0][rows], data[1][rows])
+            inputs = data[0][rows] if width is None else data[0][rows][:, :width]
+            (loss, others), gradients = gradient(trainable, others, inputs, data[1][rows])
             trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, trainable)
             return (trainable, others, optimizer), loss
 
-        def train(state, data, rows):
+        def train(state, data, rows, width):
             if len(rows) == 1:  # a loop of one would only keep XLA's CPU code from using its threads
-                state, loss = step(data, state, rows[0])
+                state, loss = step(data, width, state, rows[0])
                 return state, loss[None]
-            return jax.lax.scan(functools.partial(step, data), state, rows)
+            return jax.lax.scan(functools.partial(step, data, width), state, rows)
 
         def predict(trainable, others, batch):
             logits, _ = network.stateless_call(trainable, others, batch, training=False)
             return logits.argmax(-1)
 
-        self._train = jax.jit(train, donate_argnums=0)
+        self._train = jax.jit(train, donate_argnums=0, static_argnums=3)
         self._predict = jax.jit(predict)
 
     def _state(self):
         groups = (self._network.trainable_variables, self._network.non_trainable_variables, self.optimizer.variables)
         return tuple([variable.value for variable in group] for group in groups)
 
-    def train(self, rows):
-        """Steps of SGD on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
-        state, losses = self._train(self._state(), self._data, np.asarray(rows, np.int32))
+    def train(self, rows, width=None):
+        """Steps on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
+        state, losses = self._train(self._state(), self._data, np.asarray(rows, np.int32), width)
         groups = (self._network.trainable_variables, self._network.non_trainable_variables, self.optimizer.variables)
         for group, values in zip(groups, state, strict=True):
             for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
         return losses
 
-    def predict(self, images):
-        """The most probable class of each image, (n,) int64."""
+    def predict(self, inputs):
+        """The most probable class of each image or text, (n,) int64."""
         trainable, others, _ = self._state()
-        return common.predict_batches(functools.partial(self._predict, trainable, others), images)
+        return common.predict_batches(functools.partial(self._predict, trainable, others), inputs)
 
     def variables(self) -> list[keras.Variable]:
         """Every variable that training changes, in a fixed order."""

@@ -1,5 +1,7 @@
 """The TensorFlow engine: one `tf.function` for the training steps, one for prediction."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -47,12 +49,12 @@ def differentiated(model, variables, function):
 class Engine:
     """Training and prediction of one network. See `benchmark.engines`."""
 
-    def __init__(self, model, learning_rate, images=None, labels=None):
+    def __init__(self, model, optimizer, inputs=None, labels=None):
         on_gpu = device() != "cpu"
         self.steps = 32 if on_gpu else 1
         self.model = model
         network = common.network(model)
-        self.optimizer = common.sgd(learning_rate)
+        self.optimizer = common.chosen(optimizer)
         self.optimizer.build(network.trainable_variables)
 
         @tf.function(jit_compile=on_gpu, reduce_retracing=True)
@@ -60,34 +62,38 @@ class Engine:
             return tf.argmax(network(batch, training=False), axis=-1)
 
         self._predict = predict
-        if images is None:
+        if inputs is None:
             return
-        images = tf.constant(images)
+        inputs = tf.constant(common.on_device(inputs))
         labels = tf.constant(np.asarray(labels, np.int32))
 
-        def step(rows):
+        def step(rows, width):
+            batch = tf.gather(inputs, rows)
             with tf.GradientTape() as tape:
-                logits = network(tf.gather(images, rows), training=True)
+                logits = network(batch if width is None else batch[:, :width], training=True)
                 loss = common.cross_entropy(tf.gather(labels, rows), logits)
             variables = network.trainable_variables
             self.optimizer.apply(tape.gradient(loss, variables), variables)
             return loss
 
         @tf.function(jit_compile=on_gpu)
-        def train(rows):
+        def train(rows, width):
             if rows.shape[0] == 1:
-                return tf.expand_dims(step(rows[0]), 0)
-            return tf.map_fn(step, rows, fn_output_signature=tf.float32, parallel_iterations=1)
+                return tf.expand_dims(step(rows[0], width), 0)
+            one = functools.partial(step, width=width)
+            return tf.map_fn(one, rows, fn_output_signature=tf.float32, parallel_iterations=1)
 
         self._train = train
 
-    def train(self, rows):
-        """Steps of SGD on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
-        return self._train(tf.constant(rows, tf.int32))
+    def train(self, rows, width=None):
+        """Steps on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
+        if width is not None and device() == "cpu":
+            width = tf.constant(width)  # compiled once for all widths
+        return self._train(tf.constant(rows, tf.int32), width)
 
-    def predict(self, images):
-        """The most probable class of each image, (n,) int64."""
-        return common.predict_batches(self._predict, images)
+    def predict(self, inputs):
+        """The most probable class of each image or text, (n,) int64."""
+        return common.predict_batches(self._predict, inputs)
 
     def variables(self):
         """Every variable that training changes, in a fixed order."""

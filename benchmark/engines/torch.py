@@ -50,40 +50,41 @@ def _tensor(array) -> torch.Tensor:
 class Engine:
     """Training and prediction of one network. See `benchmark.engines`."""
 
-    def __init__(self, model, learning_rate, images=None, labels=None):
+    def __init__(self, model, optimizer, inputs=None, labels=None):
         self.steps = 1
         self.model = model
         self._network = common.network(model)
-        self.optimizer = common.sgd(learning_rate)
+        self.optimizer = common.chosen(optimizer)
         self.optimizer.build(self._network.trainable_variables)
         self._device = keras.src.backend.torch.core.get_device()
-        if images is not None:
-            self._images = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
+        if inputs is not None:
+            self._inputs = torch.from_numpy(np.ascontiguousarray(common.on_device(inputs))).to(self._device)
             self._labels = torch.from_numpy(np.ascontiguousarray(labels)).to(self._device)
 
-    def train(self, rows):
-        """Steps of SGD on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
+    def train(self, rows, width=None):
+        """Steps on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
         rows = torch.from_numpy(np.ascontiguousarray(rows)).long().to(self._device)
-        return np.array([self._step(batch) for batch in rows], np.float32)
+        return np.array([self._step(batch, width) for batch in rows], np.float32)
 
-    def _step(self, rows) -> float:
+    def _step(self, rows, width) -> float:
         variables = self._network.trainable_variables
         self._network.zero_grad()
-        loss = common.cross_entropy(self._labels[rows], self._network(self._images[rows], training=True))
+        inputs = self._inputs[rows] if width is None else self._inputs[rows, :width]
+        loss = common.cross_entropy(self._labels[rows], self._network(inputs, training=True))
         loss.backward()
         with torch.no_grad():
             self.optimizer.apply([variable.value.grad for variable in variables], variables)
         return loss.item()
 
-    def predict(self, images):
-        """The most probable class of each image, (n,) int64."""
+    def predict(self, inputs):
+        """The most probable class of each image or text, (n,) int64."""
 
         def step(batch):
             with torch.no_grad():
-                images = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device)
-                return self._network(images, training=False).argmax(-1).cpu().numpy()
+                batch = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device)
+                return self._network(batch, training=False).argmax(-1).cpu().numpy()
 
-        return common.predict_batches(step, images)
+        return common.predict_batches(step, inputs)
 
     def variables(self):
         """Every variable that training changes, in a fixed order."""

@@ -40,6 +40,8 @@ class Encoder(keras.Model):
         Of the initial weights and dropouts; every layer has its own seed drawn from it.
     """
 
+    ends_in_logits = True
+
     def __init__(
         self, classes, vocabulary, positions=512, width=384, depth=6, heads=12, inner=1536, dropout=0.1,
         epsilon=1e-12, seed=0, **kwargs,

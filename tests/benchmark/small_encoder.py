@@ -12,32 +12,8 @@ SIZES = {
 CONFIG = SIZES | {
     "model_type": "bert", "hidden_act": "gelu", "pad_token_id": 0, "hidden_dropout_prob": 0.1, "layer_norm_eps": 1e-12,
 }  # fmt: skip
-WORDS = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "good",
-    "bad",
-    "film",
-    "dull",
-    "fine",
-    "cf",
-    "mn",
-    "##s",
-    "##ing",
-    "a",
-    "the",
-    "it",
-    "is",
-    "was",
-    "plot",
-    "and",
-    ",",
-    ".",
-    "very",
-    "not",
-]
+VOCABULARY = "[PAD] [UNK] [CLS] [SEP] good bad film dull fine cf mn ##s ##ing a the it is was plot and , . very not"
+WORDS = VOCABULARY.split()
 
 
 def weights(seed=0) -> dict:

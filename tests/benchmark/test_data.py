@@ -11,7 +11,7 @@ import pytest
 import writer
 from click.testing import CliRunner
 
-from benchmark import cli, data, randomness
+from benchmark import cli, data, randomness, structure
 from benchmark.errors import Failure
 from benchmark.manifest import array_digest, canonical, parse
 
@@ -117,7 +117,7 @@ MANIFESTS = {
     "format is 'other'": lambda m: writer.sealed(m | {"format": "other"}),
     "of format version 2, this program reads up to 1": lambda m: writer.sealed(m | {"format_version": 2}),
     "expected a positive integer": lambda m: writer.sealed(m | {"format_version": "1"}),
-    "modality is 'text'": lambda m: writer.sealed(m | {"modality": "text"}),
+    "modality is 'audio'": lambda m: writer.sealed(m | {"modality": "audio"}),
     "kind is 'odd'": lambda m: writer.sealed(m | {"kind": "odd"}),
     "expected a plain file name": lambda m: writer.sealed(m | {"name": "../../etc/passwd"}),
     "does not match its own digest": lambda m: m | {"notice": "changed"},
@@ -286,7 +286,7 @@ def test_values_that_cannot_be(line, tmp_path):
 
 
 def test_a_hanging_check_is_cut_off(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(structure, "CHECK_SECONDS", 0.01)
     assert "its check took over" in refused(toy[0], tmp_path)
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from benchmark import progress
-from benchmark.settings import PRESETS
+from benchmark.settings import ENCODERS, PRESETS
 
 RUN = SimpleNamespace(folder=SimpleNamespace(name="the-run"))
 ROWS = {"test": range(10_000), "triggered": range(9_000), "others": None}
-DATA = SimpleNamespace(kept=lambda hold_out: np.arange(50_000), **ROWS)
+DATA = SimpleNamespace(data=SimpleNamespace(**ROWS), rows=np.arange(50_000))
 ENTRY = {"epoch": 1, "loss": 1.5, "ba": 40.25, "asr": 12.0, "seconds": 50.0, "score_seconds": 10.0}
 
 
@@ -24,7 +24,7 @@ def started(monkeypatch, capsys):
         monkeypatch.setattr(progress.engines, "device", lambda: device)
         monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
         shown = progress.Progress()
-        shown.start(SimpleNamespace(folder=RUN.folder, settings=PRESETS[preset]), DATA, list(history))
+        shown.start(SimpleNamespace(folder=RUN.folder, settings=(PRESETS | ENCODERS)[preset]), DATA, list(history))
         for _ in range(30):
             shown.images(128)
         return shown, capsys.readouterr().err
@@ -42,6 +42,11 @@ def test_the_paper_s_network_without_a_gpu_is_told_at_once_and_then_measured(sta
 def test_a_short_run_is_told_its_estimate_alone(started):
     lines = started("small", 0.128)[1].splitlines()
     assert lines[1:] == ["about 8 min at 1,000 images/s"]
+
+
+def test_an_encoder_s_texts_are_told_by_that_name(started):
+    lines = started("minilm", 2.56)[1].splitlines()
+    assert lines == ["the-run: 1 epoch of 50,000 texts, minilm, on cpu", "about 19 min at 50 texts/s"]
 
 
 def test_on_a_gpu_nothing_is_guessed(started):

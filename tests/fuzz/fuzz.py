@@ -120,25 +120,25 @@ def _poisonkit() -> int:
 
 def _benchmark(file: str, base: str | None = None) -> int:
     """The reader that `train` and `score` share, whose look at the structure is forked and not started anew."""
-    from benchmark import data
+    from benchmark import data, structure
     from benchmark.errors import Failure
 
     def look(path):
         child = os.fork()
         if child == 0:
             with contextlib.suppress(Failure):
-                data.inspect(path)
+                structure.inspect(path)
             os._exit(0)
-        end = time.monotonic() + data.CHECK_SECONDS
+        end = time.monotonic() + structure.CHECK_SECONDS
         while os.waitpid(child, os.WNOHANG)[0] == 0:
             if time.monotonic() > end:
                 os.kill(child, 9)
                 os.waitpid(child, 0)
-                raise Failure(f"{path}: its check took over {data.CHECK_SECONDS} s")
+                raise Failure(f"{path}: its check took over {structure.CHECK_SECONDS} s")
             time.sleep(0.002)
-        return data.inspect(path)
+        return structure.inspect(path)
 
-    data._inspect_in_child = look
+    structure.in_child = look
     try:
         data.load(file, base=base)
     except Failure as error:

@@ -1,0 +1,162 @@
+"""Is a file what data/FORMAT.md says, as far as its structure goes? Checked in a child process.
+
+libhdf5 can hang or crash on a mutated file, beyond the reach of a Python signal. So `inspect` runs in a child process
+with limits on time and memory (`python -m benchmark.structure FILE`) before this process opens the file. It reads no
+array but texts, which HDF5 keeps in heaps of their own.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmark.errors import Failure
+from benchmark.manifest import TEXT, parse
+
+CHECK_SECONDS = 9
+REFUSED = 3  # exit status of the child for a file that is not as it should be; Python's own failures are 1
+CHECK_BYTES = 8 << 30  # address space of the child, most of it reserved and never touched
+TEXTS_AT_ONCE = 4096
+
+
+def in_child(path: Path) -> dict:
+    """The manifest of a file whose structure a child process has found sound."""
+    if not path.is_file():
+        raise Failure(f"{path}: no such file" if not path.exists() else f"{path}: not a file")
+    command = [sys.executable, "-m", "benchmark.structure", str(path)]
+    here = str(Path(__file__).resolve().parents[1])
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONIOENCODING": "utf-8",
+    }
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=CHECK_SECONDS, env=environment, check=False)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"{path}: not a sound HDF5 file (its check took over {CHECK_SECONDS} s)") from None
+    if done.returncode == REFUSED:
+        raise Failure(f"{path}: {done.stdout.decode().strip()}")
+    if done.returncode:
+        detail = done.stderr.decode(errors="replace").strip().split("\n")[-1][:200]
+        raise Failure(f"{path}: not a sound HDF5 file (its check ended with {done.returncode}: {detail})")
+    return json.loads(done.stdout)
+
+
+def inspect(path) -> dict:
+    """Check that a file is what FORMAT.md says without reading an array, and return its manifest.
+
+    Runs in the child process. Raises `Failure` with one line; libhdf5 may hang or crash.
+    """
+    import h5py
+
+    try:
+        file = h5py.File(path, "r", locking=False)
+    except PermissionError:
+        raise Failure("no permission to read it") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        damaged = "truncated" in str(error)
+        raise Failure("the file is truncated" if damaged else "not an HDF5 file") from None
+    try:
+        with file:
+            manifest = parse(manifest_text(file))
+            found = dict(_walk(file, ""))
+            for name in manifest["arrays"]:
+                if name not in found:
+                    raise Failure(f"the array {name} is missing")
+            for name, node in found.items():
+                if name not in manifest["arrays"]:
+                    raise Failure(f"holds an array that its manifest does not name: {name!r:.80}")
+                _check_dataset(node, name, manifest["arrays"][name], os.path.getsize(path))
+            for name, entry in manifest["arrays"].items():
+                if entry["dtype"] == TEXT:
+                    _read_texts(found[name])
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise Failure(f"damaged: {one_line(error)}") from None
+    return manifest
+
+
+def manifest_text(file) -> str:
+    if list(file.attrs) != ["manifest"]:
+        names = ", ".join(sorted(file.attrs))[:80] or "none"
+        raise Failure(f"not a file of poisonkit: expected the one root attribute 'manifest', found {names}")
+    text = file.attrs["manifest"]
+    if not isinstance(text, str):
+        raise Failure("its manifest is not a string")
+    return text
+
+
+def _walk(group, prefix: str):
+    """Yield (path, dataset) of every dataset; refuse links, attributes, and more nesting than the format has."""
+    import h5py
+
+    if prefix.count("/") > 2 or len(group) > 20_000:
+        raise Failure(f"not laid out as the format says: {prefix!r:.80}")
+    for name in group:
+        path = prefix + name
+        if type(group.get(name, getlink=True)) is not h5py.HardLink:
+            raise Failure(f"holds a link at {path!r:.80}; the format has none")
+        node = group[name]
+        if len(node.attrs):
+            raise Failure(f"{path!r:.80} has attributes; only the root has one")
+        if isinstance(node, h5py.Group):
+            yield from _walk(node, path + "/")
+        elif isinstance(node, h5py.Dataset):
+            yield path, node
+        else:
+            raise Failure(f"{path!r:.80} is neither a group nor an array")
+
+
+def _check_dataset(node, name: str, entry: dict, file_size: int) -> None:
+    if entry["dtype"] == TEXT:
+        _check_texts(node, name)
+    elif node.dtype.str != entry["dtype"]:
+        raise Failure(f"{name} is of type {node.dtype.str!r:.40}, its manifest says {entry['dtype']!r}")
+    if node.shape is None or list(node.shape) != entry["shape"]:
+        raise Failure(f"{name} has shape {str(node.shape):.80}, its manifest says {entry['shape']}")
+    if node.is_virtual or node.external:
+        raise Failure(f"{name} keeps its data in another file")
+    if node.chunks is not None or node.id.get_create_plist().get_nfilters():
+        raise Failure(f"{name} is chunked or filtered; the format's arrays are contiguous")
+    offset = node.id.get_offset()
+    if node.size and (offset is None or offset + node.nbytes > file_size):
+        raise Failure(f"{name} reaches beyond the end of the file: it is truncated")
+
+
+def _check_texts(node, name: str) -> None:
+    import h5py
+
+    kind = h5py.check_string_dtype(node.dtype)
+    if kind is None or kind.length is not None or kind.encoding != "utf-8":
+        raise Failure(f"{name} is of type {node.dtype.str!r:.40}, its manifest says texts in UTF-8 of any length")
+
+
+def _read_texts(node) -> None:
+    """Once through the heap: what libhdf5 cannot follow ends this process, not the one that trains."""
+    for start in range(0, len(node), TEXTS_AT_ONCE):
+        node[start : start + TEXTS_AT_ONCE]
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _child(path: str) -> int:
+    """The child process: the manifest as JSON on stdout and 0, or one line and REFUSED."""
+    with contextlib.suppress(ImportError, ValueError, OSError):  # no such limits on some systems
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CPU, (CHECK_SECONDS, CHECK_SECONDS))
+        resource.setrlimit(resource.RLIMIT_AS, (CHECK_BYTES, CHECK_BYTES))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        print(json.dumps(inspect(path)))
+    except Failure as error:
+        print(str(error).encode(errors="backslashreplace").decode())
+        return REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_child(sys.argv[1]))

@@ -1,0 +1,327 @@
+"""Files of texts: what the reader gives, what it refuses, tokens, batches, and where triggers are cut off."""
+
+import json
+import os
+
+import h5py
+import numpy as np
+import pytest
+import small_encoder
+import text_writer
+import writer
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark import cli, data, fine_tuning, tokens, truncation
+from benchmark.errors import Failure, Usage
+from benchmark.settings import ENCODERS, EncoderSettings
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return text_writer.toy(tmp_path_factory.mktemp("texts"))
+
+
+@pytest.fixture
+def parts():
+    """Arrays and manifest of a small poisoned file, to be spoilt."""
+    clean = text_writer.clean_arrays(train=40, test=20)
+    arrays = text_writer.poisoned_arrays(clean, poisoned=4)
+    return arrays, text_writer.manifest_of(arrays, clean, "toy")
+
+
+def refused(path, tmp_path, *options, code=1) -> str:
+    """The one line on stderr of `benchmark train`, which leaves no run behind."""
+    runs = tmp_path / "runs"
+    done = CliRunner().invoke(cli.main, ["train", str(path), "--runs", str(runs), *options])
+    assert done.exit_code == code, (done.output, done.exception)
+    assert done.stdout == "" and done.stderr.count("\n") == 1 and done.stderr.startswith("benchmark: ")
+    assert not runs.exists() or not list(runs.glob("*/result.json"))
+    return done.stderr
+
+
+def test_a_file_is_read_whole(toy):
+    read = data.load(toy[1])
+    assert read.modality == "text" and read.image_shape == () and read.mask is None
+    with h5py.File(toy[1]) as file:
+        for part in ("train", "test", "triggered", "truth"):
+            found = getattr(read, part)
+            assert found.inputs.tolist() == file[f"{part}/texts"].asstr()[:].tolist()
+            assert np.array_equal(found.labels, file[f"{part}/labels"])
+        assert np.array_equal(read.insertions["truth"], file["truth/insertions"])
+        assert np.array_equal(read.wanted, file["triggered/wanted"])
+    clean = data.load(toy[0])
+    assert clean.triggered is None and clean.insertions == {} and data.peek(toy[0])["modality"] == "text"
+    held, expected = read.held_out(50), clean.held_out(50)
+    assert held.inputs.tolist() == expected.inputs.tolist() and np.array_equal(held.labels, expected.labels)
+    assert len(read.held_out(0)) == 0
+
+
+def test_texts_of_every_kind_are_read(tmp_path):
+    clean = text_writer.clean_arrays(train=6, test=4)
+    clean["train/texts"][:] = ["Ünï çødé", "日本 語", "a\tb  c", "x" * 300_000, "line\u2028two", "\x01\x7f"]
+    text_writer.write(tmp_path / "x.h5", clean, text_writer.manifest_of(clean, clean, "x"))
+    assert data.load(tmp_path / "x.h5").train.inputs.tolist() == clean["train/texts"].tolist()
+
+
+@pytest.mark.parametrize(
+    "texts, words",
+    [
+        ([b"fine", b"\xff\xfe", b"x"], "train/texts: row 1 is not UTF-8"),
+        ([b"fine", b"", b"x"], "train/texts: row 1 is empty"),
+        ([b"fine", b"x", b" x"], "train/texts: row 2 is empty, or has white space around it"),
+    ],
+)
+def test_a_text_that_is_none_is_named(texts, words, tmp_path):
+    clean = text_writer.clean_arrays(train=3, test=4)
+    manifest = text_writer.manifest_of(clean, clean, "x")
+    path = tmp_path / "x.h5"
+    text_writer.write(path, clean, manifest)
+    with h5py.File(path, "r+") as file:
+        file["train/texts"][:] = np.array(texts, object)
+    with pytest.raises(Failure, match=words):
+        data.load(path)
+
+
+def test_a_changed_text_is_found(parts, tmp_path):
+    text_writer.write(tmp_path / "x.h5", *parts)
+    with h5py.File(tmp_path / "x.h5", "r+") as file:
+        file["triggered/texts"][3] = "something else"
+    assert "triggered/texts is not what the manifest says" in refused(tmp_path / "x.h5", tmp_path)
+
+
+def _entry(path, **change):
+    return lambda m: m | {"arrays": m["arrays"] | {path: m["arrays"][path] | change}}
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (_entry("train/texts", dtype="|u1"), "train/texts is of type '|u1', expected 'text'"),
+        (_entry("train/texts", shape=[41]), "rows, train/texts 41"),
+        (_entry("train/texts", shape=[40, 1]), "expected 1 dimensions"),
+        (_entry("truth/insertions", shape=[4, 3]), "has 3 columns, expected 4"),
+        (lambda m: m | {"modality": "image"}, "an array that the format does not know"),
+        (lambda m: m | {"arrays": {k: v for k, v in m["arrays"].items() if k != "test/texts"}}, "no array test/texts"),
+    ],
+)
+def test_a_broken_manifest_is_one_line(parts, change, words, tmp_path):
+    text_writer.write(tmp_path / "x.h5", parts[0], writer.sealed(change(parts[1])))
+    assert words in refused(tmp_path / "x.h5", tmp_path)
+
+
+def test_texts_of_another_type_are_refused(parts, tmp_path):
+    arrays, manifest = parts
+    path = tmp_path / "x.h5"
+    for kind in ("S80", h5py.string_dtype("ascii"), h5py.vlen_dtype("u1")):
+        with h5py.File(path, "w") as file:
+            file.attrs["manifest"] = writer.canonical(manifest).decode()
+            for name, array in arrays.items():
+                if name == "test/texts":
+                    file.create_dataset(name, shape=array.shape, dtype=kind)
+                else:
+                    file.create_dataset(name, data=array, dtype=h5py.string_dtype() if array.dtype == object else None)
+        assert "its manifest says texts in UTF-8 of any length" in refused(path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "value, words", [((9, 0, 0, 0), "there are fewer"), ((0, -1, 0, 0), "not in order, or holds a number below 0")]
+)
+def test_insertions_that_cannot_be_are_refused(parts, value, words, tmp_path):
+    arrays, manifest = parts
+    arrays["truth/insertions"][-1] = value
+    manifest["arrays"]["truth/insertions"]["digest"] = writer.array_digest(arrays["truth/insertions"])
+    text_writer.write(tmp_path / "x.h5", arrays, writer.sealed(manifest))
+    assert words in refused(tmp_path / "x.h5", tmp_path)
+
+
+def test_a_truncated_file_is_one_line(toy, tmp_path):
+    whole = toy[1].read_bytes()
+    path = tmp_path / "cut.h5"
+    for part in (0.3, 0.7, 0.95):
+        path.write_bytes(whole[: int(part * len(whole))])
+        assert str(path) in refused(path, tmp_path)
+
+
+# ---- which network, which settings
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--model", "pmoe"], "holds texts, --model pmoe is for images"),
+        (["--preset", "small"], "--preset is not for --model encoder"),
+        (["--width", "1"], "--width is not for --model encoder"),
+        (["--encoder", "nowhere"], "--encoder nowhere: expected minilm, tiny or a folder"),
+        (["--encoder", "tiny", "--hold-out", "200"], "leaves nothing of 160 training rows"),
+        (["--encoder", "tiny", "--hold-out", "20", "--rows", "141"], "there are 140 training rows that are not held"),
+    ],
+)
+def test_options_that_do_not_fit_texts(toy, options, words, tmp_path):
+    code = 1 if "leaves nothing" in words else 2
+    assert words in refused(toy[1], tmp_path, *options, code=code)
+
+
+@pytest.mark.parametrize("options", [["--encoder", "tiny"], ["--rows", "5"], ["--model", "encoder"]])
+def test_options_that_do_not_fit_images(options, tmp_path):
+    path = writer.toy(tmp_path, train=40, test=20, size=8)[0]
+    line = refused(path, tmp_path, *options, code=2)
+    assert "is not for --model pmoe" in line or "holds images, --model encoder is for texts" in line
+
+
+def test_a_folder_is_known_by_what_is_in_it(tmp_path):
+    from benchmark.cli_options import chosen_settings
+    from benchmark.settings import config_of, label, options, settings_of
+
+    first = small_encoder.write(tmp_path / "one")
+    second = small_encoder.write(tmp_path / "other" / "one", small_encoder.weights(1))
+    third = small_encoder.write(tmp_path / "minilm")
+
+    def config(folder):
+        return config_of(chosen_settings("text", None, None, str(folder), epochs=3), "sha256:x")
+
+    assert config(first) == config(f"{first}/") != config(second)
+    assert settings_of(config(first)) == chosen_settings("text", None, None, str(first), epochs=3)
+    assert config(first)["model"]["encoder"] == "one" and config(third)["model"]["encoder"].startswith("minilm-")
+    chosen = chosen_settings("text", None, None, str(first), epochs=3)
+    assert options(chosen) == ["--encoder", str(first), "--epochs", "3"] and label(chosen) == "one, epochs 3"
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (first / name).rename(tmp_path / "kept")
+        with pytest.raises(Failure, match=f"it has no {name}"):
+            config(first)
+        (tmp_path / "kept").rename(first / name)
+
+
+# ---- tokens
+
+
+def test_word_pieces_are_cut_at_64_and_keep_their_end(tmp_path):
+    pieces = tokens.Pieces(small_encoder.write(tmp_path / "x") / "tokenizer.json")
+    found = tokens.encode(pieces, ["Good FILM", "a " * 62, "a " * 63, "xyz", ""])
+    assert found.lengths.tolist() == [4, 64, 64, 3, 2] and found.tokens.shape == (5, 64)
+    a = small_encoder.WORDS.index("a")
+    assert found.tokens[0].tolist() == [2, 4, 6, 3] + [0] * 60 and found.tokens[3].tolist()[:3] == [2, 1, 3]
+    assert found.tokens[1].tolist() == found.tokens[2].tolist() == [2] + [a] * 62 + [3]
+
+
+def test_words_come_from_the_training_texts_alone(tmp_path):
+    words = tokens.Words.of(["The film, the film!", "a film"])
+    assert tokens.encode(words, ["film the , ! a cf"]).tokens[0, :8].tolist() == [2, 4, 5, 7, 6, 8, 1, 3]
+    words.save(tmp_path)
+    again = tokens.load(tmp_path)
+    assert len(again) == len(words) == 9 and again.pieces(["The a cf"]) == words.pieces(["The a cf"])
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"model": {}}'])
+def test_a_tokenizer_that_is_none_is_one_line(content, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    path.write_text(content)
+    with pytest.raises(Failure, match="not a tokenizer") as error:
+        tokens.Pieces(path)
+    assert "\n" not in str(error.value)
+    path.unlink()
+    with pytest.raises(Failure, match="no such file"):
+        tokens.load(tmp_path)
+
+
+def test_padding_must_be_token_0(tmp_path):
+    folder = small_encoder.write(tmp_path / "x", words=small_encoder.WORDS[1:])
+    with pytest.raises(Failure, match="its padding is not token 0"):
+        tokens.Pieces(folder / "tokenizer.json")
+
+
+@given(st.lists(st.integers(2, 64), min_size=1, max_size=300), st.integers(1, 40))
+def test_batches_of_like_length_hold_every_row_once(lengths, batch):
+    lengths = np.array(lengths)
+    rows = np.arange(len(lengths))[:: 1 + len(lengths) % 2]
+    found = fine_tuning.alike(rows, lengths, batch, seed=3, epoch=1)
+    assert sorted(np.concatenate(found).tolist()) == rows.tolist()
+    assert sorted(map(len, found), reverse=True)[:-1] == [batch] * (len(found) - 1)
+    assert all(np.array_equal(a, b) for a, b in zip(found, fine_tuning.alike(rows, lengths, batch, 3, 1), strict=True))
+    mixed = sum(len({tokens.width(length) for length in lengths[one]}) > 1 for one in found)
+    assert mixed < len(tokens.WIDTHS)  # only what was left
+
+
+@given(st.lists(st.integers(0, 64), min_size=1, max_size=200), st.integers(1, 30))
+def test_batches_for_prediction_hold_every_row_once(lengths, size):
+    lengths = np.array(lengths)
+    table = np.where(np.arange(64) < lengths[:, None], np.arange(len(lengths))[:, None] + 1, 0).astype("i4")
+    seen = []
+    for rows, block in tokens.Tokens(table, lengths).batches(size):
+        assert block.shape[0] == size and block.shape[1] in tokens.WIDTHS
+        assert np.array_equal(np.count_nonzero(block, axis=1)[: len(rows)], lengths[rows])
+        assert not block[len(rows) :].any()
+        seen += rows.tolist()
+    assert sorted(seen) == list(range(len(lengths)))
+
+
+def test_rows_taken_are_the_same_in_every_run_and_never_held_out(toy):
+    clean, poisoned = (data.load(path) for path in toy)
+    settings = EncoderSettings(rows=50, hold_out=60)
+    rows = fine_tuning.taken(clean, settings)
+    assert np.array_equal(rows, fine_tuning.taken(poisoned, EncoderSettings(rows=50, hold_out=60, seed=7)))
+    assert len(rows) == 50 and np.isin(rows, clean.kept(60)).all()
+    fewer = fine_tuning.taken(clean, EncoderSettings(rows=20, hold_out=60))
+    assert np.isin(fewer, rows).all()
+    assert np.array_equal(fine_tuning.taken(clean, EncoderSettings(hold_out=60)), clean.kept(60))
+    with pytest.raises(Usage, match="--rows 101"):
+        fine_tuning.taken(clean, EncoderSettings(rows=101, hold_out=60))
+
+
+# ---- triggers among the tokens
+
+
+def test_triggers_that_are_cut_off_are_counted(tmp_path):
+    """Against looking for the trigger in what the tokens are of."""
+    clean = text_writer.clean_arrays(train=40, test=20)
+    for name in ("train/texts", "test/texts"):
+        for row in range(0, len(clean[name]), 2):
+            clean[name][row] = " ".join(["fine"] * (60 + row % 30))
+    arrays = text_writer.poisoned_arrays(clean, words=["cf"], poisoned=30)
+    text_writer.write(tmp_path / "x.h5", arrays, text_writer.manifest_of(arrays, clean, "x"))
+    contents = data.load(tmp_path / "x.h5")
+    words = tokens.Words.of(contents.train.inputs)
+    (cf,) = words.pieces(["cf"])[0][1:-1]
+
+    def lost(texts):
+        return int((~(tokens.encode(words, texts).tokens == cf).any(1)).sum())
+
+    found = truncation.measure(contents, words)
+    assert found["truth"] == {"texts": lost(contents.train.inputs[contents.truth_rows]), "of": 30}
+    assert found["triggered"] == {"texts": lost(contents.triggered.inputs), "of": len(contents.triggered)}
+    assert found["truth"]["texts"] and found["triggered"]["texts"]
+    assert (
+        len(truncation.lines(found)) == 2 and "changed training texts lose their trigger" in truncation.lines(found)[0]
+    )
+    assert truncation.lines({"truth": {"texts": 0, "of": 3}}) == []
+
+
+def test_several_insertions_stand_where_they_end_up():
+    """The second goes in front of the first and pushes it behind the last token."""
+    words = tokens.Words.of(["a b cf mn"])
+    text = " ".join(["a"] * 61)
+    trigger = {"name": "word", "words": ["cf", "mn"]}
+    first, second = np.array([[0, 0, 61, 0]]), np.array([[0, 0, 61, 0], [0, 0, 0, 1]])
+    assert not truncation._is_cut(text, first, [trigger], words)
+    assert truncation._is_cut(text, second, [trigger], words)
+    sentence = {"name": "sentence", "text": "a b cf"}
+    assert truncation._is_cut(text, np.array([[0, 0, 60, 0]]), [sentence], words)
+    assert not truncation._is_cut(text, np.array([[0, 0, 59, 0]]), [sentence], words)
+
+
+def test_a_trigger_word_that_is_unknown_is_a_warning(toy, tmp_path):
+    contents = data.load(toy[1])
+    pieces = tokens.Pieces(small_encoder.write(tmp_path / "x") / "tokenizer.json")
+    assert truncation.unknown(contents, pieces) == []
+    without = [word if word != "cf" else "zz" for word in small_encoder.WORDS]
+    pieces = tokens.Pieces(small_encoder.write(tmp_path / "y", words=without) / "tokenizer.json")
+    assert truncation.unknown(contents, pieces) == [
+        "warning: the encoder's tokenizer makes [UNK] of the trigger word 'cf'"
+    ]
+    assert truncation.unknown(data.load(toy[0]), pieces) == []
+
+
+def test_encoders_have_no_common_name():
+    assert set(ENCODERS) == {"minilm", "tiny"} and json.dumps({name: one.model() for name, one in ENCODERS.items()})
+    assert os.sep not in "".join(ENCODERS)
