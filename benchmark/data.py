@@ -174,6 +174,16 @@ def sample(path, digest: str, base, count: int) -> np.ndarray:
     return np.concatenate([np.concatenate(list(images), axis=1) for images in (before, after)])
 
 
+def sample_texts(path, digest: str, base, count: int) -> list[tuple[str, str]]:
+    """A few test texts, each as it was and with the trigger in it. Raises `Failure` as `sample`."""
+    manifest = peek(path)
+    if manifest["dataset_digest"] != digest:
+        raise Failure(f"{path}: is another data set")
+    contents = load(path, verify=False, manifest=manifest, base=base)
+    rows = contents.triggered_rows[:count]
+    return list(zip(contents.test.inputs[rows], contents.triggered.inputs[: len(rows)], strict=True))
+
+
 def _read(path: Path, verify: bool) -> tuple[dict, dict[str, np.ndarray]]:
     """The manifest of a file whose structure is sound, and its arrays by path."""
     import h5py

@@ -32,6 +32,7 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     job = Run.at(next((one for one in (path, *path.parents) if (one / "predictions.npz").is_file()), path))
     if job.result is None:
         raise Failure(f"{job.folder}: not finished, so there is no model to look at")
+    job.needs("pmoe", "routing")
     contents = data.load(file, base=base)
     for row in rows:
         if row >= len(contents.test):

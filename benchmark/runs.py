@@ -56,6 +56,12 @@ class Run:
         except (KeyError, TypeError) as error:
             raise Failure(f"{self.folder}/config.json: not a run's configuration ({error})") from None
 
+    def needs(self, network: str, what: str) -> None:
+        """`Failure` where its network is another than the one that `what`, a command, is for."""
+        found = self.config.get("model", {}).get("name")
+        if found != network:
+            raise Failure(f"{self.folder}: {what} is for a run of --model {network}, this one is of {found!r:.60}")
+
     @property
     def result(self) -> dict | None:
         """The result, None while the run is not finished."""

@@ -50,7 +50,16 @@ def sizes(folder: Path) -> dict:
         if not (isinstance(value, (int, float)) and 0 <= value < end):
             raise Failure(f"{path}: its {name} is {value!r:.60}, expected a number of 0 or more, below {end}")
         found[ours] = float(value)
+    _check_size(Path(folder) / "model.safetensors", found)
     return found
+
+
+def _check_size(path: Path, found: dict) -> None:
+    """`Failure` where the weights cannot be in the file, half a number each: nothing that large is built."""
+    width, inner = found["width"], found["inner"]
+    count = (found["vocabulary"] + found["positions"]) * width + found["depth"] * width * (4 * width + 2 * inner)
+    if path.is_file() and 2 * count > path.stat().st_size:
+        raise Failure(f"{path}: holds {path.stat().st_size:,} bytes, too few for the {count:,} weights of config.json")
 
 
 def assign(model, folder: Path) -> None:

@@ -88,6 +88,7 @@ def run(folder: Path, file, base, name: str, settings: dict, apply: Callable[[Ca
     trained = job.result
     if trained is None:
         raise Failure(f"{job.folder}: not finished; `benchmark train` with its settings goes on with it")
+    job.needs("pmoe", name)
     config = {"config_version": 1, "defence": name, "settings": settings, "run": job.config}
     target = job.folder / f"{name}-{digest(config).removeprefix('sha256:')[:8]}"
     if (target / "result.json").is_file():

@@ -99,26 +99,27 @@ def _figures(cells: list[Cell]) -> str:
 
 
 def _previews(cells: list[Cell]) -> str:
-    shown, parts = set(), []
+    shown, pictures, texts = set(), [], []
     for cell in cells:
         key = (cell.dataset, cell.trigger, cell.application, cell.variant)
         said = cell.first["dataset"]
         if cell.clean or key in shown or not said.get("path"):
             continue
+        words = f"{cell.dataset}, {cell.trigger}"
+        variant = f"; {cell.variant}" if cell.variant else ""
         try:
-            pictures = data.sample(said["path"], said["digest"], said.get("base"), PREVIEWS)
+            if cell.application == "text":
+                pairs = data.sample_texts(said["path"], said["digest"], said.get("base"), PREVIEWS)
+                texts += [page.heading(words + variant), *(page.change(*pair) for pair in pairs)]
+            else:
+                words += f" on {'every patch' if cell.application == 'patch' else 'the whole image'}"
+                drawn = _png(data.sample(said["path"], said["digest"], said.get("base"), PREVIEWS))
+                pictures.append(page.figure(page.png(drawn, words), words + variant))
         except Failure:
             continue
         shown.add(key)
-        words = (
-            f"{cell.dataset}, {cell.trigger} on {'every patch' if cell.application == 'patch' else 'the whole image'}"
-        )
-        parts.append(
-            page.figure(page.png(_png(pictures), words), f"{words}{'; ' + cell.variant if cell.variant else ''}")
-        )
-    if not parts:
-        return ""
-    return page.paragraphs(["Above as it was, below with the trigger on it."]) + page.row(parts, sharp=True)
+    above = page.paragraphs(["Above as it was, below with the trigger on it."]) + page.row(pictures, sharp=True)
+    return (above if pictures else "") + "".join(texts)
 
 
 def _png(pictures) -> bytes:

@@ -1,6 +1,7 @@
 """HTML: every text that comes from outside is escaped here, and nowhere else is there any mark-up."""
 
 import base64
+import difflib
 import re
 from html import escape, unescape
 
@@ -63,6 +64,14 @@ def heading(text: str) -> str:
 def paragraphs(lines: list[str]) -> str:
     """Each text as a paragraph."""
     return "".join(f"<p>{escape(line)}</p>\n" for line in lines)
+
+
+def change(before: str, after: str) -> str:
+    """The words of a text, those that another version of it did not have marked."""
+    old, new = before.split(), after.split()
+    steps = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    words = [(escape(" ".join(new[start:end])), kind) for kind, _, _, start, end in steps if end > start]
+    return "<p>" + " ".join(text if kind == "equal" else f"<mark>{text}</mark>" for text, kind in words) + "</p>\n"
 
 
 def note(text: str) -> str:

@@ -156,6 +156,8 @@ def test_it_agrees_with_the_reference_on_minilm(minilm, root):
         ({"vocab_size": 41}, "embeddings.word_embeddings.weight is of another shape than config.json says"),
         ({"num_hidden_layers": 3}, "holds no weight encoder.layer.2.attention.self.query.weight"),
         ({"intermediate_size": 21}, "intermediate.dense.weight is of another shape"),
+        ({"vocab_size": 1000000, "hidden_size": 999999}, "too few for the 1,000,0"),
+        ({"num_hidden_layers": 1000000}, "model.safetensors: holds .* bytes, too few for"),
     ],
 )
 def test_a_config_that_does_not_fit_is_one_line(tmp_path, change, words):
@@ -176,9 +178,9 @@ def test_weights_that_are_wrong_are_one_line(tmp_path):
         loaded(small_encoder.write(tmp_path / "short", values))
     folder = small_encoder.write(tmp_path / "cut")
     whole = (folder / "model.safetensors").read_bytes()
-    for damaged in (whole[:1000], whole[:-5], b"", b"\xff" * 100):
+    for damaged in (whole[:1000], whole[:-5], b"", b"\xff" * len(whole)):
         (folder / "model.safetensors").write_bytes(damaged)
-        with pytest.raises(Failure, match="cannot be read") as error:
+        with pytest.raises(Failure, match="cannot be read|too few") as error:
             loaded(folder)
         assert "\n" not in str(error.value)
     (folder / "model.safetensors").unlink()

@@ -291,9 +291,8 @@ def test_triggers_that_are_cut_off_are_counted(tmp_path):
     assert found["truth"] == {"texts": lost(contents.train.inputs[contents.truth_rows]), "of": 30}
     assert found["triggered"] == {"texts": lost(contents.triggered.inputs), "of": len(contents.triggered)}
     assert found["truth"]["texts"] and found["triggered"]["texts"]
-    assert (
-        len(truncation.lines(found)) == 2 and "changed training texts lose their trigger" in truncation.lines(found)[0]
-    )
+    lines = truncation.lines(found)
+    assert len(lines) == 2 and sum("changed training texts lose their trigger" in line for line in lines) == 1
     assert truncation.lines({"truth": {"texts": 0, "of": 3}}) == []
 
 
