@@ -78,7 +78,9 @@ def rebuild(manifest: dict, delta: dict[str, np.ndarray], clean: dict[str, np.nd
             arrays |= found | {f"{group}/labels": clean["test/labels"][where]}
             there = put(clean[f"test/{inputs}"][where]) if put else delta[f"{group}/{inputs}"]
             arrays[f"{group}/{inputs}"] = there
-    return arrays | {path: array for path, array in delta.items() if path.endswith("/insertions")}
+    for path in (path for path in delta if path.endswith("/insertions")):
+        arrays[path.replace("changed/", "truth/")] = delta[path]
+    return arrays
 
 
 def tested(group: str, manifest: dict, delta: dict, labels: np.ndarray) -> dict[str, np.ndarray]:

@@ -126,9 +126,11 @@ def _check_delta(manifest: dict) -> None:
     _expect(manifest["modality"] == modality, "it is a delta of another modality than its original")
     known = _DELTA | _SPELLED_OUT | {f"kept/{INPUTS[modality]}": _FORMS[modality]}
     if modality == TEXT:  # whole, and with where each insertion is
-        whole = {path for path in shapes if path in _INSERTIONS or path in ("triggered/texts", "others/texts")}
-        known |= {path: _INSERTIONS.get(path, _FORMS[TEXT]) for path in whole}
-        needed |= whole
+        shapes |= {path.replace("truth/", "changed/"): shapes[path] for path in _INSERTIONS if path in shapes}
+        whole = [path for path in shapes if path.endswith("/insertions") and not path.startswith("truth/")]
+        whole += [path for path in ("triggered/texts", "others/texts") if path in shapes]
+        known |= {path: ("<i8", 2) if path.endswith("/insertions") else _FORMS[TEXT] for path in whole}
+        needed |= set(whole)
     for path, entry in arrays.items():
         _check_array(path, entry, known, modality)
     for group in ("kept", "triggered", "others"):  # all of a group, or none of it

@@ -109,7 +109,7 @@ def test_killed_three_times_it_ends_with_the_same_numbers(finished, toy, tmp_pat
     history = tmp_path / finished.name / "history.csv"
     for epoch in (1, 2, 3):
         with subprocess.Popen(command(toy[1], "--runs", tmp_path), stderr=subprocess.DEVNULL) as process:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 300
             while not history.is_file() or history.read_text().count("\n") <= epoch:
                 assert process.poll() is None and time.monotonic() < deadline
                 time.sleep(0.002)

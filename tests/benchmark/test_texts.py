@@ -144,6 +144,28 @@ def test_a_truncated_file_is_one_line(toy, tmp_path):
         assert str(path) in refused(path, tmp_path)
 
 
+def test_a_delta_and_its_base_are_the_file(toy, parts, tmp_path):
+    clean = text_writer.clean_arrays(train=40, test=20)
+    text_writer.write(tmp_path / "toy-clean.h5", clean, text_writer.manifest_of(clean, clean, "toy-clean"))
+    text_writer.write(tmp_path / "whole.h5", *parts)
+    arrays, manifest = text_writer.delta(*parts)
+    text_writer.write(tmp_path / "x.delta.h5", arrays, manifest)
+    whole, found = data.load(tmp_path / "whole.h5"), data.load(tmp_path / "x.delta.h5")
+    assert found.manifest == whole.manifest and found.base == tmp_path / "toy-clean.h5"
+    for part in ("train", "test", "triggered", "truth"):
+        assert getattr(found, part).inputs.tolist() == getattr(whole, part).inputs.tolist()
+        assert np.array_equal(getattr(found, part).labels, getattr(whole, part).labels)
+    assert all(np.array_equal(found.insertions[name], whole.insertions[name]) for name in ("truth", "triggered"))
+    with pytest.raises(Failure, match="is not the base"):
+        data.load(tmp_path / "x.delta.h5", base=toy[0])
+    for path in ("kept/texts", "changed/insertions", "triggered/texts"):
+        short = {name: array for name, array in arrays.items() if name != path}
+        table = {name: entry for name, entry in manifest["arrays"].items() if name != path}
+        text_writer.write(tmp_path / "y.delta.h5", short, writer.sealed(manifest | {"arrays": table}))
+        with pytest.raises(Failure, match=f"names no array {path}"):
+            data.load(tmp_path / "y.delta.h5", base=tmp_path / "toy-clean.h5")
+
+
 # ---- which network, which settings
 
 

@@ -108,3 +108,15 @@ def toy(folder, **options) -> tuple:
     write(paths[0], clean, manifest_of(clean, clean, "toy-clean"))
     write(paths[1], poisoned, manifest_of(poisoned, clean, "toy-word-0.1-s0"))
     return paths
+
+
+def delta(arrays: dict, manifest: dict) -> tuple[dict, dict]:
+    """Arrays and manifest of the delta of a poisoned file."""
+    rows = arrays["truth/rows"]
+    found = {"changed/rows": rows, "changed/role": arrays["truth/role"], "kept/rows": rows}
+    found |= {"changed/labels": arrays["train/labels"][rows], "kept/texts": arrays["train/texts"][rows]}
+    found |= {path: arrays[path] for path in ("triggered/texts", "triggered/insertions")}
+    found["changed/insertions"] = arrays["truth/insertions"]
+    said = {"kind": "delta", "of": manifest, "file": {"size": 1, "sha256": sha256(b"")}, "notice": "for the tests"}
+    kept = {key: manifest[key] for key in ("format", "format_version", "modality", "name")}
+    return found, sealed(kept | said | {"arrays": {path: entry(array) for path, array in found.items()}})
