@@ -201,8 +201,8 @@ def test_jax_takes_the_same_steps_from_the_same_weights(tmp_path):
 
 
 def naive_adamw(weights, gradients, rates, decays):
-    """AdamW (Loshchilov and Hutter 2019) in NumPy, gradients clipped to norm 1 over all weights together. The epsilon is
-    where Keras has it, beside the second moment before its correction."""
+    """AdamW (Loshchilov and Hutter 2019) in NumPy, gradients clipped to norm 1 over all weights together.
+    The epsilon is where Keras has it, beside the second moment before its correction."""
     weights = [weight.astype(float) for weight in weights]
     moments = [(np.zeros_like(weight), np.zeros_like(weight)) for weight in weights]
     for step, (rate, found) in enumerate(zip(rates, gradients, strict=True), 1):
