@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from poisonkit import labels, produce, recipe, sources, triggers
+from poisonkit import labels, modality, produce, recipe, sources, triggers
 from poisonkit.errors import Usage
 
 DEFAULT_PATCH = 8
@@ -189,6 +189,7 @@ def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[st
     source = sources.open_source(
         order.dataset, source=order.source, cache=order.cache, options=options, progress=progress, say=say
     )
+    asked = [_by_label(order, request, source) for request in asked]
     if wanted := order.given.get("rewrite", {}).get("list"):
         from poisonkit import rewriting
 
@@ -199,6 +200,16 @@ def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[st
         say(line)
     for plan in plans:
         yield deliver(plan, order.output, threads, order.force, dry_run, command, progress)
+
+
+def _by_label(order: Order, request: recipe.Request, source) -> recipe.Request:
+    """The request with typed numbers as names, where texts have labels that are other numbers than their classes."""
+    numbers = [str(number) for number in range(len(source.classes))]
+    others = all(name.isdecimal() for name in source.classes) and list(source.classes) != numbers
+    if request.clean or source.modality != modality.TEXT or not others:
+        return request
+    target = request.target if order.target is None else str(request.target)
+    return replace(request, target=target, source_classes=tuple(map(str, request.source_classes)))
 
 
 def deliver(plan, output: Path, threads: int | None, force: bool, dry_run: bool, command: list[str], progress) -> str:

@@ -99,7 +99,8 @@ def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.Context)
             labels = np.array([numbers[label] for _, label in found[part]], np.int64)
             writer.texts(part, labels, base.counted(tables[part].texts(chosen["text"]), bar))
     if all(name.isdecimal() for name in classes) and [int(name) for name in classes] != list(range(len(classes))):
-        context.say(f"the labels {', '.join(classes[:4])} … are the classes 0 to {len(classes) - 1}, under these names")
+        some = ", ".join(classes[:8]) + (", …" if len(classes) > 8 else "")
+        context.say(f"the labels {some} are the classes 0 to {len(classes) - 1}; --target takes the labels")
 
 
 def _classes(table: Table, labels: list[tuple[int, str]], column: str) -> list[str]:
