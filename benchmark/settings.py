@@ -1,6 +1,7 @@
 """The settings of a run, one class a kind of network; the presets, and the identity that follows from them."""
 
 import dataclasses
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,7 @@ MINILM = "sha256:53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 TINY = {"width": 128, "depth": 2, "heads": 4, "inner": 256}  # a new encoder, trained from scratch
 
 
-class Common:
+class Common(ABC):
     """What the settings of every network have. See `Settings` and `EncoderSettings`."""
 
     NETWORK: str
@@ -41,9 +42,9 @@ class Common:
         """What decides its training, but for the seed."""
         return {name: getattr(self, name) for name in self.TRAINING if getattr(self, name) is not None}
 
+    @abstractmethod
     def like(self) -> tuple[list[str], "Common"]:
         """The nearest preset: the options that choose it, none for the usual one, and its settings."""
-        raise NotImplementedError
 
     def differences(self, other: "Common") -> dict:
         """What is not as in other settings, field by field, but for what `like` chooses already."""
