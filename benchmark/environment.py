@@ -6,7 +6,7 @@ import time
 from datetime import datetime, timezone
 from importlib import metadata
 
-PACKAGES = ("poisonkit", "keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "h5py")
+PACKAGES = ("poisonkit", "keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "h5py", "tokenizers", "safetensors")
 
 
 def record() -> dict:

@@ -4,7 +4,6 @@ import keras
 from keras import initializers, layers, ops
 
 from benchmark.layers.head_attention import HeadAttention
-from benchmark.layers.token_embedding import INITIAL
 
 
 @keras.saving.register_keras_serializable(package="benchmark")
@@ -37,7 +36,7 @@ class EncoderBlock(layers.Layer):
         self.normalizations = [
             layers.LayerNormalization(epsilon=epsilon, name=f"normalization_{i}", **same) for i in (1, 2)
         ]
-        first, second = (initializers.RandomNormal(stddev=INITIAL, seed=next(seeds)) for _ in range(2))
+        first, second = (initializers.GlorotNormal(seed=next(seeds)) for _ in range(2))
         self.widen = layers.Dense(inner, kernel_initializer=first, name="widen", **same)
         self._second = second
 

@@ -3,8 +3,6 @@
 import keras
 from keras import initializers, layers, ops
 
-from benchmark.layers.token_embedding import INITIAL
-
 FAR = -1e9  # added to the scores of padding: their attention is 0 in float32
 
 
@@ -47,12 +45,12 @@ class HeadAttention(layers.Layer):
         self.size = width // self.heads
         seeds = iter([None] * 4 if self.seed is None else range(self.seed, self.seed + 4))
         for name in ("query", "key", "value"):
-            normal = initializers.RandomNormal(stddev=INITIAL, seed=next(seeds))
+            normal = initializers.RandomNormal(stddev=width**-0.5, seed=next(seeds))  # Glorot's, of the whole kernel
             kernel = self.add_weight(shape=(width, self.heads, self.size), initializer=normal, name=name)
             bias = self.add_weight(shape=(self.heads, self.size), initializer="zeros", name=f"{name}_bias")
             setattr(self, name, kernel)
             setattr(self, f"{name}_bias", bias)
-        normal = initializers.RandomNormal(stddev=INITIAL, seed=next(seeds))
+        normal = initializers.RandomNormal(stddev=width**-0.5, seed=next(seeds))
         shape = (self.heads, self.size, width)
         self.output_kernel = self.add_weight(shape=shape, initializer=normal, name="output")
         self.output_bias = self.add_weight(shape=(width,), initializer="zeros", name="output_bias")

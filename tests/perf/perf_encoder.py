@@ -38,11 +38,12 @@ class Ours:
     def __init__(self, folder, tokens, lengths, widths, threads, backend):
         sys.path.insert(0, str(ROOT))
         from benchmark import encoders, engines
-        from benchmark.engines import common
-        from benchmark.models.encoder import encode
         from benchmark.tokens import Tokens
 
         engines.activate(backend, threads=threads)
+        from benchmark.engines import common
+        from benchmark.models.encoder import encode
+
         self.model = encoders.build(encoders.Origin(Path(folder), "folder"), 2, 30522, 0)
         self.texts, self.widths, self._encode = Tokens(tokens, lengths), widths, encode
         optimizer = common.adamw(self.model, 1e-4, 100_000)
