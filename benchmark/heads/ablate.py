@@ -7,7 +7,7 @@ import numpy as np
 from benchmark import engines, environment, figures, files
 from benchmark.errors import Failure, Usage
 from benchmark.heads import pictures
-from benchmark.heads.opened import Opened, configuration, open_run, target_of, written
+from benchmark.heads.opened import Opened, configuration, making, open_run, target_of, written
 from benchmark.heads.scored import Scorer, without
 
 NAME = "heads-ablate"
@@ -26,9 +26,7 @@ def run(folder: Path, file, base, settings: dict, say) -> dict:
     opened = open_run(job, file, base)
     model = opened.network()
     together = flat(settings["heads"], model.depth, model.heads)
-    target.mkdir(exist_ok=True)
-    with files.locked(target):
-        files.write_json(target / "config.json", config)
+    with making(target, config):
         result = ablate(opened, model, together, say)
         result |= {"result_version": 1, "defence": NAME, "settings": settings}
         draw(result, target, say)

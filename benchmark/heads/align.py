@@ -13,7 +13,7 @@ from benchmark import engines, environment, figures, files, randomness
 from benchmark.data import Rows
 from benchmark.errors import Failure
 from benchmark.heads import ablate, anomaly, detect, pictures, scoring
-from benchmark.heads.opened import Opened, configuration, open_run, target_of, written
+from benchmark.heads.opened import Opened, configuration, making, open_run, target_of, written
 from benchmark.heads.scored import Scorer, without
 from benchmark.heads.watched import Watched
 
@@ -46,9 +46,7 @@ def run(folder: Path, file, base, settings: dict, say) -> dict:
     if (result := written(target)) is not None:
         return result
     opened = open_run(job, file, base)
-    target.mkdir(exist_ok=True)
-    with files.locked(target):
-        files.write_json(target / "config.json", config)
+    with making(target, config):
         result = Alignment(opened, settings, target, say).carry_out()
         result |= {"result_version": 1, "defence": NAME, "settings": settings}
         files.write_json(target / "result.json", result)

@@ -12,7 +12,7 @@ import numpy as np
 from benchmark import engines, environment, figures, files, randomness, tokens
 from benchmark.errors import Failure
 from benchmark.heads import anomaly, controls, pictures, ranking, scoring
-from benchmark.heads.opened import Opened, configuration, open_run, target_of, twin_of, written
+from benchmark.heads.opened import Opened, configuration, making, open_run, target_of, twin_of, written
 from benchmark.heads.scoring import Detector, Measured
 from benchmark.heads.watched import Watched, long_enough
 from benchmark.runs import Run
@@ -62,9 +62,7 @@ def run(folder: Path, file, base, settings: dict, say) -> dict:
     if (result := written(target)) is not None:
         return result
     opened = open_run(job, file, base)
-    target.mkdir(exist_ok=True)
-    with files.locked(target):
-        files.write_json(target / "config.json", config)
+    with making(target, config):
         result = detect(opened, settings, twin, target, say)
         files.write_json(target / "result.json", result)
     return result

@@ -1,5 +1,7 @@
 """A finished run of an encoder, opened for the commands on heads: its data, its held-out rows, its network."""
 
+import contextlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +68,21 @@ def target_of(job: Run, config: dict) -> Path:
 def written(target: Path) -> dict | None:
     """The result in a folder of results, None while there is none."""
     return files.read_json(target / "result.json") if (target / "result.json").is_file() else None
+
+
+@contextlib.contextmanager
+def making(target: Path, config: dict):
+    """Hold the folder of a result for this process while it is made. What does not come to its end leaves no folder."""
+    fresh = not target.exists()
+    target.mkdir(exist_ok=True)
+    with files.locked(target):
+        files.write_json(target / "config.json", config)
+        try:
+            yield
+        except BaseException:
+            if fresh:
+                shutil.rmtree(target)
+            raise
 
 
 def open_run(job: Run, file=None, base=None) -> Opened:

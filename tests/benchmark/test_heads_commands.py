@@ -1,0 +1,236 @@
+"""`benchmark heads`: the three commands on a tiny encoder that was trained on a toy set of texts."""
+
+import json
+import os
+
+import click.testing
+import numpy as np
+import pytest
+import text_writer
+import writer
+
+from benchmark import cli, data, models, randomness
+from benchmark.heads import controls
+from benchmark.heads.opened import open_run
+from benchmark.heads.scored import Scorer
+from benchmark.runs import Run
+
+TINY = ("--model", "encoder", "--encoder", "tiny", "--hold-out", "80", "--epochs", "4", "--batch-size", "32")
+FAST = ("--clean-rows", "64", "--epochs", "2", "--full-epochs", "1", "--heads", "2")
+HELD_OUT, TRAIN, TEST = 80, 320, 60
+
+
+def invoke(*arguments):
+    return click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in arguments])
+
+
+def done(*arguments):
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A clean and a poisoned file of texts."""
+    return text_writer.toy(tmp_path_factory.mktemp("texts"), train=TRAIN, test=TEST)
+
+
+@pytest.fixture(scope="module")
+def runs(toy, tmp_path_factory):
+    """The folder of the runs on both."""
+    folder = tmp_path_factory.mktemp("runs")
+    for file in toy:
+        done("train", *TINY, file, "--runs", folder, "--quiet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def poisoned(runs):
+    (folder,) = runs.glob("toy-word-*")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clean(runs):
+    (folder,) = runs.glob("toy-clean-*")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def detected(poisoned):
+    (result,) = json.loads(done("heads", "detect", poisoned, "--heads", "2", "--flag", "0.1", "--json").stdout)
+    return result
+
+
+def test_detect_ranks_every_row_that_is_not_held_out_and_not_too_short(detected, poisoned, toy):
+    contents = data.load(toy[1])
+    (folder,) = poisoned.glob("heads-detect-*")
+    with np.load(folder / "scores.npz", allow_pickle=False) as scores:
+        rows, ranked = scores["rows"], {name: scores[name] for name in scores.files}
+    words = np.array([len(text.split()) for text in contents.train.inputs])
+    kept = np.setdiff1d(np.arange(TRAIN), randomness.held_out(TRAIN, HELD_OUT))
+    assert rows.tolist() == kept[words[kept] >= 5].tolist()
+    assert all(np.isfinite(score).all() and len(score) == len(rows) for score in ranked.values())
+    assert detected["rows"]["suspect"] == len(rows) and detected["rows"]["too_short"] == len(kept) - len(rows)
+    assert detected["rows"]["poisoned"] == np.isin(rows, contents.truth_rows).sum()
+    flagged = np.argsort(-ranked["mahalanobis"], kind="stable")[: len(rows) // 10]
+    assert detected["flagged"]["mahalanobis"] == {
+        "count": len(rows) // 10,
+        "poisoned": int(np.isin(rows[flagged], contents.truth_rows).sum()),
+    }
+
+
+def test_detect_says_what_its_scores_are_worth(detected, poisoned, toy):
+    (folder,) = poisoned.glob("heads-detect-*")
+    with np.load(folder / "scores.npz", allow_pickle=False) as scores:
+        truth = np.isin(scores["rows"], data.load(toy[1]).truth_rows)
+        distance = scores["mahalanobis"].astype(float)
+    pairs = distance[truth][:, None] - distance[~truth][None]
+    assert detected["suspect"]["mahalanobis"]["auroc"] == pytest.approx((pairs > 0).mean(), abs=1e-4)
+    assert np.array(detected["suspect_heads"]["auroc"]).shape == tuple(detected["shape"]) == (2, 4)
+    assert len(detected["contaminated"]) == 2
+
+
+def test_the_controls_run_on_the_model_and_its_clean_twin(detected, clean):
+    assert detected["clean_run"] == clean.name
+    for which in ("poisoned", "clean"):
+        found = detected["controls"][which]
+        assert list(found) == list(controls.NAMES)
+        for figures in found.values():
+            assert 0 <= figures["mahalanobis"]["auroc"] <= 1
+            low, high = figures["mahalanobis"]["intervals"]["auroc"]
+            assert low <= high
+
+
+def test_detect_once_and_again_as_a_table_and_as_pictures(detected, poisoned):
+    (folder,) = poisoned.glob("heads-detect-*")
+    before = (folder / "result.json").read_bytes()
+    again = done("heads", "detect", poisoned, "--heads", "2", "--flag", "0.10")
+    assert not again.stderr and (folder / "result.json").read_bytes() == before
+    for words in ("suspect file", "random word pieces", "clean twin", "falls" if "falls" in again.stdout else "rises"):
+        assert words in again.stdout
+    assert {path.stem for path in folder.glob("*.png")} == {"similarity", "auroc", "distributions", "attention"}
+
+
+def test_a_clean_run_has_no_truth_and_no_twin(clean):
+    asked = ("heads", "detect", clean, "--rows", "100", "--metric", "pearson", "--map", "output", "--json")
+    (result,) = json.loads(done(*asked).stdout)
+    assert result["suspect"] is None and result["clean_run"] is None and "trigger" not in result["controls"]["poisoned"]
+    assert result["rows"]["poisoned"] is None and result["rows"]["suspect"] + result["rows"]["too_short"] == 100
+    assert "rare word" in result["controls"]["poisoned"]
+    assert "suspect file" not in done(*asked[:-1]).stdout
+
+
+def test_several_runs_are_summed_up(poisoned, toy, runs, tmp_path):
+    done("train", *TINY, toy[1], "--runs", runs, "--quiet", "--seed", "1")
+    (other,) = [folder for folder in runs.glob("toy-word-*") if folder != poisoned]
+    shown = done("heads", "detect", poisoned, other, "--heads", "2", "--flag", "0.1").stdout
+    assert "over 2 runs" in shown and shown.count("clean twin") == 6
+
+
+@pytest.fixture(scope="module")
+def aligned(poisoned):
+    asked = ("heads", "align", poisoned, *FAST, "--unlearn", "--flag", "0.1", "--json")
+    (result,) = json.loads(done(*asked).stdout)
+    return result
+
+
+def test_align_stands_beside_its_controls(aligned, poisoned):
+    assert [step["stage"] for step in aligned["steps"]] == [
+        "untouched", "heads switched off", "full fine-tuning", "heads alone, no alignment",
+        "full fine-tuning, flat prediction", "heads alone, flat prediction", "aligned",
+        "random heads, aligned, flat prediction", "aligned, flat prediction",
+    ]  # fmt: skip
+    (folder,) = poisoned.glob("heads-align-*")
+    untouched = aligned["steps"][0]["scores"]
+    result = json.loads((poisoned / "result.json").read_text())
+    assert untouched["ba"] == result["scores"]["ba"] and untouched["asr"] == result["scores"]["asr"]
+    for step in aligned["steps"][2:]:
+        assert len(step["history"]) == (1 if step["stage"].startswith("full") else 2)
+        assert step["history"][-1]["asr"] == step["scores"]["asr"]["percent"]
+        assert (folder / step["model"]).is_file()
+    assert {path.stem for path in folder.glob("*.png")} == {"alignment", "chosen", "attention"}
+    assert not {tuple(head) for head in aligned["random"]} & {tuple(head) for head in aligned["contaminated"]}
+
+
+def test_in_a_file_of_align_only_its_heads_have_moved(aligned, poisoned):
+    (folder,) = poisoned.glob("heads-align-*")
+    before = models.load(poisoned)
+    for step in aligned["steps"][3:]:
+        after = models.load(folder / step["model"])
+        moved = set()
+        for old, new in zip(before.variables, after.variables, strict=True):
+            changed = np.asarray(old) != np.asarray(new)
+            if changed.any():
+                moved.add(old.path.split("/")[-1])
+        attention = {"query", "key", "value", "query_bias", "key_bias", "value_bias", "output"}
+        if step["heads"] is None:
+            assert moved > attention
+        else:
+            assert moved and moved <= attention
+            heads = {tuple(head) for head in step["heads"]}
+            for layer in range(2):
+                old, new = (np.asarray(model.blocks[layer].attention.output_kernel) for model in (before, after))
+                for head in range(4):
+                    assert np.array_equal(old[head], new[head]) == ((layer, head) not in heads)
+
+
+def test_align_learns_from_held_out_rows_alone_and_scores_on_none(aligned):
+    assert aligned["rows"]["clean"] == 64
+    for step in aligned["steps"]:
+        assert step["scores"]["ba"]["of"] == TEST and step["scores"]["asr"]["of"] == TEST // 2
+
+
+def test_align_without_unlearning_as_a_table(poisoned):
+    shown = done("heads", "align", poisoned, *FAST, "--flag", "0.1", "--threshold", "0.1").stdout
+    lines = [line.split("  ")[0] for line in shown.splitlines()]
+    assert "aligned" in lines and "random heads, aligned" in lines and "aligned, flat prediction" not in lines
+    assert "most important on clean rows:" in shown
+
+
+def test_ablate_switches_each_off(poisoned):
+    (result,) = json.loads(done("heads", "ablate", poisoned, "--head", "1,2", "--head", "0,0", "--json").stdout)
+    off, before = np.array(result["off"]["asr"]), result["before"]["asr"]["percent"]
+    assert off.shape == (2, 4) and result["together"]["ba"]["of"] == TEST
+    model = models.load(poisoned)
+    assert before == json.loads((poisoned / "result.json").read_text())["scores"]["asr"]["percent"]
+    model.blocks[1].attention.output_kernel.assign(
+        np.asarray(model.blocks[1].attention.output_kernel) * np.array([1, 1, 1, 0], "f4")[:, None, None]
+    )
+
+    assert Scorer(open_run(Run.at(poisoned)))(model)["asr"]["percent"] == off[1, 3]
+    (folder,) = poisoned.glob("heads-ablate-*")
+    assert [path.name for path in folder.glob("*.png")] == ["ablation.png"]
+    assert "(1, 2)" in done("heads", "ablate", poisoned, "--head", "1,2", "--head", "0,0").stdout
+
+
+def test_the_report_has_it(aligned, detected, runs, tmp_path):
+    done("report", runs, "-o", tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    for words in ("Attention heads", "random word pieces", "heads switched off", 'alt="distributions"'):
+        assert words in page
+
+
+def test_bad_days(poisoned, toy, runs, tmp_path):
+    def failed(code, words, *arguments):
+        result = invoke("heads", *arguments)
+        assert result.exit_code == code and words in result.stderr and len(result.stderr.splitlines()) == 1, (
+            result.output
+        )
+
+    failed(1, "not a run", "detect", tmp_path)
+    failed(2, "--flag", "detect", poisoned, "--flag", "1.5")
+    failed(2, "the heads of each 0 … 3", "ablate", poisoned, "--head", "0,4")
+    failed(2, "--head", "ablate", poisoned, "--head", "x")
+    failed(1, "is not the data set", "detect", poisoned, "--data", toy[0], "--metric", "pearson")
+    failed(1, "do not say what is usual", "detect", poisoned, "--min-words", "40")
+    failed(1, "no head's |median z| reaches", "align", poisoned, "--threshold", "1e9")
+    assert not list(poisoned.glob("heads-*/.part-*"))
+    images = writer.toy(tmp_path)
+    done("train", "--width", "1", "--epochs", "1", "--top-k", "4", images[0], "--runs", tmp_path / "runs", "--quiet")
+    (other,) = (tmp_path / "runs").iterdir()
+    failed(1, "has no attention heads", "detect", other)
+    done("train", *TINY, "--hold-out", "0", "--epochs", "1", toy[0], "--runs", tmp_path / "more", "--quiet")
+    (without,) = (tmp_path / "more").iterdir()
+    failed(1, "--hold-out 2000", "align", without)

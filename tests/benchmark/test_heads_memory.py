@@ -1,0 +1,50 @@
+"""What `detect` keeps of the texts that it reads: their similarities and lengths, and nothing else."""
+
+import tracemalloc
+
+import numpy as np
+
+from benchmark import engines
+
+engines.activate("tensorflow", threads=2)
+
+from heads_network import HEADS, LAYERS, network  # noqa: E402
+
+from benchmark import tokens  # noqa: E402
+from benchmark.data import Rows  # noqa: E402
+from benchmark.heads import watched  # noqa: E402
+from benchmark.heads.opened import Opened  # noqa: E402
+
+WORDS = [f"w{number}" for number in range(26)]
+
+
+class Loaded(Opened):
+    """A run whose network is in memory."""
+
+    def network(self):
+        return network()
+
+
+def texts(count: int) -> np.ndarray:
+    random = np.random.default_rng(0)
+    found = np.empty(count, object)
+    found[:] = [" ".join(random.choice(WORDS, 9)) for _ in range(count)]
+    return found
+
+
+def test_memory_grows_by_the_similarities_alone(monkeypatch):
+    monkeypatch.setattr(watched, "BLOCK", 256)
+    held = Rows(texts(60), np.zeros(60, np.int64))
+    opened = Loaded(job=None, trained={}, contents=None, tokenizer=tokens.Words(WORDS), held_out=held)
+    own = watched.Watched(opened, {"metric": "cosine", "map": "full", "min_words": 5})
+    own.read(texts(256))  # what is compiled stays
+    peaks = []
+    for count in (512, 2048):
+        some = texts(count)
+        tracemalloc.start()
+        values, lengths = own.read(some)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert values.shape == (count, LAYERS * HEADS) and lengths.tolist() == [11] * count
+    kept = (2048 - 512) * (LAYERS * HEADS * 4 + 8)
+    assert peaks[1] - peaks[0] < kept + 200_000
