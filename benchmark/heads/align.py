@@ -80,27 +80,25 @@ class Alignment:
         asked, heads = self.settings, self.detector.heads
         random = self._random_heads()
         long, full = (asked["epochs"], asked["learning_rate"]), (asked["full_epochs"], asked["full_rate"])
+        forgetting = asked["unlearn"]
+        both = asked["strength"], forgetting
         found = [
             Variant("full fine-tuning", None, 0.0, 0.0, *full),
             Variant("heads alone, no alignment", heads, 0.0, 0.0, *long),
         ]
-        if not asked["unlearn"]:
-            return [
-                *found,
-                Variant("random heads, aligned", random, asked["strength"], 0.0, *long),
+        if forgetting:
+            found += [
+                Variant("full fine-tuning, flat prediction", None, 0.0, forgetting, *full),
+                Variant("heads alone, flat prediction", heads, 0.0, forgetting, *long),
                 Variant(ALIGNED, heads, asked["strength"], 0.0, *long),
             ]
-        both = asked["strength"], asked["unlearn"]
-        return [
-            *found,
-            Variant("full fine-tuning, flat prediction", None, 0.0, asked["unlearn"], *full),
-            Variant("heads alone, flat prediction", heads, 0.0, asked["unlearn"], *long),
-            Variant(ALIGNED, heads, asked["strength"], 0.0, *long),
-            Variant("random heads, aligned, flat prediction", random, *both, *long),
-            Variant(FORGOTTEN, heads, *both, *long),
-        ]
+        name = FORGOTTEN if forgetting else ALIGNED
+        if len(random):
+            found.append(Variant(f"random heads, {name}", random, *both, *long))
+        return [*found, Variant(name, heads, *both, *long)]
 
     def _random_heads(self) -> np.ndarray:
+        """As many of the others as there are contaminated ones, or all of the others."""
         layers, heads = self.watched.shape
         others = np.setdiff1d(np.arange(layers * heads), self.detector.heads)
         order = randomness.permutation(self.settings["seed"], "random heads", len(others))

@@ -119,9 +119,10 @@ def test_a_clean_run_has_no_truth_and_no_twin(clean):
     assert result["suspect"] is None and result["clean_run"] is None and "trigger" not in result["controls"]["poisoned"]
     assert result["rows"]["poisoned"] is None and result["rows"]["suspect"] + result["rows"]["too_short"] == 100
     assert "rare word" in result["controls"]["poisoned"]
-    assert "suspect file" not in done(*asked[:-1]).stdout
+    assert "Mahalanobis, this model" in (shown := done(*asked[:-1]).stdout) and "TPR" not in shown
 
 
+@pytest.mark.slow
 def test_several_runs_are_summed_up(poisoned, toy, runs, tmp_path):
     done("train", *TINY, toy[1], "--runs", runs, "--quiet", "--seed", "1")
     (other,) = [folder for folder in runs.glob("toy-word-*") if folder != poisoned]
@@ -182,10 +183,12 @@ def test_align_learns_from_held_out_rows_alone_and_scores_on_none(aligned):
         assert step["scores"]["ba"]["of"] == TEST and step["scores"]["asr"]["of"] == TEST // 2
 
 
-def test_align_without_unlearning_as_a_table(poisoned):
-    shown = done("heads", "align", poisoned, *FAST, "--flag", "0.1", "--threshold", "0.1").stdout
+@pytest.mark.slow
+def test_align_without_unlearning_and_with_every_head(poisoned):
+    shown = done("heads", "align", poisoned, *FAST, "--flag", "0.1", "--threshold", "1e-6").stdout
     lines = [line.split("  ")[0] for line in shown.splitlines()]
-    assert "aligned" in lines and "random heads, aligned" in lines and "aligned, flat prediction" not in lines
+    assert "aligned" in lines and "full fine-tuning" in lines and "aligned, flat prediction" not in lines
+    assert "random heads, aligned" not in lines  # there are no others
     assert "most important on clean rows:" in shown
 
 
