@@ -89,6 +89,8 @@ def detect(paths, file, base, as_json, quiet, **options):
 @click.option("--unlearn", is_flag=True, help="Also push flagged rows towards a flat prediction.")
 @click.option("--unlearn-weight", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
               help="How hard.")  # fmt: skip
+@click.option("--flat", type=click.Choice(["rows", "mean"]), default="rows", show_default=True,
+              help="What is to be flat: each flagged row's prediction, or their mean.")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(1), default=6, show_default=True, help="Of the heads alone.")
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True,
               help="Of the heads alone.")  # fmt: skip

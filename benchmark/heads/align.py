@@ -38,7 +38,7 @@ class Variant:
 def run(folder: Path, file, base, settings: dict, say) -> dict:
     """Align one run, unless the result is there already.
 
-    `settings` are the detector's (see `detect.run`) and `clean_rows`, `strength` (λ), `unlearn`, `epochs`,
+    `settings` are the detector's (see `detect.run`) and `clean_rows`, `strength` (λ), `unlearn`, `flat`, `epochs`,
     `learning_rate`, `full_epochs`, `full_rate` and `seed`. The other parameters are those of `detect.run`.
     """
     job, config = configuration(folder, NAME, settings)
@@ -159,7 +159,8 @@ class Alignment:
         model = self.opened.network()
         heads = self.detector.heads if variant.heads is None else variant.heads
         deviation = losses.Deviation(model, heads, self.watched.metric, self.watched.kind, self.watched.projections)
-        plan = tuning.Plan(variant.heads, variant.strength, variant.unlearn, variant.epochs, variant.learning_rate)
+        said = dataclasses.asdict(variant)
+        plan = tuning.Plan(**{key: value for key, value in said.items() if key != "name"}, flat=self.settings["flat"])
         history = []
         flagged = self._usual(heads)
         for loss in tuning.tune(model, plan, self.clean, flagged, deviation, self.settings["seed"]):
@@ -170,7 +171,6 @@ class Alignment:
         file = f"{variant.name.replace(',', '').replace(' ', '-')}.keras"
         with files.replacing(self.target / file) as path, engines.quiet():
             model.save(path)
-        said = dataclasses.asdict(variant)
         said["heads"] = None if variant.heads is None else pairs(heads, self.watched.shape)
         step = {"stage": said.pop("name"), **said, "history": history, "model": file, "scores": scores}
         return step, model

@@ -6,6 +6,7 @@ from keras import ops
 from benchmark import engines
 from benchmark.heads.anomaly import SOFTENING
 
+FLAT = ("rows", "mean")
 LIMIT = 100.0
 """z² counts no more than this: a text far away must not outweigh all the others."""
 
@@ -74,8 +75,8 @@ def of_clean(model):
     return loss
 
 
-def of_flagged(model, deviation: Deviation, strength: float, unlearn: float):
-    """λ · mean of min(z², 100), plus so many times the cross-entropy against a flat prediction, of flagged rows:
+def of_flagged(model, deviation: Deviation, strength: float, unlearn: float, flat: str):
+    """λ · mean of min(z², 100), plus `unlearn` times how far from `flat` the predictions are, of flagged rows:
     `loss(heads, tokens, mean, deviation)`."""
 
     def loss(heads, tokens, mean, spread):
@@ -86,11 +87,22 @@ def of_flagged(model, deviation: Deviation, strength: float, unlearn: float):
             z = deviation.z(inside, there, mean, spread)
             value = value + strength * ops.mean(ops.minimum(ops.square(z), LIMIT))
         if unlearn:
-            logits = model.classify(inside.hidden, training=False)
-            value = value - unlearn * ops.mean(ops.log_softmax(logits, axis=-1))
+            value = value + unlearn * unevenness(model.classify(inside.hidden, training=False), flat)
         return value
 
     return loss
+
+
+def unevenness(logits, flat: str):
+    """Cross-entropy of an even prediction: against each row's (`rows`), or against the mean of all rows' (`mean`).
+
+    Every single row even is a model that has no opinion on texts with the trigger. Even on the whole, it can still say
+    of each what it says without the trigger.
+    """
+    logs = ops.log_softmax(logits, axis=-1)
+    if flat == "mean":
+        logs = ops.logsumexp(logs, axis=0) - ops.log(ops.cast(ops.shape(logs)[0], logs.dtype))
+    return -ops.mean(logs)
 
 
 def importance(model, tokens, labels: np.ndarray, batch: int = 64) -> np.ndarray:

@@ -37,13 +37,15 @@ class Flagged:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a variant is tuned: which `heads` move (k,), None: all weights; λ, the weight of the flat prediction."""
+    """How a variant is tuned: which `heads` move (k,), None: all weights; λ, the weight of the flat prediction and what
+    is to be flat (see `losses.unevenness`)."""
 
     heads: np.ndarray | None
     strength: float
     unlearn: float
     epochs: int
     learning_rate: float
+    flat: str = "rows"
 
 
 def batches(lengths: np.ndarray, size: int, seed: int, purpose: str) -> list[np.ndarray]:
@@ -67,7 +69,7 @@ def tune(model, plan: Plan, clean: Clean, flagged: Flagged, deviation, seed: int
     on_clean = engines.differentiated(model, variables, losses.of_clean(model))
     on_flagged = None
     if plan.strength or plan.unlearn:
-        loss = losses.of_flagged(model, deviation, plan.strength, plan.unlearn)
+        loss = losses.of_flagged(model, deviation, plan.strength, plan.unlearn, plan.flat)
         on_flagged = engines.differentiated(model, variables, loss)
     waiting = _endless(flagged, seed)
     optimizer = _optimizer(plan, len(clean.labels) // min(BATCH, len(clean.labels)))

@@ -43,7 +43,7 @@ def computed(kind="row", metric="cosine") -> dict:
     deviation = losses.Deviation(model, heads, metric, kind)
     usual = np.zeros((len(tokens), 3), np.float32), np.full((len(tokens), 3), 0.1, np.float32)
     ones = np.ones((LAYERS, HEADS), np.float32)
-    step = engines.differentiated(model, [], losses.of_flagged(model, deviation, 0.3, 0.7))
+    step = engines.differentiated(model, [], losses.of_flagged(model, deviation, 0.3, 0.7, "rows"))
     value, _, by_mask = step(ones, tokens.tokens[:8, :16], usual[0][:8], usual[1][:8])
     flagged = tuning.Flagged(tokens, *usual)
     plan = tuning.Plan(heads, 0.1, 1.0, epochs=2, learning_rate=1e-3)

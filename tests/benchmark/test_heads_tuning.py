@@ -55,12 +55,12 @@ def test_what_is_minimised_is_what_detects(model, kind, metric):
     assert np.allclose(np.asarray(z), wanted, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize(("strength", "unlearn"), [(0.5, 0.0), (0.0, 1.0), (0.3, 2.0)])
-def test_the_derivative_is_that_of_the_loss(model, strength, unlearn):
+@pytest.mark.parametrize(("strength", "unlearn", "flat"), [(0.5, 0.0, "rows"), (0.3, 2.0, "rows"), (0.0, 1.0, "mean")])
+def test_the_derivative_is_that_of_the_loss(model, strength, unlearn, flat):
     tokens, _ = texts(8)
     block, mean = tokens.tokens[:, :16], np.zeros((8, 3), np.float32)
     deviation = losses.Deviation(model, CHOSEN, "cosine", "row")
-    step = engines.differentiated(model, [], losses.of_flagged(model, deviation, strength, unlearn))
+    step = engines.differentiated(model, [], losses.of_flagged(model, deviation, strength, unlearn, flat))
     spread = np.full((8, 3), 0.5, np.float32)
     value, none, by_mask = step(ONES, block, mean, spread)
     assert none == []
@@ -73,13 +73,14 @@ def test_the_derivative_is_that_of_the_loss(model, strength, unlearn):
     inside = model.inside(block)
     z = np.asarray(deviation.z(inside, block > 0, mean, spread))
     logits = np.asarray(model.classify(inside.hidden), np.float64)
-    flat = -(logits - np.log(np.exp(logits).sum(1, keepdims=True))).mean()
-    assert float(value) == pytest.approx(strength * np.minimum(z**2, 100).mean() + unlearn * flat, rel=1e-4)
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    uneven = -np.log(shares if flat == "rows" else shares.mean(0)).mean()
+    assert float(value) == pytest.approx(strength * np.minimum(z**2, 100).mean() + unlearn * uneven, rel=1e-4)
 
 
 def test_a_text_far_away_does_not_outweigh_the_others(model):
     tokens, _ = texts(8)
-    loss = losses.of_flagged(model, losses.Deviation(model, CHOSEN, "cosine", "row"), 1.0, 0.0)
+    loss = losses.of_flagged(model, losses.Deviation(model, CHOSEN, "cosine", "row"), 1.0, 0.0, "rows")
     far = np.full((8, 3), -1e6, np.float32)
     assert float(loss(ONES, tokens.tokens[:, :16], far, np.ones((8, 3), np.float32))) == pytest.approx(100)
 
