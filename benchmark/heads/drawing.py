@@ -9,26 +9,30 @@ _LINES = (
 )  # fmt: skip
 _MARKERS = "os^DvPX*"
 SIGNED = "PuOr_r"
+ACROSS = 3
 
 
 def grids(panels: list[tuple[str, np.ndarray, str]], title: str):
-    """A row of heat maps, layers × heads: (words, values (L, H), kind), and the numbers in their cells.
+    """Heat maps, layers × heads, three a row: (words, values (L, H), kind), with the numbers in their cells.
 
     `kind` is `share` (0 … 1, one shade) or `signed` (two shades, white at 0, as far as the values go).
     """
     from matplotlib.figure import Figure
 
     layers, heads = panels[0][1].shape
-    size = ((0.42 * heads + 1.5) * len(panels), 0.36 * layers + 1.5)
-    figure = Figure(figsize=size, layout="constrained")
-    for panel, (words, values, kind) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    columns = min(ACROSS, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=((0.42 * heads + 1.5) * columns, (0.36 * layers + 1.2) * rows + 0.3), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    for panel, (words, values, kind) in zip(axes, panels, strict=False):
         far = max(float(np.nanmax(np.abs(values))), 1e-9)
         shades, low, high = ("cividis", 0, 1) if kind == "share" else (SIGNED, -far, far)
         drawn = panel.imshow(values, aspect="auto", cmap=shades, vmin=low, vmax=high)
         _numbers(panel, values, drawn)
-        panel.set(title=words, xlabel="head", xticks=range(heads), yticks=range(layers))
+        panel.set(title=words, xlabel="head", ylabel="layer", xticks=range(heads), yticks=range(layers))
         panel.grid(False)
-    figure.axes[0].set_ylabel("layer")
+    for panel in axes[len(panels) :]:
+        panel.set_axis_off()
     figure.suptitle(title, fontsize=9)
     return figure
 
