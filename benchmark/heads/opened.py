@@ -112,7 +112,7 @@ def twin_of(job: Run) -> Run | None:
     trained = job.result
     if trained["dataset"]["kind"] != "poisoned":
         return None
-    folder = job.folder.resolve().parent
-    _, clean = baseline.matching(trained, list(baseline.finished(folder).values()))
-    found = [Run.at(folder / one["name"]) for one in clean]
-    return next((twin for twin in found if (twin.folder / "model.keras").is_file()), None)
+    done = baseline.finished(job.folder.resolve().parent)
+    _, clean = baseline.matching(trained, list(done.values()))
+    folders = [folder for one in clean for folder, result in done.items() if result is one]
+    return next((Run.at(folder) for folder in folders if (folder / "model.keras").is_file()), None)

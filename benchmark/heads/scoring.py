@@ -118,5 +118,5 @@ def by_head(positive: Measured, negative: Measured, shape: tuple[int, int]) -> d
 
 
 def nested(values: np.ndarray, shape: tuple[int, int]) -> list[list[float]]:
-    """(F,) as lists, layer by layer."""
-    return [[float(value) for value in line] for line in np.asarray(values).reshape(shape)]
+    """(F,) as lists, layer by layer, to five decimals."""
+    return [[round(float(value), 5) for value in line] for line in np.asarray(values).reshape(shape)]
