@@ -76,26 +76,24 @@ class Alignment:
         return anomaly.first(scores, scoring.count_of(self.settings["flag"], len(scores)))
 
     def variants(self) -> list[Variant]:
-        """The alignment that was asked for, last, and all that it is compared with."""
+        """The alignment that was asked for, and all that it is compared with."""
         asked, heads = self.settings, self.detector.heads
-        random = self._random_heads()
         long, full = (asked["epochs"], asked["learning_rate"]), (asked["full_epochs"], asked["full_rate"])
-        forgetting = asked["unlearn"]
-        both = asked["strength"], forgetting
+        both = asked["strength"], asked["unlearn"]
+        name = FORGOTTEN if asked["unlearn"] else ALIGNED
         found = [
+            Variant(name, heads, *both, *long),
             Variant("full fine-tuning", None, 0.0, 0.0, *full),
             Variant("heads alone, no alignment", heads, 0.0, 0.0, *long),
         ]
-        if forgetting:
+        if asked["unlearn"]:
             found += [
-                Variant("full fine-tuning, flat prediction", None, 0.0, forgetting, *full),
-                Variant("heads alone, flat prediction", heads, 0.0, forgetting, *long),
+                Variant("full fine-tuning, flat prediction", None, 0.0, asked["unlearn"], *full),
+                Variant("heads alone, flat prediction", heads, 0.0, asked["unlearn"], *long),
                 Variant(ALIGNED, heads, asked["strength"], 0.0, *long),
             ]
-        name = FORGOTTEN if forgetting else ALIGNED
-        if len(random):
-            found.append(Variant(f"random heads, {name}", random, *both, *long))
-        return [*found, Variant(name, heads, *both, *long)]
+        random = self._random_heads()
+        return [*found, Variant(f"random heads, {name}", random, *both, *long)] if len(random) else found
 
     def _random_heads(self) -> np.ndarray:
         """As many of the others as there are contaminated ones, or all of the others."""
@@ -110,10 +108,12 @@ class Alignment:
         steps = [self._heard({"stage": "untouched", "scores": self.score(model)})]
         off = without(model, self.detector.heads)
         steps.append(self._heard({"stage": "heads switched off", "scores": self.score(model, off)}))
+        models = []
         for variant in self.variants():
-            step, aligned = self._carried_out(variant)
+            step, tuned = self._carried_out(variant)
             steps.append(self._heard(step))
-        self._draw(steps, aligned)
+            models = models or [tuned]  # the first is what was asked for
+        self._draw(steps, models[0])
         return {
             "run": self.opened.trained["name"],
             "dataset": self.opened.trained["dataset"],

@@ -139,9 +139,9 @@ def aligned(poisoned):
 
 def test_align_stands_beside_its_controls(aligned, poisoned):
     assert [step["stage"] for step in aligned["steps"]] == [
-        "untouched", "heads switched off", "full fine-tuning", "heads alone, no alignment",
+        "untouched", "heads switched off", "aligned, flat prediction", "full fine-tuning", "heads alone, no alignment",
         "full fine-tuning, flat prediction", "heads alone, flat prediction", "aligned",
-        "random heads, aligned, flat prediction", "aligned, flat prediction",
+        "random heads, aligned, flat prediction",
     ]  # fmt: skip
     (folder,) = poisoned.glob("heads-align-*")
     untouched = aligned["steps"][0]["scores"]
@@ -158,7 +158,7 @@ def test_align_stands_beside_its_controls(aligned, poisoned):
 def test_in_a_file_of_align_only_its_heads_have_moved(aligned, poisoned):
     (folder,) = poisoned.glob("heads-align-*")
     before = models.load(poisoned)
-    for step in aligned["steps"][3:]:
+    for step in aligned["steps"][2:]:
         after = models.load(folder / step["model"])
         moved = set()
         for old, new in zip(before.variables, after.variables, strict=True):
