@@ -132,16 +132,15 @@ def test_several_runs_are_summed_up(poisoned, toy, runs, tmp_path):
 
 @pytest.fixture(scope="module")
 def aligned(poisoned):
-    asked = ("heads", "align", poisoned, *FAST, "--unlearn", "--flag", "0.1", "--json")
+    asked = ("heads", "align", poisoned, *FAST, "--flag", "0.1", "--json")
     (result,) = json.loads(done(*asked).stdout)
     return result
 
 
 def test_align_stands_beside_its_controls(aligned, poisoned):
     assert [step["stage"] for step in aligned["steps"]] == [
-        "untouched", "heads switched off", "aligned, flat prediction", "full fine-tuning", "heads alone, no alignment",
-        "full fine-tuning, flat prediction", "heads alone, flat prediction", "aligned",
-        "random heads, aligned, flat prediction",
+        "untouched", "heads switched off", "aligned", "full fine-tuning", "heads alone, no alignment",
+        "random heads, aligned",
     ]  # fmt: skip
     (folder,) = poisoned.glob("heads-align-*")
     untouched = aligned["steps"][0]["scores"]
@@ -184,12 +183,16 @@ def test_align_learns_from_held_out_rows_alone_and_scores_on_none(aligned):
 
 
 @pytest.mark.slow
-def test_align_without_unlearning_and_with_every_head(poisoned):
-    shown = done("heads", "align", poisoned, *FAST, "--flag", "0.1", "--threshold", "1e-6").stdout
+@pytest.mark.parametrize("flat", ["rows", "mean"])
+def test_align_with_a_flat_prediction_and_every_head(poisoned, flat):
+    asked = ("--unlearn", "--flat", flat, "--flag", "0.1", "--threshold", "1e-6")
+    shown = done("heads", "align", poisoned, *FAST, *asked).stdout
     lines = [line.split("  ")[0] for line in shown.splitlines()]
-    assert "aligned" in lines and "full fine-tuning" in lines and "aligned, flat prediction" not in lines
-    assert "random heads, aligned" not in lines  # there are no others
-    assert "most important on clean rows:" in shown
+    assert lines[lines.index("untouched") :] == [
+        "untouched", "heads switched off", "aligned, flat prediction", "full fine-tuning", "heads alone, no alignment",
+        "full fine-tuning, flat prediction", "heads alone, flat prediction", "aligned",
+    ]  # fmt: skip
+    assert "most important on clean rows:" in shown  # and no random heads: there are no others
 
 
 def test_ablate_switches_each_off(poisoned):
