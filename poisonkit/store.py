@@ -219,13 +219,26 @@ class Writer:
 
 @contextlib.contextmanager
 def _hdf5(disk: _Disk):
-    with held_back():
-        file = h5py.File(disk, "w")
+    """The file, closed at the end even where Ctrl-C comes just before or after it is held back: left to the
+    interpreter, libhdf5 would call `_Disk` in the middle of an exception."""
+    file = None
     try:
+        with held_back():
+            file = h5py.File(disk, "w")
         yield file
     finally:
+        if file is not None:
+            _close(file)
+
+
+def _close(file: h5py.File) -> None:
+    try:
         with held_back():
             file.close()
+    except KeyboardInterrupt:
+        with held_back():
+            file.close()  # of one that is closed already: nothing
+        raise
 
 
 @contextlib.contextmanager

@@ -128,6 +128,29 @@ def test_a_signal_while_hdf5_is_at_work_is_held_back(tmp_path, monkeypatch, numb
     assert sent and not names(tmp_path)
 
 
+@pytest.mark.parametrize("when", ["opened", "closing"])
+def test_an_interrupt_beside_hdf5_leaves_no_file_open(tmp_path, monkeypatch, when):
+    """Such a file would be closed by the interpreter's end, in the middle of an exception, and say so."""
+    opened, create, held_back = [], h5py.File, store.held_back
+
+    def creating(*arguments):
+        opened.append(create(*arguments))
+        if when == "opened":
+            signal.raise_signal(signal.SIGINT)
+        return opened[-1]
+
+    def interrupted():
+        monkeypatch.setattr(store, "held_back", held_back)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(h5py, "File", creating)
+    with pytest.raises(KeyboardInterrupt), store.writing(tmp_path / "x.h5") as writer:
+        writer.whole("a", np.arange(3))
+        monkeypatch.setattr(store, "held_back", interrupted)
+    assert len(opened) == 1 and not opened[0], "closed"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_writing_on_another_thread(tmp_path):
     """(Signals belong to the main thread.)"""
     thread = threading.Thread(target=write, args=(tmp_path / "x.h5",))
