@@ -1,15 +1,11 @@
 """Fine-pruning of the experts (Liu et al. 2018, as BadPatches applies it, section 4.3; Table 3)."""
 
-import math
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
-from fractions import Fraction
 
 import numpy as np
 
-from benchmark import engines, training
+from benchmark import engines, shares, training
 from benchmark.defences import Case, Step
-from benchmark.errors import Usage
 
 
 def prune(case: Case, rates: list[str], epochs: int, hold: bool) -> Iterator[Step]:
@@ -41,22 +37,13 @@ def prune(case: Case, rates: list[str], epochs: int, hold: bool) -> Iterator[Ste
 
 def parse_rates(text: str) -> list[str]:
     """``0.1,0.2`` as decimal strings in one spelling. `Usage` where one is no share between 0 and 1."""
-    rates = []
-    for part in text.split(","):
-        try:
-            rate = Decimal(part.strip())
-            inside = 0 < rate < 1
-        except InvalidOperation:  # no number, or one that cannot be compared
-            inside = False
-        if not inside:
-            raise Usage(f"--rates: expected shares between 0 and 1, as 0.1,0.2, got {text!r}")
-        rates.append(format(rate.normalize(), "f"))
-    return list(dict.fromkeys(rates))
+    expected = f"--rates: expected shares between 0 and 1, as 0.1,0.2, got {text!r}"
+    return list(dict.fromkeys(shares.parse(part, expected) for part in text.split(",")))
 
 
 def pruned_count(rate: str, channels: int) -> int:
     """⌊rate · channels⌋, exactly, and at least 1."""
-    return max(1, math.floor(Fraction(rate) * channels))
+    return shares.count(rate, channels)
 
 
 def ranking(case: Case) -> np.ndarray:

@@ -1,12 +1,10 @@
 """The detector at work: similarities of any texts in, scores and figures out. Knows no file and no network."""
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from fractions import Fraction
 
 import numpy as np
 
-from benchmark.errors import Usage
+from benchmark import shares
 from benchmark.heads import anomaly, ranking
 from benchmark.heads.anomaly import Reference
 
@@ -82,19 +80,12 @@ def measured(detector: Detector, values: np.ndarray, lengths: np.ndarray) -> Mea
 
 def share_of(text: str) -> str:
     """A share between 0 and 1 in one spelling, ``0.03``. `Usage` for anything else."""
-    try:
-        share = Decimal(text.strip())
-        inside = 0 < share < 1
-    except InvalidOperation:  # no number, or one that cannot be compared
-        inside = False
-    if not inside:
-        raise Usage(f"--flag: expected a share between 0 and 1, as 0.03, got {text!r}")
-    return format(share.normalize(), "f")
+    return shares.parse(text, f"--flag: expected a share between 0 and 1, as 0.03, got {text!r}")
 
 
 def count_of(share: str, rows: int) -> int:
     """So many rows are that share of all, rounded down and at least 1."""
-    return max(1, int(Fraction(share) * rows))
+    return shares.count(share, rows)
 
 
 def compared(positive: Measured, negative: Measured, resampled: bool = True) -> dict:
