@@ -117,6 +117,8 @@ def train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool = False) -> d
 
 
 def _train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool) -> dict:
+    from benchmark import models
+
     chosen = training.method(data, run.settings, run.folder, watch.say)
     model, data = chosen.model, chosen.data
     engine = engines.engine(model, chosen.optimizer, data.train.inputs, data.train.labels)
@@ -133,7 +135,7 @@ def _train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool) -> dict:
             predicted.update(scored)
             if keep_epochs:
                 (run.folder / "epochs").mkdir(exist_ok=True)
-                _save_model(model, run.folder / "epochs" / f"epoch-{entry['epoch']:03d}.keras")
+                models.save(model, run.folder / "epochs" / f"epoch-{entry['epoch']:03d}.keras")
             _save(run, engine, history)
             files.write_csv(run.folder / "history.csv", history)
             watch.epoch(entry)
@@ -143,14 +145,8 @@ def _train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool) -> dict:
         predicted = training.score(engine, data)
     files.write_npz(run.folder / "predictions.npz", predicted)
     files.write_csv(run.folder / "history.csv", history)
-    _save_model(model, run.folder / "model.keras")
+    models.save(model, run.folder / "model.keras")
     return _result(run, data, history, predicted) | chosen.said
-
-
-def _save_model(model, target: Path) -> None:
-    # Keras imports TensorFlow here, where it is installed, whatever the backend
-    with files.replacing(target) as path, engines.quiet():
-        model.save(path)
 
 
 def _save(run: Run, engine, history: list[dict]) -> None:

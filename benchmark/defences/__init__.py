@@ -126,8 +126,7 @@ def _carry_out(job: Run, trained: dict, contents: Dataset, rows: Rows, apply, wa
     for step in apply(case):
         engine = engines.engine(step.model, job.settings.learning_rate)
         file = "-".join(map(str, (step.said["stage"], *filter(None, [step.said.get("rate")])))) + ".keras"
-        with files.replacing(target / file) as path, engines.quiet():
-            step.model.save(path)
+        models.save(step.model, target / file)
         scores = training.scores(contents, training.score(engine, contents))
         steps.append(step.said | {"model": file, "scores": scores})
         watch(steps[-1])

@@ -154,6 +154,7 @@ class Alignment:
         return None if poisoned is None else int(poisoned[self.flagged_rows].sum())
 
     def _carried_out(self, variant: Variant) -> tuple[dict, object]:
+        from benchmark import models
         from benchmark.heads import losses, tuning
 
         model = self.opened.network()
@@ -169,8 +170,7 @@ class Alignment:
             scores = self.score(model)
             history.append({"loss": loss, "ba": ablate.percent(scores, "ba"), "asr": ablate.percent(scores, "asr")})
         file = f"{variant.name.replace(',', '').replace(' ', '-')}.keras"
-        with files.replacing(self.target / file) as path, engines.quiet():
-            model.save(path)
+        models.save(model, self.target / file)
         said["heads"] = None if variant.heads is None else pairs(heads, self.watched.shape)
         step = {"stage": said.pop("name"), **said, "history": history, "model": file, "scores": scores}
         return step, model

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import keras
 
-from benchmark import engines, layers  # noqa: F401  (layers registers them, so that saved models load)
+from benchmark import engines, files, layers  # noqa: F401  (layers registers them, so that saved models load)
 from benchmark.errors import Failure
 from benchmark.models.encoder import Encoder
 from benchmark.models.pmoe import pmoe
 
-__all__ = ["Encoder", "load", "pmoe"]
+__all__ = ["Encoder", "load", "pmoe", "save"]
 
 
 def load(path) -> keras.Model:
@@ -29,3 +29,10 @@ def load(path) -> keras.Model:
             return keras.saving.load_model(file, compile=False)
     except Exception as error:
         raise Failure(f"{file}: not a model that can be loaded ({' '.join(str(error).split())[:200]})") from None
+
+
+def save(model: keras.Model, target: Path) -> None:
+    """Write a network as a `.keras` file, atomically."""
+    # Keras imports TensorFlow here, where it is installed, whatever the backend
+    with files.replacing(target) as path, engines.quiet():
+        model.save(path)
