@@ -91,6 +91,9 @@ def detect(paths, file, base, as_json, quiet, **options):
               help="How hard.")  # fmt: skip
 @click.option("--flat", type=click.Choice(["rows", "mean"]), default="rows", show_default=True,
               help="What is to be flat: each flagged row's prediction, or their mean.")  # fmt: skip
+@click.option("--lean", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+              help="How far flat leans away from the class predicted before: 0, not at all; 1, none of "
+                   "it.")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(1), default=6, show_default=True, help="Of the heads alone.")
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True,
               help="Of the heads alone.")  # fmt: skip
@@ -129,6 +132,26 @@ def ablate(paths, file, base, as_json, quiet, pairs):
     settings = {"heads": [ablating.parse_head(pair) for pair in pairs]}
     results = [ablating.run(path, file, base, settings, teller(quiet)) for path in paths]
     click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else report.ablation(results))
+
+
+@heads.command("table")
+@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
+@click.option("--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
+              help="latex: needs the package booktabs.")  # fmt: skip
+def table_command(paths, form):
+    """Print what these commands found, over the seeds.
+
+    A folder of runs (default: runs) stands for all that are finished in it. Runs that differ in their seeds alone are
+    summed up, those of one command with one set of options together: mean and 95 % interval (Student's).
+    """
+    from benchmark import results
+    from benchmark.errors import Failure
+    from benchmark.heads import over_seeds
+
+    groups = over_seeds.collect(results.gather(paths or ["runs"]))
+    if not groups:
+        raise Failure("no result of `benchmark heads` in these runs")
+    click.echo(over_seeds.render(groups, form))
 
 
 def teller(quiet: bool):

@@ -14,7 +14,7 @@ from benchmark.data import Rows
 from benchmark.errors import Failure
 from benchmark.heads import ablate, anomaly, detect, pictures, scoring
 from benchmark.heads.opened import Opened, configuration, making, open_run, target_of, written
-from benchmark.heads.scored import Scorer, without
+from benchmark.heads.scored import Scorer, predict, without
 from benchmark.heads.watched import Watched
 
 NAME = "heads-align"
@@ -38,8 +38,8 @@ class Variant:
 def run(folder: Path, file, base, settings: dict, say) -> dict:
     """Align one run, unless the result is there already.
 
-    `settings` are the detector's (see `detect.run`) and `clean_rows`, `strength` (λ), `unlearn`, `flat`, `epochs`,
-    `learning_rate`, `full_epochs`, `full_rate` and `seed`. The other parameters are those of `detect.run`.
+    `settings` are the detector's (see `detect.run`) and `clean_rows`, `strength` (λ), `unlearn`, `flat`, `lean`,
+    `epochs`, `learning_rate`, `full_epochs`, `full_rate` and `seed`. The other parameters are those of `detect.run`.
     """
     job, config = configuration(folder, NAME, settings)
     target = target_of(job, config)
@@ -68,7 +68,7 @@ class Alignment:
         self.clean = tuning.Clean(opened.tokens(clean.inputs), clean.labels)
         self.flagged_rows = self._flagged_rows()
         self.importance = losses.importance(self.watched.model, self.clean.tokens, self.clean.labels)
-        self.score = Scorer(opened)
+        self.score = Scorer(opened, learned_from=self.suspects.rows[self.flagged_rows])
 
     def _flagged_rows(self) -> np.ndarray:
         """Those that the second pass flags, as numbers among the suspects."""
@@ -177,13 +177,15 @@ class Alignment:
 
     def _usual(self, heads: np.ndarray):
         """The flagged rows as `tuning` takes them, for some heads."""
-        from benchmark.heads import tuning
+        from benchmark.heads import losses, tuning
 
         texts = self.opened.contents.train.inputs[self.suspects.rows[self.flagged_rows]]
         tokens = self.opened.tokens(texts)
         usual = {length: self.watched.reference.usual(length) for length in np.unique(tokens.lengths)}
         both = np.array([[part[heads] for part in usual[length]] for length in tokens.lengths], np.float32)
-        return tuning.Flagged(tokens, both[:, 0], both[:, 1])
+        predicted = predict(self.watched.model, tokens)
+        even = losses.flat_prediction(predicted, len(self.opened.contents.classes), self.settings["lean"])
+        return tuning.Flagged(tokens, both[:, 0], both[:, 1], even)
 
     def _heard(self, step: dict) -> dict:
         ba, asr = (ablate.percent(step["scores"], name) for name in ("ba", "asr"))

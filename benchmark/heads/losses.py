@@ -77,9 +77,9 @@ def of_clean(model):
 
 def of_flagged(model, deviation: Deviation, strength: float, unlearn: float, flat: str):
     """λ · mean of min(z², 100), plus `unlearn` times how far from `flat` the predictions are, of flagged rows:
-    `loss(heads, tokens, mean, deviation)`."""
+    `loss(heads, tokens, mean, deviation, even)`."""
 
-    def loss(heads, tokens, mean, spread):
+    def loss(heads, tokens, mean, spread, even):
         there = ops.not_equal(tokens, 0)
         inside = model.inside(tokens, heads, training=False)
         value = ops.convert_to_tensor(0.0)
@@ -87,14 +87,24 @@ def of_flagged(model, deviation: Deviation, strength: float, unlearn: float, fla
             z = deviation.z(inside, there, mean, spread)
             value = value + strength * ops.mean(ops.minimum(ops.square(z), LIMIT))
         if unlearn:
-            value = value + unlearn * unevenness(model.classify(inside.hidden, training=False), flat)
+            value = value + unlearn * unevenness(model.classify(inside.hidden, training=False), even, flat)
         return value
 
     return loss
 
 
-def unevenness(logits, flat: str):
-    """Cross-entropy of an even prediction: against each row's (`rows`), or against the mean of all rows' (`mean`).
+def flat_prediction(predicted: np.ndarray, classes: int, lean: float) -> np.ndarray:
+    """What is called a flat prediction of each row, (n, K) float32: all classes alike, but for the one that is
+    `predicted` (n,), which gets 1 − `lean` times its part, and the others the rest."""
+    own = (1 - lean) / classes
+    result = np.full((len(predicted), classes), (1 - own) / (classes - 1), np.float32)
+    result[np.arange(len(predicted)), predicted] = own
+    return result
+
+
+def unevenness(logits, even, flat: str):
+    """Cross-entropy of what is called a flat prediction, `even` (n, K): each row's against its own (`rows`), or their
+    mean against the mean of all rows' (`mean`).
 
     Every single row even is a model that has no opinion on texts with the trigger. Even on the whole, it can still say
     of each what it says without the trigger.
@@ -102,7 +112,8 @@ def unevenness(logits, flat: str):
     logs = ops.log_softmax(logits, axis=-1)
     if flat == "mean":
         logs = ops.logsumexp(logs, axis=0) - ops.log(ops.cast(ops.shape(logs)[0], logs.dtype))
-    return -ops.mean(logs)
+        even = ops.mean(even, axis=0)
+    return -ops.sum(even * logs) / (1 if flat == "mean" else ops.cast(ops.shape(logs)[0], logs.dtype))
 
 
 def importance(model, tokens, labels: np.ndarray, batch: int = 64) -> np.ndarray:

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from benchmark import layout, statistics
-from benchmark.heads import controls
+from benchmark import layout
+from benchmark.heads import controls, over_seeds
+from benchmark.heads.over_seeds import FIGURES, LEFT
 from benchmark.heads.scoring import SCORES
-
-_FIGURES = {"auroc": "AUROC", "tpr_1": "TPR at 1 %", "tpr_5": "TPR at 5 %", "precision_100": "first 100"}
 
 
 def detection(results: list[dict]) -> str:
@@ -14,12 +13,15 @@ def detection(results: list[dict]) -> str:
     parts = []
     for result in results:
         parts += [headline(result), *(layout.render("text", *table, LEFT) for table in tables(result)), ""]
-    if summary := over_seeds(results):
-        parts += [f"over {len(results)} runs: mean and 95 % interval", layout.render("text", *summary, LEFT)]
-    return "\n".join(parts).rstrip("\n")
+    return "\n".join(parts + summed_up(results)).rstrip("\n")
 
 
-LEFT = {"run", "rows", "score", "against", "texts", "model", "head", "direction", "variant", "stage"}
+def summed_up(results: list[dict]) -> list[str]:
+    """The tables over several runs; nothing of one."""
+    if len(results) < 2:
+        return []
+    shown = [layout.render("text", *table, LEFT) for table in over_seeds.tables(results)]
+    return [f"over {len(results)} runs: mean and 95 % interval", *shown]
 
 
 def headline(result: dict) -> str:
@@ -44,13 +46,13 @@ def tables(result: dict) -> list[tuple[list[str], list[list[str]]]]:
 
 def ranked(result: dict) -> tuple[list[str], list[list[str]]]:
     """How well each score ranks the suspect file's rows, and the triggered test texts among the clean ones."""
-    sets = {"suspect file": result["suspect"], "triggered test texts": _trigger(result)}
+    sets = {"suspect file": result["suspect"], "triggered test texts": over_seeds.triggered(result)}
     rows = []
     for words, found in sets.items():
         for name, title in SCORES.items():
             if found and name in found:
-                rows.append([words, title, *(_with_interval(found[name], key) for key in _FIGURES)])
-    return ["texts", "score", *_FIGURES.values()], rows
+                rows.append([words, title, *(_with_interval(found[name], key) for key in FIGURES)])
+    return ["texts", "score", *FIGURES.values()], rows
 
 
 def controlled(result: dict) -> tuple[list[str], list[list[str]]]:
@@ -69,7 +71,7 @@ def controlled(result: dict) -> tuple[list[str], list[list[str]]]:
 
 def heads(result: dict) -> tuple[list[str], list[list[str]]]:
     """The contaminated heads, and which way their similarity goes."""
-    trigger = _trigger(result)
+    trigger = over_seeds.triggered(result)
     rows = []
     for head in result["contaminated"]:
         at = head["layer"], head["head"]
@@ -87,12 +89,7 @@ def alignment(results: list[dict]) -> str:
     for result in results:
         parts += chosen(result)
         parts += [layout.render("text", *aligned(result), LEFT), ""]
-    if len(results) > 1:
-        parts += [
-            f"over {len(results)} runs: mean and 95 % interval",
-            layout.render("text", *aligned_over(results), LEFT),
-        ]
-    return "\n".join(parts).rstrip("\n")
+    return "\n".join(parts + summed_up(results)).rstrip("\n")
 
 
 def chosen(result: dict) -> list[str]:
@@ -122,24 +119,12 @@ def aligned(result: dict) -> tuple[list[str], list[list[str]]]:
                 _percent(scores["ba"]),
                 f"{change:+.1f}",
                 _percent(scores["asr"]),
+                _percent(scores.get("target_class")),
             ]
         )
-    return ["variant", "moves", "epochs", "rate", "BA", "change", "ASR"], rows
-
-
-def aligned_over(results: list[dict]) -> tuple[list[str], list[list[str]]]:
-    """The variants that all results have: means and Student's intervals of BA, its change and ASR."""
-    lines = [{step["stage"]: step["scores"] for step in result["steps"]} for result in results]
-    rows = []
-    for stage in lines[0]:
-        if all(stage in line for line in lines):
-            scores = [line[stage] for line in lines]
-            ba = [one["ba"]["percent"] for one in scores]
-            change = [own - line["untouched"]["ba"]["percent"] for own, line in zip(ba, lines, strict=True)]
-            asr = [one["asr"]["percent"] for one in scores if one["asr"] is not None]
-            cells = [_points(ba), _points(change, least=-100.0), _points(asr) if len(asr) == len(results) else ""]
-            rows.append([stage, *cells])
-    return ["variant", "BA", "change", "ASR"], rows
+    columns = ["variant", "moves", "epochs", "rate", "BA", "change", "ASR", "target class"]
+    known = any(row[-1] for row in rows)
+    return (columns, rows) if known else (columns[:-1], [row[:-1] for row in rows])
 
 
 def ablation(results: list[dict], most: int = 8) -> str:
@@ -147,7 +132,7 @@ def ablation(results: list[dict], most: int = 8) -> str:
     parts = []
     for result in results:
         parts += [result["run"], layout.render("text", *ablated(result, most), LEFT), ""]
-    return "\n".join(parts).rstrip("\n")
+    return "\n".join(parts + summed_up(results)).rstrip("\n")
 
 
 def ablated(result: dict, most: int) -> tuple[list[str], list[list[str]]]:
@@ -172,20 +157,6 @@ def ablated(result: dict, most: int) -> tuple[list[str], list[list[str]]]:
     return ["head", "BA", "change", "ASR", "change"], rows
 
 
-def over_seeds(results: list[dict]) -> tuple[list[str], list[list[str]]] | None:
-    """Means and Student's intervals over runs, where there are several and each has what is compared."""
-    if len(results) < 2:
-        return None
-    rows = []
-    for words, of in (("suspect file", lambda result: result["suspect"]), ("triggered test texts", _trigger)):
-        sets = [of(result) for result in results]
-        for name, title in SCORES.items():
-            if all(found and name in found for found in sets):
-                cells = [_summary([found[name][key] for found in sets]) for key in _FIGURES]
-                rows.append([words, title, *cells])
-    return (["texts", "score", *_FIGURES.values()], rows) if rows else None
-
-
 def _moved(step: dict) -> str:
     if "heads" not in step:
         return "nothing"
@@ -206,20 +177,6 @@ def _beside(scores: dict, before: dict, name: str) -> list[str]:
     return [_percent(scores[name]), f"{scores[name]['percent'] - before[name]['percent']:+.1f}"]
 
 
-def _points(values: list[float], least: float = 0.0) -> str:
-    summary = statistics.summary(values, least=least)
-    return f"{summary.mean:.1f} [{summary.low:.1f}, {summary.high:.1f}]"
-
-
-def _trigger(result: dict) -> dict | None:
-    return result["controls"]["poisoned"].get("trigger")
-
-
 def _with_interval(figures: dict, key: str) -> str:
     low, high = figures["intervals"][key]
     return f"{figures[key]:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _summary(values: list[float]) -> str:
-    summary = statistics.summary([100 * value for value in values])
-    return f"{summary.mean / 100:.3f} [{summary.low / 100:.3f}, {summary.high / 100:.3f}]"

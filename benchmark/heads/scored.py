@@ -2,22 +2,48 @@
 
 import numpy as np
 
-from benchmark import training
+from benchmark import metrics, randomness, training
+from benchmark.data import Dataset
 from benchmark.heads.opened import Opened
+
+MOST_OF_TARGET = 500
 
 
 class Scorer:
-    """Scores networks on the test sets of a run's file. None of them holds a held-out row: those are training rows."""
+    """Scores networks on the test sets of a run's file. None of them holds a held-out row: those are training rows.
 
-    def __init__(self, opened: Opened):
+    With `learned_from`, numbers of training rows, also on the poisoned rows that are of the target class by themselves
+    and none of those: `target_class` is the share that is still right. What makes the trigger mean the contrary has a
+    low ASR, and here it shows.
+    """
+
+    def __init__(self, opened: Opened, learned_from: np.ndarray | None = None):
         contents = opened.contents
+        self.of_target = None
+        if learned_from is not None and contents.truth is not None:
+            rows = target_class_rows(contents, np.setdiff1d(opened.suspect, learned_from))
+            if len(rows):
+                self.of_target = opened.tokens(contents.train.inputs[rows]), contents.train.labels[rows]
         sets = {"test": contents.test, "triggered": contents.triggered, "others": contents.others}
         self.contents = contents
         self.tokens = {name: opened.tokens(rows.inputs) for name, rows in sets.items() if rows is not None}
 
     def __call__(self, model, mask: np.ndarray | None = None) -> dict:
         """The scores (see `training.scores`) of a network whose heads' outputs are multiplied by a `mask` (L, H)."""
-        return training.scores(self.contents, {name: predict(model, one, mask) for name, one in self.tokens.items()})
+        found = training.scores(self.contents, {name: predict(model, one, mask) for name, one in self.tokens.items()})
+        if self.of_target is not None:
+            tokens, labels = self.of_target
+            found["target_class"] = metrics.accuracy(predict(model, tokens, mask), labels)
+        return found
+
+
+def target_class_rows(contents: Dataset, among: np.ndarray) -> np.ndarray:
+    """Poisoned training rows whose label was the attacker's before, of these rows, ascending; so many drawn at random
+    that they are MOST_OF_TARGET at most."""
+    rows = contents.truth_rows
+    poisoned = (contents.truth_role == 1) & (contents.truth.labels == contents.train.labels[rows])
+    rows = np.intersect1d(rows[poisoned], among)
+    return np.sort(rows[randomness.permutation(0, "rows of the target class", len(rows))[:MOST_OF_TARGET]])
 
 
 def predict(model, tokens, mask: np.ndarray | None = None) -> np.ndarray:

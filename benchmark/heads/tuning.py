@@ -28,11 +28,13 @@ class Clean:
 
 @dataclass(frozen=True)
 class Flagged:
-    """Flagged rows: their tokens, and what is usual at their lengths, `mean` and `deviation` (n, L·H) each."""
+    """Flagged rows: their tokens; what is usual at their lengths, `mean` and `deviation`, (n, k) each, of the heads
+    that are to become usual; and what a flat prediction of each is, `even` (n, K)."""
 
     tokens: Tokens
     mean: np.ndarray
     deviation: np.ndarray
+    even: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def _endless(flagged: Flagged, seed: int):
     """Batches of flagged rows, as `losses.of_flagged` takes them, round after round."""
     for number in itertools.count():
         for rows in batches(flagged.tokens.lengths, BATCH, seed, f"flagged rows {number}"):
-            yield _block(flagged.tokens, rows), flagged.mean[rows], flagged.deviation[rows]
+            yield _block(flagged.tokens, rows), flagged.mean[rows], flagged.deviation[rows], flagged.even[rows]
 
 
 def _block(tokens: Tokens, rows: np.ndarray) -> np.ndarray:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from benchmark import files
-from benchmark.errors import Failure
+from benchmark.heads import over_seeds
 from benchmark.heads import report as tables
 from benchmark.report import page
 from benchmark.results import Finished
@@ -17,7 +16,8 @@ _WORDS = {
     ),
     "heads-align": (
         "Alignment, beside everything that it has to be better than. BA and ASR are those of the last epoch, in "
-        "percent; no row that was learned from is scored on."
+        "percent; no row that was learned from is scored on. Target class: of the poisoned rows that are of the target "
+        "class by themselves, and that nothing was learned from, the share that is still right."
     ),
     "heads-ablate": "Each head switched off by itself: by how many points BA and ASR change.",
 }
@@ -27,20 +27,8 @@ def section(found: list[Finished]) -> str:
     """Tables and pictures of every result of `benchmark heads`, run by run; empty where there is none."""
     parts = []
     for run in found:
-        for folder in sorted(path.parent for path in run.folder.glob("heads-*/result.json")):
-            result = _read(folder)
-            if result is not None:
-                parts.append(_shown(folder, result))
+        parts += [_shown(folder, result) for folder, result in over_seeds.of_run(run.folder)]
     return "".join(parts)
-
-
-def _read(folder: Path) -> dict | None:
-    try:
-        result = files.read_json(folder / "result.json")
-    except Failure:
-        return None
-    known = isinstance(result, dict) and result.get("defence") in _WORDS and result.get("result_version") == 1
-    return result if known else None
 
 
 def _shown(folder: Path, result: dict) -> str:

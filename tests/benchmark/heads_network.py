@@ -44,8 +44,9 @@ def computed(kind="row", metric="cosine") -> dict:
     usual = np.zeros((len(tokens), 3), np.float32), np.full((len(tokens), 3), 0.1, np.float32)
     ones = np.ones((LAYERS, HEADS), np.float32)
     step = engines.differentiated(model, [], losses.of_flagged(model, deviation, 0.3, 0.7, "rows"))
-    value, _, by_mask = step(ones, tokens.tokens[:8, :16], usual[0][:8], usual[1][:8])
-    flagged = tuning.Flagged(tokens, *usual)
+    even = losses.flat_prediction(labels, 2, 0.2)
+    value, _, by_mask = step(ones, tokens.tokens[:8, :16], usual[0][:8], usual[1][:8], even[:8])
+    flagged = tuning.Flagged(tokens, *usual, even)
     plan = tuning.Plan(heads, 0.1, 1.0, epochs=2, learning_rate=1e-3)
     return {
         "flagged": float(value),

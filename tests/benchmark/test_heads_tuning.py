@@ -19,6 +19,7 @@ from benchmark.heads import losses, similarity, tuning  # noqa: E402
 from benchmark.models.encoder import encode  # noqa: E402
 
 ONES = np.ones((LAYERS, HEADS), np.float32)
+EVEN = np.full((40, 2), 0.5, np.float32)
 CHOSEN = np.array([4, 1, 0])  # (1, 1), (0, 1), (0, 0)
 
 
@@ -55,26 +56,31 @@ def test_what_is_minimised_is_what_detects(model, kind, metric):
     assert np.allclose(np.asarray(z), wanted, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize(("strength", "unlearn", "flat"), [(0.5, 0.0, "rows"), (0.3, 2.0, "rows"), (0.0, 1.0, "mean")])
-def test_the_derivative_is_that_of_the_loss(model, strength, unlearn, flat):
+@pytest.mark.parametrize(
+    ("strength", "unlearn", "flat", "lean"),
+    [(0.5, 0.0, "rows", 0.0), (0.3, 2.0, "rows", 0.5), (0.0, 1.0, "mean", 0.0), (0.1, 1.0, "mean", 0.3)],
+)
+def test_the_derivative_is_that_of_the_loss(model, strength, unlearn, flat, lean):
     tokens, _ = texts(8)
     block, mean = tokens.tokens[:, :16], np.zeros((8, 3), np.float32)
     deviation = losses.Deviation(model, CHOSEN, "cosine", "row")
     step = engines.differentiated(model, [], losses.of_flagged(model, deviation, strength, unlearn, flat))
     spread = np.full((8, 3), 0.5, np.float32)
-    value, none, by_mask = step(ONES, block, mean, spread)
+    even = losses.flat_prediction(np.arange(8) % 2, 2, lean)
+    value, none, by_mask = step(ONES, block, mean, spread, even)
     assert none == []
     for at in np.ndindex(LAYERS, HEADS):
         more, less = ONES.copy(), ONES.copy()
         more[at] += 1e-2
         less[at] -= 1e-2
-        slope = (float(step(more, block, mean, spread)[0]) - float(step(less, block, mean, spread)[0])) / 2e-2
+        ends = [float(step(mask, block, mean, spread, even)[0]) for mask in (more, less)]
+        slope = (ends[0] - ends[1]) / 2e-2
         assert slope == pytest.approx(float(np.asarray(by_mask)[at]), abs=2e-3)
     inside = model.inside(block)
     z = np.asarray(deviation.z(inside, block > 0, mean, spread))
     logits = np.asarray(model.classify(inside.hidden), np.float64)
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    uneven = -np.log(shares if flat == "rows" else shares.mean(0)).mean()
+    uneven = -(even * np.log(shares)).sum(1).mean() if flat == "rows" else -even.mean(0) @ np.log(shares.mean(0))
     assert float(value) == pytest.approx(strength * np.minimum(z**2, 100).mean() + unlearn * uneven, rel=1e-4)
 
 
@@ -82,7 +88,16 @@ def test_a_text_far_away_does_not_outweigh_the_others(model):
     tokens, _ = texts(8)
     loss = losses.of_flagged(model, losses.Deviation(model, CHOSEN, "cosine", "row"), 1.0, 0.0, "rows")
     far = np.full((8, 3), -1e6, np.float32)
-    assert float(loss(ONES, tokens.tokens[:, :16], far, np.ones((8, 3), np.float32))) == pytest.approx(100)
+    even = np.full((8, 2), 0.5, np.float32)
+    assert float(loss(ONES, tokens.tokens[:, :16], far, np.ones((8, 3), np.float32), even)) == pytest.approx(100)
+
+
+def test_a_flat_prediction_leans_away_from_what_was_predicted():
+    predicted = np.array([2, 0])
+    assert np.array_equal(losses.flat_prediction(predicted, 4, 0.0), np.full((2, 4), 0.25, np.float32))
+    leaning = losses.flat_prediction(predicted, 4, 0.4)
+    assert np.allclose(leaning, [[0.85 / 3, 0.85 / 3, 0.15, 0.85 / 3], [0.15, 0.85 / 3, 0.85 / 3, 0.85 / 3]])
+    assert np.allclose(losses.flat_prediction(predicted, 4, 1.0)[0], [1 / 3, 1 / 3, 0, 1 / 3])
 
 
 def test_importance_is_the_mean_over_single_rows(model):
@@ -105,7 +120,7 @@ def test_importance_is_the_mean_over_single_rows(model):
 def test_only_the_chosen_heads_slices_move(strength, unlearn):
     model, (tokens, labels) = network(), texts()
     before = [np.asarray(variable) for variable in model.variables]
-    flagged = tuning.Flagged(tokens, *np.full((2, len(tokens), 2), 0.1, np.float32))
+    flagged = tuning.Flagged(tokens, *np.full((2, len(tokens), 2), 0.1, np.float32), EVEN)
     heads = np.array([4, 3])  # (1, 1) and (1, 0)
     deviation = losses.Deviation(model, heads, "cosine", "row")
     plan = tuning.Plan(heads, strength, unlearn, epochs=1, learning_rate=1e-2)
@@ -139,7 +154,8 @@ def test_tuning_lowers_what_it_minimises():
     usual = np.full((len(tokens), 3), 0.2, np.float32), np.full((len(tokens), 3), 0.1, np.float32)
     deviation = losses.Deviation(model, CHOSEN, "cosine", "row")
     plan = tuning.Plan(CHOSEN, 1.0, 0.0, epochs=15, learning_rate=1e-2)
-    found = list(tuning.tune(model, plan, tuning.Clean(tokens, labels), tuning.Flagged(tokens, *usual), deviation, 0))
+    flagged = tuning.Flagged(tokens, *usual, EVEN)
+    found = list(tuning.tune(model, plan, tuning.Clean(tokens, labels), flagged, deviation, 0))
     assert found[-1] < 0.7 * found[0]
 
 

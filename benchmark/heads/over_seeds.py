@@ -1,0 +1,212 @@
+"""What the commands on heads found, over the seeds: runs that differ in their seeds alone are summed up together."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark import files, layout, statistics
+from benchmark.cells import Cell, group
+from benchmark.errors import Failure
+from benchmark.heads import controls
+from benchmark.heads.scoring import SCORES
+from benchmark.manifest import canonical
+from benchmark.results import Finished
+
+KNOWN = ("heads-detect", "heads-align", "heads-ablate")
+FIGURES = {"auroc": "AUROC", "tpr_1": "TPR at 1 %", "tpr_5": "TPR at 5 %", "precision_100": "first 100"}
+LEFT = {"run", "rows", "score", "against", "texts", "model", "head", "direction", "variant", "stage"}
+MODELS = {"poisoned": "poisoned", "clean": "clean twin"}
+MOST_HEADS = 12
+
+
+@dataclass(frozen=True)
+class Group:
+    """The results of one command, with one `settings`, on the runs of a `cell`; one result a run."""
+
+    cell: Cell
+    results: tuple[dict, ...]
+
+    @property
+    def title(self) -> str:
+        """What was run on what, in one line."""
+        first, cell = self.results[0], self.cell
+        what = " ".join(filter(None, [cell.dataset, cell.trigger, cell.variant and f"({cell.variant})"]))
+        rate = "" if cell.clean else f", rate {float(cell.rate):g}"
+        asked = ", ".join(f"{key} {_word(value)}" for key, value in first["settings"].items() if value is not None)
+        return f"{first['defence']} on {what}{rate}, {cell.settings}; {asked}: {len(self.results)} runs"
+
+
+def read(folder: Path) -> dict | None:
+    """The result in a folder of a command on heads; None where it is none."""
+    try:
+        result = files.read_json(folder / "result.json")
+    except Failure:
+        return None
+    known = isinstance(result, dict) and result.get("defence") in KNOWN and result.get("result_version") == 1
+    return result if known else None
+
+
+def of_run(folder: Path) -> list[tuple[Path, dict]]:
+    """The results of these commands in a run's folder."""
+    found = [(path.parent, read(path.parent)) for path in sorted(folder.glob("heads-*/result.json"))]
+    return [(where, result) for where, result in found if result is not None]
+
+
+def collect(found: list[Finished]) -> list[Group]:
+    """All such results in the folders of finished runs, grouped."""
+    groups = []
+    for cell in group(found):
+        of_settings = {}
+        for run in cell.runs:
+            for where, result in of_run(run.folder):
+                _check(where, result)
+                of_settings.setdefault(canonical([result["defence"], result["settings"]]), {})[run.folder] = result
+        groups += [Group(cell, tuple(results.values())) for results in of_settings.values()]
+    return sorted(groups, key=lambda one: KNOWN.index(one.results[0]["defence"]))
+
+
+def _check(where: Path, result: dict) -> None:
+    try:
+        tables((result,))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):  # runs are passed on, and edited
+        raise Failure(f"{where / 'result.json'}: not a result that can be shown") from None
+
+
+def render(groups: list[Group], form: str) -> str:
+    """Every group's title and tables, in one of `layout.FORMS`."""
+    before = {"latex": "% ", "markdown": "### "}.get(form, "")
+    return "\n\n".join(
+        "\n\n".join([before + one.title, *(layout.render(form, *table, LEFT) for table in tables(one.results))])
+        for one in groups
+    )
+
+
+def tables(results: tuple[dict, ...]) -> list[tuple[list[str], list[list[str]]]]:
+    """Columns and rows of what one command found on several runs: means and Student's 95 % intervals over them."""
+    made = {
+        "heads-detect": (ranked, controlled, heads),
+        "heads-align": (aligned,),
+        "heads-ablate": (ablated,),
+    }[results[0]["defence"]]
+    return [table for table in (make(results) for make in made) if table[1]]
+
+
+def ranked(results) -> tuple[list[str], list[list[str]]]:
+    """How well each score ranks, and how many of the rows that a pass flags are poisoned, in percent."""
+    rows = []
+    for words, of in (("suspect file", lambda result: result["suspect"]), ("triggered test texts", triggered)):
+        sets = [of(result) for result in results]
+        for name, title in SCORES.items():
+            if all(found and name in found for found in sets):
+                cells = [share([found[name][key] for found in sets]) for key in FIGURES]
+                passes = [result["flagged"].get(name) for result in results] if words == "suspect file" else [None]
+                known = all(one and one["poisoned"] is not None for one in passes)
+                flagged = share([one["poisoned"] / one["count"] for one in passes]) if known else ""
+                rows.append([words, title, *cells, flagged])
+    return ["texts", "score", *FIGURES.values(), "of the flagged"], rows
+
+
+def controlled(results) -> tuple[list[str], list[list[str]]]:
+    """AUROC of every control against the texts that it was made of, on the poisoned models and their clean twins."""
+    models = [which for which in MODELS if all(which in result["controls"] for result in results)]
+    shown = ("mahalanobis", "second_pass")
+    columns = ["texts", *(f"{SCORES[score]}, {MODELS[which]}" for score in shown for which in models)]
+    rows = []
+    for control, words in controls.NAMES.items():
+        found = [[result["controls"][which].get(control) for result in results] for which in models]
+        if all(one is not None for sets in found for one in sets):
+            cells = [_aurocs(sets, score) for score in shown for sets in found]
+            rows.append([words, *cells])
+    return columns, rows
+
+
+def heads(results) -> tuple[list[str], list[list[str]]]:
+    """The heads that are contaminated in most runs, and which way their similarity goes."""
+    count = Counter((one["layer"], one["head"]) for result in results for one in result["contaminated"])
+    median = {at: [result["flagged_median_z"][at[0]][at[1]] for result in results] for at in count}
+    order = sorted(count, key=lambda at: (-count[at], -abs(sum(median[at])), at))[:MOST_HEADS]
+    rows = []
+    for at in order:
+        falls = sum(value < 0 for value in median[at])
+        way = {0: "rises", len(results): "falls"}.get(falls, f"falls in {falls}")
+        mean = statistics.summary(median[at], least=float("-inf")).mean
+        aurocs = [_of_head(results, at, of) for of in (lambda r: r["suspect_heads"], _trigger_heads)]
+        rows.append([f"({at[0]}, {at[1]})", f"{count[at]} of {len(results)}", way, f"{mean:+.1f}", *aurocs])
+    return ["head", "contaminated", "direction", "median z, flagged", "AUROC, suspect file", "AUROC, test"], rows
+
+
+def aligned(results) -> tuple[list[str], list[list[str]]]:
+    """The variants that all results have: BA, its change, ASR, and what is left of the target class's own texts."""
+    lines = [{step["stage"]: step["scores"] for step in result["steps"]} for result in results]
+    rows = []
+    for stage in lines[0]:
+        if all(stage in line for line in lines):
+            scores = [line[stage] for line in lines]
+            ba = [one["ba"]["percent"] for one in scores]
+            change = [own - line["untouched"]["ba"]["percent"] for own, line in zip(ba, lines, strict=True)]
+            rest = [_percents(scores, name) for name in ("asr", "target_class")]
+            rows.append([stage, points(ba), points(change, least=-100.0), *rest])
+    return _without_empty(["variant", "BA", "change", "ASR", "target class"], rows)
+
+
+def ablated(results, most: int = 8) -> tuple[list[str], list[list[str]]]:
+    """The heads whose absence changes ASR (BA, where there is no ASR) most in the mean: by how many points."""
+    names = [name for name in ("ba", "asr") if all(result["before"][name] is not None for result in results)]
+    changes = {}
+    for name in names:
+        before = [result["before"][name]["percent"] for result in results]
+        for layer, line in enumerate(results[0]["off"][name]):
+            for head in range(len(line)):
+                values = [result["off"][name][layer][head] - own for result, own in zip(results, before, strict=True)]
+                changes.setdefault((layer, head), {})[name] = values
+    order = sorted(changes, key=lambda at: (-abs(sum(changes[at][names[-1]])), at))[:most]
+    rows = [[f"({at[0]}, {at[1]})", *(points(changes[at][name], least=-100.0) for name in names)] for at in order]
+    return ["head", *(f"{name.upper()}, change" for name in names)], rows
+
+
+def triggered(result: dict) -> dict | None:
+    """The figures of the triggered test texts; None where there are none."""
+    return result["controls"]["poisoned"].get("trigger")
+
+
+def points(values: list[float], least: float = 0.0) -> str:
+    """Mean and interval of percentages, of one value just that."""
+    summary = statistics.summary(values, least=least)
+    return f"{summary.mean:.1f}" + ("" if summary.low is None else f" [{summary.low:.1f}, {summary.high:.1f}]")
+
+
+def share(values: list[float]) -> str:
+    """The same of figures from 0 to 1."""
+    summary = statistics.summary([100 * value for value in values])
+    interval = "" if summary.low is None else f" [{summary.low / 100:.3f}, {summary.high / 100:.3f}]"
+    return f"{summary.mean / 100:.3f}{interval}"
+
+
+def _aurocs(sets: list[dict], score: str) -> str:
+    return share([one[score]["auroc"] for one in sets]) if all(score in one for one in sets) else ""
+
+
+def _trigger_heads(result: dict) -> dict | None:
+    found = triggered(result)
+    return found and found["heads"]
+
+
+def _of_head(results, at: tuple[int, int], of) -> str:
+    found = [of(result) for result in results]
+    return share([one["auroc"][at[0]][at[1]] for one in found]) if all(found) else ""
+
+
+def _percents(scores: list[dict], name: str) -> str:
+    values = [one.get(name) for one in scores]
+    return points([value["percent"] for value in values]) if all(values) else ""
+
+
+def _without_empty(columns: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    kept = [at for at in range(len(columns)) if any(row[at] for row in rows)]
+    return [columns[at] for at in kept], [[row[at] for at in kept] for row in rows]
+
+
+def _word(value) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

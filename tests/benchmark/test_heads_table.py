@@ -1,0 +1,126 @@
+"""`benchmark heads table` and the tables over several runs, on results made by hand."""
+
+import json
+import os
+
+import click.testing
+import fake_runs
+import pytest
+
+from benchmark import cli
+from benchmark.heads import over_seeds
+
+
+def figures(auroc):
+    return {"auroc": auroc, "tpr_1": 0.5, "tpr_5": 0.75, "precision_100": 0.9}
+
+
+def detected(auroc, poisoned=8, falls=True, twin=True):
+    """What `heads detect` leaves, of one layer of two heads."""
+    scores = {"rows": 10, "against": 10, "mahalanobis": figures(auroc), "second_pass": figures(auroc)}
+    grids = {"auroc": [[0.1, 0.9]], "median_z": [[-3.0, 1.0]]}
+    controls = {"trigger": scores | {"heads": grids}, "shuffled": scores | {"heads": grids}}
+    return {
+        "result_version": 1,
+        "defence": "heads-detect",
+        "settings": {"metric": "cosine", "rows": None},
+        "suspect": scores,
+        "suspect_heads": grids,
+        "flagged": {"mahalanobis": {"count": 10, "poisoned": poisoned}, "second_pass": {"count": 10, "poisoned": 10}},
+        "contaminated": [{"layer": 0, "head": 0, "median_z": -3.0, "auroc": 0.1}],
+        "flagged_median_z": [[-3.0 if falls else 3.0, 1.0]],
+        "controls": {"poisoned": controls} | ({"clean": controls} if twin else {}),
+    }
+
+
+def percent(value):
+    return {"count": value, "of": 100, "percent": float(value)}
+
+
+def aligned(*stages):
+    """What `heads align` leaves: (name, BA, ASR, target class or None) each."""
+    steps = []
+    for name, ba, asr, rest in stages:
+        scores = {"ba": percent(ba), "asr": percent(asr)} | ({} if rest is None else {"target_class": percent(rest)})
+        steps.append({"stage": name, "scores": scores})
+    return {"result_version": 1, "defence": "heads-align", "settings": {"lean": 0.5, "heads": [[0, 1]]}, "steps": steps}
+
+
+def ablated(ba, asr):
+    before = {"ba": percent(80), "asr": percent(100)}
+    return {"result_version": 1, "defence": "heads-ablate", "settings": {}, "before": before,
+            "off": {"ba": ba, "asr": asr}}  # fmt: skip
+
+
+def test_means_and_intervals_of_a_detection():
+    columns, rows = over_seeds.ranked((detected(0.9, poisoned=6), detected(0.8)))
+    assert columns[-1] == "of the flagged" and [row[:2] for row in rows][0] == ["suspect file", "Mahalanobis"]
+    assert rows[0][2] == "0.850 [0.215, 1.000]"  # Student's factor of one degree of freedom is 12.7
+    assert rows[0][-1] == "0.700 [0.000, 1.000]" and rows[1][-1] == "1.000 [1.000, 1.000]" and rows[2][-1] == ""
+
+
+def test_one_run_has_no_interval_and_no_clean_twin():
+    rows = over_seeds.controlled((detected(0.9), detected(0.9, twin=False)))
+    assert rows[0] == ["texts", "Mahalanobis, poisoned", "second pass, poisoned"]
+    columns, rows = over_seeds.controlled((detected(0.9),))
+    assert len(columns) == 5 and rows == [["the trigger", *["0.900"] * 4], ["its words shuffled", *["0.900"] * 4]]
+
+
+def test_heads_say_in_how_many_runs_and_which_way():
+    _, rows = over_seeds.heads((detected(0.9), detected(0.8, falls=False), detected(0.7)))
+    assert rows == [["(0, 0)", "3 of 3", "falls in 2", "-1.0", "0.100 [0.100, 0.100]", "0.100 [0.100, 0.100]"]]
+    assert over_seeds.heads((detected(0.9),))[1][0][2] == "falls"
+
+
+def test_an_alignment_over_seeds_has_the_stages_that_all_have():
+    one = aligned(("untouched", 80, 100, 100), ("aligned", 82, 10, 90), ("only here", 1, 1, 1))
+    other = aligned(("untouched", 80, 100, 100), ("aligned", 80, 14, 80))
+    columns, rows = over_seeds.aligned((one, other))
+    assert columns == ["variant", "BA", "change", "ASR", "target class"] and len(rows) == 2
+    assert [cell.split()[0] for cell in rows[1][1:]] == ["81.0", "1.0", "12.0", "85.0"]
+    assert over_seeds.aligned((aligned(("untouched", 80, 100, None)),))[0][-1] == "ASR"
+
+
+def test_an_ablation_over_seeds_ranks_by_the_mean_change_of_asr():
+    found = over_seeds.ablated((ablated([[80, 70]], [[100, 90]]), ablated([[79, 60]], [[100, 70]])))
+    assert found[0] == ["head", "BA, change", "ASR, change"]
+    assert [row[0] for row in found[1]] == ["(0, 1)", "(0, 0)"] and found[1][0][2].startswith("-20.0 ")
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two poisoned runs that differ in their seeds, and a clean one."""
+    folder = tmp_path / "runs"
+    made = [fake_runs.write(folder, seed=seed) for seed in (0, 1)]
+    for run, auroc in zip(made, (0.9, 0.8), strict=True):
+        put(run, "heads-detect-1", detected(auroc))
+        put(run, "heads-align-1", aligned(("untouched", 80, 100, None)))
+    return folder
+
+
+def put(run, name, result):
+    (run / name).mkdir()
+    (run / name / "result.json").write_text(json.dumps(result))
+
+
+def table(*arguments):
+    return click.testing.CliRunner().invoke(cli.main, ["heads", "table", *map(os.fspath, arguments)])
+
+
+@pytest.mark.parametrize(("form", "sign"), [("text", "heads-detect on"), ("markdown", "### "), ("latex", "% heads")])
+def test_the_command_sums_up_what_differs_in_seeds_alone(runs, form, sign):
+    shown = table(runs, "--format", form)
+    assert shown.exit_code == 0 and shown.stdout.startswith(sign)
+    assert shown.stdout.count("2 runs") == 2 and "0.850" in shown.stdout
+
+
+def test_bad_days(runs, tmp_path):
+    assert table(tmp_path / "none").exit_code == 2
+    bare = tmp_path / "bare"
+    fake_runs.write(bare, seed=0)
+    empty = table(bare)
+    assert empty.exit_code == 1 and "no result of `benchmark heads`" in empty.stderr
+    (path,) = list(runs.glob("*/heads-detect-1/result.json"))[:1]
+    path.write_text(json.dumps(detected(0.9) | {"flagged": 3}))
+    broken = table(runs)
+    assert broken.exit_code == 1 and str(path) in broken.stderr and len(broken.stderr.splitlines()) == 1
