@@ -84,22 +84,27 @@ def detect(paths, file, base, as_json, quiet, **options):
 @detector
 @click.option("--clean-rows", type=click.IntRange(1), default=1000, show_default=True, metavar="N",
               help="Held-out rows to learn from.")  # fmt: skip
-@click.option("--strength", type=click.FloatRange(0), default=10.0, show_default=True, metavar="λ",
-              help="Of the alignment: λ · mean of min(z², 100) on flagged rows.")  # fmt: skip
 @click.option("--unlearn", is_flag=True, help="Also push flagged rows towards a flat prediction.")
 @click.option("--unlearn-weight", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
               help="How hard.")  # fmt: skip
-@click.option("--flat", type=click.Choice(["rows", "mean"]), default="rows", show_default=True,
+@click.option("--flat", type=click.Choice(["rows", "mean"]), default="mean", show_default=True,
               help="What is to be flat: each flagged row's prediction, or their mean.")  # fmt: skip
-@click.option("--lean", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+@click.option("--lean", type=click.FloatRange(0, 1), default=0.3, show_default=True,
               help="How far flat leans away from the class predicted before: 0, not at all; 1, none of "
                    "it.")  # fmt: skip
-@click.option("--epochs", type=click.IntRange(1), default=6, show_default=True, help="Of the heads alone.")
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True,
-              help="Of the heads alone.")  # fmt: skip
-@click.option("--full-epochs", type=click.IntRange(1), default=3, show_default=True, help="Of full fine-tuning.")
+@click.option(
+    "--strength",
+    type=click.FloatRange(0),
+    metavar="λ",
+    help="Of the alignment: λ · mean of min(z², 100) on flagged rows.  [default: 10; with --unlearn 1]",
+)
+@click.option("--epochs", type=click.IntRange(1), help="Of the heads alone.  [default: 6; with --unlearn 2]")
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True),
+              help="Of the heads alone.  [default: 0.001; with --unlearn 0.0003]")  # fmt: skip
+@click.option("--full-epochs", type=click.IntRange(1), help="Of full fine-tuning.  [default: 3; with --unlearn 2]")
 @click.option("--full-rate", type=click.FloatRange(0, min_open=True), default=5e-5, show_default=True,
               help="Learning rate of full fine-tuning.")  # fmt: skip
+@click.option("--keep-models", is_flag=True, help="Save the networks of what it is compared with, too.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Of the order of rows and of the random heads.")  # fmt: skip
 def align(paths, file, base, as_json, quiet, **options):
@@ -108,14 +113,12 @@ def align(paths, file, base, as_json, quiet, **options):
     Only those heads' slices of query, key, value and output projection move: by the cross-entropy on clean held-out
     rows, by how far the heads' similarity on the flagged rows is from what is usual and, with --unlearn, towards a flat
     prediction on those rows. Beside it: nothing done, the heads switched off, full fine-tuning on the same clean rows,
-    as many random heads, and each part left out. Every variant leaves its model in the run's folder.
+    as many random heads, and each part left out. The aligned network, tables and pictures go into the run's folder.
     """
     from benchmark.heads import align as aligning
     from benchmark.heads import report
 
-    weight = options.pop("unlearn_weight")
-    options["unlearn"] = weight if options["unlearn"] else 0.0
-    settings = detector_settings(options) | options
+    settings = detector_settings(options) | aligning.completed(options)
     results = [aligning.run(path, file, base, settings, teller(quiet)) for path in paths]
     click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else report.alignment(results))
 

@@ -100,6 +100,7 @@ def differentiated(model, variables, function):
 
     `function(point, *arrays)` computes with a network's variables and changes none of them. What is returned takes the
     same NumPy arrays, and gives the value and the gradients by `variables` (a list of the network's) and by `point`.
+    A `point` that is None has none, and nothing is computed on the way back to it.
     """
     import keras
 

@@ -36,12 +36,13 @@ def differentiated(model, variables, function):
     @tf.function(jit_compile=device() != "cpu", reduce_retracing=True)
     def call(point, *arrays):
         with tf.GradientTape() as tape:
-            tape.watch(point)
+            if point is not None:
+                tape.watch(point)
             value = function(point, *arrays)
-        *gradients, by_point = tape.gradient(
-            value, [*(variable.value for variable in variables), point], unconnected_gradients="zero"
-        )
-        return value, [tf.convert_to_tensor(gradient) for gradient in gradients], by_point  # a table's are sparse
+        wanted = [variable.value for variable in variables], [] if point is None else [point]
+        gradients, by_point = tape.gradient(value, wanted, unconnected_gradients="zero")
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]  # a table's are sparse
+        return value, gradients, *(by_point or [None])
 
     return call
 

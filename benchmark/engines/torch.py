@@ -33,12 +33,11 @@ def differentiated(model, variables, function):
     """See `benchmark.engines`."""
 
     def call(point, *arrays):
-        point = _tensor(point).requires_grad_()
+        point = None if point is None else _tensor(point).requires_grad_()
         value = function(point, *map(_tensor, arrays))
-        wanted = [*(variable.value for variable in variables), point]
+        wanted = [*(variable.value for variable in variables), *([] if point is None else [point])]
         found = torch.autograd.grad(value, wanted, allow_unused=True, materialize_grads=True)
-        *gradients, by_point = found
-        return value.detach(), gradients, by_point
+        return value.detach(), list(found[: len(variables)]), None if point is None else found[-1]
 
     return call
 

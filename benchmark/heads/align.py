@@ -22,10 +22,14 @@ DETECTOR = ("metric", "map", "min_words", "flag", "heads", "threshold", "rows")
 ALIGNED, FORGOTTEN = "aligned", "aligned, flat prediction"
 
 
+USUAL = {"strength": (10.0, 1.0), "epochs": (6, 2), "learning_rate": (1e-3, 3e-4), "full_epochs": (3, 2)}
+"""What is taken where nothing is asked for: without the flat prediction, and with it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Variant:
     """One way to treat the model: its name, which `heads` move (flat numbers; None: all weights), λ, the weight of the
-    flat prediction, how long and how fast."""
+    flat prediction, how long and how fast, and how far the flat prediction leans."""
 
     name: str
     heads: np.ndarray | None
@@ -33,6 +37,17 @@ class Variant:
     unlearn: float
     epochs: int
     learning_rate: float
+    lean: float = 0.0
+
+
+def completed(options: dict) -> dict:
+    """The command's options as settings: `unlearn` is the flat prediction's weight, 0 without it; what was not asked
+    for is as in USUAL."""
+    weight = options["unlearn_weight"] if options["unlearn"] else 0.0
+    found = {key: value for key, value in options.items() if key != "unlearn_weight"} | {"unlearn": weight}
+    if not weight:
+        found |= {"flat": None, "lean": None}
+    return found | {key: pair[weight > 0] for key, pair in USUAL.items() if found[key] is None}
 
 
 def run(folder: Path, file, base, settings: dict, say) -> dict:
@@ -79,21 +94,25 @@ class Alignment:
         """The alignment that was asked for, and all that it is compared with."""
         asked, heads = self.settings, self.detector.heads
         long, full = (asked["epochs"], asked["learning_rate"]), (asked["full_epochs"], asked["full_rate"])
-        both = asked["strength"], asked["unlearn"]
-        name = FORGOTTEN if asked["unlearn"] else ALIGNED
+        strength, unlearn, lean = asked["strength"], asked["unlearn"], asked["lean"] or 0.0
+        name = FORGOTTEN if unlearn else ALIGNED
         found = [
-            Variant(name, heads, *both, *long),
+            Variant(name, heads, strength, unlearn, *long, lean),
             Variant("full fine-tuning", None, 0.0, 0.0, *full),
             Variant("heads alone, no alignment", heads, 0.0, 0.0, *long),
         ]
-        if asked["unlearn"]:
+        if unlearn:
             found += [
-                Variant("full fine-tuning, flat prediction", None, 0.0, asked["unlearn"], *full),
-                Variant("heads alone, flat prediction", heads, 0.0, asked["unlearn"], *long),
-                Variant(ALIGNED, heads, asked["strength"], 0.0, *long),
+                Variant("full fine-tuning, flat prediction", None, 0.0, unlearn, *full, lean),
+                Variant("heads alone, flat prediction", heads, 0.0, unlearn, *long, lean),
+                Variant(ALIGNED, heads, strength, 0.0, *long),
             ]
+        if lean:
+            found.append(Variant(f"{name}, no lean", heads, strength, unlearn, *long))
         random = self._random_heads()
-        return [*found, Variant(f"random heads, {name}", random, *both, *long)] if len(random) else found
+        if len(random):
+            found.append(Variant(f"random heads, {name}", random, strength, unlearn, *long, lean))
+        return found
 
     def _random_heads(self) -> np.ndarray:
         """As many of the others as there are contaminated ones, or all of the others."""
@@ -103,17 +122,17 @@ class Alignment:
         return others[order[: len(self.detector.heads)]]
 
     def carry_out(self) -> dict:
-        """Every variant, scored after each epoch; its model and the pictures go into the folder."""
+        """Every variant, scored after each epoch; the first one's model and the pictures go into the folder."""
         model = self.watched.model
         steps = [self._heard({"stage": "untouched", "scores": self.score(model)})]
         off = without(model, self.detector.heads)
         steps.append(self._heard({"stage": "heads switched off", "scores": self.score(model, off)}))
-        models = []
-        for variant in self.variants():
-            step, tuned = self._carried_out(variant)
-            steps.append(self._heard(step))
-            models = models or [tuned]  # the first is what was asked for
-        self._draw(steps, models[0])
+        asked, *others = self.variants()
+        step, tuned = self._carried_out(asked, keep=True)
+        steps.append(self._heard(step))
+        for variant in others:
+            steps.append(self._heard(self._carried_out(variant, self.settings["keep_models"])[0]))
+        self._draw(steps, tuned)
         return {
             "run": self.opened.trained["name"],
             "dataset": self.opened.trained["dataset"],
@@ -153,7 +172,7 @@ class Alignment:
         poisoned = self.suspects.poisoned
         return None if poisoned is None else int(poisoned[self.flagged_rows].sum())
 
-    def _carried_out(self, variant: Variant) -> tuple[dict, object]:
+    def _carried_out(self, variant: Variant, keep: bool) -> tuple[dict, object]:
         from benchmark import models
         from benchmark.heads import losses, tuning
 
@@ -161,21 +180,23 @@ class Alignment:
         heads = self.detector.heads if variant.heads is None else variant.heads
         deviation = losses.Deviation(model, heads, self.watched.metric, self.watched.kind, self.watched.projections)
         said = dataclasses.asdict(variant)
-        plan = tuning.Plan(**{key: value for key, value in said.items() if key != "name"}, flat=self.settings["flat"])
+        asked = {key: value for key, value in said.items() if key not in ("name", "lean")}
+        plan = tuning.Plan(**asked, flat=self.settings["flat"])
         history = []
-        flagged = self._usual(heads)
+        flagged = self._usual(heads, variant.lean)
         for loss in tuning.tune(model, plan, self.clean, flagged, deviation, self.settings["seed"]):
             if not np.isfinite(loss):
                 raise Failure(f"{variant.name}: the loss is {loss}: a smaller --learning-rate may help")
             scores = self.score(model)
             history.append({"loss": loss, "ba": ablate.percent(scores, "ba"), "asr": ablate.percent(scores, "asr")})
-        file = f"{variant.name.replace(',', '').replace(' ', '-')}.keras"
-        models.save(model, self.target / file)
         said["heads"] = None if variant.heads is None else pairs(heads, self.watched.shape)
-        step = {"stage": said.pop("name"), **said, "history": history, "model": file, "scores": scores}
+        step = {"stage": said.pop("name"), **said, "history": history, "scores": scores}
+        if keep:
+            step["model"] = f"{variant.name.replace(',', '').replace(' ', '-')}.keras"
+            models.save(model, self.target / step["model"])
         return step, model
 
-    def _usual(self, heads: np.ndarray):
+    def _usual(self, heads: np.ndarray, lean: float):
         """The flagged rows as `tuning` takes them, for some heads."""
         from benchmark.heads import losses, tuning
 
@@ -184,7 +205,7 @@ class Alignment:
         usual = {length: self.watched.reference.usual(length) for length in np.unique(tokens.lengths)}
         both = np.array([[part[heads] for part in usual[length]] for length in tokens.lengths], np.float32)
         predicted = predict(self.watched.model, tokens)
-        even = losses.flat_prediction(predicted, len(self.opened.contents.classes), self.settings["lean"])
+        even = losses.flat_prediction(predicted, len(self.opened.contents.classes), lean)
         return tuning.Flagged(tokens, both[:, 0], both[:, 1], even)
 
     def _heard(self, step: dict) -> dict:

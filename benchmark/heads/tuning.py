@@ -75,13 +75,12 @@ def tune(model, plan: Plan, clean: Clean, flagged: Flagged, deviation, seed: int
         on_flagged = engines.differentiated(model, variables, loss)
     waiting = _endless(flagged, seed)
     optimizer = _optimizer(plan, len(clean.labels) // min(BATCH, len(clean.labels)))
-    heads = np.ones((model.depth, model.heads), np.float32)
     for epoch in range(1, plan.epochs + 1):
         total = []
         for rows in batches(clean.tokens.lengths, BATCH, seed, f"alignment epoch {epoch}"):
-            value, gradients, _ = on_clean(heads, _block(clean.tokens, rows), clean.labels[rows].astype(np.int32))
+            value, gradients, _ = on_clean(None, _block(clean.tokens, rows), clean.labels[rows].astype(np.int32))
             if on_flagged is not None:
-                more, others, _ = on_flagged(heads, *next(waiting))
+                more, others, _ = on_flagged(None, *next(waiting))
                 value, gradients = value + more, [a + b for a, b in zip(gradients, others, strict=True)]
             masked = [
                 g if mask is None else ops.multiply(g, mask) for g, (_, mask) in zip(gradients, chosen, strict=True)

@@ -46,10 +46,15 @@ def computed(kind="row", metric="cosine") -> dict:
     step = engines.differentiated(model, [], losses.of_flagged(model, deviation, 0.3, 0.7, "rows"))
     even = losses.flat_prediction(labels, 2, 0.2)
     value, _, by_mask = step(ones, tokens.tokens[:8, :16], usual[0][:8], usual[1][:8], even[:8])
+    weights = [variable for variable, _ in losses.slices(model, heads)]
+    alone = engines.differentiated(model, weights, losses.of_clean(model))
+    _, gradients, none = alone(None, tokens.tokens[:8, :16], labels[:8].astype(np.int32))
     flagged = tuning.Flagged(tokens, *usual, even)
     plan = tuning.Plan(heads, 0.1, 1.0, epochs=2, learning_rate=1e-3)
     return {
         "flagged": float(value),
+        "by_weights": [float(np.abs(np.asarray(one)).sum()) for one in gradients],
+        "without_point": none is None,
         "by_mask": np.asarray(by_mask).tolist(),
         "importance": losses.importance(model, tokens, labels, batch=16).tolist(),
         "tuned": list(tuning.tune(model, plan, tuning.Clean(tokens, labels), flagged, deviation, seed=0)),

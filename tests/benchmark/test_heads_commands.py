@@ -127,12 +127,13 @@ def test_several_runs_are_summed_up(poisoned, toy, runs, tmp_path):
     done("train", *TINY, toy[1], "--runs", runs, "--quiet", "--seed", "1")
     (other,) = [folder for folder in runs.glob("toy-word-*") if folder != poisoned]
     shown = done("heads", "detect", poisoned, other, "--heads", "2", "--flag", "0.1").stdout
-    assert "over 2 runs" in shown and shown.count("clean twin") == 6
+    summed = shown.split("over 2 runs")[1]
+    assert shown.count("clean twin") == 8 and summed.count("clean twin") == 2 and " of 2 " in summed
 
 
 @pytest.fixture(scope="module")
 def aligned(poisoned):
-    asked = ("heads", "align", poisoned, *FAST, "--flag", "0.1", "--json")
+    asked = ("heads", "align", poisoned, *FAST, "--flag", "0.1", "--keep-models", "--json")
     (result,) = json.loads(done(*asked).stdout)
     return result
 
@@ -191,8 +192,12 @@ def test_align_with_a_flat_prediction_and_every_head(poisoned, flat):
     assert lines[lines.index("untouched") :] == [
         "untouched", "heads switched off", "aligned, flat prediction", "full fine-tuning", "heads alone, no alignment",
         "full fine-tuning, flat prediction", "heads alone, flat prediction", "aligned",
+        "aligned, flat prediction, no lean",
     ]  # fmt: skip
     assert "most important on clean rows:" in shown  # and no random heads: there are no others
+    assert "target class" in shown
+    kept = {len(list(folder.glob("*.keras"))) for folder in poisoned.glob("heads-align-*")}
+    assert kept <= {1, 4} and 1 in kept  # four of `aligned`, which keeps all of them
 
 
 def test_ablate_switches_each_off(poisoned):

@@ -84,6 +84,18 @@ def test_the_derivative_is_that_of_the_loss(model, strength, unlearn, flat, lean
     assert float(value) == pytest.approx(strength * np.minimum(z**2, 100).mean() + unlearn * uneven, rel=1e-4)
 
 
+def test_without_a_point_the_gradients_are_the_same(model):
+    tokens, labels = texts(8)
+    block, labels = tokens.tokens[:, :16], labels.astype(np.int32)
+    variables = [variable for variable, _ in losses.slices(model, CHOSEN)]
+    step = engines.differentiated(model, variables, losses.of_clean(model))
+    value, gradients, by_mask = step(ONES, block, labels)
+    again, others, none = step(None, block, labels)
+    assert none is None and by_mask.shape == ONES.shape and float(again) == pytest.approx(float(value))
+    for one, other in zip(gradients, others, strict=True):
+        assert np.allclose(np.asarray(one), np.asarray(other), rtol=1e-4, atol=1e-6)
+
+
 def test_a_text_far_away_does_not_outweigh_the_others(model):
     tokens, _ = texts(8)
     loss = losses.of_flagged(model, losses.Deviation(model, CHOSEN, "cosine", "row"), 1.0, 0.0, "rows")
