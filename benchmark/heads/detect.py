@@ -73,7 +73,7 @@ def detect(opened: Opened, settings: dict, twin: Run | None, target: Path, say) 
     watched = Watched(opened, settings)
     say(f"{opened.job.folder.name}: {len(watched.reference.lengths):,} held-out texts say what is usual")
     detector, suspects = search(watched, settings)
-    save_scores(target, suspects)
+    save_scores(target, {"": (suspects.rows, suspects.measured)} | of_tests(watched, detector, settings))
     speed = watched.rows / watched.seconds
     say(f"{opened.job.folder.name}: {len(suspects.rows):,} suspect texts, {speed:,.0f} a second")
     sets = control_sets(opened, settings)
@@ -183,10 +183,24 @@ def found(watched: Watched, detector: Detector, suspects: Suspects, settings: di
     }  # fmt: skip
 
 
-def save_scores(target: Path, suspects: Suspects) -> None:
-    """scores.npz: `rows` of the suspect file, ascending, and each of their scores."""
-    scores = {name: score.astype(np.float32) for name, score in suspects.measured.scores.items()}
-    files.write_npz(target / "scores.npz", {"rows": suspects.rows, **scores})
+def of_tests(watched: Watched, detector: Detector, settings: dict) -> dict[str, tuple[np.ndarray, Measured]]:
+    """The test texts that are long enough, and the triggered ones: their rows in their group, and what was measured."""
+    found = {}
+    for name, rows in (("test", watched.opened.contents.test), ("triggered", watched.opened.contents.triggered)):
+        if rows is not None:
+            ranked = np.flatnonzero(long_enough(rows.inputs, settings["min_words"]))
+            found[f"{name}_"] = ranked, scoring.measured(detector, *watched.read(rows.inputs[ranked]))
+    return found
+
+
+def save_scores(target: Path, groups: dict[str, tuple[np.ndarray, Measured]]) -> None:
+    """scores.npz: `rows` of the suspect file, ascending, and each of their scores; the same of the test texts, with
+    `test_` before the names, and of the triggered ones, with `triggered_`."""
+    found = {}
+    for group, (rows, measured) in groups.items():
+        scores = {name: score.astype(np.float32) for name, score in measured.scores.items()}
+        found |= {f"{group}{name}": values for name, values in ({"rows": rows} | scores).items()}
+    files.write_npz(target / "scores.npz", found)
 
 
 def draw(watched, detector, suspects, measured, sets, target: Path, say) -> None:

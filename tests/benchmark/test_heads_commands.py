@@ -67,11 +67,19 @@ def test_detect_ranks_every_row_that_is_not_held_out_and_not_too_short(detected,
     contents = data.load(toy[1])
     (folder,) = poisoned.glob("heads-detect-*")
     with np.load(folder / "scores.npz", allow_pickle=False) as scores:
-        rows, ranked = scores["rows"], {name: scores[name] for name in scores.files}
+        rows, ranked = scores["rows"], {name: scores[name] for name in scores.files if "_rows" not in name}
+        others = {name: (scores[f"{name}_rows"], scores[f"{name}_mahalanobis"]) for name in ("test", "triggered")}
     words = np.array([len(text.split()) for text in contents.train.inputs])
     kept = np.setdiff1d(np.arange(TRAIN), randomness.held_out(TRAIN, HELD_OUT))
     assert rows.tolist() == kept[words[kept] >= 5].tolist()
-    assert all(np.isfinite(score).all() and len(score) == len(rows) for score in ranked.values())
+    assert all(np.isfinite(score).all() for score in ranked.values())
+    assert all(
+        len(score) == len(rows) for name, score in ranked.items() if not name.startswith(("test_", "triggered_"))
+    )
+    for name, (own, distances) in others.items():
+        texts = getattr(contents, name).inputs
+        assert own.tolist() == [row for row, text in enumerate(texts) if len(text.split()) >= 5]
+        assert len(distances) == len(own)
     assert detected["rows"]["suspect"] == len(rows) and detected["rows"]["too_short"] == len(kept) - len(rows)
     assert detected["rows"]["poisoned"] == np.isin(rows, contents.truth_rows).sum()
     flagged = np.argsort(-ranked["mahalanobis"], kind="stable")[: len(rows) // 10]
