@@ -153,7 +153,7 @@ PRESETS = {
 }
 ENCODERS = {
     "minilm": EncoderSettings(),
-    "tiny": EncoderSettings(encoder="tiny", weights=None, epochs=8, batch_size=32, learning_rate=5e-4),
+    "tiny": EncoderSettings(encoder="tiny", weights=None, epochs=12, batch_size=32, learning_rate=5e-4),
 }
 NETWORKS = {kind.NETWORK: kind for kind in (Settings, EncoderSettings)}
 FOR_MODALITY = {kind.MODALITY: kind.NETWORK for kind in NETWORKS.values()}

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from benchmark.errors import Failure
 from benchmark.heads import over_seeds
 from benchmark.heads import report as tables
 from benchmark.report import page
@@ -24,11 +25,28 @@ _WORDS = {
 
 
 def section(found: list[Finished]) -> str:
-    """Tables and pictures of every result of `benchmark heads`, run by run; empty where there is none."""
-    parts = []
+    """What `benchmark heads` found: over the seeds, where there are several, then tables and pictures run by run; empty
+    where there is nothing."""
+    parts = _over_seeds(found)
     for run in found:
         parts += [_shown(folder, result) for folder, result in over_seeds.of_run(run.folder)]
     return "".join(parts)
+
+
+def _over_seeds(found: list[Finished]) -> list[str]:
+    try:
+        groups = [one for one in over_seeds.collect(found) if len(one.results) > 1]
+    except Failure:  # a result that cannot be shown; run by run it says so
+        return []
+    parts = []
+    for one in groups:
+        kind = one.results[0]["defence"]
+        said = [_WORDS[kind], "Means over the runs, and 95 % intervals (Student's)."]
+        parts += [page.heading(one.title), page.paragraphs(said)]
+        parts += [
+            page.table(*table, left=2 if table[0][1] == "score" else 1) for table in over_seeds.tables(one.results)
+        ]
+    return parts
 
 
 def _shown(folder: Path, result: dict) -> str:

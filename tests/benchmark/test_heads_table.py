@@ -7,8 +7,9 @@ import click.testing
 import fake_runs
 import pytest
 
-from benchmark import cli
+from benchmark import cli, results
 from benchmark.heads import over_seeds
+from benchmark.report import heads
 
 
 def figures(auroc):
@@ -112,6 +113,15 @@ def test_the_command_sums_up_what_differs_in_seeds_alone(runs, form, sign):
     shown = table(runs, "--format", form)
     assert shown.exit_code == 0 and shown.stdout.startswith(sign)
     assert shown.stdout.count("2 runs") == 2 and "0.850" in shown.stdout
+
+
+def test_the_page_has_it_and_outlives_a_broken_result(runs, tmp_path):
+    found = results.gather([runs])
+    shown = heads.section(found)
+    assert "2 runs" in shown and "0.850 [" in shown
+    (path,) = list(runs.glob("*/heads-detect-1/result.json"))[:1]
+    path.write_text(json.dumps(detected(0.9) | {"flagged": 3}))
+    assert "not a result that can be shown" in heads.section(found)
 
 
 def test_bad_days(runs, tmp_path):

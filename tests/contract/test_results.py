@@ -11,6 +11,7 @@ from benchmark import cli, results  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 PAGE = (RESULTS / "README.md").read_text(encoding="utf-8")
+HEADS = RESULTS.parent / "docs" / "heads.md"
 SHOWN = re.findall(r"benchmark table results/([\w-]+) --format markdown\n```\n\n((?:\|.*\n)+)", PAGE)
 
 
@@ -40,3 +41,13 @@ def test_the_grids_are_grids(path):
 
     asked = grid.read(path).requests()
     assert len(asked) == 2 and not any(request.clean for request in asked)
+
+
+def test_the_tables_on_heads_are_those_of_the_results():
+    done = click.testing.CliRunner().invoke(
+        cli.main, ["heads", "table", str(RESULTS / "heads"), "--format", "markdown"]
+    )
+    assert done.exit_code == 0, done.output
+    made = re.findall(r"(?:^\|.*(?:\n|$))+", done.stdout, re.MULTILINE)
+    shown = re.findall(r"(?:^\|.*(?:\n|$))+", HEADS.read_text(encoding="utf-8"), re.MULTILINE)
+    assert made and [table.rstrip("\n") for table in made] == [table.rstrip("\n") for table in shown]
