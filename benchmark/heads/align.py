@@ -18,10 +18,7 @@ from benchmark.heads.scored import Scorer, predict, without
 from benchmark.heads.watched import Watched
 
 NAME = "heads-align"
-DETECTOR = ("metric", "map", "min_words", "flag", "heads", "threshold", "rows")
 ALIGNED, FORGOTTEN = "aligned", "aligned, flat prediction"
-
-
 USUAL = {"strength": (10.0, 1.0), "epochs": (6, 2), "learning_rate": (1e-3, 3e-4), "full_epochs": (3, 2)}
 """What is taken where nothing is asked for: without the flat prediction, and with it."""
 
@@ -54,7 +51,8 @@ def run(folder: Path, file, base, settings: dict, say) -> dict:
     """Align one run, unless the result is there already.
 
     `settings` are the detector's (see `detect.run`) and `clean_rows`, `strength` (λ), `unlearn`, `flat`, `lean`,
-    `epochs`, `learning_rate`, `full_epochs`, `full_rate` and `seed`. The other parameters are those of `detect.run`.
+    `epochs`, `learning_rate`, `full_epochs`, `full_rate`, `keep_models` and `seed`: all that `completed` gives. The
+    other parameters are those of `detect.run`.
     """
     job, config = configuration(folder, NAME, settings)
     target = target_of(job, config)
