@@ -12,13 +12,15 @@ import numpy as np
 from benchmark import engines, environment, figures, files, randomness
 from benchmark.data import Rows
 from benchmark.errors import Failure
-from benchmark.heads import ablate, anomaly, detect, pictures, scoring
+from benchmark.heads import ablate, anomaly, detect, over_seeds, pictures, scoring
 from benchmark.heads.opened import Opened, configuration, making, open_run, target_of, written
 from benchmark.heads.scored import Scorer, predict, without
 from benchmark.heads.watched import Watched
+from benchmark.manifest import canonical
 
 NAME = "heads-align"
 ALIGNED, FORGOTTEN = "aligned", "aligned, flat prediction"
+ROWS_AND_ORDER = ("metric", "map", "min_words", "flag", "heads", "threshold", "rows", "clean_rows", "flat", "seed")
 USUAL = {"strength": (10.0, 1.0), "epochs": (6, 2), "learning_rate": (1e-3, 3e-4), "full_epochs": (3, 2)}
 """What is taken where nothing is asked for: without the flat prediction, and with it."""
 
@@ -128,8 +130,11 @@ class Alignment:
         asked, *others = self.variants()
         step, tuned = self._carried_out(asked, keep=True)
         steps.append(self._heard(step))
+        earlier = self._earlier()
         for variant in others:
-            steps.append(self._heard(self._carried_out(variant, self.settings["keep_models"])[0]))
+            known = earlier.get(_identity(dataclasses.asdict(variant) | {"heads": self._pairs(variant.heads)}))
+            step = known and known | {"stage": variant.name}
+            steps.append(self._heard(step or self._carried_out(variant, self.settings["keep_models"])[0]))
         self._draw(steps, tuned)
         return {
             "run": self.opened.trained["name"],
@@ -170,6 +175,20 @@ class Alignment:
         poisoned = self.suspects.poisoned
         return None if poisoned is None else int(poisoned[self.flagged_rows].sum())
 
+    def _earlier(self) -> dict[bytes, dict]:
+        """What this run's other alignments have already, learned from the same rows in the same order: steps by what
+        their variant was. Nothing where the networks are to be kept."""
+        found = {}
+        for path in self.target.parent.glob(f"{NAME}-*/result.json"):
+            result = over_seeds.read(path.parent) or {"settings": {}}
+            same = all(result["settings"].get(key) == self.settings[key] for key in ROWS_AND_ORDER)
+            if same and result["environment"] == environment.record() and not self.settings["keep_models"]:
+                found |= {_identity(step): step for step in result["steps"] if "history" in step}
+        return found
+
+    def _pairs(self, heads: np.ndarray | None) -> list[list[int]] | None:
+        return None if heads is None else pairs(heads, self.watched.shape)
+
     def _carried_out(self, variant: Variant, keep: bool) -> tuple[dict, object]:
         from benchmark import models
         from benchmark.heads import losses, tuning
@@ -187,7 +206,7 @@ class Alignment:
                 raise Failure(f"{variant.name}: the loss is {loss}: a smaller --learning-rate may help")
             scores = self.score(model)
             history.append({"loss": loss, "ba": ablate.percent(scores, "ba"), "asr": ablate.percent(scores, "asr")})
-        said["heads"] = None if variant.heads is None else pairs(heads, self.watched.shape)
+        said["heads"] = self._pairs(variant.heads)
         step = {"stage": said.pop("name"), **said, "history": history, "scores": scores}
         if keep:
             step["model"] = f"{variant.name.replace(',', '').replace(' ', '-')}.keras"
@@ -219,6 +238,13 @@ class Alignment:
             figures.save(drawn, self.target, ("png",))
         except Failure as error:
             self.say(str(error))
+
+
+def _identity(step: dict) -> bytes:
+    """Everything of a variant but its name, of a step or a variant as a dictionary."""
+    return canonical(
+        {field.name: step.get(field.name) for field in dataclasses.fields(Variant) if field.name != "name"}
+    )
 
 
 def clean_rows(held_out: Rows, count: int) -> Rows:

@@ -43,7 +43,7 @@ def read(folder: Path) -> dict | None:
     except Failure:
         return None
     known = isinstance(result, dict) and result.get("defence") in KNOWN and result.get("result_version") == 1
-    return result if known else None
+    return result if known and isinstance(result.get("settings"), dict) else None
 
 
 def of_run(folder: Path) -> list[tuple[Path, dict]]:

@@ -208,6 +208,28 @@ def test_align_with_a_flat_prediction_and_every_head(poisoned, flat):
     assert kept <= {1, 4} and 1 in kept  # four of `aligned`, which keeps all of them
 
 
+@pytest.mark.slow
+def test_align_takes_from_earlier_results_what_is_the_same(poisoned):
+    asked = ("heads", "align", poisoned, *FAST, "--flag", "0.2", "--json")
+    (first,) = json.loads(done(*asked).stdout)
+    (path,) = [
+        path for path in poisoned.glob("heads-align-*/result.json")
+        if json.loads(path.read_text())["settings"] == first["settings"]
+    ]  # fmt: skip
+    for step in first["steps"]:
+        for entry in step.get("history", []):
+            entry["loss"] = 77.0
+    path.write_text(json.dumps(first))
+    (other,) = json.loads(done(*asked, "--strength", "3").stdout)
+    taken = [step["stage"] for step in other["steps"] if "history" in step and step["history"][0]["loss"] == 77.0]
+    assert taken == ["full fine-tuning", "heads alone, no alignment"]
+    (kept,) = json.loads(done(*asked, "--strength", "3", "--keep-models").stdout)
+    assert all(entry["loss"] != 77.0 for step in kept["steps"] for entry in step.get("history", []))
+    path.write_text(json.dumps(first | {"settings": 3}))
+    (more,) = json.loads(done(*asked, "--strength", "4").stdout)  # takes from the one with 3
+    assert [step["scores"] for step in more["steps"][3:5]] == [step["scores"] for step in other["steps"][3:5]]
+
+
 def test_ablate_switches_each_off(poisoned):
     (result,) = json.loads(done("heads", "ablate", poisoned, "--head", "1,2", "--head", "0,0", "--json").stdout)
     off, before = np.array(result["off"]["asr"]), result["before"]["asr"]["percent"]
