@@ -49,5 +49,5 @@ def test_the_tables_on_heads_are_those_of_the_results():
     )
     assert done.exit_code == 0, done.output
     made = re.findall(r"(?:^\|.*(?:\n|$))+", done.stdout, re.MULTILINE)
-    shown = re.findall(r"(?:^\|.*(?:\n|$))+", HEADS.read_text(encoding="utf-8"), re.MULTILINE)
-    assert made and [table.rstrip("\n") for table in made] == [table.rstrip("\n") for table in shown]
+    page = HEADS.read_text(encoding="utf-8")
+    assert made and all(table.rstrip("\n") in page for table in made), "run it again, and put its tables into the page"
