@@ -82,6 +82,12 @@ def detect(paths, file, base, as_json, quiet, **options):
 @heads.command()
 @common
 @detector
+@click.option(
+    "--one-target/--any-target",
+    default=True,
+    show_default=True,
+    help="Of the flagged rows, learn from those alone that are given the class which most of them are given.",
+)
 @click.option("--clean-rows", type=click.IntRange(1), default=1000, show_default=True, metavar="N",
               help="Held-out rows to learn from.")  # fmt: skip
 @click.option("--unlearn", is_flag=True, help="Also push flagged rows towards a flat prediction.")

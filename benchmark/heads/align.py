@@ -20,7 +20,9 @@ from benchmark.manifest import canonical
 
 NAME = "heads-align"
 ALIGNED, FORGOTTEN = "aligned", "aligned, flat prediction"
-ROWS_AND_ORDER = ("metric", "map", "min_words", "flag", "heads", "threshold", "rows", "clean_rows", "flat", "seed")
+ROWS_AND_ORDER = (
+    "metric", "map", "min_words", "flag", "heads", "threshold", "rows", "one_target", "clean_rows", "flat", "seed",
+)  # fmt: skip
 USUAL = {"strength": (10.0, 1.0), "epochs": (6, 2), "learning_rate": (1e-3, 3e-4), "full_epochs": (3, 2)}
 """What is taken where nothing is asked for: without the flat prediction, and with it."""
 
@@ -52,9 +54,9 @@ def completed(options: dict) -> dict:
 def run(folder: Path, file, base, settings: dict, say) -> dict:
     """Align one run, unless the result is there already.
 
-    `settings` are the detector's (see `detect.run`) and `clean_rows`, `strength` (λ), `unlearn`, `flat`, `lean`,
-    `epochs`, `learning_rate`, `full_epochs`, `full_rate`, `keep_models` and `seed`: all that `completed` gives. The
-    other parameters are those of `detect.run`.
+    `settings` are the detector's (see `detect.run`) and `one_target`, `clean_rows`, `strength` (λ), `unlearn`, `flat`,
+    `lean`, `epochs`, `learning_rate`, `full_epochs`, `full_rate`, `keep_models` and `seed`: all that `completed` gives.
+    The other parameters are those of `detect.run`.
     """
     job, config = configuration(folder, NAME, settings)
     target = target_of(job, config)
@@ -86,9 +88,24 @@ class Alignment:
         self.score = Scorer(opened, learned_from=self.suspects.rows[self.flagged_rows])
 
     def _flagged_rows(self) -> np.ndarray:
-        """Those that the second pass flags, as numbers among the suspects."""
-        scores = self.suspects.measured.scores["second_pass"]
+        """Those that the second pass flags, as numbers among the suspects.
+
+        With `one_target` only those that the model gives the class which most of them are given: a working backdoor
+        gives all its rows the attacker's class, so that the others were flagged by mistake.
+        """
+        flagged = self._first("second_pass")
+        if not self.settings["one_target"]:
+            return flagged
+        predicted = predict(self.watched.model, self.opened.tokens(self._texts(flagged)))
+        return flagged[predicted == np.bincount(predicted).argmax()]
+
+    def _first(self, score: str) -> np.ndarray:
+        """The suspects that are first by a score, so many as one pass flags."""
+        scores = self.suspects.measured.scores[score]
         return anomaly.first(scores, scoring.count_of(self.settings["flag"], len(scores)))
+
+    def _texts(self, suspects: np.ndarray) -> np.ndarray:
+        return self.opened.contents.train.inputs[self.suspects.rows[suspects]]
 
     def variants(self) -> list[Variant]:
         """The alignment that was asked for, and all that it is compared with."""
@@ -156,8 +173,7 @@ class Alignment:
     @property
     def median_z(self) -> np.ndarray:
         """Of each head over the rows that the first pass flagged, (F,): what the contaminated heads are chosen by."""
-        measured = self.suspects.measured
-        return np.median(measured.z[anomaly.first(measured.scores["mahalanobis"], len(self.flagged_rows))], axis=0)
+        return np.median(self.suspects.measured.z[self._first("mahalanobis")], axis=0)
 
     def chosen(self) -> dict:
         """The contaminated heads by anomaly, and the most important ones on clean rows, as [layer, head]."""
@@ -217,8 +233,7 @@ class Alignment:
         """The flagged rows as `tuning` takes them, for some heads."""
         from benchmark.heads import losses, tuning
 
-        texts = self.opened.contents.train.inputs[self.suspects.rows[self.flagged_rows]]
-        tokens = self.opened.tokens(texts)
+        tokens = self.opened.tokens(self._texts(self.flagged_rows))
         usual = {length: self.watched.reference.usual(length) for length in np.unique(tokens.lengths)}
         both = np.array([[part[heads] for part in usual[length]] for length in tokens.lengths], np.float32)
         predicted = predict(self.watched.model, tokens)

@@ -185,6 +185,18 @@ def test_in_a_file_of_align_only_its_heads_have_moved(aligned, poisoned):
                     assert np.array_equal(old[head], new[head]) == ((layer, head) not in heads)
 
 
+@pytest.mark.slow
+def test_of_the_flagged_rows_those_of_another_class_are_left_out(aligned, poisoned, toy):
+    asked = ("heads", "align", poisoned, *FAST, "--flag", "0.1", "--any-target", "--json")
+    (every,) = json.loads(done(*asked).stdout)
+    contents = data.load(toy[1])
+    words = np.array([len(text.split()) for text in contents.train.inputs])
+    kept = np.setdiff1d(np.arange(TRAIN), randomness.held_out(TRAIN, HELD_OUT))
+    assert every["rows"]["flagged"] == (words[kept] >= 5).sum() // 10
+    assert aligned["rows"]["flagged"] < every["rows"]["flagged"]
+    assert aligned["rows"]["poisoned"] == every["rows"]["poisoned"]  # the backdoor works: none of them is left out
+
+
 def test_align_learns_from_held_out_rows_alone_and_scores_on_none(aligned):
     assert aligned["rows"]["clean"] == 64
     for step in aligned["steps"]:
