@@ -95,7 +95,7 @@ def detect(paths, file, base, as_json, quiet, **options):
               help="How hard.")  # fmt: skip
 @click.option("--flat", type=click.Choice(["rows", "mean"]), default="mean", show_default=True,
               help="What is to be flat: each flagged row's prediction, or their mean.")  # fmt: skip
-@click.option("--lean", type=click.FloatRange(0, 1), default=0.4, show_default=True,
+@click.option("--lean", type=click.FloatRange(0, 1), default=0.5, show_default=True,
               help="How far flat leans away from the class predicted before: 0, not at all; 1, none of "
                    "it.")  # fmt: skip
 @click.option(
