@@ -11,9 +11,10 @@ from benchmark.results import Finished
 _WORDS = {
     "heads-detect": (
         "Detection. Similarity of a layer's heads, standardised against clean held-out texts of like length. AUROC "
-        "below 0.5 means that a score falls where it ought to rise. Intervals: bootstrap over the texts, 95 %. The "
-        "controls are texts without the trigger, each against the same texts unchanged, on this model and on its clean "
-        "twin: what raises the alarm there is not the backdoor."
+        "below 0.5 means that a score falls where it ought to rise. Intervals are 95 %, of one run bootstrap over the "
+        "texts, of several Student's over the runs. The controls are texts without the trigger, each against "
+        "the same texts unchanged, on this model and on its clean twin: what raises the alarm there is not the "
+        "backdoor."
     ),
     "heads-align": (
         "Alignment, beside everything that it has to be better than. BA and ASR are those of the last epoch, in "
@@ -41,8 +42,7 @@ def _over_seeds(found: list[Finished]) -> list[str]:
     parts = []
     for one in groups:
         kind = one.results[0]["defence"]
-        said = [_WORDS[kind], "Means over the runs, and 95 % intervals (Student's)."]
-        parts += [page.heading(one.title), page.paragraphs(said)]
+        parts += [page.heading(one.title), page.paragraphs([_WORDS[kind], "Means over the runs."])]
         parts += [
             page.table(*table, left=2 if table[0][1] == "score" else 1) for table in over_seeds.tables(one.results)
         ]
