@@ -194,11 +194,13 @@ class Alignment:
     def _earlier(self) -> dict[bytes, dict]:
         """What this run's other alignments have already, learned from the same rows in the same order: steps by what
         their variant was. Nothing where the networks are to be kept."""
+        if self.settings["keep_models"]:
+            return {}
         found = {}
         for path in self.target.parent.glob(f"{NAME}-*/result.json"):
             result = over_seeds.read(path.parent) or {"settings": {}}
             same = all(result["settings"].get(key) == self.settings[key] for key in ROWS_AND_ORDER)
-            if same and result["environment"] == environment.record() and not self.settings["keep_models"]:
+            if same and result["environment"] == environment.record():
                 found |= {_identity(step): step for step in result["steps"] if "history" in step}
         return found
 

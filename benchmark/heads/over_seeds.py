@@ -92,7 +92,7 @@ def tables(results: tuple[dict, ...]) -> list[tuple[list[str], list[list[str]]]]
 
 
 def ranked(results) -> tuple[list[str], list[list[str]]]:
-    """How well each score ranks, and how many of the rows that a pass flags are poisoned, in percent."""
+    """How well each score ranks, and which share of the rows that a pass flags is poisoned."""
     rows = []
     for words, of in (("suspect file", lambda result: result["suspect"]), ("triggered test texts", triggered)):
         sets = [of(result) for result in results]
