@@ -31,11 +31,14 @@ table-small: $(VENV)/.installed
 demo: $(DEMO_VENV)/.installed
 	PATH="$(DEMO_VENV)/bin:$$PATH" sh docs/demo.sh $(DEMO)
 
+# files side by side: what a file's tests share is made once; more than four of TensorFlow only fill the memory
+PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: $(VENV)/.installed
-	HYPOTHESIS_PROFILE=random $(BIN)/python -m pytest -m ""
+	HYPOTHESIS_PROFILE=random $(PYTEST) -m ""
 
 lint: $(VENV)/.lint
 	$(VENV)/lint/bin/ruff check .

@@ -32,7 +32,8 @@ _LOOK = {
 def write(cells: list[Cell], folder: Path, forms=("png", "svg"), paper: bool = True) -> list[Path]:
     """Write all figures of the cells into a folder; the paths. With `paper`, the published figures are in them.
 
-    For every data set and its settings `asr-…`, `ba-…` and `curves-…`, the latter where the runs' histories are there.
+    For every data set and its settings `asr-…`, `ba-…` and, where the runs' histories are there and have more
+    than one epoch, `curves-…`.
     """
     paths = save(drawn(cells, paper), folder, forms)
     if not paths:
@@ -105,7 +106,7 @@ def against_rate(cells: list[Cell], score: str, paper: bool):
 def curves(cells: list[Cell]):
     """ASR, BA and loss after each epoch, one column a trigger: means over the seeds, bands from least to greatest."""
     poisoned = [cell for cell in cells if not cell.clean and _histories(cell)]
-    if not poisoned:
+    if not any(len(history) > 1 for cell in poisoned for history in _histories(cell)):  # one epoch: nothing to follow
         return None
     triggers = list(dict.fromkeys(cell.trigger for cell in poisoned))
     figure, panels = _panels(3, len(triggers), cells[0], sharey="row")

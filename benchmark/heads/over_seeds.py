@@ -33,7 +33,8 @@ class Group:
         what = " ".join(filter(None, [cell.dataset, cell.trigger, cell.variant and f"({cell.variant})"]))
         rate = "" if cell.clean else f", rate {float(cell.rate):g}"
         asked = ", ".join(f"{key} {_word(value)}" for key, value in first["settings"].items() if value is not None)
-        return f"{first['defence']} on {what}{rate}, {cell.settings}; {asked}: {len(self.results)} runs"
+        runs = f"{len(self.results)} run{'s' if len(self.results) > 1 else ''}"
+        return f"{first['defence']} on {what}{rate}, {cell.settings}; {asked}: {runs}"
 
 
 def read(folder: Path) -> dict | None:

@@ -84,6 +84,11 @@ def test_curves_are_means_over_the_seeds(runs):
     assert len(lines(loss)) == 5
 
 
+def test_runs_of_one_epoch_have_no_curve(tmp_path):
+    fake_runs.write(tmp_path, history=[(2.0, 30, 1)])
+    assert set(drawn(tmp_path)) == {"asr-cifar10-paper", "ba-cifar10-paper"}
+
+
 def test_one_panel_a_trigger_and_one_figure_a_data_set_and_settings(runs):
     fake_runs.write(runs, trigger="blend")
     fake_runs.write(runs, source="gtsrb", settings=PRESETS["small"])

@@ -115,6 +115,11 @@ def test_the_command_sums_up_what_differs_in_seeds_alone(runs, form, sign):
     assert shown.stdout.count("2 runs") == 2 and "0.850" in shown.stdout
 
 
+def test_one_run_is_one_run(tmp_path):
+    put(fake_runs.write(tmp_path), "heads-detect-1", detected(0.9))
+    assert table(tmp_path).stdout.splitlines()[0].endswith(": 1 run")
+
+
 def test_the_page_has_it_and_outlives_a_broken_result(runs, tmp_path):
     found = results.gather([runs])
     shown = heads.section(found)
