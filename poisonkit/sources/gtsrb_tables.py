@@ -97,7 +97,7 @@ class _Tables:
                 empty = False
                 path = posixpath.join(folder, line[at_path].strip())
                 if path not in self.tree.names:
-                    raise Failure(f"{where}: line {lines.line_num} names {line[at_path]!r}, which is not there")
+                    raise Failure(f"{where}: line {lines.line_num} names {line[at_path][:80]!r}, which is not there")
                 yield Row(self._label(where, lines.line_num, line[at_class].strip()), _order_name(path), path)
         except (UnicodeDecodeError, csv.Error) as error:
             raise Failure(f"{where} is no CSV file ({error})") from None
@@ -105,8 +105,8 @@ class _Tables:
             raise Failure(f"{where} lists no images")
 
     def _label(self, where: str, line: int, text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and int(text) < self.classes):
-            raise Failure(f"{where}: line {line} has class {text!r}, expected 0 to {self.classes - 1}")
+        if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) < self.classes):
+            raise Failure(f"{where}: line {line} has class {text[:80]!r}, expected 0 to {self.classes - 1}")
         return int(text)
 
     def _by_class(self, found: list[Row]) -> list[Row]:

@@ -91,18 +91,26 @@ class Table:
                 yield number, line.split("\t")
 
     def _csv(self, file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
-        csv.field_size_limit(LONGEST)
         reader = csv.reader(self._lines(file), strict=True)
         while True:
             line = reader.line_num + 1
             try:
-                cells = next(reader, None)
+                cells = _record(reader)
             except csv.Error as error:
                 raise self.wrong(line, f"a record that is no CSV ({error})") from None
             if cells is None:
                 return
             if cells:
                 yield line, cells
+
+
+def _record(reader) -> list[str] | None:
+    """The next record; None at the end. The csv module's limit is the whole process's: other tables keep theirs."""
+    before = csv.field_size_limit(LONGEST)
+    try:
+        return next(reader, None)
+    finally:
+        csv.field_size_limit(before)
 
 
 def _count(number: int, what: str) -> str:

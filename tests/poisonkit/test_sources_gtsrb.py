@@ -134,6 +134,8 @@ BROKEN = {
     "class a": (kaggle_table("Test", [["a", "Test/00000.png"]]), "line 2 has class 'a'"),
     "class blank": (kaggle_table("Test", [["", "Test/00000.png"]]), "line 2 has class ''"),
     "class huge": (kaggle_table("Test", [["9" * 99, "Test/00000.png"]]), "line 2 has class '9999"),
+    "class endless": (kaggle_table("Test", [["9" * 9_999, "Test/00000.png"]]), f"line 2 has class '{'9' * 80}', exp"),
+    "path endless": (kaggle_table("Test", [["1", "x" * 99_999]]), f"line 2 names '{'x' * 80}', which is not there"),
     "no column": (kaggle_table("Test", [ONE], ("Class", "Path")), "its header 'Class,Path' lacks ClassId"),
     "no columns": (kaggle_table("Test", [ONE], ("a", "b")), "lacks Path and ClassId"),
     "short line": ({"Test.csv": b"ClassId,Path\r\n0\r\n"}, "line 2 has 1 values, expected 2"),

@@ -1,6 +1,7 @@
 """SST-2, anyone's tables, and our own phrases: read as they are, and what is wrong with others."""
 
 import collections
+import csv
 import io
 import zipfile
 
@@ -144,6 +145,12 @@ def test_a_csv_with_quotes_and_names(tmp_path):
     assert source.classes == ("ham", "spam") and source.train.labels.tolist() == [0, 1, 0]
     assert source.test.labels.tolist() == [1] and source.origin["official"] is None
     assert str(tmp_path) not in str(source.record())
+
+
+def test_a_long_text_does_not_widen_the_limit_of_other_tables(tmp_path):
+    before = csv.field_size_limit()
+    source = opened(tmp_path, folder(tmp_path, f"text,label\n{'x' * (before + 1)},a\ny,b\n", "text,label\nz,b\n"))
+    assert len(texts_of(source.train)[0]) > before == csv.field_size_limit()
 
 
 def test_a_tsv_has_no_quoting(tmp_path):
