@@ -15,7 +15,8 @@ ACROSS = 3
 def grids(panels: list[tuple[str, np.ndarray, str]], title: str):
     """Heat maps, layers × heads, three a row: (words, values (L, H), kind), with the numbers in their cells.
 
-    `kind` is `share` (0 … 1, one shade) or `signed` (two shades, white at 0, as far as the values go).
+    `kind` is `share` (0 … 1, one shade), `balance` (−1 … 1, two shades, white at 0) or `signed` (the same two, as far
+    as the values go). Panels of shares and of balances can be compared by their shades, signed ones by their numbers.
     """
     from matplotlib.figure import Figure
 
@@ -25,7 +26,7 @@ def grids(panels: list[tuple[str, np.ndarray, str]], title: str):
     figure = Figure(figsize=((0.42 * heads + 1.5) * columns, (0.36 * layers + 1.2) * rows + 0.3), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for panel, (words, values, kind) in zip(axes, panels, strict=False):
-        far = max(float(np.nanmax(np.abs(values))), 1e-9)
+        far = 1.0 if kind == "balance" else max(float(np.nanmax(np.abs(values))), 1e-9)
         shades, low, high = ("cividis", 0, 1) if kind == "share" else (SIGNED, -far, far)
         drawn = panel.imshow(values, aspect="auto", cmap=shades, vmin=low, vmax=high)
         _numbers(panel, values, drawn)

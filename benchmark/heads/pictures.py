@@ -78,7 +78,7 @@ def _aurocs(suspects, measured: dict, shape) -> list[tuple[str, np.ndarray, str]
             if name in sets:
                 pairs[f"{controls.NAMES[name]}, {words}"] = (sets[name], sets["clean"])
     return [
-        (words, (2 * ranking.by_head(one.z, other.z) - 1).reshape(shape), "signed")
+        (words, (2 * ranking.by_head(one.z, other.z) - 1).reshape(shape), "balance")
         for words, (one, other) in pairs.items()
     ]
 
