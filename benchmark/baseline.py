@@ -170,8 +170,8 @@ def command(result: dict) -> str:
     )
 
 
-def hint(result: dict) -> str:
-    """The commands that make the missing clean run."""
+def commands(result: dict) -> str:
+    """The commands that make the clean run that a result is to be compared with."""
     source = result["dataset"]["source"]
     train = " ".join(["benchmark train", f"data/{source}-clean.h5", *options(settings_of(result["config"]))])
-    return f"no CAD yet; the clean model it needs: poisonkit make --dataset {source} --rate 0; {train}"
+    return f"poisonkit make --dataset {source} --rate 0; {train}"

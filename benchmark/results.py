@@ -85,4 +85,5 @@ def sealed(found: list[Finished]) -> int:
 def hints(found: list[Finished]) -> list[str]:
     """For runs that have no clean run to be compared with: the commands that make it, each once."""
     alone = [run.result for run in found if run.result["baseline"] is None]
-    return list(dict.fromkeys(baseline.hint(result) for result in alone if result["dataset"]["kind"] == "poisoned"))
+    needed = [baseline.commands(result) for result in alone if result["dataset"]["kind"] == "poisoned"]
+    return [f"no CAD yet; the clean model it needs: {commands}" for commands in dict.fromkeys(needed)]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmark import layout
+from benchmark import baseline, layout
 from benchmark.heads import controls, over_seeds
 from benchmark.heads.over_seeds import FIGURES, LEFT
 from benchmark.heads.scoring import SCORES
@@ -12,7 +12,8 @@ def detection(results: list[dict]) -> str:
     """The tables of `benchmark heads detect`: one after the other for each run, then over the seeds."""
     parts = []
     for result in results:
-        parts += [headline(result), *(layout.render("text", *table, LEFT) for table in tables(result)), ""]
+        shown = [layout.render("text", *table, LEFT) for table in tables(result)]
+        parts += [headline(result), *shown, *without_twin(result), ""]
     return "\n".join(parts + summed_up(results)).rstrip("\n")
 
 
@@ -36,6 +37,13 @@ def headline(result: dict) -> str:
             said += f", {flagged['poisoned']:,} of them poisoned"
         words.append(said)
     return "; ".join(words)
+
+
+def without_twin(result: dict) -> list[str]:
+    """One line where the controls of a poisoned model have no clean twin beside them."""
+    if result["clean_run"] is not None or result["dataset"]["kind"] != "poisoned":
+        return []
+    return [f"no clean twin: the controls are those of this model alone; it needs: {baseline.commands(result)}"]
 
 
 def tables(result: dict) -> list[tuple[list[str], list[list[str]]]]:

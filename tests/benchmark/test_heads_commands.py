@@ -9,7 +9,7 @@ import pytest
 import text_writer
 import writer
 
-from benchmark import cli, data, models, randomness
+from benchmark import baseline, cli, data, models, randomness
 from benchmark.heads import controls
 from benchmark.heads.opened import open_run
 from benchmark.heads.scored import Scorer
@@ -128,6 +128,19 @@ def test_a_clean_run_has_no_truth_and_no_twin(clean):
     assert result["rows"]["poisoned"] is None and result["rows"]["suspect"] + result["rows"]["too_short"] == 100
     assert "rare word" in result["controls"]["poisoned"]
     assert "Mahalanobis, this model" in (shown := done(*asked[:-1]).stdout) and "TPR" not in shown
+
+
+def test_without_a_clean_twin_it_says_how_to_get_one(detected, clean):
+    from benchmark.heads import report
+
+    assert not report.without_twin(detected)
+    (said,) = report.without_twin(detected | {"clean_run": None})
+    assert said.startswith("no clean twin: ") and said.endswith(f"; {baseline.command(clean_result(clean))}")
+    assert not report.without_twin(clean_result(clean) | {"clean_run": None})
+
+
+def clean_result(clean):
+    return json.loads((clean / "result.json").read_text())
 
 
 @pytest.mark.slow
