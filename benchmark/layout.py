@@ -14,6 +14,16 @@ def render(form: str, columns: list[str], rows: list[list[str]], left: set[str])
     return FORMS[form](columns, rows, [name in left for name in columns])
 
 
+def without_empty(columns: list[str], rows: list[list[str]], some=None) -> tuple[list[str], list[list[str]]]:
+    """The table without those columns that are blank or `-` in every row; of `some` names alone, if these are given."""
+    kept = [
+        at
+        for at, name in enumerate(columns)
+        if (some is not None and name not in some) or any(row[at] not in ("", "-") for row in rows)
+    ]
+    return [columns[at] for at in kept], [[row[at] for at in kept] for row in rows]
+
+
 def text(columns: list[str], rows: list[list[str]], left: list[bool]) -> str:
     """Columns of equal width, two spaces between them."""
     return "\n".join(line.rstrip() for line in _aligned([columns, *rows], left, "  "))

@@ -19,13 +19,7 @@ _LEFT = {"run", "baseline", "data set", "trigger", "application", "settings", "s
 def runs(found: list[Finished]) -> str:
     """All runs, and below them mean ± standard deviation of each cell of several."""
     rows = [_run_row(run.result) for run in found] + [_mean_row(cell) for cell in group(found) if len(cell.runs) > 1]
-    return layout.render("text", *_shown(RUN_COLUMNS, rows), _LEFT)
-
-
-def _shown(columns: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
-    empty = {name for at, name in enumerate(columns) if name in SOMETIMES and all(row[at] == "-" for row in rows)}
-    kept = [at for at, name in enumerate(columns) if name not in empty]
-    return [columns[at] for at in kept], [[row[at] for at in kept] for row in rows]
+    return layout.render("text", *layout.without_empty(RUN_COLUMNS, rows, SOMETIMES), _LEFT)
 
 
 def cells(found: list[Cell], form: str = "text") -> str:
@@ -36,7 +30,8 @@ def cells(found: list[Cell], form: str = "text") -> str:
 def cell_lines(found: list[Cell]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of the table of cells; the first len(CELL_COLUMNS) say what a cell is of."""
     columns = [*CELL_COLUMNS, *(TITLES[name] for name in SCORES)]
-    return _shown(columns, [[*names(cell), *(score(cell, name) for name in SCORES)] for cell in found])
+    rows = [[*names(cell), *(score(cell, name) for name in SCORES)] for cell in found]
+    return layout.without_empty(columns, rows, SOMETIMES)
 
 
 def against_paper(found: list[Cell], form: str = "text") -> str:

@@ -147,7 +147,7 @@ def aligned(results) -> tuple[list[str], list[list[str]]]:
             change = [own - line["untouched"]["ba"]["percent"] for own, line in zip(ba, lines, strict=True)]
             rest = [_percents(scores, name) for name in ("asr", "target_class")]
             rows.append([stage, points(ba), points(change, least=-100.0), *rest])
-    return _without_empty(["variant", "BA", "change", "ASR", "target class"], rows)
+    return layout.without_empty(["variant", "BA", "change", "ASR", "target class"], rows)
 
 
 def ablated(results, most: int = 8) -> tuple[list[str], list[list[str]]]:
@@ -200,11 +200,6 @@ def _of_head(results, at: tuple[int, int], of) -> str:
 def _percents(scores: list[dict], name: str) -> str:
     values = [one.get(name) for one in scores]
     return points([value["percent"] for value in values]) if all(values) else ""
-
-
-def _without_empty(columns: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
-    kept = [at for at in range(len(columns)) if any(row[at] for row in rows)]
-    return [columns[at] for at in kept], [[row[at] for at in kept] for row in rows]
 
 
 def _word(value) -> str:

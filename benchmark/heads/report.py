@@ -131,8 +131,7 @@ def aligned(result: dict) -> tuple[list[str], list[list[str]]]:
             ]
         )
     columns = ["variant", "moves", "epochs", "rate", "BA", "change", "ASR", "target class"]
-    known = any(row[-1] for row in rows)
-    return (columns, rows) if known else (columns[:-1], [row[:-1] for row in rows])
+    return layout.without_empty(columns, rows)
 
 
 def ablation(results: list[dict], most: int = 8) -> str:
@@ -162,7 +161,7 @@ def ablated(result: dict, most: int) -> tuple[list[str], list[list[str]]]:
             value = off[name][layer][head] if name in off else None
             cells += ["", ""] if value is None else [f"{value:.1f}", f"{value - before[name]['percent']:+.1f}"]
         rows.append([f"({layer}, {head})", *cells])
-    return ["head", "BA", "change", "ASR", "change"], rows
+    return layout.without_empty(["head", "BA", "change", "ASR", "change"], rows)
 
 
 def _moved(step: dict) -> str:

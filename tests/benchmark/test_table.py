@@ -343,3 +343,10 @@ def test_the_help_of_every_command_imports_nothing_heavy():
         )
         done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
         assert done.returncode == 0 and command in done.stdout, done.stderr
+
+
+def test_columns_without_anything_are_left_out():
+    rows = [["a", "", "-", "1"], ["b", "", "-", "-"]]
+    assert layout.without_empty(["x", "y", "z", "w"], rows) == (["x", "w"], [["a", "1"], ["b", "-"]])
+    assert layout.without_empty(["x", "y", "z", "w"], rows, {"z", "w"})[0] == ["x", "y", "w"]
+    assert layout.without_empty(["x"], []) == ([], [])
