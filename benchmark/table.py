@@ -10,7 +10,7 @@ SOMETIMES = ("ASR others",)
 
 CELL_COLUMNS = ["data set", "trigger", "application", "rate", "settings", "seeds"]
 PAPER_COLUMNS = ["score", "ours", "paper", "difference", "verdict"]
-LEGEND = "mean ± standard deviation over seeds [95 % interval: Student's over seeds; of one seed, Wilson's over images]"
+LEGEND = "mean ± standard deviation over seeds [95 % interval: Student's over seeds; of one seed, Wilson's over rows]"
 UNPAIRED = "* against the mean of clean runs of other seeds, or a clean run given by hand"
 PICTURE = "blend: the paper's picture is somebody's; without --blend-image another one was blended here"
 _LEFT = {"run", "baseline", "data set", "trigger", "application", "settings", "seeds", "score", "verdict"}

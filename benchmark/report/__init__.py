@@ -12,9 +12,11 @@ from benchmark.errors import Failure
 from benchmark.manifest import canonical
 from benchmark.report import heads, page
 from benchmark.results import Finished
+from benchmark.settings import settings_of
 
 PREVIEWS = 4
-"""Images of each attack that are shown."""
+"""Images or texts of each attack that are shown."""
+NETWORKS = {"images": "pMoE", "texts": "text encoders"}
 
 
 def write(paths, output: Path) -> Path:
@@ -26,7 +28,7 @@ def write(paths, output: Path) -> Path:
     cells = group(found)
     parts = [
         page.section("What was run", _overview(found, cells)),
-        page.section("Results", _results(cells)),
+        page.section("Results", _results(found, cells)),
         page.section("Beside the paper", _paper(cells)),
         page.section("Figures", _figures(cells)),
         page.section("What the attacks look like", _previews(cells)),
@@ -40,8 +42,18 @@ def write(paths, output: Path) -> Path:
     output.mkdir(parents=True, exist_ok=True)
     target = output / "report.html"
     names = sorted({cell.dataset for cell in cells})
-    files.write_bytes(target, page.whole(f"Backdoors in pMoE: {', '.join(names)}", "".join(parts)).encode())
+    networks = " and ".join(NETWORKS[rows] for rows in _rows(found))
+    files.write_bytes(target, page.whole(f"Backdoors in {networks}: {', '.join(names)}", "".join(parts)).encode())
     return target
+
+
+def _rows(found: list[Finished]) -> list[str]:
+    """What the runs' data sets hold: images, texts, or both."""
+    return sorted({_kind(run.result) for run in found})
+
+
+def _kind(result: dict) -> str:
+    return f"{settings_of(result['config']).MODALITY}s"
 
 
 def _overview(found: list[Finished], cells: list[Cell]) -> str:
@@ -56,19 +68,18 @@ def _overview(found: list[Finished], cells: list[Cell]) -> str:
         f"Written {environment.now()}.",
     ]
     notice = (
-        "The data sets behind these figures hold deliberately poisoned images, made for defensive research into "
-        "backdoor attacks. Nothing that was trained on them is to be put to use."
+        f"The data sets behind these figures hold deliberately poisoned {' and '.join(_rows(found))}, made for "
+        "defensive research into backdoor attacks. Nothing that was trained on them is to be put to use."
     )
     return page.paragraphs(lines) + page.note(notice)
 
 
-def _results(cells: list[Cell]) -> str:
+def _results(found: list[Finished], cells: list[Cell]) -> str:
     columns, rows = table.cell_lines(cells)
+    kinds = " and ".join(_rows(found))
     words = (
-        "BA: accuracy on clean test images. ASR: share of triggered test images predicted as the attacker wants. CAD: "
-        "BA of the clean model minus BA. Clean ASR: the clean model's on the same images. Percent; "
-        + table.LEGEND
-        + "."
+        f"BA: accuracy on clean test {kinds}. ASR: share of triggered ones predicted as the attacker wants. CAD: "
+        f"the clean model's BA minus BA. Clean ASR: the clean model's on the same {kinds}. Percent; {table.LEGEND}."
     )
     return page.paragraphs([words]) + page.table(columns, rows, left=len(table.CELL_COLUMNS))
 
@@ -173,7 +184,7 @@ def _run(run: Finished) -> str:
             if isinstance(value, dict) and value.get("of")
         ),
         "CAD against": _spelled({k: v for k, v in (result["baseline"] or {}).items() if k != "asr_by_class"}),
-        "speed": f"{result.get('images_per_second', 0):.0f} images/s, {_seconds(result):.0f} s",
+        "speed": f"{result.get('images_per_second', 0):.0f} {_kind(result)}/s, {_seconds(result):.0f} s",
         "device": str(result.get("device", "not recorded")),
         "versions": _spelled(result.get("environment", {}).get("versions", {})),
         "finished": str(result.get("finished", "not recorded")),

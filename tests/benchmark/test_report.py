@@ -15,6 +15,7 @@ import writer
 
 from benchmark import cli, report
 from benchmark.report import page
+from benchmark.settings import ENCODERS
 
 pytest.importorskip("matplotlib")
 VOID = {"meta", "img", "br"}
@@ -63,6 +64,17 @@ def test_a_page_of_paper_cells(tmp_path):
         assert words in found.text, words
     assert "benchmark train data/cifar10-clean.h5" in found.text and "Not finished" not in found.text
     assert "svg" not in found.tags and found.text.count("Every run") == 2  # the heading, and the link to it
+
+
+def test_texts_are_called_texts(tmp_path):
+    runs = tmp_path / "runs"
+    fake_runs.write(runs, settings=ENCODERS["minilm"], application="text")
+    found = checked(report.write([runs], tmp_path / "out")).text
+    assert "Backdoors in text encoders: cifar10" in found and "poisoned texts" in found and " texts/s" in found
+    assert "images" not in found and "pMoE" not in found
+    fake_runs.write(runs)
+    found = checked(report.write([runs], tmp_path / "out")).text
+    assert "Backdoors in pMoE and text encoders" in found and "clean test images and texts" in found
 
 
 def test_names_from_outside_are_only_text(tmp_path):
