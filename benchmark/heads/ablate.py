@@ -8,6 +8,7 @@ from benchmark import engines, environment, figures, files
 from benchmark.errors import Failure, Usage
 from benchmark.heads import pictures
 from benchmark.heads.opened import Opened, configuration, making, open_run, target_of, written
+from benchmark.heads.over_seeds import changes, percent
 from benchmark.heads.scored import Scorer, without
 
 NAME = "heads-ablate"
@@ -37,8 +38,8 @@ def run(folder: Path, file, base, settings: dict, say) -> dict:
 def parse_head(text: str) -> list[int]:
     """``5,0`` as [layer, head]. `Usage` for anything else."""
     parts = text.split(",")
-    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
-        raise Usage(f"--head: expected LAYER,HEAD, as 5,0, got {text!r}")
+    if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 10 for part in parts):
+        raise Usage(f"--head: expected LAYER,HEAD, as 5,0, got {text[:80]!r}")
     return [int(part) for part in parts]
 
 
@@ -71,17 +72,6 @@ def ablate(opened: Opened, model, together: np.ndarray, say) -> dict:
         "environment": environment.record(),
         "finished": environment.now(),
     }
-
-
-def percent(scores: dict, name: str) -> float | None:
-    """A score in percent, None where there is none."""
-    return None if scores[name] is None else scores[name]["percent"]
-
-
-def changes(result: dict) -> dict[str, np.ndarray]:
-    """`ba` and, for a poisoned file, `asr`: by how many points each changes when a head is off, (L, H)."""
-    before = {name: percent(result["before"], name) for name in ("ba", "asr")}
-    return {name: np.array(result["off"][name], float) - before[name] for name in before if before[name] is not None}
 
 
 def draw(result: dict, target: Path, say) -> None:

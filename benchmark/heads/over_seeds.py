@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from benchmark import files, layout, statistics
 from benchmark.cells import Cell, group
 from benchmark.errors import Failure
@@ -17,6 +19,8 @@ FIGURES = {"auroc": "AUROC", "tpr_1": "TPR at 1 %", "tpr_5": "TPR at 5 %", "prec
 LEFT = {"run", "rows", "score", "against", "texts", "model", "head", "direction", "variant", "stage"}
 MODELS = {"poisoned": "poisoned", "clean": "clean twin"}
 MOST_HEADS = 12
+LOWEST = "lowest of all"
+"""The least BA and the least ASR that any one head's absence leaves; each may be another head's."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,9 @@ class Group:
         first, cell = self.results[0], self.cell
         what = " ".join(filter(None, [cell.dataset, cell.trigger, cell.variant and f"({cell.variant})"]))
         rate = "" if cell.clean else f", rate {float(cell.rate):g}"
-        asked = ", ".join(f"{key} {_word(value)}" for key, value in first["settings"].items() if value is not None)
+        asked = ", ".join(f"{key} {_word(value)}" for key, value in first["settings"].items() if _asked(value))
         runs = f"{len(self.results)} run{'s' if len(self.results) > 1 else ''}"
-        return f"{first['defence']} on {what}{rate}, {cell.settings}; {asked}: {runs}"
+        return f"{first['defence']} on {what}{rate}, {cell.settings}{asked and f'; {asked}'}: {runs}"
 
 
 def read(folder: Path) -> dict | None:
@@ -151,18 +155,32 @@ def aligned(results) -> tuple[list[str], list[list[str]]]:
 
 
 def ablated(results, most: int = 8) -> tuple[list[str], list[list[str]]]:
-    """The heads whose absence changes ASR (BA, where there is no ASR) most in the mean: by how many points."""
-    names = [name for name in ("ba", "asr") if all(result["before"][name] is not None for result in results)]
-    changes = {}
-    for name in names:
-        before = [result["before"][name]["percent"] for result in results]
-        for layer, line in enumerate(results[0]["off"][name]):
-            for head in range(len(line)):
-                values = [result["off"][name][layer][head] - own for result, own in zip(results, before, strict=True)]
-                changes.setdefault((layer, head), {})[name] = values
-    order = sorted(changes, key=lambda at: (-abs(sum(changes[at][names[-1]])), at))[:most]
-    rows = [[f"({at[0]}, {at[1]})", *(points(changes[at][name], least=-100.0) for name in names)] for at in order]
+    """By how many points BA and ASR change: at worst, whichever head is off; and for the heads of `most_changing`."""
+    found = [changes(result) for result in results]
+    names = [name for name in found[0] if all(name in one for one in found)]
+    stacked = {name: np.stack([one[name] for one in found]) for name in names}
+    rows = [[LOWEST, *(points(stacked[name].min((1, 2)), least=-100.0) for name in names)]]
+    for layer, head in most_changing({name: values.mean(0) for name, values in stacked.items()}, most):
+        rows.append([f"({layer}, {head})", *(points(stacked[name][:, layer, head], least=-100.0) for name in names)])
     return ["head", *(f"{name.upper()}, change" for name in names)], rows
+
+
+def percent(scores: dict, name: str) -> float | None:
+    """A score in percent, None where there is none."""
+    return None if scores[name] is None else scores[name]["percent"]
+
+
+def changes(result: dict) -> dict[str, np.ndarray]:
+    """`ba` and, for a poisoned file, `asr`: by how many points each changes when a head is off, (L, H)."""
+    before = {name: percent(result["before"], name) for name in ("ba", "asr")}
+    return {name: np.array(result["off"][name], float) - before[name] for name in before if before[name] is not None}
+
+
+def most_changing(changed: dict[str, np.ndarray], most: int) -> list[tuple[int, int]]:
+    """The heads (layer, head) whose absence changes ASR most, and of those alike BA; most first."""
+    keys = [-np.abs(changed[name]).round(6).reshape(-1) for name in ("ba", "asr") if name in changed]
+    heads = changed["ba"].shape[1]
+    return [divmod(int(flat), heads) for flat in np.lexsort(keys)[:most]]
 
 
 def triggered(result: dict) -> dict | None:
@@ -200,6 +218,10 @@ def _of_head(results, at: tuple[int, int], of) -> str:
 def _percents(scores: list[dict], name: str) -> str:
     values = [one.get(name) for one in scores]
     return points([value["percent"] for value in values]) if all(values) else ""
+
+
+def _asked(value) -> bool:
+    return value is not None and value != []
 
 
 def _word(value) -> str:

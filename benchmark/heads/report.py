@@ -1,7 +1,5 @@
 """What the commands on heads found, as tables for the terminal and the page."""
 
-import numpy as np
-
 from benchmark import baseline, layout
 from benchmark.heads import controls, over_seeds
 from benchmark.heads.over_seeds import FIGURES, LEFT
@@ -143,24 +141,23 @@ def ablation(results: list[dict], most: int = 8) -> str:
 
 
 def ablated(result: dict, most: int) -> tuple[list[str], list[list[str]]]:
-    """No head off; those off together; then the heads that change ASR most (BA, where there is no ASR), most first."""
-    before = result["before"]
+    """No head off; those off together; the lowest with any one off; then those of `over_seeds.most_changing`."""
+    before, changed = result["before"], over_seeds.changes(result)
     rows = [["none", _percent(before["ba"]), "", _percent(before["asr"]), ""]]
-    if result["together"] is not None:
-        both = result["together"]
-        rows.append(
-            [_spelled(result["settings"]["heads"]), *_beside(both, before, "ba"), *_beside(both, before, "asr")]
-        )
-    off = {name: result["off"][name] for name in ("ba", "asr") if before[name] is not None}
-    by = "asr" if "asr" in off else "ba"
-    change = np.array(off[by]) - before[by]["percent"]
-    for flat in np.argsort(-np.abs(change).reshape(-1), kind="stable")[:most]:
-        layer, head = np.unravel_index(flat, change.shape)
-        cells = []
+
+    def row(words: str, change: dict[str, float]) -> None:
+        cells = [words]
         for name in ("ba", "asr"):
-            value = off[name][layer][head] if name in off else None
-            cells += ["", ""] if value is None else [f"{value:.1f}", f"{value - before[name]['percent']:+.1f}"]
-        rows.append([f"({layer}, {head})", *cells])
+            there = name in change
+            cells += [f"{before[name]['percent'] + change[name]:.1f}", f"{change[name]:+.1f}"] if there else ["", ""]
+        rows.append(cells)
+
+    if result["together"] is not None:
+        together = {name: over_seeds.percent(result["together"], name) for name in changed}
+        row(_spelled(result["settings"]["heads"]), {n: v - before[n]["percent"] for n, v in together.items()})
+    row(over_seeds.LOWEST, {name: values.min() for name, values in changed.items()})
+    for at in over_seeds.most_changing(changed, most):
+        row(f"({at[0]}, {at[1]})", {name: values[at] for name, values in changed.items()})
     return layout.without_empty(["head", "BA", "change", "ASR", "change"], rows)
 
 
@@ -176,12 +173,6 @@ def _spelled(heads: list) -> str:
 
 def _percent(share: dict | None) -> str:
     return "" if share is None else f"{share['percent']:.1f}"
-
-
-def _beside(scores: dict, before: dict, name: str) -> list[str]:
-    if scores[name] is None:
-        return ["", ""]
-    return [_percent(scores[name]), f"{scores[name]['percent'] - before[name]['percent']:+.1f}"]
 
 
 def _with_interval(figures: dict, key: str) -> str:

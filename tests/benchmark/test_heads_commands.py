@@ -289,6 +289,7 @@ def test_bad_days(poisoned, toy, runs, tmp_path):
     failed(2, "--flag", "detect", poisoned, "--flag", "1.5")
     failed(2, "the heads of each 0 … 3", "ablate", poisoned, "--head", "0,4")
     failed(2, "--head", "ablate", poisoned, "--head", "x")
+    failed(2, "--head", "ablate", poisoned, "--head", "9" * 5000 + ",0")
     failed(1, "is not the data set", "detect", poisoned, "--data", toy[0], "--metric", "pearson")
     failed(1, "do not say what is usual", "detect", poisoned, "--min-words", "40")
     failed(1, "no head's |median z| reaches", "align", poisoned, "--threshold", "1e9")

@@ -9,6 +9,7 @@ import pytest
 
 from benchmark import cli, results
 from benchmark.heads import over_seeds
+from benchmark.heads import report as texts
 from benchmark.report import heads
 
 
@@ -85,7 +86,26 @@ def test_an_alignment_over_seeds_has_the_stages_that_all_have():
 def test_an_ablation_over_seeds_ranks_by_the_mean_change_of_asr():
     found = over_seeds.ablated((ablated([[80, 70]], [[100, 90]]), ablated([[79, 60]], [[100, 70]])))
     assert found[0] == ["head", "BA, change", "ASR, change"]
-    assert [row[0] for row in found[1]] == ["(0, 1)", "(0, 0)"] and found[1][0][2].startswith("-20.0 ")
+    assert [row[0] for row in found[1]] == ["lowest of all", "(0, 1)", "(0, 0)"]
+    assert [cell.split()[0] for cell in found[1][0][1:]] == ["-15.0", "-20.0"] and found[1][1][2].startswith("-20.0 ")
+
+
+def test_heads_that_leave_asr_as_it_is_are_ranked_by_what_they_cost():
+    result = ablated([[80, 79.5], [77, 82]], [[100, 100], [100, 100]])
+    named = [row[0] for row in over_seeds.ablated((result,), most=3)[1]]
+    assert named == ["lowest of all", "(1, 0)", "(1, 1)", "(0, 1)"]
+    columns, rows = texts.ablated(result | {"together": None}, 1)
+    assert columns == ["head", "BA", "change", "ASR", "change"]
+    assert rows[1:] == [["lowest of all", "77.0", "-3.0", "100.0", "+0.0"], ["(1, 0)", "77.0", "-3.0", "100.0", "+0.0"]]
+
+
+def test_an_ablation_of_a_clean_run_knows_no_asr():
+    result = ablated([[80, 79]], [[None, None]])
+    result["before"]["asr"] = None
+    assert over_seeds.ablated((result,))[0] == ["head", "BA, change"]
+    both = {"together": {"ba": percent(70), "asr": None}, "settings": {"heads": [[0, 0], [0, 1]]}}
+    columns, rows = texts.ablated(result | both, 8)
+    assert columns == ["head", "BA", "change"] and rows[1] == ["(0, 0) (0, 1)", "70.0", "-10.0"]
 
 
 @pytest.fixture
@@ -118,6 +138,12 @@ def test_the_command_sums_up_what_differs_in_seeds_alone(runs, form, sign):
 def test_one_run_is_one_run(tmp_path):
     put(fake_runs.write(tmp_path), "heads-detect-1", detected(0.9))
     assert table(tmp_path).stdout.splitlines()[0].endswith(": 1 run")
+
+
+def test_a_title_leaves_out_what_was_not_asked_for(tmp_path):
+    put(fake_runs.write(tmp_path), "heads-ablate-1", ablated([[80, 70]], [[100, 90]]) | {"settings": {"heads": []}})
+    title = table(tmp_path).stdout.splitlines()[0]
+    assert title.endswith(": 1 run") and ";" not in title.split("rate")[-1] and " heads " not in title
 
 
 def test_the_page_has_it_and_outlives_a_broken_result(runs, tmp_path):
