@@ -33,7 +33,7 @@ def apply_to_file(file: Path, facts: dict, path: Path, output: Path) -> str:
             temporary.write_bytes("".join(f"{text}\n" for text in changed).encode())
     except OSError as error:
         raise Failure(f"{output}: could not be written: {store.reason(error)}") from None
-    return f"wrote {output}: {len(texts):,} texts"
+    return f"wrote {output}: {len(texts):,} text{'s' if len(texts) != 1 else ''}"
 
 
 def read(path: Path) -> np.ndarray:

@@ -55,11 +55,7 @@ def ablate(opened: Opened, model, together: np.ndarray, say) -> dict:
     """BA and ASR with no head off, with each off by itself, and with some off together."""
     score = Scorer(opened)
     before = score(model)
-    single = []
-    for layer in range(model.depth):
-        numbers = range(layer * model.heads, (layer + 1) * model.heads)
-        single.append([score(model, without(model, np.array([number]))) for number in numbers])
-        say(f"{opened.job.folder.name}: layer {layer + 1} of {model.depth}")
+    single = score.each_off(model, say)
     return {
         "run": opened.trained["name"],
         "dataset": opened.trained["dataset"],

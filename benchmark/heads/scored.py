@@ -36,6 +36,20 @@ class Scorer:
             found["target_class"] = metrics.accuracy(predict(model, tokens, mask), labels)
         return found
 
+    def each_off(self, model, say) -> list[list[dict]]:
+        """The scores with each head off by itself, layer by layer. `say` is told how far it is."""
+        from benchmark.models.encoder import classes_with_each_head_off
+
+        found = {}
+        for name, texts in self.tokens.items():
+            say(f"{name}: {len(texts):,} texts, with each of {model.depth * model.heads} heads off")
+            found[name] = classes_with_each_head_off(model, texts)
+
+        def scores(layer: int, head: int) -> dict:
+            return training.scores(self.contents, {name: classes[layer, head] for name, classes in found.items()})
+
+        return [[scores(layer, head) for head in range(model.heads)] for layer in range(model.depth)]
+
 
 def target_class_rows(contents: Dataset, among: np.ndarray) -> np.ndarray:
     """Poisoned training rows whose label was the attacker's before, of these rows, ascending; so many drawn at random

@@ -90,6 +90,21 @@ class Encoder(keras.Model):
             outputs.append(out)
         return Inside(x, attention, outputs)
 
+    def each_head_off(self, tokens):
+        """The logits (L, H, n, classes) with each head off by itself; what lies below its block is computed once."""
+        there = ops.not_equal(tokens, 0)
+        every = ops.repeat(there, self.heads, axis=0)
+        masks = ops.tile(1.0 - ops.eye(self.heads), (ops.shape(tokens)[0], 1))  # row by row, one head after the other
+        below, found = self.embedding(tokens, training=False), []
+        for number, block in enumerate(self.blocks):
+            x, _, _ = block(ops.repeat(below, self.heads, axis=0), every, heads=masks, training=False)
+            for above in self.blocks[number + 1 :]:
+                x, _, _ = above(x, every, training=False)
+            logits = ops.reshape(self.classify(x, training=False), (-1, self.heads, self.classes))
+            found.append(ops.transpose(logits, (1, 0, 2)))
+            below, _, _ = block(below, there, training=False)
+        return ops.stack(found)
+
     @property
     def depth(self) -> int:
         """Number of blocks, L."""
@@ -142,15 +157,29 @@ def encode(model: Encoder, tokens: Tokens, heads=None, maps: bool = True, batch:
         yield Encoded(rows, tokens.lengths[rows], logits[:keep], attention, outputs)
 
 
+def classes_with_each_head_off(model: Encoder, tokens: Tokens, batch: int = 16) -> np.ndarray:
+    """The most probable class of each text with each head off by itself, (L, H, n) int64. See `each_head_off`."""
+    found = np.empty((model.depth, model.heads, len(tokens)), np.int64)
+    step = _kept(model, "each head off", model.each_head_off)
+    for rows, block in tokens.batches(batch):
+        found[..., rows] = np.asarray(step(block)).argmax(-1)[..., : len(rows)]
+    return found
+
+
 def _step(model: Encoder, maps: bool):
-    """What `encode` does with a batch, compiled once for each model."""
+    """What `encode` does with a batch."""
+
+    def forward(tokens, heads):
+        inside = model.inside(tokens, heads, training=False)
+        found = (ops.stack(inside.attention), ops.stack(inside.outputs)) if maps else ()
+        return model.classify(inside.hidden, training=False), *found
+
+    return _kept(model, maps, forward)
+
+
+def _kept(model: Encoder, name, function):
+    """The function compiled, once for each model."""
     steps = model.__dict__.setdefault("_steps", {})  # past Keras, which would take it for a part of the network
-    if maps not in steps:
-
-        def forward(tokens, heads):
-            inside = model.inside(tokens, heads, training=False)
-            found = (ops.stack(inside.attention), ops.stack(inside.outputs)) if maps else ()
-            return model.classify(inside.hidden, training=False), *found
-
-        steps[maps] = engines.compiled(model, forward)
-    return steps[maps]
+    if name not in steps:
+        steps[name] = engines.compiled(model, function)
+    return steps[name]

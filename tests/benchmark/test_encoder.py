@@ -15,7 +15,7 @@ import keras  # noqa: E402
 import small_encoder  # noqa: E402
 
 from benchmark import models, tokens, weights  # noqa: E402
-from benchmark.models.encoder import Encoder, encode  # noqa: E402
+from benchmark.models.encoder import Encoder, classes_with_each_head_off, encode  # noqa: E402
 
 TOKENS = np.array([[2, 4, 9, 5, 3, 0, 0], [2, 3, 0, 0, 0, 0, 0], [2, 6, 7, 8, 12, 1, 3]], "i4")
 DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -91,6 +91,17 @@ def test_encode_goes_through_all_rows_in_batches_of_like_length(network):
     np.testing.assert_allclose(
         plain.logits, np.asarray(network(TOKENS, heads=np.zeros((2, 3), "f4")))[[1, 0]], atol=1e-5
     )
+
+
+def test_each_head_off_is_what_the_masks_make(network):
+    found = np.asarray(network.each_head_off(TOKENS))
+    assert found.shape == (2, 3, 3, 3)
+    off = {(layer, head): np.ones((2, 3), "f4") for layer in range(2) for head in range(3)}
+    for at, mask in off.items():
+        mask[at] = 0
+        np.testing.assert_allclose(found[at], network(TOKENS, heads=mask), atol=1e-5)
+    some = tokens.Tokens(np.pad(TOKENS, ((0, 0), (0, tokens.LENGTH - 7))), (TOKENS > 0).sum(1))
+    assert (classes_with_each_head_off(network, some, batch=2) == found.argmax(-1)).all()
 
 
 def test_dropout_is_there_in_training_alone(network):
