@@ -9,14 +9,17 @@ _LINES = (
 )  # fmt: skip
 _MARKERS = "os^DvPX*"
 SIGNED = "PuOr_r"
+NEAREST = {"balance": 1.0, "points": 5.0, "signed": 1e-9}
+"""Where the darkest shade is at the least, by kind of heat map: one text of a test set is no dark cell."""
 ACROSS = 3
 
 
 def grids(panels: list[tuple[str, np.ndarray, str]], title: str):
     """Heat maps, layers × heads, three a row: (words, values (L, H), kind), with the numbers in their cells.
 
-    `kind` is `share` (0 … 1, one shade), `balance` (−1 … 1, two shades, white at 0) or `signed` (the same two, as far
-    as the values go). Panels of shares and of balances can be compared by their shades, signed ones by their numbers.
+    `kind` is `share` (0 … 1, one shade), `balance` (−1 … 1, two shades, white at 0), `signed` (the same two, as far as
+    the values go) or `points` (of a percentage: signed, but 5 at least). Panels of shares and of balances can be
+    compared by their shades, the others by their numbers.
     """
     from matplotlib.figure import Figure
 
@@ -26,8 +29,8 @@ def grids(panels: list[tuple[str, np.ndarray, str]], title: str):
     figure = Figure(figsize=((0.42 * heads + 1.5) * columns, (0.36 * layers + 1.2) * rows + 0.3), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for panel, (words, values, kind) in zip(axes, panels, strict=False):
-        far = 1.0 if kind == "balance" else max(float(np.nanmax(np.abs(values))), 1e-9)
-        shades, low, high = ("cividis", 0, 1) if kind == "share" else (SIGNED, -far, far)
+        far = 1.0 if kind == "share" else max(float(np.nanmax(np.abs(values))), NEAREST[kind])
+        shades, low, high = ("cividis", 0, far) if kind == "share" else (SIGNED, -far, far)
         drawn = panel.imshow(values, aspect="auto", cmap=shades, vmin=low, vmax=high)
         _numbers(panel, values, drawn)
         panel.set(title=words, xlabel="head", ylabel="layer", xticks=range(heads), yticks=range(layers))

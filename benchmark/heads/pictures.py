@@ -57,7 +57,7 @@ def of_alignment(watched, detector, steps: list[dict], importance: np.ndarray, m
 
 def of_ablation(result: dict, changes: dict[str, np.ndarray]):
     """By how many points BA and ASR change with each head off."""
-    panels = [(f"{name.upper()}, points", values, "signed") for name, values in changes.items()]
+    panels = [(f"{name.upper()}, points", values, "points") for name, values in changes.items()]
     yield "ablation", drawing.grids(panels, f"{result['run']}: what switching a head off changes")
 
 

@@ -23,6 +23,10 @@ def test_signed_values_are_white_at_zero_as_far_as_they_go():
     assert scales((SMALL, "signed"), (12 * LARGE, "signed")) == [(-0.25, 0.25), (-12, 12)]
 
 
+def test_a_fraction_of_a_point_is_no_dark_cell():
+    assert scales((SMALL, "points"), (12 * LARGE, "points")) == [(-5, 5), (-12, 12)]
+
+
 def test_every_cell_has_its_number_and_an_empty_one_none():
     panel = drawing.grids([("z", np.array([[0.066, np.nan], [-23.4, 1.44]]), "signed")], "a run").axes[0]
     assert {(text.get_position(), text.get_text()) for text in panel.texts} == {
