@@ -191,7 +191,12 @@ def triggered(result: dict) -> dict | None:
 def points(values: list[float], least: float = 0.0) -> str:
     """Mean and interval of percentages, of one value just that."""
     summary = statistics.summary(values, least=least)
-    return f"{summary.mean:.1f}" + ("" if summary.low is None else f" [{summary.low:.1f}, {summary.high:.1f}]")
+    interval = "" if summary.low is None else f" [{_point(summary.low)}, {_point(summary.high)}]"
+    return _point(summary.mean) + interval
+
+
+def _point(value: float) -> str:
+    return f"{round(value, 1) + 0.0:.1f}"  # no -0.0
 
 
 def share(values: list[float]) -> str:
