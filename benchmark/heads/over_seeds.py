@@ -1,5 +1,6 @@
 """What the commands on heads found, over the seeds: runs that differ in their seeds alone are summed up together."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +37,9 @@ class Group:
         first, cell = self.results[0], self.cell
         what = " ".join(filter(None, [cell.dataset, cell.trigger, cell.variant and f"({cell.variant})"]))
         rate = "" if cell.clean else f", rate {float(cell.rate):g}"
-        asked = ", ".join(f"{key} {_word(value)}" for key, value in first["settings"].items() if _asked(value))
+        words = asked(first["settings"])
         runs = f"{len(self.results)} run{'s' if len(self.results) > 1 else ''}"
-        return f"{first['defence']} on {what}{rate}, {cell.settings}{asked and f'; {asked}'}: {runs}"
+        return f"{first['defence']} on {what}{rate}, {cell.settings}{words and f'; {words}'}: {runs}"
 
 
 def read(folder: Path) -> dict | None:
@@ -52,9 +53,18 @@ def read(folder: Path) -> dict | None:
 
 
 def of_run(folder: Path) -> list[tuple[Path, dict]]:
-    """The results of these commands in a run's folder."""
+    """The results of these commands in a run's folder. Of several with the same settings, as before and after there was
+    a clean twin, one: with the twin rather than without, and the last."""
     found = [(path.parent, read(path.parent)) for path in sorted(folder.glob("heads-*/result.json"))]
-    return [(where, result) for where, result in found if result is not None]
+    found = [(where, result) for where, result in found if result is not None]
+    found.sort(key=lambda one: (one[1].get("clean_run") is not None, str(one[1].get("finished"))))
+    last = {json.dumps([one[1]["defence"], one[1]["settings"]], sort_keys=True): one for one in found}
+    return sorted(last.values(), key=lambda one: one[0])
+
+
+def asked(settings: dict) -> str:
+    """A command's settings in one line."""
+    return ", ".join(f"{key} {_word(value)}" for key, value in settings.items() if value is not None and value != [])
 
 
 def collect(found: list[Finished]) -> list[Group]:
@@ -223,10 +233,6 @@ def _of_head(results, at: tuple[int, int], of) -> str:
 def _percents(scores: list[dict], name: str) -> str:
     values = [one.get(name) for one in scores]
     return points([value["percent"] for value in values]) if all(values) else ""
-
-
-def _asked(value) -> bool:
-    return value is not None and value != []
 
 
 def _word(value) -> str:

@@ -58,7 +58,9 @@ def _shown(folder: Path, result: dict) -> str:
 
 def _result(folder: Path, result: dict) -> str:
     kind = result["defence"]
+    settings = over_seeds.asked(result["settings"])
     parts = [page.heading(f"{result['run']}: {kind.removeprefix('heads-')}"), page.paragraphs([_WORDS[kind]])]
+    parts += [page.paragraphs([f"Settings: {settings}."])] if settings else []
     if kind == "heads-detect":
         parts.append(page.paragraphs([tables.headline(result)]))
         parts += [page.table(*table, left=2 if table[0][1] == "score" else 1) for table in tables.tables(result)]

@@ -274,8 +274,14 @@ def test_ablate_switches_each_off(poisoned):
 def test_the_report_has_it(aligned, detected, runs, tmp_path):
     done("report", runs, "-o", tmp_path)
     page = (tmp_path / "report.html").read_text()
-    for words in ("Attention heads", "random word pieces", "heads switched off", 'alt="distributions"'):
-        assert words in page
+    words = (
+        "Attention heads",
+        "random word pieces",
+        "Settings: metric cosine, ",
+        "heads switched off",
+        'alt="distributions"',
+    )
+    assert all(one in page for one in words)
 
 
 def test_bad_days(poisoned, toy, runs, tmp_path):

@@ -140,6 +140,17 @@ def test_one_run_is_one_run(tmp_path):
     assert table(tmp_path).stdout.splitlines()[0].endswith(": 1 run")
 
 
+def test_of_a_detection_before_and_after_there_was_a_clean_twin_the_latter_is_shown(tmp_path):
+    run = fake_runs.write(tmp_path)
+    put(run, "heads-detect-1", detected(0.81) | {"clean_run": "a", "finished": "2026-01-02"})
+    put(run, "heads-detect-2", detected(0.91) | {"clean_run": "b", "finished": "2026-01-03"})
+    put(run, "heads-detect-3", detected(0.71, twin=False) | {"clean_run": None, "finished": "2026-01-04"})
+    put(run, "heads-detect-4", detected(0.61) | {"settings": {"metric": "pearson", "rows": None}, "clean_run": None})
+    assert [where.name for where, _ in over_seeds.of_run(run)] == ["heads-detect-2", "heads-detect-4"]
+    shown = table(tmp_path).stdout
+    assert "0.910" in shown and "0.710" not in shown and "0.810" not in shown and shown.count(": 1 run") == 2
+
+
 def test_a_title_leaves_out_what_was_not_asked_for(tmp_path):
     put(fake_runs.write(tmp_path), "heads-ablate-1", ablated([[80, 70]], [[100, 90]]) | {"settings": {"heads": []}})
     title = table(tmp_path).stdout.splitlines()[0]
