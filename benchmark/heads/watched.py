@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from benchmark import tokens
-from benchmark.errors import Failure
+from benchmark.errors import Failure, Usage
 from benchmark.heads import controls, similarity
 from benchmark.heads.anomaly import Reference
 from benchmark.heads.opened import Opened
@@ -27,13 +27,16 @@ class Watched:
     opened : Opened
         The run. Held-out texts that are too short are left out, as they are of the ranking.
     settings : dict
-        `metric` and `map` (see `similarity`), and `min_words`.
+        `metric` and `map` (see `similarity`), `min_words`, and perhaps `heads`: more than there are is a `Usage`.
     """
 
     def __init__(self, opened: Opened, settings: dict):
         self.opened = opened
         self.metric, self.kind = settings["metric"], settings["map"]
         self.model = opened.network()
+        layers, heads = self.shape
+        if settings.get("heads", 0) > layers * heads:
+            raise Usage(f"--heads: the network has {layers * heads} heads, got {settings['heads']}")
         self.rows, self.seconds = 0, 0.0
         texts = opened.held_out.inputs
         texts = texts[long_enough(texts, settings["min_words"])]

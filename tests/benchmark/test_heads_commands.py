@@ -294,6 +294,7 @@ def test_bad_days(poisoned, toy, runs, tmp_path):
     failed(1, "not a run", "detect", tmp_path)
     failed(2, "--flag", "detect", poisoned, "--flag", "1.5")
     failed(2, "the heads of each 0 … 3", "ablate", poisoned, "--head", "0,4")
+    failed(2, "the network has 8 heads", "detect", poisoned, "--heads", "9")
     failed(2, "--head", "ablate", poisoned, "--head", "x")
     failed(2, "--head", "ablate", poisoned, "--head", "9" * 5000 + ",0")
     failed(1, "is not the data set", "detect", poisoned, "--data", toy[0], "--metric", "pearson")
