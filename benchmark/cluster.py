@@ -12,6 +12,7 @@ from benchmark import files, launch
 from benchmark.errors import Failure
 
 CONNECT_SECONDS = 30
+STOP_SECONDS = 15
 
 
 def work(words: list[str], folder: str, stop: str) -> str | None:
@@ -86,10 +87,16 @@ class Cluster:
         with contextlib.suppress(Exception):
             if self._running:
                 distributed.Event(self._stop, client=self._client).set()
-                distributed.wait(list(self._running.values()), timeout=15)
+                self._wait(STOP_SECONDS)
         self._running.clear()
         with contextlib.suppress(Exception):
             self._client.close(timeout=5)
+
+    def _wait(self, seconds: float) -> None:
+        """Until nothing runs, at most so long. (`distributed.wait` asks for a default client, which there is not.)"""
+        deadline = time.monotonic() + seconds
+        while any(future.status == "pending" for future in self._running.values()) and time.monotonic() < deadline:
+            time.sleep(0.1)
 
 
 def _problem(future) -> str | None:
