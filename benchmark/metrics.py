@@ -1,4 +1,4 @@
-"""Scores, as counts: BA and ASR in percent are only ever derived from them (DESIGN.md, "Exact semantics")."""
+"""Scores, as counts: BA and ASR in percent are only ever derived from them."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""How unusual a text's similarities are beside clean texts of like length (DESIGN.md, "Detector").
+"""How unusual a text's similarities are beside clean texts of like length (docs/heads.md, "What is measured").
 
 F = L·H similarities a text, layer by layer. What is usual is frozen from the untouched model and its held-out rows.
 """

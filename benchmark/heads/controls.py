@@ -22,6 +22,8 @@ NAMES = {
     "pieces": "random word pieces",
 }
 """What the controls are called, in the order of the tables; the first is no control but what they stand beside."""
+MADE_OF = {"controls": "test texts", "controls_suspect": "texts of the suspect file"}
+"""Which texts they are made of, by where a result has them; not every result has the second."""
 
 
 def inserted(texts: np.ndarray, phrases: list[str], count: int, seed: int, purpose: str) -> np.ndarray:

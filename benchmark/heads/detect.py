@@ -18,6 +18,7 @@ from benchmark.heads.watched import Watched, long_enough
 from benchmark.runs import Run
 
 NAME = "heads-detect"
+MOST_OF_SUSPECT = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,14 +77,15 @@ def detect(opened: Opened, settings: dict, twin: Run | None, target: Path, say) 
     save_scores(target, {"": (suspects.rows, suspects.measured)} | of_tests(watched, detector, settings))
     speed = watched.rows / watched.seconds
     say(f"{opened.job.folder.name}: {len(suspects.rows):,} suspect texts, {speed:,.0f} a second")
-    sets = control_sets(opened, settings)
-    measured = {"poisoned": measure_sets(watched, detector, sets, opened)}
+    sets = {"controls": test_sets(opened, settings)} | suspect_sets(opened, suspects)
+    measured = {name: {"poisoned": measure_sets(watched, detector, one, opened)} for name, one in sets.items()}
     if twin is not None:
         say(f"{twin.folder.name}: the controls on the clean twin")
         own = dataclasses.replace(opened, job=twin, tokenizer=tokens.load(twin.folder))
         other = Watched(own, settings)
-        measured["clean"] = measure_sets(other, Detector(other.reference, detector.heads), sets, own)
-    draw(watched, detector, suspects, measured, sets, target, say)
+        for name, one in sets.items():
+            measured[name]["clean"] = measure_sets(other, Detector(other.reference, detector.heads), one, own)
+    draw(watched, detector, suspects, measured["controls"], sets["controls"], target, say)
     return {
         "result_version": 1,
         "defence": NAME,
@@ -94,7 +96,10 @@ def detect(opened: Opened, settings: dict, twin: Run | None, target: Path, say) 
         "clean_run": twin and twin.folder.name,
         "shape": list(watched.shape),
         **found(watched, detector, suspects, settings),
-        "controls": {which: compared(sets_of, watched.shape) for which, sets_of in measured.items()},
+        **{
+            name: {which: compared(found, watched.shape) for which, found in models.items()}
+            for name, models in measured.items()
+        },
         "rows_per_second": speed,
         "device": engines.device(),
         "environment": environment.record(),
@@ -121,7 +126,7 @@ def chooser(settings: dict):
     return lambda z: anomaly.contaminated(z, settings["heads"], settings["threshold"])
 
 
-def control_sets(opened: Opened, settings: dict) -> dict[str, np.ndarray]:
+def test_sets(opened: Opened, settings: dict) -> dict[str, np.ndarray]:
     """Clean test texts under `clean`, and the same with the trigger and with each control but the random pieces."""
     contents = opened.contents
     rows = np.arange(len(contents.test)) if contents.triggered is None else contents.triggered_rows
@@ -132,8 +137,29 @@ def control_sets(opened: Opened, settings: dict) -> dict[str, np.ndarray]:
     sets = {"clean": clean}
     if contents.triggered is not None:
         sets["trigger"] = contents.triggered.inputs[usable]
-    recipe = contents.manifest.get("recipe", {})
-    return sets | controls.of_texts(clean, contents.train.inputs, recipe, opened.job.settings.seed)
+    return sets | changed(opened, clean)
+
+
+def suspect_sets(opened: Opened, suspects: Suspects) -> dict[str, dict[str, np.ndarray]]:
+    """Under `controls_suspect` the same of ranked rows of the suspect file that are clean by its truth, with poisoned
+    ones as `trigger`, MOST_OF_SUSPECT of either at random: texts as long as those that are looked at, which test texts
+    need not be. Nothing where there are not both."""
+    if not suspects.told:
+        return {}
+    contents, rows = opened.contents, suspects.rows
+    parts = {"clean": rows[~np.isin(rows, contents.truth_rows)], "trigger": rows[suspects.poisoned]}
+    if not len(parts["clean"]):
+        return {}
+    for name, part in parts.items():
+        some = randomness.permutation(0, f"suspect rows, {name}", len(part))[:MOST_OF_SUSPECT]
+        parts[name] = contents.train.inputs[np.sort(part[some])]
+    return {"controls_suspect": parts | changed(opened, parts["clean"])}
+
+
+def changed(opened: Opened, clean: np.ndarray) -> dict[str, np.ndarray]:
+    """Clean texts with each control but the random pieces."""
+    recipe = opened.contents.manifest.get("recipe", {})
+    return controls.of_texts(clean, opened.contents.train.inputs, recipe, opened.job.settings.seed)
 
 
 def measure_sets(watched: Watched, detector: Detector, sets: dict, opened: Opened) -> dict[str, Measured]:

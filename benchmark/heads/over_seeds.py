@@ -1,5 +1,6 @@
 """What the commands on heads found, over the seeds: runs that differ in their seeds alone are summed up together."""
 
+import functools
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from benchmark.results import Finished
 KNOWN = ("heads-detect", "heads-align", "heads-ablate")
 FIGURES = {"auroc": "AUROC", "tpr_1": "TPR at 1 %", "tpr_5": "TPR at 5 %", "precision_100": "first 100"}
 LEFT = {"run", "rows", "score", "against", "texts", "model", "head", "direction", "variant", "stage"}
+LEFT |= set(controls.MADE_OF.values())
 MODELS = {"poisoned": "poisoned", "clean": "clean twin"}
 MOST_HEADS = 12
 LOWEST = "lowest of all"
@@ -99,7 +101,7 @@ def render(groups: list[Group], form: str) -> str:
 def tables(results: tuple[dict, ...]) -> list[tuple[list[str], list[list[str]]]]:
     """Columns and rows of what one command found on several runs: means and Student's 95 % intervals over them."""
     made = {
-        "heads-detect": (ranked, controlled, heads),
+        "heads-detect": (ranked, *(functools.partial(controlled, of=name) for name in controls.MADE_OF), heads),
         "heads-align": (aligned,),
         "heads-ablate": (ablated,),
     }[results[0]["defence"]]
@@ -121,15 +123,16 @@ def ranked(results) -> tuple[list[str], list[list[str]]]:
     return ["texts", "score", *FIGURES.values(), "of the flagged"], rows
 
 
-def controlled(results) -> tuple[list[str], list[list[str]]]:
-    """AUROC of every control against the texts that it was made of, on the poisoned models and their clean twins."""
-    models = [which for which in MODELS if all(which in result["controls"] for result in results)]
+def controlled(results, of: str) -> tuple[list[str], list[list[str]]]:
+    """AUROC of every control against the texts that it was made of, on the poisoned models and their clean twins. `of`:
+    one of `controls.MADE_OF`; no row where not all results have it."""
+    models = [which for which in MODELS if all(which in result.get(of, {}) for result in results)]
     shown = ("mahalanobis", "second_pass")
-    columns = ["texts", *(f"{SCORES[score]}, {MODELS[which]}" for score in shown for which in models)]
+    columns = [controls.MADE_OF[of], *(f"{SCORES[score]}, {MODELS[which]}" for score in shown for which in models)]
     rows = []
     for control, words in controls.NAMES.items():
-        found = [[result["controls"][which].get(control) for result in results] for which in models]
-        if all(one is not None for sets in found for one in sets):
+        found = [[result[of][which].get(control) for result in results] for which in models]
+        if models and all(one is not None for sets in found for one in sets):
             cells = [_aurocs(sets, score) for score in shown for sets in found]
             rows.append([words, *cells])
     return columns, rows

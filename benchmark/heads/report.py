@@ -46,8 +46,8 @@ def without_twin(result: dict) -> list[str]:
 
 def tables(result: dict) -> list[tuple[list[str], list[list[str]]]]:
     """Columns and rows: how well each score ranks; the controls; the contaminated heads."""
-    found = [ranked(result), controlled(result), heads(result)]
-    return [table for table in found if table[1]]
+    controlled_of = [controlled(result, name) for name in controls.MADE_OF if name in result]
+    return [table for table in (ranked(result), *controlled_of, heads(result)) if table[1]]
 
 
 def ranked(result: dict) -> tuple[list[str], list[list[str]]]:
@@ -61,12 +61,13 @@ def ranked(result: dict) -> tuple[list[str], list[list[str]]]:
     return ["texts", "score", *FIGURES.values()], rows
 
 
-def controlled(result: dict) -> tuple[list[str], list[list[str]]]:
-    """AUROC of every control against the texts that it was made of, on the poisoned model and its clean twin."""
-    models = {which: result["controls"][which] for which in ("poisoned", "clean") if which in result["controls"]}
+def controlled(result: dict, of: str) -> tuple[list[str], list[list[str]]]:
+    """AUROC of every control against the texts that it was made of, on the poisoned model and its clean twin. `of`: one
+    of `controls.MADE_OF`."""
+    models = {which: result[of][which] for which in ("poisoned", "clean") if which in result[of]}
     names = {"poisoned": "this model" if "clean" not in models else "poisoned", "clean": "clean twin"}
     shown = [name for name in SCORES if name != "mean_z"]
-    columns = ["texts", *(f"{SCORES[score]}, {names[which]}" for score in shown for which in models)]
+    columns = [controls.MADE_OF[of], *(f"{SCORES[score]}, {names[which]}" for score in shown for which in models)]
     rows = []
     for control, words in controls.NAMES.items():
         if any(control in found for found in models.values()):

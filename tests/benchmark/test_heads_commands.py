@@ -1,5 +1,6 @@
 """`benchmark heads`: the three commands on a tiny encoder that was trained on a toy set of texts."""
 
+import itertools
 import json
 import os
 
@@ -10,7 +11,7 @@ import text_writer
 import writer
 
 from benchmark import baseline, cli, data, models, randomness
-from benchmark.heads import controls
+from benchmark.heads import controls, detect
 from benchmark.heads.opened import open_run
 from benchmark.heads.scored import Scorer
 from benchmark.runs import Run
@@ -102,13 +103,39 @@ def test_detect_says_what_its_scores_are_worth(detected, poisoned, toy):
 
 def test_the_controls_run_on_the_model_and_its_clean_twin(detected, clean):
     assert detected["clean_run"] == clean.name
-    for which in ("poisoned", "clean"):
-        found = detected["controls"][which]
+    for of, which in itertools.product(controls.MADE_OF, ("poisoned", "clean")):
+        found = detected[of][which]
         assert list(found) == list(controls.NAMES)
         for figures in found.values():
             assert 0 <= figures["mahalanobis"]["auroc"] <= 1
             low, high = figures["mahalanobis"]["intervals"]["auroc"]
             assert low <= high
+
+
+def test_controls_are_made_of_clean_suspect_texts_too(detected):
+    """The trigger's are poisoned rows as they are; on both sides no more than so many."""
+    for which in ("poisoned", "clean"):
+        found = detected["controls_suspect"][which]
+        poisoned, clean = detected["rows"]["poisoned"], detected["rows"]["suspect"] - detected["rows"]["poisoned"]
+        assert found["trigger"]["rows"] == min(poisoned, detect.MOST_OF_SUSPECT)
+        assert found["shuffled"]["rows"] == found["shuffled"]["against"] == min(clean, detect.MOST_OF_SUSPECT)
+        assert found["trigger"]["against"] == found["shuffled"]["against"]
+
+
+def test_suspect_texts_of_the_controls_are_clean_by_the_truth(poisoned, monkeypatch):
+    opened = open_run(Run.at(poisoned))
+    rows = opened.suspect
+    truth = opened.poisoned(rows)
+
+    def sets(rows, truth):
+        return detect.suspect_sets(opened, detect.Suspects(rows, None, truth, 0))
+
+    monkeypatch.setattr(detect, "MOST_OF_SUSPECT", 7)
+    found = sets(rows, truth)["controls_suspect"]
+    texts = opened.contents.train.inputs
+    assert {*found, "pieces"} == {*controls.NAMES, "clean"} and {len(one) for one in found.values()} == {7}
+    assert set(found["clean"]) <= set(texts[rows[~truth]]) and set(found["trigger"]) <= set(texts[rows[truth]])
+    assert sets(rows, None) == sets(rows[truth], truth[truth]) == sets(rows[~truth], truth[~truth]) == {}
 
 
 def test_detect_once_and_again_as_a_table_and_as_pictures(detected, poisoned):

@@ -17,11 +17,12 @@ def figures(auroc):
     return {"auroc": auroc, "tpr_1": 0.5, "tpr_5": 0.75, "precision_100": 0.9}
 
 
-def detected(auroc, poisoned=8, falls=True, twin=True):
-    """What `heads detect` leaves, of one layer of two heads."""
+def detected(auroc, poisoned=8, falls=True, twin=True, suspect=False):
+    """What `heads detect` leaves, of one layer of two heads; results before 2026-11-22 had no `controls_suspect`."""
     scores = {"rows": 10, "against": 10, "mahalanobis": figures(auroc), "second_pass": figures(auroc)}
     grids = {"auroc": [[0.1, 0.9]], "median_z": [[-3.0, 1.0]]}
     controls = {"trigger": scores | {"heads": grids}, "shuffled": scores | {"heads": grids}}
+    controls = {"poisoned": controls} | ({"clean": controls} if twin else {})
     return {
         "result_version": 1,
         "defence": "heads-detect",
@@ -31,8 +32,8 @@ def detected(auroc, poisoned=8, falls=True, twin=True):
         "flagged": {"mahalanobis": {"count": 10, "poisoned": poisoned}, "second_pass": {"count": 10, "poisoned": 10}},
         "contaminated": [{"layer": 0, "head": 0, "median_z": -3.0, "auroc": 0.1}],
         "flagged_median_z": [[-3.0 if falls else 3.0, 1.0]],
-        "controls": {"poisoned": controls} | ({"clean": controls} if twin else {}),
-    }
+        "controls": controls,
+    } | ({"controls_suspect": controls} if suspect else {})
 
 
 def percent(value):
@@ -62,10 +63,19 @@ def test_means_and_intervals_of_a_detection():
 
 
 def test_one_run_has_no_interval_and_no_clean_twin():
-    rows = over_seeds.controlled((detected(0.9), detected(0.9, twin=False)))
-    assert rows[0] == ["texts", "Mahalanobis, poisoned", "second pass, poisoned"]
-    columns, rows = over_seeds.controlled((detected(0.9),))
+    rows = over_seeds.controlled((detected(0.9), detected(0.9, twin=False)), "controls")
+    assert rows[0] == ["test texts", "Mahalanobis, poisoned", "second pass, poisoned"]
+    columns, rows = over_seeds.controlled((detected(0.9),), "controls")
     assert len(columns) == 5 and rows == [["the trigger", *["0.900"] * 4], ["its words shuffled", *["0.900"] * 4]]
+
+
+def test_controls_of_suspect_texts_are_shown_where_all_runs_have_them():
+    both = detected(0.9, suspect=True), detected(0.8, suspect=True)
+    assert [table[0][0] for table in over_seeds.tables(both)] == [
+        "texts", "test texts", "texts of the suspect file", "head",
+    ]  # fmt: skip
+    first = [table[0][0] for table in over_seeds.tables((both[0], detected(0.8)))]
+    assert first == ["texts", "test texts", "head"]
 
 
 def test_heads_say_in_how_many_runs_and_which_way():
