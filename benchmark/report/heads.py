@@ -14,7 +14,7 @@ _WORDS = {
         "below 0.5 means that a score falls where it ought to rise. Intervals are 95 %, of one run bootstrap over the "
         "texts, of several Student's over the runs. The controls are texts without the trigger, each against "
         "the same texts unchanged, on this model and on its clean twin: what raises the alarm there is not the "
-        "backdoor."
+        "backdoor. Of the suspect file's own texts the trigger's are its poisoned ones, as they are."
     ),
     "heads-align": (
         "Alignment, beside everything that it has to be better than. BA and ASR are those of the last epoch, in "
