@@ -176,7 +176,8 @@ def test_several_runs_are_summed_up(poisoned, toy, runs, tmp_path):
     (other,) = [folder for folder in runs.glob("toy-word-*") if folder != poisoned]
     shown = done("heads", "detect", poisoned, other, "--heads", "2", "--flag", "0.1").stdout
     summed = shown.split("over 2 runs")[1]
-    assert shown.count("clean twin") == 8 and summed.count("clean twin") == 2 and " of 2 " in summed
+    assert shown.count("texts of the suspect file") == 3 and " of 2 " in summed
+    assert shown.count("clean twin") == 2 * 8 and summed.count("clean twin") == 2 * 2  # test texts and suspect ones
 
 
 @pytest.fixture(scope="module")
