@@ -58,7 +58,7 @@ def taken(data: Dataset, settings: EncoderSettings) -> np.ndarray:
         return rows
     if settings.rows > len(rows):
         raise Usage(f"--rows {settings.rows}: there are {len(rows)} training rows that are not held out")
-    return np.sort(rows[randomness.permutation(0, "rows taken", len(rows))[: settings.rows]])
+    return randomness.some(rows, settings.rows, "rows taken")
 
 
 def alike(rows: np.ndarray, lengths: np.ndarray, batch: int, seed: int, epoch: int) -> list[np.ndarray]:

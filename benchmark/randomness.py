@@ -21,12 +21,17 @@ def permutation(seed: int, purpose: str, count: int) -> np.ndarray:
     return np.argsort(words(seed, purpose, count), kind="stable").astype(np.int64)
 
 
+def some(rows: np.ndarray, count: int | None, purpose: str) -> np.ndarray:
+    """At most `count` (None: all) of some rows (n,), at random, ascending; with seed 0, so the same in every run."""
+    return np.sort(rows[permutation(0, purpose, len(rows))[:count]])
+
+
 def held_out(rows: int, count: int) -> np.ndarray:
     """The rows kept away from training for defences, ascending, (count,) int64.
 
     The same for every run of a source, whatever its seeds: drawn with seed 0 over the source's training rows.
     """
-    return np.sort(permutation(0, "hold-out", rows)[:count])
+    return some(np.arange(rows), count, "hold-out")
 
 
 def initial_seeds(seed: int, count: int) -> list[int]:

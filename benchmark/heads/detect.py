@@ -110,9 +110,7 @@ def detect(opened: Opened, settings: dict, twin: Run | None, target: Path, say) 
 def search(watched: Watched, settings: dict) -> tuple[Detector, Suspects]:
     """Both passes over the suspect rows that are long enough to be ranked."""
     opened = watched.opened
-    rows = opened.suspect
-    if settings["rows"] is not None:
-        rows = np.sort(rows[randomness.permutation(0, "suspect rows", len(rows))[: settings["rows"]]])
+    rows = randomness.some(opened.suspect, settings["rows"], "suspect rows")
     ranked = rows[long_enough(opened.contents.train.inputs[rows], settings["min_words"])]
     if not len(ranked):
         raise Failure(f"{opened.contents.path}: no text of {settings['min_words']} words or more to rank")
@@ -150,10 +148,10 @@ def suspect_sets(opened: Opened, suspects: Suspects) -> dict[str, dict[str, np.n
     parts = {"clean": rows[~np.isin(rows, contents.truth_rows)], "trigger": rows[suspects.poisoned]}
     if not len(parts["clean"]):
         return {}
+    sets = {}
     for name, part in parts.items():
-        some = randomness.permutation(0, f"suspect rows, {name}", len(part))[:MOST_OF_SUSPECT]
-        parts[name] = contents.train.inputs[np.sort(part[some])]
-    return {"controls_suspect": parts | changed(opened, parts["clean"])}
+        sets[name] = contents.train.inputs[randomness.some(part, MOST_OF_SUSPECT, f"suspect rows, {name}")]
+    return {"controls_suspect": sets | changed(opened, sets["clean"])}
 
 
 def changed(opened: Opened, clean: np.ndarray) -> dict[str, np.ndarray]:

@@ -57,7 +57,7 @@ def target_class_rows(contents: Dataset, among: np.ndarray) -> np.ndarray:
     rows = contents.truth_rows
     poisoned = (contents.truth_role == 1) & (contents.truth.labels == contents.train.labels[rows])
     rows = np.intersect1d(rows[poisoned], among)
-    return np.sort(rows[randomness.permutation(0, "rows of the target class", len(rows))[:MOST_OF_TARGET]])
+    return randomness.some(rows, MOST_OF_TARGET, "rows of the target class")
 
 
 def predict(model, tokens, mask: np.ndarray | None = None) -> np.ndarray:

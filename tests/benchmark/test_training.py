@@ -45,6 +45,14 @@ def test_presets_are_those_of_the_design():
     assert all(preset.preset == name for name, preset in PRESETS.items())
 
 
+def test_some_rows_are_the_first_of_a_permutation_in_ascending_order():
+    rows = np.array([3, 5, 8, 13, 21, 34])
+    order = randomness.permutation(0, "purpose", 6)
+    for count in range(8):
+        assert randomness.some(rows, count, "purpose").tolist() == sorted(rows[order[:count]])
+    assert randomness.some(rows, None, "purpose").tolist() == rows.tolist()
+
+
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Settings)])
 def test_every_setting_is_in_the_configuration_and_the_name(field):
     other = {"backend": "jax", "precision": "tf32", "learning_rate": 0.2}.get(field, 7)
