@@ -13,7 +13,6 @@ from benchmark.cells import Cell, group
 from benchmark.errors import Failure
 from benchmark.heads import controls
 from benchmark.heads.scoring import SCORES
-from benchmark.manifest import canonical
 from benchmark.results import Finished
 
 KNOWN = ("heads-detect", "heads-align", "heads-ablate")
@@ -60,8 +59,14 @@ def of_run(folder: Path) -> list[tuple[Path, dict]]:
     found = [(path.parent, read(path.parent)) for path in sorted(folder.glob("heads-*/result.json"))]
     found = [(where, result) for where, result in found if result is not None]
     found.sort(key=lambda one: (one[1].get("clean_run") is not None, str(one[1].get("finished"))))
-    last = {json.dumps([one[1]["defence"], one[1]["settings"]], sort_keys=True): one for one in found}
+    last = {_question(one[1]): one for one in found}
     return sorted(last.values(), key=lambda one: one[0])
+
+
+def _question(result: dict) -> str:
+    """The command and its settings: the same of results that can be summed up. Not `manifest.canonical`, which refuses
+    what an edited result may hold."""
+    return json.dumps([result["defence"], result["settings"]], sort_keys=True)
 
 
 def asked(settings: dict) -> str:
@@ -77,7 +82,7 @@ def collect(found: list[Finished]) -> list[Group]:
         for run in cell.runs:
             for where, result in of_run(run.folder):
                 _check(where, result)
-                of_settings.setdefault(canonical([result["defence"], result["settings"]]), {})[run.folder] = result
+                of_settings.setdefault(_question(result), {})[run.folder] = result
         groups += [Group(cell, tuple(results.values())) for results in of_settings.values()]
     return sorted(groups, key=lambda one: KNOWN.index(one.results[0]["defence"]))
 

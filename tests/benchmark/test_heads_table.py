@@ -161,6 +161,12 @@ def test_of_a_detection_before_and_after_there_was_a_clean_twin_the_latter_is_sh
     assert "0.910" in shown and "0.710" not in shown and "0.810" not in shown and shown.count(": 1 run") == 2
 
 
+def test_settings_that_someone_edited_into_no_json_are_still_settings(tmp_path):
+    put(fake_runs.write(tmp_path), "heads-detect-1", detected(0.9) | {"settings": {"threshold": float("nan")}})
+    assert "threshold nan: 1 run" in table(tmp_path).stdout
+    assert "heads-detect-1" in heads.section(results.gather([tmp_path]))
+
+
 def test_a_title_leaves_out_what_was_not_asked_for(tmp_path):
     put(fake_runs.write(tmp_path), "heads-ablate-1", ablated([[80, 70]], [[100, 90]]) | {"settings": {"heads": []}})
     title = table(tmp_path).stdout.splitlines()[0]
