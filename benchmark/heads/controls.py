@@ -84,18 +84,23 @@ def words_of(recipe: dict) -> set[str]:
     return found
 
 
-def of_texts(texts: np.ndarray, training: np.ndarray, recipe: dict, seed: int) -> dict[str, np.ndarray]:
-    """All controls that are texts, by name: of clean `texts`, with the rare words of the `training` texts."""
+def phrases(training: np.ndarray, recipe: dict, seed: int) -> dict[str, tuple[list[str], int]]:
+    """What is put into texts, and how many of it, by control: the rare words are those of the `training` texts."""
     taken = words_of(recipe)
     rare, other = rare_words(training, taken, seed), other_trigger(training, taken)
     found = {
-        "rare word": rare and inserted(texts, rare, 1, seed, "rare word"),
-        "other trigger": other and inserted(texts, [other], 1, seed, "other trigger"),
-        "five rare words": rare and inserted(texts, rare, 5, seed, "five rare words"),
-        "sentence": inserted(texts, [SENTENCE], 1, seed, "sentence"),
-        "shuffled": shuffled(texts, seed),
+        "rare word": (rare, 1),
+        "other trigger": ([other] if other else [], 1),
+        "five rare words": (rare, 5),
+        "sentence": ([SENTENCE], 1),
     }
-    return {name: made for name, made in found.items() if made is not None and len(made)}
+    return {name: (words, count) for name, (words, count) in found.items() if words}
+
+
+def of_texts(texts: np.ndarray, put: dict[str, tuple[list[str], int]], seed: int) -> dict[str, np.ndarray]:
+    """All controls that are texts, by name: clean `texts`, at least one, with what is `put` into them (`phrases`)."""
+    found = {name: inserted(texts, words, count, seed, name) for name, (words, count) in put.items()}
+    return found | {"shuffled": shuffled(texts, seed)}
 
 
 def _below(word: np.uint64, end: int) -> int:

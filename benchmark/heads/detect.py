@@ -77,7 +77,7 @@ def detect(opened: Opened, settings: dict, twin: Run | None, target: Path, say) 
     save_scores(target, {"": (suspects.rows, suspects.measured)} | of_tests(watched, detector, settings))
     speed = watched.rows / watched.seconds
     say(f"{opened.job.folder.name}: {len(suspects.rows):,} suspect texts, {speed:,.0f} a second")
-    sets = {"controls": test_sets(opened, settings)} | suspect_sets(opened, suspects)
+    sets = control_sets(opened, {"controls": test_texts(opened, settings)} | suspect_texts(opened, suspects))
     measured = {name: {"poisoned": measure_sets(watched, detector, one, opened)} for name, one in sets.items()}
     if twin is not None:
         say(f"{twin.folder.name}: the controls on the clean twin")
@@ -124,8 +124,15 @@ def chooser(settings: dict):
     return lambda z: anomaly.contaminated(z, settings["heads"], settings["threshold"])
 
 
-def test_sets(opened: Opened, settings: dict) -> dict[str, np.ndarray]:
-    """Clean test texts under `clean`, and the same with the trigger and with each control but the random pieces."""
+def control_sets(opened: Opened, groups: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
+    """Each group with its `clean` texts once more for each control but the random pieces."""
+    seed, contents = opened.job.settings.seed, opened.contents
+    put = controls.phrases(contents.train.inputs, contents.manifest.get("recipe", {}), seed)
+    return {name: sets | controls.of_texts(sets["clean"], put, seed) for name, sets in groups.items()}
+
+
+def test_texts(opened: Opened, settings: dict) -> dict[str, np.ndarray]:
+    """Clean test texts under `clean`, and the same with the trigger under `trigger`."""
     contents = opened.contents
     rows = np.arange(len(contents.test)) if contents.triggered is None else contents.triggered_rows
     usable = long_enough(contents.test.inputs[rows], settings["min_words"])
@@ -135,11 +142,11 @@ def test_sets(opened: Opened, settings: dict) -> dict[str, np.ndarray]:
     sets = {"clean": clean}
     if contents.triggered is not None:
         sets["trigger"] = contents.triggered.inputs[usable]
-    return sets | changed(opened, clean)
+    return sets
 
 
-def suspect_sets(opened: Opened, suspects: Suspects) -> dict[str, dict[str, np.ndarray]]:
-    """Under `controls_suspect` the same of ranked rows of the suspect file that are clean by its truth, with poisoned
+def suspect_texts(opened: Opened, suspects: Suspects) -> dict[str, dict[str, np.ndarray]]:
+    """Under `controls_suspect` the same of ranked rows of the suspect file: `clean` ones by its truth, and poisoned
     ones as `trigger`, MOST_OF_SUSPECT of either at random: texts as long as those that are looked at, which test texts
     need not be. Nothing where there are not both."""
     if not suspects.told:
@@ -148,16 +155,8 @@ def suspect_sets(opened: Opened, suspects: Suspects) -> dict[str, dict[str, np.n
     parts = {"clean": rows[~np.isin(rows, contents.truth_rows)], "trigger": rows[suspects.poisoned]}
     if not len(parts["clean"]):
         return {}
-    sets = {}
-    for name, part in parts.items():
-        sets[name] = contents.train.inputs[randomness.some(part, MOST_OF_SUSPECT, f"suspect rows, {name}")]
-    return {"controls_suspect": sets | changed(opened, sets["clean"])}
-
-
-def changed(opened: Opened, clean: np.ndarray) -> dict[str, np.ndarray]:
-    """Clean texts with each control but the random pieces."""
-    recipe = opened.contents.manifest.get("recipe", {})
-    return controls.of_texts(clean, opened.contents.train.inputs, recipe, opened.job.settings.seed)
+    drawn = {name: randomness.some(part, MOST_OF_SUSPECT, f"suspect rows, {name}") for name, part in parts.items()}
+    return {"controls_suspect": {name: contents.train.inputs[part] for name, part in drawn.items()}}
 
 
 def measure_sets(watched: Watched, detector: Detector, sets: dict, opened: Opened) -> dict[str, Measured]:

@@ -128,7 +128,7 @@ def test_suspect_texts_of_the_controls_are_clean_by_the_truth(poisoned, monkeypa
     truth = opened.poisoned(rows)
 
     def sets(rows, truth):
-        return detect.suspect_sets(opened, detect.Suspects(rows, None, truth, 0))
+        return detect.control_sets(opened, detect.suspect_texts(opened, detect.Suspects(rows, None, truth, 0)))
 
     monkeypatch.setattr(detect, "MOST_OF_SUSPECT", 7)
     found = sets(rows, truth)["controls_suspect"]

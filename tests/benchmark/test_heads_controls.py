@@ -66,7 +66,7 @@ def test_another_trigger_is_in_neither_the_recipe_nor_the_texts():
 def test_all_of_them_without_the_trigger():
     texts = np.array(["a film of rare wit and grace"] * 30, object)
     training = np.array(["cf a film of rare wit", "another gripping story", "dull and hollow"], object)
-    made = controls.of_texts(texts, training, RECIPE, 1)
+    made = controls.of_texts(texts, controls.phrases(training, RECIPE, 1), 1)
     assert [name for name in controls.NAMES if name in made] == list(controls.NAMES)[1:-1]
     for name, changed in made.items():
         assert not {"cf", "mn"} & set(" ".join(changed).split())
