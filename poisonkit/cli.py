@@ -90,6 +90,7 @@ cache_option = click.option(
     metavar="FOLDER",
     help="Where decoded sources are kept  [default: $POISONKIT_CACHE, else ~/.cache/poisonkit]",
 )
+fresh_option = click.option("--fresh", is_flag=True, help="Read the clean data anew, whatever the cache holds of them.")
 
 
 @cli.command(cls=MakeCommand)
@@ -137,6 +138,7 @@ cache_option = click.option(
 @click.option("--size", metavar="N|HxW", help="Resize the images of a folder; the same as --source-option size=…")
 @cli_blind.camouflage_options
 @cache_option
+@fresh_option
 @click.option(
     "-o",
     "--output",
@@ -198,6 +200,7 @@ def pack(file, output):
 @click.option("--seeds", type=click.IntRange(1), metavar="N", help="Seeds 0 … N − 1.  [default: the grid's, else 1]")
 @click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean data.")
 @cache_option
+@fresh_option
 @click.option(
     "-o",
     "--output",
@@ -208,7 +211,7 @@ def pack(file, output):
 )
 @click.option("--threads", type=click.IntRange(1, 256), metavar="N", help="[default: the processors]")
 @click.option("--dry-run", is_flag=True, help="Say how many would be made, and make none.")
-def grid(file, paper, dataset, seeds, source, cache, output, threads, dry_run):
+def grid(file, paper, dataset, seeds, source, cache, fresh, output, threads, dry_run):
     """Every file of a table, as deltas on one clean file: `benchmark sweep` trains on all of them.
 
     A grid of one's own is a TOML file with dataset, triggers, image and patch (the rates of either application; of
@@ -221,7 +224,7 @@ def grid(file, paper, dataset, seeds, source, cache, output, threads, dry_run):
     wanted = grids.of_paper(paper) if paper else grids.read(file)
     wanted = dataclasses.replace(wanted, seeds=seeds or wanted.seeds, dataset=dataset or wanted.dataset)
     how = {"threads": threads, "dry_run": dry_run, "command": _command(), "progress": _progress, "say": _warn}
-    for line in grids.carry_out(wanted, source, cache, output, how):
+    for line in grids.carry_out(wanted, source, cache, output, how | {"fresh": fresh}):
         click.echo(line)
 
 
@@ -234,17 +237,18 @@ def grid(file, paper, dataset, seeds, source, cache, output, threads, dry_run):
     "--dataset", metavar="NAME", help="How to read --base, if it is another kind of source than the original's."
 )
 @cache_option
+@fresh_option
 @click.option(
     "-o", "--output", type=A_PATH, metavar="PATH", help="A folder, or a file that ends in .h5  [default: beside]"
 )
 @click.option("--threads", type=click.IntRange(1, 256), metavar="N", help="[default: the processors]")
 @click.option("--force", is_flag=True, help="Replace what lies there.")
-def unpack(file, base, dataset, cache, output, threads, force):
+def unpack(file, base, dataset, cache, fresh, output, threads, force):
     """The file that a delta was made of, to the byte, from it and the clean data (default: those in the cache)."""
     from poisonkit import delta
 
     how = {"threads": threads, "force": force, "dry_run": False, "command": _command(), "progress": _progress}
-    click.echo(delta.unpack(file, base, dataset, cache, output, how | {"say": _warn}))
+    click.echo(delta.unpack(file, base, dataset, cache, output, how | {"say": _warn, "fresh": fresh}))
 
 
 @cli.command()

@@ -237,8 +237,9 @@ def unpack(
     """Write the file that a delta was made of, to the byte. One line about it.
 
     `base` is a clean file of the format or anything that `make --source` takes; without it the clean images are looked
-    up in the cache. `how` are the remaining arguments of `order.deliver`, and `say`.
+    up in the cache. `how` are the remaining arguments of `order.deliver`, `say`, and maybe `fresh` (read them anew).
     """
     delta = read(path)
-    source = regenerate.clean_images(delta.of, base, dataset, cache, how["progress"], how.pop("say"))
+    say, fresh = how.pop("say"), how.pop("fresh", False)
+    source = regenerate.clean_images(delta.of, base, dataset, cache, how["progress"], say, fresh)
     return order.deliver(plan(delta, source), path.parent if output is None else output, **how)

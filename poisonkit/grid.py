@@ -146,13 +146,15 @@ def _words(kinds) -> str:
 def carry_out(grid: Grid, source: Path | None, cache: Path | None, output: Path, how: dict):
     """Make the clean file and every delta that is not there yet; yields a line about the beginning and the end.
 
-    `how` has `threads`, `dry_run`, `command`, `progress`, `say`. A delta that is there and of the same recipe is left.
+    `how` has `threads`, `dry_run`, `command`, `progress`, `say`, and maybe `fresh` (see `sources.open_source`). A delta
+    that is there and of the same recipe is left.
     """
     from poisonkit import delta, make, produce, store
     from poisonkit.sources.base import processors
 
     requests = grid.requests()
-    clean = sources.open_source(grid.dataset, source=source, cache=cache, progress=how["progress"], say=how["say"])
+    asked = {"source": source, "cache": cache, "fresh": how.get("fresh", False)}
+    clean = sources.open_source(grid.dataset, **asked, progress=how["progress"], say=how["say"])
     plans = [make.plan(clean, request) for request in requests]
     base = make.plan(clean, recipe.Request("0"))
     missing = [plan for plan in plans if not _there(plan, delta_path(output, plan))]

@@ -115,7 +115,7 @@ class FileOption(click.Option):
         self.is_given = key == "file"
 
 
-WITH_FROM = ("origin", "dataset", "source", "cache", "output", "threads", "force", "dry_run")
+WITH_FROM = ("origin", "dataset", "source", "cache", "fresh", "output", "threads", "force", "dry_run")
 
 
 def check_typed(context: click.Context, origin: Path | None) -> None:

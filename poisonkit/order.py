@@ -36,6 +36,7 @@ class Order:
     camouflage: str | None = None
     camouflage_seed: int | None = None
     cache: Path | None = None
+    fresh: bool = False
     output: Path = Path("data")
     force: bool = False
     given: dict[str, dict] = field(default_factory=dict)
@@ -187,8 +188,9 @@ def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[st
     from poisonkit import make, notices
 
     source = sources.open_source(
-        order.dataset, source=order.source, cache=order.cache, options=options, progress=progress, say=say
-    )
+        order.dataset, source=order.source, cache=order.cache, options=options, fresh=order.fresh,
+        progress=progress, say=say,
+    )  # fmt: skip
     asked = [_by_label(order, request, source) for request in asked]
     if wanted := order.given.get("rewrite", {}).get("list"):
         from poisonkit import rewriting

@@ -104,12 +104,14 @@ def adopt(source: Source, facts: dict) -> Source:
     )
 
 
-def clean_images(facts: dict, source: Path | None, dataset: str | None, cache: Path | None, progress, say) -> Source:
+def clean_images(
+    facts: dict, source: Path | None, dataset: str | None, cache: Path | None, progress, say, fresh: bool = False
+) -> Source:
     """The clean images that a manifest was made from, under the name and licence that it gives them.
 
     They are read from `source`: a clean file of the format, or what `make --source` takes (as `dataset`, if it is
     another kind of source than the manifest names). Without it they are looked up in the cache by their digest, else
-    got as `make` gets them. Raises `Failure` where they are others.
+    got as `make` gets them, as they are at once where they are wanted `fresh`. Raises `Failure` where they are others.
     """
     from poisonkit import sources
     from poisonkit.sources.cache import Cache
@@ -117,15 +119,14 @@ def clean_images(facts: dict, source: Path | None, dataset: str | None, cache: P
     said = facts["source"]
     if source is not None and source.suffix == ".h5":
         return adopt(clean_file(source), facts)
-    if source is None and (found := Cache(cache).by_digest(said["digest"], say)):
+    if source is None and not fresh and (found := Cache(cache).by_digest(said["digest"], say)):
         return adopt(found, facts)
     name = dataset or said["name"]
     if name not in sources.TITLES:
         raise Failure(f"the recipe's clean images are {name!r:.60}: say with --dataset and --source where they are")
     options = said["options"] if name == said["name"] else {}
-    return adopt(
-        sources.open_source(name, source=source, cache=cache, options=options, progress=progress, say=say), facts
-    )
+    how = {"options": options, "fresh": fresh, "progress": progress, "say": say}
+    return adopt(sources.open_source(name, source=source, cache=cache, **how), facts)
 
 
 def clean_file(path: Path) -> Source:
@@ -164,5 +165,5 @@ def carry_out(asked, threads: int | None, dry_run: bool, command: list[str], pro
     """`make --from`: `asked` is an `order.Order` of which only what says where things are counts. One line about it."""
     said = read(asked.origin)
     request = with_pictures(recipe.request_of(said.facts), said.facts, order.pictures_of(asked.given))
-    source = clean_images(said.facts, asked.source, asked.dataset, asked.cache, progress, say)
+    source = clean_images(said.facts, asked.source, asked.dataset, asked.cache, progress, say, asked.fresh)
     return order.deliver(plan(source, said, request), asked.output, threads, asked.force, dry_run, command, progress)

@@ -38,6 +38,7 @@ def open_source(
     source: Path | None = None,
     cache: Path | None = None,
     options: dict | None = None,
+    fresh: bool = False,
     jobs: int | None = None,
     progress=None,
     say=None,
@@ -56,6 +57,8 @@ def open_source(
     options : dict, optional
         Options of the source itself (`signs`: ``train``, ``test``, ``seed``; `folder`: ``size``, ``channels``), and of
         the change of every image, ``camouflage`` and ``camouflage-seed``, as the source's record has them.
+    fresh : bool
+        Read anew what may lie decoded in the cache: the source where one is named, else what is downloaded or drawn.
     jobs : int, optional
         Threads that decode (default: the processors of this process).
     progress : callable, optional
@@ -88,7 +91,7 @@ def open_source(
     if disguise is not None and modality.of_module(kind) != modality.IMAGE:
         raise Usage(f"--camouflage: is for images, {name} holds {modality.of_module(kind).rows}")
     try:
-        opened = _warned(_open(name, kind, source, chosen, store, context), context.say)
+        opened = _warned(_open(name, kind, source, chosen, store, context, fresh), context.say)
         return opened if disguise is None else camouflage.derive(opened, disguise, store, context)
     except OSError as error:
         if base.is_full(error):
@@ -98,12 +101,12 @@ def open_source(
         raise Failure(f"{error.filename or source or store.root}: {error.strerror or error}") from error
 
 
-def _open(name: str, kind, source, options: dict, store, context):
+def _open(name: str, kind, source, options: dict, store, context, fresh: bool):
     if source is not None or not kind.ARCHIVES:
         origin = kind.locate(None if source is None else Path(source), options)
-        found = store.lookup(name, origin.fingerprint, context.say)
+        found = None if fresh else store.lookup(name, origin.fingerprint, context.say)
         return found or store.writable(context.say).fill(name, origin, context)
-    found = store.newest(name, context.say)
+    found = None if fresh else store.newest(name, context.say)
     if found is not None:
         return found
     store = store.writable(context.say)

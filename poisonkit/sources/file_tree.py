@@ -1,6 +1,5 @@
 """One view of files, whether they lie in a folder or in zip archives: names, contents, where they are."""
 
-import hashlib
 import os
 import zipfile
 from collections import deque
@@ -34,12 +33,11 @@ class Folder:
         return (self.path / name).read_bytes()
 
     def fingerprint(self) -> str:
-        """Changes when any file is added, removed, or written to."""
-        total = hashlib.sha256()
+        """Changes when any file is added, removed, replaced or written to."""
+        total = base.Listed()
         for name in sorted(self.names):
-            info = self._files[name]
-            total.update(f"{name}\0{info.st_size} {info.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-        return "sha256:" + total.hexdigest()
+            total.add(name, self._files[name])
+        return total.finish()
 
 
 def _walk(root: Path):

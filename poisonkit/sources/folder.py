@@ -4,7 +4,6 @@ Classes are the names of the folders below train/ and test/, in the order of the
 (class, file name). Pictures are decoded as `any_picture` says, block by block, so that a set may be larger than memory.
 """
 
-import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ LARGEST_SIDE = 4096
 class Listing:
     """The files of a data set: class names, and for each part the rows' labels, (N,) int64, and file names.
 
-    `hash` changes when a file is added, removed or written to; `left_out` are the files that are no pictures.
+    `hash` changes when a file is added, removed, replaced or written to; `left_out` are the files that are no pictures.
     """
 
     classes: tuple[str, ...]
@@ -101,7 +100,7 @@ def scan(root: Path) -> Listing:
                 f"{root}: expected the same classes in train and test, {part} has no folder "
                 f"{base.printable(missing[0])!r} and {other} has one (it may be empty)"
             )
-    total, left_out = hashlib.sha256("\0".join(classes["train"]).encode()), []
+    total, left_out = base.Listed("\0".join(classes["train"]).encode()), []
     labels, names = {}, {}
     for part in PARTS:
         found = [_pictures(root, f"{part}/{label}", total, left_out) for label in classes[part]]
@@ -109,11 +108,11 @@ def scan(root: Path) -> Listing:
         names[part] = [name for one in found for name in one]
         if not names[part]:
             raise Failure(f"{root}/{part} has no pictures: expected {part}/CLASS/*{', *'.join(SUFFIXES)}")
-    return Listing(tuple(classes["train"]), labels, names, "sha256:" + total.hexdigest(), left_out)
+    return Listing(tuple(classes["train"]), labels, names, total.finish(), left_out)
 
 
-def _pictures(root: Path, folder: str, total, left_out: list[str]) -> list[str]:
-    """The names of the pictures of one class, in order; their sizes and times go into the hash `total`."""
+def _pictures(root: Path, folder: str, total: base.Listed, left_out: list[str]) -> list[str]:
+    """The names of the pictures of one class, in order; their states go into `total`."""
     found = []
     for entry in sorted(_entries(root / folder), key=lambda entry: entry.name):
         where = f"{folder}/{entry.name}"
@@ -122,8 +121,7 @@ def _pictures(root: Path, folder: str, total, left_out: list[str]) -> list[str]:
         if not entry.name.lower().endswith(SUFFIXES) or not entry.is_file():
             left_out.append(where)
             continue
-        info = entry.stat()
-        total.update(f"{where}\0{info.st_size} {info.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+        total.add(where, entry.stat())
         found.append(entry.name)
     return found
 
