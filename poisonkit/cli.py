@@ -343,7 +343,8 @@ def diff(context, first, second):
 def apply(file, pictures, output):
     """Put a file's trigger on any picture, or on any texts (a file with one a line), by the file alone.
 
-    A picture of another size than the data set's images is resized to theirs first, as the sources are. Line 1 of a
+    Pictures are decoded as those of a source are (PNG, PPM, PGM, JPEG, WebP, BMP; EXIF orientation is ignored,
+    animations are refused), and one of another size than the data set's images is resized to theirs first. Line 1 of a
     file of texts is given what test row 0 is given, and so on.
     """
     from poisonkit import applying

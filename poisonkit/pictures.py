@@ -1,6 +1,5 @@
 """Pictures in and out: decoding a user's picture, writing PNGs, laying out the preview."""
 
-import contextlib
 from pathlib import Path
 
 import cv2
@@ -8,8 +7,7 @@ import numpy as np
 
 from poisonkit import store
 from poisonkit.errors import Failure
-from poisonkit.sources import image_file
-from poisonkit.sources.any_picture import silent
+from poisonkit.sources import any_picture, image_file
 from poisonkit.triggers.blend import resize
 
 _LARGEST_SIDE = 1_000_000  # libpng's own limit
@@ -19,34 +17,20 @@ _TEXT = 22
 
 
 def read(path: Path, channels: int = 3, alpha: bool = False) -> np.ndarray:
-    """A picture file as (h, w, channels) uint8, RGB or grey; with `alpha`, a transparent one has its opacity (255: none
-    of what is below shows) as a last channel more, else transparency is dropped."""
+    """A picture file as (h, w, channels) uint8, RGB or grey, decoded as those of a source are; with `alpha`, a
+    transparent one has its opacity (255: none of what is below shows) as a last channel more, else transparency is
+    dropped."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise Failure(f"{path}: could not be read: {store.reason(error)}") from None
-    data, picture, whole = np.frombuffer(content, np.uint8), None, None
-    if len(data) and _whole(content):
-        with contextlib.suppress(cv2.error), silent():
-            picture = cv2.imdecode(data, cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE)
-            whole = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if alpha else None
-    if picture is None:
-        raise Failure(f"{path}: is cut off, or no picture that OpenCV can decode (expected PNG, JPEG, WebP, BMP, …)")
-    picture = picture[..., ::-1] if channels == 3 else picture[..., None]
-    if whole is not None and whole.ndim == 3 and whole.shape == (*picture.shape[:2], 4):
-        opacity = whole[..., 3:] >> (8 if whole.dtype == np.uint16 else 0)
-        picture = np.concatenate([picture, opacity.astype(np.uint8)], -1)
+    image_file.quiet()
+    try:
+        with any_picture.silent():
+            picture = any_picture.decode(content, channels, alpha, _LARGEST_SIDE)
+    except ValueError as error:
+        raise Failure(f"{path}: {error}") from None
     return np.ascontiguousarray(picture)
-
-
-def _whole(content: bytes) -> bool:
-    """Whether a PNG is sound, and a JPEG comes to its end: OpenCV 4 fills it up with grey, OpenCV 5 refuses."""
-    if content.startswith(image_file.PNG):
-        try:
-            image_file.check_png(content, _LARGEST_SIDE)
-        except ValueError:
-            return False
-    return not content.startswith(b"\xff\xd8") or content.rfind(b"\xff\xd9") >= content.rfind(b"\xff\xda")
 
 
 def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:

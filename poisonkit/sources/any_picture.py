@@ -1,4 +1,13 @@
-"""Decodes a user's picture file: PNG, PPM and PGM, JPEG, WebP, BMP.
+"""Decodes a user's picture file: PNG, PPM and PGM, JPEG, WebP, BMP. Every picture that comes in is decoded here, those
+of a folder as those that `apply`, blend and sticker are given, so that one file is one picture.
+
+- A tag that asks to turn the picture (EXIF orientation) is ignored, for colour and opacity alike, as the usual loaders
+  of training data do.
+- Grey levels are made of colours in one way (`grey`); 16 bits are cut to the upper 8; palettes become colours.
+- Opacity, where it is asked for, is that of an alpha channel (of a BMP: where its header names one), of a palette's
+  entries, or of the one colour or grey level that a PNG may call transparent (tRNS); else it is dropped, and the
+  colours stay as they are below it.
+- Animations are refused, GIF too: which of its frames counts differs between OpenCV 4 and 5.
 
 PNG, PPM, PGM and BMP give the same bytes on every machine. JPEG and WebP are lossy, and their decoders (libjpeg-turbo
 in OpenCV's wheels, other libraries elsewhere) may differ by a grey level: then the digests differ too, and `make
@@ -19,6 +28,8 @@ from poisonkit.triggers.picture import grey
 _PGM = re.compile(image_file.PPM.pattern.replace(b"P6", b"P5"))
 _NO_LENGTH = (0x01, *range(0xD0, 0xD8))  # JPEG's markers without a segment
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # those that tell the size
+_ANIMATED = 2  # in the flags of an extended WebP file
+_USUAL = (0xC0, 0xC1, 0xC2)  # of these the ones that every libjpeg decodes: baseline, extended, progressive
 
 
 @contextlib.contextmanager
@@ -38,9 +49,11 @@ def silent():
         os.close(kept)
 
 
-def decode(data: bytes, channels: int) -> np.ndarray:
-    """The picture as (h, w, channels) uint8, RGB or grey; transparency, orientation tags and colour profiles are
-    dropped.
+def decode(data: bytes, channels: int, alpha: bool = False, largest: int = image_file.LARGEST_SIDE) -> np.ndarray:
+    """The picture as (h, w, channels) uint8, RGB or grey; orientation tags and colour profiles are dropped.
+
+    With `alpha`, a transparent one has its opacity (255: none of what is below shows) as a last channel more, else
+    transparency is dropped. `largest` is the most pixels that a side may have.
 
     Raises
     ------
@@ -48,21 +61,53 @@ def decode(data: bytes, channels: int) -> np.ndarray:
         It is no whole picture of a known kind, or too large; the message says why.
     """
     if data.startswith((image_file.PNG, b"P6")):
-        picture = image_file.decode(data)
+        picture = image_file.decode(data, largest)
     elif data.startswith(b"P5"):
-        picture = np.repeat(_pgm(data), 3, 2)
+        picture = np.repeat(_pgm(data, largest), 3, 2)
     else:
-        image_file.check_size(*_size(data))
+        image_file.check_size(*_size(data), largest)
         picture = image_file.opencv(data, "picture")
-    return picture if channels == 3 else grey(picture)
+    opacity = _opacity(data) if alpha else None
+    picture = picture if channels == 3 else grey(picture)
+    return picture if opacity is None else np.concatenate([picture, opacity], -1)
 
 
-def _pgm(data: bytes) -> np.ndarray:
+def _opacity(data: bytes) -> np.ndarray | None:
+    """How little of what is below a picture shows, (h, w, 1) uint8; None where the file says nothing of it."""
+    if data.startswith((b"P5", b"P6")) or (data.startswith(b"BM") and not _bmp_has_opacity(data)):
+        return None
+    whole = image_file.unchanged(data)
+    if whole.ndim == 3 and whole.shape[2] == 4:
+        opacity = whole[..., 3:] >> (8 if whole.dtype == np.uint16 else 0)
+    elif whole.ndim == 2 and data.startswith(image_file.PNG) and (level := _clear_level(data)) is not None:
+        opacity = np.where(whole[..., None] == level, 0, 255)
+    else:
+        return None
+    return opacity.astype(np.uint8)
+
+
+def _bmp_has_opacity(data: bytes) -> bool:
+    """Whether the fourth byte of a BMP's pixels is an opacity: its header says which bits are. (In others the byte is a
+    filler, 0 as a rule, which OpenCV takes for one all the same.)"""
+    return len(data) >= 70 and struct.unpack_from("<I", data, 14)[0] >= 56 and struct.unpack_from("<I", data, 66)[0] > 0
+
+
+def _clear_level(data: bytes) -> int | None:
+    """The grey level that a grey PNG calls transparent, as its pixels are decoded; None where it names none. (OpenCV
+    looks after that of a colour PNG itself.)"""
+    depth, said = data[24], image_file.png_chunk(data, b"tRNS")
+    if said is None or len(said) != 2:
+        return None
+    level = int.from_bytes(said, "big") & ((1 << depth) - 1)
+    return level if depth == 16 else level * 255 // ((1 << depth) - 1)
+
+
+def _pgm(data: bytes, largest: int) -> np.ndarray:
     header = _PGM.match(data)
     if header is None:
         raise ValueError("no binary PGM file of 8 bits")
     width, height = int(header[1]), int(header[2])
-    image_file.check_size(width, height)
+    image_file.check_size(width, height, largest)
     if len(data) - header.end() < width * height:
         raise ValueError("truncated PGM file")
     return np.frombuffer(data, np.uint8, width * height, header.end()).reshape(height, width, 1)
@@ -90,6 +135,8 @@ def _webp(data: bytes) -> tuple[int, int]:
         raise ValueError("truncated WebP file")
     kind = data[12:16]
     if kind == b"VP8X":
+        if data[20] & _ANIMATED:
+            raise ValueError("an animated WebP file, expected one picture")
         low, high = (int.from_bytes(data[i : i + 3], "little") + 1 for i in (24, 27))
         return low, high
     if kind == b"VP8L":
@@ -117,7 +164,9 @@ def _jpeg(data: bytes) -> tuple[int, int]:
             continue
         length = struct.unpack_from(">H", data, place + 2)[0]
         if marker in _FRAMES:
-            height, width = struct.unpack_from(">HH", data, place + 5)
+            bits, height, width = struct.unpack_from(">BHH", data, place + 4)
+            if marker not in _USUAL or bits != 8:
+                raise ValueError("a JPEG file of a rare kind (lossless, arithmetic or of 12 bits): convert it to PNG")
             size = width, height
         place += 2 + length
         if marker == 0xDA:  # compressed data, up to the next mark that is neither a restart nor an escaped FF

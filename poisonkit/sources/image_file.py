@@ -34,9 +34,10 @@ def thumbnail(data: bytes, side: int) -> np.ndarray:
     return resized(decode(data), side, side)
 
 
-def decode(data: bytes) -> np.ndarray:
-    """A whole PNG or binary PPM file as (h, w, 3) uint8 RGB; `ValueError` where it is none."""
-    return _png(data) if data.startswith(PNG) else _ppm(data)
+def decode(data: bytes, largest: int = LARGEST_SIDE) -> np.ndarray:
+    """A whole PNG or binary PPM file as (h, w, 3) uint8 RGB; `ValueError` where it is none, or a side is longer than
+    `largest`."""
+    return _png(data, largest) if data.startswith(PNG) else _ppm(data, largest)
 
 
 def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -50,23 +51,38 @@ def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def opencv(data: bytes, kind: str) -> np.ndarray:
     """What OpenCV makes of a picture file, (h, w, 3) uint8 RGB; `ValueError` where it can make nothing of it."""
+    image = _decoded(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, kind)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def unchanged(data: bytes) -> np.ndarray:
+    """The same as the file has it, grey, BGR or BGR and opacity, of 8 or 16 bits; not turned either."""
+    return _decoded(data, cv2.IMREAD_UNCHANGED, "picture")
+
+
+def _decoded(data: bytes, flags: int, kind: str) -> np.ndarray:
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         image = None
     if image is None:
         raise ValueError(f"not a valid {kind} file")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image
 
 
-def _png(data: bytes) -> np.ndarray:
-    check_png(data)
+def _png(data: bytes, largest: int) -> np.ndarray:
+    check_png(data, largest)
     return opencv(data, "PNG")
 
 
-def check_png(data: bytes, largest: int = LARGEST_SIDE) -> None:
-    """Size and checksums, before libpng sees the file: it writes its complaints straight to the terminal, and OpenCV 5
-    makes room for whatever length a chunk claims."""
+def png_chunk(data: bytes, wanted: bytes) -> bytes | None:
+    """What a PNG that `check_png` lets pass says in its first chunk of a kind; None where it has none."""
+    return next((data[start:end] for kind, start, end in _chunks(data) if kind == wanted), None)
+
+
+def _chunks(data: bytes):
+    """(kind, where its contents begin, where they end) of each chunk of a PNG up to the last; `ValueError` where it is
+    cut off or one's checksum is wrong."""
     place = len(PNG)
     while True:
         if len(data) < place + 12:
@@ -77,24 +93,33 @@ def check_png(data: bytes, largest: int = LARGEST_SIDE) -> None:
             raise ValueError("truncated PNG file")
         if zlib.crc32(data[place + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
             raise ValueError("damaged PNG file")
-        if place == len(PNG):
-            if kind != b"IHDR" or length != 13:
-                raise ValueError("not a valid PNG file")
-            width, height = struct.unpack_from(">II", data, place + 8)
-            check_size(width, height, largest)
-            if width * height > DENSEST * len(data):
-                raise ValueError("damaged PNG file: it is too short for its size")
+        yield kind, place + 8, end
         if kind == b"IEND":
             return
         place = end + 4
 
 
-def _ppm(data: bytes) -> np.ndarray:
+def check_png(data: bytes, largest: int = LARGEST_SIDE) -> None:
+    """Size and checksums, before libpng sees the file: it writes its complaints straight to the terminal, and OpenCV 5
+    makes room for whatever length a chunk claims."""
+    for kind, start, end in _chunks(data):
+        if start == len(PNG) + 8:
+            if kind != b"IHDR" or end - start != 13:
+                raise ValueError("not a valid PNG file")
+            width, height = struct.unpack_from(">II", data, start)
+            check_size(width, height, largest)
+            if width * height > DENSEST * len(data):
+                raise ValueError("damaged PNG file: it is too short for its size")
+        if kind == b"acTL":
+            raise ValueError("an animated PNG file, expected one picture")
+
+
+def _ppm(data: bytes, largest: int) -> np.ndarray:
     header = PPM.match(data)
     if header is None:
         raise ValueError("neither a PNG nor a binary PPM file of 8 bits")
     width, height = int(header[1]), int(header[2])
-    check_size(width, height)
+    check_size(width, height, largest)
     if len(data) - header.end() < width * height * 3:
         raise ValueError("truncated PPM file")
     return np.frombuffer(data, np.uint8, width * height * 3, header.end()).reshape(height, width, 3)

@@ -159,7 +159,7 @@ def test_stderr_of_a_damaged_picture_is_one_line(poisonkit, library, pictures, t
         data = (pictures / name).read_bytes()
         (tmp_path / name).write_bytes(data[: len(data) * 9 // 10])
         asked = ("apply", library("square"), tmp_path / name, "-o", tmp_path / "out.png")
-        poisonkit.spawn(*asked).failed(1, name, "is cut off, or no picture")
+        poisonkit.spawn(*asked).failed(1, name, "truncated")
 
 
 def test_a_file_whose_images_are_grey(poisonkit, library, pictures, tmp_path):
