@@ -180,12 +180,13 @@ def _command() -> list[str]:
 @click.option(
     "-o", "--output", type=A_PATH, metavar="PATH", help="A folder, or a file that ends in .h5  [default: beside]"
 )
-def pack(file, output):
+@click.option("--force", is_flag=True, help="Replace what lies there.")
+def pack(file, output, force):
     """Only what differs from the clean data, as NAME.delta.h5: kilobytes; `unpack` gives the file back."""
     from poisonkit import delta
 
     target = delta.target_path(file, output)
-    size = delta.pack(file, target)
+    size = delta.pack(file, target, force=force)
     click.echo(f"wrote {target} ({size / 1e3:,.1f} kB, {size / file.stat().st_size:.2%} of {file.name})")
 
 

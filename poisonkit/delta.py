@@ -34,10 +34,14 @@ def target_path(path: Path, output: Path | None) -> Path:
     return path.with_name(name) if output is None else output / name
 
 
-def pack(path: Path, target: Path, threads: int = 1, checked: bool = False) -> int:
-    """Write the delta of a file that verifies, or that is `checked` already. Returns its size in bytes."""
+def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, force: bool = False) -> int:
+    """Write the delta of a file that verifies, or that is `checked` already. Returns its size in bytes.
+
+    Raises `Failure` where something else than the same file's delta has its name and `force` is not given.
+    """
     if target.exists() and target.samefile(path):
         raise Usage(f"-o: {target} is the file itself: name another")
+    new = not force and not _is_delta_of(path, target)
     wrong = [] if checked else whole.verify(path)
     if wrong:
         raise Failure(f"{path}: does not verify ({wrong[0]}): nothing could prove what its delta gives back")
@@ -52,11 +56,25 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False) -> i
             "of": data.manifest,
             "file": {"size": path.stat().st_size, "sha256": store.file_sha256(path)},
         }
-    with store.writing(target, sidecar=False) as writer:
+    with store.writing(target, sidecar=False, new=new) as writer:
         for name, array in arrays.items():
             writer.whole(name, array)
         writer.finish(facts)
     return target.stat().st_size
+
+
+def _is_delta_of(path: Path, target: Path) -> bool:
+    """Whether a delta of that very file has the name already; `Failure` where something else has it."""
+    if not target.exists():
+        return False
+    try:
+        with store.reading(target, ("delta",)) as there:
+            said = there.manifest["file"]
+    except Failure:
+        said = None
+    if said != {"size": path.stat().st_size, "sha256": store.file_sha256(path)}:
+        raise Failure(f"{target}: lies there and is not {path.name}'s delta: --force replaces it, -o names another")
+    return True
 
 
 def _arrays(data: Reader, threads: int) -> dict[str, np.ndarray]:

@@ -149,7 +149,7 @@ def carry_out(grid: Grid, source: Path | None, cache: Path | None, output: Path,
     `how` has `threads`, `dry_run`, `command`, `progress`, `say`, and maybe `fresh` (see `sources.open_source`). A delta
     that is there and of the same recipe is left.
     """
-    from poisonkit import delta, make, produce, store
+    from poisonkit import make, produce, store
     from poisonkit.sources.base import processors
 
     requests = grid.requests()
@@ -161,7 +161,7 @@ def carry_out(grid: Grid, source: Path | None, cache: Path | None, output: Path,
     yield f"{len(plans)} files of {grid.dataset}, {len(missing)} to make, on {output / base.name}.h5"
     if how["dry_run"]:
         return
-    output.mkdir(parents=True, exist_ok=True)
+    store.make_folder(output)
     threads = how["threads"] or processors()
     produce.produce(base, output / f"{base.name}.h5", how["command"], threads=threads)
     size = 0
@@ -169,12 +169,23 @@ def carry_out(grid: Grid, source: Path | None, cache: Path | None, output: Path,
     with how["progress"](len(missing), "grid", "files") as bar, store.scratch(output / "grid") as scratch:
         for plan in missing:
             make.write(plan, scratch / "whole.h5", threads)
-            size += delta.pack(scratch / "whole.h5", delta_path(output, plan), checked=True)
+            size += _pack(plan, scratch / "whole.h5", delta_path(output, plan))
             bar.update(1)
     if not missing:
         return
     saved = sum(plan.size() for plan in missing) / 1e9
     yield f"wrote {len(missing)} deltas: {size / 1e6:,.1f} MB, as whole files {saved:,.1f} GB"
+
+
+def _pack(plan, whole: Path, target: Path) -> int:
+    """Write a plan's delta unless another process has just done so; its size in bytes."""
+    from poisonkit import delta, store
+
+    try:
+        return delta.pack(whole, target, checked=True)
+    except store.Taken:
+        _there(plan, target)
+        return target.stat().st_size
 
 
 def delta_path(output: Path, plan) -> Path:

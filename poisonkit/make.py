@@ -183,14 +183,14 @@ def streams(request: Request, effect) -> list[str]:
     return sorted({"rows", *effect.streams(), *(() if request.cover_rate == "0" else ("cover",))})
 
 
-def write(plan: Plan, target: Path, threads: int = 1, progress=None) -> dict:
+def write(plan: Plan, target: Path, threads: int = 1, progress=None, new: bool = False) -> dict:
     """Write the file that was planned, atomically. Returns its manifest.
 
     `progress(n)` is called with the number of rows that were dealt with. Raises `Failure` where the manifest is not
     the one that is demanded, the source's bytes are not those of its digest, or the disk fails; then nothing lies at
-    the target that was not there before.
+    the target that was not there before. `new`: nothing is replaced (see `store.replacing`).
     """
-    with store.writing(target) as writer:
+    with store.writing(target, new=new) as writer:
         late = {} if plan.clean else plan.effect.arrays()
         columns = {
             path: writer.column(path, *form)  # dtype and shape

@@ -195,7 +195,7 @@ def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[st
     if wanted := order.given.get("rewrite", {}).get("list"):
         from poisonkit import rewriting
 
-        yield rewriting.write_list(source, asked, wanted, dry_run)
+        yield rewriting.write_list(source, asked, wanted, dry_run, order.force)
         return
     plans = [make.plan(source, request, order.force) for request in asked]
     for line in dict.fromkeys(line for plan in plans for line in notices.of(plan)):

@@ -39,15 +39,23 @@ def produce(
     for path in (target, store.sidecar_path(target)):
         store.sweep(path)
     if target.exists() and not force:
-        facts = _same(plan, target)
-        if not store.sidecar_path(target).exists():
-            store.write_json(store.sidecar_path(target), sidecar(plan, facts, target, command))
-        return Outcome(target, False, facts)
+        return _there(plan, target, command)
     store.check_space(target, plan.size() + SPARE_BYTES)
-    facts = make.write(plan, target, threads, progress)
+    try:
+        facts = make.write(plan, target, threads, progress, new=not force)
+    except store.Taken:
+        return _there(plan, target, command)
     beside = sidecar(plan, facts, target, command)
     store.write_json(store.sidecar_path(target), beside)
     return Outcome(target, True, facts, plan.sha256 in (None, beside["file"]["sha256"]))
+
+
+def _there(plan: Plan, target: Path, command: list[str]) -> Outcome:
+    """What to say of the file that lies there; it gets a sidecar if it has none."""
+    facts = _same(plan, target)
+    if not store.sidecar_path(target).exists():
+        store.write_json(store.sidecar_path(target), sidecar(plan, facts, target, command))
+    return Outcome(target, False, facts)
 
 
 def _same(plan: Plan, target: Path) -> dict:

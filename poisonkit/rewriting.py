@@ -11,10 +11,11 @@ from poisonkit.sources.base import Source
 COLUMNS = ("part", "row", "text")
 
 
-def write_list(source: Source, asked: list[Request], target: Path, dry_run: bool) -> str:
+def write_list(source: Source, asked: list[Request], target: Path, dry_run: bool, force: bool = False) -> str:
     """Write the texts of the highest rate asked for, which are those of the lower ones too. One line about it.
 
-    Raises `Usage` where there is nothing to rewrite, or the name is none of a CSV.
+    Raises `Usage` where there is nothing to rewrite, or the name is none of a CSV; `Failure` where something lies there
+    and `force` is not given: it may be the list with its texts rewritten.
     """
     if target.suffix.lower() != ".csv":  # a slip of the finger must not replace a data set
         raise Usage(f"--rewrite-list: expected a name that ends in .csv, got {target}")
@@ -29,10 +30,15 @@ def write_list(source: Source, asked: list[Request], target: Path, dry_run: bool
     tested = {"triggered": {"rows": choice.triggered}, "others": {"rows": choice.others}}
     needed = make.needed_rows(make.Changed(choice.rows, choice.role, choice.rows), tested)
     counts = " and ".join(f"{len(rows):,} {part}" for part, rows in needed.items())
+    if target.exists() and not force:
+        raise Failure(f"{target}: lies there already: --force replaces it, --rewrite-list names another")
     if dry_run:
         return f"would write {target}: {counts} texts to rewrite"
     try:
-        with store.replacing(target) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        with (
+            store.replacing(target, new=not force) as temporary,
+            open(temporary, "w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
             for part, split in (("train", source.train), ("test", source.test)):

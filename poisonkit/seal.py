@@ -118,12 +118,12 @@ def seal(path: Path, output: Path | None, secret: Secret, force: bool = False, p
         target = output if output and output.suffix == ".h5" else (output or path.parent) / f"{name}.h5"
         _check_free(path, target, force)
         store.check_space(target, 2 * path.stat().st_size)
-        with store.writing(target) as writer:
+        with store.writing(target, new=not force) as writer:
             _write_rows(data, orders, writer, progress)
             facts = writer.finish(_facts(data.manifest, name, commitment))
             if facts["arrays"] != table:
                 raise Failure(f"{path}: changed while it was read")
-            _write_key(path, data, key_path(target), facts, secret)
+            _write_key(path, data, key_path(target), facts, secret, new=not force)
         os.utime(target, (LONG_AGO, LONG_AGO))
         source = data.manifest["source"]
     return Sealed(target, key_path(target), facts, source["title"], source["options"].get("camouflage-seed"))
@@ -131,6 +131,7 @@ def seal(path: Path, output: Path | None, secret: Secret, force: bool = False, p
 
 def _check_free(path: Path, target: Path, force: bool) -> None:
     for one in (target, key_path(target)):
+        store.refuse_link(one)
         if one.exists() and one.resolve() == path.resolve():
             raise Usage(f"-o: {one} is the data set itself")
         if one.exists() and not force:
@@ -197,9 +198,9 @@ def _facts(original: dict, name: str, commitment: str) -> dict:
     }
 
 
-def _write_key(path: Path, data, target: Path, challenge: dict, secret: Secret) -> None:
+def _write_key(path: Path, data, target: Path, challenge: dict, secret: Secret, new: bool) -> None:
     original = data.manifest
-    with store.writing(target, sidecar=False) as writer:
+    with store.writing(target, sidecar=False, new=new) as writer:
         for name in original["arrays"]:
             if kept_in_key(name):
                 writer.whole(name, data[name])

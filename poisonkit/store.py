@@ -58,29 +58,72 @@ def _alive(pid: int) -> bool:
     return True
 
 
+class Taken(Failure):
+    """Something got the target's name while it was written under a temporary one. Nothing of it was touched."""
+
+    def __init__(self, target: Path):
+        super().__init__(f"{target}: was written by another process meanwhile: --force replaces it, or -o elsewhere")
+
+
 @contextlib.contextmanager
-def replacing(target: Path, obsolete: Path | None = None):
+def replacing(target: Path, obsolete: Path | None = None, new: bool = False):
     """A temporary path beside the target, renamed onto it when the block ends well and removed when it does not.
 
-    `obsolete` is a file that speaks of the old target; it goes at the same moment.
+    `obsolete` is a file that speaks of the old target; it goes at the same moment. `new`: nothing may be replaced, so
+    that the name is looked at again at the last moment. Raises `Taken` where another process has it by then, `Failure`
+    where the target is a symbolic link: neither it nor what it points to is to be lost.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    refuse_link(target)
+    make_folder(target.parent)
     sweep(target)
     temporary = _temporary(target)
     try:
         yield temporary
+        if new:
+            claim(temporary, target)
         if obsolete is not None:
             with contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError):
                 obsolete.unlink()
-        os.replace(temporary, target)
+        if not new:
+            os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it where they are not there; `Failure` where one is a link to nothing."""
+    for one in (folder, *folder.parents):
+        if one.is_symlink() and not one.exists():
+            raise Failure(f"{one}: is a link to nothing: make the folder that it points to, or -o elsewhere")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def refuse_link(target: Path) -> None:
+    """`Failure` where something is to be written under the name of a symbolic link, dangling or not."""
+    if target.is_symlink():
+        raise Failure(f"{target}: is a link: name the place itself")
+
+
+def claim(temporary: Path, target: Path) -> None:
+    """Give a file its name unless something has it; `Taken` otherwise. No other process gets between look and name."""
+    try:
+        os.link(temporary, target)
+        return
+    except FileExistsError:
+        raise Taken(target) from None
+    except OSError:  # a file system without hard links
+        pass
+    try:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError:
+        raise Taken(target) from None
+    os.replace(temporary, target)
 
 
 @contextlib.contextmanager
 def scratch(target: Path):
     """A folder beside the target for what is not to stay; removed at the end, as is that of a killed process."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     sweep(target)
     folder = _temporary(target)
     folder.mkdir()
@@ -242,14 +285,14 @@ def _close(file: h5py.File) -> None:
 
 
 @contextlib.contextmanager
-def writing(target: Path, sidecar: bool = True):
+def writing(target: Path, sidecar: bool = True, new: bool = False):
     """A `Writer` for a temporary file that takes the target's name when the block ends well.
 
-    `sidecar`: whether such a file has a sidecar, so that an older one must go.
+    `sidecar`: whether such a file has a sidecar, so that an older one must go. `new`: see `replacing`.
     """
     try:
         with (
-            replacing(target, sidecar_path(target) if sidecar else None) as temporary,
+            replacing(target, sidecar_path(target) if sidecar else None, new) as temporary,
             contextlib.closing(_Disk(temporary)) as disk,
         ):
             with ThreadPoolExecutor(2) as pool, _hdf5(disk) as file:

@@ -72,10 +72,10 @@ def carry_out(path: Path, name: str, output: Path | None, force: bool, asked: di
         try:
             if form.FOLDER:
                 store.check_space(target, base.size(data))
-                with base.replacing_folder(target, name) as temporary:
+                with base.replacing_folder(target, name, new=not force) as temporary:
                     form.write(data, temporary, context)
             else:
-                with store.replacing(target) as temporary:
+                with store.replacing(target, new=not force) as temporary:
                     form.write(data, temporary, context)
         except OSError as error:
             raise Failure(f"{target}: could not be written: {store.reason(error)}") from error
@@ -96,17 +96,18 @@ def _target(form, data, path: Path, output: Path | None) -> Path:
 
 def _refuse(form, path: Path, target: Path, force: bool) -> None:
     """`Failure` where something lies at the target that may not be replaced."""
-    from poisonkit.export import base
+    from poisonkit import store
+    from poisonkit.export import marks
 
-    if target.is_symlink() or not target.exists():
-        if target.is_symlink():
-            raise Failure(f"{target}: is a link: name the place itself")
+    store.refuse_link(target)
+    if not target.exists():
         return
     if form.FOLDER:
-        ours = target.is_dir() and ((target / base.MARK).is_file() or not any(target.iterdir()))
-        if not ours:
+        if not marks.is_ours(target):
             raise Failure(f"{target}: lies there and is no export of poisonkit's: remove it yourself, or another -o")
     elif not target.is_file():
         raise Failure(f"{target}: lies there and is no file: another -o")
     if not force and not (form.FOLDER and not any(target.iterdir())):
         raise Failure(f"{target}: lies there already: --force replaces it, -o names another place")
+    if form.FOLDER:
+        marks.refuse_others(target)

@@ -1,6 +1,7 @@
 """What the formats share: folders written whole or not at all, PNGs in blocks, names that any file system takes."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -15,9 +16,9 @@ import numpy as np
 
 from poisonkit import store
 from poisonkit.errors import Failure
+from poisonkit.export import marks
 from poisonkit.interrupts import held_back
 
-MARK = ".poisonkit-export"
 LONGEST = 100  # bytes of a class's folder name
 THREADS = 4
 
@@ -73,32 +74,43 @@ def counts(data: store.Reader) -> str:
 
 
 @contextlib.contextmanager
-def replacing_folder(target: Path, form: str):
+def replacing_folder(target: Path, form: str, new: bool = False):
     """A temporary folder beside the target, renamed to it when the block ends well and removed when it does not.
 
-    A folder that lies there already, one of ours, goes at the same moment. `form` goes into the mark by which it is
-    known as one of ours.
+    A folder that lies there already, one of ours, goes at the same moment, unless something lies in it that we did not
+    write (`Failure`). `form` goes into the mark by which it is known as one of ours. `new`: nothing but an empty folder
+    is replaced; raises `store.Taken` where something has the name by then.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    store.make_folder(target.parent)
     stem = f".{target.name}.{socket.gethostname()}-{os.getpid()}"
     store.sweep(target)
     temporary, old = target.with_name(f"{stem}.tmp"), target.with_name(f"{stem}.old")
     temporary.mkdir()
     try:
         yield temporary
-        (temporary / MARK).write_text(f"{form}\n", encoding="utf-8")
+        marks.write(temporary, form)
         with held_back():
-            if target.exists():
-                os.rename(target, old)
-            try:
-                os.rename(temporary, target)
-            except OSError:
-                if old.exists():
-                    os.rename(old, target)
-                raise
+            _publish(temporary, target, old, new)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+
+
+def _publish(temporary: Path, target: Path, old: Path, new: bool) -> None:
+    """Give a finished folder its name; what lay there is moved to `old`, looked at, and removed."""
+    if target.exists() and not new:
+        os.rename(target, old)
+    try:
+        if old.exists():
+            marks.refuse_others(old, target)
+        os.rename(temporary, target)  # onto an empty folder too, but onto no other and onto no file
+    except OSError as error:
+        if new and error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise store.Taken(target) from None
+        raise
+    finally:
+        if old.exists() and not target.exists():
+            os.rename(old, target)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_json(path: Path, value) -> None:

@@ -154,7 +154,7 @@ if stage == "blocks":
 elif stage == "manifest":
     store.Writer.finish = pause(store.Writer.finish)
 elif stage == "rename":
-    store.os.replace = pause(store.os.replace)
+    store.claim = pause(store.claim)
 elif stage == "sidecar":
     store.write_json = pause(store.write_json)
     from poisonkit import produce

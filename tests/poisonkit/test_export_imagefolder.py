@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from poisonkit.export import base
+from poisonkit.export import base, marks
 
 ODD = ["../x", "CON", "naïve “quotes”", "同名", "same", "same", "a/b\\c:d*?", ".hidden", "x" * 300, " "]
 
@@ -73,7 +73,7 @@ def test_the_tables(poisonkit, library, tmp_path):
 def test_names_do_not_give_the_answer_away(poisonkit, library, tmp_path):
     """Without the truth nothing but rows under the labels that a victim sees."""
     folder = exported(poisonkit, library("two"), tmp_path, "--no-truth")
-    assert {path.name for path in folder.iterdir()} == {"train", "test", "classes.json", base.MARK}
+    assert {path.name for path in folder.iterdir()} == {"train", "test", "classes.json", marks.MARK}
     assert "poison" not in (folder / "classes.json").read_text("utf-8")
     for path in folder.glob("*/*/*"):
         assert re.fullmatch(r"\d+\.png", path.name)
@@ -82,7 +82,7 @@ def test_names_do_not_give_the_answer_away(poisonkit, library, tmp_path):
 def test_a_clean_file(poisonkit, library, tmp_path):
     folder = exported(poisonkit, library("clean"), tmp_path)
     names = {path.name for path in folder.iterdir()}
-    assert names == {"train", "test", "classes.json", "manifest.json", base.MARK}
+    assert names == {"train", "test", "classes.json", "manifest.json", marks.MARK}
     with h5py.File(library("clean")) as f:
         assert np.array_equal(read(folder / "train")[0], f["train/images"][:])
 

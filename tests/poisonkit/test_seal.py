@@ -353,7 +353,7 @@ if stage == "rows":
 elif stage == "key":
     seal._write_key = pause(seal._write_key)
 else:
-    store.os.replace = pause(store.os.replace)
+    store.claim = pause(store.claim)
 sys.argv[0] = "poisonkit"
 cli.main()
 """

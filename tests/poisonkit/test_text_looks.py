@@ -234,4 +234,6 @@ def test_what_apply_refuses(poisonkit, library, lines, tmp_path):
     poisonkit("apply", library("text-word"), tmp_path / "x", "-o", tmp_path / "o.txt").failed(1, "could not be read")
     poisonkit("apply", library("text-clean"), path, "-o", tmp_path / "o.txt").failed(1, "is a clean file")
     shutil.copy(library("square"), tmp_path / "i.h5")
-    poisonkit("apply", tmp_path / "i.h5", path, "-o", tmp_path / "o.png").failed(1, "no picture")
+    poisonkit("apply", tmp_path / "i.h5", path, "-o", tmp_path / "o.png").failed(
+        1, "no PNG, PPM, PGM, JPEG, WebP or BMP file"
+    )
