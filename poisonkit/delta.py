@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import effects, make, manifest, modality, order, regenerate, store, summary
+from poisonkit import effects, guard, make, manifest, modality, order, regenerate, store, summary
 from poisonkit import verify as whole
 from poisonkit.errors import Failure, Usage
 from poisonkit.make import Changed, Plan
@@ -38,6 +38,8 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False) -> i
     """Write the delta of a file that verifies, or that is `checked` already. Returns its size in bytes."""
     if target.exists() and target.samefile(path):
         raise Usage(f"-o: {target} is the file itself: name another")
+    if target.exists() and not _is_delta(target):
+        raise Failure(f"{target}: lies there and is no delta: remove it yourself, or another -o")
     wrong = [] if checked else whole.verify(path)
     if wrong:
         raise Failure(f"{path}: does not verify ({wrong[0]}): nothing could prove what its delta gives back")
@@ -57,6 +59,13 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False) -> i
             writer.whole(name, array)
         writer.finish(facts)
     return target.stat().st_size
+
+
+def _is_delta(path: Path) -> bool:
+    try:
+        return guard.inspect(path, ("delta",))["kind"] == "delta"
+    except Failure:
+        return False
 
 
 def _arrays(data: Reader, threads: int) -> dict[str, np.ndarray]:

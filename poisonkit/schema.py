@@ -2,7 +2,7 @@
 
 import re
 
-from poisonkit import labels, modality
+from poisonkit import labels, modality, naming
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _RATE = re.compile(r"0|1|0\.[0-9]{0,30}[1-9]")
@@ -72,6 +72,7 @@ def _sidecar(value) -> bool:
 
 
 TEXT = (_text, "a line of text")
+NAME = (naming.plain, naming.EXPECTED)
 COUNT = (_count, "a whole number, not negative")
 DIGEST = (_digest, "sha256: and 64 digits")
 NAMES = (_names, "a list of names")
@@ -83,11 +84,11 @@ def _only(*known):
 
 
 EVERY_FILE = {
-    "name": TEXT,
+    "name": NAME,
     "notice": TEXT,
     "recipe_version": COUNT,
     "dataset_digest": DIGEST,
-    "source.name": TEXT,
+    "source.name": NAME,
     "source.title": TEXT,
     "source.licence": TEXT,
     "source.url": TEXT,
@@ -131,11 +132,11 @@ ARRAY = {"digest": DIGEST, "dtype": TEXT, "shape": (lambda value: isinstance(val
                                                     "a list of sizes")}  # fmt: skip
 
 SEALED_FILE = {
-    "name": TEXT,
+    "name": NAME,
     "notice": TEXT,
     "dataset_digest": DIGEST,
     "commitment": DIGEST,
-    "source.name": TEXT,
+    "source.name": NAME,
     "source.title": TEXT,
     "source.licence": TEXT,
     "source.url": TEXT,
@@ -145,7 +146,7 @@ SEALED_FILE = {
 }
 
 DELTA_FILE = {
-    "name": TEXT,
+    "name": NAME,
     "notice": TEXT,
     "dataset_digest": DIGEST,
     "of": (lambda value: isinstance(value, dict), "the manifest of the original"),
@@ -154,7 +155,7 @@ DELTA_FILE = {
 }
 
 KEY_FILE = {
-    "name": TEXT,
+    "name": NAME,
     "notice": TEXT,
     "dataset_digest": DIGEST,
     "commitment": DIGEST,

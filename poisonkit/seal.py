@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import manifest, sampling, store, verify
+from poisonkit import manifest, sampling, sidecars, store, verify
 from poisonkit.errors import Failure, Usage
 from poisonkit.guard import kept_in_key
 from poisonkit.modality import IMAGE
@@ -135,6 +135,9 @@ def _check_free(path: Path, target: Path, force: bool) -> None:
             raise Usage(f"-o: {one} is the data set itself")
         if one.exists() and not force:
             raise Failure(f"{one}: lies there already: -o elsewhere, or --force")
+    beside = store.sidecar_path(target)  # it would go: a sealed file has none
+    if sidecars.check(beside, target) is not None and not force:
+        raise Failure(f"{beside}: lies there already: -o elsewhere, or --force")
 
 
 def _shuffled(data, part: str, order: np.ndarray):
