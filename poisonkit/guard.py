@@ -248,7 +248,7 @@ def _data_set(facts: dict) -> None:
     expected, rows = dict(FIELDS), modality.of(facts)
     if facts["kind"] == "poisoned":
         expected |= POISONED_FIELDS
-        if facts["recipe"]["label_mode"] == "source-specific" and "others" in facts["counts"]:
+        if "others" in facts["counts"]:
             expected |= OTHERS_FIELDS
     groups = {path.split("/")[0] for path in expected}
     expected |= {rows.path(group): rows.form for group in groups}

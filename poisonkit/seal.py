@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import manifest, sampling, sidecars, store, verify
+from poisonkit import known, manifest, sampling, sidecars, store, verify
 from poisonkit.errors import Failure, Usage
 from poisonkit.guard import kept_in_key
 from poisonkit.modality import IMAGE
@@ -110,6 +110,7 @@ def seal(path: Path, output: Path | None, secret: Secret, force: bool = False, p
     if wrong:
         raise Failure(f"{path}: does not verify, so its key could not give it back: {wrong[0]}")
     with store.reading(path) as data:
+        known.demand(path, data.manifest, "so its key might not give it back")
         orders = {part: secret.order(part, data.manifest["counts"][part]) for part in PARTS}
         table = _table(data, orders, progress)
         rows, role, labels = _answer_rows(data, orders)
