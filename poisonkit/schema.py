@@ -6,6 +6,7 @@ from poisonkit import labels, modality, naming
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _RATE = re.compile(r"0|1|0\.[0-9]{0,30}[1-9]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SALT = re.compile(r"[0-9a-f]{64}")
 _WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")  # a trigger's name, say, of a version that is not known here
 _SECRET = re.compile(r"0|[1-9][0-9]{0,99}")
@@ -15,7 +16,7 @@ _SOURCE_ARRAYS = [
 
 
 def _text(value) -> bool:
-    return isinstance(value, str) and not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value)
+    return isinstance(value, str) and _CONTROL.search(value) is None
 
 
 def _count(value) -> bool:
