@@ -3,7 +3,7 @@
 from fractions import Fraction
 from pathlib import Path
 
-from benchmark import engines, files, fine_tuning, metrics
+from benchmark import engines, files, fine_tuning, metrics, naming
 from benchmark.data import Dataset
 from benchmark.errors import Failure
 from benchmark.manifest import canonical
@@ -32,15 +32,17 @@ def is_result(value) -> bool:
     try:
         canonical(value)  # no NaN, nothing endless
         settings_of(value["config"])
-        sound = value["result_version"] == 1 and isinstance(value["name"], str)
+        sound = value["result_version"] == 1 and naming.plain(value["name"])
         return sound and _is_dataset(value["dataset"]) and _are_scores(value)
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError, RecursionError, Failure):
         return False
 
 
 def _is_dataset(dataset: dict) -> bool:
+    if not all(naming.plain(dataset[key]) for key in ("name", "source")):
+        return False
     if dataset["kind"] == "sealed":  # of which nothing more is known
-        return all(isinstance(dataset[key], str) for key in ("name", "source")) and dataset["recipe"] == {}
+        return dataset["recipe"] == {}
     recipe, clean = dataset["recipe"], dataset["kind"] == "clean"
     steps = [] if clean else [step["name"] for step in recipe["triggers"]]
     words = [*(dataset[key] for key in ("name", "kind", "source", "source_digest")), recipe["rate"], *steps]
@@ -63,7 +65,9 @@ def _are_scores(result: dict) -> bool:
     scores, comparison = result["scores"], result.get("baseline")
     counts = [scores["ba"], *filter(None, [scores["asr"], scores.get("still_right"), (comparison or {}).get("asr")])]
     if comparison:
-        words = [comparison["how"], *comparison["runs"]]
+        words = [comparison["how"]]
+        if not all(map(naming.plain, comparison["runs"])):
+            return False
         numbers = [comparison["ba"], comparison["cad"]]
         if not all(isinstance(word, str) for word in words) or not all(abs(number) <= 100 for number in numbers):
             return False
@@ -153,6 +157,8 @@ def clean_asr(comparison: dict, runs: Path, data: Dataset) -> dict | None:
 
     counts = []
     for name in comparison["runs"]:
+        if naming.problem(name):
+            return None
         try:
             model = models.load(Path(runs) / name)
             inputs = fine_tuning.for_run(Path(runs) / name, data).triggered.inputs

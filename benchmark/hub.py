@@ -102,9 +102,11 @@ def _go_on(part: Path, url: str, say) -> bool:
         said = have
         with open(part, "r+b" if have else "wb") as file:
             file.seek(have)
-            while have <= LARGEST and (block := reply.read(BLOCK)):
+            while block := reply.read(BLOCK):
                 file.write(block)
                 have += len(block)
+                if have > LARGEST:
+                    raise Failure(f"{url}: is over {LARGEST >> 20:,} MB, which no file of an encoder is. {ADVICE}")
                 if have - said >= STEP and end:
                     say(f"{have >> 20} of {end >> 20} MB")
                     said = have

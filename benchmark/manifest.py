@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 
+from benchmark import naming
 from benchmark.errors import Failure
 
 FORMAT = "poisonkit"
@@ -113,6 +114,7 @@ def _check_data_set(manifest: dict) -> None:
 def _check_delta(manifest: dict) -> None:
     """The original's manifest is one of a poisoned file, and the delta's own arrays fit it."""
     of, arrays = manifest.get("of"), manifest.get("arrays")
+    _check_name("its manifest's name", manifest.get("name"))
     _expect(isinstance(of, dict), "it is a delta without the manifest of its original")
     _check_version(of)
     _expect(of["kind"] == "poisoned", f"it is a delta of a file of kind {of['kind']!r}, expected 'poisoned'")
@@ -161,18 +163,10 @@ def _check_version(manifest: dict) -> None:
 
 
 def _check_source(manifest: dict) -> None:
-    name = manifest.get("name")
-    _expect(
-        isinstance(name, str) and re.fullmatch(r"[^\x00-\x1f/\\]{1,200}", name) and not name.startswith("."),
-        f"its manifest's name is {name!r:.60}, expected a plain file name",
-    )
+    _check_name("its manifest's name", manifest.get("name"))
     source = manifest.get("source")
     _expect(isinstance(source, dict), "its manifest has no source")
-    source_name = source.get("name")
-    _expect(
-        isinstance(source_name, str) and re.fullmatch(r"[\w.-]{1,100}", source_name),
-        f"its source's name is {source_name!r:.60}, expected a plain name",
-    )
+    _check_name("its source's name", source.get("name"))
     classes = source.get("classes")
     _expect(
         isinstance(classes, list) and 2 <= len(classes) <= 100_000 and all(isinstance(name, str) for name in classes),
@@ -180,6 +174,12 @@ def _check_source(manifest: dict) -> None:
     )
     if manifest["kind"] != "sealed":  # which names no digest of the clean images: one could look them up
         _expect(_is_digest(source.get("digest")), "its source has no digest")
+
+
+def _check_name(what: str, name) -> None:
+    """Names become parts of paths and of commands to copy."""
+    wrong = naming.problem(name)
+    _expect(wrong is None, f"{what} is {name!r:.60}, which {wrong}: expected {naming.EXPECTED}")
 
 
 def _check_recipe(manifest: dict) -> None:

@@ -1,13 +1,15 @@
 """Is a file what data/FORMAT.md says, as far as its structure goes? Checked in a child process.
 
 libhdf5 can hang or crash on a mutated file, beyond the reach of a Python signal. So `inspect` runs in a child process
-with limits on time and memory (`python -m benchmark.structure FILE`) before this process opens the file. It reads no
-array but texts, which HDF5 keeps in heaps of their own.
+with limits on the processor's time and on memory (`python -m benchmark.structure FILE`) before this process opens the
+file. It reads no array but texts, which HDF5 keeps in heaps of their own. A check that comes to its limits says nothing
+of the file: it could not be checked here.
 """
 
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,15 @@ from pathlib import Path
 from benchmark.errors import Failure
 from benchmark.manifest import TEXT, parse
 
-CHECK_SECONDS = 9
+try:
+    import resource
+except ImportError:  # no such limits on some systems
+    resource = None
+
+CHECK_SECONDS = 15  # of the processor, and again for each block of texts: a busy machine only makes it wait
+WAIT = 600  # by the clock: a check that sleeps would never come to the limit above
+NOT_HERE = "could not be checked here"
+CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 REFUSED = 3  # exit status of the child for a file that is not as it should be; Python's own failures are 1
 CHECK_BYTES = 8 << 30  # address space of the child, most of it reserved and never touched
 TEXTS_AT_ONCE = 4096
@@ -33,21 +43,40 @@ def in_child(path: Path) -> dict:
         "PYTHONIOENCODING": "utf-8",
     }
     try:
-        done = subprocess.run(command, capture_output=True, timeout=CHECK_SECONDS, env=environment, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=WAIT, env=environment, check=False)
     except subprocess.TimeoutExpired:
-        raise Failure(f"{path}: not a sound HDF5 file (its check took over {CHECK_SECONDS} s)") from None
+        raise Failure(f"{path}: {NOT_HERE} (its check took over {WAIT} s)") from None
+    except OSError as error:
+        raise Failure(f"{path}: {NOT_HERE} ({error.strerror})") from None
     if done.returncode == REFUSED:
         raise Failure(f"{path}: {done.stdout.decode().strip()}")
     if done.returncode:
-        detail = done.stderr.decode(errors="replace").strip().split("\n")[-1][:200]
-        raise Failure(f"{path}: not a sound HDF5 file (its check ended with {done.returncode}: {detail})")
+        raise Failure(f"{path}: {_ending(done.returncode, done.stderr.decode(errors='replace'))}")
     return json.loads(done.stdout)
 
 
-def inspect(path) -> dict:
+def _ending(code: int, said: str) -> str:
+    """What it means that the child ended without an answer."""
+    if -code in CRASHES and not _limited():
+        return f"not a sound HDF5 file (the HDF5 library crashed on it, signal {-code})"
+    if -code == signal.SIGXCPU:
+        return f"{NOT_HERE} (its check took over {CHECK_SECONDS} s of processor time: damaged, or too much for it)"
+    if code < 0:
+        return f"{NOT_HERE} (its check ended with signal {-code}: too little memory?)"
+    detail = said.strip().split("\n")[-1][:200]
+    return f"{NOT_HERE} (its check ended with {code}: {detail or 'no word'})"
+
+
+def _limited() -> bool:
+    """Whether the user has limited the memory of this process, so that a crash may be for want of it."""
+    return resource is not None and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
+def inspect(path, alive=lambda: None) -> dict:
     """Check that a file is what FORMAT.md says without reading an array, and return its manifest.
 
-    Runs in the child process. Raises `Failure` with one line; libhdf5 may hang or crash.
+    Runs in the child process; `alive` is called after each block of texts. Raises `Failure` with one line, MemoryError
+    where there is too little; libhdf5 may hang or crash.
     """
     import h5py
 
@@ -56,6 +85,8 @@ def inspect(path) -> dict:
     except PermissionError:
         raise Failure("no permission to read it") from None
     except (OSError, RuntimeError, ValueError) as error:
+        if "alloc" in str(error):
+            raise MemoryError(one_line(error)) from None
         damaged = "truncated" in str(error)
         raise Failure("the file is truncated" if damaged else "not an HDF5 file") from None
     try:
@@ -71,8 +102,10 @@ def inspect(path) -> dict:
                 _check_dataset(node, name, manifest["arrays"][name], os.path.getsize(path))
             for name, entry in manifest["arrays"].items():
                 if entry["dtype"] == TEXT:
-                    _read_texts(found[name])
+                    _read_texts(found[name], alive)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        if "alloc" in str(error):
+            raise MemoryError(one_line(error)) from None
         raise Failure(f"damaged: {one_line(error)}") from None
     return manifest
 
@@ -132,26 +165,39 @@ def _check_texts(node, name: str) -> None:
         raise Failure(f"{name} is of type {node.dtype.str!r:.40}, its manifest says texts in UTF-8 of any length")
 
 
-def _read_texts(node) -> None:
+def _read_texts(node, alive) -> None:
     """Once through the heap: what libhdf5 cannot follow ends this process, not the one that trains."""
     for start in range(0, len(node), TEXTS_AT_ONCE):
         node[start : start + TEXTS_AT_ONCE]
+        alive()
 
 
 def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
+def _limit(kind: int, most: int) -> None:
+    """So much and no more, or what the user has limited it to."""
+    hard = resource.getrlimit(kind)[1]
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def _more_time() -> None:
+    """So many seconds of the processor from now on."""
+    if resource is not None:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + CHECK_SECONDS)
+
+
 def _child(path: str) -> int:
     """The child process: the manifest as JSON on stdout and 0, or one line and REFUSED."""
-    with contextlib.suppress(ImportError, ValueError, OSError):  # no such limits on some systems
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CPU, (CHECK_SECONDS, CHECK_SECONDS))
-        resource.setrlimit(resource.RLIMIT_AS, (CHECK_BYTES, CHECK_BYTES))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if resource is not None:
+        _more_time()
+        _limit(resource.RLIMIT_AS, CHECK_BYTES)
+        _limit(resource.RLIMIT_CORE, 0)
     try:
-        print(json.dumps(inspect(path)))
+        print(json.dumps(inspect(path, _more_time)))
     except Failure as error:
         print(str(error).encode(errors="backslashreplace").decode())
         return REFUSED

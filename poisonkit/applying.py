@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import effects, guard, modality, store
+from poisonkit import effects, guard, known, modality, store
 from poisonkit.errors import Failure, Usage
 
 
@@ -33,13 +33,13 @@ def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path):
         if data.clean:
             raise Failure(f"{file}: is a clean file, it has no trigger")
         height, width, channels = data.manifest["arrays"]["train/images"]["shape"][1:]
-        stencils = data.stencils()
+        stencils, note = data.stencils(), known.note(data.manifest)
     for path, target in zip(paths, targets, strict=True):
         picture = pictures.read(path, channels)
         fitted = np.ascontiguousarray(pictures.fit(picture, height, width))
         pictures.write_png(target, effects.apply_all(stencils, fitted[None])[0])
         resized = "" if picture.shape == fitted.shape else f" (resized from {picture.shape[1]}×{picture.shape[0]})"
-        yield f"wrote {target}{resized}"
+        yield f"wrote {target}{resized}{note}"
 
 
 def _apply_to_texts(file: Path, facts: dict, paths: tuple[Path, ...], output: Path) -> str:

@@ -71,16 +71,18 @@ def seal(file, output, secret_seed, force):
 @click.option("--force", is_flag=True, help="Replace what lies there.")
 def unseal(file, key, output, threads, force):
     """The original of a sealed file again, to the byte, and its sidecar; the commitment is checked first."""
+    from poisonkit import known
     from poisonkit import unseal as unsealing
     from poisonkit.cli import _command, _progress, _warn
+    from poisonkit.order import verdict
     from poisonkit.sources.base import processors
 
     outcome = unsealing.unseal(file, key, output, _command(), force, threads or processors(), _progress)
     if not outcome.made:
-        click.echo(f"{outcome.path} lies there already and verifies: nothing to do")
+        click.echo(f"{outcome.path} lies there already and {verdict(outcome.manifest)}: nothing to do")
         return
-    size = outcome.path.stat().st_size / 1e6
-    click.echo(f"wrote {outcome.path} ({size:,.1f} MB): the original, as the key and the commitment say")
+    size, note = outcome.path.stat().st_size / 1e6, known.note(outcome.manifest)
+    click.echo(f"wrote {outcome.path} ({size:,.1f} MB): the original, as the key and the commitment say" + note)
     if not outcome.same_container:
         _warn("its arrays and manifest are the original's, its HDF5 container is not: another version of the library")
 

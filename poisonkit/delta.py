@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import effects, make, manifest, modality, order, regenerate, store, summary
+from poisonkit import effects, known, make, manifest, modality, order, regenerate, store, summary
 from poisonkit import verify as whole
 from poisonkit.errors import Failure, Usage
 from poisonkit.make import Changed, Plan
@@ -46,6 +46,7 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, forc
     if wrong:
         raise Failure(f"{path}: does not verify ({wrong[0]}): nothing could prove what its delta gives back")
     with store.reading(path) as data:
+        known.demand(path, data.manifest, "so nothing could prove what its delta gives back")
         if data.clean:
             raise Usage(f"{path}: is a clean file, which differs from the clean data in nothing")
         arrays = _arrays(data, threads)
@@ -208,6 +209,9 @@ def plan(delta: Delta, source: Source) -> Plan:
     for group in SETS:
         if f"{group}/rows" in arrays:
             tested[group] = {name: arrays[f"{group}/{name}"] for name in make.TESTED if f"{group}/{name}" in arrays}
+    if "triggered" not in tested:
+        known.demand(delta.path, facts, "and the delta does not say which its triggered rows are")
+        raise Failure(f"{delta.path}: has no triggered/rows: the delta is damaged")
     _check_rows(delta, "changed", changed.rows, len(source.train))
     for group, said in tested.items():
         _check_rows(delta, group, said["rows"], len(source.test))

@@ -12,3 +12,9 @@ class Usage(Failure):
     """What was asked for makes no sense (an unknown name, a value out of range)."""
 
     exit_code = 2
+
+
+class Unknown(Failure):
+    """Nothing is wrong with a file, but its recipe is not known to this version of the tool."""
+
+    exit_code = 4

@@ -1,26 +1,20 @@
 """A look at a foreign file before anything in it is believed.
 
-libhdf5 can crash or hang on a damaged file, beyond the reach of a Python signal. So the file is opened in a forked
-child first, with limits on time and memory, which checks the whole structure against the manifest and hands the
-manifest back. No array's data are read but the texts', each of which is an object of libhdf5's own.
+libhdf5 can crash or hang on a damaged file, beyond the reach of a Python signal. So the file is opened in a child
+process first (`child`), which checks the whole structure against the manifest and hands the manifest back. No array's
+data are read but the texts', each of which is an object of libhdf5's own.
 """
 
 import json
 import os
-import resource
-import select
-import signal
-import time
 from pathlib import Path
 
 import h5py
 
-from poisonkit import look_texts, manifest, modality, schema
+from poisonkit import child, look_texts, manifest, modality, schema
 from poisonkit.errors import Failure
 from poisonkit.modality import IMAGE, TEXT
 
-SECONDS = 6
-MEMORY = 1 << 30
 MAX_MANIFEST = 1 << 26
 
 FIELDS = {"train/labels": ("<i8", 1), "test/labels": ("<i8", 1)}
@@ -58,10 +52,10 @@ def inspect(path: Path, kinds: tuple[str, ...] = DATA_SETS) -> dict:
         raise Failure(f"{path}: no such file" if not path.exists() else f"{path}: is no file")
     if not hasattr(os, "fork"):
         return _checked(path, kinds)
-    answer = _in_child(path, kinds)
+    answer = child.ask(lambda alive: _look(path, kinds, alive), _Wrong)
     if "error" in answer:
         raise Failure(f"{path}: {answer['error']}")
-    return answer["manifest"]
+    return answer["value"]
 
 
 def _checked(path: Path, kinds: tuple[str, ...]) -> dict:
@@ -71,85 +65,26 @@ def _checked(path: Path, kinds: tuple[str, ...]) -> dict:
         raise Failure(f"{path}: {error}") from None
 
 
-def _in_child(path: Path, kinds: tuple[str, ...]) -> dict:
-    """What the child says: {"manifest": …} or {"error": …}."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:  # pragma: no cover (no coverage in the child)
-        os.close(reader)
-        _child(path, kinds, writer)
-    os.close(writer)
-    try:
-        data = _read_all(reader)
-    finally:
-        os.close(reader)
-        if os.waitpid(child, os.WNOHANG)[0] == 0:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-    try:
-        return json.loads(data)
-    except ValueError:
-        return {"error": f"is damaged: the HDF5 library crashed on it, or took over {SECONDS} s or {MEMORY >> 20} MB"}
-
-
-def _read_all(reader: int) -> bytes:
-    """Everything that the child says in time; while it reads texts, a space for each block shows that it gets on."""
-    data, deadline = b"", time.monotonic() + SECONDS
-    while select.select([reader], [], [], max(0, deadline - time.monotonic()))[0]:
-        chunk = os.read(reader, 1 << 20)
-        if not chunk:
-            break
-        data += chunk
-        deadline = time.monotonic() + SECONDS if chunk.isspace() else deadline
-    return data
-
-
-def _child(path: Path, kinds: tuple[str, ...], writer: int) -> None:
-    """Look, answer, and leave without running the parent's exit handlers."""
-    status = 1
-    try:
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() if _linux() else 0
-        if used:
-            resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-        _more_time()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        try:
-            answer = {"manifest": _look(path, kinds, lambda: (_more_time(), os.write(writer, b" ")))}
-        except _Wrong as error:
-            answer = {"error": str(error)}
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError) as error:
-            answer = {"error": f"is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}"}
-        with os.fdopen(writer, "wb") as pipe:
-            pipe.write(json.dumps(answer).encode())
-        status = 0
-    finally:
-        os._exit(status)
-
-
-def _more_time() -> None:
-    """So many seconds of the processor from now on."""
-    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used) + SECONDS, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-
-
-def _linux() -> bool:
-    return os.path.exists("/proc/self/statm")
-
-
 def _look(path: Path, kinds: tuple[str, ...], alive=lambda: None) -> dict:
-    """The manifest, once everything fits it; `alive` is called now and then while texts are read."""
+    """The manifest, once everything fits it; `alive` is called after each step, and now and then in the longer ones."""
     try:
         file = h5py.File(path, "r")
     except OSError as error:
+        if error.errno is not None:
+            raise _Wrong(f"could not be opened: {os.strerror(error.errno)}") from error
+        if "alloc" in str(error):
+            raise
         if not h5py.is_hdf5(path):
             raise _Wrong("is no HDF5 file, or was cut off at its beginning") from error
         raise _Wrong(f"is a damaged or truncated HDF5 file ({str(error).splitlines()[0]})") from error
     with file:
-        facts = _manifest(file)
+        facts = _manifest(file, alive)
         found = dict(_datasets(file))
         _compare(facts, found)
+        alive()
         if wrong := schema.problem(facts, kinds):
             raise _Wrong(wrong)
+        alive()
         SEMANTICS[facts["kind"]](facts)
         for name, dataset in found.items():
             if facts["arrays"][name]["dtype"] == TEXT.dtype and (
@@ -159,7 +94,7 @@ def _look(path: Path, kinds: tuple[str, ...], alive=lambda: None) -> dict:
         return facts
 
 
-def _manifest(file: h5py.File) -> dict:
+def _manifest(file: h5py.File, alive) -> dict:
     if "manifest" not in file.attrs:
         raise _Wrong("has no manifest: it was not written by poisonkit")
     if len(file.attrs) != 1:
@@ -167,6 +102,7 @@ def _manifest(file: h5py.File) -> dict:
     text = file.attrs["manifest"]
     if not isinstance(text, str) or len(text) > MAX_MANIFEST:
         raise _Wrong("its manifest is no text")
+    alive()
     try:
         facts = json.loads(text)
     except ValueError as error:
@@ -182,7 +118,9 @@ def _manifest(file: h5py.File) -> dict:
         )
     if wrong := modality.problem(facts):
         raise _Wrong(wrong)
+    alive()
     _check_spelling(facts, text)
+    alive()
     return facts
 
 
@@ -248,7 +186,7 @@ def _data_set(facts: dict) -> None:
     expected, rows = dict(FIELDS), modality.of(facts)
     if facts["kind"] == "poisoned":
         expected |= POISONED_FIELDS
-        if facts["recipe"]["label_mode"] == "source-specific" and "others" in facts["counts"]:
+        if "others" in facts["counts"]:
             expected |= OTHERS_FIELDS
     groups = {path.split("/")[0] for path in expected}
     expected |= {rows.path(group): rows.form for group in groups}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from poisonkit import delta, guard, summary, unseal, verify
+from poisonkit import delta, guard, known, summary, unseal, verify
 
 KINDS: dict[str, tuple[Callable[[Path, dict], list[str]], Callable[[Path], list[str]]]] = {
     "clean": (summary.lines, verify.verify),
@@ -28,3 +28,8 @@ def lines(path: Path, said: dict) -> list[str]:
 def differences(path: Path) -> list[str]:
     """What differs from what the file claims; empty where all is well. `Failure` where it cannot be read at all."""
     return KINDS[facts(path)["kind"]][1](path)
+
+
+def unknown(path: Path) -> str | None:
+    """What of a file's recipe is not known to this version of the tool; None where all of it is."""
+    return known.problem(facts(path))

@@ -101,6 +101,11 @@ def dataset_digest(manifest: dict) -> str:
     return digest({key: value for key, value in manifest.items() if key != "dataset_digest"})
 
 
+def recipe_versions(facts: dict) -> tuple[int, ...]:
+    """The recipe versions of which this program makes a file such as the one whose manifest is given."""
+    return (RECIPE_VERSION,)
+
+
 def describe(asked, there, where: str = ""):
     """One short line for each value in which two JSON values differ."""
     if isinstance(asked, dict) and isinstance(there, dict):

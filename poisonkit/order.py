@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from poisonkit import known as recipe_known
 from poisonkit import labels, modality, produce, recipe, sources, triggers
 from poisonkit.errors import Usage
 
@@ -224,11 +225,16 @@ def deliver(plan, output: Path, threads: int | None, force: bool, dry_run: bool,
     with progress(len(plan.source.train) + len(plan.source.test), plan.name, plan.source.modality.rows) as bar:
         outcome = _produce(plan, target, command, force, threads or processors(), bar.update)
     if not outcome.made:
-        return f"{outcome.path} lies there already and verifies: nothing to do"
+        return f"{outcome.path} lies there already and {verdict(outcome.manifest)}: nothing to do"
     line = f"wrote {outcome.path} ({outcome.path.stat().st_size / 1e6:,.1f} MB): {counts(outcome.manifest)}"
     if not outcome.same_container:
         line += "; arrays and manifest are the same, the HDF5 library wrote other bytes around them"
-    return line
+    return line + recipe_known.note(outcome.manifest)
+
+
+def verdict(facts: dict) -> str:
+    """What was found of a file that lies there already."""
+    return "verifies" if recipe_known.problem(facts) is None else "its arrays agree" + recipe_known.note(facts, ", ")
 
 
 def _produce(plan, target: Path, *arguments):

@@ -1,12 +1,13 @@
 """From a plan to a file under its final name: what lies there already, what is written, what stands in the sidecar."""
 
 import datetime
+import os
 import platform
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from poisonkit import __version__, make, manifest, store, verify
+from poisonkit import __version__, make, manifest, naming, sidecars, store, verify
 from poisonkit.errors import Failure
 from poisonkit.make import Plan
 
@@ -25,8 +26,9 @@ class Outcome:
 
 
 def target_path(output: Path, name: str) -> Path:
-    """Where a file goes: `output` itself where it ends in .h5, else NAME.h5 in that folder."""
-    return output if output.suffix == ".h5" else output / f"{name}.h5"
+    """Where a file goes: `output` itself where it ends in .h5, else NAME.h5 in that folder. `Failure` for a name, which
+    may come out of a stranger's file, that is no plain one."""
+    return output if output.suffix == ".h5" else output / f"{naming.checked(name, output)}.h5"
 
 
 def produce(
@@ -34,12 +36,16 @@ def produce(
 ) -> Outcome:
     """Write the planned file and its sidecar, unless the same file lies there and verifies.
 
-    Raises `Failure` where something else lies there (and `force` is not given), or where it cannot be written.
+    Raises `Failure` where something else lies there (and `force` is not given), where a sidecar lies there that is not
+    this file's, or where it cannot be written.
     """
     for path in (target, store.sidecar_path(target)):
         store.sweep(path)
+    said = sidecars.check(store.sidecar_path(target), target)
     if target.exists() and not force:
         return _there(plan, target, command)
+    if said is not None and not force:
+        _check_sidecar(plan, target, said)
     store.check_space(target, plan.size() + SPARE_BYTES)
     try:
         facts = make.write(plan, target, threads, progress, new=not force)
@@ -53,9 +59,19 @@ def produce(
 def _there(plan: Plan, target: Path, command: list[str]) -> Outcome:
     """What to say of the file that lies there; it gets a sidecar if it has none."""
     facts = _same(plan, target)
-    if not store.sidecar_path(target).exists():
+    if not os.path.lexists(store.sidecar_path(target)):
         store.write_json(store.sidecar_path(target), sidecar(plan, facts, target, command))
     return Outcome(target, False, facts)
+
+
+def _check_sidecar(plan: Plan, target: Path, said: dict) -> None:
+    """`Failure` where the sidecar of a file that is gone tells of another recipe."""
+    differences = list(manifest.describe(plan.identity(), make.identity(said["manifest"])))
+    if differences:
+        raise Failure(
+            f"{store.sidecar_path(target)}: is of a file made from another recipe ({'; '.join(differences[:3])}), "
+            "which is gone: -o elsewhere, or --force"
+        )
 
 
 def _same(plan: Plan, target: Path) -> dict:

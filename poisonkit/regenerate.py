@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from poisonkit import guard, make, manifest, order, recipe, schema, store, triggers
-from poisonkit.errors import Failure, Usage
+from poisonkit import guard, known, make, manifest, order, recipe, schema, store, triggers
+from poisonkit.errors import Failure, Unknown, Usage
 from poisonkit.recipe import Request
 from poisonkit.sources.base import Source, text
 
@@ -32,7 +32,7 @@ def read(path: Path) -> Said:
     facts = said.get("manifest", said) if isinstance(said, dict) else None
     wrong = _wrong(facts)
     if wrong:
-        raise Failure(f"{path}: {wrong}")
+        raise (Unknown if _of_another_version(facts) else Failure)(f"{path}: {wrong}")
     file = said.get("file")
     sha256 = file.get("sha256") if isinstance(file, dict) else None
     return Said(path, facts, sha256 if isinstance(sha256, str) else None)
@@ -55,6 +55,12 @@ def _wrong(facts) -> str | None:
     if wrong is None and facts["dataset_digest"] != _digest(facts):
         wrong = "its manifest was altered: its dataset_digest is not that of the rest"
     return wrong
+
+
+def _of_another_version(facts) -> bool:
+    """Whether it is its recipe's version alone that is in the way."""
+    mine = isinstance(facts, dict) and facts.get("format_version") == manifest.FORMAT_VERSION
+    return mine and facts.get("recipe_version") not in manifest.recipe_versions(facts)
 
 
 def _digest(facts: dict) -> str:
@@ -164,6 +170,7 @@ def plan(source: Source, said: Said, request: Request) -> make.Plan:
 def carry_out(asked, threads: int | None, dry_run: bool, command: list[str], progress, say) -> str:
     """`make --from`: `asked` is an `order.Order` of which only what says where things are counts. One line about it."""
     said = read(asked.origin)
+    known.demand(asked.origin, said.facts, "so the file cannot be made again")
     request = with_pictures(recipe.request_of(said.facts), said.facts, order.pictures_of(asked.given))
     source = clean_images(said.facts, asked.source, asked.dataset, asked.cache, progress, say, asked.fresh)
     return order.deliver(plan(source, said, request), asked.output, threads, asked.force, dry_run, command, progress)

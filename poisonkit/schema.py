@@ -2,11 +2,13 @@
 
 import re
 
-from poisonkit import labels, modality
+from poisonkit import labels, modality, naming
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _RATE = re.compile(r"0|1|0\.[0-9]{0,30}[1-9]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SALT = re.compile(r"[0-9a-f]{64}")
+_WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")  # a trigger's name, say, of a version that is not known here
 _SECRET = re.compile(r"0|[1-9][0-9]{0,99}")
 _SOURCE_ARRAYS = [
     {"train/labels", "test/labels", kind.path("train"), kind.path("test")} for kind in modality.KNOWN.values()
@@ -14,7 +16,7 @@ _SOURCE_ARRAYS = [
 
 
 def _text(value) -> bool:
-    return isinstance(value, str) and not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value)
+    return isinstance(value, str) and _CONTROL.search(value) is None
 
 
 def _count(value) -> bool:
@@ -33,9 +35,17 @@ def _names(value) -> bool:
     return isinstance(value, list) and bool(value) and all(map(_text, value))
 
 
+def _word(value) -> bool:
+    return isinstance(value, str) and _WORD.fullmatch(value) is not None
+
+
 def _parameter(value) -> bool:
-    lists = isinstance(value, list) and (all(type(n) is int for n in value) or all(map(_text, value)))
-    return _text(value) or type(value) is int or lists
+    lists = isinstance(value, list) and (all(map(_integer, value)) or all(map(_text, value)))
+    return _text(value) or _integer(value) or lists
+
+
+def _integer(value) -> bool:
+    return type(value) is int and abs(value) < 2**63
 
 
 def _table(value) -> bool:
@@ -43,7 +53,14 @@ def _table(value) -> bool:
 
 
 def _triggers(value) -> bool:
-    return isinstance(value, list) and 1 <= len(value) <= 100 and all(_table(s) and _text(s.get("name")) for s in value)
+    return isinstance(value, list) and 1 <= len(value) <= 100 and all(map(_trigger, value))
+
+
+def _trigger(step) -> bool:
+    """A name and parameters, whether or not they are known here: few, and each a word and a short value."""
+    if not _table(step) or not _word(step.get("name")) or len(step) > 64:
+        return False
+    return all(map(_word, step)) and all(isinstance(v, int) or len(v) <= 100_000 for v in step.values())
 
 
 def _pictures(value) -> bool:
@@ -72,6 +89,8 @@ def _sidecar(value) -> bool:
 
 
 TEXT = (_text, "a line of text")
+NAME = (naming.plain, naming.EXPECTED)
+WORD = (_word, "a word of small letters")
 COUNT = (_count, "a whole number, not negative")
 DIGEST = (_digest, "sha256: and 64 digits")
 NAMES = (_names, "a list of names")
@@ -83,11 +102,11 @@ def _only(*known):
 
 
 EVERY_FILE = {
-    "name": TEXT,
+    "name": NAME,
     "notice": TEXT,
     "recipe_version": COUNT,
     "dataset_digest": DIGEST,
-    "source.name": TEXT,
+    "source.name": NAME,
     "source.title": TEXT,
     "source.licence": TEXT,
     "source.url": TEXT,
@@ -107,9 +126,9 @@ POISONED_FILE = {
     "recipe.streams": NAMES,
     "recipe.application": _only("image", "patch", "text"),
     "recipe.patch": (_patch, "null or two sizes"),
-    "recipe.label_mode": _only(*labels.SELECTIONS),
+    "recipe.label_mode": WORD,
     "recipe.target": (_class, "a class, or null"),
-    "recipe.select": _only(*labels.CHOICES),
+    "recipe.select": WORD,
     "recipe.triggers": (_triggers, "a list of triggers, each with a name and its parameters"),
     "counts.triggered": COUNT,
     "counts.eligible": COUNT,
@@ -131,11 +150,11 @@ ARRAY = {"digest": DIGEST, "dtype": TEXT, "shape": (lambda value: isinstance(val
                                                     "a list of sizes")}  # fmt: skip
 
 SEALED_FILE = {
-    "name": TEXT,
+    "name": NAME,
     "notice": TEXT,
     "dataset_digest": DIGEST,
     "commitment": DIGEST,
-    "source.name": TEXT,
+    "source.name": NAME,
     "source.title": TEXT,
     "source.licence": TEXT,
     "source.url": TEXT,
@@ -145,7 +164,7 @@ SEALED_FILE = {
 }
 
 DELTA_FILE = {
-    "name": TEXT,
+    "name": NAME,
     "notice": TEXT,
     "dataset_digest": DIGEST,
     "of": (lambda value: isinstance(value, dict), "the manifest of the original"),
@@ -154,7 +173,7 @@ DELTA_FILE = {
 }
 
 KEY_FILE = {
-    "name": TEXT,
+    "name": NAME,
     "notice": TEXT,
     "dataset_digest": DIGEST,
     "commitment": DIGEST,
@@ -224,7 +243,8 @@ def _recipe_problem(facts: dict) -> str | None:
     for what, label in (("target", target), *(("source class", label) for label in sources)):
         if label is not None and label >= classes:
             return f"its manifest's {what} is {label}, it names {classes} classes"
-    if wrong := labels.contradiction(recipe["label_mode"], recipe["select"], target, sources):
+    known = recipe["label_mode"] in labels.SELECTIONS and recipe["select"] in labels.CHOICES
+    if known and (wrong := labels.contradiction(recipe["label_mode"], recipe["select"], target, sources)):
         return f"its manifest's recipe contradicts itself ({wrong})"
     if "cover_jitter" in recipe and "cover_rate" not in recipe:
         return "its manifest's recipe has a cover_jitter without a cover_rate"
@@ -232,7 +252,7 @@ def _recipe_problem(facts: dict) -> str | None:
         return f"its manifest's recipe is for {recipe['application']}, its modality is {facts['modality']}"
     if recipe["application"] == "text" and (recipe["patch"] is not None or "cover_jitter" in recipe):
         return "its manifest's recipe has a patch or a cover_jitter, which texts have not"
-    if "others" in facts["counts"] and recipe["label_mode"] != "source-specific":
+    if "others" in facts["counts"] and known and recipe["label_mode"] != "source-specific":
         return f"its manifest counts others, which {recipe['label_mode']} has not"
     return None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import manifest, sampling, store, verify
+from poisonkit import known, manifest, sampling, sidecars, store, verify
 from poisonkit.errors import Failure, Usage
 from poisonkit.guard import kept_in_key
 from poisonkit.modality import IMAGE
@@ -110,6 +110,7 @@ def seal(path: Path, output: Path | None, secret: Secret, force: bool = False, p
     if wrong:
         raise Failure(f"{path}: does not verify, so its key could not give it back: {wrong[0]}")
     with store.reading(path) as data:
+        known.demand(path, data.manifest, "so its key might not give it back")
         orders = {part: secret.order(part, data.manifest["counts"][part]) for part in PARTS}
         table = _table(data, orders, progress)
         rows, role, labels = _answer_rows(data, orders)
@@ -136,6 +137,9 @@ def _check_free(path: Path, target: Path, force: bool) -> None:
             raise Usage(f"-o: {one} is the data set itself")
         if one.exists() and not force:
             raise Failure(f"{one}: lies there already: -o elsewhere, or --force")
+    beside = store.sidecar_path(target)  # it would go: a sealed file has none
+    if sidecars.check(beside, target) is not None and not force:
+        raise Failure(f"{beside}: lies there already: -o elsewhere, or --force")
 
 
 def _shuffled(data, part: str, order: np.ndarray):

@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from poisonkit import guard, look_texts, manifest, modality
+from poisonkit import guard, look_texts, manifest, modality, sidecars
 from poisonkit.errors import Failure
 from poisonkit.interrupts import held_back
 from poisonkit.modality import TEXT
@@ -288,8 +288,11 @@ def _close(file: h5py.File) -> None:
 def writing(target: Path, sidecar: bool = True, new: bool = False):
     """A `Writer` for a temporary file that takes the target's name when the block ends well.
 
-    `sidecar`: whether such a file has a sidecar, so that an older one must go. `new`: see `replacing`.
+    `sidecar`: whether such a file has a sidecar, so that an older one must go; `Failure` where that is another file's.
+    `new`: see `replacing`.
     """
+    if sidecar:
+        sidecars.check(sidecar_path(target), target)
     try:
         with (
             replacing(target, sidecar_path(target) if sidecar else None, new) as temporary,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import modality, store
+from poisonkit import known, modality, store
 from poisonkit.choosing import COVER
 from poisonkit.errors import Failure
 from poisonkit.manifest import describe
@@ -42,6 +42,8 @@ def facts_lines(facts: dict) -> list[str]:
         if "others" in counts:
             rows.append(("others", f"{counts['others']:,} test rows of other classes, triggered: not to be the target"))
         rows.append(("seed", str(recipe["seed"])))
+    if unknown := known.problem(facts):
+        rows.append(("recipe", f"unknown here ({unknown}): a newer poisonkit made it, or somebody's own"))
     rows += [("source", source["digest"]), ("dataset", facts["dataset_digest"])]
     return [f"{label:10}{text}" for label, text in rows]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import effects, modality, recipe, store
+from poisonkit import effects, known, modality, recipe, store
 from poisonkit import texts as rows_of_text
 from poisonkit.errors import Failure, Usage
 
@@ -20,6 +20,7 @@ def apply_to_file(file: Path, facts: dict, path: Path, output: Path) -> str:
     if output.exists() and path.exists() and output.samefile(path):
         raise Usage(f"-o: {output} is the texts' own file: name another")
     texts = read(path)
+    known.demand(file, facts, "so its trigger cannot be put on other texts")
     try:
         request = recipe.request_of(facts)
         prepared = effects.prepare(modality.TEXT, request, ())

@@ -58,7 +58,7 @@ def carry_out(path: Path, name: str, output: Path | None, force: bool, asked: di
     for option in asked:
         if option not in form.OPTIONS:
             raise Usage(f"--{'no-truth' if option == 'truth' else option}: --format {name} has no such option")
-    from poisonkit import modality, store
+    from poisonkit import known, modality, store
     from poisonkit.export import base
 
     with store.reading(path) as data:
@@ -79,7 +79,7 @@ def carry_out(path: Path, name: str, output: Path | None, force: bool, asked: di
                     form.write(data, temporary, context)
         except OSError as error:
             raise Failure(f"{target}: could not be written: {store.reason(error)}") from error
-        return f"wrote {target} ({name}, {getattr(form, 'counts', base.counts)(data)})"
+        return f"wrote {target} ({name}, {getattr(form, 'counts', base.counts)(data)})" + known.note(data.manifest)
 
 
 def _target(form, data, path: Path, output: Path | None) -> Path:

@@ -82,7 +82,7 @@ def fetch(folder: Path, context: base.Context) -> Path:
 
 def _archive_origin(path: Path) -> base.Origin:
     def decode(writer, context) -> dict:
-        record = archive.file_record(path, ARCHIVES)
+        record = archive.file_record(path, ARCHIVES, context, archive.SMALL)
         _write(writer, _archive_batches(path), path, context)
         return {"kind": "archive", "path": base.text(path), **record}
 
@@ -93,7 +93,7 @@ def _archive_batches(path: Path):
     """(batch, suffix, bytes) of an archive's batches. The first batch tells which version it is."""
     sizes = {f"{name}.bin": ROWS * 3073 for name in BATCHES} | dict.fromkeys(BATCHES, plain_pickle.LARGEST)
     suffix = None
-    for name, data in archive.tar_members(path, sizes):
+    for name, data in archive.tar_members(path, sizes, archive.SMALL):
         batch = name.removesuffix(".bin")
         suffix = name[len(batch) :] if suffix is None else suffix
         if name == batch + suffix:

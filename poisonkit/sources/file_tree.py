@@ -75,8 +75,7 @@ class Zips:
     def __enter__(self):
         with ExitStack() as stack:
             for path in self._paths:
-                with archive.damage(path):
-                    opened = stack.enter_context(zipfile.ZipFile(path))
+                opened = stack.enter_context(archive.opened_zip(path, archive.LARGE))
                 for name in archive.zip_names(path, opened):
                     self._members[name] = path, opened
             self._stack = stack.pop_all()

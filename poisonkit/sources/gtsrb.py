@@ -143,7 +143,7 @@ def _archives(path: Path) -> list[Path]:
 
 
 def _from_archives(paths: list[Path], writer, context) -> dict:
-    hashes = {path.name: archive.file_record(path, ARCHIVES) for path in paths}
+    hashes = {path.name: archive.file_record(path, ARCHIVES, context, archive.LARGE) for path in paths}
     with file_tree.Zips(paths) as tree:
         difference = _decode(tree, writer, context)
     official = all(record["official"] for record in hashes.values())

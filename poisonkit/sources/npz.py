@@ -6,6 +6,7 @@ block out of the zip that an .npz file is, stored or compressed, so that a set m
 ever unpickled.
 """
 
+import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,8 @@ def locate(path: Path | None, options: dict) -> base.Origin:
 
 def _decode(path: Path, writer, context: base.Context) -> dict:
     digest = archive.file_hashes(path)["sha256"]
-    with archive.damage(path), zipfile.ZipFile(path) as file:
+    bounds = archive.Bounds(archive.SMALL.members, sys.maxsize)  # the images are as many as the user's are
+    with archive.opened_zip(path, bounds) as file, archive.damage(path):
         reader = _Reader(path, file)
         images = {part: reader.images(f"x_{part}") for part in PARTS}
         shape = _one_shape(path, images)

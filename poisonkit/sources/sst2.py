@@ -76,8 +76,8 @@ def _folder_origin(folder: Path) -> base.Origin:
 
 def _archive_origin(path: Path) -> base.Origin:
     def decode(writer, context) -> dict:
-        record = archive.file_record(path, ARCHIVES)
-        with archive.damage(path), zipfile.ZipFile(path) as file:
+        record = archive.file_record(path, ARCHIVES, context, archive.SMALL)
+        with archive.opened_zip(path, archive.SMALL) as file, archive.damage(path):
             members = _members(path, file)
             for part, member in members.items():
                 where = f"{base.text(path)}: {base.printable(member)}"

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -119,7 +121,9 @@ MANIFESTS = {
     "expected a positive integer": lambda m: writer.sealed(m | {"format_version": "1"}),
     "modality is 'audio'": lambda m: writer.sealed(m | {"modality": "audio"}),
     "kind is 'odd'": lambda m: writer.sealed(m | {"kind": "odd"}),
-    "expected a plain file name": lambda m: writer.sealed(m | {"name": "../../etc/passwd"}),
+    "expected a plain name": lambda m: writer.sealed(m | {"name": "../../etc/passwd"}),
+    "'$(touch X)', which begins with '$'": lambda m: writer.sealed(m | {"name": "$(touch X)"}),
+    "source's name is 'a`b`'": lambda m: writer.sealed(m | {"source": m["source"] | {"name": "a`b`"}}),
     "does not match its own digest": lambda m: m | {"notice": "changed"},
     "no source": lambda m: writer.sealed({key: value for key, value in m.items() if key != "source"}),
     "not a list of two names": lambda m: writer.sealed(m | {"source": m["source"] | {"classes": "abc"}}),
@@ -286,13 +290,49 @@ def test_values_that_cannot_be(line, tmp_path):
 
 
 def test_a_hanging_check_is_cut_off(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr(structure, "CHECK_SECONDS", 0.01)
-    assert "its check took over" in refused(toy[0], tmp_path)
+    monkeypatch.setattr(structure, "WAIT", 0.01)
+    assert "could not be checked here (its check took over 0.01 s)" in refused(toy[0], tmp_path)
 
 
 def test_a_crashing_check_is_one_line(toy, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONMALLOC", "no such allocator")  # the child cannot even start
-    assert "its check ended with" in refused(toy[0], tmp_path)
+    assert "could not be checked here (its check ended with" in refused(toy[0], tmp_path)
+
+
+CHILDREN = {
+    "could not be checked here (its check took over 15 s of processor time": "r.setrlimit(r.RLIMIT_CPU, (1, 9))\n"
+    "while True: pass",
+    "could not be checked here (its check ended with signal 9: too little memory?)": "os.kill(os.getpid(), 9)",
+    "not a sound HDF5 file (the HDF5 library crashed on it, signal 11)": "os.kill(os.getpid(), 11)",
+    "could not be checked here (its check ended with 1: MemoryError": "raise MemoryError",
+}
+
+
+@pytest.mark.parametrize("line", CHILDREN)
+def test_a_check_that_comes_to_a_limit_says_nothing_of_the_file(toy, tmp_path, monkeypatch, line):
+    (tmp_path / "h5py.py").write_text(f"import os, resource as r\n{CHILDREN[line]}\n")
+    run = structure.subprocess.run
+
+    def started(command, **how):  # the same child, but its h5py is another
+        return run(command, **how | {"env": how["env"] | {"PYTHONPATH": f"{tmp_path}:{how['env']['PYTHONPATH']}"}})
+
+    monkeypatch.setattr(structure.subprocess, "run", started)
+    with pytest.raises(Failure) as caught:
+        structure.in_child(toy[0])
+    assert line in str(caught.value)
+
+
+@pytest.mark.parametrize("megabytes", [300, 600, 1000, 4000])
+def test_a_sound_file_under_a_memory_limit_is_not_called_damaged(toy, megabytes):
+    code = (
+        "import sys; from benchmark import structure; structure.in_child(structure.Path(sys.argv[1])); print('sound')"
+    )
+    limited = f'ulimit -v {megabytes << 10}; exec "$0" -c "$1" "$2"'
+    command = ["bash", "-c", limited, sys.executable, code, str(toy[0])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "sound\n" or "could not be checked here" in done.stderr or "Error" in done.stderr
+    assert "not a sound" not in done.stderr and "damaged" not in done.stderr
+    assert megabytes < 4000 or done.stdout == "sound\n", done.stderr
 
 
 @pytest.mark.slow

@@ -1,12 +1,14 @@
 """poisonkit writes, benchmark reads: the same arrays, and each refuses what the page refuses."""
 
 import json
+import shutil
 
 import h5py
 import numpy as np
 import pytest
 
 data = pytest.importorskip("benchmark.data")
+manifest = pytest.importorskip("benchmark.manifest")
 
 
 @pytest.mark.parametrize(
@@ -74,3 +76,24 @@ def test_neither_package_imports_the_other(root):
             for line in path.read_text("utf-8").splitlines():
                 words = line.split()
                 assert not (words[:1] in (["import"], ["from"]) and words[1].split(".")[0] == other), (path, line)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"recipe_version": 7},
+        {"recipe": {"triggers": [{"name": "glow", "strength": "0.5"}]}},
+        {"recipe": {"label_mode": "all-to-some", "select": "odd"}},
+    ],
+    ids=str,
+)
+def test_a_file_of_a_recipe_that_nobody_knows_is_trained_on(library, tmp_path, change):
+    """Its arrays say all that a training needs."""
+    path = tmp_path / "x.h5"
+    shutil.copy(library("square"), path)
+    with h5py.File(path, "r+") as file:
+        facts = json.loads(file.attrs["manifest"])
+        change = {key: facts[key] | value if isinstance(value, dict) else value for key, value in change.items()}
+        facts = {key: value for key, value in (facts | change).items() if key != "dataset_digest"}
+        file.attrs["manifest"] = manifest.canonical(facts | {"dataset_digest": manifest.digest(facts)}).decode()
+    assert len(data.load(path).triggered) == 90

@@ -1,6 +1,10 @@
 """Files that are no HDF5, cut off, or built otherwise than the format says."""
 
+import faulthandler
 import os
+import subprocess
+import sys
+import time
 
 import damage
 import h5py
@@ -319,7 +323,7 @@ def test_a_group_with_a_great_many_names(poisonkit, library, tmp_path):
 
 def test_a_look_that_never_ends_is_ended(library, monkeypatch):
     """libhdf5 can loop for ever on a damaged file, beyond the reach of a signal handler."""
-    from poisonkit import guard
+    from poisonkit import child, guard
     from poisonkit.errors import Failure
 
     def hang(path, kinds, alive):
@@ -327,21 +331,73 @@ def test_a_look_that_never_ends_is_ended(library, monkeypatch):
             pass
 
     monkeypatch.setattr(guard, "_look", hang)
-    monkeypatch.setattr(guard, "SECONDS", 1)
-    with pytest.raises(Failure, match="took over 1 s"):
+    monkeypatch.setattr(child, "SECONDS", 1)
+    with pytest.raises(Failure, match="could not be checked here .*took over 1 s of processor time"):
         guard.inspect(library("square"))
 
 
-@pytest.mark.parametrize("how", ["crash", "memory"])
-def test_a_look_that_crashes_is_one_line(library, monkeypatch, how):
+def test_a_look_that_sleeps_is_ended_too(library, monkeypatch):
+    from poisonkit import child, guard
+    from poisonkit.errors import Failure
+
+    monkeypatch.setattr(guard, "_look", lambda path, kinds, alive: time.sleep(600))
+    monkeypatch.setattr(child, "WAIT", 1)
+    with pytest.raises(Failure, match="could not be checked here .*no sign of life for 1 s"):
+        guard.inspect(library("square"))
+
+
+def test_a_look_that_has_to_wait_is_not_ended(library, monkeypatch):
+    """On a busy machine a check takes longer by the clock than the processor time that it may have."""
+    from poisonkit import child, guard
+
+    look = guard._look
+
+    def slow(path, kinds, alive):
+        time.sleep(2.5)
+        return look(path, kinds, alive)
+
+    monkeypatch.setattr(guard, "_look", slow)
+    monkeypatch.setattr(child, "SECONDS", 1)
+    assert guard.inspect(library("square"))["kind"] == "poisoned"
+
+
+@pytest.mark.parametrize(
+    ("look", "words"),
+    [
+        (lambda *_: os.kill(os.getpid(), 9), "could not be checked here .*signal 9"),
+        (lambda *_: bytes(1 << 33), "could not be checked here .*out of memory"),
+        (lambda *_: os._exit(7), "could not be checked here .*ended with 7"),
+        (lambda *_: (faulthandler.disable(), os.kill(os.getpid(), 11)), "is damaged: the HDF5 library crashed on it"),
+    ],
+    ids=["killed", "memory", "exit", "crash"],
+)
+def test_a_look_that_ends_in_its_own_way_is_one_line(library, monkeypatch, look, words):
     from poisonkit import guard
     from poisonkit.errors import Failure
 
-    monkeypatch.setattr(
-        guard, "_look", lambda path, kinds, alive: os.kill(os.getpid(), 9) if how == "crash" else bytes(1 << 33)
-    )
-    with pytest.raises(Failure, match="is damaged"):
+    monkeypatch.setattr(guard, "_look", look)
+    with pytest.raises(Failure, match=words):
         guard.inspect(library("square"))
+
+
+@pytest.mark.parametrize("spare", [0, 8, 30, 100, 300])
+def test_a_sound_file_under_a_memory_limit_is_not_called_damaged(poisonkit, library, spare):
+    """The limit of a process that has all its libraries already, and so many MB more."""
+    code = (
+        "import resource, sys\n"
+        "import poisonkit.kinds, poisonkit.cli, numpy, h5py\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        f"limit = used + ({spare} << 20)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n"
+        "sys.argv = ['poisonkit', *sys.argv[1:]]\n"
+        "poisonkit.cli.main()\n"
+    )
+    command = [sys.executable, "-c", code, "verify", str(library("square"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert "damaged" not in said and "DIFFERS" not in said and "Traceback" not in said, said
+    assert (done.returncode, ": OK" in said) in ((0, True), (1, False)), said
+    assert spare < 300 or done.returncode == 0, said
 
 
 def test_the_look_costs_no_file_descriptors_and_leaves_no_child(library, monkeypatch):

@@ -199,6 +199,11 @@ def test_something_else_in_the_way_is_refused(poisonkit, library, tmp_path, what
         path.write_text("precious")
     elif what == "sidecar":
         (tmp_path / "x.manifest.json").write_text("{}")
+        for more in ((), ("--force",)):  # it may be the user's own
+            poisonkit(*asked, *more).failed(1, "x.manifest.json", "none of poisonkit's: move it away")
+        (tmp_path / "x.manifest.json").unlink()
+        poisonkit(*asked).succeeded()
+        return
     before = path.read_bytes()
     poisonkit(*asked).failed(1, str(path), "--force")
     assert path.read_bytes() == before

@@ -121,8 +121,8 @@ def test_a_picture_that_the_recipe_does_not_use(poisonkit, sidecar, tmp_path):
         (lambda facts: facts.update(modality="audio"), ("'audio' data",)),
         (lambda facts: facts.update(kind="other"), ("kind is 'other'",)),
         (lambda facts: facts["recipe"].update(streams=["rows", "more"]), ("another manifest", "recipe.streams")),
-        (lambda facts: facts["recipe"]["triggers"][0].update(more=1), ("another manifest", "recipe.triggers[0].more")),
-        (lambda facts: facts["recipe"]["triggers"][0].update(name="no"), ("unknown trigger 'no'",)),
+        (lambda facts: facts["recipe"]["triggers"][0].update(more=1), ("unknown here", "parameter 'more'")),
+        (lambda facts: facts["recipe"]["triggers"][0].update(name="no"), ("unknown here", "trigger 'no'")),
         (lambda facts: facts["recipe"].update(seed=1), ("another manifest", "name")),
         (lambda facts: facts["counts"].update(poisoned=7), ("another manifest", "counts.poisoned: 20 here, 7 there")),
         (lambda facts: facts["counts"].update(unchanged=7), ("not written", "counts.unchanged: 7 here, 0 there")),
@@ -136,7 +136,7 @@ def test_a_picture_that_the_recipe_does_not_use(poisonkit, sidecar, tmp_path):
 )
 def test_what_does_not_agree_is_named(poisonkit, sidecar, tmp_path, change, words):
     done = poisonkit("make", "--from", sidecar("square", change), "-o", tmp_path / "again.h5")
-    assert done.code in (1, 2), done
+    assert done.code in (1, 2, 4), done
     done.failed(done.code, *words)
     assert not list(tmp_path.glob("again*")) and not list(tmp_path.glob(".again*"))
 

@@ -167,8 +167,12 @@ def test_a_camouflage_is_not_told(poisonkit, tmp_path):
 
 
 def test_an_old_sidecar_under_the_challenges_name_goes(poisonkit, library, tmp_path):
-    (tmp_path / "c.manifest.json").write_text("{}")
-    poisonkit("seal", library("square"), "-o", tmp_path / "c.h5").succeeded()
+    shutil.copy(library("square"), tmp_path / "c.h5")
+    poisonkit("make", *poisonkit.small, "--trigger", "square", "--rate", "0.1", "-o", tmp_path / "c.h5").succeeded()
+    assert (tmp_path / "c.manifest.json").exists()
+    (tmp_path / "c.h5").unlink()
+    poisonkit("seal", library("square"), "-o", tmp_path / "c.h5").failed(1, "c.manifest.json", "--force")
+    poisonkit("seal", library("square"), "-o", tmp_path / "c.h5", "--force").succeeded()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.h5", "c.key.h5"]
 
 

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import time
 import zipfile
 
 import pytest
@@ -96,7 +97,7 @@ def test_damaged_archives_are_one_line(data, tmp_path_factory):
                 for name in archive.zip_names(path, opened):
                     opened.read(name)
         else:
-            list(archive.tar_members(path, dict.fromkeys(contents, 3000)))
+            list(archive.tar_members(path, dict.fromkeys(contents, 3000), archive.SMALL))
     except Failure as error:
         assert str(path) in str(error) and "\n" not in str(error)
 
@@ -127,3 +128,95 @@ def test_hashes_of_a_file(tmp_path):
 def test_a_disk_error_is_no_damaged_archive():
     with pytest.raises(PermissionError), archive.damage(io):
         raise PermissionError(13, "Permission denied")
+
+
+# ---------------------------------------------------------------- bounds
+
+
+def crafted_tar(path, kind, size):
+    """An archive that is small on the disk and takes long: in front of CIFAR-10, many members or much filler."""
+    mode = "w" if kind == "members" else "w:gz"
+    with tarfile.open(path, mode) as tar:
+        if kind == "members":
+            for number in range(5_000):
+                tar.addfile(tarfile.TarInfo(f"x/{number}"))
+        elif kind == "zeros":
+            info = tarfile.TarInfo("filler")
+            info.size = size
+            tar.addfile(info, io.BytesIO(bytes(info.size)))
+        else:
+            info = tarfile.TarInfo("pax")
+            info.pax_headers = {"comment": "x" * size}
+            tar.addfile(info)
+        for name, data in cifar_files(cifar_batches()).items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+KINDS = [("members", "over 1,000 members"), ("zeros", "holds over {} MB"), ("header", "holds over {} MB")]
+
+
+@pytest.mark.parametrize(("kind", "words"), KINDS)
+@pytest.mark.parametrize("size", [8, pytest.param(512, marks=pytest.mark.slow)])
+def test_a_crafted_tar_is_refused_soon(tmp_path, small_cifar, monkeypatch, kind, words, size):
+    path = crafted_tar(tmp_path / "a.tar.gz", kind, (size + 8) << 20)
+    assert path.stat().st_size < 4 << 20
+    monkeypatch.setattr(archive, "SMALL", archive.Bounds(1_000, size << 20))
+    start = time.process_time()
+    with pytest.raises(Failure, match=words.format(size)):
+        open_source("cifar10", source=path, cache=tmp_path / "cache")
+    assert time.process_time() - start < 15
+
+
+def test_a_file_larger_than_its_archive_may_be_is_not_even_hashed(tmp_path, small_cifar, monkeypatch):
+    path = tmp_path / "a.tar"
+    with open(path, "wb") as file:
+        file.truncate(6 << 30)  # all of it a hole
+    monkeypatch.setattr(archive, "file_hashes", None)
+    with pytest.raises(Failure, match="holds over 512 MB"):
+        open_source("cifar10", source=path, cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("name", ["gtsrb", "sst2", "npz"])
+def test_a_zip_of_many_members_is_refused_soon(tmp_path, name):
+    """Its list is looked at before it is read: a million entries would take long."""
+    path, entry = tmp_path / "a.zip", bytearray(zip_entry(tmp_path))
+    count = 900_000
+    listed = bytes(entry) * count
+    end = b"PK\x05\x06" + bytes(4) + b"\xff\xff\xff\xff" + len(listed).to_bytes(4, "little") + bytes(6)
+    path.write_bytes(listed + end)
+    start = time.process_time()
+    with pytest.raises(Failure, match="refused, it has over"):
+        open_source(name, source=path, cache=tmp_path / "cache")
+    assert time.process_time() - start < 3
+
+
+def zip_entry(folder):
+    """One entry of a zip's list, of a file with a short name."""
+    raw = write_zip(folder / "one.zip", {"x": b""}).read_bytes()
+    return raw[raw.find(b"PK\x01\x02") : raw.find(b"PK\x05\x06")]
+
+
+def test_a_zip_that_says_that_it_holds_very_much_is_refused(tmp_path):
+    path = write_zip(tmp_path / "a.zip", gtsrb_kaggle(*gtsrb_images()))
+    raw = bytearray(path.read_bytes())
+    at = raw.find(b"PK\x01\x02")
+    for _ in range(4):
+        raw[at + 24 : at + 28] = (2**31).to_bytes(4, "little")
+        at = raw.find(b"PK\x01\x02", at + 1)
+    path.write_bytes(raw)
+    with pytest.raises(Failure, match="holds over 4,096 MB"):
+        open_source("gtsrb", source=path, cache=tmp_path / "cache")
+
+
+def test_an_archive_as_large_as_the_real_ones_is_read(tmp_path):
+    """Sizes and counts of the published archives: CIFAR-10's nine members, GTSRB's 39,209 pictures."""
+    archive.SMALL.check(tmp_path, 9, 186 << 20)
+    archive.LARGE.check(tmp_path, 2 * 51_882, 1 << 30)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        for number in range(39_209):
+            file.writestr(f"GTSRB/Final_Training/Images/00000/{number:05}_00000.ppm", b"")
+    with archive.opened_zip(tmp_path / "a.zip", archive.LARGE) as file:
+        assert len(archive.zip_names(tmp_path, file)) == 39_209

@@ -158,8 +158,8 @@ def test_a_byte_of_a_jittered_cover_row(poisonkit, library, differs, tmp_path, n
     damage.reseal(path)
     differs(path, "train/images: 1 changed rows are not truth/images with the trigger on them")
     # of another recipe version, nobody here knows how they were made
-    damage.reseal(path, recipe_version=2, name="anything")
-    assert poisonkit("verify", path).succeeded()
+    damage.reseal(path, recipe_version=99, name="anything")
+    assert poisonkit("verify", path).code == 4
 
 
 def test_cover_rows_without_their_noise(library, differs, tmp_path):
@@ -316,11 +316,9 @@ def test_several_files_each_with_its_line(poisonkit, library, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"name": "star"}, "unknown trigger 'star'"),
         ({"name": "square", "size": 99}, "does not fit"),
         ({"name": "square", "size": "4"}, "one spelling: triggers"),
         ({"name": "square", "size": 4, "value": [7, 7, 7], "position": "upper-left"}, "one spelling: triggers"),
-        ({"name": "square", "size": 4, "value": [0], "position": "upper-left", "more": 1}, "one spelling: triggers"),
         ({"name": "square", "size": 3, "value": [0], "position": "upper-left"}, "trigger/0/weights: is not what"),
         ({"name": "square", "size": 4, "value": [1], "position": "upper-left"}, "trigger/0/bias: is not what"),
         ({"name": "warped"}, "trigger/0/flow: is not what"),
@@ -344,8 +342,8 @@ def test_another_name(library, differs, tmp_path):
 
 def test_a_file_of_another_recipe_version_is_judged_by_its_arrays_alone(poisonkit, library, tmp_path):
     path = damage.copy(library("square"), tmp_path)
-    damage.reseal(path, recipe_version=2, name="anything")
-    assert poisonkit("verify", path).succeeded()
+    damage.reseal(path, recipe_version=99, name="anything")
+    assert poisonkit("verify", path).code == 4
 
 
 def test_a_file_with_a_users_picture(poisonkit, library, differs, tmp_path):

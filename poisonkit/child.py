@@ -1,0 +1,125 @@
+"""Ask a child process, with limits on the processor's time and on memory, what this one should not try itself.
+
+A child that comes to its limits says nothing of the file that it looks at: that could not be checked here.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+SECONDS = 10  # of the processor, for each step: a busy machine only makes it wait
+WAIT = 300  # seconds without a sign of life: a child that sleeps would never come to the limit above
+MEMORY = 1 << 30
+CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
+NOT_HERE = "could not be checked here"
+
+
+def ask(look: Callable, wrong: type[Exception]) -> dict:
+    """What `look(alive)` returns, as JSON has it, {"value": …}, or why it did not, {"error": …} in one line.
+
+    `alive()` is to be called after each step: it gives the next one as much time. `wrong` is what it raises where
+    something is wrong with the file.
+    """
+    reader, writer = os.pipe()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        os.close(reader)
+        os.close(writer)
+        return {"error": f"{NOT_HERE} ({os.strerror(error.errno)})"}
+    if pid == 0:  # pragma: no cover (no coverage in the child)
+        os.close(reader)
+        _answer(look, wrong, writer)
+    os.close(writer)
+    data, status = None, 0
+    try:
+        data = _read_all(reader)
+    finally:
+        os.close(reader)
+        if data is None:  # it sleeps, or Ctrl-C: it has not ended by itself
+            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):  # where this process was started with SIGCHLD ignored
+            _, status = os.waitpid(pid, 0)
+    if data is None:
+        return {"error": f"{NOT_HERE} (its check gave no sign of life for {WAIT} s)"}
+    try:
+        return json.loads(data)
+    except ValueError:
+        return {"error": _ending(status)}
+
+
+def _read_all(reader: int) -> bytes | None:
+    """Everything that the child says until it ends, None where it says nothing for too long; while it reads texts, a
+    space for each block shows that it gets on."""
+    data = bytearray()
+    while select.select([reader], [], [], WAIT)[0]:
+        chunk = os.read(reader, 1 << 20)
+        if not chunk:
+            return bytes(data)
+        data += chunk
+    return None
+
+
+def _ending(status: int) -> str:
+    """What it means that a check ended without an answer."""
+    how = -os.waitstatus_to_exitcode(status)
+    if how in CRASHES and resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        return "is damaged: the HDF5 library crashed on it"
+    if how == signal.SIGXCPU:
+        return f"{NOT_HERE} (its check took over {SECONDS} s of processor time: damaged, or too much for this machine)"
+    if how in (signal.SIGKILL, *CRASHES):
+        return f"{NOT_HERE} (its check ended with signal {how}: too little memory?)"
+    return f"{NOT_HERE} (its check ended with {-how})"
+
+
+def _answer(look: Callable, wrong: type[Exception], writer: int) -> None:
+    """Look, answer, and leave without running the parent's exit handlers."""
+    status = 1
+    try:
+        _limit_memory()
+        _more_time()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        answer = _found(look, wrong, writer)
+        with os.fdopen(writer, "wb") as pipe:
+            pipe.write(json.dumps(answer).encode())
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _found(look: Callable, wrong: type[Exception], writer: int) -> dict:
+    """What the child says. Running out of memory is the machine's fault, whatever else the file's."""
+    try:
+        return {"value": look(lambda: (_more_time(), os.write(writer, b" ")))}
+    except wrong as error:
+        return {"error": str(error)}
+    except MemoryError:
+        pass
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "alloc" not in line:
+            return {"error": f"is damaged: {line}"}
+    return {"error": f"{NOT_HERE} (out of memory)"}
+
+
+def _limit_memory() -> None:
+    """So much more than is in use; what the user has limited already stays so."""
+    if not os.path.exists("/proc/self/statm"):  # no Linux
+        return
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    there = resource.getrlimit(resource.RLIMIT_AS)
+    least = min(value for value in (used + MEMORY, *there) if value != resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_AS, (least, there[1]))
+
+
+def _more_time() -> None:
+    """So many seconds of the processor from now on."""
+    used, most = sum(resource.getrusage(resource.RUSAGE_SELF)[:2]), resource.getrlimit(resource.RLIMIT_CPU)[1]
+    wanted = int(used) + SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

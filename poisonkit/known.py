@@ -1,0 +1,101 @@
+"""What of a file's recipe this version of the tool does not know: made by a newer one, or by somebody's own trigger.
+
+Such a file is not damaged. Its arrays can be held against their digests and against one another; what its trigger makes
+of an image cannot be computed, so whoever would have to stops with exit code 4.
+"""
+
+from poisonkit import labels, manifest, sources, triggers
+from poisonkit.errors import Unknown, Usage
+
+PICTURES = ("frog",)  # the built-in ones
+
+
+def problem(facts: dict) -> str | None:
+    """What is not known here of the recipe of a file of any kind, in a few words; None where all of it is."""
+    facts = facts.get("of", facts)
+    if facts["kind"] == "sealed":  # which says nothing of a recipe
+        return None
+    if facts["recipe_version"] not in manifest.recipe_versions(facts):
+        return f"recipe version {facts['recipe_version']}"
+    if wrong := _source(facts["source"]):
+        return wrong
+    return None if facts["kind"] == "clean" else _recipe(facts)
+
+
+def label_mode(facts: dict) -> bool:
+    """Whether it is known here what becomes of the labels under the recipe of a poisoned file."""
+    recipe = facts["recipe"]
+    known = facts["recipe_version"] in manifest.recipe_versions(facts)
+    return known and recipe["label_mode"] in labels.SELECTIONS and recipe["select"] in labels.CHOICES
+
+
+def note(facts: dict, before: str = "; ") -> str:
+    """What a line about a file ends in where its recipe is not known here, else nothing."""
+    unknown = problem(facts)
+    return f"{before}its recipe is unknown here ({unknown})" if unknown else ""
+
+
+def demand(path, facts: dict, why: str) -> None:
+    """`Unknown`, in one line, where something of the recipe is not known here; `why` says what follows."""
+    if unknown := problem(facts):
+        raise Unknown(
+            f"{path}: its recipe is unknown here ({unknown}), {why}: take the version of the tool that made it"
+        )
+
+
+def _recipe(facts: dict) -> str | None:
+    recipe = facts["recipe"]
+    for kind, value, known in (
+        ("label mode", recipe["label_mode"], labels.SELECTIONS),
+        ("select", recipe["select"], labels.CHOICES),
+        *(("recipe key", key, RECIPE) for key in sorted(recipe)),
+        *(("built-in picture", record.get("built_in", PICTURES[0]), PICTURES) for record in facts["pictures"].values()),
+    ):
+        if value not in known:
+            return f"{kind} {value!r:.60}"
+    return next(filter(None, map(_trigger, recipe["triggers"])), None)
+
+
+RECIPE = {
+    "rate", "seed", "streams", "application", "patch", "label_mode", "target", "select", "triggers",
+    "source_classes", "cover_rate", "cover_jitter",
+}  # fmt: skip
+"""Every key that a poisoned file's recipe may have."""
+
+
+def _trigger(step: dict) -> str | None:
+    name = step["name"]
+    if name not in triggers.TABLE:
+        return f"trigger {name!r:.60}"
+    options = {option.key: option for option in triggers.module(name).OPTIONS}
+    for key, value in step.items():
+        if key == "name":
+            continue
+        if key not in options:
+            return f"parameter {key!r:.60} of {name}"
+        try:
+            options[key].parse(",".join(map(str, value)) if isinstance(value, list) else str(value))
+        except ValueError as error:
+            return f"{name}: {key}: {error}"
+    return None
+
+
+def _source(source: dict) -> str | None:
+    from poisonkit.sources import camouflage
+
+    if source["name"] not in sources.TITLES:  # somebody's own: nothing of it is computed
+        return None
+    kind = sources.module(source["name"])
+    try:
+        plain, _ = camouflage.split(source["options"])
+    except Usage:
+        return f"camouflage {source['options'].get('camouflage')!r:.60}"
+    parsers = getattr(kind, "PARSERS", {})
+    for key, value in plain.items():
+        if key not in kind.OPTIONS:
+            return f"option {key!r:.60} of the source {source['name']}"
+        try:
+            parsers.get(key, lambda same: same)(value)
+        except ValueError as error:
+            return f"option {key!r:.60} of the source {source['name']}: {error}"
+    return None

@@ -1,0 +1,26 @@
+"""Names in a stranger's results: none leads out of the runs folder, none is a command."""
+
+import json
+
+import fake_runs
+import pytest
+
+from benchmark.baseline import is_result
+
+NAMES = ("../../x", "/etc/passwd", "-rf", "$(touch X)", "`touch X`", "x\u202ey", "a\nb", ".", "..", "", "x" * 300)
+
+
+@pytest.mark.parametrize("name", NAMES, ids=repr)
+@pytest.mark.parametrize(
+    "place", [("name",), ("dataset", "name"), ("dataset", "source"), ("baseline", "runs", 0)], ids=str
+)
+def test_a_result_with_such_a_name_is_none(tmp_path, place, name):
+    folder = fake_runs.write(tmp_path)
+    whole = json.loads((folder / "result.json").read_text())
+    whole["baseline"] = {"how": "given", "runs": ["x"], "ba": 1.0, "cad": 1.0, "asr": fake_runs.share(5, 100)}
+    assert is_result(whole)
+    inner = whole
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = name
+    assert not is_result(whole)
