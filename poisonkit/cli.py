@@ -131,8 +131,8 @@ cache_option = click.option(
     "source_options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Option of the source itself (signs: train, test, seed; folder: size, channels; csv: text, label, train, "
-    "test; phrases: train, test, seed, classes).",
+    help="Option of the source itself (signs: train, test, seed; folder: size, channels, version; csv: text, label, "
+    "train, test; phrases: train, test, seed, classes).",
 )
 @click.option("--size", metavar="N|HxW", help="Resize the images of a folder; the same as --source-option size=…")
 @cli_blind.camouflage_options

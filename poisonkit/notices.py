@@ -2,14 +2,25 @@
 
 from collections.abc import Iterable
 
-from poisonkit import modality, triggers
+from poisonkit import class_names, modality, triggers
 from poisonkit.make import Plan
+
+
+def of_source(source) -> list[str]:
+    """What should be known of the classes of a source: names that look alike, classes without rows."""
+    alike = class_names.look_alikes(source.classes) if class_names.own(source.name) else []
+    return alike + class_names.without_rows(source)
 
 
 def of(plan: Plan) -> list[str]:
     """The notices of a plan."""
-    if plan.clean or plan.source.modality != modality.TEXT:
+    if plan.clean:
         return []
+    found = class_names.towards_nothing(plan.request, plan.source)
+    return found + (_of_texts(plan) if plan.source.modality == modality.TEXT else [])
+
+
+def _of_texts(plan: Plan) -> list[str]:
     steps = plan.request.steps
     found = _in_clean_rows(plan, list(dict.fromkeys(piece for step in steps for piece in _pieces(step))))
     for name, _ in steps:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from poisonkit import class_names
 from poisonkit.errors import Failure, Usage
 from poisonkit.sources import base
 from poisonkit.sources.text_table import Table
@@ -98,9 +99,6 @@ def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.Context)
         for part in PARTS:
             labels = np.array([numbers[label] for _, label in found[part]], np.int64)
             writer.texts(part, labels, base.counted(tables[part].texts(chosen["text"]), bar))
-    if all(name.isdecimal() for name in classes) and [int(name) for name in classes] != list(range(len(classes))):
-        some = ", ".join(classes[:8]) + (", …" if len(classes) > 8 else "")
-        context.say(f"the labels {some} are the classes 0 to {len(classes) - 1}; --target takes the labels")
 
 
 def _classes(table: Table, labels: list[tuple[int, str]], column: str) -> list[str]:
@@ -116,5 +114,4 @@ def _classes(table: Table, labels: list[tuple[int, str]], column: str) -> list[s
             raise Failure(f"{table.where}: over {MOST_CLASSES:,} different labels: is {column!r} the column of labels?")
     if len(names) < 2:
         raise Failure(f"{table.where}: every label is {names.pop()!r}: expected two classes or more")
-    whole = all(name.isdecimal() and name.isascii() and len(name) <= 9 for name in names)
-    return sorted(names, key=int) if whole else sorted(names)
+    return class_names.by_number(names)

@@ -1,7 +1,8 @@
 """folder: anyone's own pictures, DIR/train/CLASS/*.png and DIR/test/CLASS/*.png.
 
-Classes are the names of the folders below train/ and test/, in the order of their code points; rows are ordered by
-(class, file name). Pictures are decoded as `any_picture` says, block by block, so that a set may be larger than memory.
+Classes are the names of the folders below train/ and test/: in the order of their numbers where all are whole numbers,
+else of their code points (version 1: always of these). Rows are ordered by (class, file name). Pictures are decoded as
+`any_picture` says, block by block, so that a set may be larger than memory.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from poisonkit import class_names
 from poisonkit.errors import Failure, Usage
 from poisonkit.sources import base
 
@@ -23,7 +25,9 @@ COUNTS = (0, 0)
 SHAPE = (0, 0, 0)
 HOW = "--source DIR with DIR/train/CLASS/*.png and DIR/test/CLASS/*.png (or ppm, pgm, bmp, jpg, webp)"
 MIRROR = None
-OPTIONS = {"size": 0, "channels": 3}  # size 0: as they are
+OPTIONS = {"size": 0, "channels": 3, "version": 2}  # size 0: as they are
+OLD = {"version": 1}
+"""What the options are in a manifest that does not name them; a `version` is recorded where it changes anything."""
 ARCHIVES = ()
 
 PARTS = ("train", "test")
@@ -71,7 +75,14 @@ def parse_channels(value) -> int:
     return int(value)
 
 
-PARSERS = {"size": parse_size, "channels": parse_channels}
+def parse_version(value) -> int:
+    """Which order the classes are in."""
+    if str(value) not in ("1", "2"):
+        raise ValueError("1 (classes in the order of their code points) or 2 (of their numbers, if they are such)")
+    return int(value)
+
+
+PARSERS = {"size": parse_size, "channels": parse_channels, "version": parse_version}
 
 
 def locate(path: Path | None, options: dict) -> base.Origin:
@@ -82,18 +93,23 @@ def locate(path: Path | None, options: dict) -> base.Origin:
     if not path.is_dir():
         what = "is no folder" if path.exists() else "does not exist"
         raise Failure(f"{path} {what}: expected one with train/CLASS/*.png and test/CLASS/*.png")
-    listing = scan(path)
-    chosen = OPTIONS | options
+    listing = scan(path, (OPTIONS | options)["version"])
+    recorded = {key: value for key, value in options.items() if key != "version"}
+    chosen = OPTIONS | recorded
+    del chosen["version"]
+    if list(listing.classes) != sorted(listing.classes):
+        recorded, chosen = ({**one, "version": 2} for one in (recorded, chosen))
 
     def decode(writer, context) -> dict:
         return _decode(path, listing, chosen, writer, context)
 
-    return base.Origin({"folder": base.text(path), "files": listing.hash, "options": chosen}, decode, options)
+    return base.Origin({"folder": base.text(path), "files": listing.hash, "options": chosen}, decode, recorded)
 
 
-def scan(root: Path) -> Listing:
+def scan(root: Path, version: int = 2) -> Listing:
     """Find the pictures below a folder. Raises `Failure` with what is missing or in the way."""
-    classes = {part: _classes(root, part) for part in PARTS}
+    in_order = class_names.by_number if version > 1 else sorted
+    classes = {part: in_order(_classes(root, part)) for part in PARTS}
     for part, other in (PARTS, PARTS[::-1]):
         missing = sorted(set(classes[other]) - set(classes[part]))
         if missing:
