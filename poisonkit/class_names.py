@@ -67,8 +67,7 @@ def _index(option: str, typed, classes, say) -> int | None:
             raise Usage(f"{option}: several classes are called {texts.shown(typed)!r}: say which by {ways}")
         if same:
             return same[0]
-    folded = unicodedata.normalize("NFC", typed.strip())
-    alike = [label for label, name in enumerate(classes) if unicodedata.normalize("NFC", name) == folded]
+    alike = [label for label, name in enumerate(classes) if folded(name) == folded(typed.strip())]
     if len(alike) == 1:
         say(f"{option}: {spelled(classes, alike[0])} is written with other code points than what was typed (NFC, NFD)")
         return alike[0]
@@ -101,6 +100,11 @@ def _within(option: str, index: int, classes) -> int:
     if not 0 <= index < len(classes):
         raise Usage(f"{option}: expected a class from 0 to {len(classes) - 1}, got {index}")
     return index
+
+
+def folded(name: str) -> str:
+    """A name in the one spelling of what reads the same (NFC)."""
+    return unicodedata.normalize("NFC", name)
 
 
 def is_number(name: str) -> bool:

@@ -132,7 +132,7 @@ cache_option = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     help="Option of the source itself (signs: train, test, seed; folder: size, channels, version; csv: text, label, "
-    "train, test; phrases: train, test, seed, classes).",
+    "train, test, tsv; phrases: train, test, seed, classes).",
 )
 @click.option("--size", metavar="N|HxW", help="Resize the images of a folder; the same as --source-option size=…")
 @cli_blind.camouflage_options

@@ -33,7 +33,7 @@ def write_list(source: Source, asked: list[Request], target: Path, dry_run: bool
         return f"would write {target}: {counts} texts to rewrite"
     try:
         with store.replacing(target) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
+            writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
             writer.writerow(COLUMNS)
             for part, split in (("train", source.train), ("test", source.test)):
                 rows = needed[part]

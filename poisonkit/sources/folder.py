@@ -41,7 +41,8 @@ LARGEST_SIDE = 4096
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a data set: class names, and for each part the rows' labels, (N,) int64, and file names.
+    """The files of a data set: class names, and for each part the rows' labels, (N,) int64, file names, and the
+    classes' folders (the names, but for such as are written in another normal form).
 
     `hash` changes when a file is added, removed or written to; `left_out` are the files that are no pictures.
     """
@@ -49,12 +50,17 @@ class Listing:
     classes: tuple[str, ...]
     labels: dict[str, np.ndarray]
     names: dict[str, list[str]]
+    folders: dict[str, list[str]]
     hash: str
     left_out: list[str]
 
     def place(self, part: str, row: int) -> str:
         """Where the picture of a row lies, relative to DIR."""
-        return f"{part}/{self.classes[self.labels[part][row]]}/{self.names[part][row]}"
+        return f"{part}/{self.folders[part][self.labels[part][row]]}/{self.names[part][row]}"
+
+    def respelled(self) -> list[str]:
+        """Classes whose test folder is written in another normal form."""
+        return [name for name, other in zip(self.classes, self.folders["test"], strict=True) if name != other]
 
 
 def parse_size(value) -> int | str:
@@ -110,13 +116,15 @@ def scan(root: Path, version: int = 2) -> Listing:
     """Find the pictures below a folder. Raises `Failure` with what is missing or in the way."""
     in_order = class_names.by_number if version > 1 else sorted
     classes = {part: in_order(_classes(root, part)) for part in PARTS}
+    pairs = _paired(classes["train"], classes["test"])
+    missing = {"train": set(classes["test"]) - set(pairs.values()), "test": set(classes["train"]) - pairs.keys()}
     for part, other in (PARTS, PARTS[::-1]):
-        missing = sorted(set(classes[other]) - set(classes[part]))
-        if missing:
+        if missing[part]:
             raise Failure(
                 f"{root}: expected the same classes in train and test, {part} has no folder "
-                f"{base.printable(missing[0])!r} and {other} has one (it may be empty)"
+                f"{base.printable(min(missing[part]))!r} and {other} has one (it may be empty)"
             )
+    classes["test"] = [pairs[name] for name in classes["train"]]
     total, left_out = hashlib.sha256("\0".join(classes["train"]).encode()), []
     labels, names = {}, {}
     for part in PARTS:
@@ -125,7 +133,20 @@ def scan(root: Path, version: int = 2) -> Listing:
         names[part] = [name for one in found for name in one]
         if not names[part]:
             raise Failure(f"{root}/{part} has no pictures: expected {part}/CLASS/*{', *'.join(SUFFIXES)}")
-    return Listing(tuple(classes["train"]), labels, names, "sha256:" + total.hexdigest(), left_out)
+    return Listing(tuple(classes["train"]), labels, names, classes, "sha256:" + total.hexdigest(), left_out)
+
+
+def _paired(names: list[str], others: list[str]) -> dict[str, str]:
+    """Class → its test folder: the one of that very name, else the only one of the rest that reads like it (NFC)."""
+    pairs = {name: name for name in names if name in others}
+    free, left = [name for name in names if name not in pairs], [name for name in others if name not in pairs]
+    for name in free:
+        mine, theirs = (
+            [one for one in some if class_names.folded(one) == class_names.folded(name)] for some in (free, left)
+        )
+        if len(mine) == len(theirs) == 1:
+            pairs[name] = theirs[0]
+    return pairs
 
 
 def _pictures(root: Path, folder: str, total, left_out: list[str]) -> list[str]:
@@ -184,7 +205,13 @@ def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.Co
                 for start, images in reader.blocks(part, pool):
                     target.write(start, images)
                     bar.update(len(images))
-    return {"kind": "folder", "path": base.text(root), "official": None, "lossy": lossy}
+    said = [
+        f"the test folder of {name!r} is written with other code points than the class's name (NFC, NFD)"
+        for name in listing.respelled()
+    ]
+    return {"kind": "folder", "path": base.text(root), "official": None, "lossy": lossy} | (
+        {"notices": said} if said else {}
+    )
 
 
 class _Reader:

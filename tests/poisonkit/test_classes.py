@@ -248,3 +248,17 @@ def test_an_index_is_one_in_the_interface_too(tmp_path):
         assert class_names.resolve(Request("0.1", target=target), Source).target == index
     with pytest.raises(Usage, match="'2' could be a name or an index"):
         class_names.resolve(Request("0.1", target="2"), Source)
+
+
+def test_a_test_folder_in_another_normal_form_is_its_classes(poisonkit, tmp_path):
+    source = folder(tmp_path / "in", ("cafe\u0301", "bar"))
+    (source / "test" / "cafe\u0301").rename(source / "test" / "caf\u00e9")
+    result = maker(poisonkit, "folder", source, tmp_path)("--target", "bar")
+    assert result.code == 0 and "the test folder of 'cafe\u0301' is written with other code points" in result.err
+    with h5py.File(tmp_path / "made.h5") as file:
+        assert sorted(set(file["test/labels"][()].tolist())) == [0, 1]
+    (source / "train" / "caf\u00e9").mkdir()
+    (source / "test" / "b").mkdir()
+    assert "train has no folder 'b'" in maker(poisonkit, "folder", source, tmp_path)().failed(1).err
+    (source / "test" / "b").rmdir()
+    assert "test has no folder 'cafe\u0301'" in maker(poisonkit, "folder", source, tmp_path)().failed(1).err
