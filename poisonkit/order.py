@@ -76,8 +76,10 @@ def requests(order: Order) -> list[recipe.Request]:
 
 def _aim(order: Order) -> dict:
     """Label mode, target, source classes and which rows: what one implies of the others, and nothing that contradicts.
-    (Source classes alone are a source-specific attack.)"""
-    mode = order.label_mode or ("source-specific" if order.source_classes else "all-to-one")
+    (Source classes alone are a source-specific attack.) What a preset says holds where nothing else was typed."""
+    preset = _make_preset(order)
+    usual = "all-to-one" if order.select else preset.get("label_mode", "all-to-one")
+    mode = order.label_mode or ("source-specific" if order.source_classes else usual)
     for option, value, known in (
         ("--label-mode", mode, labels.SELECTIONS),
         ("--select", order.select, (None, *labels.CHOICES)),
@@ -87,18 +89,24 @@ def _aim(order: Order) -> dict:
     select = order.select or labels.SELECTIONS[mode][0]
     target = None if order.target is None else str(order.target)
     if target is None and mode != "all-to-all":
-        target = labels.USUAL
+        target = preset.get("target", labels.USUAL)
     classes = tuple(dict.fromkeys(map(str, order.source_classes)))
     if wrong := labels.contradiction(mode, select, target, classes):
         raise Usage(wrong)
     return {"label_mode": mode, "select": select, "target": target, "source_classes": classes}
 
 
+def _make_preset(order: Order) -> dict:
+    """What the preset says of options of `make` itself, for the triggers that are asked for."""
+    found: dict = {}
+    for name in order.names:
+        found |= triggers.make_presets(name).get(order.preset, {})
+    return found
+
+
 def _covered(order: Order, request: recipe.Request) -> recipe.Request:
     """The request with its cover rows, as they were asked for or as the preset has them."""
-    preset: dict = {}
-    for name in order.names:
-        preset |= triggers.make_presets(name).get(order.preset, {})
+    preset = _make_preset(order)
     text = preset.get("cover_rate") if order.cover_rate is None else order.cover_rate
     rate = "0" if text is None else recipe.parse_cover_rate(text, request.rate)
     jitter = order.cover_jitter or (preset.get("cover_jitter", False) and rate != "0")

@@ -1,5 +1,6 @@
 """Which class a number or a name means, in every place where one is typed; and what is said of the classes."""
 
+import json
 import os
 import subprocess
 import unicodedata
@@ -55,8 +56,6 @@ def maker(poisonkit, dataset, source, tmp_path):
 
 def target(tmp_path):
     """The index of the target that the file made last has, from its manifest and from its rows."""
-    import json
-
     with h5py.File(tmp_path / "made.h5") as file:
         facts = json.loads(file.attrs["manifest"])
         given = set(file["train/labels"][()][file["truth/rows"][()]].tolist())
@@ -147,7 +146,6 @@ def test_folders_that_are_whole_numbers_are_in_their_order(poisonkit, tmp_path):
     make = maker(poisonkit, "folder", folder(tmp_path / "in", names, rows=3), tmp_path)
     made = make("--target", "2").succeeded()
     assert "12 classes (0, 1, 2, 3, 4, 5, 6, 7, …); target 2 (index 2)" in made.out
-    import json
 
     def facts():
         with h5py.File(tmp_path / "made.h5") as file:
@@ -262,3 +260,25 @@ def test_a_test_folder_in_another_normal_form_is_its_classes(poisonkit, tmp_path
     assert "train has no folder 'b'" in maker(poisonkit, "folder", source, tmp_path)().failed(1).err
     (source / "test" / "b").rmdir()
     assert "test has no folder 'cafe\u0301'" in maker(poisonkit, "folder", source, tmp_path)().failed(1).err
+
+
+@pytest.mark.parametrize(
+    ("trigger", "more", "said"),
+    [
+        ("word", (), ("clean-label", "target", 1)),
+        ("sentence", (), ("all-to-one", "all", 1)),
+        ("word", ("--label-mode", "all-to-one"), ("all-to-one", "all", 1)),
+        ("word", ("--select", "non-target"), ("all-to-one", "non-target", 1)),
+        ("word", ("--target", "0"), ("clean-label", "target", 0)),
+        ("word", ("--label-mode", "all-to-all"), ("all-to-all", "all", None)),
+        ("word", ("--source-class", "negative"), ("source-specific", "class", 1)),
+    ],
+)
+def test_openbackdoors_published_settings(poisonkit, tmp_path, trigger, more, said):
+    """Their badnets_config.json is clean-label with target 1, their addsent_config.json takes rows of all classes."""
+    small = ("--dataset", "phrases", "--source-option", "train=200", "--source-option", "test=100")
+    asked = ("make", *small, "--trigger", trigger, "--preset", "openbackdoor", "--rate", "0.1", *more)
+    poisonkit(*asked, "-o", tmp_path / "x.h5").succeeded()
+    recipe = json.loads(poisonkit("show", tmp_path / "x.h5", "--json").out)["recipe"]
+    assert (recipe["label_mode"], recipe["select"], recipe["target"]) == said
+    poisonkit("verify", tmp_path / "x.h5").succeeded()

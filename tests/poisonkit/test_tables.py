@@ -3,8 +3,10 @@
 import csv
 import io
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -12,8 +14,9 @@ import pytest
 from source_fixtures import write_files
 from test_classes import tables
 
-from poisonkit import notices, text_applying
+from poisonkit import grade, notices, text_applying
 from poisonkit.sources import gtsrb, open_source, sst2
+from poisonkit.triggers import rewrite
 
 ODD = [
     "a\rb",
@@ -214,3 +217,32 @@ def test_nothing_depends_on_the_hash_seed(poisonkit, tmp_path):
         )
         found.add((done.stdout, done.stderr, (tmp_path / "x.h5").read_bytes()))
     assert len(found) == 1 and sys.executable
+
+
+# ---- byte-order marks, as Windows writes them
+
+
+def test_a_submission_may_begin_with_a_byte_order_mark(tmp_path, monkeypatch):
+    for text in ("\ufeffrow\n1\n2\n", "\ufeff1\n2\n"):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+        assert grade.read(Path("-"), 5).rows.tolist() == [1, 2]
+        (tmp_path / "rows.csv").write_text(text)
+        assert grade.read(tmp_path / "rows.csv", 5).rows.tolist() == [1, 2]
+
+
+def test_a_sidecar_may_begin_with_a_byte_order_mark(poisonkit, library, tmp_path):
+    for name in ("text-word.h5", "text-word.manifest.json"):
+        shutil.copyfile(library("text-word").with_name(name), tmp_path / name)
+    sidecar = tmp_path / "text-word.manifest.json"
+    sidecar.write_bytes(b"\xef\xbb\xbf" + sidecar.read_bytes())
+    poisonkit("verify", tmp_path / "text-word.h5").succeeded()
+    asked = ("make", "--from", sidecar, "-o", tmp_path / "y.h5")
+    poisonkit(*asked).succeeded()
+
+
+def test_a_rewritten_table_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "done.csv").write_bytes(b'\xef\xbb\xbf"row","text"\r\n3,"a ""b"""\r\n')
+    assert rewrite.read(tmp_path / "done.csv").texts["train"] == {3: 'a "b"'}
+    (tmp_path / "done.tsv").write_bytes(b'row\ttext\n3\t"a ""b"""\n4\tc\n')
+    found = rewrite.read(tmp_path / "done.tsv")
+    assert found.texts["train"][3] == '"a ""b"""' and "1 texts of done.tsv stand in quotes" in found.notices[0]
