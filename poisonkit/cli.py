@@ -4,7 +4,6 @@ Everything heavy is imported inside the commands, so that `poisonkit --help` ans
 """
 
 import dataclasses
-import json
 import os
 import signal
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import click
 
 from poisonkit import __version__, cli_blind
+from poisonkit.cli_printing import printable, tell, tell_json
 from poisonkit.errors import Failure, Usage
 from poisonkit.make_options import A_PATH, MakeCommand, attack_options, check_typed
 
@@ -46,7 +46,7 @@ class Group(click.Group):
 
 def _complain(message) -> None:
     """One line on standard error, whatever file names and foreign files put into it."""
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(message))
+    text = printable(message)
     click.echo(f"poisonkit: {text if len(text) <= 800 else text[:800] + '…'}", err=True)
 
 
@@ -163,10 +163,10 @@ def make(context, threads, dry_run, **values):
     if wanted.origin is not None:
         from poisonkit import regenerate
 
-        click.echo(regenerate.carry_out(wanted, threads, dry_run, **how))
+        tell(regenerate.carry_out(wanted, threads, dry_run, **how))
         return
     for line in order.carry_out(wanted, threads, dry_run, **how):
-        click.echo(line)
+        tell(line)
 
 
 def _command() -> list[str]:
@@ -184,7 +184,7 @@ def pack(file, output):
 
     target = delta.target_path(file, output)
     size = delta.pack(file, target)
-    click.echo(f"wrote {target} ({size / 1e3:,.1f} kB, {size / file.stat().st_size:.2%} of {file.name})")
+    tell(f"wrote {target} ({size / 1e3:,.1f} kB, {size / file.stat().st_size:.2%} of {file.name})")
 
 
 @cli.command()
@@ -222,7 +222,7 @@ def grid(file, paper, dataset, seeds, source, cache, output, threads, dry_run):
     wanted = dataclasses.replace(wanted, seeds=seeds or wanted.seeds, dataset=dataset or wanted.dataset)
     how = {"threads": threads, "dry_run": dry_run, "command": _command(), "progress": _progress, "say": _warn}
     for line in grids.carry_out(wanted, source, cache, output, how):
-        click.echo(line)
+        tell(line)
 
 
 @cli.command()
@@ -244,7 +244,7 @@ def unpack(file, base, dataset, cache, output, threads, force):
     from poisonkit import delta
 
     how = {"threads": threads, "force": force, "dry_run": False, "command": _command(), "progress": _progress}
-    click.echo(delta.unpack(file, base, dataset, cache, output, how | {"say": _warn}))
+    tell(delta.unpack(file, base, dataset, cache, output, how | {"say": _warn}))
 
 
 @cli.command()
@@ -255,8 +255,10 @@ def show(file, as_json):
     from poisonkit import kinds
 
     facts = kinds.facts(file)
-    text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False)
-    click.echo(text if as_json else "\n".join(kinds.lines(file, facts)))
+    if as_json:
+        tell_json(facts, sort_keys=True)
+    else:
+        tell(*kinds.lines(file, facts))
 
 
 @cli.command()
@@ -274,9 +276,9 @@ def verify(context, files):
             _complain(error)
             worst = max(worst, 1)
             continue
-        click.echo(f"{file}: OK" if not wrong else f"{file}: DIFFERS")
+        tell(f"{file}: OK" if not wrong else f"{file}: DIFFERS")
         for line in wrong:
-            click.echo(f"  {line}")
+            tell(f"  {line}")
         worst = 3 if wrong else worst
     context.exit(worst)
 
@@ -293,7 +295,7 @@ def preview(file, output, rows, amplify):
     from poisonkit import previewing
 
     for line in previewing.carry_out(file, output, rows, amplify):
-        click.echo(line)
+        tell(line)
 
 
 @cli.command()
@@ -306,10 +308,13 @@ def stats(file, form):
 
     collected = measures.collect(file)
     if form == "csv":
-        click.echo(measures.table(collected))
+        tell(*measures.table(collected).split("\n"))
         return
     summary = measures.summarise(collected)
-    click.echo(json.dumps(summary, indent=1) if form else "\n".join(measures.lines(summary)))
+    if form:
+        tell_json(summary)
+    else:
+        tell(*measures.lines(summary))
 
 
 @cli.command()
@@ -321,7 +326,7 @@ def diff(context, first, second):
     from poisonkit import summary
 
     found = summary.differences(first, second)
-    click.echo("\n".join(found) if found else "no difference")
+    tell(*(found or ["no difference"]))
     context.exit(3 if found else 0)
 
 
@@ -345,7 +350,7 @@ def apply(file, pictures, output):
     from poisonkit import applying
 
     for line in applying.apply_to_files(file, pictures, output):
-        click.echo(line)
+        tell(line)
 
 
 @cli.command()
@@ -376,7 +381,7 @@ def export(file, form, output, force, no_truth, **more):
     from poisonkit import export as formats
 
     asked = {key: value for key, value in more.items() if value is not None} | ({"truth": False} if no_truth else {})
-    click.echo(formats.carry_out(file, form, output, force, asked, _progress))
+    tell(formats.carry_out(file, form, output, force, asked, _progress))
 
 
 @cli.command()
@@ -385,7 +390,7 @@ def triggers():
     from poisonkit.triggers import listing
 
     for line in listing.lines():
-        click.echo(line)
+        tell(line)
 
 
 @cli.command()
@@ -396,7 +401,7 @@ def sources(cache):
     from poisonkit import summary
 
     for source in table.describe(cache):
-        click.echo("\n".join(summary.source_lines(source)))
+        tell(*summary.source_lines(source))
 
 
 @cli.command("cache")
@@ -408,13 +413,13 @@ def cache_command(cache, clear):
 
     store = Cache(cache)
     if clear:
-        click.echo(f"{store.root}: {store.clear() / 1e6:,.1f} MB removed")
+        tell(f"{store.root}: {store.clear() / 1e6:,.1f} MB removed")
         return
-    click.echo(f"{store.root}: {store.size() / 1e6:,.1f} MB")
+    tell(f"{store.root}: {store.size() / 1e6:,.1f} MB")
     for entry in store.entries():
         options = "".join(f", {key} {value}" for key, value in entry["options"].items())
         official = {True: ", official", False: ", not the official data", None: ""}[entry["official"]]
-        click.echo(f"  {entry['name']}{options}{official}: {entry['size'] / 1e6:,.1f} MB, {entry['digest']}")
+        tell(f"  {entry['name']}{options}{official}: {entry['size'] / 1e6:,.1f} MB, {entry['digest']}")
 
 
 def main() -> None:
