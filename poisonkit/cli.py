@@ -77,7 +77,7 @@ def _progress(total, label, unit):
         return Silent()
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=label, unit=f" {unit}", leave=False)
+    return tqdm(total=total, desc=printable(label), unit=f" {unit}", leave=False)
 
 
 def _warn(line: str) -> None:

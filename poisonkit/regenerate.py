@@ -80,7 +80,7 @@ def with_pictures(request: Request, facts: dict, given: dict) -> Request:
         found = manifest.array_digest(given[name]) if option.endswith("image") else digest  # its rows: see `plan`
         if found != digest:
             raise Failure(f"{option}: another picture: its array is {found}, the recipe's {digest}")
-    for name in given.keys() - wanted.keys():
+    for name in sorted(given.keys() - wanted.keys()):
         raise Usage(f"{triggers.given_option(name)}: given, but the recipe uses no file of yours")
     return replace(request, pictures=given)
 

@@ -15,7 +15,7 @@ import numpy as np
 from poisonkit import class_names
 from poisonkit.errors import Failure, Usage
 from poisonkit.sources import base
-from poisonkit.sources.text_table import Table, in_quotes
+from poisonkit.sources.text_table import Table, watched
 
 MODALITY = "text"
 TITLE = "csv: texts and labels from a training and a test table"
@@ -112,7 +112,7 @@ def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.Context)
         for part in PARTS:
             labels = np.array([numbers[label] for _, label in found[part]], np.int64)
             quoted = Counter()
-            texts = _watched(tables[part].texts(chosen["text"]), quoted)
+            texts = watched(tables[part].texts(chosen["text"]), quoted)
             writer.texts(part, labels, base.counted(texts, bar))
             if quoted[True] and not tables[part].quoted:
                 notices.append(
@@ -120,13 +120,6 @@ def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.Context)
                     "these belong to the texts; --source-option tsv=quoted takes them off, as of a CSV"
                 )
     return notices
-
-
-def _watched(texts, quoted: Counter):
-    """The same texts; how many of them stand in quotes is counted."""
-    for text in texts:
-        quoted[in_quotes(text)] += 1
-        yield text
 
 
 def _test_labels(table: Table, labels: list[tuple[int, str]], numbers: dict[str, int]) -> list[str]:

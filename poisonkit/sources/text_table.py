@@ -6,6 +6,7 @@ Whatever is wrong with one is said in one line with the file and the line in it.
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -119,6 +120,13 @@ def _raw_lines(file: BinaryIO) -> Iterator[bytes]:
 def in_quotes(text: str) -> bool:
     """Whether a text looks like a cell of a CSV with its quotes still on: in quotes, each one within it doubled."""
     return len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1].replace('""', "")
+
+
+def watched(texts: Iterator[str], quoted: Counter) -> Iterator[str]:
+    """The same texts; how many of them stand `in_quotes` is counted on the way."""
+    for text in texts:
+        quoted[in_quotes(text)] += 1
+        yield text
 
 
 def _record(reader) -> list[str] | None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -197,6 +198,16 @@ def test_another_set_in_the_layout_of_sst2_is_not_called_sst2(poisonkit, tmp_pat
     assert "texts in the layout of SST-2: 60 in two classes; licence: not stated" in shown
     poisonkit("make", "--from", tmp_path / "x.h5", "--source", source, "-o", tmp_path / "z.h5")
     assert (tmp_path / "x.h5").read_bytes() == (tmp_path / "z.h5").read_bytes()
+
+
+def test_a_set_in_that_layout_with_quotes_names_the_command_that_reads_them(poisonkit, tmp_path):
+    table = 'sentence\tlabel\n"He said ""fine"""\t0\nplain\t1\n'
+    source = write_files(tmp_path / "in", {"train.tsv": table.encode(), "dev.tsv": table.encode()})
+    result = poisonkit("make", "--dataset", "sst2", "--source", source, "--rate", "0", "-o", tmp_path / "x.h5")
+    (line,) = (line for line in result.errors if "2 texts stand in quotes" in line)
+    printed = line.split("; ")[1].split(" takes ")[0]
+    poisonkit("make", *shlex.split(printed), "--source", source, "--rate", "0", "-o", tmp_path / "y.h5").succeeded()
+    assert texts_in(tmp_path / "y.h5", "train/texts") == ['He said "fine"', "plain"]
 
 
 def test_the_published_counts_have_the_published_titles():
