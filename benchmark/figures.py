@@ -258,7 +258,7 @@ def _histories(cell: Cell) -> list[list[dict]]:
         if not path.is_file():
             continue
         try:
-            with open(path, encoding="utf-8", newline="") as file:
+            with open(path, encoding="utf-8-sig", newline="") as file:
                 rows = [
                     {key: None if row[key] == "" else float(row[key]) for key in _HISTORY}
                     for row in csv.DictReader(file)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from poisonkit import sampling
+from poisonkit import class_names, sampling
 from poisonkit.errors import Failure, Usage
 from poisonkit.recipe import Request, count_rows
 from poisonkit.triggers.base import spell
@@ -51,8 +51,8 @@ def wanted(request: Request, labels: np.ndarray, classes: int) -> np.ndarray:
     return np.full(len(labels), request.target, np.int64)
 
 
-def choose(request: Request, train_labels: np.ndarray, test_labels: np.ndarray) -> Choice:
-    """Draw the rows.
+def choose(request: Request, train_labels: np.ndarray, test_labels: np.ndarray, classes=()) -> Choice:
+    """Draw the rows. `classes` are their names, for messages.
 
     The poisoned ones are the first eligible ones of one permutation (stream `rows`), the covers the first of another
     (stream `cover`) that are not poisoned: at one seed, those of a lower rate are among those of a higher one.
@@ -67,7 +67,7 @@ def choose(request: Request, train_labels: np.ndarray, test_labels: np.ndarray) 
     total = len(train_labels)
     may_be = eligible(request, train_labels)
     order = sampling.permutation(request.seed, "rows", total)
-    poisoned = _head("rate", request.rate, order, may_be, _which(request))
+    poisoned = _head("rate", request.rate, order, may_be, _which(request, classes))
     cover = poisoned[:0]
     if request.cover_rate != "0":
         free = ~np.isin(train_labels, _never_covers(request))
@@ -93,11 +93,10 @@ def tested(request: Request, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return np.flatnonzero(attacked).astype(np.int64), np.flatnonzero(rest).astype(np.int64)
 
 
-def check_tested(request: Request, choice: Choice, source: str) -> None:
+def check_tested(request: Request, choice: Choice, source: str, classes=()) -> None:
     """`Failure` where the source has no test row to measure the attack on."""
     if not len(choice.triggered):
-        classes = ", ".join(map(str, request.source_classes))
-        which = f"no test row of {source} is of class {classes}"
+        which = f"no test row of {source} is of class {_names(request.source_classes, classes)}"
         if request.label_mode != "source-specific":
             which = f"every test row of {source} is of the target class"
         raise Failure(f"{which}: no attack success could be measured")
@@ -112,13 +111,18 @@ def eligible(request: Request, labels: np.ndarray) -> np.ndarray:
     return (labels == request.target) == (request.select == "target")
 
 
-def _which(request: Request) -> str:
+def _names(chosen: tuple[int, ...], classes) -> str:
+    return ", ".join(class_names.spelled(classes, label) for label in chosen)
+
+
+def _which(request: Request, classes) -> str:
     """What the eligible rows are, in words."""
+    target = "" if request.target is None else _names((request.target,), classes)
     return {
         "all": "in all",
-        "non-target": f"of other classes than {request.target}",
-        "target": f"of class {request.target}",
-        "class": f"of class {', '.join(map(str, request.source_classes))}",
+        "non-target": f"of other classes than {target}",
+        "target": f"of class {target}",
+        "class": f"of class {_names(request.source_classes, classes)}",
     }[request.select]
 
 

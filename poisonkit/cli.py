@@ -4,7 +4,6 @@ Everything heavy is imported inside the commands, so that `poisonkit --help` ans
 """
 
 import dataclasses
-import json
 import os
 import signal
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import click
 
 from poisonkit import __version__, cli_blind
+from poisonkit.cli_printing import printable, tell, tell_json
 from poisonkit.errors import Failure, Usage
 from poisonkit.make_options import A_PATH, MakeCommand, attack_options, check_typed
 
@@ -46,7 +46,7 @@ class Group(click.Group):
 
 def _complain(message) -> None:
     """One line on standard error, whatever file names and foreign files put into it."""
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(message))
+    text = printable(message)
     click.echo(f"poisonkit: {text if len(text) <= 800 else text[:800] + '…'}", err=True)
 
 
@@ -77,7 +77,7 @@ def _progress(total, label, unit):
         return Silent()
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=label, unit=f" {unit}", leave=False)
+    return tqdm(total=total, desc=printable(label), unit=f" {unit}", leave=False)
 
 
 def _warn(line: str) -> None:
@@ -132,8 +132,8 @@ fresh_option = click.option("--fresh", is_flag=True, help="Read the clean data a
     "source_options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Option of the source itself (signs: train, test, seed; folder: size, channels; csv: text, label, train, "
-    "test; phrases: train, test, seed, classes).",
+    help="Option of the source itself (signs: train, test, seed; folder: size, channels, version; csv: text, label, "
+    "train, test, tsv; phrases: train, test, seed, classes).",
 )
 @click.option("--size", metavar="N|HxW", help="Resize the images of a folder; the same as --source-option size=…")
 @cli_blind.camouflage_options
@@ -165,10 +165,10 @@ def make(context, threads, dry_run, **values):
     if wanted.origin is not None:
         from poisonkit import regenerate
 
-        click.echo(regenerate.carry_out(wanted, threads, dry_run, **how))
+        tell(regenerate.carry_out(wanted, threads, dry_run, **how))
         return
     for line in order.carry_out(wanted, threads, dry_run, **how):
-        click.echo(line)
+        tell(line)
 
 
 def _command() -> list[str]:
@@ -187,7 +187,7 @@ def pack(file, output, force):
 
     target = delta.target_path(file, output)
     size = delta.pack(file, target, force=force)
-    click.echo(f"wrote {target} ({size / 1e3:,.1f} kB, {size / file.stat().st_size:.2%} of {file.name})")
+    tell(f"wrote {target} ({size / 1e3:,.1f} kB, {size / file.stat().st_size:.2%} of {file.name})")
 
 
 @cli.command()
@@ -226,7 +226,7 @@ def grid(file, paper, dataset, seeds, source, cache, fresh, output, threads, dry
     wanted = dataclasses.replace(wanted, seeds=seeds or wanted.seeds, dataset=dataset or wanted.dataset)
     how = {"threads": threads, "dry_run": dry_run, "command": _command(), "progress": _progress, "say": _warn}
     for line in grids.carry_out(wanted, source, cache, output, how | {"fresh": fresh}):
-        click.echo(line)
+        tell(line)
 
 
 @cli.command()
@@ -249,7 +249,7 @@ def unpack(file, base, dataset, cache, fresh, output, threads, force):
     from poisonkit import delta
 
     how = {"threads": threads, "force": force, "dry_run": False, "command": _command(), "progress": _progress}
-    click.echo(delta.unpack(file, base, dataset, cache, output, how | {"say": _warn, "fresh": fresh}))
+    tell(delta.unpack(file, base, dataset, cache, output, how | {"say": _warn, "fresh": fresh}))
 
 
 @cli.command()
@@ -260,8 +260,10 @@ def show(file, as_json):
     from poisonkit import kinds
 
     facts = kinds.facts(file)
-    text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False)
-    click.echo(text if as_json else "\n".join(kinds.lines(file, facts)))
+    if as_json:
+        tell_json(facts, sort_keys=True)
+    else:
+        tell(*kinds.lines(file, facts))
 
 
 @cli.command()
@@ -285,10 +287,10 @@ def verify(context, files):
             codes.add(error.exit_code)
             continue
         codes.add(3 if wrong else 4 if unknown else 0)
-        click.echo(f"{file}: {'DIFFERS' if wrong else 'arrays agree, recipe unknown here' if unknown else 'OK'}")
+        tell(f"{file}: {'DIFFERS' if wrong else 'arrays agree, recipe unknown here' if unknown else 'OK'}")
         wrong = [f"{unknown}: a newer poisonkit made it, or somebody's own"] if unknown else wrong
         for line in wrong:
-            click.echo(f"  {line}")
+            tell(f"  {line}")
     context.exit(next(code for code in (3, 1, 2, 4, 0) if code in codes))
 
 
@@ -304,7 +306,7 @@ def preview(file, output, rows, amplify):
     from poisonkit import previewing
 
     for line in previewing.carry_out(file, output, rows, amplify):
-        click.echo(line)
+        tell(line)
 
 
 @cli.command()
@@ -317,10 +319,13 @@ def stats(file, form):
 
     collected = measures.collect(file)
     if form == "csv":
-        click.echo(measures.table(collected))
+        tell(*measures.table(collected).split("\n"))
         return
     summary = measures.summarise(collected)
-    click.echo(json.dumps(summary, indent=1) if form else "\n".join(measures.lines(summary)))
+    if form:
+        tell_json(summary)
+    else:
+        tell(*measures.lines(summary))
 
 
 @cli.command()
@@ -332,7 +337,7 @@ def diff(context, first, second):
     from poisonkit import summary
 
     found = summary.differences(first, second)
-    click.echo("\n".join(found) if found else "no difference")
+    tell(*(found or ["no difference"]))
     context.exit(3 if found else 0)
 
 
@@ -357,7 +362,7 @@ def apply(file, pictures, output):
     from poisonkit import applying
 
     for line in applying.apply_to_files(file, pictures, output):
-        click.echo(line)
+        tell(line)
 
 
 @cli.command()
@@ -388,7 +393,7 @@ def export(file, form, output, force, no_truth, **more):
     from poisonkit import export as formats
 
     asked = {key: value for key, value in more.items() if value is not None} | ({"truth": False} if no_truth else {})
-    click.echo(formats.carry_out(file, form, output, force, asked, _progress))
+    tell(formats.carry_out(file, form, output, force, asked, _progress))
 
 
 @cli.command()
@@ -397,7 +402,7 @@ def triggers():
     from poisonkit.triggers import listing
 
     for line in listing.lines():
-        click.echo(line)
+        tell(line)
 
 
 @cli.command()
@@ -408,7 +413,7 @@ def sources(cache):
     from poisonkit import summary
 
     for source in table.describe(cache):
-        click.echo("\n".join(summary.source_lines(source)))
+        tell(*summary.source_lines(source))
 
 
 @cli.command("cache")
@@ -420,13 +425,13 @@ def cache_command(cache, clear):
 
     store = Cache(cache)
     if clear:
-        click.echo(f"{store.root}: {store.clear() / 1e6:,.1f} MB removed")
+        tell(f"{store.root}: {store.clear() / 1e6:,.1f} MB removed")
         return
-    click.echo(f"{store.root}: {store.size() / 1e6:,.1f} MB")
+    tell(f"{store.root}: {store.size() / 1e6:,.1f} MB")
     for entry in store.entries():
         options = "".join(f", {key} {value}" for key, value in entry["options"].items())
         official = {True: ", official", False: ", not the official data", None: ""}[entry["official"]]
-        click.echo(f"  {entry['name']}{options}{official}: {entry['size'] / 1e6:,.1f} MB, {entry['digest']}")
+        tell(f"  {entry['name']}{options}{official}: {entry['size'] / 1e6:,.1f} MB, {entry['digest']}")
 
 
 def main() -> None:

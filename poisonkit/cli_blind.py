@@ -1,9 +1,10 @@
 """The commands of a blind exercise: seal, unseal, audit, grade. As thin as those of cli.py, which takes them in."""
 
-import json
 from pathlib import Path
 
 import click
+
+from poisonkit.cli_printing import tell, tell_json
 
 A_PATH = click.Path(path_type=Path, readable=False)
 key_option = click.option("--key", type=A_PATH, metavar="FILE", help="The key  [default: NAME.key.h5 beside it]")
@@ -57,10 +58,10 @@ def seal(file, output, secret_seed, force):
     with _progress(None, "sealing", "rows") as bar:
         done = sealing.seal(file, output, secret, force, bar.update)
     for path, what in ((done.challenge, done.manifest["name"]), (done.key, "the key: keep it from the participants")):
-        click.echo(f"wrote {path} ({path.stat().st_size / 1e6:,.1f} MB): {what}")
-    click.echo(f"commitment {done.manifest['commitment']}: publish it with the challenge")
+        tell(f"wrote {path} ({path.stat().st_size / 1e6:,.1f} MB): {what}")
+    tell(f"commitment {done.manifest['commitment']}: publish it with the challenge")
     for line in sealing.advice(done):
-        click.echo(line)
+        tell(line)
 
 
 @click.command()
@@ -79,10 +80,10 @@ def unseal(file, key, output, threads, force):
 
     outcome = unsealing.unseal(file, key, output, _command(), force, threads or processors(), _progress)
     if not outcome.made:
-        click.echo(f"{outcome.path} lies there already and {verdict(outcome.manifest)}: nothing to do")
+        tell(f"{outcome.path} lies there already and {verdict(outcome.manifest)}: nothing to do")
         return
     size, note = outcome.path.stat().st_size / 1e6, known.note(outcome.manifest)
-    click.echo(f"wrote {outcome.path} ({size:,.1f} MB): the original, as the key and the commitment say" + note)
+    tell(f"wrote {outcome.path} ({size:,.1f} MB): the original, as the key and the commitment say" + note)
     if not outcome.same_container:
         _warn("its arrays and manifest are the original's, its HDF5 container is not: another version of the library")
 
@@ -110,7 +111,10 @@ def audit(context, file, key, cache, as_json):
     from poisonkit.cli import _progress
 
     found = auditing.audit(file, key, cache, _progress)
-    click.echo(json.dumps(report.table(found), indent=1) if as_json else "\n".join(report.lines(found)))
+    if as_json:
+        tell_json(report.table(found))
+    else:
+        tell(*report.lines(found))
     context.exit(3 if len(found.found) else 0)
 
 
@@ -130,7 +134,10 @@ def grade(file, key, submission, threshold, as_json):
     from poisonkit import grade as grading
 
     graded = grading.grade(file, key, submission, threshold)
-    click.echo(json.dumps(graded, indent=1) if as_json else "\n".join(grading.lines(graded)))
+    if as_json:
+        tell_json(graded)
+    else:
+        tell(*grading.lines(graded))
 
 
 COMMANDS = (seal, unseal, audit, grade)

@@ -43,7 +43,7 @@ def _parse(name: str, file, count: int) -> Submission:
     width, number = None, 0
     while text := file.readline(LONGEST_LINE):
         number += 1
-        fields = [field.strip() for field in text.split(",")]
+        fields = [field.strip() for field in text.removeprefix("\ufeff" if number == 1 else "").split(",")]
         if fields == [""]:
             continue
         where = f"{name}: line {number}"

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from poisonkit import recipe, sources, triggers
+from poisonkit import labels, recipe, sources, triggers
 from poisonkit.errors import Failure, Usage
 from poisonkit.order import DEFAULT_PATCH, parse_patch
 
@@ -35,8 +35,8 @@ KEYS = {"dataset": str, "triggers": list, "image": list, "rates": list, "patch":
 @dataclass(frozen=True)
 class Grid:
     """What is to be made: `image` and `patch` are the rates of either application, in one spelling (texts have the
-    former alone); `options` are the triggers' parameters as they would be typed, by trigger; a `target` of None is the
-    data set's usual one."""
+    former alone); `options` are the triggers' parameters as they would be typed, by trigger; `target` is a class as
+    it would be typed (a whole number of TOML is read like its text), None the data set's usual one."""
 
     dataset: str
     triggers: tuple[str, ...]
@@ -49,7 +49,7 @@ class Grid:
 
     def requests(self) -> list[recipe.Request]:
         """One request for each file, without the clean one: seed by seed, so that a whole table is there early."""
-        found, target = [], sources.target(self.dataset) if self.target is None else self.target
+        found, target = [], labels.USUAL if self.target is None else str(self.target)
         for seed in range(self.seeds):
             for name in self.triggers:
                 steps = ((name, recipe.parameters(name, self.options.get(name, {}), None)),)
@@ -68,7 +68,7 @@ def read(path: Path) -> Grid:
     """The grid that a TOML file describes. `Failure` or `Usage` in one line where it does not."""
     tomllib = _tomllib()
     try:
-        said = tomllib.loads(path.read_text("utf-8"))
+        said = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise Failure(f"{path}: could not be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -149,16 +149,21 @@ def carry_out(grid: Grid, source: Path | None, cache: Path | None, output: Path,
     `how` has `threads`, `dry_run`, `command`, `progress`, `say`, and maybe `fresh` (see `sources.open_source`). A delta
     that is there and of the same recipe is left.
     """
-    from poisonkit import make, produce, store
+    from poisonkit import class_names, make, notices, order, produce, store
     from poisonkit.sources.base import processors
 
     requests = grid.requests()
     asked = {"source": source, "cache": cache, "fresh": how.get("fresh", False)}
     clean = sources.open_source(grid.dataset, **asked, progress=how["progress"], say=how["say"])
+    said = dict.fromkeys(notices.of_source(clean))
+    requests = [class_names.resolve(request, clean, said.setdefault) for request in requests]
     plans = [make.plan(clean, request) for request in requests]
+    for line in dict.fromkeys([*said, *(line for plan in plans for line in notices.of(plan))]):
+        how["say"](line)
     base = make.plan(clean, recipe.Request("0"))
     missing = [plan for plan in plans if not _there(plan, delta_path(output, plan))]
-    yield f"{len(plans)} files of {grid.dataset}, {len(missing)} to make, on {output / base.name}.h5"
+    aim = order.aim(list(clean.classes), plans[0].facts["recipe"]).rstrip("; ")
+    yield f"{len(plans)} files of {grid.dataset}, {len(missing)} to make, on {output / base.name}.h5; {aim}"
     if how["dry_run"]:
         return
     store.make_folder(output)

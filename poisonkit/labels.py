@@ -1,5 +1,16 @@
 """The label modes, and what goes together with each: no numbers are drawn here."""
 
+import enum
+
+
+class Usual(enum.Enum):
+    """In place of a class: the data set's usual target, which is known once its rows are."""
+
+    TARGET = "the usual one"
+
+
+USUAL = Usual.TARGET
+
 SELECTIONS = {
     "all-to-one": ("all", "non-target", "class"),
     "all-to-all": ("all", "class"),
@@ -12,8 +23,10 @@ CHOICES = ("all", "non-target", "target", "class")
 """Every `--select`."""
 
 
-def contradiction(label_mode: str, select: str, target: int | None, source_classes: tuple[int, ...]) -> str | None:
-    """What does not go together in a request, in one line; None where all does."""
+def contradiction(
+    label_mode: str, select: str, target: int | str | Usual | None, source_classes: tuple[int | str, ...], spell=str
+) -> str | None:
+    """What does not go together in a request, in one line; None where all does. `spell` gives a class's name."""
     if (label_mode, select) == ("all-to-one", "target"):
         return "--select: target does not go with all-to-one, no label would change: --label-mode clean-label"
     if select not in SELECTIONS[label_mode]:
@@ -27,5 +40,5 @@ def contradiction(label_mode: str, select: str, target: int | None, source_class
     if label_mode != "all-to-all" and target is None:
         return f"--target: needed for {label_mode}"
     if target in source_classes:
-        return f"--source-class: {target} is the target itself, its rows are what the attacker wants already"
+        return f"--source-class: {spell(target)} is the target itself, its rows are what the attacker wants already"
     return None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import choosing, effects, manifest, modality, recipe, store
+from poisonkit import choosing, class_names, effects, manifest, modality, recipe, store
 from poisonkit.choosing import COVER, POISONED
 from poisonkit.errors import Failure
 from poisonkit.modality import differs
@@ -111,13 +111,13 @@ def identity(facts: dict) -> dict:
 def plan(source: Source, request: Request, force: bool = False) -> Plan:
     """Check the request against the source and draw the rows. Raises `Usage` where they do not fit."""
     classes, effect, drawn = len(source.classes), None, []
-    request = request if request.clean else recipe.named(request, source.classes)
+    request = class_names.resolve(request, source)
     changed, tested, counts = Changed.none(), {}, {"train": len(source.train), "test": len(source.test)}
     if not request.clean:
         choosing.check_classes(request, classes)
         prepared = effects.prepare(source.modality, request, source.train.shape[1:], force)
-        choice = choosing.choose(request, source.train.labels, source.test.labels)
-        choosing.check_tested(request, choice, source.name)
+        choice = choosing.choose(request, source.train.labels, source.test.labels, source.classes)
+        choosing.check_tested(request, choice, source.name, source.classes)
         truth = source.train.labels[choice.rows].astype(np.int64)
         given = np.where(choice.role == POISONED, choosing.wanted(request, truth, classes), truth)
         changed = Changed(choice.rows, choice.role, given)

@@ -10,7 +10,8 @@ ATTACK = (
     click.option(
         "--target",
         metavar="CLASS",
-        help="The class the attacker wants, by number or name.  [default: 0; sst2: positive]",
+        help="The class the attacker wants: its name, or index:N; a bare number is the index only where no class has a "
+        "number for its name.  [default: the first that has rows; sst2: positive]",
     ),
     click.option(
         "--label-mode",
@@ -23,7 +24,7 @@ ATTACK = (
         "source_classes",
         multiple=True,
         metavar="CLASS",
-        help="A class that the attack is on, by number or name; may be given several times.",
+        help="A class that the attack is on, written like --target; may be given several times.",
     ),
     click.option(
         "--select",

@@ -1,17 +1,30 @@
 """What `make` says of a plan beside what was asked, one line each: nothing is wrong, but it should be known."""
 
+import re
 from collections.abc import Iterable
 
-from poisonkit import modality, triggers
+from poisonkit import class_names, modality, triggers
 from poisonkit.make import Plan
+
+
+def of_source(source) -> list[str]:
+    """What should be known of the classes of a source: names that look alike, classes without rows."""
+    alike = class_names.look_alikes(source.classes) if class_names.own(source.name) else []
+    return alike + class_names.without_rows(source)
 
 
 def of(plan: Plan) -> list[str]:
     """The notices of a plan."""
-    if plan.clean or plan.source.modality != modality.TEXT:
+    if plan.clean:
         return []
+    found = class_names.towards_nothing(plan.request, plan.source)
+    return found + (_of_texts(plan) if plan.source.modality == modality.TEXT else [])
+
+
+def _of_texts(plan: Plan) -> list[str]:
     steps = plan.request.steps
-    found = _in_clean_rows(plan, list(dict.fromkeys(piece for step in steps for piece in _pieces(step))))
+    found = [line for given in plan.request.pictures.values() for line in getattr(given, "notices", ())]
+    found += _in_clean_rows(plan, list(dict.fromkeys(piece for step in steps for piece in _pieces(step))))
     for name, _ in steps:
         why = getattr(triggers.module(name), "WANTS_COVERS", None)
         if why and plan.request.cover_rate == "0":
@@ -39,11 +52,20 @@ def _in_clean_rows(plan: Plan, pieces: list[str]) -> list[str]:
 
 
 def holding(texts: Iterable[str], pieces: list[str]) -> dict[str, int]:
-    """Piece → how many texts hold it, as whole words one after the other, in upper or lower case."""
-    spelled = {piece: f" {' '.join(piece.lower().split())} " for piece in pieces}
+    """Piece → how many texts hold it, as whole words one after the other, in upper or lower case, whatever punctuation
+    stands beside them: ``movie`` is in ``The Movie.`` and in ``"movie"``, and not in ``movies``."""
+    wanted = [(piece, piece.lower().split(), _pattern(piece)) for piece in pieces]
     counts = dict.fromkeys(pieces, 0)
     for text in texts if pieces else ():
-        words = f" {' '.join(text.lower().split())} "
-        for piece, wanted in spelled.items():
-            counts[piece] += wanted in words
+        lowered = text.lower()
+        for piece, words, pattern in wanted:
+            counts[piece] += words[0] in lowered and pattern.search(lowered) is not None
     return counts
+
+
+def _pattern(piece: str) -> re.Pattern:
+    """What finds a piece in lower case: no letter or digit beside its own, nothing at all beside its other signs."""
+    words = piece.lower().split()
+    before = r"(?<![^\W_])" if words[0][0].isalnum() else r"(?<!\S)"
+    after = r"(?![^\W_])" if words[-1][-1].isalnum() else r"(?!\S)"
+    return re.compile(before + r"\s+".join(map(re.escape, words)) + after)

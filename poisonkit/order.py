@@ -1,16 +1,14 @@
 """What the command line asked of `make`, as one object, and how it is carried out: one file a rate."""
 
 import os
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from poisonkit import class_names, labels, produce, recipe, sources, triggers
 from poisonkit import known as recipe_known
-from poisonkit import labels, modality, produce, recipe, sources, triggers
 from poisonkit.errors import Usage
 
 DEFAULT_PATCH = 8
-NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -80,8 +78,10 @@ def requests(order: Order) -> list[recipe.Request]:
 
 def _aim(order: Order) -> dict:
     """Label mode, target, source classes and which rows: what one implies of the others, and nothing that contradicts.
-    (Source classes alone are a source-specific attack.)"""
-    mode = order.label_mode or ("source-specific" if order.source_classes else "all-to-one")
+    (Source classes alone are a source-specific attack.) What a preset says holds where nothing else was typed."""
+    preset = _make_preset(order)
+    usual = "all-to-one" if order.select else preset.get("label_mode", "all-to-one")
+    mode = order.label_mode or ("source-specific" if order.source_classes else usual)
     for option, value, known in (
         ("--label-mode", mode, labels.SELECTIONS),
         ("--select", order.select, (None, *labels.CHOICES)),
@@ -89,26 +89,26 @@ def _aim(order: Order) -> dict:
         if value not in known:
             raise Usage(f"{option}: unknown {value!r}: expected one of {', '.join(filter(None, known))}")
     select = order.select or labels.SELECTIONS[mode][0]
-    target = None if order.target is None else parse_class(order.target)
-    if order.target is None and mode != "all-to-all":
-        target = sources.target(order.dataset)
-    classes = sorted(set(map(parse_class, order.source_classes)), key=lambda one: (isinstance(one, str), one))
-    classes = tuple(classes)
+    target = None if order.target is None else str(order.target)
+    if target is None and mode != "all-to-all":
+        target = preset.get("target", labels.USUAL)
+    classes = tuple(dict.fromkeys(map(str, order.source_classes)))
     if wrong := labels.contradiction(mode, select, target, classes):
         raise Usage(wrong)
     return {"label_mode": mode, "select": select, "target": target, "source_classes": classes}
 
 
-def parse_class(typed: str | int) -> int | str:
-    """A class as it was typed: its number, or else its name."""
-    return int(typed) if NUMBER.fullmatch(str(typed).strip()) else typed
+def _make_preset(order: Order) -> dict:
+    """What the preset says of options of `make` itself, for the triggers that are asked for."""
+    found: dict = {}
+    for name in order.names:
+        found |= triggers.make_presets(name).get(order.preset, {})
+    return found
 
 
 def _covered(order: Order, request: recipe.Request) -> recipe.Request:
     """The request with its cover rows, as they were asked for or as the preset has them."""
-    preset: dict = {}
-    for name in order.names:
-        preset |= triggers.make_presets(name).get(order.preset, {})
+    preset = _make_preset(order)
     text = preset.get("cover_rate") if order.cover_rate is None else order.cover_rate
     rate = "0" if text is None else recipe.parse_cover_rate(text, request.rate)
     jitter = order.cover_jitter or (preset.get("cover_jitter", False) and rate != "0")
@@ -192,27 +192,18 @@ def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[st
         order.dataset, source=order.source, cache=order.cache, options=options, fresh=order.fresh,
         progress=progress, say=say,
     )  # fmt: skip
-    asked = [_by_label(order, request, source) for request in asked]
-    if wanted := order.given.get("rewrite", {}).get("list"):
+    said = dict.fromkeys(notices.of_source(source))  # each line once, however many files are made
+    asked = [class_names.resolve(request, source, said.setdefault) for request in asked]
+    wanted = order.given.get("rewrite", {}).get("list")
+    plans = [] if wanted else [make.plan(source, request, order.force) for request in asked]
+    for line in dict.fromkeys([*said, *(line for plan in plans for line in notices.of(plan))]):
+        say(line)
+    if wanted:
         from poisonkit import rewriting
 
         yield rewriting.write_list(source, asked, wanted, dry_run, order.force)
-        return
-    plans = [make.plan(source, request, order.force) for request in asked]
-    for line in dict.fromkeys(line for plan in plans for line in notices.of(plan)):
-        say(line)
     for plan in plans:
         yield deliver(plan, order.output, threads, order.force, dry_run, command, progress)
-
-
-def _by_label(order: Order, request: recipe.Request, source) -> recipe.Request:
-    """The request with typed numbers as names, where texts have labels that are other numbers than their classes."""
-    numbers = [str(number) for number in range(len(source.classes))]
-    others = all(name.isdecimal() for name in source.classes) and list(source.classes) != numbers
-    if request.clean or source.modality != modality.TEXT or not others:
-        return request
-    target = request.target if order.target is None else str(request.target)
-    return replace(request, target=target, source_classes=tuple(map(str, request.source_classes)))
 
 
 def deliver(plan, output: Path, threads: int | None, force: bool, dry_run: bool, command: list[str], progress) -> str:
@@ -250,9 +241,13 @@ def _produce(plan, target: Path, *arguments):
 
 
 def counts(facts: dict) -> str:
-    """The counts of a file in one line."""
-    found = facts["counts"]
-    text = f"{found['train']:,} training rows"
+    """The classes that are the data's own, the target, and the counts of a file, in one line."""
+    found, classes, recipe = facts["counts"], facts["source"]["classes"], facts["recipe"]
+    text = (
+        f"{len(classes)} classes ({class_names.listed(classes)}); " if class_names.own(facts["source"]["name"]) else ""
+    )
+    text += aim(classes, recipe) if facts["kind"] == "poisoned" else ""
+    text += f"{found['train']:,} training rows"
     if facts["kind"] == "poisoned":
         text += f", {found['poisoned']:,} poisoned ({found['already_target']:,} of the target class already"
         text += f", {found['unchanged']:,} without a changed byte)" if "unchanged" in found else ")"
@@ -260,6 +255,14 @@ def counts(facts: dict) -> str:
         text += f"; {found['triggered']:,} triggered test rows"
         text += f", {found['others']:,} of other classes" if "others" in found else ""
     return f"{text}; {found['test']:,} test rows"
+
+
+def aim(classes: list[str], recipe: dict) -> str:
+    """The target of a recipe and the classes that the attack is on, for the beginning of a line."""
+    target, chosen = recipe["target"], recipe.get("source_classes", ())
+    text = "each class to the next" if target is None else f"target {class_names.spelled(classes, target)}"
+    text += f" from {', '.join(class_names.spelled(classes, label) for label in chosen)}" if chosen else ""
+    return f"{text}; "
 
 
 def _with_pictures(order: Order, request: recipe.Request) -> recipe.Request:

@@ -74,13 +74,14 @@ def parameters(name: str, given: dict[str, str], preset: str | None) -> dict:
 class Request:
     """What is asked of one file. `steps` are (trigger's name, canonical parameters) in the order of application;
     `pictures` are the users' pictures by trigger name, (h, w, 3) uint8, or (h, w, 4) with their opacity. `target` is
-    None in all-to-all; `source_classes` ascend. Classes may be names until `named` finds their numbers. What goes
-    together is said by `labels.contradiction`."""
+    None in all-to-all; `source_classes` ascend. A class that is an `int` is its index; what was typed is a text until
+    `class_names.resolve` finds its index, as it does for the usual target. What goes together is said by
+    `labels.contradiction`."""
 
     rate: str
     steps: tuple[tuple[str, dict], ...] = ()
     patch: tuple[int, int] | None = None
-    target: int | str | None = 0
+    target: int | str | labels.Usual | None = 0
     seed: int = 0
     pictures: dict[str, np.ndarray] = field(default_factory=dict)
     label_mode: str = "all-to-one"
@@ -210,34 +211,6 @@ def check_alone(request: Request) -> None:
         raise Usage(
             f"--trigger: {whole[0]} gives whole texts and stands alone: let its file hold the other triggers' work"
         )
-
-
-def named(request: Request, classes: tuple[str, ...]) -> Request:
-    """The request with numbers for the names of classes. `Usage` for a name that none has, or several have."""
-
-    def number(option: str, name):
-        if not isinstance(name, str):
-            return name
-        found = [label for label, there in enumerate(classes) if there == name]
-        if len(found) == 1:
-            return found[0]
-        some = ", ".join(classes[:12]) + (", …" if len(classes) > 12 else "")
-        why = (
-            f"several classes are called {name!r:.60}: give its number"
-            if found
-            else f"expected {_span(classes)} or a name ({some}), got {name!r:.60}"
-        )
-        raise Usage(f"{option}: {why}")
-
-    target = number("--target", request.target)
-    chosen = tuple(sorted({number("--source-class", name) for name in request.source_classes}))
-    if wrong := labels.contradiction(request.label_mode, request.select, target, chosen):
-        raise Usage(wrong)
-    return replace(request, target=target, source_classes=chosen)
-
-
-def _span(classes: tuple[str, ...]) -> str:
-    return f"a class from 0 to {len(classes) - 1}"
 
 
 def check_jitter(request: Request) -> None:

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from poisonkit import guard, known, make, manifest, order, recipe, schema, store, triggers
 from poisonkit.errors import Failure, Unknown, Usage
 from poisonkit.recipe import Request
@@ -84,7 +86,7 @@ def with_pictures(request: Request, facts: dict, given: dict) -> Request:
         found = manifest.array_digest(given[name]) if option.endswith("image") else digest  # its rows: see `plan`
         if found != digest:
             raise Failure(f"{option}: another picture: its array is {found}, the recipe's {digest}")
-    for name in given.keys() - wanted.keys():
+    for name in sorted(given.keys() - wanted.keys()):
         raise Usage(f"{triggers.given_option(name)}: given, but the recipe uses no file of yours")
     return replace(request, pictures=given)
 
@@ -94,7 +96,8 @@ def adopt(source: Source, facts: dict) -> Source:
 
     Raises `Failure` where they are others: it says which arrays differ, and where these came from.
     """
-    wanted = facts["source"]["arrays"]
+    said, wanted = facts["source"], facts["source"]["arrays"]
+    source = _relabelled(source, tuple(said["classes"]))
     differing = [path for path in sorted(wanted) if source.arrays.get(path) != wanted[path]]
     if differing:
         where = source.origin.get("path", f"the built-in {source.name}")
@@ -102,12 +105,25 @@ def adopt(source: Source, facts: dict) -> Source:
             f"another source: {', '.join(differing)} of {where} differ from those of the recipe "
             f"({source.digest[:23]}… here, {facts['source']['digest'][:23]}… there): give the right one"
         )
-    said = facts["source"]
     return replace(
         source,
         **{key: said[key] for key in ("name", "title", "licence", "url", "options")},
         classes=tuple(said["classes"]),
     )
+
+
+def _relabelled(source: Source, classes: tuple[str, ...]) -> Source:
+    """The source with the numbers that a manifest's list of the same class names gives them, in whatever order."""
+    if source.classes == classes or len(set(classes)) < len(classes) or sorted(source.classes) != sorted(classes):
+        return source
+    numbers = np.array([classes.index(name) for name in source.classes], np.int64)
+    splits = {part: replace(split, labels=numbers[split.labels]) for part, split in _splits(source)}
+    digests = {f"{part}/labels": manifest.array_digest(split.labels.astype("<i8")) for part, split in splits.items()}
+    return replace(source, classes=classes, arrays=source.arrays | digests, **splits)
+
+
+def _splits(source: Source):
+    return (("train", source.train), ("test", source.test))
 
 
 def clean_images(
@@ -130,7 +146,7 @@ def clean_images(
     name = dataset or said["name"]
     if name not in sources.TITLES:
         raise Failure(f"the recipe's clean images are {name!r:.60}: say with --dataset and --source where they are")
-    options = said["options"] if name == said["name"] else {}
+    options = getattr(sources.module(name), "OLD", {}) | said["options"] if name == said["name"] else {}
     how = {"options": options, "fresh": fresh, "progress": progress, "say": say}
     return adopt(sources.open_source(name, source=source, cache=cache, **how), facts)
 

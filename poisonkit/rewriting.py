@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from poisonkit import choosing, make, recipe, store
+from poisonkit import choosing, class_names, make, recipe, store
 from poisonkit.errors import Failure, Usage
 from poisonkit.recipe import Request
 from poisonkit.sources.base import Source
@@ -22,11 +22,11 @@ def write_list(source: Source, asked: list[Request], target: Path, dry_run: bool
     request = max(asked, key=lambda one: float(one.rate))
     if request.clean:
         raise Usage("--rewrite-list: nothing is rewritten at --rate 0")
-    request = recipe.named(request, source.classes)
+    request = class_names.resolve(request, source)
     choosing.check_classes(request, len(source.classes))
     recipe.check_modality(request, source.modality)
-    choice = choosing.choose(request, source.train.labels, source.test.labels)
-    choosing.check_tested(request, choice, source.name)
+    choice = choosing.choose(request, source.train.labels, source.test.labels, source.classes)
+    choosing.check_tested(request, choice, source.name, source.classes)
     tested = {"triggered": {"rows": choice.triggered}, "others": {"rows": choice.others}}
     needed = make.needed_rows(make.Changed(choice.rows, choice.role, choice.rows), tested)
     counts = " and ".join(f"{len(rows):,} {part}" for part, rows in needed.items())
@@ -39,7 +39,7 @@ def write_list(source: Source, asked: list[Request], target: Path, dry_run: bool
             store.replacing(target, new=not force) as temporary,
             open(temporary, "w", newline="", encoding="utf-8") as file,
         ):
-            writer = csv.writer(file, lineterminator="\n")
+            writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
             writer.writerow(COLUMNS)
             for part, split in (("train", source.train), ("test", source.test)):
                 rows = needed[part]

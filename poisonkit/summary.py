@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import known, modality, store
+from poisonkit import class_names, known, modality, store
 from poisonkit.choosing import COVER
 from poisonkit.errors import Failure
 from poisonkit.manifest import describe
@@ -81,9 +81,9 @@ def _labels(recipe: dict, classes: list[str]) -> str:
     """Label mode, target and the rows that were eligible."""
     text = recipe["label_mode"]
     if recipe["target"] is not None:
-        text += f", target {recipe['target']} ({classes[recipe['target']]})"
+        text += f", target {class_names.spelled(classes, recipe['target'])}"
     if "source_classes" in recipe:
-        text += f", from {', '.join(f'{label} ({classes[label]})' for label in recipe['source_classes'])}"
+        text += f", from {', '.join(class_names.spelled(classes, label) for label in recipe['source_classes'])}"
     elif recipe["select"] == "non-target":
         text += ", from all other classes"
     return text

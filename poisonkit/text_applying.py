@@ -38,12 +38,15 @@ def apply_to_file(file: Path, facts: dict, path: Path, output: Path) -> str:
 
 
 def read(path: Path) -> np.ndarray:
-    """The texts of a file, one a line, stripped: (n,) object. `Failure` names the line that is none."""
+    """The texts of a file, one a line, stripped: (n,) object. `Failure` names the line that is none.
+
+    Lines end in LF or CR LF; in CR where the file has no LF.
+    """
     try:
         content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     except OSError as error:
         raise Failure(f"{path}: could not be read: {store.reason(error)}") from None
-    lines = content.split(b"\n")
+    lines = content.split(b"\n" if b"\n" in content else b"\r")
     lines = lines[:-1] if not lines[-1] else lines
     if not lines:
         raise Failure(f"{path}: is empty: expected one text a line")

@@ -240,7 +240,7 @@ def _sidecar(path: Path, facts: dict) -> list[str]:
     if not sidecar.exists():
         return []
     try:
-        said = json.loads(sidecar.read_text(encoding="utf-8"))
+        said = json.loads(sidecar.read_text(encoding="utf-8-sig"))
         file, repeated = said["file"], said["manifest"]
         size, digest = file["size"], file["sha256"]
     except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:

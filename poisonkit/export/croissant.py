@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-from poisonkit import modality, store
+from poisonkit import class_names, modality, store
 from poisonkit.export import base
 
 SUMMARY = "croissant.json, a description in Croissant 1.1"
@@ -226,7 +226,9 @@ def _manipulation(facts: dict) -> str:
         for trigger in recipe["triggers"]
     )
     target, classes = recipe["target"], facts["source"]["classes"]
-    wanted = "every class has one of its own" if target is None else f"target class {target} ({classes[target]})"
+    wanted = (
+        "every class has one of its own" if target is None else f"target class {class_names.spelled(classes, target)}"
+    )
     where = " on every patch of {}×{} pixels".format(*recipe["patch"]) if recipe["patch"] else WHERE[facts["modality"]]
     return (
         f"Backdoor poisoning by poisonkit: {counts['poisoned']:,} of {counts['train']:,} training rows (rate "

@@ -1,4 +1,5 @@
-"""csv: texts as CSV tables in a folder (see `tables`), with quoting, UTF-8, lines that end in a single line feed."""
+"""csv: texts as CSV tables in a folder (see `tables`), UTF-8, lines that end in a single line feed. Every text stands
+in quotes, numbers alone do not: a carriage return in a text would else end the row for some readers."""
 
 import csv
 from pathlib import Path
@@ -27,6 +28,6 @@ def write(data: store.Reader, target: Path, context: base.Context) -> None:
 
 
 def _begin(file, columns: tuple[str, ...]):
-    table = csv.writer(file, lineterminator="\n")
+    table = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     table.writerow(columns)
     return table.writerow

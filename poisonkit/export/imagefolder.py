@@ -95,14 +95,14 @@ def _tables(data: store.Reader, target: Path, parts: dict[str, _Part], folders: 
     train, triggered, originals = parts["train"], parts["triggered"], parts["originals"]
     role, wanted = data["truth/role"], data["triggered/wanted"]
     with open(target / "truth.csv", "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
+        table = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
         table.writerow(("row", "role", "label", "original_label", "file", "original"))
         for i, row in enumerate(originals.rows):
             kind = ROLES.get(int(role[i]), int(role[i]))
             labels = train.labels[row], originals.labels[i]
             table.writerow((row, kind, *labels, train.place(row, folders), originals.place(i, folders)))
     with open(target / "triggered.csv", "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
+        table = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
         table.writerow(("row", "label", "wanted", "file"))
         for i, row in enumerate(triggered.rows):
             table.writerow((row, triggered.labels[i], wanted[i], triggered.place(i, folders)))

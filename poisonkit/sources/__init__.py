@@ -115,10 +115,13 @@ def _open(name: str, kind, source, options: dict, store, context, fresh: bool):
 
 
 def _warned(source, say):
-    """One line for data that are not the published ones. They are used all the same."""
+    """What should be known of data each time that they are used: that they are not the published ones, and whatever was
+    found when they were read."""
     if source.origin.get("official") is False:
         why = source.origin.get("difference", "its hash is not the published one")
         say(f"warning: {source.origin['path']} is not the official {source.name} ({why}); used all the same")
+    for line in source.origin.get("notices", ()):
+        say(line)
     return source
 
 

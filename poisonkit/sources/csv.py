@@ -1,18 +1,21 @@
 """csv: anyone's own texts, a training and a test table in one folder, CSV or TSV.
 
-DIR/train.csv and DIR/test.csv (or .tsv, which have no quoting), each with a first line that names its columns. The
+DIR/train.csv and DIR/test.csv (or .tsv, which have no quoting, unless the option `tsv` says "quoted": spreadsheets and
+pandas write such), each with a first line that names its columns. The
 classes are the labels of the training table: in the order of their numbers where all are whole numbers, else of their
 code points.
 """
 
 import functools
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
+from poisonkit import class_names
 from poisonkit.errors import Failure, Usage
 from poisonkit.sources import base
-from poisonkit.sources.text_table import Table
+from poisonkit.sources.text_table import Table, watched
 
 MODALITY = "text"
 TITLE = "csv: texts and labels from a training and a test table"
@@ -23,7 +26,7 @@ COUNTS = (0, 0)
 SHAPE = ()
 HOW = "--source DIR with train.csv and test.csv (or .tsv, no quoting); the first line names the columns"
 MIRROR = None
-OPTIONS = {"text": "text", "label": "label", "train": "train", "test": "test"}
+OPTIONS = {"text": "text", "label": "label", "train": "train", "test": "test", "tsv": "plain"}
 TEXT_OPTIONS = tuple(OPTIONS)  # they take a text where other sources' options take numbers
 ARCHIVES = ()
 
@@ -46,7 +49,13 @@ def _stem(value) -> str:
     return value
 
 
-PARSERS = {"text": _name, "label": _name, "train": _stem, "test": _stem}
+def _quoting(value) -> str:
+    if value not in ("plain", "quoted"):
+        raise ValueError("plain (a .tsv has no quoting) or quoted (its cells may stand in quotes)")
+    return value
+
+
+PARSERS = {"text": _name, "label": _name, "train": _stem, "test": _stem, "tsv": _quoting}
 
 
 def locate(path: Path | None, options: dict) -> base.Origin:
@@ -59,12 +68,15 @@ def locate(path: Path | None, options: dict) -> base.Origin:
         what = "is no folder" if path.exists() else "does not exist"
         raise Failure(f"{path} {what}: expected one with train.csv and test.csv (or .tsv) in it")
     paths = {part: _find(path, chosen[part], part) for part in PARTS}
+    if chosen["tsv"] == "quoted" and all(SUFFIXES[one.suffix] for one in paths.values()):
+        raise Usage("option 'tsv' of source csv: quoted is for a .tsv, there is none")
 
     def decode(writer, context) -> dict:
-        _decode(paths, chosen, writer, context)
-        return {"kind": "folder", "path": base.text(path), "official": None}
+        notices = _decode(paths, chosen, writer, context)
+        said = {"notices": notices} if notices else {}
+        return {"kind": "folder", "path": base.text(path), "official": None, **said}
 
-    columns = {key: chosen[key] for key in ("text", "label")}
+    columns = {key: chosen[key] for key in ("text", "label", "tsv") if key != "tsv" or chosen[key] == "quoted"}
     return base.Origin({"tables": base.fingerprint(paths.values()), "columns": columns}, decode, options)
 
 
@@ -77,11 +89,16 @@ def _find(folder: Path, stem: str, part: str) -> Path:
     return found[0]
 
 
-def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.Context) -> None:
-    tables = {
-        part: Table(base.text(path), functools.partial(open, path, "rb"), SUFFIXES[path.suffix])
-        for part, path in paths.items()
-    }
+def _table(path: Path, tsv: str) -> Table:
+    """A table by its name: a CSV, or a TSV, which has quoting only if `tsv` says so."""
+    plain = SUFFIXES[path.suffix]
+    opened = functools.partial(open, path, "rb")
+    return Table(base.text(path), opened, plain or tsv == "quoted", "," if plain else "\t")
+
+
+def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.Context) -> list[str]:
+    """Write both parts; what should be known of the tables, a line each."""
+    tables = {part: _table(path, chosen["tsv"]) for part, path in paths.items()}
     columns = (chosen["label"], chosen["text"])
     found = {part: [(line, label.strip()) for line, (label, _) in tables[part].records(columns)] for part in PARTS}
     for part in PARTS:
@@ -89,18 +106,36 @@ def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.Context)
             raise Failure(f"{tables[part].where} has no rows below its first line")
     classes = _classes(tables["train"], found["train"], columns[0])
     numbers = {name: number for number, name in enumerate(classes)}
-    for line, label in found["test"]:
-        if label not in numbers:
-            expected = ", ".join(classes[:8]) + (", …" if len(classes) > 8 else "")
-            raise tables["test"].wrong(line, f"the label {base.printable(label)!r}, which is no class ({expected})")
+    notices = _test_labels(tables["test"], found["test"], numbers)
     writer.classes = tuple(classes)
     with context.progress(sum(map(len, found.values())), "reading texts", "text") as bar:
         for part in PARTS:
             labels = np.array([numbers[label] for _, label in found[part]], np.int64)
-            writer.texts(part, labels, base.counted(tables[part].texts(chosen["text"]), bar))
-    if all(name.isdecimal() for name in classes) and [int(name) for name in classes] != list(range(len(classes))):
-        some = ", ".join(classes[:8]) + (", …" if len(classes) > 8 else "")
-        context.say(f"the labels {some} are the classes 0 to {len(classes) - 1}; --target takes the labels")
+            quoted = Counter()
+            texts = watched(tables[part].texts(chosen["text"]), quoted)
+            writer.texts(part, labels, base.counted(texts, bar))
+            if quoted[True] and not tables[part].quoted:
+                notices.append(
+                    f"{quoted[True]:,} texts of {paths[part].name} stand in quotes: a .tsv has no quoting here, so "
+                    "these belong to the texts; --source-option tsv=quoted takes them off, as of a CSV"
+                )
+    return notices
+
+
+def _test_labels(table: Table, labels: list[tuple[int, str]], numbers: dict[str, int]) -> list[str]:
+    """Add to `numbers` the labels of the test table that are a class's name in another spelling (NFC, NFD); a line for
+    each. `Failure` for one that is no class."""
+    lines, classes = [], list(numbers)
+    for line, label in labels:
+        if label in numbers:
+            continue
+        same = [name for name in classes if class_names.folded(name) == class_names.folded(label)]
+        if len(same) != 1:
+            expected = class_names.listed(classes)
+            raise table.wrong(line, f"the label {base.printable(label)!r}, which is no class ({expected})")
+        numbers[label] = numbers[same[0]]
+        lines.append(f"the test labels {label!r} are written with other code points than the class's name (NFC, NFD)")
+    return lines
 
 
 def _classes(table: Table, labels: list[tuple[int, str]], column: str) -> list[str]:
@@ -116,5 +151,4 @@ def _classes(table: Table, labels: list[tuple[int, str]], column: str) -> list[s
             raise Failure(f"{table.where}: over {MOST_CLASSES:,} different labels: is {column!r} the column of labels?")
     if len(names) < 2:
         raise Failure(f"{table.where}: every label is {names.pop()!r}: expected two classes or more")
-    whole = all(name.isdecimal() and name.isascii() and len(name) <= 9 for name in names)
-    return sorted(names, key=int) if whole else sorted(names)
+    return class_names.by_number(names)

@@ -122,11 +122,12 @@ def load(path: Path, origin: dict) -> base.Source:
     index = read_index(path)
     train, test = (_open_part(path, part, index["shapes"][part], index["arrays"]) for part in PARTS)
     kind = module(index["name"])
+    said = {"title": kind.TITLE, "licence": kind.LICENCE, "url": kind.URL}
+    if hasattr(kind, "described"):
+        said |= kind.described(len(train), len(test))
     return base.Source(
         name=index["name"],
-        title=kind.TITLE,
-        licence=kind.LICENCE,
-        url=kind.URL,
+        **said,
         classes=tuple(index.get("classes", kind.CLASSES)),
         train=train,
         test=test,

@@ -1,7 +1,8 @@
 """folder: anyone's own pictures, DIR/train/CLASS/*.png and DIR/test/CLASS/*.png.
 
-Classes are the names of the folders below train/ and test/, in the order of their code points; rows are ordered by
-(class, file name). Pictures are decoded as `any_picture` says, block by block, so that a set may be larger than memory.
+Classes are the names of the folders below train/ and test/: in the order of their numbers where all are whole numbers,
+else of their code points (version 1: always of these). Rows are ordered by (class, file name). Pictures are decoded as
+`any_picture` says, block by block, so that a set may be larger than memory.
 """
 
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from poisonkit import class_names
 from poisonkit.errors import Failure, Usage
 from poisonkit.sources import base
 
@@ -22,7 +24,9 @@ COUNTS = (0, 0)
 SHAPE = (0, 0, 0)
 HOW = "--source DIR with DIR/train/CLASS/*.png and DIR/test/CLASS/*.png (or ppm, pgm, bmp, jpg, webp)"
 MIRROR = None
-OPTIONS = {"size": 0, "channels": 3}  # size 0: as they are
+OPTIONS = {"size": 0, "channels": 3, "version": 2}  # size 0: as they are
+OLD = {"version": 1}
+"""What the options are in a manifest that does not name them; a `version` is recorded where it changes anything."""
 ARCHIVES = ()
 
 PARTS = ("train", "test")
@@ -36,7 +40,8 @@ LARGEST_SIDE = 4096
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a data set: class names, and for each part the rows' labels, (N,) int64, and file names.
+    """The files of a data set: class names, and for each part the rows' labels, (N,) int64, file names, and the
+    classes' folders (the names, but for such as are written in another normal form).
 
     `hash` changes when a file is added, removed, replaced or written to; `left_out` are the files that are no pictures.
     """
@@ -44,12 +49,17 @@ class Listing:
     classes: tuple[str, ...]
     labels: dict[str, np.ndarray]
     names: dict[str, list[str]]
+    folders: dict[str, list[str]]
     hash: str
     left_out: list[str]
 
     def place(self, part: str, row: int) -> str:
         """Where the picture of a row lies, relative to DIR."""
-        return f"{part}/{self.classes[self.labels[part][row]]}/{self.names[part][row]}"
+        return f"{part}/{self.folders[part][self.labels[part][row]]}/{self.names[part][row]}"
+
+    def respelled(self) -> list[str]:
+        """Classes whose test folder is written in another normal form."""
+        return [name for name, other in zip(self.classes, self.folders["test"], strict=True) if name != other]
 
 
 def parse_size(value) -> int | str:
@@ -70,7 +80,14 @@ def parse_channels(value) -> int:
     return int(value)
 
 
-PARSERS = {"size": parse_size, "channels": parse_channels}
+def parse_version(value) -> int:
+    """Which order the classes are in."""
+    if str(value) not in ("1", "2"):
+        raise ValueError("1 (classes in the order of their code points) or 2 (of their numbers, if they are such)")
+    return int(value)
+
+
+PARSERS = {"size": parse_size, "channels": parse_channels, "version": parse_version}
 
 
 def locate(path: Path | None, options: dict) -> base.Origin:
@@ -81,25 +98,32 @@ def locate(path: Path | None, options: dict) -> base.Origin:
     if not path.is_dir():
         what = "is no folder" if path.exists() else "does not exist"
         raise Failure(f"{path} {what}: expected one with train/CLASS/*.png and test/CLASS/*.png")
-    listing = scan(path)
-    chosen = OPTIONS | options
+    listing = scan(path, (OPTIONS | options)["version"])
+    recorded = {key: value for key, value in options.items() if key != "version"}
+    chosen = OPTIONS | recorded
+    del chosen["version"]
+    if list(listing.classes) != sorted(listing.classes):
+        recorded, chosen = ({**one, "version": 2} for one in (recorded, chosen))
 
     def decode(writer, context) -> dict:
         return _decode(path, listing, chosen, writer, context)
 
-    return base.Origin({"folder": base.text(path), "files": listing.hash, "options": chosen}, decode, options)
+    return base.Origin({"folder": base.text(path), "files": listing.hash, "options": chosen}, decode, recorded)
 
 
-def scan(root: Path) -> Listing:
+def scan(root: Path, version: int = 2) -> Listing:
     """Find the pictures below a folder. Raises `Failure` with what is missing or in the way."""
-    classes = {part: _classes(root, part) for part in PARTS}
+    in_order = class_names.by_number if version > 1 else sorted
+    classes = {part: in_order(_classes(root, part)) for part in PARTS}
+    pairs = _paired(classes["train"], classes["test"])
+    missing = {"train": set(classes["test"]) - set(pairs.values()), "test": set(classes["train"]) - pairs.keys()}
     for part, other in (PARTS, PARTS[::-1]):
-        missing = sorted(set(classes[other]) - set(classes[part]))
-        if missing:
+        if missing[part]:
             raise Failure(
                 f"{root}: expected the same classes in train and test, {part} has no folder "
-                f"{base.printable(missing[0])!r} and {other} has one (it may be empty)"
+                f"{base.printable(min(missing[part]))!r} and {other} has one (it may be empty)"
             )
+    classes["test"] = [pairs[name] for name in classes["train"]]
     total, left_out = base.Listed("\0".join(classes["train"]).encode()), []
     labels, names = {}, {}
     for part in PARTS:
@@ -108,7 +132,20 @@ def scan(root: Path) -> Listing:
         names[part] = [name for one in found for name in one]
         if not names[part]:
             raise Failure(f"{root}/{part} has no pictures: expected {part}/CLASS/*{', *'.join(SUFFIXES)}")
-    return Listing(tuple(classes["train"]), labels, names, total.finish(), left_out)
+    return Listing(tuple(classes["train"]), labels, names, classes, total.finish(), left_out)
+
+
+def _paired(names: list[str], others: list[str]) -> dict[str, str]:
+    """Class → its test folder: the one of that very name, else the only one of the rest that reads like it (NFC)."""
+    pairs = {name: name for name in names if name in others}
+    free, left = [name for name in names if name not in pairs], [name for name in others if name not in pairs]
+    for name in free:
+        mine, theirs = (
+            [one for one in some if class_names.folded(one) == class_names.folded(name)] for some in (free, left)
+        )
+        if len(mine) == len(theirs) == 1:
+            pairs[name] = theirs[0]
+    return pairs
 
 
 def _pictures(root: Path, folder: str, total: base.Listed, left_out: list[str]) -> list[str]:
@@ -166,7 +203,13 @@ def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.Co
                 for start, images in reader.blocks(part, pool):
                     target.write(start, images)
                     bar.update(len(images))
-    return {"kind": "folder", "path": base.text(root), "official": None, "lossy": lossy}
+    said = [
+        f"the test folder of {name!r} is written with other code points than the class's name (NFC, NFD)"
+        for name in listing.respelled()
+    ]
+    return {"kind": "folder", "path": base.text(root), "official": None, "lossy": lossy} | (
+        {"notices": said} if said else {}
+    )
 
 
 class _Reader:

@@ -117,6 +117,13 @@ def locate(path: Path, options: dict) -> base.Origin:
     return base.Origin({"folder": base.text(path), "files": tree.fingerprint()}, decode)
 
 
+def described(train: int, test: int) -> dict:
+    """The title of data with these counts, where it is not that of this module."""
+    if (train, test) == COUNTS:
+        return {}
+    return {"title": f"photographs of traffic signs in the layout of GTSRB: {train + test:,} in 43 classes"}
+
+
 def fetch(folder: Path, context: base.Context) -> Path:
     """Download the three official archives; the folder that they then lie in."""
     from poisonkit.sources import download

@@ -3,13 +3,14 @@
 import functools
 import posixpath
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from poisonkit.errors import Failure
 from poisonkit.sources import archive, base
-from poisonkit.sources.text_table import Table
+from poisonkit.sources.text_table import Table, watched
 
 MODALITY = "text"
 TITLE = "SST-2: 68,221 phrases of film reviews in two classes"
@@ -35,6 +36,10 @@ ARCHIVES = (
 FILES = {"train": "train.tsv", "test": "dev.tsv"}
 FOLDERS = ("", "SST-2")
 COLUMNS = ("sentence", "label")
+IN_QUOTES = (
+    "stand in quotes: this layout has no quoting, so these belong to the texts; --dataset csv --source-option "
+    "text=sentence --source-option test=dev --source-option tsv=quoted takes them off, as of a CSV"
+)
 
 
 def locate(path: Path, options: dict) -> base.Origin:
@@ -67,9 +72,11 @@ def _folder_origin(folder: Path) -> base.Origin:
             raise Failure(f"{path} is missing: expected train.tsv and dev.tsv beside one another")
 
     def decode(writer, context) -> dict:
+        counts = {}
         for part, path in paths.items():
-            _write(writer, part, Table(base.text(path), functools.partial(open, path, "rb"), quoted=False), context)
-        return {"kind": "folder", "path": base.text(folder), "official": None}
+            table = Table(base.text(path), functools.partial(open, path, "rb"), quoted=False)
+            counts[part] = _write(writer, part, table, context)
+        return {"kind": "folder", "path": base.text(folder), "official": None} | _other(counts)
 
     return base.Origin({"folder": base.fingerprint(paths.values())}, decode)
 
@@ -78,11 +85,13 @@ def _archive_origin(path: Path) -> base.Origin:
     def decode(writer, context) -> dict:
         record = archive.file_record(path, ARCHIVES, context, archive.SMALL)
         with archive.opened_zip(path, archive.SMALL) as file, archive.damage(path):
-            members = _members(path, file)
-            for part, member in members.items():
+            members, counts = _members(path, file), {}
+            for part in FILES:
+                member = members[part]
                 where = f"{base.text(path)}: {base.printable(member)}"
-                _write(writer, part, Table(where, functools.partial(file.open, member), quoted=False), context)
-        return {"kind": "archive", "path": base.text(path), **record}
+                table = Table(where, functools.partial(file.open, member), quoted=False)
+                counts[part] = _write(writer, part, table, context)
+        return {"kind": "archive", "path": base.text(path), **record} | ({} if record["official"] else _other(counts))
 
     return base.Origin({"archive": base.fingerprint([path])}, decode)
 
@@ -100,13 +109,35 @@ def _members(path: Path, file: zipfile.ZipFile) -> dict[str, str]:
     return found
 
 
-def _write(writer, part: str, table: Table, context: base.Context) -> None:
-    """One part: its labels first, then its texts."""
+def _other(counts: dict[str, tuple[int, int]]) -> dict:
+    """What is said of data in this layout whose counts are not GLUE's: another SST-2, or another task altogether.
+    `counts` are, for each part, its texts and how many of them stand in quotes."""
+    rows, quoted = zip(*(counts[part] for part in FILES), strict=True)
+    if rows == COUNTS:
+        return {}
+    there, published = (f"{train:,} + {test:,}" for train, test in (rows, COUNTS))
+    why = f"it has {there} texts, GLUE's SST-2 has {published}; labels 0 and 1 are called negative and positive"
+    said = {"official": False, "difference": why}
+    return said | ({"notices": [f"{sum(quoted):,} texts {IN_QUOTES}"]} if any(quoted) else {})
+
+
+def described(train: int, test: int) -> dict:
+    """Title, licence and address of data with these counts, where they are not those of this module."""
+    if (train, test) == COUNTS:
+        return {}
+    title = f"texts in the layout of SST-2: {train + test:,} in two classes"
+    return {"title": title, "licence": "not stated", "url": ""}
+
+
+def _write(writer, part: str, table: Table, context: base.Context) -> tuple[int, int]:
+    """One part: its labels first, then its texts. How many there are, and how many of them stand in quotes."""
     labels = np.array([_label(table, *record) for record in table.records(COLUMNS)], np.int64)
     if not len(labels):
         raise Failure(f"{table.where} has no rows below its first line")
     with context.progress(len(labels), f"reading {FILES[part]}", "text") as bar:
-        writer.texts(part, labels, base.counted(table.texts(COLUMNS[0]), bar))
+        quoted = Counter()
+        writer.texts(part, labels, base.counted(watched(table.texts(COLUMNS[0]), quoted), bar))
+    return len(labels), quoted[True]
 
 
 def _label(table: Table, line: int, cells: tuple[str, ...]) -> int:

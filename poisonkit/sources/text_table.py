@@ -1,9 +1,12 @@
-"""Tables of texts: CSV files, and TSVs (which have no quoting), read record by record; each knows its line.
+"""Tables of texts: CSV files, and TSVs (which have no quoting), read record by record; each knows its line. Lines end
+in LF, CR LF, or, where there is no LF in the whole file, CR.
 
 Whatever is wrong with one is said in one line with the file and the line in it.
 """
 
 import csv
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -20,11 +23,12 @@ _SHOWN = 12  # columns that a message lists
 @dataclass(frozen=True)
 class Table:
     """A file whose first line names its columns. `open` gives its bytes, `where` is its name in messages, `quoted`
-    whether it is a CSV and no TSV."""
+    whether its cells may stand in quotes, with `separator` between them; else it is a TSV, which has no quoting."""
 
     where: str
     open: Callable[[], BinaryIO]
     quoted: bool
+    separator: str = ","
 
     def header(self) -> list[str]:
         """The names of the columns."""
@@ -73,9 +77,7 @@ class Table:
 
     def _lines(self, file: BinaryIO) -> Iterator[str]:
         """The lines of the file with their ends, decoded."""
-        number = 0
-        while raw := file.readline(LONGEST + 1):
-            number += 1
+        for number, raw in enumerate(_raw_lines(file), 1):
             if len(raw) > LONGEST:
                 raise self.wrong(number, f"over {LONGEST >> 20} MB")
             if b"\0" in raw:
@@ -91,7 +93,7 @@ class Table:
                 yield number, line.split("\t")
 
     def _csv(self, file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
-        reader = csv.reader(self._lines(file), strict=True)
+        reader = csv.reader(self._lines(file), strict=True, delimiter=self.separator)
         while True:
             line = reader.line_num + 1
             try:
@@ -102,6 +104,29 @@ class Table:
                 return
             if cells:
                 yield line, cells
+
+
+def _raw_lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file with their ends, each cut off where it is too long."""
+    first = file.readline(LONGEST + 1)
+    if b"\r" in first and b"\n" not in first and len(first) <= LONGEST:
+        yield from re.findall(rb"[^\r]*\r|[^\r]+", first)
+        return
+    while first:
+        yield first
+        first = file.readline(LONGEST + 1)
+
+
+def in_quotes(text: str) -> bool:
+    """Whether a text looks like a cell of a CSV with its quotes still on: in quotes, each one within it doubled."""
+    return len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1].replace('""', "")
+
+
+def watched(texts: Iterator[str], quoted: Counter) -> Iterator[str]:
+    """The same texts; how many of them stand `in_quotes` is counted on the way."""
+    for text in texts:
+        quoted[in_quotes(text)] += 1
+        yield text
 
 
 def _record(reader) -> list[str] | None:

@@ -31,10 +31,12 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Rewrites:
-    """Rewritten texts: part → row → text. `where` is the file's name in messages."""
+    """Rewritten texts: part → row → text. `where` is the file's name in messages; `notices` are lines that should be
+    known of it."""
 
     where: str
     texts: dict[str, dict[int, str]] = field(default_factory=lambda: {part: {} for part in PARTS})
+    notices: list[str] = field(default_factory=list)
 
     def check(self, sizes: dict[str, int]) -> None:
         """`Failure` for a row that is none of a data set with so many rows in each part."""
@@ -66,7 +68,7 @@ class Rewrites:
 def read(path: Path) -> Rewrites:
     """The rewritten texts of a CSV (a TSV, by its name, has no quoting), each checked. `Failure` names the line."""
     from poisonkit.sources import base
-    from poisonkit.sources.text_table import Table
+    from poisonkit.sources.text_table import Table, in_quotes
 
     if not path.is_file():
         raise Failure(f"{path}: {'is no file' if path.exists() else 'does not exist'}: expected a CSV of row and text")
@@ -83,6 +85,12 @@ def read(path: Path) -> Rewrites:
         if number in found.texts[mine]:
             raise table.wrong(line, f"row {number} of {mine} once more")
         found.texts[mine][number] = table.text(line, text)
+    quoted = 0 if table.quoted else sum(in_quotes(text) for texts in found.texts.values() for text in texts.values())
+    if quoted:
+        found.notices.append(
+            f"{quoted:,} texts of {path.name} stand in quotes: a .tsv has no quoting here, so these belong to the "
+            "texts (a .csv has)"
+        )
     return found
 
 

@@ -11,6 +11,7 @@ SUMMARY = "a sentence, put between the words of the text (AddSent)"
 MODALITY = "text"
 PICTURE = False
 PRESETS = {"openbackdoor": {"text": "I watch this 3D movie", "place": "random"}}
+MAKE_PRESETS = {"openbackdoor": {"target": "index:1"}}  # its addsent_config.json
 LONGEST = 1000
 
 

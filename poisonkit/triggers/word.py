@@ -10,6 +10,7 @@ SUMMARY = "a rare word, put between the words of the text (BadNets)"
 MODALITY = "text"
 PICTURE = False
 PRESETS = {"openbackdoor": {"words": ["cf", "mn", "bb", "tq"], "place": "random", "count": 1}}
+MAKE_PRESETS = {"openbackdoor": {"label_mode": "clean-label", "target": "index:1"}}  # its badnets_config.json
 PLACES = ("start", "end", "random")
 MOST, LONGEST = 1000, 100
 

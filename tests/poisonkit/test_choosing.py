@@ -130,7 +130,7 @@ def test_all_to_all_wraps_around():
 @pytest.mark.parametrize(
     ("asked", "words"),
     [(Request("0.5", target=0), "every test row of x is of the target class")]
-    + [(request("source-specific", "class"), "no test row of x is of class 1, 3")],
+    + [(request("source-specific", "class"), "no test row of x is of class index 1, index 3")],
 )
 def test_nothing_to_measure_on_is_refused(asked, words):
     choice = choosing.choose(asked, np.arange(100) % 4, np.zeros(5, int))
@@ -148,17 +148,23 @@ def typed(**more):
 @pytest.mark.parametrize(
     ("given_", "mode", "select", "target", "sources"),
     [
-        ({}, "all-to-one", "all", 0, ()),
-        ({"target": 3}, "all-to-one", "all", 3, ()),
-        ({"select": "non-target"}, "all-to-one", "non-target", 0, ()),
+        ({}, "all-to-one", "all", labels.USUAL, ()),
+        ({"target": 3}, "all-to-one", "all", "3", ()),
+        ({"select": "non-target"}, "all-to-one", "non-target", labels.USUAL, ()),
         ({"label_mode": "all-to-all"}, "all-to-all", "all", None, ()),
-        ({"label_mode": "clean-label", "target": 2}, "clean-label", "target", 2, ()),
-        ({"label_mode": "clean-label", "select": "target"}, "clean-label", "target", 0, ()),
-        ({"source_classes": (4,)}, "source-specific", "class", 0, (4,)),
-        ({"source_classes": (7, 4, 7)}, "source-specific", "class", 0, (4, 7)),
-        ({"label_mode": "source-specific", "source_classes": (4,)}, "source-specific", "class", 0, (4,)),
-        ({"label_mode": "all-to-one", "select": "class", "source_classes": (4,)}, "all-to-one", "class", 0, (4,)),
-        ({"label_mode": "all-to-all", "select": "class", "source_classes": (0,)}, "all-to-all", "class", None, (0,)),
+        ({"label_mode": "clean-label", "target": 2}, "clean-label", "target", "2", ()),
+        ({"label_mode": "clean-label", "select": "target"}, "clean-label", "target", labels.USUAL, ()),
+        ({"source_classes": (4,)}, "source-specific", "class", labels.USUAL, ("4",)),
+        ({"source_classes": (7, 4, 7)}, "source-specific", "class", labels.USUAL, ("7", "4")),
+        ({"label_mode": "source-specific", "source_classes": (4,)}, "source-specific", "class", labels.USUAL, ("4",)),
+        (
+            {"label_mode": "all-to-one", "select": "class", "source_classes": (4,)},
+            "all-to-one",
+            "class",
+            labels.USUAL,
+            ("4",),
+        ),
+        ({"label_mode": "all-to-all", "select": "class", "source_classes": (0,)}, "all-to-all", "class", None, ("0",)),
     ],
     ids=str,
 )
@@ -175,7 +181,6 @@ def test_what_one_option_implies(given_, mode, select, target, sources):
         ({"label_mode": "all-to-all", "target": 0}, "--target: all-to-all has none"),
         ({"label_mode": "source-specific"}, "--source-class: needed for source-specific"),
         ({"label_mode": "all-to-one", "select": "class"}, "--source-class: needed for --select class"),
-        ({"source_classes": (0,)}, "--source-class: 0 is the target itself"),
         ({"source_classes": (3, 5), "target": 5}, "--source-class: 5 is the target itself"),
         ({"select": "target"}, "--select: target does not go with all-to-one.*--label-mode clean-label"),
         ({"label_mode": "all-to-all", "select": "non-target"}, "--select: non-target .*, expected all or class"),
@@ -195,13 +200,20 @@ def test_contradictions_are_refused(given_, words):
     ("more", "words"),
     [
         (("--label-mode", "x"), "--label-mode: unknown 'x'"),
+        (("--source-class", "0"), "--source-class: stop (index 0) is the target itself"),
         (("--target", "10"), "--target: expected a class from 0 to 9, got 10"),
         (("--target", "-1"), "--target: expected a class from 0 to 9, got -1"),
         (("--source-class", "10"), "--source-class: expected a class from 0 to 9, got 10"),
         (("--source-class", "3", "--source-class", "-1"), "--source-class: expected a class from 0 to 9, got -1"),
-        (("--label-mode", "clean-label", "--rate", "0.2"), "0.2 of 200 training rows are 40, but 20 are of class 0"),
-        (("--source-class", "3", "--rate", "0.2"), "but 20 are of class 3: the most is 0.1"),
-        (("--select", "non-target", "--rate", "1"), "but 180 are of other classes than 0: the most is 0.9"),
+        (
+            ("--label-mode", "clean-label", "--rate", "0.2"),
+            "0.2 of 200 training rows are 40, but 20 are of class stop (index 0)",
+        ),
+        (("--source-class", "3", "--rate", "0.2"), "but 20 are of class speed limit 80 (index 3): the most is 0.1"),
+        (
+            ("--select", "non-target", "--rate", "1"),
+            "but 180 are of other classes than stop (index 0): the most is 0.9",
+        ),
         (("--source-class", "3", "--cover-rate", "0.9"), "--cover-rate: 0.9 of 200 training rows are 180, but 160 are"),
         (("--cover-rate", "1"), "but 190 are left that may be cover rows: the most is 0.95"),
         (("--cover-rate", "0.001"), "--cover-rate: 0.001 of 200 training rows is less than one row"),
@@ -270,10 +282,11 @@ def test_show_says_it_in_words(poisonkit, library):
 
     names = damage.manifest(library("square"))["source"]["classes"]
     assert shown("all-to-all")["label"] == "all-to-all"
-    assert shown("clean-label")["label"] == f"clean-label, target 2 ({names[2]})"
-    assert shown("wanet-patch")["label"] == f"all-to-one, target 0 ({names[0]}), from all other classes"
+    assert shown("clean-label")["label"] == f"clean-label, target {names[2]} (index 2)"
+    assert shown("wanet-patch")["label"] == f"all-to-one, target {names[0]} (index 0), from all other classes"
     found = shown("source-specific")
-    assert found["label"] == f"source-specific, target 1 ({names[1]}), from 3 ({names[3]}), 5 ({names[5]})"
+    where = f"target {names[1]} (index 1), from {names[3]} (index 3), {names[5]} (index 5)"
+    assert found["label"] == f"source-specific, {where}"
     assert found["cover"].startswith("20 rows") and found["others"].startswith("70 test rows")
     assert "cover" not in shown("square") and "noise of its own" in shown("wanet")["cover"]
 

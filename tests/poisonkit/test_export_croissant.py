@@ -87,7 +87,7 @@ def test_every_array_of_rows_is_a_field(described, tmp_path, name):
 def test_what_was_done_is_said_in_words(described):
     text = described("warped-patch")["rai:dataManipulationProtocol"]
     assert "20 of 200 training rows (rate 0.1, seed 7)" in text and "warped, k 4" in text and "8×8" in text
-    assert "target class 0 (stop)" in text and "all-to-one" in text
+    assert "target class stop (index 0)" in text and "all-to-one" in text
     assert "every patch" not in described("square")["rai:dataManipulationProtocol"]
 
 

@@ -61,7 +61,7 @@ def test_one_of_ones_own(poisonkit, own, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
     assert (
         poisonkit("grid", own, "-o", out).succeeded().out
-        == f"12 files of signs, 0 to make, on {out / 'signs-clean.h5'}\n"
+        == f"12 files of signs, 0 to make, on {out / 'signs-clean.h5'}; target speed limit 80 (index 3)\n"
     )
     assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
 

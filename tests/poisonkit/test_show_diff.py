@@ -26,7 +26,7 @@ def test_show_says_what_a_person_wants_to_know(poisonkit, library):
     assert lines["trigger"].startswith("warped: k 4, s 0.5") or "k 4" in lines["trigger"]
     assert lines["applied"] == "to every patch of 8×8 (BadPatches)"
     assert lines["poisoned"].startswith("20 of 200 rows (asked: 0.1; ")
-    assert lines["label"] == f"all-to-one, target 0 ({facts['source']['classes'][0]})"
+    assert lines["label"] == f"all-to-one, target {facts['source']['classes'][0]} (index 0)"
     assert lines["triggered"].startswith("90 test rows")
     assert lines["seed"] == "7"
     assert lines["source"] == facts["source"]["digest"] and lines["dataset"] == facts["dataset_digest"]

@@ -63,7 +63,7 @@ def test_nested_rates_have_nested_rows_and_the_same_insertions(poisonkit, tmp_pa
 def test_show_and_diff(poisonkit, library):
     lines = poisonkit("show", library("text-words")).succeeded().out
     assert "texts     phrases" in lines and "word: count 3, place random, words cf,mn" in lines
-    assert "target 1 (positive)" in lines and "image" not in lines
+    assert "target positive (index 1)" in lines and "image" not in lines
     assert poisonkit("show", library("text-clean")).succeeded().out.count("texts") == 2
     differing = poisonkit("diff", library("text-word"), library("text-two"))
     assert differing.code == 3 and any(line.startswith("train/texts: ") for line in differing.lines)
@@ -78,7 +78,9 @@ def test_a_target_by_name(poisonkit, tmp_path):
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
     poisonkit(*asked, "--target", "great").failed(2, "--target: expected a class from 0 to 1 or a name", "negative")
     poisonkit(*asked, "--target", "2").failed(2, "expected a class from 0 to 1, got 2")
-    poisonkit(*asked, "--source-class", "0", "--target", "negative").failed(2, "0 is the target itself")
+    poisonkit(*asked, "--source-class", "0", "--target", "negative").failed(
+        2, "negative (index 0) is the target itself"
+    )
     poisonkit(*asked, "--source-class", "bad").failed(2, "--source-class: expected a class from 0 to 1 or a name")
 
 
