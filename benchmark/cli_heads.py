@@ -76,7 +76,7 @@ def detect(paths, file, base, as_json, quiet, **options):
 
     settings = detector_settings(options)
     results = [detecting.run(path, file, base, settings, teller(quiet)) for path in paths]
-    click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else report.detection(results))
+    click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else report.detection(results, paths))
 
 
 @heads.command()

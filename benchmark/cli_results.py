@@ -126,7 +126,7 @@ def table_command(paths, form, paper):
         "runs that are there twice (the first one counts)": results.doubles(found),
         "runs on sealed files, which have no place here": results.sealed(found),
     }
-    for line in [*results.hints(found), *(f"{what}: {count}" for what, count in counts.items() if count)]:
+    for line in [*results.advice(found), *(f"{what}: {count}" for what, count in counts.items() if count)]:
         click.echo(f"benchmark: {line}", err=True)
 
 
@@ -144,11 +144,13 @@ def table_command(paths, form, paper):
 def report(paths, output):
     """Write one page about runs, with everything in it: tables, figures, previews, defences, routing, how to repeat it.
 
-    It needs no network and no script; send it to a colleague. Needs matplotlib.
+    It needs no network and no script; send it to a colleague. Figures and pictures need matplotlib.
     """
     from benchmark import report as reports
 
     click.echo(reports.write(paths or [Path("runs")], output))
+    if (line := reports.without_pictures()) is not None:
+        click.echo(f"benchmark: {line}", err=True)
 
 
 @click.command("figures")

@@ -12,10 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmark import extras
 from benchmark.errors import Failure
 from benchmark.manifest import TEXT, parse
 
 CHECK_SECONDS = 9
+UNUSABLE = 4  # of one that found no library to read it with
 REFUSED = 3  # exit status of the child for a file that is not as it should be; Python's own failures are 1
 CHECK_BYTES = 8 << 30  # address space of the child, most of it reserved and never touched
 TEXTS_AT_ONCE = 4096
@@ -38,6 +40,8 @@ def in_child(path: Path) -> dict:
         raise Failure(f"{path}: not a sound HDF5 file (its check took over {CHECK_SECONDS} s)") from None
     if done.returncode == REFUSED:
         raise Failure(f"{path}: {done.stdout.decode().strip()}")
+    if done.returncode == UNUSABLE:
+        raise Failure(done.stdout.decode().strip())
     if done.returncode:
         detail = done.stderr.decode(errors="replace").strip().split("\n")[-1][:200]
         raise Failure(f"{path}: not a sound HDF5 file (its check ended with {done.returncode}: {detail})")
@@ -155,6 +159,9 @@ def _child(path: str) -> int:
     except Failure as error:
         print(str(error).encode(errors="backslashreplace").decode())
         return REFUSED
+    except ImportError as error:
+        print(extras.unusable(error))
+        return UNUSABLE
     return 0
 
 

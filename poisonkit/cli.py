@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from poisonkit import __version__, cli_blind
+from poisonkit import __version__, cli_blind, hints
 from poisonkit.errors import Failure, Usage
 from poisonkit.make_options import A_PATH, MakeCommand, attack_options, check_typed
 
@@ -29,6 +29,9 @@ class Group(click.Group):
         except Failure as error:
             _complain(error)
             context.exit(error.exit_code)
+        except ImportError as error:
+            _complain(hints.unusable(error))
+            context.exit(1)
         except MemoryError:
             _complain("out of memory: fewer --threads, or a machine with more")
             context.exit(1)

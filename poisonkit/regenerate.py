@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from poisonkit import guard, make, manifest, order, recipe, schema, store, triggers
+from poisonkit import guard, hints, make, manifest, order, recipe, schema, store, triggers
 from poisonkit.errors import Failure, Usage
 from poisonkit.recipe import Request
 from poisonkit.sources.base import Source, text
@@ -133,7 +133,7 @@ def clean_file(path: Path) -> Source:
     with store.reading(path) as data:
         if not data.clean:
             raise Usage(
-                f"{path}: expected a clean file (`poisonkit make --dataset NAME --rate 0`), this one is poisoned"
+                f"{path}: expected a clean file (`{hints.clean_file(data.manifest['source'])}`), this one is poisoned"
             )
         said, parts = data.manifest["source"], {part: data.split(part) for part in ("train", "test")}
         arrays = {name: entry["digest"] for name, entry in data.manifest["arrays"].items()}
