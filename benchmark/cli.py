@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from benchmark import cli_heads, cli_results, extras
+from benchmark import cli_heads, cli_results, extras, once
 from benchmark.cli_options import BASE, RUNS, SEED, chosen_settings, setting_options
 from benchmark.errors import Failure, Usage
 
@@ -18,6 +18,9 @@ INTERRUPTED = 130
 
 class Commands(click.Group):
     """Turns the errors that a user can cause into one line on stderr and an exit code."""
+
+    def add_command(self, cmd, name=None):
+        super().add_command(once.guard(cmd), name)
 
     def invoke(self, ctx):
         try:

@@ -50,7 +50,7 @@ def routing(run, file, rows, output, beside, by_epoch, base):
 @click.command()
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RUN...")
 @click.option(
-    "--rates", default="0.1,0.2,0.3", show_default=True, metavar="R,R…", help="Shares of an expert's channels."
+    "--rates", default="0.1,0.2,0.3", show_default=True, metavar="R,R…", help="Shares of an expert's channels; or 10%."
 )
 @click.option("--finetune-epochs", type=click.IntRange(0), default=5, show_default=True, help="0: none.")
 @click.option(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from poisonkit import __version__, cli_blind, hints
+from poisonkit import __version__, cli_blind, hints, once
 from poisonkit.errors import Failure, Usage
 from poisonkit.make_options import A_PATH, MakeCommand, attack_options, check_typed
 
@@ -22,6 +22,9 @@ STOPPED = "stopped; nothing half-written was left"
 
 class Group(click.Group):
     """Turns the errors that a user is meant to read into one line and an exit code."""
+
+    def add_command(self, command: click.Command, name: str | None = None) -> None:
+        super().add_command(once.guard(command), name)
 
     def invoke(self, context: click.Context):
         try:

@@ -118,7 +118,9 @@ def test_the_steps_in_order(case):
     assert [said["channels"] for said in stages] == 3 * [1] + 3 * [8]
 
 
-@pytest.mark.parametrize("text", ["", "x", "0", "1", "-0.1", "0.1,,0.2", "nan", "0.1;0.2"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "0", "1", "-0.1", "0.1,,0.2", "nan", "0.1;0.2", "100%", "%", "10%%", "1e-999999999"]
+)
 def test_rates_that_are_none(text):
     with pytest.raises(Usage, match="--rates"):
         pruning.parse_rates(text)
@@ -126,6 +128,7 @@ def test_rates_that_are_none(text):
 
 def test_rates_in_one_spelling():
     assert pruning.parse_rates("0.10, .2,0.1") == ["0.1", "0.2"]
+    assert pruning.parse_rates("10%,0.1, 12.5 %,0.5%") == ["0.1", "0.125", "0.005"]
 
 
 def test_held_out_rows_are_clean_and_the_notebooks_are_not(toy):
