@@ -8,7 +8,7 @@ from benchmark.data import Dataset
 from benchmark.errors import Failure
 from benchmark.manifest import canonical
 from benchmark.runs import Run
-from benchmark.settings import options, settings_of
+from benchmark.settings import settings_of
 
 _SAME = ("model", "training", "backend", "precision")  # what a clean run must share; threads change last digits only
 
@@ -167,17 +167,3 @@ def clean_asr(comparison: dict, runs: Path, data: Dataset) -> dict | None:
         predicted = engines.engine(model, 0.1).predict(inputs)
         counts.append(metrics.attack(predicted, data.triggered.labels, data.wanted, len(data.classes))["asr"])
     return metrics.share(sum(count["count"] for count in counts), sum(count["of"] for count in counts))
-
-
-def command(result: dict) -> str:
-    """The command that trains a run anew."""
-    return " ".join(
-        ["benchmark train", f"data/{result['dataset']['name']}.h5", *options(settings_of(result["config"]))]
-    )
-
-
-def commands(result: dict) -> str:
-    """The commands that make the clean run that a result is to be compared with."""
-    source = result["dataset"]["source"]
-    train = " ".join(["benchmark train", f"data/{source}-clean.h5", *options(settings_of(result["config"]))])
-    return f"poisonkit make --dataset {source} --rate 0; {train}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from benchmark import cli_heads, cli_results
+from benchmark import cli_heads, cli_results, extras, once
 from benchmark.cli_options import BASE, RUNS, SEED, chosen_settings, setting_options
 from benchmark.errors import Failure, Usage
 
@@ -18,6 +18,9 @@ INTERRUPTED = 130
 
 class Commands(click.Group):
     """Turns the errors that a user can cause into one line on stderr and an exit code."""
+
+    def add_command(self, cmd, name=None):
+        super().add_command(once.guard(cmd), name)
 
     def invoke(self, ctx):
         try:
@@ -30,6 +33,8 @@ class Commands(click.Group):
             line, code = ": ".join(filter(None, [error.filename, error.strerror or str(error)])), 1
             if error.errno == errno.ENOSPC:
                 line += " (make room, and the same command goes on from its last epoch)"
+        except ImportError as error:
+            line, code = extras.unusable(error), 1
         except MemoryError:
             line, code = "out of memory", 1
         except KeyboardInterrupt:
@@ -198,15 +203,17 @@ def list_tasks(tasks, todo):
 
 def go(tasks, todo, jobs, scheduler, quiet, alone):
     """Make the missing runs; those that failed with what they said."""
-    from benchmark import cluster, launch
+    from benchmark import cluster, engines, launch
     from benchmark.progress import Overall
     from benchmark.sweep import Sweep
 
+    for backend in set() if scheduler else {task.run.settings.backend for task in todo}:
+        engines.installed(backend)
     gpus = [] if scheduler else launch.devices()
     engine = cluster.Cluster(scheduler, jobs) if scheduler else launch.Processes(jobs, gpus)
     watch = Overall(todo, len(tasks), quiet)
-    for source in alone:
-        watch.say(f"no clean file of {source} here, so no CAD: poisonkit make --dataset {source} --rate 0 makes it")
+    for line in alone:
+        watch.say(line)
     if gpus and jobs and jobs > len(gpus):
         watch.say(f"one run a device: {len(gpus)} at a time")
     if scheduler and not engine.workers():
@@ -256,7 +263,7 @@ def print_results(found, as_json):
         click.echo(json.dumps([run.result for run in found], indent=2, ensure_ascii=False))
         return
     click.echo(table.runs(found))
-    for line in results.hints(found):
+    for line in results.advice(found):
         click.echo(line)
 
 

@@ -34,7 +34,7 @@ def detector(command):
         click.option("--min-words", type=click.IntRange(1), default=5, show_default=True,
                      help="Shorter texts are not ranked."),
         click.option("--flag", default="0.03", show_default=True, metavar="SHARE",
-                     help="Of the ranked rows, those that a pass flags."),
+                     help="Of the ranked rows, those that a pass flags: 0.03 or 3%."),
         click.option("--heads", type=click.IntRange(1), default=8, show_default=True, metavar="N",
                      help="So many heads are contaminated."),
         click.option("--threshold", type=click.FloatRange(0, min_open=True), metavar="Z",
@@ -76,7 +76,7 @@ def detect(paths, file, base, as_json, quiet, **options):
 
     settings = detector_settings(options)
     results = [detecting.run(path, file, base, settings, teller(quiet)) for path in paths]
-    click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else report.detection(results))
+    click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else report.detection(results, paths))
 
 
 @heads.command()

@@ -50,7 +50,7 @@ def routing(run, file, rows, output, beside, by_epoch, base):
 @click.command()
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RUN...")
 @click.option(
-    "--rates", default="0.1,0.2,0.3", show_default=True, metavar="R,R…", help="Shares of an expert's channels."
+    "--rates", default="0.1,0.2,0.3", show_default=True, metavar="R,R…", help="Shares of an expert's channels; or 10%."
 )
 @click.option("--finetune-epochs", type=click.IntRange(0), default=5, show_default=True, help="0: none.")
 @click.option(
@@ -126,7 +126,7 @@ def table_command(paths, form, paper):
         "runs that are there twice (the first one counts)": results.doubles(found),
         "runs on sealed files, which have no place here": results.sealed(found),
     }
-    for line in [*results.hints(found), *(f"{what}: {count}" for what, count in counts.items() if count)]:
+    for line in [*results.advice(found), *(f"{what}: {count}" for what, count in counts.items() if count)]:
         click.echo(f"benchmark: {line}", err=True)
 
 
@@ -144,11 +144,13 @@ def table_command(paths, form, paper):
 def report(paths, output):
     """Write one page about runs, with everything in it: tables, figures, previews, defences, routing, how to repeat it.
 
-    It needs no network and no script; send it to a colleague. Needs matplotlib.
+    It needs no network and no script; send it to a colleague. Figures and pictures need matplotlib.
     """
     from benchmark import report as reports
 
     click.echo(reports.write(paths or [Path("runs")], output))
+    if (line := reports.without_pictures()) is not None:
+        click.echo(f"benchmark: {line}", err=True)
 
 
 @click.command("figures")

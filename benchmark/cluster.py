@@ -8,7 +8,7 @@ import time
 import uuid
 from pathlib import Path
 
-from benchmark import files, launch
+from benchmark import extras, files, launch
 from benchmark.errors import Failure
 
 CONNECT_SECONDS = 30
@@ -40,10 +40,7 @@ class Cluster:
     """The engine of `sweep` on a Dask cluster: at most `jobs` tasks are sent at a time, None: all."""
 
     def __init__(self, address: str, jobs: int | None):
-        try:
-            import distributed
-        except ImportError:
-            raise Failure("--engine dask needs Dask: pip install 'poisonkit[cluster]'") from None
+        distributed = extras.need("distributed")
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         where = {"scheduler_file": address} if os.path.isfile(address) else {"address": address}
         try:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark import hints
 from benchmark.errors import Failure
 from benchmark.manifest import INPUTS, TEXT
 
@@ -25,8 +26,8 @@ def find_base(path: Path, manifest: dict, peek) -> Path:
         if found["kind"] == "clean" and found["source"]["digest"] == manifest["source"]["digest"]:
             return candidate
     raise Failure(
-        f"{path}: is a delta, and no {name}-clean.h5 with its clean images lies beside it: name that file with --base "
-        f"(`poisonkit make --dataset {name} --rate 0` makes it)"
+        f"{path}: is a delta, and no {name}-clean.h5 with its clean images lies beside it: name that file with --base; "
+        f"what makes it: {hints.clean_file(path, manifest)}"
     )
 
 

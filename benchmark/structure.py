@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmark import extras
 from benchmark.errors import Failure
 from benchmark.manifest import TEXT, parse
 
@@ -26,6 +27,7 @@ CHECK_SECONDS = 15  # of the processor, and again for each block of texts: a bus
 WAIT = 600  # by the clock: a check that sleeps would never come to the limit above
 NOT_HERE = "could not be checked here"
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
+UNUSABLE = 4  # of one that found no library to read it with
 REFUSED = 3  # exit status of the child for a file that is not as it should be; Python's own failures are 1
 CHECK_BYTES = 8 << 30  # address space of the child, most of it reserved and never touched
 TEXTS_AT_ONCE = 4096
@@ -50,6 +52,8 @@ def in_child(path: Path) -> dict:
         raise Failure(f"{path}: {NOT_HERE} ({error.strerror})") from None
     if done.returncode == REFUSED:
         raise Failure(f"{path}: {done.stdout.decode().strip()}")
+    if done.returncode == UNUSABLE:
+        raise Failure(done.stdout.decode().strip())
     if done.returncode:
         raise Failure(f"{path}: {_ending(done.returncode, done.stderr.decode(errors='replace'))}")
     return json.loads(done.stdout)
@@ -201,6 +205,9 @@ def _child(path: str) -> int:
     except Failure as error:
         print(str(error).encode(errors="backslashreplace").decode())
         return REFUSED
+    except ImportError as error:
+        print(extras.unusable(error))
+        return UNUSABLE
     return 0
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmark import baseline, data, files, launch
+from benchmark import baseline, data, files, hints, launch
 from benchmark.errors import Failure, Usage
 from benchmark.runs import Run
 
@@ -129,10 +129,17 @@ def _seeds(manifest: dict, others, seeds: int | None) -> list[int]:
 
 
 def without_baseline(found: dict[Path, dict]) -> list[str]:
-    """Names of the sources whose files here are all poisoned: their runs get no CAD from this sweep."""
+    """A line for each source whose files here are all poisoned: their runs get no CAD from this sweep."""
     clean = {manifest["source"]["digest"] for manifest in found.values() if manifest["kind"] == "clean"}
-    return sorted({manifest["source"]["name"] for manifest in found.values()
-                   if manifest["kind"] == "poisoned" and manifest["source"]["digest"] not in clean})  # fmt: skip
+    alone = {}
+    for path, manifest in found.items():
+        if manifest["kind"] == "poisoned" and manifest["source"]["digest"] not in clean:
+            alone.setdefault(manifest["source"]["digest"], (path, manifest))
+    return sorted(
+        f"no clean file of {manifest['source']['name']} here, so no CAD; what makes it: "
+        f"{hints.clean_file(path, manifest)}"
+        for path, manifest in alone.values()
+    )
 
 
 def missing(tasks: list[Task]) -> list[Task]:

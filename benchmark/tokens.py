@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import files
+from benchmark import extras, files
 from benchmark.errors import Failure
 
 LENGTH = 64  # tokens of a text, [CLS] and [SEP] among them
@@ -55,14 +55,11 @@ class Pieces:
 
     def __init__(self, path: Path):
         self.path = Path(path)
-        try:
-            from tokenizers import Tokenizer
-        except ImportError:
-            raise Failure("tokenizers is not installed: pip install 'poisonkit[text]'") from None
+        library = extras.need("tokenizers")
         if not self.path.is_file():
             raise Failure(f"{self.path}: no such file, the encoder's tokenizer")
         try:
-            self._tokenizer = Tokenizer.from_file(str(self.path))
+            self._tokenizer = library.Tokenizer.from_file(str(self.path))
         except Exception as error:  # the library has no class of its own for what it cannot read
             raise Failure(f"{self.path}: not a tokenizer ({' '.join(str(error).split())[:120]})") from None
         if self._tokenizer.token_to_id("[PAD]") != 0:

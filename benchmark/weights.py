@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark import extras
 from benchmark.errors import Failure
 
 _SIZES = {  # ours -> the name in config.json
@@ -69,14 +70,11 @@ def assign(model, folder: Path) -> None:
     finite.
     """
     path = Path(folder) / "model.safetensors"
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError:
-        raise Failure("safetensors is not installed: pip install 'poisonkit[text]'") from None
+    library = extras.need("safetensors")
     if not path.is_file():
         raise Failure(f"{path}: no such file, the encoder's weights")
     try:
-        with safe_open(str(path), framework="np") as file:
+        with library.safe_open(str(path), framework="np") as file:
             names = set(file.keys())
             prefix = "bert." if "bert.embeddings.word_embeddings.weight" in names else ""
             for variable, name, change in _pairs(model):
@@ -84,7 +82,7 @@ def assign(model, folder: Path) -> None:
                     raise Failure(f"{path}: holds no weight {name}")
                 value = np.asarray(file.get_tensor(prefix + name)).astype(np.float32)
                 _put(variable, change(value, variable.shape), f"{path}: {name}")
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
+    except (library.SafetensorError, OSError, ValueError, TypeError) as error:
         raise Failure(f"{path}: cannot be read ({' '.join(str(error).split())[:120]})") from None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from poisonkit import __version__, cli_blind
+from poisonkit import __version__, cli_blind, hints, once
 from poisonkit.cli_printing import printable, tell, tell_json
 from poisonkit.errors import Failure, Usage
 from poisonkit.make_options import A_PATH, MakeCommand, attack_options, check_typed
@@ -23,12 +23,18 @@ STOPPED = "stopped; nothing half-written was left"
 class Group(click.Group):
     """Turns the errors that a user is meant to read into one line and an exit code."""
 
+    def add_command(self, command: click.Command, name: str | None = None) -> None:
+        super().add_command(once.guard(command), name)
+
     def invoke(self, context: click.Context):
         try:
             return super().invoke(context)
         except Failure as error:
             _complain(error)
             context.exit(error.exit_code)
+        except ImportError as error:
+            _complain(hints.unusable(error))
+            context.exit(1)
         except MemoryError:
             _complain("out of memory: fewer --threads, or a machine with more")
             context.exit(1)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import effects, known, make, manifest, modality, order, regenerate, store, summary
+from poisonkit import effects, hints, known, make, manifest, modality, order, regenerate, store, summary
 from poisonkit import verify as whole
 from poisonkit.errors import Failure, Usage
 from poisonkit.make import Changed, Plan
@@ -177,7 +177,7 @@ def lines(path: Path, facts: dict) -> list[str]:
     kept, rows = facts["arrays"].get("kept/rows", {"shape": [0]})["shape"][0], modality.of(facts).rows
     file, trigger = facts["file"], " and the trigger" if rows == "images" else ""
     first = [
-        f"delta     {path} ({path.stat().st_size / 1e3:,.1f} kB); `poisonkit unpack` gives the file back",
+        f"delta     {path} ({path.stat().st_size / 1e3:,.1f} kB); `{hints.unpack(path)}` gives the file back",
         f"of        {facts['of']['name']}.h5 ({file['size'] / 1e6:,.1f} MB, {file['sha256']})",
         f"{rows:10}{kept:,} kept whole, the others follow from the clean data" + trigger,
     ]

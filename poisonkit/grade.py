@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import metrics, store, unseal
+from poisonkit import genuine, metrics, store, unseal
 from poisonkit.errors import Failure, Usage
 from poisonkit.seal import key_path
 
@@ -108,6 +108,7 @@ def grade(path: Path, key: Path | None, submission: Path, threshold: float | Non
         said = challenge.manifest
     with store.reading(key or key_path(path), ("key",)) as held:
         answer = unseal.check(said, held)
+        genuine.check(path, held)
     count = said["arrays"]["train/labels"]["shape"][0]
     truth = np.zeros(count, bool)
     truth[answer.rows] = True

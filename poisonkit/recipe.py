@@ -186,11 +186,18 @@ def tile_shape(request: Request, image: tuple[int, int, int]) -> tuple[int, int,
     if request.patch and (height % request.patch[0] or width % request.patch[1]):
         fit = ", ".join(str(n) for n in range(2, min(height, width) + 1) if height % n == 0 and width % n == 0)
         size = "×".join(map(str, request.patch))
-        raise Usage(f"--patch-size: {size} does not divide images of {height}×{width}: square patches may be {fit}")
+        advice = f"square patches may be {fit}" if fit else f"no square of 2×2 or more does, {_oblong(height, width)}"
+        raise Usage(f"--patch-size: {size} does not divide images of {height}×{width}: {advice}")
     tile = (*(request.patch or (height, width)), channels)
     for name, values in request.steps:
         triggers.module(name).check(values, tile)
     return tile
+
+
+def _oblong(height: int, width: int) -> str:
+    """The least patch that divides such images and is more than a row or a column, whatever their sides are."""
+    high, wide = (next((n for n in range(2, side + 1) if side % n == 0), side) for side in (height, width))
+    return f"{high}x{wide} (height x width) does" + (", the whole image" if (high, wide) == (height, width) else "")
 
 
 def check_modality(request: Request, rows: modality.Modality) -> None:

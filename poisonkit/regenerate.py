@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import guard, known, make, manifest, order, recipe, schema, store, triggers
+from poisonkit import guard, hints, known, make, manifest, order, recipe, schema, store, triggers
 from poisonkit.errors import Failure, Unknown, Usage
 from poisonkit.recipe import Request
 from poisonkit.sources.base import Source, text
@@ -156,7 +156,7 @@ def clean_file(path: Path) -> Source:
     with store.reading(path) as data:
         if not data.clean:
             raise Usage(
-                f"{path}: expected a clean file (`poisonkit make --dataset NAME --rate 0`), this one is poisoned"
+                f"{path}: expected a clean file (`{hints.clean_file(data.manifest['source'])}`), this one is poisoned"
             )
         said, parts = data.manifest["source"], {part: data.split(part) for part in ("train", "test")}
         arrays = {name: entry["digest"] for name, entry in data.manifest["arrays"].items()}

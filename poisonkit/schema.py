@@ -2,7 +2,7 @@
 
 import re
 
-from poisonkit import labels, modality, naming
+from poisonkit import hints, labels, modality, naming
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _RATE = re.compile(r"0|1|0\.[0-9]{0,30}[1-9]")
@@ -187,9 +187,10 @@ KEY_FILE = {
 }
 
 HINTS = {
-    "delta": ": `poisonkit unpack` gives the data set",
-    "sealed": ": it is sealed; `poisonkit unseal` with its key gives the data set back, `benchmark train` trains on it",
-    "key": ": it is the key of a sealed file; `poisonkit unseal` and `poisonkit grade` take it with --key",
+    "delta": f": `{hints.unpack()}` gives the data set",
+    "sealed": f": it is sealed; `{hints.unseal()}`, with its key beside it, gives the data set back, `{hints.train()}` "
+    "trains on it",
+    "key": f": it is the key of a sealed file; for `{hints.unseal_with()}` and `{hints.grade_with()}`",
 }
 """Kind → what to do with such a file instead."""
 

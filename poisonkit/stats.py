@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import modality, store, text_stats
+from poisonkit import hints, modality, store, text_stats
 from poisonkit.choosing import COVER, POISONED
 from poisonkit.errors import Failure
 
@@ -106,7 +106,8 @@ def _check_rows(data) -> None:
     for rows, labels in (("truth/rows", "train/labels"), *found):
         count = data.manifest["arrays"][labels]["shape"][0]
         if (np.diff(data[rows]) <= 0).any() or data[rows].min() < 0 or data[rows].max() >= count:
-            raise Failure(f"{data.path}: {rows} must ascend and lie in 0 … {count - 1}: `poisonkit verify` says more")
+            more = hints.verify(data.path)
+            raise Failure(f"{data.path}: {rows} must ascend and lie in 0 … {count - 1}: `{more}` says more")
 
 
 def _measured(data, rows: str, originals: str, changed: str) -> dict:

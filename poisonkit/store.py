@@ -315,7 +315,10 @@ def check_space(target: Path, size: int) -> None:
     except OSError:
         return
     if free < size:
-        raise Failure(f"{target}: needs {size / 1e6:,.1f} MB, its disk has {free / 1e6:,.1f} MB left: free some, or -o")
+        raise Failure(
+            f"{target}: needs {size / 1e6:,.1f} MB, its disk has {free / 1e6:,.1f} MB left: free some, or name a place "
+            "on another with -o"
+        )
 
 
 def reason(error: OSError) -> str:

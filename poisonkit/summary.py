@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import class_names, known, modality, store
+from poisonkit import class_names, hints, known, modality, store
 from poisonkit.choosing import COVER
 from poisonkit.errors import Failure
 from poisonkit.manifest import describe
@@ -144,7 +144,7 @@ def preview(path: Path, count: int, amplify: int) -> np.ndarray:
             ("train/labels", given, len(classes)),
         ):
             if values.min() < 0 or values.max() >= end:
-                raise Failure(f"{path}: {name} has values outside 0 … {end - 1}: `poisonkit verify` says more")
+                raise Failure(f"{path}: {name} has values outside 0 … {end - 1}: `{hints.verify(path)}` says more")
         chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
         originals = np.stack([data.rows("truth/images", i, i + 1)[0] for i in chosen])
         poisoned = np.stack([data.rows("train/images", int(rows[i]), int(rows[i]) + 1)[0] for i in chosen])

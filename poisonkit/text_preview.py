@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import store
+from poisonkit import hints, store
 from poisonkit import texts as rows_of_text
 from poisonkit.choosing import COVER
 from poisonkit.errors import Failure
@@ -93,4 +93,4 @@ def lines(path: Path, count: int) -> list[str]:
 def check_labels(path: Path, name: str, values: np.ndarray, end: int) -> None:
     """`Failure` where there are values outside 0 … end − 1."""
     if len(values) and (values.min() < 0 or values.max() >= end):
-        raise Failure(f"{path}: {name} has values outside 0 … {end - 1}: `poisonkit verify` says more")
+        raise Failure(f"{path}: {name} has values outside 0 … {end - 1}: `{hints.verify(path)}` says more")

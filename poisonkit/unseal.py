@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import effects, make, manifest, modality, produce, store, summary
+from poisonkit import effects, genuine, make, manifest, modality, produce, store, summary
 from poisonkit import verify as whole
 from poisonkit.errors import Failure
 from poisonkit.modality import TEXT
@@ -96,6 +96,7 @@ def plan(challenge: store.Reader, key: store.Reader) -> make.Plan:
     check(challenge.manifest, key)
     if wrong := whole.digests(challenge):
         raise Failure(f"{challenge.path}: is damaged: {wrong[0]}")
+    genuine.check(challenge.path, key)
     if key.modality != challenge.modality:
         raise Failure(f"{key.path}: its original holds {key.modality.rows}, {challenge.path} {challenge.modality.rows}")
     original, parts = key.manifest["of"], {}

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import data, engines, environment, files, training
+from benchmark import data, engines, environment, files, hints, training
 from benchmark.data import Dataset, Rows
 from benchmark.errors import Failure
 from benchmark.manifest import digest
 from benchmark.runs import Run
-from benchmark.settings import Settings, options
+from benchmark.settings import Settings
 
 TRAINING_SET = "notebook"
 HELD_OUT = "held-out"
@@ -53,10 +53,9 @@ def defender_rows(run: Run, contents: Dataset, mode: str, limit: int | None) -> 
     elif settings.hold_out:
         rows = contents.held_out(settings.hold_out)
     else:
-        words = " ".join(options(settings))
         raise Failure(
             f"{run.folder}: was trained on every row, a defence needs clean ones that it never saw: "
-            f"benchmark train {contents.path} {words} --hold-out 2000"
+            f"{hints.hold_out(run.folder, contents, settings)}"
         )
     return rows if limit is None else Rows(rows.inputs[:limit], rows.labels[:limit])
 
@@ -87,7 +86,7 @@ def run(folder: Path, file, base, name: str, settings: dict, apply: Callable[[Ca
     job = Run.at(folder)
     trained = job.result
     if trained is None:
-        raise Failure(f"{job.folder}: not finished; `benchmark train` with its settings goes on with it")
+        raise Failure(f"{job.folder}: not finished; what goes on with it: {hints.go_on(job.folder, job.config)}")
     job.needs("pmoe", name)
     config = {"config_version": 1, "defence": name, "settings": settings, "run": job.config}
     target = job.folder / f"{name}-{digest(config).removeprefix('sha256:')[:8]}"

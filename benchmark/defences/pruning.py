@@ -36,8 +36,8 @@ def prune(case: Case, rates: list[str], epochs: int, hold: bool) -> Iterator[Ste
 
 
 def parse_rates(text: str) -> list[str]:
-    """``0.1,0.2`` as decimal strings in one spelling. `Usage` where one is no share between 0 and 1."""
-    expected = f"--rates: expected shares between 0 and 1, as 0.1,0.2, got {text!r}"
+    """``0.1,20%`` as decimal strings in one spelling. `Usage` where one is no share between 0 and 1."""
+    expected = f"--rates: expected shares between 0 and 1, as 0.1,0.2 or 10%,20%, got {text!r:.80}"
     return list(dict.fromkeys(shares.parse(part, expected) for part in text.split(",")))
 
 

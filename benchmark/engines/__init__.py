@@ -19,9 +19,18 @@ import importlib
 import os
 import sys
 import tempfile
-from importlib.util import find_spec
 
+from benchmark import extras
 from benchmark.errors import Failure
+
+EXTRA = {"tensorflow": "benchmark", "jax": "jax", "torch": "torch"}
+"""Backend → the extra that it comes with, and Keras."""
+
+
+def installed(backend: str) -> None:
+    """`Failure` where a backend or Keras is absent or too old. Imports nothing: to be asked before what takes long."""
+    for name in ("keras", backend):
+        extras.check(name, EXTRA[backend])
 
 
 def activate(backend: str, precision: str = "float32", threads: int = 2) -> None:
@@ -42,17 +51,15 @@ def activate(backend: str, precision: str = "float32", threads: int = 2) -> None
     Failure
         If the backend is not installed, or Keras already runs with another.
     """
-    missing = [name for name in ("keras", backend) if find_spec(name) is None]
-    if missing:
-        raise Failure(f"{missing[0]} is not installed: pip install {' '.join(missing)}")
+    installed(backend)
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = backend
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         if "jax" not in sys.modules:
             os.environ["NPROC"] = str(threads)  # what XLA's CPU client makes its threads from
     with quiet():
-        import keras
-
+        extras.need(backend, EXTRA[backend])
+        keras = extras.need("keras", EXTRA[backend])
         if keras.backend.backend() != backend:
             raise Failure(f"this process already runs Keras with {keras.backend.backend()}, not {backend}")
         keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
@@ -68,6 +75,8 @@ def quiet():
         os.dup2(held.fileno(), 2)
         try:
             yield
+        except Failure:  # one line, which says it all
+            raise
         except BaseException:
             held.seek(0)
             os.write(stderr, held.read())

@@ -75,4 +75,4 @@ def draw(result: dict, target: Path, say) -> None:
     try:
         figures.save(pictures.of_ablation(result, changes(result)), target, ("png",))
     except Failure as error:
-        say(str(error))
+        say(f"no pictures: {error}; then the same command again draws them")

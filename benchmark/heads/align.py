@@ -254,7 +254,7 @@ class Alignment:
         try:
             figures.save(drawn, self.target, ("png",))
         except Failure as error:
-            self.say(str(error))
+            self.say(f"no pictures: {error}; then the same command again draws them")
 
 
 def _identity(step: dict) -> bytes:

@@ -231,4 +231,4 @@ def draw(watched, detector, suspects, measured, sets, target: Path, say) -> None
     try:
         figures.save(pictures.of_detection(watched, detector, suspects, measured, sets), target, ("png",))
     except Failure as error:
-        say(str(error))
+        say(f"no pictures: {error}; then the same command again draws them")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import baseline, defences, engines, files, tokens
+from benchmark import baseline, defences, engines, extras, files, hints, tokens
 from benchmark.data import Dataset, Rows
 from benchmark.errors import Failure
 from benchmark.manifest import digest
@@ -54,9 +54,9 @@ def configuration(folder: Path, name: str, settings: dict) -> tuple[Run, dict]:
     """
     job = Run.at(Path(folder))
     if job.result is None:
-        raise Failure(f"{job.folder}: not finished; `benchmark train` with its settings goes on with it")
+        raise Failure(f"{job.folder}: not finished; what goes on with it: {hints.go_on(job.folder, job.config)}")
     if job.config["model"]["name"] != "encoder":
-        raise Failure(f"{job.folder}: its network has no attention heads: benchmark train FILE --model encoder")
+        raise Failure(f"{job.folder}: its network has no attention heads: a text encoder's has (a run on texts)")
     return job, {"config_version": 1, "defence": name, "settings": settings, "run": job.config}
 
 
@@ -66,8 +66,12 @@ def target_of(job: Run, config: dict) -> Path:
 
 
 def written(target: Path) -> dict | None:
-    """The result in a folder of results, None while there is none."""
-    return files.read_json(target / "result.json") if (target / "result.json").is_file() else None
+    """The result in a folder of results, None while there is none, or where its pictures are still to be drawn: when it
+    was made matplotlib was missing, and now it is there."""
+    if not (target / "result.json").is_file():
+        return None
+    undrawn = not any(target.glob("*.png")) and (target.parent / "model.keras").is_file()
+    return None if undrawn and extras.problem("matplotlib") is None else files.read_json(target / "result.json")
 
 
 @contextlib.contextmanager

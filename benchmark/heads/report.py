@@ -1,17 +1,20 @@
 """What the commands on heads found, as tables for the terminal and the page."""
 
-from benchmark import baseline, layout
+from pathlib import Path
+
+from benchmark import hints, layout
 from benchmark.heads import controls, over_seeds
 from benchmark.heads.over_seeds import FIGURES, LEFT
 from benchmark.heads.scoring import SCORES
 
 
-def detection(results: list[dict]) -> str:
-    """The tables of `benchmark heads detect`: one after the other for each run, then over the seeds."""
+def detection(results: list[dict], folders: list[Path]) -> str:
+    """The tables of `benchmark heads detect`: one after the other for each run, which lie in these folders, then over
+    the seeds."""
     parts = []
-    for result in results:
+    for result, folder in zip(results, folders, strict=True):
         shown = [layout.render("text", *table, LEFT) for table in tables(result)]
-        parts += [headline(result), *shown, *without_twin(result), ""]
+        parts += [headline(result), *shown, *without_twin(result, Path(folder).absolute().parent), ""]
     return "\n".join(parts + summed_up(results)).rstrip("\n")
 
 
@@ -37,11 +40,11 @@ def headline(result: dict) -> str:
     return "; ".join(words)
 
 
-def without_twin(result: dict) -> list[str]:
-    """One line where the controls of a poisoned model have no clean twin beside them."""
+def without_twin(result: dict, runs: Path) -> list[str]:
+    """One line where the controls of a poisoned model, in that folder of runs, have no clean twin beside them."""
     if result["clean_run"] is not None or result["dataset"]["kind"] != "poisoned":
         return []
-    return [f"no clean twin: the controls are those of this model alone; it needs: {baseline.commands(result)}"]
+    return [f"no clean twin: the controls are those of this model alone; it needs: {hints.clean_run(result, runs)}"]
 
 
 def tables(result: dict) -> list[tuple[list[str], list[list[str]]]]:

@@ -80,7 +80,7 @@ def measured(detector: Detector, values: np.ndarray, lengths: np.ndarray) -> Mea
 
 def share_of(text: str) -> str:
     """A share between 0 and 1 in one spelling, ``0.03``. `Usage` for anything else."""
-    return shares.parse(text, f"--flag: expected a share between 0 and 1, as 0.03, got {text!r}")
+    return shares.parse(text, f"--flag: expected a share between 0 and 1, as 0.03 or 3%, got {text!r:.80}")
 
 
 def count_of(share: str, rows: int) -> int:

@@ -4,7 +4,7 @@ import io
 import tempfile
 from pathlib import Path
 
-from benchmark import baseline, data, environment, figures, files, launch, results, table
+from benchmark import data, environment, extras, figures, files, hints, launch, results, table
 from benchmark.cells import TITLES, Cell, group
 from benchmark.defences import cells as pruned
 from benchmark.defences import report as defended
@@ -25,13 +25,13 @@ def write(paths, output: Path) -> Path:
     Raises `Failure` where nothing is finished there.
     """
     found = results.gather(paths)
-    cells = group(found)
+    cells, absent = group(found), without_pictures()
     parts = [
         page.section("What was run", _overview(found, cells)),
         page.section("Results", _results(found, cells)),
         page.section("Beside the paper", _paper(cells)),
-        page.section("Figures", _figures(cells)),
-        page.section("What the attacks look like", _previews(cells)),
+        page.section("Figures", _figures(cells, absent)),
+        page.section("What the attacks look like", _previews(cells, absent)),
         page.section("Defences", _defences(found)),
         page.section("Which patches the experts take", _routing(found)),
         page.section("Attention heads", heads.section(found)),
@@ -45,6 +45,12 @@ def write(paths, output: Path) -> Path:
     networks = " and ".join(NETWORKS[rows] for rows in _rows(found))
     files.write_bytes(target, page.whole(f"Backdoors in {networks}: {', '.join(names)}", "".join(parts)).encode())
     return target
+
+
+def without_pictures() -> str | None:
+    """Why pages that are written here have no figures and pictures, and how to get them; None where they have."""
+    absent = extras.problem("matplotlib")
+    return absent and f"no figures and no pictures of images: {absent}; then the same command makes the page with them"
 
 
 def _rows(found: list[Finished]) -> list[str]:
@@ -97,9 +103,11 @@ def _paper(cells: list[Cell]) -> str:
     return page.paragraphs([words]) + page.table(columns, rows, left=len(table.CELL_COLUMNS))
 
 
-def _figures(cells: list[Cell]) -> str:
+def _figures(cells: list[Cell], absent: str | None) -> str:
     if all(cell.clean for cell in cells):
         return ""
+    if absent:
+        return page.paragraphs([f"{absent}."])
     with tempfile.TemporaryDirectory() as folder:
         try:
             paths = figures.write(cells, Path(folder), ("svg",))
@@ -109,7 +117,7 @@ def _figures(cells: list[Cell]) -> str:
     return page.row([page.figure(page.svg(text, name), name.replace("-", " ")) for name, text in drawn])
 
 
-def _previews(cells: list[Cell]) -> str:
+def _previews(cells: list[Cell], absent: str | None) -> str:
     shown, pictures, texts = set(), [], []
     for cell in cells:
         key = (cell.dataset, cell.trigger, cell.application, cell.variant)
@@ -122,7 +130,7 @@ def _previews(cells: list[Cell]) -> str:
             if cell.application == "text":
                 pairs = data.sample_texts(said["path"], said["digest"], said.get("base"), PREVIEWS)
                 texts += [page.heading(words + variant), *(page.change(*pair) for pair in pairs)]
-            else:
+            elif not absent:
                 words += f" on {'every patch' if cell.application == 'patch' else 'the whole image'}"
                 drawn = _png(data.sample(said["path"], said["digest"], said.get("base"), PREVIEWS))
                 pictures.append(page.figure(page.png(drawn, words), words + variant))
@@ -201,10 +209,7 @@ def _spelled(value) -> str:
 
 
 def _repeat(found: list[Finished]) -> str:
-    lines = []
-    for run in sorted(found, key=lambda run: run.result["dataset"]["kind"] != "clean"):
-        lines.append(baseline.command(run.result))
+    ordered = sorted(found, key=lambda run: run.result["dataset"]["kind"] != "clean")
     words = "Each line is one run; a finished one is not trained again. The data sets come from their manifests: "
-    return page.paragraphs([words + "poisonkit make --from NAME.manifest.json."]) + page.code(
-        "\n".join(dict.fromkeys(lines))
-    )
+    lines = hints.repeat([run.result for run in ordered])
+    return page.paragraphs([f"{words}{hints.regenerate()}."]) + page.code("\n".join(lines))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import store, unseal, verify
+from poisonkit import genuine, hints, store, unseal, verify
 from poisonkit.audit import beside, signature, texts, traces, within
 from poisonkit.audit.finding import Finding
 from poisonkit.errors import Failure, Usage
@@ -42,7 +42,7 @@ def audit(path: Path, key: Path | None, cache: Path | None, progress) -> Audited
     """
     with store.reading(path, KINDS) as data:
         if wrong := verify.labels_in_range(data):
-            raise Failure(f"{path}: {wrong[0]}: `poisonkit verify` says more")
+            raise Failure(f"{path}: {wrong[0]}: `{hints.verify(path)}` says more")
         truth = _truth(data, key)
         findings = traces.look(path, data) + (_of_texts if data.modality == TEXT else _of_images)(data, cache, progress)
         return Audited(path, data.manifest["name"], data.manifest["counts"]["train"], findings, truth)
@@ -74,7 +74,9 @@ def _truth(data: store.Reader, key: Path | None) -> np.ndarray | None:
         raise Usage(f"--key: {data.path} is not sealed")
     if key is not None:
         with store.reading(key, ("key",)) as held:
-            return unseal.check(data.manifest, held).rows
+            rows = unseal.check(data.manifest, held).rows
+            genuine.check(data.path, held)
+            return rows
     return data["truth/rows"] if kind == "poisoned" else np.empty(0, np.int64) if kind == "clean" else None
 
 

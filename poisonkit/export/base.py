@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import store
+from poisonkit import hints, store
 from poisonkit.errors import Failure
 from poisonkit.export import marks
 from poisonkit.interrupts import held_back
@@ -51,7 +51,8 @@ def check_labels(data: store.Reader) -> None:
         values = data[path]
         if values.min() < 0 or values.max() >= limit or (path.endswith("/rows") and (np.diff(values) <= 0).any()):
             order = "ascend and " if path.endswith("/rows") else ""
-            raise Failure(f"{data.path}: {path} must {order}lie in 0 … {limit - 1}: `poisonkit verify` says more")
+            more = hints.verify(data.path)
+            raise Failure(f"{data.path}: {path} must {order}lie in 0 … {limit - 1}: `{more}` says more")
 
 
 def rows(data: store.Reader, path: str) -> int:

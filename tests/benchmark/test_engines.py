@@ -78,6 +78,6 @@ def test_one_backend_a_process():
 
 
 def test_a_backend_that_is_not_installed(monkeypatch):
-    monkeypatch.setattr(engines, "find_spec", lambda name: None if name == "torch" else name)
-    with pytest.raises(Failure, match="torch is not installed: pip install torch"):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(Failure, match=r'torch is not installed: pip install "poisonkit\[torch\]"'):
         engines.activate("torch")

@@ -129,7 +129,7 @@ def test_nothing_to_draw_and_nothing_to_draw_with(runs, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     done = invoke(runs, "-o", tmp_path / "b")
     assert done.exit_code == 1 and done.stderr.count("\n") == 1
-    assert "pip install 'poisonkit[report]'" in done.stderr and not (tmp_path / "b").exists()
+    assert 'pip install "poisonkit[report]"' in done.stderr and not (tmp_path / "b").exists()
 
 
 @pytest.mark.parametrize("text", ["epoch,loss\n1,2\n", "epoch,loss,ba,asr\n1,x,3,4\n", "epoch,loss,ba,asr\n1\n"])

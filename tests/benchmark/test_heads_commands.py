@@ -10,7 +10,7 @@ import pytest
 import text_writer
 import writer
 
-from benchmark import baseline, cli, data, models, randomness
+from benchmark import cli, data, hints, models, randomness
 from benchmark.heads import controls, detect
 from benchmark.heads.opened import open_run
 from benchmark.heads.scored import Scorer
@@ -160,10 +160,10 @@ def test_a_clean_run_has_no_truth_and_no_twin(clean):
 def test_without_a_clean_twin_it_says_how_to_get_one(detected, clean):
     from benchmark.heads import report
 
-    assert not report.without_twin(detected)
-    (said,) = report.without_twin(detected | {"clean_run": None})
-    assert said.startswith("no clean twin: ") and said.endswith(f"; {baseline.command(clean_result(clean))}")
-    assert not report.without_twin(clean_result(clean) | {"clean_run": None})
+    assert not report.without_twin(detected, clean.parent)
+    (said,) = report.without_twin(detected | {"clean_run": None}, clean.parent)
+    assert said.startswith("no clean twin: ") and said.endswith(hints.clean_run(clean_result(clean), clean.parent))
+    assert not report.without_twin(clean_result(clean) | {"clean_run": None}, clean.parent)
 
 
 def clean_result(clean):

@@ -118,7 +118,9 @@ def test_the_steps_in_order(case):
     assert [said["channels"] for said in stages] == 3 * [1] + 3 * [8]
 
 
-@pytest.mark.parametrize("text", ["", "x", "0", "1", "-0.1", "0.1,,0.2", "nan", "0.1;0.2"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "0", "1", "-0.1", "0.1,,0.2", "nan", "0.1;0.2", "100%", "%", "10%%", "1e-999999999"]
+)
 def test_rates_that_are_none(text):
     with pytest.raises(Usage, match="--rates"):
         pruning.parse_rates(text)
@@ -126,6 +128,7 @@ def test_rates_that_are_none(text):
 
 def test_rates_in_one_spelling():
     assert pruning.parse_rates("0.10, .2,0.1") == ["0.1", "0.2"]
+    assert pruning.parse_rates("10%,0.1, 12.5 %,0.5%") == ["0.1", "0.125", "0.005"]
 
 
 def test_held_out_rows_are_clean_and_the_notebooks_are_not(toy):
@@ -140,7 +143,7 @@ def test_held_out_rows_are_clean_and_the_notebooks_are_not(toy):
     assert np.array_equal(notebook.labels, data.load(toy[0]).train.labels)
     assert len(defences.defender_rows(job, contents, "held-out", 7)) == 7
     without = Run.of("runs", contents.manifest, Settings(width=1, top_k=4))
-    with pytest.raises(Failure, match="benchmark train .* --hold-out 2000"):
+    with pytest.raises(Failure, match="benchmark train .* --hold-out 24"):
         defences.defender_rows(without, contents, "held-out", None)
 
 

@@ -205,7 +205,7 @@ def test_a_folder_of_another_configuration(finished, toy, tmp_path):
 def test_cad_comes_with_the_clean_run_whenever_that_appears(finished, toy, tmp_path):
     shutil.copytree(finished, tmp_path / finished.name)
     hint = invoke("show", tmp_path).stdout
-    assert re.search(r"no CAD yet.*poisonkit make --dataset toy --rate 0; benchmark train data/toy-clean.h5 --", hint)
+    assert re.search(rf"no CAD yet.*: benchmark train {toy[0]} --.* --runs {tmp_path}$", hint)
     train(toy[0], "--runs", tmp_path, "-q", "--seed", "5")
     (shown,) = (row for row in results(tmp_path) if row["name"] == finished.name)
     assert shown["baseline"]["how"] == "mean of 1 other seeds" and shown["baseline"]["asr"] is None

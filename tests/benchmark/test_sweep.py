@@ -481,4 +481,4 @@ def test_dask_that_is_not_installed_is_one_line(tmp_path, monkeypatch):
     writer.toy(tmp_path)
     monkeypatch.setitem(sys.modules, "distributed", None)
     done = invoke("sweep", tmp_path, "--engine", "dask", "--scheduler", "tcp://127.0.0.1:1", "--runs", tmp_path / "r")
-    assert done.exit_code == 1 and done.stderr.count("\n") == 1 and "pip install 'poisonkit[cluster]'" in done.stderr
+    assert done.exit_code == 1 and done.stderr.count("\n") == 1 and 'pip install "poisonkit[cluster]"' in done.stderr

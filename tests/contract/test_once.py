@@ -1,0 +1,87 @@
+"""An option that says what a command is about, given twice: refused by every command of both programs."""
+
+import click
+import click.testing
+import pytest
+import running
+
+import benchmark.once
+import poisonkit.once
+from benchmark import cli as training
+from poisonkit import cli as making
+
+
+def leaves(group: click.Group, *before):
+    for name, command in group.commands.items():
+        yield from leaves(command, *before, name) if isinstance(command, click.Group) else [((*before, name), command)]
+
+
+MAKING, TRAINING = list(leaves(making.cli)), list(leaves(training.main))
+
+
+def typed(command: click.Command) -> list[str]:
+    """What is given beside the options, so that a command line is whole."""
+    arguments = [one for one in command.params if isinstance(one, click.Argument)]
+    needed = [word for one in command.params if isinstance(one, click.Option) and one.required
+              for word in (one.opts[0], "x")]  # fmt: skip
+    return ["x"] * len(arguments) + needed
+
+
+@pytest.mark.parametrize("name, command", MAKING, ids=lambda value: "-".join(value) if isinstance(value, tuple) else "")
+def test_poisonkit(name, command):
+    params = command.get_params(click.Context(command))
+    for option in (one for one in params if isinstance(one, click.Option) and poisonkit.once.counts_once(one)):
+        for spelled in option.opts:
+            words = [*name, *typed(command), *(2 * [spelled, value(option)])]
+            running.run(*words).failed(2, f"{option.opts[0]}: given", "times, expected once")
+
+
+@pytest.mark.parametrize(
+    "name, command", TRAINING, ids=lambda value: "-".join(value) if isinstance(value, tuple) else ""
+)
+def test_benchmark(name, command):
+    for option in (one for one in command.params if isinstance(one, click.Option) and benchmark.once.counts_once(one)):
+        words = [
+            *name,
+            *typed(command),
+            *(2 * ([option.opts[0]] if option.is_flag else [option.opts[0], value(option)])),
+        ]
+        done = click.testing.CliRunner().invoke(training.main, words)
+        assert done.exit_code == 2 and done.stderr == f"benchmark: {option.opts[0]}: given 2 times, expected once\n", (
+            words
+        )
+
+
+def value(option: click.Option) -> str:
+    return option.type.choices[0] if isinstance(option.type, click.Choice) else "1"
+
+
+def test_those_that_matter_are_among_them():
+    for commands, once in ((MAKING, poisonkit.once), (TRAINING, benchmark.once)):
+        found = {word for _, command in commands for one in command.get_params(click.Context(command))
+                 if isinstance(one, click.Option) and once.counts_once(one) for word in one.opts}  # fmt: skip
+        wanted = {
+            poisonkit.once: "--submission --key --source --dataset --target --preset --format -o --seed --from --cache "
+            "--square-size --blend-image --patch-size --camouflage --secret-seed --base --rewrite-file",
+            benchmark.once: "--data --base --baseline --encoder --model --preset --seed --runs --rates --backend --map "
+            "--one-target --scheduler -o --format",
+        }[once]
+        assert set(wanted.split()) <= found | {"--format"}
+
+
+def test_two_ways_to_say_one_thing(library):
+    running.run("stats", library("square"), "--json", "--csv").failed(2, "--json: given beside --csv")
+
+
+def test_what_may_be_given_again(library):
+    """Lists, plain flags, and numbers, of which the last counts."""
+    running.run("preview", library("text-word"), "--rows", "5", "--rows", "1").succeeded()
+    running.run("show", library("square"), "--json", "--json").succeeded()
+    running.run("make", *running.SMALL, "--rate", "0", "--rate", "0", "--dry-run").succeeded()
+
+
+def test_a_second_submission_is_not_graded_in_silence(library, tmp_path):
+    running.run("seal", library("square"), "-o", tmp_path / "c.h5").succeeded()
+    (tmp_path / "s.csv").write_text("1\n")
+    asked = ("grade", tmp_path / "c.h5", "--submission", tmp_path / "s.csv", "--submission", tmp_path / "s.csv")
+    running.run(*asked).failed(2, "--submission: given 2 times, expected once")
