@@ -1,8 +1,8 @@
 """Shares that a user names: decimal fractions between 0 and 1, kept as text and counted exactly."""
 
 from decimal import Decimal, InvalidOperation
-from fractions import Fraction
 
+from benchmark import numbers
 from benchmark.errors import Usage
 
 
@@ -10,7 +10,8 @@ def parse(text: str, expected: str) -> str:
     """A share in one spelling, ``0.03``; `Usage` for what is none, in which `expected` says what was wanted."""
     try:
         share = Decimal(text.strip())
-        inside = 0 < share < 1
+        # bounded before it is spelled out: 1e-999999999 has as many zeros
+        inside = 0 < share < 1 and len(text) <= 40 and -share.as_tuple().exponent <= 18
     except InvalidOperation:  # no number, or one that cannot be compared
         inside = False
     if not inside:
@@ -20,4 +21,4 @@ def parse(text: str, expected: str) -> str:
 
 def count(share: str, of: int) -> int:
     """⌊share · of⌋, exactly, and at least 1."""
-    return max(1, int(Fraction(share) * of))
+    return max(1, int(numbers.share(share) * of))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import h5py
 
-from poisonkit import look_texts, manifest, modality, schema
+from poisonkit import look_texts, manifest, modality, numbers, schema
 from poisonkit.errors import Failure
 from poisonkit.modality import IMAGE, TEXT
 
@@ -168,8 +168,8 @@ def _manifest(file: h5py.File) -> dict:
     if not isinstance(text, str) or len(text) > MAX_MANIFEST:
         raise _Wrong("its manifest is no text")
     try:
-        facts = json.loads(text)
-    except ValueError as error:
+        facts = numbers.loads(text)
+    except (ValueError, RecursionError) as error:
         raise _Wrong(f"its manifest is no JSON ({error})") from None
     if not isinstance(facts, dict) or facts.get("format") != manifest.FORMAT:
         raise _Wrong("its manifest is not poisonkit's")

@@ -1,10 +1,9 @@
 """`make --from`: the same file, to the byte, from its manifest alone."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from poisonkit import guard, make, manifest, order, recipe, schema, store, triggers
+from poisonkit import guard, make, manifest, numbers, order, recipe, schema, store, triggers
 from poisonkit.errors import Failure, Usage
 from poisonkit.recipe import Request
 from poisonkit.sources.base import Source, text
@@ -24,7 +23,7 @@ def read(path: Path) -> Said:
     if path.suffix == ".h5":
         return Said(path, guard.inspect(path))
     try:
-        said = json.loads(path.read_bytes())
+        said = numbers.loads(path.read_bytes())
     except OSError as error:
         raise Failure(f"{path}: could not be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import baseline, defences, engines, files, tokens
+from benchmark import baseline, defences, engines, files, recorded, tokens
 from benchmark.data import Dataset, Rows
 from benchmark.errors import Failure
 from benchmark.manifest import digest
@@ -65,16 +65,16 @@ def target_of(job: Run, config: dict) -> Path:
     return job.folder / f"{config['defence']}-{digest(config).removeprefix('sha256:')[:8]}"
 
 
-def written(target: Path) -> dict | None:
-    """The result in a folder of results, None while there is none."""
-    return files.read_json(target / "result.json") if (target / "result.json").is_file() else None
+def written(target: Path, say) -> dict | None:
+    """The result in a folder of results, None while there is none; `say` hears of a damaged one, which is put aside."""
+    return recorded.kept(target / "result.json", say)
 
 
 @contextlib.contextmanager
 def making(target: Path, config: dict):
     """Hold the folder of a result for this process while it is made. What does not come to its end leaves no folder."""
-    fresh = not target.exists()
-    target.mkdir(exist_ok=True)
+    fresh = not files.there(target)
+    files.make_folder(target)
     with files.locked(target):
         files.write_json(target / "config.json", config)
         try:
@@ -115,4 +115,4 @@ def twin_of(job: Run) -> Run | None:
     done = baseline.finished(job.folder.resolve().parent)
     _, clean = baseline.matching(trained, list(done.values()))
     folders = [folder for one in clean for folder, result in done.items() if result is one]
-    return next((Run.at(folder) for folder in folders if (folder / "model.keras").is_file()), None)
+    return next((Run.at(folder) for folder in folders if files.is_file(folder / "model.keras")), None)
