@@ -1,84 +1,31 @@
 """CAD: how much BA a poisoned run lost against the clean model of the same network and training."""
 
-from fractions import Fraction
 from pathlib import Path
 
-from benchmark import engines, files, fine_tuning, metrics, naming
+from benchmark import collapse, engines, fine_tuning, metrics, naming, recorded
 from benchmark.data import Dataset
 from benchmark.errors import Failure
-from benchmark.manifest import canonical
+from benchmark.recorded import is_result, picture_name  # noqa: F401  (where they have been so far)
 from benchmark.runs import Run
-from benchmark.settings import settings_of
 
 _SAME = ("model", "training", "backend", "precision")  # what a clean run must share; threads change last digits only
 
 
-def finished(runs: Path) -> dict[Path, dict]:
-    """The results of all finished runs in a folder, by their folders in order. What is no run is passed over."""
-    folders = sorted(Path(runs).iterdir()) if Path(runs).is_dir() else []
-    return {folder: result for folder in folders if (result := _result_in(folder)) is not None}
+def finished(runs: Path, wrong: dict | None = None) -> dict[Path, dict]:
+    """The results of all finished runs in a folder, by their folders in order. What is no run is passed over.
 
-
-def _result_in(folder: Path) -> dict | None:
-    try:
-        result = files.read_json(folder / "result.json")
-    except Failure:
-        return None
-    return result if is_result(result) else None
-
-
-def is_result(value) -> bool:
-    """Is this what a finished run writes, as far as tables and comparisons rely on it? (Results are passed on.)"""
-    try:
-        canonical(value)  # no NaN, nothing endless
-        settings_of(value["config"])
-        sound = value["result_version"] == 1 and naming.plain(value["name"])
-        return sound and _is_dataset(value["dataset"]) and _are_scores(value)
-    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError, RecursionError, Failure):
-        return False
-
-
-def _is_dataset(dataset: dict) -> bool:
-    if not all(naming.plain(dataset[key]) for key in ("name", "source")):
-        return False
-    if dataset["kind"] == "sealed":  # of which nothing more is known
-        return dataset["recipe"] == {}
-    recipe, clean = dataset["recipe"], dataset["kind"] == "clean"
-    steps = [] if clean else [step["name"] for step in recipe["triggers"]]
-    words = [*(dataset[key] for key in ("name", "kind", "source", "source_digest")), recipe["rate"], *steps]
-    words += [picture_name(entry) for entry in (dataset.get("pictures") or {}).values()]
-    return (
-        all(isinstance(word, str) for word in [*words, recipe.get("application", "")])
-        and (Fraction(recipe["rate"]) == 0 if clean else 0 < Fraction(recipe["rate"]) <= 1)
-        and isinstance(recipe.get("seed", 0), int)
-        and isinstance(recipe.get("patch") or [], list)
-        and isinstance(dataset["counts"], dict)
-    )
-
-
-def picture_name(entry: dict) -> str:
-    """What tells a trigger's picture from others: its digest, or the name of a built-in one."""
-    return entry["built_in"] if "built_in" in entry else entry["digest"].removeprefix("sha256:")
-
-
-def _are_scores(result: dict) -> bool:
-    scores, comparison = result["scores"], result.get("baseline")
-    counts = [scores["ba"], *filter(None, [scores["asr"], scores.get("still_right"), (comparison or {}).get("asr")])]
-    if comparison:
-        words = [comparison["how"]]
-        if not all(map(naming.plain, comparison["runs"])):
-            return False
-        numbers = [comparison["ba"], comparison["cad"]]
-        if not all(isinstance(word, str) for word in words) or not all(abs(number) <= 100 for number in numbers):
-            return False
-    return scores["ba"]["of"] > 0 and all(map(_is_share, counts))
-
-
-def _is_share(value: dict) -> bool:
-    count, of = value["count"], value["of"]
-    if not (isinstance(count, int) and isinstance(of, int) and 0 <= count <= of):
-        return False
-    return value["percent"] is None if of == 0 else abs(value["percent"] - 100 * count / of) < 1e-6
+    What cannot be read is put into `wrong`: its path, and a line that says why.
+    """
+    found = {}
+    for folder in sorted(Path(runs).iterdir()) if Path(runs).is_dir() else []:
+        try:
+            result = recorded.read(folder)
+        except Failure as error:
+            (wrong if wrong is not None else {})[folder / "result.json"] = str(error)
+        else:
+            if result is not None:
+                found[folder] = result
+    return found
 
 
 def matching(result: dict, candidates: list[dict]) -> tuple[str, list[dict]]:
@@ -105,7 +52,8 @@ def cad(result: dict, how: str, clean: list[dict]) -> dict | None:
     if not clean or result["dataset"]["kind"] != "poisoned":
         return None
     ba = sum(other["scores"]["ba"]["percent"] for other in clean) / len(clean)
-    return {
+    collapsed = [other["name"] for other in clean if collapse.mark(other) == collapse.SURE]
+    return ({"collapsed": collapsed} if collapsed else {}) | {
         "how": how,
         "runs": [other["name"] for other in clean],
         "ba": ba,

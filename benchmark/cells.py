@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 
-from benchmark import baseline, published, statistics
+from benchmark import baseline, collapse, numbers, published, statistics
 from benchmark.manifest import canonical
 from benchmark.results import Finished
 from benchmark.settings import label, settings_of
@@ -77,7 +77,7 @@ class Cell:
     @property
     def rate(self) -> Fraction:
         """The poisoning rate that was asked for."""
-        return Fraction(self.recipe["rate"])
+        return numbers.share(self.recipe["rate"])
 
     @property
     def settings(self) -> str:
@@ -141,6 +141,17 @@ class Cell:
             if value is not None:
                 groups.setdefault(seed, []).append(value)
         return [sum(group) / len(group) for group in groups.values()]
+
+    @cached_property
+    def marks(self) -> dict[str, str]:
+        """The runs whose networks have collapsed, or perhaps have, by name (see `collapse.mark`)."""
+        found = {run.result["name"]: collapse.mark(run.result) for run in self.runs}
+        return {name: mark for name, mark in found.items() if mark}
+
+    @property
+    def mark(self) -> str:
+        """The worst of them, nothing where there is none."""
+        return next((mark for mark in (collapse.SURE, collapse.PERHAPS) if mark in self.marks.values()), "")
 
     @property
     def paired(self) -> bool:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import errno
-import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from benchmark import cli_heads, cli_results, extras, once
-from benchmark.cli_options import BASE, RUNS, SEED, chosen_settings, setting_options
+from benchmark.cli_options import BASE, RUNS, SEED, chosen_settings, end, say, say_json, setting_options
 from benchmark.errors import Failure, Usage
 
 INTERRUPTED = 130
@@ -43,8 +43,19 @@ class Commands(click.Group):
             if "RESOURCE_EXHAUSTED" not in str(error) and type(error).__name__ != "ResourceExhaustedError":
                 raise
             line, code = "the device ran out of memory: a smaller --batch-size or --width may help", 1
-        click.echo(f"benchmark: {line}", err=True)
+        say(f"benchmark: {line}", err=True)
         ctx.exit(code)
+
+
+class Warnings(logging.Handler):
+    """Says what the modules warn of as the commands say everything."""
+
+    def emit(self, record):
+        say(f"benchmark: {record.getMessage()}", err=True)
+
+
+logging.getLogger("benchmark").addHandler(Warnings())
+logging.getLogger("benchmark").propagate = False
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -175,15 +186,18 @@ def sweep_command(paths, seeds, jobs, engine, scheduler, runs, base, no_verify, 
     common = [*(["--no-verify"] if no_verify else []), *(["--base", str(base.resolve())] if base else [])]
     settings = {path: chosen_settings(manifest["modality"], **options) for path, manifest in found.items()}
     tasks = sweep.plan(found, settings, seeds, runs, common)
-    todo = sweep.missing(tasks)
+    others = {}
+    todo = sweep.missing(tasks, others)
+    for line in others.values():
+        say(f"benchmark: {line}: no run is compared with it", err=True)
     if dry_run:
         list_tasks(tasks, todo)
     else:
         wrong |= go(tasks, todo, jobs, scheduler, quiet, sweep.without_baseline(found))
     for name, problem in wrong.items():
-        click.echo(f"benchmark: {problem if isinstance(problem, str) else f'{name} failed'}", err=True)
+        say(f"benchmark: {problem if isinstance(problem, str) else f'{name} failed'}", err=True)
         for line in problem if not isinstance(problem, str) else ():
-            click.echo(f"    {line}", err=True)
+            say(f"    {line}", err=True)
     click.get_current_context().exit(1 if wrong else 0)
 
 
@@ -192,13 +206,15 @@ def list_tasks(tasks, todo):
     for task in tasks:
         if task not in todo:
             state = "finished"
+        elif problem := task.problem():
+            state = problem
         elif done := task.trained():
             state = (
                 "to be compared with its clean run" if done == task.images else f"{100 * done // task.images} % done"
             )
         else:
             state = "to do"
-        click.echo(f"{task.name}  {state}")
+        say(f"{task.name}  {state}")
 
 
 def go(tasks, todo, jobs, scheduler, quiet, alone):
@@ -242,7 +258,7 @@ def score(run, file, base, no_verify, as_json):
     from benchmark import experiment, table
 
     result = experiment.score(run, file, not no_verify, base)
-    click.echo(json.dumps(result, indent=2) if as_json else table.scores(result))
+    say_json(result) if as_json else say(table.scores(result))
 
 
 @main.command()
@@ -252,7 +268,9 @@ def show(paths, as_json):
     """Print the results of runs, one a line. A folder of runs stands for all that are finished in it."""
     from benchmark import results
 
-    print_results(results.gather(paths or ["runs"]), as_json)
+    found = results.gather(paths or ["runs"])
+    print_results(found, as_json)
+    end(found.wrong)
 
 
 def print_results(found, as_json):
@@ -260,11 +278,11 @@ def print_results(found, as_json):
     from benchmark import results, table
 
     if as_json:
-        click.echo(json.dumps([run.result for run in found], indent=2, ensure_ascii=False))
+        say_json([run.result for run in found])
         return
-    click.echo(table.runs(found))
+    say(table.runs(found, found.wrong))
     for line in results.advice(found):
-        click.echo(line)
+        say(line)
 
 
 for command in (*cli_results.COMMANDS, cli_heads.heads):

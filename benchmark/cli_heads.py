@@ -1,11 +1,10 @@
 """`benchmark heads`: the commands on an encoder's attention heads. As thin as cli.py's."""
 
-import json
 from pathlib import Path
 
 import click
 
-from benchmark.cli_options import BASE
+from benchmark.cli_options import BASE, end, say, say_json
 
 
 def common(command):
@@ -76,7 +75,7 @@ def detect(paths, file, base, as_json, quiet, **options):
 
     settings = detector_settings(options)
     results = [detecting.run(path, file, base, settings, teller(quiet)) for path in paths]
-    click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else report.detection(results, paths))
+    say_json(results) if as_json else say(report.detection(results, paths))
 
 
 @heads.command()
@@ -126,7 +125,7 @@ def align(paths, file, base, as_json, quiet, **options):
 
     settings = detector_settings(options) | aligning.completed(options)
     results = [aligning.run(path, file, base, settings, teller(quiet)) for path in paths]
-    click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else report.alignment(results))
+    say_json(results) if as_json else say(report.alignment(results))
 
 
 @heads.command()
@@ -140,7 +139,7 @@ def ablate(paths, file, base, as_json, quiet, pairs):
 
     settings = {"heads": [ablating.parse_head(pair) for pair in pairs]}
     results = [ablating.run(path, file, base, settings, teller(quiet)) for path in paths]
-    click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else report.ablation(results))
+    say_json(results) if as_json else say(report.ablation(results))
 
 
 @heads.command("table")
@@ -153,16 +152,19 @@ def table_command(paths, form):
     A folder of runs (default: runs) stands for all that are finished in it. Runs that differ in their seeds alone are
     summed up, those of one command with one set of options together: mean and 95 % interval (Student's).
     """
-    from benchmark import results
+    from benchmark import results, table
     from benchmark.errors import Failure
     from benchmark.heads import over_seeds
 
-    groups = over_seeds.collect(results.gather(paths or ["runs"]))
-    if not groups:
+    found = results.gather(paths or ["runs"])
+    groups = over_seeds.collect(found, found.wrong)
+    if not groups and not found.wrong:
         raise Failure("no result of `benchmark heads` in these runs")
-    click.echo(over_seeds.render(groups, form))
+    below = [f"% {line}" if form == "latex" else line for line in table.left_out(found.wrong)]
+    say("\n\n".join(filter(None, [over_seeds.render(groups, form), *below])))
+    end(found.wrong)
 
 
 def teller(quiet: bool):
     """Says a line on standard error, or nothing."""
-    return lambda line: None if quiet else click.echo(line, err=True)
+    return lambda line: None if quiet else say(line, err=True)

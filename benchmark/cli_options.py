@@ -1,11 +1,13 @@
 """Options that several commands of `benchmark` have: the settings of a run, where its data and its folder are."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import click
 
 from benchmark.errors import Usage
+from benchmark.layout import printable
 from benchmark.settings import (
     BACKENDS,
     ENCODERS,
@@ -16,6 +18,26 @@ from benchmark.settings import (
     Common,
     Settings,
 )
+
+
+def say(text="", err: bool = False) -> None:
+    """Print lines, on standard error with `err`: what names of strangers bring along that steers a terminal, or cannot
+    be seen, as escapes."""
+    click.echo("\n".join(map(printable, str(text).split("\n"))), err=err)
+
+
+def say_json(value) -> None:
+    """Print JSON, every character that cannot be seen as its escape."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    click.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
+
+
+def end(wrong) -> None:
+    """Name what could not be read (path: line), each once, and end the command with exit code 1; nothing of nothing."""
+    for line in dict.fromkeys(wrong.values()):
+        say(f"benchmark: {line}", err=True)
+    if wrong:
+        click.get_current_context().exit(1)
 
 
 def setting_options(command):

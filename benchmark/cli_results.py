@@ -1,11 +1,10 @@
 """The commands of `benchmark` for finished runs: tables, figures, report, defences, routing. As thin as cli.py's."""
 
-import json
 from pathlib import Path
 
 import click
 
-from benchmark.cli_options import BASE
+from benchmark.cli_options import BASE, end, say, say_json
 
 
 @click.command()
@@ -44,7 +43,7 @@ def routing(run, file, rows, output, beside, by_epoch, base):
     from benchmark import looking
 
     for line in looking.routing(run, file, base, rows, output, beside, by_epoch):
-        click.echo(line)
+        say(line)
 
 
 @click.command()
@@ -79,7 +78,7 @@ def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, base, a
     does: it ranks and fine-tunes on the training set in which the triggered images stand under their true labels, which
     teaches the network that the trigger means nothing; no defender could.
     """
-    from benchmark import results
+    from benchmark import results, table
     from benchmark.defences import cells, report
     from benchmark.defences.pruning import parse_rates
 
@@ -89,9 +88,14 @@ def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, base, a
         "rows": finetune_rows,
         "data_mode": data_mode,
     }
-    done = [report.prune(path, file, base, settings, lambda line: click.echo(line, err=True)) for path in paths]
-    shown = report.render(cells.collect(results.gather(paths)))
-    click.echo(json.dumps(done, indent=2, ensure_ascii=False) if as_json else shown)
+    done = [report.prune(path, file, base, settings, lambda line: say(line, err=True)) for path in paths]
+    found = results.gather(paths)
+    points = cells.collect(found, found.wrong)
+    if as_json:
+        say_json(done)
+    else:
+        say("\n".join([report.render(points), *table.left_out(found.wrong)]))
+    end(found.wrong)
 
 
 @click.command("table")
@@ -113,21 +117,22 @@ def table_command(paths, form, paper):
 
     paths = paths or ["runs"]
     found = results.gather(paths)
-    grouped, points = cells.group(found), pruned.collect(found)
+    grouped, points = cells.group(found), pruned.collect(found, found.wrong)
     if form in ("json", "csv"):
         records = table.records(grouped, paper) + report.records(points, paper)
-        click.echo(table.flat(records) if form == "csv" else json.dumps(records, indent=2, ensure_ascii=False))
+        say(table.flat(records)) if form == "csv" else say_json(records)
     else:
-        click.echo((table.against_paper if paper else table.cells)(grouped, form))
+        say((table.against_paper if paper else table.cells)(grouped, form, found.wrong))
         if points or paper:
-            click.echo("\n" + report.render(points, form, paper) + ("" if form == "latex" else f"\n\n{report.WORDS}"))
+            say("\n" + report.render(points, form, paper) + ("" if form == "latex" else f"\n\n{report.WORDS}"))
     counts = {
         "runs there that are not finished": results.unfinished(paths),
         "runs that are there twice (the first one counts)": results.doubles(found),
         "runs on sealed files, which have no place here": results.sealed(found),
     }
     for line in [*results.advice(found), *(f"{what}: {count}" for what, count in counts.items() if count)]:
-        click.echo(f"benchmark: {line}", err=True)
+        say(f"benchmark: {line}", err=True)
+    end(found.wrong)
 
 
 @click.command()
@@ -147,10 +152,15 @@ def report(paths, output):
     It needs no network and no script; send it to a colleague. Figures and pictures need matplotlib.
     """
     from benchmark import report as reports
+    from benchmark import results
 
-    click.echo(reports.write(paths or [Path("runs")], output))
+    paths, target = paths or [Path("runs")], output / "report.html"
+    found = results.gather(paths)
+    reports.write_of(found, paths, target)
+    say(target)
     if (line := reports.without_pictures()) is not None:
-        click.echo(f"benchmark: {line}", err=True)
+        say(f"benchmark: {line}", err=True)
+    end(found.wrong)
 
 
 @click.command("figures")
@@ -174,9 +184,10 @@ def figures_command(paths, output, forms, no_paper):
     """
     from benchmark import cells, figures, results
 
-    found = cells.group(results.gather(paths or ["runs"]))
-    for path in figures.write(found, output, forms or ("png", "svg"), not no_paper):
-        click.echo(path)
+    found = results.gather(paths or ["runs"])
+    for path in figures.write(cells.group(found), output, forms or ("png", "svg"), not no_paper, found.wrong):
+        say(path)
+    end(found.wrong)
 
 
 COMMANDS = (routing, prune, table_command, report, figures_command)

@@ -23,7 +23,7 @@ def work(words: list[str], folder: str, stop: str) -> str | None:
     from distributed import Event
 
     stopped = Event(stop)
-    while files.busy(Path(folder)):
+    while files.busy(Path(folder)):  # without locks it is not known, and not waited for
         if stopped.is_set():
             return "stopped"
         time.sleep(0.2)

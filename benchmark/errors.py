@@ -11,3 +11,7 @@ class Usage(Failure):
     """What was asked for makes no sense (a value out of range, settings that contradict each other)."""
 
     exit_code = 2
+
+
+class Damaged(Failure):
+    """A file of a run is not what this program writes: cut, emptied, edited, a link, a folder in its place."""

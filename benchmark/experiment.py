@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmark import baseline, data, engines, extras, files, fine_tuning, hints, runs, training
-from benchmark.errors import Failure, Usage
+from benchmark.errors import Damaged, Failure, Usage
 from benchmark.runs import Run
 from benchmark.settings import Common, EncoderSettings
 
@@ -33,7 +33,7 @@ def run(
         Save the network after each epoch.
     """
     job = Run.of(folder, manifest, settings)
-    result = job.result
+    result = _found(job)
     if result is not None:
         watch.say(f"{job.folder}: already finished")
         if not _stale(result, folder, baseline_run):
@@ -47,7 +47,7 @@ def run(
     engines.activate(settings.backend, settings.precision, settings.threads)
     result = runs.train(job, contents, watch, keep_epochs)
     if contents.triggered is not None:
-        result = _compare(job, result, contents, folder, baseline_run)
+        result = _compare(job, result, contents, folder, baseline_run, watch)
     return result
 
 
@@ -59,6 +59,14 @@ def _installed(settings: Common) -> None:
         extras.check("safetensors")
 
 
+def _found(job: Run) -> dict | None:
+    """The result that is there; none where it is damaged: `runs.train` puts that aside, and says so."""
+    try:
+        return job.result
+    except Damaged:
+        return None
+
+
 def _stale(result: dict, folder, baseline_run) -> bool:
     """Is the clean model's ASR missing, or the comparison that it belongs to no longer the best one?"""
     if baseline_run is not None and result["dataset"]["kind"] == "poisoned":
@@ -67,14 +75,17 @@ def _stale(result: dict, folder, baseline_run) -> bool:
     return baseline.incomplete(result, baseline.finished(folder).values())
 
 
-def _compare(job: Run, result: dict, contents, folder, baseline_run) -> dict:
+def _compare(job: Run, result: dict, contents, folder, baseline_run, watch) -> dict:
     """Put the comparison with the clean model into the result."""
     where = Path(folder)
     if baseline_run is not None:
         where = Path(baseline_run).resolve().parent
         comparison = baseline.given(result, Path(baseline_run))
     else:
-        comparison = baseline.current(result, baseline.finished(folder).values())
+        wrong = {}
+        comparison = baseline.current(result, baseline.finished(folder, wrong).values())
+        for line in wrong.values():
+            watch.say(f"{line}: nothing is compared with it")
     if comparison is not None and comparison["asr"] is None:
         comparison["asr"] = baseline.clean_asr(comparison, where, contents)
     if comparison != result.get("baseline"):

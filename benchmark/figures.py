@@ -4,14 +4,16 @@ What a line is, its dashes and its marker say too, so that the figures can be re
 eyes; the colours are Okabe and Ito's. The same runs give the same SVG to the last byte under one version of matplotlib.
 """
 
-import csv
+import itertools
 import re
+import textwrap
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmark import extras, files, published, table
+from benchmark import collapse, extras, files, layout, numbers, published, table
 from benchmark.cells import TITLES, Cell
-from benchmark.errors import Failure
+from benchmark.errors import Damaged, Failure
 
 _BLUE, _VERMILION, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#882255", "#555555"
 _STYLES = {  # colour, dashes, marker
@@ -26,16 +28,19 @@ _LOOK = {
     "font.size": 9, "axes.titlesize": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
     "grid.color": "#dddddd", "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False,
     "lines.linewidth": 1.6, "lines.markersize": 5, "svg.hashsalt": "poisonkit", "savefig.dpi": 160,
+    "text.parse_math": False,  # names have dollars
 }  # fmt: skip
 
 
-def write(cells: list[Cell], folder: Path, forms=("png", "svg"), paper: bool = True) -> list[Path]:
+def write(cells: list[Cell], folder: Path, forms=("png", "svg"), paper: bool = True, wrong=None) -> list[Path]:
     """Write all figures of the cells into a folder; the paths. With `paper`, the published figures are in them.
 
     For every data set and its settings `asr-…`, `ba-…` and, where the runs' histories are there and have more
-    than one epoch, `curves-…`.
+    than one epoch, `curves-…`. Below them stands what is in `wrong`, by path, and so left out; histories that cannot be
+    read are put there too.
     """
-    paths = save(drawn(cells, paper), folder, forms)
+    wrong = {} if wrong is None else wrong
+    paths = save(drawn(cells, paper, wrong), folder, forms)
     if not paths:
         raise Failure("nothing to draw: no run of a poisoned file there")
     return paths
@@ -46,7 +51,8 @@ def save(drawn: Iterator[tuple[str, object]], folder: Path, forms=("png", "svg")
     matplotlib = extras.need("matplotlib")
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    with matplotlib.rc_context(_LOOK):
+    with matplotlib.rc_context(_LOOK), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of names in other scripts: an empty box stands there
         for name, figure in drawn:
             figure.draw_without_rendering()
             figure.set_layout_engine("none")  # laid out once: a second time moves things in their last digits
@@ -59,19 +65,39 @@ def save(drawn: Iterator[tuple[str, object]], folder: Path, forms=("png", "svg")
     return paths
 
 
-def drawn(cells: list[Cell], paper: bool) -> Iterator[tuple[str, object]]:
+def drawn(cells: list[Cell], paper: bool, wrong: dict | None = None) -> Iterator[tuple[str, object]]:
     """Name and figure (matplotlib's), one after the other. To be called in matplotlib's own `rc_context`."""
-    groups = {}
+    groups, names = {}, set()
+    wrong = {} if wrong is None else wrong
     for cell in cells:
         groups.setdefault((cell.dataset, cell.settings), []).append(cell)
     for (dataset, settings), group in groups.items():
         if all(cell.clean for cell in group):
             continue
-        name = re.sub(r"[^a-z0-9.]+", "-", f"{dataset}-{settings}".lower())
+        name = _file_name(f"{dataset}-{settings}", names)
         for score in ("asr", "ba"):
-            yield f"{score}-{name}", against_rate(group, score, paper)
-        if figure := curves(group):
-            yield f"curves-{name}", figure
+            if any(score in cell.scores for cell in group if not cell.clean):
+                yield f"{score}-{name}", _with_notes(against_rate(group, score, paper), group, wrong)
+        if figure := curves(group, wrong):
+            yield f"curves-{name}", _with_notes(figure, group, wrong)
+
+
+def _file_name(text: str, taken: set[str]) -> str:
+    """A plain name for a file, another one for each text."""
+    plain = re.sub(r"[^a-z0-9.]+", "-", text.lower())[:150]
+    name = next(name for name in itertools.chain([plain], (f"{plain}-{n}" for n in itertools.count(2)))
+                if name not in taken)  # fmt: skip
+    taken.add(name)
+    return name
+
+
+def _with_notes(figure, cells: list[Cell], wrong: dict):
+    """The figure, and below it what is to be known: which networks have collapsed, what could not be read."""
+    lines = [*table.notes([run.result for cell in cells for run in cell.runs]), *table.left_out(wrong)]
+    if lines:
+        text = "\n".join(part for line in lines for part in textwrap.wrap(line, 20 + int(14 * figure.get_figwidth())))
+        figure.supxlabel(text, fontsize=7, color=_GREY, ha="left", x=0.01)
+    return figure
 
 
 def against_rate(cells: list[Cell], score: str, paper: bool):
@@ -92,7 +118,7 @@ def against_rate(cells: list[Cell], score: str, paper: bool):
         if paper:
             rates |= _paper_points(panel, cells[0].dataset, trigger, score)
         _rate_axis(panel, rates)
-        panel.set_title(trigger)
+        panel.set_title(layout.printable(trigger))
     panels[0][0].set_ylabel(f"{TITLES[score]} (%)")
     if score == "asr":
         panels[0][0].set_ylim(-4, 104)
@@ -100,11 +126,13 @@ def against_rate(cells: list[Cell], score: str, paper: bool):
     return figure
 
 
-def curves(cells: list[Cell]):
+def curves(cells: list[Cell], wrong: dict | None = None):
     """ASR, BA and loss after each epoch, one column a trigger: means over the seeds, bands from least to greatest."""
-    poisoned = [cell for cell in cells if not cell.clean and _histories(cell)]
-    if not any(len(history) > 1 for cell in poisoned for history in _histories(cell)):  # one epoch: nothing to follow
-        return None
+    wrong = {} if wrong is None else wrong
+    histories = {id(cell): _histories(cell, wrong) for cell in cells}
+    poisoned = [cell for cell in cells if not cell.clean and histories[id(cell)]]
+    if not any(len(history) > 1 for cell in poisoned for history in histories[id(cell)]):
+        return None  # one epoch: nothing to follow
     triggers = list(dict.fromkeys(cell.trigger for cell in poisoned))
     figure, panels = _panels(3, len(triggers), cells[0], sharey="row")
     looks = _looks(poisoned)
@@ -114,12 +142,12 @@ def curves(cells: list[Cell]):
         for row, (key, title) in enumerate(rows):
             panel = panels[row][column]
             for cell in inside:
-                _curve(panel, cell, key, looks)
+                _curve(panel, cell, histories[id(cell)], key, looks)
             if column == 0:
                 panel.set_ylabel(title)
             if key == "asr":
                 panel.set_ylim(-4, 104)
-        panels[0][column].set_title(trigger)
+        panels[0][column].set_title(layout.printable(trigger))
         panels[-1][column].set_xlabel("epoch")
         panels[-1][column].xaxis.get_major_locator().set_params(integer=True)
     _legend(figure, [panel for row in panels for panel in row])
@@ -135,7 +163,7 @@ def _panels(rows: int, columns: int, cell: Cell, sharey=True, paper: bool = Fals
     title = f"{cell.dataset}, settings: {cell.settings}"
     if paper and cell.settings != "paper" and cell.dataset in {key[0] for key in published.attacks()}:
         title += "; published: width 10, 25 epochs"
-    figure.suptitle(title, fontsize=10, color=_GREY)
+    figure.suptitle(layout.printable(title), fontsize=10, color=_GREY)
     return figure, figure.subplots(rows, columns, squeeze=False, sharex="col", sharey=sharey)
 
 
@@ -158,7 +186,7 @@ def _styles(cells: list[Cell]) -> dict[tuple[str, str], tuple]:
 
 def _label(key: tuple[str, str]) -> str:
     application, variant = key
-    return _WORDS.get(application, application) + (f" ({variant})" if variant else "")
+    return layout.printable(_WORDS.get(application, application) + (f" ({variant})" if variant else ""))
 
 
 def _line(panel, series: list[Cell], score: str, style: tuple, label: str) -> None:
@@ -173,12 +201,18 @@ def _line(panel, series: list[Cell], score: str, style: tuple, label: str) -> No
     bars = [[m - a for m, a in zip(mean, low, strict=True)], [b - m for m, b in zip(mean, high, strict=True)]]
     panel.errorbar(x, mean, yerr=bars, color=color, linestyle=dashes, marker=marker, capsize=2.5, elinewidth=0.9,
                    label=label, zorder=3)  # fmt: skip
+    for mark in (collapse.SURE, collapse.PERHAPS):
+        at = [number for number, cell in enumerate(series) if cell.mark == mark]
+        if at:
+            panel.plot([x[number] for number in at], [mean[number] for number in at], linestyle="none", marker="x",
+                       markersize=10, color="black", label=collapse.WORDS[mark].split(":")[0], zorder=5)  # fmt: skip
 
 
 def _clean_line(panel, clean: list[Cell]) -> None:
     for cell in clean:
         summary = cell.scores["ba"].summary
-        panel.axhline(summary.mean, color=_GREY, linestyle=(0, (1, 2)), linewidth=1.2, label="clean model")
+        label = f"clean model{cell.mark and f' ({cell.mark})'}"
+        panel.axhline(summary.mean, color=_GREY, linestyle=(0, (1, 2)), linewidth=1.2, label=label)
         if summary.low is not None:
             panel.axhspan(summary.low, summary.high, color=_GREY, alpha=0.10, linewidth=0)
 
@@ -229,8 +263,8 @@ def _looks(cells: list[Cell]) -> dict[tuple, dict]:
     return looks
 
 
-def _curve(panel, cell: Cell, key: str, looks: dict) -> None:
-    histories = [history for history in _histories(cell) if all(entry[key] is not None for entry in history)]
+def _curve(panel, cell: Cell, histories: list[list[dict]], key: str, looks: dict) -> None:
+    histories = [history for history in histories if all(entry[key] is not None for entry in history)]
     if not histories:
         return
     length = min(map(len, histories))
@@ -247,23 +281,25 @@ def _curve(panel, cell: Cell, key: str, looks: dict) -> None:
         panel.fill_between(epochs, *bounds, color=style["color"], alpha=0.12, linewidth=0)
 
 
-def _histories(cell: Cell) -> list[list[dict]]:
-    """What history.csv says of each run that has one: numbers by column, None where there is nothing."""
+def _histories(cell: Cell, wrong: dict) -> list[list[dict]]:
+    """What history.csv says of each run that has one: numbers by column, None where there is nothing. What cannot be
+    read goes into `wrong`."""
     found = []
     for run in cell.runs:
         path = run.folder / "history.csv"
-        if not path.is_file():
-            continue
         try:
-            with open(path, encoding="utf-8-sig", newline="") as file:
-                rows = [
-                    {key: None if row[key] == "" else float(row[key]) for key in _HISTORY}
-                    for row in csv.DictReader(file)
-                ]
-        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-            raise Failure(f"{path}: cannot be read ({' '.join(str(error).split())[:120]})") from None
-        found.append(rows)
+            if files.there(path):
+                found.append([_epoch(row, path) for row in files.read_csv(path)])
+        except Failure as error:
+            wrong[path] = str(error)
     return [history for history in found if history]
+
+
+def _epoch(row: dict, path: Path) -> dict:
+    try:
+        return {key: None if row[key] == "" else numbers.real(row[key]) for key in _HISTORY}
+    except (ValueError, KeyError) as error:
+        raise Damaged(f"{path}: cannot be read ({' '.join(str(error).split())[:120]})") from None
 
 
 def _legend(figure, panels) -> None:

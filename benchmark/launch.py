@@ -1,6 +1,5 @@
 """`benchmark train` as processes of their own: command line, device, log; many at a time on this machine."""
 
-import contextlib
 import itertools
 import os
 import subprocess
@@ -8,6 +7,9 @@ import sys
 import threading
 import time
 from pathlib import Path
+
+from benchmark import files
+from benchmark.errors import Failure
 
 LOG = "log.txt"  # in the run's folder: what its last process said
 PARENT = "BENCHMARK_PARENT"  # the process that a run ends with
@@ -30,7 +32,7 @@ def process(words: list[str], folder: Path, device: str | None = None) -> subpro
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), PARENT: str(os.getpid())}
     if device is not None:
         environment["CUDA_VISIBLE_DEVICES"] = device
-    with open(folder / LOG, "wb") as log:
+    with files.create(folder / LOG) as log:
         command = [sys.executable, "-m", "benchmark", *words]
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment
@@ -60,10 +62,14 @@ def problem(code: int) -> str | None:
 
 def tail(folder: Path, lines: int = TAIL) -> list[str]:
     """The last lines of a run's log, none where there is no log."""
-    with contextlib.suppress(OSError):
-        text = (folder / LOG).read_bytes()[-20_000:].decode("utf-8", "replace").replace("\r", "\n")
-        return [line[:300] for line in text.splitlines() if line.strip()][-lines:]
-    return []
+    path = folder / LOG
+    try:
+        if not files.there(path):
+            return []
+        text = files.read_end(path, 20_000).decode("utf-8", "replace").replace("\r", "\n")
+    except Failure as error:
+        return [str(error)]
+    return [line[:300] for line in text.splitlines() if line.strip()][-lines:]
 
 
 def devices() -> list[str]:

@@ -2,15 +2,38 @@
 
 import csv
 import io
+import re
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", "−": r"$-$",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", "−": r"$-$", "†": r"\dag{}",
 }  # fmt: skip
+
+
+MOST_NAMED = 5
+_NUMBERS = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?(;[+-]?[0-9.]+(e[+-]?[0-9]+)?)*")
+
+
+def printable(text: str) -> str:
+    """A text for one line of a terminal, a table or a page: what cannot be seen, or turns others round, as an escape.
+
+    Names come from files of strangers: control characters steer terminals, line ends forge lines, bidirectional marks
+    make a name look like another.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def some(names: list[str]) -> str:
+    """Names one after the other, at most MOST_NAMED of them."""
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def render(form: str, columns: list[str], rows: list[list[str]], left: set[str]) -> str:
     """The table in one of FORMS; the columns in `left` are set flush left, the others right. No line end at its end."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     return FORMS[form](columns, rows, [name in left for name in columns])
 
 
@@ -32,7 +55,7 @@ def text(columns: list[str], rows: list[list[str]], left: list[bool]) -> str:
 def markdown(columns: list[str], rows: list[list[str]], left: list[bool]) -> str:
     """A table of GitHub's Markdown, aligned to be read as text too."""
     marks = [":--" if flush else "--:" for flush in left]
-    escaped = [[cell.replace("|", "\\|") for cell in row] for row in (columns, *rows)]
+    escaped = [[_markdown(cell) for cell in row] for row in (columns, *rows)]
     head, *body = _aligned([escaped[0], marks, *escaped[1:]], left, " | ")
     return "\n".join(f"| {line} |" for line in (head, *body))
 
@@ -46,13 +69,27 @@ def latex(columns: list[str], rows: list[list[str]], left: list[bool]) -> str:
 
 
 def comma(columns: list[str], rows: list[list[str]], left: list[bool]) -> str:
-    """CSV (RFC 4180, but for the line ends)."""
+    """CSV (RFC 4180, but for the line ends), in which nothing is a formula: an apostrophe stands before a name that
+    begins as one does."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([columns, *rows])
+    named = [[f"'{cell}" if _is_formula(cell) else cell for cell in row] for row in rows]
+    csv.writer(out, lineterminator="\n").writerows([columns, *named])
     return out.getvalue().rstrip("\n")
 
 
 FORMS = {"text": text, "markdown": markdown, "latex": latex, "csv": comma}
+
+
+def _is_formula(cell: str) -> bool:
+    """Would a spreadsheet compute it? Numbers, and lists of them, are none."""
+    return cell[:1] in ("=", "+", "-", "@", "\t", "\r") and len(cell) > 1 and not _NUMBERS.fullmatch(cell)
+
+
+def _markdown(cell: str) -> str:
+    """A cell in which nothing is mark-up, a link or the end of the cell."""
+    for mark, escaped in (("\\", "\\\\"), ("|", "\\|"), ("`", "\\`"), ("<", "&lt;"), ("](", "]\\(")):
+        cell = cell.replace(mark, escaped)
+    return cell
 
 
 def _aligned(rows: list[list[str]], left: list[bool], between: str) -> list[str]:

@@ -29,7 +29,7 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
         Draw the networks that `train --keep-epochs` left as well.
     """
     path = Path(path)
-    job = Run.at(next((one for one in (path, *path.parents) if (one / "predictions.npz").is_file()), path))
+    job = Run.at(next((one for one in (path, *path.parents) if files.is_file(one / "predictions.npz")), path))
     if job.result is None:
         raise Failure(f"{job.folder}: not finished; what goes on with it: {hints.go_on(job.folder, job.config)}")
     job.needs("pmoe", "routing")
@@ -48,7 +48,10 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     found = {"run": job.folder.name, "network": title, "file": contents.manifest["name"]}
     found |= routes.measure(model, contents)
     target = Path(output) if output else (path if path.is_dir() else path.parent) / "routing"
-    target.mkdir(parents=True, exist_ok=True)
+    if output:
+        target.mkdir(parents=True, exist_ok=True)
+    else:
+        files.make_folder(target)
     files.write_json(target / "routing.json", found)
     yield from lines(found)
     drawn = _drawn(model, contents, rows, found, title, _networks(beside, epochs, contents))
@@ -61,7 +64,8 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
 
 def _epochs(job: Run) -> list[Path]:
     """The networks of a run after each epoch. `Failure` where it kept none."""
-    found = sorted((job.folder / "epochs").glob("epoch-*.keras"))
+    kept = files.is_folder(job.folder / "epochs")
+    found = [path for path in sorted((job.folder / "epochs").glob("epoch-*.keras")) if kept and files.is_file(path)]
     if not found:
         kept = hints.keep_epochs(job.folder, job.result)
         raise Failure(f"{job.folder}: kept no networks by epoch, another run can, from the start: {kept}")

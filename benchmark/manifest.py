@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 
-from benchmark import naming
+from benchmark import naming, numbers
 from benchmark.errors import Failure
 
 FORMAT = "poisonkit"
@@ -107,7 +107,10 @@ def _check_data_set(manifest: dict) -> None:
     _check_source(manifest)
     if manifest["kind"] != "sealed":
         _check_recipe(manifest)
-    _expect(isinstance(manifest.get("counts"), dict), "its manifest has no counts")
+    counts = manifest.get("counts")
+    _expect(isinstance(counts, dict), "its manifest has no counts")
+    for name, value in counts.items():
+        _expect(numbers.is_count(value), f"it counts {value!r:.60} {name:.60}, expected a whole number, not negative")
     _check_arrays(manifest)
 
 
@@ -191,7 +194,12 @@ def _check_recipe(manifest: dict) -> None:
             isinstance(triggers, list) and triggers and all(isinstance(trigger, dict) for trigger in triggers),
             "its recipe has no list of triggers",
         )
-        _expect(isinstance(recipe.get("rate"), str), "its recipe has no rate")
+        _expect(
+            _is_share(recipe.get("rate")),
+            f"its recipe's rate is {recipe.get('rate')!r:.60}, expected a decimal up to 1",
+        )
+        seed = recipe.get("seed", 0)
+        _expect(numbers.is_count(seed), f"its recipe's seed is {seed!r:.60}, expected a whole number, not negative")
         target, classes = recipe.get("target"), len(manifest["source"]["classes"])
         _expect(
             target is None or (_count(target) and 0 <= target < classes),
@@ -257,6 +265,13 @@ def _check_array(path: str, entry, known: dict, modality: str) -> None:
 
 def _count(value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_share(value) -> bool:
+    try:
+        return numbers.share(value) >= 0
+    except ValueError:
+        return False
 
 
 def _is_digest(value) -> bool:

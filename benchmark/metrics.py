@@ -13,6 +13,12 @@ def accuracy(predicted: np.ndarray, labels: np.ndarray) -> dict:
     return share(np.count_nonzero(predicted == labels), len(labels))
 
 
+def commonest(predicted: np.ndarray) -> dict:
+    """How often the class that is predicted most is, and which it is (the lowest of several)."""
+    counts = np.bincount(predicted)
+    return {"class": int(counts.argmax())} | share(counts.max(), len(predicted))
+
+
 def attack(predicted: np.ndarray, labels: np.ndarray, wanted: np.ndarray, classes: int) -> dict:
     """How the triggered images were predicted.
 

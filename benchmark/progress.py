@@ -6,6 +6,7 @@ import time
 from tqdm import tqdm
 
 from benchmark import engines
+from benchmark.layout import printable
 from benchmark.runs import Watch
 from benchmark.settings import Settings
 
@@ -96,7 +97,7 @@ class Progress(Watch):
     def say(self, line: str) -> None:
         """A line on stderr, above the bar."""
         if not self.quiet:
-            tqdm.write(line, file=sys.stderr)
+            tqdm.write(printable(line), file=sys.stderr)
 
     def close(self) -> None:
         """Leave the terminal in order."""
@@ -169,7 +170,7 @@ class Overall:
     def say(self, line: str) -> None:
         """A line on stderr, above the bar."""
         if not self.quiet:
-            tqdm.write(line, file=sys.stderr)
+            tqdm.write(printable(line), file=sys.stderr)
 
     def close(self) -> None:
         """Leave the terminal in order."""

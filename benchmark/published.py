@@ -89,7 +89,7 @@ def _is_published_attack(recipe: dict) -> bool:
     known = {"rate", "seed", "streams", "application", "patch", "triggers"}
     rest = {key: value for key, value in recipe.items() if key not in known}
     triggers = recipe["triggers"]
-    if rest != _ATTACK or recipe["patch"] not in (None, [8, 8]) or len(triggers) != 1:
+    if rest != _ATTACK or recipe.get("patch") not in (None, [8, 8]) or len(triggers) != 1:
         return False
     parameters = {key: value for key, value in triggers[0].items() if key != "name"}
     return parameters in _PARAMETERS.get(triggers[0]["name"], [])

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import baseline, files, hints
+from benchmark import baseline, collapse, files, hints, recorded
 from benchmark.errors import Failure, Usage
 from benchmark.manifest import canonical
 from benchmark.runs import Run
@@ -17,7 +17,16 @@ class Finished:
     result: dict
 
 
-def gather(paths) -> list[Finished]:
+class Found(list):
+    """Finished runs (`Finished`); `wrong` says of each file that cannot be read and ought to be among them, by its
+    path, in one line what is wrong with it."""
+
+    def __init__(self, runs=(), wrong: dict[Path, str] | None = None):
+        super().__init__(runs)
+        self.wrong = {} if wrong is None else wrong
+
+
+def gather(paths) -> Found:
     """The runs in the given folders. A folder of runs stands for all that are finished in it.
 
     Raises
@@ -25,52 +34,70 @@ def gather(paths) -> list[Finished]:
     Usage
         If there is no such folder.
     Failure
-        If nothing in it is finished.
+        If nothing in it is finished, or nothing that is can be read.
     """
-    found = []
+    found, wrong = [], {}
     for folder in map(Path, paths):
-        if (folder / "config.json").is_file() or (folder / "result.json").is_file():
-            found.append((folder, _result(folder)))
-            continue
         if not folder.is_dir():
             raise Usage(f"{folder}: no such folder")
-        inside = baseline.finished(folder)
-        if not inside:
+        if any(files.there(folder / name) for name in ("config.json", "result.json")):
+            found += _alone(folder, wrong)
+            continue
+        before = len(wrong)
+        inside = baseline.finished(folder, wrong)
+        if not inside and len(wrong) == before:
             raise Failure(f"{folder}: no finished run there")
         found += inside.items()
-    return _compared(found)
+    if not found:
+        first, *more = wrong.values()
+        raise Failure(first + (f"; and {len(more)} more like it" if more else ""))
+    return _compared(found, wrong)
 
 
-def of(runs: list[Run]) -> list[Finished]:
+def _alone(folder: Path, wrong: dict[Path, str]) -> list[tuple[Path, dict]]:
+    """A run that was named, with its result; none where that cannot be read."""
+    if files.there(folder / "result.json"):
+        try:
+            return [(folder, recorded.read(folder))]
+        except Failure as error:
+            wrong[folder / "result.json"] = str(error)
+            return []
+    raise Failure(f"{folder}: not finished; `benchmark train` with its settings goes on with it")
+
+
+def of(runs: list[Run]) -> Found:
     """The results of runs. `Failure` if one is not finished."""
-    return _compared([(run.folder, _result(run.folder)) for run in runs])
+    return _compared([(run.folder, _result(run.folder)) for run in runs], {})
 
 
 def _result(folder: Path) -> dict:
-    path = folder / "result.json"
-    if not path.is_file():
-        config = files.read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    result = recorded.read(folder)
+    if result is None:
+        config = files.read_json(folder / "config.json") if files.there(folder / "config.json") else {}
         raise Failure(f"{folder}: not finished; what goes on with it: {hints.go_on(folder, config)}")
-    result = files.read_json(path)
-    if not baseline.is_result(result):
-        raise Failure(f"{path}: not the result of a run of this program")
     return result
 
 
-def _compared(found: list[tuple[Path, dict]]) -> list[Finished]:
+def _compared(found: list[tuple[Path, dict]], wrong: dict[Path, str]) -> Found:
     """Put CAD against the clean runs that now lie beside them into the results."""
     folders = {folder.parent for folder, _ in found}
-    beside = {folder: list(baseline.finished(folder).values()) for folder in folders}
-    return [
-        Finished(folder, result | {"baseline": baseline.current(result, beside[folder.parent])})
-        for folder, result in found
-    ]
+    beside = {folder: list(baseline.finished(folder, wrong).values()) for folder in folders}
+    runs = []
+    for folder, result in found:
+        comparison = {"baseline": baseline.current(result, beside[folder.parent])}
+        runs.append(Finished(folder, collapse.told(folder, result) | comparison))
+    return Found(runs, wrong)
 
 
 def unfinished(paths) -> int:
     """How many runs in the given folders have begun and are not finished."""
     folders = [folder for path in paths if Path(path).is_dir() for folder in Path(path).iterdir()]
-    return sum((folder / "config.json").is_file() and not (folder / "result.json").is_file() for folder in folders)
+    return sum(is_unfinished(folder) for folder in folders)
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Is it the folder of a run that has begun and has no result?"""
+    return files.is_file(folder / "config.json") and not files.there(folder / "result.json")
 
 
 def doubles(found: list[Finished]) -> int:

@@ -11,15 +11,16 @@
 Killed at any moment, the same command goes on from the last epoch in the checkpoint and ends with the same numbers.
 """
 
+import contextlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from benchmark import engines, environment, files, training
+from benchmark import engines, environment, files, numbers, recorded, training
 from benchmark.data import Dataset
-from benchmark.errors import Failure
+from benchmark.errors import Damaged, Failure
 from benchmark.settings import Common, config_of, folder_name, settings_of
 
 
@@ -42,7 +43,7 @@ class Run:
     def at(cls, folder: Path) -> "Run":
         """The run in an existing folder. `Failure` where there is none."""
         folder = Path(folder)
-        if not (folder / "config.json").is_file():
+        if not files.there(folder / "config.json"):
             raise Failure(f"{folder}: not a run (it has no config.json)")
         return cls(folder, files.read_json(folder / "config.json"))
 
@@ -64,9 +65,8 @@ class Run:
 
     @property
     def result(self) -> dict | None:
-        """The result, None while the run is not finished."""
-        path = self.folder / "result.json"
-        return files.read_json(path) if path.is_file() else None
+        """The result, None while the run is not finished. Raises as `recorded.read`."""
+        return recorded.read(self.folder)
 
     @property
     def checkpoint(self) -> Path:
@@ -74,12 +74,16 @@ class Run:
         return self.folder / "checkpoint.npz"
 
     def create(self) -> None:
-        """Make the folder and its config.json; `Failure` if another configuration lies there."""
+        """Make the folder and its config.json; `Failure` if another configuration lies there, or it is a link to a
+        folder that is no run."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "config.json"
-        if path.is_file() and files.read_json(path) != self.config:
-            raise Failure(f"{self.folder}: holds a run of another configuration under the same name")
-        if not path.is_file():
+        if files.there(path):
+            if files.read_json(path) != self.config:
+                raise Failure(f"{self.folder}: holds a run of another configuration under the same name")
+        elif self.folder.is_symlink():
+            raise Failure(f"{self.folder}: is a link to a folder that is no run")
+        else:
             files.write_json(path, self.config)
 
 
@@ -105,15 +109,26 @@ def train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool = False) -> d
     The backend of the run's settings must be active (`engines.activate`). `keep_epochs`: save the network after each.
     """
     run.create()
-    with files.locked(run.folder):
-        result = run.result
+    with files.locked(run.folder) as held:
+        result = _kept(run, watch)
         if result is None:
             result = _train(run, data, watch, keep_epochs)
             files.write_json(run.folder / "result.json", result)
         run.checkpoint.unlink(missing_ok=True)  # also one that a kill between the two left behind
-        for leftover in run.folder.glob(".part-*"):
-            leftover.unlink(missing_ok=True)
+        for leftover in run.folder.glob(".part-*") if held else ():  # without a lock they may be another's
+            with contextlib.suppress(OSError):
+                leftover.unlink()
     return result
+
+
+def _kept(run: Run, watch: Watch) -> dict | None:
+    """The result that is there, None without one; a damaged one is put aside, and said."""
+    try:
+        return run.result
+    except Damaged as error:
+        name = files.put_aside(run.folder / "result.json").name
+        watch.say(f"{error}; kept as {name}, and the run is made anew")
+        return None
 
 
 def _train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool) -> dict:
@@ -134,7 +149,7 @@ def _train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool) -> dict:
         def epoch(self, entry, scored):
             predicted.update(scored)
             if keep_epochs:
-                (run.folder / "epochs").mkdir(exist_ok=True)
+                files.make_folder(run.folder / "epochs")
                 models.save(model, run.folder / "epochs" / f"epoch-{entry['epoch']:03d}.keras")
             _save(run, engine, history)
             files.write_csv(run.folder / "history.csv", history)
@@ -159,19 +174,29 @@ def _save(run: Run, engine, history: list[dict]) -> None:
 
 def _restore(run: Run, engine) -> list[dict]:
     """Put a checkpoint's variables in place; the history up to it. Empty where there is none, or none to read."""
-    if not run.checkpoint.is_file():
+    if not files.there(run.checkpoint):
         return []
     variables = engine.variables()
     try:
         arrays = files.read_npz(run.checkpoint)
         values = [arrays[f"{number:04d}"] for number in range(len(variables))]
-        history = json.loads(arrays["history"].tobytes())
+        history = _history(arrays["history"].tobytes())
         if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
             raise ValueError("of another network")
     except Exception as error:
         raise Failure(f"{run.checkpoint}: damaged ({error}); delete it to train the run from its start") from None
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+    return history
+
+
+def _history(text: bytes) -> list[dict]:
+    """The epochs so far. ValueError or TypeError where they are none."""
+    history = numbers.loads(text)
+    for number, entry in enumerate(history, 1):
+        figures = [entry[key] for key in ("loss", "ba", "seconds", "score_seconds", "images")]
+        if entry["epoch"] != number or not all(map(numbers.is_real, figures)):
+            raise ValueError(f"epoch {number} is not what this program writes")
     return history
 
 

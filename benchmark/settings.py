@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmark import numbers
 from benchmark.errors import Usage
 from benchmark.manifest import TEXT, digest
 
@@ -25,14 +26,23 @@ class Common(ABC):
     TRAINING = ("epochs", "batch_size", "learning_rate", "hold_out")  # those that decide its training
 
     def __post_init__(self):
+        for name in ("width", "experts", "top_k", "epochs", "batch_size", "threads", "rows", "hold_out", "seed"):
+            value = getattr(self, name, 0)
+            absent = name == "rows" and value is None
+            if not absent and not (type(value) is int and abs(value) <= numbers.LARGEST):
+                raise Usage(f"--{name.replace('_', '-')} must be a whole number, got {value!r:.40}")
+        if not numbers.is_real(self.learning_rate):
+            raise Usage(f"--learning-rate must be a number, got {self.learning_rate!r:.40}")
         for name in ("width", "experts", "top_k", "epochs", "batch_size", "threads", "rows"):
             if getattr(self, name, None) is not None and getattr(self, name) < 1:
                 raise Usage(f"--{name.replace('_', '-')} must be at least 1, got {getattr(self, name)}")
         for name in ("hold_out", "seed"):
             if getattr(self, name) < 0:
                 raise Usage(f"--{name.replace('_', '-')} must not be negative, got {getattr(self, name)}")
-        if not 0 < self.learning_rate < float("inf"):
+        if self.learning_rate <= 0:
             raise Usage(f"--learning-rate must be above 0, got {self.learning_rate}")
+        if self.backend not in BACKENDS or self.precision not in PRECISIONS:
+            raise Usage(f"no backend or precision here: {self.backend!r:.40}, {self.precision!r:.40}")
 
     def model(self) -> dict:
         """What decides the network."""
@@ -119,6 +129,11 @@ class EncoderSettings(Common):
     precision: str = "float32"
     threads: int = 2
     folder: Path | None = field(default=None, compare=False)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not isinstance(self.encoder, str) or not isinstance(self.weights, str | None):
+            raise Usage(f"--encoder: expected a name, got {self.encoder!r:.40} of {self.weights!r:.40}")
 
     def model(self) -> dict:
         """See `Common`."""

@@ -1,8 +1,8 @@
 """Shares that a user names: decimal fractions between 0 and 1, kept as text and counted exactly."""
 
 from decimal import Decimal, InvalidOperation
-from fractions import Fraction
 
+from benchmark import numbers
 from benchmark.errors import Usage
 
 MOST_DIGITS = 18
@@ -14,7 +14,8 @@ def parse(text: str, expected: str) -> str:
     percent = text.strip().endswith("%")
     try:
         share = Decimal(text.strip().removesuffix("%"))
-        inside = 0 < share < (100 if percent else 1)
+        # bounded before it is spelled out: 1e-999999999 has as many zeros
+        inside = 0 < share < (100 if percent else 1) and len(text) <= 40
         inside = inside and max(len(share.as_tuple().digits), -share.as_tuple().exponent) <= MOST_DIGITS
     except InvalidOperation:  # no number, or one that cannot be compared
         inside = False
@@ -25,4 +26,4 @@ def parse(text: str, expected: str) -> str:
 
 def count(share: str, of: int) -> int:
     """⌊share · of⌋, exactly, and at least 1."""
-    return max(1, int(Fraction(share) * of))
+    return max(1, int(numbers.share(share) * of))

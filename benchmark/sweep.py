@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark import baseline, data, files, hints, launch
-from benchmark.errors import Failure, Usage
+from benchmark.errors import Damaged, Failure, Usage
 from benchmark.runs import Run
 
 TICK = 0.2  # seconds between two looks at what runs
@@ -43,13 +43,25 @@ class Task:
 
     def trained(self) -> int:
         """How many training images it has gone through, by its history."""
-        if (self.folder / "result.json").is_file():
+        if files.is_file(self.folder / "result.json") and not self.problem():
             return self.images
         try:
-            lines = (self.folder / "history.csv").read_bytes().count(b"\n")
-        except OSError:
+            lines = files.read_bytes(self.folder / "history.csv").count(b"\n")
+        except (OSError, Failure):
             return 0
-        return self.images * max(0, lines - 1) // self.run.settings.epochs
+        return self.images * min(self.run.settings.epochs, max(0, lines - 1)) // self.run.settings.epochs
+
+    def problem(self) -> str | None:
+        """What is wrong with the result that is there, and what a sweep does about it; None where nothing is wrong."""
+        try:
+            result = self.run.result
+        except Damaged as error:
+            return f"damaged, to be kept as result.json{files.DAMAGED} and made anew ({error})"
+        except Failure as error:
+            return f"to fail: {error}"
+        if result is not None and result.get("config") != self.run.config:
+            return "to fail: holds a result of another configuration"
+        return None
 
 
 def find(paths) -> list[Path]:
@@ -142,10 +154,14 @@ def without_baseline(found: dict[Path, dict]) -> list[str]:
     )
 
 
-def missing(tasks: list[Task]) -> list[Task]:
-    """The tasks that there is something to do for."""
+def missing(tasks: list[Task], wrong: dict | None = None) -> list[Task]:
+    """The tasks that there is something to do for. Of results that cannot be read, and are of none of them, `wrong` has
+    the paths, and a line each."""
     folders = {task.folder.parent for task in tasks}
-    candidates = {folder: list(baseline.finished(folder).values()) for folder in folders}
+    own, damaged = {task.folder for task in tasks}, {}
+    candidates = {folder: list(baseline.finished(folder, damaged).values()) for folder in folders}
+    if wrong is not None:
+        wrong |= {path: line for path, line in damaged.items() if path.parent not in own}
     begun = set()
     for task in tasks:  # a clean one comes before those that are compared with it
         try:
@@ -168,8 +184,16 @@ def _complete(task: Task, candidates: list[dict] | None = None) -> bool:
     candidates = list(baseline.finished(runs).values()) if candidates is None else candidates
     current = baseline.current(result, candidates)
     return not baseline.incomplete(result, candidates) or not all(
-        (runs / name / "model.keras").is_file() for name in current["runs"]
+        files.is_file(runs / name / "model.keras") for name in current["runs"]
     )
+
+
+def _busy(folder: Path) -> bool:
+    """Does a process work on this run? A lock that is a link, or no file, is told when the run's turn comes."""
+    try:
+        return files.busy(folder)
+    except Failure:
+        return False
 
 
 class Sweep:
@@ -198,28 +222,36 @@ class Sweep:
         for task in list(self.waiting):
             if not self.engine.room():
                 return
-            if task.after in self.open or files.busy(task.folder):
+            if task.after in self.open or _busy(task.folder):
                 continue
             self.waiting.remove(task)
             try:
-                if _complete(task):
+                if self._finished(task):
                     self._close(task)
                     continue
                 task.run.create()
+                files.busy(task.folder, create=True)  # where the file system has no locks it is said here, once
+                self.engine.start(task)
             except Failure as error:
                 self._close(task, [str(error)])
-                continue
-            self.engine.start(task)
 
     def _ended(self, task: Task, problem: str | None) -> None:
-        if problem is None and not (task.folder / "result.json").is_file():
+        if problem is None and not files.is_file(task.folder / "result.json"):
             problem = "ended without a result"
         if problem is None:
             self._close(task)
-        elif files.busy(task.folder) or self._finished_elsewhere(task):  # another sweep was quicker
+        elif _busy(task.folder) or self._finished_elsewhere(task):  # another sweep was quicker
             self.waiting.append(task)
         else:
             self._close(task, [problem, *launch.tail(task.folder)])
+
+    @staticmethod
+    def _finished(task: Task) -> bool:
+        """Is it complete? A damaged result is not: `train` puts it aside."""
+        try:
+            return _complete(task)
+        except Damaged:
+            return False
 
     def _finished_elsewhere(self, task: Task) -> bool:
         try:

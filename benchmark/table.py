@@ -1,6 +1,6 @@
 """Results as tables, in percent with one decimal: one run a line, one cell a line, a cell beside the paper's figure."""
 
-from benchmark import layout, published
+from benchmark import collapse, layout, published
 from benchmark.cells import SCORES, TITLES, Cell, group, place
 from benchmark.results import Finished
 
@@ -16,15 +16,16 @@ PICTURE = "blend: the paper's picture is somebody's; without --blend-image anoth
 _LEFT = {"run", "baseline", "data set", "trigger", "application", "settings", "seeds", "score", "verdict"}
 
 
-def runs(found: list[Finished]) -> str:
-    """All runs, and below them mean ± standard deviation of each cell of several."""
+def runs(found: list[Finished], wrong=()) -> str:
+    """All runs, and below them mean ± standard deviation of each cell of several, and what needs a word."""
     rows = [_run_row(run.result) for run in found] + [_mean_row(cell) for cell in group(found) if len(cell.runs) > 1]
-    return layout.render("text", *layout.without_empty(RUN_COLUMNS, rows, SOMETIMES), _LEFT)
+    table = layout.render("text", *layout.without_empty(RUN_COLUMNS, rows, SOMETIMES), _LEFT)
+    return "\n".join([table, *notes([run.result for run in found]), *left_out(wrong)])
 
 
-def cells(found: list[Cell], form: str = "text") -> str:
-    """One line a cell."""
-    return _with_legend(form, layout.render(form, *cell_lines(found), _LEFT), found)
+def cells(found: list[Cell], form: str = "text", wrong=()) -> str:
+    """One line a cell. `wrong`: the paths of what could not be read, and stands below."""
+    return _with_legend(form, layout.render(form, *cell_lines(found), _LEFT), found, wrong)
 
 
 def cell_lines(found: list[Cell]) -> tuple[list[str], list[list[str]]]:
@@ -34,7 +35,7 @@ def cell_lines(found: list[Cell]) -> tuple[list[str], list[list[str]]]:
     return layout.without_empty(columns, rows, SOMETIMES)
 
 
-def against_paper(found: list[Cell], form: str = "text") -> str:
+def against_paper(found: list[Cell], form: str = "text", wrong=()) -> str:
     """One line a cell and score, the paper's figure beside; then a word of every published cell that was not run."""
     blocks = [(place(cell.dataset, cell.trigger, cell.application, cell.rate), paper_lines(cell)) for cell in found]
     shown = {cell.dataset for cell in found if cell.published} or {key[0] for key in published.attacks()}
@@ -42,7 +43,7 @@ def against_paper(found: list[Cell], form: str = "text") -> str:
     blocks += [(place(*key), _absent_block(key)) for key in missing if key[0] in shown]
     blocks.sort(key=lambda block: block[0])
     rows = [row for _, block in blocks for row in block]
-    table = _with_legend(form, layout.render(form, [*CELL_COLUMNS, *PAPER_COLUMNS], rows, _LEFT), found)
+    table = _with_legend(form, layout.render(form, [*CELL_COLUMNS, *PAPER_COLUMNS], rows, _LEFT), found, wrong)
     if form == "latex":
         return table
     if any(cell.trigger == "blend" and cell.published for cell in found):
@@ -70,6 +71,7 @@ def flat(records: list[dict]) -> str:
     for record in records:
         said = {key: record.get(key) for key in ("dataset", "trigger", "application", "rate", "variant", "settings")}
         said |= {"runs": len(record["runs"]), "varying": "+".join(record.get("varying", []))}
+        said["collapsed"] = record.get("collapsed")
         said |= {key: record[key] for key in ("defence", "rows", "channels", "stage") if key in record}
         lines += [said | {"score": name} | values for name, values in record["scores"].items()]
     if not lines:
@@ -101,10 +103,10 @@ def _run_row(result: dict) -> list[str]:
     return [
         result["name"],
         str(result["config"]["seed"]),
-        _percent(found["ba"]),
+        _percent(found["ba"]) + collapse.mark(result),
         _percent(found["asr"]),
         _percent(found.get("asr_others")),
-        "-" if "cad" not in baseline else _signed(baseline["cad"]),
+        "-" if "cad" not in baseline else _signed(baseline["cad"]) + collapse.SURE * bool(baseline.get("collapsed")),
         _percent(baseline.get("asr")),
         _percent(found.get("still_right")),
         baseline.get("how", "-"),
@@ -116,7 +118,7 @@ def _mean_row(cell: Cell) -> list[str]:
         summary = cell.scores[name].summary if name in cell.scores else None
         if summary is None or summary.deviation is None:
             return "-"
-        return f"{_number(name)(summary.mean)} ± {summary.deviation:.1f}"
+        return f"{_number(name)(summary.mean)}{cell.mark * (name == 'ba')} ± {summary.deviation:.1f}"
 
     names = {run.result["dataset"]["name"] for run in cell.runs}
     name = (
@@ -158,6 +160,10 @@ def score(cell: Cell, name: str) -> str:
         words.append(f"[{number(summary.low)}, {number(summary.high)}]")
     if name == "cad" and not cell.paired:
         words[0] += "*"
+    if name == "ba":
+        words[0] += cell.mark
+    if name == "cad" and any((run.result["baseline"] or {}).get("collapsed") for run in cell.runs):
+        words[0] += collapse.SURE
     return " ".join(words)
 
 
@@ -214,6 +220,7 @@ def record(cell: Cell, paper: bool) -> dict:
         "settings": cell.settings, "recipe": cell.recipe, "config": _without_seed(cell.first["config"]),
         "seeds": cell.seeds, "varying": cell.varying, "runs": [run.result["name"] for run in cell.runs],
         "cad_paired_by_seed": cell.paired if "cad" in cell.scores else None, "scores": found,
+        "collapsed": [name for name, mark in cell.marks.items() if mark == collapse.SURE],
     }  # fmt: skip
     return said | ({"deviates_from_paper_in": cell.deviations} if paper else {})
 
@@ -243,11 +250,33 @@ def decimal(share) -> str:
     return f"{float(share):.12f}".rstrip("0").rstrip(".") or "0"
 
 
-def _with_legend(form: str, table: str, found: list[Cell]) -> str:
+def _with_legend(form: str, table: str, found: list[Cell], wrong) -> str:
+    below = [*notes([run.result for cell in found for run in cell.runs]), *left_out(wrong)]
     if form == "latex":
-        return table
+        return "\n".join([table, *(f"% {line}" for line in below)])
     unpaired = any("cad" in cell.scores and not cell.paired for cell in found)
-    return "\n".join([table, "", LEGEND, *([UNPAIRED] if unpaired else [])])
+    return "\n".join([table, "", LEGEND, *([UNPAIRED] if unpaired else []), *below])
+
+
+def notes(results: list[dict]) -> list[str]:
+    """What is to be known of runs whose networks have collapsed: what the marks mean, and which runs have one."""
+    marks = {result["name"]: mark for result in results if (mark := collapse.mark(result))}
+    clean = {name for result in results for name in (result.get("baseline") or {}).get("collapsed", ())}
+    marks |= dict.fromkeys(clean, collapse.SURE)
+    of = {mark: [name for name, one in marks.items() if one == mark] for mark in marks.values()}
+    return [layout.printable(f"{line}: {layout.some(of[line.split()[0]])}") for line in collapse.notes(of)]
+
+
+def left_out(wrong) -> list[str]:
+    """One line that names the files that could not be read, where there are any."""
+    names = layout.some([short(path) for path in wrong])
+    return [layout.printable(f"left out, since they cannot be read: {names}")] if wrong else []
+
+
+def short(path) -> str:
+    """A path from its run's folder on."""
+    inside = path.parent.name.startswith(("prune-", "heads-")) or path.parent.name == "routing"
+    return "/".join(path.parts[-3 if inside else -2 :])
 
 
 def _number(score: str):

@@ -108,8 +108,8 @@ class Words:
     def read(cls, path: Path) -> "Words":
         """What `save` has written. `Failure` where it cannot be read."""
         try:
-            lines = Path(path).read_text("utf-8").split("\n")
-        except (OSError, UnicodeDecodeError) as error:
+            lines = files.read_bytes(Path(path)).decode("utf-8").split("\n")
+        except UnicodeDecodeError as error:
             raise Failure(f"{path}: cannot be read ({error})") from None
         return cls(lines[len(SPECIAL) : -1])
 
@@ -143,7 +143,10 @@ def split(text: str) -> list[str]:
 def load(folder: Path) -> Pieces | Words:
     """The tokenizer of a run's folder. `Failure` where there is none."""
     folder = Path(folder)
-    return Words.read(folder / WORDS) if (folder / WORDS).is_file() else Pieces(folder / PIECES)
+    path = next((folder / name for name in (WORDS, PIECES) if files.there(folder / name)), folder / PIECES)
+    if files.there(path):
+        files.check(path)
+    return Words.read(path) if path.name == WORDS else Pieces(path)
 
 
 def encode(tokenizer, texts) -> Tokens:

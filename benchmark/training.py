@@ -102,12 +102,14 @@ def score(engine, data: Dataset) -> dict[str, np.ndarray]:
 
 
 def scores(data: Dataset, predicted: dict[str, np.ndarray]) -> dict:
-    """BA, and for a poisoned file ASR and its kin, as counts and percentages (see `metrics`).
+    """BA, the class that is predicted most often on the same rows, and for a poisoned file ASR and its kin, as counts
+    and percentages (see `metrics`).
 
     `asr_others`, of a source-specific attack alone, is the share of the other classes' triggered images that are
     predicted as the target.
     """
     result = {"ba": metrics.accuracy(predicted["test"], data.test.labels), "asr": None}
+    result["most_predicted"] = metrics.commonest(predicted["test"])
     if data.triggered is not None:
         labels, classes = data.triggered.labels, len(data.classes)
         result |= metrics.attack(predicted["triggered"], labels, data.wanted, classes)

@@ -4,6 +4,7 @@ Everything heavy is imported inside the commands, so that `poisonkit --help` ans
 """
 
 import dataclasses
+import logging
 import os
 import signal
 import sys
@@ -59,6 +60,17 @@ def _complain(message) -> None:
 def _forget_output() -> None:
     """What could not be printed is not tried again at exit, where Python would complain in its own way."""
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+
+
+class Warnings(logging.Handler):
+    """Says what the modules warn of as the commands complain."""
+
+    def emit(self, record):
+        _complain(record.getMessage())
+
+
+logging.getLogger("poisonkit").addHandler(Warnings())
+logging.getLogger("poisonkit").propagate = False
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import genuine, metrics, store, unseal
+from poisonkit import genuine, metrics, numbers, store, unseal
 from poisonkit.errors import Failure, Usage
 from poisonkit.seal import key_path
 
@@ -88,12 +88,9 @@ def _row(text: str, count: int, where: str) -> int:
 
 def _score(text: str, where: str) -> float:
     try:
-        value = float(text)
+        return numbers.real(text)
     except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise Failure(f"{where}: {text!r:.40} is no score: expected a finite number")
-    return value
+        raise Failure(f"{where}: {text!r:.40} is no score: expected a finite number") from None
 
 
 def grade(path: Path, key: Path | None, submission: Path, threshold: float | None = None) -> dict:

@@ -28,6 +28,7 @@ PAPER = {
 """The grids of BadPatches' Tables 1–3, and a few cells for a laptop: rates of the image-level attack and
 of the one on every patch."""
 
+MOST_SEEDS = 10_000
 KEYS = {"dataset": str, "triggers": list, "image": list, "rates": list, "patch": list, "seeds": int,
         "patch_size": (int, str), "target": (int, str), "options": dict}  # fmt: skip
 
@@ -71,7 +72,7 @@ def read(path: Path) -> Grid:
         said = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise Failure(f"{path}: could not be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # (TOML's own error is a ValueError, and so is a number too long)
         raise Usage(f"{path}: is no TOML ({' '.join(str(error).split())[:200]})") from None
     return parse(said, str(path))
 
@@ -100,8 +101,8 @@ def parse(said: dict, where: str) -> Grid:
         said = {key: value for key, value in said.items() if key != "rates"} | {"image": said["rates"]}
     if not said.get("image") and not said.get("patch"):
         raise Usage(f"{where}: has neither image nor patch, the lists of rates (of texts: rates)")
-    if said.get("seeds", 1) < 1:
-        raise Usage(f"{where}: seeds is {said['seeds']}, expected at least 1")
+    if not 1 <= said.get("seeds", 1) <= MOST_SEEDS:
+        raise Usage(f"{where}: seeds is {said['seeds']!r:.40}, expected a number from 1 to {MOST_SEEDS}")
     _check_options(said, where)
     rates = {key: tuple(_rate(value, where) for value in said.get(key, ())) for key in ("image", "patch")}
     options = {

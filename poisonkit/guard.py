@@ -5,13 +5,12 @@ process first (`child`), which checks the whole structure against the manifest a
 data are read but the texts', each of which is an object of libhdf5's own.
 """
 
-import json
 import os
 from pathlib import Path
 
 import h5py
 
-from poisonkit import child, look_texts, manifest, modality, schema
+from poisonkit import child, look_texts, manifest, modality, numbers, schema
 from poisonkit.errors import Failure
 from poisonkit.modality import IMAGE, TEXT
 
@@ -104,8 +103,8 @@ def _manifest(file: h5py.File, alive) -> dict:
         raise _Wrong("its manifest is no text")
     alive()
     try:
-        facts = json.loads(text)
-    except ValueError as error:
+        facts = numbers.loads(text)
+    except (ValueError, RecursionError) as error:
         raise _Wrong(f"its manifest is no JSON ({error})") from None
     if not isinstance(facts, dict) or facts.get("format") != manifest.FORMAT:
         raise _Wrong("its manifest is not poisonkit's")

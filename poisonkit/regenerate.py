@@ -1,12 +1,11 @@
 """`make --from`: the same file, to the byte, from its manifest alone."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from poisonkit import guard, hints, known, make, manifest, order, recipe, schema, store, triggers
+from poisonkit import guard, hints, known, make, manifest, numbers, order, recipe, schema, store, triggers
 from poisonkit.errors import Failure, Unknown, Usage
 from poisonkit.recipe import Request
 from poisonkit.sources.base import Source, text
@@ -26,7 +25,7 @@ def read(path: Path) -> Said:
     if path.suffix == ".h5":
         return Said(path, guard.inspect(path))
     try:
-        said = json.loads(path.read_bytes())
+        said = numbers.loads(path.read_bytes())
     except OSError as error:
         raise Failure(f"{path}: could not be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

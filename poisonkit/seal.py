@@ -5,14 +5,13 @@ rest. What that keeps secret and what it cannot is docs/sealing.md.
 """
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from poisonkit import known, manifest, sampling, sidecars, store, verify
+from poisonkit import known, manifest, numbers, sampling, sidecars, store, verify
 from poisonkit.errors import Failure, Usage
 from poisonkit.guard import kept_in_key
 from poisonkit.modality import IMAGE
@@ -233,7 +232,7 @@ def _sidecar(path: Path) -> dict | None:
     if not beside.exists():
         return None
     try:
-        said = json.loads(beside.read_text(encoding="utf-8-sig"), parse_float=str)
+        said = numbers.loads(beside.read_text(encoding="utf-8-sig"), parse_float=str)
         return {key: value for key, value in said.items() if key not in ("manifest", "file")}
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise Failure(f"{beside}: is no sidecar ({error})") from None

@@ -1,11 +1,10 @@
 """Everything that a file claims, computed anew: digests, trigger, counts, sidecar."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 
-from poisonkit import choosing, effects, known, make, manifest, recipe, store, verify_images, verify_texts
+from poisonkit import choosing, effects, known, make, manifest, numbers, recipe, store, verify_images, verify_texts
 from poisonkit.choosing import COVER, POISONED
 from poisonkit.errors import Usage
 from poisonkit.modality import TEXT, differs
@@ -240,7 +239,7 @@ def _sidecar(path: Path, facts: dict) -> list[str]:
     if not sidecar.exists():
         return []
     try:
-        said = json.loads(sidecar.read_text(encoding="utf-8-sig"))
+        said = numbers.loads(sidecar.read_text(encoding="utf-8-sig"))
         file, repeated = said["file"], said["manifest"]
         size, digest = file["size"], file["sha256"]
     except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:

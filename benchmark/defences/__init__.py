@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import data, engines, environment, files, hints, training
+from benchmark import data, engines, environment, files, hints, recorded, training
 from benchmark.data import Dataset, Rows
 from benchmark.errors import Failure
 from benchmark.manifest import digest
@@ -60,7 +60,9 @@ def defender_rows(run: Run, contents: Dataset, mode: str, limit: int | None) -> 
     return rows if limit is None else Rows(rows.inputs[:limit], rows.labels[:limit])
 
 
-def run(folder: Path, file, base, name: str, settings: dict, apply: Callable[[Case], Iterator[Step]], watch) -> dict:
+def run(
+    folder: Path, file, base, name: str, settings: dict, apply: Callable[[Case], Iterator[Step]], watch, say
+) -> dict:
     """Carry out a defence on a finished run, unless its result is there already.
 
     Parameters
@@ -77,6 +79,8 @@ def run(folder: Path, file, base, name: str, settings: dict, apply: Callable[[Ca
         See `Case` and `Step`.
     watch : callable
         Is given each step's record when it has been scored.
+    say : callable
+        Hears, in a line, of what is put aside.
 
     Returns
     -------
@@ -90,12 +94,12 @@ def run(folder: Path, file, base, name: str, settings: dict, apply: Callable[[Ca
     job.needs("pmoe", name)
     config = {"config_version": 1, "defence": name, "settings": settings, "run": job.config}
     target = job.folder / f"{name}-{digest(config).removeprefix('sha256:')[:8]}"
-    if (target / "result.json").is_file():
-        return files.read_json(target / "result.json")
+    if (there := recorded.kept(target / "result.json", say)) is not None:
+        return there
     contents = open_data(job, trained, file, base)
     engines.activate(job.settings.backend, job.settings.precision, job.settings.threads)
     rows = defender_rows(job, contents, settings["data_mode"], settings["rows"])
-    target.mkdir(exist_ok=True)
+    files.make_folder(target)
     with files.locked(target):
         files.write_json(target / "config.json", config)
         result = _carry_out(job, trained, contents, rows, apply, watch, target)

@@ -1,10 +1,10 @@
 """What fine-pruning left, over the seeds: the cells of the paper's Table 3, its figures beside ours."""
 
 from dataclasses import dataclass
-from fractions import Fraction
 
-from benchmark import files, published
+from benchmark import files, numbers, published, recorded
 from benchmark.cells import Cell, group, place
+from benchmark.errors import Failure
 from benchmark.results import Finished
 
 STAGES = {"before": "before", "pruned": "pruned", "finetuned": "fine-tuned"}
@@ -42,13 +42,17 @@ class Pruned:
         return published.verdict(self.cell.scores[score].summary, self.published[score])
 
 
-def collect(found: list[Finished]) -> list[Pruned]:
-    """Every point of every fine-pruning that lies in the folders of these runs, in the order of a table."""
+def collect(found: list[Finished], wrong: dict | None = None) -> list[Pruned]:
+    """Every point of every fine-pruning that lies in the folders of these runs, in the order of a table.
+
+    What cannot be read is put into `wrong`: its path, and a line that says why.
+    """
+    wrong = {} if wrong is None else wrong
     points = []
     for cell in group(found):
         runs = {}
         for run in cell.runs:
-            for result in results(run):
+            for result in results(run, wrong):
                 mode = f"{result['rows']:,} {result['settings']['data_mode']}, {_epochs(result)}"
                 for step in result["steps"]:
                     changed = Finished(run.folder, run.result | {"scores": step["scores"], "baseline": None})
@@ -57,10 +61,21 @@ def collect(found: list[Finished]) -> list[Pruned]:
     return sorted(points, key=_order)
 
 
-def results(run: Finished) -> list[dict]:
-    """The finished fine-prunings of a run."""
-    inside = [files.read_json(path) for path in sorted(run.folder.glob("prune-*/result.json"))]
-    return [one for one in inside if isinstance(one, dict) and one.get("defence") == "prune" and "steps" in one]
+def results(run: Finished, wrong: dict) -> list[dict]:
+    """The finished fine-prunings of a run; what cannot be read goes into `wrong`."""
+    wrong |= files.links(run.folder, "prune-*")
+    found = []
+    for path in (folder / "result.json" for folder in files.folders(run.folder, "prune-*")):
+        try:
+            if not files.there(path):
+                continue
+            result = files.read_json(path)
+            if not recorded.is_pruning(result):
+                raise Failure(f"{path}: not the result of a fine-pruning of this program")
+            found.append(result)
+        except Failure as error:
+            wrong[path] = str(error)
+    return found
 
 
 def not_run(points: list[Pruned]) -> list[tuple]:
@@ -70,14 +85,15 @@ def not_run(points: list[Pruned]) -> list[tuple]:
 
 
 def _key(cell: Cell, stage: str, rate: str) -> tuple:
-    share = Fraction(rate) if rate else None
+    share = numbers.decimal(rate) if rate else None
     return cell.dataset, cell.trigger, cell.application, cell.rate, _PUBLISHED.get(stage), share
 
 
 def _order(point: Pruned) -> tuple:
     cell = point.cell
     where = place(cell.dataset, cell.trigger, cell.application, cell.rate)
-    return *where, cell.settings, cell.variant, point.mode, Fraction(point.rate or 0), _ORDER.index(point.stage)
+    share = numbers.decimal(point.rate or "0")
+    return *where, cell.settings, cell.variant, point.mode, share, _ORDER.index(point.stage)
 
 
 def _epochs(result: dict) -> str:

@@ -60,7 +60,7 @@ def run(folder: Path, file, base, settings: dict, say) -> dict:
     """
     job, config = configuration(folder, NAME, settings)
     target = target_of(job, config)
-    if (result := written(target)) is not None:
+    if (result := written(target, say)) is not None:
         return result
     opened = open_run(job, file, base)
     with making(target, config):
@@ -197,8 +197,8 @@ class Alignment:
         if self.settings["keep_models"]:
             return {}
         found = {}
-        for path in self.target.parent.glob(f"{NAME}-*/result.json"):
-            result = over_seeds.read(path.parent) or {"settings": {}}
+        for folder in files.folders(self.target.parent, f"{NAME}-*"):
+            result = over_seeds.read(folder) or {"settings": {}}
             same = all(result["settings"].get(key) == self.settings[key] for key in ROWS_AND_ORDER)
             if same and result["environment"] == environment.record():
                 found |= {_identity(step): step for step in result["steps"] if "history" in step}

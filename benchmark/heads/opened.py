@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import baseline, defences, engines, extras, files, hints, tokens
+from benchmark import baseline, defences, engines, extras, files, hints, recorded, tokens
 from benchmark.data import Dataset, Rows
 from benchmark.errors import Failure
 from benchmark.manifest import digest
@@ -65,20 +65,21 @@ def target_of(job: Run, config: dict) -> Path:
     return job.folder / f"{config['defence']}-{digest(config).removeprefix('sha256:')[:8]}"
 
 
-def written(target: Path) -> dict | None:
+def written(target: Path, say) -> dict | None:
     """The result in a folder of results, None while there is none, or where its pictures are still to be drawn: when it
-    was made matplotlib was missing, and now it is there."""
-    if not (target / "result.json").is_file():
+    was made matplotlib was missing, and now it is there. `say` hears of a damaged one, which is put aside."""
+    found = recorded.kept(target / "result.json", say)
+    if found is None:
         return None
     undrawn = not any(target.glob("*.png")) and (target.parent / "model.keras").is_file()
-    return None if undrawn and extras.problem("matplotlib") is None else files.read_json(target / "result.json")
+    return None if undrawn and extras.problem("matplotlib") is None else found
 
 
 @contextlib.contextmanager
 def making(target: Path, config: dict):
     """Hold the folder of a result for this process while it is made. What does not come to its end leaves no folder."""
-    fresh = not target.exists()
-    target.mkdir(exist_ok=True)
+    fresh = not files.there(target)
+    files.make_folder(target)
     with files.locked(target):
         files.write_json(target / "config.json", config)
         try:
@@ -119,4 +120,4 @@ def twin_of(job: Run) -> Run | None:
     done = baseline.finished(job.folder.resolve().parent)
     _, clean = baseline.matching(trained, list(done.values()))
     folders = [folder for one in clean for folder, result in done.items() if result is one]
-    return next((Run.at(folder) for folder in folders if (folder / "model.keras").is_file()), None)
+    return next((Run.at(folder) for folder in folders if files.is_file(folder / "model.keras")), None)

@@ -21,6 +21,8 @@ LEFT = {"run", "rows", "score", "against", "texts", "model", "head", "direction"
 LEFT |= set(controls.MADE_OF.values())
 MODELS = {"poisoned": "poisoned", "clean": "clean twin"}
 MOST_HEADS = 12
+UNFIT = (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError)
+"""What goes wrong with a result that somebody edited."""
 LOWEST = "lowest of all"
 """The least BA and the least ASR that any one head's absence leaves; each may be another head's."""
 
@@ -43,20 +45,29 @@ class Group:
         return f"{first['defence']} on {what}{rate}, {cell.settings}{words and f'; {words}'}: {runs}"
 
 
-def read(folder: Path) -> dict | None:
-    """The result in a folder of a command on heads; None where it is none."""
+def read(folder: Path, wrong: dict | None = None) -> dict | None:
+    """The result in a folder of a command on heads; None where there is none. What cannot be read is put into `wrong`:
+    its path, and a line that says why."""
+    path = folder / "result.json"
     try:
-        result = files.read_json(folder / "result.json")
-    except Failure:
+        if not files.there(path):
+            return None
+        result = files.read_json(path)
+        known = isinstance(result, dict) and result.get("defence") in KNOWN and result.get("result_version") == 1
+        if not known or not isinstance(result.get("settings"), dict):
+            raise Failure(f"{path}: not a result of `benchmark heads` of this version")
+        return result
+    except Failure as error:
+        (wrong if wrong is not None else {})[path] = str(error)
         return None
-    known = isinstance(result, dict) and result.get("defence") in KNOWN and result.get("result_version") == 1
-    return result if known and isinstance(result.get("settings"), dict) else None
 
 
-def of_run(folder: Path) -> list[tuple[Path, dict]]:
+def of_run(folder: Path, wrong: dict | None = None) -> list[tuple[Path, dict]]:
     """The results of these commands in a run's folder. Of several with the same settings, as before and after there was
     a clean twin, one: with the twin rather than without, and the last."""
-    found = [(path.parent, read(path.parent)) for path in sorted(folder.glob("heads-*/result.json"))]
+    if wrong is not None:
+        wrong |= files.links(folder, "heads-*")
+    found = [(inside, read(inside, wrong)) for inside in files.folders(folder, "heads-*")]
     found = [(where, result) for where, result in found if result is not None]
     found.sort(key=lambda one: (one[1].get("clean_run") is not None, str(one[1].get("finished"))))
     last = {_question(one[1]): one for one in found}
@@ -74,33 +85,39 @@ def asked(settings: dict) -> str:
     return ", ".join(f"{key} {_word(value)}" for key, value in settings.items() if value is not None and value != [])
 
 
-def collect(found: list[Finished]) -> list[Group]:
-    """All such results in the folders of finished runs, grouped."""
-    groups = []
+def collect(found: list[Finished], wrong: dict | None = None) -> list[Group]:
+    """All such results in the folders of finished runs, grouped; what cannot be read or shown is put into `wrong`."""
+    groups, wrong = [], {} if wrong is None else wrong
     for cell in group(found):
         of_settings = {}
         for run in cell.runs:
-            for where, result in of_run(run.folder):
-                _check(where, result)
-                of_settings.setdefault(_question(result), {})[run.folder] = result
+            for where, result in of_run(run.folder, wrong):
+                if can_be_shown(result):
+                    of_settings.setdefault(_question(result), {})[run.folder] = result
+                else:
+                    wrong[where / "result.json"] = f"{where / 'result.json'}: not a result that can be shown"
         groups += [Group(cell, tuple(results.values())) for results in of_settings.values()]
     return sorted(groups, key=lambda one: KNOWN.index(one.results[0]["defence"]))
 
 
-def _check(where: Path, result: dict) -> None:
+def can_be_shown(result: dict) -> bool:
+    """Do the tables find in it what they show? Runs are passed on, and edited."""
     try:
         tables((result,))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError):  # runs are passed on, and edited
-        raise Failure(f"{where / 'result.json'}: not a result that can be shown") from None
+        asked(result["settings"])
+    except UNFIT:
+        return False
+    return True
 
 
 def render(groups: list[Group], form: str) -> str:
     """Every group's title and tables, in one of `layout.FORMS`."""
     before = {"latex": "% ", "markdown": "### "}.get(form, "")
-    return "\n\n".join(
-        "\n\n".join([before + one.title, *(layout.render(form, *table, LEFT) for table in tables(one.results))])
-        for one in groups
-    )
+    parts = []
+    for one in groups:
+        parts.append(before + layout.printable(one.title))
+        parts += [layout.render(form, *table, LEFT) for table in tables(one.results)]
+    return "\n\n".join(parts)
 
 
 def tables(results: tuple[dict, ...]) -> list[tuple[list[str], list[list[str]]]]:

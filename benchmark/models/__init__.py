@@ -21,6 +21,8 @@ def load(path) -> keras.Model:
     """
     path = Path(path)
     file = path / "model.keras" if path.is_dir() else path
+    if path.is_dir() and files.there(file):
+        files.check(file)
     if not file.is_file():
         raise Failure(f"{file}: no trained model there")
     try:

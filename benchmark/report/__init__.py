@@ -10,7 +10,7 @@ from benchmark.defences import cells as pruned
 from benchmark.defences import report as defended
 from benchmark.errors import Failure
 from benchmark.manifest import canonical
-from benchmark.report import heads, page
+from benchmark.report import heads, page, png
 from benchmark.results import Finished
 from benchmark.settings import settings_of
 
@@ -25,12 +25,19 @@ def write(paths, output: Path) -> Path:
     Raises `Failure` where nothing is finished there.
     """
     found = results.gather(paths)
+    target = output / "report.html"
+    write_of(found, paths, target)
+    return target
+
+
+def write_of(found: results.Found, paths, target: Path) -> None:
+    """The page of runs that were gathered. What cannot be read is named on it, and in `found.wrong` afterwards."""
     cells, absent = group(found), without_pictures()
     parts = [
         page.section("What was run", _overview(found, cells)),
         page.section("Results", _results(found, cells)),
         page.section("Beside the paper", _paper(cells)),
-        page.section("Figures", _figures(cells, absent)),
+        page.section("Figures", _figures(cells, absent, found.wrong)),
         page.section("What the attacks look like", _previews(cells, absent)),
         page.section("Defences", _defences(found)),
         page.section("Which patches the experts take", _routing(found)),
@@ -39,12 +46,19 @@ def write(paths, output: Path) -> Path:
         page.section("Every run", "".join(_run(one) for one in found)),
         page.section("How to repeat it", _repeat(found)),
     ]
-    output.mkdir(parents=True, exist_ok=True)
-    target = output / "report.html"
+    parts.insert(1, page.section("What could not be read", _wrong(found.wrong)))
+    target.parent.mkdir(parents=True, exist_ok=True)
     names = sorted({cell.dataset for cell in cells})
     networks = " and ".join(NETWORKS[rows] for rows in _rows(found))
     files.write_bytes(target, page.whole(f"Backdoors in {networks}: {', '.join(names)}", "".join(parts)).encode())
-    return target
+
+
+def _wrong(wrong: dict[Path, str]) -> str:
+    """What is not in the figures and tables below, though it lies there."""
+    if not wrong:
+        return ""
+    lines = [line.replace(str(path), table.short(path)) for path, line in wrong.items()]
+    return page.note("No table and no mean below holds what these files said.") + page.code("\n".join(lines))
 
 
 def without_pictures() -> str | None:
@@ -80,14 +94,16 @@ def _overview(found: list[Finished], cells: list[Cell]) -> str:
     return page.paragraphs(lines) + page.note(notice)
 
 
-def _results(found: list[Finished], cells: list[Cell]) -> str:
+def _results(found: results.Found, cells: list[Cell]) -> str:
     columns, rows = table.cell_lines(cells)
     kinds = " and ".join(_rows(found))
     words = (
         f"BA: accuracy on clean test {kinds}. ASR: share of triggered ones predicted as the attacker wants. CAD: "
         f"the clean model's BA minus BA. Clean ASR: the clean model's on the same {kinds}. Percent; {table.LEGEND}."
     )
-    return page.paragraphs([words]) + page.table(columns, rows, left=len(table.CELL_COLUMNS))
+    below = [*table.notes([run.result for run in found]), *table.left_out(found.wrong)]
+    notes = "".join(map(page.note, below))
+    return page.paragraphs([words]) + notes + page.table(columns, rows, left=len(table.CELL_COLUMNS))
 
 
 def _paper(cells: list[Cell]) -> str:
@@ -103,14 +119,14 @@ def _paper(cells: list[Cell]) -> str:
     return page.paragraphs([words]) + page.table(columns, rows, left=len(table.CELL_COLUMNS))
 
 
-def _figures(cells: list[Cell], absent: str | None) -> str:
+def _figures(cells: list[Cell], absent: str | None, wrong: dict) -> str:
     if all(cell.clean for cell in cells):
         return ""
     if absent:
         return page.paragraphs([f"{absent}."])
     with tempfile.TemporaryDirectory() as folder:
         try:
-            paths = figures.write(cells, Path(folder), ("svg",))
+            paths = figures.write(cells, Path(folder), ("svg",), wrong=wrong)
         except Failure as error:
             return page.paragraphs([f"{error}."])
         drawn = [(path.stem, path.read_text("utf-8")) for path in paths]
@@ -122,7 +138,7 @@ def _previews(cells: list[Cell], absent: str | None) -> str:
     for cell in cells:
         key = (cell.dataset, cell.trigger, cell.application, cell.variant)
         said = cell.first["dataset"]
-        if cell.clean or key in shown or not said.get("path"):
+        if cell.clean or key in shown or not said.get("path") or not said.get("digest"):
             continue
         words = f"{cell.dataset}, {cell.trigger}"
         variant = f"; {cell.variant}" if cell.variant else ""
@@ -149,23 +165,23 @@ def _png(pictures) -> bytes:
     return out.getvalue()
 
 
-def _defences(found: list[Finished]) -> str:
-    points = pruned.collect(found)
+def _defences(found: results.Found) -> str:
+    points = pruned.collect(found, found.wrong)
     if not points:
         return ""
     columns, rows = defended.lines(points)
     return page.paragraphs([defended.WORDS]) + page.table(columns, rows, left=len(table.CELL_COLUMNS) + 1)
 
 
-def _routing(found: list[Finished]) -> str:
+def _routing(found: results.Found) -> str:
     parts = []
     for run in found:
-        for folder in sorted({path.parent for path in run.folder.glob("**/routing/routing.json")}):
-            pictures = [
-                page.figure(page.png(path.read_bytes(), path.stem), f"{run.folder.name}: {path.stem}")
-                for path in sorted(folder.glob("*.png"))
-            ]
-            parts += pictures
+        found.wrong |= files.links(run.folder, "routing")
+        for inside in (run.folder, *files.folders(run.folder, "*")):  # a run's own, and those of what a defence left
+            folder = inside / "routing"
+            if files.is_folder(folder) and files.is_file(folder / "routing.json"):
+                pictures = png.inside(folder, found.wrong)
+                parts += [page.figure(page.png(data, name), f"{run.folder.name}: {name}") for name, data in pictures]
     return page.row(parts)
 
 
@@ -173,7 +189,7 @@ def _unfinished(paths) -> str:
     parts = []
     folders = [folder for path in paths if Path(path).is_dir() for folder in sorted(Path(path).iterdir())]
     for folder in folders:
-        if (folder / "config.json").is_file() and not (folder / "result.json").is_file():
+        if results.is_unfinished(folder):
             tail = "\n".join(launch.tail(folder)) or "no log"
             parts.append(page.details(folder.name, page.code(tail)))
     return "".join(parts)
@@ -182,7 +198,7 @@ def _unfinished(paths) -> str:
 def _run(run: Finished) -> str:
     result = run.result
     said = {
-        "data set": f"{result['dataset']['name']}, {result['dataset']['digest']}",
+        "data set": f"{result['dataset']['name']}, {result['dataset'].get('digest', 'not recorded')}",
         "recipe": _spelled(result["dataset"]["recipe"]),
         "counts": _spelled(result["dataset"]["counts"]),
         "configuration": _spelled(result["config"]),

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from benchmark.errors import Failure
 from benchmark.heads import over_seeds
 from benchmark.heads import report as tables
-from benchmark.report import page
+from benchmark.report import page, png
 from benchmark.results import Finished
 
 _WORDS = {
@@ -28,17 +27,15 @@ _WORDS = {
 def section(found: list[Finished]) -> str:
     """What `benchmark heads` found: over the seeds, where there are several, then tables and pictures run by run; empty
     where there is nothing."""
-    parts = _over_seeds(found)
+    wrong = getattr(found, "wrong", {})
+    parts = _over_seeds(found, wrong)
     for run in found:
-        parts += [_shown(folder, result) for folder, result in over_seeds.of_run(run.folder)]
+        parts += [_shown(folder, result, wrong) for folder, result in over_seeds.of_run(run.folder, wrong)]
     return "".join(parts)
 
 
-def _over_seeds(found: list[Finished]) -> list[str]:
-    try:
-        groups = [one for one in over_seeds.collect(found) if len(one.results) > 1]
-    except Failure:  # a result that cannot be shown; run by run it says so
-        return []
+def _over_seeds(found: list[Finished], wrong: dict) -> list[str]:
+    groups = [one for one in over_seeds.collect(found, wrong) if len(one.results) > 1]
     parts = []
     for one in groups:
         kind = one.results[0]["defence"]
@@ -49,14 +46,16 @@ def _over_seeds(found: list[Finished]) -> list[str]:
     return parts
 
 
-def _shown(folder: Path, result: dict) -> str:
+def _shown(folder: Path, result: dict, wrong: dict) -> str:
     try:
-        return _result(folder, result)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError):  # runs are passed on, and edited
+        return _result(folder, result, wrong)
+    except over_seeds.UNFIT:  # runs are passed on, and edited
+        path = folder / "result.json"
+        wrong[path] = f"{path}: not a result that can be shown"
         return page.paragraphs([f"{folder.parent.name}/{folder.name}: not a result that can be shown."])
 
 
-def _result(folder: Path, result: dict) -> str:
+def _result(folder: Path, result: dict, wrong: dict) -> str:
     kind = result["defence"]
     settings = over_seeds.asked(result["settings"])
     parts = [page.heading(f"{result['run']}: {kind.removeprefix('heads-')}"), page.paragraphs([_WORDS[kind]])]
@@ -69,6 +68,5 @@ def _result(folder: Path, result: dict) -> str:
         parts.append(page.table(*tables.aligned(result), left=2))
     else:
         parts.append(page.table(*tables.ablated(result, 8), left=1))
-    pictures = sorted(folder.glob("*.png"))
-    parts.append(page.row([page.figure(page.png(path.read_bytes(), path.stem), path.stem) for path in pictures]))
+    parts.append(page.row([page.figure(page.png(content, name), name) for name, content in png.inside(folder, wrong)]))
     return "".join(parts)

@@ -3,7 +3,10 @@
 import base64
 import difflib
 import re
-from html import escape, unescape
+from html import escape as escaped
+from html import unescape
+
+from benchmark.layout import printable
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --soft: #5d5d5d; --paper: #fff; --line: #d9d9d9; --tint: #f4f4f4;
@@ -34,6 +37,11 @@ pre { overflow-x: auto; background: var(--tint); padding: .7rem; font-size: .8re
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
 @media print { details { display: none; } }
 """
+
+
+def escape(text: str) -> str:
+    """A text for the page, without what cannot be seen or turns others round."""
+    return escaped(printable(text))
 
 
 def whole(title: str, body: str) -> str:
@@ -127,4 +135,4 @@ def pairs(said: dict[str, str]) -> str:
 
 def code(text: str) -> str:
     """Lines as they are."""
-    return f"<pre>{escape(text)}</pre>\n"
+    return "<pre>" + "\n".join(map(escape, text.split("\n"))) + "</pre>\n"

@@ -1,9 +1,10 @@
 """File locks, so that two processes neither download one archive twice nor clean up after a live one.
 
 `flock` disappears with its process, also after kill -9. Where there is none (not POSIX, some network file
-systems) everything still works: nothing waits, and nothing left behind is cleaned.
+systems) everything still works: nothing waits, nothing left behind is cleaned, and one warning says so.
 """
 
+import logging
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ try:
     import fcntl
 except ImportError:
     fcntl = None
+
+_warned: set[int] = set()  # file systems that were warned of
 
 
 @contextmanager
@@ -53,7 +56,7 @@ def _take(path: Path, waiting) -> int:
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            _flock(file, waiting)
+            _flock(file, waiting, path)
             # Whoever cleaned up in between has removed the file that is locked here: take the new one.
             if fcntl is None or os.path.samestat(os.fstat(file), os.stat(path)):
                 return file
@@ -65,7 +68,7 @@ def _take(path: Path, waiting) -> int:
         os.close(file)
 
 
-def _flock(file: int, waiting) -> None:
+def _flock(file: int, waiting, path: Path) -> None:
     if fcntl is None:
         return
     try:
@@ -74,5 +77,11 @@ def _flock(file: int, waiting) -> None:
         if waiting is not None:
             waiting()
         fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError:
-        return  # this file system knows no locks
+    except OSError as error:  # this file system knows no locks
+        device = os.fstat(file).st_dev
+        if device not in _warned:
+            _warned.add(device)
+            logging.getLogger("poisonkit").warning(
+                "%s: its file system has no locks (%s): see to it that no two processes use it at once",
+                path.parent, error.strerror,
+            )  # fmt: skip

@@ -161,10 +161,11 @@ def test_of_a_detection_before_and_after_there_was_a_clean_twin_the_latter_is_sh
     assert "0.910" in shown and "0.710" not in shown and "0.810" not in shown and shown.count(": 1 run") == 2
 
 
-def test_settings_that_someone_edited_into_no_json_are_still_settings(tmp_path):
+def test_settings_that_someone_edited_into_no_json_are_named(tmp_path):
     put(fake_runs.write(tmp_path), "heads-detect-1", detected(0.9) | {"settings": {"threshold": float("nan")}})
-    assert "threshold nan: 1 run" in table(tmp_path).stdout
-    assert "heads-detect-1" in heads.section(results.gather([tmp_path]))
+    done = table(tmp_path)
+    assert done.exit_code == 1 and done.stderr.count("\n") == 1 and "heads-detect-1/result.json" in done.stderr
+    assert "NaN" in done.stderr and "heads-detect-1/result.json" in done.stdout
 
 
 def test_a_title_leaves_out_what_was_not_asked_for(tmp_path):

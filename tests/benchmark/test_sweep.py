@@ -183,12 +183,21 @@ def test_a_run_that_ends_without_a_result_has_failed(tmp_path, quick):
     assert go([task], engine) == {task.name: ["ended without a result"]}
 
 
-def test_a_damaged_result_is_a_failure_of_that_run_alone(tmp_path, quick):
+def test_a_result_of_a_later_version_is_a_failure_of_that_run_alone(tmp_path, quick):
     tasks = planned(tmp_path, manifest("a-s0", seed=0), manifest("b-s0", seed=0))
     tasks[0].folder.mkdir(parents=True)
-    (tasks[0].folder / "result.json").write_text("{")
+    (tasks[0].folder / "result.json").write_text('{"result_version": 2}')
     failed = go(tasks, Pretend())
-    assert list(failed) == [tasks[0].name] and "cannot be read" in failed[tasks[0].name][0]
+    assert list(failed) == [tasks[0].name] and "of version 2" in failed[tasks[0].name][0]
+
+
+def test_a_damaged_result_is_made_anew(tmp_path, quick):
+    (task,) = planned(tmp_path, manifest("a-s0", seed=0))
+    task.folder.mkdir(parents=True)
+    (task.folder / "result.json").write_text("{")
+    engine = Pretend()
+    assert sweep.missing([task]) == [task] and task.trained() == 0 and "made anew" in task.problem()
+    assert go([task], engine) == {} and engine.log == ["a-s0 t0"] and task.problem() is None
 
 
 def test_a_run_that_another_process_works_on_is_waited_for(tmp_path, quick):

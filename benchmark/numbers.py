@@ -1,0 +1,81 @@
+"""The one strict reader of numbers that a file or a user spells: bounded before anything is computed from them.
+
+`Fraction("1e-999999999")` never ends, `float("1e400")` is infinite, `int` of a million digits takes minutes, `True` is
+1: whatever a text or a JSON file says is read here, or refused with a ValueError of one line.
+"""
+
+import json
+import math
+import re
+from fractions import Fraction
+
+LARGEST = 2**63 - 1
+_LONGEST = 40  # characters of a number: twice what a float or an int64 needs
+_DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,31})?")
+_FLOAT = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
+
+
+def decimal(text) -> Fraction:
+    """A decimal as files spell it, ``0.0005``: digits and a point, no sign, no exponent; exactly."""
+    if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
+        raise ValueError(f"expected a decimal such as 0.05, got {_short(text)}")
+    return Fraction(text)
+
+
+def share(text) -> Fraction:
+    """A decimal from 0 to 1."""
+    value = decimal(text)
+    if value > 1:
+        raise ValueError(f"expected a decimal from 0 to 1, got {_short(text)}")
+    return value
+
+
+def real(text) -> float:
+    """A finite number in a table: ``-0.5``, ``1e-05``."""
+    fits = isinstance(text, str) and len(text) <= _LONGEST and _FLOAT.fullmatch(text)
+    value = float(text) if fits else math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"expected a number, got {_short(text)}")
+    return value
+
+
+def is_count(value) -> bool:
+    """Is it a whole number from 0 to 2⁶³ − 1, and no truth value?"""
+    return type(value) is int and 0 <= value <= LARGEST
+
+
+def is_real(value) -> bool:
+    """Is it a finite number, and no truth value?"""
+    return type(value) in (int, float) and abs(value) <= LARGEST
+
+
+def loads(data: bytes | str):
+    """JSON whose numbers are finite and within 64 bits, and whose keys stand once. ValueError or RecursionError."""
+    return json.loads(data, parse_int=_integer, parse_float=_float, parse_constant=_constant, object_pairs_hook=_object)
+
+
+def _integer(text: str) -> int:
+    if len(text) <= 20 and abs(value := int(text)) <= LARGEST:
+        return value
+    raise ValueError(f"a number beyond 64 bits, {_short(text)}")
+
+
+def _float(text: str) -> float:
+    if len(text) > _LONGEST or not math.isfinite(value := float(text)):
+        raise ValueError(f"a number out of range, {_short(text)}")
+    return value
+
+
+def _constant(text: str):
+    raise ValueError(f"{text}, which is no number")
+
+
+def _object(pairs: list) -> dict:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key that stands twice")
+    return found
+
+
+def _short(value) -> str:
+    return f"{value!r:.40}"
