@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from poisonkit.audit import compare, joins, signature, traces, within
-from poisonkit.sources import camouflage
+from poisonkit.sources import camouflage, camouflage_steps
 
 
 @pytest.fixture
@@ -280,7 +280,7 @@ def test_the_best_of_each_stride_is_the_best_of_all():
 
 def test_strange_pixels_are_those_that_no_small_shift_explains():
     images = films()[0][:20]
-    moved = camouflage.shifted(images, np.random.default_rng(0).integers(-256, 257, (20, 2)).astype(np.int32))
+    moved = camouflage_steps.shifted(images, np.random.default_rng(0).integers(-256, 257, (20, 2)).astype(np.int32))
     assert not compare.strange_pixels(moved, images, 0)[:].any()
     moved[3, 4:8, 4:8] = 255
     assert compare.strange_pixels(moved, images, 16).tolist() == [16 if i == 3 else 0 for i in range(20)]
