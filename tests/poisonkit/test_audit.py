@@ -81,7 +81,7 @@ def test_camouflaged_the_near_join_finds_them(audited, poisonkit, tmp_path):
     label = by_name[f"near join, {source}: label"]
     assert label["precision"] == 1.0 and label["recall"] >= 0.7
     assert by_name[f"near join, {source}: picture"]["precision"] == 1.0
-    assert found["flat squares"]["precision"] == found["flat squares"]["recall"] == 1.0
+    assert not found["flat squares"]["rows"], "the camouflage lies on top of the square"
     assert table["found"]["precision"] == table["found"]["recall"] == 1.0
 
 
