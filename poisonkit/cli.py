@@ -417,6 +417,7 @@ def sources(cache):
 @click.option("--clear", is_flag=True, help="Remove everything that lies there.")
 def cache_command(cache, clear):
     """Where decoded sources are kept, and how much; --clear removes them."""
+    from poisonkit.manifest import told
     from poisonkit.sources.cache import Cache
 
     store = Cache(cache)
@@ -425,7 +426,7 @@ def cache_command(cache, clear):
         return
     click.echo(f"{store.root}: {store.size() / 1e6:,.1f} MB")
     for entry in store.entries():
-        options = "".join(f", {key} {value}" for key, value in entry["options"].items())
+        options = "".join(f", {key} {value}" for key, value in told(entry["options"]).items())
         official = {True: ", official", False: ", not the official data", None: ""}[entry["official"]]
         click.echo(f"  {entry['name']}{options}{official}: {entry['size'] / 1e6:,.1f} MB, {entry['digest']}")
 

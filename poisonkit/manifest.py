@@ -106,6 +106,11 @@ def dataset_digest(manifest: dict) -> str:
     return digest({key: value for key, value in manifest.items() if key != "dataset_digest"})
 
 
+def told(options: dict) -> dict:
+    """Those of a source's options that may be told to people."""
+    return {key: value for key, value in options.items() if key not in SECRETS}
+
+
 def recipe_versions(facts: dict) -> tuple[int, ...]:
     """The recipe versions of which this program makes a file such as the one whose manifest is given."""
     source = facts.get("source")

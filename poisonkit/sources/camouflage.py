@@ -66,7 +66,7 @@ def split(options: dict) -> tuple[dict, Camouflage | None]:
         return plain, None
     text, seed = (options.get(key) for key in OPTIONS)
     if not isinstance(text, str) or type(seed) is not int or not 0 <= seed < 2**63:
-        raise Usage(f"camouflage: expected its steps and its seed, got {text!r:.60} and {seed!r:.60}")
+        raise Usage(f"camouflage: expected its steps and its seed, a number below 2^63, got {text!r:.60} and a seed")
     return plain, parse(text, seed)
 
 
