@@ -286,19 +286,31 @@ def show(file, as_json):
 
 @cli.command()
 @click.argument("files", nargs=-1, required=True, type=A_PATH)
+@click.option(
+    "--source", type=A_PATH, metavar="PATH", help="Of camouflaged files: the plain images, as `unpack --base` has them."
+)
+@click.option(
+    "--dataset", metavar="NAME", help="How to read --source, if it is another kind of source than the file's."
+)
+@cache_option
 @click.pass_context
-def verify(context, files):
+def verify(context, files, source, dataset, cache):
     """Recompute everything that files claim; exit code 3 where something differs.
 
     4: all arrays are what their digests say and fit one another, but the file was made with a trigger, a label mode or
     a version of the recipe or the source that this version does not know, so that the rest cannot be computed.
+
+    Training images that were camouflaged after the trigger are made again from the plain ones, which are looked for in
+    the cache, or read from --source; where there are none it says so, and their digests stand for them.
     """
     from poisonkit import kinds
+    from poisonkit.verify import Look
 
     codes = set()
     for file in files:
+        notes = []
         try:
-            wrong = kinds.differences(file)
+            wrong = kinds.differences(file, Look(source, dataset, cache, notes.append, _progress, _warn))
             unknown = None if wrong else kinds.unknown(file)
         except Failure as error:
             _complain(error)
@@ -307,7 +319,7 @@ def verify(context, files):
         codes.add(3 if wrong else 4 if unknown else 0)
         tell(f"{file}: {'DIFFERS' if wrong else 'arrays agree, recipe unknown here' if unknown else 'OK'}")
         wrong = [f"{unknown}: a newer poisonkit made it, or somebody's own"] if unknown else wrong
-        for line in wrong:
+        for line in [*wrong, *notes]:
             tell(f"  {line}")
     context.exit(next(code for code in (3, 1, 2, 4, 0) if code in codes))
 
@@ -439,6 +451,7 @@ def sources(cache):
 @click.option("--clear", is_flag=True, help="Remove everything that lies there.")
 def cache_command(cache, clear):
     """Where decoded sources are kept, and how much; --clear removes them."""
+    from poisonkit.manifest import told
     from poisonkit.sources.cache import Cache
 
     store = Cache(cache)
@@ -447,7 +460,7 @@ def cache_command(cache, clear):
         return
     tell(f"{store.root}: {store.size() / 1e6:,.1f} MB")
     for entry in store.entries():
-        options = "".join(f", {key} {value}" for key, value in entry["options"].items())
+        options = "".join(f", {key} {value}" for key, value in told(entry["options"]).items())
         official = {True: ", official", False: ", not the official data", None: ""}[entry["official"]]
         tell(f"  {entry['name']}{options}{official}: {entry['size'] / 1e6:,.1f} MB, {entry['digest']}")
 

@@ -48,3 +48,18 @@ def permutation(seed: int, purpose: str, count: int) -> np.ndarray:
 def signed_noise(seed: int, purpose: str, shape: tuple[int, ...], row: int | None = None) -> np.ndarray:
     """Uniform noise in [−1, 1), float64 of the given shape, filled in C order."""
     return uniform(words(seed, purpose, int(np.prod(shape)), row)).reshape(shape) * 2.0 - 1.0
+
+
+def row_words(seed: int, purpose: str, rows: np.ndarray, count: int) -> np.ndarray:
+    """`count` raw words for each of some rows, (len(rows), count) uint64: row r has those from r · count on of the
+    stream, whichever rows are asked for beside it."""
+    out = np.empty((len(rows), count), np.uint64)
+    if not out.size:
+        return out
+    starts = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
+    key = stream(seed, purpose).state["state"]["key"]
+    for start, stop in zip(starts, starts[1:], strict=False):
+        first = int(rows[start]) * count
+        bits = np.random.Philox(key=key, counter=first // 4)  # one step of the counter gives four words
+        out[start:stop] = bits.random_raw(first % 4 + (stop - start) * count)[first % 4 :].reshape(-1, count)
+    return out

@@ -1,6 +1,9 @@
 """Camouflage: the kernels against plain twins, JPEG against a real one, a source of its own, sound files from it."""
 
 import hashlib
+import re
+import shlex
+import subprocess
 
 import cv2
 import damage
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 
 from poisonkit import kernels
 from poisonkit.errors import Usage
-from poisonkit.sources import camouflage, open_source
+from poisonkit.sources import camouflage, camouflage_steps, open_source
 
 
 def some_images(count=12, shape=(32, 32, 3), seed=0):
@@ -33,13 +36,13 @@ def test_shift_is_its_twin(height, width, channels, seed):
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (3, height, width, channels), dtype=np.uint8)
     moves = rng.integers(-256, 257, (3, 2)).astype(np.int32)
-    assert np.array_equal(camouflage.shifted(images, moves), naive.shift(images, moves))
+    assert np.array_equal(camouflage_steps.shifted(images, moves), naive.shift(images, moves))
 
 
 def test_whole_and_no_shifts():
     images = some_images(3)
     moves = np.array([[0, 0], [256, 0], [0, -256]], np.int32)
-    shifted = camouflage.shifted(images, moves)
+    shifted = camouflage_steps.shifted(images, moves)
     assert np.array_equal(shifted[0], images[0])
     assert np.array_equal(shifted[1, :-1], images[1, 1:]) and np.array_equal(shifted[1, -1], images[1, -1])
     assert np.array_equal(shifted[2, :, 1:], images[2, :, :-1])
@@ -49,16 +52,16 @@ def test_whole_and_no_shifts():
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 100), st.integers(0, 2**32 - 1))
 def test_quantise_is_its_twin(down, across, quality, seed):
     plane = np.random.default_rng(seed).integers(-128, 128, (8 * down, 8 * across)).astype(np.int32)
-    table = camouflage.steps(quality, camouflage._LUMA)
+    table = camouflage_steps.steps(quality, camouflage_steps._LUMA)
     found = plane.copy()
-    kernels.quantise(found, camouflage.basis(), table)
-    assert np.array_equal(found, naive.quantise(plane, camouflage.basis(), table))
+    kernels.quantise(found, camouflage_steps.basis(), table)
+    assert np.array_equal(found, naive.quantise(plane, camouflage_steps.basis(), table))
 
 
 def test_the_basis_is_the_cosine_transform():
     u, x = np.mgrid[:8, :8]
     exact = np.cos((2 * x + 1) * u * np.pi / 16) * np.where(u == 0, np.sqrt(1 / 8), 0.5)
-    assert np.abs(camouflage.basis() / 8192 - exact).max() < 0.5 / 8192
+    assert np.abs(camouflage_steps.basis() / 8192 - exact).max() < 0.5 / 8192
 
 
 @pytest.mark.parametrize("quality", [50, 75, 90, 100])
@@ -72,7 +75,7 @@ def test_jpeg_is_as_that_of_libjpeg(quality, shape):
     for image in images:
         _, data = cv2.imencode(".jpg", image[..., ::-1], flags)
         theirs.append(cv2.imdecode(data, cv2.IMREAD_UNCHANGED).reshape(shape)[..., ::-1])
-    ours = camouflage.jpeg(images, quality)
+    ours = camouflage_steps.jpeg(images, quality)
     assert np.abs(ours.astype(int) - theirs).mean() < 0.6
     lost, theirs_lost = (np.abs(one.astype(int) - images).mean() for one in (ours, np.stack(theirs)))
     assert abs(lost - theirs_lost) < 0.1 * theirs_lost + 0.1
@@ -80,7 +83,7 @@ def test_jpeg_is_as_that_of_libjpeg(quality, shape):
 
 def test_flat_images_stay_as_they_are():
     images = np.repeat(np.arange(256, dtype=np.uint8), 64).reshape(256, 8, 8, 1)
-    assert np.array_equal(camouflage.jpeg(images, 100), images)
+    assert np.array_equal(camouflage_steps.jpeg(images, 100), images)
 
 
 # ---- the whole change
@@ -92,8 +95,10 @@ def test_blocks_and_threads_change_no_byte(level, shape):
     images, wanted = some_images(300, shape), camouflage.parse(level, 5)
     whole = camouflage.Transform(wanted, "train", shape)(images)
     parts = camouflage.Transform(wanted, "train", shape)
-    pieces = [parts(images[start:stop], 3) for start, stop in ((0, 1), (1, 7), (7, 300))]
+    pieces = [parts(images[start:stop], np.arange(start, stop), 3) for start, stop in ((0, 1), (1, 7), (7, 300))]
     assert np.array_equal(whole, np.concatenate(pieces))
+    some = np.array([3, 4, 5, 299, 17, 3])
+    assert np.array_equal(parts(images[some], some), whole[some])
     other = camouflage.Transform(wanted, "test", shape)(images)
     assert (whole != other).any() and (whole != images).reshape(300, -1).any(1).all()
     assert np.abs(whole.astype(int) - images).mean() < 12
@@ -189,7 +194,7 @@ def test_the_plain_source_stays_the_one_that_is_found(poisonkit, library, tmp_pa
     made(poisonkit, tmp_path / "x.h5", "--rate", "0")
     poisonkit("make", *poisonkit.small, "--rate", "0", "-o", tmp_path / "y.h5").succeeded()
     assert (tmp_path / "y.h5").read_bytes() == library("clean").read_bytes()
-    assert "camouflage" in poisonkit("cache").succeeded().out
+    assert "camouflage" not in poisonkit("cache").succeeded().out
 
 
 def test_the_newest_in_the_cache_is_never_a_camouflaged_one(cache):
@@ -202,7 +207,7 @@ def test_the_newest_in_the_cache_is_never_a_camouflaged_one(cache):
     store = Cache(cache)
     assert "camouflage" not in store.newest("signs").options
     assert hidden.digest not in {source.digest for source in store.every()}
-    assert store.by_digest(hidden.digest).digest == hidden.digest
+    assert store.by_digest(hidden.digest) is None and hidden.behind.plain.digest == plain.digest
 
 
 def test_class_names_of_ones_own_are_kept(poisonkit, tmp_path):
@@ -217,11 +222,23 @@ def test_class_names_of_ones_own_are_kept(poisonkit, tmp_path):
     assert poisonkit("verify", tmp_path / "x.h5").succeeded()
 
 
-def test_a_seed_is_asked_for_with_an_example(poisonkit, tmp_path):
+def test_a_seed_is_asked_for_with_a_way_to_draw_one(poisonkit, tmp_path):
     asked = ("make", *poisonkit.small, "--rate", "0", "-o", tmp_path / "x.h5")
-    one, other = (poisonkit(*asked, "--camouflage", "light").failed(2, "--camouflage-seed") for _ in range(2))
-    assert one.err != other.err, "a number of its own each time"
+    said = poisonkit(*asked, "--camouflage", "light").failed(2, "--camouflage-seed", "the same for all files").err
+    assert not re.search("[0-9]{5}", said), "no number that might be used"
+    printed = re.search(r"--camouflage-seed \$\(.*\)", said)[0]
+    shell = " ".join(map(shlex.quote, poisonkit.command(*asked, "--camouflage", "light")))
+    subprocess.run(["bash", "-c", f"{shell} {printed}"], check=True, timeout=120, stdout=subprocess.DEVNULL)
+    assert damage.manifest(tmp_path / "x.h5")["source"]["options"]["camouflage-seed"] > 1 << 40
     poisonkit(*asked, "--camouflage-seed", "4").failed(2, "no --camouflage")
+
+
+@pytest.mark.parametrize("number", ["12345678901234567890123", "-98765", "98765x", "0x98765"])
+def test_a_seed_that_is_none_is_not_repeated(poisonkit, tmp_path, number):
+    asked = ("make", *poisonkit.small, "--rate", "0", "-o", tmp_path / "x.h5", "--camouflage", "light")
+    done = poisonkit(*asked, f"--camouflage-seed={number}")
+    assert done.code == 2 and "98765" not in done.err and "12345" not in done.err
+    assert "expected a whole number from 0 to 9223372036854775807" in done.err
 
 
 def test_options_of_a_record_that_make_no_sense():

@@ -87,3 +87,11 @@ def test_noise_lies_in_its_range(seed):
     noise = sampling.signed_noise(seed, "flow", (2, 8, 8))
     assert noise.shape == (2, 8, 8) and noise.dtype == np.float64
     assert noise.min() >= -1 and noise.max() < 1 and noise.min() < 0 < noise.max()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 384])
+def test_the_words_of_a_row_are_those_at_its_place_in_the_stream(count):
+    whole = sampling.words(3, "a", 40 * count).reshape(40, count)
+    for rows in (np.arange(40), np.array([5]), np.array([38, 39, 0, 1, 2, 17, 17]), np.empty(0, np.int64)):
+        assert np.array_equal(sampling.row_words(3, "a", rows, count), whole[rows])
+    assert sampling.row_words(3, "a", np.arange(5), 0).shape == (5, 0)
