@@ -3,10 +3,10 @@
 
     python tests/fuzz/fuzz.py [--cases 10000] [--seed 0] [--jobs 2] [--real N] [--keep FOLDER]
 
-Each case damages one sound file and gives it to one command, in a forked process: the exit code must be 0, 1, 2, 3
-or 4, there must be one line on standard error where it is 1 or 2 and no traceback anywhere, it must take no more than 10
-seconds of the processor and 200 MB + twice the file, and nothing may be written but the output that was asked for.
-`--real` cases go through `python -m poisonkit` instead. Prints each case that does not hold, keeps its file, and exits with 1.
+Each case damages one sound file and gives it to one command, in a forked process: the exit code must be 0 to 4, there
+must be one line on standard error where it is 1 or 2 and no traceback anywhere, it must take no more than 10 seconds of
+the processor and 200 MB + twice the file, and nothing may be written but the output that was asked for. `--real` cases
+go through `python -m poisonkit` instead. Prints each case that does not hold, keeps its file, and exits with 1.
 """
 
 import argparse
