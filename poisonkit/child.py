@@ -120,6 +120,6 @@ def _limit_memory() -> None:
 def _more_time() -> None:
     """So many seconds of the processor from now on."""
     used, most = sum(resource.getrusage(resource.RUSAGE_SELF)[:2]), resource.getrlimit(resource.RLIMIT_CPU)[1]
-    wanted = int(used) + SECONDS
+    wanted = int(used + SECONDS)
     resource.setrlimit(resource.RLIMIT_CPU, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
