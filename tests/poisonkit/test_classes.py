@@ -282,3 +282,18 @@ def test_openbackdoors_published_settings(poisonkit, tmp_path, trigger, more, sa
     recipe = json.loads(poisonkit("show", tmp_path / "x.h5", "--json").out)["recipe"]
     assert (recipe["label_mode"], recipe["select"], recipe["target"]) == said
     poisonkit("verify", tmp_path / "x.h5").succeeded()
+
+
+def test_the_same_arrays_under_other_names_are_not_numbered_anew(poisonkit, tmp_path):
+    """The manifest's class list holds; where the arrays are the manifest's already, nothing is renumbered."""
+    y = np.arange(24) % 2
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (24, 8, 8, 3), dtype=np.uint8)
+    for name, classes in (("a", ["x", "y"]), ("b", ["y", "x"])):
+        parts = {"x_train": images, "y_train": y, "x_test": images, "y_test": y, "classes": np.array(classes)}
+        np.savez(tmp_path / f"{name}.npz", **parts)
+    make = maker(poisonkit, "npz", tmp_path / "a.npz", tmp_path)
+    make("--target", "y").succeeded()
+    again = ("make", "--from", tmp_path / "made.h5", "--source", tmp_path / "b.npz", "-o", tmp_path / "again.h5")
+    poisonkit(*again).succeeded()
+    assert (tmp_path / "again.h5").read_bytes() == (tmp_path / "made.h5").read_bytes()
