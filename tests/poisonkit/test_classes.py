@@ -68,6 +68,7 @@ CSV = {
     ("1.0", "2.0", "3.0", "4.0", "5.0"): {"1.0": 0, "5.0": 4, "index:4": 4, "1": None, "0": None},
     ("1", "2", "unknown"): {"1": 0, "unknown": 2, "index:0": 0, "0": None},
     ("neg", "pos"): {"1": 1, "neg": 0, "index:1": 1, "00": 0},
+    ("index:1", "b"): {"index:1": 1, "index:0": 0, "b": 0, "1": 1},
     ("1", "01", "2"): {"1": 1, "01": 0, "2": 2, "index:1": 1, "0": None, "02": None},
 }
 
@@ -111,7 +112,7 @@ def test_a_grids_target_is_read_like_the_option(poisonkit, tmp_path):
     for typed, index in (("1", 0), ('"1"', 0), ("7", 1), ('"index:1"', 1)):
         (tmp_path / "g.toml").write_text(text + typed + "\n")
         done = poisonkit("grid", tmp_path / "g.toml", "--source", source, "-o", tmp_path / f"out{index}").succeeded()
-        assert done.lines[0].endswith(f"; target {'17'[index]} (index {index})"), done
+        assert done.lines[0].endswith(f"; 2 classes (1, 7); target {'17'[index]} (index {index})"), done
         (delta,) = (tmp_path / f"out{index}").glob("*.delta.h5")
         assert f"target {'17'[index]} (index {index})" in poisonkit("show", delta).out
     (tmp_path / "g.toml").write_text(text + "0\n")
