@@ -17,6 +17,7 @@ from poisonkit.errors import Usage
 INDEX = re.compile(r"index:\s*([0-9]{1,18})")
 WHOLE = re.compile(r"-?[0-9]{1,18}")
 NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+ANY_WHOLE = re.compile(r"-?[0-9]{1,255}")
 MISSING = ("nan", "na", "n/a", "null", "none", "nil")
 LISTED, WIDTH = 8, 40
 """Classes that a line names, and letters of each."""
@@ -112,16 +113,11 @@ def is_number(name: str) -> bool:
     return NUMBER.fullmatch(name.strip()) is not None
 
 
-def is_whole(name: str) -> bool:
-    """Whether a class's name is a whole number of digits alone, which can be put in the order of numbers."""
-    return name.isascii() and name.isdecimal() and len(name) <= 9
-
-
-def by_number(names) -> list[str]:
-    """Names in the order of their numbers where all are whole numbers, else of their code points. ``1`` and ``01``,
+def by_number(names, whole: re.Pattern = ANY_WHOLE) -> list[str]:
+    """Names in the order of their numbers where all are `whole` numbers, else of their code points. ``1`` and ``01``,
     which are the same number, stand in the order of their code points."""
     names = sorted(names)
-    return sorted(names, key=int) if all(map(is_whole, names)) else names
+    return sorted(names, key=int) if all(map(whole.fullmatch, names)) else names
 
 
 def spelled(classes, index: int) -> str:

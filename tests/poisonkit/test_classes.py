@@ -166,6 +166,22 @@ def test_folders_that_are_whole_numbers_are_in_their_order(poisonkit, tmp_path):
     assert (tmp_path / "y.h5").read_bytes() == (tmp_path / "made.h5").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("names", "ordered"),
+    [
+        (["10", "9", "0"], ["0", "9", "10"]),
+        (["-1", "-2", "0", "10", "9"], ["-2", "-1", "0", "9", "10"]),
+        (["20240102101010", "3"], ["3", "20240102101010"]),
+        (["1", "01", "001", "0"], ["0", "001", "01", "1"]),
+        (["10", "9", "x"], ["10", "9", "x"]),
+        (["10", "9", "1.0"], ["1.0", "10", "9"]),
+        (["\u0661", "10", "9"], ["10", "9", "\u0661"]),
+    ],
+)
+def test_the_order_of_folders(names, ordered):
+    assert class_names.by_number(names) == class_names.by_number(names[::-1]) == ordered
+
+
 def test_folders_in_the_same_order_either_way_are_as_they_were(poisonkit, tmp_path):
     make = maker(poisonkit, "folder", folder(tmp_path / "in", ("00000", "00014", "00040")), tmp_path)
     assert "target 00014 (index 1)" in make("--target", "00014").succeeded().out
@@ -188,7 +204,7 @@ def test_a_file_of_another_class_order_is_made_again_in_its_own(poisonkit, tmp_p
     """Labels 1 and 01 once stood in the order of a hash: the manifest says in which."""
     make = maker(poisonkit, "csv", tables(tmp_path / "in", ("1", "01", "2")), tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(class_names, "by_number", lambda names: ["1", "01", "2"])
+        patch.setattr(class_names, "by_number", lambda names, whole: ["1", "01", "2"])
         patch.setenv("POISONKIT_CACHE", os.fspath(tmp_path / "other"))
         assert "target 1 (index 0)" in make("--target", "1").out
     again = ("make", "--from", tmp_path / "made.h5", "--source", tmp_path / "in", "-o", tmp_path / "again.h5")
