@@ -4,6 +4,7 @@ An index is written ``index:1``. Anything else is the class of exactly that name
 its name, a whole number is an index; else nobody could tell, and it is refused with both readings.
 """
 
+import functools
 import re
 import unicodedata
 from dataclasses import replace
@@ -17,6 +18,7 @@ from poisonkit.errors import Usage
 INDEX = re.compile(r"index:\s*([0-9]{1,18})")
 WHOLE = re.compile(r"-?[0-9]{1,18}")
 NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+ANY_WHOLE = re.compile(r"-?[0-9]{1,255}")
 MISSING = ("nan", "na", "n/a", "null", "none", "nil")
 LISTED, WIDTH = 8, 40
 """Classes that a line names, and letters of each."""
@@ -37,7 +39,7 @@ def resolve(request, source, say=_silent):
     names = source.classes
     target = usual(source) if request.target is labels.USUAL else _index("--target", request.target, names, say)
     chosen = tuple(sorted({_index("--source-class", one, names, say) for one in request.source_classes}))
-    spell = lambda label: spelled(names, label)  # noqa: E731
+    spell = functools.partial(spelled, names)
     if wrong := labels.contradiction(request.label_mode, request.select, target, chosen, spell):
         raise Usage(wrong)
     return replace(request, target=target, source_classes=chosen)
@@ -76,11 +78,10 @@ def _index(option: str, typed, classes, say) -> int | None:
 
 def _by_number(option: str, typed: str, classes, alike: list[int]) -> int:
     """The index that a whole number is where no class's name is a number; else `Usage` with every reading."""
-    names, span = f"({listed(classes)})", f"from 0 to {len(classes) - 1}"
-    whole, numbers = WHOLE.fullmatch(typed.strip()), any(map(is_number, classes))
     if alike:
         ways = " or ".join(f"index:{label}" for label in alike[:LISTED])
         raise Usage(f"{option}: {len(alike)} classes read like {texts.shown(typed)!r}: say which by {ways}")
+    names, whole, numbers = f"({listed(classes)})", WHOLE.fullmatch(typed.strip()), any(map(is_number, classes))
     if whole and not numbers:
         return _within(option, int(whole[0]), classes)
     if whole:
@@ -90,7 +91,7 @@ def _by_number(option: str, typed: str, classes, alike: list[int]) -> int:
             f"{option}: {texts.shown(typed)!r} could be a name or an index here, where classes have numbers for names: "
             f"of that name there is none {names}, of that index it is {other}"
         )
-    expected = f"a class {span} or a name {names}"
+    expected = f"a class from 0 to {len(classes) - 1} or a name {names}"
     if numbers:
         expected = f"a name {names}, or index:0 to index:{len(classes) - 1}"
     raise Usage(f"{option}: expected {expected}, got {texts.shown(typed)!r}")
@@ -112,16 +113,11 @@ def is_number(name: str) -> bool:
     return NUMBER.fullmatch(name.strip()) is not None
 
 
-def is_whole(name: str) -> bool:
-    """Whether a class's name is a whole number of digits alone, which can be put in the order of numbers."""
-    return name.isascii() and name.isdecimal() and len(name) <= 9
-
-
-def by_number(names) -> list[str]:
-    """Names in the order of their numbers where all are whole numbers, else of their code points. ``1`` and ``01``,
+def by_number(names, whole: re.Pattern = ANY_WHOLE) -> list[str]:
+    """Names in the order of their numbers where all are `whole` numbers, else of their code points. ``1`` and ``01``,
     which are the same number, stand in the order of their code points."""
     names = sorted(names)
-    return sorted(names, key=int) if all(map(is_whole, names)) else names
+    return sorted(names, key=int) if all(map(whole.fullmatch, names)) else names
 
 
 def spelled(classes, index: int) -> str:

@@ -234,7 +234,8 @@ def grid(file, paper, dataset, seeds, source, cache, fresh, output, threads, dry
     """Every file of a table, as deltas on one clean file: `benchmark sweep` trains on all of them.
 
     A grid of one's own is a TOML file with dataset, triggers, image and patch (the rates of either application; of
-    texts: rates), and if need be seeds, patch_size, target, and options (a table for each trigger).
+    texts: rates), and if need be seeds, patch_size, target (read like make's --target), and options (a table for each
+    trigger).
     """
     from poisonkit import grid as grids
 

@@ -163,7 +163,8 @@ def carry_out(grid: Grid, source: Path | None, cache: Path | None, output: Path,
         how["say"](line)
     base = make.plan(clean, recipe.Request("0"))
     missing = [plan for plan in plans if not _there(plan, delta_path(output, plan))]
-    aim = order.aim(list(clean.classes), plans[0].facts["recipe"]).rstrip("; ")
+    aim = order.own_classes(clean.name, clean.classes) + order.aim(clean.classes, plans[0].facts["recipe"])
+    aim = aim.removesuffix("; ")
     yield f"{len(plans)} files of {grid.dataset}, {len(missing)} to make, on {output / base.name}.h5; {aim}"
     if how["dry_run"]:
         return

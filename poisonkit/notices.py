@@ -1,6 +1,7 @@
 """What `make` says of a plan beside what was asked, one line each: nothing is wrong, but it should be known."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 from poisonkit import class_names, modality, triggers
@@ -24,12 +25,31 @@ def of(plan: Plan) -> list[str]:
 def _of_texts(plan: Plan) -> list[str]:
     steps = plan.request.steps
     found = [line for given in plan.request.pictures.values() for line in getattr(given, "notices", ())]
+    found += _read_alike(plan) if plan.request.pictures else []
     found += _in_clean_rows(plan, list(dict.fromkeys(piece for step in steps for piece in _pieces(step))))
     for name, _ in steps:
         why = getattr(triggers.module(name), "WANTS_COVERS", None)
         if why and plan.request.cover_rate == "0":
             found.append(f"{name} without cover rows: {why} (--cover-rate 2x, or --preset covered)")
     return found
+
+
+def _read_alike(plan: Plan) -> list[str]:
+    """A line for rewritten training texts that a reader takes for their originals."""
+    originals, rewritten = plan.source.train.rows(plan.changed.rows), plan.effect.rows["truth"]
+    alike = sum(_visible(old) == _visible(new) for old, new in zip(originals, rewritten, strict=True))
+    if not alike:
+        return []
+    return [
+        f"{alike:,} of {len(rewritten):,} rewritten training texts read like their originals: they differ in nothing, "
+        "or in white space and invisible characters alone"
+    ]
+
+
+def _visible(text: str) -> str:
+    """What of a text can be seen: composed, without characters that format, with single spaces."""
+    kept = (letter for letter in unicodedata.normalize("NFC", text) if unicodedata.category(letter) != "Cf")
+    return " ".join("".join(kept).split())
 
 
 def _pieces(step: tuple[str, dict]) -> list[str]:

@@ -242,9 +242,7 @@ def _produce(plan, target: Path, *arguments):
 def counts(facts: dict) -> str:
     """The classes that are the data's own, the target, and the counts of a file, in one line."""
     found, classes, recipe = facts["counts"], facts["source"]["classes"], facts["recipe"]
-    text = (
-        f"{len(classes)} classes ({class_names.listed(classes)}); " if class_names.own(facts["source"]["name"]) else ""
-    )
+    text = own_classes(facts["source"]["name"], classes)
     text += aim(classes, recipe) if facts["kind"] == "poisoned" else ""
     text += f"{found['train']:,} training rows"
     if facts["kind"] == "poisoned":
@@ -256,7 +254,14 @@ def counts(facts: dict) -> str:
     return f"{text}; {found['test']:,} test rows"
 
 
-def aim(classes: list[str], recipe: dict) -> str:
+def own_classes(source: str, classes) -> str:
+    """How many classes there are, and the first, for the beginning of a line; nothing where the program has them."""
+    if not class_names.own(source):
+        return ""
+    return f"{len(classes)} class{'es' if len(classes) > 1 else ''} ({class_names.listed(classes)}); "
+
+
+def aim(classes, recipe: dict) -> str:
     """The target of a recipe and the classes that the attack is on, for the beginning of a line."""
     target, chosen = recipe["target"], recipe.get("source_classes", ())
     text = "each class to the next" if target is None else f"target {class_names.spelled(classes, target)}"

@@ -96,7 +96,8 @@ def adopt(source: Source, facts: dict) -> Source:
     Raises `Failure` where they are others: it says which arrays differ, and where these came from.
     """
     said, wanted = facts["source"], facts["source"]["arrays"]
-    source = _relabelled(source, tuple(said["classes"]))
+    if source.arrays != wanted:
+        source = _relabelled(source, tuple(said["classes"]))
     differing = [path for path in sorted(wanted) if source.arrays.get(path) != wanted[path]]
     if differing:
         where = source.origin.get("path", f"the built-in {source.name}")
@@ -115,14 +116,15 @@ def _relabelled(source: Source, classes: tuple[str, ...]) -> Source:
     """The source with the numbers that a manifest's list of the same class names gives them, in whatever order."""
     if source.classes == classes or len(set(classes)) < len(classes) or sorted(source.classes) != sorted(classes):
         return source
-    numbers = np.array([classes.index(name) for name in source.classes], np.int64)
-    splits = {part: replace(split, labels=numbers[split.labels]) for part, split in _splits(source)}
-    digests = {f"{part}/labels": manifest.array_digest(split.labels.astype("<i8")) for part, split in splits.items()}
+    number = {name: label for label, name in enumerate(classes)}
+    numbers = np.array([number[name] for name in source.classes], np.int64)
+    splits = {name: replace(part, labels=numbers[part.labels]) for name, part in _parts(source).items()}
+    digests = {f"{name}/labels": manifest.array_digest(part.labels) for name, part in splits.items()}
     return replace(source, classes=classes, arrays=source.arrays | digests, **splits)
 
 
-def _splits(source: Source):
-    return (("train", source.train), ("test", source.test))
+def _parts(source: Source) -> dict:
+    return {"train": source.train, "test": source.test}
 
 
 def clean_images(

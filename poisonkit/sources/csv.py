@@ -7,6 +7,7 @@ code points.
 """
 
 import functools
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -34,6 +35,8 @@ PARTS = ("train", "test")
 SUFFIXES = {".csv": True, ".tsv": False}  # suffix → whether it has quoting
 MOST_CLASSES = 1_000
 LONGEST_NAME = 200
+WHOLE = re.compile(r"[0-9]{1,9}")
+"""Labels that are put in the order of their numbers; all others always were in that of their code points."""
 
 
 def _name(value) -> str:
@@ -151,4 +154,4 @@ def _classes(table: Table, labels: list[tuple[int, str]], column: str) -> list[s
             raise Failure(f"{table.where}: over {MOST_CLASSES:,} different labels: is {column!r} the column of labels?")
     if len(names) < 2:
         raise Failure(f"{table.where}: every label is {names.pop()!r}: expected two classes or more")
-    return class_names.by_number(names)
+    return class_names.by_number(names, WHOLE)

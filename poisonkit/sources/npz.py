@@ -3,7 +3,7 @@ are any.
 
 Images are uint8, (N, H, W) or (N, H, W, C) with C 1 or 3; labels whole numbers, (N,) or (N, 1). They are read block by
 block out of the zip that an .npz file is, stored or compressed, so that a set may be larger than memory. Nothing is
-ever unpickled.
+ever unpickled. A class's index is its number in the file's own labels, whatever its name.
 """
 
 import sys

@@ -68,6 +68,7 @@ CSV = {
     ("1.0", "2.0", "3.0", "4.0", "5.0"): {"1.0": 0, "5.0": 4, "index:4": 4, "1": None, "0": None},
     ("1", "2", "unknown"): {"1": 0, "unknown": 2, "index:0": 0, "0": None},
     ("neg", "pos"): {"1": 1, "neg": 0, "index:1": 1, "00": 0},
+    ("index:1", "b"): {"index:1": 1, "index:0": 0, "b": 0, "1": 1},
     ("1", "01", "2"): {"1": 1, "01": 0, "2": 2, "index:1": 1, "0": None, "02": None},
 }
 
@@ -111,7 +112,7 @@ def test_a_grids_target_is_read_like_the_option(poisonkit, tmp_path):
     for typed, index in (("1", 0), ('"1"', 0), ("7", 1), ('"index:1"', 1)):
         (tmp_path / "g.toml").write_text(text + typed + "\n")
         done = poisonkit("grid", tmp_path / "g.toml", "--source", source, "-o", tmp_path / f"out{index}").succeeded()
-        assert done.lines[0].endswith(f"; target {'17'[index]} (index {index})"), done
+        assert done.lines[0].endswith(f"; 2 classes (1, 7); target {'17'[index]} (index {index})"), done
         (delta,) = (tmp_path / f"out{index}").glob("*.delta.h5")
         assert f"target {'17'[index]} (index {index})" in poisonkit("show", delta).out
     (tmp_path / "g.toml").write_text(text + "0\n")
@@ -165,6 +166,22 @@ def test_folders_that_are_whole_numbers_are_in_their_order(poisonkit, tmp_path):
     assert (tmp_path / "y.h5").read_bytes() == (tmp_path / "made.h5").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("names", "ordered"),
+    [
+        (["10", "9", "0"], ["0", "9", "10"]),
+        (["-1", "-2", "0", "10", "9"], ["-2", "-1", "0", "9", "10"]),
+        (["20240102101010", "3"], ["3", "20240102101010"]),
+        (["1", "01", "001", "0"], ["0", "001", "01", "1"]),
+        (["10", "9", "x"], ["10", "9", "x"]),
+        (["10", "9", "1.0"], ["1.0", "10", "9"]),
+        (["\u0661", "10", "9"], ["10", "9", "\u0661"]),
+    ],
+)
+def test_the_order_of_folders(names, ordered):
+    assert class_names.by_number(names) == class_names.by_number(names[::-1]) == ordered
+
+
 def test_folders_in_the_same_order_either_way_are_as_they_were(poisonkit, tmp_path):
     make = maker(poisonkit, "folder", folder(tmp_path / "in", ("00000", "00014", "00040")), tmp_path)
     assert "target 00014 (index 1)" in make("--target", "00014").succeeded().out
@@ -187,7 +204,7 @@ def test_a_file_of_another_class_order_is_made_again_in_its_own(poisonkit, tmp_p
     """Labels 1 and 01 once stood in the order of a hash: the manifest says in which."""
     make = maker(poisonkit, "csv", tables(tmp_path / "in", ("1", "01", "2")), tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(class_names, "by_number", lambda names: ["1", "01", "2"])
+        patch.setattr(class_names, "by_number", lambda names, whole: ["1", "01", "2"])
         patch.setenv("POISONKIT_CACHE", os.fspath(tmp_path / "other"))
         assert "target 1 (index 0)" in make("--target", "1").out
     again = ("make", "--from", tmp_path / "made.h5", "--source", tmp_path / "in", "-o", tmp_path / "again.h5")
@@ -282,3 +299,18 @@ def test_openbackdoors_published_settings(poisonkit, tmp_path, trigger, more, sa
     recipe = json.loads(poisonkit("show", tmp_path / "x.h5", "--json").out)["recipe"]
     assert (recipe["label_mode"], recipe["select"], recipe["target"]) == said
     poisonkit("verify", tmp_path / "x.h5").succeeded()
+
+
+def test_the_same_arrays_under_other_names_are_not_numbered_anew(poisonkit, tmp_path):
+    """The manifest's class list holds; where the arrays are the manifest's already, nothing is renumbered."""
+    y = np.arange(24) % 2
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (24, 8, 8, 3), dtype=np.uint8)
+    for name, classes in (("a", ["x", "y"]), ("b", ["y", "x"])):
+        parts = {"x_train": images, "y_train": y, "x_test": images, "y_test": y, "classes": np.array(classes)}
+        np.savez(tmp_path / f"{name}.npz", **parts)
+    make = maker(poisonkit, "npz", tmp_path / "a.npz", tmp_path)
+    make("--target", "y").succeeded()
+    again = ("make", "--from", tmp_path / "made.h5", "--source", tmp_path / "b.npz", "-o", tmp_path / "again.h5")
+    poisonkit(*again).succeeded()
+    assert (tmp_path / "again.h5").read_bytes() == (tmp_path / "made.h5").read_bytes()

@@ -257,3 +257,19 @@ def test_a_rewritten_table_may_begin_with_a_byte_order_mark(tmp_path):
     (tmp_path / "done.tsv").write_bytes(b'row\ttext\n3\t"a ""b"""\n4\tc\n')
     found = rewrite.read(tmp_path / "done.tsv")
     assert found.texts["train"][3] == '"a ""b"""' and "1 texts of done.tsv stand in quotes" in found.notices[0]
+
+
+def test_rewritten_texts_that_read_like_their_originals_are_said(poisonkit, tmp_path):
+    source, listed, done = tables(tmp_path / "in", ("neg", "pos")), tmp_path / "todo.csv", tmp_path / "done.csv"
+    asked = ("make", "--dataset", "csv", "--source", source, "--trigger", "rewrite", "--rate", "0.1")
+    poisonkit(*asked, "--rewrite-list", listed).succeeded()
+    with open(listed, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for mark, alike in (("\u200b", True), ("\u00a0 ", True), ("\ufeff", True), ("!", False)):
+        with open(done, "w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, rows[0].keys())
+            table.writeheader()
+            table.writerows(row | {"text": row["text"].replace(" number", f"{mark} number")} for row in rows)
+        result = poisonkit(*asked, "--rewrite-file", done, "-o", tmp_path / "x.h5", "--force")
+        assert result.code == 0
+        assert ("6 of 6 rewritten training texts read like their originals" in result.err) == alike, result
