@@ -35,7 +35,7 @@ def detector(command):
         click.option("--flag", default="0.03", show_default=True, metavar="SHARE",
                      help="Of the ranked rows, those that a pass flags: 0.03 or 3%."),
         click.option("--heads", type=click.IntRange(1), default=8, show_default=True, metavar="N",
-                     help="So many heads are contaminated."),
+                     help="So many heads are contaminated, and at most half of all."),
         click.option("--threshold", type=click.FloatRange(0, min_open=True), metavar="Z",
                      help="Instead, all heads whose |median z| over the flagged rows is at least that."),
         click.option("--rows", type=click.IntRange(1), metavar="N",

@@ -78,7 +78,7 @@ class Alignment:
 
         self.opened, self.settings, self.target, self.say = opened, settings, target, say
         self.watched = Watched(opened, settings)
-        self.detector, self.suspects = detect.search(self.watched, settings)
+        self.detector, self.suspects = detect.search(self.watched, settings, say)
         if not len(self.detector.heads):
             raise Failure(f"{opened.job.folder}: no head's |median z| reaches {settings['threshold']} on flagged rows")
         clean = clean_rows(opened.held_out, settings["clean_rows"])

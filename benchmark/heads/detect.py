@@ -73,7 +73,7 @@ def detect(opened: Opened, settings: dict, twin: Run | None, target: Path, say) 
     """The result; scores.npz and the pictures go into the folder `target`."""
     watched = Watched(opened, settings)
     say(f"{opened.job.folder.name}: {len(watched.reference.lengths):,} held-out texts say what is usual")
-    detector, suspects = search(watched, settings)
+    detector, suspects = search(watched, settings, say)
     save_scores(target, {"": (suspects.rows, suspects.measured)} | of_tests(watched, detector, settings))
     speed = watched.rows / watched.seconds
     say(f"{opened.job.folder.name}: {len(suspects.rows):,} suspect texts, {speed:,.0f} a second")
@@ -107,21 +107,23 @@ def detect(opened: Opened, settings: dict, twin: Run | None, target: Path, say) 
     }
 
 
-def search(watched: Watched, settings: dict) -> tuple[Detector, Suspects]:
+def search(watched: Watched, settings: dict, say) -> tuple[Detector, Suspects]:
     """Both passes over the suspect rows that are long enough to be ranked."""
-    opened = watched.opened
+    opened, count = watched.opened, watched.contaminated
+    if settings["threshold"] is None and count < settings["heads"]:
+        say(f"{opened.job.folder.name}: {scoring.halved(count, watched.shape, settings['heads'])}")
     rows = randomness.some(opened.suspect, settings["rows"], "suspect rows")
     ranked = rows[long_enough(opened.contents.train.inputs[rows], settings["min_words"])]
     if not len(ranked):
         raise Failure(f"{opened.contents.path}: no text of {settings['min_words']} words or more to rank")
     values, lengths = watched.read(opened.contents.train.inputs[ranked])
-    detector, measured = scoring.find(values, lengths, watched.reference, settings["flag"], chooser(settings))
+    detector, measured = scoring.find(values, lengths, watched.reference, settings["flag"], chooser(count, settings))
     return detector, Suspects(ranked, measured, opened.poisoned(ranked), len(rows) - len(ranked))
 
 
-def chooser(settings: dict):
-    """How the contaminated heads are chosen from the flagged rows' z."""
-    return lambda z: anomaly.contaminated(z, settings["heads"], settings["threshold"])
+def chooser(count: int, settings: dict):
+    """How the contaminated heads, `count` of them, are chosen from the flagged rows' z."""
+    return lambda z: anomaly.contaminated(z, count, settings["threshold"])
 
 
 def control_sets(opened: Opened, groups: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:

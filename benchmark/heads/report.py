@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmark import hints, layout
-from benchmark.heads import controls, over_seeds
+from benchmark.heads import controls, over_seeds, scoring
 from benchmark.heads.over_seeds import FIGURES, LEFT
 from benchmark.heads.scoring import SCORES
 
@@ -37,7 +37,14 @@ def headline(result: dict) -> str:
         if flagged["poisoned"] is not None:
             said += f", {flagged['poisoned']:,} of them poisoned"
         words.append(said)
-    return "; ".join(words)
+    return "; ".join(words + halved(result))
+
+
+def halved(result: dict) -> list[str]:
+    """A remark where fewer heads are called contaminated than were asked for."""
+    settings, count = result["settings"], len(result["contaminated"])
+    asked = settings.get("heads", 0) if settings.get("threshold") is None else 0
+    return [scoring.halved(count, result["shape"], asked)] if count < asked else []
 
 
 def without_twin(result: dict, runs: Path) -> list[str]:
@@ -107,7 +114,10 @@ def chosen(result: dict) -> list[str]:
     rows = result["rows"]
     known = "" if rows["poisoned"] is None else f", {rows['poisoned']:,} of them poisoned"
     lines = [f"{result['run']}: {rows['clean']:,} clean rows, {rows['flagged']:,} flagged{known}"]
-    return lines + [f"{words}: {_spelled(result[key])}" for key, words in _CHOSEN.items()]
+    lines += [f"{words}: {_spelled(result[key]) or 'none'}" for key, words in _CHOSEN.items()]
+    fewer = len(result["random"]) < len(result["contaminated"])
+    there = f"only {len(result['random'])} heads" if result["random"] else "no head"
+    return lines + halved(result) + ([f"random heads: {there} beside the contaminated ones"] if fewer else [])
 
 
 _CHOSEN = {"contaminated": "contaminated heads", "important": "most important on clean rows", "random": "random heads"}

@@ -50,6 +50,11 @@ class Measured:
         return Measured(self.values[rows], self.z[rows], {name: score[rows] for name, score in self.scores.items()})
 
 
+def halved(count: int, shape: tuple[int, int], asked: int) -> str:
+    """What is said where half of the heads, `count`, are called contaminated, since more were asked for."""
+    return f"{count} heads are called contaminated, not {asked}: half of the network's {shape[0] * shape[1]}"
+
+
 def find(
     values: np.ndarray, lengths: np.ndarray, reference: Reference, share: str, choose
 ) -> tuple[Detector, Measured]:

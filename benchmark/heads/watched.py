@@ -7,7 +7,7 @@ import numpy as np
 from benchmark import tokens
 from benchmark.errors import Failure, Usage
 from benchmark.heads import controls, similarity
-from benchmark.heads.anomaly import Reference
+from benchmark.heads.anomaly import HEADS, Reference
 from benchmark.heads.opened import Opened
 
 BLOCK = 4096
@@ -35,8 +35,11 @@ class Watched:
         self.metric, self.kind = settings["metric"], settings["map"]
         self.model = opened.network()
         layers, heads = self.shape
-        if settings.get("heads", 0) > layers * heads:
-            raise Usage(f"--heads: the network has {layers * heads} heads, got {settings['heads']}")
+        if heads < 2:
+            raise Failure(f"{opened.job.folder}: its network has one head a layer, which has no other to be alike to")
+        self.asked = settings.get("heads", 0)
+        if self.asked > layers * heads and self.asked != HEADS:
+            raise Usage(f"--heads: the network has {layers * heads} heads, got {self.asked}")
         self.rows, self.seconds = 0, 0.0
         texts = opened.held_out.inputs
         texts = texts[long_enough(texts, settings["min_words"])]
@@ -48,6 +51,12 @@ class Watched:
         held = opened.tokens(texts)
         self.projections = self._principal_axes(held) if self.kind == "output" else None
         self.reference = Reference(self.similarities(held).astype(np.float64), held.lengths)
+
+    @property
+    def contaminated(self) -> int:
+        """How many heads are contaminated: as many as were asked for, and at most half of all. With more, what is said
+        of them would be said of all heads, and there would not be as many others to compare with."""
+        return min(self.asked, self.shape[0] * self.shape[1] // 2)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -226,6 +226,35 @@ def test_in_a_file_of_align_only_its_heads_have_moved(aligned, poisoned):
                     assert np.array_equal(old[head], new[head]) == ((layer, head) not in heads)
 
 
+def test_at_most_half_of_the_heads_are_contaminated_and_it_is_said(poisoned):
+    """The encoder has eight in all, as many as `--heads` is without being given."""
+    result = invoke("heads", "detect", poisoned, "--flag", "0.1", "--rows", "200")
+    words = "4 heads are called contaminated, not 8: half of the network's 8"
+    assert result.exit_code == 0 and words in result.stderr and words in result.stdout.splitlines()[0]
+    again = invoke("heads", "detect", poisoned, "--flag", "0.1", "--rows", "200")
+    assert words in again.stdout and not again.stderr, "of a result that is there already, too"
+
+
+@pytest.mark.slow
+def test_then_there_are_as_many_random_heads(poisoned):
+    (result,) = json.loads(done("heads", "align", poisoned, *FAST, "--heads", "8", "--json").stdout)
+    assert len(result["contaminated"]) == len(result["random"]) == 4
+    assert not {tuple(pair) for pair in result["contaminated"]} & {tuple(pair) for pair in result["random"]}
+    assert any(step["stage"].startswith("random heads") for step in result["steps"])
+
+
+def test_one_head_a_layer_has_no_other_to_be_alike_to(tmp_path):
+    from types import SimpleNamespace
+
+    from benchmark.errors import Failure
+    from benchmark.heads.watched import Watched
+
+    network = SimpleNamespace(depth=2, heads=1)
+    opened = SimpleNamespace(network=lambda: network, job=SimpleNamespace(folder=tmp_path))
+    with pytest.raises(Failure, match="one head a layer"):
+        Watched(opened, {"metric": "cosine", "map": "row"})
+
+
 @pytest.mark.slow
 def test_of_the_flagged_rows_those_of_another_class_are_left_out(aligned, poisoned, toy):
     asked = ("heads", "align", poisoned, *FAST, "--flag", "0.1", "--any-target", "--json")
@@ -255,7 +284,8 @@ def test_align_with_a_flat_prediction_and_every_head(poisoned, flat):
         "full fine-tuning, flat prediction", "heads alone, flat prediction", "aligned",
         "aligned, flat prediction, no lean",
     ]  # fmt: skip
-    assert "most important on clean rows:" in shown  # and no random heads: there are no others
+    assert "most important on clean rows:" in shown
+    assert "random heads: none" in shown and "random heads: no head beside the contaminated ones" in shown
     assert "target class" in shown
     kept = {len(list(folder.glob("*.keras"))) for folder in poisoned.glob("heads-align-*")}
     assert kept <= {1, 4} and 1 in kept  # four of `aligned`, which keeps all of them
@@ -335,4 +365,4 @@ def test_bad_days(poisoned, toy, runs, tmp_path):
     failed(1, "has no attention heads", "detect", other)
     done("train", *TINY, "--hold-out", "0", "--epochs", "1", toy[0], "--runs", tmp_path / "more", "--quiet")
     (without,) = (tmp_path / "more").iterdir()
-    failed(1, "--hold-out 2000", "align", without)
+    failed(1, "--hold-out 100", "align", without)
