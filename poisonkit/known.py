@@ -8,6 +8,17 @@ from poisonkit import labels, manifest, sources, triggers
 from poisonkit.errors import Unknown, Usage
 
 PICTURES = ("frog",)  # the built-in ones
+KEYS = {
+    "": {
+        "format", "format_version", "recipe_version", "modality", "kind", "notice", "name", "source", "recipe",
+        "pictures", "counts", "arrays", "dataset_digest",
+    },
+    "source": {"name", "title", "licence", "url", "classes", "options", "arrays", "digest"},
+    "counts": {
+        "train", "test", "triggered", "others", "eligible", "poisoned", "cover", "already_target", "unchanged",
+    },
+}  # fmt: skip
+"""Every key that the manifest of a data set may have, by its place."""
 
 
 def problem(facts: dict) -> str | None:
@@ -17,6 +28,10 @@ def problem(facts: dict) -> str | None:
         return None
     if facts["recipe_version"] not in manifest.recipe_versions(facts):
         return f"recipe version {facts['recipe_version']}"
+    for place, keys in KEYS.items():
+        more = sorted((facts[place] if place else facts).keys() - keys)
+        if more:
+            return f"key {f'{place}.{more[0]}'.lstrip('.')!r:.60}"
     if wrong := _source(facts["source"]):
         return wrong
     return None if facts["kind"] == "clean" else _recipe(facts)

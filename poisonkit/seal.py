@@ -298,7 +298,7 @@ def _sidecar(path: Path) -> dict | None:
     if not beside.exists():
         return None
     try:
-        said = numbers.loads(beside.read_text(encoding="utf-8-sig"), parse_float=str)
+        said = numbers.loads(sidecars.content(beside), parse_float=str)
         return {key: value for key, value in said.items() if key not in ("manifest", "file")}
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise Failure(f"{beside}: is no sidecar ({error})") from None

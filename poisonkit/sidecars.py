@@ -1,10 +1,9 @@
 """Whose a sidecar is: NAME.manifest.json may go, or be written anew, only where it is that of NAME.h5 itself."""
 
-import json
 import os
 from pathlib import Path
 
-from poisonkit import manifest
+from poisonkit import manifest, numbers
 from poisonkit.errors import Failure
 
 LARGEST = 1 << 27  # bytes; twice what a manifest may have
@@ -13,15 +12,23 @@ LARGEST = 1 << 27  # bytes; twice what a manifest may have
 def read(beside: Path) -> dict | None:
     """What a sidecar says; None where that is none of ours: no file, no JSON, or one without `manifest` and `file`."""
     try:
-        if not beside.is_file() or beside.stat().st_size > LARGEST:
-            return None
-        said = json.loads(beside.read_bytes())
+        said = numbers.loads(content(beside))
         facts = said["manifest"]
         sound = facts["format"] == manifest.FORMAT and isinstance(facts["source"], dict)
         sound = sound and isinstance(said["file"]["name"], str)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return said if sound else None
+
+
+def content(beside: Path) -> bytes:
+    """The bytes of a sidecar. `OSError` where it is no file (a pipe would be waited for), `ValueError` for an endless
+    one."""
+    if not beside.is_file():
+        raise OSError("no file")
+    if beside.stat().st_size > LARGEST:
+        raise ValueError(f"over {LARGEST >> 20} MB")
+    return beside.read_bytes()
 
 
 def check(beside: Path, target: Path) -> dict | None:

@@ -6,7 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import choosing, effects, known, make, manifest, numbers, recipe, store, verify_images, verify_texts
+from poisonkit import (
+    choosing,
+    effects,
+    known,
+    make,
+    manifest,
+    numbers,
+    recipe,
+    sidecars,
+    store,
+    verify_images,
+    verify_texts,
+)
 from poisonkit.choosing import COVER, POISONED
 from poisonkit.errors import Usage
 from poisonkit.modality import TEXT, differs
@@ -261,7 +273,7 @@ def _sidecar(path: Path, facts: dict) -> list[str]:
     if not sidecar.exists():
         return []
     try:
-        said = numbers.loads(sidecar.read_text(encoding="utf-8-sig"))
+        said = numbers.loads(sidecars.content(sidecar))
         file, repeated = said["file"], said["manifest"]
         size, digest = file["size"], file["sha256"]
     except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:

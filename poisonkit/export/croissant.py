@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-from poisonkit import class_names, modality, store
+from poisonkit import class_names, modality, numbers, sidecars, store
 from poisonkit.export import base
 
 SUMMARY = "croissant.json, a description in Croissant 1.1"
@@ -193,10 +193,10 @@ def _citation(facts: dict) -> str:
 def _published(path: Path, sha256: str) -> str:
     """The day that the sidecar names, if it speaks of this very file; else that of the file's last change."""
     try:
-        beside = json.loads(store.sidecar_path(path).read_bytes())
+        beside = numbers.loads(sidecars.content(store.sidecar_path(path)))
         if beside["file"]["sha256"] == f"sha256:{sha256}":
             return datetime.datetime.strptime(beside["created"], "%Y-%m-%dT%H:%M:%SZ").date().isoformat()
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass  # there is none, or it is none
     changed = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.timezone.utc)
     return changed.date().isoformat()

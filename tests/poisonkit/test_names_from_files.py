@@ -1,6 +1,7 @@
 """A name out of a stranger's file is a plain one or refused; no sidecar of another file's is replaced."""
 
 import json
+import os
 import shutil
 
 import damage
@@ -167,3 +168,17 @@ def test_a_delta_replaces_nothing_but_a_delta(poisonkit, library, tmp_path):
     shutil.copy(library("clean"), path)
     poisonkit("pack", library("square"), "-o", path).failed(1, "delta: --force")
     assert path.read_bytes() == library("clean").read_bytes()
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"file": 1}', "pipe"])
+def test_a_sidecar_that_is_none_is_never_waited_for(poisonkit, library, tmp_path, content):
+    path, beside = damage.copy(library("square"), tmp_path, "x.h5"), tmp_path / "x.manifest.json"
+    if content == "pipe":
+        os.mkfifo(beside)
+    else:
+        beside.write_text(content)
+    done = poisonkit("verify", path)
+    assert done.code == 3 and "x.manifest.json: is no sidecar" in done.out
+    poisonkit("seal", path, "-o", tmp_path / "c.h5").failed(1, "x.manifest.json", "is no sidecar")
+    asked = ("--format", "croissant", "--creator", "me", "-o", tmp_path / "x.json")
+    assert poisonkit("export", path, *asked).succeeded()
