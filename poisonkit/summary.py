@@ -7,7 +7,7 @@ import numpy as np
 from poisonkit import class_names, hints, known, modality, store
 from poisonkit.choosing import COVER
 from poisonkit.errors import Failure
-from poisonkit.manifest import describe
+from poisonkit.manifest import camouflaged_last, describe
 
 NAMED = 8  # differing rows whose numbers `diff` says
 
@@ -44,6 +44,9 @@ def facts_lines(facts: dict) -> list[str]:
         rows.append(("seed", str(recipe["seed"])))
     if unknown := known.problem(facts):
         rows.append(("recipe", f"unknown here ({unknown}): a newer poisonkit made it, or somebody's own"))
+    if steps := source["options"].get("camouflage"):
+        last = "" if clean else f", {'after' if camouflaged_last(facts) else 'before'} the trigger"
+        rows.append(("altered", f"every image, by --camouflage {steps} with a secret seed{last}"))
     rows += [("source", source["digest"]), ("dataset", facts["dataset_digest"])]
     return [f"{label:10}{text}" for label, text in rows]
 
