@@ -1,9 +1,8 @@
 """CAD: how much BA a poisoned run lost against the clean model of the same network and training."""
 
-import shlex
 from pathlib import Path
 
-from benchmark import collapse, engines, fine_tuning, metrics, recorded
+from benchmark import collapse, engines, fine_tuning, layout, metrics, recorded
 from benchmark.data import Dataset
 from benchmark.errors import Failure
 from benchmark.recorded import is_result, picture_name  # noqa: F401  (where they have been so far)
@@ -120,11 +119,11 @@ def clean_asr(comparison: dict, runs: Path, data: Dataset) -> dict | None:
 def command(result: dict) -> str:
     """The command that trains a run anew."""
     name = f"data/{result['dataset']['name']}.h5"
-    return shlex.join(["benchmark", "train", name, *options(settings_of(result["config"]))])
+    return layout.command(["benchmark", "train", name, *options(settings_of(result["config"]))])
 
 
 def commands(result: dict) -> str:
     """The commands that make the clean run that a result is to be compared with."""
     source = result["dataset"]["source"]
     train = ["benchmark", "train", f"data/{source}-clean.h5", *options(settings_of(result["config"]))]
-    return f"{shlex.join(['poisonkit', 'make', '--dataset', source, '--rate', '0'])}; {shlex.join(train)}"
+    return f"{layout.command(['poisonkit', 'make', '--dataset', source, '--rate', '0'])}; {layout.command(train)}"

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import shlex
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -23,6 +24,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def command(words: list[str]) -> str:
+    """A command to be copied: every word printable, and quoted for the shell."""
+    return shlex.join(map(printable, words))
 
 
 def some(names: list[str]) -> str:

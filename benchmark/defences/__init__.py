@@ -5,12 +5,11 @@ are given: the trained network, the data, and the clean rows that may be learned
 scored on.
 """
 
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import data, engines, environment, files, recorded, training
+from benchmark import data, engines, environment, files, layout, recorded, training
 from benchmark.data import Dataset, Rows
 from benchmark.errors import Failure
 from benchmark.manifest import digest
@@ -54,7 +53,7 @@ def defender_rows(run: Run, contents: Dataset, mode: str, limit: int | None) -> 
     elif settings.hold_out:
         rows = contents.held_out(settings.hold_out)
     else:
-        words = shlex.join(["benchmark", "train", str(contents.path), *options(settings), "--hold-out", "2000"])
+        words = layout.command(["benchmark", "train", str(contents.path), *options(settings), "--hold-out", "2000"])
         raise Failure(f"{run.folder}: was trained on every row, a defence needs clean ones that it never saw: {words}")
     return rows if limit is None else Rows(rows.inputs[:limit], rows.labels[:limit])
 
