@@ -24,7 +24,7 @@ def prune(run, file, base, settings: dict, say) -> dict:
     hold = settings["data_mode"] == defences.HELD_OUT
     return defences.run(
         run, file, base, "prune", settings,
-        lambda case: pruning.prune(case, settings["rates"], settings["finetune_epochs"], hold), watch, say,
+        lambda case: pruning.prune(case, settings["rates"], settings["finetune_epochs"], hold), watch,
     )  # fmt: skip
 
 

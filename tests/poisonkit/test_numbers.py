@@ -83,9 +83,9 @@ def test_numbers_that_are_scores(text, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ["seeds = 99999999999999", f"seeds = 1{'0' * 5000}", "seeds = 0", "seeds = true", "seeds = 1.5", "seeds = nan",
-             "patch_size = 99999999", "patch_size = 1e400", "image = [1e-300]", "image = [nan]", "image = [inf]",
-             'image = ["1e-999999999"]', "image = [true]", "image = [1e400]", "image = [[0.1]]"],
+    "line", ["seeds = 99999999999999", f"seeds = 1{'0' * 5000}", "seeds = 0", "seeds = true", "seeds = 1.5",
+             "seeds = nan", "patch_size = 99999999", "patch_size = 1e400", "image = [1e-300]", "image = [nan]",
+             "image = [inf]", 'image = ["1e-999999999"]', "image = [true]", "image = [1e400]", "image = [[0.1]]"],
 )  # fmt: skip
 def test_grids(line, tmp_path):
     rest = "" if line.startswith("image") else "image = [0.1]\n"
