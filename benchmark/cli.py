@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from benchmark import cli_heads, cli_results, extras, once
-from benchmark.cli_options import BASE, RUNS, SEED, chosen_settings, end, say, say_json, setting_options
+from benchmark import cli_heads, cli_results, extras, layout, once
+from benchmark.cli_options import BASE, RUNS, SEED, chosen_settings, complain, end, say, say_json, setting_options
 from benchmark.errors import Failure, Usage
 
 INTERRUPTED = 130
@@ -43,7 +43,7 @@ class Commands(click.Group):
             if "RESOURCE_EXHAUSTED" not in str(error) and type(error).__name__ != "ResourceExhaustedError":
                 raise
             line, code = "the device ran out of memory: a smaller --batch-size or --width may help", 1
-        say(f"benchmark: {line}", err=True)
+        complain(line)
         ctx.exit(code)
 
 
@@ -51,7 +51,7 @@ class Warnings(logging.Handler):
     """Says what the modules warn of as the commands say everything."""
 
     def emit(self, record):
-        say(f"benchmark: {record.getMessage()}", err=True)
+        complain(record.getMessage())
 
 
 logging.getLogger("benchmark").addHandler(Warnings())
@@ -189,15 +189,15 @@ def sweep_command(paths, seeds, jobs, engine, scheduler, runs, base, no_verify, 
     others = {}
     todo = sweep.missing(tasks, others)
     for line in others.values():
-        say(f"benchmark: {line}: no run is compared with it", err=True)
+        complain(f"{line}: no run is compared with it")
     if dry_run:
         list_tasks(tasks, todo)
     else:
         wrong |= go(tasks, todo, jobs, scheduler, quiet, sweep.without_baseline(found))
     for name, problem in wrong.items():
-        say(f"benchmark: {problem if isinstance(problem, str) else f'{name} failed'}", err=True)
+        complain(problem if isinstance(problem, str) else f"{name} failed")
         for line in problem if not isinstance(problem, str) else ():
-            say(f"    {line}", err=True)
+            say(f"    {layout.printable(line)}", err=True)
     click.get_current_context().exit(1 if wrong else 0)
 
 
@@ -214,7 +214,7 @@ def list_tasks(tasks, todo):
             )
         else:
             state = "to do"
-        say(f"{task.name}  {state}")
+        say(layout.printable(f"{task.name}  {state}"))
 
 
 def go(tasks, todo, jobs, scheduler, quiet, alone):

@@ -26,6 +26,11 @@ def say(text="", err: bool = False) -> None:
     click.echo("\n".join(map(printable, str(text).split("\n"))), err=err)
 
 
+def complain(line) -> None:
+    """One line on standard error, after the program's name, whatever is in it."""
+    click.echo(printable(f"benchmark: {line}"), err=True)
+
+
 def say_json(value) -> None:
     """Print JSON, every character that cannot be seen as its escape."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
@@ -35,7 +40,7 @@ def say_json(value) -> None:
 def end(wrong) -> None:
     """Name what could not be read (path: line), each once, and end the command with exit code 1; nothing of nothing."""
     for line in dict.fromkeys(wrong.values()):
-        say(f"benchmark: {line}", err=True)
+        complain(line)
     if wrong:
         click.get_current_context().exit(1)
 

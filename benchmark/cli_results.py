@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.cli_options import BASE, end, say, say_json
+from benchmark.cli_options import BASE, complain, end, say, say_json
 
 
 @click.command()
@@ -131,7 +131,7 @@ def table_command(paths, form, paper):
         "runs on sealed files, which have no place here": results.sealed(found),
     }
     for line in [*results.advice(found), *(f"{what}: {count}" for what, count in counts.items() if count)]:
-        say(f"benchmark: {line}", err=True)
+        complain(line)
     end(found.wrong)
 
 

@@ -22,10 +22,15 @@ WORDS = {
 def mark(result: dict) -> str:
     """SURE, PERHAPS or nothing: what its scores say of a result."""
     scores = result["scores"]
-    if (found := scores.get("most_predicted")) is not None:
-        return SURE if 100 * found["count"] >= SHARE * found["of"] else ""
+    if scores.get("most_predicted") is not None:
+        return by_counts(scores)
     near = scores["ba"]["of"] * (100 - SHARE)  # BA of a collapsed network differs by so many rows, times 100, at most
     return PERHAPS if any(100 * abs(scores["ba"]["count"] - size) <= near for size in _class_sizes(result)) else ""
+
+
+def by_counts(scores: dict) -> str:
+    """SURE or nothing, of scores that say how often the commonest class was predicted."""
+    return SURE if 100 * scores["most_predicted"]["count"] >= SHARE * scores["most_predicted"]["of"] else ""
 
 
 def _class_sizes(result: dict) -> set[float]:

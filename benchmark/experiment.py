@@ -1,5 +1,6 @@
 """What the commands do: one run from file to result, and a trained run scored on another file."""
 
+import logging
 from pathlib import Path
 
 from benchmark import baseline, data, engines, extras, files, fine_tuning, hints, runs, training
@@ -47,7 +48,7 @@ def run(
     engines.activate(settings.backend, settings.precision, settings.threads)
     result = runs.train(job, contents, watch, keep_epochs)
     if contents.triggered is not None:
-        result = _compare(job, result, contents, folder, baseline_run, watch)
+        result = _compare(job, result, contents, folder, baseline_run)
     return result
 
 
@@ -75,7 +76,7 @@ def _stale(result: dict, folder, baseline_run) -> bool:
     return baseline.incomplete(result, baseline.finished(folder).values())
 
 
-def _compare(job: Run, result: dict, contents, folder, baseline_run, watch) -> dict:
+def _compare(job: Run, result: dict, contents, folder, baseline_run) -> dict:
     """Put the comparison with the clean model into the result."""
     where = Path(folder)
     if baseline_run is not None:
@@ -85,7 +86,7 @@ def _compare(job: Run, result: dict, contents, folder, baseline_run, watch) -> d
         wrong = {}
         comparison = baseline.current(result, baseline.finished(folder, wrong).values())
         for line in wrong.values():
-            watch.say(f"{line}: nothing is compared with it")
+            logging.getLogger("benchmark").warning("%s: nothing is compared with it", line)
     if comparison is not None and comparison["asr"] is None:
         comparison["asr"] = baseline.clean_asr(comparison, where, contents)
     if comparison != result.get("baseline"):

@@ -209,13 +209,15 @@ def create(path: Path):
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb")
 
 
-def put_aside(path: Path) -> Path:
-    """Rename a file that is of no use, so that nothing is lost: `.damaged` behind its name, and a number if need be."""
+def put_aside(path: Path, why: Exception) -> Path:
+    """Rename a file that is of no use, with a warning: nothing is lost. `.damaged` stands behind its name, and a number
+    if need be."""
     target, number = path.with_name(path.name + DAMAGED), 1
     while there(target):
         number += 1
         target = path.with_name(f"{path.name}{DAMAGED}-{number}")
     os.rename(path, target)
+    logging.getLogger("benchmark").warning("%s: kept as %s, and made anew", why, target.name)
     return target
 
 

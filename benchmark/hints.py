@@ -12,6 +12,7 @@ import shlex
 from pathlib import Path
 
 from benchmark.errors import Failure
+from benchmark.layout import printable
 from benchmark.settings import ENCODERS, Common, EncoderSettings, options, settings_of
 
 ADVICE = {}
@@ -47,6 +48,7 @@ def spelled(*commands: list[str]) -> str:
 def _quoted(word: str) -> str:
     if isinstance(word, Open):
         return word
+    word = printable(word)
     return f'"{word}"' if re.fullmatch(r"[\w.,:/+-]*[\[\]<>=][\w\[\].,:/+<>=-]*", word) else shlex.quote(word)
 
 

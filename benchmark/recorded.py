@@ -33,15 +33,15 @@ def read(folder: Path) -> dict | None:
     return result
 
 
-def kept(path: Path, say) -> dict | None:
-    """What a command has left in a JSON file, None while there is nothing. A damaged one is put aside, and said."""
+def kept(path: Path) -> dict | None:
+    """What a command has left in a JSON file, None while there is nothing. A damaged one is put aside."""
     try:
         found = files.read_json(path) if files.there(path) else None
         if not isinstance(found, dict | None):
             raise Damaged(f"{path}: not a result of this program")
         return found
     except Damaged as error:
-        say(f"{error}; kept as {files.put_aside(path).name}, and made anew")
+        files.put_aside(path, error)
         return None
 
 

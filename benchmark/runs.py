@@ -45,7 +45,10 @@ class Run:
         folder = Path(folder)
         if not files.there(folder / "config.json"):
             raise Failure(f"{folder}: not a run (it has no config.json)")
-        return cls(folder, files.read_json(folder / "config.json"))
+        config = files.read_json(folder / "config.json")
+        if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
+            raise Damaged(f"{folder}/config.json: not a run's configuration")
+        return cls(folder, config)
 
     @property
     def settings(self) -> Common:
@@ -110,7 +113,7 @@ def train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool = False) -> d
     """
     run.create()
     with files.locked(run.folder) as held:
-        result = _kept(run, watch)
+        result = _kept(run)
         if result is None:
             result = _train(run, data, watch, keep_epochs)
             files.write_json(run.folder / "result.json", result)
@@ -121,13 +124,12 @@ def train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool = False) -> d
     return result
 
 
-def _kept(run: Run, watch: Watch) -> dict | None:
-    """The result that is there, None without one; a damaged one is put aside, and said."""
+def _kept(run: Run) -> dict | None:
+    """The result that is there, None without one; a damaged one is put aside."""
     try:
         return run.result
     except Damaged as error:
-        name = files.put_aside(run.folder / "result.json").name
-        watch.say(f"{error}; kept as {name}, and the run is made anew")
+        files.put_aside(run.folder / "result.json", error)
         return None
 
 

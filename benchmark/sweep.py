@@ -236,8 +236,8 @@ class Sweep:
                 self._close(task, [str(error)])
 
     def _ended(self, task: Task, problem: str | None) -> None:
-        if problem is None and not files.is_file(task.folder / "result.json"):
-            problem = "ended without a result"
+        if problem is None:
+            problem = self._unsound(task)
         if problem is None:
             self._close(task)
         elif _busy(task.folder) or self._finished_elsewhere(task):  # another sweep was quicker
@@ -246,11 +246,19 @@ class Sweep:
             self._close(task, [problem, *launch.tail(task.folder)])
 
     @staticmethod
-    def _finished(task: Task) -> bool:
+    def _unsound(task: Task) -> str | None:
+        """What is wrong with what a process that did what it should has left; None where nothing is."""
+        try:
+            return "ended without a result" if task.run.result is None else None
+        except Failure as error:
+            return str(error)
+
+    def _finished(self, task: Task) -> bool:
         """Is it complete? A damaged result is not: `train` puts it aside."""
         try:
             return _complete(task)
         except Damaged:
+            self.watch.say(f"{task.name}: {task.problem()}")
             return False
 
     def _finished_elsewhere(self, task: Task) -> bool:

@@ -90,7 +90,7 @@ def scores(result: dict) -> str:
         if "asr_others" in found:
             lines.append(f"ASR others  {_percent(found['asr_others'])} {_counts(found['asr_others'])}")
         lines.append(f"still right  {_percent(found['still_right'])} {_counts(found['still_right'])}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *collapse.notes([collapse.by_counts(found)])])
 
 
 def rate(value) -> str:

@@ -60,9 +60,7 @@ def defender_rows(run: Run, contents: Dataset, mode: str, limit: int | None) -> 
     return rows if limit is None else Rows(rows.inputs[:limit], rows.labels[:limit])
 
 
-def run(
-    folder: Path, file, base, name: str, settings: dict, apply: Callable[[Case], Iterator[Step]], watch, say
-) -> dict:
+def run(folder: Path, file, base, name: str, settings: dict, apply: Callable[[Case], Iterator[Step]], watch) -> dict:
     """Carry out a defence on a finished run, unless its result is there already.
 
     Parameters
@@ -79,8 +77,6 @@ def run(
         See `Case` and `Step`.
     watch : callable
         Is given each step's record when it has been scored.
-    say : callable
-        Hears, in a line, of what is put aside.
 
     Returns
     -------
@@ -94,7 +90,7 @@ def run(
     job.needs("pmoe", name)
     config = {"config_version": 1, "defence": name, "settings": settings, "run": job.config}
     target = job.folder / f"{name}-{digest(config).removeprefix('sha256:')[:8]}"
-    if (there := recorded.kept(target / "result.json", say)) is not None:
+    if (there := recorded.kept(target / "result.json")) is not None:
         return there
     contents = open_data(job, trained, file, base)
     engines.activate(job.settings.backend, job.settings.precision, job.settings.threads)

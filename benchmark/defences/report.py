@@ -24,14 +24,20 @@ def prune(run, file, base, settings: dict, say) -> dict:
     hold = settings["data_mode"] == defences.HELD_OUT
     return defences.run(
         run, file, base, "prune", settings,
-        lambda case: pruning.prune(case, settings["rates"], settings["finetune_epochs"], hold), watch, say,
+        lambda case: pruning.prune(case, settings["rates"], settings["finetune_epochs"], hold), watch,
     )  # fmt: skip
 
 
 def render(points: list[Pruned], form: str = "text", paper: bool = False) -> str:
     """The table. With `paper` a line a score, and every published point that was not run."""
     columns, rows = against_paper(points) if paper else lines(points)
-    return layout.render(form, columns, rows, _LEFT)
+    below = [] if form == "latex" else notes(points)
+    return "\n".join([layout.render(form, columns, rows, _LEFT), *below])
+
+
+def notes(points: list[Pruned]) -> list[str]:
+    """What is to be known of networks that have collapsed."""
+    return table.notes([run.result for point in points for run in point.cell.runs])
 
 
 def lines(points: list[Pruned]) -> tuple[list[str], list[list[str]]]:

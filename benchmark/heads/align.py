@@ -60,7 +60,7 @@ def run(folder: Path, file, base, settings: dict, say) -> dict:
     """
     job, config = configuration(folder, NAME, settings)
     target = target_of(job, config)
-    if (result := written(target, say)) is not None:
+    if (result := written(target)) is not None:
         return result
     opened = open_run(job, file, base)
     with making(target, config):

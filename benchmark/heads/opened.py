@@ -1,6 +1,7 @@
 """A finished run of an encoder, opened for the commands on heads: its data, its held-out rows, its network."""
 
 import contextlib
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,10 +66,10 @@ def target_of(job: Run, config: dict) -> Path:
     return job.folder / f"{config['defence']}-{digest(config).removeprefix('sha256:')[:8]}"
 
 
-def written(target: Path, say) -> dict | None:
+def written(target: Path) -> dict | None:
     """The result in a folder of results, None while there is none, or where its pictures are still to be drawn: when it
-    was made matplotlib was missing, and now it is there. `say` hears of a damaged one, which is put aside."""
-    found = recorded.kept(target / "result.json", say)
+    was made matplotlib was missing, and now it is there. A damaged one is put aside."""
+    found = recorded.kept(target / "result.json")
     if found is None:
         return None
     undrawn = not any(target.glob("*.png")) and (target.parent / "model.keras").is_file()
@@ -113,11 +114,15 @@ def open_run(job: Run, file=None, base=None) -> Opened:
 
 
 def twin_of(job: Run) -> Run | None:
-    """The clean run that a poisoned one is compared with, as for CAD; None where there is none with a model."""
+    """The clean run that a poisoned one is compared with, as for CAD; None where there is none with a model. Results
+    that cannot be read, any of which may be its, are warned of."""
     trained = job.result
     if trained["dataset"]["kind"] != "poisoned":
         return None
-    done = baseline.finished(job.folder.resolve().parent)
+    wrong = {}
+    done = baseline.finished(job.folder.resolve().parent, wrong)
+    for line in wrong.values():
+        logging.getLogger("benchmark").warning("%s: nothing is compared with it", line)
     _, clean = baseline.matching(trained, list(done.values()))
     folders = [folder for one in clean for folder, result in done.items() if result is one]
     return next((Run.at(folder) for folder in folders if files.is_file(folder / "model.keras")), None)

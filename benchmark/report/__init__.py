@@ -170,7 +170,8 @@ def _defences(found: results.Found) -> str:
     if not points:
         return ""
     columns, rows = defended.lines(points)
-    return page.paragraphs([defended.WORDS]) + page.table(columns, rows, left=len(table.CELL_COLUMNS) + 1)
+    notes = "".join(map(page.note, defended.notes(points)))
+    return page.paragraphs([defended.WORDS]) + notes + page.table(columns, rows, left=len(table.CELL_COLUMNS) + 1)
 
 
 def _routing(found: results.Found) -> str:
