@@ -165,7 +165,7 @@ def test_it_agrees_with_the_reference_on_minilm(minilm, root):
     "change, words",
     [
         ({"model_type": "gpt2"}, "its model_type is 'gpt2', expected 'bert'"),
-        ({"hidden_act": "relu"}, "its hidden_act is 'relu', expected 'gelu'"),
+        ({"hidden_act": "xielu"}, "its hidden_act is 'xielu', expected 'gelu'"),
         ({"num_attention_heads": 5}, "5 heads do not divide a width of 12"),
         ({"num_hidden_layers": "2"}, "its num_hidden_layers is '2', expected a positive whole number"),
         ({"hidden_dropout_prob": 1.5}, "its hidden_dropout_prob is 1.5, expected a number"),
