@@ -86,7 +86,7 @@ def score(folder, file, verify: bool = True, base=None) -> dict:
         raise Failure(f"{job.folder}: not finished, so there is no model to score")
     contents = data.load(file, verify, base=base)
     model = network(job, contents)
-    contents = fine_tuning.for_run(job.folder, contents)
+    contents = fine_tuning.for_run(job.folder, contents, model)
     predicted = training.score(engines.engine(model, job.settings.learning_rate), contents)
     return {
         "run": result["name"],

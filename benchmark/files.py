@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -72,8 +73,16 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of `write_npz`. Raises OSError or ValueError (among others) on a damaged file."""
+    """The arrays of `write_npz`. Raises OSError or ValueError (among others) on a damaged file.
+
+    Nothing is unpickled, and as nothing in it may be compressed, its arrays are no larger than the file.
+    """
     with np.load(path, allow_pickle=False) as arrays:
+        members = arrays.zip.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise ValueError("it is compressed, as none of ours is")
+        if sum(member.file_size for member in members) > path.stat().st_size:
+            raise ValueError("its arrays lie on one another")
         return {name: arrays[name] for name in arrays.files}
 
 

@@ -161,18 +161,33 @@ def _restore(run: Run, engine) -> list[dict]:
     """Put a checkpoint's variables in place; the history up to it. Empty where there is none, or none to read."""
     if not run.checkpoint.is_file():
         return []
+    from keras.ops import convert_to_numpy
+
     variables = engine.variables()
     try:
         arrays = files.read_npz(run.checkpoint)
         values = [arrays[f"{number:04d}"] for number in range(len(variables))]
         history = json.loads(arrays["history"].tobytes())
-        if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
+        _check_history(history, run.settings.epochs)
+        kinds = [(tuple(variable.shape), convert_to_numpy(variable.value).dtype) for variable in variables]
+        if [(value.shape, value.dtype) for value in values] != kinds or len(arrays) != len(values) + 1:
             raise ValueError("of another network")
     except Exception as error:
         raise Failure(f"{run.checkpoint}: damaged ({error}); delete it to train the run from its start") from None
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     return history
+
+
+def _check_history(history, epochs: int) -> None:
+    """ValueError where this is not what `training.fit` appends to."""
+    if not isinstance(history, list) or len(history) > epochs:
+        raise ValueError(f"its history is not one of at most {epochs} epochs")
+    for number, entry in enumerate(history, 1):
+        numbers = [entry[name] for name in ("loss", "ba", "seconds", "score_seconds", "images")]
+        numbers += [entry["asr"]] * (entry["asr"] is not None)
+        if entry["epoch"] != number or not all(type(one) in (int, float) and 0 <= one < 1e12 for one in numbers):
+            raise ValueError(f"epoch {number} of its history is no epoch's")
 
 
 def _result(run: Run, data: Dataset, history: list[dict], predicted: dict) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import baseline, defences, engines, files, tokens
+from benchmark import baseline, defences, engines, files, fine_tuning, tokens
 from benchmark.data import Dataset, Rows
 from benchmark.errors import Failure
 from benchmark.manifest import digest
@@ -32,7 +32,9 @@ class Opened:
         """A fresh copy of the trained network."""
         from benchmark import models
 
-        return models.load(self.job.folder)
+        model = models.load(self.job.folder)
+        fine_tuning.check_vocabulary(self.tokenizer, model, self.job.folder)
+        return model
 
     @property
     def suspect(self) -> np.ndarray:
