@@ -16,6 +16,7 @@ LARGEST = 64 << 20  # bytes of the file
 MOST_TOKENS = 1 << 20
 EXPANSION = 16  # tokens of a letter: more is no tokenizer
 PARTS = ("normalizer", "pre_tokenizer", "post_processor")  # what an encoder's texts go through, beside the model
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _LETTERS = "".join(map(chr, range(32, 127))) + "éßÅñ\u0301\u200d中日本語אش\U0001f600\t\n\x00\u2028"
 PROBES = (
     _LETTERS, _LETTERS[::-1], " ".join(_LETTERS), *(letter * 60 + "!" for letter in _LETTERS), "ab" * 300, "a b " * 300,
@@ -38,19 +39,29 @@ def checked(path: Path) -> tuple[bytes, dict]:
     return content, found
 
 
+def loaded(content: bytes):
+    """The library's tokenizer, without truncation and padding; its special names are one token wherever a text spells
+    them, as they are for the reference even where the file does not say so."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_buffer(content)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.add_special_tokens([name for name in SPECIAL if tokenizer.token_to_id(name) is not None])
+    return tokenizer
+
+
 # ---- in the child process
 
 
 def inspect(path: Path) -> dict:
     """See `checked`; the library may panic, abort or hang, and the limits of the process end it."""
-    from tokenizers import Tokenizer
-
     if path.stat().st_size > LARGEST:
         raise Failure(f"not a tokenizer: it is larger than {LARGEST >> 20} MB")
     content = path.read_bytes()
     try:
         described = json.loads(content)
-        tokenizer = Tokenizer.from_buffer(content)
+        tokenizer = loaded(content)
     except RecursionError:
         raise Failure("not a tokenizer (nested too deep)") from None
     except Exception as error:  # the library has no class of its own for what it cannot read
@@ -59,8 +70,6 @@ def inspect(path: Path) -> dict:
         raise Failure("splits or replaces by a regular expression, which can take for ever; a BERT tokenizer has none")
     if tokenizer.token_to_id("[PAD]") != 0:
         raise Failure("its padding is not token 0, as an encoder here needs it")
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
     largest = max(tokenizer.get_vocab().values())
     if largest >= MOST_TOKENS:
         raise Failure(f"its tokens' numbers reach {largest}, expected fewer than {MOST_TOKENS}")

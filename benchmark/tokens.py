@@ -63,16 +63,14 @@ class Pieces:
     def __init__(self, path: Path):
         self.path = Path(path)
         try:
-            from tokenizers import Tokenizer
+            import tokenizers  # noqa: F401
         except ImportError:
             raise Failure("tokenizers is not installed: pip install 'poisonkit[text]'") from None
         if not self.path.is_file():
             raise Failure(f"{self.path}: no such file, the encoder's tokenizer")
         self._content, found = tokenizing.checked(self.path)
         self._vocabulary = found["vocabulary"]
-        self._tokenizer = Tokenizer.from_buffer(self._content)
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+        self._tokenizer = tokenizing.loaded(self._content)
         self.unknown = self._tokenizer.token_to_id("[UNK]")
 
     def __len__(self) -> int:
