@@ -14,6 +14,7 @@ from benchmark.errors import Failure
 
 LARGEST = 64 << 20  # bytes of the file
 MOST_TOKENS = 1 << 20
+MOST_ADDED = 20_000  # tokens beside the model's own, which the library adds slowly
 EXPANSION = 16  # tokens of a letter: more is no tokenizer
 PARTS = ("normalizer", "pre_tokenizer", "post_processor")  # what an encoder's texts go through, beside the model
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -61,7 +62,10 @@ def inspect(path: Path) -> dict:
     content = path.read_bytes()
     try:
         described = json.loads(content)
+        _check_added(described)
         tokenizer = loaded(content)
+    except Failure:
+        raise
     except RecursionError:
         raise Failure("not a tokenizer (nested too deep)") from None
     except Exception as error:  # the library has no class of its own for what it cannot read
@@ -77,6 +81,12 @@ def inspect(path: Path) -> dict:
     _check_probes(tokenizer)
     _check_settings(tokenizer, path.parent / "tokenizer_config.json")
     return {"sha256": hashlib.sha256(content).hexdigest(), "vocabulary": largest + 1}
+
+
+def _check_added(described) -> None:
+    added = described.get("added_tokens") if isinstance(described, dict) else None
+    if isinstance(added, list) and len(added) > MOST_ADDED:
+        raise Failure(f"adds {len(added):,} tokens to its model's own, expected at most {MOST_ADDED:,}")
 
 
 def _has_regex(part) -> bool:
