@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmark import collapse, engines, fine_tuning, metrics, naming, recorded
+from benchmark import collapse, engines, files, fine_tuning, metrics, naming, recorded
 from benchmark.data import Dataset
 from benchmark.errors import Failure
 from benchmark.recorded import is_result, picture_name  # noqa: F401  (where they have been so far)
@@ -99,19 +99,17 @@ def given(result: dict, folder: Path) -> dict:
 def clean_asr(comparison: dict, runs: Path, data: Dataset) -> dict | None:
     """The clean model's ASR on a file: what the trigger alone does. Summed over the baseline's runs.
 
-    Needs an active backend. None where a baseline's model is gone.
+    Needs an active backend. None where a baseline's model is gone; `Failure` where one is there and cannot be loaded.
     """
     from benchmark import models
 
     counts = []
     for name in comparison["runs"]:
-        if naming.problem(name):
+        folder = Path(runs) / name
+        if naming.problem(name) or not files.there(folder / "model.keras"):
             return None
-        try:
-            model = models.load(Path(runs) / name)
-            inputs = fine_tuning.for_run(Path(runs) / name, data).triggered.inputs
-        except Failure:
-            return None
+        model = models.load(folder)
+        inputs = fine_tuning.for_run(folder, data, model).triggered.inputs
         predicted = engines.engine(model, 0.1).predict(inputs)
         counts.append(metrics.attack(predicted, data.triggered.labels, data.wanted, len(data.classes))["asr"])
     return metrics.share(sum(count["count"] for count in counts), sum(count["of"] for count in counts))

@@ -116,7 +116,8 @@ def build(origin: Origin | None, classes: int, vocabulary: int, seed: int):
 
     sizes = TINY | {"vocabulary": vocabulary, "positions": LENGTH} if origin is None else weights.sizes(origin.folder)
     if vocabulary > sizes["vocabulary"]:
-        raise Failure(f"{origin.folder}: its tokenizer has {vocabulary} tokens, its encoder {sizes['vocabulary']}")
+        has = f"its tokenizer has tokens up to {vocabulary - 1}, its encoder {sizes['vocabulary']} tokens"
+        raise Failure(f"{origin.folder}: {has}, numbered from 0")
     if sizes["positions"] < LENGTH:
         raise Failure(f"{origin.folder}: its encoder takes {sizes['positions']} tokens, {LENGTH} are needed")
     model = Encoder(classes, **sizes, seed=seed)

@@ -108,7 +108,7 @@ def score(folder, file, verify: bool = True, base=None) -> dict:
     _installed(job.settings)
     contents = data.load(file, verify, base=base)
     model = network(job, contents)
-    contents = fine_tuning.for_run(job.folder, contents)
+    contents = fine_tuning.for_run(job.folder, contents, model)
     predicted = training.score(engines.engine(model, job.settings.learning_rate), contents)
     return {
         "run": result["name"],

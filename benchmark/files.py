@@ -171,13 +171,19 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 def read_npz(path: Path, most: int | None = None) -> dict[str, np.ndarray]:
     """The arrays of `write_npz`, of a file of at most so many bytes. Raises OSError, ValueError or `Damaged` (among
-    others) on a damaged one."""
+    others) on a damaged one.
+
+    Nothing is unpickled, and as nothing in it may be compressed, its arrays are no larger than the file.
+    """
     with _opened(path) as file, open(file, "rb", closefd=False) as stream:
         if most is not None and os.fstat(file).st_size > most:
             raise Damaged(f"{path}: is larger than {most >> 20} MiB")
         with zipfile.ZipFile(stream) as archive:
-            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise ValueError("compressed, as this program writes none")
+            members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise ValueError("compressed, as this program writes none")
+        if sum(member.file_size for member in members) > os.fstat(file).st_size:
+            raise ValueError("its arrays lie on one another")
         stream.seek(0)
         with np.load(stream, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}

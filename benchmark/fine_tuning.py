@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmark import encoders, randomness, tokens, truncation
 from benchmark.data import Dataset, Rows
-from benchmark.errors import Usage
+from benchmark.errors import Failure, Usage
 from benchmark.settings import EncoderSettings
 from benchmark.tokens import Tokens
 
@@ -39,6 +39,7 @@ class Texts:
         self.optimizer = common.adamw(self.model, settings.learning_rate, steps)
         cut = truncation.measure(data, self.tokenizer)
         self.said = {"encoder": {} if origin is None else origin.record(), "tokens": tokens.LENGTH, "cut_off": cut}
+        self.said["network"] = self.model.sizes
         self.said["encoder"] |= {"name": settings.encoder, "vocabulary": len(self.tokenizer)}
         for line in (*truncation.lines(cut), *truncation.unknown(data, self.tokenizer)):
             say(line)
@@ -87,9 +88,20 @@ def tokenized(data: Dataset, tokenizer) -> Dataset:
     return replace(data, **found)
 
 
-def for_run(folder: Path, data: Dataset) -> Dataset:
-    """A data set as a trained network takes it: texts as tokens of the tokenizer in the run's folder."""
-    return tokenized(data, tokens.load(folder)) if data.modality == "text" else data
+def for_run(folder: Path, data: Dataset, model) -> Dataset:
+    """A data set as a run's trained network takes it: texts as tokens of the tokenizer in the run's folder."""
+    if data.modality != "text":
+        return data
+    tokenizer = tokens.load(folder)
+    check_vocabulary(tokenizer, model, folder)
+    return tokenized(data, tokenizer)
+
+
+def check_vocabulary(tokenizer, model, folder: Path) -> None:
+    """`Failure` where a run's network knows fewer tokens than the tokenizer in its folder makes."""
+    known = model.sizes["vocabulary"]
+    if len(tokenizer) > known:
+        raise Failure(f"{folder}: its tokenizer makes tokens up to {len(tokenizer) - 1}, its network knows {known}")
 
 
 def _tokens(inputs, tokenizer) -> Tokens:

@@ -178,12 +178,15 @@ def _restore(run: Run, engine) -> list[dict]:
     """Put a checkpoint's variables in place; the history up to it. Empty where there is none, or none to read."""
     if not files.there(run.checkpoint):
         return []
+    from keras.ops import convert_to_numpy
+
     variables = engine.variables()
     try:
         arrays = files.read_npz(run.checkpoint)
         values = [arrays[f"{number:04d}"] for number in range(len(variables))]
-        history = _history(arrays["history"].tobytes())
-        if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
+        history = _history(arrays["history"].tobytes(), run.settings.epochs)
+        kinds = [(tuple(variable.shape), convert_to_numpy(variable.value).dtype) for variable in variables]
+        if [(value.shape, value.dtype) for value in values] != kinds or len(arrays) != len(values) + 1:
             raise ValueError("of another network")
     except Exception as error:
         raise Failure(f"{run.checkpoint}: damaged ({error}); delete it to train the run from its start") from None
@@ -192,12 +195,15 @@ def _restore(run: Run, engine) -> list[dict]:
     return history
 
 
-def _history(text: bytes) -> list[dict]:
-    """The epochs so far. ValueError or TypeError where they are none."""
+def _history(text: bytes, epochs: int) -> list[dict]:
+    """The epochs so far, as `training.fit` appends them. ValueError or TypeError where they are none."""
     history = numbers.loads(text)
+    if not isinstance(history, list) or len(history) > epochs:
+        raise ValueError(f"its history is not one of at most {epochs} epochs")
     for number, entry in enumerate(history, 1):
         figures = [entry[key] for key in ("loss", "ba", "seconds", "score_seconds", "images")]
-        if entry["epoch"] != number or not all(map(numbers.is_real, figures)):
+        figures += [entry["asr"]] * (entry["asr"] is not None)
+        if entry["epoch"] != number or not all(numbers.is_real(one) and 0 <= one < 1e12 for one in figures):
             raise ValueError(f"epoch {number} is not what this program writes")
     return history
 

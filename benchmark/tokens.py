@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import extras, files
+from benchmark import extras, files, tokenizing
 from benchmark.errors import Failure
 
 LENGTH = 64  # tokens of a text, [CLS] and [SEP] among them
@@ -16,11 +16,15 @@ WIDTHS = (8, 16, 24, 32, 48, 64)  # what batches are padded to: few, so that lit
 PIECES, WORDS = "tokenizer.json", "vocabulary.txt"  # the one or the other is in a run's folder
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 MOST_WORDS = 20_000
+SPELLED = -1  # token 0 where a text spells it, as in "[PAD]": it is seen like any other
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Texts: `tokens` (n, LENGTH) int32, 0 where a text has ended, and how many each has, `lengths` (n,) int64."""
+    """Texts: `tokens` (n, LENGTH) int32, 0 where a text has ended, and how many each has, `lengths` (n,) int64.
+
+    A 0 is padding and nothing else: where a text spells the padding token, SPELLED stands for it.
+    """
 
     tokens: np.ndarray
     lengths: np.ndarray
@@ -50,26 +54,25 @@ def width(length: int) -> int:
 class Pieces:
     """The tokenizer of a folder in the Hugging Face layout (`tokenizer.json`), cut at LENGTH tokens.
 
-    Raises `Failure` where the file cannot be read, the library `tokenizers` is missing, or padding is not token 0.
+    A child process reads the file first (see `tokenizing`).
+
+    Raises `Failure` where the file cannot be read, the library `tokenizers` is missing, padding is not token 0, or
+    texts do not become [CLS] … [SEP].
     """
 
     def __init__(self, path: Path):
         self.path = Path(path)
-        library = extras.need("tokenizers")
+        extras.need("tokenizers")
         if not self.path.is_file():
             raise Failure(f"{self.path}: no such file, the encoder's tokenizer")
-        try:
-            self._tokenizer = library.Tokenizer.from_file(str(self.path))
-        except Exception as error:  # the library has no class of its own for what it cannot read
-            raise Failure(f"{self.path}: not a tokenizer ({' '.join(str(error).split())[:120]})") from None
-        if self._tokenizer.token_to_id("[PAD]") != 0:
-            raise Failure(f"{self.path}: its padding is not token 0, as an encoder here needs it")
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+        self._content, found = tokenizing.checked(self.path)
+        self._vocabulary = found["vocabulary"]
+        self._tokenizer = tokenizing.loaded(self._content)
         self.unknown = self._tokenizer.token_to_id("[UNK]")
 
     def __len__(self) -> int:
-        return self._tokenizer.get_vocab_size()
+        """One more than the largest token's number: what an encoder's table has to hold."""
+        return self._vocabulary
 
     def ordinary(self) -> np.ndarray:
         """The numbers of all pieces but those in brackets ([CLS], [unused7], …), ascending, (v,) int64."""
@@ -78,15 +81,20 @@ class Pieces:
 
     def names(self, tokens) -> list[str]:
         """The pieces that tokens stand for."""
-        return [self._tokenizer.id_to_token(int(number)) for number in tokens]
+        return [self._tokenizer.id_to_token(max(0, int(number))) for number in tokens]
 
     def pieces(self, texts) -> list[list[int]]:
         """The tokens of each text with [CLS] and [SEP], however long it is."""
-        return [found.ids for found in self._tokenizer.encode_batch(list(texts))]
+        try:
+            return [found.ids for found in self._tokenizer.encode_batch(list(texts))]
+        except BaseException as error:  # a panic of the library is no Exception
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
+            raise Failure(f"{self.path}: fails on a text ({' '.join(str(error).split())[:120]})") from None
 
     def save(self, folder: Path) -> None:
         """Put the tokenizer into a run's folder."""
-        files.write_bytes(folder / PIECES, self.path.read_bytes())
+        files.write_bytes(folder / PIECES, self._content)
 
 
 class Words:
@@ -150,12 +158,13 @@ def load(folder: Path) -> Pieces | Words:
 
 
 def encode(tokenizer, texts) -> Tokens:
-    """The tokens of texts; what is longer than LENGTH keeps [CLS] and [SEP] and loses its end."""
+    """The tokens of texts; what is longer than LENGTH keeps [CLS] and [SEP] and loses its end. What is padding follows
+    from the lengths alone."""
     tokens = np.zeros((len(texts), LENGTH), np.int32)
     lengths = np.empty(len(texts), np.int64)
     for row, pieces in enumerate(tokenizer.pieces(texts)):
         if len(pieces) > LENGTH:
             pieces = [*pieces[: LENGTH - 1], pieces[-1]]
-        tokens[row, : len(pieces)] = pieces
+        tokens[row, : len(pieces)] = [piece or SPELLED for piece in pieces]
         lengths[row] = len(pieces)
     return Tokens(tokens, lengths)

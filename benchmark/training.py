@@ -22,12 +22,12 @@ class Images:
     `fine_tuning.Texts` is the same for an encoder; `method` chooses.
     """
 
-    said: dict = {}
-
     def __init__(self, data: Dataset, settings: Settings):
         self.data, self.settings = data, settings
         self.rows = data.kept(settings.hold_out)
         self.model = build(data, settings)
+        sizes = {"image_shape": list(data.image_shape), "classes": len(data.classes)}
+        self.said = {"network": sizes | settings.model()}  # what `saved` builds it of anew
         self.optimizer = settings.learning_rate
 
     def blocks(self, epoch: int, steps: int):

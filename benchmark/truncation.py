@@ -1,7 +1,5 @@
 """Where triggers end up among the tokens: how many are cut off with the end of a long text, which words are unknown."""
 
-import numpy as np
-
 from benchmark import tokens
 from benchmark.data import Dataset
 
@@ -9,40 +7,22 @@ GROUPS = {"truth": "changed training texts", "triggered": "triggered test texts"
 
 
 def measure(data: Dataset, tokenizer) -> dict[str, dict]:
-    """For each group of triggered texts in how many (`texts`, `of`) a part of what was inserted is not among the tokens
-    that an encoder sees. Groups that do not say what was inserted, as rewritten ones do not, are absent."""
-    before = {"truth": data.truth, "triggered": data.test, "others": data.test}
+    """For each group of triggered texts how many of them (`texts`, `of`) are, to an encoder, what they were before: its
+    first LENGTH tokens of the text and of its original are the same. One way for words, sentences and rewritten texts.
+    """
+    if data.truth is None:
+        return {}
+    pairs = {
+        "truth": (data.truth.inputs, data.train.inputs[data.truth_rows]),
+        "triggered": (data.test.inputs[data.triggered_rows], data.triggered.inputs),
+    }
+    if data.others is not None:
+        pairs["others"] = data.test.inputs[data.others_rows], data.others.inputs
     found = {}
-    for group, insertions in data.insertions.items():
-        if not len(insertions):
-            continue
-        originals = before[group].inputs
-        rows = {"triggered": data.triggered_rows, "others": data.others_rows}.get(group)
-        numbers = np.unique(insertions[:, 0])
-        cut = sum(
-            _is_cut(
-                originals[number if rows is None else rows[number]],
-                insertions[insertions[:, 0] == number],
-                data.manifest["recipe"]["triggers"],
-                tokenizer,
-            )
-            for number in numbers
-        )
-        found[group] = {"texts": int(cut), "of": len(numbers)}
+    for group, (originals, changed) in pairs.items():
+        before, after = (tokens.encode(tokenizer, texts).tokens for texts in (originals, changed))
+        found[group] = {"texts": int((before == after).all(1).sum()), "of": len(changed)}
     return found
-
-
-def _is_cut(text: str, insertions: np.ndarray, triggers: list[dict], tokenizer) -> bool:
-    """Does an encoder see less than all that was put into a text?"""
-    words = [(word, False) for word in text.split()]
-    for _, trigger, place, piece in insertions:
-        put = pieces(triggers[trigger])[piece]
-        words[place:place] = [(word, True) for word in put.split()]
-    last = max(number for number, (_, ours) in enumerate(words) if ours)
-    if len(words) <= 4 and last <= 4:
-        return False
-    (up_to_it,) = tokenizer.pieces([" ".join(word for word, _ in words[: last + 1])])
-    return len(up_to_it) > tokens.LENGTH
 
 
 def pieces(trigger: dict) -> list[str]:
@@ -53,7 +33,8 @@ def pieces(trigger: dict) -> list[str]:
 def lines(cut: dict[str, dict]) -> list[str]:
     """In words, of the groups in which any trigger was cut off."""
     return [
-        f"{one['texts']:,} of {one['of']:,} {GROUPS[group]} lose their trigger: it stands behind token {tokens.LENGTH}"
+        f"{one['texts']:,} of {one['of']:,} {GROUPS[group]} lose their trigger: "
+        f"their first {tokens.LENGTH} tokens are as they were without it"
         for group, one in cut.items()
         if one["texts"]
     ]

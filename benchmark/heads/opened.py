@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import baseline, defences, engines, extras, files, hints, recorded, tokens
+from benchmark import baseline, defences, engines, extras, files, fine_tuning, hints, recorded, tokens
 from benchmark.data import Dataset, Rows
 from benchmark.errors import Failure
 from benchmark.manifest import digest
@@ -33,7 +33,9 @@ class Opened:
         """A fresh copy of the trained network."""
         from benchmark import models
 
-        return models.load(self.job.folder)
+        model = models.load(self.job.folder)
+        fine_tuning.check_vocabulary(self.tokenizer, model, self.job.folder)
+        return model
 
     @property
     def suspect(self) -> np.ndarray:

@@ -23,7 +23,7 @@ class TokenEmbedding(layers.Layer):
     seed : int, optional
         Seed of the initial weights and, plus 1, of the dropout.
 
-    Input (batch, tokens) int32, output (batch, tokens, width).
+    Input (batch, tokens) int32, a number below 0 meaning token 0; output (batch, tokens, width).
     """
 
     def __init__(self, vocabulary, positions, width, dropout=0.1, epsilon=1e-12, seed=None, **kwargs):
@@ -53,7 +53,7 @@ class TokenEmbedding(layers.Layer):
         self.built = True
 
     def call(self, tokens, training=None):
-        x = ops.take(self.words, tokens, axis=0) + self.places[: ops.shape(tokens)[1]] + self.segment
+        x = ops.take(self.words, ops.maximum(tokens, 0), axis=0) + self.places[: ops.shape(tokens)[1]] + self.segment
         return self.dropout(self.normalization(x), training=training)
 
     def compute_output_shape(self, input_shape):

@@ -24,7 +24,7 @@ class Inside(NamedTuple):
 
 @keras.saving.register_keras_serializable(package="benchmark")
 class Encoder(keras.Model):
-    """Tokens (n, T) int32 in, 0 being padding; logits (n, classes) float32 out.
+    """Tokens (n, T) int32 in, as `tokens.Tokens` has them: 0 is padding; logits (n, classes) float32 out.
 
     Parameters
     ----------
@@ -34,8 +34,12 @@ class Encoder(keras.Model):
         Number of word pieces; most tokens of a text.
     width, depth, heads, inner : int
         Length of a token's vector (D), number of blocks (L), heads of each (H), width inside a block.
-    dropout, epsilon : float
-        Of all dropouts and normalisations.
+    dropout, attention_dropout, classifier_dropout : float
+        Of the blocks, of the attention, and before the classifier; the latter two are as the first where None.
+    epsilon : float
+        Of all normalisations.
+    activation : str
+        Between the two dense layers of a block; see `EncoderBlock`.
     seed : int
         Of the initial weights and dropouts; every layer has its own seed drawn from it.
     """
@@ -44,19 +48,22 @@ class Encoder(keras.Model):
 
     def __init__(
         self, classes, vocabulary, positions=512, width=384, depth=6, heads=12, inner=1536, dropout=0.1,
-        epsilon=1e-12, seed=0, **kwargs,
+        epsilon=1e-12, seed=0, attention_dropout=None, classifier_dropout=None, activation="gelu", **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
+        attention_dropout, last = (dropout if one is None else one for one in (attention_dropout, classifier_dropout))
         self._sizes = {
             "classes": classes, "vocabulary": vocabulary, "positions": positions, "width": width, "depth": depth,
             "heads": heads, "inner": inner, "dropout": dropout, "epsilon": epsilon, "seed": seed,
+            "attention_dropout": attention_dropout, "classifier_dropout": last, "activation": activation,
         }  # fmt: skip
         seeds = iter(randomness.initial_seeds(seed, depth + 3))
         self.embedding = TokenEmbedding(vocabulary, positions, width, dropout, epsilon, next(seeds), name="embedding")
         self.blocks = [
-            EncoderBlock(heads, inner, dropout, epsilon, next(seeds), name=f"block_{i}") for i in range(depth)
+            EncoderBlock(heads, inner, dropout, epsilon, next(seeds), attention_dropout, activation, name=f"block_{i}")
+            for i in range(depth)
         ]
-        self.dropout = keras.layers.Dropout(dropout, seed=next(seeds), name="dropout")
+        self.dropout = keras.layers.Dropout(last, seed=next(seeds), name="dropout")
         normal = initializers.RandomNormal(stddev=INITIAL, seed=next(seeds))
         self.logits = keras.layers.Dense(classes, kernel_initializer=normal, dtype="float32", name="logits")
 
@@ -124,6 +131,11 @@ class Encoder(keras.Model):
     def classes(self) -> int:
         """Number of classes."""
         return self._sizes["classes"]
+
+    @property
+    def sizes(self) -> dict:
+        """What it was made of, by the names of the parameters."""
+        return dict(self._sizes)
 
     def get_config(self):
         return super().get_config() | self._sizes

@@ -11,10 +11,11 @@ from benchmark.errors import Failure
 
 engines.activate("tensorflow", threads=2)
 
+import encoder_folders  # noqa: E402
 import keras  # noqa: E402
 import small_encoder  # noqa: E402
 
-from benchmark import models, tokens, weights  # noqa: E402
+from benchmark import encoders, models, tokens, weights  # noqa: E402
 from benchmark.models.encoder import Encoder, classes_with_each_head_off, encode  # noqa: E402
 
 TOKENS = np.array([[2, 4, 9, 5, 3, 0, 0], [2, 3, 0, 0, 0, 0, 0], [2, 6, 7, 8, 12, 1, 3]], "i4")
@@ -165,7 +166,7 @@ def test_it_agrees_with_the_reference_on_minilm(minilm, root):
     "change, words",
     [
         ({"model_type": "gpt2"}, "its model_type is 'gpt2', expected 'bert'"),
-        ({"hidden_act": "relu"}, "its hidden_act is 'relu', expected 'gelu'"),
+        ({"hidden_act": "xielu"}, "its hidden_act is 'xielu', expected 'gelu'"),
         ({"num_attention_heads": 5}, "5 heads do not divide a width of 12"),
         ({"num_hidden_layers": "2"}, "its num_hidden_layers is '2', expected a positive whole number"),
         ({"hidden_dropout_prob": 1.5}, "its hidden_dropout_prob is 1.5, expected a number"),
@@ -206,3 +207,59 @@ def test_weights_that_are_wrong_are_one_line(tmp_path):
         (folder / "config.json").write_text(text)
         with pytest.raises(Failure, match="config.json: "):
             loaded(folder)
+
+
+# ---- folders as one meets them, against the reference (tests/golden/encoders.py)
+
+
+def built(folder):
+    """Tokenizer and network of a folder, by the way that a training takes."""
+    origin = encoders.Origin(folder, "folder")
+    pieces = tokens.Pieces(folder / "tokenizer.json")
+    return pieces, encoders.build(origin, 3, len(pieces), 0)
+
+
+@pytest.mark.parametrize("name", encoder_folders.RIGHT)
+def test_what_is_accepted_is_computed_as_the_reference_does(name, tmp_path, root):
+    pieces, model = built(encoder_folders.make(tmp_path / "x", **encoder_folders.RIGHT[name]))
+    with np.load(root / "tests/golden/encoders.npz", allow_pickle=False) as golden:
+        ids, lengths, hidden, attention = (golden[f"{name}/{key}"] for key in ("ids", "lengths", "hidden", "attention"))
+    found = tokens.encode(pieces, encoder_folders.TEXTS)
+    assert np.array_equal(found.lengths, lengths)
+    assert np.array_equal(np.maximum(found.tokens[:, : ids.shape[1]], 0), ids)
+    inside = model.inside(found.tokens)
+    there = np.arange(ids.shape[1]) < lengths[:, None]
+    np.testing.assert_allclose(np.asarray(inside.hidden)[:, : ids.shape[1]][there], hidden[there], atol=1e-4)
+    both = np.broadcast_to(there[:, None, :, None] & there[:, None, None, :], attention[0].shape)
+    for layer, looks in enumerate(attention):
+        own = np.asarray(inside.attention[layer])[:, :, : ids.shape[1], : ids.shape[1]]
+        np.testing.assert_allclose(own[both], looks[both], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", encoder_folders.REFUSED)
+def test_another_network_is_refused_by_what_it_is(name, tmp_path):
+    changes, words = encoder_folders.REFUSED[name]
+    folder = encoder_folders.make(tmp_path / "x", **changes)
+    with pytest.raises(Failure, match=words) as error:
+        built(folder)
+    assert "\n" not in str(error.value) and str(folder) in str(error.value)
+
+
+def test_dropouts_are_those_of_the_config(tmp_path):
+    config = {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.3, "classifier_dropout": 0.4}
+    _, model = built(encoder_folders.make(tmp_path / "x", config=config))
+    block = model.blocks[1]
+    found = [model.embedding.dropout, *block.dropouts, block.attention.dropout, model.dropout]
+    assert [one.rate for one in found] == [0.2, 0.2, 0.2, 0.3, 0.4]
+    _, model = built(encoder_folders.make(tmp_path / "y", config={"classifier_dropout": None}))
+    assert model.sizes["dropout"] == model.sizes["attention_dropout"] == model.sizes["classifier_dropout"] == 0.1
+
+
+def test_a_spelled_padding_token_is_seen(network, tmp_path):
+    """It is a token like any other: what stands behind it counts."""
+    pieces = tokens.Pieces(small_encoder.write(tmp_path / "x") / "tokenizer.json")
+    found = tokens.encode(pieces, ["[PAD] good", "[PAD] bad"])
+    assert found.lengths.tolist() == [4, 4] and found.tokens[0, :5].tolist() == [2, tokens.SPELLED, 4, 3, 0]
+    assert pieces.names(found.tokens[0, :4]) == ["[CLS]", "[PAD]", "good", "[SEP]"]
+    one, other = np.asarray(network.inside(found.tokens).attention[0])[..., 0, :5]
+    assert (one[:, 1] > 0).all() and (one[:, 4] == 0).all() and np.abs(one - other).max() > 1e-3

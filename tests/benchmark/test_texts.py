@@ -318,17 +318,46 @@ def test_triggers_that_are_cut_off_are_counted(tmp_path):
     assert truncation.lines({"truth": {"texts": 0, "of": 3}}) == []
 
 
-def test_several_insertions_stand_where_they_end_up():
-    """The second goes in front of the first and pushes it behind the last token."""
-    words = tokens.Words.of(["a b cf mn"])
-    text = " ".join(["a"] * 61)
-    trigger = {"name": "word", "words": ["cf", "mn"]}
-    first, second = np.array([[0, 0, 61, 0]]), np.array([[0, 0, 61, 0], [0, 0, 0, 1]])
-    assert not truncation._is_cut(text, first, [trigger], words)
-    assert truncation._is_cut(text, second, [trigger], words)
-    sentence = {"name": "sentence", "text": "a b cf"}
-    assert truncation._is_cut(text, np.array([[0, 0, 60, 0]]), [sentence], words)
-    assert not truncation._is_cut(text, np.array([[0, 0, 59, 0]]), [sentence], words)
+BEFORE_AND_AFTER = {  # name -> (a text, the same with its trigger, is the trigger cut off?)
+    "three words, long after all": ("so good " + "!" * 70, "so good " + "!" * 70 + " cf", True),
+    "three words, in front": ("so good " + "!" * 70, "cf so good " + "!" * 70, False),
+    "Chinese": ("好" * 70, "好" * 70 + " cf", True),
+    "Chinese, at a place that is seen": ("好" * 70, "好" * 61 + " cf " + "好" * 9, False),
+    "one place too far": ("a " * 62, "a " * 62 + "cf", True),
+    "the last place": ("a " * 61, "a " * 61 + "cf", False),
+    "pushed behind by another": ("a " * 62, "mn " + "a " * 62 + "cf", False),
+    "half a sentence": ("a " * 61, "a " * 61 + "cf mn cf", False),
+    "rewritten at its end": ("a " * 62 + "good film", "a " * 62 + "dull film", True),
+    "rewritten before": ("good " + "a " * 70, "dull " + "a " * 70, False),
+}
+
+
+@pytest.mark.parametrize("kind", ["pieces", "words"])
+def test_cut_off_is_what_an_encoder_sees_no_difference_of(kind, tmp_path):
+    """In every group, whatever the trigger, however few words a text has."""
+    found = list(BEFORE_AND_AFTER.values())
+    texts, changed = (text_writer.block([pair[i].strip() for pair in found]) for i in (0, 1))
+    words = [*small_encoder.WORDS, "!", "好"]
+    if kind == "words":
+        tokenizer = tokens.Words.of(["a b ! cf mn good dull film"])
+        texts, changed = (text_writer.block([text.replace("好", "! ") for text in group]) for group in (texts, changed))
+    else:
+        tokenizer = tokens.Pieces(small_encoder.write(tmp_path / "x", words=words) / "tokenizer.json")
+    labels, rows = np.zeros(len(found), "<i8"), np.arange(len(found))
+    original, triggered = data.Rows(texts, labels), data.Rows(changed, labels)
+    contents = data.Dataset(
+        tmp_path, {}, train=triggered, test=original, truth=original, truth_rows=rows, triggered=triggered,
+        triggered_rows=rows, others=triggered, others_rows=rows,
+    )  # fmt: skip
+    lost = sum(cut for _, _, cut in found)
+    assert truncation.measure(contents, tokenizer) == dict.fromkeys(
+        ("truth", "triggered", "others"), {"texts": lost, "of": len(found)}
+    )
+    for (_, _, cut), one, other in zip(found, texts, changed, strict=True):
+        before, after = (tokens.encode(tokenizer, [text]).tokens for text in (one, other))
+        assert np.array_equal(before, after) == cut, (one, other)
+    clean = data.Dataset(tmp_path, {}, train=original, test=original)
+    assert truncation.measure(clean, tokenizer) == {}
 
 
 def test_a_trigger_word_that_is_unknown_is_a_warning(toy, tmp_path):
