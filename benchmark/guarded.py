@@ -1,7 +1,8 @@
-"""Read a foreign file in a child process, with limits on its time and memory.
+"""Read a foreign file in a child process, with limits on the processor's time and on memory.
 
 Libraries of C and Rust can crash, hang or eat memory on a crafted file, beyond the reach of a Python signal. A module
-that reads such files is run as `python -m MODULE ARGUMENTS…`: `call` starts it, `answer` is what it does inside.
+that reads such files is run as `python -m MODULE ARGUMENTS…`: `call` starts it, `answer` is what it does inside. A
+check that comes to its limits says nothing of the file: it could not be checked here.
 """
 
 import contextlib
@@ -13,13 +14,23 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmark import extras
 from benchmark.errors import Failure
 
-SECONDS = 20  # of CPU time: a loaded machine makes nothing look like a hang
-WAIT_SECONDS = 300  # by the clock, for a child that sleeps
+try:
+    import resource
+except ImportError:  # no such limits on some systems
+    resource = None
+
+SECONDS = 20  # of the processor, and again after each step of a long check: a busy machine only makes it wait
+WAIT = 600  # by the clock: a check that sleeps would never come to the limit above
 BYTES = 8 << 30  # address space of the child, most of it reserved and never touched
 LIMIT = "POISONKIT_CHECK_SECONDS"  # the environment variable in which a child is told of its time
 REFUSED = 3  # exit status of the child for a file that is not as it should be; Python's own failures are 1
+UNUSABLE = 4  # of one that found no library to read it with
+NO_MEMORY = 5  # of one that ran out of it
+NOT_HERE = "could not be checked here"
+CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 
 
 def call(module: str, arguments: list[str], path: Path, what: str) -> dict:
@@ -38,36 +49,76 @@ def call(module: str, arguments: list[str], path: Path, what: str) -> dict:
     }
     command = [sys.executable, "-m", module, *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=WAIT_SECONDS, env=environment, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=WAIT, env=environment, check=False)
     except subprocess.TimeoutExpired:
-        raise Failure(f"{path}: could not be checked here: its check took over {WAIT_SECONDS} s") from None
+        raise Failure(f"{path}: {NOT_HERE} (its check took over {WAIT} s)") from None
+    except OSError as error:
+        raise Failure(f"{path}: {NOT_HERE} ({error.strerror})") from None
+    said = done.stdout.decode(errors="replace").strip()
     if done.returncode == REFUSED:
-        raise Failure(f"{path}: {done.stdout.decode(errors='replace').strip()}")
-    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
-        raise Failure(f"{path}: not {what} (its check took over {SECONDS} s of computing, or was killed)")
+        raise Failure(f"{path}: {said}")
+    if done.returncode == UNUSABLE:
+        raise Failure(said)
     if done.returncode:
-        lines = [line.strip() for line in done.stderr.decode(errors="replace").split("\n") if line.strip()]
-        telling = [line for line in lines if not line.startswith(("note:", "skipping", "fatal runtime"))]
-        detail = telling[-1][:200] if telling else "without a word"
-        raise Failure(f"{path}: not {what} (its check ended with {done.returncode}: {detail})")
+        raise Failure(f"{path}: {_ending(done.returncode, done.stderr.decode(errors='replace'), what)}")
     return json.loads(done.stdout)
 
 
-def answer(read: Callable[[], dict]) -> int:
-    """In the child process: print what `read` finds as JSON, or the one line of its `Failure`; the exit status."""
-    with contextlib.suppress(ImportError, ValueError, OSError):  # no such limits on some systems
-        import resource
+def _ending(code: int, said: str, what: str) -> str:
+    """What it means that the child ended without an answer."""
+    if -code in CRASHES and not _limited():
+        return f"not {what} (the library that reads it crashed on it, signal {-code})"
+    if -code == signal.SIGXCPU:
+        return f"{NOT_HERE} (its check took over {SECONDS} s of processor time: damaged, or too much for it)"
+    if code == NO_MEMORY:
+        return f"{NOT_HERE} (its check ran out of memory)"
+    if code < 0:
+        return f"{NOT_HERE} (its check ended with signal {-code}: too little memory?)"
+    detail = said.strip().split("\n")[-1][:200]
+    return f"{NOT_HERE} (its check ended with {code}: {detail or 'no word'})"
 
-        seconds = int(os.environ.get(LIMIT, SECONDS))
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-        resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+def _limited() -> bool:
+    """Whether the user has limited the memory of this process, so that a crash may be for want of it."""
+    return resource is not None and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
+def answer(read: Callable[[], dict], what: str) -> int:
+    """In the child process: print what `read` finds as JSON, or the one line of its `Failure`; the exit status.
+
+    `what` is what the file should have been, as in `call`.
+    """
+    if resource is not None:
+        more_time()
+        _limit(resource.RLIMIT_AS, BYTES)
+        _limit(resource.RLIMIT_CORE, 0)
     try:
         print(json.dumps(read()))
     except Failure as error:
         print(str(error).encode(errors="backslashreplace").decode())
         return REFUSED
+    except ImportError as error:
+        print(extras.unusable(error))
+        return UNUSABLE
     except MemoryError:
-        print(f"needs over {BYTES >> 30} GB of memory to be read")
+        return NO_MEMORY
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # Rust's, of a library for tokens
+            raise
+        print(f"not {what} (PanicException: {' '.join(str(error).split())[:120]})")
         return REFUSED
     return 0
+
+
+def more_time() -> None:
+    """In the child process: as many seconds of the processor from now on as it was given for its first step."""
+    if resource is not None:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + int(os.environ.get(LIMIT, SECONDS)))
+
+
+def _limit(kind: int, most: int) -> None:
+    """So much and no more, or what the user has limited it to."""
+    hard = resource.getrlimit(kind)[1]
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))

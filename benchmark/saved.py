@@ -20,6 +20,7 @@ from pathlib import Path
 from benchmark import files, guarded, weights
 from benchmark.errors import Failure
 
+WHAT = "a model that can be loaded"
 WEIGHTS = "model.weights.h5"
 MEMBERS = ("metadata.json", "config.json", WEIGHTS)
 INTEGERS = {
@@ -60,7 +61,7 @@ def weights_of(path: Path) -> Iterator[Saved]:
     folder = tempfile.mkdtemp(prefix="benchmark-")
     try:
         target = Path(folder) / WEIGHTS
-        found = guarded.call("benchmark.saved", [str(path), str(target)], path, "a model that can be loaded")
+        found = guarded.call("benchmark.saved", [str(path), str(target)], path, WHAT)
         shapes = Counter(tuple(shape) for shape in found["shapes"])
         yield Saved(target, shapes, found["sizes"])
     finally:
@@ -293,4 +294,4 @@ def _one_line(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded.answer(lambda: inspect(*sys.argv[1:])))
+    sys.exit(guarded.answer(lambda: inspect(*sys.argv[1:]), WHAT))

@@ -2,34 +2,18 @@
 
 libhdf5 can hang or crash on a mutated file, beyond the reach of a Python signal. So `inspect` runs in a child process
 with limits on the processor's time and on memory (`python -m benchmark.structure FILE`) before this process opens the
-file. It reads no array but texts, which HDF5 keeps in heaps of their own. A check that comes to its limits says nothing
-of the file: it could not be checked here.
+file. It reads no array but texts, which HDF5 keeps in heaps of their own.
 """
 
-import contextlib
-import json
 import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
-from benchmark import extras
+from benchmark import guarded
 from benchmark.errors import Failure
 from benchmark.manifest import TEXT, parse
 
-try:
-    import resource
-except ImportError:  # no such limits on some systems
-    resource = None
-
-CHECK_SECONDS = 15  # of the processor, and again for each block of texts: a busy machine only makes it wait
-WAIT = 600  # by the clock: a check that sleeps would never come to the limit above
-NOT_HERE = "could not be checked here"
-CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
-UNUSABLE = 4  # of one that found no library to read it with
-REFUSED = 3  # exit status of the child for a file that is not as it should be; Python's own failures are 1
-CHECK_BYTES = 8 << 30  # address space of the child, most of it reserved and never touched
+WHAT = "a sound HDF5 file"
 TEXTS_AT_ONCE = 4096
 
 
@@ -37,43 +21,7 @@ def in_child(path: Path) -> dict:
     """The manifest of a file whose structure a child process has found sound."""
     if not path.is_file():
         raise Failure(f"{path}: no such file" if not path.exists() else f"{path}: not a file")
-    command = [sys.executable, "-m", "benchmark.structure", str(path)]
-    here = str(Path(__file__).resolve().parents[1])
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])]),
-        "OPENBLAS_NUM_THREADS": "1",
-        "PYTHONIOENCODING": "utf-8",
-    }
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=WAIT, env=environment, check=False)
-    except subprocess.TimeoutExpired:
-        raise Failure(f"{path}: {NOT_HERE} (its check took over {WAIT} s)") from None
-    except OSError as error:
-        raise Failure(f"{path}: {NOT_HERE} ({error.strerror})") from None
-    if done.returncode == REFUSED:
-        raise Failure(f"{path}: {done.stdout.decode().strip()}")
-    if done.returncode == UNUSABLE:
-        raise Failure(done.stdout.decode().strip())
-    if done.returncode:
-        raise Failure(f"{path}: {_ending(done.returncode, done.stderr.decode(errors='replace'))}")
-    return json.loads(done.stdout)
-
-
-def _ending(code: int, said: str) -> str:
-    """What it means that the child ended without an answer."""
-    if -code in CRASHES and not _limited():
-        return f"not a sound HDF5 file (the HDF5 library crashed on it, signal {-code})"
-    if -code == signal.SIGXCPU:
-        return f"{NOT_HERE} (its check took over {CHECK_SECONDS} s of processor time: damaged, or too much for it)"
-    if code < 0:
-        return f"{NOT_HERE} (its check ended with signal {-code}: too little memory?)"
-    detail = said.strip().split("\n")[-1][:200]
-    return f"{NOT_HERE} (its check ended with {code}: {detail or 'no word'})"
-
-
-def _limited() -> bool:
-    """Whether the user has limited the memory of this process, so that a crash may be for want of it."""
-    return resource is not None and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    return guarded.call("benchmark.structure", [str(path)], path, WHAT)
 
 
 def inspect(path, alive=lambda: None) -> dict:
@@ -180,36 +128,5 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _limit(kind: int, most: int) -> None:
-    """So much and no more, or what the user has limited it to."""
-    hard = resource.getrlimit(kind)[1]
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-
-
-def _more_time() -> None:
-    """So many seconds of the processor from now on."""
-    if resource is not None:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + CHECK_SECONDS)
-
-
-def _child(path: str) -> int:
-    """The child process: the manifest as JSON on stdout and 0, or one line and REFUSED."""
-    if resource is not None:
-        _more_time()
-        _limit(resource.RLIMIT_AS, CHECK_BYTES)
-        _limit(resource.RLIMIT_CORE, 0)
-    try:
-        print(json.dumps(inspect(path, _more_time)))
-    except Failure as error:
-        print(str(error).encode(errors="backslashreplace").decode())
-        return REFUSED
-    except ImportError as error:
-        print(extras.unusable(error))
-        return UNUSABLE
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(_child(sys.argv[1]))
+    sys.exit(guarded.answer(lambda: inspect(sys.argv[1], guarded.more_time), WHAT))

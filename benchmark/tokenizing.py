@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmark import guarded
 from benchmark.errors import Failure
 
+WHAT = "a tokenizer"
 LARGEST = 64 << 20  # bytes of the file
 MOST_TOKENS = 1 << 20
 MOST_ADDED = 20_000  # tokens beside the model's own, which the library adds slowly
@@ -30,7 +31,7 @@ def checked(path: Path) -> tuple[bytes, dict]:
 
     Raises `Failure` in one line where it is none, or none that an encoder here can use.
     """
-    found = guarded.call("benchmark.tokenizing", [str(path)], path, "a tokenizer")
+    found = guarded.call("benchmark.tokenizing", [str(path)], path, WHAT)
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -143,4 +144,4 @@ def _check_settings(tokenizer, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded.answer(lambda: inspect(Path(sys.argv[1]))))
+    sys.exit(guarded.answer(lambda: inspect(Path(sys.argv[1])), WHAT))

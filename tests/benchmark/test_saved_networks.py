@@ -350,7 +350,7 @@ def test_damaged_weights_are_one_line(run, toy):
     "change, words",
     [
         ({"width": 1 << 19}, "width"),
-        ({"width": 10**30}, "width"),
+        ({"width": 10**30}, "a number beyond 64 bits"),
         ({"width": "1"}, "width"),
         ({"width": True}, "width"),
         ({"experts": 3}, "is a network of experts 3, its run is of 2"),
