@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from poisonkit import __version__, cli_blind, hints, once
+from poisonkit import __version__, cli_blind, hints, memory, once
 from poisonkit.cli_printing import printable, tell, tell_json
 from poisonkit.errors import Failure, Usage
 from poisonkit.make_options import A_PATH, MakeCommand, attack_options, check_typed
@@ -36,8 +36,8 @@ class Group(click.Group):
         except ImportError as error:
             _complain(hints.unusable(error))
             context.exit(1)
-        except MemoryError:
-            _complain("out of memory: fewer --threads, or a machine with more")
+        except MemoryError as error:
+            _complain(_out_of_memory(error))
             context.exit(1)
         except KeyboardInterrupt:
             _complain(STOPPED)
@@ -45,10 +45,23 @@ class Group(click.Group):
         except BrokenPipeError:
             _forget_output()
             context.exit(1)
+        except (ImportError, RuntimeError) as error:
+            if not memory.came_of_it(error):
+                raise
+            _complain(_out_of_memory(error))
+            context.exit(1)
         except OSError as error:
             _complain(f"{os.fspath(error.filename)}: {error.strerror}" if error.filename else error.strerror or error)
             _forget_output()
             context.exit(1)
+
+
+def _out_of_memory(error: BaseException) -> str:
+    """What to say where memory was not enough, and how much is allowed where that is known."""
+    allowed, said = memory.limit(), str(error) if type(error) is MemoryError else ""
+    if "ulimit" not in said:
+        said = "" if allowed is None else f"{allowed >> 20} MB of address space are allowed (ulimit -v)"
+    return f"out of memory{f', {said}' if said else ''}: fewer --threads, or a machine with more"
 
 
 def _complain(message) -> None:

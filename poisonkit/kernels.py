@@ -10,8 +10,12 @@ SIMD width. There are no random numbers and no floats here; plain twins are in t
 
 import contextlib
 
-import numba
 import numpy as np
+
+from poisonkit import memory
+
+memory.check()
+import numba  # noqa: E402
 
 HALF = 1 << 14
 SHIFT = 15
@@ -20,7 +24,10 @@ BLOCK = 64
 
 
 def _compile(function):
-    """Compile on first call, cached on disk where a folder can be written and in memory only where none can."""
+    """Compile on first call, cached on disk where a folder can be written and in memory only where none can. Not at all
+    where Numba is told not to (NUMBA_DISABLE_JIT=1, as debuggers want it): the same bytes, slowly."""
+    if numba.config.DISABLE_JIT:
+        return function
     try:
         return _forgiving(numba.njit(nogil=True, cache=True)(function))
     except RuntimeError:  # "cannot cache function: no locator available": a second a run, and no reason to complain

@@ -31,10 +31,27 @@ TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of poisonkit; it c
 def folder(chosen: Path | None = None) -> Path:
     """The cache folder: the one chosen, else $POISONKIT_CACHE, else poisonkit in $XDG_CACHE_HOME or ~/.cache."""
     if chosen is not None:
-        return Path(chosen).expanduser().absolute()
+        return _expanded(os.fspath(chosen))
     if os.environ.get("POISONKIT_CACHE"):
-        return Path(os.environ["POISONKIT_CACHE"]).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")).absolute() / "poisonkit"
+        return _expanded(os.environ["POISONKIT_CACHE"])
+    return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "poisonkit"
+
+
+def _expanded(text: str) -> Path:
+    """A path with `~` spelled out, by $HOME, else by the system's list of users. An empty HOME is none: `~/.cache`
+    would be /.cache. `Failure` where nobody knows a home, as in some containers."""
+    own = text == "~" or text.startswith("~/")
+    try:
+        if own and not os.environ.get("HOME"):
+            import pwd
+
+            return Path(pwd.getpwuid(os.getuid()).pw_dir + text[1:]).absolute()
+        expanded = os.path.expanduser(text)
+    except (ImportError, KeyError):
+        expanded = text
+    if own and expanded == text:
+        raise Failure("no home folder is known (HOME is not set): name a cache with --cache or POISONKIT_CACHE")
+    return Path(expanded).absolute()
 
 
 class Cache:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from poisonkit.errors import Failure
 
 TEST_TABLE = "GT-final_test.csv"
+PICTURES = (".ppm", ".png")  # in either case: the tables may still say .ppm where the pictures were converted
 
 
 class Row(NamedTuple):
@@ -64,13 +65,29 @@ class _Tables:
         if not tables or not test:
             lacks = TEST_TABLE if tables else "Train.csv, and no GT-00000.csv … in class folders"
             raise Failure(f"{self.tree.path} is no GTSRB data set: there is no {lacks}")
+        self._check_every_class_has_a_table(tables)
         train_rows = [row for name in tables for row in self._rows(name, ";", "Filename", posixpath.dirname(name))]
         test_rows = list(self._rows(test[0], ";", "Filename", self._test_folder(test[0])))
         return self._by_class(train_rows), self._by_name(test_rows)
 
+    def _check_every_class_has_a_table(self, tables: list[str]) -> None:
+        """`Failure` where pictures lie in a class folder beside the others whose table is missing: a class would go."""
+        listed = {posixpath.dirname(name) for name in tables}
+        parents = {posixpath.dirname(folder) for folder in listed}
+        for name in sorted(self.tree.names):
+            folder = posixpath.dirname(name)
+            number = posixpath.basename(folder)
+            beside = posixpath.dirname(folder) in parents and len(number) == 5 and number.isdecimal()
+            if beside and folder not in listed and _is_picture(name):
+                count = sum(posixpath.dirname(other) == folder and _is_picture(other) for other in self.tree.names)
+                raise Failure(
+                    f"{self.tree.path}: the class folder {folder} has {count} images and no table: expected "
+                    f"GT-{number}.csv in it (the others have theirs)"
+                )
+
     def _test_folder(self, table: str) -> str:
         """The test table lies beside its images, or alone (as in its archive): then they are in …/Final_Test/Images."""
-        images = {posixpath.dirname(name) for name in self.tree.names if name.endswith(".ppm")}
+        images = {posixpath.dirname(name) for name in self.tree.names if _is_picture(name)}
         if posixpath.dirname(table) in images:
             return posixpath.dirname(table)
         folders = sorted(name for name in images if name.endswith("Final_Test/Images"))
@@ -95,14 +112,22 @@ class _Tables:
                 if len(line) != len(header):
                     raise Failure(f"{where}: line {lines.line_num} has {len(line)} values, expected {len(header)}")
                 empty = False
-                path = posixpath.join(folder, line[at_path].strip())
-                if path not in self.tree.names:
+                path = self._find(posixpath.join(folder, line[at_path].strip()))
+                if path is None:
                     raise Failure(f"{where}: line {lines.line_num} names {line[at_path][:80]!r}, which is not there")
                 yield Row(self._label(where, lines.line_num, line[at_class].strip()), _order_name(path), path)
         except (UnicodeDecodeError, csv.Error) as error:
             raise Failure(f"{where} is no CSV file ({error})") from None
         if empty:
             raise Failure(f"{where} lists no images")
+
+    def _find(self, path: str) -> str | None:
+        """A picture that a table names; where it is not there, the one whose ending alone differs (.PPM, .png)."""
+        if path in self.tree.names:
+            return path
+        stem, end = posixpath.splitext(path)
+        found = [stem + other for one in PICTURES for other in (one, one.upper()) if stem + other in self.tree.names]
+        return found[0] if len(found) == 1 and end.lower() in PICTURES else None
 
     def _label(self, where: str, line: int, text: str) -> int:
         if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) < self.classes):
@@ -122,6 +147,10 @@ class _Tables:
         return found
 
 
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(PICTURES)
+
+
 def _is_class_table(name: str) -> bool:
     return len(name) == 12 and name.startswith("GT-") and name.endswith(".csv") and name[3:8].isdecimal()
 
@@ -136,9 +165,7 @@ def _report_unlisted(tree, listed: list[Row], say) -> None:
     paths = {row.path for row in listed}
     folders = {posixpath.dirname(path) for path in paths}
     extra = [
-        name
-        for name in tree.names
-        if name.endswith((".ppm", ".png")) and name not in paths and posixpath.dirname(name) in folders
+        name for name in tree.names if _is_picture(name) and name not in paths and posixpath.dirname(name) in folders
     ]
     if extra:
         say(f"{tree.path}: {len(extra)} images are in no table and are left out, for one {tree.where(min(extra))}")

@@ -103,6 +103,32 @@ def test_where_the_cache_is(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
     assert str(cache.folder()) == "/home/me/.cache/poisonkit"
+    assert str(cache.folder("~/x")) == "/home/me/x"
+    assert cache.folder("~nobody-of-that-name").name == "~nobody-of-that-name"
+
+
+@pytest.mark.parametrize("home", ("", None))
+def test_an_empty_home_is_none(monkeypatch, home):
+    import pwd
+
+    for name in ("POISONKIT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("HOME", raising=False) if home is None else monkeypatch.setenv("HOME", home)
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: pwd.struct_passwd(("me", "x", 1, 1, "", "/home/me", "/bin/sh")))
+    assert str(cache.folder()) == "/home/me/.cache/poisonkit"
+    monkeypatch.setenv("POISONKIT_CACHE", "~/c")
+    assert str(cache.folder()) == "/home/me/c" and str(cache.folder("/c")) == "/c"
+
+    def unknown(_):
+        raise KeyError("getpwuid(): uid not found: 1234")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with pytest.raises(Failure, match="no home folder is known"):
+        cache.folder()
+    monkeypatch.delenv("POISONKIT_CACHE")
+    with pytest.raises(Failure, match="no home folder is known .*: name a cache with --cache or POISONKIT_CACHE"):
+        cache.folder()
+    assert str(cache.folder("/c")) == "/c"
 
 
 # ---- deleted, cleared, damaged

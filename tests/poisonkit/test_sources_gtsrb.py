@@ -301,3 +301,52 @@ def test_names_that_strangers_chose_cannot_drive_the_terminal(tmp_path, images):
         assert (
             "\n" not in str(caught.value) and "\x1b" not in str(caught.value) and "Test/a??[2J.png" in str(caught.value)
         )
+
+
+def unpacked(images) -> dict[str, bytes]:
+    return {name: data for files in gtsrb_official(*images).values() for name, data in files.items()}
+
+
+@pytest.mark.parametrize("part", ("Final_Test", "Final_Training", "Final_"))
+@pytest.mark.parametrize("ending", (".PPM", ".png", ".PNG"))
+def test_pictures_that_were_renamed_or_converted_are_found(ending, part, tmp_path, images):
+    """The tables say .ppm: .PPM as some archives unpack, .png as people convert them."""
+    expected = opened(write_files(tmp_path / "in", unpacked(images)), tmp_path)
+    files = {}
+    for name, data in unpacked(images).items():
+        if part in name and name.endswith(".ppm"):
+            picture = image_file.decode(data)
+            name = name.removesuffix(".ppm") + ending
+            data = png(picture) if ending.lower() == ".png" else data
+        files[name] = data
+    lines = []
+    found = open_source("gtsrb", source=write_files(tmp_path / "o", files), cache=tmp_path / "c2", say=lines.append)
+    assert found.digest == expected.digest
+    assert len(lines) == 1 and "is not the official gtsrb" in lines[0], "none is left out"
+
+
+def test_a_name_with_two_endings_is_none(tmp_path, images):
+    files = unpacked(images)
+    data = files.pop("GTSRB/Final_Test/Images/00002.ppm")
+    for ending in (".PPM", ".png"):
+        files[f"GTSRB/Final_Test/Images/00002{ending}"] = data
+    with pytest.raises(Failure, match=r"names '00002.ppm', which is not there"):
+        opened(write_files(tmp_path / "in", files), tmp_path)
+
+
+def test_a_class_folder_without_its_table_is_one_line(tmp_path, images):
+    """Its images were left out, and a class had none, without a word."""
+    files = unpacked(images)
+    del files["GTSRB/Final_Training/Images/00001/GT-00001.csv"]
+    expected = (
+        r"in: the class folder GTSRB/Final_Training/Images/00001 has 4 images and no table: expected GT-00001.csv"
+    )
+    with pytest.raises(Failure, match=expected):
+        opened(write_files(tmp_path / "in", files), tmp_path)
+    archives = gtsrb_official(*images)
+    del archives["GTSRB_Final_Training_Images.zip"]["GTSRB/Final_Training/Images/00001/GT-00001.csv"]
+    (tmp_path / "zips").mkdir()
+    for name, inside in archives.items():
+        write_zip(tmp_path / "zips" / name, inside)
+    with pytest.raises(Failure, match="00001 has 4 images and no table"):
+        opened(tmp_path / "zips", tmp_path)

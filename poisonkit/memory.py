@@ -1,0 +1,42 @@
+"""A limit on address space (`ulimit -v`, as batch systems set it): the libraries below crash or hang where theirs does
+not fit, instead of saying so. So it is looked at before they are loaded."""
+
+import os
+
+LEAST = 1 << 30  # bytes: with less, LLVM and OpenBLAS abort, crash or wait for ever
+
+try:
+    import resource
+except ImportError:  # not POSIX
+    resource = None
+
+
+def limit() -> int | None:
+    """The bytes of address space that this process may have; None where there is no limit."""
+    if resource is None:
+        return None
+    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def prepare() -> None:
+    """Before NumPy is loaded: under a limit, one thread for OpenBLAS, which takes 32 MB or more for each processor."""
+    if limit() is not None:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def check() -> None:
+    """Before Numba is loaded. Raises `MemoryError` where the limit is too low for it."""
+    allowed = limit()
+    if allowed is not None and allowed < LEAST:
+        raise MemoryError(
+            f"{allowed >> 20} MB of address space are allowed (ulimit -v), expected at least {LEAST >> 20}"
+        )
+
+
+def came_of_it(error: BaseException) -> bool:
+    """Whether an error is that a library could not be loaded, or a thread not be started, for want of memory."""
+    text = str(error)
+    return limit() is not None and any(
+        words in text for words in ("failed to map segment", "annot allocate memory", "libllvmlite", "start new thread")
+    )
