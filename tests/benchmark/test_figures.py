@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import types
 
 import click.testing
 import fake_runs
@@ -137,3 +138,11 @@ def test_a_damaged_history_is_named(text, tmp_path):
     (fake_runs.write(tmp_path / "runs") / "history.csv").write_text(text)
     done = invoke(tmp_path / "runs", "-o", tmp_path / "a")
     assert done.exit_code == 1 and "history.csv: cannot be read" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_history_that_a_spreadsheet_saved_is_read(tmp_path):
+    """With a byte-order mark before its first column."""
+    rows = [",".join(figures._HISTORY), ",".join("1" for _ in figures._HISTORY)]
+    (tmp_path / "history.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode() + b"\r\n")
+    cell = types.SimpleNamespace(runs=[types.SimpleNamespace(folder=tmp_path)])
+    assert figures._histories(cell) == [[dict.fromkeys(figures._HISTORY, 1.0)]]
