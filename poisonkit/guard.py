@@ -289,7 +289,7 @@ def _left(facts: dict) -> dict:
     for path, entry in found.items():
         more = facts["of"]["arrays"][kind.path("train")]["shape"][1:] if path == kind.path("left") else []
         shape = [*found["left/rows"]["shape"][:1], *more]
-        if (entry["dtype"], entry["shape"]) != (forms[path][0], shape) or 0 in shape:
+        if (entry["dtype"], entry["shape"], len(shape)) != (forms[path][0], shape, forms[path][1]) or 0 in shape:
             raise _Wrong(f"{path} is {entry['dtype']} {entry['shape']}, expected {forms[path][0]} {shape}")
     return found
 
