@@ -34,6 +34,8 @@ _SPELLED_OUT = {  # in a delta only where they are not the usual ones
     "triggered/rows": ("<i8", 1), "triggered/wanted": ("<i8", 1), "others/rows": ("<i8", 1),
 }  # fmt: skip
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_RATE = re.compile(r"1|0\.[0-9]{0,30}[1-9]")
+_WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _SIDE = 4096  # pixels; larger images are a mistake or an attack
 _ROWS = 2**31
 
@@ -188,10 +190,18 @@ def _check_recipe(manifest: dict) -> None:
     if manifest["kind"] == "poisoned":
         triggers = recipe.get("triggers")
         _expect(
-            isinstance(triggers, list) and triggers and all(isinstance(trigger, dict) for trigger in triggers),
-            "its recipe has no list of triggers",
+            isinstance(triggers, list) and triggers and all(map(_is_trigger, triggers)),
+            "its recipe has no list of triggers, each with a name",
         )
-        _expect(isinstance(recipe.get("rate"), str), "its recipe has no rate")
+        rate, pictures = recipe.get("rate"), manifest.get("pictures", {})
+        _expect(
+            isinstance(rate, str) and _RATE.fullmatch(rate),
+            f"its recipe's rate is {rate!r:.60}, expected a decimal above 0, up to 1",
+        )
+        _expect(
+            isinstance(pictures, dict) and all(map(_is_picture, pictures.values())),
+            "its pictures are no table, each with a digest or the name of a built-in one",
+        )
         target, classes = recipe.get("target"), len(manifest["source"]["classes"])
         _expect(
             target is None or (_count(target) and 0 <= target < classes),
@@ -253,6 +263,14 @@ def _check_array(path: str, entry, known: dict, modality: str) -> None:
     )
     sane = all(0 <= size <= _ROWS for size in shape) and all(1 <= size <= _SIDE for size in shape[1:])
     _expect(sane, f"{path} has an absurd shape, {str(shape):.80}")
+
+
+def _is_trigger(value) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("name"), str) and _WORD.fullmatch(value["name"]) is not None
+
+
+def _is_picture(value) -> bool:
+    return isinstance(value, dict) and (isinstance(value.get("built_in"), str) or _is_digest(value.get("digest")))
 
 
 def _count(value) -> bool:
