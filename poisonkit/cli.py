@@ -46,8 +46,13 @@ class Group(click.Group):
 
 def _complain(message) -> None:
     """One line on standard error, whatever file names and foreign files put into it."""
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(message))
+    text = _printable(str(message))
     click.echo(f"poisonkit: {text if len(text) <= 800 else text[:800] + '…'}", err=True)
+
+
+def _printable(line: str) -> str:
+    """A line whose names, out of a stranger's file, neither move the cursor nor turn the direction of writing."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _forget_output() -> None:
@@ -256,7 +261,7 @@ def show(file, as_json):
 
     facts = kinds.facts(file)
     text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False)
-    click.echo(text if as_json else "\n".join(kinds.lines(file, facts)))
+    click.echo(text if as_json else "\n".join(map(_printable, kinds.lines(file, facts))))
 
 
 @cli.command()
@@ -283,7 +288,7 @@ def verify(context, files):
         click.echo(f"{file}: {'DIFFERS' if wrong else 'arrays agree, recipe unknown here' if unknown else 'OK'}")
         wrong = [f"{unknown}: a newer poisonkit made it, or somebody's own"] if unknown else wrong
         for line in wrong:
-            click.echo(f"  {line}")
+            click.echo(f"  {_printable(line)}")
     context.exit(next(code for code in (3, 1, 2, 4, 0) if code in codes))
 
 
@@ -327,7 +332,7 @@ def diff(context, first, second):
     from poisonkit import summary
 
     found = summary.differences(first, second)
-    click.echo("\n".join(found) if found else "no difference")
+    click.echo("\n".join(map(_printable, found)) if found else "no difference")
     context.exit(3 if found else 0)
 
 
