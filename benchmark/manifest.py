@@ -127,6 +127,9 @@ def _check_delta(manifest: dict) -> None:
     needed = {"changed/rows", "changed/role", "changed/labels"}
     needed |= {path for path in shapes if path.startswith("trigger/") and not path.endswith("/mask")}
     modality = of["modality"]
+    if modality != TEXT:
+        numbers = range(len(of["recipe"]["triggers"]))
+        needed |= {f"trigger/{number}/{part}" for number in numbers for part in ("taps", "weights", "bias")}
     _expect(manifest["modality"] == modality, "it is a delta of another modality than its original")
     known = _DELTA | _SPELLED_OUT | {f"kept/{INPUTS[modality]}": _FORMS[modality]}
     if modality == TEXT:  # whole, and with where each insertion is
@@ -137,6 +140,8 @@ def _check_delta(manifest: dict) -> None:
         needed |= set(whole)
     for path, entry in arrays.items():
         _check_array(path, entry, known, modality)
+    spelled = of["recipe"].get("target") is not None or "triggered/rows" in arrays
+    _expect(spelled, "it does not say which its triggered rows are, and they have no target in common")
     for group in ("kept", "triggered", "others"):  # all of a group, or none of it
         needed |= {path for path in known if path.startswith(group) and f"{group}/rows" in arrays}
     for path in sorted(needed ^ arrays.keys()):

@@ -391,3 +391,13 @@ def test_a_challenge_cut_off_anywhere(poisonkit, sealed, tmp_path):
             poisonkit("unseal", challenge, "-o", tmp_path / "x.h5").failed(1, path.name)
         path.write_bytes(data)
     poisonkit("unseal", challenge, "-o", tmp_path / "x.h5").succeeded()
+
+
+def test_verify_looks_at_the_counts_of_a_challenge(poisonkit, library, tmp_path):
+    challenge = tmp_path / "c.h5"
+    poisonkit("seal", library("square"), "-o", challenge).succeeded()
+    damage.write_manifest(
+        challenge, damage.sealed(damage.manifest(challenge) | {"counts": {"train": 10**15, "test": 100}})
+    )
+    done = poisonkit("verify", challenge)
+    assert done.code == 3 and "counts: train is 200, the manifest says 1000000000000000" in done.out
