@@ -34,6 +34,8 @@ _SPELLED_OUT = {  # in a delta only where they are not the usual ones
     "triggered/rows": ("<i8", 1), "triggered/wanted": ("<i8", 1), "others/rows": ("<i8", 1),
 }  # fmt: skip
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_RATE = re.compile(r"1|0\.[0-9]{0,30}[1-9]")
+_WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _SIDE = 4096  # pixels; larger images are a mistake or an attack
 _ROWS = 2**31
 
@@ -128,6 +130,9 @@ def _check_delta(manifest: dict) -> None:
     needed = {"changed/rows", "changed/role", "changed/labels"}
     needed |= {path for path in shapes if path.startswith("trigger/") and not path.endswith("/mask")}
     modality = of["modality"]
+    if modality != TEXT:
+        numbers = range(len(of["recipe"]["triggers"]))
+        needed |= {f"trigger/{number}/{part}" for number in numbers for part in ("taps", "weights", "bias")}
     _expect(manifest["modality"] == modality, "it is a delta of another modality than its original")
     known = _DELTA | _SPELLED_OUT | {f"kept/{INPUTS[modality]}": _FORMS[modality]}
     if modality == TEXT:  # whole, and with where each insertion is
@@ -138,6 +143,8 @@ def _check_delta(manifest: dict) -> None:
         needed |= set(whole)
     for path, entry in arrays.items():
         _check_array(path, entry, known, modality)
+    spelled = of["recipe"].get("target") is not None or "triggered/rows" in arrays
+    _expect(spelled, "it does not say which its triggered rows are, and they have no target in common")
     for group in ("kept", "triggered", "others"):  # all of a group, or none of it
         needed |= {path for path in known if path.startswith(group) and f"{group}/rows" in arrays}
     for path in sorted(needed ^ arrays.keys()):
@@ -191,12 +198,17 @@ def _check_recipe(manifest: dict) -> None:
     if manifest["kind"] == "poisoned":
         triggers = recipe.get("triggers")
         _expect(
-            isinstance(triggers, list) and triggers and all(isinstance(trigger, dict) for trigger in triggers),
-            "its recipe has no list of triggers",
+            isinstance(triggers, list) and triggers and all(map(_is_trigger, triggers)),
+            "its recipe has no list of triggers, each with a name",
+        )
+        rate, pictures = recipe.get("rate"), manifest.get("pictures", {})
+        _expect(
+            isinstance(rate, str) and _RATE.fullmatch(rate),
+            f"its recipe's rate is {rate!r:.60}, expected a decimal above 0, up to 1",
         )
         _expect(
-            _is_share(recipe.get("rate")),
-            f"its recipe's rate is {recipe.get('rate')!r:.60}, expected a decimal up to 1",
+            isinstance(pictures, dict) and all(map(_is_picture, pictures.values())),
+            "its pictures are no table, each with a digest or the name of a built-in one",
         )
         seed = recipe.get("seed", 0)
         _expect(numbers.is_count(seed), f"its recipe's seed is {seed!r:.60}, expected a whole number, not negative")
@@ -263,15 +275,16 @@ def _check_array(path: str, entry, known: dict, modality: str) -> None:
     _expect(sane, f"{path} has an absurd shape, {str(shape):.80}")
 
 
+def _is_trigger(value) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("name"), str) and _WORD.fullmatch(value["name"]) is not None
+
+
+def _is_picture(value) -> bool:
+    return isinstance(value, dict) and (isinstance(value.get("built_in"), str) or _is_digest(value.get("digest")))
+
+
 def _count(value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_share(value) -> bool:
-    try:
-        return numbers.share(value) >= 0
-    except ValueError:
-        return False
 
 
 def _is_digest(value) -> bool:

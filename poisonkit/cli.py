@@ -33,9 +33,6 @@ class Group(click.Group):
         except Failure as error:
             _complain(error)
             context.exit(error.exit_code)
-        except ImportError as error:
-            _complain(hints.unusable(error))
-            context.exit(1)
         except MemoryError as error:
             _complain(_out_of_memory(error))
             context.exit(1)
@@ -46,9 +43,12 @@ class Group(click.Group):
             _forget_output()
             context.exit(1)
         except (ImportError, RuntimeError) as error:
-            if not memory.came_of_it(error):
+            if memory.came_of_it(error):
+                _complain(_out_of_memory(error))
+            elif isinstance(error, ImportError):
+                _complain(hints.unusable(error))
+            else:
                 raise
-            _complain(_out_of_memory(error))
             context.exit(1)
         except OSError as error:
             _complain(f"{os.fspath(error.filename)}: {error.strerror}" if error.filename else error.strerror or error)

@@ -14,6 +14,7 @@ import numpy as np
 
 from poisonkit import effects, hints, known, make, manifest, modality, order, regenerate, store, summary
 from poisonkit import verify as whole
+from poisonkit.choosing import COVER, POISONED
 from poisonkit.errors import Failure, Usage
 from poisonkit.make import Changed, Plan
 from poisonkit.modality import TEXT
@@ -171,7 +172,23 @@ def read(path: Path) -> Delta:
 
 def verify(path: Path) -> list[str]:
     """What differs from what a delta claims. Its rows are proven when it is unpacked."""
-    return check(path)[1]
+    delta, wrong = check(path)
+    return wrong or _out_of_range(delta)
+
+
+def _out_of_range(delta: Delta) -> list[str]:
+    """Arrays whose values are no labels, rows or roles of the original, one line each."""
+    classes, counts, wrong = len(delta.of["source"]["classes"]), delta.of["counts"], []
+    for name, array in delta.arrays.items():
+        group, last = name.rsplit("/", 1)
+        if last in ("labels", "wanted") and not ((array >= 0) & (array < classes)).all():
+            wrong.append(f"{name}: has labels outside 0 … {classes - 1}")
+        total = counts["train" if group in ("changed", "kept") else "test"]
+        if last == "rows" and (array.min() < 0 or array.max() >= total or (np.diff(array) <= 0).any()):
+            wrong.append(f"{name}: rows must ascend and lie in 0 … {total - 1:,}")
+        if last == "role" and not np.isin(array, (POISONED, COVER)).all():
+            wrong.append(f"{name}: is not {POISONED} or {COVER} everywhere")
+    return wrong
 
 
 def lines(path: Path, facts: dict) -> list[str]:

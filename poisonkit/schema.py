@@ -8,6 +8,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _RATE = re.compile(r"0|1|0\.[0-9]{0,30}[1-9]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHARE = re.compile(r"[1-9][0-9]{0,18}/[1-9][0-9]{0,18}")
+_PLACE = re.compile(r"0|[1-9][0-9]?")  # of a trigger in the recipe
 _SALT = re.compile(r"[0-9a-f]{64}")
 _WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")  # a trigger's name, say, of a version that is not known here
 _SECRET = re.compile(r"0|[1-9][0-9]{0,99}")
@@ -65,7 +66,11 @@ def _trigger(step) -> bool:
 
 
 def _pictures(value) -> bool:
-    return isinstance(value, dict) and all(_text(key) and _table(child) for key, child in value.items())
+    return isinstance(value, dict) and all(_PLACE.fullmatch(key) and _picture(child) for key, child in value.items())
+
+
+def _picture(value) -> bool:
+    return _table(value) and ("digest" not in value or _digest(value["digest"]))
 
 
 def _patch(value) -> bool:
@@ -116,7 +121,7 @@ EVERY_FILE = {
     "source.arrays": (_source_arrays, "the digests of the four clean arrays"),
     "source.digest": DIGEST,
     "recipe.rate": (_rate, "a decimal from 0 to 1"),
-    "pictures": (_pictures, "a table of pictures"),
+    "pictures": (_pictures, "a table of pictures, by the number of their trigger"),
     "counts.train": COUNT,
     "counts.test": COUNT,
 }
@@ -240,7 +245,16 @@ def problem(facts: dict, kinds=("clean", "poisoned")) -> str | None:
         return _original_problem(facts, ORIGINALS[kind])
     if kind != "sealed" and modality.of(facts).path("train") not in facts["source"]["arrays"]:
         return f"its manifest's source is of other data than its modality, {facts['modality']}"
+    if kind != "sealed" and (wrong := _pictures_problem(facts)):
+        return wrong
     return _recipe_problem(facts) if kind == "poisoned" else None
+
+
+def _pictures_problem(facts: dict) -> str | None:
+    """Which picture is of a trigger that the recipe has not."""
+    count = len(facts["recipe"]["triggers"]) if facts["kind"] == "poisoned" else 0
+    more = [number for number in facts["pictures"] if int(number) >= count]
+    return f"its manifest has a picture of trigger {more[0]}, its recipe {count} triggers" if more else None
 
 
 def _recipe_problem(facts: dict) -> str | None:

@@ -259,6 +259,10 @@ def verify(path: Path) -> list[str]:
         wrong = whole.digests(data)
         if data.manifest["kind"] == "sealed" and not wrong:
             wrong = whole.labels_in_range(data)
+            for part, count in data.manifest["counts"].items():
+                there = data.manifest["arrays"].get(f"{part}/labels", {"shape": [0]})["shape"][0]
+                if there != count:
+                    wrong.append(f"counts: {part} is {there:,}, the manifest says {count}")
         of = data.manifest.get("of")
         if of is not None and manifest.dataset_digest(of) != of["dataset_digest"]:
             wrong.append("manifest of the original: its own digest (dataset_digest) does not fit what it says")

@@ -123,6 +123,11 @@ MANIFESTS = {
     "kind is 'odd'": lambda m: writer.sealed(m | {"kind": "odd"}),
     "expected a plain name": lambda m: writer.sealed(m | {"name": "../../etc/passwd"}),
     "'$(touch X)', which begins with '$'": lambda m: writer.sealed(m | {"name": "$(touch X)"}),
+    "rate is '1e-999999999', expected a decimal": lambda m: writer.sealed(
+        m | {"recipe": m["recipe"] | {"rate": "1e-999999999"}}
+    ),
+    "triggers, each with a name": lambda m: writer.sealed(m | {"recipe": m["recipe"] | {"triggers": [{"size": 4}]}}),
+    "pictures are no table": lambda m: writer.sealed(m | {"pictures": {"0": 7}}),
     "source's name is 'a`b`'": lambda m: writer.sealed(m | {"source": m["source"] | {"name": "a`b`"}}),
     "does not match its own digest": lambda m: m | {"notice": "changed"},
     "no source": lambda m: writer.sealed({key: value for key, value in m.items() if key != "source"}),

@@ -105,3 +105,21 @@ def test_one_run_whichever_was_trained_on(library, shared, tmp_path):
     before = (first / "result.json").read_bytes()
     assert "already finished" in train(library("square")).stderr
     assert [first] == list((tmp_path / "runs").iterdir()) and (first / "result.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda recipe: recipe.update(target=None, label_mode="all-to-all"), "which its triggered rows are"),
+        (lambda recipe: recipe.update(triggers=recipe["triggers"] * 3), "names no array trigger/1/bias"),
+    ],
+    ids=["no target", "more triggers"],
+)
+def test_a_delta_whose_recipe_has_more_than_it_holds(shared, change, words):
+    delta = shared("square")
+    facts = damage.manifest(delta)
+    change(facts["of"]["recipe"])
+    facts["of"] = damage.sealed(facts["of"])
+    damage.write_manifest(delta, damage.sealed(facts))
+    with pytest.raises(data.Failure, match=words):
+        data.load(delta)

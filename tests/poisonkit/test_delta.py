@@ -211,3 +211,20 @@ def test_a_digest_of_every_array(packed):
         facts = damage.json.loads(f.attrs["manifest"])
         for name, entry in facts["arrays"].items():
             assert manifest.array_digest(f[name][()]) == entry["digest"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("changed/labels", -1, "changed/labels: has labels outside 0 … 9"),
+        ("changed/labels", 10, "changed/labels: has labels outside 0 … 9"),
+        ("changed/rows", 10**9, "changed/rows: rows must ascend and lie in 0 … 199"),
+        ("changed/role", 7, "changed/role: is not 1 or 2 everywhere"),
+    ],
+)
+def test_verify_looks_at_the_values_of_a_delta(poisonkit, packed, name, value, words):
+    path = packed()
+    damage.set_rows(path, name, {0: value})
+    damage.reseal(path)
+    done = poisonkit("verify", path)
+    assert done.code == 3 and words in done.out, done

@@ -418,3 +418,12 @@ def test_the_look_costs_no_file_descriptors_and_leaves_no_child(library, monkeyp
     for child in children:
         with pytest.raises(ChildProcessError):  # waited for already
             os.waitpid(child, os.WNOHANG)
+
+
+@pytest.mark.slow
+def test_a_file_of_a_million_class_names_is_sound(poisonkit, library, tmp_path):
+    path = damage.copy(library("clean"), tmp_path)
+    facts = damage.manifest(path)
+    facts["source"]["classes"] = [f"the class of the number {number}" for number in range(10**6)]
+    damage.write_manifest(path, damage.sealed(facts))
+    assert poisonkit("verify", path).succeeded()

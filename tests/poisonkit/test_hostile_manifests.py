@@ -218,3 +218,13 @@ def test_others_that_are_not_there(library, poisonkit, tmp_path, name, others, w
     facts["counts"] = {k: v for k, v in (facts["counts"] | {"others": others}).items() if v is not ...}
     damage.write_manifest(path, damage.sealed(facts))
     poisonkit("show", path).failed(1, str(path), words)
+
+
+@pytest.mark.parametrize("number", ["x", "99", "²", "-1", "01", "", "1"])
+def test_a_picture_of_no_trigger(library, poisonkit, tmp_path, number):
+    path = damage.copy(library("blend"), tmp_path)
+    facts = damage.manifest(path)
+    facts["pictures"][number] = {"digest": f"sha256:{64 * '0'}"}
+    damage.write_manifest(path, damage.sealed(facts))
+    for command in (("show", path), ("make", "--from", path, "-o", tmp_path / "y.h5")):
+        poisonkit(*command).failed(1, str(path), "picture")

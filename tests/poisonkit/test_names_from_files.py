@@ -182,3 +182,13 @@ def test_a_sidecar_that_is_none_is_never_waited_for(poisonkit, library, tmp_path
     poisonkit("seal", path, "-o", tmp_path / "c.h5").failed(1, "x.manifest.json", "is no sidecar")
     asked = ("--format", "croissant", "--creator", "me", "-o", tmp_path / "x.json")
     assert poisonkit("export", path, *asked).succeeded()
+
+
+def test_class_names_do_not_turn_the_direction_of_writing(poisonkit, library, tmp_path):
+    path = damage.copy(library("square"), tmp_path)
+    facts = damage.manifest(path)
+    facts["source"]["classes"][0] = "stop\u202epots"
+    damage.write_manifest(path, damage.sealed(facts))
+    for command in (("show", path), ("diff", library("square"), path)):
+        done = poisonkit(*command)
+        assert "stop\\u202epots" in done.out and "\u202e" not in done.out, done

@@ -669,3 +669,13 @@ def test_left_out_rows_that_are_no_such_rows(poisonkit, mild, tmp_path, change):
     damage.write_manifest(key, damage.sealed(facts))
     done = poisonkit("unseal", challenge, "-o", tmp_path / "x.h5")
     assert done.code == 1 and "Traceback" not in done.err and not (tmp_path / "x.h5").exists(), done
+
+
+def test_verify_looks_at_the_counts_of_a_challenge(poisonkit, library, tmp_path):
+    challenge = tmp_path / "c.h5"
+    poisonkit("seal", library("square"), "-o", challenge).succeeded()
+    damage.write_manifest(
+        challenge, damage.sealed(damage.manifest(challenge) | {"counts": {"train": 10**15, "test": 100}})
+    )
+    done = poisonkit("verify", challenge)
+    assert done.code == 3 and "counts: train is 200, the manifest says 1000000000000000" in done.out
