@@ -96,7 +96,11 @@ def _with_notes(figure, cells: list[Cell], wrong: dict):
     lines = [*table.notes([run.result for cell in cells for run in cell.runs]), *table.left_out(wrong)]
     if lines:
         text = "\n".join(part for line in lines for part in textwrap.wrap(line, 20 + int(14 * figure.get_figwidth())))
-        figure.supxlabel(text, fontsize=7, color=_GREY, ha="left", x=0.01)
+        (legend,) = figure.legends  # which the layout makes room for, as it does for nothing else below the panels
+        legend.set_title(text, prop={"size": 7})
+        legend.set_alignment("left")
+        legend.get_title().set_color(_GREY)
+        figure.set_figheight(figure.get_figheight() + 0.14 * (text.count("\n") + 1))
     return figure
 
 

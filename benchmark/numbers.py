@@ -45,8 +45,8 @@ def is_count(value) -> bool:
 
 
 def is_real(value) -> bool:
-    """Is it a finite number, and no truth value?"""
-    return type(value) in (int, float) and abs(value) <= LARGEST
+    """Is it a finite number, a whole one within 64 bits, and no truth value?"""
+    return (type(value) is int and abs(value) <= LARGEST) or (type(value) is float and math.isfinite(value))
 
 
 def loads(data: bytes | str):

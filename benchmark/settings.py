@@ -161,6 +161,13 @@ class EncoderSettings(Common):
         return [f"--{name.replace('_', '-')}={value}" for name, value in said.items()]
 
 
+def check_numbers(options: dict) -> None:
+    """`Usage` where a number among a command's options could not be read back from its result."""
+    for key, value in options.items():
+        if type(value) in (int, float) and not numbers.is_real(value):
+            raise Usage(f"--{key.replace('_', '-')}: expected a finite number within 64 bits, got {value!r:.40}")
+
+
 PRESETS = {
     "paper": Settings(),
     "small": Settings(width=1, epochs=8),

@@ -14,7 +14,7 @@ from benchmark.data import Dataset, Rows
 from benchmark.errors import Failure
 from benchmark.manifest import digest
 from benchmark.runs import Run
-from benchmark.settings import Settings
+from benchmark.settings import Settings, check_numbers, options
 
 TRAINING_SET = "notebook"
 HELD_OUT = "held-out"
@@ -83,6 +83,7 @@ def run(folder: Path, file, base, name: str, settings: dict, apply: Callable[[Ca
     dict
         The result: `steps` is a list of what each said and its `scores`.
     """
+    check_numbers(settings)
     job = Run.at(folder)
     trained = job.result
     if trained is None:

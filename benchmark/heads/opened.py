@@ -13,6 +13,7 @@ from benchmark.data import Dataset, Rows
 from benchmark.errors import Failure
 from benchmark.manifest import digest
 from benchmark.runs import Run
+from benchmark.settings import check_numbers
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ def configuration(folder: Path, name: str, settings: dict) -> tuple[Run, dict]:
 
     Raises `Failure` where the run is not finished, or not an encoder's.
     """
+    check_numbers(settings)
     job = Run.at(Path(folder))
     if job.result is None:
         raise Failure(f"{job.folder}: not finished; what goes on with it: {hints.go_on(job.folder, job.config)}")

@@ -104,7 +104,7 @@ def test_pages_and_figures_mark_it(runs, tmp_path):
     found = dict(figures.drawn(cells.group(results.gather([runs])), paper=False))
     labels = found["ba-cifar10-paper"].axes[0].get_legend_handles_labels()[1]
     assert "† collapsed" in labels and "clean model (†)" in labels
-    assert "one class is predicted" in found["asr-cifar10-paper"].get_supxlabel()
+    assert "one class is predicted" in found["asr-cifar10-paper"].legends[0].get_title().get_text()
 
 
 def test_a_sound_run_has_no_mark(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 import writer
 from test_heads_table import aligned, detected, put
 
-from benchmark import cli, files
+from benchmark import cli, files, recorded
 
 SETTINGS = ("--width", "1", "--epochs", "2", "--top-k", "4", "--batch-size", "16")
 
@@ -214,3 +214,15 @@ def test_train_says_which_clean_run_it_could_not_compare_with(tmp_path):
     shutil.rmtree(next((tmp_path / "runs").glob("toy-square*")))
     done = invoke("sweep", poisoned, *words, "-n")
     assert f"{folder}/result.json" in done.stderr and done.exit_code == 0
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "a list", "folder", "link", "pipe"])
+def test_what_a_command_left_and_is_damaged_is_kept_aside_and_made_anew(damage, tmp_path, capsys):
+    path = tmp_path / "result.json"
+    assert recorded.kept(path) is None and not list(tmp_path.iterdir())
+    path.write_text('{"settings": {"seed": 1}}' + " " * 300)
+    assert recorded.kept(path) == {"settings": {"seed": 1}}
+    DAMAGE[damage](path) if damage != "cut" else path.write_text('{"settings')
+    assert recorded.kept(path) is None and not files.there(path)
+    assert files.there(tmp_path / "result.json.damaged")
+    assert "kept as result.json.damaged" in capsys.readouterr().err

@@ -217,3 +217,15 @@ def test_the_rate_of_a_cell_is_exact(tmp_path):
     fake_runs.write(tmp_path, rate="0.0005")
     (cell,) = cells.group(results.gather([tmp_path]))
     assert cell.rate == Fraction(1, 2000)
+
+
+@pytest.mark.parametrize(
+    "words", [("heads", "detect", "--threshold", "nan"), ("heads", "detect", "--threshold", "inf"),
+              ("heads", "align", "--strength", "nan"), ("heads", "align", "--learning-rate", "inf"),
+              ("heads", "align", "--seed", str(2**63)), ("prune", "--finetune-epochs", str(10**30)),
+              ("prune", "--rates", "1e-999999999"), ("prune", "--rates", "nan")],
+)  # fmt: skip
+def test_options_that_could_not_be_read_back(words, tmp_path):
+    with within(20):
+        done = invoke(*words, fake_runs.write(tmp_path))
+    assert done.exit_code == 2 and done.stderr.count("\n") == 1 and words[-2] in done.stderr, done.output
