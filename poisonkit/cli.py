@@ -184,11 +184,13 @@ def _command() -> list[str]:
 @click.option(
     "-o", "--output", type=A_PATH, metavar="PATH", help="A folder, or a file that ends in .h5  [default: beside]"
 )
-def pack(file, output):
+@click.option("--force", is_flag=True, help="Replace what lies there.")
+def pack(file, output, force):
     """Only what differs from the clean data, as NAME.delta.h5: kilobytes; `unpack` gives the file back."""
     from poisonkit import delta
 
     target = delta.target_path(file, output)
+    delta.refuse(file, target, force)
     size = delta.pack(file, target)
     click.echo(f"wrote {target} ({size / 1e3:,.1f} kB, {size / file.stat().st_size:.2%} of {file.name})")
 
@@ -201,7 +203,8 @@ def pack(file, output):
     help="The files of a table of BadPatches'; small: three triggers, both applications, three rates.",
 )
 @click.option("--dataset", metavar="NAME", help="Another data set than the grid's.  [small: signs]")
-@click.option("--seeds", type=click.IntRange(1), metavar="N", help="Seeds 0 … N − 1.  [default: the grid's, else 1]")
+@click.option("--seeds", type=click.IntRange(1, 10_000), metavar="N",
+              help="Seeds 0 … N − 1.  [default: the grid's, else 1]")  # fmt: skip
 @click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean data.")
 @cache_option
 @click.option(

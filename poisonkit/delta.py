@@ -34,6 +34,22 @@ def target_path(path: Path, output: Path | None) -> Path:
     return path.with_name(name) if output is None else output / name
 
 
+def refuse(path: Path, target: Path, force: bool) -> None:
+    """`Failure` where something lies at a delta's target that may not be replaced: whatever is no delta of the same
+    file."""
+    store.refuse_folder(target)
+    if force or not target.exists() or target.samefile(path):
+        return
+    with store.reading(path) as data:
+        wanted = data.manifest["dataset_digest"]
+    try:
+        same = read(target).of["dataset_digest"] == wanted
+    except Failure:
+        same = False
+    if not same:
+        raise Failure(f"{target}: lies there and is no delta of {path.name}: -o elsewhere, or --force")
+
+
 def pack(path: Path, target: Path, threads: int = 1, checked: bool = False) -> int:
     """Write the delta of a file that verifies, or that is `checked` already. Returns its size in bytes."""
     if target.exists() and target.samefile(path):

@@ -28,6 +28,8 @@ PAPER = {
 """The grids of BadPatches' Tables 1–3, and a few cells for a laptop: rates of the image-level attack and
 of the one on every patch."""
 
+MOST_SEEDS = 10_000
+
 KEYS = {"dataset": str, "triggers": list, "image": list, "rates": list, "patch": list, "seeds": int,
         "patch_size": (int, str), "target": (int, str), "options": dict}  # fmt: skip
 
@@ -100,8 +102,8 @@ def parse(said: dict, where: str) -> Grid:
         said = {key: value for key, value in said.items() if key != "rates"} | {"image": said["rates"]}
     if not said.get("image") and not said.get("patch"):
         raise Usage(f"{where}: has neither image nor patch, the lists of rates (of texts: rates)")
-    if said.get("seeds", 1) < 1:
-        raise Usage(f"{where}: seeds is {said['seeds']}, expected at least 1")
+    if not 1 <= said.get("seeds", 1) <= MOST_SEEDS:
+        raise Usage(f"{where}: seeds is {said['seeds']!r:.40}, expected 1 to {MOST_SEEDS:,}")
     _check_options(said, where)
     rates = {key: tuple(_rate(value, where) for value in said.get(key, ())) for key in ("image", "patch")}
     options = {

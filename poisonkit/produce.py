@@ -38,6 +38,7 @@ def produce(
     """
     for path in (target, store.sidecar_path(target)):
         store.sweep(path)
+    store.refuse_folder(target)
     if target.exists() and not force:
         facts = _same(plan, target)
         if not store.sidecar_path(target).exists():

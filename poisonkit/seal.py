@@ -133,6 +133,7 @@ def _check_free(path: Path, target: Path, force: bool) -> None:
     for one in (target, key_path(target)):
         if one.exists() and one.resolve() == path.resolve():
             raise Usage(f"-o: {one} is the data set itself")
+        store.refuse_folder(one)
         if one.exists() and not force:
             raise Failure(f"{one}: lies there already: -o elsewhere, or --force")
 
