@@ -264,7 +264,7 @@ def print_results(found, as_json):
         click.echo(json.dumps([run.result for run in found], indent=2, ensure_ascii=False))
         return
     click.echo(table.runs(found))
-    for line in results.advice(found):
+    for line in results.hints(found):
         click.echo(line)
 
 

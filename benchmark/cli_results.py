@@ -126,7 +126,7 @@ def table_command(paths, form, paper):
         "runs that are there twice (the first one counts)": results.doubles(found),
         "runs on sealed files, which have no place here": results.sealed(found),
     }
-    for line in [*results.advice(found), *(f"{what}: {count}" for what, count in counts.items() if count)]:
+    for line in [*results.hints(found), *(f"{what}: {count}" for what, count in counts.items() if count)]:
         click.echo(f"benchmark: {line}", err=True)
 
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import baseline, files, hints
+from benchmark import baseline, files
+from benchmark import hints as printed
 from benchmark.errors import Failure, Usage
 from benchmark.manifest import canonical
 from benchmark.runs import Run
@@ -50,7 +51,7 @@ def _result(folder: Path) -> dict:
     path = folder / "result.json"
     if not path.is_file():
         config = files.read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
-        raise Failure(f"{folder}: not finished; what goes on with it: {hints.go_on(folder, config)}")
+        raise Failure(f"{folder}: not finished; what goes on with it: {printed.go_on(folder, config)}")
     result = files.read_json(path)
     if not baseline.is_result(result):
         raise Failure(f"{path}: not the result of a run of this program")
@@ -84,7 +85,7 @@ def sealed(found: list[Finished]) -> int:
     return sum(run.result["dataset"]["kind"] == "sealed" for run in found)
 
 
-def advice(found: list[Finished]) -> list[str]:
+def hints(found: list[Finished]) -> list[str]:
     """For runs that have no clean run to be compared with: the commands that make it, each once."""
     needed = {}
     for run in found:
@@ -93,5 +94,5 @@ def advice(found: list[Finished]) -> list[str]:
             settings = {key: value for key, value in config.items() if key != "dataset_digest"}
             place = str(Path(said.get("path") or "").parent), str(run.folder.parent)
             needed.setdefault((said["source_digest"], canonical(settings), *place), run)
-    lines = [hints.clean_run(run.result, run.folder.parent) for run in needed.values()]
+    lines = [printed.clean_run(run.result, run.folder.parent) for run in needed.values()]
     return [f"no CAD yet; the clean model it needs: {line}" for line in dict.fromkeys(lines)]

@@ -44,7 +44,10 @@ class Run:
         folder = Path(folder)
         if not (folder / "config.json").is_file():
             raise Failure(f"{folder}: not a run (it has no config.json)")
-        return cls(folder, files.read_json(folder / "config.json"))
+        config = files.read_json(folder / "config.json")
+        if not (isinstance(config, dict) and all(isinstance(config.get(key), dict) for key in ("model", "training"))):
+            raise Failure(f"{folder}/config.json: not a run's configuration")
+        return cls(folder, config)
 
     @property
     def settings(self) -> Common:
@@ -64,9 +67,16 @@ class Run:
 
     @property
     def result(self) -> dict | None:
-        """The result, None while the run is not finished."""
+        """The result, None while the run is not finished. `Failure` where something else has its place."""
+        from benchmark import baseline  # late: it reads runs
+
         path = self.folder / "result.json"
-        return files.read_json(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        result = files.read_json(path)
+        if not baseline.is_result(result):
+            raise Failure(f"{path}: not the result of a run of this program")
+        return result
 
     @property
     def checkpoint(self) -> Path:

@@ -134,4 +134,4 @@ def test_runs_on_sealed_files_are_results_and_stand_in_no_table():
     assert baseline._is_dataset(dataset) and not baseline._is_dataset(dataset | {"recipe": {"rate": "0"}})
     assert not baseline.incomplete(result, [result])
     run = results.Finished(None, result)
-    assert cells.group([run]) == [] and results.advice([run]) == [] and results.sealed([run]) == 1
+    assert cells.group([run]) == [] and results.hints([run]) == [] and results.sealed([run]) == 1
