@@ -14,6 +14,7 @@ from benchmark.cli_options import BASE, RUNS, SEED, chosen_settings, complain, e
 from benchmark.errors import Failure, Usage
 
 INTERRUPTED = 130
+MOST_SEEDS = 10_000
 
 
 class Commands(click.Group):
@@ -68,7 +69,7 @@ def main():
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="FILE...")
 @setting_options
 @SEED
-@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True,
+@click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=1, show_default=True,
               help="So many runs, of this seed and the next ones, one process each.")  # fmt: skip
 @RUNS
 @BASE
@@ -141,7 +142,7 @@ def train_in_child(file, settings, common):
 @setting_options
 @click.option(
     "--seeds",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST_SEEDS),
     metavar="N",
     help="Train every file with the seeds 0 to N-1, instead of the seed that it was poisoned with.",
 )

@@ -46,7 +46,7 @@ class Run:
         if not files.there(folder / "config.json"):
             raise Failure(f"{folder}: not a run (it has no config.json)")
         config = files.read_json(folder / "config.json")
-        if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
+        if not (isinstance(config, dict) and all(isinstance(config.get(key), dict) for key in ("model", "training"))):
             raise Damaged(f"{folder}/config.json: not a run's configuration")
         return cls(folder, config)
 

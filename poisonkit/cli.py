@@ -229,7 +229,8 @@ def pack(file, output, force):
     help="The files of a table of BadPatches'; small: three triggers, both applications, three rates.",
 )
 @click.option("--dataset", metavar="NAME", help="Another data set than the grid's.  [small: signs]")
-@click.option("--seeds", type=click.IntRange(1), metavar="N", help="Seeds 0 … N − 1.  [default: the grid's, else 1]")
+@click.option("--seeds", type=click.IntRange(1, 10_000), metavar="N",
+              help="Seeds 0 … N − 1.  [default: the grid's, else 1]")  # fmt: skip
 @click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean data.")
 @cache_option
 @fresh_option

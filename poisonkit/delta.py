@@ -43,6 +43,7 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, forc
     """
     if target.exists() and target.samefile(path):
         raise Usage(f"-o: {target} is the file itself: name another")
+    store.refuse_folder(target)
     new = not force and not _is_delta_of(path, target)
     wrong = [] if checked else whole.verify(path)
     if wrong:

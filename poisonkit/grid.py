@@ -29,6 +29,7 @@ PAPER = {
 of the one on every patch."""
 
 MOST_SEEDS = 10_000
+
 KEYS = {"dataset": str, "triggers": list, "image": list, "rates": list, "patch": list, "seeds": int,
         "patch_size": (int, str), "target": (int, str), "options": dict}  # fmt: skip
 
@@ -102,7 +103,7 @@ def parse(said: dict, where: str) -> Grid:
     if not said.get("image") and not said.get("patch"):
         raise Usage(f"{where}: has neither image nor patch, the lists of rates (of texts: rates)")
     if not 1 <= said.get("seeds", 1) <= MOST_SEEDS:
-        raise Usage(f"{where}: seeds is {said['seeds']!r:.40}, expected a number from 1 to {MOST_SEEDS}")
+        raise Usage(f"{where}: seeds is {said['seeds']!r:.40}, expected a number from 1 to {MOST_SEEDS:,}")
     _check_options(said, where)
     rates = {key: tuple(_rate(value, where) for value in said.get(key, ())) for key in ("image", "patch")}
     options = {

@@ -41,6 +41,7 @@ def produce(
     """
     for path in (target, store.sidecar_path(target)):
         store.sweep(path)
+    store.refuse_folder(target)
     said = sidecars.check(store.sidecar_path(target), target)
     if target.exists() and not force:
         return _there(plan, target, command)

@@ -192,6 +192,7 @@ def _check_free(path: Path, target: Path, key: Path, force: bool) -> None:
         store.refuse_link(one)
         if one.exists() and one.resolve() == path.resolve():
             raise Usage(f"{option}: {one} is the data set itself")
+        store.refuse_folder(one)
         if one.exists() and not force:
             raise Failure(f"{one}: lies there already: {option} elsewhere, or --force")
     beside = store.sidecar_path(target)  # it would go: a sealed file has none

@@ -305,6 +305,12 @@ def writing(target: Path, sidecar: bool = True, new: bool = False, mode: int = 0
         raise Failure(f"{target}: could not be written: {reason(error)}") from error
 
 
+def refuse_folder(target: Path) -> None:
+    """`Failure` where a folder has the name that a file is to get: nothing here replaces one."""
+    if target.is_dir():
+        raise Failure(f"{target}: is a folder, and no file takes its place: name another with -o")
+
+
 def check_space(target: Path, size: int) -> None:
     """`Failure` where the file would not fit on its disk: better before than in the middle."""
     folder = target.parent
@@ -323,6 +329,8 @@ def check_space(target: Path, size: int) -> None:
 
 def reason(error: OSError) -> str:
     """What went wrong, in words: h5py buries the system's own message in a long one."""
+    if isinstance(error, FileExistsError) and error.filename:  # where a folder was to be made
+        return f"{os.fspath(error.filename)} is no folder"
     text = str(error)
     for number in {error.errno, *(int(part) for part in _errno(text))} - {None}:
         return os.strerror(number)
@@ -460,4 +468,6 @@ def reading(path: Path, kinds: tuple[str, ...] = guard.DATA_SETS):
         try:
             yield Reader(path, file, facts)
         except OSError as error:
+            if error.filename is not None and os.fspath(error.filename) != os.fspath(path):  # of what is written, say
+                raise
             raise Failure(f"{path}: could not be read: {reason(error)}") from error

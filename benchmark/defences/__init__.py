@@ -14,7 +14,7 @@ from benchmark.data import Dataset, Rows
 from benchmark.errors import Failure
 from benchmark.manifest import digest
 from benchmark.runs import Run
-from benchmark.settings import Settings, check_numbers, options
+from benchmark.settings import Settings, check_numbers
 
 TRAINING_SET = "notebook"
 HELD_OUT = "held-out"
