@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import delta, randomness, structure
+from benchmark import delta, implied, randomness, structure
 from benchmark.errors import Failure
 from benchmark.manifest import INPUTS, TEXT, array_digest, dtype_of, parse
 
@@ -143,7 +143,7 @@ def load(path, verify: bool = True, manifest: dict | None = None, base=None) -> 
             arrays = delta.rebuild(manifest, arrays, clean)
             for name, array in arrays.items():
                 _check_read(array, manifest["arrays"][name], name, verify)
-        return replace(_assemble(path, manifest, arrays), base=base if said["kind"] == "delta" else None)
+        return replace(_assemble(path, manifest, arrays, verify), base=base if said["kind"] == "delta" else None)
     except Failure as error:
         raise Failure(f"{path}: {error}") from None
 
@@ -234,8 +234,8 @@ def _check_read(array: np.ndarray, entry: dict, name: str, verify: bool) -> None
             raise Failure(f"{name} is not what the manifest says: {entry['digest']} recorded, {actual} found")
 
 
-def _assemble(path: Path, manifest: dict, arrays: dict) -> Dataset:
-    """Check labels and rows against one another, and put the arrays together."""
+def _assemble(path: Path, manifest: dict, arrays: dict, verify: bool) -> Dataset:
+    """Check labels and rows against one another and against the recipe, and put the arrays together."""
     classes = len(manifest["source"]["classes"])
     for name, array in arrays.items():
         if name.split("/")[-1] in ("labels", "wanted"):
@@ -243,6 +243,7 @@ def _assemble(path: Path, manifest: dict, arrays: dict) -> Dataset:
     inputs = INPUTS[manifest["modality"]]
     train, test = (Rows(arrays[f"{group}/{inputs}"], arrays[f"{group}/labels"]) for group in ("train", "test"))
     if manifest["kind"] in ("clean", "sealed"):
+        implied.check(manifest, arrays, verify)
         return Dataset(path, manifest, train, test)
     tested = [group for group in ("triggered", "others") if f"{group}/rows" in arrays]
     for group, parent in (*((group, test) for group in tested), ("truth", train)):
@@ -257,8 +258,10 @@ def _assemble(path: Path, manifest: dict, arrays: dict) -> Dataset:
             raise Failure(f"{group}/ has no rows, so there is nothing to score")
     if not np.isin(arrays["truth/role"], (1, 2)).all():
         raise Failure("truth/role holds something other than 1 and 2")
-    rows = {group: Rows(arrays[f"{group}/{inputs}"], arrays[f"{group}/labels"]) for group in (*tested, "truth")}
     image = train.inputs.shape[1:]
+    mask, insertions = _mask(arrays, image) if image else None, _insertions(arrays)
+    implied.check(manifest, arrays, verify)
+    rows = {group: Rows(arrays[f"{group}/{inputs}"], arrays[f"{group}/labels"]) for group in (*tested, "truth")}
     return Dataset(
         path,
         manifest,
@@ -269,8 +272,8 @@ def _assemble(path: Path, manifest: dict, arrays: dict) -> Dataset:
         truth_role=arrays["truth/role"],
         triggered_rows=arrays["triggered/rows"],
         others_rows=arrays.get("others/rows"),
-        mask=_mask(arrays, image) if image else None,
-        insertions=_insertions(arrays),
+        mask=mask,
+        insertions=insertions,
         **rows,
     )
 

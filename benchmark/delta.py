@@ -66,8 +66,8 @@ def rebuild(manifest: dict, delta: dict[str, np.ndarray], clean: dict[str, np.nd
     arrays |= {f"truth/{inputs}": images[rows], "truth/labels": labels[rows]}
     if put:
         images[rows] = put(arrays[f"truth/{inputs}"])
-        for number, stencil in enumerate(_stencils(manifest, delta)):
-            arrays[f"trigger/{number}/mask"] = _mask(manifest, *stencil)
+        for number, stencil in enumerate(stencils(manifest, delta)):
+            arrays[f"trigger/{number}/mask"] = mask_of(manifest, *stencil)
     if "kept/rows" in delta:
         _check_rows(delta["kept/rows"], len(labels), "kept/rows")
         images[delta["kept/rows"]] = delta[f"kept/{inputs}"]
@@ -103,19 +103,19 @@ def _check_rows(rows: np.ndarray, end: int, name: str) -> None:
         raise Failure(f"{name} has rows outside 0 … {end - 1}")
 
 
-def _stencils(manifest: dict, delta: dict) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def stencils(manifest: dict, delta: dict) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Taps (P, K), weights (P, K) and bias (P,) of each trigger, over the P bytes of an image."""
     size = int(np.prod(manifest["arrays"]["train/images"]["shape"][1:]))
-    stencils = []
+    found = []
     for number in range(len(manifest["recipe"]["triggers"])):
         taps, weights, bias = (delta[f"trigger/{number}/{part}"] for part in ("taps", "weights", "bias"))
         if taps.min() < 0 or taps.max() >= size:
             raise Failure(f"trigger/{number}/taps has byte positions outside 0 … {size - 1}")
-        stencils.append((taps.reshape(size, -1), weights.reshape(size, -1), bias.reshape(size)))
-    return stencils
+        found.append((taps.reshape(size, -1), weights.reshape(size, -1), bias.reshape(size)))
+    return found
 
 
-def _mask(manifest: dict, taps: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
+def mask_of(manifest: dict, taps: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """(H, W, C) uint8: 0 where a stencil leaves the byte as it is."""
     itself = np.arange(len(taps), dtype=np.int32)[:, None]
     same = (taps == itself).all(1) & (weights.sum(1) == 1 << 15) & (bias == 0)
@@ -125,13 +125,13 @@ def _mask(manifest: dict, taps: np.ndarray, weights: np.ndarray, bias: np.ndarra
 def trigger(manifest: dict, delta: dict):
     """The function that puts all triggers on images, (n, H, W, C) uint8 → the same."""
     shape = manifest["arrays"]["train/images"]["shape"][1:]
-    size, stencils = int(np.prod(shape)), _stencils(manifest, delta)
+    size, made = int(np.prod(shape)), stencils(manifest, delta)
 
     def apply(images: np.ndarray) -> np.ndarray:
         out = np.empty_like(images)
         for start in range(0, len(images), ROWS_AT_ONCE):
             block = images[start : start + ROWS_AT_ONCE].reshape(-1, size)
-            for taps, weights, bias in stencils:
+            for taps, weights, bias in made:
                 total = bias + (1 << 14)
                 for k in range(taps.shape[1]):
                     total = total + block[:, taps[:, k]].astype(np.int32) * weights[:, k]

@@ -68,16 +68,17 @@ def entry(array) -> dict:
     return {"digest": writer.array_digest(array), "dtype": array.dtype.str, "shape": list(array.shape)}
 
 
-def manifest_of(arrays: dict, clean: dict, name: str, words=("cf",), target=1, rate="0.1", **source) -> dict:
+def manifest_of(arrays: dict, clean: dict, name: str, words=("cf",), target=1, **source) -> dict:
     digests = {path: entry(array)["digest"] for path, array in clean.items()}
     poisoned = "triggered/rows" in arrays
     recipe = {"rate": "0"}
     counts = {"train": len(arrays["train/labels"]), "test": len(arrays["test/labels"])}
     if poisoned:
+        changed = np.isin(np.arange(counts["train"]), arrays["truth/rows"])
         trigger = {"name": "word", "words": list(words), "place": "random", "count": 1}
         recipe = {
-            "rate": rate, "seed": 0, "streams": ["rows", "word"], "application": "text", "patch": None,
-            "label_mode": "all-to-one", "target": target, "select": "all", "triggers": [trigger],
+            "rate": writer.rate_of(changed), "seed": 0, "streams": ["rows", "word"], "application": "text",
+            "patch": None, "label_mode": "all-to-one", "target": target, "select": "all", "triggers": [trigger],
         }  # fmt: skip
         counts |= {"triggered": len(arrays["triggered/rows"]), "poisoned": len(arrays["truth/rows"]), "cover": 0}
     return sealed({

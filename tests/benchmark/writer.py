@@ -114,21 +114,35 @@ def all_to_all_arrays(clean: dict, classes=4) -> dict:
     return arrays
 
 
+def rate_of(rows: np.ndarray) -> str:
+    """The shortest share that gives so many of all rows, rounded down."""
+    count, of = int(rows.sum()), len(rows)
+    places = next(places for places in range(1, 12) if -(-count * 10**places // of) * of // 10**places == count)
+    return f"{-(-count * 10**places // of) / 10**places:.{places}f}"
+
+
 def manifest_of(arrays: dict, clean: dict, name: str, classes=4, target=0) -> dict:
     source = {path: array_digest(array) for path, array in clean.items()}
     poisoned = "triggered/rows" in arrays
     recipe = {"rate": "0"}
     counts = {"train": len(arrays["train/labels"]), "test": len(arrays["test/labels"])}
     if poisoned:
+        roles = np.zeros(counts["train"], "u1")
+        roles[arrays["truth/rows"]] = arrays["truth/role"]
         recipe = {
-            "rate": "0.1", "seed": 0, "streams": ["rows"], "application": "image", "patch": None,
+            "rate": rate_of(roles == 1), "seed": 0, "streams": ["rows"], "application": "image", "patch": None,
             "label_mode": "all-to-one", "target": target, "select": "all", "triggers": [{"name": "square"}],
         }  # fmt: skip
         if "others/rows" in arrays:
             recipe |= {"label_mode": "source-specific", "select": "class", "source_classes": [2]}
         elif target is None:
             recipe["label_mode"] = "all-to-all"
-        counts |= {"triggered": len(arrays["triggered/rows"]), "poisoned": len(arrays["truth/rows"]), "cover": 0}
+        if (roles == 2).any():
+            recipe["cover_rate"] = rate_of(roles == 2)
+        counts |= {"poisoned": int((roles == 1).sum()), "cover": int((roles == 2).sum())}
+        counts |= {
+            group: len(arrays[f"{group}/rows"]) for group in ("triggered", "others") if f"{group}/rows" in arrays
+        }
     return sealed({
         "format": "poisonkit", "format_version": 1, "modality": "image", "kind": "poisoned" if poisoned else "clean",
         "name": name, "notice": "for the tests", "recipe_version": 1, "recipe": recipe, "pictures": {},
