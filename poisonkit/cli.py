@@ -261,21 +261,34 @@ def show(file, as_json):
 
 @cli.command()
 @click.argument("files", nargs=-1, required=True, type=A_PATH)
+@click.option(
+    "--source", type=A_PATH, metavar="PATH", help="Of camouflaged files: the plain images, as `unpack --base` has them."
+)
+@click.option(
+    "--dataset", metavar="NAME", help="How to read --source, if it is another kind of source than the file's."
+)
+@cache_option
 @click.pass_context
-def verify(context, files):
-    """Recompute everything that files claim; exit code 3 where something differs."""
+def verify(context, files, source, dataset, cache):
+    """Recompute everything that files claim; exit code 3 where something differs.
+
+    Training images that were camouflaged after the trigger are made again from the plain ones, which are looked for in
+    the cache, or read from --source; where there are none it says so, and their digests stand for them.
+    """
     from poisonkit import kinds
+    from poisonkit.verify import Look
 
     worst = 0
     for file in files:
+        notes = []
         try:
-            wrong = kinds.differences(file)
+            wrong = kinds.differences(file, Look(source, dataset, cache, notes.append, _progress, _warn))
         except Failure as error:
             _complain(error)
             worst = max(worst, 1)
             continue
         click.echo(f"{file}: OK" if not wrong else f"{file}: DIFFERS")
-        for line in wrong:
+        for line in [*wrong, *notes]:
             click.echo(f"  {line}")
         worst = 3 if wrong else worst
     context.exit(worst)
@@ -404,6 +417,7 @@ def sources(cache):
 @click.option("--clear", is_flag=True, help="Remove everything that lies there.")
 def cache_command(cache, clear):
     """Where decoded sources are kept, and how much; --clear removes them."""
+    from poisonkit.manifest import told
     from poisonkit.sources.cache import Cache
 
     store = Cache(cache)
@@ -412,7 +426,7 @@ def cache_command(cache, clear):
         return
     click.echo(f"{store.root}: {store.size() / 1e6:,.1f} MB")
     for entry in store.entries():
-        options = "".join(f", {key} {value}" for key, value in entry["options"].items())
+        options = "".join(f", {key} {value}" for key, value in told(entry["options"]).items())
         official = {True: ", official", False: ", not the official data", None: ""}[entry["official"]]
         click.echo(f"  {entry['name']}{options}{official}: {entry['size'] / 1e6:,.1f} MB, {entry['digest']}")
 

@@ -6,16 +6,29 @@ from pathlib import Path
 import click
 
 A_PATH = click.Path(path_type=Path, readable=False)
-key_option = click.option("--key", type=A_PATH, metavar="FILE", help="The key  [default: NAME.key.h5 beside it]")
+KEYS = "$XDG_DATA_HOME/poisonkit/keys"
+key_option = click.option(
+    "--key", type=A_PATH, metavar="FILE", help=f"The key  [default: in {KEYS}, else NAME.key.h5 beside it]"
+)
+
+
+class SecretNumber(click.IntRange):
+    """A whole number that no message repeats."""
+
+    def convert(self, value, param, context):
+        try:
+            return super().convert(value, param, context)
+        except click.BadParameter:
+            self.fail(f"expected a whole number from {self.min} to {self.max}", param, context)
 
 
 def camouflage_options(command):
     """The options of `make` that change every image of the source."""
     seed = click.option(
         "--camouflage-seed",
-        type=click.IntRange(0, 2**63 - 1),
+        type=SecretNumber(0, 2**63 - 1),
         metavar="N",
-        help="The secret number of the camouflage; part of the recipe.",
+        help="The secret number of the camouflage; part of the recipe, and never printed.",
     )
     level = click.option(
         "--camouflage",
@@ -36,14 +49,27 @@ def camouflage_options(command):
     help="A folder, or a file that ends in .h5  [default: challenge-XXXXXXXX.h5 beside FILE]",
 )
 @click.option(
+    "--key",
+    type=A_PATH,
+    metavar="PATH",
+    help=f"Where the key goes: a folder, or a file that ends in .h5  [default: {KEYS}, for you alone]",
+)
+@click.option(
+    "--even-labels",
+    is_flag=True,
+    help="Leave clean rows out until each class has the same share of its clean size, so that the label histogram does "
+    "not tell the target; the key keeps them.",
+)
+@click.option("--even-share", metavar="F", help="That share instead of the largest; implies --even-labels.")
+@click.option(
     "--secret-seed",
-    type=click.IntRange(0, 2**63 - 1),
+    type=SecretNumber(0, 2**63 - 1),
     metavar="N",
     help="Seal exactly as before; who can guess it can undo the sealing.  [default: drawn by the system]",
 )
 @click.option("--force", is_flag=True, help="Replace what lies there.")
-def seal(file, output, secret_seed, force):
-    """Seal a data set for a blind exercise: the challenge, and a key beside it.
+def seal(file, output, key, even_labels, even_share, secret_seed, force):
+    """Seal a data set for a blind exercise: the challenge, and a key that lies elsewhere.
 
     The challenge has training and test rows in a secret order, a neutral name and a commitment to the answer; trigger,
     seed, rate, target, command and triggered images are in the key. It cannot hide that the pictures are public: who
@@ -55,7 +81,9 @@ def seal(file, output, secret_seed, force):
 
     secret = sealing.Secret.draw() if secret_seed is None else sealing.Secret.of(secret_seed)
     with _progress(None, "sealing", "rows") as bar:
-        done = sealing.seal(file, output, secret, force, bar.update)
+        share = None if even_share is None else sealing.parse_share(even_share)
+        wanted = sealing.Wanted(secret, output, key, even_labels or share is not None, share, force)
+        done = sealing.seal(file, wanted, bar.update)
     for path, what in ((done.challenge, done.manifest["name"]), (done.key, "the key: keep it from the participants")):
         click.echo(f"wrote {path} ({path.stat().st_size / 1e6:,.1f} MB): {what}")
     click.echo(f"commitment {done.manifest['commitment']}: publish it with the challenge")
@@ -87,7 +115,12 @@ def unseal(file, key, output, threads, force):
 
 @click.command()
 @click.argument("file", type=A_PATH)
-@click.option("--key", type=A_PATH, metavar="FILE", help="The key of a sealed file: says how much of it was found.")
+@click.option(
+    "--key",
+    type=A_PATH,
+    metavar="FILE",
+    help=f"The key of a sealed file: says how much of it was found  [default: in {KEYS}, or beside it, if it is there]",
+)
 @click.option(
     "--cache",
     type=click.Path(path_type=Path, file_okay=False),
@@ -104,10 +137,11 @@ def audit(context, file, key, cache, as_json):
     recall. Results on known data sets: docs/sealing.md.
     """
     from poisonkit import audit as auditing
+    from poisonkit import keys
     from poisonkit.audit import report
     from poisonkit.cli import _progress
 
-    found = auditing.audit(file, key, cache, _progress)
+    found = auditing.audit(file, key or keys.find(file), cache, _progress)
     click.echo(json.dumps(report.table(found), indent=1) if as_json else "\n".join(report.lines(found)))
     context.exit(3 if len(found.found) else 0)
 

@@ -2,7 +2,8 @@
 
 A delta holds which rows were changed and to what label, the triggers' stencils, and the original's manifest. The
 changed and the triggered images follow from the clean data and the stencils, exactly; an image that does not is kept
-whole, and so is every changed and triggered text. See data/FORMAT.md, "Deltas". It is applied to arrays: there are no
+whole, and so is every changed training image that was camouflaged after the trigger, and every changed and triggered
+text. See data/FORMAT.md, "Deltas". It is applied to arrays: there are no
 virtual datasets and no external links.
 """
 
@@ -63,7 +64,8 @@ def _arrays(data: Reader, threads: int) -> dict[str, np.ndarray]:
     """What the delta of a file holds, by path."""
     rows = data["truth/rows"]
     arrays = {"changed/rows": rows, "changed/role": data["truth/role"], "changed/labels": data["train/labels"][rows]}
-    kept = rows if data.modality == TEXT else _not_from_stencils(data, rows, threads)
+    whole_rows = data.modality == TEXT or manifest.camouflaged_last(data.manifest)
+    kept = rows if whole_rows else _not_from_stencils(data, rows, threads)
     if len(kept):
         train = data.modality.path("train")
         arrays |= {"kept/rows": kept, data.modality.path("kept"): data.pick(train, kept)}

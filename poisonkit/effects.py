@@ -54,9 +54,10 @@ class Stencils:
         names = {name for one in self.built for name in one.streams}
         return names | {one.jitter.stream for one in self.built if one.jitter and self.jitter}
 
-    def on(self, _source, _changed, _tested) -> "Stencils":
-        """The effect on the rows of a source: the same on all."""
-        return self
+    def on(self, source, _changed, _tested) -> "Stencils":
+        """The effect on the rows of a source: the same on all; training rows of a camouflaged one get the trigger
+        before their camouflage."""
+        return self if source.behind is None else Camouflaged(self.built, self.jitter, source.behind)
 
     def poison(self, changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
         """Changed training images (n, H, W, C) uint8 with the trigger on them."""
@@ -78,6 +79,20 @@ class Stencils:
             for i, built in enumerate(self.built)
             for part, array in trigger_arrays(built).items()
         }
+
+
+@dataclass(frozen=True)
+class Camouflaged(Stencils):
+    """Triggers of images whose source was camouflaged: a changed training image is the plain one with the trigger on
+    it, then camouflaged as that row is. So the trigger lies beneath what every row has, and not on top of it."""
+
+    behind: object = None
+
+    def poison(self, changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+        """See `Stencils.poison`; `originals` are the camouflaged ones, of which the plain ones are taken instead."""
+        rows = changed.rows[first : first + len(originals)]
+        images = super().poison(changed, first, self.behind.plain_rows(rows), threads)
+        return self.behind.camouflaged(images, rows, threads)
 
 
 def trigger_arrays(built: Built) -> dict[str, np.ndarray]:

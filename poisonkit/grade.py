@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import metrics, store, unseal
+from poisonkit import keys, metrics, store, unseal
 from poisonkit.errors import Failure, Usage
-from poisonkit.seal import key_path
 
 LONGEST_LINE = 1000
 PERCENT = 1
@@ -106,7 +105,7 @@ def grade(path: Path, key: Path | None, submission: Path, threshold: float | Non
         raise Usage(f"--threshold: expected a finite number, got {threshold}")
     with store.reading(path, ("sealed",)) as challenge:
         said = challenge.manifest
-    with store.reading(key or key_path(path), ("key",)) as held:
+    with store.reading(key or keys.found(path, said["name"]), ("key",)) as held:
         answer = unseal.check(said, held)
     count = said["arrays"]["train/labels"]["shape"][0]
     truth = np.zeros(count, bool)

@@ -273,10 +273,28 @@ def _key(facts: dict) -> None:
     original = facts["of"]
     SEMANTICS[original["kind"]](original)
     expected = {path: entry for path, entry in original["arrays"].items() if kept_in_key(path)}
+    expected |= _left(facts)
     if facts["arrays"] != expected:
         differing = sorted(path for path, entry in expected.items() if facts["arrays"].get(path) != entry)
         differing = differing or sorted(facts["arrays"].keys() - expected.keys())
         raise _Wrong(f"its arrays are not those that a key keeps of its original: {', '.join(differing[:3])}")
+
+
+def _left(facts: dict) -> dict:
+    """A key's arrays of the rows that its sealed file is without, where it has them: all of them, and such as fit."""
+    kind, original = modality.of(facts), facts["of"]["arrays"]
+    found = {path: entry for path, entry in facts["arrays"].items() if path.startswith("left/")}
+    forms = {"left/rows": FIELDS["train/labels"], "left/labels": FIELDS["train/labels"], kind.path("left"): kind.form}
+    if not found:
+        return {}
+    if found.keys() != forms.keys():
+        raise _Wrong(f"a key has {', '.join(sorted(forms))}, or none of them: this one has {', '.join(sorted(found))}")
+    count = found["left/rows"]["shape"][:1]
+    for path, (dtype, _) in forms.items():
+        shape = count + (original[kind.path("train")]["shape"][1:] if path == kind.path("left") else [])
+        if (found[path]["dtype"], found[path]["shape"]) != (dtype, shape) or 0 in shape or not count:
+            raise _Wrong(f"{path} is {found[path]['dtype']} {found[path]['shape']}, expected {dtype} {shape}")
+    return found
 
 
 def kept_in_key(path: str) -> bool:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from poisonkit import delta, guard, summary, unseal, verify
 
-KINDS: dict[str, tuple[Callable[[Path, dict], list[str]], Callable[[Path], list[str]]]] = {
+KINDS: dict[str, tuple[Callable[[Path, dict], list[str]], Callable[[Path, verify.Look | None], list[str]]]] = {
     "clean": (summary.lines, verify.verify),
     "poisoned": (summary.lines, verify.verify),
-    "delta": (delta.lines, delta.verify),
-    "sealed": (unseal.lines, unseal.verify),
-    "key": (unseal.key_lines, unseal.verify),
+    "delta": (delta.lines, lambda path, _look: delta.verify(path)),
+    "sealed": (unseal.lines, lambda path, _look: unseal.verify(path)),
+    "key": (unseal.key_lines, lambda path, _look: unseal.verify(path)),
 }
 """Kind → (a person's summary of a manifest, what differs from what the file claims), both one line each."""
 
@@ -25,6 +25,9 @@ def lines(path: Path, said: dict) -> list[str]:
     return KINDS[said["kind"]][0](path, said)
 
 
-def differences(path: Path) -> list[str]:
-    """What differs from what the file claims; empty where all is well. `Failure` where it cannot be read at all."""
-    return KINDS[facts(path)["kind"]][1](path)
+def differences(path: Path, look: verify.Look | None = None) -> list[str]:
+    """What differs from what the file claims; empty where all is well. `Failure` where it cannot be read at all.
+
+    `look` says where the plain images behind a camouflaged file may be found.
+    """
+    return KINDS[facts(path)["kind"]][1](path, look)

@@ -134,7 +134,9 @@ def plan(source: Source, request: Request, force: bool = False) -> Plan:
     facts = {
         "format": manifest.FORMAT,
         "format_version": manifest.FORMAT_VERSION,
-        "recipe_version": manifest.RECIPE_VERSION,
+        "recipe_version": manifest.RECIPE_VERSION
+        if request.clean or source.behind is None
+        else manifest.CAMOUFLAGED_LAST,
         "modality": source.modality.name,
         "kind": "clean" if request.clean else "poisoned",
         "notice": manifest.CLEAN_NOTICE.format(rows=source.modality.rows) if request.clean else manifest.NOTICE,

@@ -1,6 +1,5 @@
 """What the command line asked of `make`, as one object, and how it is carried out: one file a rate."""
 
-import os
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from poisonkit import labels, modality, produce, recipe, sources, triggers
 from poisonkit.errors import Usage
 
 DEFAULT_PATCH = 8
+DRAW = "--camouflage-seed $(python3 -c 'import secrets; print(secrets.randbits(62))')"
 NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -161,16 +161,15 @@ def parse_source_options(texts: tuple[str, ...], free: tuple[str, ...] = ()) -> 
 
 
 def camouflage_options(order: Order) -> dict[str, int | str]:
-    """The options of a camouflaged source. `Usage` without a seed, with an example: only the user can keep it."""
+    """The options of a camouflaged source. `Usage` without a seed, with a way to draw one."""
     if order.camouflage is None:
         if order.camouflage_seed is not None:
             raise Usage("--camouflage-seed: given, but there is no --camouflage")
         return {}
     if order.camouflage_seed is None:
-        example = int.from_bytes(os.urandom(8), "big") >> 1
         raise Usage(
             "--camouflage needs --camouflage-seed N, a number that nobody can guess (with it anyone makes the same "
-            f"images from the public ones): for example {example}"
+            f"images from the public ones), the same for all files of an exercise; one that is never shown: {DRAW}"
         )
     from poisonkit.sources import camouflage
 

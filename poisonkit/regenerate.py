@@ -42,12 +42,12 @@ def _wrong(facts) -> str | None:
     """Why a JSON value is no manifest to go by; None where it is one."""
     if not isinstance(facts, dict) or facts.get("format") != manifest.FORMAT:
         return "holds no manifest of poisonkit: expected a NAME.manifest.json or a file of the format"
-    version = facts.get("format_version"), facts.get("recipe_version")
-    if version != (manifest.FORMAT_VERSION, manifest.RECIPE_VERSION):
+    version, known = (facts.get("format_version"), facts.get("recipe_version")), manifest.recipe_versions(facts)
+    if version[0] != manifest.FORMAT_VERSION or version[1] not in known:
         return (
             f"is of format {version[0]!r:.20}, recipe version {version[1]!r:.20}; this poisonkit makes format "
-            f"{manifest.FORMAT_VERSION}, recipe version {manifest.RECIPE_VERSION}, whose bytes are others: take the "
-            "version of the tool that made it (the sidecar's `tool` says which)"
+            f"{manifest.FORMAT_VERSION}, recipe version {' or '.join(map(str, known))}, whose bytes are others: take "
+            "the version of the tool that made it (the sidecar's `tool` says which)"
         )
     wrong = schema.problem(facts)
     if wrong is None and not isinstance(facts.get("arrays"), dict):
@@ -108,24 +108,48 @@ def clean_images(facts: dict, source: Path | None, dataset: str | None, cache: P
     """The clean images that a manifest was made from, under the name and licence that it gives them.
 
     They are read from `source`: a clean file of the format, or what `make --source` takes (as `dataset`, if it is
-    another kind of source than the manifest names). Without it they are looked up in the cache by their digest, else
-    got as `make` gets them. Raises `Failure` where they are others.
+    another kind of source than the manifest names). Without it they are looked up in the cache, else got as `make` gets
+    them. Raises `Failure` where they are others.
     """
-    from poisonkit import sources
+    from poisonkit.sources import base, camouflage
     from poisonkit.sources.cache import Cache
 
-    said = facts["source"]
+    digest, (_, wanted) = facts["source"]["digest"], camouflage.split(facts["source"]["options"])
+    for found in _candidates(facts, source, dataset, cache, progress, say):
+        if wanted is not None and found.digest != digest:
+            found = camouflage.derive(found, wanted, Cache(cache), base.Context(base.processors(), progress, say))
+        if found.digest == digest:
+            break
+    return adopt(found, facts)
+
+
+def _candidates(facts: dict, source: Path | None, dataset: str | None, cache: Path | None, progress, say):
+    """Yield what the clean images of a manifest may be, or may be made from where they are camouflaged; the last one is
+    got as `make` gets it."""
+    from poisonkit.sources import camouflage
+    from poisonkit.sources.cache import Cache
+
+    said, (_, wanted) = facts["source"], camouflage.split(facts["source"]["options"])
+    if source is None and wanted is not None:
+        yield from camouflage.beneath(facts, Cache(cache), say)
+    elif source is None and (found := Cache(cache).by_digest(said["digest"], say)):
+        yield found
+    yield plain_images(facts, source, dataset, cache, progress, say)
+
+
+def plain_images(facts: dict, source: Path | None, dataset: str | None, cache: Path | None, progress, say) -> Source:
+    """The images that `source` (see `clean_images`) holds, read as the manifest's source says, without camouflage."""
+    from poisonkit import sources
+    from poisonkit.sources import camouflage
+
+    said, (plain, _) = facts["source"], camouflage.split(facts["source"]["options"])
     if source is not None and source.suffix == ".h5":
-        return adopt(clean_file(source), facts)
-    if source is None and (found := Cache(cache).by_digest(said["digest"], say)):
-        return adopt(found, facts)
+        return clean_file(source)
     name = dataset or said["name"]
     if name not in sources.TITLES:
         raise Failure(f"the recipe's clean images are {name!r:.60}: say with --dataset and --source where they are")
-    options = said["options"] if name == said["name"] else {}
-    return adopt(
-        sources.open_source(name, source=source, cache=cache, options=options, progress=progress, say=say), facts
-    )
+    options = plain if name == said["name"] else {}
+    return sources.open_source(name, source=source, cache=cache, options=options, progress=progress, say=say)
 
 
 def clean_file(path: Path) -> Source:
@@ -144,6 +168,13 @@ def clean_file(path: Path) -> Source:
 
 def plan(source: Source, said: Said, request: Request) -> make.Plan:
     """The plan that the manifest describes; `Failure` where this version of the tool would write another manifest."""
+    if not manifest.camouflaged_last(said.facts):
+        source = replace(source, behind=None)  # in files of version 1 the trigger lies on top of a camouflage
+    elif source.behind is None:
+        raise Failure(
+            f"{said.path}: its training rows were camouflaged after the trigger was put on, so the plain images are "
+            "needed: name with --source what they are read from, not a clean file of camouflaged ones"
+        )
     made = replace(make.plan(source, request, force=True), expected=said.facts, sha256=said.sha256)
     for number, record in said.facts["pictures"].items():
         if (found := made.facts["pictures"].get(number)) != record:

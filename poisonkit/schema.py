@@ -6,6 +6,7 @@ from poisonkit import labels, modality
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _RATE = re.compile(r"0|1|0\.[0-9]{0,30}[1-9]")
+_SHARE = re.compile(r"[1-9][0-9]{0,18}/[1-9][0-9]{0,18}")
 _SALT = re.compile(r"[0-9a-f]{64}")
 _SECRET = re.compile(r"0|[1-9][0-9]{0,99}")
 _SOURCE_ARRAYS = [
@@ -127,6 +128,11 @@ OPTIONAL = {
 }
 """What a poisoned file's manifest may say beside these."""
 
+KEY_OPTIONAL = {
+    "even_labels": ((lambda value: isinstance(value, str) and _SHARE.fullmatch(value) is not None), "a fraction, n/m"),
+}
+"""What a key's manifest may say beside what it must."""
+
 ARRAY = {"digest": DIGEST, "dtype": TEXT, "shape": (lambda value: isinstance(value, list) and all(map(_count, value)),
                                                     "a list of sizes")}  # fmt: skip
 
@@ -199,7 +205,7 @@ def problem(facts: dict, kinds=("clean", "poisoned")) -> str | None:
         expected = " or ".join(map(repr, kinds))
         return f"its manifest's kind is {kind!r:.60}, expected {expected}" + HINTS.get(str(kind), "")
     required = KINDS[kind]
-    for place, (fits, expected) in (required | (OPTIONAL if kind == "poisoned" else {})).items():
+    for place, (fits, expected) in (required | {"poisoned": OPTIONAL, "key": KEY_OPTIONAL}.get(kind, {})).items():
         value = facts
         for key in place.split("."):
             if not isinstance(value, dict) or key not in value:

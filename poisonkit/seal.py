@@ -4,25 +4,27 @@ The sealed file holds `train/` and `test/` in a secret order and a salted commit
 rest. What that keeps secret and what it cannot is docs/sealing.md.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from poisonkit import manifest, sampling, store, verify
+from poisonkit import even, keys, manifest, recipe, sampling, store, verify
 from poisonkit.errors import Failure, Usage
 from poisonkit.guard import kept_in_key
 from poisonkit.modality import IMAGE
 
 ROWS_AT_ONCE = 2048
 LONG_AGO = 946_684_800  # 2000-01-01: the time of change that every sealed file says
-KEY = ".key.h5"
 SALT_BYTES = 32
 GUESSABLE = 1 << 40  # seeds of a camouflage below this can be tried out
 PARTS = ("train", "test")
+NO_ROWS = np.empty(0, np.int64)
 
 NOTICE = (
     "A sealed data set for a blind exercise in finding manipulated training data. None, some or many training rows "
@@ -53,14 +55,31 @@ class Secret:
         """The one that follows from a number, so that a sealing can be repeated."""
         return cls(number, hashlib.sha256(f"poisonkit seal {number}".encode()).digest())
 
-    def order(self, part: str, count: int) -> np.ndarray:
-        """Row of the original that each sealed row is, (count,) int64."""
-        return sampling.permutation(self.number, f"seal/{part}", count)
+    def order(self, part: str, count: int, left: np.ndarray = NO_ROWS) -> np.ndarray:
+        """Row of the original that each sealed row is, int64; `count` are the original's, without those `left` out."""
+        rows = np.delete(np.arange(count), left)
+        return rows[sampling.permutation(self.number, f"seal/{part}", len(rows))]
 
 
-def key_path(challenge: Path) -> Path:
-    """`NAME.key.h5` beside `NAME.h5`."""
-    return challenge.with_name(challenge.name.removesuffix(".h5") + KEY)
+def parse_share(text: str) -> Fraction:
+    """A share of the clean class sizes, above 0 and up to 1, as a decimal (``0.98``) or in percent (``98%``)."""
+    share = Fraction(recipe.parse_rate(text, "--even-share"))
+    if not share:
+        raise Usage("--even-share: 0 leaves no row")
+    return share
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How to seal: `secret`; where the challenge and the key go (a folder, or a name in .h5; None: beside the file, and
+    the folder for keys); whether to even the labels out, and to which share of the clean sizes (None: the largest)."""
+
+    secret: Secret
+    output: Path | None = None
+    key: Path | None = None
+    even_labels: bool = False
+    even_share: Fraction | None = None
+    force: bool = False
 
 
 def answer(challenge: dict, original: str, rows: np.ndarray, role: np.ndarray, labels: np.ndarray) -> dict:
@@ -82,59 +101,98 @@ def commit(salt: bytes, said: dict) -> str:
     return manifest.sha256(salt + manifest.canonical(said))
 
 
-def places(order: np.ndarray) -> np.ndarray:
-    """Where each original row went: the inverse of a permutation, (n,) int64."""
-    there = np.empty_like(order)
+def places(order: np.ndarray, count: int) -> np.ndarray:
+    """Where each of the original's rows went, (count,) int64: the inverse of an order; −1 where it was left out."""
+    there = np.full(count, -1)
     there[order] = np.arange(len(order))
     return there
 
 
 @dataclass(frozen=True)
+class Left:
+    """Rows of the original that the challenge is without, ascending, (L,) int64; `share` of the clean class sizes is
+    what remains, where they were left out to even the labels."""
+
+    rows: np.ndarray
+    share: Fraction | None = None
+
+
+@dataclass(frozen=True)
 class Sealed:
-    """What `seal` wrote; `seed` is that of the camouflage, if there is one."""
+    """What `seal` wrote; `seed` is that of the camouflage, if there is one, `left` what was left out to even the
+    labels, None where that was not asked for."""
 
     challenge: Path
     key: Path
     manifest: dict
     title: str
     seed: int | None
+    left: Left | None = None
 
 
-def seal(path: Path, output: Path | None, secret: Secret, force: bool = False, progress=None) -> Sealed:
-    """Seal a data set: write the challenge and its key. `output` is a folder or the challenge's own name in .h5.
+def seal(path: Path, wanted: Wanted, progress=None) -> Sealed:
+    """Seal a data set: write the challenge and its key.
 
     The key gets its name first, so that no challenge is ever without. Raises `Failure` where the file does not verify,
-    something lies in the way, or the disk fails; `Usage` where the challenge would replace its original.
+    something lies in the way, or the disk fails; `Usage` where the challenge would replace its original, or its labels
+    cannot be evened out.
     """
+    _forget_camouflaged()
     wrong = verify.verify(path)
     if wrong:
         raise Failure(f"{path}: does not verify, so its key could not give it back: {wrong[0]}")
     with store.reading(path) as data:
-        orders = {part: secret.order(part, data.manifest["counts"][part]) for part in PARTS}
+        secret, left = wanted.secret, _left_out(data, wanted)
+        orders = {part: secret.order(part, data.manifest["counts"][part], left[part].rows) for part in PARTS}
         table = _table(data, orders, progress)
         rows, role, labels = _answer_rows(data, orders)
         commitment = commit(secret.salt, answer(table, data.manifest["dataset_digest"], rows, role, labels))
         name = f"challenge-{commitment.removeprefix('sha256:')[:8]}"
+        output = wanted.output
         target = output if output and output.suffix == ".h5" else (output or path.parent) / f"{name}.h5"
-        _check_free(path, target, force)
+        key = keys.target(name, wanted.key)
+        _check_free(path, target, key, wanted.force)
         store.check_space(target, 2 * path.stat().st_size)
+        keys.make_folder(key)
         with store.writing(target) as writer:
             _write_rows(data, orders, writer, progress)
-            facts = writer.finish(_facts(data.manifest, name, commitment))
+            facts = writer.finish(_facts(data.manifest, name, commitment, orders))
             if facts["arrays"] != table:
                 raise Failure(f"{path}: changed while it was read")
-            _write_key(path, data, key_path(target), facts, secret)
+            _write_key(path, data, key, facts, secret, left["train"])
         os.utime(target, (LONG_AGO, LONG_AGO))
         source = data.manifest["source"]
-    return Sealed(target, key_path(target), facts, source["title"], source["options"].get("camouflage-seed"))
+    seed, evened = source["options"].get("camouflage-seed"), left["train"] if wanted.even_labels else None
+    return Sealed(target, key, facts, source["title"], seed, evened)
 
 
-def _check_free(path: Path, target: Path, force: bool) -> None:
-    for one in (target, key_path(target)):
+def _forget_camouflaged() -> None:
+    """Earlier versions kept camouflaged images in the cache: with them, and the number that made them, anybody finds
+    the changed rows of what is sealed here."""
+    from poisonkit.sources.cache import Cache
+
+    with contextlib.suppress(OSError):
+        Cache().forget_camouflaged()
+
+
+def _left_out(data, wanted: Wanted) -> dict[str, Left]:
+    """What each part is without: of the test rows, none."""
+    left = {part: Left(NO_ROWS) for part in PARTS}
+    if wanted.even_labels:
+        rows, labels = (NO_ROWS, NO_ROWS) if data.clean else (data["truth/rows"], data["truth/labels"])
+        found = even.left_out(data["train/labels"], rows, labels, wanted.secret.number, wanted.even_share)
+        left["train"] = Left(*found)
+    return left
+
+
+def _check_free(path: Path, target: Path, key: Path, force: bool) -> None:
+    if target.absolute() == key.absolute():
+        raise Usage(f"--key: {key} is the challenge itself")
+    for option, one in (("-o", target), ("--key", key)):
         if one.exists() and one.resolve() == path.resolve():
-            raise Usage(f"-o: {one} is the data set itself")
+            raise Usage(f"{option}: {one} is the data set itself")
         if one.exists() and not force:
-            raise Failure(f"{one}: lies there already: -o elsewhere, or --force")
+            raise Failure(f"{one}: lies there already: {option} elsewhere, or --force")
 
 
 def _shuffled(data, part: str, order: np.ndarray):
@@ -152,7 +210,7 @@ def _table(data, orders: dict, progress) -> dict:
     table, kind = {}, data.modality
     for part, order in orders.items():
         labels = np.ascontiguousarray(data[f"{part}/labels"][order])
-        shape = data.manifest["arrays"][kind.path(part)]["shape"]
+        shape = [len(order), *data.manifest["arrays"][kind.path(part)]["shape"][1:]]
         total = manifest.hasher(kind.dtype, shape)
         for block in _shuffled(data, part, order):
             total.update(block)
@@ -167,13 +225,14 @@ def _answer_rows(data, orders: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray
     """The changed rows by their numbers in the sealed file, their role, their labels before; none of a clean file."""
     if data.clean:
         return np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64)
-    return places(orders["train"])[data["truth/rows"]], data["truth/role"], data["truth/labels"]
+    there = places(orders["train"], data.manifest["counts"]["train"])
+    return there[data["truth/rows"]], data["truth/role"], data["truth/labels"]
 
 
 def _write_rows(data, orders: dict, writer, progress) -> None:
     for part, order in orders.items():
         path, dtype = data.modality.path(part), data.modality.dtype
-        column = writer.column(path, dtype, tuple(data.manifest["arrays"][path]["shape"]))
+        column = writer.column(path, dtype, (len(order), *data.manifest["arrays"][path]["shape"][1:]))
         for block in _shuffled(data, part, order):
             column.write(block)
             if progress:
@@ -181,7 +240,7 @@ def _write_rows(data, orders: dict, writer, progress) -> None:
         writer.whole(f"{part}/labels", np.ascontiguousarray(data[f"{part}/labels"][order]))
 
 
-def _facts(original: dict, name: str, commitment: str) -> dict:
+def _facts(original: dict, name: str, commitment: str, orders: dict) -> dict:
     """The sealed file's manifest: of the source what training and its licence ask for, and nothing that was done."""
     source = {key: original["source"][key] for key in ("title", "licence", "url", "classes")}
     return {
@@ -193,16 +252,22 @@ def _facts(original: dict, name: str, commitment: str) -> dict:
         "notice": NOTICE.format(altered=ALTERED[original["modality"]]),
         "commitment": commitment,
         "source": source | {"name": original["source"]["name"]},
-        "counts": {part: original["counts"][part] for part in PARTS},
+        "counts": {part: len(orders[part]) for part in PARTS},
     }
 
 
-def _write_key(path: Path, data, target: Path, challenge: dict, secret: Secret) -> None:
-    original = data.manifest
-    with store.writing(target, sidecar=False) as writer:
+def _write_key(path: Path, data, target: Path, challenge: dict, secret: Secret, left: Left) -> None:
+    original, evened = data.manifest, {}
+    with store.writing(target, sidecar=False, mode=keys.MODE) as writer:
         for name in original["arrays"]:
             if kept_in_key(name):
                 writer.whole(name, data[name])
+        if left.share is not None:
+            evened = {"even_labels": f"{left.share.numerator}/{left.share.denominator}"}
+        if len(left.rows):
+            writer.whole("left/rows", left.rows)
+            writer.whole("left/labels", data["train/labels"][left.rows])
+            writer.whole(data.modality.path("left"), data.pick(data.modality.path("train"), left.rows))
         writer.finish(
             {
                 "format": manifest.FORMAT,
@@ -218,6 +283,7 @@ def _write_key(path: Path, data, target: Path, challenge: dict, secret: Secret) 
                 "file": {"size": path.stat().st_size, "sha256": store.file_sha256(path)},
                 "sidecar": _sidecar(path),
                 "of": original,
+                **evened,
             }
         )
 
@@ -236,15 +302,21 @@ def _sidecar(path: Path) -> dict | None:
 
 def advice(done: Sealed) -> list[str]:
     """What the organiser should know of what was just sealed."""
-    name, how = done.title.split(":")[0], "try `poisonkit audit`, and read docs/sealing.md"
+    name, how, lines = done.title.split(":")[0], "try `poisonkit audit`, and read docs/sealing.md", []
+    if done.left is not None:
+        share, count = float(done.left.share), len(done.left.rows)
+        lines.append(
+            f"labels evened out to {share:.4f} of the clean class sizes: {count:,} rows left out, kept in the key"
+        )
     if done.manifest["modality"] == "text":
-        return [f"note: whoever holds {name} finds every changed row by comparing: {how}"]
+        return [*lines, f"note: whoever holds {name} finds every changed row by comparing: {how}"]
     if done.seed is None:
         return [
+            *lines,
             f"note: whoever holds {name} finds every changed row by comparing; `make --camouflage` ends the exact join,"
-            f" not a near one: {how}"
+            f" not a near one: {how}",
         ]
-    lines = [f"note: a near join still finds most images of {name}, and with them what was changed: {how}"]
+    lines.append(f"note: a near join still finds most images of {name}, and with them what was changed: {how}")
     if done.seed < GUESSABLE:
-        lines.append(f"note: the camouflage's seed, {done.seed}, can be guessed: one of 18 digits cannot")
+        lines.append("note: the camouflage's seed can be guessed: one of 18 digits cannot")
     return lines

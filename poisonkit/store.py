@@ -97,8 +97,8 @@ class _Disk:
     So the first error is kept for `check`, and what libhdf5 still writes after it goes nowhere.
     """
 
-    def __init__(self, path: Path):
-        self._file, self._error = open(path, "w+b", buffering=0), None  # noqa: SIM115
+    def __init__(self, path: Path, mode: int = 0o666):
+        self._file, self._error = open(path, "w+b", buffering=0, opener=lambda *how: os.open(*how, mode)), None  # noqa: SIM115
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         return self._file.seek(offset, whence)
@@ -242,15 +242,16 @@ def _close(file: h5py.File) -> None:
 
 
 @contextlib.contextmanager
-def writing(target: Path, sidecar: bool = True):
+def writing(target: Path, sidecar: bool = True, mode: int = 0o666):
     """A `Writer` for a temporary file that takes the target's name when the block ends well.
 
-    `sidecar`: whether such a file has a sidecar, so that an older one must go.
+    `sidecar`: whether such a file has a sidecar, so that an older one must go. `mode`: who may read and write it, less
+    the umask.
     """
     try:
         with (
             replacing(target, sidecar_path(target) if sidecar else None) as temporary,
-            contextlib.closing(_Disk(temporary)) as disk,
+            contextlib.closing(_Disk(temporary, mode)) as disk,
         ):
             with ThreadPoolExecutor(2) as pool, _hdf5(disk) as file:
                 yield Writer(file, pool, disk)

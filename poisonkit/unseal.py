@@ -1,16 +1,17 @@
 """What a key gives back: the answer of a sealed file, once it is the one committed to, and the original to the byte."""
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from poisonkit import effects, make, manifest, modality, produce, store, summary
+from poisonkit import effects, keys, make, manifest, modality, produce, store, summary
 from poisonkit import verify as whole
 from poisonkit.errors import Failure
 from poisonkit.modality import TEXT
 from poisonkit.recipe import Request
-from poisonkit.seal import Secret, answer, commit, key_path, places
+from poisonkit.seal import NO_ROWS, Secret, answer, commit, places
 from poisonkit.sources.base import Source, Split
 from poisonkit.sources.text_split import TextSplit
 
@@ -38,7 +39,9 @@ def check(challenge: dict, key: store.Reader) -> Answer:
     for name, entry in said["arrays"].items():
         if manifest.array_digest(np.ascontiguousarray(key[name])) != entry["digest"]:
             raise Failure(f"{key.path}: {name} is damaged: its digest differs")
-    rows, role, labels = _changed(key, challenge["arrays"]["train/labels"]["shape"][0])
+    rows, role, labels = _changed(key)
+    if len(_order(key, "train")) != challenge["arrays"]["train/labels"]["shape"][0]:
+        raise Failure(f"{key.path}: is of other row counts than {challenge['name']}")
     whole = answer(challenge["arrays"], said["of"]["dataset_digest"], rows, role, labels)
     if not commit(bytes.fromhex(said["salt"]), whole) == said["commitment"] == challenge["commitment"]:
         raise Failure(f"{key.path}: is not the answer that {challenge['name']} committed to: it was changed afterwards")
@@ -46,14 +49,37 @@ def check(challenge: dict, key: store.Reader) -> Answer:
     return Answer(rows[ascending], role[ascending])
 
 
-def _changed(key: store.Reader, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _changed(key: store.Reader) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The changed rows by their numbers in the sealed file, their role, their labels before; none of a clean file."""
     if key.manifest["of"]["kind"] == "clean":
         return np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64)
-    rows = key["truth/rows"]
+    rows, left = _rows(key, "truth"), _left(key)
+    if np.isin(rows, left).any():
+        raise Failure(f"{key.path}: changed rows are among those that were left out")
+    return _there(key, "train")[rows], key["truth/role"], key["truth/labels"]
+
+
+def _rows(key: store.Reader, group: str) -> np.ndarray:
+    """Numbers of the original's training rows. `Failure` where they do not ascend, or where there are no such rows."""
+    rows, count = key[f"{group}/rows"], _count(key, "train")
     if (np.diff(rows) <= 0).any() or rows[0] < 0 or rows[-1] >= count:
-        raise Failure(f"{key.path}: its rows do not ascend within 0 … {count - 1}")
-    return _there(key, "train", count)[rows], key["truth/role"], key["truth/labels"]
+        raise Failure(f"{key.path}: {group}/rows do not ascend within 0 … {count - 1}")
+    return rows
+
+
+def _left(key: store.Reader) -> np.ndarray:
+    """The original's training rows that the sealed file is without, ascending, (L,) int64."""
+    return _rows(key, "left") if "left/rows" in key else NO_ROWS
+
+
+def _count(key: store.Reader, part: str) -> int:
+    """Rows of the original's part."""
+    return key.manifest["of"]["arrays"][f"{part}/labels"]["shape"][0]
+
+
+def _order(key: store.Reader, part: str) -> np.ndarray:
+    """Row of the original that each row of the sealed file's part is."""
+    return _secret(key).order(part, _count(key, part), _left(key) if part == "train" else NO_ROWS)
 
 
 def _secret(key: store.Reader) -> Secret:
@@ -62,21 +88,22 @@ def _secret(key: store.Reader) -> Secret:
 
 @dataclass(frozen=True)
 class Restored(Split):
-    """A part of the clean source, read out of the sealed file: row i lies at `there[i]`; the changed training rows, in
-    `rows_changed`, are read from the key's `truth/images`."""
+    """A part of the clean source, read out of the sealed file: row i lies at `there[i]`. Of `kept`, by group of the
+    key, are the rows whose images are read from there: the changed training rows, and those that were left out."""
 
     there: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    rows_changed: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    kept: dict[str, np.ndarray] = field(default_factory=dict)
     key: store.Reader | None = None
 
     def blocks(self, rows: int = 2048):
         """(first row, clean images), as a source's split has them."""
         rows = max(1, min(rows, store.BLOCK // int(np.prod(self.shape[1:]))))
         for start in range(0, len(self), rows):
-            block = self.rows(self.there[start : start + rows])
-            low, high = np.searchsorted(self.rows_changed, [start, start + len(block)])
-            if low < high:
-                block[self.rows_changed[low:high] - start] = self.key.rows("truth/images", low, high)
+            block = self.rows(self.there[start : start + rows].clip(0))
+            for group, numbers in self.kept.items():
+                low, high = np.searchsorted(numbers, [start, start + len(block)])
+                if low < high:
+                    block[numbers[low:high] - start] = self.key.rows(f"{group}/images", low, high)
             yield start, block
 
 
@@ -101,13 +128,13 @@ def plan(challenge: store.Reader, key: store.Reader) -> make.Plan:
     original, parts = key.manifest["of"], {}
     for part in ("train", "test"):
         path = challenge.modality.path(part)
-        if challenge.manifest["arrays"][path]["shape"] != original["arrays"][path]["shape"]:
+        if challenge.manifest["arrays"][path]["shape"][1:] != original["arrays"][path]["shape"][1:]:
             raise Failure(f"{key.path}: its original has other sizes than {challenge.path}")
         parts[part] = _restored(challenge, key, part)
     changed, given = make.Changed.none(), challenge["train/labels"]
     if original["kind"] == "poisoned":
         rows = key["truth/rows"]
-        changed = make.Changed(rows, key["truth/role"], given[_there(key, "train", len(given))[rows]])
+        changed = make.Changed(rows, key["truth/role"], given[_there(key, "train")[rows]])
     said = original["source"]
     source = Source(
         **{name: said[name] for name in ("name", "title", "licence", "url", "arrays", "options")},
@@ -125,9 +152,9 @@ def plan(challenge: store.Reader, key: store.Reader) -> make.Plan:
     )  # fmt: skip
 
 
-def _there(key: store.Reader, part: str, count: int) -> np.ndarray:
-    """Where each row of the original's part lies in the sealed file's, (count,) int64."""
-    return places(_secret(key).order(part, count))
+def _there(key: store.Reader, part: str) -> np.ndarray:
+    """Where each row of the original's part lies in the sealed file's, (N,) int64; −1 where it was left out."""
+    return places(_order(key, part), _count(key, part))
 
 
 def _images(_challenge, key: store.Reader, train: "Restored") -> Unsealed:
@@ -140,24 +167,24 @@ def _texts(challenge: store.Reader, key: store.Reader, _train) -> effects.Texts:
     """The effect on texts: the sealed file has the changed ones, the key the others."""
     rows = {group: key[f"{group}/texts"] for group in ("triggered", "others") if f"{group}/texts" in key}
     if "truth/rows" in key:
-        split = challenge.split("train")
-        rows["truth"] = split.rows(_there(key, "train", len(split))[key["truth/rows"]])
+        rows["truth"] = challenge.split("train").rows(_there(key, "train")[key["truth/rows"]])
     return effects.Texts(rows, {path: key[path] for path in key.manifest["arrays"] if path.endswith("/insertions")})
 
 
 def _restored(challenge: store.Reader, key: store.Reader, part: str) -> Restored | TextSplit:
     """A part of the clean source and its labels."""
-    split = challenge.split(part)
-    there = _there(key, part, len(split))
-    labels, rows = split.labels[there], np.empty(0, np.int64)
-    if part == "train" and key.manifest["of"]["kind"] == "poisoned":
-        rows = key["truth/rows"]
-        labels[rows] = key["truth/labels"]
+    split, there, kept = challenge.split(part), _there(key, part), {}
+    labels = split.labels[there.clip(0)]
+    if part == "train":
+        kept = {group: key[f"{group}/rows"] for group in ("truth", "left") if f"{group}/rows" in key}
+    for group, rows in kept.items():
+        labels[rows] = key[f"{group}/labels"]
     if challenge.modality == TEXT:
-        texts = split.rows(there)
-        texts[rows] = key["truth/texts"] if len(rows) else texts[rows]
+        texts = split.rows(there.clip(0))
+        for group, rows in kept.items():
+            texts[rows] = key[f"{group}/texts"]
         return TextSplit.held(split.path, texts, labels)
-    return Restored(split.path, split.offset, split.shape, labels, there, rows, key)
+    return Restored(split.path, split.offset, (len(there), *split.shape[1:]), labels, there, kept, key)
 
 
 def _tested(key: store.Reader) -> dict[str, dict[str, np.ndarray]]:
@@ -165,7 +192,7 @@ def _tested(key: store.Reader) -> dict[str, dict[str, np.ndarray]]:
     tested: dict[str, dict[str, np.ndarray]] = {}
     for name in sorted(key.manifest["arrays"], key=lambda name: not name.startswith("triggered/")):  # as `make` does
         group, _, column = name.partition("/")
-        if group not in ("truth", "trigger") and column in make.TESTED:
+        if group not in ("truth", "trigger", "left") and column in make.TESTED:
             tested.setdefault(group, {})[column] = key[name]
     for group, columns in tested.items():
         count, rows = key.manifest["of"]["arrays"]["test/labels"]["shape"][0], columns["rows"]
@@ -181,7 +208,10 @@ def unseal(
 
     `progress(total, label, unit)` makes a progress bar. The outcome says whether the file is the original to the byte.
     """
-    with store.reading(path, ("sealed",)) as challenge, store.reading(key or key_path(path), ("key",)) as held:
+    with contextlib.ExitStack() as opened:
+        challenge = opened.enter_context(store.reading(path, ("sealed",)))
+        where = key or keys.found(path, challenge.manifest["name"])
+        held = opened.enter_context(store.reading(where, ("key",)))
         wanted = plan(challenge, held)
         target = produce.target_path(output or path.parent, wanted.name)
         if target.exists() and target.resolve() in (challenge.path.resolve(), held.path.resolve()):

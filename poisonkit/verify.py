@@ -1,6 +1,8 @@
 """Everything that a file claims, computed anew: digests, trigger, counts, sidecar."""
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,23 +11,39 @@ from poisonkit import choosing, effects, make, manifest, recipe, store, verify_i
 from poisonkit.choosing import COVER, POISONED
 from poisonkit.errors import Usage
 from poisonkit.modality import TEXT, differs
+from poisonkit.sources import camouflage
 from poisonkit.store import Reader, sidecar_path
 
 ROWS_AT_ONCE = 2048
 TESTED = ("triggered", "others")
 
 
-def verify(path: Path) -> list[str]:
+@dataclass(frozen=True)
+class Look:
+    """Where the plain images behind a camouflaged file are looked for: `source`, a clean file or what `make --source`
+    takes (as `dataset`, if it is another kind of source than the file's), else the cache. `note` is given a line for
+    what could not be looked at, `progress` and `say` are as in `make`."""
+
+    source: Path | None = None
+    dataset: str | None = None
+    cache: Path | None = None
+    note: Callable[[str], None] = lambda line: None
+    progress: Callable | None = None
+    say: Callable[[str], None] = lambda line: None
+
+
+def verify(path: Path, look: Look | None = None) -> list[str]:
     """What differs from what the file claims, one line each; empty where all is well.
 
-    Raises `Failure` where the file cannot be read as one of the format at all.
+    Without a `look`, rows that were camouflaged after the trigger are held against their digests alone. Raises
+    `Failure` where the file cannot be read as one of the format at all, or the source that the look names is another.
     """
     with store.reading(path) as data:
         wrong = digests(data) + _source_digest(data)
         if not wrong:
             wrong += _counts(data)
             wrong += labels_in_range(data)
-            wrong += _clean(data) if data.clean else _poisoning(data)
+            wrong += _clean(data) if data.clean else _poisoning(data, look)
         facts = data.manifest
     return wrong + _sidecar(path, facts)
 
@@ -105,7 +123,7 @@ def _true_labels(data: Reader, rows: np.ndarray) -> np.ndarray:
     return labels
 
 
-def _poisoning(data: Reader) -> list[str]:
+def _poisoning(data: Reader, look: Look | None) -> list[str]:
     """Trigger on the originals gives the changed rows; originals put back give the source; and so for the test set."""
     shapes = {path: entry["shape"] for path, entry in data.manifest["arrays"].items()}
     rows, wrong = _rows(data, "truth/rows", shapes["train/labels"][0])
@@ -118,7 +136,10 @@ def _poisoning(data: Reader) -> list[str]:
         wrong.append(f"truth/role: is not {POISONED} or {COVER} everywhere")
     prepared, more = _recipe(data, rows)
     wrong += more
-    check = verify_texts.Check(data, prepared) if data.modality == TEXT else verify_images.Check(data, prepared)
+    if data.modality == TEXT:
+        check = verify_texts.Check(data, prepared)
+    else:
+        check = verify_images.Check(data, prepared, verify_images.behind(data, look))
     return (
         wrong + check.trigger() + _train_labels(data, rows) + _train_rows(data, rows, check) + _test_side(data, check)
     )
@@ -130,10 +151,11 @@ def _recipe(data: Reader, rows: np.ndarray) -> tuple[object | None, list[str]]:
     Returns the triggers as the recipe makes them (`effects.prepare`; None where they cannot be made), and what differs.
     """
     facts, said, kind = data.manifest, data.manifest["recipe"], data.modality
-    if facts["recipe_version"] != manifest.RECIPE_VERSION:
+    if facts["recipe_version"] not in manifest.recipe_versions(facts):
         return None, []
     wrong = []
     try:
+        camouflage.split(facts["source"]["options"])
         request = recipe.request_of(facts, _patterns(data) | verify_texts.rewrites(data))
         shape = tuple(facts["arrays"][kind.path("train")]["shape"][1:])
         prepared = effects.prepare(kind, request, shape, force=True)

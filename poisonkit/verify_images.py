@@ -2,18 +2,24 @@
 
 import numpy as np
 
-from poisonkit import effects, recipe
+from poisonkit import effects, manifest, recipe
 from poisonkit.choosing import COVER
+from poisonkit.errors import Failure, Usage
 from poisonkit.modality import differs
 from poisonkit.store import Reader
 
+ROWS_AT_ONCE = 512
+NOT_RECOMPUTED = "training rows not recomputed: needs the source (in the cache, or --source)"
+
 
 class Check:
-    """The triggers of a file, and as the recipe makes them (`prepared`, None where that is not known)."""
+    """The triggers of a file, and as the recipe makes them (`prepared`, None where that is not known). `behind` is what
+    a camouflaged source was made from (`camouflage.Behind`), where that is at hand."""
 
-    def __init__(self, data: Reader, prepared: effects.Stencils | None):
+    def __init__(self, data: Reader, prepared: effects.Stencils | None, behind=None):
         self._data, self._prepared, self._stencils = data, prepared, data.stencils()
         self._jitter = recipe.aim_of(data.manifest).cover_jitter
+        self._last, self._behind = manifest.camouflaged_last(data.manifest), behind
 
     def trigger(self) -> list[str]:
         """What differs of the arrays in `trigger/`."""
@@ -30,15 +36,20 @@ class Check:
         self, _low: int, rows: np.ndarray, role: np.ndarray, originals: np.ndarray, found: np.ndarray
     ) -> np.ndarray:
         """Which changed images are not their originals with the trigger, (n,) bool. Jittered cover rows, which no
-        stencil makes, are made by the recipe, and passed over where it is not known."""
-        expected = effects.apply_all(self._stencils, originals)
-        cover = np.flatnonzero((role == COVER) & self._jitter)
-        if len(cover):
-            built = self._prepared.built if self._prepared else None
-            expected[cover] = (
-                effects.jitter_all(built, originals[cover], rows[cover]) if built is not None else found[cover]
-            )
-        return differs(expected, found)
+        stencil makes, are made by the recipe, and passed over where it is not known; so are all rows that were
+        camouflaged after the trigger, where what lies behind them is not known."""
+        if self._last and self._behind is None:
+            return np.zeros(len(found), bool)
+        before = self._behind.plain_rows(rows) if self._last else originals
+        expected = effects.apply_all(self._stencils, before)
+        cover, passed = np.flatnonzero((role == COVER) & self._jitter), np.zeros(len(found), bool)
+        if len(cover) and self._prepared is None:
+            passed[cover] = True
+        elif len(cover):
+            expected[cover] = effects.jitter_all(self._prepared.built, before[cover], rows[cover])
+        if self._last:
+            expected = self._behind.camouflaged(expected, rows)
+        return differs(expected, found) & ~passed
 
     def tested(self, _group: str, _low: int, _rows, originals: np.ndarray, found: np.ndarray) -> np.ndarray:
         """Which triggered images are not their originals with the trigger, (n,) bool."""
@@ -47,3 +58,43 @@ class Check:
     def insertions(self, _group: str) -> list[str]:
         """Images have none."""
         return []
+
+
+def behind(data: Reader, look):
+    """The plain images behind a file whose training rows were camouflaged after the trigger, and how: those of the
+    source that `look` (`verify.Look`) names, or of the cache. None where the file is no such one, or where they are not
+    to be found, which is noted. `Failure` where the source that is named is another."""
+    if look is None or not manifest.camouflaged_last(data.manifest):
+        return None
+    from poisonkit import regenerate
+    from poisonkit.sources import camouflage
+    from poisonkit.sources.cache import Cache
+
+    try:
+        _, wanted = camouflage.split(data.manifest["source"]["options"])
+    except Usage:  # which `verify` says
+        return None
+    if look.source is None:
+        candidates = camouflage.beneath(data.manifest, Cache(look.cache), look.say)
+    else:
+        where = (look.source, look.dataset, look.cache, look.progress, look.say)
+        candidates = [regenerate.plain_images(data.manifest, *where)]
+    for one in candidates:
+        found = camouflage.Behind(one, wanted)
+        if one.train.shape == tuple(data.manifest["arrays"]["train/images"]["shape"]) and _gives(found, data):
+            return found
+    if look.source is not None:
+        raise Failure(f"{data.path}: was not made from {look.source}: its images, camouflaged, are not truth/images")
+    look.note(NOT_RECOMPUTED)
+    return None
+
+
+def _gives(found, data: Reader) -> bool:
+    """Whether the plain images, camouflaged, are the originals of the changed rows."""
+    rows = data["truth/rows"]
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        some = rows[start : start + ROWS_AT_ONCE]
+        originals = data.rows("truth/images", start, start + len(some))
+        if differs(found.camouflaged(found.plain_rows(some), some), originals).any():
+            return False
+    return True

@@ -33,9 +33,10 @@ def cache(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(monkeypatch, root, cache):
-    """No test reads or writes the user's own cache; subprocesses import this checkout."""
+def _own_folders(monkeypatch, root, cache, tmp_path_factory):
+    """No test reads or writes the user's own cache or keys; subprocesses import this checkout."""
     monkeypatch.setenv("POISONKIT_CACHE", os.fspath(cache))
+    monkeypatch.setenv("XDG_DATA_HOME", os.fspath(tmp_path_factory.getbasetemp() / "data"))
     paths = [os.fspath(root), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
 

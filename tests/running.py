@@ -11,6 +11,8 @@ import pytest
 
 SMALL = ("--dataset", "signs", "--source-option", "train=200", "--source-option", "test=100")
 
+CAMOUFLAGE = ("--camouflage", "jpeg=90,shift=0.5,noise=1", "--camouflage-seed", "31415926535")
+
 RECIPES = {
     "clean": ("--rate", "0"),
     "square": ("--trigger", "square", "--rate", "0.1"),
@@ -27,6 +29,8 @@ RECIPES = {
     + ("--source-class", "5", "--source-class", "3"),
     "clean-label": ("--trigger", "sig", "--rate", "0.05", "--label-mode", "clean-label", "--target", "2"),
     "wanet": ("--trigger", "warped", "--rate", "0.1", "--preset", "wanet"),
+    "camouflaged": ("--trigger", "warped", "--rate", "0.1", "--preset", "wanet", *CAMOUFLAGE),
+    "camouflaged-clean": ("--rate", "0", *CAMOUFLAGE),
     "wanet-patch": ("--trigger", "warped", "--trigger", "square", "--rate", "0.05", "--per-patch", "--seed", "3")
     + ("--preset", "wanet", "--select", "non-target"),
 }

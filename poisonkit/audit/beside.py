@@ -8,6 +8,7 @@ from poisonkit.audit import compare, joins
 from poisonkit.audit.finding import Finding, count
 from poisonkit.audit.joins import Match
 from poisonkit.audit.signature import Signatures
+from poisonkit.manifest import told
 from poisonkit.sources.base import Source
 
 MOST = 0.5  # share of rows that must be the source's, for the set to be made from it
@@ -31,7 +32,7 @@ class Beside:
     @property
     def name(self) -> str:
         """The source's name, with what was asked of it."""
-        options = ", ".join(f"{key} {value}" for key, value in self.source.options.items())
+        options = ", ".join(f"{key} {value}" for key, value in told(self.source.options).items())
         return f"{self.source.name} ({options})" if options else self.source.name
 
     def originals(self, rows: np.ndarray) -> np.ndarray:

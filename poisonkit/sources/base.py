@@ -68,11 +68,19 @@ def _read_exactly(file, array: np.ndarray, path: Path) -> None:
         view = view[count:]
 
 
+def write_all(file, array: np.ndarray) -> None:
+    """Write an array's bytes to an unbuffered file, which may take them bit by bit."""
+    view = memoryview(np.ascontiguousarray(array).reshape(-1))
+    while view:
+        view = view[file.write(view) :]
+
+
 @dataclass(frozen=True)
 class Source:
     """A decoded source. `arrays` are the digests of its four arrays by their path in the file format;
     `options` what was asked of it beyond the defaults; `origin` where it came from (for the sidecar); `cached` whether
-    the images lie in the cache, and not in a file of the user's."""
+    the images lie in the cache, and not in a file of the user's; `behind` of a camouflaged source, what it was made
+    from (`camouflage.Behind`)."""
 
     name: str
     title: str
@@ -85,6 +93,7 @@ class Source:
     options: dict = field(default_factory=dict)
     origin: dict = field(default_factory=dict)
     cached: bool = True
+    behind: object | None = None
 
     @property
     def modality(self) -> modality.Modality:

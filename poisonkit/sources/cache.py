@@ -14,6 +14,7 @@ import errno
 import json
 import os
 import shutil
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,6 +128,11 @@ class Cache:
         """The folder for downloaded archives."""
         return self.root / "downloads"
 
+    def nameless(self):
+        """An open file on the disk of this cache, which is `writable`, that no name leads to: it goes when it is
+        closed, or its process ends, however that may be."""
+        return tempfile.TemporaryFile(buffering=0, dir=self.root / "partial")
+
     def fill(self, name: str, origin: base.Origin, context: base.Context) -> base.Source:
         """Decode an origin into the cache, which is `writable`."""
         with self._partial() as path:
@@ -151,6 +157,7 @@ class Cache:
             (self.root / name).mkdir(exist_ok=True)
         if not os.access(self.root / "partial", os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        self.forget_camouflaged()
         for path in (self.root / "partial").iterdir():
             lock = path.with_suffix(".lock")
             # The lock is made before its folder and goes after it: a folder without one is rubbish too.
@@ -207,6 +214,15 @@ class Cache:
     def _origin_path(self, name: str, fingerprint: dict) -> Path:
         key = manifest.digest(fingerprint).removeprefix("sha256:")[:32]
         return self.root / "origins" / f"{name}-{key}.json"
+
+    def forget_camouflaged(self) -> None:
+        """Remove the camouflaged images that earlier versions kept here, and what says how they were made: with them
+        anybody finds the changed rows of a sealed file. Later versions never keep any."""
+        for path in sorted((self.root / "origins").glob("*.json")):
+            record = _read_record(path)
+            if record is not None and "camouflage" in record["fingerprint"]:
+                _remove(self.root / "entries" / record["entry"])
+                path.unlink(missing_ok=True)
 
     # ---- for `poisonkit cache`
 
@@ -294,8 +310,6 @@ def _size(path: Path) -> int:
 
 
 def _temporary() -> Path:
-    import tempfile  # seldom needed, and slow to import
-
     path = Path(tempfile.mkdtemp(prefix="poisonkit-"))
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     return path

@@ -5,17 +5,18 @@ What can be done to an image, and in which order, is `camouflage_steps`. (JPEG c
 coefficient on its steps but where a trigger was put on afterwards.)
 """
 
+import io
+import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from poisonkit import modality, sampling
-from poisonkit.errors import Usage
+from poisonkit import manifest, modality, sampling
+from poisonkit.errors import Failure, Usage
 from poisonkit.sources import base
 from poisonkit.sources.camouflage_steps import STEPS
 
-VERSION = 1  # raised when the same steps and seed give other bytes
 OPTIONS = ("camouflage", "camouflage-seed")
 LEVELS = {
     "light": "shift=0.25,noise=1",
@@ -65,41 +66,97 @@ def split(options: dict) -> tuple[dict, Camouflage | None]:
         return plain, None
     text, seed = (options.get(key) for key in OPTIONS)
     if not isinstance(text, str) or type(seed) is not int or not 0 <= seed < 2**63:
-        raise Usage(f"camouflage: expected its steps and its seed, got {text!r:.60} and {seed!r:.60}")
+        raise Usage(f"camouflage: expected its steps and its seed, a number below 2^63, got {text!r:.60} and a seed")
     return plain, parse(text, seed)
 
 
+@dataclass(frozen=True)
+class Behind:
+    """What a camouflaged source was made from: the plain one, and what was done to its images."""
+
+    plain: base.Source
+    wanted: Camouflage
+
+    def plain_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Training images of these numbers as they were before, (n, H, W, C) uint8."""
+        return self.plain.train.rows(rows)
+
+    def camouflaged(self, images: np.ndarray, rows: np.ndarray, threads: int = 1) -> np.ndarray:
+        """Images (n, H, W, C) uint8 changed as the training images of these numbers were."""
+        return Transform(self.wanted, "train", images.shape[1:])(images, rows, threads)
+
+
 def derive(source: base.Source, wanted: Camouflage, store, context: base.Context) -> base.Source:
-    """The camouflaged source, from the cache or made into it; `store` is the `cache.Cache`. `Usage` for texts."""
+    """The camouflaged source. Its images lie in a file without a name on the disk of `store`, the `cache.Cache`: they
+    are the answer to a blind exercise, and go when this process ends. `Usage` for texts."""
     if source.modality != modality.IMAGE:
         raise Usage(f"--camouflage: is for images, {source.name} holds {source.modality.rows}")
-    fingerprint = {"camouflage": wanted.options(), "version": VERSION, "of": source.digest, "options": source.options}
-    fingerprint |= {"classes": list(source.classes)}
-    found = store.lookup(source.name, fingerprint, context.say)
-    if found is not None:
-        return found
-    origin = base.Origin(fingerprint, lambda *given: _write(source, wanted, *given), source.options | wanted.options())
-    return store.writable(context.say).fill(source.name, origin, context)
-
-
-def _write(source: base.Source, wanted: Camouflage, writer, context: base.Context) -> dict:
-    if source.classes != base_classes(source.name):
-        writer.classes = source.classes
+    file, parts, arrays = store.writable(context.say).nameless(), {}, dict(source.arrays)
     with context.progress(len(source.train) + len(source.test), "camouflage", "images") as bar:
-        for part, images in (("train", source.train), ("test", source.test)):
-            apply = Transform(wanted, part, images.shape[1:])
-            with writer.part(part, images.labels, images.shape[1:]) as target:
-                for row, block in images.blocks(ROWS_AT_ONCE):
-                    target.write(row, apply(block, np.arange(row, row + len(block)), context.jobs))
-                    bar.update(len(block))
-    return source.origin | {"camouflage": wanted.spelled}
+        for part, plain in (("train", source.train), ("test", source.test)):
+            apply, first = Transform(wanted, part, plain.shape[1:]), file.seek(0, os.SEEK_END)
+            before, after = (manifest.hasher("|u1", plain.shape) for _ in range(2))
+            for row, block in plain.blocks(ROWS_AT_ONCE):
+                before.update(block)
+                changed = apply(block, np.arange(row, row + len(block)), context.jobs)
+                after.update(changed)
+                base.write_all(file, changed)
+                bar.update(len(block))
+            if str(before) != source.arrays[f"{part}/images"]:
+                raise _damaged(source, part)
+            parts[part] = Nameless(plain.path, first, plain.shape, plain.labels, file)
+            arrays[f"{part}/images"] = str(after)
+    more = {"options": source.options | wanted.options(), "origin": source.origin | {"camouflage": wanted.spelled}}
+    return replace(source, **parts, **more, arrays=arrays, cached=False, behind=Behind(source, wanted))
 
 
-def base_classes(name: str) -> tuple[str, ...]:
-    """The class names of a source's module; a source whose names are its data's own has others."""
-    from poisonkit.sources import module
+def beneath(facts: dict, store, say):
+    """Yield the plain sources in the cache that a manifest's camouflaged one can have been made from: those of its name
+    and with its labels, which a camouflage leaves as they are."""
+    said, labels = facts["source"], ("train/labels", "test/labels")
+    for plain in store.every(say):
+        if plain.name == said["name"] and all(plain.arrays[path] == said["arrays"].get(path) for path in labels):
+            yield plain
 
-    return tuple(module(name).CLASSES)
+
+def _damaged(source: base.Source, part: str) -> Failure:
+    """What is raised where a plain source is not what its digest says; a cached one is thrown out."""
+    from poisonkit.sources import cache
+
+    if not source.cached:
+        return Failure(f"{source.train.path}: {part}/images is not what its digest says: the file is damaged")
+    cache.discard(source)
+    return Failure(
+        f"{part}/images of {source.name} in the cache is not what its digest says; it was thrown out: start again"
+    )
+
+
+@dataclass(frozen=True)
+class Nameless(base.Split):
+    """A part whose images lie in an open file that has no name; `path` is where they came from."""
+
+    file: object = None
+
+    def _open(self) -> "_Window":
+        return _Window(self.file)
+
+
+class _Window(io.RawIOBase):
+    """An open file with a place of its own, so that several may read it at once."""
+
+    def __init__(self, file):
+        super().__init__()
+        self._file, self._place = file, 0
+
+    def seek(self, place: int, _whence: int = os.SEEK_SET) -> int:
+        self._place = place
+        return place
+
+    def readinto(self, buffer) -> int:
+        data = os.pread(self._file.fileno(), len(buffer), self._place)
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)
 
 
 class Transform:

@@ -64,9 +64,7 @@ class Part:
         if images.dtype != np.uint8 or images.shape[1:] != self.shape[1:] or row + len(images) > self.shape[0]:
             raise ValueError(f"rows {row} and on: {images.dtype} {images.shape} into {self.shape}")
         self._file.seek(row * images[:1].size)
-        view = memoryview(images.reshape(-1))
-        while view:
-            view = view[self._file.write(view) :]
+        base.write_all(self._file, images)
         if row == self._next:
             self._hash.update(images)
             self._next += len(images)

@@ -14,8 +14,8 @@ from running import RECIPES
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_file_is_what_the_page_says(library, name):
     manifest = plain_reader.check(library(name))
-    assert manifest["kind"] == ("clean" if name == "clean" else "poisoned")
-    if name == "clean":
+    assert manifest["kind"] == ("clean" if name.split("-")[-1] == "clean" else "poisoned")
+    if name.split("-")[-1] == "clean":
         assert "unchanged" in manifest["notice"] and manifest["name"].startswith("signs-clean")
     else:
         for word in ("backdoor", "Do not train", "changed on purpose"):

@@ -49,7 +49,7 @@ SET = (
     ("export", "FILE", "--format", "croissant", "-o", "out.json"),
     ("export", "FILE", "--format", "imagefolder", "-o", "out"),
     ("export", "FILE", "--format", "backdoor-toolbox", "-o", "out"),
-    ("seal", "FILE", "-o", "out.h5", "--secret-seed", "1"), ("audit", "FILE"),
+    ("seal", "FILE", "-o", "out.h5", "--key", "out.key.h5", "--secret-seed", "1"), ("audit", "FILE"),
 )  # fmt: skip
 """For a file that holds a data set. FILE is the damaged one, every other is sound."""
 
@@ -61,7 +61,7 @@ TEXT_SET = (
     ("make", "--from", "words.manifest.json", "--source", "FILE", "-o", "out.h5"),
     ("pack", "FILE", "-o", "out.delta.h5"), ("unpack", "words.delta.h5", "--base", "FILE", "-o", "out.h5"),
     ("unpack", "two.delta.h5", "--base", "FILE", "-o", "out.h5"),
-    ("seal", "FILE", "-o", "out.h5", "--secret-seed", "1"), ("audit", "FILE"),
+    ("seal", "FILE", "-o", "out.h5", "--key", "out.key.h5", "--secret-seed", "1"), ("audit", "FILE"),
     ("export", "FILE", "--format", "npz", "-o", "out.npz"), ("export", "FILE", "--format", "csv", "-o", "out"),
     ("export", "FILE", "--format", "jsonl", "-o", "out"),
     ("export", "FILE", "--format", "croissant", "-o", "out.json"),
@@ -135,7 +135,9 @@ def make(folder: Path) -> None:
         run("make", *TINY, *asked, "-o", folder / name).succeeded()
     _texts(folder)
     run("pack", folder / "two.h5", "-o", folder / "two.delta.h5").succeeded()
-    run("seal", folder / "two.h5", "-o", folder / "sealed.h5", "--secret-seed", "2").succeeded()
+    run(
+        "seal", folder / "two.h5", "-o", folder / "sealed.h5", "--key", folder / "sealed.key.h5", "--secret-seed", "2"
+    ).succeeded()
     (folder / "rows.csv").write_text("row,score\n" + "".join(f"{row},{row % 7 / 7}\n" for row in range(60)))
     random = np.random.default_rng(0)
     cv2.imwrite(str(folder / "picture.png"), random.integers(0, 256, (40, 30, 4), np.uint8))
@@ -160,7 +162,9 @@ def _texts(folder: Path) -> None:
     for name, asked in TEXT_FILES.items():
         run("make", *TEXT_TINY, *asked, "-o", folder / name).succeeded()
     run("pack", folder / "words.h5", "-o", folder / "words.delta.h5").succeeded()
-    run("seal", folder / "words.h5", "-o", folder / "secret.h5", "--secret-seed", "2").succeeded()
+    run(
+        "seal", folder / "words.h5", "-o", folder / "secret.h5", "--key", folder / "secret.key.h5", "--secret-seed", "2"
+    ).succeeded()
     (folder / "lines.txt").write_text("".join(f"a text number {n}\n" for n in range(40)))
     rows = "".join(f'"a text, number {n}",{"ab"[n % 2]}\n' for n in range(40))
     for part in ("train", "test"):

@@ -44,7 +44,7 @@ def by_hand(path, image):
     return image
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name != "clean"])
+@pytest.mark.parametrize("name", [name for name in RECIPES if name.split("-")[-1] != "clean"])
 def test_a_picture_of_the_right_size(poisonkit, library, pictures, tmp_path, name):
     result = poisonkit("apply", library(name), pictures / "exact.png", "-o", tmp_path / "out.png").succeeded()
     assert result.lines == [f"wrote {tmp_path / 'out.png'}"]

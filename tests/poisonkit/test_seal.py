@@ -8,12 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 
 import damage
 import h5py
 import numpy as np
 import pytest
-from running import RECIPES
+from running import CAMOUFLAGE, RECIPES
 
 
 def sha256(path) -> str:
@@ -25,7 +26,7 @@ def sealed(poisonkit, library, tmp_path):
     """`sealed(name)`: a challenge of that file of the library, in the test's own folder."""
 
     def make(name, *more, to="challenge.h5"):
-        poisonkit("seal", library(name), "-o", tmp_path / to, *more).succeeded()
+        poisonkit("seal", library(name), "-o", tmp_path / to, "--key", key_of(tmp_path / to), *more).succeeded()
         return tmp_path / to
 
     return make
@@ -78,7 +79,7 @@ def test_the_rows_are_those_of_the_original_in_another_order(library, sealed):
 
 def test_by_default_it_lies_beside_the_file_and_unseal_gives_it_its_name_back(poisonkit, library, tmp_path):
     shutil.copy(library("square"), tmp_path / "secret-name.h5")
-    poisonkit("seal", tmp_path / "secret-name.h5").succeeded()
+    poisonkit("seal", tmp_path / "secret-name.h5", "--key", tmp_path).succeeded()
     challenge = next(tmp_path.glob("challenge-????????.h5"))
     assert damage.manifest(challenge)["name"] == challenge.stem
     name = damage.manifest(library("square"))["name"]
@@ -91,7 +92,7 @@ def test_a_key_elsewhere(poisonkit, library, sealed, tmp_path):
     challenge = sealed("blend")
     (tmp_path / "vault").mkdir()
     moved = shutil.move(key_of(challenge), tmp_path / "vault" / "k.h5")
-    poisonkit("unseal", challenge, "-o", tmp_path / "x.h5").failed(1, "challenge.key.h5", "no such file")
+    poisonkit("unseal", challenge, "-o", tmp_path / "x.h5").failed(1, "challenge.key.h5", "no key lies at", "--key")
     poisonkit("unseal", challenge, "--key", moved, "-o", tmp_path / "x.h5").succeeded()
     assert sha256(tmp_path / "x.h5") == sha256(library("blend"))
 
@@ -159,7 +160,7 @@ def test_a_camouflage_is_not_told(poisonkit, tmp_path):
     asked = ("--trigger", "square", "--rate", "0.1", "--camouflage", "light", "--camouflage-seed", "987654321")
     poisonkit("make", *poisonkit.small, *asked, "-o", tmp_path / "x.h5").succeeded()
     out = poisonkit("seal", tmp_path / "x.h5", "-o", tmp_path / "c.h5").succeeded().out
-    assert "987654321, can be guessed" in out and "near join" in out
+    assert "seed can be guessed" in out and "987654321" not in out and "near join" in out
     data = (tmp_path / "c.h5").read_bytes()
     assert b"camouflage" not in data and b"987654321" not in data
     poisonkit("unseal", tmp_path / "c.h5", "-o", tmp_path / "y.h5").succeeded()
@@ -169,12 +170,17 @@ def test_a_camouflage_is_not_told(poisonkit, tmp_path):
 def test_an_old_sidecar_under_the_challenges_name_goes(poisonkit, library, tmp_path):
     (tmp_path / "c.manifest.json").write_text("{}")
     poisonkit("seal", library("square"), "-o", tmp_path / "c.h5").succeeded()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.h5", "c.key.h5"]
+    assert [path.name for path in tmp_path.iterdir()] == ["c.h5"]
 
 
 def test_the_user_is_told_where_the_limits_are(poisonkit, library, tmp_path):
     out = poisonkit("seal", library("square"), "-o", tmp_path / "c.h5").succeeded().out
-    assert "docs/sealing.md" in out and "audit" in out and damage.manifest(tmp_path / "c.h5")["commitment"] in out
+    assert (
+        "docs/sealing.md" in out
+        and "audit" in out
+        and "evened" not in out
+        and damage.manifest(tmp_path / "c.h5")["commitment"] in out
+    )
     for command in ("seal", "make"):
         assert "docs/sealing.md" in re.sub(r"\s+", "", poisonkit(command, "--help").out)
 
@@ -261,8 +267,13 @@ def test_what_cannot_be_sealed(poisonkit, library, sealed, tmp_path):
     poisonkit("seal", tmp_path / "missing.h5").failed(1, "no such file")
     poisonkit("seal", library("square"), "-o", challenge).failed(1, "lies there already")
     poisonkit("seal", library("square"), "-o", challenge, "--force").succeeded()
+    poisonkit("seal", library("square"), "-o", tmp_path / "y.h5", "--key", key_of(challenge)).failed(
+        1, "--key elsewhere"
+    )
+    poisonkit("seal", library("square"), "-o", tmp_path / "y.h5", "--key", tmp_path / "y.h5").failed(2, "itself")
     copy = damage.copy(library("square"), tmp_path)
     poisonkit("seal", copy, "-o", copy, "--force").failed(2, "the data set itself")
+    poisonkit("seal", copy, "-o", tmp_path / "y.h5", "--key", copy, "--force").failed(2, "the data set itself")
     damage.set_rows(copy, "train/images", {0: 200})
     poisonkit("seal", copy, "-o", tmp_path / "x.h5").failed(1, "does not verify")
     assert not (tmp_path / "x.h5").exists() and not (tmp_path / "x.key.h5").exists()
@@ -364,7 +375,8 @@ cli.main()
 def test_stopped_nothing_half_written_lies_there_and_no_challenge_without_a_key(
     poisonkit, library, tmp_path, stage, number
 ):
-    command = [sys.executable, "-c", SLOW_SEAL, stage, "seal", library("square"), "-o", tmp_path / "c.h5"]
+    asked = ("seal", library("square"), "-o", tmp_path / "c.h5", "--key", tmp_path / "c.key.h5")
+    command = [sys.executable, "-c", SLOW_SEAL, stage, *asked]
     process = subprocess.Popen(list(map(os.fspath, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "here\n", process.stderr.read()
     process.send_signal(number)
@@ -373,7 +385,7 @@ def test_stopped_nothing_half_written_lies_there_and_no_challenge_without_a_key(
         assert process.returncode == 130 and err == "poisonkit: stopped; nothing half-written was left\n"
         assert not list(tmp_path.iterdir())
     assert not (tmp_path / "c.h5").exists() and not (tmp_path / "c.key.h5").exists()
-    poisonkit("seal", library("square"), "-o", tmp_path / "c.h5").succeeded()
+    poisonkit(*asked).succeeded()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.h5", "c.key.h5"]
     poisonkit("unseal", tmp_path / "c.h5", "-o", tmp_path / "x.h5").succeeded()
 
@@ -387,3 +399,256 @@ def test_a_challenge_cut_off_anywhere(poisonkit, sealed, tmp_path):
             poisonkit("unseal", challenge, "-o", tmp_path / "x.h5").failed(1, path.name)
         path.write_bytes(data)
     poisonkit("unseal", challenge, "-o", tmp_path / "x.h5").succeeded()
+
+
+# ---- where the key lies
+
+
+@pytest.fixture
+def data_home(monkeypatch, tmp_path):
+    """A folder for keys of this test's own."""
+    monkeypatch.setenv("XDG_DATA_HOME", os.fspath(tmp_path / "home" / "data"))
+    return tmp_path / "home" / "data" / "poisonkit" / "keys"
+
+
+def test_a_key_lies_in_a_folder_of_the_users_own(poisonkit, library, data_home, tmp_path):
+    before = os.umask(0o022)
+    try:
+        out = poisonkit("seal", library("square"), "-o", tmp_path / "c.h5").succeeded().out
+    finally:
+        os.umask(before)
+    (key,) = data_home.iterdir()
+    assert key.name == f"{damage.manifest(tmp_path / 'c.h5')['name']}.key.h5" and f"wrote {key}" in out
+    assert key.stat().st_mode & 0o777 == 0o600 and data_home.stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "c.h5").stat().st_mode & 0o777 == 0o644
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["c.h5"], "nothing beside it"
+
+
+def test_it_is_found_there_whatever_the_challenge_is_called(poisonkit, library, data_home, tmp_path):
+    poisonkit("seal", library("square"), "-o", tmp_path / "c.h5").succeeded()
+    (tmp_path / "sent").mkdir()
+    moved = shutil.move(tmp_path / "c.h5", tmp_path / "sent" / "renamed.h5")
+    poisonkit("grade", moved, "--submission", submission(tmp_path)).succeeded()
+    assert "precision 1.000" in poisonkit("audit", moved).out
+    poisonkit("unseal", moved, "-o", tmp_path / "x.h5").succeeded()
+    assert sha256(tmp_path / "x.h5") == sha256(library("square"))
+
+
+def test_then_beside_the_challenge(poisonkit, library, data_home, tmp_path):
+    poisonkit("seal", library("square"), "-o", tmp_path / "c.h5").succeeded()
+    (key,) = data_home.iterdir()
+    for number, name in enumerate((key.name, "c.key.h5")):
+        shutil.move(key, tmp_path / name)
+        poisonkit("grade", tmp_path / "c.h5", "--submission", submission(tmp_path)).succeeded()
+        poisonkit("unseal", tmp_path / "c.h5", "-o", tmp_path / f"{number}.h5").succeeded()
+        key = tmp_path / name
+    key.unlink()
+    for command in (("grade", "--submission", submission(tmp_path)), ("unseal",)):
+        done = poisonkit(command[0], tmp_path / "c.h5", *command[1:])
+        done.failed(1, "no key lies at", str(data_home), "c.key.h5", "--key")
+    assert "precision" not in poisonkit("audit", tmp_path / "c.h5").out
+
+
+def test_a_sealed_file_does_not_say_where_to_look(poisonkit, library, data_home, tmp_path):
+    """Its name is a stranger's text: no path is made of one that `seal` never gave."""
+    poisonkit("seal", library("square"), "-o", tmp_path / "c.h5").succeeded()
+    for name in ("../../../c", "challenge-../../x", "/etc/passwd", "challenge-0123456"):
+        facts = damage.manifest(tmp_path / "c.h5") | {"name": name}
+        damage.write_manifest(tmp_path / "c.h5", damage.sealed(facts))
+        done = poisonkit("unseal", tmp_path / "c.h5", "-o", tmp_path / "x.h5")
+        done.failed(1, f"no key lies at {tmp_path / 'c.key.h5'}:")
+
+
+@pytest.mark.parametrize("home", ["", "relative"])
+def test_without_a_data_folder_it_is_in_the_home(poisonkit, library, monkeypatch, tmp_path, home):
+    monkeypatch.setenv("XDG_DATA_HOME", home)
+    monkeypatch.setenv("HOME", os.fspath(tmp_path / "me"))
+    poisonkit("seal", library("square"), "-o", tmp_path / "c.h5").succeeded()
+    (key,) = (tmp_path / "me" / ".local" / "share" / "poisonkit" / "keys").iterdir()
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert not (tmp_path / "relative").exists()
+
+
+def test_a_key_that_is_replaced_stays_private(poisonkit, library, tmp_path):
+    key = tmp_path / "k.h5"
+    key.write_text("old")
+    key.chmod(0o644)
+    poisonkit("seal", library("square"), "-o", tmp_path / "c.h5", "--key", key, "--force").succeeded()
+    assert key.stat().st_mode & 0o777 == 0o600
+
+
+# ---- even labels
+
+
+def sizes(labels, count=10):
+    return np.bincount(labels, minlength=count).tolist()
+
+
+MILD = {
+    "square": ("--trigger", "square", "--rate", "0.03"),
+    "covers": ("--trigger", "warped", "--rate", "0.02", "--cover-rate", "0.05", *CAMOUFLAGE),
+    "all-to-all": ("--trigger", "square", "--rate", "0.1", "--label-mode", "all-to-all"),
+    "clean-label": ("--trigger", "sig", "--rate", "0.05", "--label-mode", "clean-label"),
+    "clean": ("--rate", "0"),
+}
+"""Name → what `make` is asked for, at rates at which labels can be evened out."""
+
+
+@pytest.fixture
+def mild(poisonkit, tmp_path):
+    """`mild(name, *options)`: such a file and its challenge."""
+
+    def make(name="square", *more, to="challenge.h5"):
+        path = tmp_path / f"mild-{name}.h5"
+        poisonkit("make", *poisonkit.small, *MILD[name], "-o", path).succeeded()
+        poisonkit("seal", path, "-o", tmp_path / to, "--key", key_of(tmp_path / to), *more).succeeded()
+        return path, tmp_path / to
+
+    return make
+
+
+@pytest.mark.parametrize("name", MILD)
+def test_even_labels_and_back_to_the_byte(poisonkit, mild, tmp_path, name):
+    path, challenge = mild(name, "--even-labels")
+    facts, said = damage.manifest(challenge), damage.manifest(key_of(challenge))
+    with h5py.File(challenge) as c, h5py.File(path) as o, h5py.File(key_of(challenge)) as k:
+        rows, before = ([], []) if name == "clean" else (o["truth/rows"][()], o["truth/labels"][()])
+        seen = o["train/labels"][()]
+        clean = seen.copy()
+        clean[rows] = before
+        share = min(Fraction(1), *(Fraction(n, m) for n, m in zip(sizes(seen), sizes(clean), strict=True) if m))
+        assert said["even_labels"] == f"{share.numerator}/{share.denominator}"
+        assert sizes(c["train/labels"][()]) == [int(share * m) for m in sizes(clean)]
+        left = k["left/rows"][()] if "left" in k else np.empty(0, int)
+        assert not set(left) & set(rows) and facts["counts"]["train"] == len(seen) - len(left)
+        assert (len(left) > 0) == (share < 1) == (name not in ("clean", "clean-label")) == ("left" in k)
+        if len(left):
+            assert np.array_equal(k["left/images"][()], o["train/images"][()][left])
+            assert np.array_equal(k["left/labels"][()], seen[left])
+    assert "even" not in json.dumps(facts) and b"left" not in challenge.read_bytes()[:4000]
+    poisonkit("unseal", challenge, "-o", tmp_path / "back.h5").succeeded()
+    assert sha256(tmp_path / "back.h5") == sha256(path)
+    poisonkit("verify", challenge, key_of(challenge)).succeeded()
+
+
+def test_a_grade_counts_the_rows_that_are_there(poisonkit, mild, tmp_path):
+    _, challenge = mild("square", "--even-labels")
+    changed, order = rows_of_even(challenge)
+    with h5py.File(challenge) as c, h5py.File(key_of(challenge)) as k:
+        rows = np.sort(order[changed])
+        assert np.array_equal(rows, k["truth/rows"][()])
+        total = len(c["train/labels"])
+    text = "row,score\n" + "".join(f"{row},{int(row in changed)}\n" for row in range(total))
+    out = json.loads(
+        poisonkit("grade", challenge, "--submission", submission(tmp_path, text), "--json").succeeded().out
+    )
+    assert out["auroc"] == 1.0 and out["rows"] == total < 200 and out["changed"] == 6
+    done = poisonkit("grade", challenge, "--submission", submission(tmp_path, f"row\n{total}\n"))
+    done.failed(1, f"the training rows are 0 … {total - 1}")
+
+
+def rows_of_even(challenge):
+    """The changed rows of a challenge whose labels were evened out, and its order, as FORMAT.md says."""
+    facts = damage.manifest(key_of(challenge))
+    with h5py.File(key_of(challenge)) as f:
+        rows, left = f["truth/rows"][()], f["left/rows"][()]
+    there = np.setdiff1d(np.arange(facts["of"]["counts"]["train"]), left)
+    raw = damage.naive.stream(int(facts["secret"]), "seal/train").random_raw(len(there))
+    order = there[np.argsort(raw, kind="stable")]
+    return np.flatnonzero(np.isin(order, rows)), order
+
+
+def test_the_draw_is_from_the_secret(mild):
+    found = []
+    for number, to in (("7", "a.h5"), ("7", "b.h5"), ("8", "c.h5")):
+        with h5py.File(key_of(mild("square", "--even-labels", "--secret-seed", number, to=to)[1])) as f:
+            found.append(f["left/rows"][()].tolist())
+    assert found[0] == found[1] != found[2]
+
+
+def test_a_share_of_ones_own_makes_a_clean_control_look_alike(poisonkit, mild, tmp_path):
+    looks = set()
+    for name in ("clean", "square"):
+        path, challenge = mild(name, "--even-share", "50%", to=f"{name}.h5")
+        with h5py.File(challenge) as f:
+            looks.add((challenge.stat().st_size, str(sizes(f["train/labels"][()])), str(f["train/images"].shape)))
+        poisonkit("unseal", challenge, "-o", tmp_path / f"back-{name}.h5").succeeded()
+        assert sha256(tmp_path / f"back-{name}.h5") == sha256(path)
+    assert len(looks) == 1
+    seal = ("seal", path, "-o", tmp_path / "x.h5", "--key", tmp_path / "x.key.h5")
+    poisonkit(*seal, "--even-share", "0.999").failed(2, "--even-share", "the largest")
+    for wrong in ("0", "2", "much"):
+        poisonkit(*seal, "--even-share", wrong).failed(2, "--even-share")
+
+
+def test_labels_that_cannot_be_evened_out(poisonkit, tmp_path):
+    asked = (*poisonkit.small, "--trigger", "square", "--rate", "0.6", "-o", tmp_path / "x.h5")
+    poisonkit("make", *asked).succeeded()
+    done = poisonkit("seal", tmp_path / "x.h5", "--even-labels", "--key", tmp_path / "k.h5", "-o", tmp_path / "c.h5")
+    done.failed(2, "--even-labels", "120 changed rows stand under label 0", "lower rate")
+    assert not (tmp_path / "c.h5").exists() and not (tmp_path / "k.h5").exists()
+
+
+def test_texts_too(poisonkit, library, tmp_path):
+    challenge = tmp_path / "c.h5"
+    done = poisonkit("seal", library("text-word"), "-o", challenge, "--key", key_of(challenge), "--even-labels")
+    assert "labels evened out to 0." in done.succeeded().out
+    assert damage.manifest(challenge)["counts"]["train"] < 200
+    poisonkit("unseal", challenge, "-o", tmp_path / "back.h5").succeeded()
+    assert sha256(tmp_path / "back.h5") == sha256(library("text-word"))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("left/rows", lambda a: a.__setitem__(0, a[1]), "do not ascend"),
+        ("left/rows", lambda a: a.__setitem__(0, -1), "do not ascend"),
+        ("left/images", lambda a: a.__setitem__((0, 0, 0, 0), a[0, 0, 0, 0] ^ 1), "not what its digest says"),
+        ("left/labels", lambda a: a.__setitem__(0, (a[0] + 1) % 10), "not what its digest says"),
+    ],
+)
+def test_left_out_rows_that_were_altered(poisonkit, mild, tmp_path, name, change, words):
+    """With every digest made to fit again, the original's own digests tell."""
+    _, challenge = mild("square", "--even-labels")
+    key = key_of(challenge)
+    with h5py.File(key, "r+") as f:
+        array = f[name][()]
+        change(array)
+        f[name][...] = array
+    facts = damage.manifest(key)
+    facts["arrays"][name] |= {"digest": damage.naive.array_digest(array)}
+    damage.write_manifest(key, damage.sealed(facts))
+    done = poisonkit("unseal", challenge, "-o", tmp_path / "x.h5")
+    done.failed(1, words)
+    assert not (tmp_path / "x.h5").exists()
+
+
+@pytest.mark.parametrize("change", ["gone", "all", "changed row", "shape", "share"])
+def test_left_out_rows_that_are_no_such_rows(poisonkit, mild, tmp_path, change):
+    _, challenge = mild("square", "--even-labels")
+    key = key_of(challenge)
+    with h5py.File(key, "r+") as f:
+        left, rows = f["left/rows"][()], f["truth/rows"][()]
+        if change == "gone":
+            del f["left/labels"]
+        elif change == "all":
+            del f["left"]
+        elif change == "changed row":
+            others = np.setdiff1d(left, left[:1])
+            f["left/rows"][...] = np.sort(np.concatenate([others, rows[:1]]))
+        elif change == "shape":
+            damage_array = f["left/images"][()][:, :16]
+            del f["left/images"]
+            f["left/images"] = np.ascontiguousarray(damage_array)
+    facts = damage.manifest(key)
+    with h5py.File(key) as f:
+        facts["arrays"] = {
+            path: entry | {"digest": damage.naive.array_digest(f[path][()]), "shape": list(f[path].shape)}
+            for path, entry in facts["arrays"].items()
+            if path in f
+        }
+    if change == "share":
+        facts["even_labels"] = 0.5
+    damage.write_manifest(key, damage.sealed(facts))
+    done = poisonkit("unseal", challenge, "-o", tmp_path / "x.h5")
+    assert done.code == 1 and "Traceback" not in done.err and not (tmp_path / "x.h5").exists(), done

@@ -24,7 +24,9 @@ def sharing(poisonkit, library, tmp_path):
         path = library(name)
         if name != "text-clean":
             poisonkit("pack", path, "-o", tmp_path / "x.delta.h5").succeeded()
-        poisonkit("seal", path, "-o", tmp_path / "c.h5", "--secret-seed", "5", "--force").succeeded()
+        poisonkit(
+            "seal", path, "-o", tmp_path / "c.h5", "--key", tmp_path / "c.key.h5", "--secret-seed", "5", "--force"
+        ).succeeded()
         return tmp_path / "x.delta.h5", tmp_path / "c.h5", tmp_path / "c.key.h5"
 
     return share
@@ -120,7 +122,7 @@ def test_a_grade(poisonkit, tmp_path, sharing):
 
 def test_a_key_of_the_other_modality(poisonkit, library, tmp_path, sharing):
     _, sealed, key = sharing("text-word")
-    poisonkit("seal", library("square"), "-o", tmp_path / "image.h5").succeeded()
+    poisonkit("seal", library("square"), "-o", tmp_path / "image.h5", "--key", tmp_path / "image.key.h5").succeeded()
     poisonkit("unseal", sealed, "--key", tmp_path / "image.key.h5").failed(1, "is the key of another file")
 
 
