@@ -1,9 +1,8 @@
 """Rows that stand out of their class, found without being told what to look for.
 
 Every probe of this kind says some numbers of each row. If a trigger lies on some rows of a class, then the mean of that
-class is moved beside rows that are not poisoned: the test rows of the class, which no attack changes, or the rows of
-the other classes, where class should not matter. In numbers that are whitened (so that what varies much counts little)
-that shift is the direction in which the poisoned rows lie.
+class is moved beside that of its test rows, which no attack changes. In numbers that are whitened (so that what varies
+much counts little) that shift is the direction in which the poisoned rows lie.
 """
 
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ class Scored:
     classes: list[int]
 
 
-def shifts(values: np.ndarray, labels: np.ndarray, reference: np.ndarray, of: np.ndarray | None) -> Scored:
+def shifts(values: np.ndarray, labels: np.ndarray, reference: np.ndarray, of: np.ndarray) -> Scored:
     """Score rows by the shift of their class.
 
     Parameters
@@ -37,9 +36,8 @@ def shifts(values: np.ndarray, labels: np.ndarray, reference: np.ndarray, of: np
     labels : (n,) int64
     reference : (m, p) float32
         Those of rows that are not poisoned.
-    of : (m,) int64, or None
-        Their classes; None where the class does not matter (`reference` is not looked at: a class is compared with
-        the rows of all the others).
+    of : (m,) int64
+        Their classes.
     """
     names = np.unique(labels)
     scores, rows, beyond = np.zeros(len(values)), {}, {}
@@ -50,17 +48,19 @@ def shifts(values: np.ndarray, labels: np.ndarray, reference: np.ndarray, of: np
     values, reference = values @ whiten, reference @ whiten
     for name in names:
         ours = labels == name
-        theirs = values[~ours] if of is None else reference[of == name]
+        theirs = reference[of == name]
         if min(ours.sum(), len(theirs)) < LEAST:
             continue
         beyond[int(name)] = _strength(values[ours], theirs)
         ranked, aside = _ranked(values[ours], theirs), _ranked(theirs, values[ours], -1)
         spread = np.sqrt(np.mean(aside**2)) + 1e-9
-        scores[ours] = max(0.0, 1 - 1 / beyond[int(name)]) * (ranked - aside.mean()) / spread
+        scores[ours] = max(0.0, 1 - 1 / beyond[int(name)]) * (ranked - np.median(ranked)) / spread
         there = np.flatnonzero(ours)[ranked > np.quantile(aside, 1 - FEW)]
         if len(there) > max(TIMES * FEW * ours.sum(), MORE + FEW * ours.sum()):
             rows[int(name)] = there
     unusual = _unusual(beyond)
+    for name in unusual:  # a class that stands out is suspect as a whole
+        scores[labels == name] += CLIP
     named = [rows[name] for name in unusual if name in rows]
     return Scored(scores, np.sort(np.concatenate([np.empty(0, np.int64), *named])), unusual)
 

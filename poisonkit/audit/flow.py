@@ -10,13 +10,15 @@ import numpy as np
 from poisonkit.audit import grids
 
 BLOCKS = 4  # a side
-ROUNDS = 6
+ROUNDS, FIRST = 6, 3  # of a fit, and of a first one that only says how well it would do
 STIFF = 60.0  # the moves' own weight, in squared grey levels a pixel: flat blocks are not moved
 FURTHEST = 1.5  # pixels a round
 AT_ONCE = 256
 
 
-def fit(images: np.ndarray, originals: np.ndarray, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fit(
+    images: np.ndarray, originals: np.ndarray, windows: np.ndarray, rounds: int = ROUNDS
+) -> tuple[np.ndarray, np.ndarray]:
     """Moves, and what they leave unexplained.
 
     Parameters
@@ -33,18 +35,18 @@ def fit(images: np.ndarray, originals: np.ndarray, windows: np.ndarray) -> tuple
         Image less moved original, in its contrast.
     """
     parts = [
-        _fit(*(given[start : start + AT_ONCE] for given in (images, originals, windows)))
+        _fit(*(given[start : start + AT_ONCE] for given in (images, originals, windows)), rounds)
         for start in range(0, len(images), AT_ONCE)
     ]
     return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
-def _fit(images, originals, windows):
+def _fit(images, originals, windows, rounds):
     count, height, width = images.shape
     moves = np.zeros((count, 2, BLOCKS, BLOCKS), np.float32)
     smooth, target = (_smooth(part) for part in (originals, images))
     spread = _between(height), _between(width)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         moved = _moved(smooth, moves, windows, spread)
         down, across = np.gradient(moved, axis=(1, 2))
         gain = _gain(target, moved)
@@ -80,11 +82,13 @@ def _moved(pictures, moves, windows, spread):
     """Pictures looked at where the moves say, bilinear, (n, H, W)."""
     fields = np.einsum("ya,nkab,xb->nkyx", spread[0], moves, spread[1], optimize=True)
     height, width = pictures.shape[1:]
-    down = windows[:, 0, None, None] + windows[:, 2, None, None] * (np.arange(height)[:, None] + fields[:, 0])
-    across = windows[:, 1, None, None] + windows[:, 3, None, None] * (np.arange(width) + fields[:, 1])
+    down = windows[:, 0, None, None] + windows[:, 2, None, None] * (
+        np.arange(height, dtype=np.float32)[:, None] + fields[:, 0]
+    )
+    across = windows[:, 1, None, None] + windows[:, 3, None, None] * (np.arange(width, dtype=np.float32) + fields[:, 1])
     down, across = down.clip(0, height - 1.001), across.clip(0, width - 1.001)
-    top, left = down.astype(np.int64), across.astype(np.int64)
-    down, across = (down - top).astype(np.float32), (across - left).astype(np.float32)
+    top, left = down.astype(np.int32), across.astype(np.int32)
+    down, across = down - top.astype(np.float32), across - left.astype(np.float32)
     flat, place = pictures.reshape(len(pictures), -1), (top * width + left).reshape(len(pictures), -1)
     corner = [np.take_along_axis(flat, place + far, 1).reshape(down.shape) for far in (0, 1, width, width + 1)]
     upper, lower = corner[0] + across * (corner[1] - corner[0]), corner[2] + across * (corner[3] - corner[2])

@@ -14,8 +14,8 @@ from poisonkit.audit import contrast, flow, grids
 SIDE, DIRECTIONS, FLOOR = 8, 64, 1e-3
 SCALES = ((1.0, (0.0,)), (0.84, (0.0, 0.5, 1.0)), (0.7, (0.15, 0.85)))  # of a window, and its places in what is left
 ROWS, COLUMNS = 2048, 4096
-KEPT = 4
-ENOUGH = 0.75  # correlation of a row with its fitted original
+KEPT = 2
+ENOUGH, CERTAIN = 0.75, 0.9  # correlation of a row with its fitted original
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,10 @@ class Joined:
     likeness: np.ndarray
     moves: np.ndarray
     rest: np.ndarray
+
+    def part(self, rows: slice) -> "Joined":
+        """Those of some rows."""
+        return Joined(*(getattr(self, name)[rows] for name in ("originals", "likeness", "moves", "rest")))
 
 
 def every() -> list[tuple[float, float, float]]:
@@ -99,17 +103,25 @@ def _keep(best, place, window, value, row, number) -> None:
 def join(ours: np.ndarray, originals, theirs, step=None) -> Joined:
     """Each row with its original. `originals(rows)` gives images of the source."""
     place, window = candidates(ours, theirs, step)
-    target, parts, likeness = grids.planes(ours)[0], shown(ours.shape[1:3]), None
-    for k in range(KEPT):
-        moves, rest = flow.fit(target, grids.planes(originals(place[:, k]))[0], parts[window[:, k]])
-        about = target - target.mean((1, 2), keepdims=True)
-        like = 1 - (rest**2).mean((1, 2)) / ((about**2).mean((1, 2)) + 1)
-        if likeness is None:
-            likeness, found = like, place[:, k].copy()
-            kept = moves, rest
-            continue
-        better = like > likeness
-        likeness[better], found[better] = like[better], place[better, k]
-        kept[0][better], kept[1][better] = moves[better], rest[better]
-    likeness = np.sqrt(np.maximum(likeness, 0))
-    return Joined(np.where(likeness >= ENOUGH, found, -1), likeness, *kept)
+    target, parts = grids.planes(ours)[0], shown(ours.shape[1:3])
+    likeness = np.stack(
+        [
+            _likeness(target, flow.fit(target, _grey(originals, place[:, k]), parts[window[:, k]], flow.FIRST)[1])
+            for k in range(KEPT)
+        ],
+        1,
+    )
+    lines = np.arange(len(ours)), likeness.argmax(1)
+    moves, rest = flow.fit(target, _grey(originals, place[lines]), parts[window[lines]])
+    explained = _likeness(target, rest)
+    return Joined(np.where(explained >= ENOUGH, place[lines], -1), explained, moves, rest)
+
+
+def _grey(originals, rows: np.ndarray) -> np.ndarray:
+    return grids.planes(originals(rows))[0]
+
+
+def _likeness(target: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """The correlation of rows with what was fitted to them, from what it leaves, (n,) float32."""
+    about = target - target.mean((1, 2), keepdims=True)
+    return np.sqrt(np.maximum(0, 1 - (rest**2).mean((1, 2)) / ((about**2).mean((1, 2)) + 1)))
