@@ -183,3 +183,53 @@ def quantise(plane, basis, table):
                     for v in range(8):
                         total += rows[y, v] * np.int64(basis[v, x])
                     plane[top + y, left + x] = (total + np.int64(1 << 16)) >> 17
+
+
+@_compile
+def _mirrored(place, size):
+    """A place mirrored into 0 … size − 1, about the middle of the outermost pixels."""
+    if size == 1:
+        return 0
+    place = abs(place) % (2 * size - 2)
+    return min(place, 2 * size - 2 - place)
+
+
+@_compile
+def sample(images, places, out):
+    """Bilinear sampling anywhere: images (n, H, W, C) uint8 → out; places (n, H, W, 2) int32 in 1/256 pixel, down and
+    across; outside, the image is mirrored."""
+    count, height, width, channels = images.shape
+    for i in range(count):
+        for y in range(height):
+            for x in range(width):
+                down, across = places[i, y, x, 0], places[i, y, x, 1]
+                b, d = np.int32(down & np.int32(255)), np.int32(across & np.int32(255))
+                a, c = np.int32(256) - b, np.int32(256) - d
+                y0, y1 = _mirrored(down >> 8, height), _mirrored((down >> 8) + 1, height)
+                x0, x1 = _mirrored(across >> 8, width), _mirrored((across >> 8) + 1, width)
+                for k in range(channels):
+                    upper = c * np.int32(images[i, y0, x0, k]) + d * np.int32(images[i, y0, x1, k])
+                    lower = c * np.int32(images[i, y1, x0, k]) + d * np.int32(images[i, y1, x1, k])
+                    out[i, y, x, k] = np.uint8((a * upper + b * lower + np.int32(1 << 15)) >> np.int32(16))
+
+
+@_compile
+def overlay(images, pictures, alphas, out):
+    """Pictures blended over images: images (n, H, W, C) uint8 → out; pictures (n, s, 4 + C) int32, of each the ellipses
+    in the order of painting (centre and radii, down and across, in 1/8 pixel, and colour), the first fills all of it;
+    alphas (n,) int32, opacity in 1/256."""
+    count, height, width, channels = images.shape
+    for i in range(count):
+        alpha = np.int32(alphas[i])
+        for y in range(height):
+            for x in range(width):
+                top = 0
+                for s in range(1, pictures.shape[1]):
+                    down, across = np.int64(8 * y - pictures[i, s, 0]), np.int64(8 * x - pictures[i, s, 1])
+                    a, b = np.int64(pictures[i, s, 2]), np.int64(pictures[i, s, 3])
+                    if down * down * b * b + across * across * a * a <= a * a * b * b:
+                        top = s
+                for k in range(channels):
+                    level = np.int32(images[i, y, x, k])
+                    change = (np.int32(pictures[i, top, 4 + k]) - level) * alpha
+                    out[i, y, x, k] = np.uint8(level + ((change + np.int32(128)) >> np.int32(8)))

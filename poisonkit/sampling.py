@@ -63,3 +63,9 @@ def row_words(seed: int, purpose: str, rows: np.ndarray, count: int) -> np.ndarr
         bits = np.random.Philox(key=key, counter=first // 4)  # one step of the counter gives four words
         out[start:stop] = bits.random_raw(first % 4 + (stop - start) * count)[first % 4 :].reshape(-1, count)
     return out
+
+
+def between(words: np.ndarray, low: int, high: int) -> np.ndarray:
+    """Whole numbers from low to high, both among them, int32 of the words' shape: evenly but for one part in 2^32."""
+    width = np.uint64(high - low + 1)
+    return ((words >> np.uint64(32)) * width >> np.uint64(32)).astype(np.int32) + np.int32(low)

@@ -1,13 +1,13 @@
 """`poisonkit audit`: what somebody curious could find out from a file, tried out. One file a kind of probe."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from poisonkit import genuine, hints, store, unseal, verify
-from poisonkit.audit import beside, signature, texts, traces, within
-from poisonkit.audit.finding import Finding
+from poisonkit.audit import alone, beside, moved, signature, texts, traces, within
+from poisonkit.audit.finding import SOURCE, Finding
 from poisonkit.errors import Failure, Usage
 from poisonkit.modality import TEXT
 
@@ -33,30 +33,52 @@ class Audited:
         return np.unique(np.concatenate([np.empty(0, np.int64), *sure]))
 
 
-def audit(path: Path, key: Path | None, cache: Path | None, progress) -> Audited:
+def audit(path: Path, key: Path | None, caches, progress) -> Audited:
     """Try every probe on a file.
 
-    `key` is that of a sealed file, for the truth; `cache` the folder of the clean sources; `progress(total, label,
-    unit)` makes a progress bar. Memory is bounded by some kilobytes an image. Raises `Failure` where the file, or the
-    key, is none; `Usage` for a key of a file that is not sealed.
+    `key` is that of a sealed file, for the truth; `caches` the folders of the clean sources (none: the default one);
+    `progress(total, label, unit)` makes a progress bar. Memory is bounded by some kilobytes an image, time by what
+    docs/sealing.md says. Raises `Failure` where the file, or the key, is none; `Usage` for a key of a file that is not
+    sealed.
     """
     with store.reading(path, KINDS) as data:
         if wrong := verify.labels_in_range(data):
             raise Failure(f"{path}: {wrong[0]}: `{hints.verify(path)}` says more")
         truth = _truth(data, key)
-        findings = traces.look(path, data) + (_of_texts if data.modality == TEXT else _of_images)(data, cache, progress)
+        findings = traces.look(path, data) + (_of_texts if data.modality == TEXT else _of_images)(
+            data, _Caches(caches or (None,)), progress
+        )
         return Audited(path, data.manifest["name"], data.manifest["counts"]["train"], findings, truth)
 
 
-def _of_texts(data: store.Reader, cache: Path | None, progress) -> list[Finding]:
+@dataclass(frozen=True)
+class _Caches:
+    """Every entry of some caches, camouflaged ones of earlier versions among them."""
+
+    folders: tuple
+
+    def every(self):
+        from poisonkit.sources.cache import Cache
+
+        seen = set()
+        for folder in self.folders:
+            for source in Cache(folder).every(camouflaged=True):
+                if source.digest not in seen:
+                    seen.add(source.digest)
+                    yield source
+
+
+def _with_source(findings: list[Finding]) -> list[Finding]:
+    return [replace(finding, team=SOURCE) for finding in findings]
+
+
+def _of_texts(data: store.Reader, caches: _Caches, progress) -> list[Finding]:
     """Every probe of texts."""
-    from poisonkit.sources.cache import Cache
-
     ours, findings = texts.alone(data, ROWS_AT_ONCE, progress)
-    return findings + texts.sources(ours, Cache(cache), progress)
+    return findings + _with_source(texts.sources(ours, caches, progress))
 
 
-def _of_images(data: store.Reader, cache: Path | None, progress) -> list[Finding]:
+def _of_images(data: store.Reader, caches: _Caches, progress) -> list[Finding]:
     """Every probe of images."""
     labels = data["train/labels"]
     with progress(len(labels), "reading", "images") as bar:
@@ -65,7 +87,8 @@ def _of_images(data: store.Reader, cache: Path | None, progress) -> list[Finding
     findings = [within.order(labels), within.duplicates(ours), within.compressed(ours), within.squares(ours)]
     with progress(len(labels), "neighbours", "images") as bar:
         findings.append(within.neighbours(ours, bar.update))
-    return findings + _sources(data, ours, cache, progress)
+    findings += alone.look(data, labels, ROWS_AT_ONCE, progress)
+    return findings + _with_source(_sources(data, ours, caches, progress))
 
 
 def _truth(data: store.Reader, key: Path | None) -> np.ndarray | None:
@@ -80,12 +103,10 @@ def _truth(data: store.Reader, key: Path | None) -> np.ndarray | None:
     return data["truth/rows"] if kind == "poisoned" else np.empty(0, np.int64) if kind == "clean" else None
 
 
-def _sources(data: store.Reader, ours: signature.Signatures, cache: Path | None, progress) -> list[Finding]:
+def _sources(data: store.Reader, ours: signature.Signatures, caches: _Caches, progress) -> list[Finding]:
     """A glance at every clean source in the cache whose images have the file's shape, a look at the likeliest."""
-    from poisonkit.sources.cache import Cache
-
     split, seen = data.split("train"), []
-    for source in Cache(cache).every():
+    for source in caches.every():
         if source.train.shape[1:] != split.shape[1:]:
             continue
         with progress(len(source.train) + len(source.test), f"reading {source.name}", "images") as bar:
@@ -100,4 +121,7 @@ def _sources(data: store.Reader, ours: signature.Signatures, cache: Path | None,
     seen.sort(key=lambda one: one.share)
     findings = [one.finding() for one in seen[:-1]]
     likeliest = seen[-1]
-    return findings + (beside.look(likeliest, progress) if likeliest.share >= WORTH else [likeliest.finding()])
+    findings += beside.look(likeliest, progress) if likeliest.share >= WORTH else [likeliest.finding()]
+    if likeliest.exact.share < beside.MOST:
+        findings += moved.look(likeliest.pair, data.split("test"), progress)
+    return findings

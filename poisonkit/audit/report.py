@@ -4,14 +4,54 @@ import numpy as np
 
 from poisonkit import metrics
 from poisonkit.audit import Audited
-from poisonkit.audit.finding import count
+from poisonkit.audit.finding import FILE, SOURCE, Finding, count
 
 SHOWN = 8
+PERCENT = 1
+HOLDS, HINTS = 0.6, 0.75  # AUROC up to which nothing is told apart, and from which on rows are
+TEAMS = {FILE: "with the sealed file alone", SOURCE: "with the public source"}
 
 
 def score(rows: np.ndarray, truth: np.ndarray) -> dict:
     """Precision and recall of rows against the truth."""
     return metrics.cut(len(np.intersect1d(rows, truth)), len(rows), len(truth))
+
+
+def ranked(one: Finding, found: Audited) -> dict | None:
+    """AUROC and TPR at 1 % FPR of a probe, among the rows that it tried; None without truth, or where it ranks none."""
+    ranking = None if found.truth is None else one.ranking(found.rows)
+    if ranking is None:
+        return None
+    scores, rows = ranking
+    steps = metrics.curve(scores, np.isin(rows, found.truth))
+    return {"auroc": metrics.auroc(steps), f"tpr_at_{PERCENT}_percent_fpr": metrics.tpr_at_fpr(steps, PERCENT)}
+
+
+def best(found: Audited, team: str) -> dict | None:
+    """The probe of a team with the greatest AUROC; None where none of them could be measured."""
+    measured = [(said["auroc"], one.name, said) for one, said in _measured(found, team)]
+    if not measured:
+        return None
+    _, name, said = max(measured, key=lambda one: one[:2])
+    return {"probe": name, **said}
+
+
+def _measured(found: Audited, team: str):
+    for one in found.findings:
+        said = ranked(one, found) if one.team == team else None
+        if said is not None and said["auroc"] is not None:
+            yield one, said
+
+
+def verdict(found: Audited, team: str) -> str:
+    """``found``, ``hints`` or ``holds``: whether a team tells changed rows, by the figures where they are known, else
+    by what the probes themselves are sure of; whoever has the source has the file as well."""
+    teams = (FILE, SOURCE) if team == SOURCE else (FILE,)
+    measured = [said["auroc"] for one in teams for said in [best(found, one)] if said is not None]
+    if measured:
+        return "holds" if max(measured) <= HOLDS else "hints" if max(measured) <= HINTS else "found"
+    sure = any(one.sure and len(one.rows) for one in found.findings if one.team in teams)
+    return "found" if sure else "holds"
 
 
 def lines(found: Audited) -> list[str]:
@@ -20,12 +60,27 @@ def lines(found: Audited) -> list[str]:
     width = max(len(finding.name) for finding in found.findings)
     for finding in found.findings:
         mark = " " if not len(finding.rows) else "!" if finding.sure else "?"
-        rows.append(f" {mark} {finding.name:{width}}  {finding.text}{_verdict(finding.rows, found.truth)}")
+        figures = _verdict(finding.rows, found.truth) + _figures(ranked(finding, found))
+        rows.append(f" {mark} {finding.name:{width}}  {finding.text}{figures}")
+    rows += [f"{what}: {_said(found, team)}" for team, what in TEAMS.items()]
     total = found.found
     if not len(total):
         return [*rows, "no row was found"]
     some = ", ".join(map(str, total[:SHOWN])) + (", …" if len(total) > SHOWN else "")
     return [*rows, f"{count(total, 'found')}{_verdict(total, found.truth)}: {some}"]
+
+
+def _said(found: Audited, team: str) -> str:
+    top, said = best(found, team), verdict(found, team)
+    if top is None:
+        return {"found": "rows were found", "holds": "none of these probes names a row"}[said]
+    return f"{said}; best of these probes {top['probe']}{_figures(top)}"
+
+
+def _figures(said: dict | None) -> str:
+    if said is None or said["auroc"] is None:
+        return ""
+    return f" [AUROC {said['auroc']:.2f}, TPR at {PERCENT} % FPR {said[f'tpr_at_{PERCENT}_percent_fpr']:.2f}]"
 
 
 def _verdict(rows: np.ndarray, truth: np.ndarray | None) -> str:
@@ -49,7 +104,12 @@ def table(found: Audited) -> dict:
         "training_rows": found.rows,
         "changed": None if found.truth is None else len(found.truth),
         "findings": [
-            {"probe": one.name, "text": one.text, "sure": one.sure} | entry(one.rows) for one in found.findings
+            {"probe": one.name, "text": one.text, "sure": one.sure, "team": one.team}
+            | {"tried": None if one.tried is None else len(one.tried)}
+            | entry(one.rows)
+            | (ranked(one, found) or {})
+            for one in found.findings
         ],
         "found": entry(found.found),
+        "verdict": {team: {"verdict": verdict(found, team), "best": best(found, team)} for team in TEAMS},
     }

@@ -96,11 +96,11 @@ class Cache:
                 return source
         return None
 
-    def every(self, say=lambda line: None):
-        """Yield each source that lies here, once, but for those that were camouflaged."""
+    def every(self, say=lambda line: None, camouflaged: bool = False):
+        """Yield each source that lies here, once; those that earlier versions camouflaged only if asked to."""
         seen = set()
         for record in self._records():
-            if record["entry"] not in seen and "camouflage" not in record["fingerprint"]:
+            if record["entry"] not in seen and (camouflaged or "camouflage" not in record["fingerprint"]):
                 seen.add(record["entry"])
                 source = self._open(record, say)
                 if source is not None:

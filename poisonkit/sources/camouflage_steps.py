@@ -13,7 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from poisonkit import sampling
 from poisonkit.interrupts import held_back
+from poisonkit.sources import camouflage_looks as looks
+from poisonkit.sources import camouflage_moves as moves
 from poisonkit.triggers.base import decimal, integer, spell
 
 # cos(k·π/16) / 2 times 8192, and that of k = 4 for the constant row: JPEG's cosine transform in fixed point.
@@ -53,12 +56,6 @@ class Step:
     apply: Callable[[np.ndarray, np.ndarray, Any], np.ndarray]
 
 
-def between(words: np.ndarray, low: int, high: int) -> np.ndarray:
-    """Whole numbers from low to high, both among them, int32 of the words' shape: evenly but for one part in 2^32."""
-    width = np.uint64(high - low + 1)
-    return ((words >> np.uint64(32)) * width >> np.uint64(32)).astype(np.int32) + np.int32(low)
-
-
 # ---- a shift by a fraction of a pixel
 
 
@@ -72,7 +69,7 @@ def _parse_shift(text: str) -> int:
 
 def _shift(images: np.ndarray, words: np.ndarray, most: int) -> np.ndarray:
     """Each image by its own fraction of a pixel, down and across, uniform from −most to most."""
-    return shifted(images, between(words, -most, most))
+    return shifted(images, sampling.between(words, -most, most))
 
 
 def shifted(images: np.ndarray, moves: np.ndarray) -> np.ndarray:
@@ -158,6 +155,12 @@ def _pixels(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 STEPS = {
+    "overlay": Step(integer(0, 50), str, lambda shape, value: 1 + 2 * looks.SHAPES, looks.overlay),
+    "flip": Step(integer(0, 1), str, lambda shape, value: 1, moves.flip),
+    "crop": Step(integer(0, 16), str, lambda shape, value: 4, moves.crop),
+    "warp": Step(moves.parse_warp, moves.spell_warp, lambda shape, value: 2 * moves.GRID**2, moves.warp),
+    "colour": Step(integer(0, 50), str, lambda shape, value: 1 + 2 * shape[2], looks.colour),
+    "blur": Step(integer(0, 100), str, lambda shape, value: 1, looks.blur),
     "jpeg": Step(integer(1, 100), str, lambda shape, value: 0, lambda images, words, value: jpeg(images, value)),
     "shift": Step(_parse_shift, lambda value: spell(Decimal(value) / 256), lambda shape, value: 2, _shift),
     "noise": Step(integer(0, 16), str, lambda shape, value: -(-int(np.prod(shape)) // 8), _noise),
