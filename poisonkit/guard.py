@@ -282,18 +282,15 @@ def _key(facts: dict) -> None:
 
 def _left(facts: dict) -> dict:
     """A key's arrays of the rows that its sealed file is without, where it has them: all of them, and such as fit."""
-    kind, original = modality.of(facts), facts["of"]["arrays"]
-    found = {path: entry for path, entry in facts["arrays"].items() if path.startswith("left/")}
+    kind, found = modality.of(facts), {p: entry for p, entry in facts["arrays"].items() if p.startswith("left/")}
     forms = {"left/rows": FIELDS["train/labels"], "left/labels": FIELDS["train/labels"], kind.path("left"): kind.form}
-    if not found:
-        return {}
-    if found.keys() != forms.keys():
+    if found and found.keys() != forms.keys():
         raise _Wrong(f"a key has {', '.join(sorted(forms))}, or none of them: this one has {', '.join(sorted(found))}")
-    count = found["left/rows"]["shape"][:1]
-    for path, (dtype, _) in forms.items():
-        shape = count + (original[kind.path("train")]["shape"][1:] if path == kind.path("left") else [])
-        if (found[path]["dtype"], found[path]["shape"]) != (dtype, shape) or 0 in shape or not count:
-            raise _Wrong(f"{path} is {found[path]['dtype']} {found[path]['shape']}, expected {dtype} {shape}")
+    for path, entry in found.items():
+        more = facts["of"]["arrays"][kind.path("train")]["shape"][1:] if path == kind.path("left") else []
+        shape = [*found["left/rows"]["shape"][:1], *more]
+        if (entry["dtype"], entry["shape"], len(shape)) != (forms[path][0], shape, forms[path][1]) or 0 in shape:
+            raise _Wrong(f"{path} is {entry['dtype']} {entry['shape']}, expected {forms[path][0]} {shape}")
     return found
 
 

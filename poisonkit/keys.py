@@ -39,9 +39,12 @@ def target(name: str, chosen: Path | None) -> Path:
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder that a key goes to, for this user alone, where it is not there yet."""
-    path.parent.parent.mkdir(parents=True, exist_ok=True)
-    path.parent.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    """Make the folder that a key goes to, for this user alone, where it is not there yet. `Failure` where it cannot."""
+    try:
+        path.parent.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    except OSError as error:
+        raise Failure(f"{path.parent}: could not be made for the key ({error.strerror}): --key elsewhere") from None
 
 
 def places(challenge: Path, name: str) -> list[Path]:

@@ -62,7 +62,8 @@ def _same(plan: Plan, target: Path) -> dict:
         differences = list(manifest.describe(plan.expected, facts))
     if differences:
         raise Failure(f"{target}: made from another recipe ({'; '.join(differences[:3])}): -o elsewhere, or --force")
-    wrong = verify.verify(target)
+    behind = plan.source.behind
+    wrong = verify.verify(target, None if behind is None else verify.Look(behind=behind))
     if wrong:
         raise Failure(f"{target}: lies there but does not verify ({wrong[0]}): --force makes it anew")
     return facts

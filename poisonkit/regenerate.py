@@ -114,11 +114,12 @@ def clean_images(facts: dict, source: Path | None, dataset: str | None, cache: P
     from poisonkit.sources import base, camouflage
     from poisonkit.sources.cache import Cache
 
-    digest, (_, wanted) = facts["source"]["digest"], camouflage.split(facts["source"]["options"])
+    said = facts["source"]
     for found in _candidates(facts, source, dataset, cache, progress, say):
-        if wanted is not None and found.digest != digest:
+        if found.digest != said["digest"] and "camouflage" in said["options"]:
+            _, wanted = camouflage.split(said["options"])
             found = camouflage.derive(found, wanted, Cache(cache), base.Context(base.processors(), progress, say))
-        if found.digest == digest:
+        if found.digest == said["digest"]:
             break
     return adopt(found, facts)
 
@@ -129,8 +130,8 @@ def _candidates(facts: dict, source: Path | None, dataset: str | None, cache: Pa
     from poisonkit.sources import camouflage
     from poisonkit.sources.cache import Cache
 
-    said, (_, wanted) = facts["source"], camouflage.split(facts["source"]["options"])
-    if source is None and wanted is not None:
+    said = facts["source"]
+    if source is None and "camouflage" in said["options"]:
         yield from camouflage.beneath(facts, Cache(cache), say)
     elif source is None and (found := Cache(cache).by_digest(said["digest"], say)):
         yield found
@@ -142,9 +143,10 @@ def plain_images(facts: dict, source: Path | None, dataset: str | None, cache: P
     from poisonkit import sources
     from poisonkit.sources import camouflage
 
-    said, (plain, _) = facts["source"], camouflage.split(facts["source"]["options"])
+    said = facts["source"]
     if source is not None and source.suffix == ".h5":
         return clean_file(source)
+    plain, _ = camouflage.split(said["options"])
     name = dataset or said["name"]
     if name not in sources.TITLES:
         raise Failure(f"the recipe's clean images are {name!r:.60}: say with --dataset and --source where they are")

@@ -7,7 +7,7 @@ import numpy as np
 from poisonkit import modality, store
 from poisonkit.choosing import COVER
 from poisonkit.errors import Failure
-from poisonkit.manifest import describe
+from poisonkit.manifest import camouflaged_last, describe
 
 NAMED = 8  # differing rows whose numbers `diff` says
 
@@ -42,6 +42,9 @@ def facts_lines(facts: dict) -> list[str]:
         if "others" in counts:
             rows.append(("others", f"{counts['others']:,} test rows of other classes, triggered: not to be the target"))
         rows.append(("seed", str(recipe["seed"])))
+    if steps := source["options"].get("camouflage"):
+        last = "" if clean else f", {'after' if camouflaged_last(facts) else 'before'} the trigger"
+        rows.append(("altered", f"every image, by --camouflage {steps} with a secret seed{last}"))
     rows += [("source", source["digest"]), ("dataset", facts["dataset_digest"])]
     return [f"{label:10}{text}" for label, text in rows]
 

@@ -21,8 +21,9 @@ TESTED = ("triggered", "others")
 @dataclass(frozen=True)
 class Look:
     """Where the plain images behind a camouflaged file are looked for: `source`, a clean file or what `make --source`
-    takes (as `dataset`, if it is another kind of source than the file's), else the cache. `note` is given a line for
-    what could not be looked at, `progress` and `say` are as in `make`."""
+    takes (as `dataset`, if it is another kind of source than the file's), else the cache; `behind` is what they are,
+    where that is known (`camouflage.Behind`). `note` is given a line for what could not be looked at, `progress` and
+    `say` are as in `make`."""
 
     source: Path | None = None
     dataset: str | None = None
@@ -30,6 +31,7 @@ class Look:
     note: Callable[[str], None] = lambda line: None
     progress: Callable | None = None
     say: Callable[[str], None] = lambda line: None
+    behind: object | None = None
 
 
 def verify(path: Path, look: Look | None = None) -> list[str]:

@@ -66,6 +66,8 @@ def behind(data: Reader, look):
     to be found, which is noted. `Failure` where the source that is named is another."""
     if look is None or not manifest.camouflaged_last(data.manifest):
         return None
+    if look.behind is not None:
+        return look.behind
     from poisonkit import regenerate
     from poisonkit.sources import camouflage
     from poisonkit.sources.cache import Cache

@@ -1,8 +1,8 @@
 """Every image of a source changed a little, by a secret number: a source of its own, so that nobody finds an image in
 the original by its bytes. What a near join still finds is measured in docs/sealing.md.
 
-What can be done to an image, and in which order, is `camouflage_steps`. (JPEG comes first: last it would leave every
-coefficient on its steps but where a trigger was put on afterwards.)
+What can be done to an image, and in which order, is `camouflage_steps`. A poisoned training row gets its trigger first,
+and then what its row gets (`Behind`).
 """
 
 import io

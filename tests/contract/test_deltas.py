@@ -20,6 +20,7 @@ def shared(library, poisonkit, tmp_path):
     def pack(name="two"):
         poisonkit("pack", library(name), "-o", tmp_path / "shared.delta.h5").succeeded()
         shutil.copy(library("clean"), tmp_path / "signs-clean.h5")
+        shutil.copy(library("camouflaged-clean"), tmp_path / "signs-clean-hidden.h5")
         return tmp_path / "shared.delta.h5"
 
     return pack
@@ -28,7 +29,7 @@ def shared(library, poisonkit, tmp_path):
 @pytest.mark.parametrize(
     "name",
     ["square", "blend-patch", "warped-patch", "notebook-warped", "two"]
-    + ["all-to-all", "source-specific", "clean-label", "wanet-patch"],
+    + ["all-to-all", "source-specific", "clean-label", "wanet-patch", "camouflaged"],
 )
 def test_the_same_data_set(library, shared, name):
     whole, found = data.load(library(name)), data.load(shared(name))

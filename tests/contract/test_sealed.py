@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import plain_reader
 import pytest
-from running import RECIPES, run
+from running import RECIPES, SMALL, run
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,28 @@ def test_the_page_names_every_key(root, sealed):
         with h5py.File(path) as f:
             for key in json.loads(f.attrs["manifest"]):
                 assert f"`{key}`" in page, key
+
+
+def test_rows_that_were_left_out_are_where_the_page_says(tmp_path):
+    """The original's training set again, from challenge and key, by the page alone."""
+    path, challenge, key = (tmp_path / name for name in ("x.h5", "c.h5", "c.key.h5"))
+    run("make", *SMALL, "--trigger", "square", "--rate", "0.03", "-o", path).succeeded()
+    run("seal", path, "-o", challenge, "--key", key, "--even-labels").succeeded()
+    with h5py.File(challenge) as c, h5py.File(key) as k, h5py.File(path) as o:
+        facts, said = manifest_of(c), manifest_of(k)
+        assert facts["counts"] == {"train": len(c["train/labels"]), "test": 100}
+        left, total = k["left/rows"][()], said["of"]["counts"]["train"]
+        assert left.dtype == "<i8" and k["left/labels"].dtype == "<i8" and k["left/images"].dtype == "|u1"
+        others = np.array([row for row in range(total) if row not in left])
+        rows = others[order(int(said["secret"]), "train", len(others))]
+        for what in ("images", "labels"):
+            whole = np.empty_like(o[f"train/{what}"][()])
+            whole[rows], whole[left] = c[f"train/{what}"][()], k[f"left/{what}"][()]
+            assert np.array_equal(whole, o[f"train/{what}"][()])
+        true = o["train/labels"][()]
+        true[k["truth/rows"][()]] = k["truth/labels"][()]
+        n, m = map(int, said["even_labels"].split("/"))
+        assert np.bincount(c["train/labels"][()]).tolist() == [size * n // m for size in np.bincount(true).tolist()]
 
 
 def test_benchmark_reads_a_sealed_file(library, sealed):

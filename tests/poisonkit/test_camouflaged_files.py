@@ -166,6 +166,17 @@ def test_a_changed_row_that_somebody_altered(poisonkit, library, tmp_path, seen)
         assert done.code == 0 and NOT_RECOMPUTED in done.lines[1]
 
 
+def test_such_a_row_is_seen_when_the_file_is_asked_for_again(poisonkit, library, tmp_path):
+    path = damage.copy(library("camouflaged"), tmp_path)
+    with h5py.File(path) as f:
+        row = int(f["truth/rows"][3])
+    damage.set_rows(path, "train/images", {row * 32 * 32 * 3 + at: 77 for at in range(40)})
+    damage.reseal(path)
+    asked = ("make", *SMALL, *RECIPES["camouflaged"], "-o", path)
+    poisonkit(*asked).failed(1, "does not verify", "1 changed rows", "--force")
+    assert poisonkit(*asked, "--force").succeeded() and path.read_bytes() == library("camouflaged").read_bytes()
+
+
 def test_an_original_that_somebody_altered(poisonkit, library, tmp_path):
     path = damage.copy(library("camouflaged"), tmp_path)
     damage.set_rows(path, "truth/images", {5: 77})
@@ -181,6 +192,19 @@ def test_a_camouflage_that_nobody_knows(poisonkit, library, tmp_path):
     damage.reseal(path, source=facts["source"])
     done = poisonkit("verify", path)
     assert done.code in (3, 4) and "glitter" in done.out and "Traceback" not in done.out + done.err
+    poisonkit("make", "--from", path, "-o", tmp_path / "x.h5").failed(2, "glitter")
+
+
+def test_a_delta_of_a_camouflage_that_nobody_knows_needs_no_more_than_its_base(poisonkit, library, tmp_path):
+    """As a later version may write one: the clean file of camouflaged images is all that it is applied to."""
+    poisonkit("pack", library("camouflaged"), "-o", tmp_path / "d.delta.h5").succeeded()
+    clean = damage.copy(library("camouflaged-clean"), tmp_path)
+    facts = damage.manifest(tmp_path / "d.delta.h5")
+    facts["of"]["source"]["options"]["camouflage"] = "glitter=3"
+    facts["of"] = damage.sealed(facts["of"])
+    damage.write_manifest(tmp_path / "d.delta.h5", damage.sealed(facts))
+    poisonkit("unpack", tmp_path / "d.delta.h5", "--base", clean, "-o", tmp_path / "x.h5")
+    assert damage.manifest(tmp_path / "x.h5") == facts["of"]
 
 
 # ---- files of the other version

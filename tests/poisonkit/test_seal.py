@@ -469,6 +469,15 @@ def test_without_a_data_folder_it_is_in_the_home(poisonkit, library, monkeypatch
     assert not (tmp_path / "relative").exists()
 
 
+def test_a_folder_for_keys_that_cannot_be_made(poisonkit, library, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setenv("XDG_DATA_HOME", os.fspath(tmp_path / "file"))
+    asked = ("seal", library("square"), "-o", tmp_path / "c.h5")
+    poisonkit(*asked).failed(1, str(tmp_path / "file"), "could not be made for the key", "--key elsewhere")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    poisonkit(*asked, "--key", tmp_path / "k.h5").succeeded()
+
+
 def test_a_key_that_is_replaced_stays_private(poisonkit, library, tmp_path):
     key = tmp_path / "k.h5"
     key.write_text("old")
@@ -623,7 +632,7 @@ def test_left_out_rows_that_were_altered(poisonkit, mild, tmp_path, name, change
     assert not (tmp_path / "x.h5").exists()
 
 
-@pytest.mark.parametrize("change", ["gone", "all", "changed row", "shape", "share"])
+@pytest.mark.parametrize("change", ["gone", "all", "changed row", "shape", "scalars", "share"])
 def test_left_out_rows_that_are_no_such_rows(poisonkit, mild, tmp_path, change):
     _, challenge = mild("square", "--even-labels")
     key = key_of(challenge)
@@ -636,6 +645,10 @@ def test_left_out_rows_that_are_no_such_rows(poisonkit, mild, tmp_path, change):
         elif change == "changed row":
             others = np.setdiff1d(left, left[:1])
             f["left/rows"][...] = np.sort(np.concatenate([others, rows[:1]]))
+        elif change == "scalars":
+            for path in ("left/rows", "left/labels"):
+                del f[path]
+                f[path] = np.int64(3)
         elif change == "shape":
             damage_array = f["left/images"][()][:, :16]
             del f["left/images"]

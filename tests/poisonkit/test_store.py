@@ -88,7 +88,7 @@ def test_a_disk_that_fails_at_any_write(tmp_path, monkeypatch, calls):
     """libhdf5 must never hear of it: it would crash when the process ends."""
     opened = store._Disk.__init__
 
-    def failing(self, path):
+    def failing(self, path, *more):
         opened(self, path)
         raw = self._file
 
