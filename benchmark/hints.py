@@ -42,7 +42,7 @@ def spelled(*commands: list[str]) -> str:
     """Commands as a line for a shell, and what stands for what."""
     line = " && ".join(" ".join(map(_quoted, words)) for words in commands)
     unknown = dict.fromkeys((word, word.why) for words in commands for word in words if isinstance(word, Open))
-    return line + (f" ({'; '.join(f'{word}: {why}' for word, why in unknown)})" if unknown else "")
+    return line + (f" ({'; '.join(f'{word}: {printable(why)}' for word, why in unknown)})" if unknown else "")
 
 
 def _quoted(word: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark import baseline, cli, layout
+from benchmark import cli, hints, layout
 from benchmark.progress import Progress
 from benchmark.report import page
 from benchmark.settings import ENCODERS
@@ -28,15 +28,14 @@ def invoke(*words):
     return click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in words])
 
 
-def named(runs, name, **more):
-    """A run whose every name is this one."""
+def named(runs, name, source="cifar10", **more):
+    """A run whose every name that need not be a plain one is this one."""
     folder = fake_runs.write(runs, application="image", **more)
     path = folder / "result.json"
     result = json.loads(path.read_text())
     result["dataset"]["recipe"]["triggers"] = [{"name": name, name: name}]
-    result["dataset"] |= {"name": name, "source": name, "classes": [name, "b"]}
+    result["dataset"] |= {"source": source, "classes": [name, "b"]}
     result |= {
-        "name": f"{name}-{result['name']}",
         "device": name,
         "environment": {"versions": {name: name}},
         "finished": name,
@@ -85,7 +84,7 @@ def test_what_is_printed_is_printable(words, runs):
 
 def test_json_says_what_the_file_says(runs):
     (one, _) = json.loads(invoke("show", runs, "--json").stdout)
-    assert one["dataset"]["name"] == EVIL
+    assert one["device"] == EVIL
 
 
 def test_the_page_is_the_same(runs, tmp_path):
@@ -106,7 +105,7 @@ def test_the_page_is_the_same(runs, tmp_path):
 def test_names_that_give_the_same_file_name_are_files_of_their_own(tmp_path):
     pytest.importorskip("matplotlib")
     for name in ("a b", "a-b", "A b"):
-        named(tmp_path / "runs" / name, name)
+        named(tmp_path / "runs" / name, name, source=name)
     done = invoke("figures", *(tmp_path / "runs").iterdir(), "-o", tmp_path / "out", "--format", "svg")
     assert len(set(done.stdout.splitlines())) == 6 == len(list((tmp_path / "out").iterdir())), done.output
 
@@ -126,7 +125,7 @@ def test_a_table_of_results_keeps_its_numbers(tmp_path):
     named(tmp_path, FORMULA, seed=0, ba=90)
     fake_runs.write(tmp_path, trigger=None, ba=85)
     lines = list(csv.DictReader(io.StringIO(invoke("table", tmp_path, "--format", "csv").stdout)))
-    assert {line["dataset"] for line in lines} == {"cifar10", "'" + FORMULA}
+    assert {line["trigger"] for line in lines} == {"clean", "'" + FORMULA}
     assert all(
         not str(value).startswith("'") for line in lines for key, value in line.items() if key in ("mean", "values")
     )
@@ -138,11 +137,13 @@ def test_commands_that_are_printed_do_what_they_say(name, tmp_path):
     folder = named(tmp_path / "runs", name, settings=ENCODERS["minilm"])
     result = json.loads((folder / "result.json").read_text())
     result["config"]["model"] = {"name": "encoder", "encoder": name, "weights": None}
-    for command in (baseline.command(result), *baseline.commands(result).split("; poisonkit")):
+    result["dataset"] |= {"path": str(tmp_path / "sets" / layout.printable(name).replace("/", "-")) + ".h5"}
+    for line in (*hints.repeat([result]), hints.clean_run(result, tmp_path / name)):
+        assert line.isprintable()
+        command = line.split(" (")[0]  # what follows says what its words in capitals stand for
         script = f"poisonkit() {{ printf '%s\\0' \"$@\"; }}; benchmark() {{ printf '%s\\0' \"$@\"; }}; {command}"
         done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
-        words = done.stdout.split("\0")
-        assert any(layout.printable(name) in word for word in words) and "\n" not in command, words
+        assert done.stdout.split("\0")[0] in ("train", "make"), done
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
     done = invoke("show", tmp_path / "runs")
     harmless(done.stdout)

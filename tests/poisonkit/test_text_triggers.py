@@ -161,7 +161,7 @@ def rewriting(poisonkit, tmp_path):
     path = tmp_path / "list.csv"
 
     def make(change=None, *more):
-        line = poisonkit(*asked, "--rewrite-list", path).succeeded().out
+        line = poisonkit(*asked, "--rewrite-list", path, "--force").succeeded().out
         assert "20 train and 50 test texts to rewrite" in line
         with open(path, newline="") as file:
             rows = list(csv.reader(file))
