@@ -154,7 +154,7 @@ def seal(path: Path, wanted: Wanted, progress=None) -> Sealed:
         _check_free(path, target, key, wanted.force)
         store.check_space(target, 2 * path.stat().st_size)
         keys.make_folder(key)
-        with store.writing(target, new=not wanted.force) as writer:
+        with _key_of(target, key), store.writing(target, new=not wanted.force) as writer:
             _write_rows(data, orders, writer, progress)
             facts = writer.finish(_facts(data.manifest, name, commitment, orders))
             if facts["arrays"] != table:
@@ -164,6 +164,17 @@ def seal(path: Path, wanted: Wanted, progress=None) -> Sealed:
         source = data.manifest["source"]
     seed, evened = source["options"].get("camouflage-seed"), left["train"] if wanted.even_labels else None
     return Sealed(target, key, facts, source["title"], seed, evened)
+
+
+@contextlib.contextmanager
+def _key_of(target: Path, key: Path):
+    """Take a key away again where another process has the challenge's name by the time that this one is to get it."""
+    try:
+        yield
+    except store.Taken as error:
+        if error.target == target:
+            key.unlink(missing_ok=True)
+        raise
 
 
 def _forget_camouflaged() -> None:

@@ -62,6 +62,7 @@ class Taken(Failure):
     """Something got the target's name while it was written under a temporary one. Nothing of it was touched."""
 
     def __init__(self, target: Path):
+        self.target = target
         super().__init__(f"{target}: was written by another process meanwhile: --force replaces it, or -o elsewhere")
 
 

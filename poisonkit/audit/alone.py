@@ -23,7 +23,7 @@ def look(data, labels: np.ndarray, rows_at_once: int, progress) -> list[Finding]
                 for part in ("train", "test")
             ]
         findings.append(said(f"{probe.NAME} by class", contrast.shifts(parts[0], labels, parts[1], test)))
-        if probe is pixels:
+        if probe is pixels and len(parts[1]) > parts[1].shape[1]:  # fewer test rows do not say what is usual
             text = "how far rows lie along the direction of most outliers"
             findings.append(Finding("outliers of pixels", text, scores=contrast.outliers(*parts)))
     with progress(None, "learned labels", "images") as bar:

@@ -120,7 +120,11 @@ def _pictures(pair: Beside, match: Match, title: str) -> Finding:
     rows = np.flatnonzero(match.found)
     counts = _strange(pair, rows, match.rows[rows], TOLERANCES)
     calm = [at for at in range(len(TOLERANCES)) if (counts[at] == 0).mean() >= CALM]
-    chosen = min(calm[0] + 1, len(TOLERANCES) - 1) if calm else len(TOLERANCES) - 1
+    if not calm:
+        return Finding(
+            title, f"{TOLERANCES[-1]} grey levels and a pixel's shift explain too few rows to tell the others"
+        )
+    chosen = min(calm[0] + 1, len(TOLERANCES) - 1)
     tolerance = TOLERANCES[chosen]
     limit = max(2, int(np.prod(pair.source.train.shape[1:3])) // STRANGE)
     strange = rows[counts[chosen] >= limit]

@@ -39,18 +39,18 @@ def shifts(values: np.ndarray, labels: np.ndarray, reference: np.ndarray, of: np
     of : (m,) int64
         Their classes.
     """
-    names = np.unique(labels)
+    names, ours = np.unique(labels, return_counts=True)
+    enough = [name for name, count in zip(names, ours, strict=True) if min(count, (of == name).sum()) >= LEAST]
+    if not enough:
+        return Scored(np.zeros(len(values)), np.empty(0, np.int64), [])
     scores, rows, beyond = np.zeros(len(values)), {}, {}
     middle, scale = np.median(reference, 0), reference.std(0) + 1e-6
     values, reference = (((part - middle) / scale).clip(-CLIP, CLIP) for part in (values, reference))
     means = {name: values[labels == name].mean(0) for name in names}
     whiten = whitening(values - np.stack([means[name] for name in names])[np.searchsorted(names, labels)])
     values, reference = values @ whiten, reference @ whiten
-    for name in names:
-        ours = labels == name
-        theirs = reference[of == name]
-        if min(ours.sum(), len(theirs)) < LEAST:
-            continue
+    for name in enough:
+        ours, theirs = labels == name, reference[of == name]
         beyond[int(name)] = _strength(values[ours], theirs)
         ranked, aside = _ranked(values[ours], theirs), _ranked(theirs, values[ours], -1)
         spread = np.sqrt(np.mean(aside**2)) + 1e-9

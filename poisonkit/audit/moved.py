@@ -10,6 +10,7 @@ from poisonkit.audit.finding import SOURCE, Finding, count
 MOST, BESIDE = 10_000, 2_500  # training rows that are tried, and test rows to compare with, drawn evenly
 FOUND = 0.2  # share of rows with an original, for the source to be theirs
 TILE = 8
+LARGEST, A_FEW = 64, 256  # pixels a side, images
 ROWS_AT_ONCE = 4096
 
 
@@ -21,8 +22,8 @@ def look(pair, test, progress) -> list[Finding]:
     tried, clean = evenly(len(labels), MOST), evenly(len(test), BESIDE)
     total = len(pair.source.train) + len(pair.source.test)
     with progress(total, f"join by windows, {pair.name}", "images") as bar:
-        images = np.concatenate([pair.images(tried), test.rows(clean)])
-        whole = windows.join(images, pair.originals, lambda: _blocks(pair.source), bar.update)
+        images = np.concatenate([_thin(pair.images, tried), _thin(test.rows, clean)])
+        whole = windows.join(images, lambda rows: _thin(pair.originals, rows), lambda: _blocks(pair.source), bar.update)
     joined, others = whole.part(slice(len(tried))), whole.part(slice(len(tried), None))
     found = joined.originals >= 0
     text = f"{int(found.sum()):,} of {len(tried):,} rows are a part of one of its images"
@@ -51,8 +52,19 @@ def _blocks(source):
     first = 0
     for part in (source.train, source.test):
         for start, block in part.blocks(ROWS_AT_ONCE):
-            yield first + start, block
+            yield first + start, _thinned(block)
         first += len(part)
+
+
+def _thinned(images: np.ndarray) -> np.ndarray:
+    """Every other pixel, or fewer, of images with more than `LARGEST` a side."""
+    step = max(1, -(-max(images.shape[1:3]) // LARGEST))
+    return images[:, ::step, ::step]
+
+
+def _thin(read, rows: np.ndarray) -> np.ndarray:
+    """The images `read(rows)`, thinned, a few at a time: large ones are not held in memory."""
+    return np.concatenate([_thinned(read(rows[start : start + A_FEW])) for start in range(0, len(rows), A_FEW)])
 
 
 def _by_class(title: str, joined, labels, tried: np.ndarray) -> list[Finding]:

@@ -101,6 +101,30 @@ def cells() -> list[tuple[str, str, str, str]]:
     return list(dict.fromkeys(first + every))
 
 
+def table(measured: list[dict]) -> list[str]:
+    """Markdown: a line for each trigger, place and labels, of each level what either team's best probe reaches."""
+    there, lines = {tuple(one["cell"]): one["best"] for one in measured}, []
+    for team, title in (("file", "the sealed file alone"), ("source", "the public source too")):
+        head = f"| {title} | trigger on | labels | " + " | ".join(LEVELS) + " |"
+        lines += ["", head, "|" + "---|" * (3 + len(LEVELS))]
+        for trigger, place, labels in dict.fromkeys((t, p, labels) for t, p, _, labels in cells()):
+            said = [_figures(there.get((trigger, place, level, labels)), team) for level in LEVELS]
+            if any(text != "–" for text in said):
+                lines.append(f"| {trigger} | {place} | {labels} | " + " | ".join(said) + " |")
+    return lines[1:]
+
+
+def _figures(best: dict | None, team: str) -> str:
+    """AUROC / TPR at 1 % FPR of a team's best probe; whoever has the source has the file as well."""
+    teams = ("file", "source") if team == "source" else ("file",)
+    known = [best[one] for one in teams if best and best.get(one)]
+    if not known:
+        return "–"
+    top = max(known, key=lambda one: one["auroc"])
+    most = max(one["tpr_at_1_percent_fpr"] for one in known)
+    return f"{top['auroc']:.2f} / {most:.2f}, {top['probe'].replace('by windows, npz', 'windows').replace(', npz', '')}"
+
+
 def main() -> None:
     """Measure what is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -109,9 +133,13 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, default=Path("sealing-scratch"))
     parser.add_argument("--train", type=int, default=8_000)
     parser.add_argument("--test", type=int, default=3_000)
-    parser.add_argument("--most", type=int, default=1000, help="stop after so many cells")
+    parser.add_argument("--only", default="", help="cells whose name, TRIGGER-PLACE-LEVEL-LABELS, has this in it")
+    parser.add_argument("--table", action="store_true", help="only print what OUTPUT has, as the page's tables")
     given = parser.parse_args()
     output, folder = given.output.absolute(), given.cifar10.absolute()
+    if given.table:
+        print("\n".join(table(json.loads(output.read_text())["cells"])))
+        return
     given.scratch.mkdir(parents=True, exist_ok=True)
     os.chdir(given.scratch)
     os.environ["POISONKIT_CACHE"] = str(Path("cache").absolute())
@@ -122,7 +150,7 @@ def main() -> None:
         json.loads(output.read_text()) if output.exists() else {"train": given.train, "test": given.test, "cells": []}
     )
     there = {tuple(one["cell"]) for one in done["cells"]}
-    for cell in [one for one in cells() if one not in there][: given.most]:
+    for cell in [one for one in cells() if one not in there and given.only in "-".join(one)]:
         done["cells"].append(measure(cell, source))
         output.write_text(json.dumps(done, indent=1) + "\n")
         print(cell, json.dumps(done["cells"][-1]["best"]), flush=True)

@@ -195,3 +195,44 @@ def words(seed, purpose, count, row):
     """Raw words of a stream, as FORMAT.md has it."""
     key = [int.from_bytes(hashlib.sha256(purpose.encode()).digest()[i : i + 4], "little") for i in range(0, 16, 4)]
     return np.random.Philox(np.random.SeedSequence(seed, spawn_key=(*key, row))).random_raw(count)
+
+
+def mirrored(place, size):
+    """A place walked back from the edges until it lies inside."""
+    while not 0 <= place < size:
+        place = -place if place < 0 else 2 * (size - 1) - place
+        if size == 1:
+            return 0
+    return place
+
+
+def sample(images, places):
+    """Bilinear in 1/256 pixel, mirrored outside."""
+    out = np.zeros_like(images)
+    for (i, y, x), _ in np.ndenumerate(images[..., 0]):
+        down, across = (int(v) for v in places[i, y, x])
+        (y0, b), (x0, d) = divmod(down, 256), divmod(across, 256)
+        for k in range(images.shape[3]):
+            total = 1 << 15
+            for dy, wy in ((0, 256 - b), (1, b)):
+                for dx, wx in ((0, 256 - d), (1, d)):
+                    row, column = mirrored(y0 + dy, images.shape[1]), mirrored(x0 + dx, images.shape[2])
+                    total += wy * wx * int(images[i, row, column, k])
+            out[i, y, x, k] = total >> 16
+    return out
+
+
+def overlay(images, pictures, alphas):
+    """Ellipses painted one after the other, then blended."""
+    out = np.zeros_like(images)
+    for i, picture in enumerate(pictures.tolist()):
+        for y in range(images.shape[1]):
+            for x in range(images.shape[2]):
+                colour = picture[0][4:]
+                for row, column, down, across, *own in picture[1:]:
+                    if ((8 * y - row) * across) ** 2 + ((8 * x - column) * down) ** 2 <= (down * across) ** 2:
+                        colour = own
+                for k in range(images.shape[3]):
+                    level = int(images[i, y, x, k])
+                    out[i, y, x, k] = level + ((colour[k] - level) * int(alphas[i]) + 128 >> 8)
+    return out

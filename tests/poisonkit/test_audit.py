@@ -86,11 +86,15 @@ def test_camouflaged_the_near_join_finds_them(audited, poisonkit, tmp_path):
     assert table["found"]["precision"] == table["found"]["recall"] == 1.0
 
 
-@pytest.mark.parametrize("name", ["clean", "camouflaged"])
-@pytest.mark.parametrize("seal", [False, True])
+@pytest.mark.parametrize(
+    ("name", "seal"), [("clean", False), ("clean", True), ("medium", False), ("medium", True), ("strong", False)]
+)
 def test_nothing_is_found_where_nothing_was_changed(audited, poisonkit, tmp_path, name, seal):
     signs(poisonkit, tmp_path, "--rate", "0")
-    path, key = signs(poisonkit, tmp_path, "--rate", "0", *(HIDDEN if name == "camouflaged" else ())), ()
+    path, key = (
+        signs(poisonkit, tmp_path, "--rate", "0", *(() if name == "clean" else ("--camouflage", name, *HIDDEN[2:]))),
+        (),
+    )
     if seal:
         path, key = sealed(poisonkit, path, tmp_path)
     code, found, table = audited(path, *key)

@@ -101,7 +101,7 @@ def test_blocks_and_threads_change_no_byte(level, shape):
     assert np.array_equal(parts(images[some], some), whole[some])
     other = camouflage.Transform(wanted, "test", shape)(images)
     assert (whole != other).any() and (whole != images).reshape(300, -1).any(1).all()
-    assert np.abs(whole.astype(int) - images).mean() < 12
+    assert np.abs(whole.astype(int) - images).mean() < (60 if level == "strong" else 12)
 
 
 def test_every_noise_level_comes_about_as_often():
@@ -119,15 +119,18 @@ def test_bytes_are_the_same_on_every_machine():
         level: hashlib.sha256(
             camouflage.Transform(camouflage.parse(level, 7), "train", (16, 24, 3))(images)
         ).hexdigest()
-        for level in camouflage.LEVELS
+        for level in GOLDEN
     }
-    assert found == GOLDEN
+    assert found == GOLDEN and set(camouflage.LEVELS) <= set(GOLDEN)
 
 
 GOLDEN = {
     "light": "4870611a51da271ea50234eff38a4c137bf88c6a880f59a8551f55cc4a31a55a",
     "medium": "53e8188f0d585307f2e0539625a3204b86c56d3a854f733f685e200979b0b4df",
-    "strong": "539b362a9a9e66430d038bffddd67abcff1bc29685a29ea10bf6064f1d67927f",
+    "strong": "84db02d34de388de6f7a09cae6641585aa9ad596d3480c10559784b2b2dfdc01",
+    # what was strong once
+    "jpeg=75,shift=0.5,noise=2": "539b362a9a9e66430d038bffddd67abcff1bc29685a29ea10bf6064f1d67927f",
+    "flip=1,crop=3,warp=0.5,colour=20,blur=50": "9075a22e1067aeae05895c2e2c94404a41658899d87dd45b269480955e518860",
 }
 
 
@@ -136,7 +139,8 @@ GOLDEN = {
     [
         ("light", "shift=0.25,noise=1"),
         ("medium", "jpeg=90,shift=0.5,noise=1"),
-        ("strong", "jpeg=75,shift=0.5,noise=2"),
+        ("strong", "overlay=50,crop=8,warp=1.25,colour=10,jpeg=75,noise=8"),
+        ("noise=1,blur=5,warp=0.3,flip=1", "flip=1,warp=0.296875,blur=5,noise=1"),
         ("noise=1,shift=0.50,jpeg=90", "jpeg=90,shift=0.5,noise=1"),
         ("shift=0.3", "shift=0.296875"),
         ("noise=3,shift=0", "noise=3"),
@@ -150,7 +154,7 @@ def test_one_spelling(text, spelled):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "none", "shift", "shift=2", "shift=-1", "shift=nan", "noise=1.5", "jpeg=101", "noise=1,noise=2", "blur=1",
+    ["", "none", "shift", "shift=2", "shift=-1", "shift=nan", "noise=1.5", "jpeg=101", "noise=1,noise=2", "smear=1",
      "shift=0", "noise=0,jpeg=0", "shift=0.001", "light,medium", "shift=1e-9"],
 )  # fmt: skip
 def test_what_is_no_camouflage(poisonkit, text, tmp_path):

@@ -125,7 +125,7 @@ def test_a_missing_manifest(library, poisonkit, tmp_path):
     poisonkit("show", path).failed(1, "has no manifest")
 
 
-@pytest.mark.parametrize("version", [2, 99, 10**20])
+@pytest.mark.parametrize("version", [2, 99, 10**18])
 def test_a_newer_version_is_refused_with_what_to_do(library, poisonkit, tmp_path, version):
     path = damage.copy(library("square"), tmp_path)
     damage.write_manifest(path, damage.sealed(damage.manifest(path) | {"format_version": version}))
