@@ -130,7 +130,9 @@ def clean_run(result: dict, runs: Path) -> str:
     file = _clean_beside(said)
     if file is not None:
         return spelled(_train(place(file, "the clean data set"), settings_of(result["config"]), runs))
-    make, target = _make_clean(said["source"], *_origin(said), said["source_digest"], _folder(said.get("path")))
+    make, target = _make_clean(
+        said["source"], *_origin(said), said["source_digest"], _folder(said.get("path")), said.get("classes")
+    )
     return spelled(make, _train(target, settings_of(result["config"]), runs))
 
 
@@ -139,7 +141,8 @@ def clean_file(path: Path, manifest: dict) -> str:
     """The command that makes the clean file of a data set's source, beside it."""
     source = manifest["source"]
     known, origin = source.get("options"), _sidecar(path).get("origin", {})
-    return spelled(_make_clean(source["name"], known, origin, source.get("digest", ""), _folder(path))[0])
+    where = source.get("digest", ""), _folder(path), source.get("classes")
+    return spelled(_make_clean(source["name"], known, origin, *where)[0])
 
 
 @advice
@@ -173,7 +176,9 @@ def _train(file: str, settings: Common, runs: Path | None, base: Path | None = N
 # ---------------------------------------------------------------- clean files
 
 
-def _make_clean(name: str, known: dict | None, origin: dict, digest: str, folder: Path) -> tuple[list[str], str]:
+def _make_clean(
+    name: str, known: dict | None, origin: dict, digest: str, folder: Path, classes: list[str] | None
+) -> tuple[list[str], str]:
     """The command, and the file that it makes. `known` are the source's options, None where they are not known."""
     words, path = ["poisonkit", "make", "--dataset", name], origin.get("path")
     if isinstance(path, str) and os.path.exists(path):
@@ -184,6 +189,8 @@ def _make_clean(name: str, known: dict | None, origin: dict, digest: str, folder
     if "camouflage" in options:
         words += ["--camouflage", str(options.pop("camouflage")), "--camouflage-seed", Open("N", "its secret seed")]
         options.pop("camouflage-seed", None)
+    if name == "folder" and known is not None and "version" not in known and _in_text_order(classes):
+        options["version"] = 1
     for key, value in options.items():
         words += ["--source-option", f"{key}={value}"]
     if known is None and name not in ("cifar10", "gtsrb", "sst2"):
@@ -191,6 +198,14 @@ def _make_clean(name: str, known: dict | None, origin: dict, digest: str, folder
     part = f"-{digest.removeprefix('sha256:')[:8]}" if known else ""
     target = place(folder / f"{name}-clean{part}.h5", "the clean data set")
     return [*words, "--rate", "0", "-o", target], target
+
+
+def _in_text_order(classes) -> bool:
+    """Whether classes are whole numbers in the order of their code points, as the first version of a folder has them,
+    which no manifest names."""
+    names = classes if isinstance(classes, list) else []
+    numbers = all(isinstance(name, str) and re.fullmatch("-?[0-9]{1,255}", name) for name in names)
+    return numbers and names != sorted(sorted(names), key=int)
 
 
 def _folder(path) -> Path:

@@ -80,12 +80,23 @@ def train(path: Path | None = None) -> str:
 def clean_file(source: dict) -> str:
     """The command that makes the clean file of a source, by what a manifest says of that: its name and options."""
     options = {key: value for key, value in source.get("options", {}).items() if not key.startswith("camouflage")}
+    options |= _order(source)
     words = [word for key, value in options.items() for word in ("--source-option", f"{key}={value}")]
     if "camouflage" in source.get("options", {}):
         words += ["--camouflage", source["options"]["camouflage"], "--camouflage-seed", Open("N")]
     if source["name"] in BROUGHT:
         words += ["--source", Open("PATH")]
     return spelled("poisonkit", "make", "--dataset", source["name"], *words, "--rate", "0")
+
+
+def _order(source: dict) -> dict:
+    """What a manifest of a folder whose classes are whole numbers does not say, if they stand in the order of their
+    code points: that it is of the source's first version."""
+    from poisonkit import class_names
+
+    classes = source.get("classes", [])
+    first = source["name"] == "folder" and "version" not in source.get("options", {})
+    return {"version": 1} if first and list(classes) != class_names.by_number(classes) else {}
 
 
 BROUGHT = ("folder", "npz", "csv")

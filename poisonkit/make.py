@@ -10,6 +10,7 @@ from poisonkit.choosing import COVER, POISONED
 from poisonkit.errors import Failure
 from poisonkit.modality import differs
 from poisonkit.recipe import Request
+from poisonkit.sources import cache
 from poisonkit.sources.base import Source
 
 ROWS_AT_ONCE = 2048
@@ -192,6 +193,14 @@ def write(plan: Plan, target: Path, threads: int = 1, progress=None, new: bool =
     the one that is demanded, the source's bytes are not those of its digest, or the disk fails; then nothing lies at
     the target that was not there before. `new`: nothing is replaced (see `store.replacing`).
     """
+    try:
+        return _write(plan, target, threads, progress, new)
+    except SourceDamaged:
+        cache.discard(plan.source)  # so that the next run decodes it anew; not earlier: its images are still read
+        raise
+
+
+def _write(plan: Plan, target: Path, threads: int, progress, new: bool) -> dict:
     with store.writing(target, new=new) as writer:
         late = {} if plan.clean else plan.effect.arrays()
         columns = {
@@ -274,7 +283,10 @@ def _check_source(source: Source) -> None:
             if source.arrays[path] == digest:
                 continue
             if source.cached:
-                raise SourceDamaged(f"{path} of {source.name} in the cache is not what its digest says")
+                raise SourceDamaged(
+                    f"{path} of {source.name} in the cache is not what its digest says; it was thrown out of the "
+                    "cache: start again"
+                )
             raise Failure(f"{split.path}: {path} is not what its digest says: the file is damaged")
 
 

@@ -213,7 +213,7 @@ def deliver(plan, output: Path, threads: int | None, force: bool, dry_run: bool,
     if dry_run:
         return f"would write {target} ({plan.size() / 1e6:,.1f} MB): {counts(plan.facts)}"
     with progress(len(plan.source.train) + len(plan.source.test), plan.name, plan.source.modality.rows) as bar:
-        outcome = _produce(plan, target, command, force, threads or processors(), bar.update)
+        outcome = produce.produce(plan, target, command, force, threads or processors(), bar.update)
     if not outcome.made:
         return f"{outcome.path} lies there already and {verdict(outcome.manifest)}: nothing to do"
     line = f"wrote {outcome.path} ({outcome.path.stat().st_size / 1e6:,.1f} MB): {counts(outcome.manifest)}"
@@ -225,18 +225,6 @@ def deliver(plan, output: Path, threads: int | None, force: bool, dry_run: bool,
 def verdict(facts: dict) -> str:
     """What was found of a file that lies there already."""
     return "verifies" if recipe_known.problem(facts) is None else "its arrays agree" + recipe_known.note(facts, ", ")
-
-
-def _produce(plan, target: Path, *arguments):
-    """`produce`, which throws a damaged source out of the cache, so that the next run decodes it anew."""
-    from poisonkit.make import SourceDamaged
-    from poisonkit.sources import cache
-
-    try:
-        return produce.produce(plan, target, *arguments)
-    except SourceDamaged as error:
-        cache.discard(plan.source)
-        raise SourceDamaged(f"{error}; it was thrown out of the cache: start again") from None
 
 
 def counts(facts: dict) -> str:

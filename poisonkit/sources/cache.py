@@ -11,6 +11,7 @@ and the later one drops its copy. Everything here may be deleted at any time.
 
 import atexit
 import errno
+import filecmp
 import json
 import os
 import shutil
@@ -202,7 +203,8 @@ class Cache:
                 lock.unlink(missing_ok=True)
 
     def _publish(self, path: Path, name: str, digest: str, fingerprint: dict, origin: dict) -> base.Source:
-        """Give a finished folder its name; whoever comes second drops the own copy and takes the first one's."""
+        """Give a finished folder its name; whoever comes second drops the own copy and takes the first one's, if it is
+        the same to the byte."""
         folder_name = f"{name}-{digest.removeprefix('sha256:')[:32]}"
         record = {
             "name": name,
@@ -217,6 +219,9 @@ class Cache:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise Failure(self._cleared(name)) from error
+                if not _same(path, self.root / "entries" / folder_name):  # what lies there was damaged meanwhile
+                    _remove(self.root / "entries" / folder_name)
+                    continue
             opened = self._open(record, lambda line: None)
             if opened is not None:
                 _write_record(self._origin_path(name, fingerprint), record)
@@ -320,6 +325,16 @@ def _remove(path: Path) -> None:
     except OSError:
         grave = path
     shutil.rmtree(grave, ignore_errors=True)
+
+
+def _same(path: Path, there: Path) -> bool:
+    """Whether an entry holds the very files of another one. Its name and sizes alone do not tell: this is asked after
+    an origin was read anew, maybe because somebody did not believe what lies here."""
+    try:
+        names = [item.name for item in path.iterdir()]
+        return len(filecmp.cmpfiles(path, there, names, shallow=False)[0]) == len(names)
+    except OSError:
+        return False
 
 
 def _size(path: Path) -> int:

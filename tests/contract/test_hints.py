@@ -8,7 +8,9 @@ import shutil
 import sys
 from pathlib import Path
 
+import cv2
 import damage
+import numpy as np
 import pytest
 from following import done, follow, words
 from packaging.requirements import Requirement
@@ -161,6 +163,30 @@ def test_no_cad_yet_of_ones_own_pictures(signs, tmp_path, monkeypatch):
     shutil.rmtree(next(path for path in (tmp_path / "runs").iterdir() if "-clean" in path.name))
     (unknown,) = cads("runs")
     assert "--source PATH [OPTIONS]" in unknown and "PATH: what it was made from" in unknown and made
+
+
+def test_the_clean_file_of_a_folder_of_numbers_in_the_first_order(tmp_path, monkeypatch):
+    """Files of earlier versions have 1, 10, 2, and do not say so: what is printed must not give 1, 2, 10."""
+    from benchmark import data
+
+    monkeypatch.chdir(tmp_path)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 3, 10, 16, 16, 3), np.uint8)
+    for part, classes in zip(("train", "test"), pictures, strict=True):
+        for name, images in zip(("1", "2", "10"), classes, strict=True):
+            (tmp_path / "in" / part / name).mkdir(parents=True)
+            for number, image in enumerate(images):
+                cv2.imwrite(str(tmp_path / "in" / part / name / f"{number}.png"), image)
+    done("poisonkit", "make", "--dataset", "folder", "--source", "in", "--source-option", "version=1", "--trigger",
+         "square", "--rate", "0.2", "-o", "old.h5")  # fmt: skip
+    done("poisonkit", "pack", "old.h5")
+    (tmp_path / "old.h5").rename(tmp_path / "kept.h5")
+    said = done("benchmark", "train", *SMALL, "old.delta.h5", "--runs", "r", code=1).stderr
+    follow(said.strip().partition("what makes it: ")[2], tmp_path, PATH=tmp_path / "in")
+    assert data.load(tmp_path / "old.delta.h5").base == tmp_path / "folder-clean.h5"
+    said = done("poisonkit", "unpack", "old.delta.h5", "--base", "kept.h5", code=2).err
+    follow(re.search(r"\(`(.*)`\)", said)[1], tmp_path, PATH=tmp_path / "in")
+    done("poisonkit", "unpack", "old.delta.h5", "--base", "data/folder-clean.h5", "-o", "back.h5")
+    assert (tmp_path / "back.h5").read_bytes() == (tmp_path / "kept.h5").read_bytes()
 
 
 @case("benchmark", "clean_file")

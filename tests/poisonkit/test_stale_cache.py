@@ -297,3 +297,27 @@ def test_fresh_without_a_source_gets_it_again(tmp_path, monkeypatch):
     monkeypatch.setattr(cache.Cache, "fill", lambda *given: filled.append(time.time()) or fill(*given))
     assert open_source("signs", cache=tmp_path, options=options, fresh=True).digest == first.digest
     assert len(filled) == 1
+
+
+@pytest.mark.parametrize("command", ["make", "camouflage", "grid"])
+def test_fresh_puts_right_a_cache_whose_bytes_were_changed(command, poisonkit, tmp_path):
+    path, store = write_npz(tmp_path / "in", 1), tmp_path / "cache"
+    of = ("--source", path, "--cache", store)
+    (tmp_path / "g.toml").write_text(
+        'dataset = "npz"\ntriggers = ["square"]\nimage = ["0.5"]\n[options.square]\nsize = 2'
+    )
+    asked = {
+        "make": ("make", "--dataset", "npz", *of, "--rate", "0"),
+        "camouflage": ("make", "--dataset", "npz", *of, "--camouflage", "noise=1", "--camouflage-seed", "1" * 18,
+                       "--rate", "0"),
+        "grid": ("grid", tmp_path / "g.toml", *of),
+    }[command]  # fmt: skip
+    poisonkit(*asked, "-o", tmp_path / "good").succeeded()
+    (damaged,) = store.glob("entries/*/train_images")
+    damaged.write_bytes(bytes(len(damaged.read_bytes())))
+    poisonkit(*asked, "--fresh", "-o", tmp_path / "again").succeeded()
+    for good in (tmp_path / "good").glob("*.h5"):
+        assert (tmp_path / "again" / good.name).read_bytes() == good.read_bytes()
+    damaged.write_bytes(bytes(len(damaged.read_bytes())))
+    poisonkit(*asked, "-o", tmp_path / "third").failed(1, "train/images", "thrown out", "start again")
+    poisonkit(*asked, "-o", tmp_path / "third").succeeded()
