@@ -49,7 +49,7 @@ def write(cells: list[Cell], folder: Path, forms=("png", "svg"), paper: bool = T
 def save(drawn: Iterator[tuple[str, object]], folder: Path, forms=("png", "svg")) -> list[Path]:
     """Write figures, (name, figure), into a folder in each form, drawn in our look one at a time; the paths."""
     matplotlib = extras.need("matplotlib")
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_output(folder)
     paths = []
     with matplotlib.rc_context(_LOOK), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # of names in other scripts: an empty box stands there
@@ -59,6 +59,7 @@ def save(drawn: Iterator[tuple[str, object]], folder: Path, forms=("png", "svg")
             for form in forms:
                 path = folder / f"{name}.{form}"
                 metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
+                files.refuse_link(path)
                 with files.replacing(path) as temporary:
                     figure.savefig(temporary, format=form, metadata=metadata, bbox_inches="tight")
                 paths.append(path)

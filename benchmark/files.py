@@ -200,6 +200,24 @@ def links(folder: Path, pattern: str) -> dict[Path, str]:
     return {path: f"{path}: is a link, and no link inside a run is followed" for path in found}
 
 
+def make_output(folder: Path) -> None:
+    """The folder that a user names for what is written, and those above it. `Failure` where one is a link to nothing or
+    a file."""
+    for one in (folder, *folder.parents):
+        if one.is_symlink() and not one.exists():
+            raise Failure(f"{one}: is a link to nothing: make the folder that it points to, or -o elsewhere")
+        if one.exists() and not one.is_dir():
+            raise Failure(f"{one}: is no folder: -o elsewhere")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def refuse_link(path: Path) -> None:
+    """`Failure` where a page or a picture is to be written under the name of a symbolic link, dangling or not: neither
+    it nor what it points to is to be lost."""
+    if path.is_symlink():
+        raise Failure(f"{path}: is a link, which nothing is written through and nothing replaces: move it away")
+
+
 def make_folder(path: Path) -> None:
     """A folder inside a run, which may be there already. `Damaged` where something else lies there."""
     with contextlib.suppress(FileExistsError):

@@ -49,9 +49,10 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     found |= routes.measure(model, contents)
     target = Path(output) if output else (path if path.is_dir() else path.parent) / "routing"
     if output:
-        target.mkdir(parents=True, exist_ok=True)
+        files.make_output(target)
     else:
         files.make_folder(target)
+    files.refuse_link(target / "routing.json")
     files.write_json(target / "routing.json", found)
     yield from lines(found)
     drawn = _drawn(model, contents, rows, found, title, _networks(beside, epochs, contents))

@@ -22,7 +22,10 @@ def facts(path: Path) -> dict:
 
 def lines(path: Path, said: dict) -> list[str]:
     """A person's summary."""
-    return KINDS[said["kind"]][0](path, said)
+    found = KINDS[said["kind"]][0](path, said)
+    if said["kind"] not in ("clean", "poisoned") and (strange := known.strange_key(said)):  # theirs say it themselves
+        found.append(f"{strange}: unknown here: a newer poisonkit made it, or somebody's own")
+    return found
 
 
 def differences(path: Path, look: verify.Look | None = None) -> list[str]:

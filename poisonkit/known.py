@@ -8,33 +8,52 @@ from poisonkit import labels, manifest, sources, triggers
 from poisonkit.errors import Unknown, Usage
 
 PICTURES = ("frog",)  # the built-in ones
+_EVERY = {"format", "format_version", "modality", "kind", "notice", "name", "arrays", "dataset_digest"}
+_SOURCE = {"name", "title", "licence", "url", "classes"}
+_DATA_SET = {
+    "": _EVERY | {"recipe_version", "source", "recipe", "pictures", "counts"},
+    "source": _SOURCE | {"options", "arrays", "digest"},
+}
+_PARTS = {"counts": {"train", "test"}}
+_MADE = {"poisoned", "cover", "eligible", "already_target", "unchanged", "triggered", "others"}
+_FILE = {"file": {"size", "sha256"}}
 KEYS = {
-    "": {
-        "format", "format_version", "recipe_version", "modality", "kind", "notice", "name", "source", "recipe",
-        "pictures", "counts", "arrays", "dataset_digest",
-    },
-    "source": {"name", "title", "licence", "url", "classes", "options", "arrays", "digest"},
-    "counts": {
-        "train", "test", "triggered", "others", "eligible", "poisoned", "cover", "already_target", "unchanged",
-    },
+    "clean": _DATA_SET | _PARTS | {"recipe": {"rate"}},
+    "poisoned": _DATA_SET | {"counts": _PARTS["counts"] | _MADE},
+    "delta": {"": _EVERY | {"of", "file"}} | _FILE,
+    "sealed": {"": _EVERY | {"commitment", "source", "counts"}, "source": _SOURCE} | _PARTS,
+    "key": {"": _EVERY | {"of", "file", "challenge", "commitment", "salt", "secret", "sidecar", "even_labels"}} | _FILE,
 }  # fmt: skip
-"""Every key that the manifest of a data set may have, by its place."""
+"""Kind → place in its manifest → every key that may stand there; a poisoned file's recipe is looked at apart, and what
+a key keeps of a sidecar is free."""
+_RECORDS = {"arrays": {"digest", "dtype", "shape"}, "pictures": {"digest", "shape", "built_in"}}
+"""Every key that each of the entries of a table may have."""
 
 
 def problem(facts: dict) -> str | None:
     """What is not known here of the recipe of a file of any kind, in a few words; None where all of it is."""
-    facts = facts.get("of", facts)
+    if (of := facts.get("of")) is not None:
+        return problem(of) or strange_key(facts)
     if facts["kind"] == "sealed":  # which says nothing of a recipe
-        return None
+        return strange_key(facts)
     if facts["recipe_version"] not in manifest.recipe_versions(facts):
         return f"recipe version {facts['recipe_version']}"
-    for place, keys in KEYS.items():
-        more = sorted((facts[place] if place else facts).keys() - keys)
-        if more:
-            return f"key {f'{place}.{more[0]}'.lstrip('.')!r:.60}"
+    if wrong := strange_key(facts):
+        return wrong
     if wrong := _source(facts["source"]):
         return wrong
     return None if facts["kind"] == "clean" else _recipe(facts)
+
+
+def strange_key(facts: dict) -> str | None:
+    """The first key that is known to no version here, by its place in the manifest."""
+    tables = [(place, facts[place] if place else facts, keys) for place, keys in KEYS[facts["kind"]].items()]
+    for place, keys in _RECORDS.items():
+        tables += [(f"{place}.{name}", entry, keys) for name, entry in facts.get(place, {}).items()]
+    for place, table, keys in tables:
+        if more := sorted(table.keys() - keys):
+            return f"key {f'{place}.{more[0]}'.lstrip('.')!r:.60}"
+    return None
 
 
 def label_mode(facts: dict) -> bool:

@@ -47,7 +47,8 @@ def write_of(found: results.Found, paths, target: Path) -> None:
         page.section("How to repeat it", _repeat(found)),
     ]
     parts.insert(1, page.section("What could not be read", _wrong(found.wrong)))
-    target.parent.mkdir(parents=True, exist_ok=True)
+    files.make_output(target.parent)
+    files.refuse_link(target)
     names = sorted({cell.dataset for cell in cells})
     networks = " and ".join(NETWORKS[rows] for rows in _rows(found))
     files.write_bytes(target, page.whole(f"Backdoors in {networks}: {', '.join(names)}", "".join(parts)).encode())

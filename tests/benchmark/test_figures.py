@@ -145,4 +145,4 @@ def test_a_history_that_a_spreadsheet_saved_is_read(tmp_path):
     rows = [",".join(figures._HISTORY), ",".join("1" for _ in figures._HISTORY)]
     (tmp_path / "history.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode() + b"\r\n")
     cell = types.SimpleNamespace(runs=[types.SimpleNamespace(folder=tmp_path)])
-    assert figures._histories(cell) == [[dict.fromkeys(figures._HISTORY, 1.0)]]
+    assert figures._histories(cell, {}) == [[dict.fromkeys(figures._HISTORY, 1.0)]]

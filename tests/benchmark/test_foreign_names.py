@@ -36,6 +36,7 @@ def named(runs, name, source="cifar10", **more):
     result["dataset"]["recipe"]["triggers"] = [{"name": name, name: name}]
     result["dataset"] |= {"source": source, "classes": [name, "b"]}
     result |= {
+        "name": f"{source}-{result['name']}",
         "device": name,
         "environment": {"versions": {name: name}},
         "finished": name,

@@ -263,3 +263,34 @@ def test_a_checkpoint_that_unpacks_without_end_is_refused(trained, tmp_path):
     history = [{"epoch": 1, "loss": float("nan"), "ba": 1.0, "seconds": 1.0, "score_seconds": 1.0, "images": 1}]
     files.write_npz(run.checkpoint, {"history": np.frombuffer(json.dumps(history).encode(), np.uint8)})
     assert invoke("train", *SETTINGS, trained / "toy-clean.h5", "--runs", tmp_path / "runs", "-q").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "words", [("report",), ("figures", "--format", "png"), ("routing", "--image", "1")], ids=" ".join
+)
+def test_no_link_at_an_output_is_followed_or_lost(words, trained, tmp_path):
+    """Neither a link under a file's name nor one, to nothing, under a folder's."""
+    pytest.importorskip("matplotlib")
+    runs, out = trained / "runs", tmp_path / "out"
+    results = {path: json.loads((path / "result.json").read_text())["dataset"] for path in runs.iterdir()}
+    (run,) = (path for path, said in results.items() if said["kind"] == "poisoned")
+    data = results[run]["path"]
+    asked = (words[0], *((run, data) if words[0] == "routing" else (runs,)), *words[1:], "-o")
+    assert invoke(*asked, out).exit_code == 0
+    name = next(path.name for path in sorted(out.iterdir()))
+    (tmp_path / "mine").write_bytes(SECRET)
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for points_to in ("mine", "nowhere"):
+        (out / name).unlink()
+        (out / name).symlink_to(tmp_path / points_to)
+        done = invoke(*asked, out)
+        assert done.exit_code == 1 and f"{out / name}: is a link" in done.output, done.output
+        assert (out / name).is_symlink() and (tmp_path / "mine").read_bytes() == SECRET
+    for folder, words in (
+        ("dangling", "is a link to nothing"),
+        ("dangling/x", "is a link to nothing"),
+        ("mine/x", "is no folder"),
+    ):
+        done = invoke(*asked, tmp_path / folder)
+        assert done.exit_code == 1 and words in done.output, done.output
+    assert not (tmp_path / "nowhere").exists()

@@ -19,7 +19,7 @@ CHANGES = {
     "label mode 'all-to-some'": lambda facts: facts["recipe"].update(label_mode="all-to-some"),
     "select 'odd'": lambda facts: facts["recipe"].update(select="odd"),
     "recipe key 'cover_shape'": lambda facts: facts["recipe"].update(cover_shape="round"),
-    "key 'claim'": lambda facts: facts.update(claim=2**62),
+    "key 'claim'": lambda facts: facts.update(claim="bona fide"),
     "key 'counts.claim'": lambda facts: facts["counts"].update(claim=3),
     "option 'version' of the source signs": lambda facts: facts["source"]["options"].update(version=7),
     "camouflage 'glass=2'": lambda facts: facts["source"]["options"].update(
@@ -160,6 +160,12 @@ def test_a_file_that_make_finds_there(poisonkit, unknown, tmp_path):
     poisonkit(*asked).failed(1, "another recipe", "glow there")
 
 
+@pytest.mark.parametrize("number", [2**63, 10**3000])
+def test_a_number_beyond_64_bits_is_no_more_read_under_an_unknown_key(poisonkit, library, tmp_path, number):
+    path = changed(damage.copy(library("square"), tmp_path), lambda facts: facts.update(claim=number))
+    poisonkit("verify", path).failed(1, "a number beyond 64 bits")
+
+
 @pytest.mark.parametrize(
     "step",
     [
@@ -185,3 +191,54 @@ def test_a_number_beyond_64_bits_is_no_manifest_s(poisonkit, library, tmp_path):
     path = damage.copy(library("square"), tmp_path)
     changed(path, lambda facts: facts["recipe"].update(triggers=[{"name": "glow", "big": 2**70}]))
     poisonkit("verify", path).failed(1, "beyond 64 bits")
+
+
+def everywhere(facts, prefix=()):
+    """The place of every table in a manifest that is the format's own; of the arrays, the first alone. What a sidecar
+    says is free."""
+    yield prefix
+    for key, child in facts.items():
+        if isinstance(child, dict) and key not in ("sidecar", "arrays"):
+            yield from everywhere(child, (*prefix, key))
+    if (arrays := facts.get("arrays")) and prefix[-1:] != ("source",):
+        yield (*prefix, "arrays", min(arrays))
+
+
+PLACES = {
+    "clean": ((), ("recipe",), ("source",), ("counts",), ("arrays", "test/images")),
+    "square": ((), ("source",), ("counts",), ("arrays", "test/images")),
+    "text-word": ((), ("counts",), ("arrays", "test/labels")),
+    "picture": (("pictures", "0"),),
+    "delta": ((), ("file",), ("of",), ("of", "counts"), ("of", "arrays", "test/images"), ("arrays", "changed/labels")),
+    "challenge": ((), ("source",), ("counts",), ("arrays", "test/images")),
+    "key": ((), ("file",), ("of",), ("of", "source")),
+}
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_a_key_that_no_version_here_writes(poisonkit, library, tmp_path, kind):
+    """Wherever it stands, nobody here knows what it means: that is not OK, nor is it damaged."""
+    path = tmp_path / "c.h5"
+    if kind in ("challenge", "key"):
+        key = tmp_path / "c.key.h5"
+        poisonkit("seal", library("square"), "-o", path, "--key", key).succeeded()
+        path = key if kind == "key" else path
+    elif kind == "delta":
+        poisonkit("pack", library("square"), "-o", path).succeeded()
+    elif kind == "picture":
+        asked = ("--trigger", "blend", "--rate", "0.1", "-o", path)
+        poisonkit("make", *poisonkit.small, *asked).succeeded()
+    else:
+        shutil.copy(library(kind), path)
+    assert poisonkit("verify", path).code == 0
+    path.with_name("c.manifest.json").unlink(missing_ok=True)
+    facts = damage.manifest(path)
+    assert set(PLACES[kind]) <= set(everywhere(facts))
+    for place in PLACES[kind]:
+        said = damage.changed(facts, (*place, "claim"), "bona fide")
+        if "of" in said:
+            said["of"] = damage.sealed(said["of"])
+        damage.write_manifest(path, damage.sealed(said))
+        done = poisonkit("verify", path)
+        assert done.code == 4 and "'" + ".".join((*place, "claim")).removeprefix("of.")[:40] in done.out, (place, done)
+        assert "unknown here" in poisonkit("show", path).succeeded().out, place
