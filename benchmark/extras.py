@@ -12,7 +12,7 @@ from benchmark import hints
 from benchmark.errors import Failure
 
 EXTRAS = {
-    "keras": ("benchmark", "3.10"),
+    "keras": ("benchmark", "3.12"),
     "tensorflow": ("benchmark", "2.18"),
     "jax": ("jax", "0.4.30"),
     "torch": ("torch", "2.4"),
