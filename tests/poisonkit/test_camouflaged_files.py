@@ -257,7 +257,9 @@ def test_a_version_that_never_was(poisonkit, library, tmp_path, version):
     poisonkit(*asked).failed(4, f"recipe version {version}", "take the version")
     bare = tmp_path / "bare.json"
     bare.write_text(json.dumps(damage.manifest(path)))
-    poisonkit("make", "--from", bare, "-o", tmp_path / "x.h5").failed(4, f"recipe version {version}", "take the version")
+    poisonkit("make", "--from", bare, "-o", tmp_path / "x.h5").failed(
+        4, f"recipe version {version}", "take the version"
+    )
 
 
 # ---- nothing is kept, and the number is never printed
