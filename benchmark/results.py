@@ -56,13 +56,13 @@ def gather(paths) -> Found:
 
 def _alone(folder: Path, wrong: dict[Path, str]) -> list[tuple[Path, dict]]:
     """A run that was named, with its result; none where that cannot be read."""
-    if files.there(folder / "result.json"):
-        try:
-            return [(folder, recorded.read(folder))]
-        except Failure as error:
-            wrong[folder / "result.json"] = str(error)
-            return []
-    raise Failure(f"{folder}: not finished; `benchmark train` with its settings goes on with it")
+    if not files.there(folder / "result.json"):
+        return [(folder, _result(folder))]
+    try:
+        return [(folder, recorded.read(folder))]
+    except Failure as error:
+        wrong[folder / "result.json"] = str(error)
+        return []
 
 
 def of(runs: list[Run]) -> Found:

@@ -15,7 +15,6 @@ import filecmp
 import json
 import os
 import shutil
-import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -149,6 +148,8 @@ class Cache:
     def nameless(self):
         """An open file on the disk of this cache, which is `writable`, that no name leads to: it goes when it is
         closed, or its process ends, however that may be."""
+        import tempfile  # late: a source that is in the cache needs none
+
         return tempfile.TemporaryFile(buffering=0, dir=self.root / "partial")
 
     def fill(self, name: str, origin: base.Origin, context: base.Context) -> base.Source:
@@ -342,6 +343,8 @@ def _size(path: Path) -> int:
 
 
 def _temporary() -> Path:
+    import tempfile
+
     path = Path(tempfile.mkdtemp(prefix="poisonkit-"))
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     return path

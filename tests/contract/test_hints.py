@@ -301,7 +301,7 @@ def test_a_delta(library, tmp_path):
 def test_a_sealed_file_and_its_key(library, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     challenge, key = tmp_path / "c d.h5", tmp_path / "c d.key.h5"
-    done("poisonkit", "seal", library("square"), "-o", challenge, "--secret-seed", "3")
+    done("poisonkit", "seal", library("square"), "-o", challenge, "--key", key, "--secret-seed", "3")
     (tmp_path / "s.csv").write_text("row\n1\n")
     said = done("poisonkit", "stats", challenge, code=1).err
     unseal, train = re.search("`(.*)`, with its key beside it.*, `(.*)` trains", said).groups()

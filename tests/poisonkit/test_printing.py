@@ -45,7 +45,7 @@ def test_no_command_prints_what_a_manifest_smuggles_in(poisonkit, library, tmp_p
 
     def change(facts):
         facts["source"] |= {"classes": [odd, "b\u202e"], "title": f"title {odd}", "licence": odd, "url": odd}
-        facts["notice"] = facts["name"] = odd
+        facts["notice"] = odd
 
     file = renamed(library("text-word"), tmp_path / "x\u202eh5.h5", change)
     printed = [poisonkit("show", file), poisonkit("show", file, "--json"), poisonkit("verify", file)]
