@@ -191,10 +191,13 @@ def sweep_command(paths, seeds, jobs, engine, scheduler, runs, base, no_verify, 
     todo = sweep.missing(tasks, others)
     for line in others.values():
         complain(f"{line}: no run is compared with it")
+    alone = sweep.without_baseline(found)
     if dry_run:
         list_tasks(tasks, todo)
+        for line in alone:
+            say(line, err=True)
     else:
-        wrong |= go(tasks, todo, jobs, scheduler, quiet, sweep.without_baseline(found))
+        wrong |= go(tasks, todo, jobs, scheduler, quiet, alone)
     for name, problem in wrong.items():
         complain(problem if isinstance(problem, str) else f"{name} failed")
         for line in problem if not isinstance(problem, str) else ():

@@ -122,7 +122,7 @@ def plan(challenge: store.Reader, key: store.Reader) -> make.Plan:
     """How the original is written again. Raises `Failure` as `check` does."""
     check(challenge.manifest, key)
     if wrong := whole.digests(challenge):
-        raise Failure(f"{challenge.path}: is damaged: {wrong[0]}")
+        raise Failure(f"{challenge.path}: was altered after it was sealed: {wrong[0]}")
     genuine.check(challenge.path, key)
     if key.modality != challenge.modality:
         raise Failure(f"{key.path}: its original holds {key.modality.rows}, {challenge.path} {challenge.modality.rows}")

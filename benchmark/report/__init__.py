@@ -124,7 +124,7 @@ def _figures(cells: list[Cell], absent: str | None, wrong: dict) -> str:
     if all(cell.clean for cell in cells):
         return ""
     if absent:
-        return page.paragraphs([f"{absent}."])
+        return page.paragraphs([f"{absent[0].upper()}{absent[1:]}."])
     with tempfile.TemporaryDirectory() as folder:
         try:
             paths = figures.write(cells, Path(folder), ("svg",), wrong=wrong)

@@ -119,9 +119,10 @@ def scan(root: Path, version: int = 2) -> Listing:
     missing = {"train": set(classes["test"]) - set(pairs.values()), "test": set(classes["train"]) - pairs.keys()}
     for part, other in (PARTS, PARTS[::-1]):
         if missing[part]:
+            name = min(missing[part])
             raise Failure(
                 f"{root}: expected the same classes in train and test, {part} has no folder "
-                f"{base.printable(min(missing[part]))!r} and {other} has one (it may be empty)"
+                f"{base.printable(name)!r} and {other} has one (it may be empty){_look_alikes(name, classes)}"
             )
     classes["test"] = [pairs[name] for name in classes["train"]]
     total, left_out = base.Listed("\0".join(classes["train"]).encode()), []
@@ -146,6 +147,19 @@ def _paired(names: list[str], others: list[str]) -> dict[str, str]:
         if len(mine) == len(theirs) == 1:
             pairs[name] = theirs[0]
     return pairs
+
+
+def _look_alikes(name: str, classes: dict[str, list[str]]) -> str:
+    """Folders that read like the missing one but are written otherwise: on the screen nothing tells them apart."""
+    folded = class_names.folded(name)
+    alike = [
+        f"{part}/{base.printable(one)} ({base.printable(ascii(one))})"
+        for part in PARTS
+        for one in classes[part]
+        if one != name and class_names.folded(one) == folded
+    ]
+    spelled = f"; it is written {base.printable(ascii(name))}, and " + ", ".join(alike)
+    return f"{spelled} read{'s' if len(alike) == 1 else ''} the same with other code points (NFC, NFD)" if alike else ""
 
 
 def _pictures(root: Path, folder: str, total: base.Listed, left_out: list[str]) -> list[str]:

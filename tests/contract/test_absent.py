@@ -222,7 +222,7 @@ MADE = {
     "triggers": lambda file, folder: (),
     "sources": lambda file, folder: (),
     "cache": lambda file, folder: (),
-    "seal": lambda file, folder: (file, "-o", folder / "c.h5", "--secret-seed", "3"),
+    "seal": lambda file, folder: (file, "-o", folder / "c.h5", "--secret-seed", "3", "--key", folder),
     "audit": lambda file, folder: (file,),
 }
 AFTER = {"unpack", "apply", "unseal", "grade"}  # they take what others make; `test_a_blind_exercise…` has them
@@ -244,7 +244,7 @@ def test_a_blind_exercise_a_delta_and_a_picture_need_no_extra(library, tmp_path)
     file, env = library("square"), absent.environment(tmp_path / "site", *EVERY)
     (tmp_path / "s.csv").write_text("row\n1\n")
     for asked in (
-        ("seal", file, "-o", tmp_path / "c.h5"),
+        ("seal", file, "-o", tmp_path / "c.h5", "--key", tmp_path / "c.key.h5"),
         ("grade", tmp_path / "c.h5", "--submission", tmp_path / "s.csv", "--key", tmp_path / "c.key.h5"),
         ("unseal", tmp_path / "c.h5", "-o", tmp_path / "again.h5", "--key", tmp_path / "c.key.h5"),
         ("pack", file, "-o", tmp_path / "x.delta.h5"),

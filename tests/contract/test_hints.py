@@ -202,6 +202,7 @@ def test_a_delta_without_its_base_and_a_sweep_without_clean_files(signs, tmp_pat
     for path in signs[0].parent.iterdir():
         shutil.copy(path, folder)
     (line,) = sweep.without_baseline(sweep.manifests(sweep.find([folder]))[0])
+    assert line in done("benchmark", "sweep", folder, "-n", "--runs", tmp_path / "s").stderr, "said before, too"
     follow(line.partition("what makes it: ")[2], tmp_path)
     assert not sweep.without_baseline(sweep.manifests(sweep.find([folder]))[0])
 

@@ -134,7 +134,7 @@ def test_a_sealed_files_run_is_no_baseline_and_has_none():
     config = {"model": {}, "training": {}, "backend": "x", "precision": "y", "seed": 0}
 
     def result(kind, digest):
-        scores = {"ba": {"percent": 50.0}}
+        scores = {"ba": {"count": 1, "of": 2, "percent": 50.0}, "asr": None}
         return {"name": kind, "dataset": {"kind": kind, "source_digest": digest}, "config": config, "scores": scores}
 
     blind, clean, poisoned = result("sealed", None), result("clean", "a"), result("poisoned", "a")
@@ -144,7 +144,7 @@ def test_a_sealed_files_run_is_no_baseline_and_has_none():
 
 
 def test_runs_on_sealed_files_are_results_and_stand_in_no_table():
-    from benchmark import baseline, cells, results
+    from benchmark import baseline, cells, recorded, results
     from benchmark.settings import Settings, config_of
 
     share = {"count": 1, "of": 2, "percent": 50.0}
@@ -153,7 +153,8 @@ def test_runs_on_sealed_files_are_results_and_stand_in_no_table():
         "result_version": 1, "name": "run", "dataset": dataset, "config": config_of(Settings(), "sha256:0"),
         "scores": {"ba": share, "asr": None}, "preset": "tiny", "baseline": None,
     }  # fmt: skip
-    assert baseline._is_dataset(dataset) and not baseline._is_dataset(dataset | {"recipe": {"rate": "0"}})
+    assert recorded.is_result(result)
+    assert not recorded.is_result(result | {"dataset": dataset | {"recipe": {"rate": "0"}}})
     assert not baseline.incomplete(result, [result])
     run = results.Finished(None, result)
     assert cells.group([run]) == [] and results.advice([run]) == [] and results.sealed([run]) == 1
