@@ -67,7 +67,7 @@ def _checked(path: Path, kinds: tuple[str, ...]) -> dict:
 def _look(path: Path, kinds: tuple[str, ...], alive=lambda: None) -> dict:
     """The manifest, once everything fits it; `alive` is called after each step, and now and then in the longer ones."""
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", locking=False)
     except OSError as error:
         if error.errno is not None:
             raise _Wrong(f"could not be opened: {os.strerror(error.errno)}") from error

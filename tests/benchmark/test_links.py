@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import writer
 from test_heads_table import ablated, put
-from test_numbers import within
+from test_spelled_numbers import within
 
 from benchmark import cli, files, launch, tokens
 from benchmark.errors import Damaged, Failure

@@ -69,7 +69,7 @@ def test_unpack_writes_nothing_outside_of_its_folder(poisonkit, library, delta, 
 @pytest.mark.parametrize("name", BAD)
 def test_unseal_writes_nothing_outside_of_its_folder(poisonkit, library, tmp_path, name):
     challenge, key = tmp_path / "inside" / "c.h5", tmp_path / "inside" / "c.key.h5"
-    poisonkit("seal", library("square"), "-o", challenge).succeeded()
+    poisonkit("seal", library("square"), "-o", challenge, "--key", key).succeeded()
     facts = damage.manifest(key)
     facts["of"] = damage.sealed(facts["of"] | {"name": name})
     damage.write_manifest(key, damage.sealed(facts))
@@ -83,7 +83,7 @@ def test_unseal_writes_nothing_outside_of_its_folder(poisonkit, library, tmp_pat
 def test_a_file_that_says_such_a_name_of_itself(poisonkit, library, tmp_path, kind, command):
     path = tmp_path / "c.h5"
     if kind in ("challenge", "key"):
-        poisonkit("seal", library("square"), "-o", path).succeeded()
+        poisonkit("seal", library("square"), "-o", path, "--key", tmp_path / "c.key.h5").succeeded()
         path = path if kind == "challenge" else tmp_path / "c.key.h5"
     elif kind == "delta":
         poisonkit("pack", library("square"), "-o", path).succeeded()
@@ -191,4 +191,4 @@ def test_class_names_do_not_turn_the_direction_of_writing(poisonkit, library, tm
     damage.write_manifest(path, damage.sealed(facts))
     for command in (("show", path), ("diff", library("square"), path)):
         done = poisonkit(*command)
-        assert "stop\\u202epots" in done.out and "\u202e" not in done.out, done
+        assert "\u202e" not in done.out and ("stop\\u202epots" in done.out or "stop�pots" in done.out), done
