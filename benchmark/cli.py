@@ -3,7 +3,6 @@
 import dataclasses
 import errno
 import logging
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -64,8 +63,6 @@ logging.getLogger("benchmark").propagate = False
 @click.version_option(package_name="poisonkit", prog_name="benchmark")
 def main():
     """Train the patch-level mixture of experts, or a text encoder, on files of poisonkit, and score the backdoor."""
-    # what Keras keeps weights in for a moment is ours alone; a file system without locks is no reason to stop
-    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 
 @main.command()
