@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import effects, hints, known, make, manifest, modality, order, regenerate, store, summary
+from poisonkit import effects, hints, known, make, manifest, modality, order, recipe, regenerate, store, summary
 from poisonkit import verify as whole
 from poisonkit.choosing import COVER, POISONED
 from poisonkit.errors import Failure, Usage
@@ -174,7 +174,22 @@ def read(path: Path) -> Delta:
 def verify(path: Path) -> list[str]:
     """What differs from what a delta claims. Its rows are proven when it is unpacked."""
     delta, wrong = check(path)
-    return wrong or _out_of_range(delta)
+    return wrong or _name(delta.of) + _out_of_range(delta)
+
+
+def _name(of: dict) -> list[str]:
+    """Whether the original's name is the one that its recipe gives, where that is known here; one line if not."""
+    if known.problem(of):
+        return []
+    source = of["source"]
+    try:
+        request = recipe.request_of(of)
+    except Usage as error:
+        return [f"manifest of the original: its recipe cannot be followed: {error}"]
+    name = recipe.file_name(request, of["recipe"], source["name"], source["options"], of["pictures"])
+    if name == of["name"]:
+        return []
+    return [f"manifest of the original: name is {of['name']!r:.80}, its recipe gives {name!r}"]
 
 
 def _out_of_range(delta: Delta) -> list[str]:

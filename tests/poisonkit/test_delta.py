@@ -228,3 +228,12 @@ def test_verify_looks_at_the_values_of_a_delta(poisonkit, packed, name, value, w
     damage.reseal(path)
     done = poisonkit("verify", path)
     assert done.code == 3 and words in done.out, done
+
+
+def test_verify_says_where_the_originals_name_is_another(poisonkit, packed):
+    path = packed("square")
+    facts = damage.manifest(path)
+    facts["of"] = damage.sealed(facts["of"] | {"name": "signs-square-0.9-s0"})
+    damage.write_manifest(path, damage.sealed(facts))
+    done = poisonkit("verify", path)
+    assert done.code == 3 and "name is 'signs-square-0.9-s0', its recipe gives 'signs-square-0.1-s0" in done.out, done
