@@ -57,6 +57,17 @@ def inspect(path: Path, kinds: tuple[str, ...] = DATA_SETS) -> dict:
     return answer["value"]
 
 
+def opened(path: Path) -> h5py.File:
+    """A file open for reading, without HDF5's locks: not every file system has them. Where this process has it open
+    with locks already, with these. Raises OSError."""
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if "file locking flag" not in str(error):
+            raise
+        return h5py.File(path, "r")
+
+
 def _checked(path: Path, kinds: tuple[str, ...]) -> dict:
     try:
         return _look(path, kinds)
@@ -67,7 +78,7 @@ def _checked(path: Path, kinds: tuple[str, ...]) -> dict:
 def _look(path: Path, kinds: tuple[str, ...], alive=lambda: None) -> dict:
     """The manifest, once everything fits it; `alive` is called after each step, and now and then in the longer ones."""
     try:
-        file = h5py.File(path, "r", locking=False)
+        file = opened(path)
     except OSError as error:
         if error.errno is not None:
             raise _Wrong(f"could not be opened: {os.strerror(error.errno)}") from error

@@ -462,7 +462,7 @@ def reading(path: Path, kinds: tuple[str, ...] = guard.DATA_SETS):
     """
     facts = guard.inspect(path, kinds)
     try:
-        file = h5py.File(path, "r", locking=False)
+        file = guard.opened(path)
     except OSError as error:
         raise Failure(f"{path}: could not be opened: {reason(error)}") from error
     with file:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import h5py
 
-from poisonkit import store, triggers
+from poisonkit import guard, store, triggers
 from poisonkit.audit.finding import Finding
 from poisonkit.modality import TEXT
 from poisonkit.seal import LONG_AGO
@@ -50,7 +50,7 @@ def sidecar(path: Path) -> Finding:
 def times(path: Path, data: store.Reader) -> Finding:
     """The file's time of change, and clocks inside."""
     changed = path.stat().st_mtime
-    with h5py.File(path, "r", locking=False) as file:
+    with guard.opened(path) as file:
         clocks = sum(h5py.h5g.get_objinfo(file.id, name.encode()).mtime != 0 for name in data.manifest["arrays"])
     inside = f"; {clocks} arrays carry a clock" if clocks else "; no clock inside"
     if changed == LONG_AGO:

@@ -257,7 +257,7 @@ def test_the_key_of_another_challenge(poisonkit, sealed, tmp_path):
 def test_a_challenge_whose_images_were_changed(poisonkit, sealed, tmp_path):
     challenge = sealed("square")
     damage.set_rows(challenge, "train/images", {12345: 77})
-    poisonkit("unseal", challenge, "-o", tmp_path / "x.h5").failed(1, "damaged")
+    poisonkit("unseal", challenge, "-o", tmp_path / "x.h5").failed(1, "was altered after it was sealed")
     assert not (tmp_path / "x.h5").exists() and poisonkit("verify", challenge).code == 3
 
 
