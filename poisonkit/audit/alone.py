@@ -33,7 +33,7 @@ def look(data, labels: np.ndarray, rows_at_once: int, progress) -> list[Finding]
 
 def said(name: str, found: contrast.Scored, **more) -> Finding:
     """The finding of a probe that compares classes."""
-    text = "no class stands out"
+    text = "no class stands out; rows are ranked all the same"
     if found.classes:
         text = f"class {', '.join(map(str, found.classes))} stands out; {count(found.rows, 'of it far out')}"
     return Finding(name, text, found.rows, scores=found.scores, **more)
