@@ -5,7 +5,6 @@ from pathlib import Path
 from benchmark import collapse, engines, files, fine_tuning, metrics, naming, recorded
 from benchmark.data import Dataset
 from benchmark.errors import Failure
-from benchmark.recorded import is_result, picture_name  # noqa: F401  (where they have been so far)
 from benchmark.runs import Run
 
 _SAME = ("model", "training", "backend", "precision")  # what a clean run must share; threads change last digits only

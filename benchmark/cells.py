@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 
-from benchmark import baseline, collapse, numbers, published, statistics
+from benchmark import collapse, numbers, published, recorded, statistics
 from benchmark.manifest import canonical
 from benchmark.results import Finished
 from benchmark.settings import label, settings_of
@@ -245,4 +245,4 @@ def _told_apart(cells: list[Cell]) -> list[Cell]:
 
 def _pictures(cell: Cell) -> str:
     pictures = cell.first["dataset"].get("pictures") or {}
-    return "".join(f", picture {baseline.picture_name(entry)[:8]}" for entry in pictures.values())
+    return "".join(f", picture {recorded.picture_name(entry)[:8]}" for entry in pictures.values())

@@ -11,7 +11,7 @@ import pytest
 from running import TEXT_RECIPES
 
 pytest.importorskip("keras")
-from benchmark import baseline, cli, data, runs, tokens, truncation  # noqa: E402
+from benchmark import cli, data, recorded, runs, tokens, truncation  # noqa: E402
 from benchmark.settings import ENCODERS  # noqa: E402
 
 SETTINGS = ("--encoder", "tiny", "--epochs", "1", "--hold-out", "20")
@@ -66,7 +66,7 @@ def test_what_is_said_of_triggers_follows_from_the_recipe(library, name):
     sets = {"test": contents.test, "triggered": contents.triggered, "others": contents.others}
     predicted = {group: np.zeros(len(rows), np.int64) for group, rows in sets.items() if rows is not None}
     result = runs._result(runs.Run.of("runs", contents.manifest, ENCODERS["tiny"]), contents, history, predicted)
-    assert baseline.is_result(json.loads(json.dumps(result)) | {"baseline": None}), result
+    assert recorded.is_result(json.loads(json.dumps(result)) | {"baseline": None}), result
 
 
 @pytest.mark.parametrize("name", ["text-two", "text-source-specific", "text-composite"])

@@ -9,7 +9,7 @@ import pytest
 from running import RECIPES
 
 pytest.importorskip("keras")
-from benchmark import baseline, cli, data, runs, training  # noqa: E402
+from benchmark import cli, data, recorded, runs, training  # noqa: E402
 from benchmark.settings import PRESETS  # noqa: E402
 
 SETTINGS = ("--width", "1", "--epochs", "1", "--batch-size", "50", "--learning-rate", "0.01")
@@ -29,7 +29,7 @@ def test_every_recipe_s_result_is_one(name, library, tmp_path):
     predicted = {group: np.zeros(len(rows), np.int64) for group, rows in sets.items() if rows is not None}
     job = runs.Run.of(tmp_path, contents.manifest, PRESETS["tiny"])
     result = runs._result(job, contents, history, predicted)
-    assert baseline.is_result(json.loads(json.dumps(result)) | {"baseline": None}), result
+    assert recorded.is_result(json.loads(json.dumps(result)) | {"baseline": None}), result
     assert training.scores(contents, predicted)["ba"]["of"] == 100
 
 
