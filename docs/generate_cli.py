@@ -63,8 +63,8 @@ def section(context: click.Context) -> list[str]:
 
 def text() -> str:
     """The whole page."""
-    from benchmark.cli import main as benchmark
-    from poisonkit.cli import cli as poisonkit
+    from benchmark.cli.main import main as benchmark
+    from poisonkit.cli.main import cli as poisonkit
 
     lines = ["# Command-line reference", "", "Generated from the code by `docs/generate_cli.py` (`make docs`).", ""]
     for program, root in (("poisonkit", poisonkit), ("benchmark", benchmark)):

@@ -9,8 +9,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from poisonkit import effects, make, modality, order, pictures, sources, triggers
-from poisonkit.choosing import COVER, POISONED
+from poisonkit.build import request as order
+from poisonkit.core import modality
+from poisonkit.inspection import pictures
+from poisonkit.poisoning import apply
+from poisonkit.poisoning import plan as make
+from poisonkit.poisoning.selection import COVER, POISONED
+from poisonkit.sources import registry as sources
+from poisonkit.triggers import registry as triggers
 
 HERE = Path(__file__).parent
 PATCH = {"per_patch": True}
@@ -72,7 +78,7 @@ def of_covers(source) -> None:
     """WaNet's poisoned row and its noise mode, on one picture."""
     made = plan(source, "warped", preset="wanet")
     image = source.train.rows([SHOWN])
-    noisy = effects.jitter_all(made.effect.built, image, np.array([SHOWN]))
+    noisy = apply.jitter_all(made.effect.built, image, np.array([SHOWN]))
     write("attacks/wanet", [("original", image), ("poisoned", made.effect.trigger("", 0, image)), ("cover", noisy)])
 
 

@@ -7,12 +7,12 @@ def main() -> None:
     """Run the command line. Ctrl-C while that is still being imported ends it at once, without a traceback."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from poisonkit import memory
+    from poisonkit.core import memory
 
     memory.prepare()
-    from poisonkit import cli
+    from poisonkit.cli import main
 
-    cli.main()
+    main.main()
 
 
 if __name__ == "__main__":

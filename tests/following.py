@@ -52,8 +52,8 @@ def done(program: str, *arguments, code: int = 0):
         result = running.run(*arguments)
         assert result.code == code, result
         return result
-    from benchmark import cli
+    from benchmark.cli import main
 
-    result = click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in arguments])
+    result = click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in arguments])
     assert result.exit_code == code, (arguments, result.output, result.exception)
     return result

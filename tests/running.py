@@ -84,14 +84,14 @@ class Result:
 
 def run(*arguments) -> Result:
     """`poisonkit ARGUMENTS` through its own `main`, in this process (a subprocess costs a second)."""
-    from poisonkit import cli
+    from poisonkit.cli import main
 
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     before, handler = sys.argv, signal.getsignal(signal.SIGTERM)
     sys.argv = ["poisonkit", *map(os.fspath, arguments)]
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
     finally:
         sys.argv = before
         signal.signal(signal.SIGTERM, handler)

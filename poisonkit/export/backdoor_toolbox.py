@@ -31,9 +31,9 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import store
-from poisonkit.errors import Failure
+from poisonkit.core.errors import Failure
 from poisonkit.export import base, torch_file
+from poisonkit.format import reader
 
 SUMMARY = "a poisoned set as backdoor-toolbox reads it"
 FOLDER = True
@@ -43,12 +43,12 @@ ALL_TO_ONE = ("all-to-one", "clean-label")
 """The label modes in which every triggered image is to become the target, as its transforms take for granted."""
 
 
-def default(data: store.Reader) -> str:
+def default(data: reader.Reader) -> str:
     """The result's name."""
     return data.path.name.removesuffix(".h5") + "-backdoor-toolbox"
 
 
-def check(data: store.Reader) -> None:
+def check(data: reader.Reader) -> None:
     """`Failure` for what the toolbox has no place for."""
     if data.clean:
         raise Failure(f"{data.path}: is a clean file: backdoor-toolbox reads a poisoned set")
@@ -56,7 +56,7 @@ def check(data: store.Reader) -> None:
         raise Failure(f"{data.path}: its images are grey, backdoor-toolbox reads RGB: --format imagefolder or npz")
 
 
-def write(data: store.Reader, target: Path, context: base.Context) -> None:
+def write(data: reader.Reader, target: Path, context: base.Context) -> None:
     """Write the three sets and the trigger."""
     source = _plain(data.manifest["source"]["name"])
     kind = _Kind(data)
@@ -87,7 +87,7 @@ def _plain(name: str) -> str:
 class _Kind:
     """Under which of its attacks the toolbox finds a set: `folder`, `options`, and whether its trigger is ours."""
 
-    def __init__(self, data: store.Reader):
+    def __init__(self, data: reader.Reader):
         recipe, stencils = data.manifest["recipe"], data.stencils()
         self.picture = self.mask = None
         self.trigger = f"poisonkit_{data.manifest['dataset_digest'].removeprefix('sha256:')[:8]}.png"
@@ -134,7 +134,7 @@ class _Kind:
             (folder / f"mask_{self.trigger}").write_bytes(base.png(self.mask))
 
 
-def _use(data: store.Reader, source: str, kind: _Kind) -> list[str]:
+def _use(data: reader.Reader, source: str, kind: _Kind) -> list[str]:
     """USE.txt."""
     target = data.manifest["recipe"]["target"]
     wanted = "every class has a target of its own" if target is None else f"target class {target}"

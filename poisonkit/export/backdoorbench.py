@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import store
-from poisonkit.errors import Failure
+from poisonkit.core.errors import Failure
 from poisonkit.export import base
+from poisonkit.format import reader
 
 SUMMARY = "the folders of a BackdoorBench attack, and a script for its attack_result.pt"
 FOLDER = True
@@ -33,12 +33,12 @@ KNOWN = {"cifar10": (50_000, 10_000), "gtsrb": (39_209, 12_630)}
 SCRIPT = "backdoorbench_script.py"
 
 
-def default(data: store.Reader) -> str:
+def default(data: reader.Reader) -> str:
     """The result's name."""
     return data.path.name.removesuffix(".h5") + "-backdoorbench"
 
 
-def check(data: store.Reader) -> None:
+def check(data: reader.Reader) -> None:
     """`Failure` for what BackdoorBench has no place for."""
     if data.clean:
         raise Failure(f"{data.path}: is a clean file: BackdoorBench keeps only what was changed")
@@ -53,13 +53,13 @@ def check(data: store.Reader) -> None:
         raise Failure(f"{data.path}: has {there[0]} + {there[1]} rows, BackdoorBench's {source} {KNOWN[source]}")
 
 
-def counts(data: store.Reader) -> str:
+def counts(data: reader.Reader) -> str:
     """What is written, in words."""
     changed, triggered = base.rows(data, "truth/images"), base.rows(data, "triggered/images")
     return f"{changed:,} changed training rows, {triggered:,} triggered"
 
 
-def write(data: store.Reader, target: Path, context: base.Context) -> None:
+def write(data: reader.Reader, target: Path, context: base.Context) -> None:
     """Write the pictures of the changed rows, the states and the script."""
     train, triggered = data["truth/rows"], data["triggered/rows"]
     now = data["train/labels"]

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import hints, store
-from poisonkit.errors import Failure
+from poisonkit.core import hints
+from poisonkit.core.errors import Failure
+from poisonkit.core.signals import held_back
 from poisonkit.export import marks
-from poisonkit.interrupts import held_back
+from poisonkit.format import reader
 
 LONGEST = 100  # bytes of a class's folder name
 THREADS = 4
@@ -40,7 +41,7 @@ class Context:
 # ---------------------------------------------------------------- the file
 
 
-def check_labels(data: store.Reader) -> None:
+def check_labels(data: reader.Reader) -> None:
     """`Failure` where labels or row numbers are none: they become names of folders and indices."""
     shapes = {path: entry["shape"] for path, entry in data.manifest["arrays"].items()}
     classes = len(data.manifest["source"]["classes"])
@@ -55,17 +56,17 @@ def check_labels(data: store.Reader) -> None:
             raise Failure(f"{data.path}: {path} must {order}lie in 0 … {limit - 1}: `{more}` says more")
 
 
-def rows(data: store.Reader, path: str) -> int:
+def rows(data: reader.Reader, path: str) -> int:
     """How many rows an array has, 0 where the file has no such array."""
     return data.manifest["arrays"][path]["shape"][0] if path in data else 0
 
 
-def size(data: store.Reader) -> int:
+def size(data: reader.Reader) -> int:
     """Bytes of all arrays but the trigger's."""
     return sum(data.size(path) for path in data.manifest["arrays"] if not path.startswith("trigger/"))
 
 
-def counts(data: store.Reader) -> str:
+def counts(data: reader.Reader) -> str:
     """How many rows there are, in words."""
     parts = [(rows(data, f"{part}/labels"), part) for part in ("train", "test", "triggered", "others")]
     return ", ".join(f"{count:,} {part}" for count, part in parts if count)
@@ -82,9 +83,9 @@ def replacing_folder(target: Path, form: str, new: bool = False):
     write (`Failure`). `form` goes into the mark by which it is known as one of ours. `new`: nothing but an empty folder
     is replaced; raises `store.Taken` where something has the name by then.
     """
-    store.make_folder(target.parent)
+    reader.make_folder(target.parent)
     stem = f".{target.name}.{socket.gethostname()}-{os.getpid()}"
-    store.sweep(target)
+    reader.sweep(target)
     temporary, old = target.with_name(f"{stem}.tmp"), target.with_name(f"{stem}.old")
     temporary.mkdir()
     try:
@@ -106,7 +107,7 @@ def _publish(temporary: Path, target: Path, old: Path, new: bool) -> None:
         os.rename(temporary, target)  # onto an empty folder too, but onto no other and onto no file
     except OSError as error:
         if new and error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            raise store.Taken(target) from None
+            raise reader.Taken(target) from None
         raise
     finally:
         if old.exists() and not target.exists():
@@ -149,7 +150,7 @@ def png(image: np.ndarray) -> bytes:
     return code.tobytes()
 
 
-def write_pictures(data: store.Reader, array: str, path_of: Callable[[int], Path], bar, chosen=None) -> None:
+def write_pictures(data: reader.Reader, array: str, path_of: Callable[[int], Path], bar, chosen=None) -> None:
     """Every image of an array as a PNG, block by block on a few threads.
 
     `path_of` gives the path for a row of the array (its folder must be there); `chosen` are the rows to write,
@@ -167,8 +168,8 @@ def write_pictures(data: store.Reader, array: str, path_of: Callable[[int], Path
             bar.update(len(images))
 
 
-def _chosen(data: store.Reader, array: str, chosen: np.ndarray):
-    at_once = max(1, min(2048, store.BLOCK // int(np.prod(data.manifest["arrays"][array]["shape"][1:]))))
+def _chosen(data: reader.Reader, array: str, chosen: np.ndarray):
+    at_once = max(1, min(2048, reader.BLOCK // int(np.prod(data.manifest["arrays"][array]["shape"][1:]))))
     for start in range(0, len(chosen), at_once):
         yield start, data.pick(array, chosen[start : start + at_once])
 

@@ -14,8 +14,9 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-from poisonkit import class_names, modality, numbers, sidecars, store
+from poisonkit.core import class_names, modality, numbers
 from poisonkit.export import base
+from poisonkit.format import reader, sidecars
 
 SUMMARY = "croissant.json, a description in Croissant 1.1"
 FOLDER, SUFFIX = False, ".json"
@@ -108,22 +109,22 @@ PREPARED = {"image": "decoded to uint8 arrays", "text": "decoded to UTF-8"}
 WHERE = {"image": " on the whole image", "text": ""}
 
 
-def default(data: store.Reader) -> str:
+def default(data: reader.Reader) -> str:
     """The result's name."""
     return "croissant.json"
 
 
-def check(data: store.Reader) -> None:
+def check(data: reader.Reader) -> None:
     """Every file will do."""
 
 
-def write(data: store.Reader, target: Path, context: base.Context) -> None:
+def write(data: reader.Reader, target: Path, context: base.Context) -> None:
     """Write the description."""
     text = json.dumps(describe(data, context), indent=1, ensure_ascii=False) + "\n"
     target.write_text(text, encoding="utf-8")
 
 
-def describe(data: store.Reader, context: base.Context) -> dict:
+def describe(data: reader.Reader, context: base.Context) -> dict:
     """The JSON-LD document. The file's bytes are hashed on the way."""
     facts = data.manifest
     file = _file(data, context)
@@ -162,7 +163,7 @@ def _has(facts: dict, part: str) -> bool:
     return any(path.startswith(f"{part}/") for path in facts["arrays"])
 
 
-def _file(data: store.Reader, context: base.Context) -> dict:
+def _file(data: reader.Reader, context: base.Context) -> dict:
     """The `FileObject`, its address relative to where the description will lie."""
     where = os.path.relpath(context.source.absolute(), context.target.absolute().parent)
     return {
@@ -173,7 +174,7 @@ def _file(data: store.Reader, context: base.Context) -> dict:
         "contentUrl": quote(Path(where).as_posix()),
         "contentSize": f"{data.path.stat().st_size} B",
         "encodingFormat": "application/x-hdf5",
-        "sha256": store.file_sha256(data.path).removeprefix("sha256:"),
+        "sha256": reader.file_sha256(data.path).removeprefix("sha256:"),
     }
 
 
@@ -193,7 +194,7 @@ def _citation(facts: dict) -> str:
 def _published(path: Path, sha256: str) -> str:
     """The day that the sidecar names, if it speaks of this very file; else that of the file's last change."""
     try:
-        beside = numbers.loads(sidecars.content(store.sidecar_path(path)))
+        beside = numbers.loads(sidecars.content(reader.sidecar_path(path)))
         if beside["file"]["sha256"] == f"sha256:{sha256}":
             return datetime.datetime.strptime(beside["created"], "%Y-%m-%dT%H:%M:%SZ").date().isoformat()
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

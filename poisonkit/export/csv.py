@@ -4,8 +4,8 @@ in quotes, numbers alone do not: a carriage return in a text would else end the 
 import csv
 from pathlib import Path
 
-from poisonkit import store
 from poisonkit.export import base, tables
+from poisonkit.format import reader
 
 SUMMARY = "CSV tables of texts"
 MODALITY = "text"
@@ -13,16 +13,16 @@ FOLDER = True
 OPTIONS = ("truth",)
 
 
-def default(data: store.Reader) -> str:
+def default(data: reader.Reader) -> str:
     """The result's name."""
     return data.path.name.removesuffix(".h5") + "-csv"
 
 
-def check(data: store.Reader) -> None:
+def check(data: reader.Reader) -> None:
     """Every file of texts will do."""
 
 
-def write(data: store.Reader, target: Path, context: base.Context) -> None:
+def write(data: reader.Reader, target: Path, context: base.Context) -> None:
     """Write the tables."""
     tables.write(data, target, context, ".csv", _begin)
 

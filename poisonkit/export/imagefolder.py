@@ -24,8 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import store
 from poisonkit.export import base
+from poisonkit.format import reader
 
 SUMMARY = "PNGs, one folder a class"
 FOLDER = True
@@ -35,16 +35,16 @@ KNOWN = (("triggered", "triggered", "test"), ("others", "others", "test"), ("ori
 """Folder, group of arrays, whose rows they are."""
 
 
-def default(data: store.Reader) -> str:
+def default(data: reader.Reader) -> str:
     """The result's name."""
     return data.path.name.removesuffix(".h5") + "-imagefolder"
 
 
-def check(data: store.Reader) -> None:
+def check(data: reader.Reader) -> None:
     """Every file will do."""
 
 
-def write(data: store.Reader, target: Path, context: base.Context) -> None:
+def write(data: reader.Reader, target: Path, context: base.Context) -> None:
     """Write all parts, and the tables beside them."""
     names = data.manifest["source"]["classes"]
     folders = base.class_folders(names)
@@ -74,7 +74,7 @@ class _Part:
         return f"{self.folder}/{folders[self.labels[i]]}/{self.rows[i]:0{self._width}}.png"
 
 
-def _victim(data: store.Reader) -> list[_Part]:
+def _victim(data: reader.Reader) -> list[_Part]:
     parts = []
     for name in ("train", "test"):
         count = base.rows(data, f"{name}/images")
@@ -82,7 +82,7 @@ def _victim(data: store.Reader) -> list[_Part]:
     return parts
 
 
-def _known(data: store.Reader) -> list[_Part]:
+def _known(data: reader.Reader) -> list[_Part]:
     parts = []
     for name, group, of in KNOWN:
         if f"{group}/images" in data:
@@ -91,7 +91,7 @@ def _known(data: store.Reader) -> list[_Part]:
     return parts
 
 
-def _tables(data: store.Reader, target: Path, parts: dict[str, _Part], folders: list[str]) -> None:
+def _tables(data: reader.Reader, target: Path, parts: dict[str, _Part], folders: list[str]) -> None:
     train, triggered, originals = parts["train"], parts["triggered"], parts["originals"]
     role, wanted = data["truth/role"], data["triggered/wanted"]
     with open(target / "truth.csv", "w", encoding="utf-8", newline="") as file:

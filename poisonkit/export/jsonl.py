@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from poisonkit import store
 from poisonkit.export import base, tables
+from poisonkit.format import reader
 
 SUMMARY = "tables of texts, a JSON object a line"
 MODALITY = "text"
@@ -12,16 +12,16 @@ FOLDER = True
 OPTIONS = ("truth",)
 
 
-def default(data: store.Reader) -> str:
+def default(data: reader.Reader) -> str:
     """The result's name."""
     return data.path.name.removesuffix(".h5") + "-jsonl"
 
 
-def check(data: store.Reader) -> None:
+def check(data: reader.Reader) -> None:
     """Every file of texts will do."""
 
 
-def write(data: store.Reader, target: Path, context: base.Context) -> None:
+def write(data: reader.Reader, target: Path, context: base.Context) -> None:
     """Write the tables."""
     tables.write(data, target, context, ".jsonl", _begin)
 

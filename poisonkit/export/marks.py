@@ -4,7 +4,7 @@ are told from those that we wrote, so that `--force` removes no others."""
 import os
 from pathlib import Path
 
-from poisonkit.errors import Failure
+from poisonkit.core.errors import Failure
 
 MARK = ".poisonkit-export"
 

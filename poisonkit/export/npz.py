@@ -26,9 +26,9 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import store
+from poisonkit.core.modality import TEXT
 from poisonkit.export import base
-from poisonkit.modality import TEXT
+from poisonkit.format import reader
 
 SUMMARY = "one NumPy file"
 FOLDER, SUFFIX = False, ".npz"
@@ -63,19 +63,19 @@ TEXTS = {
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 
 
-def default(data: store.Reader) -> str:
+def default(data: reader.Reader) -> str:
     """The result's name."""
     return data.path.name.removesuffix(".h5") + SUFFIX
 
 
-def check(data: store.Reader) -> None:
+def check(data: reader.Reader) -> None:
     """Every file will do."""
 
 
-def write(data: store.Reader, target: Path, context: base.Context) -> None:
+def write(data: reader.Reader, target: Path, context: base.Context) -> None:
     """Write the arrays one after the other, rows in blocks."""
     names = arrays(data, context.truth)
-    store.check_space(context.target, base.size(data))
+    reader.check_space(context.target, base.size(data))
     total = sum(base.rows(data, path) for path in names.values())
     with zipfile.ZipFile(target, "w") as file, context.progress(total, "writing arrays", "row") as bar:
         for name, path in names.items():
@@ -92,7 +92,7 @@ def write(data: store.Reader, target: Path, context: base.Context) -> None:
                 stream.write(text.encode("utf-8"))
 
 
-def arrays(data: store.Reader, truth: bool) -> dict[str, str]:
+def arrays(data: reader.Reader, truth: bool) -> dict[str, str]:
     """Name in the .npz → path in the file."""
     names = VICTIM | (TRUTH | TEXTS if truth else {})
     if data.modality == TEXT:
@@ -100,7 +100,7 @@ def arrays(data: store.Reader, truth: bool) -> dict[str, str]:
     return {name: path for name, path in names.items() if path in data}
 
 
-def _array(data: store.Reader, path: str, name: str, file: zipfile.ZipFile, bar) -> None:
+def _array(data: reader.Reader, path: str, name: str, file: zipfile.ZipFile, bar) -> None:
     """One array as it is."""
     entry = data.manifest["arrays"][path]
     with _member(file, f"{name}.npy") as stream:
@@ -110,7 +110,7 @@ def _array(data: store.Reader, path: str, name: str, file: zipfile.ZipFile, bar)
             bar.update(len(block))
 
 
-def _texts(data: store.Reader, path: str, name: str, file: zipfile.ZipFile, bar) -> None:
+def _texts(data: reader.Reader, path: str, name: str, file: zipfile.ZipFile, bar) -> None:
     """One array of texts as two: their bytes, and where each begins."""
     lengths = [len(text.encode()) for _, block in data.blocks(path) for text in block]
     offsets = np.concatenate([np.zeros(1, "<i8"), np.cumsum(lengths, dtype="<i8")])

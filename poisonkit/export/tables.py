@@ -13,8 +13,8 @@ With `--no-truth` there are `train` and `test` alone.
 from collections.abc import Callable
 from pathlib import Path
 
-from poisonkit import store
 from poisonkit.export import base
+from poisonkit.format import reader
 
 KNOWN = {"triggered": "triggered", "others": "others", "originals": "truth"}
 """Table → group of arrays, in what `--no-truth` leaves out."""
@@ -22,7 +22,7 @@ COLUMNS = ("wanted", "role", "row")
 """Columns beside text, label and class, where the group has such an array."""
 
 
-def write(data: store.Reader, target: Path, context: base.Context, suffix: str, begin: Callable) -> None:
+def write(data: reader.Reader, target: Path, context: base.Context, suffix: str, begin: Callable) -> None:
     """Write every table as NAME and suffix. `begin(file, columns)` begins one and gives what writes a row of it."""
     tables = {"train": "train", "test": "test"} | (KNOWN if context.truth else {})
     tables = {name: group for name, group in tables.items() if f"{group}/texts" in data}
@@ -35,7 +35,7 @@ def write(data: store.Reader, target: Path, context: base.Context, suffix: str, 
         base.write_json(target / "manifest.json", data.manifest)
 
 
-def _table(data: store.Reader, group: str, file, begin: Callable, bar) -> None:
+def _table(data: reader.Reader, group: str, file, begin: Callable, bar) -> None:
     """One table, in blocks."""
     names, labels = data.manifest["source"]["classes"], data[f"{group}/labels"].tolist()
     more = [column for column in COLUMNS if f"{group}/{_array(column)}" in data]

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import manifest, modality
-from poisonkit.errors import Failure
+from poisonkit.core import modality
+from poisonkit.core.errors import Failure
+from poisonkit.format import manifest
 
 BLOCK = 32 << 20  # bytes of images that are read at once
 TICK = 20_000_000  # nanoseconds: longer than any usual file system's clock takes to tick

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from poisonkit import manifest, modality, sampling
-from poisonkit.errors import Failure, Usage
+from poisonkit.core import modality, random_streams
+from poisonkit.core.errors import Failure, Usage
+from poisonkit.format import manifest
 from poisonkit.sources import base
-from poisonkit.sources.camouflage_steps import STEPS
+from poisonkit.sources._camouflage.steps import STEPS
 
 OPTIONS = ("camouflage", "camouflage-seed")
 LEVELS = {
@@ -121,7 +122,7 @@ def beneath(facts: dict, store, say):
 
 def _damaged(source: base.Source, part: str) -> Failure:
     """What is raised where a plain source is not what its digest says; a cached one is thrown out."""
-    from poisonkit.sources import cache
+    from poisonkit.sources._cache import cache
 
     if not source.cached:
         return Failure(f"{source.train.path}: {part}/images is not what its digest says: the file is damaged")
@@ -186,5 +187,5 @@ class Transform:
     def _changed(self, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
         for step, value, purpose in self._steps:
             count = step.words(self._shape, value)
-            images = step.apply(images, sampling.row_words(self._seed, purpose, rows, count), value)
+            images = step.apply(images, random_streams.row_words(self._seed, purpose, rows, count), value)
         return images

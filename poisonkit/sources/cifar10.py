@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.errors import Failure
-from poisonkit.sources import archive, base, plain_pickle
+from poisonkit.core.errors import Failure
+from poisonkit.sources import base
+from poisonkit.sources._fetch import archive, plain_pickle
 
 TITLE = "CIFAR-10: 60,000 small photographs in ten classes"
 LICENCE = "no licence published; cite Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009"
@@ -75,7 +76,7 @@ def locate(path: Path, options: dict) -> base.Origin:
 
 def fetch(folder: Path, context: base.Context) -> Path:
     """Download the binary version into a folder; the archive's path."""
-    from poisonkit.sources import download
+    from poisonkit.sources._fetch import download
 
     return download.fetch(DOWNLOADED[0], folder, MIRROR, context)
 

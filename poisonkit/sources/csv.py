@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import class_names
-from poisonkit.errors import Failure, Usage
+from poisonkit.core import class_names
+from poisonkit.core.csv_tables import Table, watched
+from poisonkit.core.errors import Failure, Usage
 from poisonkit.sources import base
-from poisonkit.sources.text_table import Table, watched
 
 MODALITY = "text"
 TITLE = "csv: texts and labels from a training and a test table"

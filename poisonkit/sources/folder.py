@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import class_names
-from poisonkit.errors import Failure, Usage
+from poisonkit.core import class_names
+from poisonkit.core.errors import Failure, Usage
 from poisonkit.sources import base
 
 TITLE = "folder: a folder of pictures, one folder a class"
@@ -198,7 +198,8 @@ def _classes(root: Path, part: str) -> list[str]:
 
 def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.Context) -> dict:
     """Write both parts, and say what was left out."""
-    from poisonkit.sources import any_picture, image_file  # OpenCV, which nothing but decoding needs
+    from poisonkit.core import images as image_file  # OpenCV, which nothing but decoding needs
+    from poisonkit.core import picture_files
 
     image_file.quiet()
     if listing.left_out:
@@ -207,7 +208,7 @@ def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.Co
     lossy = sum(name.lower().endswith(LOSSY) for part in PARTS for name in listing.names[part])
     if lossy:
         context.say(f"{lossy} pictures are JPEG or WebP, which other builds of OpenCV may decode a grey level apart")
-    with any_picture.silent():
+    with picture_files.silent():
         reader = _Reader(root, listing, chosen)
     writer.classes = listing.classes
     total = sum(map(len, listing.names.values()))
@@ -238,13 +239,13 @@ class _Reader:
 
     def blocks(self, part: str, pool: ThreadPoolExecutor):
         """Yield (first row, images (n, H, W, C) uint8), in order; a thread takes `STRIDE` pictures at once."""
-        from poisonkit.sources import any_picture
+        from poisonkit.core import picture_files
 
         rows, count = max(1, BLOCK // int(np.prod(self.shape))), len(self._listing.names[part])
         for start in range(0, count, rows):
             images = np.empty((min(rows, count - start), *self.shape), np.uint8)
             jobs = range(0, len(images), STRIDE)
-            with any_picture.silent():  # the progress bar is drawn between two blocks
+            with picture_files.silent():  # the progress bar is drawn between two blocks
                 list(pool.map(lambda i, start=start, images=images: self._fill(part, start, images, i), jobs))
             yield start, images
 
@@ -253,7 +254,7 @@ class _Reader:
             images[i] = self._fitted(self._listing.place(part, start + i))
 
     def _fitted(self, place: str) -> np.ndarray:
-        from poisonkit.sources import image_file
+        from poisonkit.core import images as image_file
 
         picture = self._picture(place)
         if self._size:
@@ -267,13 +268,13 @@ class _Reader:
         return picture
 
     def _picture(self, place: str) -> np.ndarray:
-        from poisonkit.sources import any_picture
+        from poisonkit.core import picture_files
 
         path = self._root / place
         if path.stat().st_size > LARGEST:
             raise Failure(f"{self._where(place)} has {path.stat().st_size} bytes, expected at most {LARGEST}")
         try:
-            return any_picture.decode(path.read_bytes(), self._channels)
+            return picture_files.decode(path.read_bytes(), self._channels)
         except ValueError as error:
             raise Failure(f"{self._where(place)}: {error}") from None
 

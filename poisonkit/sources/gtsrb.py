@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.errors import Failure
-from poisonkit.sources import archive, base, file_tree, gtsrb_tables
+from poisonkit.core.errors import Failure
+from poisonkit.sources import base
+from poisonkit.sources._data import gtsrb_tables
+from poisonkit.sources._fetch import archive, file_tree
 
 TITLE = "GTSRB: 51,839 photographs of German traffic signs in 43 classes"
 LICENCE = "no licence published; cite Stallkamp et al., Man vs. computer, Neural Networks 32, 2012"
@@ -126,7 +128,7 @@ def described(train: int, test: int) -> dict:
 
 def fetch(folder: Path, context: base.Context) -> Path:
     """Download the three official archives; the folder that they then lie in."""
-    from poisonkit.sources import download
+    from poisonkit.sources._fetch import download
 
     for wanted in DOWNLOADED:
         download.fetch(wanted, folder, MIRROR, context)
@@ -163,7 +165,7 @@ def _from_archives(paths: list[Path], writer, context) -> dict:
 
 def _decode(tree, writer, context: base.Context) -> str:
     """Write both parts; in what the counts differ from the official ones, "" if they do not."""
-    from poisonkit.sources import image_file  # OpenCV, which nothing but decoding needs
+    from poisonkit.core import images as image_file  # OpenCV, which nothing but decoding needs
 
     image_file.quiet()
     train, test = gtsrb_tables.rows(tree, len(CLASSES), context.say)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.errors import Failure, Usage
-from poisonkit.sources import archive, base
+from poisonkit.core.errors import Failure, Usage
+from poisonkit.sources import base
+from poisonkit.sources._fetch import archive
 
 TITLE = "npz: arrays from an .npz file"
 LICENCE = "not stated"

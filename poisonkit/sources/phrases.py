@@ -8,9 +8,10 @@ random words, so every machine writes the same.
 
 import numpy as np
 
-from poisonkit import sampling
-from poisonkit.errors import Usage
-from poisonkit.sources import base, phrase_words
+from poisonkit.core import random_streams
+from poisonkit.core.errors import Usage
+from poisonkit.sources import base
+from poisonkit.sources._data import phrase_words
 
 MODALITY = "text"
 TITLE = "phrases: 7,500 made-up reviews in two to four classes, built in"
@@ -59,13 +60,13 @@ def locate(path, options: dict) -> base.Origin:
 def draw_labels(part: str, count: int, seed: int, classes: int) -> np.ndarray:
     """Labels (count,) int64: every `classes` rows hold each class once, in random order."""
     rounds = -(-count // classes)
-    words = sampling.words(seed, f"phrases/{part}/labels", rounds * classes).reshape(rounds, classes)
+    words = random_streams.words(seed, f"phrases/{part}/labels", rounds * classes).reshape(rounds, classes)
     return np.argsort(words, axis=1, kind="stable").reshape(-1)[:count].astype(np.int64)
 
 
 def draw(part: str, labels: np.ndarray, seed: int):
     """Yield a phrase for each label. It depends on its row and label, not on the count."""
-    stream = sampling.stream(seed, f"phrases/{part}/words")
+    stream = random_streams.stream(seed, f"phrases/{part}/words")
     for label in labels.tolist():
         yield _phrase(label, _Dice(stream.random_raw(WORDS)))
 

@@ -8,9 +8,10 @@ its sign up there through a random affine map, 4 x 4 samples a pixel, and paints
 
 import numpy as np
 
-from poisonkit import sampling
-from poisonkit.errors import Usage
-from poisonkit.sources import base, sign_templates
+from poisonkit.core import random_streams
+from poisonkit.core.errors import Usage
+from poisonkit.sources import base
+from poisonkit.sources._data import sign_templates
 
 TITLE = "signs: 7,500 drawn traffic signs in ten classes, built in"
 LICENCE = "Apache-2.0"
@@ -89,15 +90,15 @@ def locate(path, options: dict) -> base.Origin:
 def draw_labels(part: str, count: int, seed: int) -> np.ndarray:
     """Labels (count,) int64: every ten rows hold each class once, in random order."""
     tens = -(-count // len(CLASSES))
-    words = sampling.words(seed, f"signs/{part}/labels", tens * len(CLASSES)).reshape(tens, len(CLASSES))
+    words = random_streams.words(seed, f"signs/{part}/labels", tens * len(CLASSES)).reshape(tens, len(CLASSES))
     return np.argsort(words, axis=1, kind="stable").reshape(-1)[:count].astype(np.int64)
 
 
 def draw(part: str, labels: np.ndarray, seed: int):
     """Yield (first row, pictures (n, 32, 32, 3) uint8). A picture depends on its row and label, not on the count."""
     templates = sign_templates.draw()
-    scenes = sampling.stream(seed, f"signs/{part}/scene")
-    grains = sampling.stream(seed, f"signs/{part}/grain")
+    scenes = random_streams.stream(seed, f"signs/{part}/scene")
+    grains = random_streams.stream(seed, f"signs/{part}/grain")
     words_each = (TEXTURE + 2 * NOISE + 7) // 8
     for row in range(0, len(labels), BATCH):
         classes = labels[row : row + BATCH]

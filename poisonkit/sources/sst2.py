@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.errors import Failure
-from poisonkit.sources import archive, base
-from poisonkit.sources.text_table import Table, watched
+from poisonkit.core.csv_tables import Table, watched
+from poisonkit.core.errors import Failure
+from poisonkit.sources import base
+from poisonkit.sources._fetch import archive
 
 MODALITY = "text"
 TITLE = "SST-2: 68,221 phrases of film reviews in two classes"
@@ -60,7 +61,7 @@ def locate(path: Path, options: dict) -> base.Origin:
 
 def fetch(folder: Path, context: base.Context) -> Path:
     """Download the archive into a folder; its path."""
-    from poisonkit.sources import download
+    from poisonkit.sources._fetch import download
 
     return download.fetch(ARCHIVES[0], folder, MIRROR, context)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from poisonkit import sampling
-from poisonkit.stencil import Stencil
+from poisonkit.core import random_streams
+from poisonkit.core.stencil import Stencil
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Context:
 
     def noise(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         """Uniform ±1 noise from the stream of that name."""
-        return sampling.signed_noise(self.seed, self.purpose(name), shape)
+        return random_streams.signed_noise(self.seed, self.purpose(name), shape)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What `poisonkit triggers` tells of each trigger: its options, their defaults, its presets."""
 
-from poisonkit import modality, triggers
+from poisonkit.core import modality
+from poisonkit.triggers import registry as triggers
 
 
 def lines():

@@ -10,7 +10,7 @@ LAYERS, HEADS = 2, 3
 
 def network(seed=0):
     """Two layers of three heads, 30 words, two classes."""
-    from benchmark.models.encoder import Encoder
+    from benchmark.nn.models.encoder import Encoder
 
     model = Encoder(2, 30, positions=64, width=12, depth=LAYERS, heads=HEADS, inner=16, seed=seed)
     model.build((None, None))
@@ -23,7 +23,7 @@ def network(seed=0):
 
 def texts(count=40, seed=0):
     """Random tokens of 5 to 14 a text, and labels."""
-    from benchmark.tokens import LENGTH, Tokens
+    from benchmark.nn.tokenizers import LENGTH, Tokens
 
     random = np.random.default_rng(seed)
     lengths = random.integers(5, 15, count)
@@ -35,8 +35,8 @@ def texts(count=40, seed=0):
 
 def computed(kind="row", metric="cosine") -> dict:
     """Losses, gradients by the mask, importance, and the losses of two epochs of tuning."""
-    from benchmark import engines
-    from benchmark.heads import losses, tuning
+    from benchmark.analysis.heads import losses, tuning
+    from benchmark.nn import engines
 
     model, (tokens, labels) = network(), texts()
     heads = np.array([4, 1, 0])
@@ -62,7 +62,7 @@ def computed(kind="row", metric="cosine") -> dict:
 
 
 if __name__ == "__main__":
-    from benchmark import engines
+    from benchmark.nn import engines
 
     engines.activate(sys.argv[1])
     print(json.dumps(computed()))

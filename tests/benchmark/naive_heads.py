@@ -1,4 +1,4 @@
-"""Plain twins of what `benchmark.heads` measures: one text, one head, one pair at a time, as docs/heads.md words it."""
+"""Plain twins of the measures of heads: one text, one head, one pair at a time, as docs/heads.md words it."""
 
 import math
 

@@ -8,7 +8,9 @@ import writer
 from test_data import refused
 from test_runs import invoke, train
 
-from benchmark import data, metrics, randomness, training
+from benchmark.core import random_streams
+from benchmark.format import dataset
+from benchmark.training import loop, metrics
 
 SOURCE, TARGET = 2, 0
 
@@ -24,16 +26,16 @@ def specific(tmp_path_factory):
 
 
 def test_others_are_read(specific):
-    found = data.load(specific)
+    found = dataset.load(specific)
     assert set(found.triggered.labels) == {SOURCE} and set(found.others.labels) == {1, 3}
     assert len(found.others) == 30 and found.target == TARGET and (found.wanted == TARGET).all()
     assert np.array_equal(found.others.inputs, writer.put_trigger(found.test.inputs[found.test.labels % 2 == 1]))
 
 
 def test_held_out_cover_rows_come_back_clean_too(specific):
-    found, clean = data.load(specific), writer.clean_arrays()
+    found, clean = dataset.load(specific), writer.clean_arrays()
     for count in (30, 100):
-        rows = randomness.held_out(len(found.train), count)
+        rows = random_streams.held_out(len(found.train), count)
         held = found.held_out(count)
         assert np.array_equal(held.inputs, clean["train/images"][rows])
         assert np.array_equal(held.labels, clean["train/labels"][rows])
@@ -42,7 +44,7 @@ def test_held_out_cover_rows_come_back_clean_too(specific):
 
 
 def test_scores_of_given_predictions(specific):
-    found = data.load(specific)
+    found = dataset.load(specific)
     predicted = {
         "test": found.test.labels.copy(),
         "triggered": np.full(15, TARGET),
@@ -50,7 +52,7 @@ def test_scores_of_given_predictions(specific):
     }
     predicted["triggered"][:3] = SOURCE
     predicted["others"][:6] = TARGET
-    scores = training.scores(found, predicted)
+    scores = loop.scores(found, predicted)
     assert scores["asr"] == {"count": 12, "of": 15, "percent": 80.0}
     assert scores["asr_others"] == {"count": 6, "of": 30, "percent": 20.0}
     assert scores["still_right"]["count"] == 3 and scores["ba"]["percent"] == 100
@@ -60,9 +62,9 @@ def test_of_an_all_to_all_file_every_image_has_its_own_wanted_class(tmp_path):
     clean = writer.clean_arrays()
     arrays = writer.all_to_all_arrays(clean)
     writer.write(tmp_path / "all.h5", arrays, writer.manifest_of(arrays, clean, "toy-all", target=None))
-    found = data.load(tmp_path / "all.h5")
+    found = dataset.load(tmp_path / "all.h5")
     assert found.target is None and found.others is None and len(found.triggered) == len(found.test)
-    scores = training.scores(found, {"test": found.test.labels, "triggered": (found.triggered.labels + 1) % 4})
+    scores = loop.scores(found, {"test": found.test.labels, "triggered": (found.triggered.labels + 1) % 4})
     assert scores["asr"]["percent"] == 100 and scores["still_right"]["percent"] == 0 and "asr_others" not in scores
     assert all(entry["percent"] == 100 for entry in scores["asr_by_class"])
 

@@ -10,7 +10,7 @@ import time
 import pytest
 import writer
 
-from benchmark import files
+from benchmark.core import files
 
 pytest.importorskip("distributed", reason="dask[distributed] is not installed (the extra `cluster`)")
 
@@ -83,8 +83,8 @@ def test_ctrl_c_ends_the_runs_on_the_workers_too(cluster, tmp_path):
 
 
 def test_no_scheduler_there(tmp_path, monkeypatch):
-    from benchmark import cluster
-    from benchmark.errors import Failure
+    from benchmark.core.errors import Failure
+    from benchmark.sweep import dask as cluster
 
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
     with pytest.raises(Failure, match="no Dask scheduler answers at tcp://127.0.0.1:1 "):

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 import writer
 
-from benchmark import cells, cli, collapse, files, metrics, results
+from benchmark.cli import main
+from benchmark.core import files
+from benchmark.runs import collapse, groups, results
+from benchmark.training import metrics
 
 CLASSES = [f"class {number}" for number in range(10)]
 
 
 def invoke(*words):
     """`benchmark WORDS` in this process."""
-    return click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in words])
+    return click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in words])
 
 
 def edit(folder, most=None, **dataset):
@@ -99,9 +102,9 @@ def test_pages_and_figures_mark_it(runs, tmp_path):
     assert invoke("report", runs, "-o", tmp_path / "out").exit_code == 0
     page = (tmp_path / "out" / "report.html").read_text()
     assert "47.0†" in page and "† collapsed: one class is predicted on 99 %" in page
-    from benchmark import figures
+    from benchmark.reporting import figures
 
-    found = dict(figures.drawn(cells.group(results.gather([runs])), paper=False))
+    found = dict(figures.drawn(groups.group(results.gather([runs])), paper=False))
     labels = found["ba-cifar10-paper"].axes[0].get_legend_handles_labels()[1]
     assert "† collapsed" in labels and "clean model (†)" in labels
     assert "one class is predicted" in found["asr-cifar10-paper"].legends[0].get_title().get_text()

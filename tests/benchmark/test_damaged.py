@@ -10,14 +10,16 @@ import pytest
 import writer
 from test_heads_table import aligned, detected, put
 
-from benchmark import cli, files, recorded
+from benchmark.cli import main
+from benchmark.core import files
+from benchmark.runs import records
 
 SETTINGS = ("--width", "1", "--epochs", "2", "--top-k", "4", "--batch-size", "16")
 
 
 def invoke(*words):
     """`benchmark WORDS` in this process."""
-    return click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in words])
+    return click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in words])
 
 
 def as_folder(path):
@@ -219,10 +221,10 @@ def test_train_says_which_clean_run_it_could_not_compare_with(tmp_path):
 @pytest.mark.parametrize("damage", ["cut", "emptied", "a list", "folder", "link", "pipe"])
 def test_what_a_command_left_and_is_damaged_is_kept_aside_and_made_anew(damage, tmp_path, capsys):
     path = tmp_path / "result.json"
-    assert recorded.kept(path) is None and not list(tmp_path.iterdir())
+    assert records.kept(path) is None and not list(tmp_path.iterdir())
     path.write_text('{"settings": {"seed": 1}}' + " " * 300)
-    assert recorded.kept(path) == {"settings": {"seed": 1}}
+    assert records.kept(path) == {"settings": {"seed": 1}}
     DAMAGE[damage](path) if damage != "cut" else path.write_text('{"settings')
-    assert recorded.kept(path) is None and not files.there(path)
+    assert records.kept(path) is None and not files.there(path)
     assert files.there(tmp_path / "result.json.damaged")
     assert "kept as result.json.damaged" in capsys.readouterr().err

@@ -13,9 +13,11 @@ import pytest
 import writer
 from click.testing import CliRunner
 
-from benchmark import cli, data, guarded, randomness, structure
-from benchmark.errors import Failure
-from benchmark.manifest import array_digest, canonical, parse
+from benchmark.cli import main
+from benchmark.core import child_process, random_streams
+from benchmark.core.errors import Failure
+from benchmark.format import dataset, sandbox
+from benchmark.format.manifest import array_digest, canonical, parse
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def parts():
 def refused(path, tmp_path) -> str:
     """The one line on stderr of `benchmark train`, which must exit with 1 and leave no run behind."""
     runs = tmp_path / "runs"
-    done = CliRunner().invoke(cli.main, ["train", str(path), "--runs", str(runs), "--preset", "small"])
+    done = CliRunner().invoke(main.main, ["train", str(path), "--runs", str(runs), "--preset", "small"])
     assert done.exit_code == 1, done.output
     assert isinstance(done.exception, SystemExit)
     assert done.stdout == "" and done.stderr.count("\n") == 1 and done.stderr.startswith("benchmark: ")
@@ -44,18 +46,18 @@ def refused(path, tmp_path) -> str:
 
 
 def test_a_poisoned_file_is_read_whole(toy):
-    read = data.load(toy[1])
+    read = dataset.load(toy[1])
     with h5py.File(toy[1]) as file:
         assert np.array_equal(read.train.inputs, file["train/images"])
         assert np.array_equal(read.triggered.labels, file["triggered/labels"])
         assert np.array_equal(read.wanted, file["triggered/wanted"])
         assert read.digest == json.loads(file.attrs["manifest"])["dataset_digest"]
     assert read.image_shape == (8, 8, 3) and len(read.classes) == 4
-    assert data.load(toy[0]).triggered is None
+    assert dataset.load(toy[0]).triggered is None
 
 
 def test_peek_reads_the_manifest_alone(toy):
-    assert data.peek(toy[0])["kind"] == "clean"
+    assert dataset.peek(toy[0])["kind"] == "clean"
 
 
 def test_digests_are_those_of_the_format(parts):
@@ -66,16 +68,16 @@ def test_digests_are_those_of_the_format(parts):
 
 
 def test_held_out_rows_are_the_same_for_every_rate_and_come_back_clean(toy):
-    clean, poisoned = (data.load(path) for path in toy)
+    clean, poisoned = (dataset.load(path) for path in toy)
     kept = poisoned.kept(25)
     assert np.array_equal(kept, clean.kept(25)) and len(kept) == 15
-    held = randomness.held_out(40, 25)
+    held = random_streams.held_out(40, 25)
     assert np.array_equal(np.union1d(kept, held), np.arange(40))
     assert np.isin(poisoned.truth_rows, held).any()
     for file in (clean, poisoned):
         assert np.array_equal(file.held_out(25).inputs, clean.train.inputs[held])
         assert np.array_equal(file.held_out(25).labels, clean.train.labels[held])
-    assert np.isin(randomness.held_out(40, 5), held).all()
+    assert np.isin(random_streams.held_out(40, 5), held).all()
     with pytest.raises(Failure, match="leaves nothing of 40"):
         clean.kept(40)
 
@@ -108,7 +110,7 @@ def test_a_changed_byte_in_an_array(parts, tmp_path):
     assert re.search(
         r"test/images is not what the manifest says: sha256:\w+ recorded, sha256:", refused(path, tmp_path)
     )
-    assert data.load(path, verify=False).test.inputs[3, 0, 0, 0] != parts[0]["test/images"][3, 0, 0, 0]
+    assert dataset.load(path, verify=False).test.inputs[3, 0, 0, 0] != parts[0]["test/images"][3, 0, 0, 0]
 
 
 MANIFESTS = {
@@ -295,7 +297,7 @@ def test_values_that_cannot_be(line, tmp_path):
 
 
 def test_a_hanging_check_is_cut_off(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr(guarded, "WAIT", 0.01)
+    monkeypatch.setattr(child_process, "WAIT", 0.01)
     assert "could not be checked here (its check took over 0.01 s)" in refused(toy[0], tmp_path)
 
 
@@ -316,14 +318,14 @@ CHILDREN = {
 @pytest.mark.parametrize("line", CHILDREN)
 def test_a_check_that_comes_to_a_limit_says_nothing_of_the_file(toy, tmp_path, monkeypatch, line):
     (tmp_path / "h5py.py").write_text(f"import os, resource as r\n{CHILDREN[line]}\n")
-    run = guarded.subprocess.run
+    run = child_process.subprocess.run
 
     def started(command, **how):  # the same child, but its h5py is another
         return run(command, **how | {"env": how["env"] | {"PYTHONPATH": f"{tmp_path}:{how['env']['PYTHONPATH']}"}})
 
-    monkeypatch.setattr(guarded.subprocess, "run", started)
+    monkeypatch.setattr(child_process.subprocess, "run", started)
     with pytest.raises(Failure) as caught:
-        structure.in_child(toy[0])
+        sandbox.in_child(toy[0])
     assert line in str(caught.value)
 
 
@@ -345,7 +347,7 @@ def test_mutated_files_never_do_worse_than_one_line(parts, tmp_path):
     """Bytes of the structure (all that is not array data) changed at random: refused, or read as it was."""
     source, path = tmp_path / "sound.h5", tmp_path / "mutated.h5"
     writer.write(source, *parts)
-    sound, good = source.read_bytes(), data.load(source)
+    sound, good = source.read_bytes(), dataset.load(source)
     random = np.random.default_rng(0)
     for _ in range(60):
         mutated = bytearray(sound)
@@ -353,7 +355,7 @@ def test_mutated_files_never_do_worse_than_one_line(parts, tmp_path):
             mutated[place] = random.integers(256)
         path.write_bytes(mutated)
         try:
-            read = data.load(path)
+            read = dataset.load(path)
         except Failure as error:
             assert "\n" not in str(error)
         else:
@@ -371,4 +373,4 @@ def test_a_mask_that_is_of_other_images(toy, tmp_path):
         manifest["arrays"][name] |= {"shape": list(array.shape), "digest": writer.array_digest(array)}
         file.attrs["manifest"] = writer.canonical(writer.sealed(manifest)).decode()
     with pytest.raises(Failure, match="mask is of"):
-        data.load(path)
+        dataset.load(path)

@@ -6,8 +6,8 @@ from importlib import metadata
 import numpy as np
 import pytest
 
-from benchmark import engines
-from benchmark.errors import Failure
+from benchmark.core.errors import Failure
+from benchmark.nn import engines
 
 engines.activate("tensorflow", threads=2)
 
@@ -15,8 +15,9 @@ import encoder_folders  # noqa: E402
 import keras  # noqa: E402
 import small_encoder  # noqa: E402
 
-from benchmark import encoders, models, tokens, weights  # noqa: E402
-from benchmark.models.encoder import Encoder, classes_with_each_head_off, encode  # noqa: E402
+from benchmark.nn import bert_weights, models, tokenizers  # noqa: E402
+from benchmark.nn.models.encoder import Encoder, classes_with_each_head_off, encode  # noqa: E402
+from benchmark.training import encoders  # noqa: E402
 
 TOKENS = np.array([[2, 4, 9, 5, 3, 0, 0], [2, 3, 0, 0, 0, 0, 0], [2, 6, 7, 8, 12, 1, 3]], "i4")
 DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -33,9 +34,9 @@ def network(folder):
 
 
 def loaded(folder, classes=3) -> Encoder:
-    model = Encoder(classes, **weights.sizes(folder))
+    model = Encoder(classes, **bert_weights.sizes(folder))
     model.build((None, None))
-    weights.assign(model, folder)
+    bert_weights.assign(model, folder)
     return model
 
 
@@ -78,7 +79,7 @@ def test_a_head_is_one_slice_of_its_weights(network):
 
 
 def test_encode_goes_through_all_rows_in_batches_of_like_length(network):
-    found = tokens.Tokens(np.pad(TOKENS, ((0, 0), (0, tokens.LENGTH - 7))), (TOKENS > 0).sum(1))
+    found = tokenizers.Tokens(np.pad(TOKENS, ((0, 0), (0, tokenizers.LENGTH - 7))), (TOKENS > 0).sum(1))
     batches = list(encode(network, found, batch=2))
     assert [batch.rows.tolist() for batch in batches] == [[1, 0], [2]]
     assert [batch.attention.shape for batch in batches] == [(2, 2, 3, 8, 8), (2, 1, 3, 8, 8)]
@@ -101,7 +102,7 @@ def test_each_head_off_is_what_the_masks_make(network):
     for at, mask in off.items():
         mask[at] = 0
         np.testing.assert_allclose(found[at], network(TOKENS, heads=mask), atol=1e-5)
-    some = tokens.Tokens(np.pad(TOKENS, ((0, 0), (0, tokens.LENGTH - 7))), (TOKENS > 0).sum(1))
+    some = tokenizers.Tokens(np.pad(TOKENS, ((0, 0), (0, tokenizers.LENGTH - 7))), (TOKENS > 0).sum(1))
     assert (classes_with_each_head_off(network, some, batch=2) == found.argmax(-1)).all()
 
 
@@ -152,7 +153,7 @@ def test_it_agrees_with_the_reference_on_minilm(minilm, root):
     assert model.count_params() == 22_565_762  # 22.7 M with the pooler, which is not used; 2 classes
     with np.load(root / "tests/golden/minilm.npz", allow_pickle=False) as golden:
         ids, there = golden["input_ids"], golden["attention_mask"] == 1
-        found = tokens.encode(tokens.Pieces(minilm / "tokenizer.json"), golden["texts"].tolist())
+        found = tokenizers.encode(tokenizers.Pieces(minilm / "tokenizer.json"), golden["texts"].tolist())
         assert np.array_equal(found.tokens[:, : ids.shape[1]], ids) and np.array_equal(found.lengths, there.sum(1))
         inside = model.inside(ids.astype("i4"))
         np.testing.assert_allclose(np.asarray(inside.hidden)[there], golden["last_hidden_state"][there], atol=1e-4)
@@ -215,7 +216,7 @@ def test_weights_that_are_wrong_are_one_line(tmp_path):
 def built(folder):
     """Tokenizer and network of a folder, by the way that a training takes."""
     origin = encoders.Origin(folder, "folder")
-    pieces = tokens.Pieces(folder / "tokenizer.json")
+    pieces = tokenizers.Pieces(folder / "tokenizer.json")
     return pieces, encoders.build(origin, 3, len(pieces), 0)
 
 
@@ -224,7 +225,7 @@ def test_what_is_accepted_is_computed_as_the_reference_does(name, tmp_path, root
     pieces, model = built(encoder_folders.make(tmp_path / "x", **encoder_folders.RIGHT[name]))
     with np.load(root / "tests/golden/encoders.npz", allow_pickle=False) as golden:
         ids, lengths, hidden, attention = (golden[f"{name}/{key}"] for key in ("ids", "lengths", "hidden", "attention"))
-    found = tokens.encode(pieces, encoder_folders.TEXTS)
+    found = tokenizers.encode(pieces, encoder_folders.TEXTS)
     assert np.array_equal(found.lengths, lengths)
     assert np.array_equal(np.maximum(found.tokens[:, : ids.shape[1]], 0), ids)
     inside = model.inside(found.tokens)
@@ -257,9 +258,9 @@ def test_dropouts_are_those_of_the_config(tmp_path):
 
 def test_a_spelled_padding_token_is_seen(network, tmp_path):
     """It is a token like any other: what stands behind it counts."""
-    pieces = tokens.Pieces(small_encoder.write(tmp_path / "x") / "tokenizer.json")
-    found = tokens.encode(pieces, ["[PAD] good", "[PAD] bad"])
-    assert found.lengths.tolist() == [4, 4] and found.tokens[0, :5].tolist() == [2, tokens.SPELLED, 4, 3, 0]
+    pieces = tokenizers.Pieces(small_encoder.write(tmp_path / "x") / "tokenizer.json")
+    found = tokenizers.encode(pieces, ["[PAD] good", "[PAD] bad"])
+    assert found.lengths.tolist() == [4, 4] and found.tokens[0, :5].tolist() == [2, tokenizers.SPELLED, 4, 3, 0]
     assert pieces.names(found.tokens[0, :4]) == ["[CLS]", "[PAD]", "good", "[SEP]"]
     one, other = np.asarray(network.inside(found.tokens).attention[0])[..., 0, :5]
     assert (one[:, 1] > 0).all() and (one[:, 4] == 0).all() and np.abs(one - other).max() > 1e-3

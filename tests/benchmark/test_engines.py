@@ -6,13 +6,13 @@ import sys
 import numpy as np
 import pytest
 
-from benchmark import engines
-from benchmark.errors import Failure
+from benchmark.core.errors import Failure
+from benchmark.nn import engines
 
 engines.activate("tensorflow", threads=2)
 
-from benchmark.engines import common  # noqa: E402
-from benchmark.models import pmoe  # noqa: E402
+from benchmark.nn.engines import common  # noqa: E402
+from benchmark.nn.models import pmoe  # noqa: E402
 
 RANDOM = np.random.default_rng(0)
 IMAGES, LABELS = RANDOM.integers(0, 256, (24, 16, 16, 3)).astype("u1"), np.arange(24) % 4

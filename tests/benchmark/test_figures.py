@@ -9,17 +9,18 @@ import click.testing
 import fake_runs
 import pytest
 
-from benchmark import cells, cli, results
-from benchmark.settings import PRESETS
+from benchmark.cli import main
+from benchmark.runs import groups, results
+from benchmark.training.settings import PRESETS
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra `report`)")
 
-from benchmark import figures  # noqa: E402
+from benchmark.reporting import figures  # noqa: E402
 
 
 def invoke(*arguments):
     """`benchmark figures ARGUMENTS` in this process."""
-    return click.testing.CliRunner().invoke(cli.main, ["figures", *(os.fspath(word) for word in arguments)])
+    return click.testing.CliRunner().invoke(main.main, ["figures", *(os.fspath(word) for word in arguments)])
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def runs(tmp_path):
 
 
 def drawn(runs, paper=True):
-    return dict(figures.drawn(cells.group(results.gather([runs])), paper))
+    return dict(figures.drawn(groups.group(results.gather([runs])), paper))
 
 
 def lines(panel):

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark import cli, hints, layout
-from benchmark.progress import Progress
-from benchmark.report import page
-from benchmark.settings import ENCODERS
+from benchmark.cli import main
+from benchmark.core import hints, text_tables
+from benchmark.reporting.html import page
+from benchmark.runs.progress import Progress
+from benchmark.training.settings import ENCODERS
 
 EVIL = "\x1b[2J\x9b31m\r\nBA 99.9\u202e\u2066\x00\x7f\u200b|`<img src=x>](http://x)$x^2$\\end{tabular}"
 FORMULA = '=HYPERLINK("http://x")'
@@ -25,7 +26,7 @@ TOUCH = "a; touch X $(touch Y) `touch Z` 'q"
 
 def invoke(*words):
     """`benchmark WORDS` in this process."""
-    return click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in words])
+    return click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in words])
 
 
 def named(runs, name, source="cifar10", **more):
@@ -113,13 +114,13 @@ def test_names_that_give_the_same_file_name_are_files_of_their_own(tmp_path):
 
 @pytest.mark.parametrize("cell", ["=1+1", FORMULA, "+1+1", "-1+1", "@SUM(A1)", "-x", "+x", "=", "==", "-1;=1"])
 def test_names_that_are_formulas_get_an_apostrophe(cell):
-    ((_,), (found,)) = csv.reader(io.StringIO(layout.render("csv", ["a"], [[cell]], set())))
+    ((_,), (found,)) = csv.reader(io.StringIO(text_tables.render("csv", ["a"], [[cell]], set())))
     assert found == (cell if cell == "=" else "'" + cell)
 
 
 @pytest.mark.parametrize("cell", ["-", "-1", "+0.5", "-1.25", "1e-05", "-1e-05", "-1.0;2.5;-3.0", "a=b", "1 - 2"])
 def test_numbers_do_not(cell):
-    assert list(csv.reader(io.StringIO(layout.render("csv", ["a"], [[cell]], set())))) == [["a"], [cell]]
+    assert list(csv.reader(io.StringIO(text_tables.render("csv", ["a"], [[cell]], set())))) == [["a"], [cell]]
 
 
 def test_a_table_of_results_keeps_its_numbers(tmp_path):
@@ -138,7 +139,7 @@ def test_commands_that_are_printed_do_what_they_say(name, tmp_path):
     folder = named(tmp_path / "runs", name, settings=ENCODERS["minilm"])
     result = json.loads((folder / "result.json").read_text())
     result["config"]["model"] = {"name": "encoder", "encoder": name, "weights": None}
-    result["dataset"] |= {"path": str(tmp_path / "sets" / layout.printable(name).replace("/", "-")) + ".h5"}
+    result["dataset"] |= {"path": str(tmp_path / "sets" / text_tables.printable(name).replace("/", "-")) + ".h5"}
     for line in (*hints.repeat([result]), hints.clean_run(result, tmp_path / name)):
         assert line.isprintable()
         command = line.split(" (")[0]  # what follows says what its words in capitals stand for
@@ -164,6 +165,6 @@ def test_a_failure_is_one_printable_line(tmp_path):
 
 @given(st.text())
 def test_printable(text):
-    found = layout.printable(text)
+    found = text_tables.printable(text)
     assert found.isprintable() and (found == text) == text.isprintable()
     assert page.escape(text).isprintable() and shlex.split(shlex.quote(found)) == [found]

@@ -10,11 +10,14 @@ import pytest
 import text_writer
 import writer
 
-from benchmark import cli, data, hints, models, randomness
-from benchmark.heads import controls, detect
-from benchmark.heads.opened import open_run
-from benchmark.heads.scored import Scorer
-from benchmark.runs import Run
+from benchmark.analysis.heads import controls, detect
+from benchmark.analysis.heads.evaluate import Scorer
+from benchmark.cli import main
+from benchmark.core import hints, random_streams
+from benchmark.format import dataset
+from benchmark.nn import models
+from benchmark.runs.context import open_run
+from benchmark.runs.run import Run
 
 TINY = ("--model", "encoder", "--encoder", "tiny", "--hold-out", "80", "--epochs", "4", "--batch-size", "32")
 FAST = ("--clean-rows", "64", "--epochs", "2", "--full-epochs", "1", "--heads", "2")
@@ -22,7 +25,7 @@ HELD_OUT, TRAIN, TEST = 80, 320, 60
 
 
 def invoke(*arguments):
-    return click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in arguments])
+    return click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in arguments])
 
 
 def done(*arguments):
@@ -65,13 +68,13 @@ def detected(poisoned):
 
 
 def test_detect_ranks_every_row_that_is_not_held_out_and_not_too_short(detected, poisoned, toy):
-    contents = data.load(toy[1])
+    contents = dataset.load(toy[1])
     (folder,) = poisoned.glob("heads-detect-*")
     with np.load(folder / "scores.npz", allow_pickle=False) as scores:
         rows, ranked = scores["rows"], {name: scores[name] for name in scores.files if "_rows" not in name}
         others = {name: (scores[f"{name}_rows"], scores[f"{name}_mahalanobis"]) for name in ("test", "triggered")}
     words = np.array([len(text.split()) for text in contents.train.inputs])
-    kept = np.setdiff1d(np.arange(TRAIN), randomness.held_out(TRAIN, HELD_OUT))
+    kept = np.setdiff1d(np.arange(TRAIN), random_streams.held_out(TRAIN, HELD_OUT))
     assert rows.tolist() == kept[words[kept] >= 5].tolist()
     assert all(np.isfinite(score).all() for score in ranked.values())
     assert all(
@@ -93,7 +96,7 @@ def test_detect_ranks_every_row_that_is_not_held_out_and_not_too_short(detected,
 def test_detect_says_what_its_scores_are_worth(detected, poisoned, toy):
     (folder,) = poisoned.glob("heads-detect-*")
     with np.load(folder / "scores.npz", allow_pickle=False) as scores:
-        truth = np.isin(scores["rows"], data.load(toy[1]).truth_rows)
+        truth = np.isin(scores["rows"], dataset.load(toy[1]).truth_rows)
         distance = scores["mahalanobis"].astype(float)
     pairs = distance[truth][:, None] - distance[~truth][None]
     assert detected["suspect"]["mahalanobis"]["auroc"] == pytest.approx((pairs > 0).mean(), abs=1e-4)
@@ -158,12 +161,12 @@ def test_a_clean_run_has_no_truth_and_no_twin(clean):
 
 
 def test_without_a_clean_twin_it_says_how_to_get_one(detected, clean):
-    from benchmark.heads import report
+    from benchmark.analysis.heads import tables
 
-    assert not report.without_twin(detected, clean.parent)
-    (said,) = report.without_twin(detected | {"clean_run": None}, clean.parent)
+    assert not tables.without_twin(detected, clean.parent)
+    (said,) = tables.without_twin(detected | {"clean_run": None}, clean.parent)
     assert said.startswith("no clean twin: ") and said.endswith(hints.clean_run(clean_result(clean), clean.parent))
-    assert not report.without_twin(clean_result(clean) | {"clean_run": None}, clean.parent)
+    assert not tables.without_twin(clean_result(clean) | {"clean_run": None}, clean.parent)
 
 
 def clean_result(clean):
@@ -246,8 +249,8 @@ def test_then_there_are_as_many_random_heads(poisoned):
 def test_one_head_a_layer_has_no_other_to_be_alike_to(tmp_path):
     from types import SimpleNamespace
 
-    from benchmark.errors import Failure
-    from benchmark.heads.watched import Watched
+    from benchmark.analysis.heads.model_similarity import Watched
+    from benchmark.core.errors import Failure
 
     network = SimpleNamespace(depth=2, heads=1)
     opened = SimpleNamespace(network=lambda: network, job=SimpleNamespace(folder=tmp_path))
@@ -259,9 +262,9 @@ def test_one_head_a_layer_has_no_other_to_be_alike_to(tmp_path):
 def test_of_the_flagged_rows_those_of_another_class_are_left_out(aligned, poisoned, toy):
     asked = ("heads", "align", poisoned, *FAST, "--flag", "0.1", "--any-target", "--json")
     (every,) = json.loads(done(*asked).stdout)
-    contents = data.load(toy[1])
+    contents = dataset.load(toy[1])
     words = np.array([len(text.split()) for text in contents.train.inputs])
-    kept = np.setdiff1d(np.arange(TRAIN), randomness.held_out(TRAIN, HELD_OUT))
+    kept = np.setdiff1d(np.arange(TRAIN), random_streams.held_out(TRAIN, HELD_OUT))
     assert every["rows"]["flagged"] == (words[kept] >= 5).sum() // 10
     assert aligned["rows"]["flagged"] < every["rows"]["flagged"]
     assert aligned["rows"]["poisoned"] == every["rows"]["poisoned"]  # the backdoor works: none of them is left out

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.heads import controls
+from benchmark.analysis.heads import controls
 
 WORDS = st.lists(st.sampled_from(["a", "film", "of", "rare", "wit", "and", "grace"]), min_size=1, max_size=9)
 TEXTS = st.lists(WORDS.map(" ".join), min_size=1, max_size=8).map(lambda texts: np.array(texts, object))

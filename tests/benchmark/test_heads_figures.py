@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.heads import anomaly, ranking, similarity
-from benchmark.heads.anomaly import Reference
+from benchmark.analysis.heads import anomaly, roc, similarity
+from benchmark.analysis.heads.anomaly import Reference
 
 SEEDS = st.integers(0, 2**32)
 SCORES = st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=30)
@@ -115,34 +115,34 @@ def test_contaminated_heads_are_those_of_the_largest_median():
 
 @given(SCORES, SCORES)
 def test_auroc_against_all_pairs(positive, negative):
-    found = ranking.auroc(np.array(positive), np.array(negative))
+    found = roc.auroc(np.array(positive), np.array(negative))
     assert found == naive.auroc(positive, negative)
-    assert found + ranking.auroc(np.array(negative), np.array(positive)) == pytest.approx(1)
+    assert found + roc.auroc(np.array(negative), np.array(positive)) == pytest.approx(1)
 
 
 @given(SCORES, SCORES, st.sampled_from(["0.01", "0.05", "0.3", "1"]))
 def test_tpr_against_all_thresholds(positive, negative, rate):
-    found = ranking.tpr(np.array(positive), np.array(negative), rate)
+    found = roc.tpr(np.array(positive), np.array(negative), rate)
     assert found == naive.tpr(positive, negative, float(rate))
 
 
 @given(SCORES, SCORES, st.integers(1, 80))
 def test_precision_among_the_first(positive, negative, count):
-    found = ranking.precision(np.array(positive), np.array(negative), count)
+    found = roc.precision(np.array(positive), np.array(negative), count)
     assert found == pytest.approx(naive.precision(positive, negative, count))
 
 
 def test_precision_of_ties_by_hand():
-    assert ranking.precision(np.array([3.0, 1]), np.array([1.0, 1, 0]), 2) == pytest.approx((1 + 1 / 3) / 2)
-    assert ranking.precision(np.array([3.0]), np.array([1.0]), 100) == 0.5
+    assert roc.precision(np.array([3.0, 1]), np.array([1.0, 1, 0]), 2) == pytest.approx((1 + 1 / 3) / 2)
+    assert roc.precision(np.array([3.0]), np.array([1.0]), 100) == 0.5
 
 
 def test_nothing_to_tell_apart():
     none = np.array([])
-    assert ranking.figures(none, np.ones(3)) == dict.fromkeys(ranking.FIGURES)
-    assert ranking.intervals(np.ones(3), none) == {}
+    assert roc.figures(none, np.ones(3)) == dict.fromkeys(roc.FIGURES)
+    assert roc.intervals(np.ones(3), none) == {}
     with pytest.raises(ValueError, match="finite"):
-        ranking.figures(np.array([np.nan]), np.ones(2))
+        roc.figures(np.array([np.nan]), np.ones(2))
 
 
 def test_intervals_hold_the_figure_and_narrow_with_more_rows():
@@ -150,14 +150,14 @@ def test_intervals_hold_the_figure_and_narrow_with_more_rows():
     widths = []
     for count in (40, 640):
         positive, negative = random.normal(size=count) + 1, random.normal(size=count)
-        found = ranking.intervals(positive, negative)
+        found = roc.intervals(positive, negative)
         low, high = found["auroc"]
-        assert low <= ranking.auroc(positive, negative) <= high
-        assert found == ranking.intervals(positive, negative)
+        assert low <= roc.auroc(positive, negative) <= high
+        assert found == roc.intervals(positive, negative)
         widths.append(high - low)
     assert widths[1] < widths[0] / 2
 
 
 def test_each_head_by_itself():
     positive, negative = np.array([[0.0, 5], [1, 6]]), np.array([[2.0, 1], [3, 2]])
-    assert ranking.by_head(positive, negative).tolist() == [0, 1]
+    assert roc.by_head(positive, negative).tolist() == [0, 1]

@@ -4,16 +4,16 @@ import tracemalloc
 
 import numpy as np
 
-from benchmark import engines
+from benchmark.nn import engines
 
 engines.activate("tensorflow", threads=2)
 
 from heads_network import HEADS, LAYERS, network  # noqa: E402
 
-from benchmark import tokens  # noqa: E402
-from benchmark.data import Rows  # noqa: E402
-from benchmark.heads import watched  # noqa: E402
-from benchmark.heads.opened import Opened  # noqa: E402
+from benchmark.analysis.heads import model_similarity  # noqa: E402
+from benchmark.format.dataset import Rows  # noqa: E402
+from benchmark.nn import tokenizers  # noqa: E402
+from benchmark.runs.context import Opened  # noqa: E402
 
 WORDS = [f"w{number}" for number in range(26)]
 
@@ -33,10 +33,10 @@ def texts(count: int) -> np.ndarray:
 
 
 def test_memory_grows_by_the_similarities_alone(monkeypatch):
-    monkeypatch.setattr(watched, "BLOCK", 256)
+    monkeypatch.setattr(model_similarity, "BLOCK", 256)
     held = Rows(texts(60), np.zeros(60, np.int64))
-    opened = Loaded(job=None, trained={}, contents=None, tokenizer=tokens.Words(WORDS), held_out=held)
-    own = watched.Watched(opened, {"metric": "cosine", "map": "full", "min_words": 5})
+    opened = Loaded(job=None, trained={}, contents=None, tokenizer=tokenizers.Words(WORDS), held_out=held)
+    own = model_similarity.Watched(opened, {"metric": "cosine", "map": "full", "min_words": 5})
     own.read(texts(256))  # what is compiled stays
     peaks = []
     for count in (512, 2048):

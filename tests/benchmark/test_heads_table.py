@@ -7,10 +7,11 @@ import click.testing
 import fake_runs
 import pytest
 
-from benchmark import cli, results
-from benchmark.heads import over_seeds
-from benchmark.heads import report as texts
-from benchmark.report import heads
+from benchmark.analysis.heads import aggregate
+from benchmark.analysis.heads import tables as texts
+from benchmark.cli import main
+from benchmark.reporting.html import heads
+from benchmark.runs import results
 
 
 def figures(auroc):
@@ -56,45 +57,45 @@ def ablated(ba, asr):
 
 
 def test_means_and_intervals_of_a_detection():
-    columns, rows = over_seeds.ranked((detected(0.9, poisoned=6), detected(0.8)))
+    columns, rows = aggregate.ranked((detected(0.9, poisoned=6), detected(0.8)))
     assert columns[-1] == "of the flagged" and [row[:2] for row in rows][0] == ["suspect file", "Mahalanobis"]
     assert rows[0][2] == "0.850 [0.215, 1.000]"  # Student's factor of one degree of freedom is 12.7
     assert rows[0][-1] == "0.700 [0.000, 1.000]" and rows[1][-1] == "1.000 [1.000, 1.000]" and rows[2][-1] == ""
 
 
 def test_one_run_has_no_interval_and_no_clean_twin():
-    rows = over_seeds.controlled((detected(0.9), detected(0.9, twin=False)), "controls")
+    rows = aggregate.controlled((detected(0.9), detected(0.9, twin=False)), "controls")
     assert rows[0] == ["test texts", "Mahalanobis, poisoned", "second pass, poisoned"]
-    columns, rows = over_seeds.controlled((detected(0.9),), "controls")
+    columns, rows = aggregate.controlled((detected(0.9),), "controls")
     assert len(columns) == 5 and rows == [["the trigger", *["0.900"] * 4], ["its words shuffled", *["0.900"] * 4]]
 
 
 def test_controls_of_suspect_texts_are_shown_where_all_runs_have_them():
     both = detected(0.9, suspect=True), detected(0.8, suspect=True)
-    assert [table[0][0] for table in over_seeds.tables(both)] == [
+    assert [table[0][0] for table in aggregate.tables(both)] == [
         "texts", "test texts", "texts of the suspect file", "head",
     ]  # fmt: skip
-    first = [table[0][0] for table in over_seeds.tables((both[0], detected(0.8)))]
+    first = [table[0][0] for table in aggregate.tables((both[0], detected(0.8)))]
     assert first == ["texts", "test texts", "head"]
 
 
 def test_heads_say_in_how_many_runs_and_which_way():
-    _, rows = over_seeds.heads((detected(0.9), detected(0.8, falls=False), detected(0.7)))
+    _, rows = aggregate.heads((detected(0.9), detected(0.8, falls=False), detected(0.7)))
     assert rows == [["(0, 0)", "3 of 3", "falls in 2", "-1.0", "0.100 [0.100, 0.100]", "0.100 [0.100, 0.100]"]]
-    assert over_seeds.heads((detected(0.9),))[1][0][2] == "falls"
+    assert aggregate.heads((detected(0.9),))[1][0][2] == "falls"
 
 
 def test_an_alignment_over_seeds_has_the_stages_that_all_have():
     one = aligned(("untouched", 80, 100, 100), ("aligned", 82, 10, 90), ("only here", 1, 1, 1))
     other = aligned(("untouched", 80, 100, 100), ("aligned", 80, 14, 80))
-    columns, rows = over_seeds.aligned((one, other))
+    columns, rows = aggregate.aligned((one, other))
     assert columns == ["variant", "BA", "change", "ASR", "target class"] and len(rows) == 2
     assert [cell.split()[0] for cell in rows[1][1:]] == ["81.0", "1.0", "12.0", "85.0"]
-    assert over_seeds.aligned((aligned(("untouched", 80, 100, None)),))[0][-1] == "ASR"
+    assert aggregate.aligned((aligned(("untouched", 80, 100, None)),))[0][-1] == "ASR"
 
 
 def test_an_ablation_over_seeds_ranks_by_the_mean_change_of_asr():
-    found = over_seeds.ablated((ablated([[80, 70]], [[100, 90]]), ablated([[79, 60]], [[100, 70]])))
+    found = aggregate.ablated((ablated([[80, 70]], [[100, 90]]), ablated([[79, 60]], [[100, 70]])))
     assert found[0] == ["head", "BA, change", "ASR, change"]
     assert [row[0] for row in found[1]] == ["lowest of all", "(0, 1)", "(0, 0)"]
     assert [cell.split()[0] for cell in found[1][0][1:]] == ["-15.0", "-20.0"] and found[1][1][2].startswith("-20.0 ")
@@ -102,7 +103,7 @@ def test_an_ablation_over_seeds_ranks_by_the_mean_change_of_asr():
 
 def test_heads_that_leave_asr_as_it_is_are_ranked_by_what_they_cost():
     result = ablated([[80, 79.5], [77, 82]], [[100, 100], [100, 100]])
-    named = [row[0] for row in over_seeds.ablated((result,), most=3)[1]]
+    named = [row[0] for row in aggregate.ablated((result,), most=3)[1]]
     assert named == ["lowest of all", "(1, 0)", "(1, 1)", "(0, 1)"]
     columns, rows = texts.ablated(result | {"together": None}, 1)
     assert columns == ["head", "BA", "change", "ASR", "change"]
@@ -112,7 +113,7 @@ def test_heads_that_leave_asr_as_it_is_are_ranked_by_what_they_cost():
 def test_an_ablation_of_a_clean_run_knows_no_asr():
     result = ablated([[80, 79]], [[None, None]])
     result["before"]["asr"] = None
-    assert over_seeds.ablated((result,))[0] == ["head", "BA, change"]
+    assert aggregate.ablated((result,))[0] == ["head", "BA, change"]
     both = {"together": {"ba": percent(70), "asr": None}, "settings": {"heads": [[0, 0], [0, 1]]}}
     columns, rows = texts.ablated(result | both, 8)
     assert columns == ["head", "BA", "change"] and rows[1] == ["(0, 0) (0, 1)", "70.0", "-10.0"]
@@ -135,7 +136,7 @@ def put(run, name, result):
 
 
 def table(*arguments):
-    return click.testing.CliRunner().invoke(cli.main, ["heads", "table", *map(os.fspath, arguments)])
+    return click.testing.CliRunner().invoke(main.main, ["heads", "table", *map(os.fspath, arguments)])
 
 
 @pytest.mark.parametrize(("form", "sign"), [("text", "heads-detect on"), ("markdown", "### "), ("latex", "% heads")])
@@ -156,7 +157,7 @@ def test_of_a_detection_before_and_after_there_was_a_clean_twin_the_latter_is_sh
     put(run, "heads-detect-2", detected(0.91) | {"clean_run": "b", "finished": "2026-01-03"})
     put(run, "heads-detect-3", detected(0.71, twin=False) | {"clean_run": None, "finished": "2026-01-04"})
     put(run, "heads-detect-4", detected(0.61) | {"settings": {"metric": "pearson", "rows": None}, "clean_run": None})
-    assert [where.name for where, _ in over_seeds.of_run(run)] == ["heads-detect-2", "heads-detect-4"]
+    assert [where.name for where, _ in aggregate.of_run(run)] == ["heads-detect-2", "heads-detect-4"]
     shown = table(tmp_path).stdout
     assert "0.910" in shown and "0.710" not in shown and "0.810" not in shown and shown.count(": 1 run") == 2
 

@@ -8,7 +8,7 @@ import fake_runs
 import pytest
 import writer
 
-from benchmark import cli
+from benchmark.cli import main
 
 OTHERS = (
     "[]",
@@ -40,7 +40,7 @@ def test_other_json(name, command, tmp_path):
             continue  # it reads the result alone
         words = [run if word == "RUN" else file if word == "FILE" else word for word in command]
         words.insert(2 if command[0] == "heads" else 1, run)
-        done = click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in words])
+        done = click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in words])
         assert done.exit_code == 1 and done.stderr.count("\n") == 1, (text, done.output, done.exception)
         assert name in done.stderr or "not finished" in done.stderr or "is for" in done.stderr, done.stderr
         assert json.dumps(str(run))[1:-1] in done.stderr or run.name in done.stderr

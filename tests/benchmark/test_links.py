@@ -17,10 +17,13 @@ import writer
 from test_heads_table import ablated, put
 from test_spelled_numbers import within
 
-from benchmark import cli, files, launch, tokens
-from benchmark.errors import Damaged, Failure
-from benchmark.report import png
-from benchmark.runs import Run
+from benchmark.cli import main
+from benchmark.core import files
+from benchmark.core.errors import Damaged, Failure
+from benchmark.nn import tokenizers
+from benchmark.reporting.html import png
+from benchmark.runs.run import Run
+from benchmark.sweep import processes
 
 SETTINGS = ("--width", "1", "--epochs", "1", "--top-k", "4", "--batch-size", "16")
 SECRET = b"a private key that nobody is to read"
@@ -28,7 +31,7 @@ SECRET = b"a private key that nobody is to read"
 
 def invoke(*words):
     """`benchmark WORDS` in this process."""
-    return click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in words])
+    return click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in words])
 
 
 @pytest.fixture
@@ -198,7 +201,7 @@ def test_a_pipe_makes_no_command_wait(name, trained, tmp_path):
         for words in lists:
             done = invoke(*words, tmp_path / "runs")
             assert done.exit_code in (0, 1), (words, done.output, done.exception)
-        assert launch.tail(run) is not None
+        assert processes.tail(run) is not None
         done = invoke("train", *SETTINGS, trained / "toy-clean.h5", "--runs", tmp_path / "runs", "-q")
     assert done.exit_code == (1 if name in ("config.json", ".lock", "checkpoint.npz") else 0), done.output
 
@@ -211,9 +214,9 @@ def test_a_network_or_a_tokenizer_that_is_a_link_is_not_loaded(trained, secret, 
     (run / "model.keras").symlink_to(tmp_path / "model.keras")
     done = invoke("score", run, trained / "toy-clean.h5")
     assert done.exit_code == 1 and "link" in done.stderr and done.stderr.count("\n") == 1
-    (run / tokens.WORDS).symlink_to(secret)
+    (run / tokenizers.WORDS).symlink_to(secret)
     with pytest.raises(Damaged, match="link"):
-        tokens.load(run)
+        tokenizers.load(run)
 
 
 def test_a_new_run_is_not_begun_in_a_folder_that_a_link_leads_to(trained, secret, tmp_path):
@@ -227,13 +230,13 @@ def test_a_new_run_is_not_begun_in_a_folder_that_a_link_leads_to(trained, secret
 
 
 def test_a_log_is_made_anew_and_its_end_read_within_bounds(secret, tmp_path):
-    (tmp_path / launch.LOG).hardlink_to(secret)
-    with files.create(tmp_path / launch.LOG) as log:
+    (tmp_path / processes.LOG).hardlink_to(secret)
+    with files.create(tmp_path / processes.LOG) as log:
         log.write(b"x" * 100_000 + b"\nthe end\n")
-    assert secret.read_bytes() == SECRET and launch.tail(tmp_path)[-1] == "the end"
-    (tmp_path / launch.LOG).unlink()
-    (tmp_path / launch.LOG).symlink_to(secret)
-    assert "link" in launch.tail(tmp_path)[0] and SECRET.decode() not in launch.tail(tmp_path)[0]
+    assert secret.read_bytes() == SECRET and processes.tail(tmp_path)[-1] == "the end"
+    (tmp_path / processes.LOG).unlink()
+    (tmp_path / processes.LOG).symlink_to(secret)
+    assert "link" in processes.tail(tmp_path)[0] and SECRET.decode() not in processes.tail(tmp_path)[0]
 
 
 @pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc/hostname"), os.mkfifo, lambda path: path.mkdir(),

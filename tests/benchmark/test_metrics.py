@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark import metrics
+from benchmark.training import metrics
 
 ROWS = st.lists(st.tuples(*[st.integers(0, 4)] * 3), max_size=60)
 

@@ -5,7 +5,7 @@ import json
 import fake_runs
 import pytest
 
-from benchmark.recorded import is_result
+from benchmark.runs.records import is_result
 
 NAMES = ("../../x", "/etc/passwd", "-rf", "$(touch X)", "`touch X`", "x\u202ey", "a\nb", ".", "..", "", "x" * 300)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmark import engines
+from benchmark.nn import engines
 
 engines.activate("tensorflow", threads=2)
 
@@ -11,8 +11,8 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from plain_pmoe import copy_weights, plain_pmoe  # noqa: E402
 
-from benchmark.layers import PatchMoE  # noqa: E402
-from benchmark.models import pmoe  # noqa: E402
+from benchmark.nn.layers import PatchMoE  # noqa: E402
+from benchmark.nn.models import pmoe  # noqa: E402
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype("u1")
 LABELS = np.arange(6) % 5

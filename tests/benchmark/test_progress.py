@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmark import progress
-from benchmark.settings import ENCODERS, PRESETS
+from benchmark.runs import progress
+from benchmark.training.settings import ENCODERS, PRESETS
 
 RUN = SimpleNamespace(folder=SimpleNamespace(name="the-run"))
 ROWS = {"test": range(10_000), "triggered": range(9_000), "others": None}

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import writer
 
-from benchmark import cli, data, defences, engines
-from benchmark.data import Rows
-from benchmark.defences import Case, pruning
-from benchmark.errors import Failure, Usage
-from benchmark.runs import Run
-from benchmark.settings import Settings
+from benchmark.cli import main
+from benchmark.core.errors import Failure, Usage
+from benchmark.defences import base, fine_pruning
+from benchmark.defences.base import Case
+from benchmark.format import dataset
+from benchmark.format.dataset import Rows
+from benchmark.nn import engines
+from benchmark.runs.run import Run
+from benchmark.training.settings import Settings
 
 SETTINGS = ("--width", "1", "--epochs", "1", "--top-k", "4", "--batch-size", "16", "--learning-rate", "0.01")
 RANDOM = np.random.default_rng(0)
@@ -28,7 +31,7 @@ def toy(tmp_path_factory):
 def case():
     """A network of 4 experts with 16 channels each on 16×16 images, its statistics and biases drawn at random."""
     engines.activate("tensorflow")
-    from benchmark.models import pmoe
+    from benchmark.nn.models import pmoe
 
     def network():
         model = pmoe((16, 16, 3), 4, width=1, top_k=4, seed=1)
@@ -51,7 +54,7 @@ def test_the_order_is_that_of_the_mean_activity(case):
     scale = layer.gamma.numpy() / np.sqrt(layer.moving_variance.numpy() + layer.epsilon)
     active = np.maximum((concatenated - layer.moving_mean.numpy()) * scale + layer.beta.numpy(), 0)
     mean = active.astype(np.float64).mean((0, 1, 2))
-    order = pruning.ranking(case)
+    order = fine_pruning.ranking(case)
     assert order.shape == (4, 16)
     for expert in range(4):
         assert sorted(order[expert]) == list(range(16))
@@ -64,19 +67,19 @@ def test_equal_activity_is_ranked_by_index(case):
         model.get_layer("head_bn").gamma.assign(np.zeros(64))
         return model
 
-    order = pruning.ranking(Case(silent, case.settings, case.rows))
+    order = fine_pruning.ranking(Case(silent, case.settings, case.rows))
     beta = np.maximum(case.network().get_layer("head_bn").beta.numpy(), 0).reshape(4, 16)
     assert np.array_equal(order, np.argsort(beta, 1, kind="stable"))
 
 
 @pytest.mark.parametrize(("rate", "count"), [("0.1", 16), ("0.3", 48), ("0.001", 1), ("0.29", 46), ("0.999", 159)])
 def test_how_many(rate, count):
-    assert pruning.pruned_count(rate, 160) == count
+    assert fine_pruning.pruned_count(rate, 160) == count
 
 
 def test_zeros_where_they_belong_and_nowhere_else(case):
     model, before = case.network(), case.network().get_layer("experts")
-    dead = pruning.set_to_zero(model, pruning.ranking(case)[:, :3])
+    dead = fine_pruning.set_to_zero(model, fine_pruning.ranking(case)[:, :3])
     after = model.get_layer("experts")
     assert dead.sum(1).tolist() == [3, 3, 3, 3]
     for e in range(4):
@@ -96,16 +99,18 @@ def test_masking_takes_the_channel_out_behind_the_normalisation(case):
     head[..., [21, 48]] = 0
     logits = model.get_layer("logits")
     expected = head.mean((1, 2)) @ logits.kernel.numpy() + logits.bias.numpy()
-    found = keras.Model(model.input, pruning.masked(model, dead).get_layer("logits").output)(case.rows.inputs).numpy()
+    found = keras.Model(model.input, fine_pruning.masked(model, dead).get_layer("logits").output)(
+        case.rows.inputs
+    ).numpy()
     assert np.allclose(found, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("hold", [True, False])
 def test_pruned_channels_stay_zero_if_they_are_held(case, hold):
     model = case.network()
-    dead = pruning.set_to_zero(model, pruning.ranking(case)[:, :3])
+    dead = fine_pruning.set_to_zero(model, fine_pruning.ranking(case)[:, :3])
     alive = model.get_layer("experts").kernel.numpy().copy()
-    pruning.fine_tune(model, case, 2, dead if hold else None)
+    fine_pruning.fine_tune(model, case, 2, dead if hold else None)
     experts = model.get_layer("experts")
     zero = (experts.kernel.numpy() == 0).all(1)
     assert np.array_equal(zero, dead) == hold
@@ -113,7 +118,7 @@ def test_pruned_channels_stay_zero_if_they_are_held(case, hold):
 
 
 def test_the_steps_in_order(case):
-    stages = [step.said for step in pruning.prune(case, ["0.1", "0.5"], 1, hold=True)]
+    stages = [step.said for step in fine_pruning.prune(case, ["0.1", "0.5"], 1, hold=True)]
     assert [said["stage"] for said in stages] == 2 * ["pruned", "masked", "fine-tuned"]
     assert [said["channels"] for said in stages] == 3 * [1] + 3 * [8]
 
@@ -123,28 +128,28 @@ def test_the_steps_in_order(case):
 )
 def test_rates_that_are_none(text):
     with pytest.raises(Usage, match="--rates"):
-        pruning.parse_rates(text)
+        fine_pruning.parse_rates(text)
 
 
 def test_rates_in_one_spelling():
-    assert pruning.parse_rates("0.10, .2,0.1") == ["0.1", "0.2"]
-    assert pruning.parse_rates("10%,0.1, 12.5 %,0.5%") == ["0.1", "0.125", "0.005"]
+    assert fine_pruning.parse_rates("0.10, .2,0.1") == ["0.1", "0.2"]
+    assert fine_pruning.parse_rates("10%,0.1, 12.5 %,0.5%") == ["0.1", "0.125", "0.005"]
 
 
 def test_held_out_rows_are_clean_and_the_notebooks_are_not(toy):
-    contents = data.load(toy[1])
+    contents = dataset.load(toy[1])
     settings = Settings(width=1, top_k=4, hold_out=60)
     job = Run.of("runs", contents.manifest, settings)
-    held = defences.defender_rows(job, contents, "held-out", None)
-    clean = data.load(toy[0]).held_out(60)
+    held = base.defender_rows(job, contents, "held-out", None)
+    clean = dataset.load(toy[0]).held_out(60)
     assert np.array_equal(held.inputs, clean.inputs) and np.array_equal(held.labels, clean.labels)
-    notebook = defences.defender_rows(job, contents, "notebook", None)
+    notebook = base.defender_rows(job, contents, "notebook", None)
     assert np.array_equal(notebook.inputs, contents.train.inputs)
-    assert np.array_equal(notebook.labels, data.load(toy[0]).train.labels)
-    assert len(defences.defender_rows(job, contents, "held-out", 7)) == 7
+    assert np.array_equal(notebook.labels, dataset.load(toy[0]).train.labels)
+    assert len(base.defender_rows(job, contents, "held-out", 7)) == 7
     without = Run.of("runs", contents.manifest, Settings(width=1, top_k=4))
     with pytest.raises(Failure, match="benchmark train .* --hold-out 24"):
-        defences.defender_rows(without, contents, "held-out", None)
+        base.defender_rows(without, contents, "held-out", None)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +162,7 @@ def trained(toy, tmp_path_factory):
 
 
 def invoke(*arguments):
-    return click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in arguments])
+    return click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in arguments])
 
 
 def test_the_command_once_and_again(trained):

@@ -13,9 +13,9 @@ import fake_runs
 import pytest
 import writer
 
-from benchmark import cli, report
-from benchmark.report import page
-from benchmark.settings import ENCODERS
+from benchmark.cli import main
+from benchmark.reporting.html import page, report
+from benchmark.training.settings import ENCODERS
 
 pytest.importorskip("matplotlib")
 VOID = {"meta", "img", "br"}
@@ -99,7 +99,7 @@ def test_what_did_not_finish_is_shown_with_its_log(tmp_path):
 
 def test_previews_defences_and_routing_of_real_runs(tmp_path):
     def invoke(*words):
-        done = click.testing.CliRunner().invoke(cli.main, [str(word) for word in words])
+        done = click.testing.CliRunner().invoke(main.main, [str(word) for word in words])
         assert done.exit_code == 0, done.output
         return done.stdout
 
@@ -122,7 +122,7 @@ def test_previews_defences_and_routing_of_real_runs(tmp_path):
 
 def test_without_a_finished_run(tmp_path):
     (tmp_path / "runs").mkdir()
-    done = click.testing.CliRunner().invoke(cli.main, ["report", str(tmp_path / "runs")])
+    done = click.testing.CliRunner().invoke(main.main, ["report", str(tmp_path / "runs")])
     assert done.exit_code == 1 and len(done.stderr.splitlines()) == 1 and "no finished run" in done.stderr
 
 

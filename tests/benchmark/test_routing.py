@@ -10,8 +10,10 @@ import writer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark import cli, data, routing
-from benchmark.routing import Routes
+from benchmark.analysis.routing import measure
+from benchmark.analysis.routing.measure import Routes
+from benchmark.cli import main
+from benchmark.format import dataset
 
 RANDOM = np.random.default_rng(0)
 SETTINGS = ("--width", "1", "--epochs", "1", "--top-k", "4", "--batch-size", "16", "--learning-rate", "0.01")
@@ -27,8 +29,8 @@ def routes(n=40, patches=16, experts=3, taken=4, seed=0) -> Routes:
 def test_cells_and_fields_of_a_square_in_the_corner():
     mask = np.zeros((32, 32), bool)
     mask[:4, :4] = True
-    assert np.flatnonzero(routing.cells_with(mask, (8, 8))).tolist() == [0]
-    fields = routing.fields_with(mask, (8, 8)).reshape(8, 8)
+    assert np.flatnonzero(measure.cells_with(mask, (8, 8))).tolist() == [0]
+    fields = measure.fields_with(mask, (8, 8)).reshape(8, 8)
     assert np.array_equal(np.argwhere(fields), [[i, j] for i in range(3) for j in range(3)])  # centred on 3, 7, 11, ± 8
 
 
@@ -43,13 +45,13 @@ def test_cells_and_fields_against_every_pixel(seed, size):
         for i in range(grid[0]):
             for j in range(grid[1]):
                 fields[i, j] |= abs(4 * i + 3 - y) <= 8 and abs(4 * j + 3 - x) <= 8
-    assert np.array_equal(routing.cells_with(mask, grid), cells.reshape(-1))
-    assert np.array_equal(routing.fields_with(mask, grid), fields.reshape(-1))
+    assert np.array_equal(measure.cells_with(mask, grid), cells.reshape(-1))
+    assert np.array_equal(measure.fields_with(mask, grid), fields.reshape(-1))
 
 
 def test_frequency_and_overlap():
     found = routes()
-    frequency, overlap = np.array(routing.frequency(found)), np.array(routing.overlap(found))
+    frequency, overlap = np.array(measure.frequency(found)), np.array(measure.overlap(found))
     assert frequency.shape == (3, 16) and np.allclose(frequency.sum(1), 4, atol=1e-4)
     for e in range(3):
         for p in range(16):
@@ -64,7 +66,7 @@ def test_how_often_a_trigger_is_taken():
     before, after = routes(seed=1), routes(seed=2)
     where = np.zeros(16, bool)
     where[[0, 5, 6]] = True
-    found = routing.on_trigger(before, after, where)
+    found = measure.on_trigger(before, after, where)
     assert found["patches_there"] == 3 and found["by_chance"] == 4 * 3 / 16
     for name, one in (("clean", before), ("triggered", after)):
         for e in range(3):
@@ -75,7 +77,7 @@ def test_how_often_a_trigger_is_taken():
 
 def test_features_of_each_cell():
     images = RANDOM.integers(0, 256, (5, 16, 16, 3), np.uint8)
-    found = routing.features(images, (4, 4))
+    found = measure.features(images, (4, 4))
     grey = images.astype(float).mean(-1)
     for n in range(5):
         for p in range(16):
@@ -94,7 +96,7 @@ def test_features_of_each_cell():
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=12))
 def test_ranks_are_mean_ranks(values):
-    (found,) = routing.ranks(np.array([values], float))
+    (found,) = measure.ranks(np.array([values], float))
     ordered = sorted(values)
     expected = [np.mean([i for i, other in enumerate(ordered) if other == value]) for value in values]
     assert np.allclose(found, expected)
@@ -102,10 +104,10 @@ def test_ranks_are_mean_ranks(values):
 
 def test_correlation_is_one_where_the_gate_follows_the_feature_and_none_where_nothing_varies():
     images = RANDOM.integers(0, 256, (20, 16, 16, 3), np.uint8)
-    bright = routing.features(images, (4, 4))["brightness"]
+    bright = measure.features(images, (4, 4))["brightness"]
     found = routes(20)
     gates = np.stack([bright, -bright, np.ones_like(bright)], -1).astype(np.float32)
-    result = routing.correlations(Routes(gates, found.taken, (4, 4)), images)["brightness"]
+    result = measure.correlations(Routes(gates, found.taken, (4, 4)), images)["brightness"]
     assert [one["mean"] for one in result] == [pytest.approx(1), pytest.approx(-1), None]
     assert result[0]["images"] == 20 and result[2]["images"] == 0
 
@@ -113,19 +115,19 @@ def test_correlation_is_one_where_the_gate_follows_the_feature_and_none_where_no
 def test_correlation_over_images_with_its_interval():
     images = RANDOM.integers(0, 256, (60, 16, 16, 3), np.uint8)
     found = routes(60)
-    contrast = routing.features(images, (4, 4))["contrast"]
+    contrast = measure.features(images, (4, 4))["contrast"]
     each = [
         np.corrcoef(contrast[i].argsort().argsort(), found.gates[i, :, 1].argsort().argsort())[0, 1] for i in range(60)
     ]
-    one = routing.correlations(found, images)["contrast"][1]
+    one = measure.correlations(found, images)["contrast"][1]
     assert one["mean"] == pytest.approx(np.mean(each), abs=1e-5)
     assert one["high"] - one["low"] == pytest.approx(2 * 1.96 * np.std(each, ddof=1) / 60**0.5, rel=1e-3)
 
 
 def test_brightness_shares():
     images = RANDOM.integers(0, 256, (20, 16, 16, 3), np.uint8)
-    found = routing.brightness(routes(20), images)
-    assert len(found["edges"]) == routing.BINS + 1
+    found = measure.brightness(routes(20), images)
+    assert len(found["edges"]) == measure.BINS + 1
     assert sum(found["all"]) == pytest.approx(1, abs=1e-4)
     assert all(sum(taken) == pytest.approx(1, abs=1e-4) for taken in found["taken"])
 
@@ -142,15 +144,15 @@ def trained(tmp_path_factory):
 
 
 def invoke(*arguments):
-    return click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in arguments])
+    return click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in arguments])
 
 
 def test_what_the_network_routes(trained):
-    from benchmark import models
+    from benchmark.nn import models
 
     toy, run = trained
-    contents = data.load(toy[1])
-    found = routing.measure(models.load(run), contents)
+    contents = dataset.load(toy[1])
+    found = measure.measure(models.load(run), contents)
     assert found["grid"] == [4, 4] and found["experts"] == 4 and found["patches_taken"] == 4
     assert len(found["triggered"]["frequency"]) == 4 and set(found["frequency_by_class"]) == set(contents.classes)
     changed = contents.triggered.inputs != contents.test.inputs[contents.triggered_rows]
@@ -161,7 +163,7 @@ def test_what_the_network_routes(trained):
 def test_the_command(trained, tmp_path):
     pytest.importorskip("matplotlib")
     toy, run = trained
-    row = int(data.load(toy[1]).triggered_rows[0])
+    row = int(dataset.load(toy[1]).triggered_rows[0])
     done = invoke("routing", run, toy[1], "--image", str(row), "-o", tmp_path / "out")
     assert done.exit_code == 0, done.output
     assert "rank correlation of brightness" in done.stdout and "receptive field" in done.stdout
@@ -185,14 +187,14 @@ def test_a_network_that_a_defence_left(trained, tmp_path):
 
 def test_before_and_after_a_defence_and_by_epoch_in_one_picture(trained, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
-    from benchmark import maps
+    from benchmark.analysis.routing import plots
 
     toy, run = trained
-    drawn, draw = [], maps.image
-    monkeypatch.setattr(maps, "image", lambda shown, title: drawn.append(shown) or draw(shown, title))
+    drawn, draw = [], plots.image
+    monkeypatch.setattr(plots, "image", lambda shown, title: drawn.append(shown) or draw(shown, title))
     invoke("prune", run, "--rates", "0.5", "--finetune-epochs", "0", "--data-mode", "notebook")
     (network,) = run.glob("prune-*/pruned-0.5.keras")
-    row = int(data.load(toy[1]).triggered_rows[0])
+    row = int(dataset.load(toy[1]).triggered_rows[0])
     chosen = ("--image", str(row), "--beside", network, "--by-epoch", "-o", tmp_path)
     done = invoke("routing", run, toy[1], *chosen)
     assert done.exit_code == 0, done.output

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 import writer
 
-from benchmark import cli, files
+from benchmark.cli import main
+from benchmark.core import files
 
 SETTINGS = ("--width", "1", "--epochs", "4", "--top-k", "4", "--batch-size", "16")
 
@@ -30,7 +31,7 @@ def toy(tmp_path_factory):
 
 def invoke(*arguments):
     """`benchmark ARGUMENTS` in this process."""
-    return click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in arguments])
+    return click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in arguments])
 
 
 def train(*arguments, code=0):
@@ -335,7 +336,7 @@ def test_jax_repeats_itself_and_goes_on_after_a_kill(toy, tmp_path):
 
 def test_help_is_fast_because_it_imports_no_backend():
     check = (
-        "import sys; from benchmark.cli import main\n"
+        "import sys; from benchmark.cli.main import main\n"
         "try: main(['train', '--help'])\n"
         "finally: assert not {'keras', 'tensorflow', 'jax', 'h5py'} & set(sys.modules), 'imported'"
     )

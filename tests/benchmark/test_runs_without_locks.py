@@ -12,7 +12,8 @@ import fake_runs
 import pytest
 import writer
 
-from benchmark import cli, files
+from benchmark.cli import main
+from benchmark.core import files
 
 SETTINGS = ("--width", "1", "--epochs", "1", "--top-k", "4", "--batch-size", "16")
 NO_LOCK = """
@@ -29,7 +30,7 @@ def unwarned():
 
 def invoke(*words):
     """`benchmark WORDS` in this process."""
-    return click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in words])
+    return click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in words])
 
 
 def refuse(number):

@@ -17,8 +17,10 @@ import pytest
 import writer
 from click.testing import CliRunner
 
-from benchmark import cli, engines, files, saved
-from benchmark.errors import Failure
+from benchmark.cli import main
+from benchmark.core import files
+from benchmark.core.errors import Failure
+from benchmark.nn import engines, saved_weights
 
 BACKEND = "tensorflow" if find_spec("tensorflow") else "jax"
 engines.activate(BACKEND, threads=2)
@@ -26,7 +28,7 @@ TRAINED = ("--width=1", "--experts=2", "--top-k=4", "--epochs=1", "--batch-size=
 
 
 def invoke(*words):
-    return CliRunner().invoke(cli.main, [str(word) for word in words])
+    return CliRunner().invoke(main.main, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def run(trained, tmp_path):
 
 def refused(run, *words) -> str:
     """The one line of loading a run's network, which changes nothing beside it."""
-    from benchmark import models
+    from benchmark.nn import models
 
     before = sorted(run.parent.parent.rglob("*"))
     with pytest.raises(Failure) as error:
@@ -369,7 +371,7 @@ def test_sizes_that_cannot_be_are_refused_before_anything_is_built(change, words
 
 
 def test_a_network_larger_than_its_weights_is_not_built(run, toy, monkeypatch):
-    from benchmark import models
+    from benchmark.nn import models
 
     for name in ("config.json", "result.json"):
         found = files.read_json(run / name)
@@ -395,7 +397,7 @@ def test_a_run_of_an_earlier_version_still_loads(run, toy):
 
 def test_an_encoder_of_an_earlier_version_still_loads(tmp_path):
     """What the first versions wrote of an encoder, without the newer settings."""
-    from benchmark import models
+    from benchmark.nn import models
 
     model = models.Encoder(2, 30, 64, 12, 2, 3, 20, dropout=0.2, epsilon=1e-5)
     model.build((None, None))
@@ -473,13 +475,13 @@ class Evil:
 
 @pytest.mark.parametrize("kind", ["pickle", "bomb", "absurd header", "other dtype", "history", "no archive", "empty"])
 def test_a_crafted_checkpoint_is_one_line(kind, toy, tmp_path):
-    from benchmark import data
-    from benchmark.runs import Run
-    from benchmark.settings import Settings
+    from benchmark.format import dataset
+    from benchmark.runs.run import Run
+    from benchmark.training.settings import Settings
 
     marker = tmp_path / "marker"
     settings = Settings(1, 2, 4, 2, 32, 0.2, 20, backend=BACKEND)
-    job = Run.of(tmp_path / "runs", data.peek(toy[1]), settings)
+    job = Run.of(tmp_path / "runs", dataset.peek(toy[1]), settings)
     job.create()
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (1 << 40,)})
@@ -507,4 +509,4 @@ def test_a_crafted_checkpoint_is_one_line(kind, toy, tmp_path):
     )  # fmt: skip
     assert done.exit_code == 1 and done.stderr.count("\n") == 1, done.output
     assert "checkpoint.npz: damaged" in done.stderr and "delete it to train the run from its start" in done.stderr
-    assert not marker.exists() and saved.run_of(job.folder) == job.folder
+    assert not marker.exists() and saved_weights.run_of(job.folder) == job.folder

@@ -17,9 +17,12 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from test_heads_table import aligned, detected, put
 
-from benchmark import cells, cli, data, files, numbers, recorded, results, shares
-from benchmark.errors import Failure, Usage
-from benchmark.settings import PRESETS
+from benchmark.cli import main
+from benchmark.core import files, fractions, numbers
+from benchmark.core.errors import Failure, Usage
+from benchmark.format import dataset
+from benchmark.runs import groups, records, results
+from benchmark.training.settings import PRESETS
 
 NASTY = ["1e-999999999", "1e999999999", "-1e-999999999", "1e400", "NaN", "nan", "Infinity", "-inf", "0x10", "1_000",
          "٠.٥", "0.5 ", " 0.5", "+0.5", "-0", "1/3", "9" * 5000, "0." + "0" * 5000 + "1", "", ".", "1.", ".5", "０.５",
@@ -44,7 +47,7 @@ def within(seconds):
 
 def invoke(*words):
     """`benchmark WORDS` in this process."""
-    return click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in words])
+    return click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in words])
 
 
 @pytest.mark.parametrize("text", ["0", "1", "0.5", "0.0005", "1.0", "0." + "0" * 30 + "1"])
@@ -97,8 +100,12 @@ def test_everything_that_is_written_is_read_back(tmp_path_factory, value):
 )
 def test_shares_that_a_user_types(text):
     with within(5), pytest.raises(Usage):
-        shares.parse(text, "expected shares")
-    assert shares.parse("1e-3", "") == "0.001" and shares.count("0.3", 160) == 48 and Decimal("0.3") == Decimal("0.30")
+        fractions.parse(text, "expected shares")
+    assert (
+        fractions.parse("1e-3", "") == "0.001"
+        and fractions.count("0.3", 160) == 48
+        and Decimal("0.3") == Decimal("0.30")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +181,7 @@ def test_a_rate_that_is_none_hangs_nothing(new, tmp_path):
             assert done.exit_code == 1 and str(path) in done.stderr and done.stderr.count("\n") <= 2
             assert done.stdout
     with pytest.raises(Failure):
-        recorded.read(path.parent)
+        records.read(path.parent)
 
 
 @pytest.mark.parametrize("key", ["width", "epochs", "seed", "hold_out", "threads", "learning_rate"])
@@ -203,7 +210,7 @@ def test_a_manifest_is_read_as_strictly(place, new, tmp_path):
     if place == ("recipe", "target") and new is None:
         return
     with within(20), pytest.raises(Failure) as error:
-        data.peek(tmp_path / "a.h5")
+        dataset.peek(tmp_path / "a.h5")
     assert "\n" not in str(error.value)
 
 
@@ -215,7 +222,7 @@ def test_no_seed_beyond_64_bits_is_written_that_could_not_be_read(tmp_path):
 
 def test_the_rate_of_a_cell_is_exact(tmp_path):
     fake_runs.write(tmp_path, rate="0.0005")
-    (cell,) = cells.group(results.gather([tmp_path]))
+    (cell,) = groups.group(results.gather([tmp_path]))
     assert cell.rate == Fraction(1, 2000)
 
 

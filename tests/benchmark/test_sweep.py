@@ -15,10 +15,12 @@ import h5py
 import pytest
 import writer
 
-from benchmark import cli, files, launch, sweep
-from benchmark.errors import Usage
-from benchmark.progress import Overall
-from benchmark.settings import Settings
+from benchmark.cli import main
+from benchmark.core import files
+from benchmark.core.errors import Usage
+from benchmark.runs.progress import Overall
+from benchmark.sweep import processes, sweep
+from benchmark.training.settings import Settings
 
 SETTINGS = ("--width", "1", "--top-k", "4", "--batch-size", "16")
 
@@ -141,7 +143,7 @@ def test_a_failed_run_stops_no_other(tmp_path, quick):
 
     def outcome(task):
         if task.kind == "clean":
-            (task.folder / launch.LOG).write_text("one\n\n" + "\n".join(f"line {n}" for n in range(9)) + "\n")
+            (task.folder / processes.LOG).write_text("one\n\n" + "\n".join(f"line {n}" for n in range(9)) + "\n")
             return "exit code 1"
         return None
 
@@ -278,7 +280,7 @@ def test_progress_goes_by_the_histories(tmp_path, capsys):
 )
 def test_the_devices_that_are_named(named, expected, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
-    assert launch.devices() == expected
+    assert processes.devices() == expected
 
 
 def program(path, text):
@@ -291,22 +293,22 @@ def test_the_devices_that_are_there(tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     tool = program(tmp_path / "nvidia-smi", "echo 0; echo 1")
-    assert launch.devices() == ["0", "1"]
+    assert processes.devices() == ["0", "1"]
     program(tool, "echo no driver; exit 9")
-    assert launch.devices() == []
+    assert processes.devices() == []
     tool.unlink()
     if not shutil.which("nvidia-smi"):
-        assert launch.devices() == []
+        assert processes.devices() == []
 
 
 @pytest.fixture
 def started(tmp_path, monkeypatch):
     """Run so many tasks through `Processes`; (device, start, end) of each as their processes saw it."""
     script = 'echo "device=${CUDA_VISIBLE_DEVICES-none} $(date +%s.%N)"; sleep 0.3; date +%s.%N; exit "$4"'
-    monkeypatch.setattr(launch.sys, "executable", str(program(tmp_path / "pretend", script)))
+    monkeypatch.setattr(processes.sys, "executable", str(program(tmp_path / "pretend", script)))
 
     def start(count, jobs, gpus, codes=()):
-        engine = launch.Processes(jobs, gpus)
+        engine = processes.Processes(jobs, gpus)
         tasks = []
         for number in range(count):
             (tmp_path / str(number)).mkdir(exist_ok=True)
@@ -319,7 +321,7 @@ def started(tmp_path, monkeypatch):
                 engine.start(waiting.pop(0))
             ended += engine.ended()
             time.sleep(0.01)
-        words = [(key.folder / launch.LOG).read_text().split() for key in keys]
+        words = [(key.folder / processes.LOG).read_text().split() for key in keys]
         seen = [(word[0].removeprefix("device="), float(word[1]), float(word[2])) for word in words]
         return seen, {key.folder.name: problem for key, problem in ended}
 
@@ -360,8 +362,11 @@ def test_jobs_at_a_time_without_devices(started, monkeypatch):
 
 
 def test_problems_in_words():
-    assert launch.problem(0) is None and launch.problem(2) == "exit code 2"
-    assert launch.problem(-9) == "killed by signal 9 (out of memory?)" and launch.problem(-15) == "killed by signal 15"
+    assert processes.problem(0) is None and processes.problem(2) == "exit code 2"
+    assert (
+        processes.problem(-9) == "killed by signal 9 (out of memory?)"
+        and processes.problem(-15) == "killed by signal 15"
+    )
 
 
 def gone(pid):
@@ -403,7 +408,7 @@ def command(*words):
 
 def invoke(*words):
     """`benchmark WORDS` in this process."""
-    return click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in words])
+    return click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in words])
 
 
 def spoil(path):

@@ -14,15 +14,17 @@ import click.testing
 import fake_runs
 import pytest
 
-from benchmark import cells, cli, layout, published, results, statistics
-from benchmark.settings import PRESETS, label
+from benchmark.cli import main
+from benchmark.core import intervals, text_tables
+from benchmark.runs import groups, paper_results, results
+from benchmark.training.settings import PRESETS, label
 
 SMALL = PRESETS["small"]
 
 
 def invoke(*arguments):
     """`benchmark ARGUMENTS` in this process."""
-    return click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in arguments])
+    return click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in arguments])
 
 
 def table(*arguments):
@@ -36,7 +38,7 @@ def records(*arguments):
 
 
 def grouped(runs):
-    return cells.group(results.gather([runs]))
+    return groups.group(results.gather([runs]))
 
 
 def test_replicates_are_one_cell_and_cad_is_paired_by_seed(tmp_path):
@@ -130,7 +132,7 @@ def test_a_run_that_is_named_twice_counts_once(tmp_path):
     ],
 )
 def test_verdicts(values, figure, expected):
-    assert published.verdict(statistics.summary(values, values[0], 100), figure) == expected
+    assert paper_results.verdict(intervals.summary(values, values[0], 100), figure) == expected
 
 
 def test_against_the_paper(tmp_path):
@@ -231,14 +233,14 @@ def test_another_number_of_images_is_not_the_paper_s_data_set(tmp_path, monkeypa
 
 
 def test_the_published_tables():
-    figures = published.attacks()
+    figures = paper_results.attacks()
     assert len(figures) == 72 + 2
     assert figures["cifar10", "square", "patch", Fraction("0.0001")] == {"ba": 83.8, "asr": 72.7, "cad": 1.2}
     for (dataset, trigger, *_), row in figures.items():
         clean = figures[dataset, "clean", "", Fraction(0)]["ba"]
         assert clean == {"cifar10": 85.0, "gtsrb": 98.0}[dataset]
         assert trigger == "clean" or round(row["ba"] + row["cad"], 1) == clean
-    pruning = published.rows("fine_pruning")
+    pruning = paper_results.rows("fine_pruning")
     assert len(pruning) == 14 and {row["stage"] for row in pruning} == {"before", "pruned", "finetuned"}
 
 
@@ -246,7 +248,7 @@ def test_the_published_tables_are_part_of_the_package():
     import configparser
 
     setup = configparser.ConfigParser()
-    setup.read(published.FOLDER.parents[1] / "setup.cfg")
+    setup.read(paper_results.FOLDER.parents[1] / "setup.cfg")
     assert setup["options.package_data"]["benchmark"].split() == ["paper/*.csv", "paper/*.md"]
 
 
@@ -270,9 +272,9 @@ def test_every_format_has_every_figure(paper, tmp_path):
 
 def test_words_that_mean_something_to_a_format_are_escaped():
     rows = [["a|b & 50 %", "[1, 2] ± x_y"]]
-    assert "a\\|b" in layout.render("markdown", ["one", "two"], rows, {"one"})
-    assert r"a|b \& 50 \% & {}[1, 2] $\pm$ x\_y" in layout.render("latex", ["one", "two"], rows, set())
-    assert layout.render("csv", ["one"], [['say "a, b"']], set()) == 'one\n"say ""a, b"""'
+    assert "a\\|b" in text_tables.render("markdown", ["one", "two"], rows, {"one"})
+    assert r"a|b \& 50 \% & {}[1, 2] $\pm$ x\_y" in text_tables.render("latex", ["one", "two"], rows, set())
+    assert text_tables.render("csv", ["one"], [['say "a, b"']], set()) == 'one\n"say ""a, b"""'
 
 
 def test_a_result_alone_is_enough(tmp_path):
@@ -338,7 +340,7 @@ def test_the_help_of_every_command_imports_nothing_heavy():
     heavy = "{'keras', 'tensorflow', 'jax', 'h5py', 'numpy', 'matplotlib', 'distributed', 'tqdm'}"
     for command in ("table", "figures", "sweep"):
         check = (
-            f"import sys; from benchmark.cli import main\ntry: main(['{command}', '--help'])\n"
+            f"import sys; from benchmark.cli.main import main\ntry: main(['{command}', '--help'])\n"
             f"finally: assert not {heavy} & set(sys.modules), sys.modules.keys()"
         )
         done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
@@ -347,6 +349,6 @@ def test_the_help_of_every_command_imports_nothing_heavy():
 
 def test_columns_without_anything_are_left_out():
     rows = [["a", "", "-", "1"], ["b", "", "-", "-"]]
-    assert layout.without_empty(["x", "y", "z", "w"], rows) == (["x", "w"], [["a", "1"], ["b", "-"]])
-    assert layout.without_empty(["x", "y", "z", "w"], rows, {"z", "w"})[0] == ["x", "y", "w"]
-    assert layout.without_empty(["x"], []) == ([], [])
+    assert text_tables.without_empty(["x", "y", "z", "w"], rows) == (["x", "w"], [["a", "1"], ["b", "-"]])
+    assert text_tables.without_empty(["x", "y", "z", "w"], rows, {"z", "w"})[0] == ["x", "y", "w"]
+    assert text_tables.without_empty(["x"], []) == ([], [])

@@ -19,8 +19,12 @@ import writer
 from click.testing import CliRunner
 from test_runs import only, outcome, same
 
-from benchmark import cli, data, encoders, engines, files, hub, tokens
-from benchmark.errors import Failure
+from benchmark.cli import main
+from benchmark.core import files
+from benchmark.core.errors import Failure
+from benchmark.format import dataset
+from benchmark.nn import engines, hub, tokenizers
+from benchmark.training import encoders
 
 engines.activate("tensorflow", threads=2)
 SETTINGS = ["--encoder", "tiny", "--hold-out", "20", "--batch-size", "16", "--epochs", "5", "--learning-rate", "0.002"]
@@ -28,7 +32,7 @@ SETTINGS = ["--encoder", "tiny", "--hold-out", "20", "--batch-size", "16", "--ep
 
 def invoke(*arguments, code=0):
     """`benchmark ARGUMENTS` in this process."""
-    done = CliRunner().invoke(cli.main, [os.fspath(word) for word in arguments])
+    done = CliRunner().invoke(main.main, [os.fspath(word) for word in arguments])
     assert done.exit_code == code, (done.output, done.exception)
     return done
 
@@ -62,10 +66,10 @@ def test_what_a_finished_run_holds(finished, toy):
     result = json.loads((finished / "result.json").read_text())
     assert result["config"]["model"]["name"] == "encoder" and result["config"]["model"]["encoder"] == "tiny"
     assert result["config"]["training"]["optimizer"] == "adamw" and result["tokens"] == 64
-    assert result["encoder"] == {"name": "tiny", "vocabulary": len(tokens.load(finished))}
+    assert result["encoder"] == {"name": "tiny", "vocabulary": len(tokenizers.load(finished))}
     assert result["cut_off"]["truth"] == {"texts": 0, "of": 16}
     scores, predicted = result["scores"], files.read_npz(finished / "predictions.npz")
-    contents = data.load(toy[1])
+    contents = dataset.load(toy[1])
     assert scores["ba"]["count"] == (predicted["test"] == contents.test.labels).sum() and scores["ba"]["of"] == 60
     assert scores["asr"]["count"] == (predicted["triggered"] == 1).sum() and scores["asr"]["of"] == 30
     assert scores["ba"]["percent"] > 90 and result["final_loss"] < 0.6
@@ -177,8 +181,8 @@ np.savez(sys.argv[1] + "/jax.npz", losses=np.concatenate(losses), predicted=engi
 
 
 def test_jax_takes_the_same_steps_from_the_same_weights(tmp_path):
-    from benchmark.engines import common
-    from benchmark.models import Encoder
+    from benchmark.nn.engines import common
+    from benchmark.nn.models import Encoder
 
     random = np.random.default_rng(0)
     model = Encoder(2, 30, 64, 12, 2, 3, 20, dropout=0.0)
@@ -188,7 +192,7 @@ def test_jax_takes_the_same_steps_from_the_same_weights(tmp_path):
     labels, rows = np.arange(24) % 2, random.permutation(24).reshape(3, 8).astype("i4")
     model.save(tmp_path / "model.keras")
     np.savez(tmp_path / "data.npz", tokens=found, lengths=lengths, labels=labels, rows=rows)
-    texts = tokens.Tokens(found, lengths)
+    texts = tokenizers.Tokens(found, lengths)
     engine = engines.engine(model, common.adamw(model, 1e-3, 4), texts, labels)
     losses = np.concatenate([np.asarray(engine.train(one[None], 16)) for one in rows])
     done = subprocess.run([sys.executable, "-c", OTHER, str(tmp_path)], capture_output=True, text=True, check=False)
@@ -220,8 +224,8 @@ def naive_adamw(weights, gradients, rates, decays):
 def test_the_optimizer_is_adamw_whose_rate_falls_to_a_tenth():
     import keras
 
-    from benchmark.engines import common
-    from benchmark.models import Encoder
+    from benchmark.nn.engines import common
+    from benchmark.nn.models import Encoder
 
     model = Encoder(2, 30, 64, 12, 1, 3, 20)
     model.build((None, None))

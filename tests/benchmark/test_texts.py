@@ -13,9 +13,13 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark import cli, data, fine_tuning, tokens, truncation
-from benchmark.errors import Failure, Usage
-from benchmark.settings import ENCODERS, EncoderSettings
+from benchmark.cli import main
+from benchmark.core.errors import Failure, Usage
+from benchmark.format import dataset
+from benchmark.nn import tokenizers
+from benchmark.training import texts as fine_tuning
+from benchmark.training import truncation
+from benchmark.training.settings import ENCODERS, EncoderSettings
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,7 @@ def parts():
 def refused(path, tmp_path, *options, code=1) -> str:
     """The one line on stderr of `benchmark train`, which leaves no run behind."""
     runs = tmp_path / "runs"
-    done = CliRunner().invoke(cli.main, ["train", str(path), "--runs", str(runs), *options])
+    done = CliRunner().invoke(main.main, ["train", str(path), "--runs", str(runs), *options])
     assert done.exit_code == code, (done.output, done.exception)
     assert done.stdout == "" and done.stderr.count("\n") == 1 and done.stderr.startswith("benchmark: ")
     assert not runs.exists() or not list(runs.glob("*/result.json"))
@@ -42,7 +46,7 @@ def refused(path, tmp_path, *options, code=1) -> str:
 
 
 def test_a_file_is_read_whole(toy):
-    read = data.load(toy[1])
+    read = dataset.load(toy[1])
     assert read.modality == "text" and read.image_shape == () and read.mask is None
     with h5py.File(toy[1]) as file:
         for part in ("train", "test", "triggered", "truth"):
@@ -51,8 +55,8 @@ def test_a_file_is_read_whole(toy):
             assert np.array_equal(found.labels, file[f"{part}/labels"])
         assert np.array_equal(read.insertions["truth"], file["truth/insertions"])
         assert np.array_equal(read.wanted, file["triggered/wanted"])
-    clean = data.load(toy[0])
-    assert clean.triggered is None and clean.insertions == {} and data.peek(toy[0])["modality"] == "text"
+    clean = dataset.load(toy[0])
+    assert clean.triggered is None and clean.insertions == {} and dataset.peek(toy[0])["modality"] == "text"
     held, expected = read.held_out(50), clean.held_out(50)
     assert held.inputs.tolist() == expected.inputs.tolist() and np.array_equal(held.labels, expected.labels)
     assert len(read.held_out(0)) == 0
@@ -62,7 +66,7 @@ def test_texts_of_every_kind_are_read(tmp_path):
     clean = text_writer.clean_arrays(train=6, test=4)
     clean["train/texts"][:] = ["Ünï çødé", "日本 語", "a\tb  c", "x" * 300_000, "line\u2028two", "\x01\x7f"]
     text_writer.write(tmp_path / "x.h5", clean, text_writer.manifest_of(clean, clean, "x"))
-    assert data.load(tmp_path / "x.h5").train.inputs.tolist() == clean["train/texts"].tolist()
+    assert dataset.load(tmp_path / "x.h5").train.inputs.tolist() == clean["train/texts"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -81,7 +85,7 @@ def test_a_text_that_is_none_is_named(texts, words, tmp_path):
     with h5py.File(path, "r+") as file:
         file["train/texts"][:] = np.array(texts, object)
     with pytest.raises(Failure, match=words):
-        data.load(path)
+        dataset.load(path)
 
 
 def test_a_changed_text_is_found(parts, tmp_path):
@@ -150,20 +154,20 @@ def test_a_delta_and_its_base_are_the_file(toy, parts, tmp_path):
     text_writer.write(tmp_path / "whole.h5", *parts)
     arrays, manifest = text_writer.delta(*parts)
     text_writer.write(tmp_path / "x.delta.h5", arrays, manifest)
-    whole, found = data.load(tmp_path / "whole.h5"), data.load(tmp_path / "x.delta.h5")
+    whole, found = dataset.load(tmp_path / "whole.h5"), dataset.load(tmp_path / "x.delta.h5")
     assert found.manifest == whole.manifest and found.base == tmp_path / "toy-clean.h5"
     for part in ("train", "test", "triggered", "truth"):
         assert getattr(found, part).inputs.tolist() == getattr(whole, part).inputs.tolist()
         assert np.array_equal(getattr(found, part).labels, getattr(whole, part).labels)
     assert all(np.array_equal(found.insertions[name], whole.insertions[name]) for name in ("truth", "triggered"))
     with pytest.raises(Failure, match="is not the base"):
-        data.load(tmp_path / "x.delta.h5", base=toy[0])
+        dataset.load(tmp_path / "x.delta.h5", base=toy[0])
     for path in ("kept/texts", "changed/insertions", "triggered/texts"):
         short = {name: array for name, array in arrays.items() if name != path}
         table = {name: entry for name, entry in manifest["arrays"].items() if name != path}
         text_writer.write(tmp_path / "y.delta.h5", short, writer.sealed(manifest | {"arrays": table}))
         with pytest.raises(Failure, match=f"names no array {path}"):
-            data.load(tmp_path / "y.delta.h5", base=tmp_path / "toy-clean.h5")
+            dataset.load(tmp_path / "y.delta.h5", base=tmp_path / "toy-clean.h5")
 
 
 # ---- which network, which settings
@@ -193,8 +197,8 @@ def test_options_that_do_not_fit_images(options, tmp_path):
 
 
 def test_a_folder_is_known_by_what_is_in_it(tmp_path):
-    from benchmark.cli_options import chosen_settings
-    from benchmark.settings import config_of, label, options, settings_of
+    from benchmark.cli.options import chosen_settings
+    from benchmark.training.settings import config_of, label, options, settings_of
 
     first = small_encoder.write(tmp_path / "one")
     second = small_encoder.write(tmp_path / "other" / "one", small_encoder.weights(1))
@@ -219,8 +223,8 @@ def test_a_folder_is_known_by_what_is_in_it(tmp_path):
 
 
 def test_word_pieces_are_cut_at_64_and_keep_their_end(tmp_path):
-    pieces = tokens.Pieces(small_encoder.write(tmp_path / "x") / "tokenizer.json")
-    found = tokens.encode(pieces, ["Good FILM", "a " * 62, "a " * 63, "xyz", ""])
+    pieces = tokenizers.Pieces(small_encoder.write(tmp_path / "x") / "tokenizer.json")
+    found = tokenizers.encode(pieces, ["Good FILM", "a " * 62, "a " * 63, "xyz", ""])
     assert found.lengths.tolist() == [4, 64, 64, 3, 2] and found.tokens.shape == (5, 64)
     a = small_encoder.WORDS.index("a")
     assert found.tokens[0].tolist() == [2, 4, 6, 3] + [0] * 60 and found.tokens[3].tolist()[:3] == [2, 1, 3]
@@ -228,10 +232,10 @@ def test_word_pieces_are_cut_at_64_and_keep_their_end(tmp_path):
 
 
 def test_words_come_from_the_training_texts_alone(tmp_path):
-    words = tokens.Words.of(["The film, the film!", "a film"])
-    assert tokens.encode(words, ["film the , ! a cf"]).tokens[0, :8].tolist() == [2, 4, 5, 7, 6, 8, 1, 3]
+    words = tokenizers.Words.of(["The film, the film!", "a film"])
+    assert tokenizers.encode(words, ["film the , ! a cf"]).tokens[0, :8].tolist() == [2, 4, 5, 7, 6, 8, 1, 3]
     words.save(tmp_path)
-    again = tokens.load(tmp_path)
+    again = tokenizers.load(tmp_path)
     assert len(again) == len(words) == 9 and again.pieces(["The a cf"]) == words.pieces(["The a cf"])
 
 
@@ -240,17 +244,17 @@ def test_a_tokenizer_that_is_none_is_one_line(content, tmp_path):
     path = tmp_path / "tokenizer.json"
     path.write_text(content)
     with pytest.raises(Failure, match="not a tokenizer") as error:
-        tokens.Pieces(path)
+        tokenizers.Pieces(path)
     assert "\n" not in str(error.value)
     path.unlink()
     with pytest.raises(Failure, match="no such file"):
-        tokens.load(tmp_path)
+        tokenizers.load(tmp_path)
 
 
 def test_padding_must_be_token_0(tmp_path):
     folder = small_encoder.write(tmp_path / "x", words=small_encoder.WORDS[1:])
     with pytest.raises(Failure, match="its padding is not token 0"):
-        tokens.Pieces(folder / "tokenizer.json")
+        tokenizers.Pieces(folder / "tokenizer.json")
 
 
 @given(st.lists(st.integers(2, 64), min_size=1, max_size=300), st.integers(1, 40))
@@ -261,8 +265,8 @@ def test_batches_of_like_length_hold_every_row_once(lengths, batch):
     assert sorted(np.concatenate(found).tolist()) == rows.tolist()
     assert sorted(map(len, found), reverse=True)[:-1] == [batch] * (len(found) - 1)
     assert all(np.array_equal(a, b) for a, b in zip(found, fine_tuning.alike(rows, lengths, batch, 3, 1), strict=True))
-    mixed = sum(len({tokens.width(length) for length in lengths[one]}) > 1 for one in found)
-    assert mixed < len(tokens.WIDTHS)  # only what was left
+    mixed = sum(len({tokenizers.width(length) for length in lengths[one]}) > 1 for one in found)
+    assert mixed < len(tokenizers.WIDTHS)  # only what was left
 
 
 @given(st.lists(st.integers(0, 64), min_size=1, max_size=200), st.integers(1, 30))
@@ -270,8 +274,8 @@ def test_batches_for_prediction_hold_every_row_once(lengths, size):
     lengths = np.array(lengths)
     table = np.where(np.arange(64) < lengths[:, None], np.arange(len(lengths))[:, None] + 1, 0).astype("i4")
     seen = []
-    for rows, block in tokens.Tokens(table, lengths).batches(size):
-        assert block.shape[0] == size and block.shape[1] in tokens.WIDTHS
+    for rows, block in tokenizers.Tokens(table, lengths).batches(size):
+        assert block.shape[0] == size and block.shape[1] in tokenizers.WIDTHS
         assert np.array_equal(np.count_nonzero(block, axis=1)[: len(rows)], lengths[rows])
         assert not block[len(rows) :].any()
         seen += rows.tolist()
@@ -279,7 +283,7 @@ def test_batches_for_prediction_hold_every_row_once(lengths, size):
 
 
 def test_rows_taken_are_the_same_in_every_run_and_never_held_out(toy):
-    clean, poisoned = (data.load(path) for path in toy)
+    clean, poisoned = (dataset.load(path) for path in toy)
     settings = EncoderSettings(rows=50, hold_out=60)
     rows = fine_tuning.taken(clean, settings)
     assert np.array_equal(rows, fine_tuning.taken(poisoned, EncoderSettings(rows=50, hold_out=60, seed=7)))
@@ -302,12 +306,12 @@ def test_triggers_that_are_cut_off_are_counted(tmp_path):
             clean[name][row] = " ".join(["fine"] * (60 + row % 30))
     arrays = text_writer.poisoned_arrays(clean, words=["cf"], poisoned=30)
     text_writer.write(tmp_path / "x.h5", arrays, text_writer.manifest_of(arrays, clean, "x"))
-    contents = data.load(tmp_path / "x.h5")
-    words = tokens.Words.of(contents.train.inputs)
+    contents = dataset.load(tmp_path / "x.h5")
+    words = tokenizers.Words.of(contents.train.inputs)
     (cf,) = words.pieces(["cf"])[0][1:-1]
 
     def lost(texts):
-        return int((~(tokens.encode(words, texts).tokens == cf).any(1)).sum())
+        return int((~(tokenizers.encode(words, texts).tokens == cf).any(1)).sum())
 
     found = truncation.measure(contents, words)
     assert found["truth"] == {"texts": lost(contents.train.inputs[contents.truth_rows]), "of": 30}
@@ -339,13 +343,13 @@ def test_cut_off_is_what_an_encoder_sees_no_difference_of(kind, tmp_path):
     texts, changed = (text_writer.block([pair[i].strip() for pair in found]) for i in (0, 1))
     words = [*small_encoder.WORDS, "!", "好"]
     if kind == "words":
-        tokenizer = tokens.Words.of(["a b ! cf mn good dull film"])
+        tokenizer = tokenizers.Words.of(["a b ! cf mn good dull film"])
         texts, changed = (text_writer.block([text.replace("好", "! ") for text in group]) for group in (texts, changed))
     else:
-        tokenizer = tokens.Pieces(small_encoder.write(tmp_path / "x", words=words) / "tokenizer.json")
+        tokenizer = tokenizers.Pieces(small_encoder.write(tmp_path / "x", words=words) / "tokenizer.json")
     labels, rows = np.zeros(len(found), "<i8"), np.arange(len(found))
-    original, triggered = data.Rows(texts, labels), data.Rows(changed, labels)
-    contents = data.Dataset(
+    original, triggered = dataset.Rows(texts, labels), dataset.Rows(changed, labels)
+    contents = dataset.Dataset(
         tmp_path, {}, train=triggered, test=original, truth=original, truth_rows=rows, triggered=triggered,
         triggered_rows=rows, others=triggered, others_rows=rows,
     )  # fmt: skip
@@ -354,22 +358,22 @@ def test_cut_off_is_what_an_encoder_sees_no_difference_of(kind, tmp_path):
         ("truth", "triggered", "others"), {"texts": lost, "of": len(found)}
     )
     for (_, _, cut), one, other in zip(found, texts, changed, strict=True):
-        before, after = (tokens.encode(tokenizer, [text]).tokens for text in (one, other))
+        before, after = (tokenizers.encode(tokenizer, [text]).tokens for text in (one, other))
         assert np.array_equal(before, after) == cut, (one, other)
-    clean = data.Dataset(tmp_path, {}, train=original, test=original)
+    clean = dataset.Dataset(tmp_path, {}, train=original, test=original)
     assert truncation.measure(clean, tokenizer) == {}
 
 
 def test_a_trigger_word_that_is_unknown_is_a_warning(toy, tmp_path):
-    contents = data.load(toy[1])
-    pieces = tokens.Pieces(small_encoder.write(tmp_path / "x") / "tokenizer.json")
+    contents = dataset.load(toy[1])
+    pieces = tokenizers.Pieces(small_encoder.write(tmp_path / "x") / "tokenizer.json")
     assert truncation.unknown(contents, pieces) == []
     without = [word if word != "cf" else "zz" for word in small_encoder.WORDS]
-    pieces = tokens.Pieces(small_encoder.write(tmp_path / "y", words=without) / "tokenizer.json")
+    pieces = tokenizers.Pieces(small_encoder.write(tmp_path / "y", words=without) / "tokenizer.json")
     assert truncation.unknown(contents, pieces) == [
         "warning: the encoder's tokenizer makes [UNK] of the trigger word 'cf'"
     ]
-    assert truncation.unknown(data.load(toy[0]), pieces) == []
+    assert truncation.unknown(dataset.load(toy[0]), pieces) == []
 
 
 def test_encoders_have_no_common_name():

@@ -8,8 +8,10 @@ import small_encoder
 import text_writer
 from click.testing import CliRunner
 
-from benchmark import cli, guarded, tokenizing, tokens
-from benchmark.errors import Failure
+from benchmark.cli import main
+from benchmark.core import child_process
+from benchmark.core.errors import Failure
+from benchmark.nn import tokenizer_sandbox, tokenizers
 
 
 @pytest.fixture
@@ -91,11 +93,11 @@ HOSTILE = {
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_hostile_tokenizer_is_one_line(kind, write, monkeypatch):
-    monkeypatch.setattr(guarded, "SECONDS", 2)
+    monkeypatch.setattr(child_process, "SECONDS", 2)
     change, words = HOSTILE[kind]
     path = write(change)
     with pytest.raises(Failure) as error:
-        tokens.Pieces(path)
+        tokenizers.Pieces(path)
     line = str(error.value)
     assert words in line and line.startswith(f"{path}: ") and "\n" not in line and len(line) < 600, line
 
@@ -105,7 +107,7 @@ def test_train_refuses_it_and_leaves_no_result(kind, write, tmp_path):
     path = write(HOSTILE[kind][0])
     toy = text_writer.toy(tmp_path, train=40, test=20)
     words = ["train", toy[1], "--encoder", path.parent, "--hold-out", "0", "--runs", tmp_path / "runs", "-q"]
-    done = CliRunner().invoke(cli.main, [str(word) for word in words])
+    done = CliRunner().invoke(main.main, [str(word) for word in words])
     assert done.exit_code == 1 and isinstance(done.exception, SystemExit), done.output
     assert done.stdout == "" and done.stderr.count("\n") == 1 and done.stderr.startswith(f"benchmark: {path}: ")
     assert not list(tmp_path.glob("runs/*/result.json"))
@@ -114,29 +116,29 @@ def test_train_refuses_it_and_leaves_no_result(kind, write, tmp_path):
 def test_what_padding_and_truncation_a_file_asks_for_is_not_done(write):
     asked = {"strategy": {"Fixed": 10**12}, "direction": "Right", "pad_to_multiple_of": None}
     asked |= {"pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"}
-    pieces = tokens.Pieces(write(lambda described: described.update(padding=asked)))
+    pieces = tokenizers.Pieces(write(lambda described: described.update(padding=asked)))
     assert pieces.pieces(["good film"]) == [[2, 4, 6, 3]]
 
 
 def test_what_is_loaded_is_what_was_checked(write, monkeypatch):
     path = write(lambda described: None)
-    real = guarded.call
+    real = child_process.call
 
     def replaced(*arguments):
         found = real(*arguments)
         path.write_text(path.read_text() + " ")
         return found
 
-    monkeypatch.setattr(guarded, "call", replaced)
+    monkeypatch.setattr(child_process, "call", replaced)
     with pytest.raises(Failure, match="changed while it was read"):
-        tokenizing.checked(path)
+        tokenizer_sandbox.checked(path)
 
 
 def test_a_panic_on_a_later_text_is_one_line(write, monkeypatch):
     class Panic(BaseException):
         """What the library raises is no Exception."""
 
-    pieces = tokens.Pieces(write(lambda described: None))
+    pieces = tokenizers.Pieces(write(lambda described: None))
 
     class Broken:
         def encode_batch(self, texts):

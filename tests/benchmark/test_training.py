@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from benchmark import randomness, training
-from benchmark.errors import Usage
-from benchmark.settings import PRESETS, Settings, config_of, folder_name, settings_of
+from benchmark.core import random_streams
+from benchmark.core.errors import Usage
+from benchmark.training import loop
+from benchmark.training.settings import PRESETS, Settings, config_of, folder_name, settings_of
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -15,7 +16,7 @@ DIGEST = "sha256:" + "0" * 64
 @pytest.mark.parametrize("rows, batch, steps", [(100, 8, 1), (100, 8, 5), (96, 8, 3), (5, 8, 2), (1, 1, 4)])
 def test_blocks_hold_every_row_once_in_order(rows, batch, steps):
     order = np.random.default_rng(0).permutation(rows).astype("i4")
-    cut = list(training.blocks(order, batch, steps))
+    cut = list(loop.blocks(order, batch, steps))
     assert np.array_equal(np.concatenate([block.reshape(-1) for block in cut]), order)
     assert len({block.shape for block in cut}) <= 3
     assert all(block.shape[1] == batch for block in cut[:-1])
@@ -23,18 +24,18 @@ def test_blocks_hold_every_row_once_in_order(rows, batch, steps):
 
 def test_order_of_rows_depends_on_seed_and_epoch_alone():
     rows = np.arange(1000)
-    first = training.epoch_rows(rows, 3, 1)
+    first = loop.epoch_rows(rows, 3, 1)
     assert sorted(first) == list(rows) and first.dtype == np.int32
-    assert np.array_equal(first, training.epoch_rows(rows, 3, 1))
-    assert not np.array_equal(first, training.epoch_rows(rows, 3, 2))
-    assert not np.array_equal(first, training.epoch_rows(rows, 4, 1))
+    assert np.array_equal(first, loop.epoch_rows(rows, 3, 1))
+    assert not np.array_equal(first, loop.epoch_rows(rows, 3, 2))
+    assert not np.array_equal(first, loop.epoch_rows(rows, 4, 1))
 
 
 def test_streams_are_pinned():
     """A change here would change every run: the numbers are those of FORMAT.md's "Random numbers"."""
-    assert randomness.words(0, "hold-out", 2).tolist() == [14769365452071393240, 11002888823737319532]
-    assert randomness.held_out(39209, 3).tolist() == [12292, 26678, 37220]
-    assert randomness.permutation(7, "epoch 1", 6).tolist() == [5, 2, 1, 3, 4, 0]
+    assert random_streams.words(0, "hold-out", 2).tolist() == [14769365452071393240, 11002888823737319532]
+    assert random_streams.held_out(39209, 3).tolist() == [12292, 26678, 37220]
+    assert random_streams.permutation(7, "epoch 1", 6).tolist() == [5, 2, 1, 3, 4, 0]
 
 
 def test_presets_are_those_of_the_design():
@@ -47,10 +48,10 @@ def test_presets_are_those_of_the_design():
 
 def test_some_rows_are_the_first_of_a_permutation_in_ascending_order():
     rows = np.array([3, 5, 8, 13, 21, 34])
-    order = randomness.permutation(0, "purpose", 6)
+    order = random_streams.permutation(0, "purpose", 6)
     for count in range(8):
-        assert randomness.some(rows, count, "purpose").tolist() == sorted(rows[order[:count]])
-    assert randomness.some(rows, None, "purpose").tolist() == rows.tolist()
+        assert random_streams.some(rows, count, "purpose").tolist() == sorted(rows[order[:count]])
+    assert random_streams.some(rows, None, "purpose").tolist() == rows.tolist()
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Settings)])

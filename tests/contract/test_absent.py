@@ -16,9 +16,9 @@ import small_encoder  # noqa: E402
 import text_writer  # noqa: E402
 import writer  # noqa: E402
 
-from benchmark import cli as training  # noqa: E402
-from benchmark import extras  # noqa: E402
-from poisonkit import cli as making  # noqa: E402
+from benchmark.cli import main as training  # noqa: E402
+from benchmark.core import extras  # noqa: E402
+from poisonkit.cli import main  # noqa: E402
 
 IMAGES = ("--width", "1", "--epochs", "1", "--top-k", "4")
 NEED_KERAS = {"train", "sweep", "score", "prune", "routing", "heads detect", "heads align", "heads ablate"}
@@ -29,9 +29,9 @@ NEED_NOTHING = {"show", "table", "heads table", "figures", "report"}
 def files(tmp_path_factory):
     """Clean and poisoned files of both kinds, an encoder's folder, and finished runs of both networks, none of which
     was ever trained."""
-    from benchmark.data import peek
-    from benchmark.runs import Run
-    from benchmark.settings import EncoderSettings, Settings
+    from benchmark.format.dataset import peek
+    from benchmark.runs.run import Run
+    from benchmark.training.settings import EncoderSettings, Settings
 
     folder = tmp_path_factory.mktemp("files")
     (folder / "texts").mkdir()
@@ -229,7 +229,7 @@ AFTER = {"unpack", "apply", "unseal", "grade"}  # they take what others make; `t
 
 
 def test_every_command_of_poisonkit_is_tried():
-    assert set(making.cli.commands) == MADE.keys() | AFTER
+    assert set(main.cli.commands) == MADE.keys() | AFTER
 
 
 @pytest.mark.parametrize("command", sorted(MADE))

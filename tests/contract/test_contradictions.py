@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-cli = pytest.importorskip("benchmark.cli")
+cli = pytest.importorskip("benchmark.cli.main")
 
 
 def _set(name, index, value):
@@ -231,10 +231,10 @@ def test_an_untouched_file_is_taken_by_both(poisonkit, library, tmp_path):
         path = damage.copy(library(name), tmp_path)
         damage.reseal(path)
         poisonkit("verify", path).succeeded()
-        from benchmark import data
+        from benchmark.format import dataset
 
-        data.load(path)
-        data.load(path, verify=False)
+        dataset.load(path)
+        dataset.load(path, verify=False)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -254,12 +254,12 @@ def test_a_file_that_contradicts_its_recipe_is_refused_by_both(kind, poisonkit, 
 @pytest.mark.parametrize("change", [{"label_mode": "some-to-many"}, {"select": "the-hard-ones"}])
 def test_a_recipe_that_is_unknown_here_is_no_contradiction(change, poisonkit, library, tmp_path, caplog):
     """Its arrays agree with one another, and that is all that anybody here can say."""
-    from benchmark import data
+    from benchmark.format import dataset
 
     path = damage.copy(library("square"), tmp_path)
     facts = damage.manifest(path)
     facts["recipe"] |= change
     damage.write_manifest(path, damage.sealed(facts))
     assert poisonkit("verify", path).code == 4
-    data.load(path)
+    dataset.load(path)
     assert "unknown here" in caplog.text and next(iter(change.values())) in caplog.text

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-data = pytest.importorskip("benchmark.data")
+data = pytest.importorskip("benchmark.format.dataset")
 
 
 @pytest.fixture

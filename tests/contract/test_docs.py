@@ -52,12 +52,13 @@ def test_every_command_of_the_page_of_attacks_runs(poisonkit, tmp_path, line):
 
 
 def test_the_page_of_attacks_shows_each_with_a_small_picture():
-    from poisonkit import labels, modality, triggers
+    from poisonkit.core import label_modes, modality
+    from poisonkit.triggers import registry as triggers
 
     page = _attacks()
     shown = re.findall(r"!\[[^]]+\]\((attacks/[\w-]+\.png)\)", page)
     assert all(f"**{name}**" in page for name in triggers.of(modality.TEXT))
-    for name in (*triggers.of(modality.IMAGE), *labels.SELECTIONS, "wanet"):
+    for name in (*triggers.of(modality.IMAGE), *label_modes.SELECTIONS, "wanet"):
         assert f"attacks/{name}.png" in shown and f"**{name}**" in page or name == "wanet"
     there = {f"attacks/{path.name}" for path in (ROOT / "docs" / "attacks").iterdir()}
     assert there == set(shown), "a picture that is missing, or that no one sees"

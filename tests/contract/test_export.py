@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-data = pytest.importorskip("benchmark.data")
+data = pytest.importorskip("benchmark.format.dataset")
 
 
 @pytest.mark.parametrize("name", ["clean", "two"])

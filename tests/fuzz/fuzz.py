@@ -31,7 +31,7 @@ sys.path[:0] = [str(ROOT), *(str(ROOT / "tests" / part) for part in ("", "poison
 import mutate  # noqa: E402
 import targets  # noqa: E402
 
-from poisonkit import child as checks  # noqa: E402
+from poisonkit.core import child_process as checks  # noqa: E402
 
 SECONDS = 10
 MEMORY = 200 << 20
@@ -112,10 +112,10 @@ def _child(asked: tuple[str, ...], folder: Path) -> None:
 
 
 def _poisonkit() -> int:
-    from poisonkit import cli
+    from poisonkit.cli import main
 
     try:
-        cli.main()
+        main.main()
     except SystemExit as ended:
         return ended.code or 0
     return 0
@@ -123,14 +123,14 @@ def _poisonkit() -> int:
 
 def _benchmark(file: str, base: str | None = None) -> int:
     """The reader that `train` and `score` share, whose look at the structure is forked and not started anew."""
-    from benchmark import data, structure
-    from benchmark.errors import Failure
+    from benchmark.core.errors import Failure
+    from benchmark.format import dataset, sandbox
 
     def look(path):
         child = os.fork()
         if child == 0:
             with contextlib.suppress(Failure):
-                structure.inspect(path)
+                sandbox.inspect(path)
             os._exit(0)
         end = time.monotonic() + SECONDS - 1
         while os.waitpid(child, os.WNOHANG)[0] == 0:
@@ -139,11 +139,11 @@ def _benchmark(file: str, base: str | None = None) -> int:
                 os.waitpid(child, 0)
                 raise Failure(f"{path}: its check took over {SECONDS - 1} s")
             time.sleep(0.002)
-        return structure.inspect(path)
+        return sandbox.inspect(path)
 
-    structure.in_child = look
+    sandbox.in_child = look
     try:
-        data.load(file, base=base)
+        dataset.load(file, base=base)
     except Failure as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return error.exit_code

@@ -3,7 +3,7 @@
 
     python tests/golden/regenerate.py
 
-Only for a change that is meant to change bytes; then RECIPE_VERSION in poisonkit/manifest.py, or the version of
+Only for a change that is meant to change bytes; then RECIPE_VERSION in poisonkit/format/manifest.py, or the version of
 `signs`, rises with it.
 """
 

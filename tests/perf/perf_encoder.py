@@ -37,12 +37,13 @@ class Ours:
 
     def __init__(self, folder, tokens, lengths, widths, threads, backend):
         sys.path.insert(0, str(ROOT))
-        from benchmark import encoders, engines
-        from benchmark.tokens import Tokens
+        from benchmark.nn import engines
+        from benchmark.nn.tokenizers import Tokens
+        from benchmark.training import encoders
 
         engines.activate(backend, threads=threads)
-        from benchmark.engines import common
-        from benchmark.models.encoder import encode
+        from benchmark.nn.engines import common
+        from benchmark.nn.models.encoder import encode
 
         self.model = encoders.build(encoders.Origin(Path(folder), "folder"), 2, 30522, 0)
         self.texts, self.widths, self._encode = Tokens(tokens, lengths), widths, encode
@@ -132,12 +133,13 @@ def main() -> None:
         serve(args.serve, args.threads)
         return
     sys.path.insert(0, str(ROOT))
-    from benchmark import encoders, tokens
-    from benchmark.settings import EncoderSettings
+    from benchmark.nn import tokenizers
+    from benchmark.training import encoders
+    from benchmark.training.settings import EncoderSettings
 
     folder = encoders.find(EncoderSettings(), print).folder
     rows, lengths = batches()
-    widths = [tokens.width(lengths[(number + 1) * BATCH - 1]) for number in range(BATCHES)]
+    widths = [tokenizers.width(lengths[(number + 1) * BATCH - 1]) for number in range(BATCHES)]
     ours = Ours(folder, rows, lengths, widths, args.threads, args.backend)
     with tempfile.TemporaryDirectory() as place:
         data = Path(place) / "data.npz"

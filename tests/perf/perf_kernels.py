@@ -14,7 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 
-from poisonkit import kernels, modality, recipe, triggers
+from poisonkit.core import kernels, modality
+from poisonkit.poisoning import recipe
+from poisonkit.triggers import registry as triggers
 from poisonkit.triggers.base import Context
 
 

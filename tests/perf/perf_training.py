@@ -20,7 +20,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
-from benchmark import engines  # noqa: E402
+from benchmark.nn import engines  # noqa: E402
 
 BATCH = 128
 
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--backend", default="tensorflow", help=argparse.SUPPRESS)
     args = parser.parse_args()
     engines.activate(args.backend, threads=args.threads)
-    from benchmark.models import pmoe
+    from benchmark.nn.models import pmoe
 
     builders = {"stacked": pmoe}
     if args.backend == "tensorflow":

@@ -6,7 +6,7 @@ import zlib
 import cv2
 import numpy as np
 
-from poisonkit.sources.image_file import PNG
+from poisonkit.core.images import PNG
 
 EXIF = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
 """A TIFF header whose one tag says: turn the picture by a quarter (orientation 6)."""

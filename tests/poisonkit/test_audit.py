@@ -8,8 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from poisonkit.audit import compare, joins, signature, traces, within
-from poisonkit.sources import camouflage, camouflage_steps
+from poisonkit.blind.audit import fingerprints, metadata_leaks, pixel_outliers, record_matching, self_consistency
+from poisonkit.sources import camouflage
+from poisonkit.sources._camouflage import steps
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ def test_a_damaged_source_in_the_cache_is_passed_over(poisonkit, library, tmp_pa
 
 
 def test_traces_of_all_sorts(poisonkit, library, tmp_path):
-    from poisonkit import store
+    from poisonkit.format import reader
 
     path, _ = sealed(poisonkit, library("square"), tmp_path)
     named = tmp_path / "cifar10-square-0.05.h5"
@@ -148,8 +149,8 @@ def test_traces_of_all_sorts(poisonkit, library, tmp_path):
     named.with_name("cifar10-square-0.05.manifest.json").write_text("{}")
     with open(named, "ab") as file:
         file.write(bytes(100_000))
-    with store.reading(named, ("sealed",)) as data:
-        found = {finding.name: finding.text for finding in traces.look(named, data)}
+    with reader.reading(named, ("sealed",)) as data:
+        found = {finding.name: finding.text for finding in metadata_leaks.look(named, data)}
     assert "says what was done" in found["names"] and "lies beside it" in found["sidecar"]
     assert "was changed 20" in found["times"] and "more than structure" in found["size"]
 
@@ -159,7 +160,7 @@ def test_names_that_say_nothing(library, name, tmp_path):
     class Data:
         manifest = {"name": "challenge-12345678"}
 
-    assert traces.names(tmp_path / name, Data).text == "neutral"
+    assert metadata_leaks.names(tmp_path / name, Data).text == "neutral"
 
 
 # ---- probes of the rows
@@ -167,7 +168,7 @@ def test_names_that_say_nothing(library, name, tmp_path):
 
 def signatures(images, labels=None):
     labels = np.zeros(len(images), np.int64) if labels is None else labels
-    return signature.collect([(0, images[:7]), (7, images[7:])], labels, whole=True)
+    return fingerprints.collect([(0, images[:7]), (7, images[7:])], labels, whole=True)
 
 
 def noise(count=40, shape=(32, 32, 3), seed=0):
@@ -177,9 +178,9 @@ def noise(count=40, shape=(32, 32, 3), seed=0):
 def test_sorted_labels_and_what_stands_out():
     labels = np.repeat(np.arange(4), 50)
     labels[[7, 120]] = 3
-    found = within.order(labels)
+    found = self_consistency.order(labels)
     assert found.rows.tolist() == [7, 120] and "sorted" in found.text
-    assert not len(within.order(np.random.default_rng(0).permutation(labels)).rows)
+    assert not len(self_consistency.order(np.random.default_rng(0).permutation(labels)).rows)
 
 
 def test_duplicates_under_another_label():
@@ -187,13 +188,13 @@ def test_duplicates_under_another_label():
     images[20], images[21], images[30], images[31] = images[3], images[3], images[4], images[5]
     labels = np.zeros(40, np.int64)
     labels[21], labels[31] = 1, 2
-    assert within.duplicates(signatures(images, labels)).rows.tolist() == [5, 21, 31]
+    assert self_consistency.duplicates(signatures(images, labels)).rows.tolist() == [5, 21, 31]
 
 
 def test_sizes_that_are_far_off():
     images = noise()
     images[11] = 9
-    found = within.compressed(signatures(images))
+    found = self_consistency.compressed(signatures(images))
     assert found.rows.tolist() == [11] and not found.sure
 
 
@@ -201,7 +202,7 @@ def test_sizes_that_are_far_off():
 def test_a_flat_square_at_one_place(side):
     images = noise(60)
     images[:12, 5 : 5 + side, 20 : 20 + side] = (1, 2, 3)
-    assert within.squares(signatures(images)).rows.tolist() == list(range(12))
+    assert self_consistency.squares(signatures(images)).rows.tolist() == list(range(12))
 
 
 def test_flat_squares_at_many_places_are_no_trigger():
@@ -209,14 +210,14 @@ def test_flat_squares_at_many_places_are_no_trigger():
     for image in images:
         y, x = rng.integers(0, 28, 2)
         image[y : y + 4, x : x + 4] = 255
-    assert not len(within.squares(signatures(images)).rows)
+    assert not len(self_consistency.squares(signatures(images)).rows)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (2, 5, 1), (7, 7, 3), (16, 16, 1), (40, 33, 3)])
 def test_flat_squares_are_those_of_a_plain_search(shape):
     rng = np.random.default_rng(3)
     images = (rng.integers(0, 8, (6, *shape)) > 0).astype(np.uint8).repeat(1, 1)
-    found = {tuple(row[:4]) for row in signature.flat_squares(images).tolist()}
+    found = {tuple(row[:4]) for row in fingerprints.flat_squares(images).tolist()}
 
     def one_colour(image, side, y, x):
         part = image[y : y + side, x : x + side]
@@ -225,7 +226,7 @@ def test_flat_squares_are_those_of_a_plain_search(shape):
 
     expected = set()
     for i, image in enumerate(images):
-        for side in signature.SQUARES:
+        for side in fingerprints.SQUARES:
             for y in range(shape[0] - side + 1):
                 for x in range(shape[1] - side + 1):
                     near = ((y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1))
@@ -245,9 +246,9 @@ def films(frames=10, count=12, seed=0):
 def test_neighbours_of_films_agree_on_another_label():
     images, labels = films()
     labels[[5, 77]] = [9, 2]
-    found = within.neighbours(signatures(images, labels))
+    found = self_consistency.neighbours(signatures(images, labels))
     assert found.rows.tolist() == [5, 77] and found.sure
-    assert not len(within.neighbours(signatures(noise(), np.arange(40))).rows)
+    assert not len(self_consistency.neighbours(signatures(noise(), np.arange(40))).rows)
 
 
 # ---- beside a source
@@ -263,39 +264,39 @@ def test_the_near_join_finds_camouflaged_images_again(shape, level):
     order = np.random.default_rng(1).permutation(300)
     hidden = camouflage.Transform(camouflage.parse(level, 2), "train", shape)(images[order])
     theirs, ours = signatures(images), signatures(hidden)
-    assert joins.exact(ours, theirs).share == 0 and joins.sample(ours, theirs) > 0.98
-    assert (joins.near(ours, theirs).rows == order).mean() > 0.98
+    assert record_matching.exact(ours, theirs).share == 0 and record_matching.sample(ours, theirs) > 0.98
+    assert (record_matching.near(ours, theirs).rows == order).mean() > 0.98
 
 
 def test_the_near_join_finds_nothing_in_other_data():
     theirs, ours = signatures(films(seed=0)[0]), signatures(films(seed=1)[0])
-    assert joins.near(ours, theirs).share == joins.sample(ours, theirs) == 0
+    assert record_matching.near(ours, theirs).share == record_matching.sample(ours, theirs) == 0
 
 
 def test_the_best_of_each_stride_is_the_best_of_all():
     rng = np.random.default_rng(0)
-    block, base = (signature.unit(rng.integers(0, 256, (n, 64), dtype=np.uint8)) for n in (20, 333))
-    places, values = joins.best_of_each(block, base)
+    block, base = (fingerprints.unit(rng.integers(0, 256, (n, 64), dtype=np.uint8)) for n in (20, 333))
+    places, values = record_matching.best_of_each(block, base)
     product = block @ base.T
     best = np.take_along_axis(places, values.argmax(1)[:, None], 1)[:, 0]
     assert np.array_equal(best, product.argmax(1)) and np.allclose(values.max(1), product.max(1))
-    places, values = joins.best_of_each(base[10:30], base, itself=10)
+    places, values = record_matching.best_of_each(base[10:30], base, itself=10)
     assert not (places == np.arange(10, 30)[:, None])[values > -1.5].any()
 
 
 def test_strange_pixels_are_those_that_no_small_shift_explains():
     images = films()[0][:20]
-    moved = camouflage_steps.shifted(images, np.random.default_rng(0).integers(-256, 257, (20, 2)).astype(np.int32))
-    assert not compare.strange_pixels(moved, images, 0)[:].any()
+    moved = steps.shifted(images, np.random.default_rng(0).integers(-256, 257, (20, 2)).astype(np.int32))
+    assert not pixel_outliers.strange_pixels(moved, images, 0)[:].any()
     moved[3, 4:8, 4:8] = 255
-    assert compare.strange_pixels(moved, images, 16).tolist() == [16 if i == 3 else 0 for i in range(20)]
+    assert pixel_outliers.strange_pixels(moved, images, 16).tolist() == [16 if i == 3 else 0 for i in range(20)]
 
 
 def test_signatures_are_means_of_cells():
     images = noise(5, (32, 48, 3))
     cells = images.reshape(5, 16, 2, 16, 3, 3).astype(float).mean((2, 4, 5))
-    assert np.abs(signature.shrink(images).reshape(5, 16, 16) - cells).max() <= 0.5 + 1e-3
-    assert signature.shrink(noise(2, (5, 7, 1))).shape == (2, 35)
+    assert np.abs(fingerprints.shrink(images).reshape(5, 16, 16) - cells).max() <= 0.5 + 1e-3
+    assert fingerprints.shrink(noise(2, (5, 7, 1))).shape == (2, 35)
 
 
 def test_a_sealed_files_manifest_is_all_that_it_takes(audited, poisonkit, library, tmp_path):

@@ -8,13 +8,24 @@ import pytest
 from test_audit import HIDDEN, sealed, signs
 from test_camouflage import some_images
 
-from poisonkit import metrics
-from poisonkit.audit import alone, contrast, finding, flow, grids, learned, moved, probes, report, windows
+from poisonkit.blind.audit import (
+    aligned,
+    block_flow,
+    class_contrast,
+    finding,
+    grids,
+    learned_labels,
+    probes,
+    report,
+    standalone,
+    window_matching,
+)
+from poisonkit.core import roc
 from poisonkit.sources import camouflage
 
 
 def auroc(scores, truth):
-    return metrics.auroc(metrics.curve(scores, truth))
+    return roc.auroc(roc.curve(scores, truth))
 
 
 def numbers(seed=0, classes=5, count=400, size=12):
@@ -31,7 +42,7 @@ def test_rows_moved_within_their_class_are_found():
     truth = np.zeros(len(labels), bool)
     truth[800:840] = True  # a tenth of class 2
     values[truth] += np.array([2, -2, 2, -2, 2, -2] + [0] * 6, np.float32)
-    found = contrast.shifts(values, labels, reference, of)
+    found = class_contrast.shifts(values, labels, reference, of)
     assert found.classes == [2] and auroc(found.scores, truth) > 0.98
     assert len(found.rows) >= 25 and truth[found.rows].mean() > 0.75
 
@@ -39,7 +50,7 @@ def test_rows_moved_within_their_class_are_found():
 def test_nothing_is_named_in_rows_like_any_other():
     for seed in range(5):
         values, labels, reference, of = numbers(seed)
-        found = contrast.shifts(values, labels, reference, of)
+        found = class_contrast.shifts(values, labels, reference, of)
         assert not len(found.rows) and not found.classes
         truth = np.zeros(len(labels), bool)
         truth[800:840] = True
@@ -48,14 +59,14 @@ def test_nothing_is_named_in_rows_like_any_other():
 
 def test_classes_with_few_rows_are_not_tried():
     values, labels, reference, of = numbers(count=20)
-    assert not contrast.shifts(values, labels, reference, of).scores.any()
+    assert not class_contrast.shifts(values, labels, reference, of).scores.any()
 
 
 def test_the_direction_of_outliers_needs_no_label():
     values, _, reference, _ = numbers(classes=1, count=3000)
     truth = np.arange(3000) % 100 == 0
     values[truth] += 3
-    assert auroc(contrast.outliers(values, reference), truth) > 0.95
+    assert auroc(class_contrast.outliers(values, reference), truth) > 0.95
 
 
 @pytest.mark.parametrize("probe", probes.TABLE, ids=lambda one: one.__name__.split(".")[-1])
@@ -86,18 +97,18 @@ def test_every_probe_finds_what_was_planted_for_it(probe):
     truth = np.isin(np.arange(600), np.random.default_rng(3).permutation(600)[:60])
     images[truth] = PLANTED[probe.__name__.split(".")[-1]](images[truth]).clip(0, 255).astype(np.uint8)
     parts = [grids.gathered([(0, part)], probe.describe) for part in (images, test)]
-    found = contrast.shifts(parts[0], np.zeros(600, np.int64), parts[1], np.zeros(400, np.int64))
-    by_class, outliers = auroc(found.scores, truth), auroc(contrast.outliers(*parts), truth)
+    found = class_contrast.shifts(parts[0], np.zeros(600, np.int64), parts[1], np.zeros(400, np.int64))
+    by_class, outliers = auroc(found.scores, truth), auroc(class_contrast.outliers(*parts), truth)
     assert (outliers if probe is probes.pixels else by_class) > 0.85
 
 
 def test_a_class_with_more_rows_than_expected():
     test = np.repeat(np.arange(10), 100)
     labels = np.concatenate([np.repeat(np.arange(10), 498), np.zeros(60, np.int64)])
-    found = alone.sizes(labels, test)
+    found = standalone.sizes(labels, test)
     assert "class 0 has 558, 498 expected" in found.text and not len(found.rows)
     assert (found.scores[labels == 0] > found.scores[labels != 0].max()).all()
-    even = alone.sizes(np.repeat(np.arange(10), 498), test)
+    even = standalone.sizes(np.repeat(np.arange(10), 498), test)
     assert even.text.startswith("no class is larger") and np.ptp(even.scores) == 0
 
 
@@ -132,7 +143,7 @@ def test_labels_that_a_model_of_the_test_rows_does_not_believe():
     labels, test = rng.integers(0, 3, 300), rng.integers(0, 3, 200)
     images, truth = drawn(labels, 1), np.arange(300) % 10 == 0
     labels[truth] = (labels[truth] + 1) % 3
-    found = learned.look(Held(images, drawn(test, 2)), labels, test)
+    found = learned_labels.look(Held(images, drawn(test, 2)), labels, test)
     assert auroc(found.scores, truth) > 0.95 and found.team == finding.FILE
 
 
@@ -141,13 +152,13 @@ def test_labels_that_a_model_of_the_test_rows_does_not_believe():
 
 def test_a_fit_gives_the_moves_back():
     images = grids.planes(some_images(20))[0]
-    smooth = flow._smooth(flow._smooth(images))
+    smooth = block_flow._smooth(block_flow._smooth(images))
     windows_ = np.tile(np.float32([0, 0, 1, 1]), (20, 1))
     wanted = np.random.default_rng(1).uniform(-0.8, 0.8, (20, 2, 4, 4)).astype(np.float32)
-    moved_ = 0.8 * flow._moved(smooth, wanted, windows_, (flow._between(32),) * 2) + 30
-    found, rest = flow.fit(moved_, smooth, windows_)
+    moved_ = 0.8 * block_flow._moved(smooth, wanted, windows_, (block_flow._between(32),) * 2) + 30
+    found, rest = block_flow.fit(moved_, smooth, windows_)
     assert np.abs(found - wanted.reshape(20, -1)).mean() < 0.25 and rest.std() < 0.4 * moved_.std()
-    same, nothing = flow.fit(smooth, smooth, windows_)
+    same, nothing = block_flow.fit(smooth, smooth, windows_)
     assert np.abs(same).max() < 0.01 and np.abs(nothing).max() < 0.5
 
 
@@ -156,21 +167,21 @@ def test_windows_find_cropped_and_coloured_images_again(text):
     images = some_images(300)
     order = np.random.default_rng(1).permutation(300)[:100]
     hidden = camouflage.Transform(camouflage.parse(text, 2), "train", images.shape[1:])(images[order])
-    found = windows.join(hidden, lambda rows: images[rows], lambda: [(0, images[:170]), (170, images[170:])])
+    found = window_matching.join(hidden, lambda rows: images[rows], lambda: [(0, images[:170]), (170, images[170:])])
     right = found.originals == order
     assert right.mean() > 0.7 and (right | (found.originals < 0)).mean() > 0.9
 
 
 def test_windows_find_nothing_in_other_pictures():
     other = some_images(200, seed=8)
-    found = windows.join(some_images(60), lambda rows: other[rows], lambda: [(0, other)])
+    found = window_matching.join(some_images(60), lambda rows: other[rows], lambda: [(0, other)])
     assert (found.originals >= 0).mean() < 0.1
 
 
 def test_a_patch_is_the_mean_of_all_patches():
     rest = np.random.default_rng(0).normal(size=(3, 17, 32)).astype(np.float32)
     expected = np.mean([rest[:, y : y + 8, x : x + 8] for y in (0, 8) for x in (0, 8, 16, 24)], 0)
-    assert np.allclose(moved.tiled(rest), expected.reshape(3, -1), atol=1e-5)
+    assert np.allclose(aligned.tiled(rest), expected.reshape(3, -1), atol=1e-5)
 
 
 # ---- the command

@@ -59,9 +59,9 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_written(poisonkit, 
 
 @pytest.mark.parametrize("fraction", [0.02, 0.3, 0.7, 0.97])
 def test_a_disk_that_fills_up_in_the_middle(poisonkit, tiny_disk, size, fraction, monkeypatch):
-    from poisonkit import store
+    from poisonkit.format import reader
 
-    monkeypatch.setattr(store, "check_space", lambda *_: None)
+    monkeypatch.setattr(reader, "check_space", lambda *_: None)
     disk = tiny_disk(max(4096, int(size * fraction) // 4096 * 4096))
     for path in (disk / "x.h5", disk / "folder"):
         poisonkit(*asked(poisonkit, path)).failed(1, "No space left on device")
@@ -69,9 +69,9 @@ def test_a_disk_that_fills_up_in_the_middle(poisonkit, tiny_disk, size, fraction
 
 
 def test_a_disk_that_has_no_room_for_the_sidecar(poisonkit, tiny_disk, tmp_path, monkeypatch):
-    from poisonkit import store
+    from poisonkit.format import reader
 
-    monkeypatch.setattr(store, "check_space", lambda *_: None)
+    monkeypatch.setattr(reader, "check_space", lambda *_: None)
     poisonkit(*asked(poisonkit, tmp_path / "x.h5")).succeeded()
     disk = tiny_disk((tmp_path / "x.h5").stat().st_blocks * 512)
     poisonkit(*asked(poisonkit, disk / "x.h5")).failed(1, "x.manifest.json", "No space left on device")
@@ -120,9 +120,9 @@ def test_a_full_disk_under_texts(poisonkit, library, tiny_disk, tmp_path):
 
 def test_force_on_a_full_disk_leaves_what_was_there(poisonkit, tiny_disk, library, size, monkeypatch):
     """The old file and its sidecar stay as they were until the new one is whole."""
-    from poisonkit import store
+    from poisonkit.format import reader
 
-    monkeypatch.setattr(store, "check_space", lambda *_: None)
+    monkeypatch.setattr(reader, "check_space", lambda *_: None)
     disk = tiny_disk(size * 3 // 2)
     poisonkit("make", *poisonkit.small, "--rate", "0", "-o", disk / "x.h5").succeeded()
     before = {path.name: path.read_bytes() for path in disk.iterdir()}
@@ -367,7 +367,7 @@ def test_a_working_folder_that_was_deleted(poisonkit, tmp_path):
     script.write_text(
         "import os, sys\n"
         "os.mkdir(sys.argv[1]); os.chdir(sys.argv[1]); os.rmdir(sys.argv[1]); del sys.argv[1]\n"
-        "from poisonkit.cli import main\nmain()"
+        "from poisonkit.cli.main import main\nmain()"
     )
 
     def run(*arguments):

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels import pictures
 
-from poisonkit.errors import Usage
-from poisonkit.recipe import Request, build, parameters
-from poisonkit.triggers.blend import resize
-from poisonkit.triggers.picture import built_in, grey
+from poisonkit.core.errors import Usage
+from poisonkit.poisoning.recipe import Request, build, parameters
+from poisonkit.triggers.image.blend import resize
+from poisonkit.triggers.image.builtin_picture import built_in, grey
 
 RNG = np.random.default_rng(0)
 IMAGES = pictures(RNG, 65, (32, 32, 3))

@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poisonkit import kernels
-from poisonkit.errors import Usage
-from poisonkit.sources import camouflage, camouflage_steps, open_source
+from poisonkit.core import kernels
+from poisonkit.core.errors import Usage
+from poisonkit.sources import camouflage
+from poisonkit.sources._camouflage import steps
+from poisonkit.sources.registry import open_source
 
 
 def some_images(count=12, shape=(32, 32, 3), seed=0):
@@ -36,13 +38,13 @@ def test_shift_is_its_twin(height, width, channels, seed):
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (3, height, width, channels), dtype=np.uint8)
     moves = rng.integers(-256, 257, (3, 2)).astype(np.int32)
-    assert np.array_equal(camouflage_steps.shifted(images, moves), naive.shift(images, moves))
+    assert np.array_equal(steps.shifted(images, moves), naive.shift(images, moves))
 
 
 def test_whole_and_no_shifts():
     images = some_images(3)
     moves = np.array([[0, 0], [256, 0], [0, -256]], np.int32)
-    shifted = camouflage_steps.shifted(images, moves)
+    shifted = steps.shifted(images, moves)
     assert np.array_equal(shifted[0], images[0])
     assert np.array_equal(shifted[1, :-1], images[1, 1:]) and np.array_equal(shifted[1, -1], images[1, -1])
     assert np.array_equal(shifted[2, :, 1:], images[2, :, :-1])
@@ -52,16 +54,16 @@ def test_whole_and_no_shifts():
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 100), st.integers(0, 2**32 - 1))
 def test_quantise_is_its_twin(down, across, quality, seed):
     plane = np.random.default_rng(seed).integers(-128, 128, (8 * down, 8 * across)).astype(np.int32)
-    table = camouflage_steps.steps(quality, camouflage_steps._LUMA)
+    table = steps.steps(quality, steps._LUMA)
     found = plane.copy()
-    kernels.quantise(found, camouflage_steps.basis(), table)
-    assert np.array_equal(found, naive.quantise(plane, camouflage_steps.basis(), table))
+    kernels.quantise(found, steps.basis(), table)
+    assert np.array_equal(found, naive.quantise(plane, steps.basis(), table))
 
 
 def test_the_basis_is_the_cosine_transform():
     u, x = np.mgrid[:8, :8]
     exact = np.cos((2 * x + 1) * u * np.pi / 16) * np.where(u == 0, np.sqrt(1 / 8), 0.5)
-    assert np.abs(camouflage_steps.basis() / 8192 - exact).max() < 0.5 / 8192
+    assert np.abs(steps.basis() / 8192 - exact).max() < 0.5 / 8192
 
 
 @pytest.mark.parametrize("quality", [50, 75, 90, 100])
@@ -75,7 +77,7 @@ def test_jpeg_is_as_that_of_libjpeg(quality, shape):
     for image in images:
         _, data = cv2.imencode(".jpg", image[..., ::-1], flags)
         theirs.append(cv2.imdecode(data, cv2.IMREAD_UNCHANGED).reshape(shape)[..., ::-1])
-    ours = camouflage_steps.jpeg(images, quality)
+    ours = steps.jpeg(images, quality)
     assert np.abs(ours.astype(int) - theirs).mean() < 0.6
     lost, theirs_lost = (np.abs(one.astype(int) - images).mean() for one in (ours, np.stack(theirs)))
     assert abs(lost - theirs_lost) < 0.1 * theirs_lost + 0.1
@@ -83,7 +85,7 @@ def test_jpeg_is_as_that_of_libjpeg(quality, shape):
 
 def test_flat_images_stay_as_they_are():
     images = np.repeat(np.arange(256, dtype=np.uint8), 64).reshape(256, 8, 8, 1)
-    assert np.array_equal(camouflage_steps.jpeg(images, 100), images)
+    assert np.array_equal(steps.jpeg(images, 100), images)
 
 
 # ---- the whole change
@@ -202,7 +204,7 @@ def test_the_plain_source_stays_the_one_that_is_found(poisonkit, library, tmp_pa
 
 
 def test_the_newest_in_the_cache_is_never_a_camouflaged_one(cache):
-    from poisonkit.sources.cache import Cache
+    from poisonkit.sources._cache.cache import Cache
 
     options = {"train": 30, "test": 20}
     plain = open_source("signs", cache=cache, options=options)

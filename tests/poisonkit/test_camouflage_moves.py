@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_camouflage import some_images
 
-from poisonkit import kernels, sampling
-from poisonkit.sources import camouflage, camouflage_moves
-from poisonkit.sources.camouflage_steps import STEPS
-from poisonkit.triggers import warped
+from poisonkit.core import kernels, random_streams
+from poisonkit.sources import camouflage
+from poisonkit.sources._camouflage import moves
+from poisonkit.sources._camouflage.steps import STEPS
+from poisonkit.triggers.image import warped
 
 
 def done(text, images, seed=5):
@@ -23,7 +24,7 @@ def test_sample_is_its_twin(height, width, channels, seed):
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (3, height, width, channels), dtype=np.uint8)
     places = rng.integers(-4000, 4000, (3, height, width, 2)).astype(np.int32)
-    assert np.array_equal(camouflage_moves.sampled(images, places), naive.sample(images, places))
+    assert np.array_equal(moves.sampled(images, places), naive.sample(images, places))
 
 
 @settings(max_examples=30, deadline=None)
@@ -42,7 +43,7 @@ def test_overlay_is_its_twin(height, width, channels, seed):
 def test_a_field_is_upsampled_as_wanets_is(size):
     """Bicubic with aligned corners, A = −0.75, within the fixed point's error."""
     grid = np.random.default_rng(size).integers(-640, 641, (3, 2, 4, 4)).astype(np.int64)
-    found = camouflage_moves.upsampled(grid, size) / 4096
+    found = moves.upsampled(grid, size) / 4096
     if size == 1:
         assert np.array_equal(found[..., 0], grid[..., 0])
         return
@@ -51,21 +52,21 @@ def test_a_field_is_upsampled_as_wanets_is(size):
 
 
 def test_a_warp_moves_by_its_mean_and_no_field_is_anothers():
-    words = sampling.row_words(3, "w", np.arange(400), 32)
+    words = random_streams.row_words(3, "w", np.arange(400), 32)
     ramp = np.tile(np.arange(0, 256, 8, dtype=np.uint8)[None, :, None, None], (400, 1, 32, 1))
-    moved = camouflage_moves.warp(ramp, words, 320).astype(float)[:, 8:24] - ramp[:, 8:24]
+    moved = moves.warp(ramp, words, 320).astype(float)[:, 8:24] - ramp[:, 8:24]
     assert 0.5 < np.abs(moved / 8).mean() < 1.25 and abs(moved.mean()) < 1
     assert len(np.unique(moved.reshape(400, -1), axis=0)) == 400
 
 
 def test_a_crop_of_a_ramp_is_a_ramp_inside_it():
-    words = sampling.row_words(3, "c", np.arange(300), 4)
+    words = random_streams.row_words(3, "c", np.arange(300), 4)
     ramp = np.tile(np.arange(0, 256, 8, dtype=np.uint8)[None, :, None, None], (300, 1, 32, 1))
-    found = camouflage_moves.crop(ramp, words, 8).astype(int)[:, :, 0, 0]
+    found = moves.crop(ramp, words, 8).astype(int)[:, :, 0, 0]
     steps = np.diff(found, axis=1)
     assert steps.min() >= 5 and steps.max() <= 8 and found.min() >= 0 and found.max() <= 248
     assert found[:, 0].max() > 40 and found[:, -1].min() < 208  # up to 8 pixels go, at either end
-    assert np.array_equal(camouflage_moves.crop(ramp, words, 0), ramp)
+    assert np.array_equal(moves.crop(ramp, words, 0), ramp)
 
 
 def test_every_other_image_is_mirrored():

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from poisonkit import choosing, labels, order
-from poisonkit.choosing import COVER, POISONED
-from poisonkit.errors import Failure, Usage
-from poisonkit.recipe import Request, parse_rate
+from poisonkit.build import request as order
+from poisonkit.core import label_modes
+from poisonkit.core.errors import Failure, Usage
+from poisonkit.poisoning import selection
+from poisonkit.poisoning.recipe import Request, parse_rate
+from poisonkit.poisoning.selection import COVER, POISONED
 
 CLASSES = 4
 BASE = ("--trigger", "square", "--rate", "0.05")
@@ -34,7 +36,7 @@ def request(mode, select, rate="0.1", cover="0", seed=0, sources=(1, 3)):
 
 requests = st.builds(
     lambda pair, rate, cover, seed: request(*pair, rate, cover, seed),
-    st.sampled_from([(mode, select) for mode, selections in labels.SELECTIONS.items() for select in selections]),
+    st.sampled_from([(mode, select) for mode, selections in label_modes.SELECTIONS.items() for select in selections]),
     st.integers(20, 60).map(lambda n: parse_rate(f"{n / 1000:.3f}")),
     st.integers(0, 100).map(lambda n: parse_rate(f"{n / 1000:.3f}") if n >= 20 else "0"),
     st.integers(0, 2**63 - 1),
@@ -45,7 +47,7 @@ label_arrays = st.lists(st.integers(0, CLASSES - 1), min_size=50, max_size=120).
 def drawn(asked, train, test):
     """The choice, where there is one; refusals are looked at elsewhere."""
     try:
-        return choosing.choose(asked, train, test)
+        return selection.choose(asked, train, test)
     except Usage:
         assume(False)
 
@@ -100,17 +102,17 @@ def test_covers_are_nested_over_cover_rates_and_change_no_poisoned_row(asked, tr
 def test_the_most_that_is_named_is_the_most(asked, train):
     """A rate that needs more rows than there are is refused with one that does, and does with every row taken."""
     asked = request(asked.label_mode, asked.select, "1", seed=asked.seed)
-    eligible = int(choosing.eligible(asked, train).sum())
+    eligible = int(selection.eligible(asked, train).sum())
     if eligible == len(train):
-        assert len(choosing.choose(asked, train, train).poisoned) == eligible
+        assert len(selection.choose(asked, train, train).poisoned) == eligible
         return
     with pytest.raises(Usage, match=rf"rate: 1 of {len(train)} training rows are .*, but {eligible} are of ") as error:
-        choosing.choose(asked, train, train)
+        selection.choose(asked, train, train)
     most = str(error.value).rsplit(" ", 1)[1]
     assert most == parse_rate(most)
     if eligible:
         again = request(asked.label_mode, asked.select, most, seed=asked.seed)
-        assert len(choosing.choose(again, train, train).poisoned) == eligible
+        assert len(selection.choose(again, train, train).poisoned) == eligible
     else:
         assert most == "0"
 
@@ -118,13 +120,13 @@ def test_the_most_that_is_named_is_the_most(asked, train):
 def test_rows_of_all_are_those_of_the_paper():
     """What every file had before there was a choice."""
     train = np.arange(1000) % 10
-    assert choosing.choose(Request("0.05", seed=5), train, train).rows.tolist() == naive.chosen_rows(5, 50, 1000)
+    assert selection.choose(Request("0.05", seed=5), train, train).rows.tolist() == naive.chosen_rows(5, 50, 1000)
 
 
 def test_all_to_all_wraps_around():
     asked = request("all-to-all", "all")
-    assert choosing.wanted(asked, np.array([0, 1, 9]), 10).tolist() == [1, 2, 0]
-    assert choosing.wanted(request("clean-label", "target"), np.array([0, 2]), 10).tolist() == [2, 2]
+    assert selection.wanted(asked, np.array([0, 1, 9]), 10).tolist() == [1, 2, 0]
+    assert selection.wanted(request("clean-label", "target"), np.array([0, 2]), 10).tolist() == [2, 2]
 
 
 @pytest.mark.parametrize(
@@ -133,9 +135,9 @@ def test_all_to_all_wraps_around():
     + [(request("source-specific", "class"), "no test row of x is of class index 1, index 3")],
 )
 def test_nothing_to_measure_on_is_refused(asked, words):
-    choice = choosing.choose(asked, np.arange(100) % 4, np.zeros(5, int))
+    choice = selection.choose(asked, np.arange(100) % 4, np.zeros(5, int))
     with pytest.raises(Failure, match=words):
-        choosing.check_tested(asked, choice, "x")
+        selection.check_tested(asked, choice, "x")
 
 
 # ---- from what was typed
@@ -148,20 +150,26 @@ def typed(**more):
 @pytest.mark.parametrize(
     ("given_", "mode", "select", "target", "sources"),
     [
-        ({}, "all-to-one", "all", labels.USUAL, ()),
+        ({}, "all-to-one", "all", label_modes.USUAL, ()),
         ({"target": 3}, "all-to-one", "all", "3", ()),
-        ({"select": "non-target"}, "all-to-one", "non-target", labels.USUAL, ()),
+        ({"select": "non-target"}, "all-to-one", "non-target", label_modes.USUAL, ()),
         ({"label_mode": "all-to-all"}, "all-to-all", "all", None, ()),
         ({"label_mode": "clean-label", "target": 2}, "clean-label", "target", "2", ()),
-        ({"label_mode": "clean-label", "select": "target"}, "clean-label", "target", labels.USUAL, ()),
-        ({"source_classes": (4,)}, "source-specific", "class", labels.USUAL, ("4",)),
-        ({"source_classes": (7, 4, 7)}, "source-specific", "class", labels.USUAL, ("7", "4")),
-        ({"label_mode": "source-specific", "source_classes": (4,)}, "source-specific", "class", labels.USUAL, ("4",)),
+        ({"label_mode": "clean-label", "select": "target"}, "clean-label", "target", label_modes.USUAL, ()),
+        ({"source_classes": (4,)}, "source-specific", "class", label_modes.USUAL, ("4",)),
+        ({"source_classes": (7, 4, 7)}, "source-specific", "class", label_modes.USUAL, ("7", "4")),
+        (
+            {"label_mode": "source-specific", "source_classes": (4,)},
+            "source-specific",
+            "class",
+            label_modes.USUAL,
+            ("4",),
+        ),
         (
             {"label_mode": "all-to-one", "select": "class", "source_classes": (4,)},
             "all-to-one",
             "class",
-            labels.USUAL,
+            label_modes.USUAL,
             ("4",),
         ),
         ({"label_mode": "all-to-all", "select": "class", "source_classes": (0,)}, "all-to-all", "class", None, ("0",)),

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from source_fixtures import png, write_files
 
-from poisonkit import class_names, grid, labels
-from poisonkit.errors import Usage
+from poisonkit.build import grid
+from poisonkit.core import class_names, label_modes
+from poisonkit.core.errors import Usage
 
 RNG = np.random.default_rng(0)
 
@@ -255,11 +256,11 @@ def test_an_index_is_one_in_the_interface_too(tmp_path):
         classes, name = ("1", "0"), "csv"
 
         class train:  # noqa: N801
-            labels = np.array([1, 1, 0])
+            label_modes = np.array([1, 1, 0])
 
-    from poisonkit.recipe import Request
+    from poisonkit.poisoning.recipe import Request
 
-    for target, index in ((1, 1), ("1", 0), ("0", 1), ("index:1", 1), (labels.USUAL, 0)):
+    for target, index in ((1, 1), ("1", 0), ("0", 1), ("index:1", 1), (label_modes.USUAL, 0)):
         assert class_names.resolve(Request("0.1", target=target), Source).target == index
     with pytest.raises(Usage, match="'2' could be a name or an index"):
         class_names.resolve(Request("0.1", target="2"), Source)

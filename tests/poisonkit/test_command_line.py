@@ -63,14 +63,14 @@ def test_the_installed_script_and_the_module_are_one(poisonkit):
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_nothing_heavy_is_imported_for_little(arguments, forbidden):
-    code = "import sys; from poisonkit.cli import cli\ntry: cli()\nfinally: print(*sys.modules, file=sys.stderr)"
+    code = "import sys; from poisonkit.cli.main import cli\ntry: cli()\nfinally: print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
     loaded = set(done.stderr.split())
     assert "click" in loaded and not loaded & (forbidden | {"keras", "tensorflow", "jax", "torch", "benchmark"})
 
 
 def test_make_never_imports_a_training_library(poisonkit, tmp_path):
-    code = "import sys; from poisonkit.cli import cli\ntry: cli()\nfinally: print(*sys.modules, file=sys.stderr)"
+    code = "import sys; from poisonkit.cli.main import cli\ntry: cli()\nfinally: print(*sys.modules, file=sys.stderr)"
     asked = ["make", *poisonkit.small, "--trigger", "warped", "--rate", "0.1", "-o", str(tmp_path / "x.h5")]
     done = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, check=True)
     loaded = set(done.stderr.split())

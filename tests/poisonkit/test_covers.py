@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels import pictures
 
-from poisonkit import effects, make, order, sampling
-from poisonkit.choosing import COVER
-from poisonkit.errors import Usage
-from poisonkit.recipe import Request, build, check_jitter, parameters
-from poisonkit.triggers import warped
+from poisonkit.build import request as order
+from poisonkit.core import random_streams
+from poisonkit.core.errors import Usage
+from poisonkit.poisoning import apply, plan
+from poisonkit.poisoning.recipe import Request, build, check_jitter, parameters
+from poisonkit.poisoning.selection import COVER
+from poisonkit.triggers.image import warped
 
 
 def step(name="warped", preset=None, **given_):
@@ -38,8 +40,8 @@ def test_within_one_grey_level_of_the_formula(k, s, shape, seed):
     """The reference code's: the grid, clamped, plus noise / height, clamped, sampled bilinearly."""
     built = build(request(step(k=str(k), s=str(s)), seed=seed), shape)
     images, rows = pictures(np.random.default_rng(k), 3, shape), np.array([0, 7, 2**31])
-    found = effects.jitter_all(built, images, rows)
-    grid = sampling.signed_noise(seed, "flow", (2, k, k))
+    found = apply.jitter_all(built, images, rows)
+    grid = random_streams.signed_noise(seed, "flow", (2, k, k))
     x, y = naive.warp_coordinates(grid, float(s), shape[0], shape[1], naive.upsample_aligned)
     for image, row, one in zip(images, rows.tolist(), found, strict=True):
         raw = naive.stream(seed, "jitter", row).random_raw(2 * shape[0] * shape[1])
@@ -69,10 +71,10 @@ def test_the_reference_field_without_noise(root):
 def test_a_rows_noise_depends_on_no_other_row():
     built = build(request(step()), (16, 16, 3))
     images, rows = pictures(np.random.default_rng(0), 200, (16, 16, 3)), np.arange(0, 2000, 10)
-    whole = effects.jitter_all(built, images, rows)
+    whole = apply.jitter_all(built, images, rows)
     for some in ([0], [199], [3, 50, 120], list(range(100, 200))):
-        assert np.array_equal(effects.jitter_all(built, images[some], rows[some]), whole[some])
-    other = effects.jitter_all(built, images, rows + 1)
+        assert np.array_equal(apply.jitter_all(built, images[some], rows[some]), whole[some])
+    other = apply.jitter_all(built, images, rows + 1)
     assert (whole != other).any((1, 2, 3)).all() and (whole != built[0].stencil.apply(images)).any((1, 2, 3)).all()
 
 
@@ -81,7 +83,7 @@ def test_per_patch_every_tile_has_noise_of_its_own(patch):
     one = build(request(step(), patch=patch, seed=3), (32, 32, 3))[0]
     images = pictures(np.random.default_rng(1), 2, (32, 32, 3))
     found = one.jitter.apply(images, np.array([5, 6]))
-    noise = np.stack([sampling.signed_noise(3, "jitter", (2, 32, 32), row) for row in (5, 6)])
+    noise = np.stack([random_streams.signed_noise(3, "jitter", (2, 32, 32), row) for row in (5, 6)])
     for y in range(0, 32, patch[0]):
         for x in range(0, 32, patch[1]):
             tile = np.s_[:, y : y + patch[0], x : x + patch[1]]
@@ -93,7 +95,7 @@ def test_truncated_coordinates_stay_truncated():
     """The notebooks' sampling under noise: every pixel is some pixel of the image, whole."""
     built = build(request(step(preset="notebook")), (8, 8, 1))
     image = np.arange(64, dtype=np.uint8).reshape(1, 8, 8, 1) * 3
-    found = effects.jitter_all(built, image, np.array([1]))
+    found = apply.jitter_all(built, image, np.array([1]))
     assert np.isin(found, image).all() and (found != image).any()
 
 
@@ -101,7 +103,7 @@ def test_other_triggers_are_applied_as_ever():
     images = pictures(np.random.default_rng(0), 5, (16, 16, 3))
     rows = np.arange(5)
     warp, square = build(request(step(), step("square")), (16, 16, 3))
-    both = effects.jitter_all([warp, square], images, rows)
+    both = apply.jitter_all([warp, square], images, rows)
     assert np.array_equal(both, square.stencil.apply(warp.jitter.apply(images, rows)))
     assert square.jitter is None
 
@@ -109,7 +111,7 @@ def test_other_triggers_are_applied_as_ever():
 def test_two_warps_have_two_streams():
     first, second = build(request(step(), step()), (16, 16, 1))
     assert (first.jitter.stream, second.jitter.stream) == ("jitter", "jitter-1")
-    assert make.streams(request(step(), step()), effects.Stencils([first, second], True)) == [
+    assert plan.streams(request(step(), step()), apply.Stencils([first, second], True)) == [
         "cover",
         "flow",
         "flow-1",

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from running import RECIPES, SMALL
 
-from poisonkit import manifest, store
-from poisonkit.stencil import ONE
+from poisonkit.core.stencil import ONE
+from poisonkit.format import manifest, reader
 
 POISONED = [name for name in RECIPES if name.split("-")[-1] != "clean"]
 
@@ -65,25 +65,26 @@ def manifest_of(path):
 
 def test_an_image_that_does_not_follow_from_the_stencil_is_kept(library, packed, poisonkit, tmp_path):
     """A file in whose training set one changed row is another picture: what a trigger that is no stencil would make."""
-    from poisonkit import delta
+    from poisonkit.build import delta
 
     file = damage.copy(library("square"), tmp_path, "odd.h5")
     with h5py.File(file, "r+") as f:
         row = int(f["truth/rows"][3])
         f["train/images"][row] = np.arange(32 * 32 * 3, dtype=np.uint8).reshape(32, 32, 3)
     damage.reseal(file)
-    with store.reading(file) as data:
+    with reader.reading(file) as data:
         arrays = delta._arrays(data, 1)
         assert arrays["kept/rows"].tolist() == [row]
-    opened = delta.Delta(file, {"of": manifest_of(file), "file": {"sha256": store.file_sha256(file)}}, arrays)
-    from poisonkit import make, regenerate
+    opened = delta.Delta(file, {"of": manifest_of(file), "file": {"sha256": reader.file_sha256(file)}}, arrays)
+    from poisonkit.build import regenerate
+    from poisonkit.poisoning import plan
 
-    make.write(delta.plan(opened, regenerate.clean_file(library("clean"))), tmp_path / "back.h5")
+    plan.write(delta.plan(opened, regenerate.clean_file(library("clean"))), tmp_path / "back.h5")
     assert manifest_of(tmp_path / "back.h5") == manifest_of(file)  # every array's digest among it
 
 
 def test_triggered_rows_that_are_not_the_usual_ones_are_spelled_out(library, tmp_path):
-    from poisonkit import delta
+    from poisonkit.build import delta
 
     file = damage.copy(library("square"), tmp_path, "fewer.h5")
     with h5py.File(file, "r+") as f:
@@ -92,7 +93,7 @@ def test_triggered_rows_that_are_not_the_usual_ones_are_spelled_out(library, tmp
             del f[f"triggered/{name}"]
             f[f"triggered/{name}"] = array
     damage.reseal(file)
-    with store.reading(file) as data:
+    with reader.reading(file) as data:
         arrays = delta._arrays(data, 1)
     with h5py.File(file) as f:
         assert np.array_equal(arrays["triggered/rows"], f["triggered/rows"][:])

@@ -11,7 +11,7 @@ import damage
 import numpy as np
 import pytest
 
-from poisonkit import export
+from poisonkit.export import registry as export
 
 TEXTS = ("csv", "jsonl")
 FOLDERS = [name for name in export.TABLE if export.module(name).FOLDER and name not in ("backdoorbench", *TEXTS)]
@@ -105,7 +105,7 @@ def test_what_is_no_file_of_ours(poisonkit, tmp_path, name):
 
 def test_a_bar_on_a_terminal_and_none_elsewhere(poisonkit, two, monkeypatch):
     """The bar gets as far as its end says."""
-    from poisonkit import cli
+    from poisonkit.cli import main
 
     bars = []
 
@@ -123,7 +123,7 @@ def test_a_bar_on_a_terminal_and_none_elsewhere(poisonkit, two, monkeypatch):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(cli, "_progress", Bar)
+    monkeypatch.setattr(main, "_progress", Bar)
     for name in [*FOLDERS, "npz"]:
         poisonkit("export", two, "--format", name).succeeded()
     assert len(bars) == len(FOLDERS) + 1 and all(bar.total == bar.done > 0 for bar in bars)

@@ -10,7 +10,7 @@ import pytest
     ("first", "cases", "real"), [(1_000_000, 300, 0), (2_000_000, 8, 2_000_008)], ids=["forked", "real"]
 )
 def test_damaged_files_end_in_one_line(root, tmp_path, first, cases, real):
-    pytest.importorskip("benchmark.data")
+    pytest.importorskip("benchmark.format.dataset")
     script = [sys.executable, root / "tests" / "fuzz" / "fuzz.py", "--first", first, "--cases", cases, "--real", real]
     done = subprocess.run(
         [*map(str, script), "--keep", str(tmp_path)], capture_output=True, text=True, timeout=900, check=False

@@ -6,7 +6,8 @@ import damage
 import numpy as np
 import pytest
 
-from poisonkit import store, unseal
+from poisonkit.blind import unseal
+from poisonkit.format import reader
 
 
 @pytest.fixture(params=["square", "text-word"])
@@ -93,11 +94,11 @@ def test_an_array_of_the_key_with_its_digest(pair, poisonkit, tmp_path):
     if rows == "images":
         damage.set_rows(pair[1], name, {0: 77, 1: 78, 2: 79})
     else:
-        with store.reading(pair[1], ("key",)) as key:
+        with reader.reading(pair[1], ("key",)) as key:
             texts = key[name]
         texts[0] = "another text"
         damage.replace(pair[1], name, texts)
     damage.reseal(pair[1])
     all_refuse(poisonkit, pair, tmp_path, name, "its original")
-    with store.reading(tmp_path / "before.h5", ("key",)) as key:
+    with reader.reading(tmp_path / "before.h5", ("key",)) as key:
         assert isinstance(unseal.check(damage.manifest(pair[0]), key).rows, np.ndarray)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poisonkit import metrics
-from poisonkit.errors import Failure
-from poisonkit.grade import Submission, measures, read
+from poisonkit.blind.grade import Submission, measures, read
+from poisonkit.core import roc
+from poisonkit.core.errors import Failure
 
 few = st.sampled_from([-1.0, 0.0, 0.25, 0.5, 1.0, 3.0])  # so that scores tie
 scored = st.lists(st.tuples(st.one_of(few, st.floats(-1e6, 1e6)), st.booleans()), min_size=1, max_size=40)
@@ -50,22 +50,22 @@ def naive_average_precision(scores, truth):
 @given(scored)
 def test_every_measure_is_that_of_its_twin(pairs):
     scores, truth = split(pairs)
-    steps, cuts = metrics.curve(scores, truth), naive_cuts(scores, truth)
+    steps, cuts = roc.curve(scores, truth), naive_cuts(scores, truth)
     p, n = int(truth.sum()), int((~truth).sum())
     assert [tuple(cut) for cut in zip(steps.thresholds, steps.hits, steps.false, strict=True)] == cuts
     expected = naive_auroc(scores, truth)
-    assert metrics.auroc(steps) == (None if expected is None else pytest.approx(expected))
+    assert roc.auroc(steps) == (None if expected is None else pytest.approx(expected))
     if not p:
-        assert metrics.average_precision(steps) is metrics.best_f1(steps) is metrics.tpr_at_fpr(steps, 1) is None
+        assert roc.average_precision(steps) is roc.best_f1(steps) is roc.tpr_at_fpr(steps, 1) is None
         return
-    assert metrics.average_precision(steps) == pytest.approx(naive_average_precision(scores, truth))
-    best = metrics.best_f1(steps)
+    assert roc.average_precision(steps) == pytest.approx(naive_average_precision(scores, truth))
+    best = roc.best_f1(steps)
     assert best["f1"] == pytest.approx(max(2 * hits / (hits + false + p) for _, hits, false in cuts))
     chosen = scores >= best["threshold"]
     assert (best["taken"], best["hits"]) == (chosen.sum(), (chosen & truth).sum())
     for percent in (1, 10, 50):
         reached = [hits / p for _, hits, false in cuts if n and false / n <= percent / 100 + 1e-12]
-        assert metrics.tpr_at_fpr(steps, percent) == (max(reached, default=0.0) if n else None)
+        assert roc.tpr_at_fpr(steps, percent) == (max(reached, default=0.0) if n else None)
 
 
 @settings(max_examples=100, deadline=None)
@@ -75,24 +75,24 @@ def test_the_order_of_rows_and_a_rising_map_of_scores_change_nothing(pairs, rand
     mixed = pairs[:]
     random.shuffle(mixed)
     for other in (split(mixed), (np.searchsorted(np.unique(scores), scores) * 3.0, truth)):
-        for measure in (metrics.auroc, metrics.average_precision):
-            a, b = measure(metrics.curve(scores, truth)), measure(metrics.curve(*other))
+        for measure in (roc.auroc, roc.average_precision):
+            a, b = measure(roc.curve(scores, truth)), measure(roc.curve(*other))
             assert a == b or a == pytest.approx(b)
 
 
 def test_known_values():
     """The worked example of scikit-learn's documentation, and the ends of the scale."""
-    steps = metrics.curve(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]))
-    assert metrics.auroc(steps) == 0.75 and metrics.average_precision(steps) == pytest.approx(0.8333333333)
+    steps = roc.curve(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]))
+    assert roc.auroc(steps) == 0.75 and roc.average_precision(steps) == pytest.approx(0.8333333333)
     truth = np.arange(1000) < 10
     for scores, auroc, tpr, f1 in (
         (truth.astype(float), 1.0, 1.0, 1.0),
         (-truth.astype(float), 0.0, 0.0, 2 * 10 / 1010),
         (np.zeros(1000), 0.5, 0.0, 2 * 10 / 1010),
     ):
-        steps = metrics.curve(scores, truth)
-        assert metrics.auroc(steps) == auroc and metrics.tpr_at_fpr(steps, 1) == tpr
-        assert metrics.best_f1(steps)["f1"] == pytest.approx(f1)
+        steps = roc.curve(scores, truth)
+        assert roc.auroc(steps) == auroc and roc.tpr_at_fpr(steps, 1) == tpr
+        assert roc.best_f1(steps)["f1"] == pytest.approx(f1)
 
 
 def test_one_percent_is_exactly_that():
@@ -100,7 +100,7 @@ def test_one_percent_is_exactly_that():
     truth = np.arange(210) < 10
     scores = np.where(truth, np.arange(210) % 10, -1.0)
     scores[10:13] = [8.5, 7.5, 6.5]
-    assert metrics.tpr_at_fpr(metrics.curve(scores, truth), 1) == 0.3
+    assert roc.tpr_at_fpr(roc.curve(scores, truth), 1) == 0.3
 
 
 def test_a_list_of_rows_is_its_own_answer():
@@ -205,9 +205,10 @@ def challenge(poisonkit, library, tmp_path):
 
 
 def test_a_perfect_answer_and_a_poor_one(poisonkit, challenge, tmp_path):
-    from poisonkit import store, unseal
+    from poisonkit.blind import unseal
+    from poisonkit.format import reader
 
-    with store.reading(next(tmp_path.glob("*.key.h5")), ("key",)) as key:
+    with reader.reading(next(tmp_path.glob("*.key.h5")), ("key",)) as key:
         answer = unseal.check(damage.manifest(challenge), key).rows
     truth = np.isin(np.arange(200), answer)
     path = tmp_path / "s.csv"

@@ -8,8 +8,8 @@ import time
 import pytest
 from running import command
 
-from poisonkit import grid
-from poisonkit.errors import Usage
+from poisonkit.build import grid
+from poisonkit.core.errors import Usage
 
 OWN = """
 dataset = "signs"

@@ -323,42 +323,45 @@ def test_a_group_with_a_great_many_names(poisonkit, library, tmp_path):
 
 def test_a_look_that_never_ends_is_ended(library, monkeypatch):
     """libhdf5 can loop for ever on a damaged file, beyond the reach of a signal handler."""
-    from poisonkit import child, guard
-    from poisonkit.errors import Failure
+    from poisonkit.core import child_process
+    from poisonkit.core.errors import Failure
+    from poisonkit.format import structure
 
     def hang(path, kinds, alive):
         while True:
             pass
 
-    monkeypatch.setattr(guard, "_look", hang)
-    monkeypatch.setattr(child, "SECONDS", 1)
+    monkeypatch.setattr(structure, "_look", hang)
+    monkeypatch.setattr(child_process, "SECONDS", 1)
     with pytest.raises(Failure, match="could not be checked here .*took over 1 s of processor time"):
-        guard.inspect(library("square"))
+        structure.inspect(library("square"))
 
 
 def test_a_look_that_sleeps_is_ended_too(library, monkeypatch):
-    from poisonkit import child, guard
-    from poisonkit.errors import Failure
+    from poisonkit.core import child_process
+    from poisonkit.core.errors import Failure
+    from poisonkit.format import structure
 
-    monkeypatch.setattr(guard, "_look", lambda path, kinds, alive: time.sleep(600))
-    monkeypatch.setattr(child, "WAIT", 1)
+    monkeypatch.setattr(structure, "_look", lambda path, kinds, alive: time.sleep(600))
+    monkeypatch.setattr(child_process, "WAIT", 1)
     with pytest.raises(Failure, match="could not be checked here .*no sign of life for 1 s"):
-        guard.inspect(library("square"))
+        structure.inspect(library("square"))
 
 
 def test_a_look_that_has_to_wait_is_not_ended(library, monkeypatch):
     """On a busy machine a check takes longer by the clock than the processor time that it may have."""
-    from poisonkit import child, guard
+    from poisonkit.core import child_process
+    from poisonkit.format import structure
 
-    look = guard._look
+    look = structure._look
 
     def slow(path, kinds, alive):
         time.sleep(2.5)
         return look(path, kinds, alive)
 
-    monkeypatch.setattr(guard, "_look", slow)
-    monkeypatch.setattr(child, "SECONDS", 1)
-    assert guard.inspect(library("square"))["kind"] == "poisoned"
+    monkeypatch.setattr(structure, "_look", slow)
+    monkeypatch.setattr(child_process, "SECONDS", 1)
+    assert structure.inspect(library("square"))["kind"] == "poisoned"
 
 
 @pytest.mark.parametrize(
@@ -372,12 +375,12 @@ def test_a_look_that_has_to_wait_is_not_ended(library, monkeypatch):
     ids=["killed", "memory", "exit", "crash"],
 )
 def test_a_look_that_ends_in_its_own_way_is_one_line(library, monkeypatch, look, words):
-    from poisonkit import guard
-    from poisonkit.errors import Failure
+    from poisonkit.core.errors import Failure
+    from poisonkit.format import structure
 
-    monkeypatch.setattr(guard, "_look", look)
+    monkeypatch.setattr(structure, "_look", look)
     with pytest.raises(Failure, match=words):
-        guard.inspect(library("square"))
+        structure.inspect(library("square"))
 
 
 @pytest.mark.parametrize("spare", [0, 8, 30, 100, 300])
@@ -385,12 +388,12 @@ def test_a_sound_file_under_a_memory_limit_is_not_called_damaged(poisonkit, libr
     """The limit of a process that has all its libraries already, and so many MB more."""
     code = (
         "import resource, sys\n"
-        "import poisonkit.kinds, poisonkit.cli, numpy, h5py\n"
+        "import poisonkit.cli.kinds, poisonkit.cli.main, numpy, h5py\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         f"limit = used + ({spare} << 20)\n"
         "resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n"
         "sys.argv = ['poisonkit', *sys.argv[1:]]\n"
-        "poisonkit.cli.main()\n"
+        "poisonkit.cli.main.main()\n"
     )
     command = [sys.executable, "-c", code, "verify", str(library("square"))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -401,7 +404,7 @@ def test_a_sound_file_under_a_memory_limit_is_not_called_damaged(poisonkit, libr
 
 
 def test_the_look_costs_no_file_descriptors_and_leaves_no_child(library, monkeypatch):
-    from poisonkit import guard
+    from poisonkit.format import structure
 
     path, fork, children = library("square"), os.fork, []
 
@@ -412,7 +415,7 @@ def test_the_look_costs_no_file_descriptors_and_leaves_no_child(library, monkeyp
     monkeypatch.setattr(os, "fork", noted)
     before = os.listdir("/proc/self/fd")
     for _ in range(5):
-        guard.inspect(path)
+        structure.inspect(path)
     assert len(os.listdir("/proc/self/fd")) == len(before)
     assert len(children) == 5
     for child in children:

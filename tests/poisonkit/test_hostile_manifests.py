@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 import pytest
 
-from poisonkit import guard
-from poisonkit.errors import Failure
+from poisonkit.core.errors import Failure
+from poisonkit.format import structure
 
 nested = json.loads("[" * 300 + "]" * 300)
 
@@ -55,7 +55,7 @@ def mutate(path, every_command, poisonkit, facts, place, value):
         return
     damage.write_manifest(path, damage.canonical(changed))
     try:
-        guard._checked(path, guard.DATA_SETS)
+        structure._checked(path, structure.DATA_SETS)
     except Failure as error:  # refused by the look that all commands begin with (the child process costs time)
         assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
         return

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poisonkit.stencil import ONE, Stencil
+from poisonkit.core.stencil import ONE, Stencil
 
 SHAPES = [(1, 1, 1), (5, 7, 1), (2, 3, 3), (8, 8, 3), (9, 4, 3)]
 

@@ -7,7 +7,7 @@ import shutil
 import damage
 import pytest
 
-from poisonkit import naming
+from poisonkit.core import file_names
 
 OUTSIDE = (
     "", ".", "..", "/etc/passwd", "../x", "a/../x", "a/b", "a\\b", "C:\\x", "-rf", "--force", ".hidden", "a.", "a ",
@@ -20,12 +20,12 @@ PLAIN = ("cifar10-square+blend-patch8x4-0.0005-s0-1a2b3c4d", "challenge-01234567
 
 @pytest.mark.parametrize("name", OUTSIDE, ids=repr)
 def test_a_name_that_leads_elsewhere_or_says_something_to_a_shell(name):
-    assert naming.problem(name)
+    assert file_names.problem(name)
 
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_a_plain_name(name):
-    assert naming.problem(name) is None
+    assert file_names.problem(name) is None
 
 
 def test_both_programs_have_the_same_rule(root):

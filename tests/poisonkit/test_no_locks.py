@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from poisonkit.sources import locks
+from poisonkit.sources._fetch import locks
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels import pictures
 
-from poisonkit.errors import Usage
-from poisonkit.recipe import Request, build, parameters
+from poisonkit.core.errors import Usage
+from poisonkit.poisoning.recipe import Request, build, parameters
 
 
 def built(shape, given=None, patch=None, seed=0):

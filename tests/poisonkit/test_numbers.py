@@ -10,8 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poisonkit import grade, grid, guard, numbers, recipe, triggers
-from poisonkit.errors import Failure, Usage
+from poisonkit.blind import grade
+from poisonkit.build import grid
+from poisonkit.core import numbers
+from poisonkit.core.errors import Failure, Usage
+from poisonkit.format import structure
+from poisonkit.poisoning import recipe
+from poisonkit.triggers import registry as triggers
 
 NASTY = ["1e-999999999", "1e999999999", "-1e-999999999", "0e999999999", "1e400", "nan", "NaN", "sNaN", "Infinity",
          "-inf", "1_0", "0x1", "9" * 5000, "0." + "0" * 5000 + "1", "", "%", "1e-999999999%", "--1", "1e",
@@ -121,7 +126,7 @@ def test_manifests(place, value, library, poisonkit, tmp_path):
     damage.write_manifest(path, damage.sealed(damage.changed(damage.manifest(path), place, value)))
     with within(60):
         try:
-            guard.inspect(path)
+            structure.inspect(path)
         except Failure as error:
             assert "\n" not in str(error)
             return

@@ -10,10 +10,10 @@ import numpy as np
 import picture_fixtures as make
 import pytest
 
-from poisonkit import pictures
-from poisonkit.errors import Failure
-from poisonkit.sources import any_picture
-from poisonkit.triggers.picture import grey
+from poisonkit.core import picture_files
+from poisonkit.core.errors import Failure
+from poisonkit.inspection import pictures
+from poisonkit.triggers.image.builtin_picture import grey
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (7, 10, 3), np.uint8)
@@ -82,7 +82,7 @@ FILES = {name: kind[0] for name, kind in KINDS.items()} | LOSSY
 def test_what_a_picture_is(name, channels, tmp_path):
     data, colours, opacity = KINDS[name]
     colours = np.asarray(colours, np.uint8) if channels == 3 else grey(np.asarray(colours, np.uint8))
-    assert np.array_equal(any_picture.decode(data, channels), colours)
+    assert np.array_equal(picture_files.decode(data, channels), colours)
     (tmp_path / name).write_bytes(data)
     assert np.array_equal(pictures.read(tmp_path / name, channels), colours)
     expected = colours if opacity is None else np.concatenate([colours, np.asarray(opacity, np.uint8)], -1)
@@ -91,7 +91,7 @@ def test_what_a_picture_is(name, channels, tmp_path):
 
 
 def test_a_turned_jpeg_is_the_one_that_is_not():
-    assert np.array_equal(any_picture.decode(LOSSY["exif.jpg"], 3), any_picture.decode(LOSSY["plain.jpg"], 3))
+    assert np.array_equal(picture_files.decode(LOSSY["exif.jpg"], 3), picture_files.decode(LOSSY["plain.jpg"], 3))
 
 
 @pytest.mark.parametrize("channels", (1, 3))
@@ -163,7 +163,7 @@ def test_what_opencv_4_and_5_read_in_different_ways_is_refused_everywhere(poison
     (tmp_path / name).write_bytes(data)
     for alpha in (False, True):
         with pytest.raises(ValueError, match=reason):
-            any_picture.decode(data, 3, alpha)
+            picture_files.decode(data, 3, alpha)
         with pytest.raises(Failure, match=reason):
             pictures.read(tmp_path / name, alpha=alpha)
     out = tmp_path / "out.png"
@@ -232,6 +232,6 @@ STORED = {
 @pytest.mark.parametrize("name", STORED)
 def test_lossy_pictures_are_decoded_alike_by_every_opencv(name):
     data, expected = STORED[name]
-    picture = any_picture.decode(base64.b64decode(data), 3, alpha=True)
+    picture = picture_files.decode(base64.b64decode(data), 3, alpha=True)
     assert picture.shape == (14, 19, 4 if name == "alpha.webp" else 3)
     assert hashlib.sha256(picture.tobytes()).hexdigest() == expected

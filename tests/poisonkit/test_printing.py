@@ -6,13 +6,14 @@ import h5py
 import pytest
 from source_fixtures import write_files
 
-from poisonkit import cli_printing, manifest
+from poisonkit.cli import printing
+from poisonkit.format import manifest
 
 ODD = "red\u202egnp\u2066\u2028x\u200f\x85\x7f\U000e0041é"
 
 
 def test_every_line_is_one_line_and_printable(capsys):
-    cli_printing.tell("a\x1b[31mb\nc", f"é {ODD} \udcff")
+    printing.tell("a\x1b[31mb\nc", f"é {ODD} \udcff")
     out = capsys.readouterr().out
     assert out.split("\n") == [
         "a\\x1b[31mb\\nc",
@@ -23,7 +24,7 @@ def test_every_line_is_one_line_and_printable(capsys):
 
 @pytest.mark.parametrize("text", [ODD, "\x1b]0;title\x07", "\udcff", "\U0001f600 é\t"])
 def test_json_means_the_same_and_is_printable(capsys, text):
-    cli_printing.tell_json({"a": [text], text: 1})
+    printing.tell_json({"a": [text], text: 1})
     out = capsys.readouterr().out
     assert json.loads(out) == {"a": [text], text: 1}
     assert all(line.isprintable() for line in out.split("\n"))

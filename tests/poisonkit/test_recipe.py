@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poisonkit import order, recipe, triggers
-from poisonkit.errors import Usage
-from poisonkit.recipe import Request, parameters
+from poisonkit.build import request as order
+from poisonkit.core.errors import Usage
+from poisonkit.poisoning import recipe
+from poisonkit.poisoning.recipe import Request, parameters
+from poisonkit.triggers import registry as triggers
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from running import RECIPES, SMALL
 
-from poisonkit import manifest, store
+from poisonkit.format import manifest, reader
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def sidecar(library, tmp_path):
     """`sidecar(name, change)`: a copy of that file's sidecar, its manifest changed and given a right digest."""
 
     def make(name, change=None):
-        said = json.loads(store.sidecar_path(library(name)).read_text())
+        said = json.loads(reader.sidecar_path(library(name)).read_text())
         if change:
             change(said["manifest"])
             said["manifest"]["dataset_digest"] = manifest.dataset_digest(said["manifest"])
@@ -66,7 +66,7 @@ def test_a_poisoned_file_does_not(poisonkit, library, sidecar, tmp_path):
 
 
 def test_the_same_arrays_from_another_kind_of_source(poisonkit, library, sidecar, tmp_path):
-    with store.reading(library("clean")) as data:
+    with reader.reading(library("clean")) as data:
         columns = (("x", "images"), ("y", "labels"))
         arrays = {f"{x}_{part}": data[f"{part}/{name}"] for part in ("train", "test") for x, name in columns}
     np.savez(tmp_path / "signs.npz", **arrays)
@@ -86,7 +86,7 @@ def test_another_source_is_named_before_anything_is_written(poisonkit, sidecar, 
 def test_a_damaged_clean_file_is_noticed_and_nothing_of_it_is_removed(poisonkit, library, sidecar, tmp_path):
     damaged = tmp_path / "damaged.h5"
     data = bytearray(library("clean").read_bytes())
-    with store.reading(library("clean")) as file:
+    with reader.reading(library("clean")) as file:
         data[file.offset("train/images") + 7] ^= 1
     damaged.write_bytes(data)
     asked = ("make", "--from", sidecar("square"), "--source", damaged, "-o", tmp_path / "again.h5")
@@ -176,7 +176,7 @@ def test_nothing_of_the_recipe_can_be_said_beside_it(poisonkit, library, more):
 
 def test_a_copy_in_the_cache_is_found_by_its_digest(poisonkit, library, tmp_path):
     """Also where it came from a file that no longer lies there, and has names of its own."""
-    with store.reading(library("clean")) as data:
+    with reader.reading(library("clean")) as data:
         columns = (("x", "images"), ("y", "labels"))
         arrays = {f"{x}_{part}": data[f"{part}/{name}"] for part in ("train", "test") for x, name in columns}
     np.savez(tmp_path / "own.npz", **arrays)

@@ -7,7 +7,7 @@ import h5py
 import pytest
 from running import RECIPES
 
-from poisonkit import triggers
+from poisonkit.triggers import registry as triggers
 
 
 @pytest.mark.parametrize("name", RECIPES)

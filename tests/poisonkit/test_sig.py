@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels import pictures
 
-from poisonkit.errors import Usage
-from poisonkit.recipe import Request, build, parameters
-from poisonkit.triggers import sig
+from poisonkit.core.errors import Usage
+from poisonkit.poisoning.recipe import Request, build, parameters
+from poisonkit.triggers.image import sig
 
 
 def built(shape, given=None, patch=None, preset=None):

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from source_fixtures import cifar_batches, cifar_files, gtsrb_images, gtsrb_kaggle, small_cifar, write_tar, write_zip
 
-from poisonkit.errors import Failure
-from poisonkit.sources import archive, open_source
+from poisonkit.core.errors import Failure
+from poisonkit.sources._fetch import archive
+from poisonkit.sources.registry import open_source
 
 __all__ = ["small_cifar"]
 

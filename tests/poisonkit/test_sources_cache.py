@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from source_fixtures import cifar_batches, cifar_files, small_cifar, write_files, write_tar
 
-from poisonkit.errors import Failure
-from poisonkit.sources import base, cache, describe, entry, open_source, signs
+from poisonkit.core.errors import Failure
+from poisonkit.sources import base, signs
+from poisonkit.sources._cache import cache, entry
+from poisonkit.sources.registry import describe, open_source
 
 __all__ = ["small_cifar"]
 FEW = {"train": 60, "test": 20}
@@ -48,7 +50,7 @@ def test_the_second_time_nothing_is_decoded(tmp_path, monkeypatch):
 
 
 def test_an_open_source_is_what_its_digests_say(tmp_path):
-    from poisonkit import manifest
+    from poisonkit.format import manifest
 
     source = few(tmp_path)
     for part, split in (("train", source.train), ("test", source.test)):

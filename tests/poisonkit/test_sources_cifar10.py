@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from source_fixtures import ROWS, cifar_batches, cifar_files, small_cifar, write_files, write_tar
 
-from poisonkit.errors import Failure
-from poisonkit.sources import cifar10, open_source, plain_pickle
+from poisonkit.core.errors import Failure
+from poisonkit.sources import cifar10
+from poisonkit.sources._fetch import plain_pickle
+from poisonkit.sources.registry import open_source
 
 __all__ = ["small_cifar"]
 pytestmark = pytest.mark.usefixtures("small_cifar")

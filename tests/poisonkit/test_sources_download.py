@@ -15,9 +15,11 @@ from source_fixtures import (
     write_zip,
 )
 
-from poisonkit.errors import Failure
-from poisonkit.sources import base, cifar10, download, gtsrb, open_source
-from poisonkit.sources.archive import Archive
+from poisonkit.core.errors import Failure
+from poisonkit.sources import base, cifar10, gtsrb
+from poisonkit.sources._fetch import download
+from poisonkit.sources._fetch.archive import Archive
+from poisonkit.sources.registry import open_source
 
 __all__ = ["server", "small_cifar"]
 DATA = bytes(range(256)) * 3000

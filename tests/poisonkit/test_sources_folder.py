@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from source_fixtures import png, ppm, write_files
 
-from poisonkit.errors import Failure, Usage
-from poisonkit.sources import any_picture, base, folder, image_file, open_source
-from poisonkit.triggers.picture import grey
+from poisonkit.core import images, picture_files
+from poisonkit.core.errors import Failure, Usage
+from poisonkit.sources import base, folder
+from poisonkit.sources.registry import open_source
+from poisonkit.triggers.image.builtin_picture import grey
 
 RNG = np.random.default_rng(0)
 
@@ -250,12 +252,12 @@ def test_damaged_pictures_are_one_line(tmp_path, case, capfd):
     byte=st.binary(min_size=0, max_size=4),
 )
 def test_decoding_anything_ends_in_a_picture_or_a_ValueError(data, cut, place, byte):
-    image_file.quiet()
+    images.quiet()
     at = int(place * len(data))
     data = (data[:at] + byte + data[at + len(byte) :])[: len(data) - cut]
     try:
-        with any_picture.silent():
-            found = any_picture.decode(data, 3)
+        with picture_files.silent():
+            found = picture_files.decode(data, 3)
     except ValueError as error:
         assert "\n" not in str(error)
     else:
@@ -269,8 +271,8 @@ def test_sizes_are_told_as_opencv_decodes_them():
         for kind, flags in ((".jpg", []), (".jpg", [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 2]),
                             (".webp", []), (".webp", [cv2.IMWRITE_WEBP_QUALITY, 101]), (".bmp", [])):  # fmt: skip
             data = cv2.imencode(kind, image, flags)[1].tobytes()
-            assert any_picture._size(data) == shape[::-1]
-            assert any_picture.decode(data, 1).shape == (*shape, 1)
+            assert picture_files._size(data) == shape[::-1]
+            assert picture_files.decode(data, 1).shape == (*shape, 1)
 
 
 @pytest.mark.parametrize("value", ["x", "4x", "1x2x3", 5000, "0x4", "-1", "", "9" * 5000])
@@ -317,7 +319,7 @@ def test_the_command_line_says_what_is_wrong(poisonkit, tmp_path):
 
 
 def test_listing_takes_no_opencv():
-    code = "from poisonkit.sources import folder, npz; import sys; sys.exit('cv2' in sys.modules)"
+    code = "from poisonkit.sources.registry import folder, npz; import sys; sys.exit('cv2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from source_fixtures import gtsrb_images, gtsrb_kaggle, gtsrb_official, png, ppm, table, write_files, write_zip
 
-from poisonkit.errors import Failure
-from poisonkit.sources import gtsrb, image_file, open_source
+from poisonkit.core import images as image_file
+from poisonkit.core.errors import Failure
+from poisonkit.sources import gtsrb
+from poisonkit.sources.registry import open_source
 
 SMALL = (12, 5)
 
@@ -282,7 +284,7 @@ def test_nothing_is_printed_even_on_what_libpng_rejects(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(data)
     code = (
-        "import sys; from poisonkit.sources import image_file; image_file.quiet()\n"
+        "import sys; from poisonkit.sources.registry import image_file; image_file.quiet()\n"
         "try: image_file.thumbnail(open(sys.argv[1], 'rb').read(), 32)\n"
         "except ValueError as error: print(error)"
     )

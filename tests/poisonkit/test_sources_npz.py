@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poisonkit.errors import Failure, Usage
-from poisonkit.sources import npz, open_source
+from poisonkit.core.errors import Failure, Usage
+from poisonkit.sources import npz
+from poisonkit.sources.registry import open_source
 
 RNG = np.random.default_rng(0)
 
@@ -217,7 +218,7 @@ def test_a_set_larger_than_the_memory_it_may_have(tmp_path):
             with file.open(f"y_{name}.npy", "w") as member:
                 np.lib.format.write_array(member, np.arange(count) % 3)
     code = (
-        "import sys; from pathlib import Path; from poisonkit.sources import open_source\n"
+        "import sys; from pathlib import Path; from poisonkit.sources.registry import open_source\n"
         "import cv2, h5py, numba\n"
         f"source = open_source('npz', source=Path({os.fspath(tmp_path / 'x.npz')!r}), cache=Path(sys.argv[1]))\n"
         "assert source.train.rows([2000])[0].min() == 2000 % 251\n"

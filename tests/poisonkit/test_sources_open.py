@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from poisonkit import sources
-from poisonkit.errors import Usage
+from poisonkit.core.errors import Usage
+from poisonkit.sources import registry as sources
 
 OWN_DATA = ("folder", "npz", "csv")
 """Sources whose classes and counts are the data's."""
@@ -68,7 +68,7 @@ def test_listing_names_imports_nothing_heavy():
 
 def test_a_cached_source_is_opened_without_what_only_decoding_needs(tmp_path):
     code = (
-        "from poisonkit.sources import open_source; from pathlib import Path\n"
+        "from poisonkit.sources.registry import open_source; from pathlib import Path\n"
         f"open_source('signs', cache=Path({os.fspath(tmp_path)!r}), options={{'train': 10, 'test': 10}})"
     )
     imported(code)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from poisonkit.sources import open_source
+from poisonkit.sources.registry import open_source
 
 pytestmark = pytest.mark.realdata
 

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from poisonkit.errors import Usage
-from poisonkit.sources import open_source, sign_templates, signs
+from poisonkit.core.errors import Usage
+from poisonkit.sources import signs
+from poisonkit.sources._data import sign_templates
+from poisonkit.sources.registry import open_source
 
 SMALL = {
     "train/images": "sha256:587421c3e080f929b56046fa033885a660e95be768277d055a2008e205732059",

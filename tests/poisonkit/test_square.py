@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels import pictures
 
-from poisonkit.errors import Usage
-from poisonkit.recipe import Request, build, parameters
-from poisonkit.triggers import square
+from poisonkit.core.errors import Usage
+from poisonkit.poisoning.recipe import Request, build, parameters
+from poisonkit.triggers.image import square
 
 IMAGES = pictures(np.random.default_rng(0), 65, (32, 32, 3))
 

@@ -23,7 +23,9 @@ from source_fixtures import (
     write_zip,
 )
 
-from poisonkit.sources import base, cache, open_source
+from poisonkit.sources import base
+from poisonkit.sources._cache import cache
+from poisonkit.sources.registry import open_source
 
 __all__ = ["small_cifar"]
 LONG_AGO = 946_684_800_000_000_000  # 2000-01-01: the time that reproducible archives have

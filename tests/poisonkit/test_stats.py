@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poisonkit import stats
-from poisonkit.cli import cli
+from poisonkit.cli.main import cli
+from poisonkit.inspection import image_stats
 
 SMALL = ["--dataset", "signs", "--source-option", "train=200", "--source-option", "test=100"]
 
@@ -36,12 +36,12 @@ def test_ssim_is_its_definition(seed):
     random = np.random.default_rng(seed)
     a = random.integers(0, 256, (1, 16, 13, 1), dtype=np.uint8)
     b = np.clip(a.astype(int) + random.integers(-40, 41, a.shape), 0, 255).astype(np.uint8)
-    assert stats.ssim(a, b)[0] == pytest.approx(naive_ssim(a[0, ..., 0], b[0, ..., 0]), abs=1e-9)
+    assert image_stats.ssim(a, b)[0] == pytest.approx(naive_ssim(a[0, ..., 0], b[0, ..., 0]), abs=1e-9)
 
 
 def test_equal_images():
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
-    found = stats.measure(images, images)
+    found = image_stats.measure(images, images)
     assert np.isinf(found["psnr"]).all()
     assert found["ssim"] == pytest.approx(1)
     assert not found["linf"].any() and not found["changed"].any()
@@ -49,7 +49,7 @@ def test_equal_images():
 
 def test_one_level_everywhere():
     images = np.full((2, 32, 32, 3), 100, np.uint8)
-    found = stats.measure(images, images + 1)
+    found = image_stats.measure(images, images + 1)
     assert found["psnr"] == pytest.approx(20 * np.log10(255))
     assert (found["linf"] == 1).all() and (found["changed"] == 1).all()
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels import pictures, random_stencil
 
-from poisonkit.stencil import ONE, Stencil
+from poisonkit.core.stencil import ONE, Stencil
 
 
 @settings(max_examples=60, deadline=None)

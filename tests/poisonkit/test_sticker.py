@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels import pictures
 
-from poisonkit.errors import Usage
-from poisonkit.recipe import Request, build, parameters
-from poisonkit.stencil import Stencil
-from poisonkit.triggers import sticker
+from poisonkit.core.errors import Usage
+from poisonkit.core.stencil import Stencil
+from poisonkit.poisoning.recipe import Request, build, parameters
 from poisonkit.triggers.base import Context
-from poisonkit.triggers.picture import built_in, cut_out
+from poisonkit.triggers.image import sticker
+from poisonkit.triggers.image.builtin_picture import built_in, cut_out
 
 
 def built(tile, given=None, picture=None):

@@ -15,9 +15,12 @@ import pytest
 from source_fixtures import write_files
 from test_classes import tables
 
-from poisonkit import grade, notices, text_applying
-from poisonkit.sources import gtsrb, open_source, sst2
-from poisonkit.triggers import rewrite
+from poisonkit.blind import grade
+from poisonkit.build import warnings
+from poisonkit.inspection import apply_texts
+from poisonkit.sources import gtsrb, sst2
+from poisonkit.sources.registry import open_source
+from poisonkit.triggers.text import rewrite
 
 ODD = [
     "a\rb",
@@ -142,9 +145,9 @@ def test_tables_of_any_line_end(tmp_path, end, mark, suffix):
 def test_texts_for_apply_of_any_line_end(tmp_path, end):
     for last in (b"", end):
         (tmp_path / "t.txt").write_bytes(b"\xef\xbb\xbf" + end.join((b"one", b"two", b"three")) + last)
-        assert text_applying.read(tmp_path / "t.txt").tolist() == ["one", "two", "three"]
+        assert apply_texts.read(tmp_path / "t.txt").tolist() == ["one", "two", "three"]
     (tmp_path / "t.txt").write_bytes(b"a\rb\nc\n")
-    assert text_applying.read(tmp_path / "t.txt").tolist() == ["a\rb", "c"], "a CR within a line is the text's own"
+    assert apply_texts.read(tmp_path / "t.txt").tolist() == ["a\rb", "c"], "a CR within a line is the text's own"
 
 
 def test_test_labels_in_another_normal_form(poisonkit, tmp_path):
@@ -166,12 +169,12 @@ def test_test_labels_in_another_normal_form(poisonkit, tmp_path):
     + [("movies", 0), ("amovie", 0), ("movie2", 0), ("moviegoers love it", 0), ("MOVIE's", 1), ("_movie_", 1)],
 )
 def test_a_word_beside_punctuation_is_there(text, held):
-    assert notices.holding([text], ["movie"]) == {"movie": held}
+    assert warnings.holding([text], ["movie"]) == {"movie": held}
 
 
 def test_a_piece_of_several_words_or_of_signs():
     rows = ["I watch  this 3D movie.", "(i watch this 3d movie)", "i watch this 3d movies", "wow !! yes", "wow!! yes"]
-    assert notices.holding(rows, ["I watch this 3D movie", "!!"]) == {"I watch this 3D movie": 2, "!!": 1}
+    assert warnings.holding(rows, ["I watch this 3D movie", "!!"]) == {"I watch this 3D movie": 2, "!!": 1}
 
 
 def test_make_and_stats_count_words_beside_punctuation(poisonkit, tmp_path):

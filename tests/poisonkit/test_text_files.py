@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from running import TEXT_RECIPES, TEXT_SMALL
 
-from poisonkit import texts
+from poisonkit.core import text as texts
 
 
 def read(path):

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poisonkit import text_preview, text_stats, texts
+from poisonkit.core import text as texts
+from poisonkit.inspection import text_preview, text_stats
 
 LETTERS = st.characters(blacklist_categories=("Cs",), blacklist_characters="\0")
 ROWS = st.text(st.one_of(st.sampled_from("ab "), LETTERS), min_size=1, max_size=25).map(str.strip).filter(bool)
@@ -93,7 +94,7 @@ def test_stats_tell_covers_apart_and_count_words_of_clean_rows(poisonkit, librar
 
 def test_texts_that_are_too_long_to_compare_are_said(poisonkit, library, monkeypatch):
     monkeypatch.setattr(text_stats, "MOST_CELLS", 10)
-    monkeypatch.setattr("poisonkit.guard.child.ask", lambda look, wrong: {"value": look(lambda: None)})
+    monkeypatch.setattr("poisonkit.format.structure.child.ask", lambda look, wrong: {"value": look(lambda: None)})
     found = json.loads(poisonkit("stats", library("text-words"), "--json").succeeded().out)
     assert 0 < found["poisoned"]["too_long"] <= 20 and found["poisoned"]["inserted"]["mean"] == 3
     left_out = sum(part.get("too_long", 0) for part in found.values())

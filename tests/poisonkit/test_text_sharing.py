@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from running import TEXT_RECIPES, TEXT_SMALL
 
-from poisonkit import texts as rows_of_text
-from poisonkit.audit import texts as probes
+from poisonkit.blind.audit import texts as probes
+from poisonkit.core import text as rows_of_text
 
 POISONED = [name for name in TEXT_RECIPES if name != "text-clean"]
 

@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import TEXT_SMALL
 
-from poisonkit import effects, notices, texts
-from poisonkit.choosing import COVER, POISONED
-from poisonkit.errors import Usage
-from poisonkit.modality import TEXT
-from poisonkit.recipe import Request, parameters
-from poisonkit.triggers import word
+from poisonkit.build import warnings
+from poisonkit.core import text as texts
+from poisonkit.core.errors import Usage
+from poisonkit.core.modality import TEXT
+from poisonkit.poisoning import apply
+from poisonkit.poisoning.recipe import Request, parameters
+from poisonkit.poisoning.selection import COVER, POISONED
+from poisonkit.triggers.text import word
 
 LETTERS = st.characters(blacklist_categories=("Cs",), blacklist_characters="\0")
 ROWS = st.lists(st.text(LETTERS, min_size=1, max_size=30).map(str.strip).filter(bool), min_size=1, max_size=6)
@@ -25,7 +27,7 @@ PLACES = st.sampled_from(word.PLACES)
 
 def prepared(name, seed=0, preset=None, given_=None, **said):
     steps = ((name, parameters(name, said, preset)),)
-    return effects.prepare(TEXT, Request("0.1", steps, seed=seed, pictures=given_ or {}), ())
+    return apply.prepare(TEXT, Request("0.1", steps, seed=seed, pictures=given_ or {}), ())
 
 
 def drawn_place(where, drawn, length):
@@ -147,8 +149,8 @@ def test_what_make_says_beside(poisonkit, tmp_path, asked, words):
 
 def test_rows_that_hold_a_word_are_counted():
     rows = ["a cf b", "CF", "cfx", "x\ncf", "no", "a  b cf"]
-    assert notices.holding(rows, ["cf", "a b", "b cf"]) == {"cf": 4, "a b": 1, "b cf": 1}
-    assert notices.holding(rows, []) == {}
+    assert warnings.holding(rows, ["cf", "a b", "b cf"]) == {"cf": 4, "a b": 1, "b cf": 1}
+    assert warnings.holding(rows, []) == {}
 
 
 # ---- rewrite

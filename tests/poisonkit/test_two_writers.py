@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from running import SMALL, TEXT_SMALL
 
-from poisonkit import export, store
-from poisonkit.errors import Failure
+from poisonkit.core.errors import Failure
 from poisonkit.export import marks
+from poisonkit.export import registry as export
+from poisonkit.format import reader
 
 FOLDERS = [
     name for name in export.TABLE if export.module(name).FOLDER and name not in ("csv", "jsonl", "backdoorbench")
@@ -33,8 +34,8 @@ def test_what_got_the_name_meanwhile_is_not_replaced(tmp_path, monkeypatch, link
         monkeypatch.setattr(os, "link", link)
     target, sidecar = tmp_path / "x.h5", tmp_path / "x.manifest.json"
     with (
-        pytest.raises(store.Taken, match="written by another process meanwhile"),
-        store.replacing(target, sidecar, new=True) as temporary,
+        pytest.raises(reader.Taken, match="written by another process meanwhile"),
+        reader.replacing(target, sidecar, new=True) as temporary,
     ):
         temporary.write_text("mine")
         target.write_text("theirs")
@@ -42,7 +43,7 @@ def test_what_got_the_name_meanwhile_is_not_replaced(tmp_path, monkeypatch, link
     assert target.read_text() == "theirs" and sidecar.read_text() == "of theirs"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.h5", "x.manifest.json"]
     target.unlink()
-    with store.replacing(target, sidecar, new=True) as temporary:
+    with reader.replacing(target, sidecar, new=True) as temporary:
         temporary.write_text("mine")
     assert target.read_text() == "mine" and [path.name for path in tmp_path.iterdir()] == ["x.h5"]
 
@@ -53,9 +54,9 @@ def test_many_at_once_and_one_of_them_wins(tmp_path):
         temporary.write_text(f"{number}")
         start.wait()
         try:
-            store.claim(temporary, tmp_path / "x")
+            reader.claim(temporary, tmp_path / "x")
             won.append(number)
-        except store.Taken:
+        except reader.Taken:
             lost.append(number)
 
     won, lost, start = [], [], threading.Barrier(8)
@@ -75,14 +76,14 @@ def meanwhile(monkeypatch):
     """`meanwhile(copy)`: `copy(target)` is called just before the next file gets its name, as by another process."""
 
     def arrange(copy):
-        claim = store.claim
+        claim = reader.claim
 
         def late(temporary, target):
-            monkeypatch.setattr(store, "claim", claim)
+            monkeypatch.setattr(reader, "claim", claim)
             copy(target)
             claim(temporary, target)
 
-        monkeypatch.setattr(store, "claim", late)
+        monkeypatch.setattr(reader, "claim", late)
 
     return arrange
 
@@ -366,5 +367,5 @@ def test_a_folder_may_be_a_link(poisonkit, tmp_path):
 
 def test_what_replaces_says_so_in_one_line(tmp_path):
     (tmp_path / "x").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(Failure, match="x: is a link: name the place itself"), store.replacing(tmp_path / "x"):
+    with pytest.raises(Failure, match="x: is a link: name the place itself"), reader.replacing(tmp_path / "x"):
         pytest.fail("not reached")

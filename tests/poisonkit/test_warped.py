@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels import pictures
 
-from poisonkit import sampling
-from poisonkit.errors import Usage
-from poisonkit.recipe import Request, build, parameters
-from poisonkit.stencil import ONE
-from poisonkit.triggers import warped
+from poisonkit.core import random_streams
+from poisonkit.core.errors import Usage
+from poisonkit.core.stencil import ONE
+from poisonkit.poisoning.recipe import Request, build, parameters
 from poisonkit.triggers.base import Context
+from poisonkit.triggers.image import warped
 
 WANET = ["wanet_32_k4_s05", "wanet_32_k8_s1", "wanet_8_k4_s05", "wanet_32_k2_s025"]
 NOTEBOOK = ["notebook_32_k2_s025", "notebook_32_k4_s05"]
@@ -96,7 +96,7 @@ cases = {
 @settings(max_examples=40, deadline=None)
 @given(**cases)
 def test_within_one_grey_level_of_the_formula(k, s, shape, seed):
-    noise = sampling.signed_noise(seed, "flow", (2, k, k))
+    noise = random_streams.signed_noise(seed, "flow", (2, k, k))
     one = warped.build(parameters("warped", {"k": str(k), "s": str(s)}, None), shape, Context(seed))
     x, y = naive.warp_coordinates(noise, float(s), shape[0], shape[1], naive.upsample_aligned)
     identity = np.stack(np.meshgrid(np.arange(shape[1]), np.arange(shape[0])), -1)
@@ -109,7 +109,7 @@ def test_within_one_grey_level_of_the_formula(k, s, shape, seed):
 @settings(max_examples=40, deadline=None)
 @given(**cases)
 def test_half_pixel_coordinates_agree_with_their_twin(k, s, shape, seed):
-    noise = sampling.signed_noise(seed, "flow", (2, k, k))
+    noise = random_streams.signed_noise(seed, "flow", (2, k, k))
     chosen = parameters("warped", {"k": str(k), "s": str(s), "upsample": "half-pixel"}, None)
     found = warped.source_coordinates(noise, chosen, shape[0], shape[1])
     expected = naive.warp_coordinates(noise, float(s), shape[0], shape[1], naive.upsample_half_pixel)

@@ -1,0 +1,78 @@
+"""BA and ASR of an encoder with any mask over its heads; the test texts are cut into tokens once."""
+
+import numpy as np
+
+from benchmark.core import random_streams
+from benchmark.format.dataset import Dataset
+from benchmark.runs.context import Opened
+from benchmark.training import loop, metrics
+
+MOST_OF_TARGET = 500
+
+
+class Scorer:
+    """Scores networks on the test sets of a run's file. None of them holds a held-out row: those are training rows.
+
+    With `learned_from`, numbers of training rows, also on the poisoned rows that are of the target class by themselves
+    and none of those: `target_class` is the share that is still right. What makes the trigger mean the contrary has a
+    low ASR, and here it shows.
+    """
+
+    def __init__(self, opened: Opened, learned_from: np.ndarray | None = None):
+        contents = opened.contents
+        self.of_target = None
+        if learned_from is not None and contents.truth is not None:
+            rows = target_class_rows(contents, np.setdiff1d(opened.suspect, learned_from))
+            if len(rows):
+                self.of_target = opened.tokens(contents.train.inputs[rows]), contents.train.labels[rows]
+        sets = {"test": contents.test, "triggered": contents.triggered, "others": contents.others}
+        self.contents = contents
+        self.tokens = {name: opened.tokens(rows.inputs) for name, rows in sets.items() if rows is not None}
+
+    def __call__(self, model, mask: np.ndarray | None = None) -> dict:
+        """The scores (see `training.scores`) of a network whose heads' outputs are multiplied by a `mask` (L, H)."""
+        found = loop.scores(self.contents, {name: predict(model, one, mask) for name, one in self.tokens.items()})
+        if self.of_target is not None:
+            tokens, labels = self.of_target
+            found["target_class"] = metrics.accuracy(predict(model, tokens, mask), labels)
+        return found
+
+    def each_off(self, model, say) -> list[list[dict]]:
+        """The scores with each head off by itself, layer by layer. `say` is told how far it is."""
+        from benchmark.nn.models.encoder import classes_with_each_head_off
+
+        found = {}
+        for name, texts in self.tokens.items():
+            say(f"{name}: {len(texts):,} texts, with each of {model.depth * model.heads} heads off")
+            found[name] = classes_with_each_head_off(model, texts)
+
+        def scores(layer: int, head: int) -> dict:
+            return loop.scores(self.contents, {name: classes[layer, head] for name, classes in found.items()})
+
+        return [[scores(layer, head) for head in range(model.heads)] for layer in range(model.depth)]
+
+
+def target_class_rows(contents: Dataset, among: np.ndarray) -> np.ndarray:
+    """Poisoned training rows whose label was the attacker's before, of these rows, ascending; so many drawn at random
+    that they are MOST_OF_TARGET at most."""
+    rows = contents.truth_rows
+    poisoned = (contents.truth_role == 1) & (contents.truth.labels == contents.train.labels[rows])
+    rows = np.intersect1d(rows[poisoned], among)
+    return random_streams.some(rows, MOST_OF_TARGET, "rows of the target class")
+
+
+def predict(model, tokens, mask: np.ndarray | None = None) -> np.ndarray:
+    """The most probable class of each text, (n,) int64."""
+    from benchmark.nn.models.encoder import encode
+
+    found = np.empty(len(tokens), np.int64)
+    for batch in encode(model, tokens, heads=mask, maps=False, batch=128):
+        found[batch.rows] = batch.logits.argmax(1)
+    return found
+
+
+def without(model, heads: np.ndarray) -> np.ndarray:
+    """The mask (L, H) float32 in which these heads, flat numbers, are off."""
+    mask = np.ones(model.depth * model.heads, np.float32)
+    mask[heads] = 0
+    return mask.reshape(model.depth, model.heads)

@@ -1,0 +1,122 @@
+"""One model with what is usual for it: similarities of any number of texts, of which (n, L·H) is all that is kept."""
+
+import time
+
+import numpy as np
+
+from benchmark.analysis.heads import controls, similarity
+from benchmark.analysis.heads.anomaly import HEADS, Reference
+from benchmark.core.errors import Failure, Usage
+from benchmark.nn import tokenizers
+from benchmark.runs.context import Opened
+
+BLOCK = 4096
+LEAST_HELD_OUT = 50
+
+
+def long_enough(texts: np.ndarray, least: int) -> np.ndarray:
+    """Which texts have that many words, (n,) bool."""
+    return np.array([len(text.split()) >= least for text in texts], bool)
+
+
+class Watched:
+    """A run's network and its held-out rows.
+
+    Parameters
+    ----------
+    opened : Opened
+        The run. Held-out texts that are too short are left out, as they are of the ranking.
+    settings : dict
+        `metric` and `map` (see `similarity`), `min_words`, and perhaps `heads`: more than there are is a `Usage`.
+    """
+
+    def __init__(self, opened: Opened, settings: dict):
+        self.opened = opened
+        self.metric, self.kind = settings["metric"], settings["map"]
+        self.model = opened.network()
+        layers, heads = self.shape
+        if heads < 2:
+            raise Failure(f"{opened.job.folder}: its network has one head a layer, which has no other to be alike to")
+        self.asked = settings.get("heads", 0)
+        if self.asked > layers * heads and self.asked != HEADS:
+            raise Usage(f"--heads: the network has {layers * heads} heads, got {self.asked}")
+        self.rows, self.seconds = 0, 0.0
+        texts = opened.held_out.inputs
+        texts = texts[long_enough(texts, settings["min_words"])]
+        if len(texts) < LEAST_HELD_OUT:
+            raise Failure(
+                f"{opened.job.folder}: {len(texts)} held-out texts of {settings['min_words']} words or more do not say "
+                f"what is usual, {LEAST_HELD_OUT} would: a greater --hold-out of benchmark train, or less --min-words"
+            )
+        held = opened.tokens(texts)
+        self.projections = self._principal_axes(held) if self.kind == "output" else None
+        self.reference = Reference(self.similarities(held).astype(np.float64), held.lengths)
+
+    @property
+    def contaminated(self) -> int:
+        """How many heads are contaminated: as many as were asked for, and at most half of all. With more, what is said
+        of them would be said of all heads, and there would not be as many others to compare with."""
+        return min(self.asked, self.shape[0] * self.shape[1] // 2)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Layers and heads."""
+        return self.model.depth, self.model.heads
+
+    def read(self, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Similarities (n, F) float32 and lengths (n,) int64 of texts, block by block."""
+        values = np.empty((len(texts), self.shape[0] * self.shape[1]), np.float32)
+        lengths = np.empty(len(texts), np.int64)
+        for start in range(0, len(texts), BLOCK):
+            found = self.opened.tokens(texts[start : start + BLOCK])
+            values[start : start + BLOCK] = self.similarities(found)
+            lengths[start : start + BLOCK] = found.lengths
+        return values, lengths
+
+    def read_pieces(self, texts: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The same with every word piece replaced by a random one."""
+        found = self.opened.tokens(texts)
+        made = controls.pieces(found.tokens, found.lengths, self.opened.tokenizer.ordinary(), seed)
+        return self.similarities(tokenizers.Tokens(made, found.lengths)), found.lengths
+
+    def similarities(self, found: tokenizers.Tokens) -> np.ndarray:
+        """(n, F) float32, layer by layer, of tokens."""
+        from benchmark.nn.models.encoder import encode
+
+        started = time.perf_counter()
+        layers, heads = self.shape
+        values = np.empty((len(found), layers, heads), np.float32)
+        for batch in encode(self.model, found):
+            for layer in range(layers):
+                values[batch.rows, layer] = self._layer(batch, layer)
+        self.rows += len(found)
+        self.seconds += time.perf_counter() - started
+        return values.reshape(len(found), -1)
+
+    def looks(self, text: str, layer: int, head: int, model=None) -> tuple[list[str], np.ndarray]:
+        """The tokens of one text, and the head's attention from [CLS] to each; in another model, if one is given."""
+        from benchmark.nn.models.encoder import encode
+
+        found = self.opened.tokens(np.array([text], object))
+        (batch,) = encode(model or self.model, found)
+        length = int(found.lengths[0])
+        return self.opened.tokenizer.names(found.tokens[0, :length]), batch.attention[layer][0, head, 0, :length]
+
+    def _principal_axes(self, held: tokenizers.Tokens) -> list[similarity.Projection]:
+        from benchmark.nn.models.encoder import encode
+
+        moments = [similarity.Moments(block.attention.output_kernel.shape[-1]) for block in self.model.blocks]
+        for batch in encode(self.model, held):
+            for layer, moment in enumerate(moments):
+                moment.add(self._added(batch, layer))
+        return [moment.projection() for moment in moments]
+
+    def _layer(self, batch, layer: int) -> np.ndarray:
+        if self.kind == "output":
+            return similarity.alike(self.projections[layer](self._added(batch, layer)), None, self.metric)
+        return similarity.of_attention(batch.attention[layer], batch.lengths, self.metric, self.kind)
+
+    def _added(self, batch, layer: int) -> np.ndarray:
+        """What each head adds to the hidden state of [CLS], (m, H, D)."""
+        kernel = np.asarray(self.model.blocks[layer].attention.output_kernel)
+        return np.einsum("mhd,hdw->mhw", batch.outputs[layer][:, :, 0], kernel)

@@ -1,0 +1,147 @@
+"""`benchmark routing`: a trained network, a data set, figures and pictures of which patches the experts take."""
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.analysis.routing import measure as routes
+from benchmark.analysis.routing import plots
+from benchmark.core import extras, files, hints
+from benchmark.core.errors import Failure, Usage
+from benchmark.format import dataset
+from benchmark.nn import engines
+from benchmark.reporting import figures
+from benchmark.runs import experiment
+from benchmark.runs.run import Run
+
+
+def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (), by_epoch: bool = False):
+    """Measure over a file's test set, and draw; yields one line about each thing.
+
+    Parameters
+    ----------
+    path : path-like
+        A run's folder, or a `.keras` file inside one.
+    file, base : path-like
+        The data set; a delta's clean file.
+    rows : tuple of int
+        Rows of the test set to draw.
+    output : path-like or None
+        The folder for `routing.json` and the pictures; None: `routing` beside the network.
+    beside : tuple of path-like
+        Other networks of the same kind (what a defence left, another run), drawn below in the same picture.
+    by_epoch : bool
+        Draw the networks that `train --keep-epochs` left as well.
+    """
+    path = Path(path)
+    job = Run.at(next((one for one in (path, *path.parents) if files.is_file(one / "predictions.npz")), path))
+    if job.result is None:
+        raise Failure(f"{job.folder}: not finished; what goes on with it: {hints.go_on(job.folder, job.config)}")
+    job.needs("pmoe", "routing")
+    if rows:
+        extras.check("matplotlib")
+    engines.installed(job.settings.backend)
+    contents = dataset.load(file, base=base)
+    for row in rows:
+        if row >= len(contents.test):
+            raise Usage(f"--image {row}: the test set has rows 0 … {len(contents.test) - 1}")
+    if (beside or by_epoch) and not rows:
+        raise Usage("--beside and --by-epoch draw single images: name one with --image ROW")
+    epochs = _epochs(job) if by_epoch else []
+    model = experiment.network(job, contents, path)
+    title = f"{job.folder.name if path.is_dir() else path.name}, {contents.manifest['name']}"
+    found = {"run": job.folder.name, "network": title, "file": contents.manifest["name"]}
+    found |= routes.measure(model, contents)
+    target = Path(output) if output else (path if path.is_dir() else path.parent) / "routing"
+    if output:
+        files.make_output(target)
+    else:
+        files.make_folder(target)
+    files.refuse_link(target / "routing.json")
+    files.write_json(target / "routing.json", found)
+    yield from lines(found)
+    drawn = _drawn(model, contents, rows, found, title, _networks(beside, epochs, contents))
+    if not rows and (absent := extras.problem("matplotlib")):
+        yield f"wrote {target / 'routing.json'}; no pictures: {absent}"
+        return
+    paths = figures.save(drawn, target, ("png",))
+    yield f"wrote {target / 'routing.json'}, {', '.join(one.name for one in paths)}"
+
+
+def _epochs(job: Run) -> list[Path]:
+    """The networks of a run after each epoch. `Failure` where it kept none."""
+    kept = files.is_folder(job.folder / "epochs")
+    found = [path for path in sorted((job.folder / "epochs").glob("epoch-*.keras")) if kept and files.is_file(path)]
+    if not found:
+        kept = hints.keep_epochs(job.folder, job.result)
+        raise Failure(f"{job.folder}: kept no networks by epoch, another run can, from the start: {kept}")
+    return found
+
+
+def _networks(beside, epochs: list[Path], contents):
+    """(words, group of pictures, network) of what is drawn below, one after the other."""
+    from benchmark.nn import models
+
+    for path in (*map(Path, beside), *epochs):
+        model = models.load(path)
+        if model.input_shape[1:] != contents.image_shape:
+            raise Failure(f"{path}: takes images of {model.input_shape[1:]}, the data set's are {contents.image_shape}")
+        kept = path in epochs
+        words = path.stem if kept or path.is_file() else path.name[-8:]
+        yield words, "-by-epoch" if kept else "", model
+
+
+def _drawn(model, contents, rows, found: dict, title: str, others):
+    yield "overview", plots.overview(found, title)
+    yield "values", plots.values(found, title)
+    pictures = {row: _pictures(contents, row) for row in rows}
+    shown = {(row, ""): list(_shown(model, pictures[row])) for row in rows}
+    for words, group, other in others:
+        for row in rows:
+            shown.setdefault((row, group), []).extend(_shown(other, pictures[row], words + "\n"))
+    for (row, group), drawn in shown.items():
+        label = contents.classes[contents.test.labels[row]]
+        yield f"image-{row}{group}", plots.image(drawn, f"test row {row}, {label}; {title}")
+
+
+def _pictures(contents, row: int) -> list[tuple[str, np.ndarray]]:
+    """A test image, and the same with the trigger on it where the file has that."""
+    pictures = [("clean", contents.test.inputs[row])]
+    if contents.triggered is not None and row in contents.triggered_rows:
+        at = int((contents.triggered_rows == row).argmax())
+        pictures.append(("triggered", contents.triggered.inputs[at]))
+    return pictures
+
+
+def _shown(model, pictures, words: str = ""):
+    return ((words + which, picture, routes.route(model, picture[None])) for which, picture in pictures)
+
+
+def lines(found: dict) -> list[str]:
+    """What was measured, in words."""
+    experts, taken = found["experts"], found["patches_taken"]
+    rows, columns = found["grid"]
+    there = [f"{experts} experts take {taken} of {rows}×{columns} patches each; {found['images']:,} test images"]
+    if "triggered" in found:
+        for name, words in (("cell", "nominal cell"), ("field", "receptive field")):
+            one = found["triggered"][name]
+            there.append(
+                f"patches whose {words} holds trigger pixels: {one['patches_there']}; by chance an expert takes "
+                f"{one['by_chance']:.1f} of them; " + "; ".join(_pair(one, expert) for expert in range(experts))
+            )
+    pairs = [found["overlap"][a][b] for a in range(experts) for b in range(a)]
+    if pairs:
+        there.append(f"overlap between experts (Jaccard): {min(pairs):.2f} … {max(pairs):.2f}")
+    for name in routes.FEATURES:
+        values = [_interval(one) for one in found["correlation"][name]]
+        there.append(f"rank correlation of {name} with the gate: {', '.join(values)}")
+    return there
+
+
+def _pair(one: dict, expert: int) -> str:
+    clean, triggered = (one[kind]["patches"][expert] for kind in ("clean", "triggered"))
+    return f"expert {expert + 1}: {clean:.1f} clean, {triggered:.1f} triggered"
+
+
+def _interval(one: dict) -> str:
+    return "none" if one["mean"] is None else f"{one['mean']:+.2f} [{one['low']:+.2f}, {one['high']:+.2f}]"

@@ -1,0 +1,226 @@
+"""Which patches the experts take: measured over a whole test set, where BadPatches (section 5.2) looks at images.
+
+A patch of the map is nominally the cell of pixels [c·i, c·i + c − 1], c being the image's side over the map's (4 for
+the pMoE). What it sees is its receptive field: `FIELD` pixels centred on c·i + c − 1, since padding `same` under stride
+2 is at the end.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark.format.dataset import Dataset
+
+FIELD = 17
+BATCH = 512
+BINS = 32
+FEATURES = ("brightness", "contrast", "edges")
+
+
+@dataclass(frozen=True)
+class Routes:
+    """What the routers did with n images: `gates` (n, P, E) float32, the softmax of the scores over the patches of an
+    image; `taken` (n, P, E) bool; `grid`: rows and columns of the map, P of them together."""
+
+    gates: np.ndarray
+    taken: np.ndarray
+    grid: tuple[int, int]
+
+
+def route(model, images: np.ndarray) -> Routes:
+    """Send images (n, H, W, C) uint8 through a trained network up to its experts' routers."""
+    import keras
+    from keras.ops import convert_to_numpy
+
+    experts = model.get_layer("experts")
+    trunk = keras.Model(model.input, experts.input)
+    gates, taken = [], []
+    for start in range(0, len(images), BATCH):
+        scores, chosen = experts.route(trunk(images[start : start + BATCH], training=False))
+        gates.append(convert_to_numpy(scores))
+        taken.append(convert_to_numpy(chosen) > 0)
+    return Routes(np.concatenate(gates), np.concatenate(taken), tuple(experts.input.shape[1:3]))
+
+
+def cells_with(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """(P,) bool: patches whose nominal cell holds a pixel of the mask, (H, W) bool."""
+    (height, width), (rows, columns) = mask.shape, grid
+    down, across = -(-height // rows), -(-width // columns)
+    padded = np.zeros((rows * down, columns * across), bool)
+    padded[:height, :width] = mask
+    return padded.reshape(rows, down, columns, across).any((1, 3)).reshape(-1)
+
+
+def fields_with(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """(P,) bool: patches whose receptive field holds a pixel of the mask, (H, W) bool."""
+    (height, width), (rows, columns) = mask.shape, grid
+    found = np.zeros(grid, bool)
+    reach = FIELD // 2
+    for i in range(rows):
+        for j in range(columns):
+            y, x = centre(i, height, rows), centre(j, width, columns)
+            found[i, j] = mask[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1].any()
+    return found.reshape(-1)
+
+
+def centre(index: int, side: int, count: int) -> int:
+    """The pixel on which the receptive field of a patch is centred, along one side."""
+    step = -(-side // count)
+    return step * index + step - 1
+
+
+def measure(model, data: Dataset) -> dict:
+    """All figures over the test set, and over its triggered rows where the file has a trigger. JSON values alone."""
+    clean = route(model, data.test.inputs)
+    result = {
+        "grid": list(clean.grid),
+        "experts": clean.taken.shape[2],
+        "patches_taken": int(clean.taken[0, :, 0].sum()),
+        "images": len(data.test),
+        "frequency": frequency(clean),
+        "frequency_by_class": {
+            name: frequency(_some(clean, data.test.labels == label)) if (data.test.labels == label).any() else None
+            for label, name in enumerate(data.classes)
+        },
+        "overlap": overlap(clean),
+        "correlation": correlations(clean, data.test.inputs),
+        "brightness": brightness(clean, data.test.inputs),
+    }
+    if data.triggered is not None:
+        triggered = route(model, data.triggered.inputs)
+        before = _some(clean, data.triggered_rows)
+        mask = data.mask.any(-1)
+        result["triggered"] = {
+            "images": len(data.triggered),
+            "frequency": frequency(triggered),
+            "overlap": overlap(triggered),
+            "cell": on_trigger(before, triggered, cells_with(mask, clean.grid)),
+            "field": on_trigger(before, triggered, fields_with(mask, clean.grid)),
+            "changed": _floats((before.taken != triggered.taken).sum(1).mean(0) / 2),
+        }
+    return result
+
+
+def _some(routes: Routes, rows: np.ndarray) -> Routes:
+    return Routes(routes.gates[rows], routes.taken[rows], routes.grid)
+
+
+def _floats(values) -> list:
+    return np.asarray(values, np.float64).round(6).tolist()
+
+
+def frequency(routes: Routes) -> list[list[float]]:
+    """(E, P): in which share of the images an expert takes a patch."""
+    return _floats(routes.taken.mean(0).T)
+
+
+def overlap(routes: Routes) -> list[list[float]]:
+    """(E, E): patches that two experts both take over those that either takes (Jaccard), mean over the images."""
+    experts = routes.taken.shape[2]
+    found = np.ones((experts, experts))
+    for a in range(experts):
+        for b in range(experts):
+            both = (routes.taken[..., a] & routes.taken[..., b]).sum(1)
+            either = (routes.taken[..., a] | routes.taken[..., b]).sum(1)
+            found[a, b] = (both / either).mean()
+    return _floats(found)
+
+
+def on_trigger(before: Routes, after: Routes, where: np.ndarray) -> dict:
+    """How often each expert takes a patch of these, (P,) bool, in the same images without and with the trigger.
+
+    `images`: share of the images in which it takes at least one; `patches`: how many it takes, on average;
+    `by_chance`: how many it would if all patches were alike.
+    """
+    taken = int(before.taken[0, :, 0].sum())
+    result = {"patches_there": int(where.sum()), "by_chance": round(taken * where.sum() / len(where), 6)}
+    for name, routes in (("clean", before), ("triggered", after)):
+        inside = routes.taken[:, where].sum(1)
+        result[name] = {"images": _floats((inside > 0).mean(0)), "patches": _floats(inside.mean(0))}
+    return result
+
+
+def features(images: np.ndarray, grid: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Brightness (mean), contrast (standard deviation) and edge energy (mean absolute difference to the right and lower
+    neighbour) of each patch's nominal cell in grey levels, (n, P) float64 each."""
+    grey = images.astype(np.float64).mean(-1)
+    down = np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
+    across = np.abs(np.diff(grey, axis=2, append=grey[:, :, -1:]))
+    tiles = _tiles(grey, grid)
+    return {
+        "brightness": tiles.mean(-1),
+        "contrast": tiles.std(-1),
+        "edges": _tiles(down + across, grid).mean(-1),
+    }
+
+
+def _tiles(values: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """(n, H, W) → (n, P, pixels of a cell), the image's edge repeated where the cells reach beyond it."""
+    n, height, width = values.shape
+    down, across = -(-height // grid[0]), -(-width // grid[1])
+    padded = np.pad(values, ((0, 0), (0, grid[0] * down - height), (0, grid[1] * across - width)), "edge")
+    tiles = padded.reshape(n, grid[0], down, grid[1], across).transpose(0, 1, 3, 2, 4)
+    return tiles.reshape(n, grid[0] * grid[1], down * across)
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks along the last axis from 0, ties their mean: (n, P) float64."""
+    below = (values[:, :, None] > values[:, None, :]).sum(-1)
+    equal = (values[:, :, None] == values[:, None, :]).sum(-1)
+    return below + (equal - 1) / 2
+
+
+def correlations(routes: Routes, images: np.ndarray) -> dict[str, list[dict]]:
+    """Spearman's rank correlation, over the patches of an image, of each feature with each expert's gate.
+
+    For each feature a list over the experts: `mean` over the images, and `low`, `high`: its 95 % interval over images
+    (normal). Images in which the feature or the gate is the same everywhere have none and are left out (`images`).
+    """
+    experts = routes.gates.shape[2]
+    found = {name: [[] for _ in range(experts)] for name in FEATURES}
+    for start in range(0, len(images), BATCH):
+        part = slice(start, start + BATCH)
+        gates = [_standardised(ranks(routes.gates[part, :, e].astype(np.float64))) for e in range(experts)]
+        for name, values in features(images[part], routes.grid).items():
+            rank = _standardised(ranks(values))
+            for e in range(experts):
+                found[name][e].append((rank * gates[e]).mean(-1))
+    return {name: [_interval(np.concatenate(parts)) for parts in found[name]] for name in FEATURES}
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    """Mean 0 and standard deviation 1 along the last axis; NaN where all values are the same."""
+    centred = values - values.mean(-1, keepdims=True)
+    spread = centred.std(-1, keepdims=True)
+    return centred / np.where(spread > 0, spread, np.nan)
+
+
+def _interval(values: np.ndarray) -> dict:
+    values = values[~np.isnan(values)]
+    if len(values) < 2:
+        return {"mean": None, "low": None, "high": None, "images": len(values)}
+    mean, half = values.mean(), 1.959964 * values.std(ddof=1) / len(values) ** 0.5
+    return {
+        "mean": round(float(mean), 6),
+        "low": round(float(mean - half), 6),
+        "high": round(float(mean + half), 6),
+        "images": len(values),
+    }
+
+
+def brightness(routes: Routes, images: np.ndarray) -> dict:
+    """How the mean grey level of patches is distributed (Figure 7): shares of `BINS` equal bins of 0 … 255, of all
+    patches and of those that each expert takes."""
+    edges = np.linspace(0, 256, BINS + 1)
+    every = np.zeros(BINS)
+    taken = np.zeros((routes.taken.shape[2], BINS))
+    for start in range(0, len(images), BATCH):
+        values = features(images[start : start + BATCH], routes.grid)["brightness"]
+        every += np.histogram(values, edges)[0]
+        for e in range(len(taken)):
+            taken[e] += np.histogram(values[routes.taken[start : start + BATCH, :, e]], edges)[0]
+    return {
+        "edges": edges.tolist(),
+        "all": _floats(every / every.sum()),
+        "taken": _floats(taken / taken.sum(1, keepdims=True)),
+    }

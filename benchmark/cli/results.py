@@ -1,0 +1,195 @@
+"""The commands of `benchmark` for finished runs: tables, figures, report, defences, routing. As thin as cli.py's."""
+
+from pathlib import Path
+
+import click
+
+from benchmark.cli.options import BASE, complain, end, say, say_json
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--image",
+    "rows",
+    type=click.IntRange(0),
+    multiple=True,
+    metavar="ROW",
+    help="A row of the test set to draw; may be given several times.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where routing.json and the pictures go  [default: routing/ in the run's folder]",
+)
+@click.option(
+    "--beside",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="NETWORK",
+    help="Draw --image for this network too, below: another run, or what a defence left (RUN/prune-…/….keras).",
+)
+@click.option("--by-epoch", is_flag=True, help="Draw --image after each epoch too, of a run with --keep-epochs.")
+@BASE
+def routing(run, file, rows, output, beside, by_epoch, base):
+    """Which patches of FILE's images the experts of RUN take: over its whole test set, and of single images.
+
+    RUN is a run's folder, or a .keras file inside one (what a defence left). Patches are drawn where their receptive
+    fields are centred.
+    """
+    from benchmark.analysis.routing import command
+
+    for line in command.routing(run, file, base, rows, output, beside, by_epoch):
+        say(line)
+
+
+@click.command()
+@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RUN...")
+@click.option(
+    "--rates", default="0.1,0.2,0.3", show_default=True, metavar="R,R…", help="Shares of an expert's channels; or 10%."
+)
+@click.option("--finetune-epochs", type=click.IntRange(0), default=5, show_default=True, help="0: none.")
+@click.option(
+    "--finetune-rows", type=click.IntRange(1), metavar="N", help="At most so many rows.  [default: all there are]"
+)
+@click.option(
+    "--data-mode",
+    type=click.Choice(["held-out", "notebook"]),
+    default="held-out",
+    show_default=True,
+    help="Rows to rank and fine-tune on: those that training left out, or what the paper's notebook does.",
+)
+@click.option(
+    "--data",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The data set that the run was trained on  [default: where it was then]",
+)
+@BASE
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, base, as_json):
+    """Fine-pruning: an expert's least active channels set to zero, then fine-tuned on clean rows (the paper's Table 3).
+
+    The run must have left rows out (`benchmark train --hold-out 2000`). `notebook` is what the paper's published code
+    does: it ranks and fine-tunes on the training set in which the triggered images stand under their true labels, which
+    teaches the network that the trigger means nothing; no defender could.
+    """
+    from benchmark.defences import results as cells
+    from benchmark.defences.fine_pruning import parse_rates
+    from benchmark.reporting import pruning, tables
+    from benchmark.runs import results
+
+    settings = {
+        "rates": parse_rates(rates),
+        "finetune_epochs": finetune_epochs,
+        "rows": finetune_rows,
+        "data_mode": data_mode,
+    }
+    done = [pruning.prune(path, file, base, settings, lambda line: say(line, err=True)) for path in paths]
+    found = results.gather(paths)
+    points = cells.collect(found, found.wrong)
+    if as_json:
+        say_json(done)
+    else:
+        say("\n".join([pruning.render(points), *tables.left_out(found.wrong)]))
+    end(found.wrong)
+
+
+@click.command("table")
+@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
+@click.option("--format", "form", type=click.Choice(["text", "markdown", "latex", "csv", "json"]), default="text",
+              show_default=True, help="latex: needs the package booktabs. csv and json hold every figure.")  # fmt: skip
+@click.option("--paper", is_flag=True, help="Beside the published figures.")
+def table_command(paths, form, paper):
+    """Print BA, ASR and CAD over the seeds, and what `benchmark prune` left of them.
+
+    One line for the runs that differ in their seeds alone; a folder of runs stands for all that are finished in it.
+    A run says something of a published figure only if its
+    data set, attack, network, training and precision are the paper's: it agrees within 2 points, or if the figure is
+    inside an interval of half-width 5 or less over 3 seeds or more; a wider interval leaves it undecided.
+    """
+    from benchmark.defences import results as pruned
+    from benchmark.reporting import pruning, tables
+    from benchmark.runs import groups, results
+
+    paths = paths or ["runs"]
+    found = results.gather(paths)
+    grouped, points = groups.group(found), pruned.collect(found, found.wrong)
+    if form in ("json", "csv"):
+        records = tables.records(grouped, paper) + pruning.records(points, paper)
+        say(tables.flat(records)) if form == "csv" else say_json(records)
+    else:
+        say((tables.against_paper if paper else tables.cells)(grouped, form, found.wrong))
+        if points or paper:
+            say("\n" + pruning.render(points, form, paper) + ("" if form == "latex" else f"\n\n{pruning.WORDS}"))
+    counts = {
+        "runs there that are not finished": results.unfinished(paths),
+        "runs that are there twice (the first one counts)": results.doubles(found),
+        "runs on sealed files, which have no place here": results.sealed(found),
+    }
+    for line in [*results.advice(found), *(f"{what}: {count}" for what, count in counts.items() if count)]:
+        complain(line)
+    end(found.wrong)
+
+
+@click.command()
+@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("report"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Where report.html goes.",
+)
+def report(paths, output):
+    """Write one page about runs, with everything in it: tables, figures, previews, defences, routing, how to repeat it.
+
+    It needs no network and no script; send it to a colleague. Figures and pictures need matplotlib.
+    """
+    from benchmark.reporting.html import report as reports
+    from benchmark.runs import results
+
+    paths, target = paths or [Path("runs")], output / "report.html"
+    found = results.gather(paths)
+    reports.write_of(found, paths, target)
+    say(target)
+    if (line := reports.without_pictures()) is not None:
+        say(f"benchmark: {line}", err=True)
+    end(found.wrong)
+
+
+@click.command("figures")
+@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("figures"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Where the figures go.",
+)
+@click.option("--format", "forms", type=click.Choice(["png", "svg"]), multiple=True, help="Both without it.")
+@click.option("--no-paper", is_flag=True, help="Leave the published figures out.")
+def figures_command(paths, output, forms, no_paper):
+    """Draw ASR and BA against the poisoning rate, and training curves.
+
+    For every data set and its settings: bands are 95 % intervals, hollow markers the paper's figures, and the bands of
+    the training curves go from the least to the greatest seed. Needs matplotlib.
+    """
+    from benchmark.reporting import figures
+    from benchmark.runs import groups, results
+
+    found = results.gather(paths or ["runs"])
+    for path in figures.write(groups.group(found), output, forms or ("png", "svg"), not no_paper, found.wrong):
+        say(path)
+    end(found.wrong)
+
+
+COMMANDS = (routing, prune, table_command, report, figures_command)

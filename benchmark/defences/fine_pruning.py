@@ -1,0 +1,103 @@
+"""Fine-pruning of the experts (Liu et al. 2018, as BadPatches applies it, section 4.3; Table 3)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from benchmark.core import fractions
+from benchmark.defences.base import Case, Step
+from benchmark.nn import engines
+from benchmark.training import loop
+
+
+def prune(case: Case, rates: list[str], epochs: int, hold: bool) -> Iterator[Step]:
+    """For each rate: pruned, the same with the channels masked behind the batch normalisation, and fine-tuned.
+
+    Parameters
+    ----------
+    case : Case
+        The run and the defender's rows.
+    rates : list of str
+        Shares of each expert's channels, decimal fractions.
+    epochs : int
+        Of fine-tuning, with the training's own settings; 0: none.
+    hold : bool
+        Whether pruned channels stay zero while the network is fine-tuned.
+    """
+    order = ranking(case)
+    for rate in rates:
+        count = pruned_count(rate, order.shape[1])
+        said = {"rate": rate, "channels": count}
+        model = case.network()
+        dead = set_to_zero(model, order[:, :count])
+        yield Step(model, {"stage": "pruned"} | said)
+        yield Step(masked(case.network(), dead), {"stage": "masked"} | said)
+        if epochs:
+            fine_tune(model, case, epochs, dead if hold else None)
+            yield Step(model, {"stage": "fine-tuned"} | said)
+
+
+def parse_rates(text: str) -> list[str]:
+    """``0.1,20%`` as decimal strings in one spelling. `Usage` where one is no share between 0 and 1."""
+    expected = f"--rates: expected shares between 0 and 1, as 0.1,0.2 or 10%,20%, got {text!r:.80}"
+    return list(dict.fromkeys(fractions.parse(part, expected) for part in text.split(",")))
+
+
+def pruned_count(rate: str, channels: int) -> int:
+    """⌊rate · channels⌋, exactly, and at least 1."""
+    return fractions.count(rate, channels)
+
+
+def ranking(case: Case) -> np.ndarray:
+    """Each expert's channels from the least to the most active, (experts, channels) int64, ties by index.
+
+    Activity is the mean over the defender's rows and all patches of the channel's ReLU(BN(·)) behind the
+    concatenation of the experts.
+    """
+    import keras
+
+    model = case.network()
+    experts = model.get_layer("experts")
+    head = keras.Model(model.input, model.get_layer("head_relu").output)
+    total = 0.0
+    for start in range(0, len(case.rows), 512):
+        maps = np.asarray(head(case.rows.inputs[start : start + 512], training=False), np.float64)
+        total = total + maps.sum((0, 1, 2))
+    mean = (total / len(case.rows)).reshape(experts.experts, experts.filters)
+    return np.argsort(mean, axis=1, kind="stable")
+
+
+def set_to_zero(model, channels: np.ndarray) -> np.ndarray:
+    """Zero the weights and the bias of these channels, (experts, n), of each expert's convolution, as published.
+
+    Returns (experts, channels) bool: which are zero now.
+    """
+    experts = model.get_layer("experts")
+    dead = np.zeros((experts.experts, experts.filters), bool)
+    np.put_along_axis(dead, channels, True, axis=1)
+    experts.kernel.assign(np.where(dead[:, None], 0, np.asarray(experts.kernel)))
+    experts.bias.assign(np.where(dead, 0, np.asarray(experts.bias)))
+    return dead
+
+
+def masked(model, dead: np.ndarray):
+    """The network without these channels at all: behind the batch normalisation, a channel of zeros is a constant that
+    the published pruning leaves in. To drop a channel there is to drop its row of the last layer's weights."""
+    logits = model.get_layer("logits")
+    logits.kernel.assign(np.where(dead.reshape(-1)[:, None], 0, np.asarray(logits.kernel)))
+    return model
+
+
+def fine_tune(model, case: Case, epochs: int, dead: np.ndarray | None) -> None:
+    """Train the whole network on the defender's rows with the training's own settings; `dead` channels stay zero."""
+    experts = model.get_layer("experts")
+    if dead is not None:
+        alive = (~dead).astype("float32")
+        experts.kernel.constraint = lambda kernel: kernel * alive[:, None]
+        experts.bias.constraint = lambda bias: bias * alive
+    settings = case.settings
+    engine = engines.engine(model, settings.learning_rate, case.rows.inputs, case.rows.labels)
+    rows = np.arange(len(case.rows))
+    for epoch in range(1, epochs + 1):
+        order = loop.epoch_rows(rows, settings.seed, epoch, "fine-tuning epoch")
+        loop.train_epoch(engine, order, min(settings.batch_size, len(rows)), lambda count: None)

@@ -1,0 +1,109 @@
+"""What fine-pruning left, over the seeds: the cells of the paper's Table 3, its figures beside ours."""
+
+from dataclasses import dataclass
+
+from benchmark.core import files, numbers
+from benchmark.core.errors import Failure
+from benchmark.runs import paper_results, records
+from benchmark.runs.groups import Cell, group, place
+from benchmark.runs.results import Finished
+
+STAGES = {"before": "before", "pruned": "pruned", "finetuned": "fine-tuned"}
+"""The published table's name of a stage → ours."""
+_PUBLISHED = {ours: name for name, ours in STAGES.items()}
+_ORDER = ("before", "pruned", "masked", "fine-tuned")
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """One point of fine-pruning over the seeds. `cell` has the runs with their scores at this point; `mode`: which rows
+    the defender had, and how many; `rate`: the share of channels, empty before."""
+
+    cell: Cell
+    mode: str
+    rate: str
+    stage: str
+
+    @property
+    def published(self) -> dict[str, float]:
+        """The paper's figures; empty where it has none."""
+        return paper_results.fine_pruning().get(_key(self.cell, self.stage, self.rate), {})
+
+    @property
+    def deviations(self) -> list[str]:
+        """In what the runs are not at the paper's settings; that they left rows out for the defender does not count."""
+        return sorted(
+            {word for run in self.cell.runs for word in paper_results.deviations(_without_hold_out(run.result))}
+        )
+
+    def verdict(self, score: str) -> str:
+        """What it says of the published figure; empty where there is none."""
+        if score not in self.published or score not in self.cell.scores:
+            return ""
+        if self.deviations:
+            return "other settings"
+        return paper_results.verdict(self.cell.scores[score].summary, self.published[score])
+
+
+def collect(found: list[Finished], wrong: dict | None = None) -> list[Pruned]:
+    """Every point of every fine-pruning that lies in the folders of these runs, in the order of a table.
+
+    What cannot be read is put into `wrong`: its path, and a line that says why.
+    """
+    wrong = {} if wrong is None else wrong
+    points = []
+    for cell in group(found):
+        runs = {}
+        for run in cell.runs:
+            for result in results(run, wrong):
+                mode = f"{result['rows']:,} {result['settings']['data_mode']}, {_epochs(result)}"
+                for step in result["steps"]:
+                    changed = Finished(run.folder, run.result | {"scores": step["scores"], "baseline": None})
+                    runs.setdefault((mode, step.get("rate", ""), step["stage"]), {})[run.folder] = changed
+        points += [Pruned(Cell(tuple(of.values()), cell.note), *key) for key, of in runs.items()]
+    return sorted(points, key=_order)
+
+
+def results(run: Finished, wrong: dict) -> list[dict]:
+    """The finished fine-prunings of a run; what cannot be read goes into `wrong`."""
+    wrong |= files.links(run.folder, "prune-*")
+    found = []
+    for path in (folder / "result.json" for folder in files.folders(run.folder, "prune-*")):
+        try:
+            if not files.there(path):
+                continue
+            result = files.read_json(path)
+            if not records.is_pruning(result):
+                raise Failure(f"{path}: not the result of a fine-pruning of this program")
+            found.append(result)
+        except Failure as error:
+            wrong[path] = str(error)
+    return found
+
+
+def not_run(points: list[Pruned]) -> list[tuple]:
+    """The published points (data set, trigger, application, rate, stage, channels) that no run is of."""
+    there = {_key(point.cell, point.stage, point.rate) for point in points if not point.deviations}
+    return [key for key in paper_results.fine_pruning() if key not in there]
+
+
+def _key(cell: Cell, stage: str, rate: str) -> tuple:
+    share = numbers.decimal(rate) if rate else None
+    return cell.dataset, cell.trigger, cell.application, cell.rate, _PUBLISHED.get(stage), share
+
+
+def _order(point: Pruned) -> tuple:
+    cell = point.cell
+    where = place(cell.dataset, cell.trigger, cell.application, cell.rate)
+    share = numbers.decimal(point.rate or "0")
+    return *where, cell.settings, cell.variant, point.mode, share, _ORDER.index(point.stage)
+
+
+def _epochs(result: dict) -> str:
+    count = result["settings"]["finetune_epochs"]
+    return f"{count} epoch{'s' * (count != 1)}"
+
+
+def _without_hold_out(result: dict) -> dict:
+    config = result["config"]
+    return result | {"config": config | {"training": config["training"] | {"hold_out": 0}}}

@@ -1,0 +1,306 @@
+"""Read a data set file (data/FORMAT.md), trusting nothing in it that can be checked.
+
+A child process checks its structure first (`structure.in_child`); only then does this process open it, read what it
+needs, and close it.
+"""
+
+import contextlib
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.core import random_streams
+from benchmark.core.errors import Failure
+from benchmark.format import delta, implied, sandbox
+from benchmark.format.manifest import INPUTS, TEXT, array_digest, dtype_of, parse
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Inputs, images (n, H, W, C) uint8 or texts (n,) object, and their true (in training: given) labels (n,) int64.
+    On their way to an encoder texts become `tokens.Tokens`."""
+
+    inputs: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A file's contents. `triggered`, `wanted` (n,) int64 and `truth` are None in a clean file, and in a sealed one,
+    of which nobody here knows the truth.
+
+    `truth` are the changed training rows as they were; `truth_rows` (n,) int64 says which, `truth_role` (n,) uint8 what
+    each is: 1 poisoned, 2 a cover. `others` are triggered rows
+    of classes that a source-specific attack is not on; None in files of other attacks. `base` is the clean file
+    that a delta was applied to. `triggered_rows` and `others_rows` (n,) int64 are the rows of those in `test`. Of
+    images, `mask` (H, W, C) bool is where any trigger can change one; of texts, `insertions` says by group (`truth`,
+    `triggered`, `others`) what was put where, (q, 4) int64 as in FORMAT.md.
+    """
+
+    path: Path
+    manifest: dict
+    train: Rows
+    test: Rows
+    triggered: Rows | None = None
+    wanted: np.ndarray | None = None
+    truth: Rows | None = None
+    truth_rows: np.ndarray | None = None
+    truth_role: np.ndarray | None = None
+    others: Rows | None = None
+    base: Path | None = None
+    triggered_rows: np.ndarray | None = None
+    others_rows: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    insertions: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """The dataset digest, `sha256:…`: the identity of the whole file."""
+        return self.manifest["dataset_digest"]
+
+    @property
+    def modality(self) -> str:
+        """`image` or `text`."""
+        return self.manifest["modality"]
+
+    @property
+    def source_digest(self) -> str | None:
+        """Digest of the clean arrays that the file was made from; None where it is sealed."""
+        return self.manifest["source"].get("digest")
+
+    @property
+    def target(self) -> int | None:
+        """The class that the attacker wants; None in a clean file, or where it differs from image to image."""
+        return self.manifest.get("recipe", {}).get("target")
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, in label order."""
+        return self.manifest["source"]["classes"]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels; empty for texts."""
+        return self.train.inputs.shape[1:]
+
+    def kept(self, hold_out: int) -> np.ndarray:
+        """The training rows that remain when `hold_out` are left out, ascending, (n,) int64."""
+        if not 0 <= hold_out < len(self.train):
+            raise Failure(f"--hold-out {hold_out} leaves nothing of {len(self.train)} training rows")
+        return np.setdiff1d(np.arange(len(self.train)), random_streams.held_out(len(self.train), hold_out))
+
+    def held_out(self, hold_out: int) -> Rows:
+        """The rows left out, clean: those that were changed (poisoned, or covers) come back as their originals; but for
+        a sealed file, of which nobody knows."""
+        rows = random_streams.held_out(len(self.train), hold_out)
+        images, labels = self.train.inputs[rows], self.train.labels[rows]
+        if self.truth is not None:
+            _, here, there = np.intersect1d(rows, self.truth_rows, return_indices=True)
+            images[here], labels[here] = self.truth.inputs[there], self.truth.labels[there]
+        return Rows(images, labels)
+
+
+def peek(path) -> dict:
+    """The manifest of a data set file whose structure is sound, of a delta that of its original; no array is read.
+    `Failure` as `load`."""
+    manifest = sandbox.in_child(Path(path))
+    return manifest["of"] if manifest["kind"] == "delta" else manifest
+
+
+def load(path, verify: bool = True, manifest: dict | None = None, base=None) -> Dataset:
+    """Read and check a data set file.
+
+    Parameters
+    ----------
+    path : path-like
+        The `.h5` file, or the `.delta.h5` of one.
+    verify : bool
+        Recompute the digest of every array (about 1.5 GB/s).
+    manifest : dict, optional
+        What `peek` has just said of the file; without it the structure is checked first.
+    base : path-like, optional
+        The clean file that a delta is applied to; without it, the one that lies beside the delta.
+
+    Raises
+    ------
+    Failure
+        One line that names the file and what is wrong with it.
+    """
+    path = Path(path)
+    manifest = manifest or peek(path)
+    _check_memory(path, manifest)
+    said, arrays = _read(path, verify)
+    if said["kind"] == "delta":
+        base = Path(base) if base else delta.find_base(path, manifest, peek)
+        delta.check_base(path, base, peek(base), manifest)
+        _, clean = _read(base, verify=False)  # the digests of the whole prove it
+    try:
+        if said["kind"] == "delta":
+            arrays = delta.rebuild(manifest, arrays, clean)
+            for name, array in arrays.items():
+                _check_read(array, manifest["arrays"][name], name, verify)
+        return replace(_assemble(path, manifest, arrays, verify), base=base if said["kind"] == "delta" else None)
+    except Failure as error:
+        raise Failure(f"{path}: {error}") from None
+
+
+def sample(path, digest: str, base, count: int) -> np.ndarray:
+    """A few test images above the same with the trigger on them, as one picture, (2·H, count·W, C) uint8.
+
+    `digest` is the data set's, `base` a delta's clean file. Only these rows are read. Raises `Failure` as `load`, and
+    where another data set lies there.
+    """
+    import h5py
+
+    path = Path(path)
+    manifest = peek(path)
+    if manifest["dataset_digest"] != digest:
+        raise Failure(f"{path}: is another data set")
+    source = Path(base) if base else path
+    with h5py.File(source, "r", locking=False) as clean, h5py.File(path, "r", locking=False) as file:
+        if "triggered/images" in file:
+            rows = file["triggered/rows"][:count]
+            after = file["triggered/images"][: len(rows)]
+        else:
+            arrays = {name: file[name][()] for name in parse(sandbox.manifest_text(file))["arrays"]}
+            labels = clean["test/labels"][()]
+            rows = delta.tested("triggered", manifest, arrays, labels)["triggered/rows"][:count]
+            after = delta.trigger(manifest, arrays)(np.stack([clean["test/images"][int(row)] for row in rows]))
+        before = np.stack([clean["test/images"][int(row)] for row in rows])
+    return np.concatenate([np.concatenate(list(images), axis=1) for images in (before, after)])
+
+
+def sample_texts(path, digest: str, base, count: int) -> list[tuple[str, str]]:
+    """A few test texts, each as it was and with the trigger in it. Raises `Failure` as `sample`."""
+    manifest = peek(path)
+    if manifest["dataset_digest"] != digest:
+        raise Failure(f"{path}: is another data set")
+    contents = load(path, verify=False, manifest=manifest, base=base)
+    rows = contents.triggered_rows[:count]
+    return list(zip(contents.test.inputs[rows], contents.triggered.inputs[: len(rows)], strict=True))
+
+
+def _read(path: Path, verify: bool) -> tuple[dict, dict[str, np.ndarray]]:
+    """The manifest of a file whose structure is sound, and its arrays by path."""
+    import h5py
+
+    arrays = {}
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            manifest = parse(sandbox.manifest_text(file))
+            for name, entry in manifest["arrays"].items():
+                if verify or not name.startswith("trigger/") or name.endswith("/mask") or manifest["kind"] == "delta":
+                    arrays[name] = _texts(file[name], name) if entry["dtype"] == TEXT else file[name][()]
+                    _check_read(arrays[name], entry, name, verify)
+    except Failure as error:
+        raise Failure(f"{path}: {error}") from None
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise Failure(f"{path}: cannot be read ({sandbox.one_line(error)})") from None
+    return manifest, arrays
+
+
+def _texts(node, name: str) -> np.ndarray:
+    """The rows of a dataset of texts, (n,) object of str. `Failure` names a row that is none."""
+    rows = node[()]
+    for number, data in enumerate(rows):
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            raise Failure(f"{name}: row {number} is not UTF-8") from None
+        if not text or text != text.strip():
+            raise Failure(f"{name}: row {number} is empty, or has white space around it")
+        rows[number] = text
+    return rows
+
+
+def _check_memory(path: Path, manifest: dict) -> None:
+    need = sum(int(np.prod(entry["shape"], dtype=object)) for entry in manifest["arrays"].values())
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        if need > have:
+            raise Failure(f"{path}: its arrays need {need / 1e9:.0f} GB of memory, this machine has {have / 1e9:.0f}")
+
+
+def _check_read(array: np.ndarray, entry: dict, name: str, verify: bool) -> None:
+    if dtype_of(array) != entry["dtype"] or list(array.shape) != entry["shape"]:
+        raise Failure(f"{name} changed while it was read")
+    if verify:
+        actual = array_digest(array)
+        if actual != entry["digest"]:
+            raise Failure(f"{name} is not what the manifest says: {entry['digest']} recorded, {actual} found")
+
+
+def _assemble(path: Path, manifest: dict, arrays: dict, verify: bool) -> Dataset:
+    """Check labels and rows against one another and against the recipe, and put the arrays together."""
+    classes = len(manifest["source"]["classes"])
+    for name, array in arrays.items():
+        if name.split("/")[-1] in ("labels", "wanted"):
+            _check_range(array, classes, f"{name} holds", f"the classes are 0 … {classes - 1}")
+    inputs = INPUTS[manifest["modality"]]
+    train, test = (Rows(arrays[f"{group}/{inputs}"], arrays[f"{group}/labels"]) for group in ("train", "test"))
+    if manifest["kind"] in ("clean", "sealed"):
+        implied.check(manifest, arrays, verify)
+        return Dataset(path, manifest, train, test)
+    tested = [group for group in ("triggered", "others") if f"{group}/rows" in arrays]
+    for group, parent in (*((group, test) for group in tested), ("truth", train)):
+        name = f"{group}/rows"
+        _check_range(arrays[name], len(parent), f"{name} holds row", f"there are {len(parent)}")
+        if np.any(np.diff(arrays[name]) <= 0):
+            raise Failure(f"{name} is not ascending")
+    for group in tested:
+        if not np.array_equal(test.labels[arrays[f"{group}/rows"]], arrays[f"{group}/labels"]):
+            raise Failure(f"{group}/labels are not the labels of their rows in test/")
+        if not len(arrays[f"{group}/rows"]):
+            raise Failure(f"{group}/ has no rows, so there is nothing to score")
+    if not np.isin(arrays["truth/role"], (1, 2)).all():
+        raise Failure("truth/role holds something other than 1 and 2")
+    image = train.inputs.shape[1:]
+    mask, insertions = _mask(arrays, image) if image else None, _insertions(arrays)
+    implied.check(manifest, arrays, verify)
+    rows = {group: Rows(arrays[f"{group}/{inputs}"], arrays[f"{group}/labels"]) for group in (*tested, "truth")}
+    return Dataset(
+        path,
+        manifest,
+        train,
+        test,
+        wanted=arrays["triggered/wanted"],
+        truth_rows=arrays["truth/rows"],
+        truth_role=arrays["truth/role"],
+        triggered_rows=arrays["triggered/rows"],
+        others_rows=arrays.get("others/rows"),
+        mask=mask,
+        insertions=insertions,
+        **rows,
+    )
+
+
+def _mask(arrays: dict, image: tuple[int, ...]) -> np.ndarray:
+    """Where any of the triggers can change an image, (H, W, C) bool."""
+    mask = np.zeros(image, bool)
+    for name, array in arrays.items():
+        if name.endswith("/mask"):
+            if array.shape != image:
+                raise Failure(f"{name} is of {array.shape}, the images are of {image}")
+            mask |= array > 0
+    return mask
+
+
+def _insertions(arrays: dict) -> dict[str, np.ndarray]:
+    """What was put where in the texts of each group that says so. `Failure` where it names a text that is not there."""
+    found = {name.split("/")[0]: array for name, array in arrays.items() if name.endswith("/insertions")}
+    for group, array in found.items():
+        _check_range(array[:, 0], len(arrays[f"{group}/rows"]), f"{group}/insertions names text", "there are fewer")
+        if np.any(np.diff(array[:, 0]) < 0) or np.any(array < 0):
+            raise Failure(f"{group}/insertions is not in order, or holds a number below 0")
+    return found
+
+
+def _check_range(array: np.ndarray, end: int, what: str, expected: str) -> None:
+    if len(array) and not (array.min() >= 0 and array.max() < end):
+        wrong = array[(array < 0) | (array >= end)][0]
+        raise Failure(f"{what} {wrong}, {expected}")

@@ -1,0 +1,124 @@
+"""Engines: how one backend of Keras runs the compiled training and prediction steps. One backend a file.
+
+An engine holds the training inputs on the device, images (n, H, W, C) uint8 or `tokens.Tokens`, and takes row
+numbers. Its interface:
+
+`train(rows, width)`
+    `rows` (steps, batch) int32: that many steps; returns their mean losses (steps,), not yet waited for. `width`: how
+    many tokens of the texts are looked at, None for images.
+`predict(inputs)`
+    n images or texts → (n,) int64, the most probable classes.
+`steps`
+    How many steps `train` likes to get at once.
+`variables()`
+    All state of the training as Keras variables, up to date: of the network, then of the optimizer.
+"""
+
+import contextlib
+import importlib
+import os
+import sys
+import tempfile
+
+from benchmark.core import extras
+from benchmark.core.errors import Failure
+
+EXTRA = {"tensorflow": "benchmark", "jax": "jax", "torch": "torch"}
+"""Backend → the extra that it comes with, and Keras."""
+
+
+def installed(backend: str) -> None:
+    """`Failure` where a backend or Keras is absent or too old. Imports nothing: to be asked before what takes long."""
+    for name in ("keras", backend):
+        extras.check(name, EXTRA[backend])
+
+
+def activate(backend: str, precision: str = "float32", threads: int = 2) -> None:
+    """Choose the backend of Keras for this process, before Keras is first imported.
+
+    Parameters
+    ----------
+    backend : str
+        `tensorflow`, `jax` or `torch`.
+    precision : str
+        `float32`; `tf32`: the same with the GPU's fast, coarser matrix multiplication; `bfloat16`: mixed
+        precision, weights and statistics stay float32. On a CPU `tf32` is `float32`.
+    threads : int
+        CPU threads of the run. They change the last digits, so they are a setting, never derived.
+
+    Raises
+    ------
+    Failure
+        If the backend is not installed, or Keras already runs with another.
+    """
+    installed(backend)
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = backend
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        if "jax" not in sys.modules:
+            os.environ["NPROC"] = str(threads)  # what XLA's CPU client makes its threads from
+    with quiet():
+        extras.need(backend, EXTRA[backend])
+        keras = extras.need("keras", EXTRA[backend])
+        if keras.backend.backend() != backend:
+            raise Failure(f"this process already runs Keras with {keras.backend.backend()}, not {backend}")
+        keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+        importlib.import_module(f"benchmark.nn.engines.{backend}").configure(precision, threads)
+
+
+@contextlib.contextmanager
+def quiet():
+    """Hold back what C++ code writes to stderr while a backend is imported; show it only if that fails."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        stderr = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except Failure:  # one line, which says it all
+            raise
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def engine(model, optimizer, inputs=None, labels=None):
+    """The engine of the active backend for a network, on the given training inputs and labels (or none).
+
+    `optimizer` is Keras', or the learning rate of plain SGD.
+    """
+    import keras
+
+    module = importlib.import_module(f"benchmark.nn.engines.{keras.backend.backend()}")
+    return module.Engine(model, optimizer, inputs, labels)
+
+
+def compiled(model, function):
+    """A function of arrays that computes with a network's variables, compiled; it changes none of them."""
+    import keras
+
+    return importlib.import_module(f"benchmark.nn.engines.{keras.backend.backend()}").compiled(model, function)
+
+
+def differentiated(model, variables, function):
+    """A function whose value is a scalar, compiled with its derivatives.
+
+    `function(point, *arrays)` computes with a network's variables and changes none of them. What is returned takes the
+    same NumPy arrays, and gives the value and the gradients by `variables` (a list of the network's) and by `point`.
+    A `point` that is None has none, and nothing is computed on the way back to it.
+    """
+    import keras
+
+    module = importlib.import_module(f"benchmark.nn.engines.{keras.backend.backend()}")
+    return module.differentiated(model, variables, function)
+
+
+def device() -> str:
+    """The device that the active backend computes on, in words: `cpu`, or the GPU's name."""
+    import keras
+
+    return importlib.import_module(f"benchmark.nn.engines.{keras.backend.backend()}").device()

@@ -1,0 +1,65 @@
+"""What the engines share: the loss, the optimizers, prediction in batches of few shapes."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from benchmark.nn.tokenizers import Tokens
+
+BATCH = 512  # images of a prediction step
+TEXTS = 64  # texts of one
+
+
+def network(model: keras.Model) -> keras.Model:
+    """The network up to its logits: the loss of logits is exact, that of probabilities has to clip them."""
+    if getattr(model, "ends_in_logits", False):
+        return model
+    return keras.Model(model.inputs, model.get_layer("logits").output)
+
+
+def sgd(learning_rate: float) -> keras.optimizers.Optimizer:
+    """Plain stochastic gradient descent: no momentum, no schedule, no weight decay (BadPatches, section 4.1)."""
+    return keras.optimizers.SGD(learning_rate)
+
+
+def adamw(model: keras.Model, learning_rate: float, steps: int) -> keras.optimizers.Optimizer:
+    """AdamW for fine-tuning: the rate falls linearly to a tenth over so many steps, gradients are clipped to norm 1,
+    weights decay by 0.01, but not normalisations and biases."""
+    falling = keras.optimizers.schedules.PolynomialDecay(learning_rate, steps, learning_rate / 10)
+    optimizer = keras.optimizers.AdamW(falling, weight_decay=0.01, epsilon=1e-8, global_clipnorm=1.0)
+    spared = [one for one in model.trainable_variables if "normalization" in one.path or one.name.endswith("bias")]
+    optimizer.exclude_from_weight_decay(var_list=spared)
+    return optimizer
+
+
+def chosen(optimizer) -> keras.optimizers.Optimizer:
+    """The optimizer, or plain SGD at this learning rate."""
+    return optimizer if isinstance(optimizer, keras.optimizers.Optimizer) else sgd(optimizer)
+
+
+def on_device(inputs) -> np.ndarray:
+    """What the device holds of training inputs."""
+    return inputs.tokens if isinstance(inputs, Tokens) else inputs
+
+
+def cross_entropy(labels, logits):
+    """Mean cross-entropy of a batch, a scalar."""
+    return ops.mean(ops.sparse_categorical_crossentropy(labels, logits, from_logits=True))
+
+
+def predict_batches(step, images) -> np.ndarray:
+    """Apply `step`, (BATCH, H, W, C) → (BATCH,) classes, to any number of images; the last batch is padded. Texts go
+    in batches of TEXTS of like length."""
+    classes = np.empty(len(images), np.int64)
+    if isinstance(images, Tokens):
+        for rows, block in images.batches(TEXTS):
+            classes[rows] = np.asarray(step(block))[: len(rows)]
+        return classes
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
+        full = batch
+        if len(batch) < BATCH:
+            full = np.zeros((BATCH, *images.shape[1:]), images.dtype)
+            full[: len(batch)] = batch
+        classes[start : start + len(batch)] = np.asarray(step(full))[: len(batch)]
+    return classes

@@ -1,0 +1,114 @@
+"""The JAX engine: the steps as one `jit`-compiled `scan` over batches of row numbers."""
+
+import functools
+
+import jax
+import keras
+import numpy as np
+
+from benchmark.nn.engines import common
+
+
+def configure(precision: str, threads: int) -> None:
+    """Matrix precision; the threads were set in the environment before JAX was imported."""
+    jax.config.update("jax_default_matmul_precision", "highest" if precision == "float32" else "default")
+
+
+def device() -> str:
+    """`cpu`, or the name of the first GPU."""
+    first = jax.devices()[0]
+    return "cpu" if first.platform == "cpu" else first.device_kind
+
+
+def compiled(model, function):
+    """See `benchmark.nn.engines`."""
+
+    @jax.jit
+    def call(values, *arrays):
+        with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
+            return function(*arrays)
+
+    return lambda *arrays: call([variable.value for variable in model.variables], *arrays)
+
+
+def differentiated(model, variables, function):
+    """See `benchmark.nn.engines`."""
+    chosen = {id(variable) for variable in variables}
+    others = [variable for variable in model.variables if id(variable) not in chosen]
+
+    @jax.jit
+    def call(values, rest, point, *arrays):
+        def value_at(values, point):
+            mapping = zip([*variables, *others], [*values, *rest], strict=True)
+            with keras.StatelessScope(state_mapping=list(mapping)):
+                return function(point, *arrays)
+
+        value, gradients = jax.value_and_grad(value_at, argnums=(0, 1))(values, point)
+        return value, *gradients
+
+    def values_of(group):
+        return [variable.value for variable in group]
+
+    return lambda *arrays: call(values_of(variables), values_of(others), *arrays)
+
+
+class Engine:
+    """Training and prediction of one network. See `benchmark.nn.engines`."""
+
+    def __init__(self, model, optimizer, inputs=None, labels=None):
+        self.steps = 1 if device() == "cpu" else 32
+        self.model = model
+        network = common.network(model)
+        self.optimizer = common.chosen(optimizer)
+        self.optimizer.build(network.trainable_variables)
+        self._network = network
+        self._data = None
+        if inputs is not None:
+            self._data = tuple(map(jax.device_put, (common.on_device(inputs), np.asarray(labels, np.int32))))
+
+        def loss_of(trainable, others, inputs, labels):
+            logits, others = network.stateless_call(trainable, others, inputs, training=True)
+            return common.cross_entropy(labels, logits), others
+
+        def step(data, width, state, rows):
+            trainable, others, optimizer = state
+            gradient = jax.value_and_grad(loss_of, has_aux=True)
+            inputs = data[0][rows] if width is None else data[0][rows][:, :width]
+            (loss, others), gradients = gradient(trainable, others, inputs, data[1][rows])
+            trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, trainable)
+            return (trainable, others, optimizer), loss
+
+        def train(state, data, rows, width):
+            if len(rows) == 1:  # a loop of one would only keep XLA's CPU code from using its threads
+                state, loss = step(data, width, state, rows[0])
+                return state, loss[None]
+            return jax.lax.scan(functools.partial(step, data, width), state, rows)
+
+        def predict(trainable, others, batch):
+            logits, _ = network.stateless_call(trainable, others, batch, training=False)
+            return logits.argmax(-1)
+
+        self._train = jax.jit(train, donate_argnums=0, static_argnums=3)
+        self._predict = jax.jit(predict)
+
+    def _state(self):
+        groups = (self._network.trainable_variables, self._network.non_trainable_variables, self.optimizer.variables)
+        return tuple([variable.value for variable in group] for group in groups)
+
+    def train(self, rows, width=None):
+        """Steps on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
+        state, losses = self._train(self._state(), self._data, np.asarray(rows, np.int32), width)
+        groups = (self._network.trainable_variables, self._network.non_trainable_variables, self.optimizer.variables)
+        for group, values in zip(groups, state, strict=True):
+            for variable, value in zip(group, values, strict=True):
+                variable.assign(value)
+        return losses
+
+    def predict(self, inputs):
+        """The most probable class of each image or text, (n,) int64."""
+        trainable, others, _ = self._state()
+        return common.predict_batches(functools.partial(self._predict, trainable, others), inputs)
+
+    def variables(self) -> list[keras.Variable]:
+        """Every variable that training changes, in a fixed order."""
+        return [*self.model.variables, *self.optimizer.variables]

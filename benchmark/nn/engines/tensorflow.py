@@ -1,0 +1,101 @@
+"""The TensorFlow engine: one `tf.function` for the training steps, one for prediction."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from benchmark.nn.engines import common
+
+
+def configure(precision: str, threads: int) -> None:
+    """Threads and matrix precision. Only the first call in a process can set the threads."""
+    tf.get_logger().setLevel("ERROR")
+    if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.experimental.enable_tensor_float_32_execution(precision != "float32")
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def device() -> str:
+    """`cpu`, or the name of the first GPU."""
+    gpus = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "gpu") if gpus else "cpu"
+
+
+def compiled(model, function):
+    """See `benchmark.nn.engines`."""
+    return tf.function(function, jit_compile=device() != "cpu", reduce_retracing=True)
+
+
+def differentiated(model, variables, function):
+    """See `benchmark.nn.engines`."""
+
+    @tf.function(jit_compile=device() != "cpu", reduce_retracing=True)
+    def call(point, *arrays):
+        with tf.GradientTape() as tape:
+            if point is not None:
+                tape.watch(point)
+            value = function(point, *arrays)
+        wanted = [variable.value for variable in variables], [] if point is None else [point]
+        gradients, by_point = tape.gradient(value, wanted, unconnected_gradients="zero")
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]  # a table's are sparse
+        return value, gradients, *(by_point or [None])
+
+    return call
+
+
+class Engine:
+    """Training and prediction of one network. See `benchmark.nn.engines`."""
+
+    def __init__(self, model, optimizer, inputs=None, labels=None):
+        on_gpu = device() != "cpu"
+        self.steps = 32 if on_gpu else 1
+        self.model = model
+        network = common.network(model)
+        self.optimizer = common.chosen(optimizer)
+        self.optimizer.build(network.trainable_variables)
+
+        @tf.function(jit_compile=on_gpu, reduce_retracing=True)
+        def predict(batch):
+            return tf.argmax(network(batch, training=False), axis=-1)
+
+        self._predict = predict
+        if inputs is None:
+            return
+        inputs = tf.constant(common.on_device(inputs))
+        labels = tf.constant(np.asarray(labels, np.int32))
+
+        def step(rows, width):
+            batch = tf.gather(inputs, rows)
+            with tf.GradientTape() as tape:
+                logits = network(batch if width is None else batch[:, :width], training=True)
+                loss = common.cross_entropy(tf.gather(labels, rows), logits)
+            variables = network.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return loss
+
+        @tf.function(jit_compile=on_gpu)
+        def train(rows, width):
+            if rows.shape[0] == 1:
+                return tf.expand_dims(step(rows[0], width), 0)
+            one = functools.partial(step, width=width)
+            return tf.map_fn(one, rows, fn_output_signature=tf.float32, parallel_iterations=1)
+
+        self._train = train
+
+    def train(self, rows, width=None):
+        """Steps on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
+        if width is not None and device() == "cpu":
+            width = tf.constant(width)  # compiled once for all widths
+        return self._train(tf.constant(rows, tf.int32), width)
+
+    def predict(self, inputs):
+        """The most probable class of each image or text, (n,) int64."""
+        return common.predict_batches(self._predict, inputs)
+
+    def variables(self):
+        """Every variable that training changes, in a fixed order."""
+        return [*self.model.variables, *self.optimizer.variables]

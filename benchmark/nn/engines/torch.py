@@ -1,0 +1,90 @@
+"""The PyTorch engine: the same steps, one after the other, on the GPU if there is one."""
+
+import keras
+import numpy as np
+import torch
+
+from benchmark.nn.engines import common
+
+
+def configure(precision: str, threads: int) -> None:
+    """Threads and matrix precision."""
+    torch.set_num_threads(threads)
+    for module in (torch.backends.cuda.matmul, torch.backends.cudnn):
+        module.allow_tf32 = precision != "float32"
+
+
+def device() -> str:
+    """`cpu`, or the name of the first GPU."""
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
+
+
+def compiled(model, function):
+    """See `benchmark.nn.engines`."""
+
+    def call(*arrays):
+        with torch.no_grad():
+            return keras.tree.map_structure(keras.ops.convert_to_numpy, function(*map(_tensor, arrays)))
+
+    return call
+
+
+def differentiated(model, variables, function):
+    """See `benchmark.nn.engines`."""
+
+    def call(point, *arrays):
+        point = None if point is None else _tensor(point).requires_grad_()
+        value = function(point, *map(_tensor, arrays))
+        wanted = [*(variable.value for variable in variables), *([] if point is None else [point])]
+        found = torch.autograd.grad(value, wanted, allow_unused=True, materialize_grads=True)
+        return value.detach(), list(found[: len(variables)]), None if point is None else found[-1]
+
+    return call
+
+
+def _tensor(array) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(keras.src.backend.torch.core.get_device())
+
+
+class Engine:
+    """Training and prediction of one network. See `benchmark.nn.engines`."""
+
+    def __init__(self, model, optimizer, inputs=None, labels=None):
+        self.steps = 1
+        self.model = model
+        self._network = common.network(model)
+        self.optimizer = common.chosen(optimizer)
+        self.optimizer.build(self._network.trainable_variables)
+        self._device = keras.src.backend.torch.core.get_device()
+        if inputs is not None:
+            self._inputs = torch.from_numpy(np.ascontiguousarray(common.on_device(inputs))).to(self._device)
+            self._labels = torch.from_numpy(np.ascontiguousarray(labels)).to(self._device)
+
+    def train(self, rows, width=None):
+        """Steps on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
+        rows = torch.from_numpy(np.ascontiguousarray(rows)).long().to(self._device)
+        return np.array([self._step(batch, width) for batch in rows], np.float32)
+
+    def _step(self, rows, width) -> float:
+        variables = self._network.trainable_variables
+        self._network.zero_grad()
+        inputs = self._inputs[rows] if width is None else self._inputs[rows, :width]
+        loss = common.cross_entropy(self._labels[rows], self._network(inputs, training=True))
+        loss.backward()
+        with torch.no_grad():
+            self.optimizer.apply([variable.value.grad for variable in variables], variables)
+        return loss.item()
+
+    def predict(self, inputs):
+        """The most probable class of each image or text, (n,) int64."""
+
+        def step(batch):
+            with torch.no_grad():
+                batch = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device)
+                return self._network(batch, training=False).argmax(-1).cpu().numpy()
+
+        return common.predict_batches(step, inputs)
+
+    def variables(self):
+        """Every variable that training changes, in a fixed order."""
+        return [*self.model.variables, *self.optimizer.variables]

@@ -1,0 +1,8 @@
+"""Keras layers, one a file. Importing this registers them, so that a saved model loads."""
+
+from benchmark.nn.layers.encoder_block import EncoderBlock
+from benchmark.nn.layers.head_attention import HeadAttention
+from benchmark.nn.layers.patch_moe import PatchMoE
+from benchmark.nn.layers.token_embedding import TokenEmbedding
+
+__all__ = ["EncoderBlock", "HeadAttention", "PatchMoE", "TokenEmbedding"]

@@ -1,0 +1,298 @@
+"""A saved network (`.keras`): its weights alone are taken, never the network that the file describes.
+
+A `.keras` file is a ZIP archive of `config.json`, which can name code to be run, and `model.weights.h5`. A file may
+come from a stranger. So the network is built by our own code, from sizes that the run says (`sizes`), and what is read
+of the file are arrays: `weights_of` has a child process look at the archive and at the HDF5 file in it first.
+"""
+
+import contextlib
+import json
+import math
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.core import child_process, files
+from benchmark.core.errors import Failure
+from benchmark.nn import bert_weights
+
+WHAT = "a model that can be loaded"
+WEIGHTS = "model.weights.h5"
+MEMBERS = ("metadata.json", "config.json", WEIGHTS)
+INTEGERS = {
+    "pmoe": ("classes", "width", "experts", "top_k"),
+    "encoder": ("classes", "vocabulary", "positions", "width", "depth", "heads", "inner", "seed"),
+}
+NUMBERS = {"pmoe": (), "encoder": ("dropout", "attention_dropout", "classifier_dropout", "epsilon")}
+MOST = 1 << 20  # classes, width and so on: larger is no network
+SIDE = 4096  # pixels
+NODES = 20_000  # groups and arrays of the weights
+DEPTH = 12  # of their nesting
+CONFIG_BYTES = 4 << 20
+CLASSES = {  # what the description of a network of ours names; another one is no network of ours
+    "Functional", "InputLayer", "Rescaling", "Conv2D", "BatchNormalization", "Activation", "Add", "PatchMoE",
+    "GlobalAveragePooling2D", "Dense", "Softmax", "Encoder", "DTypePolicy", "GlorotUniform", "Zeros", "Ones",
+    "__keras_tensor__",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The weights of a saved network: the HDF5 file, looked at and ours; the shapes of its arrays, and the sizes that
+    `config.json` beside it spells (empty where it spells none that could be)."""
+
+    path: Path
+    shapes: Counter
+    sizes: dict
+
+    @property
+    def values(self) -> int:
+        """How many numbers there are."""
+        return sum(math.prod(shape) * count for shape, count in self.shapes.items())
+
+
+@contextlib.contextmanager
+def weights_of(path: Path) -> Iterator[Saved]:
+    """The weights in a `.keras` file, while the context lasts. `Failure` in one line where it is none."""
+    folder = tempfile.mkdtemp(prefix="benchmark-")
+    try:
+        target = Path(folder) / WEIGHTS
+        found = child_process.call("benchmark.nn.saved_weights", [str(path), str(target)], path, WHAT)
+        shapes = Counter(tuple(shape) for shape in found["shapes"])
+        yield Saved(target, shapes, found["sizes"])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_of(path: Path) -> Path | None:
+    """The folder of the run that a network, or a run's folder, belongs to; None where there is none around it."""
+    around = (path, *path.absolute().parents[:2])
+    return next((folder for folder in around if _is_run(folder)), None)
+
+
+def _is_run(folder: Path) -> bool:
+    try:
+        found = files.read_json(folder / "config.json")
+    except Failure:
+        return False
+    return isinstance(found, dict) and isinstance(found.get("model"), dict)
+
+
+def sizes(path: Path, saved: Saved) -> dict:
+    """The sizes of the network to be built for some weights, with `network`, the name of its kind.
+
+    They are those of the run (`network` in its result.json, and its config.json). Runs of earlier versions do not say
+    all of them, and a file outside a run nothing: then they are the numbers of the file's own description.
+
+    Raises `Failure` where they are none, contradict each other, or are more than the weights could be of.
+    """
+    folder = run_of(path)
+    config, result = ({}, {}) if folder is None else (files.read_json(folder / "config.json"), _result(folder))
+    said = result.get("network") or saved.sizes
+    if not isinstance(said, dict) or not said:
+        raise Failure(f"{path}: neither a run's result.json nor the file says how large its network is")
+    model = config.get("model", {})
+    kind = model.get("name", said.get("network"))
+    if kind not in INTEGERS:
+        raise Failure(f"{path}: its network is {kind!r:.60}, expected one of {', '.join(INTEGERS)}")
+    found = {name: said[name] for name in (*INTEGERS[kind], *NUMBERS[kind]) if name in said}
+    found |= (
+        {"image_shape": said.get("image_shape")} if kind == "pmoe" else {"activation": said.get("activation", "gelu")}
+    )
+    _check(found, kind, path)
+    classes = (result.get("dataset") or {}).get("classes")
+    for name, value in (model | ({"classes": len(classes)} if isinstance(classes, list) else {})).items():
+        if name in INTEGERS[kind] and value != found[name]:
+            raise Failure(f"{path}: is a network of {name} {found[name]}, its run is of {value!r:.60}")
+    if _least(found, kind) > saved.values:
+        raise Failure(f"{path}: holds {saved.values:,} weights, too few for a network of {_words(found)}")
+    return found | {"network": kind}
+
+
+def _result(folder: Path) -> dict:
+    path = folder / "result.json"
+    found = files.read_json(path) if path.is_file() else {}
+    if not isinstance(found, dict) or not isinstance(found.get("dataset", {}), dict):
+        raise Failure(f"{path}: not the result of a run")
+    return found
+
+
+def _check(found: dict, kind: str, path: Path) -> None:
+    """`Failure` for a size that cannot be one."""
+    for name in INTEGERS[kind]:
+        value, least = found.get(name), 0 if name == "seed" else 1
+        if type(value) is not int or not (least <= value <= (1 << 62 if name == "seed" else MOST)):
+            raise Failure(f"{path}: its network's {name} is {value!r:.60}, expected a whole number from {least}")
+    for name in NUMBERS[kind]:
+        value = found.get(name, 0.0)
+        if type(value) not in (int, float) or not 0 <= value < 1:
+            raise Failure(f"{path}: its network's {name} is {value!r:.60}, expected a number from 0, below 1")
+    if kind == "pmoe":
+        shape = found["image_shape"]
+        sane = isinstance(shape, (list, tuple)) and len(shape) == 3
+        if not sane or not all(type(side) is int and 1 <= side <= SIDE for side in shape):
+            raise Failure(f"{path}: its network's image_shape is {shape!r:.60}, expected height, width and channels")
+        patches = -(-shape[0] // 4) * -(-shape[1] // 4)
+        if found["top_k"] > patches:
+            raise Failure(f"{path}: its network's top_k is {found['top_k']}, of {patches} patches")
+        found["image_shape"] = tuple(shape)
+    else:
+        if found["activation"] not in bert_weights.ACTIVATIONS.values():
+            raise Failure(f"{path}: its network's activation is {found['activation']!r:.60}")
+        if found["width"] % found["heads"]:
+            raise Failure(f"{path}: {found['heads']} heads do not divide its network's width of {found['width']}")
+
+
+def _least(found: dict, kind: str) -> int:
+    """Fewer numbers than this are not the weights of a network of these sizes."""
+    width = found["width"]
+    if kind == "pmoe":
+        experts = found["experts"] * (64 * width * 16 * width + found["classes"] * 16 * width)
+        return 9 * 32 * width * 64 * width + experts
+    block = 4 * width * width + 2 * width * found["inner"]
+    return (found["vocabulary"] + found["positions"] + found["classes"]) * width + found["depth"] * block
+
+
+def _words(found: dict) -> str:
+    return ", ".join(f"{name} {value}" for name, value in found.items())
+
+
+# ---- in the child process
+
+
+def inspect(path: str, target: str) -> dict:
+    """Take the weights out of a `.keras` file, into `target`; the shapes of its arrays, and sizes of the network."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(archive, Path(path).stat().st_size)
+            with archive.open(WEIGHTS) as member, open(target, "xb") as out:
+                shutil.copyfileobj(member, out, 1 << 20)
+            described = archive.read("config.json") if "config.json" in archive.namelist() else b"{}"
+    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
+        raise Failure(f"not a model ({_one_line(error)})") from None
+    return {"shapes": _shapes(target), "sizes": _described(described)}
+
+
+def _described(text: bytes) -> dict:
+    """The sizes that a `config.json` spells for a network of ours: numbers, looked up as in any JSON. Empty for other
+    networks; what is wrong with a number is said where it is used.
+
+    Nothing that it names is ever imported or called. Where it names what no network of ours has, the file is refused.
+    """
+    try:
+        described = json.loads(text)
+        foreign = next(_foreign(described), None)
+    except (ValueError, RecursionError) as error:
+        raise Failure(f"not a model: its config.json cannot be read ({_one_line(error)})") from None
+    if foreign is not None:
+        raise Failure(f"its config.json describes {foreign!r:.80}, which no network here has; it is never made use of")
+    with contextlib.suppress(KeyError, TypeError, AttributeError):
+        config = described["config"]
+        if described["class_name"] == "Encoder":
+            names = (*INTEGERS["encoder"], *NUMBERS["encoder"], "activation")
+            return {"network": "encoder"} | {name: config[name] for name in names if name in config}
+        layers = {layer["config"]["name"]: layer["config"] for layer in config["layers"]}
+        experts = layers["experts"]
+        return {
+            "network": "pmoe", "image_shape": layers["images"]["batch_shape"][1:],
+            "classes": layers["logits"]["units"], "width": experts["filters"] // 16,
+            "experts": experts["experts"], "top_k": experts["top_k"],
+        }  # fmt: skip
+    return {}
+
+
+def _foreign(part):
+    """The classes and functions in a description that are none of ours."""
+    if isinstance(part, dict):
+        if "class_name" in part:
+            module = part.get("module") or "keras"
+            ours = isinstance(module, str) and module.split(".")[0] in ("keras", "benchmark")
+            if not ours or str(part["class_name"]) not in CLASSES:
+                yield f"{module}.{part['class_name']}"
+        part = list(part.values())
+    if isinstance(part, list):
+        for one in part:
+            yield from _foreign(one)
+
+
+def _check_members(archive: zipfile.ZipFile, size: int) -> None:
+    members = archive.infolist()
+    names = [member.filename for member in members]
+    for member in members:
+        if member.filename not in MEMBERS:
+            raise Failure(f"not a model: holds {member.filename!r:.80}, expected {', '.join(MEMBERS)} alone")
+        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1 or member.file_size > size:
+            raise Failure(f"not a model: {member.filename} is compressed or encrypted, as Keras writes none")
+    if len(set(names)) < len(names) or sum(member.file_size for member in members) > size:
+        raise Failure("not a model: it holds the same bytes or the same name twice")
+    if WEIGHTS not in names:
+        raise Failure(f"not a model: it holds no {WEIGHTS}")
+    if any(member.file_size > CONFIG_BYTES for member in members if member.filename != WEIGHTS):
+        raise Failure("not a model: its config.json is absurdly large")
+
+
+def _shapes(path: str) -> list[list[int]]:
+    import h5py
+
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            found = [list(node.shape) for node in _arrays(file, "", [0])]
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise Failure(f"{WEIGHTS} in it cannot be read ({_one_line(error)})") from None
+    if 4 * sum(map(math.prod, found)) > Path(path).stat().st_size:  # or what is built for them were larger than this
+        raise Failure(f"{WEIGHTS} in it: its arrays lie on one another")
+    return found
+
+
+def _arrays(group, prefix: str, count: list[int]):
+    """Every array below a group. Each is plain float32 in this file; groups have no attribute but Keras' `name`."""
+    import h5py
+
+    count[0] += len(group)
+    if prefix.count("/") > DEPTH or count[0] > NODES:
+        raise Failure(f"{WEIGHTS} in it is nested too deep, or holds too much: {prefix!r:.80}")
+    _check_attributes(group, prefix or "/")
+    for name in group:
+        path = prefix + name
+        if type(group.get(name, getlink=True)) is not h5py.HardLink:
+            raise Failure(f"{WEIGHTS} in it holds a link at {path!r:.80}")
+        node = group[name]
+        if isinstance(node, h5py.Group):
+            yield from _arrays(node, path + "/", count)
+        elif isinstance(node, h5py.Dataset):
+            _check_array(node, path)
+            yield node
+        else:
+            raise Failure(f"{WEIGHTS} in it: {path!r:.80} is neither a group nor an array")
+
+
+def _check_attributes(group, path: str) -> None:
+    for name in group.attrs:
+        if name != "name" or not isinstance(group.attrs[name], str):
+            raise Failure(f"{WEIGHTS} in it: {path!r:.80} has an attribute {name!r:.40}, expected none but a name")
+
+
+def _check_array(node, path: str) -> None:
+    if node.dtype.str != "<f4" or node.shape is None:
+        raise Failure(f"{WEIGHTS} in it: {path!r:.80} is of type {node.dtype.str!r:.40}, expected '<f4'")
+    if node.is_virtual or node.external:
+        raise Failure(f"{WEIGHTS} in it: {path!r:.80} keeps its data in another file")
+    if node.chunks is not None or node.id.get_create_plist().get_nfilters() or len(node.attrs):
+        raise Failure(f"{WEIGHTS} in it: {path!r:.80} is chunked, filtered or has attributes")
+    size = Path(node.file.filename).stat().st_size
+    offset = node.id.get_offset()
+    if node.size and (offset is None or offset + node.nbytes > size):
+        raise Failure(f"{WEIGHTS} in it: {path!r:.80} reaches beyond the end of the file")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(child_process.answer(lambda: inspect(*sys.argv[1:]), WHAT))

@@ -1,0 +1,321 @@
+"""Figures from runs: ASR and BA against the poisoning rate, and training curves. PNG and SVG.
+
+What a line is, its dashes and its marker say too, so that the figures can be read in greyscale and by everybody's
+eyes; the colours are Okabe and Ito's. The same runs give the same SVG to the last byte under one version of matplotlib.
+"""
+
+import itertools
+import re
+import textwrap
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmark.core import extras, files, numbers, text_tables
+from benchmark.core.errors import Damaged, Failure
+from benchmark.reporting import tables
+from benchmark.runs import collapse, paper_results
+from benchmark.runs.groups import TITLES, Cell
+
+_BLUE, _VERMILION, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#882255", "#555555"
+_STYLES = {  # colour, dashes, marker
+    "patch": (_BLUE, "-", "s"),
+    "image": (_VERMILION, (0, (5, 2)), "o"),
+}
+_MORE = ((_GREEN, (0, (1, 1.2)), "^"), (_PURPLE, (0, (5, 1, 1, 1)), "D"), (_GREY, (0, (8, 3)), "v"))
+_MARKERS = "os^DvPX*<>"  # of training curves: one a rate
+_HISTORY = ("epoch", "asr", "ba", "loss")
+_WORDS = {"patch": "every patch", "image": "whole image"}
+_LOOK = {
+    "font.size": 9, "axes.titlesize": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+    "grid.color": "#dddddd", "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False,
+    "lines.linewidth": 1.6, "lines.markersize": 5, "svg.hashsalt": "poisonkit", "savefig.dpi": 160,
+    "text.parse_math": False,  # names have dollars
+}  # fmt: skip
+
+
+def write(cells: list[Cell], folder: Path, forms=("png", "svg"), paper: bool = True, wrong=None) -> list[Path]:
+    """Write all figures of the cells into a folder; the paths. With `paper`, the published figures are in them.
+
+    For every data set and its settings `asr-…`, `ba-…` and, where the runs' histories are there and have more
+    than one epoch, `curves-…`. Below them stands what is in `wrong`, by path, and so left out; histories that cannot be
+    read are put there too.
+    """
+    wrong = {} if wrong is None else wrong
+    paths = save(drawn(cells, paper, wrong), folder, forms)
+    if not paths:
+        raise Failure("nothing to draw: no run of a poisoned file there")
+    return paths
+
+
+def save(drawn: Iterator[tuple[str, object]], folder: Path, forms=("png", "svg")) -> list[Path]:
+    """Write figures, (name, figure), into a folder in each form, drawn in our look one at a time; the paths."""
+    matplotlib = extras.need("matplotlib")
+    files.make_output(folder)
+    paths = []
+    with matplotlib.rc_context(_LOOK), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of names in other scripts: an empty box stands there
+        for name, figure in drawn:
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # laid out once: a second time moves things in their last digits
+            for form in forms:
+                path = folder / f"{name}.{form}"
+                metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
+                files.refuse_link(path)
+                with files.replacing(path) as temporary:
+                    figure.savefig(temporary, format=form, metadata=metadata, bbox_inches="tight")
+                paths.append(path)
+    return paths
+
+
+def drawn(cells: list[Cell], paper: bool, wrong: dict | None = None) -> Iterator[tuple[str, object]]:
+    """Name and figure (matplotlib's), one after the other. To be called in matplotlib's own `rc_context`."""
+    groups, names = {}, set()
+    wrong = {} if wrong is None else wrong
+    for cell in cells:
+        groups.setdefault((cell.dataset, cell.settings), []).append(cell)
+    for (dataset, settings), group in groups.items():
+        if all(cell.clean for cell in group):
+            continue
+        name = _file_name(f"{dataset}-{settings}", names)
+        for score in ("asr", "ba"):
+            if any(score in cell.scores for cell in group if not cell.clean):
+                yield f"{score}-{name}", _with_notes(against_rate(group, score, paper), group, wrong)
+        if figure := curves(group, wrong):
+            yield f"curves-{name}", _with_notes(figure, group, wrong)
+
+
+def _file_name(text: str, taken: set[str]) -> str:
+    """A plain name for a file, another one for each text."""
+    plain = re.sub(r"[^a-z0-9.]+", "-", text.lower())[:150]
+    name = next(name for name in itertools.chain([plain], (f"{plain}-{n}" for n in itertools.count(2)))
+                if name not in taken)  # fmt: skip
+    taken.add(name)
+    return name
+
+
+def _with_notes(figure, cells: list[Cell], wrong: dict):
+    """The figure, and below it what is to be known: which networks have collapsed, what could not be read."""
+    lines = [*tables.notes([run.result for cell in cells for run in cell.runs]), *tables.left_out(wrong)]
+    if lines:
+        text = "\n".join(part for line in lines for part in textwrap.wrap(line, 20 + int(14 * figure.get_figwidth())))
+        (legend,) = figure.legends  # which the layout makes room for, as it does for nothing else below the panels
+        legend.set_title(text, prop={"size": 7})
+        legend.set_alignment("left")
+        legend.get_title().set_color(_GREY)
+        figure.set_figheight(figure.get_figheight() + 0.14 * (text.count("\n") + 1))
+    return figure
+
+
+def against_rate(cells: list[Cell], score: str, paper: bool):
+    """A score against the poisoning rate, one panel a trigger, for cells of one data set and settings."""
+    poisoned = [cell for cell in cells if not cell.clean and score in cell.scores]
+    triggers = list(dict.fromkeys(cell.trigger for cell in poisoned))
+    figure, panels = _panels(1, len(triggers), cells[0], paper=paper)
+    styles = _styles(poisoned)
+    for panel, trigger in zip(panels[0], triggers, strict=True):
+        inside = [cell for cell in poisoned if cell.trigger == trigger]
+        for key, style in styles.items():
+            series = sorted((cell for cell in inside if _series(cell) == key), key=lambda cell: cell.rate)
+            if series:
+                _line(panel, series, score, style, _label(key))
+        rates = {cell.rate for cell in inside}
+        if score == "ba":
+            _clean_line(panel, [cell for cell in cells if cell.clean])
+        if paper:
+            rates |= _paper_points(panel, cells[0].dataset, trigger, score)
+        _rate_axis(panel, rates)
+        panel.set_title(text_tables.printable(trigger))
+    panels[0][0].set_ylabel(f"{TITLES[score]} (%)")
+    if score == "asr":
+        panels[0][0].set_ylim(-4, 104)
+    _legend(figure, panels[0])
+    return figure
+
+
+def curves(cells: list[Cell], wrong: dict | None = None):
+    """ASR, BA and loss after each epoch, one column a trigger: means over the seeds, bands from least to greatest."""
+    wrong = {} if wrong is None else wrong
+    histories = {id(cell): _histories(cell, wrong) for cell in cells}
+    poisoned = [cell for cell in cells if not cell.clean and histories[id(cell)]]
+    if not any(len(history) > 1 for cell in poisoned for history in histories[id(cell)]):
+        return None  # one epoch: nothing to follow
+    triggers = list(dict.fromkeys(cell.trigger for cell in poisoned))
+    figure, panels = _panels(3, len(triggers), cells[0], sharey="row")
+    looks = _looks(poisoned)
+    rows = (("asr", "ASR (%)"), ("ba", "BA (%)"), ("loss", "loss"))
+    for column, trigger in enumerate(triggers):
+        inside = [cell for cell in poisoned if cell.trigger == trigger] + [cell for cell in cells if cell.clean]
+        for row, (key, title) in enumerate(rows):
+            panel = panels[row][column]
+            for cell in inside:
+                _curve(panel, cell, histories[id(cell)], key, looks)
+            if column == 0:
+                panel.set_ylabel(title)
+            if key == "asr":
+                panel.set_ylim(-4, 104)
+        panels[0][column].set_title(text_tables.printable(trigger))
+        panels[-1][column].set_xlabel("epoch")
+        panels[-1][column].xaxis.get_major_locator().set_params(integer=True)
+    _legend(figure, [panel for row in panels for panel in row])
+    return figure
+
+
+def _panels(rows: int, columns: int, cell: Cell, sharey=True, paper: bool = False):
+    """A figure with its panels, and above them what it is of: with the published points, also what those are of."""
+    from matplotlib.figure import Figure
+
+    size = (1.2 + 3.1 * columns, 0.9 + (2.6 if rows == 1 else 1.9) * rows)
+    figure = Figure(figsize=size, layout="constrained")
+    title = f"{cell.dataset}, settings: {cell.settings}"
+    if paper and cell.settings != "paper" and cell.dataset in {key[0] for key in paper_results.attacks()}:
+        title += "; published: width 10, 25 epochs"
+    figure.suptitle(text_tables.printable(title), fontsize=10, color=_GREY)
+    return figure, figure.subplots(rows, columns, squeeze=False, sharex="col", sharey=sharey)
+
+
+def _series(cell: Cell) -> tuple[str, str]:
+    return cell.application, cell.variant
+
+
+def _styles(cells: list[Cell]) -> dict[tuple[str, str], tuple]:
+    """A style for every series: the two applications have their own, variants of them take what is left."""
+    found, more = {}, 0
+    for key in sorted({_series(cell) for cell in cells}, key=lambda key: (key[1], key[0] != "patch")):
+        known = _STYLES.get(key[0])
+        if known and known not in found.values():
+            found[key] = known
+        else:
+            found[key] = _MORE[more % len(_MORE)]
+            more += 1
+    return found
+
+
+def _label(key: tuple[str, str]) -> str:
+    application, variant = key
+    return text_tables.printable(_WORDS.get(application, application) + (f" ({variant})" if variant else ""))
+
+
+def _line(panel, series: list[Cell], score: str, style: tuple, label: str) -> None:
+    """Means with their intervals, as bars and as a band."""
+    color, dashes, marker = style
+    x = [100 * float(cell.rate) for cell in series]
+    summaries = [cell.scores[score].summary for cell in series]
+    mean = [summary.mean for summary in summaries]
+    low = [summary.mean if summary.low is None else summary.low for summary in summaries]
+    high = [summary.mean if summary.high is None else summary.high for summary in summaries]
+    panel.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
+    bars = [[m - a for m, a in zip(mean, low, strict=True)], [b - m for m, b in zip(mean, high, strict=True)]]
+    panel.errorbar(x, mean, yerr=bars, color=color, linestyle=dashes, marker=marker, capsize=2.5, elinewidth=0.9,
+                   label=label, zorder=3)  # fmt: skip
+    for mark in (collapse.SURE, collapse.PERHAPS):
+        at = [number for number, cell in enumerate(series) if cell.mark == mark]
+        if at:
+            panel.plot([x[number] for number in at], [mean[number] for number in at], linestyle="none", marker="x",
+                       markersize=10, color="black", label=collapse.WORDS[mark].split(":")[0], zorder=5)  # fmt: skip
+
+
+def _clean_line(panel, clean: list[Cell]) -> None:
+    for cell in clean:
+        summary = cell.scores["ba"].summary
+        label = f"clean model{cell.mark and f' ({cell.mark})'}"
+        panel.axhline(summary.mean, color=_GREY, linestyle=(0, (1, 2)), linewidth=1.2, label=label)
+        if summary.low is not None:
+            panel.axhspan(summary.low, summary.high, color=_GREY, alpha=0.10, linewidth=0)
+
+
+def _paper_points(panel, dataset: str, trigger: str, score: str) -> set:
+    """The paper's figures as hollow markers; their rates."""
+    rates = set()
+    for application, (color, _, marker) in _STYLES.items():
+        points = {
+            key[3]: figures[score]
+            for key, figures in paper_results.attacks().items()
+            if key[:3] == (dataset, trigger, application)
+        }
+        if points:
+            panel.plot([100 * float(rate) for rate in points], list(points.values()), linestyle="none", marker=marker,
+                       markersize=7.5, markerfacecolor="none", markeredgecolor=color, markeredgewidth=1.1, zorder=4,
+                       label=f"published, {_WORDS[application]}")  # fmt: skip
+            rates |= points.keys()
+    return rates
+
+
+def _rate_axis(panel, rates: set) -> None:
+    ticks = sorted(rates)
+    panel.set_xscale("log")
+    panel.set_xticks([100 * float(rate) for rate in ticks], [tables.rate(rate).removesuffix(" %") for rate in ticks])
+    panel.tick_params(axis="x", labelsize=8)
+    panel.minorticks_off()
+    panel.set_xlim(100 * float(ticks[0]) / 1.6, 100 * float(ticks[-1]) * 1.6)
+    panel.set_xlabel("poisoning rate (%)")
+
+
+def _looks(cells: list[Cell]) -> dict[tuple, dict]:
+    """Series and rate → the look of a curve: colour and dashes of the series, the lower the rate the paler; a
+    marker for each rate, or of the series where there is one rate."""
+    from matplotlib.colors import to_rgb
+
+    rates = sorted({cell.rate for cell in cells})
+    styles, looks = _styles(cells), {}
+    for cell in cells:
+        color, dashes, marker = styles[_series(cell)]
+        rank = rates.index(cell.rate)
+        strength = 1 if len(rates) == 1 else 0.35 + 0.65 * rank / (len(rates) - 1)
+        looks[_series(cell), cell.rate] = {
+            "color": tuple(1 - strength * (1 - part) for part in to_rgb(color)),
+            "linestyle": dashes,
+            "marker": marker if len(rates) == 1 else _MARKERS[rank % len(_MARKERS)],
+        }
+    return looks
+
+
+def _curve(panel, cell: Cell, histories: list[list[dict]], key: str, looks: dict) -> None:
+    histories = [history for history in histories if all(entry[key] is not None for entry in history)]
+    if not histories:
+        return
+    length = min(map(len, histories))
+    epochs = [entry["epoch"] for entry in histories[0][:length]]
+    values = [[history[i][key] for history in histories] for i in range(length)]
+    if cell.clean:
+        style, label = {"color": _GREY, "linestyle": (0, (1, 2)), "linewidth": 1.2}, "clean model"
+    else:
+        style = looks[_series(cell), cell.rate] | {"markersize": 4, "markevery": max(1, length // 8)}
+        label = f"{_label(_series(cell))}, {tables.rate(cell.rate)}"
+    panel.plot(epochs, [sum(row) / len(row) for row in values], label=label, **style)
+    if len(histories) > 1:
+        bounds = [min(row) for row in values], [max(row) for row in values]
+        panel.fill_between(epochs, *bounds, color=style["color"], alpha=0.12, linewidth=0)
+
+
+def _histories(cell: Cell, wrong: dict) -> list[list[dict]]:
+    """What history.csv says of each run that has one: numbers by column, None where there is nothing. What cannot be
+    read goes into `wrong`."""
+    found = []
+    for run in cell.runs:
+        path = run.folder / "history.csv"
+        try:
+            if files.there(path):
+                found.append([_epoch(row, path) for row in files.read_csv(path)])
+        except Failure as error:
+            wrong[path] = str(error)
+    return [history for history in found if history]
+
+
+def _epoch(row: dict, path: Path) -> dict:
+    try:
+        return {key: None if row[key] == "" else numbers.real(row[key]) for key in _HISTORY}
+    except (ValueError, KeyError) as error:
+        raise Damaged(f"{path}: cannot be read ({' '.join(str(error).split())[:120]})") from None
+
+
+def _legend(figure, panels) -> None:
+    """One legend for all panels, below them, every label once."""
+    entries = {}
+    for panel in panels:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    columns = max(1, min(len(entries), int(figure.get_figwidth() // 2)))
+    figure.legend(
+        entries.values(), entries.keys(), loc="outside lower center", ncols=columns, fontsize=8, handlelength=3.2
+    )

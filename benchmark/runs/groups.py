@@ -1,0 +1,249 @@
+"""Runs that differ in their seeds alone, as one cell of a table: what it is of, and its scores over the seeds."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+
+from benchmark.core import intervals, numbers
+from benchmark.core.intervals import Summary
+from benchmark.format.manifest import canonical
+from benchmark.runs import collapse, paper_results, records
+from benchmark.runs.results import Finished
+from benchmark.training.settings import label, settings_of
+
+SCORES = ("ba", "asr", "asr_others", "cad", "clean_asr", "still_right")
+TITLES = {
+    "ba": "BA",
+    "asr": "ASR",
+    "asr_others": "ASR others",
+    "cad": "CAD",
+    "clean_asr": "clean ASR",
+    "still_right": "still right",
+}
+_USUAL = {"label_mode": "all-to-one", "target": 0, "select": "all"}
+_NAMED = ("rate", "seed", "streams", "application", "triggers", "patch")  # have a place of their own
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of a cell: its summary over the seeds, and the images of all its runs together."""
+
+    summary: Summary
+    count: int | None = None
+    of: int | None = None
+
+    @property
+    def percent(self) -> float | None:
+        """Over all images of all seeds."""
+        return 100 * self.count / self.of if self.of else None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Finished runs of one data set, attack, network and training. `note` tells it from others of the same names."""
+
+    runs: tuple[Finished, ...]
+    note: str = field(default="", compare=False)
+
+    @property
+    def first(self) -> dict:
+        """The result of its first run; all say the same of what the cell is of."""
+        return self.runs[0].result
+
+    @property
+    def recipe(self) -> dict:
+        """The recipe but for its seed."""
+        return {key: value for key, value in self.first["dataset"]["recipe"].items() if key not in ("seed", "streams")}
+
+    @property
+    def clean(self) -> bool:
+        """Are these the clean models?"""
+        return self.first["dataset"]["kind"] == "clean"
+
+    @property
+    def dataset(self) -> str:
+        """Name of the source."""
+        return self.first["dataset"]["source"]
+
+    @property
+    def trigger(self) -> str:
+        """Names of the triggers, `clean` without any."""
+        return "clean" if self.clean else "+".join(step["name"] for step in self.recipe["triggers"])
+
+    @property
+    def application(self) -> str:
+        """`image`, `patch`, or nothing for a clean cell."""
+        return self.recipe.get("application", "")
+
+    @property
+    def rate(self) -> Fraction:
+        """The poisoning rate that was asked for."""
+        return numbers.share(self.recipe["rate"])
+
+    @property
+    def settings(self) -> str:
+        """Network, training and what computes them, in a few words."""
+        return label(settings_of(self.first["config"]))
+
+    @property
+    def variant(self) -> str:
+        """What of the attack is not the paper's, in words, and `note`."""
+        return "; ".join(filter(None, [*_unusual(self.recipe), self.note]))
+
+    @property
+    def seeds(self) -> dict[str, list[int]]:
+        """The poisoning seeds and the training seeds that occur."""
+        recipes = [run.result["dataset"]["recipe"] for run in self.runs]
+        return {
+            "poisoning": sorted({recipe["seed"] for recipe in recipes if "seed" in recipe}),
+            "training": sorted({run.result["config"]["seed"] for run in self.runs}),
+        }
+
+    @property
+    def varying(self) -> list[str]:
+        """Which seeds are not the same in all runs: `poisoning`, `training`, both or none."""
+        return [name for name, seeds in self.seeds.items() if len(seeds) > 1]
+
+    @property
+    def published(self) -> dict[str, float]:
+        """The paper's figures for this data set, trigger, application and rate; empty where it has none."""
+        return paper_results.attacks().get((self.dataset, self.trigger, self.application, self.rate), {})
+
+    @property
+    def deviations(self) -> list[str]:
+        """In what it is not at the paper's settings."""
+        return sorted({word for run in self.runs for word in paper_results.deviations(run.result)})
+
+    @cached_property
+    def scores(self) -> dict[str, Score]:
+        """Score by name (see SCORES), without those that no run has."""
+        found = {name: self._score(name) for name in SCORES}
+        return {name: score for name, score in found.items() if score is not None}
+
+    def _score(self, name: str) -> Score | None:
+        counts = [_count(run.result, name) for run in self.runs]
+        if name == "cad":
+            values = [(run.result["baseline"] or {}).get("cad") for run in self.runs]
+        else:
+            values = [count and count["percent"] for count in counts]
+        if all(value is None for value in values):
+            return None
+        images = {key: sum(count[key] for count in counts if count) for key in ("count", "of")} if any(counts) else {}
+        least = -100.0 if name == "cad" else 0.0
+        return Score(intervals.summary(self._by_seed(values), **images, least=least), **images)
+
+    def _by_seed(self, values: list[float | None]) -> list[float]:
+        """One value a seed: a poisoning seed, averaged over its training seeds, where several occur."""
+        name = "poisoning" if "poisoning" in self.varying else "training"
+        groups = {}
+        for run, value in zip(self.runs, values, strict=True):
+            result = run.result
+            seed = result["dataset"]["recipe"]["seed"] if name == "poisoning" else result["config"]["seed"]
+            if value is not None:
+                groups.setdefault(seed, []).append(value)
+        return [sum(group) / len(group) for group in groups.values()]
+
+    @cached_property
+    def marks(self) -> dict[str, str]:
+        """The runs whose networks have collapsed, or perhaps have, by name (see `collapse.mark`)."""
+        found = {run.result["name"]: collapse.mark(run.result) for run in self.runs}
+        return {name: mark for name, mark in found.items() if mark}
+
+    @property
+    def mark(self) -> str:
+        """The worst of them, nothing where there is none."""
+        return next((mark for mark in (collapse.SURE, collapse.PERHAPS) if mark in self.marks.values()), "")
+
+    @property
+    def paired(self) -> bool:
+        """Was every CAD taken against the clean run of the same training seed?"""
+        return all((run.result["baseline"] or {}).get("how") == "same seed" for run in self.runs)
+
+    def verdict(self, score: str) -> str:
+        """What this cell says of the published figure; empty where there is none or it may not speak."""
+        if score not in self.published or score not in self.scores:
+            return ""
+        if self.deviations:
+            return "other settings"
+        return paper_results.verdict(self.scores[score].summary, self.published[score])
+
+
+def group(runs: list[Finished]) -> list[Cell]:
+    """The cells that runs make up, in the order of a table. A run that is there twice counts once; one on a sealed file
+    belongs to none, since nobody here knows its trigger and rate."""
+    unique = {run.result["name"]: run for run in reversed(runs) if run.result["dataset"]["kind"] != "sealed"}
+    groups = {}
+    for run in sorted(unique.values(), key=_seeds):
+        groups.setdefault(_identity(run.result), []).append(run)
+    return sorted(_told_apart([Cell(tuple(members)) for members in groups.values()]), key=order)
+
+
+def order(cell: Cell) -> tuple:
+    """Sorts cells by data set, trigger (the paper's first), application, rate, settings."""
+    return *place(cell.dataset, cell.trigger, cell.application, cell.rate), cell.settings, cell.variant
+
+
+def place(dataset: str, trigger: str, application: str, rate: Fraction) -> tuple:
+    """Where a cell stands in a table, but for its settings."""
+    known = ("clean", *paper_results.TRIGGERS)
+    return dataset, known.index(trigger) if trigger in known else len(known), trigger, application, rate
+
+
+def _seeds(run: Finished) -> tuple:
+    return run.result["dataset"]["recipe"].get("seed", -1), run.result["config"]["seed"], run.result["name"]
+
+
+def _identity(result: dict) -> bytes:
+    """Everything that decides a run but for the seeds."""
+    dataset, config = result["dataset"], result["config"]
+    return canonical([
+        dataset["source_digest"],
+        {key: value for key, value in dataset["recipe"].items() if key not in ("seed", "streams")},
+        dataset.get("pictures") or {},
+        {key: value for key, value in config.items() if key not in ("seed", "dataset_digest")},
+    ])  # fmt: skip
+
+
+def _count(result: dict, name: str) -> dict | None:
+    if name == "cad":
+        return None
+    found = (result["baseline"] or {}).get("asr") if name == "clean_asr" else result["scores"].get(name)
+    return found if found and found["of"] else None
+
+
+def _unusual(recipe: dict) -> list[str]:
+    """In what an attack is not the paper's text's, in words. Of triggers that the paper has not, all parameters."""
+    words = []
+    for step in recipe.get("triggers", []):
+        if not paper_results.plain(step):
+            given = [f"{key} {_word(value)}" for key, value in step.items() if key != "name"]
+            words.append(f"{step['name']} {', '.join(given)}".strip())
+    if recipe.get("patch") not in (None, [8, 8]):
+        words.append("patches of " + "×".join(map(str, recipe["patch"])))
+    for key, value in recipe.items():
+        if key not in _NAMED and _USUAL.get(key) != value:
+            words.append(f"{key.replace('_', ' ')} {_word(value)}")
+    return words
+
+
+def _word(value) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _told_apart(cells: list[Cell]) -> list[Cell]:
+    """Cells that look the same but are of other images or other pictures get a few digits of what differs."""
+    alike = {}
+    for cell in cells:
+        alike.setdefault(order(cell), []).append(cell)
+    return [
+        Cell(cell.runs, f"data {cell.first['dataset']['source_digest'].removeprefix('sha256:')[:8]}{_pictures(cell)}")
+        if len(group) > 1
+        else cell
+        for group in alike.values()
+        for cell in group
+    ]
+
+
+def _pictures(cell: Cell) -> str:
+    pictures = cell.first["dataset"].get("pictures") or {}
+    return "".join(f", picture {records.picture_name(entry)[:8]}" for entry in pictures.values())

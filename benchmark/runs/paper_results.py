@@ -1,0 +1,110 @@
+"""The paper's figures, and when ours may be held against them."""
+
+import csv
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+from benchmark.core.intervals import Summary
+from benchmark.training.settings import PRESETS
+
+FOLDER = Path(__file__).with_name("paper")
+SCORES = ("ba", "asr", "cad")
+TRIGGERS = ("square", "blend", "warped")
+NEAR = 2.0  # points: this close it agrees, whatever the interval
+NARROW = 5.0  # points, half the interval's width: what a wider one holds is undecided
+ENOUGH = 3  # seeds: an interval over fewer proves no agreement
+
+_ROWS = {"cifar10": (50_000, 10_000), "gtsrb": (39_209, 12_630)}
+_ATTACK = {"label_mode": "all-to-one", "target": 0, "select": "all"}
+_PARAMETERS = {  # what the text says, then what the published notebooks do: the tables came from some version of them
+    "square": [
+        {"position": "upper-left", "size": 4, "value": [0]},
+        {"position": "upper-left", "size": 4, "value": [1]},
+    ],
+    "blend": [{"alpha": "0.5"}],
+    "warped": [
+        {"k": 4, "s": "0.5", "sampling": "bilinear", "upsample": "aligned"},
+        {"k": 2, "s": "0.25", "sampling": "truncate", "upsample": "half-pixel"},
+    ],
+}  # fmt: skip
+_PRECISIONS = ("float32", "tf32")  # TensorFlow's float32 is tf32 on the GPUs of that time
+
+
+def rows(table: str) -> list[dict[str, str]]:
+    """A table as it was printed, one dictionary of strings a row: `attacks` or `fine_pruning`."""
+    with open(FOLDER / f"{table}.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@lru_cache(maxsize=1)
+def attacks() -> dict[tuple[str, str, str, Fraction], dict[str, float]]:
+    """(data set, trigger, application, rate) → BA, ASR and CAD in percent; for trigger `clean` BA alone."""
+    found = {}
+    for row in rows("attacks"):
+        key = row["dataset"], row["trigger"], row["application"], Fraction(row["rate_percent"]) / 100
+        found[key] = {score: float(row[f"{score}_percent"]) for score in SCORES}
+        clean = found[key]["ba"] + found[key]["cad"]
+        found[row["dataset"], "clean", "", Fraction(0)] = {"ba": round(clean, 1)}
+    return found
+
+
+@lru_cache(maxsize=1)
+def fine_pruning() -> dict[tuple[str, str, str, Fraction, str, Fraction | None], dict[str, float]]:
+    """(data set, trigger, application, rate, stage, share of channels) → BA and ASR in percent (Table 3); the share is
+    None before pruning."""
+    found = {}
+    for row in rows("fine_pruning"):
+        share = Fraction(row["pruning_rate_percent"]) / 100 if row["pruning_rate_percent"] else None
+        rate = Fraction(row["rate_percent"]) / 100
+        key = row["dataset"], row["trigger"], row["application"], rate, row["stage"], share
+        found[key] = {score: float(row[f"{score}_percent"]) for score in ("ba", "asr")}
+    return found
+
+
+def plain(trigger: dict) -> bool:
+    """Is a trigger of a recipe as the paper's text says?"""
+    return {key: value for key, value in trigger.items() if key != "name"} in _PARAMETERS.get(trigger["name"], [])[:1]
+
+
+def deviations(result: dict) -> list[str]:
+    """In what a run is not at the paper's settings, in words; empty where it is."""
+    dataset, config = result["dataset"], result["config"]
+    paper, recipe = PRESETS["paper"], dataset["recipe"]
+    found = []
+    if (dataset["counts"].get("train"), dataset["counts"].get("test")) != _ROWS.get(dataset["source"]):
+        found.append("data set")
+    if dataset["kind"] != "clean" and not _is_published_attack(recipe):
+        found.append("attack")
+    if config["model"] != {"name": "pmoe"} | paper.model():
+        found.append("network")
+    if config["training"] != {"optimizer": "sgd"} | paper.training():
+        found.append("training")
+    if config["precision"] not in _PRECISIONS:
+        found.append("precision")
+    return found
+
+
+def _is_published_attack(recipe: dict) -> bool:
+    known = {"rate", "seed", "streams", "application", "patch", "triggers"}
+    rest = {key: value for key, value in recipe.items() if key not in known}
+    triggers = recipe["triggers"]
+    if rest != _ATTACK or recipe.get("patch") not in (None, [8, 8]) or len(triggers) != 1:
+        return False
+    parameters = {key: value for key, value in triggers[0].items() if key != "name"}
+    return parameters in _PARAMETERS.get(triggers[0]["name"], [])
+
+
+def verdict(ours: Summary, figure: float) -> str:
+    """`agrees`, `undecided` or `differs`: what runs at the paper's settings say of a published figure.
+
+    Within 2 points it agrees; else it must lie in the interval over seeds, and agrees if that is narrow enough and
+    from enough seeds. A single seed has no such interval and decides nothing else.
+    """
+    if round(abs(ours.mean - figure), 1) <= NEAR:
+        return "agrees"
+    if ours.half is None:
+        return "undecided"
+    if abs(ours.mean - figure) > ours.half:
+        return "differs"
+    return "agrees" if ours.half <= NARROW and ours.seeds >= ENOUGH else "undecided"

@@ -1,0 +1,186 @@
+"""What a person sees while a run trains: a bar with images a second, a line an epoch, an early estimate."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+from benchmark.core.text_tables import printable
+from benchmark.nn import engines
+from benchmark.runs.run import Watch
+from benchmark.training.settings import Settings
+
+LONG = 1800  # seconds; a run longer than this is told of --preset small
+CPU_RATE = 550  # images a second, one core, width 1 (measured on an EPYC of 2022); only for a first guess
+
+
+def duration(seconds: float) -> str:
+    """`50 s`, `8 min`, `14 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def cost(width: int) -> float:
+    """How much longer than at width 1 an image takes on a CPU, roughly (30 at width 10, as measured)."""
+    return width**1.48
+
+
+class Progress(Watch):
+    """Progress of one run on stderr; `quiet` shows nothing."""
+
+    def __init__(self, quiet: bool = False):
+        self.quiet = quiet
+        self.epochs_done = 0
+        self._bar = None
+        self._blocks = 0
+
+    def start(self, run, chosen, history):
+        self.settings = run.settings
+        self.epochs_done = len(history)
+        data, self._rows = chosen.data, len(chosen.rows)
+        self._scored = sum(len(rows) for rows in (data.test, data.triggered, data.others) if rows)
+        self._left = self._rows * (self.settings.epochs - len(history))
+        if self.quiet:
+            return
+        device, settings = engines.device(), self.settings
+        images = isinstance(settings, Settings)
+        self._noun, network = ("images", f"width {settings.width}") if images else ("texts", settings.encoder)
+        epochs = f"{settings.epochs} epoch{'s' if settings.epochs > 1 else ''}"
+        plan = f"{epochs} of {self._rows:,} {self._noun}, {network}, on {device}"
+        self.say(f"{run.folder.name}: {plan}" + (f", from epoch {len(history) + 1}" if history else ""))
+        if device == "cpu" and images:
+            guess = self._left * cost(self.settings.width) / (CPU_RATE * self.settings.threads)
+            if guess > LONG:
+                self.say(f"without a GPU this takes about {duration(guess)}{self._advice(guess)}")
+        self._bar = tqdm(
+            total=self._rows * self.settings.epochs,
+            initial=self._rows * len(history),
+            unit=self._noun[:3],
+            unit_scale=True,
+            dynamic_ncols=True,
+            disable=None,  # where stderr is no terminal the lines alone go to the log
+            smoothing=0.05,
+            desc=f"epoch {len(history) + 1}/{self.settings.epochs}",
+        )
+
+    def images(self, count):
+        if self._bar is None:
+            return
+        self._bar.update(count)
+        self._blocks += 1
+        now = time.perf_counter()
+        if self._blocks == 1:  # includes the compilation
+            self._since, self._timed = now, 0
+            return
+        self._timed += count
+        if self._since is not None and (now - self._since > 2 or self._blocks == 20) and self._blocks > 2:
+            rate = self._timed / (now - self._since)
+            # an image scored costs about a third of one trained on
+            left = self._left / rate * (1 + self._scored / 3 / self._rows)
+            advice = self._advice(left) if left > LONG else ""
+            self.say(f"about {duration(left)} at {rate:,.0f} {self._noun}/s{advice}")
+            self._since = None
+
+    def epoch(self, entry):
+        self.epochs_done = entry["epoch"]
+        if self._bar is None:
+            return
+        asr = "" if entry["asr"] is None else f"  ASR {entry['asr']:5.1f}"
+        spent = duration(entry["seconds"] + entry["score_seconds"])
+        self.say(
+            f"epoch {entry['epoch']:>2}/{self.settings.epochs}  loss {entry['loss']:.4f}  "
+            f"BA {entry['ba']:5.1f}{asr}  {spent}"
+        )
+        self._bar.set_description(f"epoch {min(entry['epoch'] + 1, self.settings.epochs)}/{self.settings.epochs}")
+
+    def say(self, line: str) -> None:
+        """A line on stderr, above the bar."""
+        if not self.quiet:
+            tqdm.write(printable(line), file=sys.stderr)
+
+    def close(self) -> None:
+        """Leave the terminal in order."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _advice(self, seconds: float) -> str:
+        """What --preset small would take instead, if the run is not small already."""
+        settings = self.settings
+        if not isinstance(settings, Settings):
+            return ""
+        left = settings.epochs - self.epochs_done
+        small = seconds * 8 / left / cost(settings.width)
+        return f"; --preset small takes about {duration(small)}" if small < seconds / 2 else ""
+
+
+class Overall:
+    """Progress of a sweep on stderr: one bar over the images of all runs, a line a run that ends."""
+
+    def __init__(self, tasks: list, total: int, quiet: bool = False):
+        self.quiet = quiet
+        self._done = {task.folder: task.trained() for task in tasks}
+        self._images = sum(task.images for task in tasks)
+        self._first, self._since = sum(self._done.values()), time.monotonic()
+        self._ended, self._bad, self._all = total - len(tasks), 0, total
+        self._bar = None
+        if not quiet:
+            self._bar = tqdm(
+                total=self._images,
+                initial=self._first,
+                unit="img",
+                unit_scale=True,
+                dynamic_ncols=True,
+                disable=None,
+                smoothing=0,  # the mean speed: images come an epoch at a time
+                desc=self._words(),
+            )
+
+    def tick(self, running: list) -> None:
+        """Look at how far the runs have got."""
+        for task in running:
+            self._done[task.folder] = max(self._done[task.folder], task.trained())
+        self._draw()
+
+    def done(self, task) -> None:
+        """A run is finished."""
+        self._done[task.folder] = task.images
+        self._ended += 1
+        self._draw()
+        scores = (task.run.result or {}).get("scores", {})
+        found = [f"{name.upper()} {scores[name]['percent']:.1f}" for name in ("ba", "asr") if scores.get(name)]
+        self.say(f"{task.name}: {', '.join(found)}  ({self._words()}{self.left()})")
+
+    def failed(self, task, lines: list[str]) -> None:
+        """A run has failed; what is left of it will not be done."""
+        self._images -= task.images - self._done[task.folder]
+        self._ended += 1
+        self._bad += 1
+        if self._bar is not None:
+            self._bar.total = self._images
+        self._draw()
+        self.say(f"{task.name}: failed, {lines[0]}  ({self._words()}{self.left()})")
+
+    def left(self) -> str:
+        """`, about 4.2 h left`, or nothing before an epoch is done or after the last."""
+        now = sum(self._done.values())
+        rate = (now - self._first) / max(time.monotonic() - self._since, 1e-9)
+        return f", about {duration((self._images - now) / rate)} left" if rate and now < self._images else ""
+
+    def say(self, line: str) -> None:
+        """A line on stderr, above the bar."""
+        if not self.quiet:
+            tqdm.write(printable(line), file=sys.stderr)
+
+    def close(self) -> None:
+        """Leave the terminal in order."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _words(self) -> str:
+        return f"{self._ended} of {self._all} runs" + (f", {self._bad} failed" if self._bad else "")
+
+    def _draw(self) -> None:
+        if self._bar is not None:
+            self._bar.set_description(self._words(), refresh=False)
+            self._bar.update(sum(self._done.values()) - self._bar.n)

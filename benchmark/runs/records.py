@@ -1,0 +1,147 @@
+"""What a finished run has written: read, and checked as far as tables and comparisons rely on it."""
+
+from pathlib import Path
+
+from benchmark.core import file_names, files, numbers
+from benchmark.core.errors import Damaged, Failure
+from benchmark.format.manifest import canonical
+from benchmark.training.settings import settings_of
+
+VERSION = 1
+KINDS = ("clean", "poisoned", "sealed")
+_WRONG = (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError, OverflowError, RecursionError, Failure)
+
+
+def read(folder: Path) -> dict | None:
+    """The result in a run's folder, None where there is none yet.
+
+    Raises
+    ------
+    Damaged
+        If it is not what this program writes.
+    Failure
+        If it cannot be read here and now, or is of a later version of this program.
+    """
+    path = Path(folder) / "result.json"
+    if not files.there(path):
+        return None
+    result = files.read_json(path)
+    if isinstance(result, dict) and numbers.is_count(version := result.get("result_version")) and version > VERSION:
+        raise Failure(f"{path}: of version {version}, this program reads up to {VERSION}: update it")
+    if not is_result(result):
+        raise Damaged(f"{path}: not the result of a run of this program")
+    return result
+
+
+def kept(path: Path) -> dict | None:
+    """What a command has left in a JSON file, None while there is nothing. A damaged one is put aside."""
+    try:
+        found = files.read_json(path) if files.there(path) else None
+        if not isinstance(found, dict | None):
+            raise Damaged(f"{path}: not a result of this program")
+        return found
+    except Damaged as error:
+        files.put_aside(path, error)
+        return None
+
+
+def is_result(value) -> bool:
+    """Is this what a finished run writes?"""
+    try:
+        canonical(value)  # nothing endless, no half characters
+        settings_of(value["config"])
+        sound = value["result_version"] == VERSION and file_names.plain(value["name"])
+        return sound and _is_dataset(value["dataset"]) and _are_scores(value) and _is_told(value)
+    except _WRONG:
+        return False
+
+
+def is_pruning(value) -> bool:
+    """Is this what fine-pruning writes?"""
+    try:
+        settings, steps = value["settings"], value["steps"]
+        counts = [value["rows"], settings["finetune_epochs"]]
+        named = isinstance(settings["data_mode"], str) and all(map(numbers.is_count, counts))
+        return value["defence"] == "prune" and named and isinstance(steps, list) and all(map(_is_step, steps))
+    except _WRONG:
+        return False
+
+
+def _is_step(step: dict) -> bool:
+    if step["stage"] not in ("before", "pruned", "masked", "fine-tuned"):
+        return False
+    return ("rate" not in step or numbers.share(step["rate"]) > 0) and _are_shares(step["scores"])
+
+
+def _is_dataset(dataset: dict) -> bool:
+    words = [dataset[key] for key in ("name", "kind", "source")]
+    words += [value for key in ("digest", "path", "base") if (value := dataset.get(key)) is not None]
+    if not all(isinstance(word, str) for word in words) or dataset["kind"] not in KINDS:
+        return False
+    if not all(file_names.plain(dataset[key]) for key in ("name", "source")):
+        return False
+    if dataset["kind"] == "sealed":  # of which nothing more is known
+        return dataset["recipe"] == {}
+    counts, pictures = dataset["counts"], dataset.get("pictures") or {}
+    return (
+        isinstance(dataset["source_digest"], str)
+        and all(isinstance(picture_name(entry), str) for entry in pictures.values())
+        and all(map(numbers.is_count, counts.values()))
+        and _is_recipe(dataset["recipe"], dataset["kind"] == "clean")
+    )
+
+
+def _is_recipe(recipe: dict, clean: bool) -> bool:
+    rate = numbers.share(recipe["rate"])
+    if clean:
+        return rate == 0
+    patch = recipe.get("patch")
+    return (
+        rate > 0
+        and bool(recipe["triggers"])
+        and all(isinstance(step["name"], str) for step in recipe["triggers"])
+        and isinstance(recipe.get("application", ""), str)
+        and numbers.is_count(recipe["seed"])
+        and (patch is None or (len(patch) == 2 and all(map(numbers.is_count, patch))))
+    )
+
+
+def picture_name(entry: dict) -> str:
+    """What tells a trigger's picture from others: its digest, or the name of a built-in one."""
+    return entry["built_in"] if "built_in" in entry else entry["digest"].removeprefix("sha256:")
+
+
+def _are_scores(result: dict) -> bool:
+    comparison = result.get("baseline")
+    if comparison:
+        points = [comparison["ba"], comparison["cad"]]
+        sound = isinstance(comparison["runs"], list) and all(map(file_names.plain, comparison["runs"]))
+        sound = sound and isinstance(comparison["how"], str)
+        sound = sound and all(numbers.is_real(number) and abs(number) <= 100 for number in points)
+        if not sound or not (comparison["asr"] is None or _is_share(comparison["asr"])):
+            return False
+    return _are_shares(result["scores"])
+
+
+def _are_shares(scores: dict) -> bool:
+    shares = [scores["asr"], *(scores.get(name) for name in ("still_right", "asr_others"))]
+    shares += scores.get("asr_by_class") or []
+    if (found := scores.get("most_predicted")) is not None and not numbers.is_count(found["class"]):
+        return False
+    shares.append(found)
+    return scores["ba"]["of"] > 0 and all(_is_share(one) for one in (scores["ba"], *shares) if one is not None)
+
+
+def _is_share(value: dict) -> bool:
+    count, of = value["count"], value["of"]
+    if not (numbers.is_count(count) and numbers.is_count(of) and count <= of):
+        return False
+    percent = value["percent"]
+    return percent is None if of == 0 else numbers.is_real(percent) and abs(percent - 100 * count / of) < 1e-6
+
+
+def _is_told(result: dict) -> bool:
+    """Is what is only told of a run, its speed and its versions, of the right types?"""
+    seconds, versions = result.get("seconds", {}), result.get("environment", {}).get("versions", {})
+    told = [result.get("images_per_second", 0), seconds.get("training", 0)]
+    return all(map(numbers.is_real, told)) and isinstance(versions, dict)

@@ -1,0 +1,134 @@
+"""`benchmark train` as processes of their own: command line, device, log; many at a time on this machine."""
+
+import itertools
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from benchmark.core import files
+from benchmark.core.errors import Failure
+
+LOG = "log.txt"  # in the run's folder: what its last process said
+PARENT = "BENCHMARK_PARENT"  # the process that a run ends with
+TAIL = 5  # lines of a log that are shown of a failed run
+_GRACE = 10  # seconds that a process has to end when it is told to
+
+
+def arguments(file, settings, options) -> list[str]:
+    """The arguments of `benchmark` that train one file with these settings."""
+    return ["train", str(file), *settings.arguments(), *options]
+
+
+def process(words: list[str], folder: Path, device: str | None = None) -> subprocess.Popen:
+    """Start `benchmark WORDS`, its output into the log of the run's folder. It ends when this process does.
+
+    `device` is what it gets as CUDA_VISIBLE_DEVICES; None leaves that as it is.
+    """
+    here = str(Path(__file__).resolve().parents[2])
+    paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), PARENT: str(os.getpid())}
+    if device is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = device
+    with files.create(folder / LOG) as log:
+        command = [sys.executable, "-m", "benchmark", *words]
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment
+        )
+
+
+def end_with_parent(every: float = 0.5) -> None:
+    """In a process that `process` started: end as soon as the one that started it is gone, however that ended."""
+    parent = int(os.environ.pop(PARENT, 0))
+    if not parent:
+        return
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(every)
+        os._exit(1)  # as hard as a kill: what is there is whole, and the next process goes on from it
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def problem(code: int) -> str | None:
+    """What went wrong with a process that ended with this code, in words; None if nothing did."""
+    if code < 0:
+        return f"killed by signal {-code}" + (" (out of memory?)" if code == -9 else "")
+    return f"exit code {code}" if code else None
+
+
+def tail(folder: Path, lines: int = TAIL) -> list[str]:
+    """The last lines of a run's log, none where there is no log."""
+    path = folder / LOG
+    try:
+        if not files.there(path):
+            return []
+        text = files.read_end(path, 20_000).decode("utf-8", "replace").replace("\r", "\n")
+    except Failure as error:
+        return [str(error)]
+    return [line[:300] for line in text.splitlines() if line.strip()][-lines:]
+
+
+def devices() -> list[str]:
+    """The GPUs that runs may use: those in CUDA_VISIBLE_DEVICES, else all that nvidia-smi knows."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        words = (word.strip() for word in named.split(","))
+        return list(itertools.takewhile(lambda word: word not in ("", "-1", "NoDevFiles"), words))
+    query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.split()
+
+
+class Processes:
+    """Runs on this machine: at most `jobs` at a time, and on GPUs one a device. An engine of `sweep`."""
+
+    def __init__(self, jobs: int | None, gpus: list[str]):
+        self._free = gpus[:jobs] if gpus else [None] * (jobs or 1)
+        self._running = {}
+
+    @property
+    def running(self) -> list:
+        """The tasks that have been started and have not ended."""
+        return list(self._running)
+
+    def room(self) -> bool:
+        """Can one more be started?"""
+        return bool(self._free)
+
+    def start(self, task) -> None:
+        """Start a task."""
+        device = self._free.pop(0)
+        try:
+            self._running[task] = process(task.arguments, task.folder, device), device
+        except OSError:
+            self._free.append(device)
+            raise
+
+    def ended(self) -> list[tuple]:
+        """The tasks that ended since this was last asked, each with its problem (None: it did what it should)."""
+        over = [(task, *pair) for task, pair in self._running.items() if pair[0].poll() is not None]
+        for task, _, device in over:
+            del self._running[task]
+            self._free.append(device)
+        return [(task, problem(child.returncode)) for task, child, _ in over]
+
+    def stop(self) -> None:
+        """End all that run, and wait until they have."""
+        children = [child for child, _ in self._running.values()]
+        for child in children:
+            child.terminate()
+        deadline = time.monotonic() + _GRACE
+        for child in children:
+            try:
+                child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        self._running.clear()

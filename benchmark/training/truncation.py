@@ -1,0 +1,55 @@
+"""Where triggers end up among the tokens: how many are cut off with the end of a long text, which words are unknown."""
+
+from benchmark.format.dataset import Dataset
+from benchmark.nn import tokenizers
+
+GROUPS = {"truth": "changed training texts", "triggered": "triggered test texts", "others": "triggered texts of others"}
+
+
+def measure(data: Dataset, tokenizer) -> dict[str, dict]:
+    """For each group of triggered texts how many of them (`texts`, `of`) are, to an encoder, what they were before: its
+    first LENGTH tokens of the text and of its original are the same. One way for words, sentences and rewritten texts.
+    """
+    if data.truth is None:
+        return {}
+    pairs = {
+        "truth": (data.truth.inputs, data.train.inputs[data.truth_rows]),
+        "triggered": (data.test.inputs[data.triggered_rows], data.triggered.inputs),
+    }
+    if data.others is not None:
+        pairs["others"] = data.test.inputs[data.others_rows], data.others.inputs
+    found = {}
+    for group, (originals, changed) in pairs.items():
+        before, after = (tokenizers.encode(tokenizer, texts).tokens for texts in (originals, changed))
+        found[group] = {"texts": int((before == after).all(1).sum()), "of": len(changed)}
+    return found
+
+
+def pieces(trigger: dict) -> list[str]:
+    """What a trigger of a recipe puts into texts, by the number that insertions give."""
+    return trigger["words"] if "words" in trigger else [trigger["text"]]
+
+
+def lines(cut: dict[str, dict]) -> list[str]:
+    """In words, of the groups in which any trigger was cut off."""
+    return [
+        f"{one['texts']:,} of {one['of']:,} {GROUPS[group]} lose their trigger: "
+        f"their first {tokenizers.LENGTH} tokens are as they were without it"
+        for group, one in cut.items()
+        if one["texts"]
+    ]
+
+
+def unknown(data: Dataset, tokenizer) -> list[str]:
+    """A warning for each trigger word that the tokenizer knows nothing of."""
+    found = []
+    for trigger in data.manifest.get("recipe", {}).get("triggers", []):
+        words = [word for piece in pieces(trigger) for word in piece.split()] if _inserts(trigger) else []
+        for word in dict.fromkeys(words):
+            if tokenizer.unknown in tokenizer.pieces([word])[0]:
+                found.append(f"warning: the encoder's tokenizer makes [UNK] of the trigger word {word!r:.60}")
+    return found
+
+
+def _inserts(trigger: dict) -> bool:
+    return isinstance(trigger.get("words"), list) or isinstance(trigger.get("text"), str)

@@ -1,0 +1,145 @@
+"""`poisonkit audit`: what somebody curious could find out from a file, tried out. One file a kind of probe."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit.blind import authenticity, unseal
+from poisonkit.blind.audit import (
+    aligned,
+    compare_to_source,
+    fingerprints,
+    metadata_leaks,
+    self_consistency,
+    standalone,
+    texts,
+)
+from poisonkit.blind.audit.finding import SOURCE, Finding
+from poisonkit.core import hints
+from poisonkit.core.errors import Failure, Usage
+from poisonkit.core.modality import TEXT
+from poisonkit.format import reader
+from poisonkit.inspection.verify import verify
+
+KINDS = ("sealed", "clean", "poisoned")
+ROWS_AT_ONCE = 2048
+WORTH = 0.2  # share of a set that a source must explain at a glance, to be looked at
+
+
+@dataclass(frozen=True)
+class Audited:
+    """All findings about a file, and the training rows that were truly changed, (P,) int64, where that is known."""
+
+    path: Path
+    name: str
+    rows: int
+    findings: list[Finding]
+    truth: np.ndarray | None
+
+    @property
+    def found(self) -> np.ndarray:
+        """The rows that any sure finding names, (k,) int64."""
+        sure = [finding.rows for finding in self.findings if finding.sure]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *sure]))
+
+
+def audit(path: Path, key: Path | None, caches, progress) -> Audited:
+    """Try every probe on a file.
+
+    `key` is that of a sealed file, for the truth; `caches` the folders of the clean sources (none: the default one);
+    `progress(total, label, unit)` makes a progress bar. Memory is bounded by some kilobytes an image, time by what
+    docs/sealing.md says. Raises `Failure` where the file, or the key, is none; `Usage` for a key of a file that is not
+    sealed.
+    """
+    with reader.reading(path, KINDS) as data:
+        if wrong := verify.labels_in_range(data):
+            raise Failure(f"{path}: {wrong[0]}: `{hints.verify(path)}` says more")
+        truth = _truth(data, key)
+        findings = metadata_leaks.look(path, data) + (_of_texts if data.modality == TEXT else _of_images)(
+            data, _Caches(caches or (None,)), progress
+        )
+        return Audited(path, data.manifest["name"], data.manifest["counts"]["train"], findings, truth)
+
+
+@dataclass(frozen=True)
+class _Caches:
+    """Every entry of some caches, camouflaged ones of earlier versions among them."""
+
+    folders: tuple
+
+    def every(self):
+        from poisonkit.sources._cache.cache import Cache
+
+        seen = set()
+        for folder in self.folders:
+            for source in Cache(folder).every(camouflaged=True):
+                if source.digest not in seen:
+                    seen.add(source.digest)
+                    yield source
+
+
+def _with_source(findings: list[Finding]) -> list[Finding]:
+    return [replace(finding, team=SOURCE) for finding in findings]
+
+
+def _of_texts(data: reader.Reader, caches: _Caches, progress) -> list[Finding]:
+    """Every probe of texts."""
+    ours, findings = texts.alone(data, ROWS_AT_ONCE, progress)
+    return findings + _with_source(texts.sources(ours, caches, progress))
+
+
+def _of_images(data: reader.Reader, caches: _Caches, progress) -> list[Finding]:
+    """Every probe of images."""
+    labels = data["train/labels"]
+    with progress(len(labels), "reading", "images") as bar:
+        blocks = data.blocks("train/images", ROWS_AT_ONCE)
+        ours = fingerprints.collect(blocks, labels, whole=True, step=bar.update)
+    findings = [
+        self_consistency.order(labels),
+        self_consistency.duplicates(ours),
+        self_consistency.compressed(ours),
+        self_consistency.squares(ours),
+    ]
+    with progress(len(labels), "neighbours", "images") as bar:
+        findings.append(self_consistency.neighbours(ours, bar.update))
+    findings += standalone.look(data, labels, ROWS_AT_ONCE, progress)
+    return findings + _with_source(_sources(data, ours, caches, progress))
+
+
+def _truth(data: reader.Reader, key: Path | None) -> np.ndarray | None:
+    kind = data.manifest["kind"]
+    if key is not None and kind != "sealed":
+        raise Usage(f"--key: {data.path} is not sealed")
+    if key is not None:
+        with reader.reading(key, ("key",)) as held:
+            rows = unseal.check(data.manifest, held).rows
+            authenticity.check(data.path, held)
+            return rows
+    return data["truth/rows"] if kind == "poisoned" else np.empty(0, np.int64) if kind == "clean" else None
+
+
+def _sources(data: reader.Reader, ours: fingerprints.Signatures, caches: _Caches, progress) -> list[Finding]:
+    """A glance at every clean source in the cache whose images have the file's shape, a look at the likeliest."""
+    split, seen = data.split("train"), []
+    for source in caches.every():
+        if source.train.shape[1:] != split.shape[1:]:
+            continue
+        with progress(len(source.train) + len(source.test), f"reading {source.name}", "images") as bar:
+            parts = [
+                fingerprints.collect(part.blocks(ROWS_AT_ONCE), part.labels, step=bar.update)
+                for part in (source.train, source.test)
+            ]
+        seen.append(
+            compare_to_source.glance(compare_to_source.Beside(ours, split.rows, source, parts[0].and_(parts[1])))
+        )
+    if not seen:
+        shape = "×".join(map(str, split.shape[1:]))
+        return [Finding("joins", f"no clean source with images of {shape} in the cache: none could be tried")]
+    seen.sort(key=lambda one: one.share)
+    findings = [one.finding() for one in seen[:-1]]
+    likeliest = seen[-1]
+    findings += compare_to_source.look(likeliest, progress) if likeliest.share >= WORTH else [likeliest.finding()]
+    if likeliest.exact.share < compare_to_source.MOST:
+        findings += aligned.look(likeliest.pair, data.split("test"), progress)
+    return findings

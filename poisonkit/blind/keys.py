@@ -1,0 +1,73 @@
+"""Where keys of sealed files lie: by default in a folder of the user's own that nobody else may read.
+
+    $XDG_DATA_HOME/poisonkit/keys/challenge-XXXXXXXX.key.h5        (else ~/.local/share/poisonkit/keys/)
+
+They go by the name that the sealed file says of itself, whatever it is called on this disk.
+"""
+
+import os
+import pwd
+import re
+from pathlib import Path
+
+from poisonkit.core.errors import Failure
+from poisonkit.format import structure
+
+SUFFIX = ".key.h5"
+NAME = re.compile(r"challenge-[0-9a-f]{8}")
+MODE, FOLDER_MODE = 0o600, 0o700
+
+
+def folder() -> Path:
+    """The folder for keys. `Failure` where this user has no home."""
+    chosen = os.environ.get("XDG_DATA_HOME", "")
+    if os.path.isabs(chosen):  # others are to be ignored, says the XDG Base Directory Specification
+        return Path(chosen) / "poisonkit" / "keys"
+    try:
+        home = os.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        raise Failure("there is no home folder for the key: say with --key where it goes") from None
+    return Path(home).absolute() / ".local" / "share" / "poisonkit" / "keys"
+
+
+def target(name: str, chosen: Path | None) -> Path:
+    """Where a new key goes: `chosen` itself where it ends in .h5, else under its name in that folder (default: the
+    folder for keys)."""
+    if chosen is not None and chosen.suffix == ".h5":
+        return chosen
+    return (folder() if chosen is None else chosen) / f"{name}{SUFFIX}"
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder that a key goes to, for this user alone, where it is not there yet. `Failure` where it cannot."""
+    try:
+        path.parent.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    except OSError as error:
+        raise Failure(f"{path.parent}: could not be made for the key ({error.strerror}): --key elsewhere") from None
+
+
+def places(challenge: Path, name: str) -> list[Path]:
+    """Where the key of a sealed file may lie: in the folder for keys, then beside it. `name` is what it says its name
+    is; one that no sealed file ever had is not looked for."""
+    beside = [challenge.with_name(challenge.name.removesuffix(".h5") + SUFFIX)]
+    if not NAME.fullmatch(name):
+        return beside
+    return list(dict.fromkeys([folder() / f"{name}{SUFFIX}", *beside, challenge.with_name(f"{name}{SUFFIX}")]))
+
+
+def find(challenge: Path) -> Path | None:
+    """The key of a sealed file; None where it lies in none of its places, or where the file is no sealed one."""
+    facts = structure.inspect(challenge, ("clean", "poisoned", "sealed"))
+    if facts["kind"] != "sealed":
+        return None
+    return next((path for path in places(challenge, facts["name"]) if path.is_file()), None)
+
+
+def found(challenge: Path, name: str) -> Path:
+    """The key of a sealed file of that name; `Failure` says where it was looked for."""
+    tried = places(challenge, name)
+    for path in tried:
+        if path.is_file():
+            return path
+    raise Failure(f"{challenge}: no key lies at {' or '.join(map(str, tried))}: say with --key where it is")

@@ -1,0 +1,343 @@
+"""Blind exercises: a data set without its answer, and the key that gives the answer, and the original file, back.
+
+The sealed file holds `train/` and `test/` in a secret order and a salted commitment to the answer; the key holds the
+rest. What that keeps secret and what it cannot is docs/sealing.md.
+"""
+
+import contextlib
+import hashlib
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit.blind import even_labels as even
+from poisonkit.blind import keys
+from poisonkit.core import numbers, random_streams
+from poisonkit.core.errors import Failure, Usage
+from poisonkit.core.modality import IMAGE
+from poisonkit.format import manifest, reader, sidecars
+from poisonkit.format.structure import kept_in_key
+from poisonkit.inspection.verify import verify
+from poisonkit.poisoning import recipe, supported
+
+ROWS_AT_ONCE = 2048
+LONG_AGO = 946_684_800  # 2000-01-01: the time of change that every sealed file says
+SALT_BYTES = 32
+GUESSABLE = 1 << 40  # seeds of a camouflage below this can be tried out
+PARTS = ("train", "test")
+NO_ROWS = np.empty(0, np.int64)
+
+NOTICE = (
+    "A sealed data set for a blind exercise in finding manipulated training data. None, some or many training rows "
+    "may have been changed on purpose{altered}; which, is in a key that its organiser holds "
+    "(see commitment). Do not train anything on it that will be put to use."
+)
+ALTERED = {"image": ", and all images altered slightly", "text": ""}
+KEY_NOTICE = (
+    "The key of a sealed data set: the answer of a blind exercise, and all that gives the original poisoned data set "
+    "back. Keep it from whoever takes part."
+)
+
+
+@dataclass(frozen=True)
+class Secret:
+    """What only the organiser knows: the number that the rows' order is drawn from, and the commitment's salt."""
+
+    number: int
+    salt: bytes
+
+    @classmethod
+    def draw(cls) -> "Secret":
+        """A new one, from the system's own randomness."""
+        return cls(int.from_bytes(os.urandom(32), "big"), os.urandom(SALT_BYTES))
+
+    @classmethod
+    def of(cls, number: int) -> "Secret":
+        """The one that follows from a number, so that a sealing can be repeated."""
+        return cls(number, hashlib.sha256(f"poisonkit seal {number}".encode()).digest())
+
+    def order(self, part: str, count: int, left: np.ndarray = NO_ROWS) -> np.ndarray:
+        """Row of the original that each sealed row is, int64; `count` are the original's, without those `left` out."""
+        rows = np.delete(np.arange(count), left)
+        return rows[random_streams.permutation(self.number, f"seal/{part}", len(rows))]
+
+
+def parse_share(text: str) -> Fraction:
+    """A share of the clean class sizes, above 0 and up to 1, as a decimal (``0.98``) or in percent (``98%``)."""
+    share = Fraction(recipe.parse_rate(text, "--even-share"))
+    if not share:
+        raise Usage("--even-share: 0 leaves no row")
+    return share
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How to seal: `secret`; where the challenge and the key go (a folder, or a name in .h5; None: beside the file, and
+    the folder for keys); whether to even the labels out, and to which share of the clean sizes (None: the largest)."""
+
+    secret: Secret
+    output: Path | None = None
+    key: Path | None = None
+    even_labels: bool = False
+    even_share: Fraction | None = None
+    force: bool = False
+
+
+def answer(challenge: dict, original: str, rows: np.ndarray, role: np.ndarray, labels: np.ndarray) -> dict:
+    """What is committed to: which rows of the sealed file were changed, how, and their labels before.
+
+    `challenge` is the table of the sealed file's arrays, `original` the dataset digest of the file that was sealed. The
+    digests in it tie the answer to these very images, recipe and trigger.
+    """
+    order = np.argsort(rows)
+    columns = {"rows": rows, "role": role, "labels": labels}
+    return {
+        "challenge": {path: entry["digest"] for path, entry in challenge.items()},
+        "original": original,
+    } | {name: values[order].tolist() for name, values in columns.items()}
+
+
+def commit(salt: bytes, said: dict) -> str:
+    """SHA-256 of the salt and the answer's canonical JSON."""
+    return manifest.sha256(salt + manifest.canonical(said))
+
+
+def places(order: np.ndarray, count: int) -> np.ndarray:
+    """Where each of the original's rows went, (count,) int64: the inverse of an order; −1 where it was left out."""
+    there = np.full(count, -1)
+    there[order] = np.arange(len(order))
+    return there
+
+
+@dataclass(frozen=True)
+class Left:
+    """Rows of the original that the challenge is without, ascending, (L,) int64; `share` of the clean class sizes is
+    what remains, where they were left out to even the labels."""
+
+    rows: np.ndarray
+    share: Fraction | None = None
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What `seal` wrote; `seed` is that of the camouflage, if there is one, `left` what was left out to even the
+    labels, None where that was not asked for."""
+
+    challenge: Path
+    key: Path
+    manifest: dict
+    title: str
+    seed: int | None
+    left: Left | None = None
+
+
+def seal(path: Path, wanted: Wanted, progress=None) -> Sealed:
+    """Seal a data set: write the challenge and its key.
+
+    The key gets its name first, so that no challenge is ever without. Raises `Failure` where the file does not verify,
+    something lies in the way, or the disk fails; `Usage` where the challenge would replace its original, or its labels
+    cannot be evened out.
+    """
+    _forget_camouflaged()
+    wrong = verify.verify(path)
+    if wrong:
+        raise Failure(f"{path}: does not verify, so its key could not give it back: {wrong[0]}")
+    with reader.reading(path) as data:
+        supported.demand(path, data.manifest, "so its key might not give it back")
+        secret, left = wanted.secret, _left_out(data, wanted)
+        orders = {part: secret.order(part, data.manifest["counts"][part], left[part].rows) for part in PARTS}
+        table = _table(data, orders, progress)
+        rows, role, labels = _answer_rows(data, orders)
+        commitment = commit(secret.salt, answer(table, data.manifest["dataset_digest"], rows, role, labels))
+        name = f"challenge-{commitment.removeprefix('sha256:')[:8]}"
+        output = wanted.output
+        target = output if output and output.suffix == ".h5" else (output or path.parent) / f"{name}.h5"
+        key = keys.target(name, wanted.key)
+        _check_free(path, target, key, wanted.force)
+        reader.check_space(target, 2 * path.stat().st_size)
+        keys.make_folder(key)
+        with _key_of(target, key), reader.writing(target, new=not wanted.force) as writer:
+            _write_rows(data, orders, writer, progress)
+            facts = writer.finish(_facts(data.manifest, name, commitment, orders))
+            if facts["arrays"] != table:
+                raise Failure(f"{path}: changed while it was read")
+            _write_key(path, data, key, facts, secret, left["train"], new=not wanted.force)
+        os.utime(target, (LONG_AGO, LONG_AGO))
+        source = data.manifest["source"]
+    seed, evened = source["options"].get("camouflage-seed"), left["train"] if wanted.even_labels else None
+    return Sealed(target, key, facts, source["title"], seed, evened)
+
+
+@contextlib.contextmanager
+def _key_of(target: Path, key: Path):
+    """Take a key away again where another process has the challenge's name by the time that this one is to get it."""
+    try:
+        yield
+    except reader.Taken as error:
+        if error.target == target:
+            key.unlink(missing_ok=True)
+        raise
+
+
+def _forget_camouflaged() -> None:
+    """Earlier versions kept camouflaged images in the cache: with them, and the number that made them, anybody finds
+    the changed rows of what is sealed here."""
+    from poisonkit.sources._cache.cache import Cache
+
+    with contextlib.suppress(OSError):
+        Cache().forget_camouflaged()
+
+
+def _left_out(data, wanted: Wanted) -> dict[str, Left]:
+    """What each part is without: of the test rows, none."""
+    left = {part: Left(NO_ROWS) for part in PARTS}
+    if wanted.even_labels:
+        rows, labels = (NO_ROWS, NO_ROWS) if data.clean else (data["truth/rows"], data["truth/labels"])
+        found = even.left_out(data["train/labels"], rows, labels, wanted.secret.number, wanted.even_share)
+        left["train"] = Left(*found)
+    return left
+
+
+def _check_free(path: Path, target: Path, key: Path, force: bool) -> None:
+    if target.absolute() == key.absolute():
+        raise Usage(f"--key: {key} is the challenge itself")
+    for option, one in (("-o", target), ("--key", key)):
+        reader.refuse_link(one)
+        if one.exists() and one.resolve() == path.resolve():
+            raise Usage(f"{option}: {one} is the data set itself")
+        reader.refuse_folder(one)
+        if one.exists() and not force:
+            raise Failure(f"{one}: lies there already: {option} elsewhere, or --force")
+    beside = reader.sidecar_path(target)  # it would go: a sealed file has none
+    if sidecars.check(beside, target) is not None and not force:
+        raise Failure(f"{beside}: lies there already: -o elsewhere, or --force")
+
+
+def _shuffled(data, part: str, order: np.ndarray):
+    """The rows of a part in their secret order, in blocks."""
+    split = data.split(part)
+    rows = ROWS_AT_ONCE
+    if data.modality == IMAGE:
+        rows = max(1, min(rows, reader.BLOCK // int(np.prod(split.shape[1:]))))
+    for start in range(0, len(order), rows):
+        yield split.rows(order[start : start + rows])
+
+
+def _table(data, orders: dict, progress) -> dict:
+    """The sealed file's table of arrays, path → digest, dtype, shape: the commitment needs it before it is written."""
+    table, kind = {}, data.modality
+    for part, order in orders.items():
+        labels = np.ascontiguousarray(data[f"{part}/labels"][order])
+        shape = [len(order), *data.manifest["arrays"][kind.path(part)]["shape"][1:]]
+        total = manifest.hasher(kind.dtype, shape)
+        for block in _shuffled(data, part, order):
+            total.update(block)
+            if progress:
+                progress(len(block))
+        table[kind.path(part)] = {"digest": str(total), "dtype": kind.dtype, "shape": shape}
+        table[f"{part}/labels"] = {"digest": manifest.array_digest(labels), "dtype": "<i8", "shape": [len(labels)]}
+    return table
+
+
+def _answer_rows(data, orders: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The changed rows by their numbers in the sealed file, their role, their labels before; none of a clean file."""
+    if data.clean:
+        return np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64)
+    there = places(orders["train"], data.manifest["counts"]["train"])
+    return there[data["truth/rows"]], data["truth/role"], data["truth/labels"]
+
+
+def _write_rows(data, orders: dict, writer, progress) -> None:
+    for part, order in orders.items():
+        path, dtype = data.modality.path(part), data.modality.dtype
+        column = writer.column(path, dtype, (len(order), *data.manifest["arrays"][path]["shape"][1:]))
+        for block in _shuffled(data, part, order):
+            column.write(block)
+            if progress:
+                progress(len(block))
+        writer.whole(f"{part}/labels", np.ascontiguousarray(data[f"{part}/labels"][order]))
+
+
+def _facts(original: dict, name: str, commitment: str, orders: dict) -> dict:
+    """The sealed file's manifest: of the source what training and its licence ask for, and nothing that was done."""
+    source = {key: original["source"][key] for key in ("title", "licence", "url", "classes")}
+    return {
+        "format": manifest.FORMAT,
+        "format_version": manifest.FORMAT_VERSION,
+        "modality": original["modality"],
+        "kind": "sealed",
+        "name": name,
+        "notice": NOTICE.format(altered=ALTERED[original["modality"]]),
+        "commitment": commitment,
+        "source": source | {"name": original["source"]["name"]},
+        "counts": {part: len(orders[part]) for part in PARTS},
+    }
+
+
+def _write_key(path: Path, data, target: Path, challenge: dict, secret: Secret, left: Left, new: bool) -> None:
+    original, evened = data.manifest, {}
+    with reader.writing(target, sidecar=False, new=new, mode=keys.MODE) as writer:
+        for name in original["arrays"]:
+            if kept_in_key(name):
+                writer.whole(name, data[name])
+        if left.share is not None:
+            evened = {"even_labels": f"{left.share.numerator}/{left.share.denominator}"}
+        if len(left.rows):
+            writer.whole("left/rows", left.rows)
+            writer.whole("left/labels", data["train/labels"][left.rows])
+            writer.whole(data.modality.path("left"), data.pick(data.modality.path("train"), left.rows))
+        writer.finish(
+            {
+                "format": manifest.FORMAT,
+                "format_version": manifest.FORMAT_VERSION,
+                "modality": original["modality"],
+                "kind": "key",
+                "name": challenge["name"],
+                "notice": KEY_NOTICE,
+                "challenge": challenge["dataset_digest"],
+                "commitment": challenge["commitment"],
+                "salt": secret.salt.hex(),
+                "secret": str(secret.number),
+                "file": {"size": path.stat().st_size, "sha256": reader.file_sha256(path)},
+                "sidecar": _sidecar(path),
+                "of": original,
+                **evened,
+            }
+        )
+
+
+def _sidecar(path: Path) -> dict | None:
+    """What the original's sidecar says beside manifest and file, which `unseal` finds out itself."""
+    beside = reader.sidecar_path(path)
+    if not beside.exists():
+        return None
+    try:
+        said = numbers.loads(sidecars.content(beside), parse_float=str)
+        return {key: value for key, value in said.items() if key not in ("manifest", "file")}
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise Failure(f"{beside}: is no sidecar ({error})") from None
+
+
+def advice(done: Sealed) -> list[str]:
+    """What the organiser should know of what was just sealed."""
+    name, how, lines = done.title.split(":")[0], "try `poisonkit audit`, and read docs/sealing.md", []
+    if done.left is not None:
+        share, count = float(done.left.share), len(done.left.rows)
+        lines.append(
+            f"labels evened out to {share:.4f} of the clean class sizes: {count:,} rows left out, kept in the key"
+        )
+    if done.manifest["modality"] == "text":
+        return [*lines, f"note: whoever holds {name} finds every changed row by comparing: {how}"]
+    if done.seed is None:
+        return [
+            *lines,
+            f"note: whoever holds {name} finds every changed row by comparing; `make --camouflage` ends the exact join,"
+            f" not a near one: {how}",
+        ]
+    lines.append(f"note: a near join still finds most images of {name}, and with them what was changed: {how}")
+    if done.seed < GUESSABLE:
+        lines.append("note: the camouflage's seed can be guessed: one of 18 digits cannot")
+    return lines

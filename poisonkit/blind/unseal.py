@@ -1,0 +1,275 @@
+"""What a key gives back: the answer of a sealed file, once it is the one committed to, and the original to the byte."""
+
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit.blind import authenticity, keys
+from poisonkit.blind.seal import NO_ROWS, Secret, answer, commit, places
+from poisonkit.build import produce
+from poisonkit.core import modality
+from poisonkit.core.errors import Failure
+from poisonkit.core.modality import TEXT
+from poisonkit.core.splits import TextSplit
+from poisonkit.format import manifest, reader
+from poisonkit.inspection import show
+from poisonkit.inspection.verify import verify as whole
+from poisonkit.poisoning import apply
+from poisonkit.poisoning import plan as make
+from poisonkit.poisoning.recipe import Request
+from poisonkit.sources.base import Source, Split
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The changed rows of a sealed file, ascending, (P,) int64, and the role of each, (P,) uint8."""
+
+    rows: np.ndarray
+    role: np.ndarray
+
+
+def check(challenge: dict, key: reader.Reader) -> Answer:
+    """The answer that a key gives, once it is the one that the sealed file committed to.
+
+    `challenge` is the sealed file's manifest. Raises `Failure` where the key is that of another file, where either was
+    altered, or where the answer is not the one of the commitment.
+    """
+    said = key.manifest
+    if said["challenge"] != challenge["dataset_digest"]:
+        raise Failure(f"{key.path}: is the key of another file, {said['name']}, not of {challenge['name']}")
+    for facts, what in ((challenge, "the sealed file"), (said, key.path), (said["of"], key.path)):
+        if manifest.dataset_digest(facts) != facts["dataset_digest"]:
+            raise Failure(f"{what}: its manifest was altered: its own digest does not fit")
+    for name, entry in said["arrays"].items():
+        if manifest.array_digest(np.ascontiguousarray(key[name])) != entry["digest"]:
+            raise Failure(f"{key.path}: {name} is damaged: its digest differs")
+    rows, role, labels = _changed(key)
+    if len(_order(key, "train")) != challenge["arrays"]["train/labels"]["shape"][0]:
+        raise Failure(f"{key.path}: is of other row counts than {challenge['name']}")
+    whole = answer(challenge["arrays"], said["of"]["dataset_digest"], rows, role, labels)
+    if not commit(bytes.fromhex(said["salt"]), whole) == said["commitment"] == challenge["commitment"]:
+        raise Failure(f"{key.path}: is not the answer that {challenge['name']} committed to: it was changed afterwards")
+    ascending = np.argsort(rows)
+    return Answer(rows[ascending], role[ascending])
+
+
+def _changed(key: reader.Reader) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The changed rows by their numbers in the sealed file, their role, their labels before; none of a clean file."""
+    if key.manifest["of"]["kind"] == "clean":
+        return np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64)
+    rows, left = _rows(key, "truth"), _left(key)
+    if np.isin(rows, left).any():
+        raise Failure(f"{key.path}: changed rows are among those that were left out")
+    return _there(key, "train")[rows], key["truth/role"], key["truth/labels"]
+
+
+def _rows(key: reader.Reader, group: str) -> np.ndarray:
+    """Numbers of the original's training rows. `Failure` where they do not ascend, or where there are no such rows."""
+    rows, count = key[f"{group}/rows"], _count(key, "train")
+    if (np.diff(rows) <= 0).any() or rows[0] < 0 or rows[-1] >= count:
+        raise Failure(f"{key.path}: {group}/rows do not ascend within 0 … {count - 1}")
+    return rows
+
+
+def _left(key: reader.Reader) -> np.ndarray:
+    """The original's training rows that the sealed file is without, ascending, (L,) int64."""
+    return _rows(key, "left") if "left/rows" in key else NO_ROWS
+
+
+def _count(key: reader.Reader, part: str) -> int:
+    """Rows of the original's part."""
+    return key.manifest["of"]["arrays"][f"{part}/labels"]["shape"][0]
+
+
+def _order(key: reader.Reader, part: str) -> np.ndarray:
+    """Row of the original that each row of the sealed file's part is."""
+    return _secret(key).order(part, _count(key, part), _left(key) if part == "train" else NO_ROWS)
+
+
+def _secret(key: reader.Reader) -> Secret:
+    return Secret(int(key.manifest["secret"]), bytes.fromhex(key.manifest["salt"]))
+
+
+@dataclass(frozen=True)
+class Restored(Split):
+    """A part of the clean source, read out of the sealed file: row i lies at `there[i]`. Of `kept`, by group of the
+    key, are the rows whose images are read from there: the changed training rows, and those that were left out."""
+
+    there: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    kept: dict[str, np.ndarray] = field(default_factory=dict)
+    key: reader.Reader | None = None
+
+    def blocks(self, rows: int = 2048):
+        """(first row, clean images), as a source's split has them."""
+        rows = max(1, min(rows, reader.BLOCK // int(np.prod(self.shape[1:]))))
+        for start in range(0, len(self), rows):
+            block = self.rows(self.there[start : start + rows].clip(0))
+            for group, numbers in self.kept.items():
+                low, high = np.searchsorted(numbers, [start, start + len(block)])
+                if low < high:
+                    block[numbers[low:high] - start] = self.key.rows(f"{group}/images", low, high)
+            yield start, block
+
+
+@dataclass(frozen=True)
+class Unsealed(apply.Stencils):
+    """The work of the key's stencils on test images; the changed training images are those of the sealed file."""
+
+    train: Restored | None = None
+
+    def poison(self, changed: make.Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+        """The changed rows as the sealed file has them."""
+        return self.train.rows(self.train.there[changed.rows[first : first + len(originals)]])
+
+
+def plan(challenge: reader.Reader, key: reader.Reader) -> make.Plan:
+    """How the original is written again. Raises `Failure` as `check` does."""
+    check(challenge.manifest, key)
+    if wrong := whole.digests(challenge):
+        raise Failure(f"{challenge.path}: was altered after it was sealed: {wrong[0]}")
+    authenticity.check(challenge.path, key)
+    if key.modality != challenge.modality:
+        raise Failure(f"{key.path}: its original holds {key.modality.rows}, {challenge.path} {challenge.modality.rows}")
+    original, parts = key.manifest["of"], {}
+    for part in ("train", "test"):
+        path = challenge.modality.path(part)
+        if challenge.manifest["arrays"][path]["shape"][1:] != original["arrays"][path]["shape"][1:]:
+            raise Failure(f"{key.path}: its original has other sizes than {challenge.path}")
+        parts[part] = _restored(challenge, key, part)
+    changed, given = make.Changed.none(), challenge["train/labels"]
+    if original["kind"] == "poisoned":
+        rows = key["truth/rows"]
+        changed = make.Changed(rows, key["truth/role"], given[_there(key, "train")[rows]])
+    said = original["source"]
+    source = Source(
+        **{name: said[name] for name in ("name", "title", "licence", "url", "arrays", "options")},
+        classes=tuple(said["classes"]),
+        **parts,
+        origin={"kind": "sealed file", "official": None},
+        cached=False,
+    )
+    tested = _tested(key)
+    facts = {name: value for name, value in original.items() if name not in ("arrays", "dataset_digest")}
+    effect = (_texts if challenge.modality == TEXT else _images)(challenge, key, parts["train"])
+    return make.Plan(
+        source, Request(original["recipe"]["rate"]), effect, changed, tested, facts, original,
+        key.manifest["file"]["sha256"],
+    )  # fmt: skip
+
+
+def _there(key: reader.Reader, part: str) -> np.ndarray:
+    """Where each row of the original's part lies in the sealed file's, (N,) int64; −1 where it was left out."""
+    return places(_order(key, part), _count(key, part))
+
+
+def _images(_challenge, key: reader.Reader, train: "Restored") -> Unsealed:
+    """The effect on images."""
+    arrays = {name: key[name] for name in key.manifest["arrays"] if name.startswith("trigger/")}
+    return Unsealed(apply.built_of(key.path, key.manifest["of"], arrays), False, train)
+
+
+def _texts(challenge: reader.Reader, key: reader.Reader, _train) -> apply.Texts:
+    """The effect on texts: the sealed file has the changed ones, the key the others."""
+    rows = {group: key[f"{group}/texts"] for group in ("triggered", "others") if f"{group}/texts" in key}
+    if "truth/rows" in key:
+        rows["truth"] = challenge.split("train").rows(_there(key, "train")[key["truth/rows"]])
+    return apply.Texts(rows, {path: key[path] for path in key.manifest["arrays"] if path.endswith("/insertions")})
+
+
+def _restored(challenge: reader.Reader, key: reader.Reader, part: str) -> Restored | TextSplit:
+    """A part of the clean source and its labels."""
+    split, there, kept = challenge.split(part), _there(key, part), {}
+    labels = split.labels[there.clip(0)]
+    if part == "train":
+        kept = {group: key[f"{group}/rows"] for group in ("truth", "left") if f"{group}/rows" in key}
+    for group, rows in kept.items():
+        labels[rows] = key[f"{group}/labels"]
+    if challenge.modality == TEXT:
+        texts = split.rows(there.clip(0))
+        for group, rows in kept.items():
+            texts[rows] = key[f"{group}/texts"]
+        return TextSplit.held(split.path, texts, labels)
+    return Restored(split.path, split.offset, (len(there), *split.shape[1:]), labels, there, kept, key)
+
+
+def _tested(key: reader.Reader) -> dict[str, dict[str, np.ndarray]]:
+    """The sets of triggered test images: group → what the key says of each image."""
+    tested: dict[str, dict[str, np.ndarray]] = {}
+    for name in sorted(key.manifest["arrays"], key=lambda name: not name.startswith("triggered/")):  # as `make` does
+        group, _, column = name.partition("/")
+        if group not in ("truth", "trigger", "left") and column in make.TESTED:
+            tested.setdefault(group, {})[column] = key[name]
+    for group, columns in tested.items():
+        count, rows = key.manifest["of"]["arrays"]["test/labels"]["shape"][0], columns["rows"]
+        if (np.diff(rows) <= 0).any() or rows[0] < 0 or rows[-1] >= count:
+            raise Failure(f"{key.path}: {group}/rows do not ascend within 0 … {count - 1}")
+    return tested
+
+
+def unseal(
+    path: Path, key: Path | None, output: Path | None, command: list[str], force: bool, threads: int, progress
+) -> produce.Outcome:
+    """Write the original again, and its sidecar as it was; `output` is a folder or a name in .h5.
+
+    `progress(total, label, unit)` makes a progress bar. The outcome says whether the file is the original to the byte.
+    """
+    with contextlib.ExitStack() as opened:
+        challenge = opened.enter_context(reader.reading(path, ("sealed",)))
+        where = key or keys.found(path, challenge.manifest["name"])
+        held = opened.enter_context(reader.reading(where, ("key",)))
+        wanted = plan(challenge, held)
+        target = produce.target_path(output or path.parent, wanted.name)
+        if target.exists() and target.resolve() in (challenge.path.resolve(), held.path.resolve()):
+            raise Failure(f"{target}: is the sealed file or its key: -o elsewhere")
+        source = wanted.source
+        with progress(len(source.train) + len(source.test), wanted.name, source.modality.rows) as bar:
+            outcome = produce.produce(wanted, target, command, force, threads, bar.update)
+        said = held.manifest["sidecar"]
+        if said is not None and outcome.made:
+            sidecar = reader.sidecar_path(target)
+            size, digest = target.stat().st_size, reader.file_sha256(target)
+            file = {"name": target.name, "size": size, "sha256": digest}
+            reader.write_json(sidecar, said | {"manifest": outcome.manifest, "file": file})
+    return outcome
+
+
+# ---------------------------------------------------------------- `show` and `verify`
+
+
+def lines(path: Path, facts: dict) -> list[str]:
+    """A person's summary of a sealed file's manifest."""
+    source = facts["source"]
+    rows = [
+        ("file", f"{path} ({path.stat().st_size / 1e6:,.1f} MB)"),
+        ("what", "SEALED data for a blind exercise: some training rows may have been changed"),
+        (modality.of(facts).rows, f"{source['title']}; licence: {source['licence']}"),
+        ("size", show.size(facts)),
+        ("name", facts["name"]),
+        ("commitment", facts["commitment"]),
+        ("dataset", facts["dataset_digest"]),
+    ]
+    return [f"{label:11}{text}" for label, text in rows]
+
+
+def key_lines(path: Path, facts: dict) -> list[str]:
+    """A person's summary of a key's manifest."""
+    first = [f"key       {path}, of {facts['name']}; what it gives back:"]
+    return first + show.facts_lines(facts["of"])
+
+
+def verify(path: Path) -> list[str]:
+    """What differs from what a sealed file or a key claims of itself."""
+    with reader.reading(path, ("sealed", "key")) as data:
+        wrong = whole.digests(data)
+        if data.manifest["kind"] == "sealed" and not wrong:
+            wrong = whole.labels_in_range(data)
+            for part in ("train", "test"):
+                there, count = data.manifest["arrays"][f"{part}/labels"]["shape"][0], data.manifest["counts"][part]
+                if there != count:
+                    wrong.append(f"counts: {part} is {there:,}, the manifest says {count}")
+        of = data.manifest.get("of")
+        if of is not None and manifest.dataset_digest(of) != of["dataset_digest"]:
+            wrong.append("manifest of the original: its own digest (dataset_digest) does not fit what it says")
+    return wrong

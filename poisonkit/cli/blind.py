@@ -1,0 +1,181 @@
+"""The commands of a blind exercise: seal, unseal, audit, grade. As thin as those of cli.py, which takes them in."""
+
+from pathlib import Path
+
+import click
+
+from poisonkit.cli.printing import tell, tell_json
+
+A_PATH = click.Path(path_type=Path, readable=False)
+KEYS = "$XDG_DATA_HOME/poisonkit/keys"
+key_option = click.option(
+    "--key", type=A_PATH, metavar="FILE", help=f"The key  [default: in {KEYS}, else NAME.key.h5 beside it]"
+)
+
+
+class SecretNumber(click.IntRange):
+    """A whole number that no message repeats."""
+
+    def convert(self, value, param, context):
+        try:
+            return super().convert(value, param, context)
+        except click.BadParameter:
+            self.fail(f"expected a whole number from {self.min} to {self.max}", param, context)
+
+
+def camouflage_options(command):
+    """The options of `make` that change every image of the source."""
+    seed = click.option(
+        "--camouflage-seed",
+        type=SecretNumber(0, 2**63 - 1),
+        metavar="N",
+        help="The secret number of the camouflage; part of the recipe, and never printed.",
+    )
+    level = click.option(
+        "--camouflage",
+        metavar="LEVEL",
+        help="Change every image a little: light, medium, strong, or steps (jpeg=90,shift=0.5,noise=1). Ends the exact "
+        "join with public data, not a near one: docs/sealing.md has the figures.",
+    )
+    return level(seed(command))
+
+
+@click.command()
+@click.argument("file", type=A_PATH)
+@click.option(
+    "-o",
+    "--output",
+    type=A_PATH,
+    metavar="PATH",
+    help="A folder, or a file that ends in .h5  [default: challenge-XXXXXXXX.h5 beside FILE]",
+)
+@click.option(
+    "--key",
+    type=A_PATH,
+    metavar="PATH",
+    help=f"Where the key goes: a folder, or a file that ends in .h5  [default: {KEYS}, for you alone]",
+)
+@click.option(
+    "--even-labels",
+    is_flag=True,
+    help="Leave clean rows out until each class has the same share of its clean size, so that the label histogram does "
+    "not tell the target; the key keeps them.",
+)
+@click.option("--even-share", metavar="F", help="That share instead of the largest; implies --even-labels.")
+@click.option(
+    "--secret-seed",
+    type=SecretNumber(0, 2**63 - 1),
+    metavar="N",
+    help="Seal exactly as before; who can guess it can undo the sealing.  [default: drawn by the system]",
+)
+@click.option("--force", is_flag=True, help="Replace what lies there.")
+def seal(file, output, key, even_labels, even_share, secret_seed, force):
+    """Seal a data set for a blind exercise: the challenge, and a key that lies elsewhere.
+
+    The challenge has training and test rows in a secret order, a neutral name and a commitment to the answer; trigger,
+    seed, rate, target, command and triggered images are in the key. It cannot hide that the pictures are public: who
+    holds CIFAR-10 can compare. Start from `make --camouflage`, and read docs/sealing.md, which says with measured
+    figures what each way holds against.
+    """
+    from poisonkit.blind import seal as sealing
+    from poisonkit.cli.main import _progress
+
+    secret = sealing.Secret.draw() if secret_seed is None else sealing.Secret.of(secret_seed)
+    with _progress(None, "sealing", "rows") as bar:
+        share = None if even_share is None else sealing.parse_share(even_share)
+        wanted = sealing.Wanted(secret, output, key, even_labels or share is not None, share, force)
+        done = sealing.seal(file, wanted, bar.update)
+    for path, what in ((done.challenge, done.manifest["name"]), (done.key, "the key: keep it from the participants")):
+        tell(f"wrote {path} ({path.stat().st_size / 1e6:,.1f} MB): {what}")
+    tell(f"commitment {done.manifest['commitment']}: publish it with the challenge")
+    for line in sealing.advice(done):
+        tell(line)
+
+
+@click.command()
+@click.argument("file", type=A_PATH)
+@key_option
+@click.option("-o", "--output", type=A_PATH, metavar="PATH", help="A folder, or a file in .h5  [default: beside FILE]")
+@click.option("--threads", type=click.IntRange(1, 256), metavar="N", help="[default: the processors]")
+@click.option("--force", is_flag=True, help="Replace what lies there.")
+def unseal(file, key, output, threads, force):
+    """The original of a sealed file again, to the byte, and its sidecar; the commitment is checked first."""
+    from poisonkit.blind import unseal as unsealing
+    from poisonkit.build.request import verdict
+    from poisonkit.cli.main import _command, _progress, _warn
+    from poisonkit.poisoning import supported
+    from poisonkit.sources.base import processors
+
+    outcome = unsealing.unseal(file, key, output, _command(), force, threads or processors(), _progress)
+    if not outcome.made:
+        tell(f"{outcome.path} lies there already and {verdict(outcome.manifest)}: nothing to do")
+        return
+    size, note = outcome.path.stat().st_size / 1e6, supported.note(outcome.manifest)
+    tell(f"wrote {outcome.path} ({size:,.1f} MB): the original, as the key and the commitment say" + note)
+    if not outcome.same_container:
+        _warn("its arrays and manifest are the original's, its HDF5 container is not: another version of the library")
+
+
+@click.command()
+@click.argument("file", type=A_PATH)
+@click.option(
+    "--key",
+    type=A_PATH,
+    metavar="FILE",
+    help=f"The key of a sealed file: says how much of it was found  [default: in {KEYS}, or beside it, if it is there]",
+)
+@click.option(
+    "--cache",
+    "caches",
+    type=click.Path(path_type=Path, file_okay=False),
+    multiple=True,
+    metavar="FOLDER",
+    help="Clean sources to compare with; may be given several times  [default: $POISONKIT_CACHE, else "
+    "~/.cache/poisonkit]",
+)
+@click.option("--json", "as_json", is_flag=True, help="What was found, for programs; the rows too.")
+@click.pass_context
+def audit(context, file, key, caches, as_json):
+    """What a curious team could find out from a file; exit code 3 where rows were found.
+
+    Tries, with the file alone: order, duplicates, names and times, sizes, class sizes, labels against neighbours and
+    against a model of the test rows, and each class beside its test rows in noise, detail, spectrum, blocks, colours
+    and pixels. With every entry of the caches: exact and near joins, labels, and how rows were moved and what is left.
+    With a key, or a file that has its truth, each with precision and recall, AUROC and TPR at 1 % FPR, and a verdict
+    on what either team can do. Results on known data sets: docs/sealing.md.
+    """
+    from poisonkit.blind import keys
+    from poisonkit.blind.audit import audit, report
+    from poisonkit.cli.main import _progress
+
+    found = audit.audit(file, key or keys.find(file), caches, _progress)
+    if as_json:
+        tell_json(report.table(found))
+    else:
+        tell(*report.lines(found))
+    context.exit(3 if len(found.found) else 0)
+
+
+@click.command()
+@click.argument("file", type=A_PATH)
+@key_option
+@click.option("--submission", type=A_PATH, required=True, metavar="CSV", help="row,score or row alone; or - for stdin.")
+@click.option("--threshold", type=float, metavar="T", help="Also F1 of the rows whose score is at least this.")
+@click.option("--json", "as_json", is_flag=True, help="The scores, for programs.")
+def grade(file, key, submission, threshold, as_json):
+    """Grade a submission to a blind exercise: AUROC, average precision, TPR at 1 % FPR, F1.
+
+    The submission is a CSV with a row of the training set and a score in each line (more is more suspicious), with or
+    without a header; every row once. Rows without scores: those listed are the answer. The key's commitment is checked
+    first.
+    """
+    from poisonkit.blind import grade as grading
+
+    graded = grading.grade(file, key, submission, threshold)
+    if as_json:
+        tell_json(graded)
+    else:
+        tell(*grading.lines(graded))
+
+
+COMMANDS = (seal, unseal, audit, grade)

@@ -1,0 +1,137 @@
+"""The options of `make`: those of the attack, and those that the triggers declare."""
+
+from pathlib import Path
+
+import click
+
+A_PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is said by whoever reads it
+
+ATTACK = (
+    click.option(
+        "--target",
+        metavar="CLASS",
+        help="The class the attacker wants: its name, or index:N; a bare number is the index only where no class has a "
+        "number for its name.  [default: the first that has rows; sst2: positive]",
+    ),
+    click.option(
+        "--label-mode",
+        metavar="MODE",
+        help="all-to-one, all-to-all (each class becomes the next), source-specific, clean-label (the target's own "
+        "rows, labels kept).  [default: all-to-one; source-specific with --source-class]",
+    ),
+    click.option(
+        "--source-class",
+        "source_classes",
+        multiple=True,
+        metavar="CLASS",
+        help="A class that the attack is on, written like --target; may be given several times.",
+    ),
+    click.option(
+        "--select",
+        metavar="WHICH",
+        help="Rows that may be poisoned: all, non-target, target, class (those of --source-class).  "
+        "[default: what the label mode needs, else all]",
+    ),
+    click.option(
+        "--cover-rate",
+        metavar="RATE|Nx",
+        help="Share of the training rows that get the trigger and keep their label; 2x: twice --rate.  [default: 0]",
+    ),
+    click.option(
+        "--cover-jitter", is_flag=True, help="Noise of its own on each cover row's trigger (WaNet's noise mode)."
+    ),
+)
+
+
+def attack_options(command):
+    """Which rows are poisoned and covered, and what becomes of their labels."""
+    for option in reversed(ATTACK):
+        command = option(command)
+    return command
+
+
+class MakeCommand(click.Command):
+    """`make`, whose options include those of every trigger; they are looked up when they are needed."""
+
+    def get_params(self, context: click.Context):
+        from poisonkit.triggers import registry as triggers
+
+        if not any(getattr(parameter, "trigger", None) for parameter in self.params):
+            for name in triggers.TABLE:
+                module = triggers.module(name)
+                self.params += [TriggerOption(name, option) for option in module.OPTIONS]
+                self.params += [ShortOption(name, key, short) for key, short in getattr(module, "SHORT", {}).items()]
+                if module.PICTURE:
+                    self.params.append(PictureOption(name))
+                if hasattr(module, "FILE"):
+                    self.params += [FileOption(name, "file", module.FILE), FileOption(name, "list", module.LIST)]
+        return super().get_params(context)
+
+
+class TriggerOption(click.Option):
+    """One parameter of one trigger, `--TRIGGER-KEY`."""
+
+    def __init__(self, trigger: str, option):
+        default = ",".join(map(str, option.default)) if isinstance(option.default, list) else option.default
+        super().__init__(
+            [f"--{trigger}-{option.key}"],
+            metavar=option.metavar,
+            help=f"{trigger}: {option.help}  [default: {default}]",
+        )
+        self.trigger, self.key = trigger, option.key
+
+
+class ShortOption(click.Option):
+    """One value of a trigger's parameter that is a list, `--SHORT`; it may be given several times."""
+
+    def __init__(self, trigger: str, key: str, short: str):
+        super().__init__(
+            [f"--{short}"],
+            multiple=True,
+            metavar=short.upper(),
+            help=f"{trigger}: one of the {key}; may be given several times instead of --{trigger}-{key}",
+        )
+        self.trigger, self.key = trigger, key
+
+
+class PictureOption(click.Option):
+    """The picture of a trigger that takes one, `--TRIGGER-image`."""
+
+    def __init__(self, trigger: str):
+        super().__init__(
+            [f"--{trigger}-image"],
+            type=A_PATH,
+            metavar="PICTURE",
+            help=f"{trigger}: the picture, resized to image or patch  [default: one that poisonkit draws]",
+        )
+        self.trigger, self.key = trigger, None
+
+
+class FileOption(click.Option):
+    """A file that is no picture: `--TRIGGER-file`, which is read, or `--TRIGGER-list`, which is written."""
+
+    def __init__(self, trigger: str, key: str, what: str):
+        super().__init__([f"--{trigger}-{key}"], type=A_PATH, metavar="CSV", help=f"{trigger}: {what}")
+        self.trigger, self.key = trigger, key
+        self.is_given = key == "file"
+
+
+WITH_FROM = ("origin", "dataset", "source", "cache", "fresh", "output", "threads", "force", "dry_run")
+
+
+def check_typed(context: click.Context, origin: Path | None) -> None:
+    """What `make` needs, and what may not stand beside `--from`."""
+    typed = {
+        parameter.name: parameter
+        for parameter in context.command.params
+        if context.get_parameter_source(parameter.name) == click.core.ParameterSource.COMMANDLINE
+    }
+    for name, spelled in (("dataset", "--dataset"), ("rates", "--rate")):
+        if origin is None and name not in typed:
+            raise click.MissingParameter(ctx=context, param_hint=f"'{spelled}'", param_type="option")
+    for name, parameter in typed.items():
+        mine = name in WITH_FROM or isinstance(parameter, PictureOption) or getattr(parameter, "is_given", False)
+        if origin is not None and not mine:
+            raise click.UsageError(
+                f"{parameter.opts[0]} cannot stand beside --from, which takes the whole recipe", context
+            )

@@ -1,0 +1,125 @@
+"""Commands that are printed for the user to copy: all are made here, as lists of words, and spelled for a shell.
+
+A test runs each of them from the situation that prints it, and fails for one that it does not know. A word in capitals
+(`FILE`) is for the user to replace.
+"""
+
+import shlex
+from pathlib import Path
+
+ADVICE = {}
+"""Every piece of advice, by the name of its function."""
+
+
+class Open(str):
+    """A word that the user is to replace: not quoted."""
+
+
+def advice(function):
+    """Register a function that gives advice."""
+    ADVICE[function.__name__] = function
+    return function
+
+
+def spelled(*words) -> str:
+    """A command as a line for a shell."""
+    return " ".join(word if isinstance(word, Open) else shlex.quote(str(word)) for word in words)
+
+
+def place(path: Path | None, word: str = "FILE") -> str:
+    """A path as a word; `word` where it is not known, or no terminal can show it."""
+    if path is None or not str(path).isprintable():
+        return Open(word)
+    return f"./{path}" if str(path).startswith("-") else str(path)
+
+
+@advice
+def reinstall(package: str) -> str:
+    """The command that puts a broken package in order."""
+    return spelled("pip", "install", "--force-reinstall", package)
+
+
+@advice
+def verify(path: Path | None) -> str:
+    """The command that says all that is wrong with a file."""
+    return spelled("poisonkit", "verify", place(path))
+
+
+@advice
+def unpack(path: Path | None = None) -> str:
+    """The command that gives the data set of a delta."""
+    return spelled("poisonkit", "unpack", place(path))
+
+
+@advice
+def unseal(challenge: Path | None = None, key: Path | None = None) -> str:
+    """The command that gives the original of a sealed file."""
+    words = () if key is None and challenge is None else ("--key", place(key, "KEY"))
+    return spelled("poisonkit", "unseal", place(challenge), *words)
+
+
+@advice
+def unseal_with(key: Path | None = None) -> str:
+    """The same, by its key."""
+    return spelled("poisonkit", "unseal", Open("CHALLENGE"), "--key", place(key))
+
+
+@advice
+def grade_with(key: Path | None = None) -> str:
+    """The command that grades a submission by a key."""
+    return spelled("poisonkit", "grade", Open("CHALLENGE"), "--key", place(key), "--submission", Open("CSV"))
+
+
+@advice
+def train(path: Path | None = None) -> str:
+    """The command that trains on a file."""
+    return spelled("benchmark", "train", place(path))
+
+
+@advice
+def clean_file(source: dict) -> str:
+    """The command that makes the clean file of a source, by what a manifest says of that: its name and options."""
+    options = {key: value for key, value in source.get("options", {}).items() if not key.startswith("camouflage")}
+    options |= _order(source)
+    words = [word for key, value in options.items() for word in ("--source-option", f"{key}={value}")]
+    if "camouflage" in source.get("options", {}):
+        words += ["--camouflage", source["options"]["camouflage"], "--camouflage-seed", Open("N")]
+    if source["name"] in BROUGHT:
+        words += ["--source", Open("PATH")]
+    return spelled("poisonkit", "make", "--dataset", source["name"], *words, "--rate", "0")
+
+
+def _order(source: dict) -> dict:
+    """What a manifest of a folder whose classes are whole numbers does not say, if they stand in the order of their
+    code points: that it is of the source's first version."""
+    from poisonkit.core import class_names
+
+    classes = source.get("classes", [])
+    first = source["name"] == "folder" and "version" not in source.get("options", {})
+    return {"version": 1} if first and list(classes) != class_names.by_number(classes) else {}
+
+
+BROUGHT = ("folder", "npz", "csv")
+"""The sources whose data the user brings."""
+
+
+def unusable(error: ImportError) -> str:
+    """What to say of a package that cannot be imported here. Faults of our own modules go on."""
+    name = _package(error)
+    if name in ("", "poisonkit", "benchmark", "__main__"):
+        raise error
+    package = {"cv2": "opencv-python-headless"}.get(name, name)
+    if isinstance(error, ModuleNotFoundError):
+        return f"{name} is not installed: {reinstall(package)}"
+    why = " ".join(str(error).split())[:200]
+    return f"{name} is installed but cannot be imported ({why}): {reinstall(package)}"
+
+
+def _package(error: ImportError) -> str:
+    """The package that could not be imported: the error's own word, else where it was raised."""
+    name, trace = error.name, error.__traceback__
+    while name is None and trace is not None:
+        if trace.tb_next is None:
+            name = trace.tb_frame.f_globals.get("__name__")
+        trace = trace.tb_next
+    return (name or "").split(".")[0]

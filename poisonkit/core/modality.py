@@ -1,0 +1,81 @@
+"""What a row of a data set is: an image or a text. Who must know asks here; everything else takes rows as they come.
+
+A block of rows is an array whose first axis are the rows: images (n, H, W, C) uint8; texts (n,) object, of `str`. So
+`block[inside]`, comparing and putting together are the same for both.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit.core.errors import Failure
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One kind of rows.
+
+    Attributes
+    ----------
+    name : str
+        What the manifest's `modality` says.
+    rows : str
+        How the arrays of rows are called in a file: ``train/images``, ``train/texts``.
+    dtype : str
+        Their dtype in the manifest's `arrays`.
+    dimensions : int
+        How many dimensions such an array has.
+    """
+
+    name: str
+    rows: str
+    dtype: str
+    dimensions: int
+
+    def path(self, group: str) -> str:
+        """The path of a group's rows."""
+        return f"{group}/{self.rows}"
+
+    @property
+    def form(self) -> tuple[str, int]:
+        """dtype and number of dimensions of an array of rows."""
+        return self.dtype, self.dimensions
+
+
+IMAGE = Modality("image", "images", "|u1", 4)
+TEXT = Modality("text", "texts", "text", 1)
+KNOWN = {one.name: one for one in (IMAGE, TEXT)}
+
+
+def of(facts: dict) -> Modality:
+    """That of a data set whose manifest was checked."""
+    return KNOWN[facts["modality"]]
+
+
+def of_module(module) -> Modality:
+    """What a source gives, or what a trigger is for: the module's `MODALITY`, images where it says nothing."""
+    return KNOWN[getattr(module, "MODALITY", IMAGE.name)]
+
+
+def problem(facts: dict) -> str | None:
+    """Why a manifest's modality is none that this version knows; None where it is one."""
+    said = facts.get("modality")
+    known = isinstance(said, str) and said in KNOWN
+    return (
+        None
+        if known
+        else f"holds {said!r:.60} data; this poisonkit reads {' and '.join(one.rows for one in KNOWN.values())}"
+    )
+
+
+def expect(path: Path, facts: dict, wanted: Modality, what: str) -> None:
+    """`Failure` where a file holds other rows than `what`, a command or a format, is for."""
+    found = of(facts)
+    if found != wanted:
+        raise Failure(f"{path}: holds {found.rows}, {what} is for {wanted.rows}")
+
+
+def differs(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Which rows of two blocks of the same shape are not the same, (n,) bool."""
+    return (left != right).reshape(len(left), -1).any(1) if len(left) else np.zeros(0, bool)

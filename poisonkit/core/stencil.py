@@ -1,0 +1,180 @@
+"""A trigger as a sparse affine map of an image's bytes.
+
+    out[p] = clip((bias[p] + Σ_k weights[p, k] · image[taps[p, k]] + 16384) >> 15, 0, 255)
+
+in fixed point, 32768 being 1. A square is weight 0 and a bias, a blend weight 1 − α and bias α·picture, a warp four
+taps with bilinear weights. Per patch is the same stencil, tiled.
+"""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from poisonkit.core.signals import held_back
+
+ONE = 1 << 15
+MAX_TAPS = 4
+_IMAGES_AT_ONCE = 1024
+PLAIN = 60_000_000
+"""Products of weight and byte that NumPy sums sooner than numba is imported."""
+_spent = 0
+
+
+@dataclass(frozen=True)
+class Stencil:
+    """taps, weights: (H, W, C, K) int32, K ≤ 4; bias: (H, W, C) int32. Taps are indices into the flattened image.
+
+    Where a weight is 0 the tap is the byte itself, so that equal maps have equal arrays.
+    """
+
+    taps: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+
+    @classmethod
+    def build(cls, taps, weights, bias) -> "Stencil":
+        """A stencil from integer arrays of the documented shapes; zero-weight taps are made canonical."""
+        taps, weights, bias = (np.ascontiguousarray(array, np.int32) for array in (taps, weights, bias))
+        size = bias.size
+        if taps.shape != weights.shape or taps.shape[:-1] != bias.shape or not 1 <= taps.shape[-1] <= MAX_TAPS:
+            raise ValueError(f"taps {taps.shape}, weights {weights.shape} and bias {bias.shape} do not fit")
+        if taps.min() < 0 or taps.max() >= size:
+            raise ValueError(f"taps must lie in 0 … {size - 1}, got {taps.min()} … {taps.max()}")
+        itself = np.arange(size, dtype=np.int32).reshape(*bias.shape, 1)
+        return cls(np.where(weights == 0, itself, taps), weights, bias)
+
+    @classmethod
+    def identity(cls, shape: tuple[int, int, int]) -> "Stencil":
+        """The map that changes nothing, one tap a byte."""
+        itself = np.arange(int(np.prod(shape)), dtype=np.int32).reshape(*shape, 1)
+        return cls(itself, np.full_like(itself, ONE), np.zeros(shape, np.int32))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of the images that it maps."""
+        return self.bias.shape
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether every byte depends on no byte but itself."""
+        itself = np.arange(self.bias.size, dtype=np.int32).reshape(*self.shape, 1)
+        return self.taps.shape[-1] == 1 and bool((self.taps == itself).all())
+
+    def mask(self) -> np.ndarray:
+        """(H, W, C) uint8: 1 where the output can differ from the input."""
+        itself = np.arange(self.bias.size, dtype=np.int32).reshape(*self.shape, 1)
+        same = (self.taps == itself).all(-1) & (self.weights.sum(-1) == ONE) & (self.bias == 0)
+        return (~same).astype(np.uint8)
+
+    def constant(self) -> np.ndarray:
+        """(H, W, C) bool: where the output does not depend on the image at all."""
+        return (self.weights == 0).all(-1)
+
+    def tile(self, height: int, width: int) -> "Stencil":
+        """The same stencil on every tile of a larger image (BadPatches, section 3.3.4)."""
+        h, w, c = self.shape
+        if height % h or width % w:
+            raise ValueError(f"tiles of {h}×{w} do not divide an image of {height}×{width}")
+        down, across = height // h, width // w
+        y, x, channel = np.unravel_index(self.taps, self.shape)
+        y = np.arange(down, dtype=np.int64).reshape(down, 1, 1, 1, 1, 1) * h + y[:, None]
+        x = np.arange(across, dtype=np.int64).reshape(across, 1, 1, 1) * w + x[:, None]
+        taps = ((y * width) + x) * c + channel[:, None]
+        repeat = (down, across, 1)
+        return Stencil.build(
+            taps.reshape(height, width, c, -1), np.tile(self.weights, (*repeat, 1)), np.tile(self.bias, repeat)
+        )
+
+    def apply(self, images: np.ndarray, threads: int = 1, out: np.ndarray | None = None) -> np.ndarray:
+        """The triggered images: (n, H, W, C) uint8 → the same, into `out` (C-contiguous) where one is given.
+
+        The bytes do not depend on `threads`.
+        """
+        if images.shape[1:] != self.shape or images.dtype != np.uint8:
+            raise ValueError(f"expected uint8 images of {self.shape}, got {images.dtype} of {images.shape[1:]}")
+        flat = np.ascontiguousarray(images).reshape(len(images), self.bias.size)
+        result = np.empty(images.shape, np.uint8) if out is None else out
+        flat_out = result.reshape(len(images), self.bias.size)
+        if self._little(len(flat)):
+            self._plain(flat, flat_out)
+            return result
+        with held_back():  # numba is imported here
+            run = self._pointwise() if self.pointwise else self._gather()
+        starts = range(0, len(flat), _IMAGES_AT_ONCE)
+        jobs = [(flat[i : i + _IMAGES_AT_ONCE], flat_out[i : i + _IMAGES_AT_ONCE]) for i in starts]
+        if threads == 1 or len(jobs) == 1:
+            for job in jobs:
+                with held_back():  # and here it may compile
+                    run(*job)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(run, *zip(*jobs, strict=True)))
+        return result
+
+    def _little(self, count: int) -> bool:
+        """Whether so many images are done sooner than numba is imported. What was done so before counts too."""
+        global _spent
+        if "numba" in sys.modules:
+            return False
+        work = count * int(self._changed.sum()) * self.taps.shape[-1]
+        _spent += work
+        return _spent <= PLAIN and work <= PLAIN // 6  # where one block is much, more will come
+
+    @cached_property
+    def _changed(self) -> np.ndarray:
+        """(P,) bool: the mask, flattened."""
+        return self.mask().reshape(-1) > 0
+
+    def _plain(self, flat: np.ndarray, out: np.ndarray) -> None:
+        """The kernels' work in NumPy, on the bytes that can change alone; int32 wraps as it does there."""
+        np.copyto(out, flat)
+        where = np.flatnonzero(self._changed)
+        taps, weights = (array.reshape(len(self._changed), -1)[where] for array in (self.taps, self.weights))
+        bias = self.bias.reshape(-1)[where] + np.int32(1 << 14)
+        for start in range(0, len(flat), _IMAGES_AT_ONCE // 4):
+            part = slice(start, start + _IMAGES_AT_ONCE // 4)
+            total = np.broadcast_to(bias, (len(flat[part]), len(where)))
+            for k in range(taps.shape[1]):
+                total = total + flat[part][:, taps[:, k]] * weights[:, k]
+            out[part, where] = (total >> 15).clip(0, 255)
+
+    def _pointwise(self):
+        from poisonkit.core import kernels  # late: importing numba takes longer than most commands
+
+        weights, bias = self.weights.reshape(-1), self.bias.reshape(-1)
+        return lambda images, out: kernels.pointwise(images, weights, bias, out)
+
+    def _gather(self):
+        from poisonkit.core import kernels
+
+        size, block = self.bias.size, kernels.BLOCK
+        padded = -(-size // 8) * 8
+        taps, weights = np.zeros((2, padded, MAX_TAPS), np.int32)
+        taps[:size, : self.taps.shape[-1]] = self.taps.reshape(size, -1)
+        weights[:size, : self.weights.shape[-1]] = self.weights.reshape(size, -1)
+        bias = np.zeros(padded, np.int32)
+        bias[:size] = self.bias.reshape(-1)
+
+        def run(images, out):
+            whole = len(images) // block * block if padded == size else 0
+            if whole:
+                kernels.gather(images[:whole], taps, weights, bias, out[:whole])
+            if whole < len(images):
+                rest = np.zeros((-(-(len(images) - whole) // block) * block, padded), np.uint8)
+                rest[: len(images) - whole, :size] = images[whole:]
+                result = np.empty_like(rest)
+                kernels.gather(rest, taps, weights, bias, result)
+                out[whole:] = result[: len(images) - whole, :size]
+
+        return run
+
+
+def per_patch(build, image_shape: tuple[int, int, int], patch: tuple[int, int] | None) -> Stencil:
+    """The stencil of a whole image from a function of the tile's shape: the image itself, or one patch of it, tiled."""
+    height, width, channels = image_shape
+    if patch is None:
+        return build(image_shape)
+    return build((*patch, channels)).tile(height, width)

@@ -1,0 +1,62 @@
+"""Whose a sidecar is: NAME.manifest.json may go, or be written anew, only where it is that of NAME.h5 itself."""
+
+import os
+from pathlib import Path
+
+from poisonkit.core import numbers
+from poisonkit.core.errors import Failure
+from poisonkit.format import manifest
+
+LARGEST = 1 << 27  # bytes; twice what a manifest may have
+
+
+def read(beside: Path) -> dict | None:
+    """What a sidecar says; None where that is none of ours: no file, no JSON, or one without `manifest` and `file`."""
+    try:
+        said = numbers.loads(content(beside))
+        facts = said["manifest"]
+        sound = facts["format"] == manifest.FORMAT and isinstance(facts["source"], dict)
+        sound = sound and isinstance(said["file"]["name"], str)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return said if sound else None
+
+
+def content(beside: Path) -> bytes:
+    """The bytes of a sidecar. `OSError` where it is no file (a pipe would be waited for), `ValueError` for an endless
+    one."""
+    if not beside.is_file():
+        raise OSError("no file")
+    if beside.stat().st_size > LARGEST:
+        raise ValueError(f"over {LARGEST >> 20} MB")
+    return beside.read_bytes()
+
+
+def check(beside: Path, target: Path) -> dict | None:
+    """What the sidecar `beside` the file `target` says, None where none lies there; `Failure` where it is not that
+    file's, which nothing may replace: somebody's own file, or what speaks of another data set."""
+    if not os.path.lexists(beside):
+        return None
+    said = read(beside)
+    if said is None:
+        raise Failure(
+            f"{beside}: lies where the sidecar of {target.name} goes and is none of poisonkit's: move it away, or -o "
+            "elsewhere"
+        )
+    if said["file"]["name"] != target.name and not _of(said, target):
+        raise Failure(
+            f"{beside}: is the sidecar of {said['file']['name']!r:.80}, not of {target.name}: move it away, or -o "
+            "elsewhere"
+        )
+    return said
+
+
+def _of(said: dict, target: Path) -> bool:
+    """Whether a sidecar under another name (somebody renamed both) is that of the file that lies there."""
+    from poisonkit.format import reader
+
+    try:
+        same = target.is_file() and said["file"].get("size") == target.stat().st_size
+        return same and said["file"].get("sha256") == reader.file_sha256(target)
+    except OSError:
+        return False

@@ -1,0 +1,54 @@
+"""`poisonkit apply`: a file's trigger on any picture, or on any texts."""
+
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit.core import modality
+from poisonkit.core.errors import Failure, Usage
+from poisonkit.format import reader, structure
+from poisonkit.poisoning import apply, supported
+
+
+def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path):
+    """Write each picture, or each line of a file of texts, with the file's trigger on it; yields one line for each.
+
+    `output` is the PNG for one picture where it ends in .png, else a folder that gets NAME.png for each.
+    """
+    facts = structure.inspect(file, structure.DATA_SETS)
+    if modality.of(facts) == modality.TEXT:
+        yield _apply_to_texts(file, facts, paths, output)
+        return
+    from poisonkit.inspection import pictures
+
+    single = output.suffix.lower() == ".png"
+    if single and len(paths) > 1:
+        raise Usage(f"-o: expected a folder for {len(paths)} pictures, got {output}")
+    targets = [output if single else output / f"{path.stem}.png" for path in paths]
+    twice = {target for target in targets if targets.count(target) > 1}
+    if twice:
+        raise Usage(f"-o: several pictures would become {sorted(twice)[0]}: give them one at a time")
+    for path, target in zip(paths, targets, strict=True):
+        if target.exists() and path.exists() and target.samefile(path):
+            raise Usage(f"-o: {target} is the picture itself: name another folder or file")
+    with reader.reading(file) as data:
+        if data.clean:
+            raise Failure(f"{file}: is a clean file, it has no trigger")
+        height, width, channels = data.manifest["arrays"]["train/images"]["shape"][1:]
+        stencils, note = data.stencils(), supported.note(data.manifest)
+    for path, target in zip(paths, targets, strict=True):
+        picture = pictures.read(path, channels)
+        fitted = np.ascontiguousarray(pictures.fit(picture, height, width))
+        pictures.write_png(target, apply.apply_all(stencils, fitted[None])[0])
+        resized = "" if picture.shape == fitted.shape else f" (resized from {picture.shape[1]}×{picture.shape[0]})"
+        yield f"wrote {target}{resized}{note}"
+
+
+def _apply_to_texts(file: Path, facts: dict, paths: tuple[Path, ...], output: Path) -> str:
+    from poisonkit.inspection import apply_texts
+
+    if facts["kind"] == "clean":
+        raise Failure(f"{file}: is a clean file, it has no trigger")
+    if len(paths) > 1:
+        raise Usage(f"apply: {file} holds texts: expected one file of texts, one a line, got {len(paths)}")
+    return apply_texts.apply_to_file(file, facts, paths[0], output)

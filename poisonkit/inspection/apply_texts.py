@@ -1,0 +1,64 @@
+"""`poisonkit apply` for texts: a file's triggers on any texts, one a line."""
+
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit.core import modality
+from poisonkit.core import text as rows_of_text
+from poisonkit.core.errors import Failure, Usage
+from poisonkit.format import reader
+from poisonkit.poisoning import apply, recipe, supported
+
+
+def apply_to_file(file: Path, facts: dict, path: Path, output: Path) -> str:
+    """Write the texts of `path`, one a line, with the triggers of a file whose manifest is `facts`; one line about it.
+
+    Line 1 is given what test row 0 is given, and so on. Raises `Usage` where the names do not fit, `Failure` where a
+    line is no text or the texts were rewritten with another tool.
+    """
+    if output.suffix.lower() != ".txt":  # a slip of the finger must not replace a data set
+        raise Usage(f"-o: expected a name that ends in .txt, got {output}")
+    if output.exists() and path.exists() and output.samefile(path):
+        raise Usage(f"-o: {output} is the texts' own file: name another")
+    texts = read(path)
+    supported.demand(file, facts, "so its trigger cannot be put on other texts")
+    try:
+        request = recipe.request_of(facts)
+        prepared = apply.prepare(modality.TEXT, request, ())
+    except Usage as error:
+        raise Failure(f"{file}: its recipe cannot be followed: {error}") from None
+    if any(name == "rewrite" for name, _ in request.steps):
+        raise Failure(f"{file}: its texts were rewritten with another tool: its trigger cannot be put on others")
+    changed, _ = prepared.put(texts, np.arange(len(texts)), "test")
+    try:
+        with reader.replacing(output) as temporary:
+            temporary.write_bytes("".join(f"{text}\n" for text in changed).encode())
+    except OSError as error:
+        raise Failure(f"{output}: could not be written: {reader.reason(error)}") from None
+    return f"wrote {output}: {len(texts):,} text{'s' if len(texts) != 1 else ''}"
+
+
+def read(path: Path) -> np.ndarray:
+    """The texts of a file, one a line, stripped: (n,) object. `Failure` names the line that is none.
+
+    Lines end in LF or CR LF; in CR where the file has no LF.
+    """
+    try:
+        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    except OSError as error:
+        raise Failure(f"{path}: could not be read: {reader.reason(error)}") from None
+    lines = content.split(b"\n" if b"\n" in content else b"\r")
+    lines = lines[:-1] if not lines[-1] else lines
+    if not lines:
+        raise Failure(f"{path}: is empty: expected one text a line")
+    texts = []
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line.decode().strip()
+        except UnicodeDecodeError as error:
+            raise Failure(f"{path}: line {number} is no UTF-8, from its byte {error.start + 1} on") from None
+        if wrong := rows_of_text.problem(text):
+            raise Failure(f"{path}: line {number} {wrong}")
+        texts.append(text)
+    return rows_of_text.array(texts)

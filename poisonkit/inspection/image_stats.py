@@ -1,0 +1,182 @@
+"""`poisonkit stats`: how visible the change is, measured on every changed row. Of images (of texts, see `text_stats`):
+
+PSNR (dB, peak 255), SSIM (Wang et al. 2004: Gaussian window of 11×11, σ = 1.5, K1 = 0.01, K2 = 0.03, where the window
+fits into the image whole, mean over channels), L∞ (grey levels) and the share of changed bytes.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit.core import hints, modality
+from poisonkit.core.errors import Failure
+from poisonkit.format import reader
+from poisonkit.inspection import text_stats
+from poisonkit.poisoning.selection import COVER, POISONED
+
+WINDOW, SIGMA = 11, 1.5
+C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+ROWS_AT_ONCE = 512
+BYTES_AT_ONCE = 1 << 21  # of images; SSIM needs some hundred times as much
+TESTED_GROUPS = ("triggered", "others")
+MEASURES = ("psnr", "ssim", "linf", "changed")
+WORDS = "clean rows that hold"
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Peak signal-to-noise ratio in dB of (n, H, W, C) uint8 pairs, (n,) float64; infinite where they are equal."""
+    error = ((a.astype(np.float64) - b) ** 2).reshape(len(a), -1).mean(1)
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(255**2 / error)
+
+
+def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Structural similarity of (n, H, W, C) uint8 pairs, (n,) float64 in [−1, 1].
+
+    The window shrinks to small images.
+    """
+    size = min(WINDOW, *(side if side % 2 else side - 1 for side in a.shape[1:3]))
+    offsets = np.arange(size) - size // 2
+    window = np.exp(-(offsets**2) / (2 * SIGMA**2))
+    window /= window.sum()
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    mean_a, mean_b = _blur(a, window), _blur(b, window)
+    var_a = _blur(a * a, window) - mean_a**2
+    var_b = _blur(b * b, window) - mean_b**2
+    covariance = _blur(a * b, window) - mean_a * mean_b
+    similarity = (2 * mean_a * mean_b + C1) * (2 * covariance + C2)
+    similarity /= (mean_a**2 + mean_b**2 + C1) * (var_a + var_b + C2)
+    return similarity.reshape(len(a), -1).mean(1)
+
+
+def _blur(images: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Weighted means over the window, down and across, where it fits whole."""
+    size = len(window)
+    rows, columns = images.shape[1] - size + 1, images.shape[2] - size + 1
+    down = sum(weight * images[:, i : i + rows] for i, weight in enumerate(window))
+    return sum(weight * down[:, :, i : i + columns] for i, weight in enumerate(window))
+
+
+def measure(originals: np.ndarray, changed: np.ndarray) -> dict[str, np.ndarray]:
+    """Every measure for each pair of images: name → (n,) float64."""
+    difference = np.abs(changed.astype(np.int16) - originals).reshape(len(originals), -1)
+    return {
+        "psnr": psnr(originals, changed),
+        "ssim": ssim(originals, changed),
+        "linf": difference.max(1).astype(np.float64),
+        "changed": (difference > 0).mean(1),
+    }
+
+
+def collect(path: Path) -> dict:
+    """The measures of a poisoned file.
+
+    Returns
+    -------
+    dict
+        ``poisoned``, ``cover``, ``triggered`` and ``others``, where there are such rows: {"rows": (n,) row numbers,
+        "values": name → (n,) float64}; of texts also ``clean rows that hold``: {word: {part: count}}, where that is
+        known.
+
+    Raises
+    ------
+    Failure
+        A clean file, or row numbers that are none.
+    """
+    with reader.reading(path) as data:
+        if data.clean:
+            raise Failure(f"{path}: is a clean file: nothing in it was changed")
+        _check_rows(data)
+        named, role = data.modality.path, data["truth/role"]
+        changed = _measured(data, "truth/rows", named("truth"), named("train"))
+        result = {name: _only(changed, role == value) for name, value in (("poisoned", POISONED), ("cover", COVER))}
+        for group in TESTED_GROUPS:
+            if f"{group}/rows" in data:
+                result[group] = _measured(data, f"{group}/rows", named("test"), named(group))
+        result = {name: part for name, part in result.items() if len(part["rows"])}
+        words = text_stats.clean_words(data) if data.modality == modality.TEXT else {}
+        return result | ({WORDS: words} if words else {})
+
+
+def _only(part: dict, chosen: np.ndarray) -> dict:
+    """Those of the measured rows that are chosen, (n,) bool."""
+    return {"rows": part["rows"][chosen], "values": {key: of[chosen] for key, of in part["values"].items()}}
+
+
+def _check_rows(data) -> None:
+    found = [(f"{group}/rows", "test/labels") for group in TESTED_GROUPS if f"{group}/rows" in data]
+    for rows, labels in (("truth/rows", "train/labels"), *found):
+        count = data.manifest["arrays"][labels]["shape"][0]
+        if (np.diff(data[rows]) <= 0).any() or data[rows].min() < 0 or data[rows].max() >= count:
+            more = hints.verify(data.path)
+            raise Failure(f"{data.path}: {rows} must ascend and lie in 0 … {count - 1}: `{more}` says more")
+
+
+def _measured(data, rows: str, originals: str, changed: str) -> dict:
+    """The measures of all rows, some hundred at a time, and fewer of large images."""
+    numbers, parts = data[rows], []
+    gauge, names = (text_stats.measure, text_stats.MEASURES)
+    if data.modality == modality.IMAGE:
+        gauge, names = measure, MEASURES
+    own = {name: name.split("/")[0] == rows.split("/")[0] for name in (originals, changed)}
+    step = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // int(np.prod(data.manifest["arrays"][originals]["shape"][1:]))))
+    for start in range(0, len(numbers), step):
+        stop = min(start + step, len(numbers))
+        pair = (
+            data.rows(name, start, stop) if own[name] else data.pick(name, numbers[start:stop])
+            for name in (originals, changed)
+        )
+        parts.append(gauge(*pair))
+    return {"rows": numbers, "values": {key: np.concatenate([part[key] for part in parts]) for key in names}}
+
+
+def summarise(collected: dict) -> dict:
+    """Mean, least and greatest of each measure, and in sum; numbers as JSON has them (no infinities)."""
+    summary = {}
+    for name, part in collected.items():
+        if name == WORDS:
+            summary[name] = part
+            continue
+        values = part["values"]
+        kind, share = ("images", "changed") if "changed" in values else ("texts", "characters")
+        summary[name] = {kind: len(part["rows"]), "unchanged": int((values[share] == 0).sum())}
+        for key in values:
+            finite = values[key][np.isfinite(values[key])]
+            summary[name][key] = (
+                {"mean": float(finite.mean()), "min": float(finite.min()), "max": float(finite.max())}
+                if len(finite)
+                else None
+            )
+        if kind == "texts" and (left_out := int(np.isnan(values["characters"]).sum())):
+            summary[name]["too_long"] = left_out
+    return summary
+
+
+def table(collected: dict) -> str:
+    """Every row's measures as CSV: part, row, and a column for each measure (an empty PSNR where nothing changed)."""
+    collected = {name: part for name, part in collected.items() if name != WORDS}
+    names = next(iter(collected.values()))["values"]
+    rows = [",".join(("part", "row", *names))]
+    for name, part in collected.items():
+        for i, row in enumerate(part["rows"]):
+            values = (part["values"][key][i] for key in names)
+            rows.append(",".join((name, str(row), *(f"{v:.6g}" if np.isfinite(v) else "" for v in values))))
+    return "\n".join(rows)
+
+
+def lines(summary: dict) -> list[str]:
+    """The table for people."""
+    if "texts" in next(iter(summary.values())):
+        return text_stats.lines(summary)
+    titles = {"psnr": "PSNR dB", "ssim": "SSIM", "linf": "L∞", "changed": "changed bytes %"}
+    scale = {"changed": 100}
+    rows = [f"{'':11}{'images':>8}{'unchanged':>11}" + "".join(f"{titles[key]:>24}" for key in MEASURES)]
+    for name, part in summary.items():
+        cells = []
+        for key in MEASURES:
+            values = part[key] and [part[key][kind] * scale.get(key, 1) for kind in ("mean", "min", "max")]
+            digits = 3 if key == "ssim" else 1
+            cells.append("–" if values is None else "{:.{d}f} ({:.{d}f}–{:.{d}f})".format(*values, d=digits))
+        counts = f"{part['images']:>8,}{part['unchanged']:>11,}"
+        rows.append(f"{name:11}{counts}" + "".join(f"{cell:>24}" for cell in cells))
+    return [*rows, "mean (least–greatest); PSNR without the unchanged images"]

@@ -1,0 +1,168 @@
+"""`poisonkit show` and `diff`: what a file is, and in what two differ, for people."""
+
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit.core import class_names, hints, modality
+from poisonkit.core.errors import Failure
+from poisonkit.format import reader
+from poisonkit.format.manifest import camouflaged_last, describe
+from poisonkit.poisoning import supported
+from poisonkit.poisoning.selection import COVER
+
+NAMED = 8  # differing rows whose numbers `diff` says
+
+
+def lines(path: Path, facts: dict) -> list[str]:
+    """A person's summary of a file."""
+    return [f"file      {path} ({path.stat().st_size / 1e6:,.1f} MB)", *facts_lines(facts)]
+
+
+def facts_lines(facts: dict) -> list[str]:
+    """A person's summary of a data set's manifest."""
+    source, recipe, counts = facts["source"], facts["recipe"], facts["counts"]
+    clean, kind = facts["kind"] == "clean", modality.of(facts).rows
+    rows = [
+        ("what", f"clean {kind}, the baseline" if clean else "POISONED training data, for defensive research only"),
+        (kind, f"{source['title']}; licence: {source['licence']}"),
+        ("size", size(facts)),
+    ]
+    if not clean:
+        changed = f"{counts['poisoned']:,} of {counts['train']:,} rows (asked: {recipe['rate']}; "
+        changed += f"{counts['already_target']:,} were of the target class, {counts['unchanged']:,} did not change)"
+        rows += [("trigger", _step(step)) for step in recipe["triggers"]]
+        if recipe["patch"]:
+            rows.append(("applied", f"to every patch of {'×'.join(map(str, recipe['patch']))} (BadPatches)"))
+        elif recipe["application"] == "image":
+            rows.append(("applied", "to the whole image"))
+        rows += [("poisoned", changed), ("label", _labels(recipe, source["classes"]))]
+        if counts["cover"]:
+            own = ", each with noise of its own" if recipe.get("cover_jitter") else ""
+            rows.append(("cover", f"{counts['cover']:,} rows with the trigger and their own label{own}"))
+        rows.append(("triggered", f"{counts['triggered']:,} test rows, to score ASR on"))
+        if "others" in counts:
+            rows.append(("others", f"{counts['others']:,} test rows of other classes, triggered: not to be the target"))
+        rows.append(("seed", str(recipe["seed"])))
+    if unknown := supported.problem(facts):
+        rows.append(("recipe", f"unknown here ({unknown}): a newer poisonkit made it, or somebody's own"))
+    if steps := source["options"].get("camouflage"):
+        last = "" if clean else f", {'after' if camouflaged_last(facts) else 'before'} the trigger"
+        rows.append(("altered", f"every image, by --camouflage {steps} with a secret seed{last}"))
+    rows += [("source", source["digest"]), ("dataset", facts["dataset_digest"])]
+    return [f"{label:10}{text}" for label, text in rows]
+
+
+def size(facts: dict) -> str:
+    """How many rows a file has, and of what size images are."""
+    counts, shape = facts["counts"], facts["arrays"][modality.of(facts).path("train")]["shape"]
+    sides = f", {'×'.join(map(str, shape[1:]))}" if shape[1:] else ""
+    return f"{counts['train']:,} training + {counts['test']:,} test{sides}"
+
+
+def source_lines(source: dict) -> list[str]:
+    """What `poisonkit sources` says of one source (see `sources.describe`)."""
+    state = {True: "in the cache, official", False: "in the cache, not the official data", None: "in the cache"}
+    image = f", {'×'.join(map(str, source['image']))}" if source["image"] else ""
+    size = f"{source['train']:,} training + {source['test']:,} test{image}"
+    rows = [
+        ("size", f"{size}, {len(source['classes'])} classes" if source["classes"] else "as they are"),
+        ("licence", source["licence"]),
+        ("from", source["url"]),
+        ("how", source["how"]),
+        ("cache", state[source["official"]] if source["cached"] else "not there"),
+    ]
+    for archive in source["archives"]:
+        digest = f"SHA-256 {archive['sha256']}" if archive["sha256"] else f"MD5 {archive['md5']}"
+        rows.append(("archive", f"{archive['name']} ({digest})"))
+    if source["options"]:
+        options = ", ".join(f"{key}={value}" for key, value in source["options"].items())
+        rows.append(("options", f"--source-option, defaults {options}"))
+    title = source["title"].removeprefix(f"{source['name']}: ")
+    return [f"{source['name']}: {title}", *(f"  {label:9}{text}" for label, text in rows if text)]
+
+
+def _labels(recipe: dict, classes: list[str]) -> str:
+    """Label mode, target and the rows that were eligible."""
+    text = recipe["label_mode"]
+    if recipe["target"] is not None:
+        text += f", target {class_names.spelled(classes, recipe['target'])}"
+    if "source_classes" in recipe:
+        text += f", from {', '.join(class_names.spelled(classes, label) for label in recipe['source_classes'])}"
+    elif recipe["select"] == "non-target":
+        text += ", from all other classes"
+    return text
+
+
+def _step(step: dict) -> str:
+    values = ", ".join(f"{key} {_value(value)}" for key, value in step.items() if key != "name")
+    return f"{step['name']}: {values}"
+
+
+def _value(value) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def differences(left: Path, right: Path) -> list[str]:
+    """What differs between two files: the recipe's values, then each array with the number of rows."""
+    with reader.reading(left) as a, reader.reading(right) as b:
+        skip = ("arrays", "dataset_digest", "notice")
+        facts = [{key: value for key, value in one.manifest.items() if key not in skip} for one in (a, b)]
+        found = list(describe(*facts))
+        for path in sorted(a.manifest["arrays"].keys() | b.manifest["arrays"].keys()):
+            found += _array(a, b, path)
+    return found
+
+
+def _array(a, b, path: str) -> list[str]:
+    here, there = a.manifest["arrays"].get(path), b.manifest["arrays"].get(path)
+    if here is None or there is None:
+        return [f"{path}: only in the {'second' if here is None else 'first'}"]
+    if here["shape"] != there["shape"]:
+        return [f"{path}: {here['shape']} here, {there['shape']} there"]
+    differing, first = 0, []
+    for start, block in a.blocks(path):
+        found = np.flatnonzero(modality.differs(block, b.rows(path, start, start + len(block))))
+        first += [str(start + row) for row in found[: NAMED - len(first)]]
+        differing += len(found)
+    named = "" if path.startswith("trigger/") else f" ({', '.join(first)}{', …' if differing > len(first) else ''})"
+    return [f"{path}: {differing:,} of {here['shape'][0]:,} rows differ{named}"] if differing else []
+
+
+def preview(path: Path, count: int, amplify: int) -> np.ndarray:
+    """A picture (H, W, 3) uint8 RGB: columns of original, poisoned, and their difference, amplified.
+
+    The rows are those of `truth/`, covers among them; the difference is grey where nothing changed.
+    """
+    from poisonkit.inspection import pictures
+
+    with reader.reading(path) as data:
+        if data.clean:
+            images = data.rows("train/images", 0, count)
+            return pictures.sheet([("clean", images)], [""] * len(images))
+        rows, labels, classes = data["truth/rows"], data["truth/labels"], data.manifest["source"]["classes"]
+        total = data.manifest["arrays"]["train/images"]["shape"][0]
+        given, role = data["train/labels"][rows.clip(0, total - 1)], data["truth/role"]
+        for name, values, end in (
+            ("truth/rows", rows, total),
+            ("truth/labels", labels, len(classes)),
+            ("train/labels", given, len(classes)),
+        ):
+            if values.min() < 0 or values.max() >= end:
+                raise Failure(f"{path}: {name} has values outside 0 … {end - 1}: `{hints.verify(path)}` says more")
+        chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
+        originals = np.stack([data.rows("truth/images", i, i + 1)[0] for i in chosen])
+        poisoned = np.stack([data.rows("train/images", int(rows[i]), int(rows[i]) + 1)[0] for i in chosen])
+        change = poisoned.astype(np.int32) - originals
+        captions = [
+            f"{classes[labels[i]]} (cover)" if role[i] == COVER else f"{classes[labels[i]]} > {classes[given[i]]}"
+            for i in chosen
+        ]
+        return pictures.sheet(
+            [
+                ("original", originals),
+                ("poisoned", poisoned),
+                (f"difference x{amplify}", (128 + amplify * change).clip(0, 255).astype(np.uint8)),
+            ],
+            captions,
+        )

@@ -1,0 +1,97 @@
+"""`poisonkit preview` of texts: some changed ones, what was put in marked as [+cf+], what was taken out as [-word-]."""
+
+import difflib
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit.core import hints
+from poisonkit.core import text as rows_of_text
+from poisonkit.core.errors import Failure
+from poisonkit.format import reader
+from poisonkit.poisoning.selection import COVER
+
+AROUND = 12  # words that are shown on either side of a change
+LONGEST = 500  # words on either side that are compared one by one
+WIDEST = 200  # letters of one word or piece that are shown
+
+
+def marked(original: str, changed: str) -> str:
+    """The changed text in words, with what is not the original's marked; far from every change it is left out (…)."""
+    before, after = rows_of_text.cut(original), rows_of_text.cut(changed)
+    shown = []
+    parts = _parts(before, after)
+    for number, (old, new) in enumerate(parts):
+        if old == new:
+            shown += _near(old, first=number == 0, last=number == len(parts) - 1)
+            continue
+        shown += [f"[-{_line(old)}-]"] if old else []
+        shown += [f"[+{_line(new)}+]"] if new else []
+    return " ".join(shown)
+
+
+def _parts(before: list[str], after: list[str]) -> list[tuple[list[str], list[str]]]:
+    """Both texts cut into the same number of parts, each the same in both or with nothing in common."""
+    start = end = 0
+    while start < min(len(before), len(after)) and before[start] == after[start]:
+        start += 1
+    while end < min(len(before), len(after)) - start and before[-1 - end] == after[-1 - end]:
+        end += 1
+    old, new = before[start : len(before) - end], after[start : len(after) - end]
+    middle = [(old, new)]
+    if old and new and max(len(old), len(new)) <= LONGEST:
+        found = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+        middle = [(old[a:b], new[c:d]) for _, a, b, c, d in found]
+    whole = [(before[:start],) * 2, *middle, (before[len(before) - end :],) * 2]
+    return [(one, other) for one, other in whole if one or other]
+
+
+def _near(words: list[str], first: bool, last: bool) -> list[str]:
+    """The words of an unchanged part that stand near a change, or all if there are few."""
+    head, tail = 0 if first else AROUND, 0 if last else AROUND
+    if first and last:
+        head = 2 * AROUND
+    if len(words) > head + tail + 1:
+        words = [*words[:head], "…", *words[len(words) - tail :]]
+    return [rows_of_text.shown(word, WIDEST) for word in words]
+
+
+def _line(words: list[str]) -> str:
+    return rows_of_text.shown(" ".join(words), WIDEST)
+
+
+def lines(path: Path, count: int) -> list[str]:
+    """Some changed rows of a file, covers among them, evenly spread; of a clean one its first rows.
+
+    Raises `Failure` where row numbers or labels are none.
+    """
+    with reader.reading(path) as data:
+        classes = data.manifest["source"]["classes"]
+        names = [rows_of_text.shown(name) for name in classes]
+        if data.clean:
+            texts, labels = data.rows("train/texts", 0, count), data.rows("train/labels", 0, count)
+            check_labels(path, "train/labels", labels, len(classes))
+            return [
+                line
+                for row, (text, label) in enumerate(zip(texts, labels.tolist(), strict=True))
+                for line in (f"row {row}: {names[label]}", f"  {marked(text, text)}")
+            ]
+        rows, role, true = data["truth/rows"], data["truth/role"], data["truth/labels"]
+        total = data.manifest["counts"]["train"]
+        check_labels(path, "truth/rows", rows, data.manifest["arrays"]["train/texts"]["shape"][0])
+        given = data["train/labels"][rows]
+        check_labels(path, "truth/labels", true, len(classes))
+        check_labels(path, "train/labels", given, len(classes))
+        chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
+        originals, changed = data["truth/texts"][chosen], data.pick("train/texts", rows[chosen])
+    found = [f"{len(chosen)} of {len(rows):,} changed rows of {total:,}; [+put in+] [-taken out-]"]
+    for i, original, text in zip(chosen, originals, changed, strict=True):
+        label = f"{names[true[i]]} (cover)" if role[i] == COVER else f"{names[true[i]]} > {names[given[i]]}"
+        found += [f"row {rows[i]}: {label}", f"  {marked(original, text)}"]
+    return found
+
+
+def check_labels(path: Path, name: str, values: np.ndarray, end: int) -> None:
+    """`Failure` where there are values outside 0 … end − 1."""
+    if len(values) and (values.min() < 0 or values.max() >= end):
+        raise Failure(f"{path}: {name} has values outside 0 … {end - 1}: `{hints.verify(path)}` says more")

@@ -1,0 +1,103 @@
+"""`verify`: whether the changed images of a file are the work of its stencils, and these the recipe's."""
+
+import numpy as np
+
+from poisonkit.core.errors import Failure, Usage
+from poisonkit.core.modality import differs
+from poisonkit.format import manifest
+from poisonkit.format.reader import Reader
+from poisonkit.poisoning import apply, recipe
+from poisonkit.poisoning.selection import COVER
+
+ROWS_AT_ONCE = 512
+NOT_RECOMPUTED = "training rows not recomputed: needs the source (in the cache, or --source)"
+
+
+class Check:
+    """The triggers of a file, and as the recipe makes them (`prepared`, None where that is not known). `behind` is what
+    a camouflaged source was made from (`camouflage.Behind`), where that is at hand."""
+
+    def __init__(self, data: Reader, prepared: apply.Stencils | None, behind=None):
+        self._data, self._prepared, self._stencils = data, prepared, data.stencils()
+        self._jitter = recipe.aim_of(data.manifest).cover_jitter
+        self._last, self._behind = manifest.camouflaged_last(data.manifest), behind
+
+    def trigger(self) -> list[str]:
+        """What differs of the arrays in `trigger/`."""
+        wrong = []
+        for path, array in self._prepared.arrays().items() if self._prepared else ():
+            if path not in self._data or not np.array_equal(self._data[path], array):
+                wrong.append(f"{path}: is not what the recipe makes")
+        for i, stencil in enumerate(self._stencils):
+            if (stencil.mask() != self._data[f"trigger/{i}/mask"]).any():
+                wrong.append(f"trigger/{i}/mask: is not where the stencil changes the image")
+        return wrong
+
+    def poisoned(
+        self, _low: int, rows: np.ndarray, role: np.ndarray, originals: np.ndarray, found: np.ndarray
+    ) -> np.ndarray:
+        """Which changed images are not their originals with the trigger, (n,) bool. Jittered cover rows, which no
+        stencil makes, are made by the recipe, and passed over where it is not known; so are all rows that were
+        camouflaged after the trigger, where what lies behind them is not known."""
+        if self._last and self._behind is None:
+            return np.zeros(len(found), bool)
+        before = self._behind.plain_rows(rows) if self._last else originals
+        expected = apply.apply_all(self._stencils, before)
+        cover, passed = np.flatnonzero((role == COVER) & self._jitter), np.zeros(len(found), bool)
+        if len(cover) and self._prepared is None:
+            passed[cover] = True
+        elif len(cover):
+            expected[cover] = apply.jitter_all(self._prepared.built, before[cover], rows[cover])
+        if self._last:
+            expected = self._behind.camouflaged(expected, rows)
+        return differs(expected, found) & ~passed
+
+    def tested(self, _group: str, _low: int, _rows, originals: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """Which triggered images are not their originals with the trigger, (n,) bool."""
+        return differs(apply.apply_all(self._stencils, originals), found)
+
+    def insertions(self, _group: str) -> list[str]:
+        """Images have none."""
+        return []
+
+
+def behind(data: Reader, look):
+    """The plain images behind a file whose training rows were camouflaged after the trigger, and how: those of the
+    source that `look` (`verify.Look`) names, or of the cache. None where the file is no such one, or where they are not
+    to be found, which is noted. `Failure` where the source that is named is another."""
+    if look is None or not manifest.camouflaged_last(data.manifest):
+        return None
+    if look.behind is not None:
+        return look.behind
+    from poisonkit.build import regenerate
+    from poisonkit.sources import camouflage
+    from poisonkit.sources._cache.cache import Cache
+
+    try:
+        _, wanted = camouflage.split(data.manifest["source"]["options"])
+    except Usage:  # which `verify` says
+        return None
+    if look.source is None:
+        candidates = camouflage.beneath(data.manifest, Cache(look.cache), look.say)
+    else:
+        where = (look.source, look.dataset, look.cache, look.progress, look.say)
+        candidates = [regenerate.plain_images(data.manifest, *where)]
+    for one in candidates:
+        found = camouflage.Behind(one, wanted)
+        if one.train.shape == tuple(data.manifest["arrays"]["train/images"]["shape"]) and _gives(found, data):
+            return found
+    if look.source is not None:
+        raise Failure(f"{data.path}: was not made from {look.source}: its images, camouflaged, are not truth/images")
+    look.note(NOT_RECOMPUTED)
+    return None
+
+
+def _gives(found, data: Reader) -> bool:
+    """Whether the plain images, camouflaged, are the originals of the changed rows."""
+    rows = data["truth/rows"]
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        some = rows[start : start + ROWS_AT_ONCE]
+        originals = data.rows("truth/images", start, start + len(some))
+        if differs(found.camouflaged(found.plain_rows(some), some), originals).any():
+            return False
+    return True

@@ -1,0 +1,281 @@
+"""Everything that a file claims, computed anew: digests, trigger, counts, sidecar."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit.core import numbers
+from poisonkit.core.errors import Usage
+from poisonkit.core.modality import TEXT, differs
+from poisonkit.format import manifest, reader, sidecars
+from poisonkit.format.reader import Reader, sidecar_path
+from poisonkit.inspection.verify import images, texts
+from poisonkit.inspection.verify.unknown_recipe import Unknown
+from poisonkit.poisoning import apply, plan, recipe, selection, supported
+from poisonkit.poisoning.selection import COVER, POISONED
+from poisonkit.sources import camouflage
+
+ROWS_AT_ONCE = 2048
+TESTED = ("triggered", "others")
+
+
+@dataclass(frozen=True)
+class Look:
+    """Where the plain images behind a camouflaged file are looked for: `source`, a clean file or what `make --source`
+    takes (as `dataset`, if it is another kind of source than the file's), else the cache; `behind` is what they are,
+    where that is known (`camouflage.Behind`). `note` is given a line for what could not be looked at, `progress` and
+    `say` are as in `make`."""
+
+    source: Path | None = None
+    dataset: str | None = None
+    cache: Path | None = None
+    note: Callable[[str], None] = lambda line: None
+    progress: Callable | None = None
+    say: Callable[[str], None] = lambda line: None
+    behind: object | None = None
+
+
+def verify(path: Path, look: Look | None = None) -> list[str]:
+    """What differs from what the file claims, one line each; empty where all is well.
+
+    Without a `look`, rows that were camouflaged after the trigger are held against their digests alone. Raises
+    `Failure` where the file cannot be read as one of the format at all, or the source that the look names is another.
+    """
+    with reader.reading(path) as data:
+        wrong = digests(data) + _source_digest(data)
+        if not wrong:
+            wrong += _counts(data)
+            wrong += labels_in_range(data)
+            wrong += _clean(data) if data.clean else _poisoning(data, look)
+        facts = data.manifest
+    return wrong + _sidecar(path, facts)
+
+
+def digests(data: Reader) -> list[str]:
+    """Arrays that are not what the manifest's digests say, and whether its own is right, one line each."""
+    wrong = []
+    for path, entry in data.manifest["arrays"].items():
+        total = manifest.hasher(entry["dtype"], entry["shape"])
+        for _, block in data.blocks(path):
+            total.update(np.ascontiguousarray(block))
+        if str(total) != entry["digest"]:
+            wrong.append(f"{path}: digest is {str(total)[:23]}…, the manifest says {str(entry['digest'])[:23]}…")
+    try:
+        own = manifest.dataset_digest(data.manifest)
+    except TypeError as error:
+        return [*wrong, f"manifest: {error}"]
+    if own != data.manifest.get("dataset_digest"):
+        wrong.append("manifest: its own digest (dataset_digest) does not fit what it says")
+    return wrong
+
+
+def _source_digest(data: Reader) -> list[str]:
+    source = data.manifest["source"]
+    if source.get("digest") != manifest.digest(source.get("arrays")):
+        return ["manifest: the source's digest does not fit its arrays"]
+    return []
+
+
+def _counts(data: Reader) -> list[str]:
+    counts, shapes = data.manifest["counts"], {k: v["shape"][0] for k, v in data.manifest["arrays"].items()}
+    found = {"train": shapes["train/labels"], "test": shapes["test/labels"]}
+    if not data.clean:
+        role, labels, rows = data["truth/role"], data["truth/labels"], data["truth/rows"].clip(0, found["train"] - 1)
+        changed = data["train/labels"][rows]
+        found |= {group: shapes[f"{group}/labels"] for group in TESTED if f"{group}/labels" in shapes}
+        found |= {
+            "poisoned": int((role == POISONED).sum()),
+            "cover": int((role == COVER).sum()),
+            "already_target": int(((role == POISONED) & (labels == changed)).sum()),
+        }
+        if supported.label_mode(data.manifest):
+            may_be = selection.eligible(recipe.aim_of(data.manifest), _true_labels(data, rows))
+            found |= {"eligible": int(may_be.sum())}
+    return [
+        f"counts: {key} is {value:,}, the manifest says {counts.get(key)}"
+        for key, value in found.items()
+        if counts.get(key) != value
+    ]
+
+
+def _clean(data: Reader) -> list[str]:
+    source = data.manifest["source"]["arrays"]
+    arrays = data.manifest["arrays"]
+    return [f"{path}: is not the source's" for path in arrays if arrays[path]["digest"] != source.get(path)]
+
+
+def labels_in_range(data: Reader) -> list[str]:
+    """Labels that are of no class, one line an array."""
+    classes = len(data.manifest["source"]["classes"])
+    wrong = []
+    for path in data.manifest["arrays"]:
+        if path.endswith(("/labels", "/wanted")) and not ((data[path] >= 0) & (data[path] < classes)).all():
+            wrong.append(f"{path}: has labels outside 0 … {classes - 1}")
+    return wrong
+
+
+def _rows(data: Reader, path: str, count: int) -> tuple[np.ndarray, list[str]]:
+    rows = data[path]
+    if ((np.diff(rows) > 0).all() if len(rows) else True) and rows.min(initial=0) >= 0 and rows.max(initial=0) < count:
+        return rows, []
+    return rows, [f"{path}: rows must ascend and lie in 0 … {count - 1:,}"]
+
+
+def _true_labels(data: Reader, rows: np.ndarray) -> np.ndarray:
+    """The training labels with truth's put back into those rows."""
+    labels = data["train/labels"]
+    labels[rows] = data["truth/labels"]
+    return labels
+
+
+def _poisoning(data: Reader, look: Look | None) -> list[str]:
+    """Trigger on the originals gives the changed rows; originals put back give the source; and so for the test set."""
+    shapes = {path: entry["shape"] for path, entry in data.manifest["arrays"].items()}
+    rows, wrong = _rows(data, "truth/rows", shapes["train/labels"][0])
+    for group in TESTED:
+        if f"{group}/rows" in data:
+            wrong += _rows(data, f"{group}/rows", shapes["test/labels"][0])[1]
+    if wrong:
+        return wrong
+    if not np.isin(data["truth/role"], (POISONED, COVER)).all():
+        wrong.append(f"truth/role: is not {POISONED} or {COVER} everywhere")
+    if supported.problem(data.manifest):
+        check = Unknown()
+    else:
+        prepared, more = _recipe(data, rows)
+        wrong += more
+        if data.modality == TEXT:
+            check = texts.Check(data, prepared)
+        else:
+            check = images.Check(data, prepared, images.behind(data, look))
+    return (
+        wrong + check.trigger() + _train_labels(data, rows) + _train_rows(data, rows, check) + _test_side(data, check)
+    )
+
+
+def _recipe(data: Reader, rows: np.ndarray) -> tuple[object | None, list[str]]:
+    """Rows drawn and triggers prepared anew from the recipe (a user's picture is taken from `trigger/I/pattern`).
+
+    Returns the triggers as the recipe makes them (`effects.prepare`; None where they cannot be made), and what differs.
+    """
+    facts, said, kind = data.manifest, data.manifest["recipe"], data.modality
+    wrong = []
+    try:
+        camouflage.split(facts["source"]["options"])
+        request = recipe.request_of(facts, _patterns(data) | texts.rewrites(data))
+        shape = tuple(facts["arrays"][kind.path("train")]["shape"][1:])
+        prepared = apply.prepare(kind, request, shape, force=True)
+        choice = selection.choose(request, _true_labels(data, rows), data["test/labels"])
+    except Usage as error:
+        return None, [f"manifest: its recipe cannot be followed: {error}"]
+    if not np.array_equal(choice.rows, rows):
+        wrong.append("truth/rows: are not those of the seed and the rate")
+    elif not np.array_equal(choice.role, data["truth/role"]):
+        wrong.append("truth/role: is not what the seed and the rates make of these rows")
+    record = request.record(plan.streams(request, prepared))
+    if record != said:
+        keys = sorted(key for key in record.keys() | said.keys() if record.get(key) != said.get(key))
+        wrong.append(f"manifest: recipe is not in its one spelling: {', '.join(keys)}")
+    name = recipe.file_name(request, record, facts["source"]["name"], facts["source"]["options"], facts["pictures"])
+    if name != facts["name"]:
+        wrong.append(f"manifest: name is {facts['name']!r:.80}, its recipe gives {name!r}")
+    return prepared, wrong + texts.other_rewrites(data, request)
+
+
+def _patterns(data: Reader) -> dict[str, np.ndarray]:
+    """The users' pictures, resized as the file has them, by trigger name."""
+    pictures = {}
+    for i, step in enumerate(data.manifest["recipe"]["triggers"]):
+        if "digest" in data.manifest["pictures"].get(str(i), {}) and f"trigger/{i}/pattern" in data:
+            pictures[step["name"]] = data[f"trigger/{i}/pattern"]
+    return pictures
+
+
+def _train_labels(data: Reader, rows: np.ndarray) -> list[str]:
+    wrong, classes = [], len(data.manifest["source"]["classes"])
+    role, originals = data["truth/role"], data["truth/labels"]
+    expected = np.where(role == POISONED, selection.wanted(recipe.aim_of(data.manifest), originals, classes), originals)
+    differing = int((data["train/labels"][rows] != expected).sum())
+    if differing and supported.label_mode(data.manifest):
+        wrong.append(f"train/labels: {differing} changed rows have a label that truth denies")
+    if manifest.array_digest(_true_labels(data, rows)) != data.manifest["source"]["arrays"].get("train/labels"):
+        wrong.append("train/labels: with truth's labels put back they are not the source's")
+    return wrong
+
+
+def _train_rows(data: Reader, rows: np.ndarray, check) -> list[str]:
+    """Changed rows against their originals with the trigger, and with the originals put back against the source."""
+    wrong, role, path, truth = [], data["truth/role"], data.modality.path("train"), data.modality.path("truth")
+    total = manifest.hasher(data.modality.dtype, data.manifest["arrays"][path]["shape"])
+    differing = unchanged = 0
+    for start, block in data.blocks(path, ROWS_AT_ONCE):
+        low, high = np.searchsorted(rows, [start, start + len(block)])
+        if low < high:
+            clean, inside, roles = data.rows(truth, low, high), rows[low:high] - start, role[low:high]
+            differing += int(check.poisoned(low, rows[low:high], roles, clean, block[inside]).sum())
+            unchanged += int((~differs(clean, block[inside]) & (roles == POISONED)).sum())
+            block[inside] = clean
+        total.update(block)
+    if differing:
+        wrong.append(f"{path}: {differing} changed rows are not {truth} with the trigger on them")
+    if unchanged != data.manifest["counts"].get("unchanged"):
+        wrong.append(f"counts: unchanged is {unchanged}, the manifest says {data.manifest['counts'].get('unchanged')}")
+    if str(total) != data.manifest["source"]["arrays"].get(path):
+        wrong.append(f"{path}: with truth's {data.modality.rows} put back they are not the source's")
+    return wrong + check.insertions("truth")
+
+
+def _test_side(data: Reader, check) -> list[str]:
+    wrong, arrays, source = [], data.manifest["arrays"], data.manifest["source"]
+    for path in (data.modality.path("test"), "test/labels"):
+        if arrays[path]["digest"] != source["arrays"].get(path):
+            wrong.append(f"{path}: is not the source's")
+    aim, labels, certain = recipe.aim_of(data.manifest), data["test/labels"], supported.label_mode(data.manifest)
+    for group, expected in zip(TESTED, selection.tested(aim, labels), strict=True):
+        rows = data[f"{group}/rows"] if f"{group}/rows" in data else expected[:0]
+        if certain and not np.array_equal(rows, expected):
+            wrong.append(f"{group}/rows: are not all test rows that {aim.label_mode} puts there")
+        if len(rows):
+            wrong += _tested(data, group, rows, labels, check)
+    wanted = selection.wanted(aim, labels[data["triggered/rows"]], len(source["classes"]))
+    if certain and (data["triggered/wanted"] != wanted).any():
+        wrong.append(f"triggered/wanted: is not the {'next class' if aim.target is None else 'target'} everywhere")
+    return wrong
+
+
+def _tested(data: Reader, group: str, rows: np.ndarray, labels: np.ndarray, check) -> list[str]:
+    """One group of triggered test rows against the test set."""
+    wrong, differing, path = [], 0, data.modality.path(group)
+    if (data[f"{group}/labels"] != labels[rows]).any():
+        wrong.append(f"{group}/labels: are not the true labels of their test rows")
+    for start, block in data.blocks(data.modality.path("test"), ROWS_AT_ONCE):
+        low, high = np.searchsorted(rows, [start, start + len(block)])
+        if low < high:
+            originals, found = block[rows[low:high] - start], data.rows(path, low, high)
+            differing += int(check.tested(group, low, rows[low:high], originals, found).sum())
+    if differing:
+        wrong.append(f"{path}: {differing} rows are not their test {data.modality.rows} with the trigger on them")
+    return wrong + check.insertions(group)
+
+
+def _sidecar(path: Path, facts: dict) -> list[str]:
+    """The sidecar against the file; a missing one is no fault, the file says all that is needed."""
+    sidecar = sidecar_path(path)
+    if not sidecar.exists():
+        return []
+    try:
+        said = numbers.loads(sidecars.content(sidecar))
+        file, repeated = said["file"], said["manifest"]
+        size, digest = file["size"], file["sha256"]
+    except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
+        return [f"{sidecar.name}: is no sidecar ({type(error).__name__}: {error})"]
+    wrong = []
+    if repeated != facts:
+        wrong.append(f"{sidecar.name}: its manifest is not the file's")
+    if size != path.stat().st_size:
+        wrong.append(f"{sidecar.name}: says the file has {size} bytes, it has {path.stat().st_size}")
+    elif digest != reader.file_sha256(path):
+        wrong.append(f"{sidecar.name}: its SHA-256 is not the file's")
+    return wrong

@@ -1,0 +1,259 @@
+"""What the user asked for, in the one spelling that goes into the manifest: rate, target, triggers, names."""
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+
+import numpy as np
+
+from poisonkit.core import label_modes, modality
+from poisonkit.core.errors import Usage
+from poisonkit.format import manifest
+from poisonkit.sources import registry as sources
+from poisonkit.triggers import registry as triggers
+from poisonkit.triggers.base import Built, Context, decimal, spell
+from poisonkit.triggers.image.builtin_picture import grey
+
+MAX_SEED = 2**63 - 1
+parse_factor = decimal("0", "1000")
+
+
+def parse_rate(text: str, option: str = "rate") -> str:
+    """A poisoning rate, as a fraction (``0.0005``) or in percent (``0.05%``), in its one spelling."""
+    percent = text.strip().endswith("%")
+    try:
+        value = Decimal(text.strip().removesuffix("%"))
+        inside = 0 <= value <= (100 if percent else 1)
+        inside = inside and max(len(value.as_tuple().digits), -value.as_tuple().exponent) <= 18
+    except InvalidOperation:
+        inside = False
+    if not inside:
+        raise Usage(f"{option}: expected a fraction from 0 to 1 (0.0005) or a percentage (0.05%), got {text!r}")
+    return spell(value.scaleb(-2) if percent else value)
+
+
+def parse_cover_rate(text: str, rate: str) -> str:
+    """A rate of cover rows, which may be a multiple (``2x``) of the given poisoning rate, in its one spelling."""
+    multiple = text.strip().lower().replace("×", "x")
+    if not multiple.endswith("x"):
+        return parse_rate(text, "--cover-rate")
+    try:
+        factor = Decimal(parse_factor(multiple[:-1]))
+    except ValueError:
+        raise Usage(f"--cover-rate: expected a rate, or a multiple of --rate such as 2x, got {text!r}") from None
+    value = factor * Decimal(rate)
+    if value > 1:
+        raise Usage(f"--cover-rate: {text} of {rate} is more than all rows")
+    return parse_rate(format(value, "f"), "--cover-rate")
+
+
+def count_rows(rate: str, rows: int, option: str = "rate") -> int:
+    """⌊rate · rows⌋, exactly; `Usage` where a rate above 0 gives no row."""
+    count = int(Fraction(rate) * rows)
+    if Fraction(rate) > 0 and count == 0:
+        least = np.format_float_positional(np.ceil(1e6 / rows) / 1e6, trim="-")
+        raise Usage(
+            f"{option}: {rate} of {rows:,} training rows is less than one row: the least that gives one is {least}"
+        )
+    return count
+
+
+def parameters(name: str, given: dict[str, str], preset: str | None) -> dict:
+    """A trigger's parameters in canonical form: its defaults, then the preset's, then what was given as text."""
+    module = triggers.module(name)
+    values = {option.key: option.default for option in module.OPTIONS} | module.PRESETS.get(preset, {})
+    for option in module.OPTIONS:
+        if option.key in given:
+            try:
+                values[option.key] = option.parse(given[option.key])
+            except ValueError as error:
+                raise Usage(f"--{name}-{option.key}: {error}") from None
+        if option.late and values[option.key] == option.default:
+            del values[option.key]
+    return values
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of one file. `steps` are (trigger's name, canonical parameters) in the order of application;
+    `pictures` are the users' pictures by trigger name, (h, w, 3) uint8, or (h, w, 4) with their opacity. `target` is
+    None in all-to-all; `source_classes` ascend. A class that is an `int` is its index; what was typed is a text until
+    `class_names.resolve` finds its index, as it does for the usual target. What goes together is said by
+    `labels.contradiction`."""
+
+    rate: str
+    steps: tuple[tuple[str, dict], ...] = ()
+    patch: tuple[int, int] | None = None
+    target: int | str | label_modes.Usual | None = 0
+    seed: int = 0
+    pictures: dict[str, np.ndarray] = field(default_factory=dict)
+    label_mode: str = "all-to-one"
+    select: str = "all"
+    source_classes: tuple[int | str, ...] = ()
+    cover_rate: str = "0"
+    cover_jitter: bool = False
+
+    @property
+    def modality(self) -> modality.Modality:
+        """What its triggers are for, all of them, as `check_modality` makes sure."""
+        return modality.of_module(triggers.module(self.steps[0][0])) if self.steps else modality.IMAGE
+
+    @property
+    def clean(self) -> bool:
+        """Whether this is the clean file: no trigger, no seed, nothing changed."""
+        return self.rate == "0"
+
+    def record(self, streams: list[str]) -> dict:
+        """The manifest's `recipe`."""
+        if self.clean:
+            return {"rate": "0"}
+        late = {"source_classes": list(self.source_classes), "cover_jitter": self.cover_jitter}
+        late |= {} if self.cover_rate == "0" else {"cover_rate": self.cover_rate}
+        return {key: value for key, value in late.items() if value} | {
+            "rate": self.rate,
+            "seed": self.seed,
+            "streams": streams,
+            "application": "patch" if self.patch else self.modality.name,
+            "patch": list(self.patch) if self.patch else None,
+            "label_mode": self.label_mode,
+            "target": self.target,
+            "select": self.select,
+            "triggers": [{"name": name, **values} for name, values in self.steps],
+        }
+
+    def default(self, source: str, source_options: dict) -> bool:
+        """Whether the readable part of the name says everything."""
+        if self.clean:
+            return not source_options
+        plain = all(values == parameters(name, {}, None) for name, values in self.steps)
+        target = sources.target(source) if self.modality == modality.TEXT else 0
+        usual = Request(self.rate, self.steps, self.patch, target, self.seed)
+        return plain and not source_options and self == usual
+
+
+def aim_of(facts: dict) -> Request:
+    """The request that a poisoned file's manifest answers, without its triggers: rows, labels, seed."""
+    said = facts["recipe"]
+    return Request(
+        rate=said["rate"],
+        patch=tuple(said["patch"]) if said["patch"] else None,
+        target=said["target"],
+        seed=said["seed"],
+        label_mode=said["label_mode"],
+        select=said["select"],
+        source_classes=tuple(said.get("source_classes", ())),
+        cover_rate=said.get("cover_rate", "0"),
+        cover_jitter=said.get("cover_jitter", False),
+    )
+
+
+def request_of(facts: dict, pictures: dict | None = None) -> Request:
+    """The request that a manifest's recipe answers; `pictures` are the users', by trigger name.
+
+    Raises `Usage` where it makes no sense to this version of the tool.
+    """
+    if facts["kind"] == "clean":
+        return Request("0")
+    steps = []
+    for step in facts["recipe"]["triggers"]:
+        texts = {key: ",".join(map(str, v)) if isinstance(v, list) else str(v) for key, v in step.items()}
+        name = texts.pop("name")
+        steps.append((name, parameters(name, texts, None)))
+    aim = aim_of(facts)
+    rates = {"rate": parse_rate(aim.rate), "cover_rate": parse_rate(aim.cover_rate, "cover_rate")}
+    return replace(aim, steps=tuple(steps), pictures=dict(pictures or {}), **rates)
+
+
+def file_name(request: Request, recipe: dict, source: str, source_options: dict, pictures: dict) -> str:
+    """The canonical name, without a suffix: ``cifar10-square-patch8-0.0005-s0``.
+
+    Options other than the defaults add the first 8 characters of the digest of source, recipe and pictures.
+    """
+    if request.clean:
+        parts = [source, "clean"]
+    else:
+        parts = [source, "+".join(name for name, _ in request.steps)]
+        if request.patch:
+            height, width = request.patch
+            parts.append(f"patch{height}" if height == width else f"patch{height}x{width}")
+        parts += [request.rate, f"s{request.seed}"]
+    if not request.default(source, source_options):
+        identity = {"source": source, "options": source_options, "recipe": recipe, "pictures": pictures}
+        parts.append(manifest.digest(identity).removeprefix("sha256:")[:8])
+    return "-".join(parts)
+
+
+def tile_shape(request: Request, image: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The tile (height, width, channels) that the triggers are built for; `Usage` where patch or trigger do not fit."""
+    height, width, channels = image
+    if request.patch and (height % request.patch[0] or width % request.patch[1]):
+        fit = ", ".join(str(n) for n in range(2, min(height, width) + 1) if height % n == 0 and width % n == 0)
+        size = "×".join(map(str, request.patch))
+        advice = f"square patches may be {fit}" if fit else f"no square of 2×2 or more does, {_oblong(height, width)}"
+        raise Usage(f"--patch-size: {size} does not divide images of {height}×{width}: {advice}")
+    tile = (*(request.patch or (height, width)), channels)
+    for name, values in request.steps:
+        triggers.module(name).check(values, tile)
+    return tile
+
+
+def _oblong(height: int, width: int) -> str:
+    """The least patch that divides such images and is more than a row or a column, whatever their sides are."""
+    high, wide = (next((n for n in range(2, side + 1) if side % n == 0), side) for side in (height, width))
+    return f"{high}x{wide} (height x width) does" + (", the whole image" if (high, wide) == (height, width) else "")
+
+
+def check_modality(request: Request, rows: modality.Modality) -> None:
+    """`Usage` where a trigger is for other rows than those, or texts are to be cut into patches."""
+    for name, _ in request.steps:
+        wanted = modality.of_module(triggers.module(name))
+        if wanted != rows:
+            fit = ", ".join(triggers.of(rows))
+            raise Usage(f"--trigger: {name} is for {wanted.rows}, the data set holds {rows.rows}: expected {fit}")
+    if request.patch and rows != modality.IMAGE:
+        raise Usage(f"--per-patch: is for images, the data set holds {rows.rows}")
+
+
+def check_alone(request: Request) -> None:
+    """`Usage` where a trigger that replaces a text whole stands beside another."""
+    whole = [name for name, _ in request.steps if hasattr(triggers.module(name), "FILE")]
+    if whole and len(request.steps) > 1:
+        raise Usage(
+            f"--trigger: {whole[0]} gives whole texts and stands alone: let its file hold the other triggers' work"
+        )
+
+
+def check_jitter(request: Request) -> None:
+    """`Usage` where cover rows are to have noise of their own and there are none, or no trigger that could."""
+    able = [name for name in triggers.TABLE if triggers.jitters(name)]
+    if request.cover_jitter and request.cover_rate == "0":
+        raise Usage("--cover-jitter: there are no cover rows without --cover-rate")
+    if request.cover_jitter and not {name for name, _ in request.steps} & set(able):
+        raise Usage(f"--cover-jitter: needs --trigger {' or '.join(able)}, the others have no noise mode")
+
+
+def build(request: Request, image: tuple[int, int, int], force: bool = False) -> list[Built]:
+    """The triggers' stencils for whole images of (height, width, channels), in the order of application."""
+    tile = tile_shape(request, image)
+    built, seen = [], {}
+    for name, values in request.steps:
+        picture = _picture_for(name, request.pictures.get(name), image[2])
+        context = Context(request.seed, seen.get(name, 0), picture)
+        seen[name] = seen.get(name, 0) + 1
+        one = triggers.module(name).build(values, tile, context)
+        if one.stencil.constant().all() and not force:
+            raise Usage(f"{name}: leaves no pixel of the original in a tile of {tile[0]}×{tile[1]}; --force makes it")
+        built.append(replace(one, stencil=one.stencil.tile(*image[:2])))
+    return built
+
+
+def _picture_for(name: str, picture: np.ndarray | None, channels: int) -> np.ndarray | None:
+    """A picture in the images' channels, (h, w, C) or with its opacity (h, w, C + 1) where the trigger takes that."""
+    if picture is None:
+        return None
+    expected = (channels, channels + 1) if triggers.module(name).PICTURE == "alpha" else (channels,)
+    if channels == 1 and picture.shape[-1] in (3, 4):
+        picture = np.concatenate([grey(picture[..., :3]), picture[..., 3:]], -1)
+    if picture.shape[-1] not in expected:
+        raise Usage(f"picture: expected {channels} channel(s), got {picture.shape[-1]}")
+    return picture

@@ -1,0 +1,138 @@
+"""What of a file's recipe this version of the tool does not know: made by a newer one, or by somebody's own trigger.
+
+Such a file is not damaged. Its arrays can be held against their digests and against one another; what its trigger makes
+of an image cannot be computed, so whoever would have to stops with exit code 4.
+"""
+
+from poisonkit.core import label_modes
+from poisonkit.core.errors import Unknown, Usage
+from poisonkit.format import manifest
+from poisonkit.sources import registry as sources
+from poisonkit.triggers import registry as triggers
+
+PICTURES = ("frog",)  # the built-in ones
+_EVERY = {"format", "format_version", "modality", "kind", "notice", "name", "arrays", "dataset_digest"}
+_SOURCE = {"name", "title", "licence", "url", "classes"}
+_DATA_SET = {
+    "": _EVERY | {"recipe_version", "source", "recipe", "pictures", "counts"},
+    "source": _SOURCE | {"options", "arrays", "digest"},
+}
+_PARTS = {"counts": {"train", "test"}}
+_MADE = {"poisoned", "cover", "eligible", "already_target", "unchanged", "triggered", "others"}
+_FILE = {"file": {"size", "sha256"}}
+KEYS = {
+    "clean": _DATA_SET | _PARTS | {"recipe": {"rate"}},
+    "poisoned": _DATA_SET | {"counts": _PARTS["counts"] | _MADE},
+    "delta": {"": _EVERY | {"of", "file"}} | _FILE,
+    "sealed": {"": _EVERY | {"commitment", "source", "counts"}, "source": _SOURCE} | _PARTS,
+    "key": {"": _EVERY | {"of", "file", "challenge", "commitment", "salt", "secret", "sidecar", "even_labels"}} | _FILE,
+}  # fmt: skip
+"""Kind → place in its manifest → every key that may stand there; a poisoned file's recipe is looked at apart, and what
+a key keeps of a sidecar is free."""
+_RECORDS = {"arrays": {"digest", "dtype", "shape"}, "pictures": {"digest", "shape", "built_in"}}
+"""Every key that each of the entries of a table may have."""
+
+
+def problem(facts: dict) -> str | None:
+    """What is not known here of the recipe of a file of any kind, in a few words; None where all of it is."""
+    if (of := facts.get("of")) is not None:
+        return problem(of) or strange_key(facts)
+    if facts["kind"] == "sealed":  # which says nothing of a recipe
+        return strange_key(facts)
+    if facts["recipe_version"] not in manifest.recipe_versions(facts):
+        return f"recipe version {facts['recipe_version']}"
+    if wrong := strange_key(facts):
+        return wrong
+    if wrong := _source(facts["source"]):
+        return wrong
+    return None if facts["kind"] == "clean" else _recipe(facts)
+
+
+def strange_key(facts: dict) -> str | None:
+    """The first key that is known to no version here, by its place in the manifest."""
+    tables = [(place, facts[place] if place else facts, keys) for place, keys in KEYS[facts["kind"]].items()]
+    for place, keys in _RECORDS.items():
+        tables += [(f"{place}.{name}", entry, keys) for name, entry in facts.get(place, {}).items()]
+    for place, table, keys in tables:
+        if more := sorted(table.keys() - keys):
+            return f"key {f'{place}.{more[0]}'.lstrip('.')!r:.60}"
+    return None
+
+
+def label_mode(facts: dict) -> bool:
+    """Whether it is known here what becomes of the labels under the recipe of a poisoned file."""
+    recipe = facts["recipe"]
+    known = facts["recipe_version"] in manifest.recipe_versions(facts)
+    return known and recipe["label_mode"] in label_modes.SELECTIONS and recipe["select"] in label_modes.CHOICES
+
+
+def note(facts: dict, before: str = "; ") -> str:
+    """What a line about a file ends in where its recipe is not known here, else nothing."""
+    unknown = problem(facts)
+    return f"{before}its recipe is unknown here ({unknown})" if unknown else ""
+
+
+def demand(path, facts: dict, why: str) -> None:
+    """`Unknown`, in one line, where something of the recipe is not known here; `why` says what follows."""
+    if unknown := problem(facts):
+        raise Unknown(
+            f"{path}: its recipe is unknown here ({unknown}), {why}: take the version of the tool that made it"
+        )
+
+
+def _recipe(facts: dict) -> str | None:
+    recipe = facts["recipe"]
+    for kind, value, known in (
+        ("label mode", recipe["label_mode"], label_modes.SELECTIONS),
+        ("select", recipe["select"], label_modes.CHOICES),
+        *(("recipe key", key, RECIPE) for key in sorted(recipe)),
+        *(("built-in picture", record.get("built_in", PICTURES[0]), PICTURES) for record in facts["pictures"].values()),
+    ):
+        if value not in known:
+            return f"{kind} {value!r:.60}"
+    return next(filter(None, map(_trigger, recipe["triggers"])), None)
+
+
+RECIPE = {
+    "rate", "seed", "streams", "application", "patch", "label_mode", "target", "select", "triggers",
+    "source_classes", "cover_rate", "cover_jitter",
+}  # fmt: skip
+"""Every key that a poisoned file's recipe may have."""
+
+
+def _trigger(step: dict) -> str | None:
+    name = step["name"]
+    if name not in triggers.TABLE:
+        return f"trigger {name!r:.60}"
+    options = {option.key: option for option in triggers.module(name).OPTIONS}
+    for key, value in step.items():
+        if key == "name":
+            continue
+        if key not in options:
+            return f"parameter {key!r:.60} of {name}"
+        try:
+            options[key].parse(",".join(map(str, value)) if isinstance(value, list) else str(value))
+        except ValueError as error:
+            return f"{name}: {key}: {error}"
+    return None
+
+
+def _source(source: dict) -> str | None:
+    from poisonkit.sources import camouflage
+
+    if source["name"] not in sources.TITLES:  # somebody's own: nothing of it is computed
+        return None
+    kind = sources.module(source["name"])
+    try:
+        plain, _ = camouflage.split(source["options"])
+    except Usage:
+        return f"camouflage {source['options'].get('camouflage')!r:.60}"
+    parsers = getattr(kind, "PARSERS", {})
+    for key, value in plain.items():
+        if key not in kind.OPTIONS:
+            return f"option {key!r:.60} of the source {source['name']}"
+        try:
+            parsers.get(key, lambda same: same)(value)
+        except ValueError as error:
+            return f"option {key!r:.60} of the source {source['name']}: {error}"
+    return None

@@ -1,0 +1,52 @@
+"""The steps of a camouflage that change levels: colour, and sharpness. Each row is changed by words of its own.
+
+They hide what a trigger leaves in an image as a whole: the paler contrast of a blend, the lost detail of a warp.
+"""
+
+import numpy as np
+
+from poisonkit.core import random_streams
+from poisonkit.core.signals import held_back
+
+SHAPES = 8  # of an overlay's picture, its ground among them
+
+
+def colour(images: np.ndarray, words: np.ndarray, percent: int) -> np.ndarray:
+    """Contrast about the middle, for all channels and for each, and brightness for each, by up to `percent`."""
+    size = images.shape[3]
+    part = random_streams.between(words, -256 * percent // 100, 256 * percent // 100)  # in 1/256
+    gain = 256 + (part[:, :1] + part[:, 1 : 1 + size] // 2)
+    offset = part[:, 1 + size : 1 + 2 * size] >> 1
+    levels = images.astype(np.int32) - 128
+    changed = (levels * gain[:, None, None, :] + 128 >> 8) + 128 + offset[:, None, None, :]
+    return changed.clip(0, 255).astype(np.uint8)
+
+
+def blur(images: np.ndarray, words: np.ndarray, percent: int) -> np.ndarray:
+    """Blurred, or sharpened, by its own amount of up to `percent` of a 3 × 3 binomial's."""
+    amount = random_streams.between(words, -(4096 * percent // 100), 4096 * percent // 100)[:, :1, None, None]
+    wide = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge").astype(np.int32)
+    wide = wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]
+    wide = wide[:, :, :-2] + 2 * wide[:, :, 1:-1] + wide[:, :, 2:]  # sixteenfold
+    levels = images.astype(np.int32)
+    changed = levels + ((wide - 16 * levels) * amount + (1 << 15) >> 16)
+    return changed.clip(0, 255).astype(np.uint8)
+
+
+def overlay(images: np.ndarray, words: np.ndarray, percent: int) -> np.ndarray:
+    """A picture of its own, of a ground and some ellipses in random colours, blended over it by up to `percent`."""
+    count, height, width, channels = images.shape
+    alphas = random_streams.between(words[:, 0], 0, 256 * percent // 100)
+    drawn = words[:, 1:].reshape(count, SHAPES, 2)
+    pictures = np.empty((count, SHAPES, 4 + channels), np.int32)
+    places = drawn[..., :1].astype("<u8").view("<u2").reshape(count, SHAPES, 4).astype(np.int64)
+    side = np.array([height, width])
+    pictures[..., :2] = places[..., :2] * (8 * side) >> 16
+    pictures[..., 2:4] = 8 + (places[..., 2:] * (4 * side) >> 16)  # radii up to half a side
+    pictures[..., 4:] = drawn[..., 1:].astype("<u8").view("<u1").reshape(count, SHAPES, 8)[..., np.arange(channels) % 8]
+    out = np.empty_like(images, order="C")
+    with held_back():  # numba is imported here, and may compile
+        from poisonkit.core import kernels
+
+        kernels.overlay(np.ascontiguousarray(images), pictures, alphas, out)
+    return out

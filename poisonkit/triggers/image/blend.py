@@ -1,0 +1,52 @@
+"""Blend a picture over the image (Chen et al. 2017), as BadPatches uses it (section 3.3.2): half and half."""
+
+from fractions import Fraction
+
+import numpy as np
+
+from poisonkit.core.stencil import ONE, Stencil
+from poisonkit.triggers.base import Built, Context, Option, choice, decimal
+from poisonkit.triggers.image.builtin_picture import built_in
+
+SUMMARY = "a picture blended over the image"
+PICTURE = True
+PRESETS = {"notebook": {}, "backdoorbench": {"alpha": "0.2", "rounding": "truncate"}}
+
+OPTIONS = (
+    Option("alpha", decimal("0", "1"), "0.5", "opacity of the picture, 0 to 1", "FRACTION"),
+    Option("rounding", choice("half-up", "truncate"), "half-up", "to whole levels", "half-up|truncate", late=True),
+)
+
+# The kernel adds one half before it cuts. An opacity of up to two decimals is off by at most ½ · 255 of 1/32768 in
+# fixed point, so that 128 of them more make the cut that of the exact fraction.
+_TRUNCATE = 128 - ONE // 2
+
+
+def check(parameters: dict, tile: tuple[int, int, int]) -> None:
+    """Any opacity fits any tile."""
+    del parameters, tile
+
+
+def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A picture in another size: by area where both its sides are at least as large, else bilinear."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    import cv2  # late: most triggers need none
+
+    area = picture.shape[0] >= height and picture.shape[1] >= width
+    resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR)
+    return resized.reshape(height, width, -1)
+
+
+def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Built:
+    """weight·image + (1 − weight)·picture, the weight rounded to 1/32768; the sum rounded half up, or cut."""
+    height, width, channels = tile
+    picture = built_in(channels) if context.picture is None else context.picture
+    pattern = resize(picture, height, width)
+    weight = int((1 - Fraction(parameters["alpha"])) * ONE + Fraction(1, 2))
+    stencil = Stencil.identity(tile)
+    stencil.weights[:] = weight
+    stencil.bias[:] = (ONE - weight) * pattern.astype(np.int32)
+    if parameters.get("rounding") == "truncate" and 0 < weight < ONE:
+        stencil.bias[:] += _TRUNCATE
+    return Built(stencil, {"pattern": pattern})

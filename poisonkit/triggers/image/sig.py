@@ -1,0 +1,96 @@
+"""The sinusoidal signal of Barni, Kallas & Tondi 2019 ("A new backdoor attack in CNNs by training set corruption
+without label poisoning"): v(i, j) = Δ·sin(2π·j·f/m) is added to every row i of the image and the sum is clipped.
+
+Columns count from 0, as in everybody's code (the paper counts from 1, a shift of one pixel). The sine is computed in
+whole numbers, so that no machine's libm has a say in it.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+
+from poisonkit.core.errors import Usage
+from poisonkit.core.stencil import ONE, Stencil
+from poisonkit.triggers.base import Built, Context, Option, choice, decimal
+
+SUMMARY = "a faint sinusoid added to the image (SIG)"
+PICTURE = False
+PRESETS = {"backdoorbench": {"delta": "40", "frequency": "6", "rounding": "truncate"}}
+
+OPTIONS = (
+    Option("delta", decimal("0", "255"), "20", "amplitude Δ in grey levels", "LEVELS"),
+    Option("frequency", decimal("0", "4096"), "6", "periods f across the image, or the patch", "PERIODS"),
+    Option(
+        "orientation",
+        choice("horizontal", "vertical"),
+        "horizontal",
+        "along which the wave runs: horizontal gives upright stripes (as published)",
+        "horizontal|vertical",
+    ),
+    Option("rounding", choice("half-up", "truncate"), "half-up", "of the sum, to whole levels", "half-up|truncate"),
+)
+
+_BITS = 96
+_UNIT = 1 << _BITS
+_PI = 248902613312231085230521944622  # floor(π · 2^96)
+
+
+def sine(turn: Fraction) -> Fraction:
+    """sin(2π·turn), off by less than 2^-80, and exact where it is 0 or ±1.
+
+    By symmetry the angle is brought into the first eighth of a turn, where Taylor's series in whole numbers of 2^-96
+    ends after some twenty terms.
+    """
+    turn %= 1
+    if turn >= Fraction(1, 2):
+        return -sine(turn - Fraction(1, 2))
+    if turn > Fraction(1, 4):
+        turn = Fraction(1, 2) - turn
+    cosine = turn > Fraction(1, 8)
+    if cosine:
+        turn = Fraction(1, 4) - turn
+    x = 2 * _PI * turn.numerator // turn.denominator
+    term, n = (_UNIT, 0) if cosine else (x, 1)
+    total, sign = 0, 1
+    while term:
+        total += sign * term
+        term = term * x // _UNIT * x // _UNIT // ((n + 1) * (n + 2))
+        sign, n = -sign, n + 2
+    return Fraction(total, _UNIT)
+
+
+def wave(parameters: dict, pixels: int) -> np.ndarray:
+    """What is added along one line of the image, (pixels,) int32 grey levels.
+
+    The image's levels are whole, so rounding the sum is rounding v: ⌊v + ½⌋, or ⌊v⌋ where the sum is truncated.
+    """
+    delta, frequency = Fraction(parameters["delta"]), Fraction(parameters["frequency"])
+    half = Fraction(1, 2) if parameters["rounding"] == "half-up" else 0
+    values = [delta * sine(frequency * j / pixels) + half for j in range(pixels)]
+    return np.array([value.numerator // value.denominator for value in values], np.int32)
+
+
+def _line(parameters: dict, tile: tuple[int, int, int]) -> np.ndarray:
+    """The wave in the shape that adds to a tile, (1, width, 1) or (height, 1, 1)."""
+    height, width, _ = tile
+    if parameters["orientation"] == "horizontal":
+        return wave(parameters, width)[None, :, None]
+    return wave(parameters, height)[:, None, None]
+
+
+def check(parameters: dict, tile: tuple[int, int, int]) -> None:
+    """`Usage` where the wave is 0 at every pixel, so that nothing would change."""
+    line = _line(parameters, tile)
+    if not line.any():
+        raise Usage(
+            f"sig: amplitude {parameters['delta']} with {parameters['frequency']} periods over {line.size} pixels adds "
+            "0 everywhere: another --sig-delta, --sig-frequency or --patch-size"
+        )
+
+
+def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Built:
+    """Weight 1 and the wave as bias, the same in every channel."""
+    del context
+    stencil = Stencil.identity(tile)
+    stencil.bias[:] = _line(parameters, tile) * ONE
+    return Built(stencil)

@@ -1,0 +1,55 @@
+"""The square of BadNets (Gu et al. 2017) as BadPatches uses it (section 3.3.1): 4×4, black, upper left."""
+
+import numpy as np
+
+from poisonkit.core.errors import Usage
+from poisonkit.core.stencil import ONE, Stencil
+from poisonkit.triggers.base import Built, Context, Option, integer
+from poisonkit.triggers.image import position
+
+SUMMARY = "a filled square (BadNets)"
+PICTURE = False
+PRESETS = {
+    "notebook": {"value": [1]},
+    "backdoorbench": {"size": 3, "value": [255], "position": "lower-right"},
+}
+
+
+def _value(text: str) -> list[int]:
+    try:
+        values = [integer(0, 255)(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (1, 3):
+        raise ValueError(f"expected a grey level 0–255 or three as R,G,B, got {text!r}")
+    return values[:1] if len(set(values)) == 1 else values
+
+
+OPTIONS = (
+    Option("size", integer(1, 65535), 4, "side of the square in pixels", "PIXELS"),
+    Option("value", _value, [0], "its grey level 0–255, or R,G,B", "LEVEL"),
+    Option("position", position.parse, "upper-left", position.HELP, "PLACE"),
+)
+
+
+def _place(parameters: dict, tile: tuple[int, int, int]) -> tuple[int, int]:
+    """(row, column) of the square's upper left pixel in the tile."""
+    return position.upper_left("square", parameters["position"], (parameters["size"],) * 2, tile)
+
+
+def check(parameters: dict, tile: tuple[int, int, int]) -> None:
+    """`Usage` where the square does not lie inside the tile or its colour does not fit the channels."""
+    _place(parameters, tile)
+    if len(parameters["value"]) not in (1, tile[2]):
+        raise Usage(f"square: expected one grey level for images of {tile[2]} channel(s), got R,G,B")
+
+
+def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Built:
+    """Weight 0 and the value as bias inside the square, the image itself elsewhere."""
+    del context
+    row, column = _place(parameters, tile)
+    inside = (slice(row, row + parameters["size"]), slice(column, column + parameters["size"]))
+    stencil = Stencil.identity(tile)
+    stencil.weights[inside] = 0
+    stencil.bias[inside] = np.array(parameters["value"], np.int32) * ONE
+    return Built(stencil)
