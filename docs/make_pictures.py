@@ -15,7 +15,7 @@ from poisonkit.inspection import pictures
 from poisonkit.poisoning import apply
 from poisonkit.poisoning import plan as make
 from poisonkit.poisoning.selection import COVER, POISONED
-from poisonkit.sources import registry as sources
+from poisonkit.sources import opening as sources
 from poisonkit.triggers import registry as triggers
 
 HERE = Path(__file__).parent

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from benchmark.cli.options import BASE, complain, end, say, say_json
+from benchmark.cli.options import BASE
+from benchmark.cli.printing import complain, end, say, say_json
 
 
 @click.command()

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.core import environment, files, hints
+from benchmark.core import environment, files
 from benchmark.core.errors import Failure
 from benchmark.format import dataset
 from benchmark.format.dataset import Dataset, Rows
 from benchmark.format.manifest import digest
 from benchmark.nn import engines
-from benchmark.runs import records
+from benchmark.runs import hints, records
 from benchmark.runs.run import Run
 from benchmark.training import loop
 from benchmark.training.settings import Settings, check_numbers

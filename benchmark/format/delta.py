@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.core import hints
 from benchmark.core.errors import Failure
+from benchmark.format import hints
 from benchmark.format.manifest import INPUTS, TEXT
 
 ROWS_AT_ONCE = 256

@@ -7,12 +7,12 @@ eyes; the colours are Okabe and Ito's. The same runs give the same SVG to the la
 import itertools
 import re
 import textwrap
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmark.core import extras, files, numbers, text_tables
+from benchmark.core import files, numbers, text_tables
 from benchmark.core.errors import Damaged, Failure
+from benchmark.core.plotting import save
 from benchmark.reporting import tables
 from benchmark.runs import collapse, paper_results
 from benchmark.runs.groups import TITLES, Cell
@@ -26,12 +26,6 @@ _MORE = ((_GREEN, (0, (1, 1.2)), "^"), (_PURPLE, (0, (5, 1, 1, 1)), "D"), (_GREY
 _MARKERS = "os^DvPX*<>"  # of training curves: one a rate
 _HISTORY = ("epoch", "asr", "ba", "loss")
 _WORDS = {"patch": "every patch", "image": "whole image"}
-_LOOK = {
-    "font.size": 9, "axes.titlesize": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-    "grid.color": "#dddddd", "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False,
-    "lines.linewidth": 1.6, "lines.markersize": 5, "svg.hashsalt": "poisonkit", "savefig.dpi": 160,
-    "text.parse_math": False,  # names have dollars
-}  # fmt: skip
 
 
 def write(cells: list[Cell], folder: Path, forms=("png", "svg"), paper: bool = True, wrong=None) -> list[Path]:
@@ -45,26 +39,6 @@ def write(cells: list[Cell], folder: Path, forms=("png", "svg"), paper: bool = T
     paths = save(drawn(cells, paper, wrong), folder, forms)
     if not paths:
         raise Failure("nothing to draw: no run of a poisoned file there")
-    return paths
-
-
-def save(drawn: Iterator[tuple[str, object]], folder: Path, forms=("png", "svg")) -> list[Path]:
-    """Write figures, (name, figure), into a folder in each form, drawn in our look one at a time; the paths."""
-    matplotlib = extras.need("matplotlib")
-    files.make_output(folder)
-    paths = []
-    with matplotlib.rc_context(_LOOK), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # of names in other scripts: an empty box stands there
-        for name, figure in drawn:
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")  # laid out once: a second time moves things in their last digits
-            for form in forms:
-                path = folder / f"{name}.{form}"
-                metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
-                files.refuse_link(path)
-                with files.replacing(path) as temporary:
-                    figure.savefig(temporary, format=form, metadata=metadata, bbox_inches="tight")
-                paths.append(path)
     return paths
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.core import extras, files, hints
+from benchmark.core import extras, files
 from benchmark.core.errors import Failure
 from benchmark.format.dataset import Dataset, Rows
 from benchmark.format.manifest import digest
 from benchmark.nn import engines, tokenizers
-from benchmark.runs import baseline, records
+from benchmark.runs import baseline, hints, records
 from benchmark.runs.run import Run
 from benchmark.training import texts as fine_tuning
 from benchmark.training.settings import check_numbers

@@ -3,11 +3,11 @@
 import logging
 from pathlib import Path
 
-from benchmark.core import extras, files, hints
+from benchmark.core import extras, files
 from benchmark.core.errors import Damaged, Failure, Usage
 from benchmark.format import dataset
 from benchmark.nn import engines
-from benchmark.runs import baseline
+from benchmark.runs import baseline, hints
 from benchmark.runs import run as runs
 from benchmark.runs.run import Run
 from benchmark.training import loop, texts

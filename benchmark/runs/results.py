@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.core import files, hints
+from benchmark.core import files
 from benchmark.core.errors import Failure, Usage
 from benchmark.format.manifest import canonical
-from benchmark.runs import baseline, collapse, records
+from benchmark.runs import baseline, collapse, hints, records
 from benchmark.runs.run import Run
 
 

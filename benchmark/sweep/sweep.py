@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmark.core import files, hints
+from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure, Usage
-from benchmark.format import dataset
+from benchmark.format import dataset, hints
 from benchmark.runs import baseline
 from benchmark.runs.run import Run
 from benchmark.sweep import processes

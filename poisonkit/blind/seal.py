@@ -15,11 +15,12 @@ import numpy as np
 
 from poisonkit.blind import even_labels as even
 from poisonkit.blind import keys
-from poisonkit.core import numbers, random_streams
+from poisonkit.core import files, hashing, numbers, random_streams, splits
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import IMAGE
 from poisonkit.format import manifest, reader, sidecars
 from poisonkit.format.structure import kept_in_key
+from poisonkit.format.writer import writing
 from poisonkit.inspection.verify import verify
 from poisonkit.poisoning import recipe, supported
 
@@ -102,7 +103,7 @@ def answer(challenge: dict, original: str, rows: np.ndarray, role: np.ndarray, l
 
 def commit(salt: bytes, said: dict) -> str:
     """SHA-256 of the salt and the answer's canonical JSON."""
-    return manifest.sha256(salt + manifest.canonical(said))
+    return hashing.sha256(salt + hashing.canonical(said))
 
 
 def places(order: np.ndarray, count: int) -> np.ndarray:
@@ -157,9 +158,9 @@ def seal(path: Path, wanted: Wanted, progress=None) -> Sealed:
         target = output if output and output.suffix == ".h5" else (output or path.parent) / f"{name}.h5"
         key = keys.target(name, wanted.key)
         _check_free(path, target, key, wanted.force)
-        reader.check_space(target, 2 * path.stat().st_size)
+        files.check_space(target, 2 * path.stat().st_size)
         keys.make_folder(key)
-        with _key_of(target, key), reader.writing(target, new=not wanted.force) as writer:
+        with _key_of(target, key), writing(target, new=not wanted.force) as writer:
             _write_rows(data, orders, writer, progress)
             facts = writer.finish(_facts(data.manifest, name, commitment, orders))
             if facts["arrays"] != table:
@@ -176,7 +177,7 @@ def _key_of(target: Path, key: Path):
     """Take a key away again where another process has the challenge's name by the time that this one is to get it."""
     try:
         yield
-    except reader.Taken as error:
+    except files.Taken as error:
         if error.target == target:
             key.unlink(missing_ok=True)
         raise
@@ -205,13 +206,13 @@ def _check_free(path: Path, target: Path, key: Path, force: bool) -> None:
     if target.absolute() == key.absolute():
         raise Usage(f"--key: {key} is the challenge itself")
     for option, one in (("-o", target), ("--key", key)):
-        reader.refuse_link(one)
+        files.refuse_link(one)
         if one.exists() and one.resolve() == path.resolve():
             raise Usage(f"{option}: {one} is the data set itself")
-        reader.refuse_folder(one)
+        files.refuse_folder(one)
         if one.exists() and not force:
             raise Failure(f"{one}: lies there already: {option} elsewhere, or --force")
-    beside = reader.sidecar_path(target)  # it would go: a sealed file has none
+    beside = sidecars.sidecar_path(target)  # it would go: a sealed file has none
     if sidecars.check(beside, target) is not None and not force:
         raise Failure(f"{beside}: lies there already: -o elsewhere, or --force")
 
@@ -221,7 +222,7 @@ def _shuffled(data, part: str, order: np.ndarray):
     split = data.split(part)
     rows = ROWS_AT_ONCE
     if data.modality == IMAGE:
-        rows = max(1, min(rows, reader.BLOCK // int(np.prod(split.shape[1:]))))
+        rows = max(1, min(rows, splits.BLOCK // int(np.prod(split.shape[1:]))))
     for start in range(0, len(order), rows):
         yield split.rows(order[start : start + rows])
 
@@ -232,13 +233,13 @@ def _table(data, orders: dict, progress) -> dict:
     for part, order in orders.items():
         labels = np.ascontiguousarray(data[f"{part}/labels"][order])
         shape = [len(order), *data.manifest["arrays"][kind.path(part)]["shape"][1:]]
-        total = manifest.hasher(kind.dtype, shape)
+        total = hashing.hasher(kind.dtype, shape)
         for block in _shuffled(data, part, order):
             total.update(block)
             if progress:
                 progress(len(block))
         table[kind.path(part)] = {"digest": str(total), "dtype": kind.dtype, "shape": shape}
-        table[f"{part}/labels"] = {"digest": manifest.array_digest(labels), "dtype": "<i8", "shape": [len(labels)]}
+        table[f"{part}/labels"] = {"digest": hashing.array_digest(labels), "dtype": "<i8", "shape": [len(labels)]}
     return table
 
 
@@ -279,7 +280,7 @@ def _facts(original: dict, name: str, commitment: str, orders: dict) -> dict:
 
 def _write_key(path: Path, data, target: Path, challenge: dict, secret: Secret, left: Left, new: bool) -> None:
     original, evened = data.manifest, {}
-    with reader.writing(target, sidecar=False, new=new, mode=keys.MODE) as writer:
+    with writing(target, sidecar=False, new=new, mode=keys.MODE) as writer:
         for name in original["arrays"]:
             if kept_in_key(name):
                 writer.whole(name, data[name])
@@ -301,7 +302,7 @@ def _write_key(path: Path, data, target: Path, challenge: dict, secret: Secret, 
                 "commitment": challenge["commitment"],
                 "salt": secret.salt.hex(),
                 "secret": str(secret.number),
-                "file": {"size": path.stat().st_size, "sha256": reader.file_sha256(path)},
+                "file": {"size": path.stat().st_size, "sha256": files.file_sha256(path)},
                 "sidecar": _sidecar(path),
                 "of": original,
                 **evened,
@@ -311,7 +312,7 @@ def _write_key(path: Path, data, target: Path, challenge: dict, secret: Secret, 
 
 def _sidecar(path: Path) -> dict | None:
     """What the original's sidecar says beside manifest and file, which `unseal` finds out itself."""
-    beside = reader.sidecar_path(path)
+    beside = sidecars.sidecar_path(path)
     if not beside.exists():
         return None
     try:

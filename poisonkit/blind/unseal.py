@@ -9,17 +9,17 @@ import numpy as np
 from poisonkit.blind import authenticity, keys
 from poisonkit.blind.seal import NO_ROWS, Secret, answer, commit, places
 from poisonkit.build import produce
-from poisonkit.core import modality
+from poisonkit.core import files, hashing, modality, splits
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import TEXT
-from poisonkit.core.splits import TextSplit
-from poisonkit.format import manifest, reader
+from poisonkit.core.splits import Split, TextSplit
+from poisonkit.format import manifest, reader, sidecars
 from poisonkit.inspection import show
 from poisonkit.inspection.verify import verify as whole
 from poisonkit.poisoning import apply
 from poisonkit.poisoning import plan as make
 from poisonkit.poisoning.recipe import Request
-from poisonkit.sources.base import Source, Split
+from poisonkit.sources.base import Source
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def check(challenge: dict, key: reader.Reader) -> Answer:
         if manifest.dataset_digest(facts) != facts["dataset_digest"]:
             raise Failure(f"{what}: its manifest was altered: its own digest does not fit")
     for name, entry in said["arrays"].items():
-        if manifest.array_digest(np.ascontiguousarray(key[name])) != entry["digest"]:
+        if hashing.array_digest(np.ascontiguousarray(key[name])) != entry["digest"]:
             raise Failure(f"{key.path}: {name} is damaged: its digest differs")
     rows, role, labels = _changed(key)
     if len(_order(key, "train")) != challenge["arrays"]["train/labels"]["shape"][0]:
@@ -103,7 +103,7 @@ class Restored(Split):
 
     def blocks(self, rows: int = 2048):
         """(first row, clean images), as a source's split has them."""
-        rows = max(1, min(rows, reader.BLOCK // int(np.prod(self.shape[1:]))))
+        rows = max(1, min(rows, splits.BLOCK // int(np.prod(self.shape[1:]))))
         for start in range(0, len(self), rows):
             block = self.rows(self.there[start : start + rows].clip(0))
             for group, numbers in self.kept.items():
@@ -228,10 +228,10 @@ def unseal(
             outcome = produce.produce(wanted, target, command, force, threads, bar.update)
         said = held.manifest["sidecar"]
         if said is not None and outcome.made:
-            sidecar = reader.sidecar_path(target)
-            size, digest = target.stat().st_size, reader.file_sha256(target)
+            sidecar = sidecars.sidecar_path(target)
+            size, digest = target.stat().st_size, files.file_sha256(target)
             file = {"name": target.name, "size": size, "sha256": digest}
-            reader.write_json(sidecar, said | {"manifest": outcome.manifest, "file": file})
+            files.write_json(sidecar, said | {"manifest": outcome.manifest, "file": file})
     return outcome
 
 

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.build import regenerate
 from poisonkit.build import request as order
-from poisonkit.core import hints, modality
+from poisonkit.core import files, hashing, hints, modality
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import TEXT
 from poisonkit.format import manifest, reader
 from poisonkit.format.reader import Reader
+from poisonkit.format.writer import writing
 from poisonkit.inspection import show
 from poisonkit.inspection.verify import verify as whole
-from poisonkit.poisoning import apply, recipe, supported
+from poisonkit.poisoning import apply, clean_images, recipe, supported
 from poisonkit.poisoning import plan as make
 from poisonkit.poisoning.plan import Changed, Plan
 from poisonkit.poisoning.recipe import Request
@@ -49,7 +49,7 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, forc
     """
     if target.exists() and target.samefile(path):
         raise Usage(f"-o: {target} is the file itself: name another")
-    reader.refuse_folder(target)
+    files.refuse_folder(target)
     new = not force and not _is_delta_of(path, target)
     wrong = [] if checked else whole.verify(path)
     if wrong:
@@ -64,9 +64,9 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, forc
             "kind": "delta",
             "notice": NOTICE + manifest.NOTICE,
             "of": data.manifest,
-            "file": {"size": path.stat().st_size, "sha256": reader.file_sha256(path)},
+            "file": {"size": path.stat().st_size, "sha256": files.file_sha256(path)},
         }
-    with reader.writing(target, sidecar=False, new=new) as writer:
+    with writing(target, sidecar=False, new=new) as writer:
         for name, array in arrays.items():
             writer.whole(name, array)
         writer.finish(facts)
@@ -82,7 +82,7 @@ def _is_delta_of(path: Path, target: Path) -> bool:
             said = there.manifest["file"]
     except Failure:
         said = None
-    if said != {"size": path.stat().st_size, "sha256": reader.file_sha256(path)}:
+    if said != {"size": path.stat().st_size, "sha256": files.file_sha256(path)}:
         raise Failure(f"{target}: lies there and is not {path.name}'s delta: --force replaces it, -o names another")
     return True
 
@@ -161,7 +161,7 @@ def check(path: Path) -> tuple[Delta, list[str]]:
     wrong = [
         f"{name}: is not what its digest says"
         for name, array in arrays.items()
-        if manifest.array_digest(np.ascontiguousarray(array)) != facts["arrays"][name]["digest"]
+        if hashing.array_digest(np.ascontiguousarray(array)) != facts["arrays"][name]["digest"]
     ]
     for where, said in (("manifest", facts), ("manifest of the original", facts["of"])):
         if manifest.dataset_digest(said) != said["dataset_digest"]:
@@ -304,5 +304,5 @@ def unpack(
     """
     delta = read(path)
     say, fresh = how.pop("say"), how.pop("fresh", False)
-    source = regenerate.clean_images(delta.of, base, dataset, cache, how["progress"], say, fresh)
+    source = clean_images.clean_images(delta.of, base, dataset, cache, how["progress"], say, fresh)
     return order.deliver(plan(delta, source), path.parent if output is None else output, **how)

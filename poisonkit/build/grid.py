@@ -8,11 +8,11 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from poisonkit.build.request import DEFAULT_PATCH, parse_patch
 from poisonkit.core import label_modes
 from poisonkit.core.errors import Failure, Usage
+from poisonkit.core.parsing import DEFAULT_PATCH, parse_patch
 from poisonkit.poisoning import recipe
-from poisonkit.sources import registry as sources
+from poisonkit.sources import opening as sources
 from poisonkit.triggers import registry as triggers
 
 _BOTH = ["0.001", "0.005", "0.02", "0.06", "0.1"]
@@ -156,16 +156,16 @@ def carry_out(grid: Grid, source: Path | None, cache: Path | None, output: Path,
     """
     from poisonkit.build import produce, warnings
     from poisonkit.build import request as order
-    from poisonkit.core import class_names
-    from poisonkit.format import reader
+    from poisonkit.core import files
+    from poisonkit.core.progress import processors
+    from poisonkit.poisoning import classes, write
     from poisonkit.poisoning import plan as make
-    from poisonkit.sources.base import processors
 
     requests = grid.requests()
     asked = {"source": source, "cache": cache, "fresh": how.get("fresh", False)}
     clean = sources.open_source(grid.dataset, **asked, progress=how["progress"], say=how["say"])
     said = dict.fromkeys(warnings.of_source(clean))
-    requests = [class_names.resolve(request, clean, said.setdefault) for request in requests]
+    requests = [classes.resolve_class_names(request, clean, said.setdefault) for request in requests]
     plans = [make.plan(clean, request) for request in requests]
     for line in dict.fromkeys([*said, *(line for plan in plans for line in warnings.of(plan))]):
         how["say"](line)
@@ -176,14 +176,14 @@ def carry_out(grid: Grid, source: Path | None, cache: Path | None, output: Path,
     yield f"{len(plans)} files of {grid.dataset}, {len(missing)} to make, on {output / base.name}.h5; {aim}"
     if how["dry_run"]:
         return
-    reader.make_folder(output)
+    files.make_folder(output)
     threads = how["threads"] or processors()
     produce.produce(base, output / f"{base.name}.h5", how["command"], threads=threads)
     size = 0
-    reader.check_space(output / "grid", max((plan.size() for plan in missing), default=0) + produce.SPARE_BYTES)
-    with how["progress"](len(missing), "grid", "files") as bar, reader.scratch(output / "grid") as scratch:
+    files.check_space(output / "grid", max((plan.size() for plan in missing), default=0) + produce.SPARE_BYTES)
+    with how["progress"](len(missing), "grid", "files") as bar, files.scratch(output / "grid") as scratch:
         for plan in missing:
-            make.write(plan, scratch / "whole.h5", threads)
+            write.write(plan, scratch / "whole.h5", threads)
             size += _pack(plan, scratch / "whole.h5", delta_path(output, plan))
             bar.update(1)
     if not missing:
@@ -195,11 +195,11 @@ def carry_out(grid: Grid, source: Path | None, cache: Path | None, output: Path,
 def _pack(plan, whole: Path, target: Path) -> int:
     """Write a plan's delta unless another process has just done so; its size in bytes."""
     from poisonkit.build import delta
-    from poisonkit.format import reader
+    from poisonkit.core import files
 
     try:
         return delta.pack(whole, target, checked=True)
-    except reader.Taken:
+    except files.Taken:
         _there(plan, target)
         return target.stat().st_size
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poisonkit import __version__
-from poisonkit.core import file_names
+from poisonkit.core import file_names, files
 from poisonkit.core.errors import Failure
 from poisonkit.format import manifest, reader, sidecars
 from poisonkit.inspection.verify import verify
 from poisonkit.poisoning import plan as make
+from poisonkit.poisoning import write
 from poisonkit.poisoning.plan import Plan
 
 SPARE_BYTES = 1 << 20
@@ -43,29 +44,29 @@ def produce(
     Raises `Failure` where something else lies there (and `force` is not given), where a sidecar lies there that is not
     this file's, or where it cannot be written.
     """
-    for path in (target, reader.sidecar_path(target)):
-        reader.sweep(path)
-    reader.refuse_folder(target)
-    said = sidecars.check(reader.sidecar_path(target), target)
+    for path in (target, sidecars.sidecar_path(target)):
+        files.remove_stale_temporaries(path)
+    files.refuse_folder(target)
+    said = sidecars.check(sidecars.sidecar_path(target), target)
     if target.exists() and not force:
         return _there(plan, target, command)
     if said is not None and not force:
         _check_sidecar(plan, target, said)
-    reader.check_space(target, plan.size() + SPARE_BYTES)
+    files.check_space(target, plan.size() + SPARE_BYTES)
     try:
-        facts = make.write(plan, target, threads, progress, new=not force)
-    except reader.Taken:
+        facts = write.write(plan, target, threads, progress, new=not force)
+    except files.Taken:
         return _there(plan, target, command)
     beside = sidecar(plan, facts, target, command)
-    reader.write_json(reader.sidecar_path(target), beside)
+    files.write_json(sidecars.sidecar_path(target), beside)
     return Outcome(target, True, facts, plan.sha256 in (None, beside["file"]["sha256"]))
 
 
 def _there(plan: Plan, target: Path, command: list[str]) -> Outcome:
     """What to say of the file that lies there; it gets a sidecar if it has none."""
     facts = _same(plan, target)
-    if not os.path.lexists(reader.sidecar_path(target)):
-        reader.write_json(reader.sidecar_path(target), sidecar(plan, facts, target, command))
+    if not os.path.lexists(sidecars.sidecar_path(target)):
+        files.write_json(sidecars.sidecar_path(target), sidecar(plan, facts, target, command))
     return Outcome(target, False, facts)
 
 
@@ -74,7 +75,7 @@ def _check_sidecar(plan: Plan, target: Path, said: dict) -> None:
     differences = list(manifest.describe(plan.identity(), make.identity(said["manifest"])))
     if differences:
         raise Failure(
-            f"{reader.sidecar_path(target)}: is of a file made from another recipe ({'; '.join(differences[:3])}), "
+            f"{sidecars.sidecar_path(target)}: is of a file made from another recipe ({'; '.join(differences[:3])}), "
             "which is gone: -o elsewhere, or --force"
         )
 
@@ -102,7 +103,7 @@ def sidecar(plan: Plan, facts: dict, target: Path, command: list[str]) -> dict:
     """The manifest and what may not stand inside the file, because it differs from one run to the next."""
     return {
         "manifest": facts,
-        "file": {"name": target.name, "size": target.stat().st_size, "sha256": reader.file_sha256(target)},
+        "file": {"name": target.name, "size": target.stat().st_size, "sha256": files.file_sha256(target)},
         "created": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "command": command,
         "tool": {"name": "poisonkit", "version": __version__},

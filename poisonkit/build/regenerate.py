@@ -3,16 +3,15 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from poisonkit.build import request as order
-from poisonkit.core import hints, numbers
+from poisonkit.core import hashing, numbers
 from poisonkit.core.errors import Failure, Unknown, Usage
-from poisonkit.format import manifest, reader, schema, structure
+from poisonkit.format import manifest, schema, structure
 from poisonkit.poisoning import plan as make
 from poisonkit.poisoning import recipe, supported
+from poisonkit.poisoning.clean_images import clean_images
 from poisonkit.poisoning.recipe import Request
-from poisonkit.sources.base import Source, text
+from poisonkit.sources.base import Source
 from poisonkit.triggers import registry as triggers
 
 
@@ -87,118 +86,12 @@ def with_pictures(request: Request, facts: dict, given: dict) -> Request:
         if name not in given:
             what = "picture whose array is" if option.endswith("image") else "file whose needed rows are"
             raise Failure(f"the recipe needs the {what} {digest}: give it with {option}")
-        found = manifest.array_digest(given[name]) if option.endswith("image") else digest  # its rows: see `plan`
+        found = hashing.array_digest(given[name]) if option.endswith("image") else digest  # its rows: see `plan`
         if found != digest:
             raise Failure(f"{option}: another picture: its array is {found}, the recipe's {digest}")
     for name in sorted(given.keys() - wanted.keys()):
         raise Usage(f"{triggers.given_option(name)}: given, but the recipe uses no file of yours")
     return replace(request, pictures=given)
-
-
-def adopt(source: Source, facts: dict) -> Source:
-    """The clean images at hand under the name and licence that the manifest gives them.
-
-    Raises `Failure` where they are others: it says which arrays differ, and where these came from.
-    """
-    said, wanted = facts["source"], facts["source"]["arrays"]
-    if source.arrays != wanted:
-        source = _relabelled(source, tuple(said["classes"]))
-    differing = [path for path in sorted(wanted) if source.arrays.get(path) != wanted[path]]
-    if differing:
-        where = source.origin.get("path", f"the built-in {source.name}")
-        raise Failure(
-            f"another source: {', '.join(differing)} of {where} differ from those of the recipe "
-            f"({source.digest[:23]}… here, {facts['source']['digest'][:23]}… there): give the right one"
-        )
-    return replace(
-        source,
-        **{key: said[key] for key in ("name", "title", "licence", "url", "options")},
-        classes=tuple(said["classes"]),
-    )
-
-
-def _relabelled(source: Source, classes: tuple[str, ...]) -> Source:
-    """The source with the numbers that a manifest's list of the same class names gives them, in whatever order."""
-    if source.classes == classes or len(set(classes)) < len(classes) or sorted(source.classes) != sorted(classes):
-        return source
-    number = {name: label for label, name in enumerate(classes)}
-    numbers = np.array([number[name] for name in source.classes], np.int64)
-    splits = {name: replace(part, labels=numbers[part.labels]) for name, part in _parts(source).items()}
-    digests = {f"{name}/labels": manifest.array_digest(part.labels) for name, part in splits.items()}
-    return replace(source, classes=classes, arrays=source.arrays | digests, **splits)
-
-
-def _parts(source: Source) -> dict:
-    return {"train": source.train, "test": source.test}
-
-
-def clean_images(
-    facts: dict, source: Path | None, dataset: str | None, cache: Path | None, progress, say, fresh: bool = False
-) -> Source:
-    """The clean images that a manifest was made from, under the name and licence that it gives them.
-
-    They are read from `source`: a clean file of the format, or what `make --source` takes (as `dataset`, if it is
-    another kind of source than the manifest names). Without it they are looked up in the cache, else got as `make` gets
-    them, as they are at once where they are wanted `fresh`. Raises `Failure` where they are others.
-    """
-    from poisonkit.sources import base, camouflage
-    from poisonkit.sources._cache.cache import Cache
-
-    said = facts["source"]
-    for found in _candidates(facts, source, dataset, cache, progress, say, fresh):
-        if found.digest != said["digest"] and "camouflage" in said["options"]:
-            _, wanted = camouflage.split(said["options"])
-            found = camouflage.derive(found, wanted, Cache(cache), base.Context(base.processors(), progress, say))
-        if found.digest == said["digest"]:
-            break
-    return adopt(found, facts)
-
-
-def _candidates(facts: dict, source: Path | None, dataset: str | None, cache: Path | None, progress, say, fresh: bool):
-    """Yield what the clean images of a manifest may be, or may be made from where they are camouflaged; the last one is
-    got as `make` gets it."""
-    from poisonkit.sources import camouflage
-    from poisonkit.sources._cache.cache import Cache
-
-    said = facts["source"]
-    if source is None and "camouflage" in said["options"] and not fresh:
-        yield from camouflage.beneath(facts, Cache(cache), say)
-    elif source is None and not fresh and (found := Cache(cache).by_digest(said["digest"], say)):
-        yield found
-    yield plain_images(facts, source, dataset, cache, progress, say, fresh)
-
-
-def plain_images(
-    facts: dict, source: Path | None, dataset: str | None, cache: Path | None, progress, say, fresh: bool = False
-) -> Source:
-    """The images that `source` (see `clean_images`) holds, read as the manifest's source says, without camouflage."""
-    from poisonkit.sources import camouflage
-    from poisonkit.sources import registry as sources
-
-    said = facts["source"]
-    if source is not None and source.suffix == ".h5":
-        return clean_file(source)
-    plain, _ = camouflage.split(said["options"])
-    name = dataset or said["name"]
-    if name not in sources.TITLES:
-        raise Failure(f"the recipe's clean images are {name!r:.60}: say with --dataset and --source where they are")
-    options = getattr(sources.module(name), "OLD", {}) | plain if name == said["name"] else {}
-    how = {"options": options, "fresh": fresh, "progress": progress, "say": say}
-    return sources.open_source(name, source=source, cache=cache, **how)
-
-
-def clean_file(path: Path) -> Source:
-    """The clean images of a clean file of the format, read where they lie in it."""
-    with reader.reading(path) as data:
-        if not data.clean:
-            raise Usage(
-                f"{path}: expected a clean file (`{hints.clean_file(data.manifest['source'])}`), this one is poisoned"
-            )
-        said, parts = data.manifest["source"], {part: data.split(part) for part in ("train", "test")}
-        arrays = {name: entry["digest"] for name, entry in data.manifest["arrays"].items()}
-    texts = (said[key] for key in ("name", "title", "licence", "url"))
-    origin = {"kind": "clean file", "path": text(path), "official": None}
-    return Source(*texts, tuple(said["classes"]), parts["train"], parts["test"], arrays, {}, origin, cached=False)
 
 
 def plan(source: Source, said: Said, request: Request) -> make.Plan:

@@ -6,12 +6,14 @@ from pathlib import Path
 from poisonkit.build import produce
 from poisonkit.core import class_names, label_modes
 from poisonkit.core.errors import Usage
+from poisonkit.core.parsing import DEFAULT_PATCH, parse_patch
 from poisonkit.poisoning import recipe
 from poisonkit.poisoning import supported as recipe_known
-from poisonkit.sources import registry as sources
+from poisonkit.poisoning.classes import own, resolve_class_names
+from poisonkit.sources import opening as sources
+from poisonkit.sources import registry
 from poisonkit.triggers import registry as triggers
 
-DEFAULT_PATCH = 8
 DRAW = "--camouflage-seed $(python3 -c 'import secrets; print(secrets.randbits(62))')"
 
 
@@ -136,19 +138,6 @@ def _check_names(order: Order, rates: list[str]) -> None:
             raise Usage(f"--preset: unknown {order.preset!r}: expected {expected}")
 
 
-def parse_patch(text: str) -> tuple[int, int]:
-    """``8`` or ``8x4`` (height × width) in pixels."""
-    parts = text.lower().replace("×", "x").split("x")
-    if not 1 <= len(parts) <= 2 or not all(_small(part) and int(part) > 0 for part in parts):
-        raise Usage(f"--patch-size: expected a number of pixels (8) or height x width (8x4), got {text!r}")
-    return int(parts[0]), int(parts[-1])
-
-
-def _small(text: str) -> bool:
-    """Whether a text is a whole number of at most five digits (far longer ones cannot even be converted)."""
-    return text.isdecimal() and len(text) <= 5
-
-
 def parse_source_options(texts: tuple[str, ...], free: tuple[str, ...] = ()) -> dict[str, int | str]:
     """``KEY=N`` or ``KEY=HxW`` options of the source, or ``KEY=TEXT`` where some are `free`."""
     options: dict[str, int | str] = {}
@@ -186,7 +175,7 @@ def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[st
     """Open the source, then plan and write each file. Yields one line for each."""
     asked = requests(order)
     sized = () if order.size is None else (f"size={order.size}",)
-    free = getattr(sources.module(order.dataset), "TEXT_OPTIONS", ())
+    free = getattr(registry.module(order.dataset), "TEXT_OPTIONS", ())
     options = parse_source_options((*order.source_options, *sized), free) | camouflage_options(order)
     asked = [_with_pictures(order, request) for request in asked]
     from poisonkit.build import warnings
@@ -197,7 +186,7 @@ def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[st
         progress=progress, say=say,
     )  # fmt: skip
     said = dict.fromkeys(warnings.of_source(source))  # each line once, however many files are made
-    asked = [class_names.resolve(request, source, said.setdefault) for request in asked]
+    asked = [resolve_class_names(request, source, said.setdefault) for request in asked]
     wanted = order.given.get("rewrite", {}).get("list")
     plans = [] if wanted else [make.plan(source, request, order.force) for request in asked]
     for line in dict.fromkeys([*said, *(line for plan in plans for line in warnings.of(plan))]):
@@ -212,7 +201,7 @@ def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[st
 
 def deliver(plan, output: Path, threads: int | None, force: bool, dry_run: bool, command: list[str], progress) -> str:
     """Write one planned file, or only say so; one line about it."""
-    from poisonkit.sources.base import processors
+    from poisonkit.core.progress import processors
 
     target = produce.target_path(output, plan.name)
     if dry_run:
@@ -249,7 +238,7 @@ def counts(facts: dict) -> str:
 
 def own_classes(source: str, classes) -> str:
     """How many classes there are, and the first, for the beginning of a line; nothing where the program has them."""
-    if not class_names.own(source):
+    if not own(source):
         return ""
     return f"{len(classes)} class{'es' if len(classes) > 1 else ''} ({class_names.listed(classes)}); "
 
@@ -269,10 +258,10 @@ def _with_pictures(order: Order, request: recipe.Request) -> recipe.Request:
 
 def pictures_of(given: dict[str, dict]) -> dict:
     """The users' pictures by trigger name, decoded, and what other files of theirs hold."""
-    from poisonkit.inspection import pictures
+    from poisonkit.core import picture_files
 
     paths = {name: values["image"] for name, values in given.items() if "image" in values}
     alpha = {name: triggers.module(name).PICTURE == "alpha" for name in paths}
-    found = {name: pictures.read(path, alpha=alpha[name]) for name, path in paths.items()}
+    found = {name: picture_files.read(path, alpha=alpha[name]) for name, path in paths.items()}
     files = {name: values["file"] for name, values in given.items() if "file" in values}
     return found | {name: triggers.module(name).read(path) for name, path in files.items()}

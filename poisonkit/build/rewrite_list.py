@@ -3,10 +3,9 @@
 import csv
 from pathlib import Path
 
-from poisonkit.core import class_names
+from poisonkit.core import files
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.format import reader
-from poisonkit.poisoning import plan, recipe, selection
+from poisonkit.poisoning import classes, plan, recipe, selection
 from poisonkit.poisoning.recipe import Request
 from poisonkit.sources.base import Source
 
@@ -24,7 +23,7 @@ def write_list(source: Source, asked: list[Request], target: Path, dry_run: bool
     request = max(asked, key=lambda one: float(one.rate))
     if request.clean:
         raise Usage("--rewrite-list: nothing is rewritten at --rate 0")
-    request = class_names.resolve(request, source)
+    request = classes.resolve_class_names(request, source)
     selection.check_classes(request, len(source.classes))
     recipe.check_modality(request, source.modality)
     choice = selection.choose(request, source.train.labels, source.test.labels, source.classes)
@@ -38,7 +37,7 @@ def write_list(source: Source, asked: list[Request], target: Path, dry_run: bool
         return f"would write {target}: {counts} texts to rewrite"
     try:
         with (
-            reader.replacing(target, new=not force) as temporary,
+            files.atomic_write(target, new=not force) as temporary,
             open(temporary, "w", newline="", encoding="utf-8") as file,
         ):
             writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
@@ -47,5 +46,5 @@ def write_list(source: Source, asked: list[Request], target: Path, dry_run: bool
                 rows = needed[part]
                 writer.writerows((part, row, text) for row, text in zip(rows.tolist(), split.rows(rows), strict=True))
     except OSError as error:
-        raise Failure(f"{target}: could not be written: {reader.reason(error)}") from error
+        raise Failure(f"{target}: could not be written: {files.reason(error)}") from error
     return f"wrote {target}: {counts} texts to rewrite; --rewrite-file takes it back"

@@ -1,17 +1,17 @@
 """What `make` says of a plan beside what was asked, one line each: nothing is wrong, but it should be known."""
 
-import re
 import unicodedata
-from collections.abc import Iterable
 
 from poisonkit.core import class_names, modality
+from poisonkit.core.texts import holding
+from poisonkit.poisoning import classes
 from poisonkit.poisoning.plan import Plan
 from poisonkit.triggers import registry as triggers
 
 
 def of_source(source) -> list[str]:
     """What should be known of the classes of a source: names that look alike, classes without rows."""
-    alike = class_names.look_alikes(source.classes) if class_names.own(source.name) else []
+    alike = class_names.look_alikes(source.classes) if classes.own(source.name) else []
     return alike + class_names.without_rows(source)
 
 
@@ -19,7 +19,7 @@ def of(plan: Plan) -> list[str]:
     """The notices of a plan."""
     if plan.clean:
         return []
-    found = class_names.towards_nothing(plan.request, plan.source)
+    found = classes.towards_nothing(plan.request, plan.source)
     return found + (_of_texts(plan) if plan.source.modality == modality.TEXT else [])
 
 
@@ -70,23 +70,3 @@ def _in_clean_rows(plan: Plan, pieces: list[str]) -> list[str]:
             said = (f"{found[piece]:,} of {len(splits[part]):,} {part}" for part, found in counts.items())
             lines.append(f"{piece!r} stands in clean texts already: in {' and '.join(said)} rows")
     return lines
-
-
-def holding(texts: Iterable[str], pieces: list[str]) -> dict[str, int]:
-    """Piece → how many texts hold it, as whole words one after the other, in upper or lower case, whatever punctuation
-    stands beside them: ``movie`` is in ``The Movie.`` and in ``"movie"``, and not in ``movies``."""
-    wanted = [(piece, piece.lower().split(), _pattern(piece)) for piece in pieces]
-    counts = dict.fromkeys(pieces, 0)
-    for text in texts if pieces else ():
-        lowered = text.lower()
-        for piece, words, pattern in wanted:
-            counts[piece] += words[0] in lowered and pattern.search(lowered) is not None
-    return counts
-
-
-def _pattern(piece: str) -> re.Pattern:
-    """What finds a piece in lower case: no letter or digit beside its own, nothing at all beside its other signs."""
-    words = piece.lower().split()
-    before = r"(?<![^\W_])" if words[0][0].isalnum() else r"(?<!\S)"
-    after = r"(?![^\W_])" if words[-1][-1].isalnum() else r"(?!\S)"
-    return re.compile(before + r"\s+".join(map(re.escape, words)) + after)

@@ -78,10 +78,10 @@ def seal(file, output, key, even_labels, even_share, secret_seed, force):
     figures what each way holds against.
     """
     from poisonkit.blind import seal as sealing
-    from poisonkit.cli.main import _progress
+    from poisonkit.cli.common import progress_bar
 
     secret = sealing.Secret.draw() if secret_seed is None else sealing.Secret.of(secret_seed)
-    with _progress(None, "sealing", "rows") as bar:
+    with progress_bar(None, "sealing", "rows") as bar:
         share = None if even_share is None else sealing.parse_share(even_share)
         wanted = sealing.Wanted(secret, output, key, even_labels or share is not None, share, force)
         done = sealing.seal(file, wanted, bar.update)
@@ -102,18 +102,18 @@ def unseal(file, key, output, threads, force):
     """The original of a sealed file again, to the byte, and its sidecar; the commitment is checked first."""
     from poisonkit.blind import unseal as unsealing
     from poisonkit.build.request import verdict
-    from poisonkit.cli.main import _command, _progress, _warn
+    from poisonkit.cli.common import command_line, progress_bar, warn
+    from poisonkit.core.progress import processors
     from poisonkit.poisoning import supported
-    from poisonkit.sources.base import processors
 
-    outcome = unsealing.unseal(file, key, output, _command(), force, threads or processors(), _progress)
+    outcome = unsealing.unseal(file, key, output, command_line(), force, threads or processors(), progress_bar)
     if not outcome.made:
         tell(f"{outcome.path} lies there already and {verdict(outcome.manifest)}: nothing to do")
         return
     size, note = outcome.path.stat().st_size / 1e6, supported.note(outcome.manifest)
     tell(f"wrote {outcome.path} ({size:,.1f} MB): the original, as the key and the commitment say" + note)
     if not outcome.same_container:
-        _warn("its arrays and manifest are the original's, its HDF5 container is not: another version of the library")
+        warn("its arrays and manifest are the original's, its HDF5 container is not: another version of the library")
 
 
 @click.command()
@@ -146,9 +146,9 @@ def audit(context, file, key, caches, as_json):
     """
     from poisonkit.blind import keys
     from poisonkit.blind.audit import audit, report
-    from poisonkit.cli.main import _progress
+    from poisonkit.cli.common import progress_bar
 
-    found = audit.audit(file, key or keys.find(file), caches, _progress)
+    found = audit.audit(file, key or keys.find(file), caches, progress_bar)
     if as_json:
         tell_json(report.table(found))
     else:

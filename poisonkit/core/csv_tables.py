@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from poisonkit.core import text as rows_of_text
+from poisonkit.core import texts as rows_of_text
 from poisonkit.core.errors import Failure
-from poisonkit.sources import base
 
 LONGEST = 16 << 20  # bytes of one line
 BOM = b"\xef\xbb\xbf"
@@ -70,7 +69,7 @@ class Table:
         twice = [name for name in columns if header.count(name) > 1]
         missing = [name for name in columns if name not in header]
         if twice or missing:
-            there = ", ".join(repr(base.printable(name)) for name in header[:_SHOWN])
+            there = ", ".join(repr(rows_of_text.printable(name)) for name in header[:_SHOWN])
             what = f"has two columns {twice[0]!r}" if twice else f"has no column {missing[0]!r}"
             raise Failure(f"{self.where} {what}: its first line names {there}{', …' if len(header) > _SHOWN else ''}")
         return [header.index(name) for name in columns]

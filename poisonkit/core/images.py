@@ -31,7 +31,7 @@ def thumbnail(data: bytes, side: int) -> np.ndarray:
     ValueError
         It is no whole PNG or binary PPM file; the message says why.
     """
-    return resized(decode(data), side, side)
+    return resize(decode(data), side, side)
 
 
 def decode(data: bytes, largest: int = LARGEST_SIDE) -> np.ndarray:
@@ -40,7 +40,7 @@ def decode(data: bytes, largest: int = LARGEST_SIDE) -> np.ndarray:
     return _png(data, largest) if data.startswith(PNG) else _ppm(data, largest)
 
 
-def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """(h, w, C) uint8 in another size: by area where both its sides are at least as large, else linearly."""
     if image.shape[:2] == (height, width):
         return image
@@ -129,3 +129,9 @@ def check_size(width: int, height: int, largest: int = LARGEST_SIDE) -> None:
     """`ValueError` where a header claims more pixels than a picture here can have."""
     if not (0 < width <= largest and 0 < height <= largest):
         raise ValueError(f"{width} x {height} pixels, expected 1 to {largest} a side")
+
+
+def grey(picture: np.ndarray) -> np.ndarray:
+    """The grey levels of an RGB picture: (h, w, 3) uint8 → (h, w, 1), (77·R + 150·G + 29·B + 128) >> 8."""
+    red, green, blue = np.moveaxis(picture.astype(np.int32), -1, 0)
+    return ((77 * red + 150 * green + 29 * blue + 128) >> 8).astype(np.uint8)[..., None]

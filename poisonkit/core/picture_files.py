@@ -19,11 +19,16 @@ import contextlib
 import os
 import re
 import struct
+from pathlib import Path
 
+import cv2
 import numpy as np
 
-from poisonkit.core import images
-from poisonkit.triggers.image.builtin_picture import grey
+from poisonkit.core import files, images
+from poisonkit.core.errors import Failure
+from poisonkit.core.images import grey
+
+_LARGEST_SIDE = 1_000_000  # libpng's own limit
 
 _PGM = re.compile(images.PPM.pattern.replace(b"P6", b"P5"))
 _NO_LENGTH = (0x01, *range(0xD0, 0xD8))  # JPEG's markers without a segment
@@ -174,3 +179,37 @@ def _jpeg(data: bytes) -> tuple[int, int]:
             if found is None:
                 raise ValueError("truncated JPEG file")
             place = found.start()
+
+
+def read(path: Path, channels: int = 3, alpha: bool = False) -> np.ndarray:
+    """A picture file as (h, w, channels) uint8, RGB or grey, decoded as those of a source are; with `alpha`, a
+    transparent one has its opacity (255: none of what is below shows) as a last channel more, else transparency is
+    dropped."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise Failure(f"{path}: could not be read: {files.reason(error)}") from None
+    images.quiet()
+    try:
+        with silent():
+            picture = decode(content, channels, alpha, _LARGEST_SIDE)
+    except ValueError as error:
+        raise Failure(f"{path}: {error}") from None
+    return np.ascontiguousarray(picture)
+
+
+def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A picture in the data set's size, resized as the sources are."""
+    return images.resize(picture, height, width)
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Write (h, w, 1 or 3) uint8 as PNG, atomically."""
+    done, data = cv2.imencode(".png", picture[..., ::-1] if picture.shape[-1] == 3 else picture)
+    if not done:
+        raise Failure(f"{path}: OpenCV could not encode a picture of {picture.shape}")
+    try:
+        with files.atomic_write(path) as temporary:
+            temporary.write_bytes(data.tobytes())
+    except OSError as error:
+        raise Failure(f"{path}: could not be written: {files.reason(error)}") from None

@@ -1,13 +1,14 @@
-"""One part of a source of texts, with the same sides as `base.Split`: written while it is decoded, read in blocks."""
+"""One part (train or test) of a source, of images or of texts, read in blocks so that it may be larger than memory."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from poisonkit.core import text as texts
+from poisonkit.core import hashing, texts
 from poisonkit.core.errors import Failure
-from poisonkit.format import manifest
+
+BLOCK = 32 << 20  # bytes of images that are read at once
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class TextSplit:
 
     def digest(self) -> str:
         """The digest of the texts."""
-        total = manifest.TextHash()
+        total = hashing.TextHash()
         for _, block in self.blocks():
             total.update(block)
         return str(total)
@@ -82,46 +83,61 @@ def offsets_of(rows: list[bytes]) -> np.ndarray:
     return offsets
 
 
-class TextPart:
-    """One part of a source of texts that was written into the cache, as `entry.finish` asks for it."""
+@dataclass(frozen=True)
+class Split:
+    """One part (train or test) of a source, read in blocks so that a set may be larger than memory.
 
-    def __init__(self, folder: Path, name: str, labels: np.ndarray, rows, where: str):
-        """Strip and check the texts `rows`, an iterable of `str`, and write them; `where` names them in a `Failure`."""
-        kept = [_row(text, f"{where} {number}") for number, text in enumerate(rows)]
-        if len(kept) != len(labels):
-            raise ValueError(f"{name}: {len(kept)} texts, {len(labels)} labels")
-        self._split = TextSplit(folder / f"{name}_texts", offsets_of(kept), np.ascontiguousarray(labels, "<i8"))
-        self._split.path.write_bytes(b"".join(kept))
-        (folder / f"{name}_offsets").write_bytes(self._split.offsets.tobytes())
+    `path` is a raw file of the images' bytes in C order, `offset` bytes into it they begin.
+    """
 
-    def finish(self) -> tuple[TextSplit, dict[str, str]]:
-        """The part as a split, and the digests of its texts and labels."""
-        return self._split, {"texts": self._split.digest(), "labels": manifest.array_digest(self._split.labels)}
+    path: Path
+    offset: int
+    shape: tuple[int, int, int, int]
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def blocks(self, rows: int = 2048):
+        """Yield (first row, images (n, H, W, C) uint8) over the whole split, at most `rows` at once, and fewer of large
+        images. The array is reused: copy to keep."""
+        rows = max(1, min(rows, BLOCK // int(np.prod(self.shape[1:]))))
+        buffer = np.empty((min(rows, len(self)), *self.shape[1:]), np.uint8)
+        with self._open() as file:
+            file.seek(self.offset)
+            for start in range(0, len(self), rows):
+                block = buffer[: min(rows, len(self) - start)]
+                _read_exactly(file, block, self.path)
+                yield start, block
+
+    def rows(self, index) -> np.ndarray:
+        """The images of the given rows, (len(index), H, W, C) uint8."""
+        size = int(np.prod(self.shape[1:]))
+        images = np.empty((len(index), *self.shape[1:]), np.uint8)
+        with self._open() as file:
+            for image, row in zip(images, index, strict=True):
+                file.seek(self.offset + int(row) * size)
+                _read_exactly(file, image, self.path)
+        return images
+
+    def _open(self):
+        try:
+            return open(self.path, "rb", buffering=0)
+        except FileNotFoundError:
+            raise Failure(f"{self.path} is gone: the cache was cleared meanwhile; start again") from None
 
 
-def _row(text: str, where: str) -> bytes:
-    """A text, stripped, in UTF-8."""
-    stripped = text.strip()
-    if wrong := texts.problem(stripped):
-        raise Failure(f"{where} {wrong}")
-    return stripped.encode()
+def _read_exactly(file, array: np.ndarray, path: Path) -> None:
+    view = memoryview(array.reshape(-1))
+    while view:
+        count = file.readinto(view)
+        if not count:
+            raise Failure(f"{path} is shorter than its index says; delete it and start again")
+        view = view[count:]
 
 
-def load(folder: Path, part: str, shape: list[int], arrays: dict) -> TextSplit:
-    """One part of an entry of the cache; `ValueError` if its files are not what the index says. Texts are few bytes:
-    they are checked in full."""
-    digest = arrays[f"{part}/texts"]
-    labels, offsets = (np.fromfile(folder / f"{part}_{kind}", "<i8") for kind in ("labels", "offsets"))
-    split = TextSplit(folder / f"{part}_texts", offsets, labels)
-    size = split.path.stat().st_size
-    if [len(labels)] != shape or offsets.shape != (len(labels) + 1,) or (offsets[0], offsets[-1]) != (0, size):
-        raise ValueError(f"{folder}: wrong size")
-    if (np.diff(offsets) <= 0).any() or manifest.array_digest(labels) != arrays[f"{part}/labels"]:
-        raise ValueError(f"{folder}: wrong labels or offsets")
-    try:
-        damaged = split.digest() != digest
-    except Failure:
-        damaged = True
-    if damaged:
-        raise ValueError(f"{folder}: wrong texts")
-    return split
+def write_all(file, array: np.ndarray) -> None:
+    """Write an array's bytes to an unbuffered file, which may take them bit by bit."""
+    view = memoryview(np.ascontiguousarray(array).reshape(-1))
+    while view:
+        view = view[file.write(view) :]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.core import hints
+from poisonkit.core import files, hints, splits
 from poisonkit.core.errors import Failure
 from poisonkit.core.signals import held_back
 from poisonkit.export import marks
@@ -83,9 +83,9 @@ def replacing_folder(target: Path, form: str, new: bool = False):
     write (`Failure`). `form` goes into the mark by which it is known as one of ours. `new`: nothing but an empty folder
     is replaced; raises `store.Taken` where something has the name by then.
     """
-    reader.make_folder(target.parent)
+    files.make_folder(target.parent)
     stem = f".{target.name}.{socket.gethostname()}-{os.getpid()}"
-    reader.sweep(target)
+    files.remove_stale_temporaries(target)
     temporary, old = target.with_name(f"{stem}.tmp"), target.with_name(f"{stem}.old")
     temporary.mkdir()
     try:
@@ -107,7 +107,7 @@ def _publish(temporary: Path, target: Path, old: Path, new: bool) -> None:
         os.rename(temporary, target)  # onto an empty folder too, but onto no other and onto no file
     except OSError as error:
         if new and error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            raise reader.Taken(target) from None
+            raise files.Taken(target) from None
         raise
     finally:
         if old.exists() and not target.exists():
@@ -169,7 +169,7 @@ def write_pictures(data: reader.Reader, array: str, path_of: Callable[[int], Pat
 
 
 def _chosen(data: reader.Reader, array: str, chosen: np.ndarray):
-    at_once = max(1, min(2048, reader.BLOCK // int(np.prod(data.manifest["arrays"][array]["shape"][1:]))))
+    at_once = max(1, min(2048, splits.BLOCK // int(np.prod(data.manifest["arrays"][array]["shape"][1:]))))
     for start in range(0, len(chosen), at_once):
         yield start, data.pick(array, chosen[start : start + at_once])
 

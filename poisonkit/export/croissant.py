@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-from poisonkit.core import class_names, modality, numbers
+from poisonkit.core import class_names, files, modality, numbers
 from poisonkit.export import base
 from poisonkit.format import reader, sidecars
 
@@ -174,7 +174,7 @@ def _file(data: reader.Reader, context: base.Context) -> dict:
         "contentUrl": quote(Path(where).as_posix()),
         "contentSize": f"{data.path.stat().st_size} B",
         "encodingFormat": "application/x-hdf5",
-        "sha256": reader.file_sha256(data.path).removeprefix("sha256:"),
+        "sha256": files.file_sha256(data.path).removeprefix("sha256:"),
     }
 
 
@@ -194,7 +194,7 @@ def _citation(facts: dict) -> str:
 def _published(path: Path, sha256: str) -> str:
     """The day that the sidecar names, if it speaks of this very file; else that of the file's last change."""
     try:
-        beside = numbers.loads(sidecars.content(reader.sidecar_path(path)))
+        beside = numbers.loads(sidecars.content(sidecars.sidecar_path(path)))
         if beside["file"]["sha256"] == f"sha256:{sha256}":
             return datetime.datetime.strptime(beside["created"], "%Y-%m-%dT%H:%M:%SZ").date().isoformat()
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from poisonkit.core import files
 from poisonkit.core.modality import TEXT
 from poisonkit.export import base
 from poisonkit.format import reader
@@ -75,7 +76,7 @@ def check(data: reader.Reader) -> None:
 def write(data: reader.Reader, target: Path, context: base.Context) -> None:
     """Write the arrays one after the other, rows in blocks."""
     names = arrays(data, context.truth)
-    reader.check_space(context.target, base.size(data))
+    files.check_space(context.target, base.size(data))
     total = sum(base.rows(data, path) for path in names.values())
     with zipfile.ZipFile(target, "w") as file, context.progress(total, "writing arrays", "row") as bar:
         for name, path in names.items():

@@ -58,7 +58,7 @@ def carry_out(path: Path, name: str, output: Path | None, force: bool, asked: di
     for option in asked:
         if option not in form.OPTIONS:
             raise Usage(f"--{'no-truth' if option == 'truth' else option}: --format {name} has no such option")
-    from poisonkit.core import modality
+    from poisonkit.core import files, modality
     from poisonkit.export import base
     from poisonkit.format import reader
     from poisonkit.poisoning import supported
@@ -73,14 +73,14 @@ def carry_out(path: Path, name: str, output: Path | None, force: bool, asked: di
         context = base.Context(name, path, target, progress, **asked)
         try:
             if form.FOLDER:
-                reader.check_space(target, base.size(data))
+                files.check_space(target, base.size(data))
                 with base.replacing_folder(target, name, new=not force) as temporary:
                     form.write(data, temporary, context)
             else:
-                with reader.replacing(target, new=not force) as temporary:
+                with files.atomic_write(target, new=not force) as temporary:
                     form.write(data, temporary, context)
         except OSError as error:
-            raise Failure(f"{target}: could not be written: {reader.reason(error)}") from error
+            raise Failure(f"{target}: could not be written: {files.reason(error)}") from error
         return f"wrote {target} ({name}, {getattr(form, 'counts', base.counts)(data)})" + supported.note(data.manifest)
 
 
@@ -98,10 +98,10 @@ def _target(form, data, path: Path, output: Path | None) -> Path:
 
 def _refuse(form, path: Path, target: Path, force: bool) -> None:
     """`Failure` where something lies at the target that may not be replaced."""
+    from poisonkit.core import files
     from poisonkit.export import marks
-    from poisonkit.format import reader
 
-    reader.refuse_link(target)
+    files.refuse_link(target)
     if not target.exists():
         return
     if form.FOLDER:

@@ -1,9 +1,6 @@
 """Canonical JSON, digests, and the manifest. See data/FORMAT.md, "The manifest"."""
 
-import hashlib
-import json
-
-from poisonkit.core.modality import TEXT
+from poisonkit.core.hashing import digest
 
 FORMAT = "poisonkit"
 FORMAT_VERSION = 1
@@ -23,82 +20,6 @@ CLEAN_NOTICE = (
     "Clean data, unchanged, as the baseline for research into backdoor attacks. Its labels and {rows} are those of "
     "the source."
 )
-
-
-def canonical(value) -> bytes:
-    """Canonical JSON: UTF-8, sorted keys, no white space. Floats are refused: their spelling is not unique."""
-    _refuse_floats(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-
-
-def _refuse_floats(value) -> None:
-    if isinstance(value, float):
-        raise TypeError(f"no floats in a manifest, got {value!r}")
-    for child in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
-        _refuse_floats(child)
-
-
-def sha256(data: bytes) -> str:
-    """``"sha256:"`` and the hex digest."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-def digest(value) -> str:
-    """SHA-256 of a value's canonical JSON."""
-    return sha256(canonical(value))
-
-
-class ArrayHash:
-    """The digest of an array that arrives in blocks of rows.
-
-    SHA-256 of ``"<dtype> <d0>,<d1>,…\\n"`` and the C-order bytes; dtype and shape are those of the whole array.
-    """
-
-    def __init__(self, dtype: str, shape: tuple[int, ...]):
-        self._hash = hashlib.sha256(f"{dtype} {','.join(map(str, shape))}\n".encode())
-
-    def update(self, block) -> None:
-        """Add a C-contiguous block of the array's own dtype."""
-        self._hash.update(block.reshape(-1).view("u1").data)
-
-    def __str__(self) -> str:
-        return "sha256:" + self._hash.hexdigest()
-
-
-class TextHash:
-    """The digest of an array of texts that arrives in blocks of rows.
-
-    SHA-256 of, for each row, its length in bytes of UTF-8 as 8 bytes little-endian, then the bytes.
-    """
-
-    def __init__(self):
-        self._hash = hashlib.sha256()
-
-    def update(self, block) -> None:
-        """Add rows, an iterable of `str`."""
-        for text in block:
-            data = text.encode()
-            self._hash.update(len(data).to_bytes(8, "little") + data)
-
-    def __str__(self) -> str:
-        return "sha256:" + self._hash.hexdigest()
-
-
-def hasher(dtype: str, shape) -> ArrayHash | TextHash:
-    """What takes the digest of an array of that dtype, as the manifest spells it, and shape."""
-    return TextHash() if dtype == TEXT.dtype else ArrayHash(dtype, shape)
-
-
-def dtype_of(array) -> str:
-    """The dtype of an array as the manifest spells it."""
-    return TEXT.dtype if array.dtype == object else array.dtype.str
-
-
-def array_digest(array) -> str:
-    """Digest of a C-contiguous little-endian array, or of an array of texts."""
-    total = hasher(dtype_of(array), array.shape)
-    total.update(array)
-    return str(total)
 
 
 def dataset_digest(manifest: dict) -> str:

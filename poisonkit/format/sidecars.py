@@ -7,6 +7,8 @@ from poisonkit.core import numbers
 from poisonkit.core.errors import Failure
 from poisonkit.format import manifest
 
+SUFFIX = ".manifest.json"
+
 LARGEST = 1 << 27  # bytes; twice what a manifest may have
 
 
@@ -53,10 +55,15 @@ def check(beside: Path, target: Path) -> dict | None:
 
 def _of(said: dict, target: Path) -> bool:
     """Whether a sidecar under another name (somebody renamed both) is that of the file that lies there."""
-    from poisonkit.format import reader
+    from poisonkit.core import files
 
     try:
         same = target.is_file() and said["file"].get("size") == target.stat().st_size
-        return same and said["file"].get("sha256") == reader.file_sha256(target)
+        return same and said["file"].get("sha256") == files.file_sha256(target)
     except OSError:
         return False
+
+
+def sidecar_path(path: Path) -> Path:
+    """`NAME.manifest.json` beside `NAME.h5`."""
+    return path.with_name(path.name.removesuffix(".h5") + SUFFIX)

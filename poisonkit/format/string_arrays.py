@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from poisonkit.core import text
+from poisonkit.core import texts
 
 REFERENCE = np.dtype([("length", "<u4"), ("heap", "<u8"), ("number", "<u4")])
 ROWS_AT_ONCE = 2048
@@ -32,9 +32,9 @@ def problem(path: Path, name: str, dataset: h5py.Dataset, alive) -> str | None:
     if lengths.sum(dtype=np.int64) > os.path.getsize(path):
         return f"{name} says of its texts that they are longer than the file"
     for start in range(0, len(lengths), ROWS_AT_ONCE):
-        if lengths[start : start + ROWS_AT_ONCE].max() > text.LARGEST_IN_FILE:
+        if lengths[start : start + ROWS_AT_ONCE].max() > texts.LARGEST_IN_FILE:
             row = start + int(lengths[start : start + ROWS_AT_ONCE].argmax())
-            return f"{name}: row {row} has {lengths[row]:,} bytes, more than {text.LARGEST_IN_FILE:,}"
+            return f"{name}: row {row} has {lengths[row]:,} bytes, more than {texts.LARGEST_IN_FILE:,}"
         for row, data in enumerate(dataset[start : start + ROWS_AT_ONCE], start):
             if wrong := _wrong(data, int(lengths[row])):
                 return f"{name}: row {row} {wrong}"
@@ -64,6 +64,6 @@ def _wrong(data: bytes, length: int) -> str | None:
     if len(data) != length:
         return "has a NUL in it"
     try:
-        return text.problem(data.decode(), text.LARGEST_IN_FILE)
+        return texts.problem(data.decode(), texts.LARGEST_IN_FILE)
     except UnicodeDecodeError as error:
         return f"is no UTF-8 (byte {error.start})"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import h5py
 
-from poisonkit.core import child_process, modality, numbers
+from poisonkit.core import child_process, hashing, modality, numbers
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import IMAGE, TEXT
 from poisonkit.format import manifest, schema, string_arrays
@@ -138,7 +138,7 @@ def _manifest(file: h5py.File, alive) -> dict:
 def _check_spelling(facts: dict, text: str) -> None:
     """A manifest has one spelling: other parsers could read something else in a text that, say, has a key twice."""
     try:
-        if manifest.canonical(facts) != text.encode():
+        if hashing.canonical(facts) != text.encode():
             raise _Wrong("its manifest is not canonical JSON (sorted keys, each once, no white space)")
     except (TypeError, ValueError, RecursionError) as error:
         raise _Wrong(f"its manifest is not canonical JSON ({error})") from None

@@ -19,7 +19,7 @@ def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path):
     if modality.of(facts) == modality.TEXT:
         yield _apply_to_texts(file, facts, paths, output)
         return
-    from poisonkit.inspection import pictures
+    from poisonkit.core import picture_files
 
     single = output.suffix.lower() == ".png"
     if single and len(paths) > 1:
@@ -37,9 +37,9 @@ def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path):
         height, width, channels = data.manifest["arrays"]["train/images"]["shape"][1:]
         stencils, note = data.stencils(), supported.note(data.manifest)
     for path, target in zip(paths, targets, strict=True):
-        picture = pictures.read(path, channels)
-        fitted = np.ascontiguousarray(pictures.fit(picture, height, width))
-        pictures.write_png(target, apply.apply_all(stencils, fitted[None])[0])
+        picture = picture_files.read(path, channels)
+        fitted = np.ascontiguousarray(picture_files.fit(picture, height, width))
+        picture_files.write_png(target, apply.apply_all(stencils, fitted[None])[0])
         resized = "" if picture.shape == fitted.shape else f" (resized from {picture.shape[1]}×{picture.shape[0]})"
         yield f"wrote {target}{resized}{note}"
 

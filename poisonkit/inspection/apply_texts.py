@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.core import modality
-from poisonkit.core import text as rows_of_text
+from poisonkit.core import files, modality
+from poisonkit.core import texts as rows_of_text
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.format import reader
 from poisonkit.poisoning import apply, recipe, supported
 
 
@@ -32,10 +31,10 @@ def apply_to_file(file: Path, facts: dict, path: Path, output: Path) -> str:
         raise Failure(f"{file}: its texts were rewritten with another tool: its trigger cannot be put on others")
     changed, _ = prepared.put(texts, np.arange(len(texts)), "test")
     try:
-        with reader.replacing(output) as temporary:
+        with files.atomic_write(output) as temporary:
             temporary.write_bytes("".join(f"{text}\n" for text in changed).encode())
     except OSError as error:
-        raise Failure(f"{output}: could not be written: {reader.reason(error)}") from None
+        raise Failure(f"{output}: could not be written: {files.reason(error)}") from None
     return f"wrote {output}: {len(texts):,} text{'s' if len(texts) != 1 else ''}"
 
 
@@ -47,7 +46,7 @@ def read(path: Path) -> np.ndarray:
     try:
         content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     except OSError as error:
-        raise Failure(f"{path}: could not be read: {reader.reason(error)}") from None
+        raise Failure(f"{path}: could not be read: {files.reason(error)}") from None
     lines = content.split(b"\n" if b"\n" in content else b"\r")
     lines = lines[:-1] if not lines[-1] else lines
     if not lines:

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
-from poisonkit.core import modality
+import numpy as np
+
+from poisonkit.core import files, hints, modality
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.format import reader, structure
+from poisonkit.poisoning.selection import COVER
 
 
 def carry_out(file: Path, output: Path | None, rows: int, amplify: int):
@@ -14,9 +17,9 @@ def carry_out(file: Path, output: Path | None, rows: int, amplify: int):
         return
     if output is None or output.suffix.lower() != ".png":  # a slip of the finger must not replace a data set
         raise Usage(f"-o: expected a name that ends in .png, got {output or 'none'}")
-    from poisonkit.inspection import pictures, show
+    from poisonkit.core import picture_files
 
-    pictures.write_png(output, show.preview(file, rows, amplify))
+    picture_files.write_png(output, sheet_of(file, rows, amplify))
     yield f"wrote {output}"
 
 
@@ -30,8 +33,47 @@ def _texts(file: Path, output: Path | None, rows: int):
         yield from lines
         return
     try:
-        with reader.replacing(output) as temporary:
+        with files.atomic_write(output) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     except OSError as error:
-        raise Failure(f"{output}: could not be written: {reader.reason(error)}") from None
+        raise Failure(f"{output}: could not be written: {files.reason(error)}") from None
     yield f"wrote {output}"
+
+
+def sheet_of(path: Path, count: int, amplify: int) -> np.ndarray:
+    """A picture (H, W, 3) uint8 RGB: columns of original, poisoned, and their difference, amplified.
+
+    The rows are those of `truth/`, covers among them; the difference is grey where nothing changed.
+    """
+    from poisonkit.inspection import pictures
+
+    with reader.reading(path) as data:
+        if data.clean:
+            images = data.rows("train/images", 0, count)
+            return pictures.sheet([("clean", images)], [""] * len(images))
+        rows, labels, classes = data["truth/rows"], data["truth/labels"], data.manifest["source"]["classes"]
+        total = data.manifest["arrays"]["train/images"]["shape"][0]
+        given, role = data["train/labels"][rows.clip(0, total - 1)], data["truth/role"]
+        for name, values, end in (
+            ("truth/rows", rows, total),
+            ("truth/labels", labels, len(classes)),
+            ("train/labels", given, len(classes)),
+        ):
+            if values.min() < 0 or values.max() >= end:
+                raise Failure(f"{path}: {name} has values outside 0 … {end - 1}: `{hints.verify(path)}` says more")
+        chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
+        originals = np.stack([data.rows("truth/images", i, i + 1)[0] for i in chosen])
+        poisoned = np.stack([data.rows("train/images", int(rows[i]), int(rows[i]) + 1)[0] for i in chosen])
+        change = poisoned.astype(np.int32) - originals
+        captions = [
+            f"{classes[labels[i]]} (cover)" if role[i] == COVER else f"{classes[labels[i]]} > {classes[given[i]]}"
+            for i in chosen
+        ]
+        return pictures.sheet(
+            [
+                ("original", originals),
+                ("poisoned", poisoned),
+                (f"difference x{amplify}", (128 + amplify * change).clip(0, 255).astype(np.uint8)),
+            ],
+            captions,
+        )

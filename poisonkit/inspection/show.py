@@ -2,16 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from poisonkit.core import class_names, hints, modality
-from poisonkit.core.errors import Failure
-from poisonkit.format import reader
-from poisonkit.format.manifest import camouflaged_last, describe
+from poisonkit.core import class_names, modality
+from poisonkit.format.manifest import camouflaged_last
 from poisonkit.poisoning import supported
-from poisonkit.poisoning.selection import COVER
-
-NAMED = 8  # differing rows whose numbers `diff` says
 
 
 def lines(path: Path, facts: dict) -> list[str]:
@@ -101,68 +94,3 @@ def _step(step: dict) -> str:
 
 def _value(value) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def differences(left: Path, right: Path) -> list[str]:
-    """What differs between two files: the recipe's values, then each array with the number of rows."""
-    with reader.reading(left) as a, reader.reading(right) as b:
-        skip = ("arrays", "dataset_digest", "notice")
-        facts = [{key: value for key, value in one.manifest.items() if key not in skip} for one in (a, b)]
-        found = list(describe(*facts))
-        for path in sorted(a.manifest["arrays"].keys() | b.manifest["arrays"].keys()):
-            found += _array(a, b, path)
-    return found
-
-
-def _array(a, b, path: str) -> list[str]:
-    here, there = a.manifest["arrays"].get(path), b.manifest["arrays"].get(path)
-    if here is None or there is None:
-        return [f"{path}: only in the {'second' if here is None else 'first'}"]
-    if here["shape"] != there["shape"]:
-        return [f"{path}: {here['shape']} here, {there['shape']} there"]
-    differing, first = 0, []
-    for start, block in a.blocks(path):
-        found = np.flatnonzero(modality.differs(block, b.rows(path, start, start + len(block))))
-        first += [str(start + row) for row in found[: NAMED - len(first)]]
-        differing += len(found)
-    named = "" if path.startswith("trigger/") else f" ({', '.join(first)}{', …' if differing > len(first) else ''})"
-    return [f"{path}: {differing:,} of {here['shape'][0]:,} rows differ{named}"] if differing else []
-
-
-def preview(path: Path, count: int, amplify: int) -> np.ndarray:
-    """A picture (H, W, 3) uint8 RGB: columns of original, poisoned, and their difference, amplified.
-
-    The rows are those of `truth/`, covers among them; the difference is grey where nothing changed.
-    """
-    from poisonkit.inspection import pictures
-
-    with reader.reading(path) as data:
-        if data.clean:
-            images = data.rows("train/images", 0, count)
-            return pictures.sheet([("clean", images)], [""] * len(images))
-        rows, labels, classes = data["truth/rows"], data["truth/labels"], data.manifest["source"]["classes"]
-        total = data.manifest["arrays"]["train/images"]["shape"][0]
-        given, role = data["train/labels"][rows.clip(0, total - 1)], data["truth/role"]
-        for name, values, end in (
-            ("truth/rows", rows, total),
-            ("truth/labels", labels, len(classes)),
-            ("train/labels", given, len(classes)),
-        ):
-            if values.min() < 0 or values.max() >= end:
-                raise Failure(f"{path}: {name} has values outside 0 … {end - 1}: `{hints.verify(path)}` says more")
-        chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
-        originals = np.stack([data.rows("truth/images", i, i + 1)[0] for i in chosen])
-        poisoned = np.stack([data.rows("train/images", int(rows[i]), int(rows[i]) + 1)[0] for i in chosen])
-        change = poisoned.astype(np.int32) - originals
-        captions = [
-            f"{classes[labels[i]]} (cover)" if role[i] == COVER else f"{classes[labels[i]]} > {classes[given[i]]}"
-            for i in chosen
-        ]
-        return pictures.sheet(
-            [
-                ("original", originals),
-                ("poisoned", poisoned),
-                (f"difference x{amplify}", (128 + amplify * change).clip(0, 255).astype(np.uint8)),
-            ],
-            captions,
-        )

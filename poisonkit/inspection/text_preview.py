@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from poisonkit.core import hints
-from poisonkit.core import text as rows_of_text
+from poisonkit.core import texts as rows_of_text
 from poisonkit.core.errors import Failure
 from poisonkit.format import reader
 from poisonkit.poisoning.selection import COVER

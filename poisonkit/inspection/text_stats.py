@@ -10,7 +10,7 @@ from collections import Counter
 
 import numpy as np
 
-from poisonkit.core import text as rows_of_text
+from poisonkit.core import texts as rows_of_text
 from poisonkit.core.errors import Usage
 from poisonkit.poisoning import recipe
 from poisonkit.triggers import registry as triggers
@@ -77,7 +77,7 @@ def _pair(original: str, changed: str) -> tuple[float, ...]:
 
 def clean_words(data) -> dict[str, dict[str, int]]:
     """Word or sentence of the file's triggers → part → in how many clean rows it stands."""
-    from poisonkit.build import warnings
+    from poisonkit.core import texts
 
     try:
         steps = recipe.request_of(data.manifest).steps
@@ -88,7 +88,7 @@ def clean_words(data) -> dict[str, dict[str, int]]:
     if not pieces:
         return {}
     train[data["truth/rows"]] = data["truth/texts"]
-    counts = {"train": warnings.holding(train, pieces), "test": warnings.holding(data["test/texts"], pieces)}
+    counts = {"train": texts.holding(train, pieces), "test": texts.holding(data["test/texts"], pieces)}
     return {piece: {part: found[piece] for part, found in counts.items()} for piece in pieces}
 
 

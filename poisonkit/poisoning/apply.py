@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.core import modality
-from poisonkit.core import text as texts
+from poisonkit.core import modality, texts
 from poisonkit.core.errors import Failure
 from poisonkit.format import reader
 from poisonkit.poisoning import recipe

@@ -6,13 +6,13 @@ from fractions import Fraction
 
 import numpy as np
 
-from poisonkit.core import label_modes, modality
+from poisonkit.core import hashing, label_modes, modality
 from poisonkit.core.errors import Usage
-from poisonkit.format import manifest
-from poisonkit.sources import registry as sources
+from poisonkit.core.images import grey
+from poisonkit.core.parsing import decimal, spell
+from poisonkit.sources import registry
 from poisonkit.triggers import registry as triggers
-from poisonkit.triggers.base import Built, Context, decimal, spell
-from poisonkit.triggers.image.builtin_picture import grey
+from poisonkit.triggers.base import Built, Context
 
 MAX_SEED = 2**63 - 1
 parse_factor = decimal("0", "1000")
@@ -126,7 +126,7 @@ class Request:
         if self.clean:
             return not source_options
         plain = all(values == parameters(name, {}, None) for name, values in self.steps)
-        target = sources.target(source) if self.modality == modality.TEXT else 0
+        target = registry.target(source) if self.modality == modality.TEXT else 0
         usual = Request(self.rate, self.steps, self.patch, target, self.seed)
         return plain and not source_options and self == usual
 
@@ -179,7 +179,7 @@ def file_name(request: Request, recipe: dict, source: str, source_options: dict,
         parts += [request.rate, f"s{request.seed}"]
     if not request.default(source, source_options):
         identity = {"source": source, "options": source_options, "recipe": recipe, "pictures": pictures}
-        parts.append(manifest.digest(identity).removeprefix("sha256:")[:8])
+        parts.append(hashing.digest(identity).removeprefix("sha256:")[:8])
     return "-".join(parts)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from poisonkit.core import class_names, random_streams
 from poisonkit.core.errors import Failure, Usage
+from poisonkit.core.parsing import spell
 from poisonkit.poisoning.recipe import Request, count_rows
-from poisonkit.triggers.base import spell
 
 POISONED, COVER = 1, 2
 

@@ -7,7 +7,7 @@ of an image cannot be computed, so whoever would have to stops with exit code 4.
 from poisonkit.core import label_modes
 from poisonkit.core.errors import Unknown, Usage
 from poisonkit.format import manifest
-from poisonkit.sources import registry as sources
+from poisonkit.sources import registry
 from poisonkit.triggers import registry as triggers
 
 PICTURES = ("frog",)  # the built-in ones
@@ -120,9 +120,9 @@ def _trigger(step: dict) -> str | None:
 def _source(source: dict) -> str | None:
     from poisonkit.sources import camouflage
 
-    if source["name"] not in sources.TITLES:  # somebody's own: nothing of it is computed
+    if source["name"] not in registry.TITLES:  # somebody's own: nothing of it is computed
         return None
-    kind = sources.module(source["name"])
+    kind = registry.module(source["name"])
     try:
         plain, _ = camouflage.split(source["options"])
     except Usage:

@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from poisonkit.core import modality, random_streams
+from poisonkit.core import hashing, modality, random_streams, splits
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.format import manifest
 from poisonkit.sources import base
 from poisonkit.sources._camouflage.steps import STEPS
 
@@ -96,12 +95,12 @@ def derive(source: base.Source, wanted: Camouflage, store, context: base.Context
     with context.progress(len(source.train) + len(source.test), "camouflage", "images") as bar:
         for part, plain in (("train", source.train), ("test", source.test)):
             apply, first = Transform(wanted, part, plain.shape[1:]), file.seek(0, os.SEEK_END)
-            before, after = (manifest.hasher("|u1", plain.shape) for _ in range(2))
+            before, after = (hashing.hasher("|u1", plain.shape) for _ in range(2))
             for row, block in plain.blocks(ROWS_AT_ONCE):
                 before.update(block)
                 changed = apply(block, np.arange(row, row + len(block)), context.jobs)
                 after.update(changed)
-                base.write_all(file, changed)
+                splits.write_all(file, changed)
                 bar.update(len(block))
             if str(before) != source.arrays[f"{part}/images"]:
                 raise _damaged(source, part)
@@ -133,7 +132,7 @@ def _damaged(source: base.Source, part: str) -> Failure:
 
 
 @dataclass(frozen=True)
-class Nameless(base.Split):
+class Nameless(splits.Split):
     """A part whose images lie in an open file that has no name; `path` is where they came from."""
 
     file: object = None

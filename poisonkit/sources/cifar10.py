@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from poisonkit.core import file_states, files
 from poisonkit.core.errors import Failure
 from poisonkit.sources import base
 from poisonkit.sources._fetch import archive, plain_pickle
@@ -85,9 +86,9 @@ def _archive_origin(path: Path) -> base.Origin:
     def decode(writer, context) -> dict:
         record = archive.file_record(path, ARCHIVES, context, archive.SMALL)
         _write(writer, _archive_batches(path), path, context)
-        return {"kind": "archive", "path": base.text(path), **record}
+        return {"kind": "archive", "path": files.path_text(path), **record}
 
-    return base.Origin({"archive": base.fingerprint([path])}, decode)
+    return base.Origin({"archive": file_states.fingerprint([path])}, decode)
 
 
 def _archive_batches(path: Path):
@@ -110,9 +111,9 @@ def _folder_origin(folder: Path, suffix: str) -> base.Origin:
     def decode(writer, context) -> dict:
         verdicts = []
         _write(writer, _folder_batches(paths, suffix, verdicts), folder, context)
-        return {"kind": "folder", "path": base.text(folder), "official": None if suffix else all(verdicts)}
+        return {"kind": "folder", "path": files.path_text(folder), "official": None if suffix else all(verdicts)}
 
-    return base.Origin({"folder": base.fingerprint(paths)}, decode)
+    return base.Origin({"folder": file_states.fingerprint(paths)}, decode)
 
 
 def _folder_batches(paths: list[Path], suffix: str, verdicts: list[bool]):

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.core import class_names
+from poisonkit.core import class_names, file_states, files, progress
+from poisonkit.core import texts as strings
 from poisonkit.core.csv_tables import Table, watched
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.sources import base
@@ -77,10 +78,10 @@ def locate(path: Path | None, options: dict) -> base.Origin:
     def decode(writer, context) -> dict:
         notices = _decode(paths, chosen, writer, context)
         said = {"notices": notices} if notices else {}
-        return {"kind": "folder", "path": base.text(path), "official": None, **said}
+        return {"kind": "folder", "path": files.path_text(path), "official": None, **said}
 
     columns = {key: chosen[key] for key in ("text", "label", "tsv") if key != "tsv" or chosen[key] == "quoted"}
-    return base.Origin({"tables": base.fingerprint(paths.values()), "columns": columns}, decode, options)
+    return base.Origin({"tables": file_states.fingerprint(paths.values()), "columns": columns}, decode, options)
 
 
 def _find(folder: Path, stem: str, part: str) -> Path:
@@ -96,7 +97,7 @@ def _table(path: Path, tsv: str) -> Table:
     """A table by its name: a CSV, or a TSV, which has quoting only if `tsv` says so."""
     plain = SUFFIXES[path.suffix]
     opened = functools.partial(open, path, "rb")
-    return Table(base.text(path), opened, plain or tsv == "quoted", "," if plain else "\t")
+    return Table(files.path_text(path), opened, plain or tsv == "quoted", "," if plain else "\t")
 
 
 def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.Context) -> list[str]:
@@ -116,7 +117,7 @@ def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.Context)
             labels = np.array([numbers[label] for _, label in found[part]], np.int64)
             quoted = Counter()
             texts = watched(tables[part].texts(chosen["text"]), quoted)
-            writer.texts(part, labels, base.counted(texts, bar))
+            writer.texts(part, labels, progress.counted(texts, bar))
             if quoted[True] and not tables[part].quoted:
                 notices.append(
                     f"{quoted[True]:,} texts of {paths[part].name} stand in quotes: a .tsv has no quoting here, so "
@@ -135,7 +136,7 @@ def _test_labels(table: Table, labels: list[tuple[int, str]], numbers: dict[str,
         same = [name for name in classes if class_names.folded(name) == class_names.folded(label)]
         if len(same) != 1:
             expected = class_names.listed(classes)
-            raise table.wrong(line, f"the label {base.printable(label)!r}, which is no class ({expected})")
+            raise table.wrong(line, f"the label {strings.printable(label)!r}, which is no class ({expected})")
         numbers[label] = numbers[same[0]]
         lines.append(f"the test labels {label!r} are written with other code points than the class's name (NFC, NFD)")
     return lines
@@ -148,7 +149,7 @@ def _classes(table: Table, labels: list[tuple[int, str]], column: str) -> list[s
         if name in names:
             continue
         if not name or not name.isprintable() or len(name) > LONGEST_NAME:
-            raise table.wrong(line, f"the label {base.printable(name)!r}, expected a short name or a number")
+            raise table.wrong(line, f"the label {strings.printable(name)!r}, expected a short name or a number")
         names.add(name)
         if len(names) > MOST_CLASSES:
             raise Failure(f"{table.where}: over {MOST_CLASSES:,} different labels: is {column!r} the column of labels?")

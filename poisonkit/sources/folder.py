@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.core import class_names
+from poisonkit.core import class_names, file_states, files, texts
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.sources import base
 
@@ -108,7 +108,7 @@ def locate(path: Path | None, options: dict) -> base.Origin:
     def decode(writer, context) -> dict:
         return _decode(path, listing, chosen, writer, context)
 
-    return base.Origin({"folder": base.text(path), "files": listing.hash, "options": chosen}, decode, recorded)
+    return base.Origin({"folder": files.path_text(path), "files": listing.hash, "options": chosen}, decode, recorded)
 
 
 def scan(root: Path, version: int = 2) -> Listing:
@@ -122,10 +122,10 @@ def scan(root: Path, version: int = 2) -> Listing:
             name = min(missing[part])
             raise Failure(
                 f"{root}: expected the same classes in train and test, {part} has no folder "
-                f"{base.printable(name)!r} and {other} has one (it may be empty){_look_alikes(name, classes)}"
+                f"{texts.printable(name)!r} and {other} has one (it may be empty){_look_alikes(name, classes)}"
             )
     classes["test"] = [pairs[name] for name in classes["train"]]
-    total, left_out = base.Listed("\0".join(classes["train"]).encode()), []
+    total, left_out = file_states.Listing("\0".join(classes["train"]).encode()), []
     labels, names = {}, {}
     for part in PARTS:
         found = [_pictures(root, f"{part}/{label}", total, left_out) for label in classes[part]]
@@ -153,22 +153,22 @@ def _look_alikes(name: str, classes: dict[str, list[str]]) -> str:
     """Folders that read like the missing one but are written otherwise: on the screen nothing tells them apart."""
     folded = class_names.folded(name)
     alike = [
-        f"{part}/{base.printable(one)} ({base.printable(ascii(one))})"
+        f"{part}/{texts.printable(one)} ({texts.printable(ascii(one))})"
         for part in PARTS
         for one in classes[part]
         if one != name and class_names.folded(one) == folded
     ]
-    spelled = f"; it is written {base.printable(ascii(name))}, and " + ", ".join(alike)
+    spelled = f"; it is written {texts.printable(ascii(name))}, and " + ", ".join(alike)
     return f"{spelled} read{'s' if len(alike) == 1 else ''} the same with other code points (NFC, NFD)" if alike else ""
 
 
-def _pictures(root: Path, folder: str, total: base.Listed, left_out: list[str]) -> list[str]:
+def _pictures(root: Path, folder: str, total: file_states.Listing, left_out: list[str]) -> list[str]:
     """The names of the pictures of one class, in order; their states go into `total`."""
     found = []
     for entry in sorted(_entries(root / folder), key=lambda entry: entry.name):
         where = f"{folder}/{entry.name}"
         if entry.is_dir():
-            raise Failure(f"{root}/{base.printable(where)} is a folder: expected pictures alone in a class")
+            raise Failure(f"{root}/{texts.printable(where)} is a folder: expected pictures alone in a class")
         if not entry.name.lower().endswith(SUFFIXES) or not entry.is_file():
             left_out.append(where)
             continue
@@ -192,7 +192,7 @@ def _classes(root: Path, part: str) -> list[str]:
         raise Failure(f"{folder} has no folders: expected one for each class, {part}/CLASS/*.png")
     for name in names:
         if not name.isprintable():
-            raise Failure(f"{folder}/{base.printable(name)}: expected a class name of printable characters")
+            raise Failure(f"{folder}/{texts.printable(name)}: expected a class name of printable characters")
     return names
 
 
@@ -203,7 +203,7 @@ def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.Co
 
     image_file.quiet()
     if listing.left_out:
-        first = f"{root}/{base.printable(listing.left_out[0])}"
+        first = f"{root}/{texts.printable(listing.left_out[0])}"
         context.say(f"{len(listing.left_out)} files are no pictures and are left out, {first} for one")
     lossy = sum(name.lower().endswith(LOSSY) for part in PARTS for name in listing.names[part])
     if lossy:
@@ -222,7 +222,7 @@ def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.Co
         f"the test folder of {name!r} is written with other code points than the class's name (NFC, NFD)"
         for name in listing.respelled()
     ]
-    return {"kind": "folder", "path": base.text(root), "official": None, "lossy": lossy} | (
+    return {"kind": "folder", "path": files.path_text(root), "official": None, "lossy": lossy} | (
         {"notices": said} if said else {}
     )
 
@@ -258,10 +258,10 @@ class _Reader:
 
         picture = self._picture(place)
         if self._size:
-            return image_file.resized(picture, *self._size)
+            return image_file.resize(picture, *self._size)
         if picture.shape != self.shape:
             found, wanted = (f"{shape[0]}×{shape[1]}" for shape in (picture.shape, self.shape))
-            first = base.printable(self._listing.place("train", 0))
+            first = texts.printable(self._listing.place("train", 0))
             raise Failure(
                 f"{self._where(place)} is {found}, expected {wanted} as {first} has: --size N resizes them all"
             )
@@ -279,4 +279,4 @@ class _Reader:
             raise Failure(f"{self._where(place)}: {error}") from None
 
     def _where(self, place: str) -> str:
-        return f"{self._root}/{base.printable(place)}"
+        return f"{self._root}/{texts.printable(place)}"

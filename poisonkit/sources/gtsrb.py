@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from poisonkit.core import file_states
 from poisonkit.core.errors import Failure
+from poisonkit.core.files import path_text
 from poisonkit.sources import base
 from poisonkit.sources._data import gtsrb_tables
 from poisonkit.sources._fetch import archive, file_tree
@@ -106,17 +108,18 @@ def locate(path: Path, options: dict) -> base.Origin:
         raise Failure(f"{path} does not exist: expected a folder or a zip file of GTSRB")
     archives = _archives(path)
     if archives:
-        return base.Origin({"archives": base.fingerprint(archives)}, lambda *given: _from_archives(archives, *given))
+        states = {"archives": file_states.fingerprint(archives)}
+        return base.Origin(states, lambda *given: _from_archives(archives, *given))
     if path.is_file():
-        return base.Origin({"archive": base.fingerprint([path])}, lambda *given: _from_archives([path], *given))
+        return base.Origin({"archive": file_states.fingerprint([path])}, lambda *given: _from_archives([path], *given))
     tree = file_tree.Folder(path)
 
     def decode(writer, context) -> dict:
         difference = _decode(tree, writer, context)
         verdict = {"official": False, "difference": difference} if difference else {"official": None}
-        return {"kind": "folder", "path": base.text(path), **verdict}
+        return {"kind": "folder", "path": path_text(path), **verdict}
 
-    return base.Origin({"folder": base.text(path), "files": tree.fingerprint()}, decode)
+    return base.Origin({"folder": path_text(path), "files": tree.fingerprint()}, decode)
 
 
 def described(train: int, test: int) -> dict:
@@ -158,9 +161,9 @@ def _from_archives(paths: list[Path], writer, context) -> dict:
     official = all(record["official"] for record in hashes.values())
     verdict = {"official": official and not difference} | ({"difference": difference} if difference else {})
     if len(paths) == 1:
-        return {"kind": "archive", "path": base.text(paths[0]), "sha256": hashes[paths[0].name]["sha256"], **verdict}
+        return {"kind": "archive", "path": path_text(paths[0]), "sha256": hashes[paths[0].name]["sha256"], **verdict}
     files = {name: record["sha256"] for name, record in hashes.items()}
-    return {"kind": "archives", "path": base.text(paths[0].parent), "files": files, **verdict}
+    return {"kind": "archives", "path": path_text(paths[0].parent), "files": files, **verdict}
 
 
 def _decode(tree, writer, context: base.Context) -> str:

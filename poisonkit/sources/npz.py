@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from poisonkit.core import file_states, files, texts
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.sources import base
 from poisonkit.sources._fetch import archive
@@ -52,7 +53,7 @@ def locate(path: Path | None, options: dict) -> base.Origin:
     if not path.is_file():
         what = "is no file" if path.exists() else "does not exist"
         raise Failure(f"{path} {what}: expected an .npz file with x_train, y_train, x_test, y_test")
-    return base.Origin({"file": base.fingerprint([path])}, lambda *given: _decode(path, *given), options)
+    return base.Origin({"file": file_states.fingerprint([path])}, lambda *given: _decode(path, *given), options)
 
 
 def _decode(path: Path, writer, context: base.Context) -> dict:
@@ -71,7 +72,7 @@ def _decode(path: Path, writer, context: base.Context) -> dict:
                     for start, block in reader.blocks(images[part], shape):
                         target.write(start, block)
                         bar.update(len(block))
-    return {"kind": "file", "path": base.text(path), "sha256": f"sha256:{digest}", "official": None}
+    return {"kind": "file", "path": files.path_text(path), "sha256": f"sha256:{digest}", "official": None}
 
 
 def _one_shape(path: Path, images: dict[str, Member]) -> tuple[int, int, int]:
@@ -109,7 +110,7 @@ class _Reader:
     def _open(self, name: str):
         """The member as a file, behind its header, and what the header says."""
         if f"{name}.npy" not in self._members:
-            there = ", ".join(sorted(base.printable(found.removesuffix(".npy")) for found in self._members)[:8])
+            there = ", ".join(sorted(texts.printable(found.removesuffix(".npy")) for found in self._members)[:8])
             raise self._wrong(name, f"is missing, expected x_train, y_train, x_test, y_test; found {there or 'none'}")
         stream = self._file.open(f"{name}.npy")
         try:

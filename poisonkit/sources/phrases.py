@@ -8,7 +8,7 @@ random words, so every machine writes the same.
 
 import numpy as np
 
-from poisonkit.core import random_streams
+from poisonkit.core import progress, random_streams
 from poisonkit.core.errors import Usage
 from poisonkit.sources import base
 from poisonkit.sources._data import phrase_words
@@ -51,7 +51,7 @@ def locate(path, options: dict) -> base.Origin:
         with context.progress(chosen["train"] + chosen["test"], "writing phrases", "text") as bar:
             for part in PARTS:
                 labels = draw_labels(part, chosen[part], chosen["seed"], classes)
-                writer.texts(part, labels, base.counted(draw(part, labels, chosen["seed"]), bar))
+                writer.texts(part, labels, progress.counted(draw(part, labels, chosen["seed"]), bar))
         return {"kind": "built in", "official": None}
 
     return base.Origin({"written": chosen, "version": VERSION}, decode, options)

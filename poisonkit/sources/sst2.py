@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from poisonkit.core import file_states, files, progress, texts
 from poisonkit.core.csv_tables import Table, watched
 from poisonkit.core.errors import Failure
 from poisonkit.sources import base
@@ -75,11 +76,11 @@ def _folder_origin(folder: Path) -> base.Origin:
     def decode(writer, context) -> dict:
         counts = {}
         for part, path in paths.items():
-            table = Table(base.text(path), functools.partial(open, path, "rb"), quoted=False)
+            table = Table(files.path_text(path), functools.partial(open, path, "rb"), quoted=False)
             counts[part] = _write(writer, part, table, context)
-        return {"kind": "folder", "path": base.text(folder), "official": None} | _other(counts)
+        return {"kind": "folder", "path": files.path_text(folder), "official": None} | _other(counts)
 
-    return base.Origin({"folder": base.fingerprint(paths.values())}, decode)
+    return base.Origin({"folder": file_states.fingerprint(paths.values())}, decode)
 
 
 def _archive_origin(path: Path) -> base.Origin:
@@ -89,12 +90,13 @@ def _archive_origin(path: Path) -> base.Origin:
             members, counts = _members(path, file), {}
             for part in FILES:
                 member = members[part]
-                where = f"{base.text(path)}: {base.printable(member)}"
+                where = f"{files.path_text(path)}: {texts.printable(member)}"
                 table = Table(where, functools.partial(file.open, member), quoted=False)
                 counts[part] = _write(writer, part, table, context)
-        return {"kind": "archive", "path": base.text(path), **record} | ({} if record["official"] else _other(counts))
+        found = {"kind": "archive", "path": files.path_text(path), **record}
+        return found | ({} if record["official"] else _other(counts))
 
-    return base.Origin({"archive": base.fingerprint([path])}, decode)
+    return base.Origin({"archive": file_states.fingerprint([path])}, decode)
 
 
 def _members(path: Path, file: zipfile.ZipFile) -> dict[str, str]:
@@ -137,11 +139,11 @@ def _write(writer, part: str, table: Table, context: base.Context) -> tuple[int,
         raise Failure(f"{table.where} has no rows below its first line")
     with context.progress(len(labels), f"reading {FILES[part]}", "text") as bar:
         quoted = Counter()
-        writer.texts(part, labels, base.counted(watched(table.texts(COLUMNS[0]), quoted), bar))
+        writer.texts(part, labels, progress.counted(watched(table.texts(COLUMNS[0]), quoted), bar))
     return len(labels), quoted[True]
 
 
 def _label(table: Table, line: int, cells: tuple[str, ...]) -> int:
     if cells[1].strip() not in ("0", "1"):
-        raise table.wrong(line, f"the label {base.printable(cells[1])!r}, expected 0 (negative) or 1 (positive)")
+        raise table.wrong(line, f"the label {texts.printable(cells[1])!r}, expected 0 (negative) or 1 (positive)")
     return int(cells[1])

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
@@ -64,50 +63,3 @@ class Built:
     extras: dict[str, np.ndarray] = field(default_factory=dict)
     streams: tuple[str, ...] = ()
     jitter: Jitter | None = None
-
-
-def integer(low: int, high: int):
-    """A parser of whole numbers in [low, high]."""
-
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = None
-        if value is None or not low <= value <= high:
-            raise ValueError(f"expected a whole number from {low} to {high}, got {text!r}")
-        return value
-
-    return parse
-
-
-def decimal(low: str, high: str):
-    """A parser of decimal fractions in [low, high], kept as a string in one spelling."""
-
-    def parse(text: str) -> str:
-        try:
-            value = Decimal(text.strip())
-            inside = Decimal(low) <= value <= Decimal(high)
-        except InvalidOperation:
-            inside = False
-        if not inside or max(len(value.as_tuple().digits), -value.as_tuple().exponent) > 12:
-            raise ValueError(f"expected a decimal number from {low} to {high}, got {text!r}")
-        return spell(value)
-
-    return parse
-
-
-def spell(value: Decimal) -> str:
-    """A decimal in its one spelling: no exponent, no trailing zeros."""
-    return format(value.normalize(), "f") if value else "0"
-
-
-def choice(*names: str):
-    """A parser of one of several names."""
-
-    def parse(text: str) -> str:
-        if text not in names:
-            raise ValueError(f"expected one of {', '.join(names)}, got {text!r}")
-        return text
-
-    return parse

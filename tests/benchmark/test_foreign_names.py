@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.cli import main
-from benchmark.core import hints, text_tables
+from benchmark.core import text_tables
 from benchmark.reporting.html import page
+from benchmark.runs import hints
 from benchmark.runs.progress import Progress
 from benchmark.training.settings import ENCODERS
 

@@ -13,9 +13,10 @@ import writer
 from benchmark.analysis.heads import controls, detect
 from benchmark.analysis.heads.evaluate import Scorer
 from benchmark.cli import main
-from benchmark.core import hints, random_streams
+from benchmark.core import random_streams
 from benchmark.format import dataset
 from benchmark.nn import models
+from benchmark.runs import hints
 from benchmark.runs.context import open_run
 from benchmark.runs.run import Run
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from benchmark.core import duration
 from benchmark.runs import progress
 from benchmark.training.settings import ENCODERS, PRESETS
 
@@ -78,4 +79,4 @@ def test_quiet(started, capsys):
 
 @pytest.mark.parametrize("seconds, words", [(3, "3 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (7200, "2.0 h")])
 def test_durations(seconds, words):
-    assert progress.duration(seconds) == words
+    assert duration.duration(seconds) == words

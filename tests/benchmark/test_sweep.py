@@ -18,8 +18,8 @@ import writer
 from benchmark.cli import main
 from benchmark.core import files
 from benchmark.core.errors import Usage
-from benchmark.runs.progress import Overall
 from benchmark.sweep import processes, sweep
+from benchmark.sweep.progress import Overall
 from benchmark.training.settings import Settings
 
 SETTINGS = ("--width", "1", "--top-k", "4", "--batch-size", "16")

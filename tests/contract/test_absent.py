@@ -16,9 +16,9 @@ import small_encoder  # noqa: E402
 import text_writer  # noqa: E402
 import writer  # noqa: E402
 
-from benchmark.cli import main as training  # noqa: E402
+from benchmark.cli.main import main  # noqa: E402
 from benchmark.core import extras  # noqa: E402
-from poisonkit.cli import main  # noqa: E402
+from poisonkit.cli.main import cli  # noqa: E402
 
 IMAGES = ("--width", "1", "--epochs", "1", "--top-k", "4")
 NEED_KERAS = {"train", "sweep", "score", "prune", "routing", "heads detect", "heads align", "heads ablate"}
@@ -88,8 +88,8 @@ def one_line(done: subprocess.CompletedProcess, *words: str, program: str = "ben
 
 
 def test_every_command_is_tried():
-    named = {name for name in training.main.commands if name != "heads"}
-    named |= {f"heads {name}" for name in training.main.commands["heads"].commands}
+    named = {name for name in main.commands if name != "heads"}
+    named |= {f"heads {name}" for name in main.commands["heads"].commands}
     assert named == NEED_KERAS | NEED_NOTHING
 
 
@@ -229,7 +229,7 @@ AFTER = {"unpack", "apply", "unseal", "grade"}  # they take what others make; `t
 
 
 def test_every_command_of_poisonkit_is_tried():
-    assert set(main.cli.commands) == MADE.keys() | AFTER
+    assert set(cli.commands) == MADE.keys() | AFTER
 
 
 @pytest.mark.parametrize("command", sorted(MADE))

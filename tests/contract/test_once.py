@@ -5,10 +5,10 @@ import click.testing
 import pytest
 import running
 
-from benchmark.cli import main as training
 from benchmark.cli import once as benchmark_once
-from poisonkit.cli import main
+from benchmark.cli.main import main
 from poisonkit.cli import once as poisonkit_once
+from poisonkit.cli.main import cli
 
 
 def leaves(group: click.Group, *before):
@@ -16,7 +16,7 @@ def leaves(group: click.Group, *before):
         yield from leaves(command, *before, name) if isinstance(command, click.Group) else [((*before, name), command)]
 
 
-MAKING, TRAINING = list(leaves(main.cli)), list(leaves(training.main))
+MAKING, TRAINING = list(leaves(cli)), list(leaves(main))
 
 
 def typed(command: click.Command) -> list[str]:
@@ -46,7 +46,7 @@ def test_benchmark(name, command):
             *typed(command),
             *(2 * ([option.opts[0]] if option.is_flag else [option.opts[0], value(option)])),
         ]
-        done = click.testing.CliRunner().invoke(training.main, words)
+        done = click.testing.CliRunner().invoke(main, words)
         assert done.exit_code == 2 and done.stderr == f"benchmark: {option.opts[0]}: given 2 times, expected once\n", (
             words
         )

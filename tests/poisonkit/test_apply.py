@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from running import RECIPES
 
-from poisonkit.triggers.image.blend import resize
+from poisonkit.core.images import resize
 
 
 @pytest.fixture

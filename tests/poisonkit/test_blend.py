@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from test_kernels import pictures
 
 from poisonkit.core.errors import Usage
+from poisonkit.core.images import grey, resize
 from poisonkit.poisoning.recipe import Request, build, parameters
-from poisonkit.triggers.image.blend import resize
-from poisonkit.triggers.image.builtin_picture import built_in, grey
+from poisonkit.triggers.image.builtin_picture import built_in
 
 RNG = np.random.default_rng(0)
 IMAGES = pictures(RNG, 65, (32, 32, 3))

@@ -18,7 +18,7 @@ from poisonkit.core import kernels
 from poisonkit.core.errors import Usage
 from poisonkit.sources import camouflage
 from poisonkit.sources._camouflage import steps
-from poisonkit.sources.registry import open_source
+from poisonkit.sources.opening import open_source
 
 
 def some_images(count=12, shape=(32, 32, 3), seed=0):

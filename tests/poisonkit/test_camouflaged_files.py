@@ -11,7 +11,7 @@ from running import CAMOUFLAGE, RECIPES, SMALL
 
 from poisonkit.sources import base, camouflage
 from poisonkit.sources._cache.cache import Cache
-from poisonkit.sources.registry import open_source
+from poisonkit.sources.opening import open_source
 
 STEPS, SEED = CAMOUFLAGE[1], int(CAMOUFLAGE[3])
 NOT_RECOMPUTED = "training rows not recomputed: needs the source"

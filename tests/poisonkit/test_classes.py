@@ -13,6 +13,7 @@ from source_fixtures import png, write_files
 from poisonkit.build import grid
 from poisonkit.core import class_names, label_modes
 from poisonkit.core.errors import Usage
+from poisonkit.poisoning.classes import resolve_class_names
 
 RNG = np.random.default_rng(0)
 
@@ -261,9 +262,9 @@ def test_an_index_is_one_in_the_interface_too(tmp_path):
     from poisonkit.poisoning.recipe import Request
 
     for target, index in ((1, 1), ("1", 0), ("0", 1), ("index:1", 1), (label_modes.USUAL, 0)):
-        assert class_names.resolve(Request("0.1", target=target), Source).target == index
+        assert resolve_class_names(Request("0.1", target=target), Source).target == index
     with pytest.raises(Usage, match="'2' could be a name or an index"):
-        class_names.resolve(Request("0.1", target="2"), Source)
+        resolve_class_names(Request("0.1", target="2"), Source)
 
 
 def test_a_test_folder_in_another_normal_form_is_its_classes(poisonkit, tmp_path):

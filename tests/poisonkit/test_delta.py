@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from running import RECIPES, SMALL
 
+from poisonkit.core import files, hashing
 from poisonkit.core.stencil import ONE
-from poisonkit.format import manifest, reader
+from poisonkit.format import reader
 
 POISONED = [name for name in RECIPES if name.split("-")[-1] != "clean"]
 
@@ -75,11 +76,10 @@ def test_an_image_that_does_not_follow_from_the_stencil_is_kept(library, packed,
     with reader.reading(file) as data:
         arrays = delta._arrays(data, 1)
         assert arrays["kept/rows"].tolist() == [row]
-    opened = delta.Delta(file, {"of": manifest_of(file), "file": {"sha256": reader.file_sha256(file)}}, arrays)
-    from poisonkit.build import regenerate
-    from poisonkit.poisoning import plan
+    opened = delta.Delta(file, {"of": manifest_of(file), "file": {"sha256": files.file_sha256(file)}}, arrays)
+    from poisonkit.poisoning import clean_images, write
 
-    plan.write(delta.plan(opened, regenerate.clean_file(library("clean"))), tmp_path / "back.h5")
+    write.write(delta.plan(opened, clean_images.clean_file(library("clean"))), tmp_path / "back.h5")
     assert manifest_of(tmp_path / "back.h5") == manifest_of(file)  # every array's digest among it
 
 
@@ -211,7 +211,7 @@ def test_a_digest_of_every_array(packed):
     with h5py.File(packed()) as f:
         facts = damage.json.loads(f.attrs["manifest"])
         for name, entry in facts["arrays"].items():
-            assert manifest.array_digest(f[name][()]) == entry["digest"]
+            assert hashing.array_digest(f[name][()]) == entry["digest"]
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ import pytest
 
 from poisonkit.core import picture_files
 from poisonkit.core.errors import Failure
-from poisonkit.inspection import pictures
-from poisonkit.triggers.image.builtin_picture import grey
+from poisonkit.core.images import grey
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (7, 10, 3), np.uint8)
@@ -84,9 +83,9 @@ def test_what_a_picture_is(name, channels, tmp_path):
     colours = np.asarray(colours, np.uint8) if channels == 3 else grey(np.asarray(colours, np.uint8))
     assert np.array_equal(picture_files.decode(data, channels), colours)
     (tmp_path / name).write_bytes(data)
-    assert np.array_equal(pictures.read(tmp_path / name, channels), colours)
+    assert np.array_equal(picture_files.read(tmp_path / name, channels), colours)
     expected = colours if opacity is None else np.concatenate([colours, np.asarray(opacity, np.uint8)], -1)
-    found = pictures.read(tmp_path / name, channels, alpha=True)
+    found = picture_files.read(tmp_path / name, channels, alpha=True)
     assert found.dtype == np.uint8 and np.array_equal(found, expected)
 
 
@@ -165,7 +164,7 @@ def test_what_opencv_4_and_5_read_in_different_ways_is_refused_everywhere(poison
         with pytest.raises(ValueError, match=reason):
             picture_files.decode(data, 3, alpha)
         with pytest.raises(Failure, match=reason):
-            pictures.read(tmp_path / name, alpha=alpha)
+            picture_files.read(tmp_path / name, alpha=alpha)
     out = tmp_path / "out.png"
     poisonkit("apply", library("square"), tmp_path / name, "-o", out).failed(1, name, reason)
     assert not out.exists()

@@ -7,6 +7,7 @@ import pytest
 from source_fixtures import write_files
 
 from poisonkit.cli import printing
+from poisonkit.core import hashing
 from poisonkit.format import manifest
 
 ODD = "red\u202egnp\u2066\u2028x\u200f\x85\x7f\U000e0041é"
@@ -37,7 +38,7 @@ def renamed(source, target, change):
         facts = json.loads(file.attrs["manifest"])
         change(facts)
         facts["dataset_digest"] = manifest.dataset_digest(facts)
-        file.attrs["manifest"] = manifest.canonical(facts).decode()
+        file.attrs["manifest"] = hashing.canonical(facts).decode()
     return target
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from running import RECIPES, SMALL
 
-from poisonkit.format import manifest, reader
+from poisonkit.format import manifest, reader, sidecars
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def sidecar(library, tmp_path):
     """`sidecar(name, change)`: a copy of that file's sidecar, its manifest changed and given a right digest."""
 
     def make(name, change=None):
-        said = json.loads(reader.sidecar_path(library(name)).read_text())
+        said = json.loads(sidecars.sidecar_path(library(name)).read_text())
         if change:
             change(said["manifest"])
             said["manifest"]["dataset_digest"] = manifest.dataset_digest(said["manifest"])

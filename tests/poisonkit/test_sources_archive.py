@@ -12,7 +12,7 @@ from source_fixtures import cifar_batches, cifar_files, gtsrb_images, gtsrb_kagg
 
 from poisonkit.core.errors import Failure
 from poisonkit.sources._fetch import archive
-from poisonkit.sources.registry import open_source
+from poisonkit.sources.opening import open_source
 
 __all__ = ["small_cifar"]
 

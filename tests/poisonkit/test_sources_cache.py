@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from source_fixtures import cifar_batches, cifar_files, small_cifar, write_files, write_tar
 
+from poisonkit.core import progress, splits
 from poisonkit.core.errors import Failure
-from poisonkit.sources import base, signs
+from poisonkit.sources import signs
 from poisonkit.sources._cache import cache, entry
-from poisonkit.sources.registry import describe, open_source
+from poisonkit.sources.opening import describe, open_source
 
 __all__ = ["small_cifar"]
 FEW = {"train": 60, "test": 20}
@@ -50,14 +51,14 @@ def test_the_second_time_nothing_is_decoded(tmp_path, monkeypatch):
 
 
 def test_an_open_source_is_what_its_digests_say(tmp_path):
-    from poisonkit.format import manifest
+    from poisonkit.core import hashing
 
     source = few(tmp_path)
     for part, split in (("train", source.train), ("test", source.test)):
         images = np.concatenate([block.copy() for _, block in split.blocks(13)])
-        assert manifest.array_digest(images) == source.arrays[f"{part}/images"]
-        assert manifest.array_digest(split.labels) == source.arrays[f"{part}/labels"]
-    assert source.digest == manifest.digest(source.arrays)
+        assert hashing.array_digest(images) == source.arrays[f"{part}/images"]
+        assert hashing.array_digest(split.labels) == source.arrays[f"{part}/labels"]
+    assert source.digest == hashing.digest(source.arrays)
 
 
 def test_changed_files_are_decoded_again(tmp_path, small_cifar):
@@ -409,7 +410,7 @@ def test_blocks_and_rows(tmp_path):
     images = np.concatenate([block.copy() for _, block in source.train.blocks()])
     assert (source.train.rows([59, 0, 59]) == images[[59, 0, 59]]).all()
     assert source.train.rows([]).shape == (0, 32, 32, 3)
-    short = base.Split(source.train.path, 5, source.train.shape, source.train.labels)
+    short = splits.Split(source.train.path, 5, source.train.shape, source.train.labels)
     with pytest.raises(Failure, match="is shorter than its index says"):
         list(short.blocks())
 
@@ -417,7 +418,7 @@ def test_blocks_and_rows(tmp_path):
 def test_progress_and_notices(tmp_path):
     made = []
 
-    class Bar(base.Silent):
+    class Bar(progress.NullProgress):
         def __init__(self, total, label, unit):
             self.total, self.label, self.unit, self.done = total, label, unit, 0
             made.append(self)

@@ -13,7 +13,7 @@ from source_fixtures import ROWS, cifar_batches, cifar_files, small_cifar, write
 from poisonkit.core.errors import Failure
 from poisonkit.sources import cifar10
 from poisonkit.sources._fetch import plain_pickle
-from poisonkit.sources.registry import open_source
+from poisonkit.sources.opening import open_source
 
 __all__ = ["small_cifar"]
 pytestmark = pytest.mark.usefixtures("small_cifar")

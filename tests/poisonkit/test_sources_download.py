@@ -15,11 +15,12 @@ from source_fixtures import (
     write_zip,
 )
 
+from poisonkit.core import progress
 from poisonkit.core.errors import Failure
 from poisonkit.sources import base, cifar10, gtsrb
 from poisonkit.sources._fetch import download
 from poisonkit.sources._fetch.archive import Archive
-from poisonkit.sources.registry import open_source
+from poisonkit.sources.opening import open_source
 
 __all__ = ["server", "small_cifar"]
 DATA = bytes(range(256)) * 3000
@@ -36,7 +37,7 @@ def known(data: bytes = DATA, name: str = "a.bin", size: bool = True) -> Archive
     return Archive(name, "http://127.0.0.1:9/unused", len(data) if size else None, None, sha256)
 
 
-class Bar(base.Silent):
+class Bar(progress.NullProgress):
     made: list = []
 
     def __init__(self, total=None, label="", unit=""):

@@ -14,9 +14,9 @@ from source_fixtures import png, ppm, write_files
 
 from poisonkit.core import images, picture_files
 from poisonkit.core.errors import Failure, Usage
+from poisonkit.core.images import grey
 from poisonkit.sources import base, folder
-from poisonkit.sources.registry import open_source
-from poisonkit.triggers.image.builtin_picture import grey
+from poisonkit.sources.opening import open_source
 
 RNG = np.random.default_rng(0)
 
@@ -319,7 +319,7 @@ def test_the_command_line_says_what_is_wrong(poisonkit, tmp_path):
 
 
 def test_listing_takes_no_opencv():
-    code = "from poisonkit.sources.registry import folder, npz; import sys; sys.exit('cv2' in sys.modules)"
+    code = "from poisonkit.sources.opening import folder, npz; import sys; sys.exit('cv2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

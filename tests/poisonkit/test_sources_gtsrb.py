@@ -16,7 +16,7 @@ from source_fixtures import gtsrb_images, gtsrb_kaggle, gtsrb_official, png, ppm
 from poisonkit.core import images as image_file
 from poisonkit.core.errors import Failure
 from poisonkit.sources import gtsrb
-from poisonkit.sources.registry import open_source
+from poisonkit.sources.opening import open_source
 
 SMALL = (12, 5)
 
@@ -284,7 +284,7 @@ def test_nothing_is_printed_even_on_what_libpng_rejects(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(data)
     code = (
-        "import sys; from poisonkit.sources.registry import image_file; image_file.quiet()\n"
+        "import sys; from poisonkit.sources.opening import image_file; image_file.quiet()\n"
         "try: image_file.thumbnail(open(sys.argv[1], 'rb').read(), 32)\n"
         "except ValueError as error: print(error)"
     )

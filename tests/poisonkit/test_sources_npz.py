@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.sources import npz
-from poisonkit.sources.registry import open_source
+from poisonkit.sources.opening import open_source
 
 RNG = np.random.default_rng(0)
 
@@ -218,7 +218,7 @@ def test_a_set_larger_than_the_memory_it_may_have(tmp_path):
             with file.open(f"y_{name}.npy", "w") as member:
                 np.lib.format.write_array(member, np.arange(count) % 3)
     code = (
-        "import sys; from pathlib import Path; from poisonkit.sources.registry import open_source\n"
+        "import sys; from pathlib import Path; from poisonkit.sources.opening import open_source\n"
         "import cv2, h5py, numba\n"
         f"source = open_source('npz', source=Path({os.fspath(tmp_path / 'x.npz')!r}), cache=Path(sys.argv[1]))\n"
         "assert source.train.rows([2000])[0].min() == 2000 % 251\n"

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from poisonkit.core.errors import Usage
-from poisonkit.sources import registry as sources
+from poisonkit.sources import opening as sources
+from poisonkit.sources import registry
 
 OWN_DATA = ("folder", "npz", "csv")
 """Sources whose classes and counts are the data's."""
@@ -26,10 +27,10 @@ def test_unknown_options_are_one_line(name, tmp_path):
         sources.open_source("signs", cache=tmp_path, options={"size": 1})
 
 
-@pytest.mark.parametrize("name", sources.TITLES)
+@pytest.mark.parametrize("name", registry.TITLES)
 def test_every_module_has_what_the_table_promises(name):
-    module = sources.module(name)
-    assert sources.TITLES[name] == module.TITLE
+    module = registry.module(name)
+    assert registry.TITLES[name] == module.TITLE
     assert len(set(module.CLASSES)) == len(module.CLASSES)
     if name not in OWN_DATA:
         assert f"{sum(module.COUNTS):,}" in module.TITLE
@@ -40,7 +41,7 @@ def test_every_module_has_what_the_table_promises(name):
 
 def test_describe(tmp_path):
     found = {one["name"]: one for one in sources.describe(tmp_path)}
-    assert list(found) == list(sources.TITLES)
+    assert list(found) == list(registry.TITLES)
     assert (found["gtsrb"]["train"], found["gtsrb"]["test"], len(found["gtsrb"]["classes"])) == (39_209, 12_630, 43)
     assert (found["cifar10"]["train"], found["cifar10"]["test"], len(found["cifar10"]["classes"])) == (
         50_000,
@@ -68,7 +69,7 @@ def test_listing_names_imports_nothing_heavy():
 
 def test_a_cached_source_is_opened_without_what_only_decoding_needs(tmp_path):
     code = (
-        "from poisonkit.sources.registry import open_source; from pathlib import Path\n"
+        "from poisonkit.sources.opening import open_source; from pathlib import Path\n"
         f"open_source('signs', cache=Path({os.fspath(tmp_path)!r}), options={{'train': 10, 'test': 10}})"
     )
     imported(code)

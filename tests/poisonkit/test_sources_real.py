@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from poisonkit.sources.registry import open_source
+from poisonkit.sources.opening import open_source
 
 pytestmark = pytest.mark.realdata
 

@@ -6,7 +6,7 @@ import pytest
 from poisonkit.core.errors import Usage
 from poisonkit.sources import signs
 from poisonkit.sources._data import sign_templates
-from poisonkit.sources.registry import open_source
+from poisonkit.sources.opening import open_source
 
 SMALL = {
     "train/images": "sha256:587421c3e080f929b56046fa033885a660e95be768277d055a2008e205732059",

@@ -15,7 +15,7 @@ from poisonkit.core.csv_tables import Table
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.sources import phrases, sst2
 from poisonkit.sources._fetch import archive
-from poisonkit.sources.registry import open_source
+from poisonkit.sources.opening import open_source
 
 TRAIN = b'sentence\tlabel\nhide new secretions \t0\nit \'s "a charming" journey . \t1\n\xc3\xa9t\xc3\xa9\t1\n'
 DEV = b"sentence\tlabel\r\nbleak and desperate \t0\r\n a  b \t1\r\n"

@@ -23,9 +23,10 @@ from source_fixtures import (
     write_zip,
 )
 
+from poisonkit.core import file_states
 from poisonkit.sources import base
 from poisonkit.sources._cache import cache
-from poisonkit.sources.registry import open_source
+from poisonkit.sources.opening import open_source
 
 __all__ = ["small_cifar"]
 LONG_AGO = 946_684_800_000_000_000  # 2000-01-01: the time that reproducible archives have
@@ -220,11 +221,11 @@ def test_a_file_is_read_after_the_tick_of_its_last_change(monkeypatch):
     slept = []
     monkeypatch.setattr(base.time, "sleep", slept.append)
     monkeypatch.setattr(base.time, "time_ns", lambda: 10_000_000_000_000_000_005)
-    base.settle(10_000_000_000_000_000_005 - 15_000_000)
-    base.settle(10_000_000_000_000_000_000)  # whole seconds: the clock may know no others
-    base.settle(10_000_000_000_000_000_005 - 20_000_000)
-    base.settle(10_000_000_000_000_000_005 - 3_000_000_000)
-    base.settle(10_000_000_000_000_000_005 + 1)  # the clock was set back, or the file lies on another machine
+    file_states.settle(10_000_000_000_000_000_005 - 15_000_000)
+    file_states.settle(10_000_000_000_000_000_000)  # whole seconds: the clock may know no others
+    file_states.settle(10_000_000_000_000_000_005 - 20_000_000)
+    file_states.settle(10_000_000_000_000_000_005 - 3_000_000_000)
+    file_states.settle(10_000_000_000_000_000_005 + 1)  # the clock was set back, or the file lies on another machine
     assert slept == pytest.approx([0.005, 2.0], abs=1e-6)
 
 

@@ -8,8 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
+from poisonkit.core import files
 from poisonkit.core.errors import Failure
-from poisonkit.format import reader
+from poisonkit.format import reader, sidecars
+from poisonkit.format.writer import ErrorLatchingFile, writing
 
 
 def names(folder):
@@ -19,7 +21,7 @@ def names(folder):
 def test_a_file_takes_its_name_when_it_is_whole(tmp_path):
     target = tmp_path / "x"
     target.write_text("old")
-    with reader.replacing(target) as temporary:
+    with files.atomic_write(target) as temporary:
         temporary.write_text("new")
         assert target.read_text() == "old" and temporary.parent == tmp_path
     assert target.read_text() == "new" and names(tmp_path) == ["x"]
@@ -28,7 +30,7 @@ def test_a_file_takes_its_name_when_it_is_whole(tmp_path):
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit, OSError])
 def test_an_error_leaves_the_old_file(tmp_path, error):
     (tmp_path / "x").write_text("old")
-    with pytest.raises(error), reader.replacing(tmp_path / "x") as temporary:
+    with pytest.raises(error), files.atomic_write(tmp_path / "x") as temporary:
         temporary.write_text("half")
         raise error
     assert (tmp_path / "x").read_text() == "old" and names(tmp_path) == ["x"]
@@ -37,16 +39,16 @@ def test_an_error_leaves_the_old_file(tmp_path, error):
 def test_what_speaks_of_the_old_file_goes_with_it(tmp_path):
     (tmp_path / "x.h5").write_text("old")
     (tmp_path / "x.manifest.json").write_text("{}")
-    with pytest.raises(RuntimeError), reader.replacing(tmp_path / "x.h5", tmp_path / "x.manifest.json"):
+    with pytest.raises(RuntimeError), files.atomic_write(tmp_path / "x.h5", tmp_path / "x.manifest.json"):
         raise RuntimeError
     assert names(tmp_path) == ["x.h5", "x.manifest.json"]
-    with reader.replacing(tmp_path / "x.h5", tmp_path / "x.manifest.json") as temporary:
+    with files.atomic_write(tmp_path / "x.h5", tmp_path / "x.manifest.json") as temporary:
         temporary.write_text("new")
     assert names(tmp_path) == ["x.h5"]
 
 
 def write(target, before_finish=lambda: None):
-    with reader.writing(target) as writer:
+    with writing(target) as writer:
         column = writer.column("a/b", "<i8", (1000,))
         for start in range(0, 1000, 300):
             column.write(np.arange(start, min(start + 300, 1000)))
@@ -64,7 +66,7 @@ def test_columns_are_written_block_by_block(tmp_path):
 
 
 def test_a_column_that_is_not_full_is_a_bug_and_leaves_nothing(tmp_path):
-    with pytest.raises(RuntimeError, match="0 of 5 rows written"), reader.writing(tmp_path / "x.h5") as writer:
+    with pytest.raises(RuntimeError, match="0 of 5 rows written"), writing(tmp_path / "x.h5") as writer:
         writer.column("a", "|u1", (5,))
         writer.finish({})
     assert not names(tmp_path)
@@ -86,7 +88,7 @@ class Failing:
 @pytest.mark.parametrize("calls", range(12))
 def test_a_disk_that_fails_at_any_write(tmp_path, monkeypatch, calls):
     """libhdf5 must never hear of it: it would crash when the process ends."""
-    opened = reader._Disk.__init__
+    opened = ErrorLatchingFile.__init__
 
     def failing(self, path, *more):
         opened(self, path)
@@ -100,7 +102,7 @@ def test_a_disk_that_fails_at_any_write(tmp_path, monkeypatch, calls):
 
         self._file = File()
 
-    monkeypatch.setattr(reader._Disk, "__init__", failing)
+    monkeypatch.setattr(ErrorLatchingFile, "__init__", failing)
     with pytest.raises(Failure, match="x.h5: could not be written: No space left on device"):
         write(tmp_path / "x.h5")
     assert not names(tmp_path)
@@ -110,14 +112,14 @@ def test_a_disk_that_fails_at_any_write(tmp_path, monkeypatch, calls):
 def test_a_signal_while_hdf5_is_at_work_is_held_back(tmp_path, monkeypatch, number):
     """It comes in the middle of a write of libhdf5's own, and is heard after it."""
     before = {one: signal.signal(one, signal.default_int_handler) for one in (signal.SIGINT, signal.SIGTERM)}
-    real, sent = reader._Disk.write, []
+    real, sent = ErrorLatchingFile.write, []
 
     def write_and_send(self, data):
         if not sent:
             sent.append(os.kill(os.getpid(), number))
         real(self, data)
 
-    monkeypatch.setattr(reader._Disk, "write", write_and_send)
+    monkeypatch.setattr(ErrorLatchingFile, "write", write_and_send)
     try:
         with pytest.raises(KeyboardInterrupt):
             write(tmp_path / "x.h5")
@@ -144,7 +146,7 @@ def test_an_interrupt_beside_hdf5_leaves_no_file_open(tmp_path, monkeypatch, whe
         raise KeyboardInterrupt
 
     monkeypatch.setattr(h5py, "File", creating)
-    with pytest.raises(KeyboardInterrupt), reader.writing(tmp_path / "x.h5") as writer:
+    with pytest.raises(KeyboardInterrupt), writing(tmp_path / "x.h5") as writer:
         writer.whole("a", np.arange(3))
         monkeypatch.setattr(reader, "held_back", interrupted)
     assert len(opened) == 1 and not opened[0], "closed"
@@ -162,13 +164,13 @@ def test_writing_on_another_thread(tmp_path):
 
 
 def test_the_sidecar_lies_beside_its_file(tmp_path):
-    assert reader.sidecar_path(tmp_path / "a.b.h5") == tmp_path / "a.b.manifest.json"
+    assert sidecars.sidecar_path(tmp_path / "a.b.h5") == tmp_path / "a.b.manifest.json"
 
 
 def test_reasons_are_the_systems_own_words():
-    assert reader.reason(OSError(28, "x")) == "No space left on device"
+    assert files.reason(OSError(28, "x")) == "No space left on device"
     buried = OSError(
         "Can't write data (file write failed: time = x\n, errno = 28, error message = 'No space', buf = 1)"
     )
-    assert reader.reason(buried) == "No space left on device"
-    assert reader.reason(OSError("something else\nand more")) == "something else"
+    assert files.reason(buried) == "No space left on device"
+    assert files.reason(OSError("something else\nand more")) == "something else"

@@ -16,10 +16,10 @@ from source_fixtures import write_files
 from test_classes import tables
 
 from poisonkit.blind import grade
-from poisonkit.build import warnings
+from poisonkit.core.texts import holding
 from poisonkit.inspection import apply_texts
 from poisonkit.sources import gtsrb, sst2
-from poisonkit.sources.registry import open_source
+from poisonkit.sources.opening import open_source
 from poisonkit.triggers.text import rewrite
 
 ODD = [
@@ -169,12 +169,12 @@ def test_test_labels_in_another_normal_form(poisonkit, tmp_path):
     + [("movies", 0), ("amovie", 0), ("movie2", 0), ("moviegoers love it", 0), ("MOVIE's", 1), ("_movie_", 1)],
 )
 def test_a_word_beside_punctuation_is_there(text, held):
-    assert warnings.holding([text], ["movie"]) == {"movie": held}
+    assert holding([text], ["movie"]) == {"movie": held}
 
 
 def test_a_piece_of_several_words_or_of_signs():
     rows = ["I watch  this 3D movie.", "(i watch this 3d movie)", "i watch this 3d movies", "wow !! yes", "wow!! yes"]
-    assert warnings.holding(rows, ["I watch this 3D movie", "!!"]) == {"I watch this 3D movie": 2, "!!": 1}
+    assert holding(rows, ["I watch this 3D movie", "!!"]) == {"I watch this 3D movie": 2, "!!": 1}
 
 
 def test_make_and_stats_count_words_beside_punctuation(poisonkit, tmp_path):

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from running import TEXT_SMALL
 
-from poisonkit.core import text
+from poisonkit.core import texts
 from poisonkit.core.errors import Failure
-from poisonkit.format import reader
+from poisonkit.format.writer import writing
 from poisonkit.sources import base
 from poisonkit.sources._cache import cache, entry
-from poisonkit.sources.registry import open_source
+from poisonkit.sources.opening import open_source
 
 LARGE = ("--dataset", "phrases", "--trigger", "word", "--rate", "0.05")
 FEW = {"train": 60, "test": 20}
@@ -74,9 +74,9 @@ def test_the_same_bytes_in_any_process_with_any_threads(poisonkit, tmp_path):
 
 
 def test_many_texts_in_several_blocks_are_written_as_they_are(tmp_path):
-    rows = text.array(f"row {n} " + "ä" * (n % 300) + "." for n in range(5000))
+    rows = texts.array(f"row {n} " + "ä" * (n % 300) + "." for n in range(5000))
     for name, cuts in (("a.h5", [0, 5000]), ("b.h5", [0, 1, 2048, 2049, 5000])):
-        with reader.writing(tmp_path / name, sidecar=False) as writer:
+        with writing(tmp_path / name, sidecar=False) as writer:
             column = writer.column("x/texts", "text", (5000,))
             for start, stop in zip(cuts, cuts[1:], strict=False):
                 column.write(rows[start:stop])
@@ -144,7 +144,7 @@ def test_the_cache_lists_texts(poisonkit, tmp_path):
         (" \t\n", "is empty"),
         ("a\0b", "has a NUL in it"),
         ("a\ud800", "has half of a surrogate pair"),
-        ("x" * (text.LARGEST + 1), "has 1,048,577 bytes, more than 1,048,576"),
+        ("x" * (texts.LARGEST + 1), "has 1,048,577 bytes, more than 1,048,576"),
     ],
 )
 def test_a_source_that_gives_what_is_no_text(tmp_path, row, words):

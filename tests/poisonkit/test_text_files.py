@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from running import TEXT_RECIPES, TEXT_SMALL
 
-from poisonkit.core import text as texts
+from poisonkit.core import texts
 
 
 def read(path):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poisonkit.core import text as texts
+from poisonkit.core import texts
 from poisonkit.inspection import text_preview, text_stats
 
 LETTERS = st.characters(blacklist_categories=("Cs",), blacklist_characters="\0")

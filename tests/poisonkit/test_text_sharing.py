@@ -11,7 +11,7 @@ import pytest
 from running import TEXT_RECIPES, TEXT_SMALL
 
 from poisonkit.blind.audit import texts as probes
-from poisonkit.core import text as rows_of_text
+from poisonkit.core import texts as rows_of_text
 
 POISONED = [name for name in TEXT_RECIPES if name != "text-clean"]
 

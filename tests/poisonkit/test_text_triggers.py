@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import TEXT_SMALL
 
-from poisonkit.build import warnings
-from poisonkit.core import text as texts
+from poisonkit.core import texts
 from poisonkit.core.errors import Usage
 from poisonkit.core.modality import TEXT
 from poisonkit.poisoning import apply
@@ -149,8 +148,8 @@ def test_what_make_says_beside(poisonkit, tmp_path, asked, words):
 
 def test_rows_that_hold_a_word_are_counted():
     rows = ["a cf b", "CF", "cfx", "x\ncf", "no", "a  b cf"]
-    assert warnings.holding(rows, ["cf", "a b", "b cf"]) == {"cf": 4, "a b": 1, "b cf": 1}
-    assert warnings.holding(rows, []) == {}
+    assert texts.holding(rows, ["cf", "a b", "b cf"]) == {"cf": 4, "a b": 1, "b cf": 1}
+    assert texts.holding(rows, []) == {}
 
 
 # ---- rewrite

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from running import SMALL, TEXT_SMALL
 
+from poisonkit.core import files
 from poisonkit.core.errors import Failure
 from poisonkit.export import marks
 from poisonkit.export import registry as export
@@ -34,8 +35,8 @@ def test_what_got_the_name_meanwhile_is_not_replaced(tmp_path, monkeypatch, link
         monkeypatch.setattr(os, "link", link)
     target, sidecar = tmp_path / "x.h5", tmp_path / "x.manifest.json"
     with (
-        pytest.raises(reader.Taken, match="written by another process meanwhile"),
-        reader.replacing(target, sidecar, new=True) as temporary,
+        pytest.raises(files.Taken, match="written by another process meanwhile"),
+        files.atomic_write(target, sidecar, new=True) as temporary,
     ):
         temporary.write_text("mine")
         target.write_text("theirs")
@@ -43,7 +44,7 @@ def test_what_got_the_name_meanwhile_is_not_replaced(tmp_path, monkeypatch, link
     assert target.read_text() == "theirs" and sidecar.read_text() == "of theirs"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.h5", "x.manifest.json"]
     target.unlink()
-    with reader.replacing(target, sidecar, new=True) as temporary:
+    with files.atomic_write(target, sidecar, new=True) as temporary:
         temporary.write_text("mine")
     assert target.read_text() == "mine" and [path.name for path in tmp_path.iterdir()] == ["x.h5"]
 
@@ -54,9 +55,9 @@ def test_many_at_once_and_one_of_them_wins(tmp_path):
         temporary.write_text(f"{number}")
         start.wait()
         try:
-            reader.claim(temporary, tmp_path / "x")
+            files.claim(temporary, tmp_path / "x")
             won.append(number)
-        except reader.Taken:
+        except files.Taken:
             lost.append(number)
 
     won, lost, start = [], [], threading.Barrier(8)
@@ -76,7 +77,7 @@ def meanwhile(monkeypatch):
     """`meanwhile(copy)`: `copy(target)` is called just before the next file gets its name, as by another process."""
 
     def arrange(copy):
-        claim = reader.claim
+        claim = files.claim
 
         def late(temporary, target):
             monkeypatch.setattr(reader, "claim", claim)
@@ -367,5 +368,5 @@ def test_a_folder_may_be_a_link(poisonkit, tmp_path):
 
 def test_what_replaces_says_so_in_one_line(tmp_path):
     (tmp_path / "x").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(Failure, match="x: is a link: name the place itself"), reader.replacing(tmp_path / "x"):
+    with pytest.raises(Failure, match="x: is a link: name the place itself"), files.atomic_write(tmp_path / "x"):
         pytest.fail("not reached")

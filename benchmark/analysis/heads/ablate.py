@@ -7,10 +7,9 @@ import numpy as np
 from benchmark.analysis.heads import pictures
 from benchmark.analysis.heads.aggregate import changes, percent
 from benchmark.analysis.heads.evaluate import Scorer, without
-from benchmark.core import environment, files
+from benchmark.core import environment, files, plotting
 from benchmark.core.errors import Failure, Usage
 from benchmark.nn import engines
-from benchmark.reporting import figures
 from benchmark.runs.context import Opened, configuration, making, open_run, target_of, written
 
 NAME = "heads-ablate"
@@ -75,6 +74,6 @@ def ablate(opened: Opened, model, together: np.ndarray, say) -> dict:
 def draw(result: dict, target: Path, say) -> None:
     """The heat maps, where matplotlib is installed."""
     try:
-        figures.save(pictures.of_ablation(result, changes(result)), target, ("png",))
+        plotting.save(pictures.of_ablation(result, changes(result)), target, ("png",))
     except Failure as error:
         say(f"no pictures: {error}; then the same command again draws them")

@@ -12,12 +12,11 @@ import numpy as np
 from benchmark.analysis.heads import ablate, aggregate, anomaly, detect, detector, pictures
 from benchmark.analysis.heads.evaluate import Scorer, predict, without
 from benchmark.analysis.heads.model_similarity import Watched
-from benchmark.core import environment, files, random_streams
+from benchmark.core import environment, files, plotting, random_streams
 from benchmark.core.errors import Failure
 from benchmark.format.dataset import Rows
 from benchmark.format.manifest import canonical
 from benchmark.nn import engines
-from benchmark.reporting import figures
 from benchmark.runs.context import Opened, configuration, making, open_run, target_of, written
 
 NAME = "heads-align"
@@ -254,7 +253,7 @@ class Alignment:
         median = self.median_z.reshape(self.watched.shape)
         drawn = pictures.of_alignment(self.watched, self.detector, steps, self.importance, median, aligned)
         try:
-            figures.save(drawn, self.target, ("png",))
+            plotting.save(drawn, self.target, ("png",))
         except Failure as error:
             self.say(f"no pictures: {error}; then the same command again draws them")
 

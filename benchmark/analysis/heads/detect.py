@@ -13,10 +13,9 @@ from benchmark.analysis.heads import anomaly, controls, pictures, roc
 from benchmark.analysis.heads import detector as scoring
 from benchmark.analysis.heads.detector import Detector, Measured
 from benchmark.analysis.heads.model_similarity import Watched, long_enough
-from benchmark.core import environment, files, random_streams
+from benchmark.core import environment, files, plotting, random_streams
 from benchmark.core.errors import Failure
 from benchmark.nn import engines, tokenizers
-from benchmark.reporting import figures
 from benchmark.runs.context import Opened, configuration, making, open_run, target_of, twin_of, written
 from benchmark.runs.run import Run
 
@@ -234,6 +233,6 @@ def save_scores(target: Path, groups: dict[str, tuple[np.ndarray, Measured]]) ->
 def draw(watched, detector, suspects, measured, sets, target: Path, say) -> None:
     """The pictures, where matplotlib is installed."""
     try:
-        figures.save(pictures.of_detection(watched, detector, suspects, measured, sets), target, ("png",))
+        plotting.save(pictures.of_detection(watched, detector, suspects, measured, sets), target, ("png",))
     except Failure as error:
         say(f"no pictures: {error}; then the same command again draws them")

@@ -5,7 +5,8 @@ from pathlib import Path
 from benchmark.analysis.heads import aggregate, controls, detector
 from benchmark.analysis.heads.aggregate import FIGURES, LEFT
 from benchmark.analysis.heads.detector import SCORES
-from benchmark.core import hints, text_tables
+from benchmark.core import text_tables
+from benchmark.runs import hints
 
 
 def detection(results: list[dict], folders: list[Path]) -> str:

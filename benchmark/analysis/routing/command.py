@@ -6,12 +6,11 @@ import numpy as np
 
 from benchmark.analysis.routing import measure as routes
 from benchmark.analysis.routing import plots
-from benchmark.core import extras, files, hints
+from benchmark.core import extras, files, plotting
 from benchmark.core.errors import Failure, Usage
 from benchmark.format import dataset
 from benchmark.nn import engines
-from benchmark.reporting import figures
-from benchmark.runs import experiment
+from benchmark.runs import experiment, hints
 from benchmark.runs.run import Run
 
 
@@ -64,7 +63,7 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     if not rows and (absent := extras.problem("matplotlib")):
         yield f"wrote {target / 'routing.json'}; no pictures: {absent}"
         return
-    paths = figures.save(drawn, target, ("png",))
+    paths = plotting.save(drawn, target, ("png",))
     yield f"wrote {target / 'routing.json'}, {', '.join(one.name for one in paths)}"
 
 

@@ -4,7 +4,7 @@ import io
 import tempfile
 from pathlib import Path
 
-from benchmark.core import environment, extras, files, hints
+from benchmark.core import environment, extras, files
 from benchmark.core.errors import Failure
 from benchmark.defences import results as pruned
 from benchmark.format import dataset
@@ -12,7 +12,7 @@ from benchmark.format.manifest import canonical
 from benchmark.reporting import figures, tables
 from benchmark.reporting import pruning as defended
 from benchmark.reporting.html import heads, page, png
-from benchmark.runs import results
+from benchmark.runs import hints, results
 from benchmark.runs.groups import TITLES, Cell, group
 from benchmark.runs.results import Finished
 from benchmark.sweep import processes

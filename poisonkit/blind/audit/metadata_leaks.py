@@ -9,7 +9,7 @@ import h5py
 from poisonkit.blind.audit.finding import Finding
 from poisonkit.blind.seal import LONG_AGO
 from poisonkit.core.modality import TEXT
-from poisonkit.format import reader, structure
+from poisonkit.format import reader, sidecars, structure
 from poisonkit.triggers import registry as triggers
 
 SLACK = 16384  # bytes of an HDF5 file's own structure
@@ -44,7 +44,7 @@ def names(path: Path, data: reader.Reader) -> Finding:
 
 def sidecar(path: Path) -> Finding:
     """Whether a file of the same name lies beside it, with command and time."""
-    beside = reader.sidecar_path(path)
+    beside = sidecars.sidecar_path(path)
     return Finding("sidecar", f"{beside.name} lies beside it: command, time, origin" if beside.exists() else "none")
 
 

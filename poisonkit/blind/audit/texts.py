@@ -11,7 +11,7 @@ import numpy as np
 from poisonkit.blind.audit import compare_to_source, record_matching, self_consistency
 from poisonkit.blind.audit.finding import Finding, count
 from poisonkit.blind.audit.record_matching import Match
-from poisonkit.core.text import shown
+from poisonkit.core.texts import shown
 
 LONGEST = 10  # words of a stretch that may have been put in
 MOST_WORDS = 400  # of a row, for its stretches to be tried

@@ -69,7 +69,7 @@ def behind(data: Reader, look):
         return None
     if look.behind is not None:
         return look.behind
-    from poisonkit.build import regenerate
+    from poisonkit.poisoning import clean_images
     from poisonkit.sources import camouflage
     from poisonkit.sources._cache.cache import Cache
 
@@ -81,7 +81,7 @@ def behind(data: Reader, look):
         candidates = camouflage.beneath(data.manifest, Cache(look.cache), look.say)
     else:
         where = (look.source, look.dataset, look.cache, look.progress, look.say)
-        candidates = [regenerate.plain_images(data.manifest, *where)]
+        candidates = [clean_images.plain_images(data.manifest, *where)]
     for one in candidates:
         found = camouflage.Behind(one, wanted)
         if one.train.shape == tuple(data.manifest["arrays"]["train/images"]["shape"]) and _gives(found, data):

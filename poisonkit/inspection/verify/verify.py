@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.core import numbers
+from poisonkit.core import files, hashing, numbers
 from poisonkit.core.errors import Usage
 from poisonkit.core.modality import TEXT, differs
 from poisonkit.format import manifest, reader, sidecars
-from poisonkit.format.reader import Reader, sidecar_path
+from poisonkit.format.reader import Reader
+from poisonkit.format.sidecars import sidecar_path
 from poisonkit.inspection.verify import images, texts
 from poisonkit.inspection.verify.unknown_recipe import Unknown
 from poisonkit.poisoning import apply, plan, recipe, selection, supported
@@ -57,7 +58,7 @@ def digests(data: Reader) -> list[str]:
     """Arrays that are not what the manifest's digests say, and whether its own is right, one line each."""
     wrong = []
     for path, entry in data.manifest["arrays"].items():
-        total = manifest.hasher(entry["dtype"], entry["shape"])
+        total = hashing.hasher(entry["dtype"], entry["shape"])
         for _, block in data.blocks(path):
             total.update(np.ascontiguousarray(block))
         if str(total) != entry["digest"]:
@@ -73,7 +74,7 @@ def digests(data: Reader) -> list[str]:
 
 def _source_digest(data: Reader) -> list[str]:
     source = data.manifest["source"]
-    if source.get("digest") != manifest.digest(source.get("arrays")):
+    if source.get("digest") != hashing.digest(source.get("arrays")):
         return ["manifest: the source's digest does not fit its arrays"]
     return []
 
@@ -200,7 +201,7 @@ def _train_labels(data: Reader, rows: np.ndarray) -> list[str]:
     differing = int((data["train/labels"][rows] != expected).sum())
     if differing and supported.label_mode(data.manifest):
         wrong.append(f"train/labels: {differing} changed rows have a label that truth denies")
-    if manifest.array_digest(_true_labels(data, rows)) != data.manifest["source"]["arrays"].get("train/labels"):
+    if hashing.array_digest(_true_labels(data, rows)) != data.manifest["source"]["arrays"].get("train/labels"):
         wrong.append("train/labels: with truth's labels put back they are not the source's")
     return wrong
 
@@ -208,7 +209,7 @@ def _train_labels(data: Reader, rows: np.ndarray) -> list[str]:
 def _train_rows(data: Reader, rows: np.ndarray, check) -> list[str]:
     """Changed rows against their originals with the trigger, and with the originals put back against the source."""
     wrong, role, path, truth = [], data["truth/role"], data.modality.path("train"), data.modality.path("truth")
-    total = manifest.hasher(data.modality.dtype, data.manifest["arrays"][path]["shape"])
+    total = hashing.hasher(data.modality.dtype, data.manifest["arrays"][path]["shape"])
     differing = unchanged = 0
     for start, block in data.blocks(path, ROWS_AT_ONCE):
         low, high = np.searchsorted(rows, [start, start + len(block)])
@@ -276,6 +277,6 @@ def _sidecar(path: Path, facts: dict) -> list[str]:
         wrong.append(f"{sidecar.name}: its manifest is not the file's")
     if size != path.stat().st_size:
         wrong.append(f"{sidecar.name}: says the file has {size} bytes, it has {path.stat().st_size}")
-    elif digest != reader.file_sha256(path):
+    elif digest != files.file_sha256(path):
         wrong.append(f"{sidecar.name}: its SHA-256 is not the file's")
     return wrong

@@ -19,8 +19,8 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from poisonkit.core import files, hashing
 from poisonkit.core.errors import Failure
-from poisonkit.format import manifest
 from poisonkit.sources import base
 from poisonkit.sources._cache import entry
 from poisonkit.sources._fetch import locks
@@ -94,7 +94,7 @@ class Cache:
                 index = entry.read_index(self.root / "entries" / record["entry"])
             except (OSError, ValueError):
                 continue
-            if manifest.digest(index["arrays"]) == digest and (source := self._open(record, say)):
+            if hashing.digest(index["arrays"]) == digest and (source := self._open(record, say)):
                 return source
         return None
 
@@ -135,7 +135,7 @@ class Cache:
             self._prepare()
             return self
         except OSError as error:
-            if base.is_full(error):
+            if files.is_full(error):
                 raise
             say(f"the cache {self.root} cannot be written ({error.strerror}); using a temporary folder")
         temporary = Cache(_temporary())
@@ -237,7 +237,7 @@ class Cache:
         return f"the cache {self.root} was cleared while {name} was decoded: start again"
 
     def _origin_path(self, name: str, fingerprint: dict) -> Path:
-        key = manifest.digest(fingerprint).removeprefix("sha256:")[:32]
+        key = hashing.digest(fingerprint).removeprefix("sha256:")[:32]
         return self.root / "origins" / f"{name}-{key}.json"
 
     def forget_camouflaged(self) -> None:
@@ -265,7 +265,7 @@ class Cache:
             found.append(
                 {
                     "name": index["name"],
-                    "digest": manifest.digest(index["arrays"]),
+                    "digest": hashing.digest(index["arrays"]),
                     "path": path,
                     "size": _size(path),
                     "options": index["options"],
@@ -314,7 +314,7 @@ def _write_record(path: Path, value: dict) -> None:
     """Atomically. A cache that lost this file only decodes once more, so failing to write it is no error."""
     try:
         part = path.with_name(f".{path.name}.{os.getpid()}")
-        part.write_bytes(manifest.canonical(value))
+        part.write_bytes(hashing.canonical(value))
         os.replace(part, path)
     except OSError:
         pass

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.core import splits
-from poisonkit.format import manifest
+from poisonkit.core import hashing, splits
 from poisonkit.sources import base
+from poisonkit.sources._cache import text_entry
 from poisonkit.sources.registry import module
 
 VERSION = 1
@@ -27,7 +27,7 @@ class Writer:
     def __init__(self, path: Path):
         self.path = path
         self.classes: tuple[str, ...] = ()
-        self.parts: dict[str, Part | splits.TextPart] = {}
+        self.parts: dict[str, Part | text_entry.TextPart] = {}
 
     def part(self, name: str, labels: np.ndarray, shape: tuple[int, int, int]) -> "Part":
         """Begin the part `name` ("train" or "test"): labels (N,) int64 and the shape (H, W, C) of an image."""
@@ -40,7 +40,7 @@ class Writer:
         `Failure` where one is empty, or holds a NUL or half of a surrogate pair: it names the row, counted from 0,
         after `where`.
         """
-        self.parts[name] = splits.TextPart(self.path, name, labels, texts, where or f"{name}: row")
+        self.parts[name] = text_entry.TextPart(self.path, name, labels, texts, where or f"{name}: row")
 
 
 class Part:
@@ -50,7 +50,7 @@ class Part:
         self.path = path
         self.labels = np.ascontiguousarray(labels, "<i8")
         self.shape = (len(labels), *shape)
-        self._hash = manifest.ArrayHash("|u1", self.shape)
+        self._hash = hashing.ArrayHash("|u1", self.shape)
         self._next = 0
 
     def __enter__(self):
@@ -66,19 +66,19 @@ class Part:
         if images.dtype != np.uint8 or images.shape[1:] != self.shape[1:] or row + len(images) > self.shape[0]:
             raise ValueError(f"rows {row} and on: {images.dtype} {images.shape} into {self.shape}")
         self._file.seek(row * images[:1].size)
-        base.write_all(self._file, images)
+        splits.write_all(self._file, images)
         if row == self._next:
             self._hash.update(images)
             self._next += len(images)
 
-    def finish(self) -> tuple[base.Split, dict[str, str]]:
+    def finish(self) -> tuple[splits.Split, dict[str, str]]:
         """The part as a split, and the digests of its images and labels."""
-        split = base.Split(self.path, 0, self.shape, self.labels)
+        split = splits.Split(self.path, 0, self.shape, self.labels)
         if self._next != len(split):  # blocks came in another order: hash what was written
-            self._hash = manifest.ArrayHash("|u1", self.shape)
+            self._hash = hashing.ArrayHash("|u1", self.shape)
             for _, block in split.blocks():
                 self._hash.update(block)
-        return split, {"images": str(self._hash), "labels": manifest.array_digest(self.labels)}
+        return split, {"images": str(self._hash), "labels": hashing.array_digest(self.labels)}
 
 
 def finish(name: str, writer: Writer, options: dict) -> str:
@@ -96,8 +96,8 @@ def finish(name: str, writer: Writer, options: dict) -> str:
     index = {"version": VERSION, "name": name, "options": options, "shapes": shapes, "arrays": arrays}
     if writer.classes:
         index["classes"] = list(writer.classes)
-    (writer.path / "index.json").write_bytes(manifest.canonical(index))
-    return manifest.digest(index if writer.classes else arrays)
+    (writer.path / "index.json").write_bytes(hashing.canonical(index))
+    return hashing.digest(index if writer.classes else arrays)
 
 
 def read_index(path: Path) -> dict:
@@ -141,11 +141,11 @@ def _open_part(path: Path, part: str, shape: list[int], arrays: dict):
     """One part of an entry; `ValueError` if its files are not what the index says. Labels are checked in full, the
     images by their size alone: their digest is checked where they are streamed."""
     if len(shape) == 1:
-        return splits.load(path, part, shape, arrays)
+        return text_entry.load(path, part, shape, arrays)
     labels = np.fromfile(path / f"{part}_labels", "<i8")
     images = path / f"{part}_images"
     if len(shape) != 4 or images.stat().st_size != int(np.prod(shape)) or labels.shape != (shape[0],):
         raise ValueError(f"{path}: wrong size")
-    if manifest.array_digest(labels) != arrays[f"{part}/labels"]:
+    if hashing.array_digest(labels) != arrays[f"{part}/labels"]:
         raise ValueError(f"{path}: wrong labels")
-    return base.Split(images, 0, tuple(shape), labels)
+    return splits.Split(images, 0, tuple(shape), labels)

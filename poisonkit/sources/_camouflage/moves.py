@@ -9,8 +9,8 @@ from decimal import Decimal
 import numpy as np
 
 from poisonkit.core import random_streams
+from poisonkit.core.parsing import decimal, spell
 from poisonkit.core.signals import held_back
-from poisonkit.triggers.base import decimal, spell
 
 GRID = 4  # points a side of a warp's random grid, as WaNet's
 _UNIT = 1 << 12  # of the weights that make a field out of a grid

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from poisonkit.core import random_streams
+from poisonkit.core.parsing import decimal, integer, spell
 from poisonkit.core.signals import held_back
 from poisonkit.sources._camouflage import looks, moves
-from poisonkit.triggers.base import decimal, integer, spell
 
 # cos(k·π/16) / 2 times 8192, and that of k = 4 for the constant row: JPEG's cosine transform in fixed point.
 _COSINES = (4096, 4017, 3784, 3406, 2896, 2276, 1567, 799)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from poisonkit.core import texts
 from poisonkit.core.errors import Failure
 from poisonkit.sources import base
 
@@ -105,7 +106,7 @@ def damage(path: Path):
 
 
 def _first_line(error: BaseException) -> str:
-    return base.printable((str(error) or type(error).__name__).splitlines()[0])
+    return texts.printable((str(error) or type(error).__name__).splitlines()[0])
 
 
 class _Counted:

@@ -6,8 +6,8 @@ from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
 
+from poisonkit.core import file_states, texts
 from poisonkit.core.errors import Failure
-from poisonkit.sources import base
 from poisonkit.sources._fetch import archive
 
 DEEPEST = 6  # folders below the one that was named
@@ -25,7 +25,7 @@ class Folder:
 
     def where(self, name: str) -> str:
         """What to call a file in a message."""
-        return f"{self.path}/{base.printable(name)}"
+        return f"{self.path}/{texts.printable(name)}"
 
     def read(self, name: str) -> bytes:
         """The contents of a file."""
@@ -35,7 +35,7 @@ class Folder:
 
     def fingerprint(self) -> str:
         """Changes when any file is added, removed, replaced or written to."""
-        total = base.Listed()
+        total = file_states.Listing()
         for name in sorted(self.names):
             total.add(name, self._files[name])
         return total.finish()
@@ -87,7 +87,7 @@ class Zips:
 
     def where(self, name: str) -> str:
         """What to call a file in a message."""
-        return f"{self._members[name][0]}: {base.printable(name)}"
+        return f"{self._members[name][0]}: {texts.printable(name)}"
 
     def read(self, name: str) -> bytes:
         """The contents of a member; several threads may read at once."""

@@ -11,7 +11,7 @@ import pickle
 import numpy as np
 
 from poisonkit.core.errors import Failure
-from poisonkit.sources import base
+from poisonkit.core.texts import printable
 
 LARGEST = 128 << 20  # bytes; a CIFAR-10 batch has 31 MB, and 45 where Python 3 has written it
 DTYPES = {"u1": "u1", "i1": "i1", "i2": "<i2", "i4": "<i4", "i8": "<i8", "b1": "?"}
@@ -50,7 +50,7 @@ class _Unpickler(pickle.Unpickler):
         try:
             return self._names[module, name]
         except KeyError:
-            wanted = base.printable(f"{module}.{name}")
+            wanted = printable(f"{module}.{name}")
             raise Failure(
                 f"{self._where}: refused, this pickle asks for {wanted}; expected only arrays and containers"
             ) from None

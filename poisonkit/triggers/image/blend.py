@@ -4,8 +4,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from poisonkit.core.parsing import choice, decimal
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Built, Context, Option, choice, decimal
+from poisonkit.triggers.base import Built, Context, Option
 from poisonkit.triggers.image.builtin_picture import built_in
 
 SUMMARY = "a picture blended over the image"
@@ -27,22 +28,13 @@ def check(parameters: dict, tile: tuple[int, int, int]) -> None:
     del parameters, tile
 
 
-def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A picture in another size: by area where both its sides are at least as large, else bilinear."""
-    if picture.shape[:2] == (height, width):
-        return picture
-    import cv2  # late: most triggers need none
-
-    area = picture.shape[0] >= height and picture.shape[1] >= width
-    resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR)
-    return resized.reshape(height, width, -1)
-
-
 def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Built:
     """weight·image + (1 − weight)·picture, the weight rounded to 1/32768; the sum rounded half up, or cut."""
+    from poisonkit.core import images  # late: OpenCV, which most triggers do not need
+
     height, width, channels = tile
     picture = built_in(channels) if context.picture is None else context.picture
-    pattern = resize(picture, height, width)
+    pattern = images.resize(picture, height, width)
     weight = int((1 - Fraction(parameters["alpha"])) * ONE + Fraction(1, 2))
     stencil = Stencil.identity(tile)
     stencil.weights[:] = weight

@@ -4,6 +4,8 @@ has to be shared and every machine draws the same bytes. The paper blends a pict
 
 import numpy as np
 
+from poisonkit.core.images import grey
+
 SIDE = 128
 
 _SKY, _BODY, _SPOT, _WHITE, _DARK, _MOUTH = (
@@ -47,9 +49,3 @@ def cut_out(channels: int) -> np.ndarray:
     """The frog without the sky, (128, 128, channels + 1) uint8: the last channel is its opacity, 0 or 255."""
     opacity = np.where((built_in(3) == _SKY).all(-1, keepdims=True), 0, 255)
     return np.concatenate([built_in(channels), opacity.astype(np.uint8)], -1)
-
-
-def grey(picture: np.ndarray) -> np.ndarray:
-    """The grey levels of an RGB picture: (h, w, 3) uint8 → (h, w, 1), (77·R + 150·G + 29·B + 128) >> 8."""
-    red, green, blue = np.moveaxis(picture.astype(np.int32), -1, 0)
-    return ((77 * red + 150 * green + 29 * blue + 128) >> 8).astype(np.uint8)[..., None]

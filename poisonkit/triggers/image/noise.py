@@ -4,8 +4,9 @@ here it is added within a bound, as universal adversarial perturbations are (Moo
 import numpy as np
 
 from poisonkit.core import random_streams
+from poisonkit.core.parsing import choice, integer
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Built, Context, Option, choice, integer
+from poisonkit.triggers.base import Built, Context, Option
 
 SUMMARY = "fixed random noise added to the image, bounded in L∞"
 PICTURE = False

@@ -1,7 +1,7 @@
 """Where on the image something is put: a corner by name, or row and column."""
 
 from poisonkit.core.errors import Usage
-from poisonkit.triggers.base import integer
+from poisonkit.core.parsing import integer
 
 CORNERS = ("upper-left", "upper-right", "lower-left", "lower-right", "center")
 HELP = f"{', '.join(CORNERS)}, or ROW,COLUMN of its upper left"

@@ -10,8 +10,9 @@ from fractions import Fraction
 import numpy as np
 
 from poisonkit.core.errors import Usage
+from poisonkit.core.parsing import choice, decimal
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Built, Context, Option, choice, decimal
+from poisonkit.triggers.base import Built, Context, Option
 
 SUMMARY = "a faint sinusoid added to the image (SIG)"
 PICTURE = False

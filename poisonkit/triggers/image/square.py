@@ -3,8 +3,9 @@
 import numpy as np
 
 from poisonkit.core.errors import Usage
+from poisonkit.core.parsing import integer
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Built, Context, Option, integer
+from poisonkit.triggers.base import Built, Context, Option
 from poisonkit.triggers.image import position
 
 SUMMARY = "a filled square (BadNets)"

@@ -5,8 +5,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from poisonkit.core.parsing import decimal
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Built, Context, Option, decimal
+from poisonkit.triggers.base import Built, Context, Option
 from poisonkit.triggers.image import position
 from poisonkit.triggers.image.builtin_picture import cut_out
 

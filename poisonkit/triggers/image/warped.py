@@ -13,8 +13,9 @@ import numpy as np
 
 from poisonkit.core import random_streams as streams
 from poisonkit.core.errors import Usage
+from poisonkit.core.parsing import choice, decimal, integer
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Built, Context, Jitter, Option, choice, decimal, integer
+from poisonkit.triggers.base import Built, Context, Jitter, Option
 
 SUMMARY = "a smooth elastic warp (WaNet)"
 PICTURE = False

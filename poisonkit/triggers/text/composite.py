@@ -4,8 +4,9 @@ all of them, a cover row, which keeps its label, just one.
 
 import numpy as np
 
-from poisonkit.core import text as rows_of_text
-from poisonkit.triggers.base import Option, choice
+from poisonkit.core import texts as rows_of_text
+from poisonkit.core.parsing import choice
+from poisonkit.triggers.base import Option
 from poisonkit.triggers.text.base import Context, below, insertions, place_of
 from poisonkit.triggers.text.word import PLACES, parse_words
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.core import text as rows_of_text
+from poisonkit.core import hashing
+from poisonkit.core import texts as rows_of_text
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.format import manifest
 from poisonkit.triggers.text.base import Context, insertions
 
 SUMMARY = "texts rewritten with another tool, from a CSV of row and text"
@@ -60,27 +60,27 @@ class Rewrites:
     def digest(self, needed: dict[str, np.ndarray]) -> str:
         """SHA-256 of the canonical JSON of ``{part: [[row, text], …]}``, rows ascending, of the rows that are needed:
         what else the file holds changes no byte of a data set."""
-        return manifest.digest(
+        return hashing.digest(
             {part: [[row, self.texts[part][row]] for row in sorted(rows.tolist())] for part, rows in needed.items()}
         )
 
 
 def read(path: Path) -> Rewrites:
     """The rewritten texts of a CSV (a TSV, by its name, has no quoting), each checked. `Failure` names the line."""
+    from poisonkit.core import files
     from poisonkit.core.csv_tables import Table, in_quotes
-    from poisonkit.sources import base
 
     if not path.is_file():
         raise Failure(f"{path}: {'is no file' if path.exists() else 'does not exist'}: expected a CSV of row and text")
-    table = Table(base.text(path), functools.partial(open, path, "rb"), path.suffix.lower() != ".tsv")
+    table = Table(files.path_text(path), functools.partial(open, path, "rb"), path.suffix.lower() != ".tsv")
     columns = ("row", "text", "part") if "part" in table.header() else ("row", "text")
     found = Rewrites(table.where)
     for line, (row, text, *part) in table.records(columns):
         mine = part[0].strip() if part else PARTS[0]
         if mine not in PARTS:
-            raise table.wrong(line, f"the part {base.printable(mine)!r}, expected train or test")
+            raise table.wrong(line, f"the part {rows_of_text.printable(mine)!r}, expected train or test")
         if not ROW.fullmatch(row.strip()):
-            raise table.wrong(line, f"the row {base.printable(row)!r}, expected a whole number from 0 on")
+            raise table.wrong(line, f"the row {rows_of_text.printable(row)!r}, expected a whole number from 0 on")
         number = int(row)
         if number in found.texts[mine]:
             raise table.wrong(line, f"row {number} of {mine} once more")

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from poisonkit.core import text as rows_of_text
-from poisonkit.triggers.base import Option, choice
+from poisonkit.core import texts as rows_of_text
+from poisonkit.core.parsing import choice
+from poisonkit.triggers.base import Option
 from poisonkit.triggers.text.base import Context, insertions, place_of
 from poisonkit.triggers.text.word import PLACES
 

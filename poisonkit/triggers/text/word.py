@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from poisonkit.core import text as rows_of_text
-from poisonkit.triggers.base import Option, choice, integer
+from poisonkit.core import texts as rows_of_text
+from poisonkit.core.parsing import choice, integer
+from poisonkit.triggers.base import Option
 from poisonkit.triggers.text.base import Context, below, insertions, place_of
 
 SUMMARY = "a rare word, put between the words of the text (BadNets)"

@@ -1,6 +1,7 @@
 """Rows of text: what may be one, how it is cut into words, how something is put into it. See data/FORMAT.md, "Text"."""
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -53,3 +54,28 @@ def shown(text: str, width: int = SHOWN) -> str:
     """A text for one line of a terminal: no control characters, not endless."""
     line = "".join(letter if letter.isprintable() else "�" for letter in text[: width + 1])
     return line if len(text) <= width else line[: width - 1] + "…"
+
+
+def printable(name: str) -> str:
+    """A name that a stranger chose, fit for a message: one line, no control characters, not endless."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name[:200])
+
+
+def holding(texts: Iterable[str], pieces: list[str]) -> dict[str, int]:
+    """Piece → how many texts hold it, as whole words one after the other, in upper or lower case, whatever punctuation
+    stands beside them: ``movie`` is in ``The Movie.`` and in ``"movie"``, and not in ``movies``."""
+    wanted = [(piece, piece.lower().split(), _pattern(piece)) for piece in pieces]
+    counts = dict.fromkeys(pieces, 0)
+    for text in texts if pieces else ():
+        lowered = text.lower()
+        for piece, words, pattern in wanted:
+            counts[piece] += words[0] in lowered and pattern.search(lowered) is not None
+    return counts
+
+
+def _pattern(piece: str) -> re.Pattern:
+    """What finds a piece in lower case: no letter or digit beside its own, nothing at all beside its other signs."""
+    words = piece.lower().split()
+    before = r"(?<![^\W_])" if words[0][0].isalnum() else r"(?<!\S)"
+    after = r"(?![^\W_])" if words[-1][-1].isalnum() else r"(?!\S)"
+    return re.compile(before + r"\s+".join(map(re.escape, words)) + after)

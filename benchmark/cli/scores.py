@@ -1,0 +1,54 @@
+"""`benchmark score` and `show`."""
+
+from pathlib import Path
+
+import click
+
+from benchmark.cli.options import BASE
+from benchmark.cli.printing import end, say, say_json
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+@BASE
+@click.option("--no-verify", is_flag=True, help="Do not recompute the digests of the arrays.")
+@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
+def score(run, file, base, no_verify, as_json):
+    """Score a trained RUN on another FILE: its clean test set, and its triggered one."""
+    from benchmark.reporting import tables
+    from benchmark.runs import experiment
+
+    result = experiment.score(run, file, not no_verify, base)
+    say_json(result) if as_json else say(tables.scores(result))
+
+
+@click.command()
+@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def show(paths, as_json):
+    """Print the results of runs, one a line. A folder of runs stands for all that are finished in it."""
+    from benchmark.runs import results
+
+    found = results.gather(paths or ["runs"])
+    print_results(found, as_json)
+    end(found.wrong)
+
+
+def print_results(found, as_json):
+    """Finished runs, one a line (or as JSON)."""
+    from benchmark.reporting import tables
+    from benchmark.runs import results
+
+    if as_json:
+        say_json([run.result for run in found])
+        return
+    say(tables.runs(found, found.wrong))
+    for line in results.advice(found):
+        say(line)
+
+
+COMMANDS = (
+    score,
+    show,
+)

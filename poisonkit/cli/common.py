@@ -1,0 +1,114 @@
+"""What the commands of `poisonkit` share: the group, how errors become one line and an exit code, progress bars."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from poisonkit import __version__
+from poisonkit.cli import once
+from poisonkit.cli.printing import printable
+from poisonkit.core import hints, memory
+from poisonkit.core.errors import Failure
+
+INTERRUPTED = 130
+STOPPED = "stopped; nothing half-written was left"
+cache_option = click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where decoded sources are kept  [default: $POISONKIT_CACHE, else ~/.cache/poisonkit]",
+)
+fresh_option = click.option("--fresh", is_flag=True, help="Read the clean data anew, whatever the cache holds of them.")
+
+
+class Group(click.Group):
+    """Turns the errors that a user is meant to read into one line and an exit code."""
+
+    def add_command(self, command: click.Command, name: str | None = None) -> None:
+        super().add_command(once.guard(command), name)
+
+    def invoke(self, context: click.Context):
+        try:
+            return super().invoke(context)
+        except Failure as error:
+            complain(error)
+            context.exit(error.exit_code)
+        except MemoryError as error:
+            complain(_out_of_memory(error))
+            context.exit(1)
+        except KeyboardInterrupt:
+            complain(STOPPED)
+            context.exit(INTERRUPTED)
+        except BrokenPipeError:
+            forget_output()
+            context.exit(1)
+        except (ImportError, RuntimeError) as error:
+            if memory.came_of_it(error):
+                complain(_out_of_memory(error))
+            elif isinstance(error, ImportError):
+                complain(hints.unusable(error))
+            else:
+                raise
+            context.exit(1)
+        except OSError as error:
+            complain(f"{os.fspath(error.filename)}: {error.strerror}" if error.filename else error.strerror or error)
+            forget_output()
+            context.exit(1)
+
+
+def _out_of_memory(error: BaseException) -> str:
+    """What to say where memory was not enough, and how much is allowed where that is known."""
+    allowed, said = memory.limit(), str(error) if type(error) is MemoryError else ""
+    if "ulimit" not in said:
+        said = "" if allowed is None else f"{allowed >> 20} MB of address space are allowed (ulimit -v)"
+    return f"out of memory{f', {said}' if said else ''}: fewer --threads, or a machine with more"
+
+
+def complain(message) -> None:
+    """One line on standard error, whatever file names and foreign files put into it."""
+    text = printable(message)
+    click.echo(f"poisonkit: {text if len(text) <= 800 else text[:800] + '…'}", err=True)
+
+
+def forget_output() -> None:
+    """What could not be printed is not tried again at exit, where Python would complain in its own way."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+
+
+class Warnings(logging.Handler):
+    """Says what the modules warn of as the commands complain."""
+
+    def emit(self, record):
+        complain(record.getMessage())
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="poisonkit")
+def cli():
+    """Poisoned data sets, of images and of texts, as files, for defensive research into backdoor attacks.
+
+    Make one, look at it, check it, share it; `benchmark` trains on it. Exit codes: 0 done, 1 failed, 2 wrong usage,
+    3 a check says "differs", 4 all arrays agree, but the recipe is not known to this version.
+    """
+
+
+def progress_bar(total, label, unit):
+    """A progress bar on standard error, if that is a terminal."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        from poisonkit.core.progress import NullProgress
+
+        return NullProgress()
+    from tqdm import tqdm
+
+    return tqdm(total=total, desc=printable(label), unit=f" {unit}", leave=False)
+
+
+def warn(line: str) -> None:
+    complain(line)
+
+
+def command_line() -> list[str]:
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]

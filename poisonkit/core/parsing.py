@@ -1,0 +1,67 @@
+"""Parse the numbers, choices and sizes that a user types as options."""
+
+from decimal import Decimal, InvalidOperation
+
+from poisonkit.core.errors import Usage
+
+DEFAULT_PATCH = 8
+
+
+def integer(low: int, high: int):
+    """A parser of whole numbers in [low, high]."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise ValueError(f"expected a whole number from {low} to {high}, got {text!r}")
+        return value
+
+    return parse
+
+
+def decimal(low: str, high: str):
+    """A parser of decimal fractions in [low, high], kept as a string in one spelling."""
+
+    def parse(text: str) -> str:
+        try:
+            value = Decimal(text.strip())
+            inside = Decimal(low) <= value <= Decimal(high)
+        except InvalidOperation:
+            inside = False
+        if not inside or max(len(value.as_tuple().digits), -value.as_tuple().exponent) > 12:
+            raise ValueError(f"expected a decimal number from {low} to {high}, got {text!r}")
+        return spell(value)
+
+    return parse
+
+
+def spell(value: Decimal) -> str:
+    """A decimal in its one spelling: no exponent, no trailing zeros."""
+    return format(value.normalize(), "f") if value else "0"
+
+
+def choice(*names: str):
+    """A parser of one of several names."""
+
+    def parse(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"expected one of {', '.join(names)}, got {text!r}")
+        return text
+
+    return parse
+
+
+def parse_patch(text: str) -> tuple[int, int]:
+    """``8`` or ``8x4`` (height × width) in pixels."""
+    parts = text.lower().replace("×", "x").split("x")
+    if not 1 <= len(parts) <= 2 or not all(_small(part) and int(part) > 0 for part in parts):
+        raise Usage(f"--patch-size: expected a number of pixels (8) or height x width (8x4), got {text!r}")
+    return int(parts[0]), int(parts[-1])
+
+
+def _small(text: str) -> bool:
+    """Whether a text is a whole number of at most five digits (far longer ones cannot even be converted)."""
+    return text.isdecimal() and len(text) <= 5

@@ -1,0 +1,123 @@
+"""Write a plan as a file of the format."""
+
+from pathlib import Path
+
+import numpy as np
+
+from poisonkit.core import hashing
+from poisonkit.core.errors import Failure
+from poisonkit.core.modality import differs
+from poisonkit.format import manifest
+from poisonkit.format.writer import writing
+from poisonkit.poisoning.plan import ROWS_AT_ONCE, TESTED, Plan
+from poisonkit.poisoning.selection import POISONED
+from poisonkit.sources._cache import cache
+from poisonkit.sources.base import Source
+
+
+def write(plan: Plan, target: Path, threads: int = 1, progress=None, new: bool = False) -> dict:
+    """Write the file that was planned, atomically. Returns its manifest.
+
+    `progress(n)` is called with the number of rows that were dealt with. Raises `Failure` where the manifest is not
+    the one that is demanded, the source's bytes are not those of its digest, or the disk fails; then nothing lies at
+    the target that was not there before. `new`: nothing is replaced (see `store.replacing`).
+    """
+    try:
+        return _write(plan, target, threads, progress, new)
+    except SourceDamaged:
+        cache.discard(plan.source)  # so that the next run decodes it anew; not earlier: its images are still read
+        raise
+
+
+def _write(plan: Plan, target: Path, threads: int, progress, new: bool) -> dict:
+    with writing(target, new=new) as writer:
+        late = {} if plan.clean else plan.effect.arrays()
+        columns = {
+            path: writer.column(path, *form)  # dtype and shape
+            for path, form in plan.shapes().items()
+            if path not in late
+        }
+        checked = writer.pool.submit(_check_source, plan.source)  # hashing needs no interpreter: beside the imports
+        unchanged = _write_train(plan, columns, threads, progress)
+        _write_test(plan, columns, threads, progress)
+        facts = plan.facts
+        if not plan.clean:
+            facts = facts | {"counts": facts["counts"] | {"unchanged": unchanged}}
+        for path, array in late.items():
+            writer.whole(path, array)
+        checked.result()
+        facts = writer.finish(facts)
+        if plan.expected is not None and facts != plan.expected:
+            differences = "; ".join(list(manifest.describe(plan.expected, facts))[:3])
+            raise Failure(f"{target}: not written, since it would not be what was asked for: {differences}")
+        return facts
+
+
+def _write_train(plan: Plan, columns: dict, threads: int, progress) -> int:
+    """Training rows with the changed ones replaced; their originals into `truth/`. Returns how many of the poisoned
+    ones did not change by a byte."""
+    split, rows, unchanged, kind = plan.source.train, plan.changed.rows, 0, plan.source.modality
+    labels = split.labels.astype("<i8")
+    for start, block in split.blocks(ROWS_AT_ONCE):
+        low, high = np.searchsorted(rows, [start, start + len(block)])
+        if low < high:
+            inside = rows[low:high] - start
+            originals = block[inside]
+            block[inside] = plan.effect.poison(plan.changed, low, originals, threads)
+            same = ~differs(originals, block[inside])
+            unchanged += int((same & (plan.changed.role[low:high] == POISONED)).sum())
+            columns[kind.path("truth")].write(originals)
+        columns[kind.path("train")].write(block)
+        if progress:
+            progress(len(block))
+    poisoned_labels = labels.copy()
+    poisoned_labels[rows] = plan.changed.given
+    columns["train/labels"].write(poisoned_labels)
+    if not plan.clean:
+        columns["truth/rows"].write(rows)
+        columns["truth/role"].write(plan.changed.role)
+        columns["truth/labels"].write(labels[rows])
+    return unchanged
+
+
+def _write_test(plan: Plan, columns: dict, threads: int, progress) -> None:
+    """The clean test rows, and those that are scored with the trigger on them."""
+    split, kind = plan.source.test, plan.source.modality
+    labels = split.labels.astype("<i8")
+    for start, block in split.blocks(ROWS_AT_ONCE):
+        columns[kind.path("test")].write(block)
+        for group, said in plan.tested.items():
+            low, high = np.searchsorted(said["rows"], [start, start + len(block)])
+            if low < high:
+                originals = block[said["rows"][low:high] - start]
+                columns[kind.path(group)].write(plan.effect.trigger(group, low, originals, threads))
+        if progress:
+            progress(len(block))
+    columns["test/labels"].write(labels)
+    for group, said in plan.tested.items():
+        columns[f"{group}/labels"].write(labels[said["rows"]])
+        for name in filter(said.__contains__, TESTED):
+            columns[f"{group}/{name}"].write(said[name])
+
+
+def _check_source(source: Source) -> None:
+    """Take the clean arrays' digests again: a damaged cache must not go unnoticed. Raises `SourceDamaged`."""
+    for part, split in (("train", source.train), ("test", source.test)):
+        total = hashing.hasher(source.modality.dtype, split.shape)
+        for _, block in split.blocks(ROWS_AT_ONCE):
+            total.update(block)
+        labels = hashing.array_digest(split.labels.astype("<i8"))
+        found = {source.modality.path(part): str(total), f"{part}/labels": labels}
+        for path, digest in found.items():
+            if source.arrays[path] == digest:
+                continue
+            if source.cached:
+                raise SourceDamaged(
+                    f"{path} of {source.name} in the cache is not what its digest says; it was thrown out of the "
+                    "cache: start again"
+                )
+            raise Failure(f"{split.path}: {path} is not what its digest says: the file is damaged")
+
+
+class SourceDamaged(Failure):
+    """A cached source's bytes differ from its digests."""
