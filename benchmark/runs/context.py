@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmark.core import extras, files
 from benchmark.core.errors import Failure
+from benchmark.format import dataset
 from benchmark.format.dataset import Dataset, Rows
 from benchmark.format.manifest import digest
 from benchmark.nn import engines, tokenizers
@@ -17,6 +18,10 @@ from benchmark.runs import baseline, hints, records
 from benchmark.runs.run import Run
 from benchmark.training import texts as fine_tuning
 from benchmark.training.settings import check_numbers
+
+TRAINING_SET = "notebook"
+HELD_OUT = "held-out"
+DATA_MODES = (HELD_OUT, TRAINING_SET)
 
 
 @dataclass(frozen=True)
@@ -111,11 +116,11 @@ def open_run(job: Run, file=None, base=None) -> Opened:
     Raises
     ------
     Failure
-        As `defences.open_data` and `defences.defender_rows`.
+        As `open_data` and `defender_rows`.
     """
     trained = job.result
-    contents = base.open_data(job, trained, file, base)
-    held_out = base.defender_rows(job, contents, base.HELD_OUT, None)
+    contents = open_data(job, trained, file, base)
+    held_out = defender_rows(job, contents, HELD_OUT, None)
     engines.activate(job.settings.backend, job.settings.precision, job.settings.threads)
     return Opened(job, trained, contents, tokenizers.load(job.folder), held_out)
 
@@ -133,3 +138,36 @@ def twin_of(job: Run) -> Run | None:
     _, clean = baseline.matching(trained, list(done.values()))
     folders = [folder for one in clean for folder, result in done.items() if result is one]
     return next((Run.at(folder) for folder in folders if files.is_file(folder / "model.keras")), None)
+
+
+def defender_rows(run: Run, contents: Dataset, mode: str, limit: int | None) -> Rows:
+    """The rows that a defender may use.
+
+    `held-out`: the clean rows that the run was not trained on. `notebook`: the training set itself, its triggered
+    images under their true labels, as the paper's published notebook has it. `limit` takes the first so many.
+    """
+    settings = run.settings
+    if mode == TRAINING_SET:
+        rows = Rows(contents.train.inputs, contents.train.labels.copy())
+        if contents.truth is not None:
+            rows.labels[contents.truth_rows] = contents.truth.labels
+    elif settings.hold_out:
+        rows = contents.held_out(settings.hold_out)
+    else:
+        raise Failure(
+            f"{run.folder}: was trained on every row, a defence needs clean ones that it never saw: "
+            f"{hints.hold_out(run.folder, contents, settings)}"
+        )
+    return rows if limit is None else Rows(rows.inputs[:limit], rows.labels[:limit])
+
+
+def open_data(job: Run, trained: dict, file, base) -> Dataset:
+    """The data set that a run was trained on; `Failure` for another."""
+    file = file or trained["dataset"].get("path")
+    if file is None or not Path(file).is_file():
+        where = f"no longer lies at {file}" if file else "is not known"
+        raise Failure(f"{job.folder}: its data set {trained['dataset']['name']} {where}: name it with --data")
+    manifest = dataset.peek(file)
+    if manifest["dataset_digest"] != trained["dataset"]["digest"]:
+        raise Failure(f"{file}: is not the data set that {job.folder.name} was trained on")
+    return dataset.load(file, manifest=manifest, base=base or trained["dataset"].get("base"))
