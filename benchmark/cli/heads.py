@@ -76,7 +76,7 @@ def detect(paths, file, base, as_json, quiet, **options):
 
     settings = detector_settings(options)
     results = [detecting.run(path, file, base, settings, teller(quiet)) for path in paths]
-    say_json(results) if as_json else say(tables.detection(results, paths))
+    say_json(results) if as_json else say(tables.report(results, paths))
 
 
 @heads.command()
@@ -124,9 +124,9 @@ def align(paths, file, base, as_json, quiet, **options):
     from benchmark.analysis.heads import align as aligning
     from benchmark.analysis.heads import tables
 
-    settings = detector_settings(options) | aligning.completed(options)
+    settings = detector_settings(options) | aligning.complete(options)
     results = [aligning.run(path, file, base, settings, teller(quiet)) for path in paths]
-    say_json(results) if as_json else say(tables.alignment(results))
+    say_json(results) if as_json else say(tables.report(results))
 
 
 @heads.command()
@@ -140,7 +140,7 @@ def ablate(paths, file, base, as_json, quiet, pairs):
 
     settings = {"heads": [ablating.parse_head(pair) for pair in pairs]}
     results = [ablating.run(path, file, base, settings, teller(quiet)) for path in paths]
-    say_json(results) if as_json else say(tables.ablation(results))
+    say_json(results) if as_json else say(tables.report(results))
 
 
 @heads.command("table")

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def sizes(folder: Path) -> dict:
     if not isinstance(config, dict):
         raise Failure(f"{path}: not a JSON object")
     _check_kind(config, path)
-    found = {}
+    found: dict[str, Any] = {}
     for ours, name in _SIZES.items():
         value = config.get(name)
         if not (type(value) is int and 0 < value < _LIMIT):
@@ -71,7 +72,7 @@ def sizes(folder: Path) -> dict:
         value = config.get(name, usual)
         if value is None and usual is None:
             value = found["dropout"]  # as the reference has it
-        if not (type(value) in (int, float) and 0 <= value < 1):
+        if value is None or not (type(value) in (int, float) and 0 <= value < 1):
             raise Failure(f"{path}: its {name} is {value!r:.60}, expected a number of 0 or more, below 1.0")
         found[ours] = float(value)
     found["activation"] = ACTIVATIONS[config.get("hidden_act", "gelu")]

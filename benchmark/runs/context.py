@@ -31,7 +31,7 @@ class Opened:
     job: Run
     trained: dict
     contents: Dataset
-    tokenizer: object
+    tokenizer: tokenizers.Pieces | tokenizers.Words
     held_out: Rows
 
     def tokens(self, texts) -> tokenizers.Tokens:

@@ -250,13 +250,13 @@ def test_then_there_are_as_many_random_heads(poisoned):
 def test_one_head_a_layer_has_no_other_to_be_alike_to(tmp_path):
     from types import SimpleNamespace
 
-    from benchmark.analysis.heads.model_similarity import Watched
+    from benchmark.analysis.heads.model_similarity import ModelSimilarity
     from benchmark.core.errors import Failure
 
     network = SimpleNamespace(depth=2, heads=1)
     opened = SimpleNamespace(network=lambda: network, job=SimpleNamespace(folder=tmp_path))
     with pytest.raises(Failure, match="one head a layer"):
-        Watched(opened, {"metric": "cosine", "map": "row"})
+        ModelSimilarity(opened, {"metric": "cosine", "map": "row"})
 
 
 @pytest.mark.slow
@@ -360,7 +360,7 @@ def test_bad_days(poisoned, toy, runs, tmp_path):
     failed(2, "--head", "ablate", poisoned, "--head", "x")
     failed(2, "--head", "ablate", poisoned, "--head", "9" * 5000 + ",0")
     failed(1, "is not the data set", "detect", poisoned, "--data", toy[0], "--metric", "pearson")
-    failed(1, "do not say what is usual", "detect", poisoned, "--min-words", "40")
+    failed(1, "are too few to estimate normal behaviour", "detect", poisoned, "--min-words", "40")
     failed(1, "no head's |median z| reaches", "align", poisoned, "--threshold", "1e9")
     assert not list(poisoned.glob("heads-*/.part-*"))
     images = writer.toy(tmp_path)

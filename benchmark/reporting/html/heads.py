@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from benchmark.analysis.heads import aggregate, tables
+from benchmark.analysis.heads import results as stored
 from benchmark.reporting.html import page, png
 from benchmark.runs.results import Finished
 
@@ -29,7 +30,7 @@ def section(found: list[Finished]) -> str:
     wrong = getattr(found, "wrong", {})
     parts = _over_seeds(found, wrong)
     for run in found:
-        parts += [_shown(folder, result, wrong) for folder, result in aggregate.of_run(run.folder, wrong)]
+        parts += [_shown(folder, result, wrong) for folder, result in stored.in_run(run.folder, wrong)]
     return "".join(parts)
 
 
@@ -39,16 +40,14 @@ def _over_seeds(found: list[Finished], wrong: dict) -> list[str]:
     for one in groups:
         kind = one.results[0]["defence"]
         parts += [page.heading(one.title), page.paragraphs([_WORDS[kind], "Means over the runs."])]
-        parts += [
-            page.table(*table, left=2 if table[0][1] == "score" else 1) for table in aggregate.tables(one.results)
-        ]
+        parts += [page.table(table.columns, table.rows, table.labels) for table in tables.tables(one.results)]
     return parts
 
 
 def _shown(folder: Path, result: dict, wrong: dict) -> str:
     try:
         return _result(folder, result, wrong)
-    except aggregate.UNFIT:  # runs are passed on, and edited
+    except stored.MALFORMED:  # runs are passed on, and edited
         path = folder / "result.json"
         wrong[path] = f"{path}: not a result that can be shown"
         return page.paragraphs([f"{folder.parent.name}/{folder.name}: not a result that can be shown."])
@@ -56,16 +55,11 @@ def _shown(folder: Path, result: dict, wrong: dict) -> str:
 
 def _result(folder: Path, result: dict, wrong: dict) -> str:
     kind = result["defence"]
-    settings = aggregate.asked(result["settings"])
+    settings = stored.describe_settings(result["settings"])
     parts = [page.heading(f"{result['run']}: {kind.removeprefix('heads-')}"), page.paragraphs([_WORDS[kind]])]
     parts += [page.paragraphs([f"Settings: {settings}."])] if settings else []
-    if kind == "heads-detect":
-        parts.append(page.paragraphs([tables.headline(result)]))
-        parts += [page.table(*table, left=2 if table[0][1] == "score" else 1) for table in tables.tables(result)]
-    elif kind == "heads-align":
-        parts.append(page.paragraphs(tables.chosen(result)))
-        parts.append(page.table(*tables.aligned(result), left=2))
-    else:
-        parts.append(page.table(*tables.ablated(result, 8), left=1))
+    if kind != stored.ABLATE:  # of an ablation it is the run's name, as in the heading
+        parts.append(page.paragraphs(tables.introduction(result)))
+    parts += [page.table(table.columns, table.rows, table.labels) for table in tables.tables([result], detailed=True)]
     parts.append(page.row([page.figure(page.png(content, name), name) for name, content in png.inside(folder, wrong)]))
     return "".join(parts)
