@@ -87,15 +87,15 @@ def run(
 
 
 def _carry_out(job: Run, trained: dict, contents: Dataset, rows: Rows, apply, watch, target: Path) -> dict:
-    from benchmark.nn import models
+    from benchmark.nn import model_files
 
-    context = DefenceContext(lambda: models.load(job.folder), job.settings, rows)
+    context = DefenceContext(lambda: model_files.load(job.folder), job.settings, rows)
     steps = [{"stage": "before", "scores": trained["scores"]}]
     watch(steps[0])
     for step in apply(context):
         engine = engines.engine(step.model, job.settings.learning_rate)
         file = "-".join(map(str, (step.said["stage"], *filter(None, [step.said.get("rate")])))) + ".keras"
-        models.save(step.model, target / file)
+        model_files.save(step.model, target / file)
         scores = loop.scores(contents, loop.score(engine, contents))
         steps.append(step.said | {"model": file, "scores": scores})
         watch(steps[-1])

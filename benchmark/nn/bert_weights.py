@@ -47,7 +47,7 @@ _FIRST = "embeddings.word_embeddings.weight"
 
 
 def sizes(folder: Path) -> dict:
-    """What `models.Encoder` needs to know of a folder's encoder: its sizes, dropouts, `epsilon`, `activation`.
+    """Read from a folder what `Encoder` is built of: its sizes, dropouts, `epsilon`, `activation`.
 
     Raises `Failure` where `config.json` is missing, cannot be read, or is of another kind of network, or where the
     weights are of another kind than numbers, or too few.
@@ -149,7 +149,7 @@ def _check_size(path: Path, found: dict) -> None:
 
 
 def assign(model, folder: Path) -> None:
-    """Put the weights into a built `models.Encoder`; its classifier stays as it is.
+    """Assign the weights to a built `Encoder`; its classifier stays as it is.
 
     Raises `Failure` where `model.safetensors` is missing or damaged, or a weight is missing, of another shape, not
     finite, or not the network's.

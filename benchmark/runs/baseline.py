@@ -103,14 +103,14 @@ def clean_asr(comparison: dict, runs: Path, data: Dataset) -> dict | None:
 
     Needs an active backend. None where a baseline's model is gone; `Failure` where one is there and cannot be loaded.
     """
-    from benchmark.nn import models
+    from benchmark.nn import model_files
 
     counts = []
     for name in comparison["runs"]:
         folder = Path(runs) / name
         if file_names.problem(name) or not files.there(folder / "model.keras"):
             return None
-        model = models.load(folder)
+        model = model_files.load(folder)
         inputs = texts.for_run(folder, data, model).triggered.inputs
         predicted = engines.engine(model, 0.1).predict(inputs)
         counts.append(metrics.attack(predicted, data.triggered.labels, data.wanted, len(data.classes))["asr"])

@@ -40,9 +40,9 @@ class Opened:
 
     def network(self):
         """A fresh copy of the trained network."""
-        from benchmark.nn import models
+        from benchmark.nn import model_files
 
-        model = models.load(self.job.folder)
+        model = model_files.load(self.job.folder)
         fine_tuning.check_vocabulary(self.tokenizer, model, self.job.folder)
         return model
 

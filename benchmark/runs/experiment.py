@@ -135,9 +135,9 @@ def network(job: Run, contents, path=None):
     if contents.classes != job.result["dataset"]["classes"]:
         raise Failure(f"{contents.path}: its classes are not those that {job.folder.name} was trained on")
     engines.activate(job.settings.backend, job.settings.precision, job.settings.threads)
-    from benchmark.nn import models
+    from benchmark.nn import model_files
 
-    model = models.load(path or job.folder)
+    model = model_files.load(path or job.folder)
     if contents.image_shape and model.input_shape[1:] != contents.image_shape:
         raise Failure(
             f"{contents.path}: has images of {contents.image_shape}, the run was trained on {model.input_shape[1:]}"

@@ -137,7 +137,7 @@ def _kept(run: Run) -> dict | None:
 
 
 def _train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool) -> dict:
-    from benchmark.nn import models
+    from benchmark.nn import model_files
 
     chosen = loop.method(data, run.settings, run.folder, watch.say)
     model, data = chosen.model, chosen.data
@@ -155,7 +155,7 @@ def _train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool) -> dict:
             predicted.update(scored)
             if keep_epochs:
                 files.make_folder(run.folder / "epochs")
-                models.save(model, run.folder / "epochs" / f"epoch-{entry['epoch']:03d}.keras")
+                model_files.save(model, run.folder / "epochs" / f"epoch-{entry['epoch']:03d}.keras")
             _save(run, engine, history)
             files.write_csv(run.folder / "history.csv", history)
             watch.epoch(entry)
@@ -165,7 +165,7 @@ def _train(run: Run, data: Dataset, watch: Watch, keep_epochs: bool) -> dict:
         predicted = loop.score(engine, data)
     files.write_npz(run.folder / "predictions.npz", predicted)
     files.write_csv(run.folder / "history.csv", history)
-    models.save(model, run.folder / "model.keras")
+    model_files.save(model, run.folder / "model.keras")
     return _result(run, data, history, predicted) | chosen.said
 
 

@@ -48,7 +48,7 @@ def method(data: Dataset, settings: Common, folder, say):
 
 def build(data: Dataset, settings: Settings):
     """The untrained network for a data set. The backend must have been activated."""
-    from benchmark.nn.models import pmoe
+    from benchmark.nn.networks.pmoe import pmoe
 
     height, width, _ = data.image_shape
     patches = -(-height // 4) * -(-width // 4)

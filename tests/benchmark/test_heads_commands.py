@@ -15,7 +15,7 @@ from benchmark.analysis.heads.evaluate import Scorer
 from benchmark.cli import main
 from benchmark.core import random_streams
 from benchmark.format import dataset
-from benchmark.nn import models
+from benchmark.nn import model_files
 from benchmark.runs import hints
 from benchmark.runs.context import open_run
 from benchmark.runs.run import Run
@@ -210,9 +210,9 @@ def test_align_stands_beside_its_controls(aligned, poisoned):
 
 def test_in_a_file_of_align_only_its_heads_have_moved(aligned, poisoned):
     (folder,) = poisoned.glob("heads-align-*")
-    before = models.load(poisoned)
+    before = model_files.load(poisoned)
     for step in aligned["steps"][2:]:
-        after = models.load(folder / step["model"])
+        after = model_files.load(folder / step["model"])
         moved = set()
         for old, new in zip(before.variables, after.variables, strict=True):
             changed = np.asarray(old) != np.asarray(new)
@@ -321,7 +321,7 @@ def test_ablate_switches_each_off(poisoned):
     (result,) = json.loads(done("heads", "ablate", poisoned, "--head", "1,2", "--head", "0,0", "--json").stdout)
     off, before = np.array(result["off"]["asr"]), result["before"]["asr"]["percent"]
     assert off.shape == (2, 4) and result["together"]["ba"]["of"] == TEST
-    model = models.load(poisoned)
+    model = model_files.load(poisoned)
     assert before == json.loads((poisoned / "result.json").read_text())["scores"]["asr"]["percent"]
     model.blocks[1].attention.output_kernel.assign(
         np.asarray(model.blocks[1].attention.output_kernel) * np.array([1, 1, 1, 0], "f4")[:, None, None]

@@ -32,7 +32,7 @@ def toy(tmp_path_factory):
 def case():
     """A network of 4 experts with 16 channels each on 16×16 images, its statistics and biases drawn at random."""
     engines.activate("tensorflow")
-    from benchmark.nn.models import pmoe
+    from benchmark.nn.networks.pmoe import pmoe
 
     def network():
         model = pmoe((16, 16, 3), 4, width=1, top_k=4, seed=1)

@@ -229,7 +229,7 @@ def run_variant(detection: Detection, variant: Variant, score: Scorer, keep: Pat
     `Failure` where the loss is no longer a finite number.
     """
     from benchmark.analysis.heads import losses, tuning
-    from benchmark.nn import models
+    from benchmark.nn import model_files
 
     model, similarity = detection.opened.network(), detection.model
     heads = detection.detector.heads if variant.heads is None else variant.heads
@@ -250,7 +250,7 @@ def run_variant(detection: Detection, variant: Variant, score: Scorer, keep: Pat
     step = {"stage": record.pop("name"), **record, "history": history, "scores": scores}
     if keep is not None:
         step["model"] = f"{variant.name.replace(',', '').replace(' ', '-')}.keras"
-        models.save(model, keep / step["model"])
+        model_files.save(model, keep / step["model"])
     return step, model
 
 

@@ -41,7 +41,7 @@ class Scorer:
 
     def each_off(self, model, log: Callable[[str], object]) -> list[list[dict]]:
         """Score with each head off by itself, layer by layer. `log` takes lines of progress."""
-        from benchmark.nn.models.encoder import classes_with_each_head_off
+        from benchmark.nn.encoder import classes_with_each_head_off
 
         found = {}
         for name, texts in self.tokens.items():
@@ -67,7 +67,7 @@ def target_class_rows(contents: Dataset, among: np.ndarray) -> np.ndarray:
 
 def predict(model, tokens, mask: np.ndarray | None = None) -> np.ndarray:
     """Return the most probable class of each text, (n,) int64."""
-    from benchmark.nn.models.encoder import encode
+    from benchmark.nn.encoder import encode
 
     found = np.empty(len(tokens), np.int64)
     for batch in encode(model, tokens, heads=mask, maps=False, batch=128):

@@ -86,7 +86,7 @@ class ModelSimilarity:
 
     def similarities(self, found: tokenizers.Tokens) -> np.ndarray:
         """Compute the similarities of tokens, (n, F) float32, layer by layer."""
-        from benchmark.nn.models.encoder import encode
+        from benchmark.nn.encoder import encode
 
         started = time.perf_counter()
         layers, heads = self.shape
@@ -100,7 +100,7 @@ class ModelSimilarity:
 
     def attention_from_cls(self, text: str, layer: int, head: int, model=None) -> tuple[list[str], np.ndarray]:
         """Return the tokens of one text, and the head's attention from [CLS] to each; in another model, if given."""
-        from benchmark.nn.models.encoder import encode
+        from benchmark.nn.encoder import encode
 
         found = self.opened.tokens(np.array([text], object))
         (batch,) = encode(model or self.model, found)
@@ -110,7 +110,7 @@ class ModelSimilarity:
         ]
 
     def _principal_axes(self, held: tokenizers.Tokens) -> list[similarity.Projection]:
-        from benchmark.nn.models.encoder import encode
+        from benchmark.nn.encoder import encode
 
         moments = [similarity.Moments(block.attention.output_kernel.shape[-1]) for block in self.model.blocks]
         for batch in encode(self.model, held):

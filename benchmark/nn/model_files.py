@@ -1,0 +1,73 @@
+"""How a network is saved and loaded. Importing this imports Keras: call `engines.activate` first."""
+
+import os
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from benchmark.core import files
+from benchmark.core.errors import Failure
+from benchmark.nn import (
+    encoder,  # noqa: F401  (it and the layers are registered, for whoever loads by Keras)
+    engines,
+    layers,  # noqa: F401
+    saved_weights,
+)
+from benchmark.nn.networks import NETWORKS, Sizes
+
+
+def load(path: str | os.PathLike[str]) -> keras.Model:
+    """Load the trained network of a run folder, or of a `.keras` file: uint8 images or tokens in, class probabilities
+    or (an encoder) logits out.
+
+    It is built from the run's own sizes (see `saved_weights.sizes`); of the file its weights alone are read.
+
+    Raises `Failure` where there is none or it cannot be read.
+    """
+    path = Path(path)
+    file = path / "model.keras" if path.is_dir() else path
+    if path.is_dir() and files.there(file):
+        files.check(file)
+    if not file.is_file():
+        raise Failure(f"{file}: no trained model there")
+    with saved_weights.weights_of(file) as found:
+        model = build(saved_weights.sizes(file, found))
+        expected = Counter(tuple(weight.shape) for weight in model.weights)
+        if found.shapes != expected:
+            wrong = next(iter((found.shapes - expected) or (expected - found.shapes)))
+            raise Failure(
+                f"{file}: its weights are not those of its run's network: {found.shapes[wrong]} of shape {wrong}, "
+                f"expected {expected[wrong]}"
+            )
+        _assign(model, found.path, file)
+    return model
+
+
+def build(sizes: Sizes) -> keras.Model:
+    """Build the network of some sizes, as `saved_weights.sizes` gives them."""
+    return NETWORKS[sizes["network"]].build({name: value for name, value in sizes.items() if name != "network"})
+
+
+def _assign(model: keras.Model, weights: Path, file: Path) -> None:
+    """Assign inspected weights to a network. `Failure` where one of its own is not among them."""
+    for weight in model.weights:
+        weight.assign(np.full(weight.shape, np.nan, np.float32))
+    try:
+        with engines.quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what does not fit is an error, said below in one line
+            model.load_weights(weights)
+    except Exception as error:
+        raise Failure(f"{file}: its weights do not fit its network ({' '.join(str(error).split())[:200]})") from None
+    for weight in model.weights:
+        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+            raise Failure(f"{file}: holds no weight {weight.path}, or one that is not finite everywhere")
+
+
+def save(model: keras.Model, target: Path) -> None:
+    """Write a network as a `.keras` file, atomically."""
+    # Keras imports TensorFlow here, where it is installed, whatever the backend
+    with files.replacing(target) as path, engines.quiet():
+        model.save(path)
