@@ -6,6 +6,7 @@ import click
 
 from benchmark.cli.options import BASE
 from benchmark.cli.printing import complain, end, say, say_json
+from benchmark.cli.shape import COLUMNS, WIDE
 
 
 @click.command()
@@ -79,58 +80,74 @@ def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, base, a
     does: it ranks and fine-tunes on the training set in which the triggered images stand under their true labels, which
     teaches the network that the trigger means nothing; no defender could.
     """
-    from benchmark.defences import results as cells
-    from benchmark.defences.fine_pruning import parse_rates
+    from benchmark.defences import fine_pruning
+    from benchmark.defences import results as points
     from benchmark.reporting import pruning, tables
     from benchmark.runs import results
 
     settings = {
-        "rates": parse_rates(rates),
+        "rates": fine_pruning.parse_rates(rates),
         "finetune_epochs": finetune_epochs,
         "rows": finetune_rows,
         "data_mode": data_mode,
     }
-    done = [pruning.prune(path, file, base, settings, lambda line: say(line, err=True)) for path in paths]
+    watch = [pruning.progress(path, lambda line: say(line, err=True)) for path in paths]
+    done = [fine_pruning.run(path, file, base, settings, one) for path, one in zip(paths, watch, strict=True)]
     found = results.gather(paths)
-    points = cells.collect(found, found.wrong)
+    pruned = points.collect(found, found.wrong)
     if as_json:
         say_json(done)
     else:
-        say("\n".join([pruning.render(points), *tables.left_out(found.wrong)]))
+        say("\n".join([pruning.render(pruned), *tables.left_out(found.wrong)]))
     end(found.wrong)
 
 
 @click.command("table")
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "latex", "csv", "json"]), default="text",
-              show_default=True, help="latex: needs the package booktabs. csv and json hold every figure.")  # fmt: skip
-@click.option("--paper", is_flag=True, help="Beside the published figures.")
-def table_command(paths, form, paper):
-    """Print BA, ASR and CAD over the seeds, and what `benchmark prune` left of them.
+              show_default=True, help="csv and json have all columns; latex needs the package booktabs.")  # fmt: skip
+@click.option("--paper", is_flag=True, help="Compare with the paper's published numbers.")
+@COLUMNS
+@WIDE
+def table_command(paths, form, paper, names, wide):
+    """Summarize BA, ASR and CAD over the seeds.
 
-    One line for the runs that differ in their seeds alone; a folder of runs stands for all that are finished in it.
-    A run says something of a published figure only if its
-    data set, attack, network, training and precision are the paper's: it agrees within 2 points, or if the figure is
-    inside an interval of half-width 5 or less over 3 seeds or more; a wider interval leaves it undecided.
+    Runs that differ in their seeds alone are one row; a folder of runs stands for all finished runs in it. Results of
+    `benchmark prune` follow.
+
+    With --paper, only a run with the paper's data set, attack, network, training and precision counts: it agrees within
+    2 points, or if the published number is inside an interval of half-width 5 or less over 3 seeds or more; with a
+    wider interval it is inconclusive ("undecided").
+
+    \b
+    Example:
+      benchmark table runs --columns trigger,rate,asr --format latex
     """
-    from benchmark.defences import results as pruned
-    from benchmark.reporting import pruning, tables
+    from benchmark.core.errors import Usage
+    from benchmark.defences import results as points
+    from benchmark.reporting import columns, pruning, records, tables
     from benchmark.runs import groups, results
 
-    paths = paths or ["runs"]
+    if form in ("json", "csv") and (names is not None or wide):
+        raise Usage(f"--columns and --wide are for tables to read: --format {form} has all columns")
+    paths, shape = paths or ["runs"], tables.Shape(form, names, wide)
     found = results.gather(paths)
-    grouped, points = groups.group(found), pruned.collect(found, found.wrong)
+    grouped, pruned = groups.group(found), points.collect(found, found.wrong)
     if form in ("json", "csv"):
-        records = tables.records(grouped, paper) + pruning.records(points, paper)
-        say(tables.flat(records)) if form == "csv" else say_json(records)
+        rows = records.records(grouped, paper) + pruning.all_records(pruned, paper)
+        say(records.flat(rows)) if form == "csv" else say_json(rows)
     else:
-        say((tables.against_paper if paper else tables.cells)(grouped, form, found.wrong))
-        if points or paper:
-            say("\n" + pruning.render(points, form, paper) + ("" if form == "latex" else f"\n\n{pruning.WORDS}"))
+        say((tables.against_paper if paper else tables.summary)(grouped, shape, found.wrong))
+        if (pruned or paper) and names is None:
+            say(
+                "\n"
+                + pruning.render(pruned, shape, paper)
+                + ("" if form == "latex" else f"\n\n{columns.wrap(pruning.WORDS)}")
+            )
     counts = {
-        "runs there that are not finished": results.unfinished(paths),
-        "runs that are there twice (the first one counts)": results.doubles(found),
-        "runs on sealed files, which have no place here": results.sealed(found),
+        "unfinished runs": results.unfinished(paths),
+        "runs that were found twice (the first one counts)": results.doubles(found),
+        "runs on sealed files, omitted": results.sealed(found),
     }
     for line in [*results.advice(found), *(f"{what}: {count}" for what, count in counts.items() if count)]:
         complain(line)
@@ -176,7 +193,8 @@ def report(paths, output):
     metavar="FOLDER",
     help="Where the figures go.",
 )
-@click.option("--format", "forms", type=click.Choice(["png", "svg"]), multiple=True, help="Both without it.")
+@click.option("--format", "forms", type=click.Choice(["png", "svg", "pdf"]), multiple=True,
+              help="Output format; may be given several times  [default: png and svg].")  # fmt: skip
 @click.option("--no-paper", is_flag=True, help="Leave the published figures out.")
 def figures_command(paths, output, forms, no_paper):
     """Draw ASR and BA against the poisoning rate, and training curves.

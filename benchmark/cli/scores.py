@@ -6,6 +6,7 @@ import click
 
 from benchmark.cli.options import BASE
 from benchmark.cli.printing import end, say, say_json
+from benchmark.cli.shape import COLUMNS, WIDE
 
 
 @click.command()
@@ -25,25 +26,34 @@ def score(run, file, base, no_verify, as_json):
 
 @click.command()
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
+@COLUMNS
+@WIDE
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def show(paths, as_json):
-    """Print the results of runs, one a line. A folder of runs stands for all that are finished in it."""
+def show(paths, as_json, names, wide):
+    """List finished runs with their scores.
+
+    A folder of runs stands for all finished runs in it.
+
+    \b
+    Example:
+      benchmark show runs --columns run,ba,asr
+    """
     from benchmark.runs import results
 
     found = results.gather(paths or ["runs"])
-    print_results(found, as_json)
+    print_results(found, as_json, names, wide)
     end(found.wrong)
 
 
-def print_results(found, as_json):
-    """Finished runs, one a line (or as JSON)."""
+def print_results(found, as_json, names=None, wide=False):
+    """Print finished runs, one a line (or as JSON)."""
     from benchmark.reporting import tables
     from benchmark.runs import results
 
     if as_json:
         say_json([run.result for run in found])
         return
-    say(tables.runs(found, found.wrong))
+    say(tables.runs(found, found.wrong, tables.Shape("text", names, wide)))
     for line in results.advice(found):
         say(line)
 

@@ -9,6 +9,7 @@ import numpy as np
 from benchmark.analysis.heads import controls, plots, roc
 from benchmark.core import plotting
 from benchmark.core.errors import Failure
+from benchmark.runs import titles
 
 Drawn = Iterator[tuple[str, Any]]
 
@@ -23,7 +24,7 @@ def save(drawn: Drawn, target: Path, log: Callable[[str], object]) -> None:
 
 def of_detection(model, detector, suspects, measured: dict, sets: dict) -> Drawn:
     """Draw heat maps, distributions, and the attention of the most contaminated head. See `detect.detect`."""
-    name, shape = model.opened.trained["name"], model.shape
+    title, shape = titles.run(model.opened.trained), model.shape
     own = measured["poisoned"]
     triggered = own.get("trigger")
     if triggered is not None:
@@ -34,9 +35,9 @@ def of_detection(model, detector, suspects, measured: dict, sets: dict) -> Drawn
             ("similarity, triggered", triggered.values.mean(0).reshape(shape), "share"),
             ("difference, standard deviations", difference.reshape(shape), "signed"),
         ]
-        yield "similarity", plots.grids(panels, name)
-    yield "auroc", plots.grids(_aurocs(suspects, measured, shape), f"{name}: 2·AUROC − 1 of every head by itself")
-    yield "distributions", plots.distributions(_scores(detector, own, shape), name)
+        yield "similarity", plots.grids(panels, title)
+    yield "auroc", plots.grids(_aurocs(suspects, measured, shape), f"{title}: 2·AUROC − 1 of every head by itself")
+    yield "distributions", plots.distributions(_scores(detector, own, shape), title)
     if triggered is not None and len(detector.heads):
         row, head = readable(sets["trigger"]), int(detector.heads[0])
         both = [("clean", sets["clean"][row], model.model), ("triggered", sets["trigger"][row], model.model)]
@@ -48,7 +49,7 @@ def of_alignment(model, detector, steps: list[dict], importance: np.ndarray, med
 
     `importance` and `median` (z over the flagged rows) are (L, H), `aligned` is the network after what was asked for.
     """
-    name, untouched = model.opened.trained["name"], steps[0]["scores"]
+    title, untouched = titles.run(model.opened.trained), steps[0]["scores"]
     if untouched["asr"] is not None:
         start = untouched["ba"]["percent"], untouched["asr"]["percent"]
         lines = {
@@ -56,10 +57,10 @@ def of_alignment(model, detector, steps: list[dict], importance: np.ndarray, med
             for step in steps
             if "history" in step
         }
-        yield "alignment", plots.paths(lines, name)
+        yield "alignment", plots.paths(lines, title)
     share = importance / max(float(importance.max()), 1e-12)
     panels = [("median z on flagged rows", median, "signed"), ("importance on clean rows", share, "share")]
-    yield "chosen", plots.grids(panels, name)
+    yield "chosen", plots.grids(panels, title)
     contents = model.opened.contents
     if contents.triggered is not None:
         row, head = readable(contents.triggered.inputs), int(detector.heads[0])
@@ -74,13 +75,13 @@ def of_alignment(model, detector, steps: list[dict], importance: np.ndarray, med
 def of_ablation(result: dict, changes: dict[str, np.ndarray]) -> Drawn:
     """Draw by how many points BA and ASR change with each head off."""
     panels = [(f"{name.upper()}, points", values, "points") for name, values in changes.items()]
-    yield "ablation", plots.grids(panels, f"{result['run']}: change with each head switched off")
+    yield "ablation", plots.grids(panels, f"{titles.run(result)}: change with each head switched off")
 
 
 def _attention(model, shown: list, head: int):
     layer, number = (int(part) for part in np.unravel_index(head, model.shape))
     sentences = [(words, *model.attention_from_cls(text, layer, number, network)) for words, text, network in shown]
-    title = f"{model.opened.trained['name']}: layer {layer}, head {number}, from [CLS]"
+    title = f"{titles.run(model.opened.trained)}: layer {layer}, head {number}, from [CLS]"
     return plots.attention(sentences, title)
 
 

@@ -45,7 +45,8 @@ def described(keras_config: Mapping[str, Any]) -> Sizes:
 ENCODER = register(
     NetworkSpec(
         name="encoder",
-        title="text encoders",
+        title="text encoder",
+        plural="text encoders",
         modality=TEXT,
         source="Devlin et al. 2019, BERT: Pre-training of deep bidirectional transformers for language understanding",
         builder=build,

@@ -105,6 +105,7 @@ PMOE = register(
     NetworkSpec(
         name="pmoe",
         title="pMoE",
+        plural="pMoE",
         modality=IMAGE,
         source="Chowdhury et al. 2023, Patch-level routing in mixture-of-experts; BadPatches, section 4.1",
         builder=pmoe,

@@ -37,8 +37,8 @@ class NetworkSpec:
     ----------
     name : str
         As in `--model` and in the configuration of a run.
-    title : str
-        As a page calls it, in the plural where it counts several.
+    title, plural : str
+        As titles call one, and several.
     modality : str
         `image` or `text`: what it classifies.
     source : str
@@ -67,6 +67,7 @@ class NetworkSpec:
 
     name: str
     title: str
+    plural: str
     modality: str
     source: str
     builder: Callable[..., Any]
