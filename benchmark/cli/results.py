@@ -1,4 +1,4 @@
-"""The commands of `benchmark` for finished runs: tables, figures, report, defences, routing. As thin as cli.py's."""
+"""The commands of `benchmark` for finished runs: tables, figures, report, defences, routing."""
 
 from pathlib import Path
 
@@ -18,29 +18,33 @@ from benchmark.cli.shape import COLUMNS, WIDE
     type=click.IntRange(0),
     multiple=True,
     metavar="ROW",
-    help="A row of the test set to draw; may be given several times.",
+    help="Row of the test set to draw; may be given several times.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Where routing.json and the pictures go  [default: routing/ in the run's folder]",
+    help="Folder for routing.json and the pictures  [default: routing/ in the run's folder]",
 )
 @click.option(
     "--beside",
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="NETWORK",
-    help="Draw --image for this network too, below: another run, or what a defence left (RUN/prune-…/….keras).",
+    help="Also draw --image for this network: another run, or a defence's network (RUN/prune-…/….keras).",
 )
-@click.option("--by-epoch", is_flag=True, help="Draw --image after each epoch too, of a run with --keep-epochs.")
+@click.option("--by-epoch", is_flag=True, help="Also draw --image after each epoch, for a run with --keep-epochs.")
 @BASE
 def routing(run, file, rows, output, beside, by_epoch, base):
-    """Which patches of FILE's images the experts of RUN take: over its whole test set, and of single images.
+    """Show which patches the experts select.
 
-    RUN is a run's folder, or a .keras file inside one (what a defence left). Patches are drawn where their receptive
-    fields are centred.
+    Over the whole test set of FILE, and for single images. RUN is a run's folder, or a .keras file inside one (a
+    defence's network). Patches are drawn at the centre of their receptive fields.
+
+    \b
+    Example:
+      benchmark routing runs/RUN data/signs-square.h5 --image 3
     """
     from benchmark.analysis.routing import command
 
@@ -51,34 +55,45 @@ def routing(run, file, rows, output, beside, by_epoch, base):
 @click.command()
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RUN...")
 @click.option(
-    "--rates", default="0.1,0.2,0.3", show_default=True, metavar="R,R…", help="Shares of an expert's channels; or 10%."
+    "--rates",
+    default="0.1,0.2,0.3",
+    show_default=True,
+    metavar="R,R…",
+    help="Shares of each expert's channels to prune: 0.1 or 10%.",
 )
-@click.option("--finetune-epochs", type=click.IntRange(0), default=5, show_default=True, help="0: none.")
 @click.option(
-    "--finetune-rows", type=click.IntRange(1), metavar="N", help="At most so many rows.  [default: all there are]"
+    "--finetune-epochs", type=click.IntRange(0), default=5, show_default=True, help="Epochs of fine-tuning; 0: none."
+)
+@click.option(
+    "--finetune-rows", type=click.IntRange(1), metavar="N", help="Maximum number of rows to use  [default: all]"
 )
 @click.option(
     "--data-mode",
     type=click.Choice(["held-out", "notebook"]),
     default="held-out",
     show_default=True,
-    help="Rows to rank and fine-tune on: those that training left out, or what the paper's notebook does.",
+    help="Rows to rank and fine-tune on: those held out from training, or as in the paper's notebook.",
 )
 @click.option(
     "--data",
     "file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The data set that the run was trained on  [default: where it was then]",
+    help="The data set that the run was trained on  [default: its path at that time]",
 )
 @BASE
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, base, as_json):
-    """Fine-pruning: an expert's least active channels set to zero, then fine-tuned on clean rows (the paper's Table 3).
+    """Defend by fine-pruning, and score the result.
 
-    The run must have left rows out (`benchmark train --hold-out 2000`). `notebook` is what the paper's published code
-    does: it ranks and fine-tunes on the training set in which the triggered images stand under their true labels, which
-    teaches the network that the trigger means nothing; no defender could.
+    The least active channels of each expert are set to zero, then the network is fine-tuned on clean rows (the paper's
+    Table 3). The run must have held rows out (`benchmark train --hold-out 2000`). `notebook` is what the paper's
+    published code does: it ranks and fine-tunes on the training set with the true labels of its triggered images, which
+    no real defender can do.
+
+    \b
+    Example:
+      benchmark prune runs/RUN --rates 10%,20% --finetune-epochs 2
     """
     from benchmark.defences import fine_pruning
     from benchmark.defences import results as points
@@ -110,7 +125,7 @@ def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, base, a
 @COLUMNS
 @WIDE
 def table_command(paths, form, paper, names, wide):
-    """Summarize BA, ASR and CAD over the seeds.
+    """Summarise BA, ASR and CAD over the seeds.
 
     Runs that differ in their seeds alone are one row; a folder of runs stands for all finished runs in it. Results of
     `benchmark prune` follow.
@@ -163,12 +178,17 @@ def table_command(paths, form, paper, names, wide):
     default=Path("report"),
     show_default=True,
     metavar="FOLDER",
-    help="Where report.html goes.",
+    help="Folder for report.html.",
 )
 def report(paths, output):
-    """Write one page about runs, with everything in it: tables, figures, previews, defences, routing, how to repeat it.
+    """Write a self-contained HTML report.
 
-    It needs no network and no script; send it to a colleague. Figures and pictures need matplotlib.
+    Tables, figures, attack examples, defences, routing, and the commands that reproduce the runs. The page needs no
+    network and no script. Figures and pictures need matplotlib.
+
+    \b
+    Example:
+      benchmark report runs -o report
     """
     from benchmark.reporting.html import report as reports
     from benchmark.runs import results
@@ -191,16 +211,20 @@ def report(paths, output):
     default=Path("figures"),
     show_default=True,
     metavar="FOLDER",
-    help="Where the figures go.",
+    help="Folder for the figures.",
 )
 @click.option("--format", "forms", type=click.Choice(["png", "svg", "pdf"]), multiple=True,
               help="Output format; may be given several times  [default: png and svg].")  # fmt: skip
-@click.option("--no-paper", is_flag=True, help="Leave the published figures out.")
+@click.option("--no-paper", is_flag=True, help="Omit the published numbers.")
 def figures_command(paths, output, forms, no_paper):
-    """Draw ASR and BA against the poisoning rate, and training curves.
+    """Plot ASR and BA by rate, and training curves.
 
-    For every data set and its settings: bands are 95 % intervals, hollow markers the paper's figures, and the bands of
-    the training curves go from the least to the greatest seed. Needs matplotlib.
+    One figure for every data set and its settings. Bands are 95 % intervals, those of the training curves the range
+    over the seeds; hollow markers are the paper's numbers. Needs matplotlib.
+
+    \b
+    Example:
+      benchmark figures runs --format pdf -o figures
     """
     from benchmark.reporting import figures
     from benchmark.runs import groups, results

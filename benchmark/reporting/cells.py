@@ -31,7 +31,7 @@ def columns(found: Sequence[Cell], best: bool = True) -> list[Column]:
     return [column for column in built if column.key != "asr-others" or not column.empty]
 
 
-def turned(rows: Sequence[Sequence[str]], count: int) -> list[Sequence[str]]:
+def turned(rows: Sequence[Sequence[str]], count: int) -> list[tuple[str, ...]]:
     """Return the columns of rows, `count` of them where there is no row."""
     return list(zip(*rows, strict=True)) if rows else [()] * count
 

@@ -181,7 +181,8 @@ def _styles(cells: list[Cell]) -> dict[tuple[str, str], Style]:
 
 def _label(key: tuple[str, str]) -> str:
     application, variant = key
-    return text_tables.printable(_WORDS.get(application, application) + (f" ({variant})" if variant else ""))
+    words = text_tables.printable(_WORDS.get(application, application) + (f" ({variant})" if variant else ""))
+    return textwrap.fill(words, 44, break_on_hyphens=False)
 
 
 def _line(panel, series: list[Cell], score: str, style: tuple, label: str) -> None:

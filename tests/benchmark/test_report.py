@@ -60,10 +60,10 @@ def test_a_page_of_paper_cells(tmp_path):
                 runs, application=application, seed=seed, asr=asr + seed / 10, history=[(1, 80, 50), (0.5, 83, asr)]
             )
     found = checked(report.write([runs], tmp_path / "out"))
-    for words in ("9 finished runs (3 of them clean", "Beside the paper", "agrees", "95 % interval", "patch"):
+    for words in ("9 finished runs (3 of them clean", "Comparison with the paper", "agrees", "95 % interval", "patch"):
         assert words in found.text, words
-    assert "benchmark train data/cifar10-clean.h5" in found.text and "Not finished" not in found.text
-    assert "svg" not in found.tags and found.text.count("Every run") == 2  # the heading, and the link to it
+    assert "benchmark train data/cifar10-clean.h5" in found.text and "Unfinished runs" not in found.text
+    assert "svg" not in found.tags and found.text.count("All runs") == 2  # the heading, and the link to it
 
 
 def test_texts_are_called_texts(tmp_path):
@@ -94,7 +94,7 @@ def test_what_did_not_finish_is_shown_with_its_log(tmp_path):
     (broken / "result.json").unlink()
     (broken / "log.txt").write_text("benchmark: the loss is nan in epoch 2\n")
     found = checked(report.write([runs], tmp_path / "out"))
-    assert "Not finished" in found.text and "the loss is nan" in found.text
+    assert "Unfinished runs" in found.text and "the loss is nan" in found.text
 
 
 def test_previews_defences_and_routing_of_real_runs(tmp_path):
@@ -116,7 +116,7 @@ def test_previews_defences_and_routing_of_real_runs(tmp_path):
     printed = invoke("report", tmp_path / "runs", "-o", tmp_path / "out")
     assert printed.strip() == str(tmp_path / "out" / "report.html")
     found = checked(tmp_path / "out" / "report.html")
-    for words in ("What the attacks look like", "fine-tuned", "masked", "Which patches the experts take", "overview"):
+    for words in ("Attack examples", "fine-tuned", "masked", "Expert routing", "overview"):
         assert words in found.text, words
 
 

@@ -88,7 +88,7 @@ def test_what_differs_in_anything_but_seeds_is_another_cell(tmp_path):
     fake_runs.write(tmp_path, settings=dataclasses.replace(SMALL, learning_rate=0.05, backend="jax"))
     fake_runs.write(tmp_path, trigger=fake_runs.TRIGGERS["square"] | {"value": [1]})
     fake_runs.write(tmp_path, rate="0.1", cover_rate="0.1")
-    text = table(tmp_path)
+    text = table(tmp_path, "--wide")
     assert len(grouped(tmp_path)) == 7
     assert "small, learning rate 0.05, backend jax" in text
     assert "square (square position upper-left, size 4, value 1)" in text and "square (cover rate 0.1)" in text
@@ -109,10 +109,10 @@ def test_cells_of_other_images_are_told_apart(tmp_path):
 def test_a_run_that_is_named_twice_counts_once(tmp_path):
     folder = fake_runs.write(tmp_path)
     assert records(tmp_path, folder)[0]["runs"] == [folder.name]
-    assert "are there twice" not in invoke("table", tmp_path, folder).stderr
+    assert "found twice" not in invoke("table", tmp_path, folder).stderr
     fake_runs.write(tmp_path / "other", ba=50)
     done = invoke("table", folder, tmp_path / "other")
-    assert "runs that are there twice (the first one counts): 1" in done.stderr and "83.5" in done.stdout
+    assert "runs that were found twice (the first one counts): 1" in done.stderr and "83.5" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,9 @@ def test_every_format_has_every_figure(paper, tmp_path):
     rows = [line.count(" | ") for line in markdown.split("\n\n")[0].splitlines()]
     assert len(set(rows)) == 1
     latex = table(tmp_path, "--format", "latex", *paper)
-    assert latex.startswith(r"\begin{tabular}") and latex.endswith("\\end{tabular}\n") and r"0.5 \%" in latex
+    assert latex.startswith(r"\begin{table}") and latex.endswith("\\end{table}\n") and r"0.5 \%" in latex
+    for part in (r"\begin{tabular}", r"\end{tabular}", r"\caption{", r"\label{tab:cifar10"):
+        assert latex.count(part) == 1
     lines = list(csv.DictReader(io.StringIO(table(tmp_path, "--format", "csv", *paper))))
     (asr,) = (line for line in lines if line["score"] == "asr" and line["mean"])
     (record, *_) = records(tmp_path, *paper)
@@ -293,7 +295,7 @@ def test_what_is_missing_is_said(tmp_path):
     folder = fake_runs.write(tmp_path, rate="0.02")
     (folder / "result.json").unlink()
     done = invoke("table", tmp_path)
-    assert "runs there that are not finished: 1" in done.stderr and "no CAD yet" in done.stderr
+    assert "unfinished runs: 1" in done.stderr and "no CAD yet" in done.stderr
     assert invoke("table", tmp_path / "absent").exit_code == 2
     (tmp_path / "empty").mkdir()
     assert "no finished run" in invoke("table", tmp_path / "empty").stderr

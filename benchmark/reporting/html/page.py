@@ -24,7 +24,7 @@ p { max-width: 50rem; margin: .3rem 0; } nav { display: flex; flex-wrap: wrap; g
 a { color: var(--mark); } .note { border-left: 3px solid var(--mark); padding: .3rem .8rem; background: var(--tint); }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; margin: .6rem 0; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-td.left { white-space: normal; } td small { display: block; color: var(--soft); font-size: .75rem; }
+td.name { white-space: normal; } td small { display: block; color: var(--soft); font-size: .75rem; }
 th { background: var(--paper); font-weight: 600; } .left { text-align: left; }
 tbody tr:nth-child(even) { background: var(--tint); }
 figure { margin: .8rem 0; overflow-x: auto; } figcaption { color: var(--soft); font-size: .85rem; }
@@ -94,13 +94,13 @@ def layout(columns: Sequence[Column]) -> str:
     """Return a table of cells: what is the same in all rows stands above it, intervals in small under their means."""
     shown = concise(columns)
     above = paragraphs([f"All rows: {shown.heading}."]) if shown.heading else ""
-    left = [column.left or (column.label and not column.right) for column in shown.columns]
-    return above + _table([column.title for column in shown.columns], shown.rows, left, _small_interval)
+    kinds = ["left name" if one.label and not one.right else "left" if one.left else "" for one in shown.columns]
+    return above + _table([column.title for column in shown.columns], shown.rows, kinds, _small_interval)
 
 
 def table(columns: list[str], rows: list[list[str]], left: int) -> str:
     """Return a table whose first `left` columns are set flush left."""
-    return _table(columns, rows, [number < left for number in range(len(columns))], escape)
+    return _table(columns, rows, ["left" if number < left else "" for number in range(len(columns))], escape)
 
 
 def _small_interval(cell: str) -> str:
@@ -110,10 +110,10 @@ def _small_interval(cell: str) -> str:
     return f"{escape(mean)}<small>[{escape(rest)}</small>" if interval else escape(cell)
 
 
-def _table(columns: list[str], rows: list[list[str]], left: list[bool], shown: Callable[[str], str]) -> str:
+def _table(columns: list[str], rows: list[list[str]], kinds: list[str], shown: Callable[[str], str]) -> str:
 
     def line(tag: str, cells: list[str]) -> str:
-        opened = [f'<{tag} class="left">' if flush else f"<{tag}>" for flush in left]
+        opened = [f'<{tag} class="{kind}">' if kind else f"<{tag}>" for kind in kinds]
         return "".join(f"{start}{shown(cell)}</{tag}>" for start, cell in zip(opened, cells, strict=True))
 
     body = "".join(f"<tr>{line('td', row)}</tr>\n" for row in rows)

@@ -8,6 +8,12 @@ from benchmark.reporting import figures
 from benchmark.reporting.html import page
 from benchmark.reporting.html.registry import Content, Section, register
 
+CAPTIONS = {
+    "asr": "ASR against the poisoning rate",
+    "ba": "BA against the poisoning rate",
+    "curves": "ASR, BA and loss after each epoch",
+}
+
 
 def build(content: Content) -> str:
     """Build the section."""
@@ -21,7 +27,7 @@ def build(content: Content) -> str:
         except Failure as error:
             return page.paragraphs([f"{error}."])
         drawn = [(path.stem, path.read_text("utf-8")) for path in paths]
-    return page.row([page.figure(page.svg(text, name), name.replace("-", " ")) for name, text in drawn])
+    return page.row([page.figure(page.svg(text, name), CAPTIONS[name.split("-")[0]]) for name, text in drawn])
 
 
 FIGURES = register(Section(50, "Figures", build))
