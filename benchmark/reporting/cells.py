@@ -10,7 +10,7 @@ from benchmark.runs.groups import SCORES, TITLES, Cell
 LABELS = (
     Column("dataset", "data set", (), label=True),
     Column("trigger", "trigger", (), label=True, anchor=True),
-    Column("application", "application", (), label=True, phrase="applied to {}"),
+    Column("application", "application", (), label=True, phrase="applied to {}", short_title="applied"),
     Column("rate", "rate", (), label=True, right=True, phrase="rate {}"),
     Column("settings", "settings", (), label=True, phrase="settings: {}"),
     Column("seeds", "seeds", (), label=True),

@@ -32,6 +32,8 @@ class Column:
         It says what a row is of, and is set flush left.
     short : tuple of str, optional
         The same in less room.
+    short_title : str
+        The title in less room.
     secondary : bool
         It may be left out.
     anchor : bool
@@ -53,6 +55,7 @@ class Column:
     cells: tuple[str, ...]
     label: bool = False
     short: tuple[str, ...] | None = None
+    short_title: str = ""
     secondary: bool = False
     anchor: bool = False
     right: bool = False
@@ -170,7 +173,9 @@ def fit(columns: Sequence[Column], width: int = WIDTH) -> Layout:
 def _shorten(choice: Callable[[Column], bool]) -> Callable[[Layout], Layout]:
     def step(layout: Layout) -> Layout:
         shortened = [
-            replace(column, cells=column.short, short=None) if column.short and choice(column) else column
+            replace(column, cells=column.short or column.cells, title=column.short_title or column.title)
+            if choice(column)
+            else column
             for column in layout.columns
         ]
         return replace(layout, columns=tuple(shortened))

@@ -49,7 +49,7 @@ def assemble(labels: Sequence[Column], lines: list[Line]) -> list[Column]:
         Column("score", "score", score, left=True),
         Column("ours", "ours", ours, short=short),
         Column("paper", "paper", paper),
-        Column("difference", "difference", difference),
+        Column("difference", "difference", difference, secondary=True),
         Column("verdict", "verdict", verdict, left=True),
     ]
 

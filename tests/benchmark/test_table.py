@@ -52,7 +52,7 @@ def test_replicates_are_one_cell_and_cad_is_paired_by_seed(tmp_path):
     assert cad.values == pytest.approx((1, 3, 2)) and square.paired
     assert cad.deviation == pytest.approx(1), "of the differences, not of the BAs"
     assert square.scores["asr"].count == 27 * 900 + 270 and square.scores["asr"].percent == pytest.approx(91)
-    assert "3 poisoning and training seeds" in table(tmp_path)
+    assert "3 poisoning and training seeds" in table(tmp_path, "--wide")
 
 
 def test_cad_without_the_same_seed_is_marked(tmp_path):
@@ -66,7 +66,7 @@ def test_the_seeds_that_vary_are_named(tmp_path):
     for seed in range(2):
         fake_runs.write(tmp_path, rate="0.001", seed=7, training_seed=seed)
         fake_runs.write(tmp_path, rate="0.02", seed=seed, training_seed=7)
-    names = [line for line in table(tmp_path).splitlines() if line.startswith("cifar10")]
+    names = [line for line in table(tmp_path, "--wide").splitlines() if line.startswith("cifar10")]
     assert "2 training seeds" in names[0] and "2 poisoning seeds" in names[1]
 
 
@@ -77,7 +77,7 @@ def test_crossed_seeds_count_as_many_as_the_poisoning_seeds(tmp_path):
             fake_runs.write(tmp_path, seed=seed, training_seed=training, asr=asr + training)
     (cell,) = grouped(tmp_path)
     assert cell.scores["asr"].summary.values == pytest.approx((40.5, 80.5), abs=0.01) and len(cell.runs) == 4
-    assert "2 poisoning and training seeds, 4 runs" in table(tmp_path)
+    assert "2 poisoning and training seeds, 4 runs" in table(tmp_path, "--wide")
 
 
 def test_what_differs_in_anything_but_seeds_is_another_cell(tmp_path):
@@ -155,7 +155,7 @@ def test_against_the_paper(tmp_path):
     assert found["square", "image", "0.02", "paper"]["scores"]["asr"] == {"paper": 96.6, "verdict": "not run"}
     patch = found["square", "patch", "0.005", "paper"]["scores"]
     assert patch["ba"]["verdict"] == "differs" and patch["asr"]["verdict"] == "differs"
-    text = table(tmp_path, "--paper")
+    text = table(tmp_path, "--paper", "--wide")
     assert "published cells not run at the paper's settings: 71 of 74" in text.splitlines()
     assert re.search(r"ASR +91\.0 ± 1\.0 \[88\.5, 93\.5\] +90\.7 +\+0\.3 +agrees", text)
     assert "gtsrb" not in text and table(tmp_path, "--paper", "--format", "csv").count("not run") == 70 * 3 + 1 + 14 * 2
@@ -177,7 +177,7 @@ def test_fine_pruning_over_the_seeds_beside_table_3(hold_out, tmp_path):
     assert "paper" not in found["2,000 held-out, 5 epochs", "0.1", "masked"]["scores"]["ba"]
     assert found["50,000 notebook, 5 epochs", "0.1", "fine-tuned"]["scores"]["asr"]["verdict"] == "agrees"
     assert len(rows) == len(found) + 14 - 3, "of the published points before, pruned and fine-tuned at 0.1 were run"
-    text = table(tmp_path, "--paper")
+    text = table(tmp_path, "--paper", "--wide")
     assert re.search(r"0\.1 +pruned +\n? *BA", text)
     assert re.search(r"ASR +61\.0 ± 1\.0 \[58\.5, 63\.5\] +94\.2 +-33\.2 +differs", text)
     assert re.search(r"0\.3 +fine-tuned +BA +- +83\.5 +- +not run", text)
@@ -248,8 +248,8 @@ def test_the_published_tables_are_part_of_the_package():
     import configparser
 
     setup = configparser.ConfigParser()
-    setup.read(paper_results.FOLDER.parents[1] / "setup.cfg")
-    assert setup["options.package_data"]["benchmark"].split() == ["paper/*.csv", "paper/*.md"]
+    setup.read(paper_results.FOLDER.parents[2] / "setup.cfg")
+    assert setup["options.package_data"]["benchmark"].split() == ["runs/paper/*.csv", "runs/paper/*.md"]
 
 
 @pytest.mark.parametrize("paper", [(), ("--paper",)])
@@ -261,8 +261,8 @@ def test_every_format_has_every_figure(paper, tmp_path):
     assert len(set(rows)) == 1
     latex = table(tmp_path, "--format", "latex", *paper)
     assert latex.startswith(r"\begin{table}") and latex.endswith("\\end{table}\n") and r"0.5 \%" in latex
-    for part in (r"\begin{tabular}", r"\end{tabular}", r"\caption{", r"\label{tab:cifar10"):
-        assert latex.count(part) == 1
+    for part in (r"\begin{tabular}", r"\end{tabular}", r"\caption{", r"\label{tab:"):
+        assert latex.count(part) == (2 if paper else 1)
     lines = list(csv.DictReader(io.StringIO(table(tmp_path, "--format", "csv", *paper))))
     (asr,) = (line for line in lines if line["score"] == "asr" and line["mean"])
     (record, *_) = records(tmp_path, *paper)
