@@ -161,3 +161,26 @@ def test_tables_have_as_many_cells_as_columns():
     text = page.table(["a", "b"], [["1", "<2>"]], left=1)
     assert text.count("<th") - text.count("<thead") == text.count("<td") == 2 and "&lt;2&gt;" in text
     assert re.findall(r'class="left">([^<]*)<', text) == ["a", "1"]
+
+
+MEASURE = """<script>
+const far = [...document.querySelectorAll(".wide")].map(box => box.scrollWidth - box.clientWidth);
+document.title = "tables " + far.length + " too wide " + Math.max(...far) + " page " +
+  (document.documentElement.scrollWidth - document.documentElement.clientWidth);
+</script>"""
+
+
+@pytest.mark.slow
+def test_no_table_of_results_needs_a_sideways_scroll(tmp_path, root):
+    """At a width of 1280 pixels, for everything that is committed."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no Chromium here")
+    for name in ("signs", "width-1", "heads"):
+        path = report.write([root / "results" / name], tmp_path / name)
+        measured = path.with_name("measured.html")
+        measured.write_text(path.read_text("utf-8").replace("</body>", f"{MEASURE}</body>"), "utf-8")
+        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1280,900", "--dump-dom"]
+        done = subprocess.run([*command, f"file://{measured}"], capture_output=True, text=True, timeout=120, check=True)
+        tables, far, page_far = map(int, re.search(r"tables (\d+) too wide (-?\d+) page (-?\d+)", done.stdout).groups())
+        assert tables >= 1 and far <= 0 and page_far <= 0, (name, tables, far, page_far)
