@@ -68,7 +68,7 @@ class Column:
     @property
     def width(self) -> int:
         """In characters."""
-        return max(map(len, (self.title, *self.cells)))
+        return max(len(text_tables.printable(cell)) for cell in (self.title, *self.cells))
 
     @property
     def empty(self) -> bool:
@@ -151,7 +151,7 @@ def concise(columns: Sequence[Column]) -> Layout:
     constant = [column for column in labels if column.constant is not None]
     if len(constant) == len(labels):  # something has to say what a row is of
         constant = [column for column in constant if not column.anchor]
-    heading = "; ".join(column.phrase.format(column.constant) for column in constant)
+    heading = "; ".join(text_tables.printable(column.phrase.format(column.constant)) for column in constant)
     return Layout(heading, tuple(column for column in columns if column not in constant))
 
 
@@ -197,7 +197,7 @@ def _footnotes(layout: Layout) -> Layout:
             else:
                 cells.append(cell)
         columns.append(replace(column, cells=tuple(cells)))
-    below = tuple(f"[{mark}] {words}" for words, mark in marks.items())
+    below = tuple(text_tables.printable(f"[{mark}] {words}") for words, mark in marks.items())
     return replace(layout, columns=tuple(columns), footnotes=below)
 
 
@@ -227,13 +227,13 @@ def wrap(line: str, width: int = WIDTH) -> str:
     return "\n".join(textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)) or line
 
 
-def text_page(layout: Layout, notes: Iterable[str] = ()) -> str:
-    """Return a table as text: its heading, the table, then its footnotes and notes in lines of `WIDTH` characters."""
-    above = [wrap(f"all rows: {layout.heading}"), ""] if layout.heading else []
+def text_page(layout: Layout, notes: Iterable[str] = (), width: int = WIDTH) -> str:
+    """Return a table as text: its heading, the table, then its footnotes and notes in lines of `width` characters."""
+    above = [wrap(f"all rows: {layout.heading}", width), ""] if layout.heading else []
     below = [*layout.footnotes, *notes]
     if layout.left_out:
         below.append(f"left out to fit {WIDTH} columns: {', '.join(layout.left_out)} (--wide shows them)")
-    return "\n".join([*above, layout.render("text"), *([""] if below else []), *map(wrap, below)])
+    return "\n".join([*above, layout.render("text"), *([""] if below else []), *(wrap(line, width) for line in below)])
 
 
 def markdown_page(layout: Layout, notes: Iterable[str] = ()) -> str:

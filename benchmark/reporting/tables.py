@@ -37,7 +37,14 @@ class Shape:
         """Return a table and what stands around it."""
         if self.form == "latex":
             return columns.latex_page(layout, caption, label, notes)
-        return (columns.markdown_page if self.form == "markdown" else columns.text_page)(layout, notes)
+        if self.form == "markdown":
+            return columns.markdown_page(layout, notes)
+        return columns.text_page(layout, notes, self.width)
+
+    @property
+    def width(self) -> int:
+        """Of lines of prose, in characters."""
+        return sys.maxsize if self.wide else columns.WIDTH
 
 
 def runs(found: Sequence[Finished], errors: Iterable[Path] = (), shape: Shape | None = None) -> str:
@@ -49,7 +56,7 @@ def runs(found: Sequence[Finished], errors: Iterable[Path] = (), shape: Shape | 
     if several and shape.names is None:
         title = "mean ± standard deviation over seeds"
         table += f"\n\n{title}\n{shape.page(shape.layout(cells.columns(several)))}"
-    return "\n".join([table, *map(columns.wrap, notes_below)])
+    return "\n".join([table, *(columns.wrap(line, shape.width) for line in notes_below)])
 
 
 def run_columns(results: Sequence[dict[str, Any]]) -> list[Column]:
