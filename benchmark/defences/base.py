@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.core import environment, files
-from benchmark.core.errors import Failure
 from benchmark.format.dataset import Dataset, Rows
 from benchmark.format.manifest import digest
 from benchmark.nn import engines
-from benchmark.runs import hints, records
+from benchmark.runs import records
 from benchmark.runs.context import defender_rows, open_data
+from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
 from benchmark.training import loop
 from benchmark.training.settings import Settings, check_numbers
@@ -66,11 +66,9 @@ def run(
     """
     check_numbers(settings)
     job = Run.at(folder)
-    trained = job.result
-    if trained is None:
-        raise Failure(f"{job.folder}: not finished; what goes on with it: {hints.go_on(job.folder, job.config)}")
+    trained = job.finished()
     job.needs("pmoe", name)
-    config = {"config_version": 1, "defence": name, "settings": settings, "run": job.config}
+    config = {"config_version": 1, "defence": name, "settings": settings, "run": job.config.raw}
     target = job.folder / f"{name}-{digest(config).removeprefix('sha256:')[:8]}"
     if (there := records.kept(target / "result.json")) is not None:
         return there
@@ -86,7 +84,7 @@ def run(
     return result
 
 
-def _carry_out(job: Run, trained: dict, contents: Dataset, rows: Rows, apply, watch, target: Path) -> dict:
+def _carry_out(job: Run, trained: RunResult, contents: Dataset, rows: Rows, apply, watch, target: Path) -> dict:
     from benchmark.nn import models
 
     context = DefenceContext(lambda: models.load(job.folder), job.settings, rows)
@@ -102,7 +100,7 @@ def _carry_out(job: Run, trained: dict, contents: Dataset, rows: Rows, apply, wa
     return {
         "run": trained["name"],
         "dataset": trained["dataset"],
-        "config": job.config,
+        "config": job.config.raw,
         "preset": job.settings.preset,
         "steps": steps,
         "device": engines.device(),
