@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core import environment, files
-from benchmark.core.errors import Failure
 from benchmark.format.dataset import Dataset, Rows
 from benchmark.format.manifest import digest
 from benchmark.nn import engines
-from benchmark.runs import hints, records
+from benchmark.runs import records
 from benchmark.runs.context import defender_rows, open_data
+from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
 from benchmark.training import loop
-from benchmark.training.settings import Settings, check_numbers
+from benchmark.training.settings import Common, check_numbers
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class DefenceContext:
     that the defender has."""
 
     network: Callable
-    settings: Settings
+    settings: Common
     rows: Rows
 
 
@@ -67,11 +67,9 @@ def run(
     """
     check_numbers(settings)
     job = Run.at(folder)
-    trained = job.result
-    if trained is None:
-        raise Failure(f"{job.folder}: not finished; what goes on with it: {hints.go_on(job.folder, job.config)}")
+    trained = job.finished()
     job.needs("pmoe", name)
-    config = {"config_version": 1, "defence": name, "settings": settings, "run": job.config}
+    config = {"config_version": 1, "defence": name, "settings": settings, "run": job.config.raw}
     target = job.folder / f"{name}-{digest(config).removeprefix('sha256:')[:8]}"
     if (existing := records.kept(target / "result.json")) is not None:
         return existing
@@ -87,7 +85,7 @@ def run(
     return result
 
 
-def _apply(job: Run, trained: dict, contents: Dataset, rows: Rows, apply, on_stage, target: Path) -> dict:
+def _apply(job: Run, trained: RunResult, contents: Dataset, rows: Rows, apply, on_stage, target: Path) -> dict:
     from benchmark.nn import model_files
 
     context = DefenceContext(lambda: model_files.load(job.folder), job.settings, rows)
@@ -103,7 +101,7 @@ def _apply(job: Run, trained: dict, contents: Dataset, rows: Rows, apply, on_sta
     return {
         "run": trained["name"],
         "dataset": trained["dataset"],
-        "config": job.config,
+        "config": job.config.raw,
         "preset": job.settings.preset,
         "steps": steps,
         "device": engines.device(),

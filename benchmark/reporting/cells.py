@@ -113,7 +113,8 @@ def score(cell: Cell, name: str, interval: bool = True) -> str:
         words[0] += "*"
     if name == "ba":
         words[0] += cell.mark
-    if name == "cad" and any((run.result["baseline"] or {}).get("collapsed") for run in cell.runs):
+    baselines = [run.result.baseline for run in cell.runs]
+    if name == "cad" and any(baseline and baseline.get("collapsed") for baseline in baselines):
         words[0] += collapse.SURE
     return " ".join(words)
 

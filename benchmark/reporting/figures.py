@@ -154,7 +154,7 @@ def _panels(rows: int, columns: int, cell: Cell, sharey=True, paper: bool = Fals
 
     size = (1.2 + 3.1 * columns, 0.9 + (2.6 if rows == 1 else 1.9) * rows)
     figure = Figure(figsize=size, layout="constrained")
-    title = f"{cell.dataset}, {titles.network(cell.first['config'])}"
+    title = f"{cell.dataset}, {titles.network(cell.first.config)}"
     if paper and cell.settings != "paper" and cell.dataset in {key[0] for key in paper_results.attacks()}:
         title += "; published: width 10, 25 epochs"
     figure.suptitle(text_tables.printable(title), fontsize=10, color=_GREY)

@@ -1,6 +1,6 @@
 """Results as tables, in percent with one decimal: one run a row, one cell a row, a cell beside the paper's figure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from benchmark.reporting import cells, columns, published
 from benchmark.reporting.columns import Column, Layout
 from benchmark.runs import collapse
 from benchmark.runs.groups import SCORES, TITLES, Cell, group
+from benchmark.runs.result import Comparison, RunResult
 from benchmark.runs.results import Finished
 
 LEGEND = "mean ± standard deviation over seeds [95 % interval: Student's over seeds; of one seed, Wilson's over rows]"
@@ -44,7 +45,7 @@ class Shape:
     @property
     def width(self) -> int:
         """Of lines of prose, in characters."""
-        return sys.maxsize if self.wide else columns.WIDTH
+        return 10**6 if self.wide else columns.WIDTH
 
 
 def runs(found: Sequence[Finished], errors: Iterable[Path] = (), shape: Shape | None = None) -> str:
@@ -59,24 +60,23 @@ def runs(found: Sequence[Finished], errors: Iterable[Path] = (), shape: Shape | 
     return "\n".join([table, *(columns.wrap(line, shape.width) for line in notes_below)])
 
 
-def run_columns(results: Sequence[dict[str, Any]]) -> list[Column]:
+def run_columns(results: Sequence[RunResult]) -> list[Column]:
     """Build the columns of runs, a row each."""
-    baselines = [result["baseline"] or {} for result in results]
     percents = {
-        "ba": [_percent(result["scores"]["ba"]) + collapse.mark(result) for result in results],
-        "asr": [_percent(result["scores"]["asr"]) for result in results],
-        "asr_others": [_percent(result["scores"].get("asr_others")) for result in results],
-        "cad": [_cad(baseline) for baseline in baselines],
-        "clean_asr": [_percent(baseline.get("asr")) for baseline in baselines],
-        "still_right": [_percent(result["scores"].get("still_right")) for result in results],
+        "ba": [_percent(result.scores.ba) + collapse.mark(result) for result in results],
+        "asr": [_percent(result.scores.asr) for result in results],
+        "asr_others": [_percent(result.scores.asr_others) for result in results],
+        "cad": [_cad(result.baseline) for result in results],
+        "clean_asr": [_percent(result.baseline and result.baseline.asr) for result in results],
+        "still_right": [_percent(result.scores.robust_accuracy) for result in results],
     }
     built = [
-        Column("run", "run", tuple(result["name"] for result in results), label=True, anchor=True),
-        Column("seed", "seed", tuple(str(result["config"]["seed"]) for result in results), label=True, right=True,
+        Column("run", "run", tuple(result.name for result in results), label=True, anchor=True),
+        Column("seed", "seed", tuple(str(result.config.seed) for result in results), label=True, right=True,
                phrase="seed {}"),
         *(Column(cells.KEYS.get(name, name), TITLES[name], tuple(percents[name]), secondary=name in cells.SECONDARY)
           for name in SCORES),
-        Column("baseline", "baseline", tuple(baseline.get("how", "-") for baseline in baselines), label=True,
+        Column("baseline", "baseline", tuple(one.baseline.how if one.baseline else "-" for one in results), label=True,
                phrase="baseline: {}"),
     ]  # fmt: skip
     return [column for column in built if column.key != "asr-others" or not column.empty]
@@ -102,7 +102,7 @@ def against_paper(found: Sequence[Cell], shape: Shape | None = None, errors: Ite
     return shape.page(layout, below, caption, f"{_label(found)}-published")
 
 
-def scores(result: dict[str, Any]) -> str:
+def scores(result: Mapping[str, Any]) -> str:
     """Show the scores of a run on another file (`benchmark score`)."""
     found = result["scores"]
     named = [("BA", "ba"), ("ASR", "asr"), ("ASR others", "asr_others"), ("robust accuracy (RA)", "still_right")]
@@ -113,11 +113,12 @@ def scores(result: dict[str, Any]) -> str:
     return "\n".join([heading, *lines, *collapse.notes([collapse.by_counts(found)])])
 
 
-def notes(results: Iterable[dict[str, Any]]) -> list[str]:
+def notes(results: Iterable[RunResult]) -> list[str]:
     """Return what the marks of collapsed networks mean, and which runs have one."""
     results = list(results)
-    marks = {result["name"]: mark for result in results if (mark := collapse.mark(result))}
-    clean = {name for result in results for name in (result.get("baseline") or {}).get("collapsed", ())}
+    marks = {result.name: mark for result in results if (mark := collapse.mark(result))}
+    compared = [result.baseline for result in results if result.baseline is not None]
+    clean = {name for baseline in compared for name in baseline.get("collapsed", ())}
     marks |= dict.fromkeys(clean, collapse.SURE)
     by_mark = {mark: [name for name, one in marks.items() if one == mark] for mark in marks.values()}
     lines = collapse.notes(by_mark)
@@ -156,15 +157,15 @@ def _label(found: Sequence[Cell]) -> str:
     return f"tab:{'-'.join(sorted(plain))}"
 
 
-def _cad(baseline: dict[str, Any]) -> str:
-    if "cad" not in baseline:
+def _cad(baseline: Comparison | None) -> str:
+    if baseline is None or "cad" not in baseline:
         return "-"
-    return cells.signed(baseline["cad"]) + collapse.SURE * bool(baseline.get("collapsed"))
+    return cells.signed(baseline.cad) + collapse.SURE * bool(baseline.get("collapsed"))
 
 
 def _counts(value: dict[str, Any]) -> str:
     return f"({value['count']:,} of {value['of']:,})"
 
 
-def _percent(value: dict[str, Any] | None) -> str:
+def _percent(value: Mapping[str, Any] | None) -> str:
     return "-" if value is None or value["percent"] is None else f"{value['percent']:.1f}"

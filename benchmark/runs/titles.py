@@ -1,5 +1,6 @@
 """What a run, or a cell of runs, is called in titles: data set, attack and network in words, not the run's folder."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from benchmark.core import numbers
@@ -7,12 +8,12 @@ from benchmark.nn.networks import NETWORKS
 from benchmark.training.settings import label, settings_of
 
 
-def network(config: dict[str, Any]) -> str:
+def network(config: Mapping[str, Any]) -> str:
     """Return the network and how it was trained: `pMoE (small, epochs 2)`."""
-    return f"{NETWORKS[config['model']['name']].title} ({label(settings_of(config))})"
+    return f"{NETWORKS[config['model']['name']].title} ({label(settings_of(dict(config)))})"
 
 
-def run(result: dict[str, Any]) -> str:
+def run(result: Mapping[str, Any]) -> str:
     """Return what a run is of: `sst2, word at 5 %, text encoder (minilm), seed 1`."""
     dataset, config = result["dataset"], result["config"]
     recipe = dataset.get("recipe") or {}

@@ -59,9 +59,9 @@ def ablate(opened: Opened, model, together: np.ndarray, log: Log) -> Result:
     before = score(model)
     single = score.each_off(model, log)
     return {
-        "run": opened.trained["name"],
-        "dataset": opened.trained["dataset"],
-        "config": opened.job.config,
+        "run": opened.trained.name,
+        "dataset": opened.trained.dataset.raw,
+        "config": opened.job.config.raw,
         "shape": [model.depth, model.heads],
         "before": before,
         "off": {name: [[percent(scores, name) for scores in line] for line in single] for name in ("ba", "asr")},

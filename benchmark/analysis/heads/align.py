@@ -286,9 +286,9 @@ def earlier_steps(detection: Detection, target: Path) -> dict[bytes, dict[str, A
 def _result(detection: Detection, steps: list[dict[str, Any]]) -> Result:
     opened, suspects = detection.opened, detection.suspects
     return {
-        "run": opened.trained["name"],
-        "dataset": opened.trained["dataset"],
-        "config": opened.job.config,
+        "run": opened.trained.name,
+        "dataset": opened.trained.dataset.raw,
+        "config": opened.job.config.raw,
         "shape": list(detection.model.shape),
         "rows": {
             "clean": len(detection.clean.labels),

@@ -5,6 +5,7 @@ from typing import Any
 
 from benchmark.format.manifest import canonical
 from benchmark.nn.networks import NETWORKS
+from benchmark.runs.result import RunResult
 from benchmark.runs.results import Finished
 
 
@@ -13,20 +14,20 @@ def inputs(found: Iterable[Finished]) -> list[str]:
     return sorted({inputs_of(run.result) for run in found})
 
 
-def inputs_of(result: dict[str, Any]) -> str:
+def inputs_of(result: RunResult) -> str:
     """Return what a run's data set holds, `images` or `texts`."""
-    return f"{NETWORKS[result['config']['model']['name']].modality}s"
+    return f"{NETWORKS[result.config.network].modality}s"
 
 
 def networks(found: Iterable[Finished]) -> str:
     """Return the titles of the networks that were trained."""
-    names = {run.result["config"]["model"]["name"] for run in found}
+    names = {run.result.config.network for run in found}
     return " and ".join(sorted((NETWORKS[name].plural for name in names), key=str.lower))
 
 
-def seconds(result: dict[str, Any]) -> float:
+def seconds(result: RunResult) -> float:
     """Return for how long a run was trained."""
-    return result.get("seconds", {}).get("training", 0)
+    return result.seconds or 0.0
 
 
 def spelled(value: Any) -> str:

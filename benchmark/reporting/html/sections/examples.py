@@ -8,6 +8,7 @@ from benchmark.format import dataset
 from benchmark.reporting.html import page
 from benchmark.reporting.html.registry import Content, Section, register
 from benchmark.runs.groups import Cell
+from benchmark.runs.result import DatasetRecord
 
 EXAMPLES = 4
 """Images or texts of each attack."""
@@ -20,8 +21,8 @@ def build(content: Content) -> str:
     texts: list[str] = []
     for cell in content.cells:
         key = (cell.dataset, cell.trigger, cell.application, cell.variant)
-        source = cell.first["dataset"]
-        if cell.clean or key in shown or not source.get("path") or not source.get("digest"):
+        source = cell.first.dataset
+        if cell.clean or key in shown or not source.path or not source.digest:
             continue
         try:
             if cell.application == "text":
@@ -35,15 +36,15 @@ def build(content: Content) -> str:
     return (above if pictures else "") + "".join(texts)
 
 
-def _texts(cell: Cell, source: dict[str, Any]) -> list[str]:
-    pairs = dataset.sample_texts(source["path"], source["digest"], source.get("base"), EXAMPLES)
+def _texts(cell: Cell, source: DatasetRecord) -> list[str]:
+    pairs = dataset.sample_texts(source.path, source.digest or "", source.base, EXAMPLES)
     return [page.heading(_name(cell)), *(page.change(*pair) for pair in pairs)]
 
 
-def _images(cell: Cell, source: dict[str, Any]) -> str:
+def _images(cell: Cell, source: DatasetRecord) -> str:
     where = "every patch" if cell.application == "patch" else "the whole image"
     words = f"{cell.dataset}, {cell.trigger} on {where}"
-    drawn = _png(dataset.sample(source["path"], source["digest"], source.get("base"), EXAMPLES))
+    drawn = _png(dataset.sample(source.path, source.digest or "", source.base, EXAMPLES))
     return page.figure(page.png(drawn, words), words + (f"; {cell.variant}" if cell.variant else ""))
 
 

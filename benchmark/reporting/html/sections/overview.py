@@ -8,10 +8,10 @@ from benchmark.reporting.html.registry import Content, Section, register
 def build(content: Content) -> str:
     """Build the section."""
     found, cells = content.found, content.cells
-    clean = sum(run.result["dataset"]["kind"] == "clean" for run in found)
+    clean = sum(run.result.dataset.is_clean for run in found)
     seconds = sum(words.seconds(run.result) for run in found)
     names, settings = sorted({cell.dataset for cell in cells}), sorted({cell.settings for cell in cells})
-    devices = sorted({str(run.result.get("device", "not recorded")) for run in found})
+    devices = sorted({str(run.result.device or "not recorded") for run in found})
     lines = [
         f"{len(found)} finished runs ({clean} of them clean baselines) of {', '.join(names)}.",
         f"Network and training: {'; '.join(settings)}.",
