@@ -332,7 +332,7 @@ def test_a_check_that_comes_to_a_limit_says_nothing_of_the_file(toy, tmp_path, m
 @pytest.mark.parametrize("megabytes", [300, 600, 1000, 4000])
 def test_a_sound_file_under_a_memory_limit_is_not_called_damaged(toy, megabytes):
     code = (
-        "import sys; from benchmark import structure; structure.in_child(structure.Path(sys.argv[1])); print('sound')"
+        "import sys; from benchmark.format import sandbox; sandbox.in_child(sandbox.Path(sys.argv[1])); print('sound')"
     )
     limited = f'ulimit -v {megabytes << 10}; exec "$0" -c "$1" "$2"'
     command = ["bash", "-c", limited, sys.executable, code, str(toy[0])]

@@ -136,7 +136,7 @@ def test_little_is_done_without_numba_and_much_with_it():
     program = """if True:
         import sys
         import numpy as np
-        from poisonkit.stencil import ONE, Stencil
+        from poisonkit.core.stencil import ONE, Stencil
         stencil = Stencil.identity((32, 32, 3))
         stencil.weights[:4, :4] = 0
         image = np.full((9000, 32, 32, 3), 9, np.uint8)

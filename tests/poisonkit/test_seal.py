@@ -354,7 +354,9 @@ def test_a_key_without_an_array(poisonkit, sealed, tmp_path, array):
 
 SLOW_SEAL = """
 import sys, time
-from poisonkit import cli, seal, store
+from poisonkit.blind import seal
+from poisonkit.cli import main
+from poisonkit.core import files
 stage = sys.argv.pop(1)
 def pause(function):
     def wrapped(*arguments, **more):
@@ -368,9 +370,9 @@ if stage == "rows":
 elif stage == "key":
     seal._write_key = pause(seal._write_key)
 else:
-    store.claim = pause(store.claim)
+    files.claim = pause(files.claim)
 sys.argv[0] = "poisonkit"
-cli.main()
+main.main()
 """
 
 

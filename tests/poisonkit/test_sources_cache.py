@@ -324,7 +324,8 @@ def test_an_error_while_decoding_leaves_nothing(tmp_path, monkeypatch):
 OPEN = """
 import sys
 from pathlib import Path
-from poisonkit.sources import open_source, signs
+from poisonkit.sources import signs
+from poisonkit.sources.opening import open_source
 print("ready", flush=True)
 sys.stdin.readline()
 source = open_source("signs", cache=Path(sys.argv[1]), options={"train": int(sys.argv[2]), "test": 20})
@@ -448,7 +449,8 @@ def test_memory_stays_below_the_data(tmp_path):
 import sys
 from pathlib import Path
 import numpy as np
-from poisonkit.sources import cifar10, open_source
+from poisonkit.sources import cifar10
+from poisonkit.sources.opening import open_source
 def peak():  # not ru_maxrss, which begins with that of the process that forked
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 folder = Path(sys.argv[1])

@@ -319,7 +319,7 @@ def test_the_command_line_says_what_is_wrong(poisonkit, tmp_path):
 
 
 def test_listing_takes_no_opencv():
-    code = "from poisonkit.sources.opening import folder, npz; import sys; sys.exit('cv2' in sys.modules)"
+    code = "from poisonkit.sources import folder, npz, opening; import sys; sys.exit('cv2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

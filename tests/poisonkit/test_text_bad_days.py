@@ -45,10 +45,11 @@ def test_killed_while_writing(poisonkit, tmp_path, number):
     import sys
 
     code = (
-        "import sys, time\nfrom poisonkit import cli, store\nwrite = store.TextColumn.write\n"
+        "import sys, time\nfrom poisonkit.cli import main\nfrom poisonkit.format import writer\n"
+        "write = writer.TextColumn.write\n"
         "def slow(self, block):\n    write(self, block)\n    print('here', flush=True)\n"
         "    for _ in range(600):\n        time.sleep(0.1)\n"
-        "store.TextColumn.write = slow\nsys.argv[0] = 'poisonkit'\ncli.main()"
+        "writer.TextColumn.write = slow\nsys.argv[0] = 'poisonkit'\nmain.main()"
     )
     words = [sys.executable, "-c", code, "make", *TEXT_SMALL, "--rate", "0", "-o", tmp_path / "x.h5"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

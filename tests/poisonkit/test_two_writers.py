@@ -15,7 +15,6 @@ from poisonkit.core import files
 from poisonkit.core.errors import Failure
 from poisonkit.export import marks
 from poisonkit.export import registry as export
-from poisonkit.format import reader
 
 FOLDERS = [
     name for name in export.TABLE if export.module(name).FOLDER and name not in ("csv", "jsonl", "backdoorbench")
@@ -80,11 +79,11 @@ def meanwhile(monkeypatch):
         claim = files.claim
 
         def late(temporary, target):
-            monkeypatch.setattr(reader, "claim", claim)
+            monkeypatch.setattr(files, "claim", claim)
             copy(target)
             claim(temporary, target)
 
-        monkeypatch.setattr(reader, "claim", late)
+        monkeypatch.setattr(files, "claim", late)
 
     return arrange
 
