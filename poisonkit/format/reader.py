@@ -1,8 +1,10 @@
 """Read an HDF5 file of the format, opened only after its structure was checked. See data/FORMAT.md."""
 
 import contextlib
+import functools
 import os
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 import numpy as np
@@ -11,15 +13,11 @@ from poisonkit.core import modality
 from poisonkit.core.errors import Failure
 from poisonkit.core.files import reason
 from poisonkit.core.modality import TEXT
-from poisonkit.format import string_arrays, structure
+from poisonkit.format import manifest, string_arrays, structure
 
 BLOCK = 32 << 20  # bytes of rows that are read at once
 
-
-# ---------------------------------------------------------------- writing
-
-
-# ---------------------------------------------------------------- reading
+M = TypeVar("M", bound=manifest.Header)
 
 
 class Reader:
@@ -33,6 +31,37 @@ class Reader:
 
     def __contains__(self, name: str) -> bool:
         return name in self.manifest["arrays"]
+
+    @property
+    def facts(self) -> manifest.Facts:
+        """The manifest as its JSON stands."""
+        return self.manifest
+
+    @functools.cached_property
+    def described(self) -> manifest.Manifest:
+        """The manifest of a data set, typed. `Failure` for another kind of file."""
+        return self._of(manifest.Manifest)
+
+    @functools.cached_property
+    def sealed(self) -> manifest.SealedManifest:
+        """The manifest of a sealed file, typed. `Failure` for another kind of file."""
+        return self._of(manifest.SealedManifest)
+
+    @functools.cached_property
+    def delta(self) -> manifest.DeltaManifest:
+        """The manifest of a delta, typed. `Failure` for another kind of file."""
+        return self._of(manifest.DeltaManifest)
+
+    @functools.cached_property
+    def key(self) -> manifest.KeyManifest:
+        """The manifest of a key, typed. `Failure` for another kind of file."""
+        return self._of(manifest.KeyManifest)
+
+    def _of(self, kind: type[M]) -> M:
+        found = manifest.parse(self.facts)
+        if not isinstance(found, kind):
+            raise Failure(f"{self.path}: is a {found.kind} file, this needs one of another kind")
+        return found
 
     @property
     def modality(self) -> modality.Modality:
