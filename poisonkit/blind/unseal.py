@@ -18,7 +18,7 @@ from poisonkit.inspection import show
 from poisonkit.inspection.verify import verify as whole
 from poisonkit.poisoning import apply
 from poisonkit.poisoning import plan as make
-from poisonkit.poisoning.recipe import Request
+from poisonkit.poisoning.recipe import Recipe
 from poisonkit.sources.base import Source
 
 
@@ -154,7 +154,7 @@ def plan(challenge: reader.Reader, key: reader.Reader) -> make.Plan:
     facts = {name: value for name, value in original.items() if name not in ("arrays", "dataset_digest")}
     effect = (_texts if challenge.modality == TEXT else _images)(challenge, key, parts["train"])
     return make.Plan(
-        source, Request(original["recipe"]["rate"]), effect, changed, tested, facts, original,
+        source, Recipe(original["recipe"]["rate"]), effect, changed, tested, facts, original,
         key.manifest["file"]["sha256"],
     )  # fmt: skip
 

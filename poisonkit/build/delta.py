@@ -24,7 +24,7 @@ from poisonkit.inspection.verify import verify as whole
 from poisonkit.poisoning import apply, clean_images, recipe, supported
 from poisonkit.poisoning import plan as make
 from poisonkit.poisoning.plan import Changed, Plan
-from poisonkit.poisoning.recipe import Request
+from poisonkit.poisoning.recipe import Recipe
 from poisonkit.poisoning.selection import COVER, POISONED
 from poisonkit.sources.base import Source
 
@@ -189,7 +189,7 @@ def _name(of: dict) -> list[str]:
         return []
     source = of["source"]
     try:
-        request = recipe.request_of(of)
+        request = recipe.recipe_of(of)
     except Usage as error:
         return [f"manifest of the original: its recipe cannot be followed: {error}"]
     name = recipe.file_name(request, of["recipe"], source["name"], source["options"], of["pictures"])
@@ -260,7 +260,7 @@ def plan(delta: Delta, source: Source) -> Plan:
     facts = {key: value for key, value in facts.items() if key not in ("arrays", "dataset_digest")}
     counts = {key: value for key, value in facts["counts"].items() if key != "unchanged"}
     return Plan(
-        source, Request(delta.of["recipe"]["rate"]), effect, changed, tested, facts | {"counts": counts}, delta.of,
+        source, Recipe(delta.of["recipe"]["rate"]), effect, changed, tested, facts | {"counts": counts}, delta.of,
         delta.manifest["file"]["sha256"],
     )  # fmt: skip
 

@@ -52,14 +52,14 @@ class Grid:
     target: int | str | None = None
     options: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def requests(self) -> list[recipe.Request]:
+    def requests(self) -> list[recipe.Recipe]:
         """One request for each file, without the clean one: seed by seed, so that a whole table is there early."""
         found, target = [], label_modes.USUAL if self.target is None else str(self.target)
         for seed in range(self.seeds):
             for name in self.triggers:
                 steps = ((name, recipe.parameters(name, self.options.get(name, {}), None)),)
                 for rates, patch in ((self.image, None), (self.patch, self.patch_size)):
-                    base = recipe.Request("0", steps, patch, target, seed)
+                    base = recipe.Recipe("0", steps, patch, target, seed)
                     found += [replace(base, rate=rate) for rate in rates]
         return found
 
@@ -169,7 +169,7 @@ def carry_out(grid: Grid, source: Path | None, cache: Path | None, output: Path,
     plans = [make.plan(clean, request) for request in requests]
     for line in dict.fromkeys([*said, *(line for plan in plans for line in warnings.of(plan))]):
         how["say"](line)
-    base = make.plan(clean, recipe.Request("0"))
+    base = make.plan(clean, recipe.Recipe("0"))
     missing = [plan for plan in plans if not _there(plan, delta_path(output, plan))]
     aim = order.own_classes(clean.name, clean.classes) + order.aim(clean.classes, plans[0].facts["recipe"])
     aim = aim.removesuffix("; ")

@@ -10,7 +10,7 @@ from poisonkit.format import manifest, schema, structure
 from poisonkit.poisoning import plan as make
 from poisonkit.poisoning import recipe, supported
 from poisonkit.poisoning.clean_images import clean_images
-from poisonkit.poisoning.recipe import Request
+from poisonkit.poisoning.recipe import Recipe
 from poisonkit.sources.base import Source
 from poisonkit.triggers import registry as triggers
 
@@ -75,7 +75,7 @@ def _digest(facts: dict) -> str:
         return "none: it cannot be spelled"
 
 
-def with_pictures(request: Request, facts: dict, given: dict) -> Request:
+def with_pictures(request: Recipe, facts: dict, given: dict) -> Recipe:
     """Add the users' pictures, whose digests must be the manifest's. `given` is trigger name → array."""
     wanted = {}
     for number, record in facts["pictures"].items():
@@ -94,7 +94,7 @@ def with_pictures(request: Request, facts: dict, given: dict) -> Request:
     return replace(request, pictures=given)
 
 
-def plan(source: Source, said: Said, request: Request) -> make.Plan:
+def plan(source: Source, said: Said, request: Recipe) -> make.Plan:
     """The plan that the manifest describes; `Failure` where this version of the tool would write another manifest."""
     if not manifest.camouflaged_last(said.facts):
         source = replace(source, behind=None)  # in files of version 1 the trigger lies on top of a camouflage
@@ -123,6 +123,6 @@ def carry_out(asked, threads: int | None, dry_run: bool, command: list[str], pro
     """`make --from`: `asked` is an `order.Order` of which only what says where things are counts. One line about it."""
     said = read(asked.origin)
     supported.demand(asked.origin, said.facts, "so the file cannot be made again")
-    request = with_pictures(recipe.request_of(said.facts), said.facts, order.pictures_of(asked.given))
+    request = with_pictures(recipe.recipe_of(said.facts), said.facts, order.pictures_of(asked.given))
     source = clean_images(said.facts, asked.source, asked.dataset, asked.cache, progress, say, asked.fresh)
     return order.deliver(plan(source, said, request), asked.output, threads, asked.force, dry_run, command, progress)

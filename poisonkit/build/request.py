@@ -68,7 +68,7 @@ def _joined(option: str, values: tuple[str, ...]) -> str:
     return ",".join(values)
 
 
-def requests(order: Order) -> list[recipe.Request]:
+def requests(order: Order) -> list[recipe.Recipe]:
     """One request for each rate, checked as far as they can be without the images."""
     rates = list(dict.fromkeys(recipe.parse_rate(text) for text in order.rates))
     steps = tuple((name, recipe.parameters(name, order.given.get(name, {}), order.preset)) for name in order.names)
@@ -78,8 +78,8 @@ def requests(order: Order) -> list[recipe.Request]:
     patch = (DEFAULT_PATCH,) * 2 if order.per_patch else None
     if order.patch_size is not None:
         patch = parse_patch(order.patch_size)
-    base = recipe.Request("0", steps, patch, seed=order.seed, **_aim(order))
-    return [recipe.Request("0") if rate == "0" else _covered(order, replace(base, rate=rate)) for rate in rates]
+    base = recipe.Recipe("0", steps, patch, seed=order.seed, **_aim(order))
+    return [recipe.Recipe("0") if rate == "0" else _covered(order, replace(base, rate=rate)) for rate in rates]
 
 
 def _aim(order: Order) -> dict:
@@ -112,7 +112,7 @@ def _make_preset(order: Order) -> dict:
     return found
 
 
-def _covered(order: Order, request: recipe.Request) -> recipe.Request:
+def _covered(order: Order, request: recipe.Recipe) -> recipe.Recipe:
     """The request with its cover rows, as they were asked for or as the preset has them."""
     preset = _make_preset(order)
     text = preset.get("cover_rate") if order.cover_rate is None else order.cover_rate
@@ -251,7 +251,7 @@ def aim(classes, recipe: dict) -> str:
     return f"{text}; "
 
 
-def _with_pictures(order: Order, request: recipe.Request) -> recipe.Request:
+def _with_pictures(order: Order, request: recipe.Recipe) -> recipe.Recipe:
     """The users' pictures, decoded, in colour: where the images are grey, the trigger is given their grey levels."""
     return request if request.clean else replace(request, pictures=pictures_of(order.given))
 

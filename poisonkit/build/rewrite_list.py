@@ -6,13 +6,13 @@ from pathlib import Path
 from poisonkit.core import files
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.poisoning import classes, plan, recipe, selection
-from poisonkit.poisoning.recipe import Request
+from poisonkit.poisoning.recipe import Recipe
 from poisonkit.sources.base import Source
 
 COLUMNS = ("part", "row", "text")
 
 
-def write_list(source: Source, asked: list[Request], target: Path, dry_run: bool, force: bool = False) -> str:
+def write_list(source: Source, asked: list[Recipe], target: Path, dry_run: bool, force: bool = False) -> str:
     """Write the texts of the highest rate asked for, which are those of the lower ones too. One line about it.
 
     Raises `Usage` where there is nothing to rewrite, or the name is none of a CSV; `Failure` where something lies there

@@ -23,7 +23,7 @@ def apply_to_file(file: Path, facts: dict, path: Path, output: Path) -> str:
     texts = read(path)
     supported.demand(file, facts, "so its trigger cannot be put on other texts")
     try:
-        request = recipe.request_of(facts)
+        request = recipe.recipe_of(facts)
         prepared = apply.prepare(modality.TEXT, request, ())
     except Usage as error:
         raise Failure(f"{file}: its recipe cannot be followed: {error}") from None

@@ -17,14 +17,14 @@ from poisonkit.core import modality, texts
 from poisonkit.core.errors import Failure
 from poisonkit.format import reader
 from poisonkit.poisoning import recipe
-from poisonkit.poisoning.recipe import Request
+from poisonkit.poisoning.recipe import Recipe
 from poisonkit.poisoning.selection import COVER
 from poisonkit.triggers import registry as triggers
 from poisonkit.triggers.base import Built
 from poisonkit.triggers.text import base
 
 
-def prepare(kind: modality.Modality, request: Request, shape: tuple[int, ...], force: bool = False):
+def prepare(kind: modality.Modality, request: Recipe, shape: tuple[int, ...], force: bool = False):
     """The effect of a request on rows of this modality and shape, as far as it can be known without the rows.
 
     Raises `Usage` where they do not fit.
@@ -146,7 +146,7 @@ def jitter_all(built: list[Built], images: np.ndarray, rows: np.ndarray, threads
 class Insertions:
     """Triggers of texts, in the order of application."""
 
-    request: Request
+    request: Recipe
 
     def streams(self) -> set[str]:
         """The names of all random streams that are drawn from, those for test rows among them."""

@@ -12,7 +12,7 @@ from poisonkit.format import reader
 from poisonkit.sources.base import Source
 
 
-def adopt(source: Source, facts: dict) -> Source:
+def check_and_relabel(source: Source, facts: dict) -> Source:
     """The clean images at hand under the name and licence that the manifest gives them.
 
     Raises `Failure` where they are others: it says which arrays differ, and where these came from.
@@ -69,7 +69,7 @@ def clean_images(
             found = camouflage.derive(found, wanted, Cache(cache), base.Context(processors(), progress, say))
         if found.digest == said["digest"]:
             break
-    return adopt(found, facts)
+    return check_and_relabel(found, facts)
 
 
 def _candidates(facts: dict, source: Path | None, dataset: str | None, cache: Path | None, progress, say, fresh: bool):

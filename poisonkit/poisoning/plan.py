@@ -8,7 +8,7 @@ from poisonkit.core import hashing, modality
 from poisonkit.format import manifest
 from poisonkit.poisoning import apply, recipe, selection
 from poisonkit.poisoning.classes import resolve_class_names
-from poisonkit.poisoning.recipe import Request
+from poisonkit.poisoning.recipe import Recipe
 from poisonkit.poisoning.selection import COVER, POISONED
 from poisonkit.sources.base import Source
 
@@ -44,7 +44,7 @@ class Plan:
     """
 
     source: Source
-    request: Request
+    request: Recipe
     effect: object | None
     changed: Changed
     tested: dict[str, dict[str, np.ndarray]]
@@ -108,7 +108,7 @@ def identity(facts: dict) -> dict:
     }
 
 
-def plan(source: Source, request: Request, force: bool = False) -> Plan:
+def plan(source: Source, request: Recipe, force: bool = False) -> Plan:
     """Check the request against the source and draw the rows. Raises `Usage` where they do not fit."""
     classes, effect, drawn = len(source.classes), None, []
     request = resolve_class_names(request, source)
@@ -119,7 +119,7 @@ def plan(source: Source, request: Request, force: bool = False) -> Plan:
         choice = selection.choose(request, source.train.labels, source.test.labels, source.classes)
         selection.check_tested(request, choice, source.name, source.classes)
         truth = source.train.labels[choice.rows].astype(np.int64)
-        given = np.where(choice.role == POISONED, selection.wanted(request, truth, classes), truth)
+        given = np.where(choice.role == POISONED, selection.target_labels(request, truth, classes), truth)
         changed = Changed(choice.rows, choice.role, given)
         tested = _tested(request, choice, source)
         effect, drawn = prepared.on(source, changed, tested), streams(request, prepared)
@@ -149,14 +149,14 @@ def plan(source: Source, request: Request, force: bool = False) -> Plan:
     return Plan(source, request, effect, changed, tested, facts)
 
 
-def _tested(request: Request, choice: selection.Choice, source: Source) -> dict[str, dict[str, np.ndarray]]:
+def _tested(request: Recipe, choice: selection.Choice, source: Source) -> dict[str, dict[str, np.ndarray]]:
     """The plan's `tested`: `triggered`, and `others` where there are any."""
-    wanted = selection.wanted(request, source.test.labels[choice.triggered], len(source.classes))
+    wanted = selection.target_labels(request, source.test.labels[choice.triggered], len(source.classes))
     tested = {"triggered": {"rows": choice.triggered, "wanted": wanted}}
     return tested | ({"others": {"rows": choice.others}} if len(choice.others) else {})
 
 
-def _picture_records(request: Request, changed: Changed, tested: dict) -> dict:
+def _picture_records(request: Recipe, changed: Changed, tested: dict) -> dict:
     """The manifest's `pictures`: what says of each picture, or of another file of the user's, that it is the same."""
     from poisonkit.triggers import registry as triggers
 
@@ -180,6 +180,6 @@ def needed_rows(changed: Changed, tested: dict) -> dict[str, np.ndarray]:
     return {"train": changed.rows, "test": np.unique(np.concatenate(test)) if test else np.empty(0, np.int64)}
 
 
-def streams(request: Request, effect) -> list[str]:
+def streams(request: Recipe, effect) -> list[str]:
     """The names of all random streams that are drawn from."""
     return sorted({"rows", *effect.streams(), *(() if request.cover_rate == "0" else ("cover",))})

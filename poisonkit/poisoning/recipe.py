@@ -74,7 +74,7 @@ def parameters(name: str, given: dict[str, str], preset: str | None) -> dict:
 
 
 @dataclass(frozen=True)
-class Request:
+class Recipe:
     """What is asked of one file. `steps` are (trigger's name, canonical parameters) in the order of application;
     `pictures` are the users' pictures by trigger name, (h, w, 3) uint8, or (h, w, 4) with their opacity. `target` is
     None in all-to-all; `source_classes` ascend. A class that is an `int` is its index; what was typed is a text until
@@ -127,14 +127,14 @@ class Request:
             return not source_options
         plain = all(values == parameters(name, {}, None) for name, values in self.steps)
         target = registry.target(source) if self.modality == modality.TEXT else 0
-        usual = Request(self.rate, self.steps, self.patch, target, self.seed)
+        usual = Recipe(self.rate, self.steps, self.patch, target, self.seed)
         return plain and not source_options and self == usual
 
 
-def aim_of(facts: dict) -> Request:
+def labelling_of(facts: dict) -> Recipe:
     """The request that a poisoned file's manifest answers, without its triggers: rows, labels, seed."""
     said = facts["recipe"]
-    return Request(
+    return Recipe(
         rate=said["rate"],
         patch=tuple(said["patch"]) if said["patch"] else None,
         target=said["target"],
@@ -147,24 +147,24 @@ def aim_of(facts: dict) -> Request:
     )
 
 
-def request_of(facts: dict, pictures: dict | None = None) -> Request:
+def recipe_of(facts: dict, pictures: dict | None = None) -> Recipe:
     """The request that a manifest's recipe answers; `pictures` are the users', by trigger name.
 
     Raises `Usage` where it makes no sense to this version of the tool.
     """
     if facts["kind"] == "clean":
-        return Request("0")
+        return Recipe("0")
     steps = []
     for step in facts["recipe"]["triggers"]:
         texts = {key: ",".join(map(str, v)) if isinstance(v, list) else str(v) for key, v in step.items()}
         name = texts.pop("name")
         steps.append((name, parameters(name, texts, None)))
-    aim = aim_of(facts)
+    aim = labelling_of(facts)
     rates = {"rate": parse_rate(aim.rate), "cover_rate": parse_rate(aim.cover_rate, "cover_rate")}
     return replace(aim, steps=tuple(steps), pictures=dict(pictures or {}), **rates)
 
 
-def file_name(request: Request, recipe: dict, source: str, source_options: dict, pictures: dict) -> str:
+def file_name(request: Recipe, recipe: dict, source: str, source_options: dict, pictures: dict) -> str:
     """The canonical name, without a suffix: ``cifar10-square-patch8-0.0005-s0``.
 
     Options other than the defaults add the first 8 characters of the digest of source, recipe and pictures.
@@ -183,7 +183,7 @@ def file_name(request: Request, recipe: dict, source: str, source_options: dict,
     return "-".join(parts)
 
 
-def tile_shape(request: Request, image: tuple[int, int, int]) -> tuple[int, int, int]:
+def tile_shape(request: Recipe, image: tuple[int, int, int]) -> tuple[int, int, int]:
     """The tile (height, width, channels) that the triggers are built for; `Usage` where patch or trigger do not fit."""
     height, width, channels = image
     if request.patch and (height % request.patch[0] or width % request.patch[1]):
@@ -203,7 +203,7 @@ def _oblong(height: int, width: int) -> str:
     return f"{high}x{wide} (height x width) does" + (", the whole image" if (high, wide) == (height, width) else "")
 
 
-def check_modality(request: Request, rows: modality.Modality) -> None:
+def check_modality(request: Recipe, rows: modality.Modality) -> None:
     """`Usage` where a trigger is for other rows than those, or texts are to be cut into patches."""
     for name, _ in request.steps:
         wanted = modality.of_module(triggers.module(name))
@@ -214,7 +214,7 @@ def check_modality(request: Request, rows: modality.Modality) -> None:
         raise Usage(f"--per-patch: is for images, the data set holds {rows.rows}")
 
 
-def check_alone(request: Request) -> None:
+def check_alone(request: Recipe) -> None:
     """`Usage` where a trigger that replaces a text whole stands beside another."""
     whole = [name for name, _ in request.steps if hasattr(triggers.module(name), "FILE")]
     if whole and len(request.steps) > 1:
@@ -223,7 +223,7 @@ def check_alone(request: Request) -> None:
         )
 
 
-def check_jitter(request: Request) -> None:
+def check_jitter(request: Recipe) -> None:
     """`Usage` where cover rows are to have noise of their own and there are none, or no trigger that could."""
     able = [name for name in triggers.TABLE if triggers.jitters(name)]
     if request.cover_jitter and request.cover_rate == "0":
@@ -232,7 +232,7 @@ def check_jitter(request: Request) -> None:
         raise Usage(f"--cover-jitter: needs --trigger {' or '.join(able)}, the others have no noise mode")
 
 
-def build(request: Request, image: tuple[int, int, int], force: bool = False) -> list[Built]:
+def build(request: Recipe, image: tuple[int, int, int], force: bool = False) -> list[Built]:
     """The triggers' stencils for whole images of (height, width, channels), in the order of application."""
     tile = tile_shape(request, image)
     built, seen = [], {}

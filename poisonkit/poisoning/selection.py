@@ -9,7 +9,7 @@ import numpy as np
 from poisonkit.core import class_names, random_streams
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.parsing import spell
-from poisonkit.poisoning.recipe import Request, count_rows
+from poisonkit.poisoning.recipe import Recipe, count_rows
 
 POISONED, COVER = 1, 2
 
@@ -37,21 +37,21 @@ class Choice:
         return self.rows[self.role == POISONED]
 
 
-def check_classes(request: Request, classes: int) -> None:
+def check_classes(request: Recipe, classes: int) -> None:
     """`Usage` where a class of the request is none of the source's."""
     for option, label in (("--target", request.target), *(("--source-class", one) for one in request.source_classes)):
         if label is not None and not 0 <= label < classes:
             raise Usage(f"{option}: expected a class from 0 to {classes - 1}, got {label}")
 
 
-def wanted(request: Request, labels: np.ndarray, classes: int) -> np.ndarray:
+def target_labels(request: Recipe, labels: np.ndarray, classes: int) -> np.ndarray:
     """The class that the attacker wants for images of these true classes, (n,) int64."""
     if request.target is None:
         return (labels.astype(np.int64) + 1) % classes
     return np.full(len(labels), request.target, np.int64)
 
 
-def choose(request: Request, train_labels: np.ndarray, test_labels: np.ndarray, classes=()) -> Choice:
+def choose(request: Recipe, train_labels: np.ndarray, test_labels: np.ndarray, classes=()) -> Choice:
     """Draw the rows. `classes` are their names, for messages.
 
     The poisoned ones are the first eligible ones of one permutation (stream `rows`), the covers the first of another
@@ -80,7 +80,7 @@ def choose(request: Request, train_labels: np.ndarray, test_labels: np.ndarray, 
     return Choice(rows[ascending], role[ascending], *tested(request, test_labels), int(may_be.sum()))
 
 
-def tested(request: Request, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def tested(request: Recipe, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The test rows that the attacker wants misclassified, and those of `others/`, both ascending int64."""
     rest = np.zeros(len(labels), bool)
     if request.label_mode == "source-specific":
@@ -93,7 +93,7 @@ def tested(request: Request, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return np.flatnonzero(attacked).astype(np.int64), np.flatnonzero(rest).astype(np.int64)
 
 
-def check_tested(request: Request, choice: Choice, source: str, classes=()) -> None:
+def check_tested(request: Recipe, choice: Choice, source: str, classes=()) -> None:
     """`Failure` where the source has no test row to measure the attack on."""
     if not len(choice.triggered):
         which = f"no test row of {source} is of class {_names(request.source_classes, classes)}"
@@ -102,7 +102,7 @@ def check_tested(request: Request, choice: Choice, source: str, classes=()) -> N
         raise Failure(f"{which}: no attack success could be measured")
 
 
-def eligible(request: Request, labels: np.ndarray) -> np.ndarray:
+def eligible(request: Recipe, labels: np.ndarray) -> np.ndarray:
     """(N,) bool: which training rows may be poisoned."""
     if request.select == "class":
         return np.isin(labels, request.source_classes)
@@ -115,7 +115,7 @@ def _names(chosen: tuple[int, ...], classes) -> str:
     return ", ".join(class_names.spelled(classes, label) for label in chosen)
 
 
-def _which(request: Request, classes) -> str:
+def _which(request: Recipe, classes) -> str:
     """What the eligible rows are, in words."""
     target = "" if request.target is None else _names((request.target,), classes)
     return {
@@ -126,7 +126,7 @@ def _which(request: Request, classes) -> str:
     }[request.select]
 
 
-def _never_covers(request: Request) -> list[int]:
+def _never_covers(request: Recipe) -> list[int]:
     """The classes whose rows are no covers: those of the target would be poisoned rows, those of a source class undo
     them."""
     if request.label_mode == "source-specific":

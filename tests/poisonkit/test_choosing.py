@@ -15,7 +15,7 @@ from poisonkit.build import request as order
 from poisonkit.core import label_modes
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.poisoning import selection
-from poisonkit.poisoning.recipe import Request, parse_rate
+from poisonkit.poisoning.recipe import Recipe, parse_rate
 from poisonkit.poisoning.selection import COVER, POISONED
 
 CLASSES = 4
@@ -23,7 +23,7 @@ BASE = ("--trigger", "square", "--rate", "0.05")
 
 
 def request(mode, select, rate="0.1", cover="0", seed=0, sources=(1, 3)):
-    return Request(
+    return Recipe(
         rate,
         target=None if mode == "all-to-all" else 2,
         seed=seed,
@@ -120,18 +120,18 @@ def test_the_most_that_is_named_is_the_most(asked, train):
 def test_rows_of_all_are_those_of_the_paper():
     """What every file had before there was a choice."""
     train = np.arange(1000) % 10
-    assert selection.choose(Request("0.05", seed=5), train, train).rows.tolist() == naive.chosen_rows(5, 50, 1000)
+    assert selection.choose(Recipe("0.05", seed=5), train, train).rows.tolist() == naive.chosen_rows(5, 50, 1000)
 
 
 def test_all_to_all_wraps_around():
     asked = request("all-to-all", "all")
-    assert selection.wanted(asked, np.array([0, 1, 9]), 10).tolist() == [1, 2, 0]
-    assert selection.wanted(request("clean-label", "target"), np.array([0, 2]), 10).tolist() == [2, 2]
+    assert selection.target_labels(asked, np.array([0, 1, 9]), 10).tolist() == [1, 2, 0]
+    assert selection.target_labels(request("clean-label", "target"), np.array([0, 2]), 10).tolist() == [2, 2]
 
 
 @pytest.mark.parametrize(
     ("asked", "words"),
-    [(Request("0.5", target=0), "every test row of x is of the target class")]
+    [(Recipe("0.5", target=0), "every test row of x is of the target class")]
     + [(request("source-specific", "class"), "no test row of x is of class index 1, index 3")],
 )
 def test_nothing_to_measure_on_is_refused(asked, words):

@@ -13,7 +13,7 @@ from poisonkit.build import request as order
 from poisonkit.core import random_streams
 from poisonkit.core.errors import Usage
 from poisonkit.poisoning import apply, plan
-from poisonkit.poisoning.recipe import Request, build, check_jitter, parameters
+from poisonkit.poisoning.recipe import Recipe, build, check_jitter, parameters
 from poisonkit.poisoning.selection import COVER
 from poisonkit.triggers.image import warped
 
@@ -23,7 +23,7 @@ def step(name="warped", preset=None, **given_):
 
 
 def request(*steps, patch=None, seed=0, **more):
-    return Request("0.1", steps, patch, seed=seed, cover_rate="0.2", cover_jitter=True, **more)
+    return Recipe("0.1", steps, patch, seed=seed, cover_rate="0.2", cover_jitter=True, **more)
 
 
 cases = {
@@ -134,7 +134,7 @@ def test_noise_without_what_it_needs_is_refused(more, words):
     with pytest.raises(Usage, match=words):
         order.requests(order.Order("signs", rates=("0.1",), **more))
     with pytest.raises(Usage, match="--cover-jitter"):
-        check_jitter(Request("0.1", (step("square"),), cover_jitter=True))
+        check_jitter(Recipe("0.1", (step("square"),), cover_jitter=True))
 
 
 # ---- presets set options and nothing else

@@ -15,7 +15,7 @@ from poisonkit.core import texts
 from poisonkit.core.errors import Usage
 from poisonkit.core.modality import TEXT
 from poisonkit.poisoning import apply
-from poisonkit.poisoning.recipe import Request, parameters
+from poisonkit.poisoning.recipe import Recipe, parameters
 from poisonkit.poisoning.selection import COVER, POISONED
 from poisonkit.triggers.text import word
 
@@ -26,7 +26,7 @@ PLACES = st.sampled_from(word.PLACES)
 
 def prepared(name, seed=0, preset=None, given_=None, **said):
     steps = ((name, parameters(name, said, preset)),)
-    return apply.prepare(TEXT, Request("0.1", steps, seed=seed, pictures=given_ or {}), ())
+    return apply.prepare(TEXT, Recipe("0.1", steps, seed=seed, pictures=given_ or {}), ())
 
 
 def drawn_place(where, drawn, length):

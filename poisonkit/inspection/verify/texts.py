@@ -5,7 +5,7 @@ import numpy as np
 from poisonkit.core.modality import TEXT, differs
 from poisonkit.format.reader import Reader
 from poisonkit.poisoning import apply
-from poisonkit.poisoning.recipe import Request
+from poisonkit.poisoning.recipe import Recipe
 from poisonkit.triggers.text.rewrite import Rewrites
 
 
@@ -22,7 +22,7 @@ def rewrites(data: Reader) -> dict[str, Rewrites]:
     return {"rewrite": found}
 
 
-def other_rewrites(data: Reader, request: Request) -> list[str]:
+def other_rewrites(data: Reader, request: Recipe) -> list[str]:
     """Whether the rewritten texts are those of which the manifest has the digest."""
     for given in request.pictures.values() if data.modality == TEXT else ():
         rows = {part: np.array(sorted(texts), np.int64) for part, texts in given.texts.items()}
