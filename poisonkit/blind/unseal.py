@@ -210,7 +210,7 @@ def _tested(key: reader.Reader) -> dict[str, dict[str, np.ndarray]]:
 
 def unseal(
     path: Path, key: Path | None, output: Path | None, command: list[str], force: bool, threads: int, progress
-) -> produce.Outcome:
+) -> produce.BuildResult:
     """Write the original again, and its sidecar as it was; `output` is a folder or a name in .h5.
 
     `progress(total, label, unit)` makes a progress bar. The outcome says whether the file is the original to the byte.

@@ -2,8 +2,7 @@
 
 import click
 
-from poisonkit.cli.common import cache_option, complain, progress_bar, warn
-from poisonkit.cli.make_options import A_PATH
+from poisonkit.cli.common import A_PATH, cache_option, complain, progress_bar, warn
 from poisonkit.cli.printing import tell, tell_json
 from poisonkit.core.errors import Failure
 

@@ -65,8 +65,9 @@ def clean_images(
     said = facts["source"]
     for found in _candidates(facts, source, dataset, cache, progress, say, fresh):
         if found.digest != said["digest"] and "camouflage" in said["options"]:
-            _, wanted = camouflage.split(said["options"])
-            found = camouflage.derive(found, wanted, Cache(cache), base.Context(processors(), progress, say))
+            _, disguise = camouflage.split(said["options"])
+            if disguise is not None:
+                found = camouflage.derive(found, disguise, Cache(cache), base.Context(processors(), progress, say))
         if found.digest == said["digest"]:
             break
     return check_and_relabel(found, facts)
@@ -114,6 +115,11 @@ def clean_file(path: Path) -> Source:
             )
         said, parts = data.manifest["source"], {part: data.split(part) for part in ("train", "test")}
         arrays = {name: entry["digest"] for name, entry in data.manifest["arrays"].items()}
-    texts = (said[key] for key in ("name", "title", "licence", "url"))
-    origin = {"kind": "clean file", "path": path_text(path), "official": None}
-    return Source(*texts, tuple(said["classes"]), parts["train"], parts["test"], arrays, {}, origin, cached=False)
+    return Source(
+        **{key: said[key] for key in ("name", "title", "licence", "url")},
+        classes=tuple(said["classes"]),
+        **parts,
+        arrays=arrays,
+        origin={"kind": "clean file", "path": path_text(path), "official": None},
+        cached=False,
+    )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from poisonkit.build import request as order
+from poisonkit.build import request as build_request
 from poisonkit.core import label_modes
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.poisoning import selection
@@ -144,35 +144,36 @@ def test_nothing_to_measure_on_is_refused(asked, words):
 
 
 def typed(**more):
-    return order.requests(order.Order("signs", ("square",), ("0.1",), **more))[0]
+    return build_request.parse_recipes(build_request.MakeOptions("signs", ("square",), ("0.1",), **more))[0]
 
 
 @pytest.mark.parametrize(
     ("given_", "mode", "select", "target", "sources"),
     [
         ({}, "all-to-one", "all", label_modes.USUAL, ()),
-        ({"target": 3}, "all-to-one", "all", "3", ()),
+        ({"target": 3}, "all-to-one", "all", 3, ()),
+        ({"target": "3"}, "all-to-one", "all", "3", ()),
         ({"select": "non-target"}, "all-to-one", "non-target", label_modes.USUAL, ()),
         ({"label_mode": "all-to-all"}, "all-to-all", "all", None, ()),
-        ({"label_mode": "clean-label", "target": 2}, "clean-label", "target", "2", ()),
+        ({"label_mode": "clean-label", "target": 2}, "clean-label", "target", 2, ()),
         ({"label_mode": "clean-label", "select": "target"}, "clean-label", "target", label_modes.USUAL, ()),
-        ({"source_classes": (4,)}, "source-specific", "class", label_modes.USUAL, ("4",)),
-        ({"source_classes": (7, 4, 7)}, "source-specific", "class", label_modes.USUAL, ("7", "4")),
+        ({"source_classes": (4,)}, "source-specific", "class", label_modes.USUAL, (4,)),
+        ({"source_classes": (7, 4, 7)}, "source-specific", "class", label_modes.USUAL, (7, 4)),
         (
             {"label_mode": "source-specific", "source_classes": (4,)},
             "source-specific",
             "class",
             label_modes.USUAL,
-            ("4",),
+            (4,),
         ),
         (
             {"label_mode": "all-to-one", "select": "class", "source_classes": (4,)},
             "all-to-one",
             "class",
             label_modes.USUAL,
-            ("4",),
+            (4,),
         ),
-        ({"label_mode": "all-to-all", "select": "class", "source_classes": (0,)}, "all-to-all", "class", None, ("0",)),
+        ({"label_mode": "all-to-all", "select": "class", "source_classes": (0,)}, "all-to-all", "class", None, (0,)),
     ],
     ids=str,
 )

@@ -257,7 +257,7 @@ def test_an_index_is_one_in_the_interface_too(tmp_path):
         classes, name = ("1", "0"), "csv"
 
         class train:  # noqa: N801
-            label_modes = np.array([1, 1, 0])
+            labels = np.array([1, 1, 0])
 
     from poisonkit.poisoning.recipe import Recipe
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels import pictures
 
-from poisonkit.build import request as order
+from poisonkit.build import request as build_request
 from poisonkit.core import random_streams
 from poisonkit.core.errors import Usage
 from poisonkit.poisoning import apply, plan
@@ -124,15 +124,21 @@ def test_two_warps_have_two_streams():
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"names": ("square",), "cover_rate": "0.1", "cover_jitter": True}, "--cover-jitter: needs --trigger warped"),
-        ({"names": ("warped",), "cover_jitter": True}, "--cover-jitter: there are no cover rows without --cover-rate"),
-        ({"names": ("warped",), "cover_jitter": True, "cover_rate": "0"}, "no cover rows without --cover-rate"),
+        (
+            {"triggers": ("square",), "cover_rate": "0.1", "cover_jitter": True},
+            "--cover-jitter: needs --trigger warped",
+        ),
+        (
+            {"triggers": ("warped",), "cover_jitter": True},
+            "--cover-jitter: there are no cover rows without --cover-rate",
+        ),
+        ({"triggers": ("warped",), "cover_jitter": True, "cover_rate": "0"}, "no cover rows without --cover-rate"),
     ],
     ids=str,
 )
 def test_noise_without_what_it_needs_is_refused(more, words):
     with pytest.raises(Usage, match=words):
-        order.requests(order.Order("signs", rates=("0.1",), **more))
+        build_request.parse_recipes(build_request.MakeOptions("signs", rates=("0.1",), **more))
     with pytest.raises(Usage, match="--cover-jitter"):
         check_jitter(Recipe("0.1", (step("square"),), cover_jitter=True))
 
@@ -141,7 +147,9 @@ def test_noise_without_what_it_needs_is_refused(more, words):
 
 
 def typed(preset=None, names=("warped",), rate="0.1", given=None, **more):
-    return order.requests(order.Order("signs", names, (rate,), preset=preset, given=given or {}, **more))[0]
+    return build_request.parse_recipes(
+        build_request.MakeOptions("signs", names, (rate,), preset=preset, trigger_options=given or {}, **more)
+    )[0]
 
 
 def test_the_wanet_preset_is_these_options():

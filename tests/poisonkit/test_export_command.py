@@ -179,7 +179,7 @@ CASES = [("pictures", "imagefolder"), ("arrays", "npz")]
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped(two, tmp_path, stage, name, number):
     code, out, err = stopped(number, stage, "export", two, "--format", name)
-    assert (code, out, err) == (130, "", "poisonkit: stopped; nothing half-written was left\n")
+    assert (code, out, err) == (130, "", "poisonkit: interrupted; no partial files were left behind\n")
     assert [path.name for path in tmp_path.iterdir()] == ["two.h5"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poisonkit.build import request as order
+from poisonkit.build import request as build_request
 from poisonkit.core.errors import Usage
 from poisonkit.poisoning import recipe
 from poisonkit.poisoning.recipe import Recipe, parameters
@@ -120,7 +120,7 @@ def test_options_other_than_the_defaults_add_eight_characters():
 
 
 def requests(*names, rates=("0.1",), **more):
-    return order.requests(order.Order("signs", names, rates, **more))
+    return build_request.parse_recipes(build_request.MakeOptions("signs", names, rates, **more))
 
 
 def test_several_rates_are_several_requests_each_once():
@@ -164,8 +164,8 @@ def test_unknown_triggers_and_presets_are_refused():
 
 
 def test_options_of_triggers_that_were_not_chosen_are_refused():
-    with pytest.raises(Usage, match="--warped-k: given, but there is no --trigger warped"):
-        requests("square", given={"warped": {"k": "4"}})
+    with pytest.raises(Usage, match="--warped-k: requires --trigger warped"):
+        requests("square", trigger_options={"warped": {"k": "4"}})
 
 
 def test_several_rates_need_a_folder(tmp_path):
@@ -176,7 +176,7 @@ def test_several_rates_need_a_folder(tmp_path):
 @pytest.mark.parametrize("text", ["train", "train=", "=5", "train=-1", "train=1.5", "train=x", "train=" + "9" * 5000])
 def test_source_options_that_make_no_sense_are_refused(text):
     with pytest.raises(Usage, match="--source-option: expected KEY=NUMBER"):
-        order.parse_source_options((text,))
+        build_request.parse_source_options((text,))
 
 
 def test_recipes_hold_no_floats_and_every_parameter():

@@ -150,12 +150,12 @@ def test_an_altered_manifest(poisonkit, sidecar, tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (b"", "is no JSON"),
+        (b"", "is not valid JSON"),
         (b"[1, 2]", "holds no manifest"),
         (b"{}", "holds no manifest"),
         (b'{"manifest": 7}', "holds no manifest"),
-        (b"\xff\xfe", "is no JSON"),
-        (b"[" * 100_000, "is no JSON"),
+        (b"\xff\xfe", "is not valid JSON"),
+        (b"[" * 100_000, "is not valid JSON"),
     ],
 )
 def test_no_manifest_at_all(poisonkit, tmp_path, text, words):

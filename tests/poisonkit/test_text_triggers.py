@@ -204,7 +204,9 @@ def test_only_the_rows_that_are_needed_count(poisonkit, rewriting, tmp_path):
     first = rewriting.h5.read_bytes()
     rewriting(lambda rows: [rows[0], *rows[:0:-1], ["train", "0", "more"]], "--force")
     assert rewriting.h5.read_bytes() == first
-    rewriting(lambda rows: [rows[0], *([a, b, c + " !"] for a, b, c in rows[1:])]).failed(1, "made from another recipe")
+    rewriting(lambda rows: [rows[0], *([a, b, c + " !"] for a, b, c in rows[1:])]).failed(
+        1, "made from a different recipe"
+    )
     asked = ("make", "--from", rewriting.h5, "--rewrite-file", rewriting.csv, "-o", tmp_path / "y.h5")
     poisonkit(*asked).failed(1, "--rewrite-file: another file")
     assert not (tmp_path / "y.h5").exists()
