@@ -258,7 +258,7 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(poisonkit, libr
             ("--trigger", "square", "--rate", "0.1", "--target", "-1"),
             ["--target: expected a class from 0 to 9, got -1"],
         ),
-        (("--trigger", "square", "--rate", "0.1", "--blend-alpha", "1"), ["there is no --trigger blend"]),
+        (("--trigger", "square", "--rate", "0.1", "--blend-alpha", "1"), ["requires --trigger blend"]),
         (("--trigger", "square", "--rate", "0.1", "--preset", "x"), ["--preset: unknown 'x'"]),
         (("--trigger", "square", "--rate", "0.1", "--square-value", "300"), ["--square-value: expected"]),
         (("--rate", "0.1"), ["--trigger: expected one or more of"]),
@@ -378,7 +378,7 @@ def test_a_cache_that_was_damaged_is_noticed_and_made_again(poisonkit, tmp_path)
     data = np.fromfile(images, "u1")
     data[12345] ^= 1
     data.tofile(images)
-    poisonkit(*asked, "-o", tmp_path / "x.h5").failed(1, "train/images", "thrown out of the cache")
+    poisonkit(*asked, "-o", tmp_path / "x.h5").failed(1, "train/images", "removed from the cache")
     assert not (tmp_path / "x.h5").exists() and not list(tmp_path.glob(".*.tmp"))
     poisonkit(*asked, "-o", tmp_path / "x.h5").succeeded()
     assert (tmp_path / "x.h5").read_bytes() == (tmp_path / "good.h5").read_bytes()
