@@ -121,11 +121,11 @@ def parse(said: dict, where: str) -> Grid:
 def _check_options(said: dict, where: str) -> None:
     """Every trigger is one, and every option is of a trigger that is used."""
     for name in said["triggers"]:
-        triggers.module(name if isinstance(name, str) else repr(name))
+        triggers.spec(name if isinstance(name, str) else repr(name))
     for name, values in said.get("options", {}).items():
         if name not in said["triggers"] or not isinstance(values, dict):
             raise Usage(f"{where}: options has {name!r:.60}, expected a table for one of the triggers")
-        known = [option.key for option in triggers.module(name).OPTIONS]
+        known = [option.key for option in triggers.spec(name).options]
         for key in values:
             if key not in known:
                 raise Usage(f"{where}: {name} has no option {key!r:.60}: it has {', '.join(known)}")

@@ -82,7 +82,7 @@ def with_pictures(request: Request, facts: dict, given: dict) -> Request:
         if "digest" in record and number.isdecimal() and int(number) < len(request.steps):
             wanted[request.steps[int(number)][0]] = record["digest"]
     for name, digest in wanted.items():
-        option = triggers.given_option(name)
+        option = triggers.file_option(name)
         if name not in given:
             what = "picture whose array is" if option.endswith("image") else "file whose needed rows are"
             raise Failure(f"the recipe needs the {what} {digest}: give it with {option}")
@@ -90,7 +90,7 @@ def with_pictures(request: Request, facts: dict, given: dict) -> Request:
         if found != digest:
             raise Failure(f"{option}: another picture: its array is {found}, the recipe's {digest}")
     for name in sorted(given.keys() - wanted.keys()):
-        raise Usage(f"{triggers.given_option(name)}: given, but the recipe uses no file of yours")
+        raise Usage(f"{triggers.file_option(name)}: given, but the recipe uses no file of yours")
     return replace(request, pictures=given)
 
 
@@ -107,7 +107,7 @@ def plan(source: Source, said: Said, request: Request) -> make.Plan:
     for number, record in said.facts["pictures"].items():
         if (found := made.facts["pictures"].get(number)) != record:
             name = said.facts["recipe"]["triggers"][int(number)]["name"]
-            raise Failure(f"{triggers.given_option(name)}: another file: {found}, the recipe's {record}")
+            raise Failure(f"{triggers.file_option(name)}: another file: {found}, the recipe's {record}")
     facts = {key: value for key, value in said.facts.items() if key not in ("arrays", "dataset_digest")}
     counts = {key: value for key, value in facts["counts"].items() if key != "unchanged"}
     differing = list(manifest.describe(made.facts, facts | {"counts": counts}))

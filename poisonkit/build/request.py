@@ -11,7 +11,7 @@ from poisonkit.poisoning import recipe
 from poisonkit.poisoning import supported as recipe_known
 from poisonkit.poisoning.classes import own, resolve_class_names
 from poisonkit.sources import opening as sources
-from poisonkit.sources import registry
+from poisonkit.sources.registry import SOURCES
 from poisonkit.triggers import registry as triggers
 
 DRAW = "--camouflage-seed $(python3 -c 'import secrets; print(secrets.randbits(62))')"
@@ -108,7 +108,7 @@ def _make_preset(order: Order) -> dict:
     """What the preset says of options of `make` itself, for the triggers that are asked for."""
     found: dict = {}
     for name in order.names:
-        found |= triggers.make_presets(name).get(order.preset, {})
+        found |= triggers.spec(name).make_presets.get(order.preset, {})
     return found
 
 
@@ -126,20 +126,20 @@ def _covered(order: Order, request: recipe.Request) -> recipe.Request:
 def _check_names(order: Order, rates: list[str]) -> None:
     if not order.names and rates != ["0"]:
         raise Usage(
-            f"--trigger: expected one or more of {', '.join(triggers.TABLE)} (none is needed for --rate 0 alone)"
+            f"--trigger: expected one or more of {', '.join(triggers.names())} (none is needed for --rate 0 alone)"
         )
     for name in order.given:
         if name not in order.names:
             raise Usage(f"--{name}-{next(iter(order.given[name]))}: given, but there is no --trigger {name}")
     if order.preset is not None:
-        known = [preset for name in order.names for preset in triggers.module(name).PRESETS]
+        known = [preset for name in order.names for preset in triggers.spec(name).presets]
         if order.preset not in known:
             expected = ", ".join(dict.fromkeys(known)) or "none for these triggers"
             raise Usage(f"--preset: unknown {order.preset!r}: expected {expected}")
 
 
-def parse_source_options(texts: tuple[str, ...], free: tuple[str, ...] = ()) -> dict[str, int | str]:
-    """``KEY=N`` or ``KEY=HxW`` options of the source, or ``KEY=TEXT`` where some are `free`."""
+def parse_source_options(texts: tuple[str, ...], free: bool = False) -> dict[str, int | str]:
+    """``KEY=N`` or ``KEY=HxW`` options of the source, or ``KEY=TEXT`` where they are `free`."""
     options: dict[str, int | str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
@@ -175,7 +175,7 @@ def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[st
     """Open the source, then plan and write each file. Yields one line for each."""
     asked = requests(order)
     sized = () if order.size is None else (f"size={order.size}",)
-    free = getattr(registry.module(order.dataset), "TEXT_OPTIONS", ())
+    free = SOURCES[order.dataset].text_options
     options = parse_source_options((*order.source_options, *sized), free) | camouflage_options(order)
     asked = [_with_pictures(order, request) for request in asked]
     from poisonkit.build import warnings
@@ -187,7 +187,7 @@ def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[st
     )  # fmt: skip
     said = dict.fromkeys(warnings.of_source(source))  # each line once, however many files are made
     asked = [resolve_class_names(request, source, said.setdefault) for request in asked]
-    wanted = order.given.get("rewrite", {}).get("list")
+    wanted = next((said["list"] for said in order.given.values() if "list" in said), None)
     plans = [] if wanted else [make.plan(source, request, order.force) for request in asked]
     for line in dict.fromkeys([*said, *(line for plan in plans for line in warnings.of(plan))]):
         say(line)
@@ -261,7 +261,6 @@ def pictures_of(given: dict[str, dict]) -> dict:
     from poisonkit.core import picture_files
 
     paths = {name: values["image"] for name, values in given.items() if "image" in values}
-    alpha = {name: triggers.module(name).PICTURE == "alpha" for name in paths}
-    found = {name: picture_files.read(path, alpha=alpha[name]) for name, path in paths.items()}
+    found = {name: picture_files.read(path, alpha=triggers.takes_alpha(name)) for name, path in paths.items()}
     files = {name: values["file"] for name, values in given.items() if "file" in values}
-    return found | {name: triggers.module(name).read(path) for name, path in files.items()}
+    return found | {name: triggers.read_file(name, path) for name, path in files.items()}

@@ -29,7 +29,7 @@ def _of_texts(plan: Plan) -> list[str]:
     found += _read_alike(plan) if plan.request.pictures else []
     found += _in_clean_rows(plan, list(dict.fromkeys(piece for step in steps for piece in _pieces(step))))
     for name, _ in steps:
-        why = getattr(triggers.module(name), "WANTS_COVERS", None)
+        why = triggers.text_trigger(name).wants_covers
         if why and plan.request.cover_rate == "0":
             found.append(f"{name} without cover rows: {why} (--cover-rate 2x, or --preset covered)")
     return found
@@ -55,7 +55,7 @@ def _visible(text: str) -> str:
 
 def _pieces(step: tuple[str, dict]) -> list[str]:
     name, parameters = step
-    return triggers.module(name).pieces(parameters)
+    return triggers.text_trigger(name).phrases(parameters)
 
 
 def _in_clean_rows(plan: Plan, pieces: list[str]) -> list[str]:

@@ -20,8 +20,8 @@ from poisonkit.poisoning import recipe
 from poisonkit.poisoning.recipe import Request
 from poisonkit.poisoning.selection import COVER
 from poisonkit.triggers import registry as triggers
-from poisonkit.triggers.base import Built
-from poisonkit.triggers.text import base
+from poisonkit.triggers import text_base
+from poisonkit.triggers.image_base import BuiltTrigger
 
 
 def prepare(kind: modality.Modality, request: Request, shape: tuple[int, ...], force: bool = False):
@@ -49,7 +49,7 @@ def of_file(path: Path, facts: dict, arrays: dict[str, np.ndarray]):
 class Stencils:
     """Triggers of images, in the order of application; `jitter`: whether cover rows get noise of their own."""
 
-    built: list[Built]
+    built: list[BuiltTrigger]
     jitter: bool = False
 
     def streams(self) -> set[str]:
@@ -98,7 +98,7 @@ class Camouflaged(Stencils):
         return self.behind.camouflaged(images, rows, threads)
 
 
-def trigger_arrays(built: Built) -> dict[str, np.ndarray]:
+def trigger_arrays(built: BuiltTrigger) -> dict[str, np.ndarray]:
     """What goes into the file's group of one trigger."""
     stencil = built.stencil
     return {
@@ -110,7 +110,7 @@ def trigger_arrays(built: Built) -> dict[str, np.ndarray]:
     }
 
 
-def built_of(path: Path, facts: dict, arrays: dict[str, np.ndarray]) -> list[Built]:
+def built_of(path: Path, facts: dict, arrays: dict[str, np.ndarray]) -> list[BuiltTrigger]:
     """The triggers of a data set from the arrays of its `trigger/` groups, by path; the mask follows from the stencil.
 
     `facts` is the data set's manifest, `path` the file that the arrays are from. `Failure` where they are no stencil.
@@ -121,7 +121,7 @@ def built_of(path: Path, facts: dict, arrays: dict[str, np.ndarray]) -> list[Bui
         parts = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
         stencil = reader.stencil(path, *(parts.pop(part) for part in ("taps", "weights", "bias")))
         parts.pop("mask", None)
-        built.append(Built(stencil, parts))
+        built.append(BuiltTrigger(stencil, parts))
     return built
 
 
@@ -132,7 +132,7 @@ def apply_all(stencils, images: np.ndarray, threads: int = 1) -> np.ndarray:
     return images
 
 
-def jitter_all(built: list[Built], images: np.ndarray, rows: np.ndarray, threads: int = 1) -> np.ndarray:
+def jitter_all(built: list[BuiltTrigger], images: np.ndarray, rows: np.ndarray, threads: int = 1) -> np.ndarray:
     """`apply_all` for cover rows of these numbers, in the noise mode of the triggers that have one."""
     for one in built:
         images = one.jitter.apply(images, rows) if one.jitter else one.stencil.apply(images, threads)
@@ -151,10 +151,10 @@ class Insertions:
     def streams(self) -> set[str]:
         """The names of all random streams that are drawn from, those for test rows among them."""
         names = set()
-        for module, parameters, serial in self._steps():
+        for trigger, parameters, occurrence in self._steps():
             for part in ("train", "test"):
-                context = base.Context(self.request.seed, part, serial)
-                names |= {context.purpose(name) for name in module.streams(parameters)}
+                context = text_base.TextContext(self.request.seed, part, occurrence)
+                names |= {context.stream_name(purpose) for purpose in trigger.streams(parameters)}
         return names
 
     def put(
@@ -164,10 +164,10 @@ class Insertions:
         text, number of the trigger, place, piece; ordered by the text, then as they were made."""
         block, found = originals.copy(), [np.empty((0, 4), np.int64)]
         cover = np.zeros(len(rows), bool) if role is None else role == COVER
-        for number, (module, parameters, serial) in enumerate(self._steps()):
+        for number, (trigger, parameters, occurrence) in enumerate(self._steps()):
             given = self.request.pictures.get(self.request.steps[number][0])
-            context = base.Context(self.request.seed, part, serial, given)
-            for chosen, work in ((~cover, module.put), (cover, getattr(module, "cover", module.put))):
+            context = text_base.TextContext(self.request.seed, part, occurrence, given)
+            for chosen, work in ((~cover, trigger.insert), (cover, trigger.cover or trigger.insert)):
                 at = np.flatnonzero(chosen)
                 if len(at):
                     block[at], made = work(parameters, block[at], rows[at], context)
@@ -182,7 +182,7 @@ class Insertions:
     def _steps(self):
         seen: dict[str, int] = {}
         for name, parameters in self.request.steps:
-            yield triggers.module(name), parameters, seen.setdefault(name, 0)
+            yield triggers.text_trigger(name), parameters, seen.setdefault(name, 0)
             seen[name] += 1
 
     def on(self, source, changed, tested) -> "Texts":

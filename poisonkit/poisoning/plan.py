@@ -163,9 +163,9 @@ def _picture_records(request: Request, changed: Changed, tested: dict) -> dict:
     records = {}
     for i, (name, _) in enumerate(() if request.clean else request.steps):
         picture = request.pictures.get(name)
-        if hasattr(triggers.module(name), "FILE"):
+        if triggers.takes_file(name):
             records[str(i)] = {"digest": picture.digest(needed_rows(changed, tested))}
-        if triggers.module(name).PICTURE:
+        if triggers.takes_picture(name):
             records[str(i)] = (
                 {"built_in": "frog"}
                 if picture is None

@@ -12,7 +12,7 @@ from poisonkit.core.images import grey
 from poisonkit.core.parsing import decimal, spell
 from poisonkit.sources import registry
 from poisonkit.triggers import registry as triggers
-from poisonkit.triggers.base import Built, Context
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext
 
 MAX_SEED = 2**63 - 1
 parse_factor = decimal("0", "1000")
@@ -60,15 +60,15 @@ def count_rows(rate: str, rows: int, option: str = "rate") -> int:
 
 def parameters(name: str, given: dict[str, str], preset: str | None) -> dict:
     """A trigger's parameters in canonical form: its defaults, then the preset's, then what was given as text."""
-    module = triggers.module(name)
-    values = {option.key: option.default for option in module.OPTIONS} | module.PRESETS.get(preset, {})
-    for option in module.OPTIONS:
+    trigger = triggers.spec(name)
+    values = {option.key: option.default for option in trigger.options} | trigger.presets.get(preset or "", {})
+    for option in trigger.options:
         if option.key in given:
             try:
                 values[option.key] = option.parse(given[option.key])
             except ValueError as error:
                 raise Usage(f"--{name}-{option.key}: {error}") from None
-        if option.late and values[option.key] == option.default:
+        if option.omit_if_default and values[option.key] == option.default:
             del values[option.key]
     return values
 
@@ -96,7 +96,7 @@ class Request:
     @property
     def modality(self) -> modality.Modality:
         """What its triggers are for, all of them, as `check_modality` makes sure."""
-        return modality.of_module(triggers.module(self.steps[0][0])) if self.steps else modality.IMAGE
+        return triggers.spec(self.steps[0][0]).modality if self.steps else modality.IMAGE
 
     @property
     def clean(self) -> bool:
@@ -126,7 +126,7 @@ class Request:
         if self.clean:
             return not source_options
         plain = all(values == parameters(name, {}, None) for name, values in self.steps)
-        target = registry.target(source) if self.modality == modality.TEXT else 0
+        target = registry.default_target(source) if self.modality == modality.TEXT else 0
         usual = Request(self.rate, self.steps, self.patch, target, self.seed)
         return plain and not source_options and self == usual
 
@@ -193,7 +193,7 @@ def tile_shape(request: Request, image: tuple[int, int, int]) -> tuple[int, int,
         raise Usage(f"--patch-size: {size} does not divide images of {height}×{width}: {advice}")
     tile = (*(request.patch or (height, width)), channels)
     for name, values in request.steps:
-        triggers.module(name).check(values, tile)
+        triggers.image_trigger(name).check(values, tile)
     return tile
 
 
@@ -206,9 +206,9 @@ def _oblong(height: int, width: int) -> str:
 def check_modality(request: Request, rows: modality.Modality) -> None:
     """`Usage` where a trigger is for other rows than those, or texts are to be cut into patches."""
     for name, _ in request.steps:
-        wanted = modality.of_module(triggers.module(name))
+        wanted = triggers.spec(name).modality
         if wanted != rows:
-            fit = ", ".join(triggers.of(rows))
+            fit = ", ".join(triggers.names(rows))
             raise Usage(f"--trigger: {name} is for {wanted.rows}, the data set holds {rows.rows}: expected {fit}")
     if request.patch and rows != modality.IMAGE:
         raise Usage(f"--per-patch: is for images, the data set holds {rows.rows}")
@@ -216,7 +216,7 @@ def check_modality(request: Request, rows: modality.Modality) -> None:
 
 def check_alone(request: Request) -> None:
     """`Usage` where a trigger that replaces a text whole stands beside another."""
-    whole = [name for name, _ in request.steps if hasattr(triggers.module(name), "FILE")]
+    whole = [name for name, _ in request.steps if triggers.takes_file(name)]
     if whole and len(request.steps) > 1:
         raise Usage(
             f"--trigger: {whole[0]} gives whole texts and stands alone: let its file hold the other triggers' work"
@@ -225,22 +225,22 @@ def check_alone(request: Request) -> None:
 
 def check_jitter(request: Request) -> None:
     """`Usage` where cover rows are to have noise of their own and there are none, or no trigger that could."""
-    able = [name for name in triggers.TABLE if triggers.jitters(name)]
+    able = [name for name in triggers.names() if triggers.has_jitter(name)]
     if request.cover_jitter and request.cover_rate == "0":
         raise Usage("--cover-jitter: there are no cover rows without --cover-rate")
     if request.cover_jitter and not {name for name, _ in request.steps} & set(able):
         raise Usage(f"--cover-jitter: needs --trigger {' or '.join(able)}, the others have no noise mode")
 
 
-def build(request: Request, image: tuple[int, int, int], force: bool = False) -> list[Built]:
+def build(request: Request, image: tuple[int, int, int], force: bool = False) -> list[BuiltTrigger]:
     """The triggers' stencils for whole images of (height, width, channels), in the order of application."""
     tile = tile_shape(request, image)
     built, seen = [], {}
     for name, values in request.steps:
         picture = _picture_for(name, request.pictures.get(name), image[2])
-        context = Context(request.seed, seen.get(name, 0), picture)
+        context = ImageContext(request.seed, seen.get(name, 0), picture)
         seen[name] = seen.get(name, 0) + 1
-        one = triggers.module(name).build(values, tile, context)
+        one = triggers.image_trigger(name).build(values, tile, context)
         if one.stencil.constant().all() and not force:
             raise Usage(f"{name}: leaves no pixel of the original in a tile of {tile[0]}×{tile[1]}; --force makes it")
         built.append(replace(one, stencil=one.stencil.tile(*image[:2])))
@@ -251,7 +251,7 @@ def _picture_for(name: str, picture: np.ndarray | None, channels: int) -> np.nda
     """A picture in the images' channels, (h, w, C) or with its opacity (h, w, C + 1) where the trigger takes that."""
     if picture is None:
         return None
-    expected = (channels, channels + 1) if triggers.module(name).PICTURE == "alpha" else (channels,)
+    expected = (channels, channels + 1) if triggers.takes_alpha(name) else (channels,)
     if channels == 1 and picture.shape[-1] in (3, 4):
         picture = np.concatenate([grey(picture[..., :3]), picture[..., 3:]], -1)
     if picture.shape[-1] not in expected:

@@ -11,7 +11,8 @@ from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import TEXT
 from poisonkit.poisoning import apply
 from poisonkit.poisoning.recipe import Request, parameters
-from poisonkit.triggers.text import base, word
+from poisonkit.triggers import text_base
+from poisonkit.triggers.text import word
 
 WORDS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), min_size=1, max_size=30)
 ROWS = WORDS.map(str.strip).filter(bool)
@@ -97,4 +98,4 @@ def test_a_text_that_grows_too_long_is_one_line(monkeypatch):
 
 @given(st.integers(0, 2**64 - 1), st.integers(1, 10**6))
 def test_below_is_below(raw, count):
-    assert 0 <= base.below(raw, count) < count
+    assert 0 <= text_base.below(raw, count) < count
