@@ -49,7 +49,7 @@ def of_triggers(source) -> None:
     """Each trigger on the whole image and on every patch: one picture of each, one of all."""
     image = source.train.rows([SHOWN])
     everything = [("original", np.concatenate([image, image]))]
-    for name in triggers.of(modality.IMAGE):
+    for name in triggers.names(modality.IMAGE):
         whole, patch = (plan(source, name, **how).effect.trigger("", 0, image) for how in ({}, PATCH))
         write(f"attacks/{name}", [("whole image", whole), ("per patch", patch)])
         everything.append((name, np.concatenate([whole, patch])))

@@ -149,7 +149,7 @@ def _check_triggers(options: MakeOptions, rates: list[str]) -> None:
     """`Usage` where no trigger was chosen, or where options or a preset belong to none of them."""
     if not options.triggers and rates != ["0"]:
         raise Usage(
-            f"--trigger: expected one or more of {', '.join(triggers.TABLE)} (none is needed for --rate 0 alone)"
+            f"--trigger: expected one or more of {', '.join(triggers.names())} (none is needed for --rate 0 alone)"
         )
     typed = {name: f"--{name}-{next(iter(values))}" for name, values in options.trigger_options.items() if values}
     typed |= {name: triggers.given_option(name) for name in options.user_files}

@@ -57,7 +57,7 @@ def _visible(text: str) -> str:
 
 def _phrases(step: tuple[str, dict]) -> list[str]:
     name, parameters = step
-    return triggers.module(name).pieces(parameters)
+    return triggers.text_trigger(name).phrases(parameters)
 
 
 def _in_clean_rows(plan: Plan, phrases: list[str]) -> list[str]:

@@ -58,18 +58,28 @@ class MakeCommand(click.Command):
     """`make`, whose options include those of every trigger; they are looked up when they are needed."""
 
     def get_params(self, context: click.Context):
-        from poisonkit.triggers import registry as triggers
+        from poisonkit.triggers.registry import TRIGGERS
 
         if not any(getattr(parameter, "trigger", None) for parameter in self.params):
-            for name in triggers.TABLE:
-                module = triggers.module(name)
-                self.params += [TriggerOption(name, option) for option in module.OPTIONS]
-                self.params += [ShortOption(name, key, short) for key, short in getattr(module, "SHORT", {}).items()]
-                if module.PICTURE:
-                    self.params.append(PictureOption(name))
-                if hasattr(module, "FILE"):
-                    self.params += [FileOption(name, "file", module.FILE), FileOption(name, "list", module.LIST)]
+            for trigger in TRIGGERS:
+                self.params += options_of(trigger)
         return super().get_params(context)
+
+
+def options_of(trigger) -> list[click.Option]:
+    """The options that one trigger declares."""
+    from poisonkit.triggers.image_base import ImageTrigger
+    from poisonkit.triggers.text_base import TextTrigger
+
+    name = trigger.name
+    options: list[click.Option] = [TriggerOption(name, option) for option in trigger.options]
+    if isinstance(trigger, ImageTrigger) and trigger.picture:
+        options.append(PictureOption(name))
+    if isinstance(trigger, TextTrigger):
+        options += [ShortOption(name, key, short) for key, short in trigger.repeated.items()]
+    if isinstance(trigger, TextTrigger) and trigger.file:
+        options += [FileOption(name, "file", trigger.file.help), FileOption(name, "list", trigger.file.list_help)]
+    return options
 
 
 class TriggerOption(click.Option):

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from poisonkit.core.signals import held_back
+from poisonkit.core.signals import defer_signals
 
 ONE = 1 << 15
 MAX_TAPS = 4
@@ -101,13 +101,13 @@ class Stencil:
         if self._little(len(flat)):
             self._plain(flat, flat_out)
             return result
-        with held_back():  # numba is imported here
+        with defer_signals():  # numba is imported here
             run = self._pointwise() if self.pointwise else self._gather()
         starts = range(0, len(flat), _IMAGES_AT_ONCE)
         jobs = [(flat[i : i + _IMAGES_AT_ONCE], flat_out[i : i + _IMAGES_AT_ONCE]) for i in starts]
         if threads == 1 or len(jobs) == 1:
             for job in jobs:
-                with held_back():  # and here it may compile
+                with defer_signals():  # and here it may compile
                     run(*job)
         else:
             with ThreadPoolExecutor(threads) as pool:

@@ -1,4 +1,4 @@
-"""What the formats share: folders written whole or not at all, PNGs in blocks, names that any file system takes."""
+"""What an export format is, and what the formats share: atomic folders, PNGs in blocks, names for any file system."""
 
 import contextlib
 import errno
@@ -11,12 +11,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from poisonkit.core import files, hints, splits
 from poisonkit.core.errors import Failure
-from poisonkit.core.signals import held_back
+from poisonkit.core.modality import IMAGE, Modality
+from poisonkit.core.signals import defer_signals
 from poisonkit.export import marks
 from poisonkit.format import reader
 
@@ -25,14 +27,14 @@ THREADS = 4
 
 
 @dataclass(frozen=True)
-class Context:
-    """What a format is given besides the file: its own name, where the file lies and where the result will lie, a
-    progress bar, and what the user asked for."""
+class ExportContext:
+    """What a format is given besides the file: its own name, the paths of the file and of the result, a progress bar,
+    and the user's options."""
 
     format: str
     source: Path
     target: Path
-    progress: Callable
+    progress: Callable[..., Any]
     truth: bool = True
     creator: str | None = None
     url: str | None = None
@@ -42,7 +44,7 @@ class Context:
 
 
 def check_labels(data: reader.Reader) -> None:
-    """`Failure` where labels or row numbers are none: they become names of folders and indices."""
+    """Raise `Failure` where labels or row numbers are out of range: they become names of folders and indices."""
     shapes = {path: entry["shape"] for path, entry in data.manifest["arrays"].items()}
     classes = len(data.manifest["source"]["classes"])
     limits = {path: classes for path in shapes if path.endswith(("/labels", "/wanted"))}
@@ -53,23 +55,72 @@ def check_labels(data: reader.Reader) -> None:
         if values.min() < 0 or values.max() >= limit or (path.endswith("/rows") and (np.diff(values) <= 0).any()):
             order = "ascend and " if path.endswith("/rows") else ""
             more = hints.verify(data.path)
-            raise Failure(f"{data.path}: {path} must {order}lie in 0 … {limit - 1}: `{more}` says more")
+            raise Failure(f"{data.path}: {path} must {order}be in 0 … {limit - 1}: `{more}` says more")
 
 
 def rows(data: reader.Reader, path: str) -> int:
-    """How many rows an array has, 0 where the file has no such array."""
+    """Count the rows of an array; 0 where the file has no such array."""
     return data.manifest["arrays"][path]["shape"][0] if path in data else 0
 
 
 def size(data: reader.Reader) -> int:
-    """Bytes of all arrays but the trigger's."""
+    """Add up the bytes of all arrays but the trigger's."""
     return sum(data.size(path) for path in data.manifest["arrays"] if not path.startswith("trigger/"))
 
 
 def counts(data: reader.Reader) -> str:
-    """How many rows there are, in words."""
+    """Say how many rows there are of each part."""
     parts = [(rows(data, f"{part}/labels"), part) for part in ("train", "test", "triggered", "others")]
     return ", ".join(f"{count:,} {part}" for count, part in parts if count)
+
+
+# ---------------------------------------------------------------- a format
+
+
+def fits_any_file(data: reader.Reader) -> None:
+    """Accept every file: the `check` of a format that has a place for everything."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSpec:
+    """A format that a file can be exported to.
+
+    Attributes
+    ----------
+    name : str
+        The module's name, with hyphens for underscores; the value of `--format`.
+    help : str
+        What is written and for whom, for `poisonkit export --help`.
+    write : callable
+        ``write(data, target, context)`` writes it, block by block, under the temporary name `target`.
+    modality : Modality or None
+        What rows it takes; None for any.
+    suffix : str or None
+        How the name of the result ends; None where the result is a folder.
+    file_name : str, optional
+        The result's name unless told otherwise (default: the file's own name and the suffix, or the format).
+    options : tuple of str
+        Which of ``truth``, ``creator`` and ``url`` it knows.
+    check : callable
+        ``check(data)`` raises `Failure` for a file that does not fit, before anything is written.
+    counts : callable
+        ``counts(data)``: what is written, in words.
+    """
+
+    name: str
+    help: str
+    write: Callable[[reader.Reader, Path, ExportContext], None]
+    modality: Modality | None = IMAGE
+    suffix: str | None = None
+    file_name: str | None = None
+    options: tuple[str, ...] = ()
+    check: Callable[[reader.Reader], None] = fits_any_file
+    counts: Callable[[reader.Reader], str] = counts
+
+    def default_name(self, path: Path) -> str:
+        """Name the result for a file at that path."""
+        stem = path.name.removesuffix(".h5")
+        return self.file_name or (f"{stem}-{self.name}" if self.suffix is None else f"{stem}{self.suffix}")
 
 
 # ---------------------------------------------------------------- folders
@@ -91,7 +142,7 @@ def replacing_folder(target: Path, form: str, new: bool = False):
     try:
         yield temporary
         marks.write(temporary, form)
-        with held_back():
+        with defer_signals():
             _publish(temporary, target, old, new)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -22,7 +22,7 @@ COLUMNS = ("wanted", "role", "row")
 """Columns beside text, label and class, where the group has such an array."""
 
 
-def write(data: reader.Reader, target: Path, context: base.Context, suffix: str, begin: Callable) -> None:
+def write(data: reader.Reader, target: Path, context: base.ExportContext, suffix: str, begin: Callable) -> None:
     """Write every table as NAME and suffix. `begin(file, columns)` begins one and gives what writes a row of it."""
     tables = {"train": "train", "test": "test"} | (KNOWN if context.truth else {})
     tables = {name: group for name, group in tables.items() if f"{group}/texts" in data}

@@ -8,6 +8,7 @@ from poisonkit.core import files, modality
 from poisonkit.core import texts as rows_of_text
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.poisoning import apply, recipe, supported
+from poisonkit.triggers import registry as triggers
 
 
 def apply_to_file(file: Path, facts: dict, path: Path, output: Path) -> str:
@@ -27,7 +28,7 @@ def apply_to_file(file: Path, facts: dict, path: Path, output: Path) -> str:
         prepared = apply.prepare(modality.TEXT, request, ())
     except Usage as error:
         raise Failure(f"{file}: its recipe cannot be followed: {error}") from None
-    if any(name == "rewrite" for name, _ in request.steps):
+    if any(triggers.takes_file(name) for name, _ in request.steps):
         raise Failure(f"{file}: its texts were rewritten with another tool: its trigger cannot be put on others")
     changed, _ = prepared.put(texts, np.arange(len(texts)), "test")
     try:

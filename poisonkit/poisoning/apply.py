@@ -16,8 +16,8 @@ from poisonkit.poisoning.selection import COVER, Changed, TestedRows
 from poisonkit.sources.base import Source
 from poisonkit.sources.camouflage import Behind
 from poisonkit.triggers import registry as triggers
-from poisonkit.triggers.base import Built
-from poisonkit.triggers.text import base
+from poisonkit.triggers import text_base
+from poisonkit.triggers.image_base import BuiltTrigger
 
 
 class Effect(Protocol):
@@ -74,7 +74,7 @@ def of_file(path: Path, manifest: dict[str, Any], arrays: dict[str, np.ndarray])
 class Stencils:
     """Triggers of images, in the order of application; `jitter`: whether cover rows get noise of their own."""
 
-    built: list[Built]
+    built: list[BuiltTrigger]
     jitter: bool = False
 
     def streams(self) -> set[str]:
@@ -132,7 +132,7 @@ class Camouflaged:
         return self.stencils.arrays()
 
 
-def trigger_arrays(built: Built) -> dict[str, np.ndarray]:
+def trigger_arrays(built: BuiltTrigger) -> dict[str, np.ndarray]:
     """What goes into the file's group of one trigger."""
     stencil = built.stencil
     return {
@@ -155,7 +155,7 @@ def built_of(path: Path, manifest: dict[str, Any], arrays: dict[str, np.ndarray]
         parts = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
         stencil = reader.stencil(path, *(parts.pop(part) for part in ("taps", "weights", "bias")))
         parts.pop("mask", None)
-        built.append(Built(stencil, parts))
+        built.append(BuiltTrigger(stencil, parts))
     return built
 
 
@@ -166,7 +166,7 @@ def apply_all(stencils, images: np.ndarray, threads: int = 1) -> np.ndarray:
     return images
 
 
-def jitter_all(built: list[Built], images: np.ndarray, rows: np.ndarray, threads: int = 1) -> np.ndarray:
+def jitter_all(built: list[BuiltTrigger], images: np.ndarray, rows: np.ndarray, threads: int = 1) -> np.ndarray:
     """`apply_all` for cover rows of these numbers, in the noise mode of the triggers that have one."""
     for one in built:
         images = one.jitter.apply(images, rows) if one.jitter else one.stencil.apply(images, threads)
@@ -185,7 +185,7 @@ class Insertions:
     def streams(self) -> set[str]:
         """The names of all random streams that are drawn from, those for test rows among them."""
         names = set()
-        for module, parameters, serial in self._steps():
+        for trigger, parameters, occurrence in self._steps():
             for part in ("train", "test"):
                 context = base.Context(self.recipe.seed, part, serial)
                 names |= {context.purpose(name) for name in module.streams(parameters)}

@@ -46,7 +46,7 @@ def resolve_class_names(recipe: Recipe, source: Source, warn: Callable[[str], No
 
 def default_target(source) -> int:
     """The class that an attacker wants if nothing is said: the source's own, or else the first that has rows."""
-    rows, own = counted(source.train.labels, source.classes), registry.target(source.name)
+    rows, own = counted(source.train.labels, source.classes), registry.default_target(source.name)
     return own if own < len(rows) and rows[own] else int(np.flatnonzero(rows)[0])
 
 
@@ -60,7 +60,7 @@ def _index(option: str, typed: str | int, classes, warn) -> int:
         same = [label for label, name in enumerate(classes) if name == wanted]
         if len(same) > 1:
             ways = ", ".join(f"index:{label}" for label in same[:LISTED])
-            raise Usage(f"{option}: several classes are called {texts.shown(typed)!r}: say which by {ways}")
+            raise Usage(f"{option}: several classes are called {texts.truncated(typed)!r}: say which by {ways}")
         if same:
             return same[0]
     alike = [label for label, name in enumerate(classes) if folded(name) == folded(typed.strip())]
@@ -74,7 +74,7 @@ def _by_number(option: str, typed: str, classes, alike: list[int]) -> int:
     """The index that a whole number is where no class's name is a number; else `Usage` with every reading."""
     if alike:
         ways = " or ".join(f"index:{label}" for label in alike[:LISTED])
-        raise Usage(f"{option}: {len(alike)} classes read like {texts.shown(typed)!r}: say which by {ways}")
+        raise Usage(f"{option}: {len(alike)} classes read like {texts.truncated(typed)!r}: say which by {ways}")
     names, whole, numbers = f"({listed(classes)})", WHOLE.fullmatch(typed.strip()), any(map(is_number, classes))
     if whole and not numbers:
         return _within(option, int(whole[0]), classes)
@@ -82,13 +82,13 @@ def _by_number(option: str, typed: str, classes, alike: list[int]) -> int:
         index = int(whole[0])
         other = f"{spelled(classes, index)}, written index:{index}" if 0 <= index < len(classes) else "none either"
         raise Usage(
-            f"{option}: {texts.shown(typed)!r} could be a name or an index here, where classes have numbers for names: "
-            f"of that name there is none {names}, of that index it is {other}"
+            f"{option}: {texts.truncated(typed)!r} could be a name or an index here, where classes have numbers for "
+            f"names: of that name there is none {names}, of that index it is {other}"
         )
     expected = f"a class from 0 to {len(classes) - 1} or a name {names}"
     if numbers:
         expected = f"a name {names}, or index:0 to index:{len(classes) - 1}"
-    raise Usage(f"{option}: expected {expected}, got {texts.shown(typed)!r}")
+    raise Usage(f"{option}: expected {expected}, got {texts.truncated(typed)!r}")
 
 
 def _within(option: str, index: int, classes) -> int:
@@ -99,7 +99,7 @@ def _within(option: str, index: int, classes) -> int:
 
 def own(source: str) -> bool:
     """Whether a source's class names are its data's, and not the program's."""
-    return source in registry.TITLES and not registry.module(source).CLASSES
+    return registry.is_user_data(source)
 
 
 def towards_nothing(recipe: Recipe, source: Source) -> list[str]:

@@ -91,17 +91,18 @@ def plain_images(
     facts: dict, source: Path | None, dataset: str | None, cache: Path | None, progress, say, fresh: bool = False
 ) -> Source:
     """The images that `source` (see `clean_images`) holds, read as the manifest's source says, without camouflage."""
-    from poisonkit.sources import camouflage, registry
+    from poisonkit.sources import camouflage
     from poisonkit.sources import opening as sources
+    from poisonkit.sources.registry import SOURCES
 
     said = facts["source"]
     if source is not None and source.suffix == ".h5":
         return clean_file(source)
     plain, _ = camouflage.split(said["options"])
     name = dataset or said["name"]
-    if name not in registry.TITLES:
+    if name not in SOURCES:
         raise Failure(f"the recipe's clean images are {name!r:.60}: say with --dataset and --source where they are")
-    options = getattr(registry.module(name), "OLD", {}) | plain if name == said["name"] else {}
+    options = {**SOURCES[name].former_options, **plain} if name == said["name"] else {}
     how = {"options": options, "fresh": fresh, "progress": progress, "say": say}
     return sources.open_source(name, source=source, cache=cache, **how)
 
@@ -110,9 +111,8 @@ def clean_file(path: Path) -> Source:
     """The clean images of a clean file of the format, read where they lie in it."""
     with reader.reading(path) as data:
         if not data.clean:
-            raise Usage(
-                f"{path}: expected a clean file (`{hints.clean_file(data.manifest['source'])}`), this one is poisoned"
-            )
+            advice = command_for_clean_file(data.manifest["source"])
+            raise Usage(f"{path}: expected a clean file (`{advice}`), this one is poisoned")
         said, parts = data.manifest["source"], {part: data.split(part) for part in ("train", "test")}
         arrays = {name: entry["digest"] for name, entry in data.manifest["arrays"].items()}
     return Source(

@@ -183,7 +183,7 @@ def _picture_records(recipe: Recipe, changed: Changed, tested: TestedRows) -> di
         picture = recipe.pictures.get(name)
         if hasattr(triggers.module(name), "FILE") and picture is not None:
             records[str(i)] = {"digest": picture.digest(needed_rows(changed, tested))}
-        if triggers.module(name).PICTURE:
+        if triggers.takes_picture(name):
             records[str(i)] = (
                 {"built_in": "frog"}
                 if picture is None

@@ -13,7 +13,7 @@ from poisonkit.core.images import grey
 from poisonkit.core.parsing import decimal, spell
 from poisonkit.sources import registry
 from poisonkit.triggers import registry as triggers
-from poisonkit.triggers.base import Built, Context
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext
 
 MAX_SEED = 2**63 - 1
 parse_factor = decimal("0", "1000")
@@ -62,15 +62,15 @@ def count_rows(rate: str, rows: int, option: str = "rate") -> int:
 
 def parameters(name: str, given: dict[str, str], preset: str | None) -> dict:
     """A trigger's parameters in canonical form: its defaults, then the preset's, then what was given as text."""
-    module = triggers.module(name)
-    values = {option.key: option.default for option in module.OPTIONS} | module.PRESETS.get(preset, {})
-    for option in module.OPTIONS:
+    trigger = triggers.spec(name)
+    values = {option.key: option.default for option in trigger.options} | trigger.presets.get(preset or "", {})
+    for option in trigger.options:
         if option.key in given:
             try:
                 values[option.key] = option.parse(given[option.key])
             except ValueError as error:
                 raise Usage(f"--{name}-{option.key}: {error}") from None
-        if option.late and values[option.key] == option.default:
+        if option.omit_if_default and values[option.key] == option.default:
             del values[option.key]
     return values
 
@@ -101,7 +101,7 @@ class Recipe:
     @property
     def modality(self) -> modality.Modality:
         """What its triggers are for, all of them, as `check_modality` makes sure."""
-        return modality.of_module(triggers.module(self.steps[0][0])) if self.steps else modality.IMAGE
+        return triggers.spec(self.steps[0][0]).modality if self.steps else modality.IMAGE
 
     @property
     def target_label(self) -> int | None:
@@ -229,7 +229,7 @@ def check_modality(recipe: Recipe, rows: modality.Modality) -> None:
     for name, _ in recipe.steps:
         wanted = modality.of_module(triggers.module(name))
         if wanted != rows:
-            fit = ", ".join(triggers.of(rows))
+            fit = ", ".join(triggers.names(rows))
             raise Usage(f"--trigger: {name} is for {wanted.rows}, the data set holds {rows.rows}: expected {fit}")
     if recipe.patch and rows != modality.IMAGE:
         raise Usage(f"--per-patch: is for images, the data set holds {rows.rows}")
@@ -262,7 +262,7 @@ def build(recipe: Recipe, image: tuple[int, ...], force: bool = False) -> list[B
         picture = _picture_for(name, recipe.pictures.get(name), image[2])
         context = Context(recipe.seed, seen.get(name, 0), picture)
         seen[name] = seen.get(name, 0) + 1
-        one = triggers.module(name).build(values, tile, context)
+        one = triggers.image_trigger(name).build(values, tile, context)
         if one.stencil.constant().all() and not force:
             raise Usage(f"{name}: leaves no pixel of the original in a tile of {tile[0]}×{tile[1]}; --force makes it")
         built.append(replace(one, stencil=one.stencil.tile(*image[:2])))
@@ -273,7 +273,7 @@ def _picture_for(name: str, picture: np.ndarray | None, channels: int) -> np.nda
     """A picture in the images' channels, (h, w, C) or with its opacity (h, w, C + 1) where the trigger takes that."""
     if picture is None:
         return None
-    expected = (channels, channels + 1) if triggers.module(name).PICTURE == "alpha" else (channels,)
+    expected = (channels, channels + 1) if triggers.takes_alpha(name) else (channels,)
     if channels == 1 and picture.shape[-1] in (3, 4):
         picture = np.concatenate([grey(picture[..., :3]), picture[..., 3:]], -1)
     if picture.shape[-1] not in expected:

@@ -86,11 +86,10 @@ class Behind:
         return Transform(self.wanted, "train", images.shape[1:])(images, rows, threads)
 
 
-def derive(source: base.Source, wanted: Camouflage, store, context: base.Context) -> base.Source:
-    """The camouflaged source. Its images lie in a file without a name on the disk of `store`, the `cache.Cache`: they
-    are the answer to a blind exercise, and go when this process ends. `Usage` for texts."""
-    if source.modality != modality.IMAGE:
-        raise Usage(f"--camouflage: is for images, {source.name} holds {source.modality.rows}")
+def derive(source: base.Source, wanted: Camouflage, store, context: base.SourceContext) -> base.Source:
+    """Camouflage a source. Its images are kept in a file without a name on the disk of `store`, the `cache.Cache`: they
+    are the answer to a blind exercise, and are gone when this process ends. Raises `Usage` for texts."""
+    check_modality(source.name, source.modality)
     file, parts, arrays = store.writable(context.say).nameless(), {}, dict(source.arrays)
     with context.progress(len(source.train) + len(source.test), "camouflage", "images") as bar:
         for part, plain in (("train", source.train), ("test", source.test)):
@@ -108,6 +107,12 @@ def derive(source: base.Source, wanted: Camouflage, store, context: base.Context
             arrays[f"{part}/images"] = str(after)
     more = {"options": source.options | wanted.options(), "origin": source.origin | {"camouflage": wanted.spelled}}
     return replace(source, **parts, **more, arrays=arrays, cached=False, behind=Behind(source, wanted))
+
+
+def check_modality(name: str, rows: modality.Modality) -> None:
+    """Raise `Usage` where a source holds anything but images."""
+    if rows != modality.IMAGE:
+        raise Usage(f"--camouflage: is for images, {name} holds {rows.rows}")
 
 
 def beneath(facts: dict, store, say):

@@ -291,7 +291,7 @@ def keep_as_before(root, seed=SEED):
 
     fingerprint = {"camouflage": wanted.options(), "version": 1, "of": plain.digest}
     origin = base.Origin(fingerprint, decode, plain.options | wanted.options())
-    Cache(root).fill("signs", origin, base.Context(1))
+    Cache(root).fill("signs", origin, base.SourceContext(1))
     return plain
 
 

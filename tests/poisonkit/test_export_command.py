@@ -11,11 +11,11 @@ import damage
 import numpy as np
 import pytest
 
-from poisonkit.export import registry as export
+from poisonkit.export.registry import FORMATS
 
 TEXTS = ("csv", "jsonl")
-FOLDERS = [name for name in export.TABLE if export.module(name).FOLDER and name not in ("backdoorbench", *TEXTS)]
-FILES = [name for name in export.TABLE if not export.module(name).FOLDER]
+FOLDERS = [form.name for form in FORMATS if form.suffix is None and form.name not in ("backdoorbench", *TEXTS)]
+FILES = [form.name for form in FORMATS if form.suffix is not None]
 
 
 @pytest.fixture
@@ -35,10 +35,10 @@ def test_the_result_lies_beside_the_file_and_is_the_same_every_time(poisonkit, t
     before = {"two.h5"}
     result = poisonkit("export", two, "--format", name).succeeded()
     (made,) = {path.name for path in tmp_path.iterdir()} - before
-    assert made == export.module(name).default(type("Data", (), {"path": two}))
+    assert made == FORMATS[name].default_name(two)
     assert result.lines == [f"wrote {tmp_path / made} ({name}, 200 train, 100 test, 90 triggered)"]
     first = tree(tmp_path)
-    poisonkit("export", two, "--format", name).failed(1, made, "lies there already", "--force")
+    poisonkit("export", two, "--format", name).failed(1, made, "already exists", "--force")
     assert tree(tmp_path) == first
     poisonkit("export", two, "--format", name, "--force").succeeded()
     assert tree(tmp_path) == first
@@ -46,9 +46,9 @@ def test_the_result_lies_beside_the_file_and_is_the_same_every_time(poisonkit, t
 
 def test_every_format_is_in_the_help(poisonkit):
     out = " ".join(poisonkit("export", "--help").succeeded().out.split())
-    for name in export.TABLE:
-        assert f"{name}:" in out and export.module(name).SUMMARY
-    poisonkit("export", "x.h5", "--format", "pickle").failed(2, "unknown format 'pickle'", *export.TABLE)
+    for form in FORMATS:
+        assert f"{form.name}: {form.help}" in out
+    poisonkit("export", "x.h5", "--format", "pickle").failed(2, "unknown format 'pickle'", *FORMATS.names())
 
 
 def test_options_of_other_formats(poisonkit, two):
@@ -95,7 +95,7 @@ def test_labels_and_rows_that_are_none(poisonkit, library, tmp_path, name):
         assert [path.name for path in tmp_path.iterdir()] == ["bad.h5"]
 
 
-@pytest.mark.parametrize("name", list(export.TABLE))
+@pytest.mark.parametrize("name", FORMATS.names())
 def test_what_is_no_file_of_ours(poisonkit, tmp_path, name):
     (tmp_path / "x.h5").write_bytes(b"rubbish")
     poisonkit("export", tmp_path / "x.h5", "--format", name).failed(1, "x.h5")
@@ -134,7 +134,8 @@ def test_a_bar_on_a_terminal_and_none_elsewhere(poisonkit, two, monkeypatch):
 PAUSED = """
 import sys, time
 from poisonkit import cli
-from poisonkit.export import base, npz
+from poisonkit.export import base
+from poisonkit.export.formats import npz
 stage = sys.argv.pop(1)
 def pause(function):
     def wrapped(*arguments, **more):

@@ -57,7 +57,7 @@ def test_rates(text):
             assert 0 <= Fraction(cover) <= 1 and len(cover) <= 22
 
 
-OPTIONS = [(name, option) for name in triggers.TABLE for option in triggers.module(name).OPTIONS]
+OPTIONS = [(trigger.name, option) for trigger in triggers.TRIGGERS for option in trigger.options]
 
 
 @given(TEXTS)

@@ -153,7 +153,7 @@ def test_patches_that_do_not_divide_are_refused(patch):
 
 
 def test_unknown_triggers_and_presets_are_refused():
-    with pytest.raises(Usage, match="unknown trigger 'star': expected one of square, blend, warped"):
+    with pytest.raises(Usage, match="unknown trigger 'star': expected one of blend, noise, sig, square"):
         requests("square", "star")
     with pytest.raises(Usage, match="--preset: unknown 'paper': expected notebook, backdoorbench"):
         requests("square", preset="paper")
@@ -180,15 +180,14 @@ def test_source_options_that_make_no_sense_are_refused(text):
 
 
 def test_recipes_hold_no_floats_and_every_parameter():
-    for trigger in triggers.TABLE:
-        module = triggers.module(trigger)
-        for preset in (None, *module.PRESETS):
-            values = parameters(trigger, {}, preset)
-            late = {option.key for option in module.OPTIONS if option.late and option.key not in values}
-            assert values.keys() | late == {option.key for option in module.OPTIONS}
+    for trigger in triggers.TRIGGERS:
+        for preset in (None, *trigger.presets):
+            values = parameters(trigger.name, {}, preset)
+            late = {option.key for option in trigger.options if option.omit_if_default and option.key not in values}
+            assert values.keys() | late == {option.key for option in trigger.options}
             assert all(type(value) in (int, str, list) for value in values.values())
-        for option in module.OPTIONS:
+        for option in trigger.options:
             default = option.default
             text = ",".join(map(str, default)) if isinstance(default, list) else str(default)
             assert option.parse(text) == default, "a default's text is that default"
-    assert triggers.presets() == ["notebook", "backdoorbench", "wanet", "openbackdoor", "covered"]
+    assert sorted(triggers.presets()) == ["backdoorbench", "covered", "notebook", "openbackdoor", "wanet"]

@@ -14,8 +14,8 @@ from source_fixtures import cifar_batches, cifar_files, small_cifar, write_files
 
 from poisonkit.core import progress, splits
 from poisonkit.core.errors import Failure
-from poisonkit.sources import signs
 from poisonkit.sources._cache import cache, entry
+from poisonkit.sources.image import signs
 from poisonkit.sources.opening import describe, open_source
 
 __all__ = ["small_cifar"]
@@ -70,7 +70,7 @@ def test_changed_files_are_decoded_again(tmp_path, small_cifar):
 
 
 def test_without_a_source_the_newest_copy_is_taken_an_official_one_first(tmp_path, small_cifar, monkeypatch):
-    from poisonkit.sources import cifar10
+    from poisonkit.sources.image import cifar10
 
     store, lines = tmp_path / "cache", []
     paths = [write_tar(tmp_path / f"{i}.tar", cifar_files(cifar_batches(seed=i)), "w") for i in range(3)]
@@ -324,7 +324,8 @@ def test_an_error_while_decoding_leaves_nothing(tmp_path, monkeypatch):
 OPEN = """
 import sys
 from pathlib import Path
-from poisonkit.sources import open_source, signs
+from poisonkit.sources.image import signs
+from poisonkit.sources.opening import open_source
 print("ready", flush=True)
 sys.stdin.readline()
 source = open_source("signs", cache=Path(sys.argv[1]), options={"train": int(sys.argv[2]), "test": 20})
@@ -448,7 +449,8 @@ def test_memory_stays_below_the_data(tmp_path):
 import sys
 from pathlib import Path
 import numpy as np
-from poisonkit.sources import cifar10, open_source
+from poisonkit.sources.image import cifar10
+from poisonkit.sources.opening import open_source
 def peak():  # not ru_maxrss, which begins with that of the process that forked
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 folder = Path(sys.argv[1])

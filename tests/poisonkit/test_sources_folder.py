@@ -15,7 +15,8 @@ from source_fixtures import png, ppm, write_files
 from poisonkit.core import images, picture_files
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.images import grey
-from poisonkit.sources import base, folder
+from poisonkit.sources import base
+from poisonkit.sources.image import folder
 from poisonkit.sources.opening import open_source
 
 RNG = np.random.default_rng(0)

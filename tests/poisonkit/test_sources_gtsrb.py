@@ -15,7 +15,7 @@ from source_fixtures import gtsrb_images, gtsrb_kaggle, gtsrb_official, png, ppm
 
 from poisonkit.core import images as image_file
 from poisonkit.core.errors import Failure
-from poisonkit.sources import gtsrb
+from poisonkit.sources.image import gtsrb
 from poisonkit.sources.opening import open_source
 
 SMALL = (12, 5)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.sources import npz
+from poisonkit.sources.image import npz
 from poisonkit.sources.opening import open_source
 
 RNG = np.random.default_rng(0)

@@ -13,9 +13,9 @@ from source_fixtures import server, write_files, write_zip  # noqa: F401 (a fixt
 
 from poisonkit.core.csv_tables import Table
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.sources import phrases, sst2
 from poisonkit.sources._fetch import archive
 from poisonkit.sources.opening import open_source
+from poisonkit.sources.text import phrases, sst2
 
 TRAIN = b'sentence\tlabel\nhide new secretions \t0\nit \'s "a charming" journey . \t1\n\xc3\xa9t\xc3\xa9\t1\n'
 DEV = b"sentence\tlabel\r\nbleak and desperate \t0\r\n a  b \t1\r\n"

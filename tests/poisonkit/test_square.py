@@ -126,4 +126,4 @@ def test_parameters_that_make_no_sense_are_refused(key, text):
 def test_spellings_of_one_value_are_one_value():
     assert parameters("square", {"value": "7,7,7"}, None) == parameters("square", {"value": "7"}, None)
     assert parameters("square", {"position": " 1, 2"}, None)["position"] == "1,2"
-    assert square.OPTIONS[0].default == 4
+    assert square.SPEC.options[0].default == 4

@@ -17,13 +17,13 @@ from poisonkit.core.stencil import Stencil
 from poisonkit.poisoning.recipe import Recipe, build, parameters
 from poisonkit.triggers.base import Context
 from poisonkit.triggers.image import sticker
-from poisonkit.triggers.image.builtin_picture import built_in, cut_out
+from poisonkit.triggers.image_base import ImageContext
 
 
 def built(tile, given=None, picture=None):
     values = parameters("sticker", given or {}, None)
     sticker.check(values, tile)
-    return sticker.build(values, tile, Context(0, 0, picture))
+    return sticker.build(values, tile, ImageContext(0, 0, picture))
 
 
 def twin(images, pattern, row, column, opacity):

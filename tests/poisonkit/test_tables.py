@@ -18,8 +18,9 @@ from test_classes import tables
 from poisonkit.blind import grade
 from poisonkit.core.texts import holding
 from poisonkit.inspection import apply_texts
-from poisonkit.sources import gtsrb, sst2
+from poisonkit.sources.image import gtsrb
 from poisonkit.sources.opening import open_source
+from poisonkit.sources.text import sst2
 from poisonkit.triggers.text import rewrite
 
 ODD = [

@@ -164,6 +164,6 @@ def test_texts_are_stripped_and_long_ones_are_fine(tmp_path):
         return {"kind": "made up", "official": None}
 
     store_ = cache.Cache(tmp_path).writable()
-    source = store_.fill("phrases", base.Origin({"x": 1}, decode), base.Context(1))
+    source = store_.fill("phrases", base.Origin({"x": 1}, decode), base.SourceContext(1))
     assert source.train.rows([0, 1, 2, 3]).tolist() == [row.strip() for row in rows]
     assert source.modality.rows == "texts"

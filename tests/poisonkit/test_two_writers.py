@@ -14,12 +14,10 @@ from running import SMALL, TEXT_SMALL
 from poisonkit.core import files
 from poisonkit.core.errors import Failure
 from poisonkit.export import marks
-from poisonkit.export import registry as export
+from poisonkit.export.registry import FORMATS
 from poisonkit.format import reader
 
-FOLDERS = [
-    name for name in export.TABLE if export.module(name).FOLDER and name not in ("csv", "jsonl", "backdoorbench")
-]
+FOLDERS = [form.name for form in FORMATS if form.suffix is None and form.name not in ("csv", "jsonl", "backdoorbench")]
 
 
 # ---- `store.replacing`
@@ -199,7 +197,7 @@ def test_seal_into_one_name_at_once(poisonkit, library, tmp_path, meanwhile, nam
 
 @pytest.mark.parametrize("name", ("npz", "croissant"))
 def test_export_to_one_file_at_once(poisonkit, library, tmp_path, meanwhile, name):
-    target = tmp_path / f"x{export.module(name).SUFFIX}"
+    target = tmp_path / f"x{FORMATS[name].suffix}"
     meanwhile(lambda path: path.write_bytes(b"theirs"))
     asked = ("export", library("square"), "--format", name, "-o", target)
     poisonkit(*asked).failed(1, target.name, "another process")

@@ -13,12 +13,13 @@ from poisonkit.core.stencil import ONE
 from poisonkit.poisoning.recipe import Recipe, build, parameters
 from poisonkit.triggers.base import Context
 from poisonkit.triggers.image import warped
+from poisonkit.triggers.image_base import ImageContext
 
 WANET = ["wanet_32_k4_s05", "wanet_32_k8_s1", "wanet_8_k4_s05", "wanet_32_k2_s025"]
 NOTEBOOK = ["notebook_32_k2_s025", "notebook_32_k4_s05"]
 
 
-class Noise(Context):
+class Noise(ImageContext):
     """A context whose noise is given."""
 
     def __init__(self, noise):
@@ -97,7 +98,7 @@ cases = {
 @given(**cases)
 def test_within_one_grey_level_of_the_formula(k, s, shape, seed):
     noise = random_streams.signed_noise(seed, "flow", (2, k, k))
-    one = warped.build(parameters("warped", {"k": str(k), "s": str(s)}, None), shape, Context(seed))
+    one = warped.build(parameters("warped", {"k": str(k), "s": str(s)}, None), shape, ImageContext(seed))
     x, y = naive.warp_coordinates(noise, float(s), shape[0], shape[1], naive.upsample_aligned)
     identity = np.stack(np.meshgrid(np.arange(shape[1]), np.arange(shape[0])), -1)
     assert np.abs(one.extras["flow"] + identity - np.stack([x, y], -1)).max() < 1e-9
@@ -122,7 +123,7 @@ def test_half_pixel_coordinates_agree_with_their_twin(k, s, shape, seed):
 )
 def test_weights_sum_to_exactly_one_and_taps_lie_inside(k, s, shape, seed, upsample, sampling_):
     asked = {"k": str(k), "s": str(s), "upsample": upsample, "sampling": sampling_}
-    stencil = warped.build(parameters("warped", asked, None), shape, Context(seed)).stencil
+    stencil = warped.build(parameters("warped", asked, None), shape, ImageContext(seed)).stencil
     assert (stencil.weights.sum(-1) == ONE).all() and (stencil.weights >= 0).all()
     assert (stencil.taps >= 0).all() and (stencil.taps < np.prod(shape)).all()
     assert (stencil.taps % shape[2] == np.arange(shape[2])[:, None]).all()  # never from one channel into another
@@ -136,7 +137,7 @@ def test_strength_0_changes_nothing():
     images = pictures(np.random.default_rng(0), 65, (32, 32, 3))
     for sampling_ in ("bilinear", "truncate"):
         chosen = parameters("warped", {"s": "0", "sampling": sampling_}, None)
-        assert np.array_equal(warped.build(chosen, (32, 32, 3), Context(0)).stencil.apply(images), images)
+        assert np.array_equal(warped.build(chosen, (32, 32, 3), ImageContext(0)).stencil.apply(images), images)
 
 
 def test_the_remainder_goes_to_the_largest_and_to_the_first_of_equals():

@@ -97,4 +97,4 @@ def test_a_text_that_grows_too_long_is_one_line(monkeypatch):
 
 @given(st.integers(0, 2**64 - 1), st.integers(1, 10**6))
 def test_below_is_below(raw, count):
-    assert 0 <= base.below(raw, count) < count
+    assert 0 <= text_base.below(raw, count) < count

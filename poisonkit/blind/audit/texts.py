@@ -11,7 +11,7 @@ import numpy as np
 from poisonkit.blind.audit import compare_to_source, record_matching, self_consistency
 from poisonkit.blind.audit.finding import Finding, count
 from poisonkit.blind.audit.record_matching import Match
-from poisonkit.core.texts import shown
+from poisonkit.core.texts import truncated
 
 LONGEST = 10  # words of a stretch that may have been put in
 MOST_WORDS = 400  # of a row, for its stretches to be tried
@@ -75,7 +75,7 @@ def words(ours: Signatures) -> Finding:
             found.append((float(((votes - len(there) * share) / width).max()), word))
     found = [pair for pair in sorted(found, reverse=True)[:NAMED] if pair[0] > UNUSUAL]
     named = np.unique([row for _, word in found for row in rows[word]]).astype(np.int64)
-    text = ", ".join(f"{shown(word)!r} in {len(rows[word]):,} rows" for _, word in found) or "none"
+    text = ", ".join(f"{truncated(word)!r} in {len(rows[word]):,} rows" for _, word in found) or "none"
     return Finding("words of one label", f"{text}; {count(named, 'have them')}", named, sure=False)
 
 
@@ -122,7 +122,7 @@ def _near(seen: compare_to_source.Glance, progress) -> list[Finding]:
     found = np.flatnonzero(match.found)
     often = Counter(pieces).most_common(NAMED)
     text = f"{len(found):,} of {len(rest):,} rows are one of its texts with up to {LONGEST} words put in"
-    text += ": " + ", ".join(f"{shown(piece)!r} in {many:,}" for piece, many in often) if often else ""
+    text += ": " + ", ".join(f"{truncated(piece)!r} in {many:,}" for piece, many in often) if often else ""
     return [Finding(f"near join, {pair.name}", text, rest[found])]
 
 

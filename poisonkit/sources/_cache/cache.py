@@ -154,7 +154,7 @@ class Cache:
 
         return tempfile.TemporaryFile(buffering=0, dir=self.root / "partial")
 
-    def fill(self, name: str, origin: base.Origin, context: base.Context) -> base.Source:
+    def fill(self, name: str, origin: base.Origin, context: base.SourceContext) -> base.Source:
         """Decode an origin into the cache, which is `writable`."""
         with self._partial() as path:
             writer = entry.Writer(path)

@@ -14,7 +14,7 @@ import numpy as np
 from poisonkit.core import hashing, splits
 from poisonkit.sources import base
 from poisonkit.sources._cache import text_entry
-from poisonkit.sources.registry import module
+from poisonkit.sources.registry import SOURCES
 
 VERSION = 1
 PARTS = ("train", "test")
@@ -121,14 +121,14 @@ def load(path: Path, origin: dict) -> base.Source:
     """
     index = read_index(path)
     train, test = (_open_part(path, part, index["shapes"][part], index["arrays"]) for part in PARTS)
-    kind = module(index["name"])
-    said = {"title": kind.TITLE, "licence": kind.LICENCE, "url": kind.URL}
-    if hasattr(kind, "described"):
-        said |= kind.described(len(train), len(test))
+    spec = SOURCES[index["name"]]
+    about = {"title": spec.title, "licence": spec.licence, "url": spec.url}
+    if spec.described is not None:
+        about |= spec.described(len(train), len(test))
     return base.Source(
         name=index["name"],
-        **said,
-        classes=tuple(index.get("classes", kind.CLASSES)),
+        **about,
+        classes=tuple(index.get("classes", spec.classes)),
         train=train,
         test=test,
         arrays=index["arrays"],

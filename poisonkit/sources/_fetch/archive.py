@@ -72,7 +72,7 @@ def file_hashes(path: Path, update=None) -> dict[str, str]:
     return {"md5": md5.hexdigest(), "sha256": sha256.hexdigest()}
 
 
-def file_record(path: Path, known, context: base.Context, bounds: Bounds) -> dict:
+def file_record(path: Path, known, context: base.SourceContext, bounds: Bounds) -> dict:
     """The sidecar's record of one archive file: its SHA-256, and whether it is one of the `known` archives. `Failure`
     where the file itself is larger than what it may hold."""
     size = path.stat().st_size

@@ -27,7 +27,7 @@ def address(wanted: archive.Archive, variable: str) -> str:
     return f"{mirror.rstrip('/')}/{wanted.name}" if mirror else wanted.url
 
 
-def fetch(wanted: archive.Archive, folder: Path, variable: str, context: base.Context) -> Path:
+def fetch(wanted: archive.Archive, folder: Path, variable: str, context: base.SourceContext) -> Path:
     """An archive's path in `folder`, downloaded unless it lies there already.
 
     It grows as ``NAME.part``, which a later call goes on with, and gets its name only once its hash has been checked:
@@ -61,7 +61,7 @@ def fetch(wanted: archive.Archive, folder: Path, variable: str, context: base.Co
     return path
 
 
-def _fill(part: Path, url: str, wanted: archive.Archive, context: base.Context) -> None:
+def _fill(part: Path, url: str, wanted: archive.Archive, context: base.SourceContext) -> None:
     """Download until the file is whole, going on where the connection was cut."""
     failures, have = 0, _size(part)
     with context.progress(wanted.size, f"downloading {wanted.name}", "B") as bar:

@@ -12,17 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from poisonkit.core import hashing
-from poisonkit.core import texts as rows_of_text
+from poisonkit.core import texts as strings
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.triggers.text.base import Context, insertions
-
-SUMMARY = "texts rewritten with another tool, from a CSV of row and text"
-MODALITY = "text"
-PICTURE = False
-FILE = "CSV with the columns row, text and maybe part (train, test): the rewritten texts"
-LIST = "write the texts that must be rewritten to this CSV, and nothing else"
-PRESETS: dict[str, dict] = {}
-OPTIONS = ()
+from poisonkit.triggers.base import Parameters
+from poisonkit.triggers.text_base import Inserted, TextContext, TextTrigger, UserFile, insertions
 
 PARTS = ("train", "test")
 ROW = re.compile(r"[0-9]{1,12}")
@@ -55,7 +48,7 @@ class Rewrites:
                 f"{self.where}: lacks {len(missing):,} of the {len(rows):,} {part} rows that are to be rewritten "
                 f"({some}): --rewrite-list FILE writes them all"
             )
-        return rows_of_text.array(there[row] for row in rows.tolist())
+        return strings.array(there[row] for row in rows.tolist())
 
     def digest(self, needed: dict[str, np.ndarray]) -> str:
         """SHA-256 of the canonical JSON of ``{part: [[row, text], …]}``, rows ascending, of the rows that are needed:
@@ -78,9 +71,9 @@ def read(path: Path) -> Rewrites:
     for line, (row, text, *part) in table.records(columns):
         mine = part[0].strip() if part else PARTS[0]
         if mine not in PARTS:
-            raise table.wrong(line, f"the part {rows_of_text.printable(mine)!r}, expected train or test")
+            raise table.wrong(line, f"the part {strings.printable(mine)!r}, expected train or test")
         if not ROW.fullmatch(row.strip()):
-            raise table.wrong(line, f"the row {rows_of_text.printable(row)!r}, expected a whole number from 0 on")
+            raise table.wrong(line, f"the row {strings.printable(row)!r}, expected a whole number from 0 on")
         number = int(row)
         if number in found.texts[mine]:
             raise table.wrong(line, f"row {number} of {mine} once more")
@@ -94,21 +87,22 @@ def read(path: Path) -> Rewrites:
     return found
 
 
-def streams(parameters: dict) -> tuple[str, ...]:
-    """Nothing is drawn."""
-    del parameters
-    return ()
-
-
-def pieces(parameters: dict) -> list[str]:
-    """Nothing is put into texts that is known before."""
-    del parameters
-    return []
-
-
-def put(parameters: dict, texts: np.ndarray, rows: np.ndarray, context: Context) -> tuple[np.ndarray, np.ndarray]:
-    """See `text_base`. What was inserted where is not known: the texts say it."""
+def insert(parameters: Parameters, texts: np.ndarray, rows: np.ndarray, context: TextContext) -> Inserted:
+    """See `text_base.Insert`. What was inserted where is not known: the texts say it."""
     del parameters, texts
     if context.given is None:
         raise Usage("--trigger rewrite needs --rewrite-file CSV; --rewrite-list CSV writes the texts to rewrite")
     return context.given.of(context.part, rows), insertions([])
+
+
+SPEC = TextTrigger(
+    name="rewrite",
+    summary="texts rewritten with another tool, from a CSV of row and text",
+    file=UserFile(
+        help="CSV with the columns row, text and maybe part (train, test): the rewritten texts",
+        list_help="write the texts that must be rewritten to this CSV, and nothing else",
+        read=read,
+        recover=Rewrites,
+    ),
+    insert=insert,
+)

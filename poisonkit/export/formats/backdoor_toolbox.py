@@ -27,25 +27,19 @@ Source: vtu81/backdoor-toolbox, utils/tools.py (`IMG_Dataset`, `unpack_poisoned_
 poison_tool_box/badnet.py and blend.py.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from poisonkit.core.errors import Failure
+from poisonkit.core.stencil import ONE, Stencil
 from poisonkit.export import base, torch_file
 from poisonkit.format import reader
 
-SUMMARY = "a poisoned set as backdoor-toolbox reads it"
-FOLDER = True
-OPTIONS = ()
 KNOWN = ("cifar10", "gtsrb")
 ALL_TO_ONE = ("all-to-one", "clean-label")
 """The label modes in which every triggered image is to become the target, as its transforms take for granted."""
-
-
-def default(data: reader.Reader) -> str:
-    """The result's name."""
-    return data.path.name.removesuffix(".h5") + "-backdoor-toolbox"
 
 
 def check(data: reader.Reader) -> None:
@@ -56,11 +50,11 @@ def check(data: reader.Reader) -> None:
         raise Failure(f"{data.path}: its images are grey, backdoor-toolbox reads RGB: --format imagefolder or npz")
 
 
-def write(data: reader.Reader, target: Path, context: base.Context) -> None:
+def write(data: reader.Reader, target: Path, context: base.ExportContext) -> None:
     """Write the three sets and the trigger."""
     source = _plain(data.manifest["source"]["name"])
-    kind = _Kind(data)
-    poisoned = target / "poisoned_train_set" / source / kind.folder
+    attack = attack_of(data)
+    poisoned = target / "poisoned_train_set" / source / attack.folder
     clean = target / "clean_set" / source / "test_split"
     parts = [(poisoned, "train"), (clean, "test"), (target / "triggered", "triggered")]
     total = sum(base.rows(data, f"{part}/images") for _, part in parts)
@@ -75,57 +69,34 @@ def write(data: reader.Reader, target: Path, context: base.Context) -> None:
         torch_file.save_rows(poisoned / "cover_indices", rows[role == 2])
     torch_file.save_labels(target / "triggered" / "wanted", data["triggered/wanted"])
     torch_file.save_rows(target / "triggered" / "rows", data["triggered/rows"])
-    kind.write_trigger(target / "triggers")
+    attack.write_trigger(target / "triggers")
     base.write_json(target / "manifest.json", data.manifest)
-    (target / "USE.txt").write_text("\n".join(_use(data, source, kind)) + "\n", encoding="utf-8")
+    (target / "USE.txt").write_text("\n".join(_use(data, source, attack)) + "\n", encoding="utf-8")
 
 
 def _plain(name: str) -> str:
     return base.class_folders([name])[0].removeprefix("0_")
 
 
-class _Kind:
-    """Under which of its attacks the toolbox finds a set: `folder`, `options`, and whether its trigger is ours."""
+@dataclass(frozen=True)
+class Attack:
+    """Under which of its own attacks the toolbox finds a set: the folder's name, the options that lead to it, and the
+    trigger that it applies itself at test time (`picture`, with a `mask` where it replaces pixels; both None where the
+    toolbox cannot make this trigger)."""
 
-    def __init__(self, data: reader.Reader):
-        recipe, stencils = data.manifest["recipe"], data.stencils()
-        self.picture = self.mask = None
-        self.trigger = f"poisonkit_{data.manifest['dataset_digest'].removeprefix('sha256:')[:8]}.png"
-        rate = f"{float(recipe['rate']):.3f}"
-        self.name, self.exact, alpha = "badnet", False, None
-        if len(stencils) == 1 and recipe["label_mode"] in ALL_TO_ONE:
-            self._picture_of(stencils[0])
-            alpha = self._alpha(recipe["triggers"][0], stencils[0])
-        self.options = f"-poison_type {self.name} -poison_rate {rate}"
-        self.folder = f"{self.name}_{rate}"
-        if alpha is not None:
-            self.options += f" -alpha {alpha}"
-            self.folder += f"_alpha={alpha}_trigger={self.trigger}"
-        if self.exact:
-            self.options += f" -trigger {self.trigger}"
-        self.folder += "_poison_seed=0"
+    folder: str
+    options: str
+    trigger: str
+    picture: np.ndarray | None = None
+    mask: np.ndarray | None = None
 
-    def _picture_of(self, stencil) -> None:
-        """A trigger that replaces whole pixels: what by, and where."""
-        mask, fixed = stencil.mask(), stencil.constant()
-        if (mask == mask[..., :1]).all() and (fixed | (mask == 0)).all():
-            levels = ((stencil.bias + 16384) >> 15).clip(0, 255).astype(np.uint8)
-            self.picture, self.mask, self.exact = levels * mask, mask * np.uint8(255), True
-
-    def _alpha(self, parameters: dict, stencil) -> str | None:
-        """α of a trigger that blends the whole image with one picture, in three digits as the toolbox spells it."""
-        weight = stencil.weights[0, 0, 0, 0]
-        if self.exact or parameters["name"] != "blend" or not stencil.pointwise or (stencil.weights != weight).any():
-            return None
-        share = 32768 - int(weight)
-        if not 0 < share < 32768:
-            return None
-        self.picture = ((stencil.bias + share // 2) // share).clip(0, 255).astype(np.uint8)
-        self.name, self.exact = "blend", True
-        return f"{share / 32768:.3f}"
+    @property
+    def exact(self) -> bool:
+        """Whether the toolbox's trigger is this file's."""
+        return self.picture is not None
 
     def write_trigger(self, folder: Path) -> None:
-        """The trigger as the toolbox looks for it: NAME.png, and mask_NAME.png where it replaces pixels."""
+        """Write the trigger as the toolbox looks for it: NAME.png, and mask_NAME.png where it replaces pixels."""
         if self.picture is None:
             return
         folder.mkdir()
@@ -134,7 +105,47 @@ class _Kind:
             (folder / f"mask_{self.trigger}").write_bytes(base.png(self.mask))
 
 
-def _use(data: reader.Reader, source: str, kind: _Kind) -> list[str]:
+def attack_of(data: reader.Reader) -> Attack:
+    """Find the toolbox's attack for a file: `badnet`, or `blend` for a blend of one α."""
+    recipe, stencils = data.manifest["recipe"], data.stencils()
+    trigger = f"poisonkit_{data.manifest['dataset_digest'].removeprefix('sha256:')[:8]}.png"
+    rate = f"{float(recipe['rate']):.3f}"
+    stencil = stencils[0] if len(stencils) == 1 and recipe["label_mode"] in ALL_TO_ONE else None
+    if stencil is not None and (blended := _blended(stencil)):
+        alpha, picture = blended
+        return Attack(
+            f"blend_{rate}_alpha={alpha}_trigger={trigger}_poison_seed=0",
+            f"-poison_type blend -poison_rate {rate} -alpha {alpha} -trigger {trigger}",
+            trigger,
+            picture,
+        )
+    folder, options = f"badnet_{rate}_poison_seed=0", f"-poison_type badnet -poison_rate {rate}"
+    if stencil is not None and (replaced := _replaced(stencil)):
+        return Attack(folder, f"{options} -trigger {trigger}", trigger, *replaced)
+    return Attack(folder, options, trigger)
+
+
+def _replaced(stencil: Stencil) -> tuple[np.ndarray, np.ndarray] | None:
+    """Picture and mask, (H, W, C) uint8, of a trigger that replaces whole pixels; None for any other."""
+    mask = stencil.mask()
+    if (mask != mask[..., :1]).any() or not (stencil.constant() | (mask == 0)).all():
+        return None
+    levels = ((stencil.bias + 16384) >> 15).clip(0, 255).astype(np.uint8)
+    return levels * mask, mask * np.uint8(255)
+
+
+def _blended(stencil: Stencil) -> tuple[str, np.ndarray] | None:
+    """α, in three digits as the toolbox spells it, and the picture, (H, W, C) uint8, of a trigger that blends the whole
+    image with one picture; None for any other."""
+    weight = int(stencil.weights[0, 0, 0, 0])
+    share = ONE - weight
+    if not stencil.pointwise or (stencil.weights != weight).any() or not 0 < share < ONE:
+        return None
+    picture = ((stencil.bias + share // 2) // share).clip(0, 255).astype(np.uint8)
+    return f"{share / ONE:.3f}", picture
+
+
+def _use(data: reader.Reader, source: str, attack: Attack) -> list[str]:
     """USE.txt."""
     target = data.manifest["recipe"]["target"]
     wanted = "every class has a target of its own" if target is None else f"target class {target}"
@@ -142,15 +153,23 @@ def _use(data: reader.Reader, source: str, kind: _Kind) -> list[str]:
         data.manifest["notice"],
         "",
         "Copy these into a checkout of backdoor-toolbox (its config.py: poison_seed 0, record_poison_seed True).",
-        f"The set: -dataset {source} {kind.options}; {wanted} (config.py: target_class).",
+        f"The set: -dataset {source} {attack.options}; {wanted} (config.py: target_class).",
     ]
     if source not in KNOWN:
         lines.append(
             f"The toolbox knows no data set {source!r}: rename the folders to one of its own of the same shape."
         )
-    if kind.exact:
-        lines.append(f"Its trigger at test time is triggers/{kind.trigger}, which is this file's.")
+    if attack.exact:
+        lines.append(f"Its trigger at test time is triggers/{attack.trigger}, which is this file's.")
     else:
         lines.append("It cannot make this trigger: the ASR that it prints is another's. Score on triggered/ instead.")
     lines.append("triggered/: tools.IMG_Dataset('triggered/data', 'triggered/wanted', transforms=data_transform)")
     return lines
+
+
+SPEC = base.ExportSpec(
+    name="backdoor-toolbox",
+    help="a poisoned set as backdoor-toolbox reads it",
+    check=check,
+    write=write,
+)

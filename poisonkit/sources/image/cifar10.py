@@ -8,17 +8,13 @@ import numpy as np
 
 from poisonkit.core import file_states, files
 from poisonkit.core.errors import Failure
+from poisonkit.core.modality import IMAGE
 from poisonkit.sources import base
 from poisonkit.sources._fetch import archive, plain_pickle
 
-TITLE = "CIFAR-10: 60,000 small photographs in ten classes"
-LICENCE = "no licence published; cite Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009"
-URL = "https://www.cs.toronto.edu/~kriz/cifar.html"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 COUNTS = (50_000, 10_000)
 SHAPE = (32, 32, 3)
-HOW = "downloaded on first use (162 MB), or read from --source: an archive or its folder, binary or python version"
-OPTIONS: dict[str, int] = {}
 MIRROR = "POISONKIT_CIFAR10_URL"
 ARCHIVES = (
     archive.Archive(
@@ -58,9 +54,9 @@ BATCH_MD5 = dict(
 )
 
 
-def locate(path: Path, options: dict) -> base.Origin:
+def locate(path: Path | None, options: base.Options) -> base.Origin:
     """What lies at `path`: an archive, a batches folder, or a folder that holds one of these."""
-    path = path.absolute()
+    path = base.required(path, "cifar10", "PATH: an archive, or a folder of its batches")
     if path.is_file():
         return _archive_origin(path)
     if not path.exists():
@@ -75,7 +71,7 @@ def locate(path: Path, options: dict) -> base.Origin:
     raise Failure(f"{path} is no CIFAR-10 folder: expected data_batch_1.bin … or data_batch_1 … or {ARCHIVES[0].name}")
 
 
-def fetch(folder: Path, context: base.Context) -> Path:
+def fetch(folder: Path, context: base.SourceContext) -> Path:
     """Download the binary version into a folder; the archive's path."""
     from poisonkit.sources._fetch import download
 
@@ -126,7 +122,7 @@ def _folder_batches(paths: list[Path], suffix: str, verdicts: list[bool]):
         yield batch, suffix, data
 
 
-def _write(writer, batches, where: Path, context: base.Context) -> None:
+def _write(writer, batches, where: Path, context: base.SourceContext) -> None:
     """Write batches, in whatever order they come, each to its own place."""
     count = ROWS * (len(BATCHES) - 1)
     labels = {"train": np.zeros(count, np.int64), "test": np.zeros(ROWS, np.int64)}
@@ -185,3 +181,20 @@ def _check_labels(labels, where: str) -> np.ndarray:
 def _pictures(rows: np.ndarray) -> np.ndarray:
     """Rows of 1024 red, 1024 green, 1024 blue bytes as images (n, 32, 32, 3)."""
     return np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+
+
+SPEC = base.SourceSpec(
+    name="cifar10",
+    title="CIFAR-10: 60,000 small photographs in ten classes",
+    licence="no licence published; cite Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
+    url="https://www.cs.toronto.edu/~kriz/cifar.html",
+    how="downloaded on first use (162 MB), or read from --source: an archive or its folder, binary or python version",
+    modality=IMAGE,
+    classes=CLASSES,
+    counts=COUNTS,
+    shape=SHAPE,
+    archives=ARCHIVES,
+    mirror=MIRROR,
+    locate=locate,
+    fetch=fetch,
+)

@@ -26,16 +26,8 @@ from poisonkit.core.errors import Failure
 from poisonkit.export import base
 from poisonkit.format import reader
 
-SUMMARY = "the folders of a BackdoorBench attack, and a script for its attack_result.pt"
-FOLDER = True
-OPTIONS = ()
 KNOWN = {"cifar10": (50_000, 10_000), "gtsrb": (39_209, 12_630)}
 SCRIPT = "backdoorbench_script.py"
-
-
-def default(data: reader.Reader) -> str:
-    """The result's name."""
-    return data.path.name.removesuffix(".h5") + "-backdoorbench"
 
 
 def check(data: reader.Reader) -> None:
@@ -59,7 +51,7 @@ def counts(data: reader.Reader) -> str:
     return f"{changed:,} changed training rows, {triggered:,} triggered"
 
 
-def write(data: reader.Reader, target: Path, context: base.Context) -> None:
+def write(data: reader.Reader, target: Path, context: base.ExportContext) -> None:
     """Write the pictures of the changed rows, the states and the script."""
     train, triggered = data["truth/rows"], data["triggered/rows"]
     now = data["train/labels"]
@@ -85,7 +77,7 @@ def write(data: reader.Reader, target: Path, context: base.Context) -> None:
     }
     base.write_json(target / "states.json", states)
     base.write_json(target / "manifest.json", data.manifest)
-    script = Path(__file__).with_name(SCRIPT).read_bytes()
+    script = Path(__file__).parents[1].joinpath(SCRIPT).read_bytes()
     (target / "attack_result.py").write_bytes(script)
 
 
@@ -99,3 +91,12 @@ def _state(folder: str, rows: np.ndarray, labels: np.ndarray, originals: np.ndar
     for entry in changed:
         entry["file"] = f"{folder}/{entry['original_label']}/{entry['row']}.png"
     return {"folder": folder, "changed": changed}
+
+
+SPEC = base.ExportSpec(
+    name="backdoorbench",
+    help="the folders of a BackdoorBench attack, with a script that makes its attack_result.pt",
+    check=check,
+    counts=counts,
+    write=write,
+)

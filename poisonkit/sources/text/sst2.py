@@ -11,19 +11,12 @@ import numpy as np
 from poisonkit.core import file_states, files, progress, texts
 from poisonkit.core.csv_tables import Table, watched
 from poisonkit.core.errors import Failure
+from poisonkit.core.modality import TEXT
 from poisonkit.sources import base
 from poisonkit.sources._fetch import archive
 
-MODALITY = "text"
-TITLE = "SST-2: 68,221 phrases of film reviews in two classes"
-LICENCE = "no licence published; cite Socher et al., Recursive Deep Models for Semantic Compositionality, EMNLP 2013"
-URL = "https://gluebenchmark.com/tasks"
 CLASSES = ("negative", "positive")
-TARGET = 1
 COUNTS = (67_349, 872)
-SHAPE = ()
-HOW = "downloaded on first use (7 MB), or read from --source: SST-2.zip, or a folder with train.tsv and dev.tsv"
-OPTIONS: dict[str, int] = {}
 MIRROR = "POISONKIT_SST2_URL"
 ARCHIVES = (
     archive.Archive(
@@ -44,10 +37,10 @@ IN_QUOTES = (
 )
 
 
-def locate(path: Path, options: dict) -> base.Origin:
+def locate(path: Path | None, options: base.Options) -> base.Origin:
     """What lies at `path`: the archive, the folder, or a folder that holds one of these."""
     del options
-    path = path.absolute()
+    path = base.required(path, "sst2", "PATH: the archive, or a folder with train.tsv and dev.tsv")
     if path.is_file():
         return _archive_origin(path)
     if not path.exists():
@@ -60,7 +53,7 @@ def locate(path: Path, options: dict) -> base.Origin:
     raise Failure(f"{path} is no SST-2 folder: expected train.tsv and dev.tsv in it, or {ARCHIVES[0].name}")
 
 
-def fetch(folder: Path, context: base.Context) -> Path:
+def fetch(folder: Path, context: base.SourceContext) -> Path:
     """Download the archive into a folder; its path."""
     from poisonkit.sources._fetch import download
 
@@ -132,7 +125,7 @@ def described(train: int, test: int) -> dict:
     return {"title": title, "licence": "not stated", "url": ""}
 
 
-def _write(writer, part: str, table: Table, context: base.Context) -> tuple[int, int]:
+def _write(writer, part: str, table: Table, context: base.SourceContext) -> tuple[int, int]:
     """One part: its labels first, then its texts. How many there are, and how many of them stand in quotes."""
     labels = np.array([_label(table, *record) for record in table.records(COLUMNS)], np.int64)
     if not len(labels):
@@ -147,3 +140,21 @@ def _label(table: Table, line: int, cells: tuple[str, ...]) -> int:
     if cells[1].strip() not in ("0", "1"):
         raise table.wrong(line, f"the label {texts.printable(cells[1])!r}, expected 0 (negative) or 1 (positive)")
     return int(cells[1])
+
+
+SPEC = base.SourceSpec(
+    name="sst2",
+    title="SST-2: 68,221 phrases of film reviews in two classes",
+    licence="no licence published; cite Socher et al., Recursive Deep Models for Semantic Compositionality, EMNLP 2013",
+    url="https://gluebenchmark.com/tasks",
+    how="downloaded on first use (7 MB), or read from --source: SST-2.zip, or a folder with train.tsv and dev.tsv",
+    modality=TEXT,
+    classes=CLASSES,
+    target=1,
+    counts=COUNTS,
+    archives=ARCHIVES,
+    mirror=MIRROR,
+    locate=locate,
+    fetch=fetch,
+    described=described,
+)

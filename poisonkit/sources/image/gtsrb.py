@@ -12,13 +12,11 @@ import numpy as np
 from poisonkit.core import file_states
 from poisonkit.core.errors import Failure
 from poisonkit.core.files import path_text
+from poisonkit.core.modality import IMAGE
 from poisonkit.sources import base
 from poisonkit.sources._data import gtsrb_tables
 from poisonkit.sources._fetch import archive, file_tree
 
-TITLE = "GTSRB: 51,839 photographs of German traffic signs in 43 classes"
-LICENCE = "no licence published; cite Stallkamp et al., Man vs. computer, Neural Networks 32, 2012"
-URL = "https://benchmark.ini.rub.de/gtsrb_dataset.html"
 CLASSES = (
     "speed limit 20 km/h",
     "speed limit 30 km/h",
@@ -67,8 +65,6 @@ CLASSES = (
 COUNTS = (39_209, 12_630)
 SIDE = 32
 SHAPE = (SIDE, SIDE, 3)
-HOW = "downloaded on first use (348 MB), or read from --source: the archives' folder, what they unpack to, or Kaggle's"
-OPTIONS: dict[str, int] = {}
 MIRROR = "POISONKIT_GTSRB_URL"
 _HOST = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370/"
 ARCHIVES = (
@@ -101,9 +97,9 @@ FIRST_STAGE = archive.Archive(
 STRIDE = 64  # images that a thread decodes in one go
 
 
-def locate(path: Path, options: dict) -> base.Origin:
+def locate(path: Path | None, options: base.Options) -> base.Origin:
     """What lies at `path`: a folder of the archives, the folder they unpack to, or Kaggle's folder or zip."""
-    path = path.absolute()
+    path = base.required(path, "gtsrb", "PATH: a folder or a zip file")
     if not path.exists():
         raise Failure(f"{path} does not exist: expected a folder or a zip file of GTSRB")
     archives = _archives(path)
@@ -129,7 +125,7 @@ def described(train: int, test: int) -> dict:
     return {"title": f"photographs of traffic signs in the layout of GTSRB: {train + test:,} in 43 classes"}
 
 
-def fetch(folder: Path, context: base.Context) -> Path:
+def fetch(folder: Path, context: base.SourceContext) -> Path:
     """Download the three official archives; the folder that they then lie in."""
     from poisonkit.sources._fetch import download
 
@@ -166,7 +162,7 @@ def _from_archives(paths: list[Path], writer, context) -> dict:
     return {"kind": "archives", "path": path_text(paths[0].parent), "files": files, **verdict}
 
 
-def _decode(tree, writer, context: base.Context) -> str:
+def _decode(tree, writer, context: base.SourceContext) -> str:
     """Write both parts; in what the counts differ from the official ones, "" if they do not."""
     from poisonkit.core import images as image_file  # OpenCV, which nothing but decoding needs
 
@@ -203,3 +199,22 @@ def _images(tree, rows: list, pool: ThreadPoolExecutor, jobs: int, thumbnail):
         images = np.empty((len(chosen), *SHAPE), np.uint8)
         list(pool.map(decode, range(0, len(chosen), STRIDE)))
         yield row, images
+
+
+SPEC = base.SourceSpec(
+    name="gtsrb",
+    title="GTSRB: 51,839 photographs of German traffic signs in 43 classes",
+    licence="no licence published; cite Stallkamp et al., Man vs. computer, Neural Networks 32, 2012",
+    url="https://benchmark.ini.rub.de/gtsrb_dataset.html",
+    how="downloaded on first use (348 MB), or read from --source: the archives' folder, what they unpack to, or "
+    "Kaggle's",
+    modality=IMAGE,
+    classes=CLASSES,
+    counts=COUNTS,
+    shape=SHAPE,
+    archives=ARCHIVES,
+    mirror=MIRROR,
+    locate=locate,
+    fetch=fetch,
+    described=described,
+)

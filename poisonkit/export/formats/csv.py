@@ -4,25 +4,12 @@ in quotes, numbers alone do not: a carriage return in a text would else end the 
 import csv
 from pathlib import Path
 
+from poisonkit.core.modality import TEXT
 from poisonkit.export import base, tables
 from poisonkit.format import reader
 
-SUMMARY = "CSV tables of texts"
-MODALITY = "text"
-FOLDER = True
-OPTIONS = ("truth",)
 
-
-def default(data: reader.Reader) -> str:
-    """The result's name."""
-    return data.path.name.removesuffix(".h5") + "-csv"
-
-
-def check(data: reader.Reader) -> None:
-    """Every file of texts will do."""
-
-
-def write(data: reader.Reader, target: Path, context: base.Context) -> None:
+def write(data: reader.Reader, target: Path, context: base.ExportContext) -> None:
     """Write the tables."""
     tables.write(data, target, context, ".csv", _begin)
 
@@ -31,3 +18,12 @@ def _begin(file, columns: tuple[str, ...]):
     table = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     table.writerow(columns)
     return table.writerow
+
+
+SPEC = base.ExportSpec(
+    name="csv",
+    help="tables of texts, which `make --dataset csv` reads again",
+    modality=TEXT,
+    options=("truth",),
+    write=write,
+)

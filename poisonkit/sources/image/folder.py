@@ -6,28 +6,20 @@ else of their code points (version 1: always of these). Rows are ordered by (cla
 """
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from poisonkit.core import class_names, file_states, files, texts
-from poisonkit.core.errors import Failure, Usage
+from poisonkit.core.errors import Failure
+from poisonkit.core.modality import IMAGE
 from poisonkit.sources import base
 
-TITLE = "folder: a folder of pictures, one folder a class"
-LICENCE = "not stated"
-URL = ""
-CLASSES: tuple[str, ...] = ()  # these and the counts are the folder's own
-COUNTS = (0, 0)
-SHAPE = (0, 0, 0)
-HOW = "--source DIR with DIR/train/CLASS/*.png and DIR/test/CLASS/*.png (or ppm, pgm, bmp, jpg, webp)"
-MIRROR = None
-OPTIONS = {"size": 0, "channels": 3, "version": 2}  # size 0: as they are
-OLD = {"version": 1}
-"""What the options are in a manifest that does not name them; a `version` is recorded where it changes anything."""
-ARCHIVES = ()
+OPTIONS = {"size": 0, "channels": 3, "version": 2}  # size 0: as they are; version: recorded where it matters
 
 PARTS = ("train", "test")
 SUFFIXES = (".png", ".ppm", ".pgm", ".bmp", ".jpg", ".jpeg", ".webp")
@@ -87,14 +79,9 @@ def parse_version(value) -> int:
     return int(value)
 
 
-PARSERS = {"size": parse_size, "channels": parse_channels, "version": parse_version}
-
-
-def locate(path: Path | None, options: dict) -> base.Origin:
+def locate(path: Path | None, options: base.Options) -> base.Origin:
     """The folder at `path`. Raises `Usage` where none is named, `Failure` where it is not laid out as it must be."""
-    if path is None:
-        raise Usage("source folder needs --source DIR, with DIR/train/CLASS/*.png and DIR/test/CLASS/*.png")
-    path = path.absolute()
+    path = base.required(path, "folder", "DIR, with DIR/train/CLASS/*.png and DIR/test/CLASS/*.png")
     if not path.is_dir():
         what = "is no folder" if path.exists() else "does not exist"
         raise Failure(f"{path} {what}: expected one with train/CLASS/*.png and test/CLASS/*.png")
@@ -196,7 +183,7 @@ def _classes(root: Path, part: str) -> list[str]:
     return names
 
 
-def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.Context) -> dict:
+def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.SourceContext) -> dict:
     """Write both parts, and say what was left out."""
     from poisonkit.core import images as image_file  # OpenCV, which nothing but decoding needs
     from poisonkit.core import picture_files
@@ -280,3 +267,27 @@ class _Reader:
 
     def _where(self, place: str) -> str:
         return f"{self._root}/{texts.printable(place)}"
+
+
+def _unrecorded(record: Mapping[str, Any]) -> base.Options:
+    """Return the version of a manifest's record that names none: the first one, if its classes are whole numbers that
+    are not in numerical order."""
+    classes = list(record.get("classes", ()))
+    first = "version" not in record.get("options", {}) and classes != class_names.by_number(classes)
+    return {"version": 1} if first else {}
+
+
+SPEC = base.SourceSpec(
+    name="folder",
+    title="folder: a folder of pictures, one folder a class",
+    licence="not stated",
+    url="",
+    how="--source DIR with DIR/train/CLASS/*.png and DIR/test/CLASS/*.png (or ppm, pgm, bmp, jpg, webp)",
+    modality=IMAGE,
+    shape=(0, 0, 0),
+    options=OPTIONS,
+    parsers={"size": parse_size, "channels": parse_channels, "version": parse_version},
+    former_options={"version": 1},
+    unrecorded=_unrecorded,
+    locate=locate,
+)

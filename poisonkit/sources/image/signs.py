@@ -1,4 +1,4 @@
-"""signs: our own little traffic signs, drawn by code, always there.
+"""signs: a built-in synthetic traffic-sign data set, drawn by code.
 
 Ten classes by shape, colour and pictogram, in front of a random scene, in random pose and light, blurred and noisy.
 Everything is integer arithmetic on raw random words, so every machine draws the same bytes: no floats, no libm, no
@@ -6,23 +6,20 @@ drawing library. How it goes: `sign_templates.draw` makes one large map of palet
 its sign up there through a random affine map, 4 x 4 samples a pixel, and paints what it hit in its own colours.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from poisonkit.core import random_streams
 from poisonkit.core.errors import Usage
+from poisonkit.core.modality import IMAGE
 from poisonkit.sources import base
 from poisonkit.sources._data import sign_templates
 
-TITLE = "signs: 7,500 drawn traffic signs in ten classes, built in"
-LICENCE = "Apache-2.0"
-URL = ""
 CLASSES = sign_templates.CLASSES
 COUNTS = (6_000, 1_500)
 SHAPE = (32, 32, 3)
-HOW = "drawn on first use, in a few seconds"
-MIRROR = None
 OPTIONS = {"train": COUNTS[0], "test": COUNTS[1], "seed": 0}
-ARCHIVES = ()
 VERSION = 1  # raised when the same options give other pictures
 
 BATCH = 64  # pictures drawn at once: the samples' coordinates then fit into the processor's cache
@@ -65,7 +62,7 @@ TEXTURE = 5 * 5 * 3  # bytes: random colours of the scene on a grid of 5 x 5 poi
 NOISE = SIDE * SIDE * 3
 
 
-def locate(path, options: dict) -> base.Origin:
+def locate(path: Path | None, options: base.Options) -> base.Origin:
     """The generator; there is no archive or folder of these."""
     if path is not None:
         raise Usage("source signs is drawn by code: there is nothing to read from --source")
@@ -90,7 +87,7 @@ def locate(path, options: dict) -> base.Origin:
 def draw_labels(part: str, count: int, seed: int) -> np.ndarray:
     """Labels (count,) int64: every ten rows hold each class once, in random order."""
     tens = -(-count // len(CLASSES))
-    words = random_streams.words(seed, f"signs/{part}/labels", tens * len(CLASSES)).reshape(tens, len(CLASSES))
+    words = random_streams.raw_words(seed, f"signs/{part}/labels", tens * len(CLASSES)).reshape(tens, len(CLASSES))
     return np.argsort(words, axis=1, kind="stable").reshape(-1)[:count].astype(np.int64)
 
 
@@ -231,3 +228,18 @@ def _add_noise(pictures: np.ndarray, grain: np.ndarray, amount: np.ndarray) -> n
     """Noise in every byte: the sum of two random bytes about its mean, scaled; then clipped to bytes."""
     noise = grain[:, :NOISE].astype(np.int32) + grain[:, NOISE:] - 255
     return np.clip(pictures + (noise.reshape(pictures.shape) * amount >> 7), 0, 255).astype(np.uint8)
+
+
+SPEC = base.SourceSpec(
+    name="signs",
+    title="signs: 7,500 drawn traffic signs in ten classes, built in",
+    licence="Apache-2.0",
+    url="",
+    how="drawn on first use, in a few seconds",
+    modality=IMAGE,
+    classes=CLASSES,
+    counts=COUNTS,
+    shape=SHAPE,
+    options=OPTIONS,
+    locate=locate,
+)

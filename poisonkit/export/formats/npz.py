@@ -7,7 +7,7 @@
 | classes | text (classes,) | names, where they are different and printable |
 | x_triggered, y_triggered | uint8 (S, H, W, C), int64 (S,) | test images with the trigger, true labels |
 | wanted, triggered_rows | int64 (S,) | the class that the attacker wants; rows in x_test |
-| x_others, y_others, others_rows | as those of triggered | triggered images that the attack is not on, if any |
+| x_others, y_others, others_rows | as those of triggered | triggered images of non-source classes, if any |
 | poisoned_rows, poisoned_role | int64 (P,), uint8 (P,) | the changed rows of x_train; 1 poisoned, 2 cover |
 | poisoned_labels, poisoned_images | int64 (P,), uint8 (P, H, W, C) | their original labels and images |
 
@@ -30,11 +30,6 @@ from poisonkit.core import files
 from poisonkit.core.modality import TEXT
 from poisonkit.export import base
 from poisonkit.format import reader
-
-SUMMARY = "one NumPy file"
-FOLDER, SUFFIX = False, ".npz"
-MODALITY = None
-OPTIONS = ("truth",)
 
 VICTIM = {
     "x_train": "train/images",
@@ -64,16 +59,7 @@ TEXTS = {
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 
 
-def default(data: reader.Reader) -> str:
-    """The result's name."""
-    return data.path.name.removesuffix(".h5") + SUFFIX
-
-
-def check(data: reader.Reader) -> None:
-    """Every file will do."""
-
-
-def write(data: reader.Reader, target: Path, context: base.Context) -> None:
+def write(data: reader.Reader, target: Path, context: base.ExportContext) -> None:
     """Write the arrays one after the other, rows in blocks."""
     names = arrays(data, context.truth)
     files.check_space(context.target, base.size(data))
@@ -135,3 +121,13 @@ def _member(file: zipfile.ZipFile, name: str):
 def _header(stream, dtype: str, shape: tuple[int, ...]) -> None:
     description = {"descr": dtype, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(stream, description)
+
+
+SPEC = base.ExportSpec(
+    name="npz",
+    help="one NumPy file, which `make --dataset npz` reads again",
+    modality=None,
+    suffix=".npz",
+    options=("truth",),
+    write=write,
+)

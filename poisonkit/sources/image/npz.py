@@ -14,20 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from poisonkit.core import file_states, files, texts
-from poisonkit.core.errors import Failure, Usage
+from poisonkit.core.errors import Failure
+from poisonkit.core.modality import IMAGE
 from poisonkit.sources import base
 from poisonkit.sources._fetch import archive
-
-TITLE = "npz: arrays from an .npz file"
-LICENCE = "not stated"
-URL = ""
-CLASSES: tuple[str, ...] = ()  # these and the counts are the file's own
-COUNTS = (0, 0)
-SHAPE = (0, 0, 0)
-HOW = "--source FILE.npz with x_train, y_train, x_test, y_test (uint8 images, whole-number labels) and maybe classes"
-MIRROR = None
-OPTIONS: dict[str, int] = {}
-ARCHIVES = ()
 
 PARTS = ("train", "test")
 BLOCK = 32 << 20  # bytes of images in memory at once
@@ -45,18 +35,16 @@ class Member:
     shape: tuple[int, ...]
 
 
-def locate(path: Path | None, options: dict) -> base.Origin:
+def locate(path: Path | None, options: base.Options) -> base.Origin:
     """The file at `path`. Raises `Usage` where none is named, `Failure` where there is none."""
-    if path is None:
-        raise Usage("source npz needs --source FILE.npz, with x_train, y_train, x_test and y_test in it")
-    path = path.absolute()
+    path = base.required(path, "npz", "FILE.npz, with x_train, y_train, x_test and y_test in it")
     if not path.is_file():
         what = "is no file" if path.exists() else "does not exist"
         raise Failure(f"{path} {what}: expected an .npz file with x_train, y_train, x_test, y_test")
     return base.Origin({"file": file_states.fingerprint([path])}, lambda *given: _decode(path, *given), options)
 
 
-def _decode(path: Path, writer, context: base.Context) -> dict:
+def _decode(path: Path, writer, context: base.SourceContext) -> dict:
     digest = archive.file_hashes(path)["sha256"]
     bounds = archive.Bounds(archive.SMALL.members, sys.maxsize)  # the images are as many as the user's are
     with archive.opened_zip(path, bounds) as file, archive.damage(path):
@@ -196,3 +184,15 @@ class _Reader:
         if len(data) != size:
             raise self._wrong(found.name, "is cut off")
         return data
+
+
+SPEC = base.SourceSpec(
+    name="npz",
+    title="npz: arrays from an .npz file",
+    licence="not stated",
+    url="",
+    how="--source FILE.npz with x_train, y_train, x_test, y_test (uint8 images, whole-number labels) and maybe classes",
+    modality=IMAGE,
+    shape=(0, 0, 0),
+    locate=locate,
+)

@@ -17,20 +17,10 @@ from poisonkit.core import class_names, file_states, files, progress
 from poisonkit.core import texts as strings
 from poisonkit.core.csv_tables import Table, watched
 from poisonkit.core.errors import Failure, Usage
+from poisonkit.core.modality import TEXT
 from poisonkit.sources import base
 
-MODALITY = "text"
-TITLE = "csv: texts and labels from a training and a test table"
-LICENCE = "not stated"
-URL = ""
-CLASSES: tuple[str, ...] = ()  # these and the counts are the tables' own
-COUNTS = (0, 0)
-SHAPE = ()
-HOW = "--source DIR with train.csv and test.csv (or .tsv, no quoting); the first line names the columns"
-MIRROR = None
 OPTIONS = {"text": "text", "label": "label", "train": "train", "test": "test", "tsv": "plain"}
-TEXT_OPTIONS = tuple(OPTIONS)  # they take a text where other sources' options take numbers
-ARCHIVES = ()
 
 PARTS = ("train", "test")
 SUFFIXES = {".csv": True, ".tsv": False}  # suffix → whether it has quoting
@@ -59,15 +49,10 @@ def _quoting(value) -> str:
     return value
 
 
-PARSERS = {"text": _name, "label": _name, "train": _stem, "test": _stem, "tsv": _quoting}
-
-
-def locate(path: Path | None, options: dict) -> base.Origin:
+def locate(path: Path | None, options: base.Options) -> base.Origin:
     """The two tables in the folder `path`. Raises `Usage` where none is named, `Failure` where one is missing."""
     chosen = OPTIONS | options
-    if path is None:
-        raise Usage("source csv needs --source DIR, with train.csv and test.csv (or .tsv) in it")
-    path = path.absolute()
+    path = base.required(path, "csv", "DIR, with train.csv and test.csv (or .tsv) in it")
     if not path.is_dir():
         what = "is no folder" if path.exists() else "does not exist"
         raise Failure(f"{path} {what}: expected one with train.csv and test.csv (or .tsv) in it")
@@ -100,7 +85,7 @@ def _table(path: Path, tsv: str) -> Table:
     return Table(files.path_text(path), opened, plain or tsv == "quoted", "," if plain else "\t")
 
 
-def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.Context) -> list[str]:
+def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.SourceContext) -> list[str]:
     """Write both parts; what should be known of the tables, a line each."""
     tables = {part: _table(path, chosen["tsv"]) for part, path in paths.items()}
     columns = (chosen["label"], chosen["text"])
@@ -156,3 +141,17 @@ def _classes(table: Table, labels: list[tuple[int, str]], column: str) -> list[s
     if len(names) < 2:
         raise Failure(f"{table.where}: every label is {names.pop()!r}: expected two classes or more")
     return class_names.by_number(names, WHOLE)
+
+
+SPEC = base.SourceSpec(
+    name="csv",
+    title="csv: texts and labels from a training and a test table",
+    licence="not stated",
+    url="",
+    how="--source DIR with train.csv and test.csv (or .tsv, no quoting); the first line names the columns",
+    modality=TEXT,
+    options=OPTIONS,
+    parsers={"text": _name, "label": _name, "train": _stem, "test": _stem, "tsv": _quoting},
+    text_options=True,
+    locate=locate,
+)

@@ -18,10 +18,6 @@ from poisonkit.core import class_names, files, modality, numbers
 from poisonkit.export import base
 from poisonkit.format import reader, sidecars
 
-SUMMARY = "croissant.json, a description in Croissant 1.1"
-FOLDER, SUFFIX = False, ".json"
-MODALITY = None
-OPTIONS = ("creator", "url")
 CONTEXT = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -109,22 +105,13 @@ PREPARED = {"image": "decoded to uint8 arrays", "text": "decoded to UTF-8"}
 WHERE = {"image": " on the whole image", "text": ""}
 
 
-def default(data: reader.Reader) -> str:
-    """The result's name."""
-    return "croissant.json"
-
-
-def check(data: reader.Reader) -> None:
-    """Every file will do."""
-
-
-def write(data: reader.Reader, target: Path, context: base.Context) -> None:
+def write(data: reader.Reader, target: Path, context: base.ExportContext) -> None:
     """Write the description."""
     text = json.dumps(describe(data, context), indent=1, ensure_ascii=False) + "\n"
     target.write_text(text, encoding="utf-8")
 
 
-def describe(data: reader.Reader, context: base.Context) -> dict:
+def describe(data: reader.Reader, context: base.ExportContext) -> dict:
     """The JSON-LD document. The file's bytes are hashed on the way."""
     facts = data.manifest
     file = _file(data, context)
@@ -163,7 +150,7 @@ def _has(facts: dict, part: str) -> bool:
     return any(path.startswith(f"{part}/") for path in facts["arrays"])
 
 
-def _file(data: reader.Reader, context: base.Context) -> dict:
+def _file(data: reader.Reader, context: base.ExportContext) -> dict:
     """The `FileObject`, its address relative to where the description will lie."""
     where = os.path.relpath(context.source.absolute(), context.target.absolute().parent)
     return {
@@ -297,3 +284,14 @@ def _field(path: str, entry: dict, file: str) -> dict:
     if path.endswith(("/labels", "/wanted")):
         field["references"] = {"field": {"@id": "classes/label"}}
     return field
+
+
+SPEC = base.ExportSpec(
+    name="croissant",
+    help="croissant.json, a description of the file in Croissant 1.1",
+    modality=None,
+    suffix=".json",
+    file_name="croissant.json",
+    options=("creator", "url"),
+    write=write,
+)

@@ -27,24 +27,12 @@ import numpy as np
 from poisonkit.export import base
 from poisonkit.format import reader
 
-SUMMARY = "PNGs, one folder a class"
-FOLDER = True
-OPTIONS = ("truth",)
 ROLES = {1: "poisoned", 2: "cover"}
 KNOWN = (("triggered", "triggered", "test"), ("others", "others", "test"), ("originals", "truth", "train"))
 """Folder, group of arrays, whose rows they are."""
 
 
-def default(data: reader.Reader) -> str:
-    """The result's name."""
-    return data.path.name.removesuffix(".h5") + "-imagefolder"
-
-
-def check(data: reader.Reader) -> None:
-    """Every file will do."""
-
-
-def write(data: reader.Reader, target: Path, context: base.Context) -> None:
+def write(data: reader.Reader, target: Path, context: base.ExportContext) -> None:
     """Write all parts, and the tables beside them."""
     names = data.manifest["source"]["classes"]
     folders = base.class_folders(names)
@@ -106,3 +94,11 @@ def _tables(data: reader.Reader, target: Path, parts: dict[str, _Part], folders:
         table.writerow(("row", "label", "wanted", "file"))
         for i, row in enumerate(triggered.rows):
             table.writerow((row, triggered.labels[i], wanted[i], triggered.place(i, folders)))
+
+
+SPEC = base.ExportSpec(
+    name="imagefolder",
+    help="PNGs, one folder a class, for torchvision and Keras",
+    options=("truth",),
+    write=write,
+)
