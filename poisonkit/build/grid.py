@@ -135,7 +135,7 @@ def _parsed(values: dict[str, Any]) -> dict[str, Any]:
 
 def _trigger_names(names: list, _values: dict[str, Any]) -> tuple[str, ...]:
     for name in names:
-        triggers.module(name if isinstance(name, str) else repr(name))
+        triggers.spec(name if isinstance(name, str) else repr(name))
     return tuple(names)
 
 
@@ -157,7 +157,7 @@ def _trigger_options(tables: dict, values: dict[str, Any]) -> dict[str, dict[str
     for name, table in tables.items():
         if name not in values["triggers"] or not isinstance(table, dict):
             raise ValueError(f"options has {name!r:.60}, expected a table for one of the triggers")
-        known = [option.key for option in triggers.module(name).OPTIONS]
+        known = [option.key for option in triggers.spec(name).options]
         if unknown := [key for key in table if key not in known]:
             raise ValueError(f"{name} has no option {unknown[0]!r:.60}: it has {', '.join(known)}")
     return {name: {key: _typed(value) for key, value in table.items()} for name, table in tables.items()}

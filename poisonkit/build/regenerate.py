@@ -96,7 +96,7 @@ def with_user_files(recipe: Recipe, manifest: dict[str, Any], contents: dict[str
         if "digest" in record and number.isdecimal() and int(number) < len(recipe.steps):
             needed[recipe.steps[int(number)][0]] = record["digest"]
     for name, digest in needed.items():
-        option = triggers.given_option(name)
+        option = triggers.file_option(name)
         if name not in contents:
             what = "picture whose array is" if option.endswith("image") else "file whose needed rows are"
             raise Failure(f"the recipe needs the {what} {digest}: give it with {option}")
@@ -104,7 +104,7 @@ def with_user_files(recipe: Recipe, manifest: dict[str, Any], contents: dict[str
         if actual != digest:
             raise Failure(f"{option}: another picture: its array is {actual}, the recipe's {digest}")
     for name in sorted(contents.keys() - needed.keys()):
-        raise Usage(f"{triggers.given_option(name)}: the recipe uses no file of yours")
+        raise Usage(f"{triggers.file_option(name)}: the recipe uses no file of yours")
     return replace(recipe, pictures=contents)
 
 
@@ -121,7 +121,7 @@ def plan(source: Source, saved: SavedManifest, recipe: Recipe) -> plans.Plan:
     for number, record in saved.manifest["pictures"].items():
         if (actual := planned.manifest["pictures"].get(number)) != record:
             name = saved.manifest["recipe"]["triggers"][int(number)]["name"]
-            raise Failure(f"{triggers.given_option(name)}: another file: {actual}, the recipe's {record}")
+            raise Failure(f"{triggers.file_option(name)}: another file: {actual}, the recipe's {record}")
     expected = {key: value for key, value in saved.manifest.items() if key not in ("arrays", "dataset_digest")}
     counts = {key: value for key, value in expected["counts"].items() if key != "unchanged"}
     differing = list(manifests.describe(planned.manifest, expected | {"counts": counts}))

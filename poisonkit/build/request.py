@@ -9,7 +9,7 @@ from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import DEFAULT_PATCH, parse_patch
 from poisonkit.poisoning import recipe as recipes
 from poisonkit.poisoning.recipe import Recipe
-from poisonkit.sources import registry
+from poisonkit.sources.registry import SOURCES
 from poisonkit.triggers import registry as triggers
 
 DRAW = "--camouflage-seed $(python3 -c 'import secrets; print(secrets.randbits(62))')"
@@ -130,7 +130,7 @@ def _make_preset(options: MakeOptions) -> dict[str, Any]:
     """The options of `make` itself that the preset sets, for the chosen triggers."""
     values: dict[str, Any] = {}
     for name in options.triggers:
-        values |= {} if options.preset is None else triggers.make_presets(name).get(options.preset, {})
+        values |= {} if options.preset is None else triggers.spec(name).make_presets.get(options.preset, {})
     return values
 
 
@@ -152,14 +152,14 @@ def _check_triggers(options: MakeOptions, rates: list[str]) -> None:
             f"--trigger: expected one or more of {', '.join(triggers.names())} (none is needed for --rate 0 alone)"
         )
     typed = {name: f"--{name}-{next(iter(values))}" for name, values in options.trigger_options.items() if values}
-    typed |= {name: triggers.given_option(name) for name in options.user_files}
+    typed |= {name: triggers.file_option(name) for name in options.user_files}
     if options.rewrite_list is not None:
         typed["rewrite"] = "--rewrite-list"
     for name, option in typed.items():
         if name not in options.triggers:
             raise Usage(f"{option}: requires --trigger {name}")
     if options.preset is not None:
-        known = [preset for name in options.triggers for preset in triggers.module(name).PRESETS]
+        known = [preset for name in options.triggers for preset in triggers.spec(name).presets]
         if options.preset not in known:
             expected = ", ".join(dict.fromkeys(known)) or "none for these triggers"
             raise Usage(f"--preset: unknown {options.preset!r}: expected {expected}")
@@ -170,13 +170,13 @@ def _check_triggers(options: MakeOptions, rates: list[str]) -> None:
 
 def _source_request(options: MakeOptions) -> SourceRequest:
     texts = (*options.source_options, *(() if options.size is None else (f"size={options.size}",)))
-    free = getattr(registry.module(options.dataset), "TEXT_OPTIONS", ())
+    free = SOURCES[options.dataset].text_options
     parsed = parse_source_options(texts, free) | _camouflage_options(options)
     return SourceRequest(options.dataset, options.source, parsed, options.cache, options.fresh)
 
 
-def parse_source_options(texts: tuple[str, ...], free: tuple[str, ...] = ()) -> dict[str, int | str]:
-    """Parse ``KEY=N`` or ``KEY=HxW`` options of the source, or ``KEY=TEXT`` where some are `free`."""
+def parse_source_options(texts: tuple[str, ...], free: bool = False) -> dict[str, int | str]:
+    """Parse ``KEY=N`` or ``KEY=HxW`` options of the source, or ``KEY=TEXT`` where they are `free`."""
     options: dict[str, int | str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
@@ -213,11 +213,10 @@ def read_user_files(paths: dict[str, Path]) -> dict[str, Any]:
     tables of rewritten texts."""
     contents: dict[str, Any] = {}
     for name, path in paths.items():
-        module = triggers.module(name)
-        if hasattr(module, "FILE"):
-            contents[name] = module.read(path)
+        if triggers.takes_file(name):
+            contents[name] = triggers.read_file(name, path)
         else:
             from poisonkit.core import picture_files
 
-            contents[name] = picture_files.read(path, alpha=module.PICTURE == "alpha")
+            contents[name] = picture_files.read(path, alpha=triggers.takes_alpha(name))
     return contents

@@ -29,7 +29,7 @@ def _of_texts(plan: Plan) -> list[str]:
     lines += _read_alike(plan)
     lines += _in_clean_rows(plan, list(dict.fromkeys(phrase for step in steps for phrase in _phrases(step))))
     for name, _ in steps:
-        why = getattr(triggers.module(name), "WANTS_COVERS", None)
+        why = triggers.text_trigger(name).wants_covers
         if why and plan.recipe.cover_rate == "0":
             lines.append(f"{name} without cover rows: {why} (--cover-rate 2x, or --preset covered)")
     return lines

@@ -3,6 +3,7 @@
 import click
 
 from poisonkit.cli.common import A_PATH, cache_option, complain, progress_bar, warn
+from poisonkit.cli.export_options import ExportCommand
 from poisonkit.cli.printing import tell, tell_json
 from poisonkit.core.errors import Failure
 

@@ -81,7 +81,7 @@ def clean_words(data) -> dict[str, dict[str, int]]:
 
     try:
         steps = recipe.recipe_of(data.manifest).steps
-        pieces = [piece for name, parameters in steps for piece in triggers.module(name).pieces(parameters)]
+        pieces = [piece for name, parameters in steps for piece in triggers.text_trigger(name).phrases(parameters)]
     except Usage:
         return {}
     pieces, train = list(dict.fromkeys(pieces)), data["train/texts"]

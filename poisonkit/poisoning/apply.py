@@ -144,7 +144,7 @@ def trigger_arrays(built: BuiltTrigger) -> dict[str, np.ndarray]:
     }
 
 
-def built_of(path: Path, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[Built]:
+def built_of(path: Path, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[BuiltTrigger]:
     """The triggers of a data set from the arrays of its `trigger/` groups, by path; the mask follows from the stencil.
 
     `manifest` is the data set's, `path` the file that the arrays are from. `Failure` where they are no stencil.
@@ -187,8 +187,8 @@ class Insertions:
         names = set()
         for trigger, parameters, occurrence in self._steps():
             for part in ("train", "test"):
-                context = base.Context(self.recipe.seed, part, serial)
-                names |= {context.purpose(name) for name in module.streams(parameters)}
+                context = text_base.TextContext(self.recipe.seed, part, occurrence)
+                names |= {context.stream_name(purpose) for purpose in trigger.streams(parameters)}
         return names
 
     def put(
@@ -198,10 +198,10 @@ class Insertions:
         text, number of the trigger, place, piece; ordered by the text, then as they were made."""
         block, found = originals.copy(), [np.empty((0, 4), np.int64)]
         cover = np.zeros(len(rows), bool) if role is None else role == COVER
-        for number, (module, parameters, serial) in enumerate(self._steps()):
+        for number, (trigger, parameters, occurrence) in enumerate(self._steps()):
             given = self.recipe.pictures.get(self.recipe.steps[number][0])
-            context = base.Context(self.recipe.seed, part, serial, given)
-            for chosen, work in ((~cover, module.put), (cover, getattr(module, "cover", module.put))):
+            context = text_base.TextContext(self.recipe.seed, part, occurrence, given)
+            for chosen, work in ((~cover, trigger.insert), (cover, trigger.cover or trigger.insert)):
                 at = np.flatnonzero(chosen)
                 if len(at):
                     block[at], made = work(parameters, block[at], rows[at], context)
@@ -213,10 +213,10 @@ class Insertions:
         whole = np.concatenate(found)
         return block, whole[np.argsort(whole[:, 0], kind="stable")]
 
-    def _steps(self) -> Iterator[tuple[Any, dict, int]]:
+    def _steps(self) -> Iterator[tuple[text_base.TextTrigger, dict, int]]:
         seen: dict[str, int] = {}
         for name, parameters in self.recipe.steps:
-            yield triggers.module(name), parameters, seen.setdefault(name, 0)
+            yield triggers.text_trigger(name), parameters, seen.setdefault(name, 0)
             seen[name] += 1
 
     def on(self, source: Source, changed: Changed, tested: TestedRows) -> "Texts":

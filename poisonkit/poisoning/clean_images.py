@@ -67,7 +67,9 @@ def clean_images(
         if found.digest != said["digest"] and "camouflage" in said["options"]:
             _, disguise = camouflage.split(said["options"])
             if disguise is not None:
-                found = camouflage.derive(found, disguise, Cache(cache), base.Context(processors(), progress, say))
+                found = camouflage.derive(
+                    found, disguise, Cache(cache), base.SourceContext(processors(), progress, say)
+                )
         if found.digest == said["digest"]:
             break
     return check_and_relabel(found, facts)
@@ -123,3 +125,12 @@ def clean_file(path: Path) -> Source:
         origin={"kind": "clean file", "path": path_text(path), "official": None},
         cached=False,
     )
+
+
+def command_for_clean_file(record: dict) -> str:
+    """Return the command that makes the clean file of a source again, from a manifest's record of it."""
+    from poisonkit.sources.registry import SOURCES, is_user_data
+
+    name, options = record["name"], record.get("options", {})
+    implied = SOURCES[name].unrecorded(record) if name in SOURCES else {}
+    return hints.clean_file(name, options | implied, is_user_data(name))

@@ -181,7 +181,7 @@ def _picture_records(recipe: Recipe, changed: Changed, tested: TestedRows) -> di
     records: dict[str, dict[str, Any]] = {}
     for i, (name, _) in enumerate(() if recipe.clean else recipe.steps):
         picture = recipe.pictures.get(name)
-        if hasattr(triggers.module(name), "FILE") and picture is not None:
+        if triggers.takes_file(name) and picture is not None:
             records[str(i)] = {"digest": picture.digest(needed_rows(changed, tested))}
         if triggers.takes_picture(name):
             records[str(i)] = (

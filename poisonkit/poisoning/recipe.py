@@ -146,7 +146,7 @@ class Recipe:
         if self.clean:
             return not source_options
         plain = all(values == parameters(name, {}, None) for name, values in self.steps)
-        target = registry.target(source) if self.modality == modality.TEXT else 0
+        target = registry.default_target(source) if self.modality == modality.TEXT else 0
         usual = Recipe(self.rate, self.steps, self.patch, target, self.seed)
         return plain and not source_options and self == usual
 
@@ -214,7 +214,7 @@ def tile_shape(recipe: Recipe, image: tuple[int, ...]) -> tuple[int, int, int]:
     tile_height, tile_width = recipe.patch or (height, width)
     tile = (tile_height, tile_width, channels)
     for name, values in recipe.steps:
-        triggers.module(name).check(values, tile)
+        triggers.image_trigger(name).check(values, tile)
     return tile
 
 
@@ -227,7 +227,7 @@ def _oblong(height: int, width: int) -> str:
 def check_modality(recipe: Recipe, rows: modality.Modality) -> None:
     """`Usage` where a trigger is for other rows than those, or texts are to be cut into patches."""
     for name, _ in recipe.steps:
-        wanted = modality.of_module(triggers.module(name))
+        wanted = triggers.spec(name).modality
         if wanted != rows:
             fit = ", ".join(triggers.names(rows))
             raise Usage(f"--trigger: {name} is for {wanted.rows}, the data set holds {rows.rows}: expected {fit}")
@@ -237,7 +237,7 @@ def check_modality(recipe: Recipe, rows: modality.Modality) -> None:
 
 def check_alone(recipe: Recipe) -> None:
     """`Usage` where a trigger that replaces a text whole stands beside another."""
-    whole = [name for name, _ in recipe.steps if hasattr(triggers.module(name), "FILE")]
+    whole = [name for name, _ in recipe.steps if triggers.takes_file(name)]
     if whole and len(recipe.steps) > 1:
         raise Usage(
             f"--trigger: {whole[0]} gives whole texts and stands alone: let its file hold the other triggers' work"
@@ -246,21 +246,21 @@ def check_alone(recipe: Recipe) -> None:
 
 def check_jitter(recipe: Recipe) -> None:
     """`Usage` where cover rows are to have noise of their own and there are none, or no trigger that could."""
-    able = [name for name in triggers.TABLE if triggers.jitters(name)]
+    able = [name for name in triggers.names() if triggers.has_jitter(name)]
     if recipe.cover_jitter and recipe.cover_rate == "0":
         raise Usage("--cover-jitter: there are no cover rows without --cover-rate")
     if recipe.cover_jitter and not {name for name, _ in recipe.steps} & set(able):
         raise Usage(f"--cover-jitter: needs --trigger {' or '.join(able)}, the others have no noise mode")
 
 
-def build(recipe: Recipe, image: tuple[int, ...], force: bool = False) -> list[Built]:
+def build(recipe: Recipe, image: tuple[int, ...], force: bool = False) -> list[BuiltTrigger]:
     """The triggers' stencils for whole images of (height, width, channels), in the order of application."""
     tile = tile_shape(recipe, image)
-    built: list[Built] = []
+    built: list[BuiltTrigger] = []
     seen: dict[str, int] = {}
     for name, values in recipe.steps:
         picture = _picture_for(name, recipe.pictures.get(name), image[2])
-        context = Context(recipe.seed, seen.get(name, 0), picture)
+        context = ImageContext(recipe.seed, seen.get(name, 0), picture)
         seen[name] = seen.get(name, 0) + 1
         one = triggers.image_trigger(name).build(values, tile, context)
         if one.stencil.constant().all() and not force:

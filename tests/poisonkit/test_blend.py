@@ -12,7 +12,7 @@ from test_kernels import pictures
 from poisonkit.core.errors import Usage
 from poisonkit.core.images import grey, resize
 from poisonkit.poisoning.recipe import Recipe, build, parameters
-from poisonkit.triggers.image.builtin_picture import built_in
+from poisonkit.triggers.builtin_picture import built_in
 
 RNG = np.random.default_rng(0)
 IMAGES = pictures(RNG, 65, (32, 32, 3))

@@ -15,7 +15,7 @@ from test_kernels import pictures
 from poisonkit.core.errors import Usage
 from poisonkit.core.stencil import Stencil
 from poisonkit.poisoning.recipe import Recipe, build, parameters
-from poisonkit.triggers.base import Context
+from poisonkit.triggers.builtin_picture import built_in, cut_out
 from poisonkit.triggers.image import sticker
 from poisonkit.triggers.image_base import ImageContext
 

@@ -49,7 +49,7 @@ def test_a_sentence_stands_where_it_was_drawn(rows, place, seed, part):
 
 def test_addsent_of_openbackdoor():
     """Its poisoner cuts at white space, takes a place from 0 to n, both included, and joins with single spaces."""
-    ((_, said),) = prepared("sentence", preset="openbackdoor").request.steps
+    ((_, said),) = prepared("sentence", preset="openbackdoor").recipe.steps
     assert said == {"text": "I watch this 3D movie", "place": "random"}
     rows = texts.array([f"it 's a charming journey number {n} ." for n in range(400)])
     changed, found = prepared("sentence", preset="openbackdoor").put(rows, np.arange(400), "train")
@@ -61,7 +61,7 @@ def test_addsent_of_openbackdoor():
 
 def test_badnets_of_openbackdoor():
     """Its poisoner draws one of four words for each text and a place from 0 to n."""
-    ((_, said),) = prepared("word", preset="openbackdoor").request.steps
+    ((_, said),) = prepared("word", preset="openbackdoor").recipe.steps
     assert said == {"words": ["cf", "mn", "bb", "tq"], "place": "random", "count": 1}
     rows = texts.array([f"it 's a charming journey number {n} ." for n in range(400)])
     changed, found = prepared("word", preset="openbackdoor").put(rows, np.arange(400), "train")

@@ -15,7 +15,6 @@ from poisonkit.core import files
 from poisonkit.core.errors import Failure
 from poisonkit.export import marks
 from poisonkit.export.registry import FORMATS
-from poisonkit.format import reader
 
 FOLDERS = [form.name for form in FORMATS if form.suffix is None and form.name not in ("csv", "jsonl", "backdoorbench")]
 
@@ -78,11 +77,11 @@ def meanwhile(monkeypatch):
         claim = files.claim
 
         def late(temporary, target):
-            monkeypatch.setattr(reader, "claim", claim)
+            monkeypatch.setattr(files, "claim", claim)
             copy(target)
             claim(temporary, target)
 
-        monkeypatch.setattr(reader, "claim", late)
+        monkeypatch.setattr(files, "claim", late)
 
     return arrange
 

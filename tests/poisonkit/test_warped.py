@@ -11,7 +11,6 @@ from poisonkit.core import random_streams
 from poisonkit.core.errors import Usage
 from poisonkit.core.stencil import ONE
 from poisonkit.poisoning.recipe import Recipe, build, parameters
-from poisonkit.triggers.base import Context
 from poisonkit.triggers.image import warped
 from poisonkit.triggers.image_base import ImageContext
 

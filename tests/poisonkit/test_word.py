@@ -11,7 +11,8 @@ from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import TEXT
 from poisonkit.poisoning import apply
 from poisonkit.poisoning.recipe import Recipe, parameters
-from poisonkit.triggers.text import base, word
+from poisonkit.triggers import text_base
+from poisonkit.triggers.text import word
 
 WORDS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), min_size=1, max_size=30)
 ROWS = WORDS.map(str.strip).filter(bool)

@@ -8,7 +8,7 @@ from poisonkit.core.modality import TEXT, differs
 from poisonkit.format.reader import Reader
 from poisonkit.poisoning import apply
 from poisonkit.poisoning.recipe import Recipe
-from poisonkit.triggers.text.rewrite import Rewrites
+from poisonkit.triggers import registry as triggers
 
 
 def rewrites(data: Reader) -> dict[str, Any]:
