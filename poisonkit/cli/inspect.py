@@ -145,7 +145,7 @@ def apply(file, pictures, output):
 @click.option("--url", metavar="URL", help="its page.  [default: the source's]")
 def export(file, form, output, force, no_truth, **more):
     """Write a file in another format, for other tools."""
-    from poisonkit.export.run import export_file
+    from poisonkit.exporters.run import export_file
 
     asked = {key: value for key, value in more.items() if value is not None} | ({"truth": False} if no_truth else {})
     tell(export_file(file, form, output, force, asked, progress_bar).line())

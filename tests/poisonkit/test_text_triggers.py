@@ -241,7 +241,7 @@ def test_what_goes_with_rewrite(poisonkit, tmp_path):
     (tmp_path / "x.csv").write_text("row,text\n0,x\n")
     poisonkit(*asked, "--trigger", "word", "--rewrite-file", tmp_path / "x.csv").failed(2, "rewrite gives whole texts")
     poisonkit("make", *TEXT_SMALL, "--trigger", "word", "--rate", "0.1", "--rewrite-list", "x.csv").failed(
-        2, "there is no --trigger rewrite"
+        2, "requires --trigger rewrite"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
 

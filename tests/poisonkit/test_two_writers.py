@@ -13,8 +13,8 @@ from running import SMALL, TEXT_SMALL
 
 from poisonkit.core import files
 from poisonkit.core.errors import Failure
-from poisonkit.export import marks
-from poisonkit.export.registry import FORMATS
+from poisonkit.exporters import marks
+from poisonkit.exporters.registry import FORMATS
 
 FOLDERS = [form.name for form in FORMATS if form.suffix is None and form.name not in ("csv", "jsonl", "backdoorbench")]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from poisonkit.core import class_names, files, modality, numbers
-from poisonkit.export import base
+from poisonkit.exporters import base
 from poisonkit.format import reader, sidecars
 
 CONTEXT = {
