@@ -13,7 +13,7 @@ from poisonkit.core.errors import Failure
 @click.option("--json", "as_json", is_flag=True, help="The whole manifest, for programs.")
 def show(file, as_json):
     """What a file is: source, trigger, rate, counts, digests."""
-    from poisonkit.cli import kinds
+    from poisonkit.blind import file_kinds as kinds
 
     facts = kinds.facts(file)
     if as_json:
@@ -41,7 +41,7 @@ def verify(context, files, source, dataset, cache):
     Training images that were camouflaged after the trigger are made again from the plain ones, which are looked for in
     the cache, or read from --source; where there are none it says so, and their digests stand for them.
     """
-    from poisonkit.cli import kinds
+    from poisonkit.blind import file_kinds as kinds
     from poisonkit.inspection.verify.verify import Look
 
     codes = set()
