@@ -106,11 +106,11 @@ def commit(salt: bytes, said: dict) -> str:
     return hashing.sha256(salt + hashing.canonical(said))
 
 
-def places(order: np.ndarray, count: int) -> np.ndarray:
-    """Where each of the original's rows went, (count,) int64: the inverse of an order; −1 where it was left out."""
-    there = np.full(count, -1)
-    there[order] = np.arange(len(order))
-    return there
+def inverse(order: np.ndarray, count: int) -> np.ndarray:
+    """Invert an order: the sealed row that each of the original's rows became, (count,) int64; −1 where left out."""
+    positions = np.full(count, -1)
+    positions[order] = np.arange(len(order))
+    return positions
 
 
 @dataclass(frozen=True)
@@ -247,8 +247,8 @@ def _answer_rows(data, orders: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray
     """The changed rows by their numbers in the sealed file, their role, their labels before; none of a clean file."""
     if data.clean:
         return np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64)
-    there = places(orders["train"], data.manifest["counts"]["train"])
-    return there[data["truth/rows"]], data["truth/role"], data["truth/labels"]
+    positions = inverse(orders["train"], data.manifest["counts"]["train"])
+    return positions[data["truth/rows"]], data["truth/role"], data["truth/labels"]
 
 
 def _write_rows(data, orders: dict, writer, progress) -> None:

@@ -134,7 +134,7 @@ def _not_from_stencils(data: Reader, rows: np.ndarray, threads: int) -> np.ndarr
     stencils, kept = data.stencils(), []
     for start, originals in data.blocks("truth/images", make.ROWS_AT_ONCE):
         there = data.pick("train/images", rows[start : start + len(originals)])
-        differs = (apply.apply_all(stencils, originals, threads) != there).reshape(len(there), -1).any(1)
+        differs = (apply.apply_all(stencils, originals, threads, len(rows)) != there).reshape(len(there), -1).any(1)
         kept.append(rows[start : start + len(originals)][differs])
     return np.concatenate(kept)
 
@@ -226,20 +226,30 @@ def lines(path: Path, facts: dict) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Kept(apply.Stencils):
-    """The work of a delta's stencils, but for the images that it kept: `kept_at` are their numbers among all changed
-    rows, ascending."""
+class DeltaImages:
+    """The effect of a delta of images: its stencils, but for the changed training images that it keeps whole.
 
-    kept_at: np.ndarray | None = None
-    kept: np.ndarray | None = None
+    `kept` (K, H, W, C) uint8 are these images, `kept_at` (K,) int64 their numbers among all changed rows, ascending.
+    """
 
-    def poison(self, changed: Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
-        """See `effects.Stencils.poison`."""
-        images = self.trigger("", 0, originals, threads)
-        if self.kept is not None:
-            low, high = np.searchsorted(self.kept_at, [first, first + len(originals)])
-            images[self.kept_at[low:high] - first] = self.kept[low:high]
+    stencils: apply.Stencils
+    kept_at: np.ndarray
+    kept: np.ndarray
+
+    def poison(self, _changed: Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+        """Make changed training images, the number `first` of all changed rows and the following."""
+        images = self.stencils.trigger("", 0, originals, threads)
+        low, high = np.searchsorted(self.kept_at, [first, first + len(originals)])
+        images[self.kept_at[low:high] - first] = self.kept[low:high]
         return images
+
+    def trigger(self, group: str, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+        """Put the trigger on test images."""
+        return self.stencils.trigger(group, first, originals, threads)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the file's `trigger/` groups."""
+        return self.stencils.arrays()
 
 
 def plan(delta: Delta, source: Source) -> Plan:
@@ -265,15 +275,17 @@ def plan(delta: Delta, source: Source) -> Plan:
     )  # fmt: skip
 
 
-def _kept_images(delta: Delta, changed: Changed) -> Kept:
+def _kept_images(delta: Delta, changed: Changed) -> apply.Stencils | DeltaImages:
     """The effect of a delta of images."""
-    arrays, kept_at, kept = delta.arrays, None, None
-    if "kept/rows" in arrays:
-        kept_at, kept = np.searchsorted(changed.rows, arrays["kept/rows"]), arrays["kept/images"]
-        found = changed.rows[kept_at.clip(0, len(changed.rows) - 1)]
-        if not np.array_equal(found, arrays["kept/rows"]) or (np.diff(kept_at) <= 0).any():
-            raise Failure(f"{delta.path}: kept/rows are not changed rows, ascending: the delta is damaged")
-    return Kept(apply.built_of(delta.path, delta.of, arrays), False, kept_at, kept)
+    arrays = delta.arrays
+    stencils = apply.Stencils(apply.built_of(delta.path, delta.of, arrays), False)
+    if "kept/rows" not in arrays:
+        return stencils
+    kept_at = np.searchsorted(changed.rows, arrays["kept/rows"])
+    matches = changed.rows[kept_at.clip(0, len(changed.rows) - 1)]
+    if not np.array_equal(matches, arrays["kept/rows"]) or (np.diff(kept_at) <= 0).any():
+        raise Failure(f"{delta.path}: kept/rows are not changed rows, ascending: the delta is damaged")
+    return DeltaImages(stencils, kept_at, arrays["kept/images"])
 
 
 def _kept_texts(delta: Delta, changed: Changed) -> apply.Texts:

@@ -8,7 +8,7 @@ An effect is what `make` is given for a whole file. It has
 - `arrays()`: what else goes into the file, by path.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,20 +47,25 @@ def of_file(path: Path, facts: dict, arrays: dict[str, np.ndarray]):
 
 @dataclass(frozen=True)
 class Stencils:
-    """Triggers of images, in the order of application; `jitter`: whether cover rows get noise of their own."""
+    """Triggers of images, in the order of application; `jitter`: whether cover rows get noise of their own; `total`: on
+    how many rows they will be put altogether, if that is known."""
 
     built: list[BuiltTrigger]
     jitter: bool = False
+    total: int | None = None
 
     def streams(self) -> set[str]:
         """The names of all random streams that are drawn from."""
         names = {name for one in self.built for name in one.streams}
         return names | {one.jitter.stream for one in self.built if one.jitter and self.jitter}
 
-    def on(self, source, _changed, _tested) -> "Stencils":
+    def on(self, source, changed, tested) -> "Stencils":
         """The effect on the rows of a source: the same on all; training rows of a camouflaged one get the trigger
         before their camouflage."""
-        return self if source.behind is None else Camouflaged(self.built, self.jitter, source.behind)
+        total = len(changed.rows) + sum(len(columns["rows"]) for columns in tested.values())
+        if source.behind is None:
+            return replace(self, total=total)
+        return Camouflaged(self.built, self.jitter, total, source.behind)
 
     def poison(self, changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
         """Changed training images (n, H, W, C) uint8 with the trigger on them."""
@@ -73,7 +78,7 @@ class Stencils:
 
     def trigger(self, _group: str, _first: int, images: np.ndarray, threads: int = 1) -> np.ndarray:
         """Images with the trigger on them."""
-        return apply_all([one.stencil for one in self.built], images, threads)
+        return apply_all([one.stencil for one in self.built], images, threads, self.total)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The file's `trigger/` groups."""
@@ -125,10 +130,10 @@ def built_of(path: Path, facts: dict, arrays: dict[str, np.ndarray]) -> list[Bui
     return built
 
 
-def apply_all(stencils, images: np.ndarray, threads: int = 1) -> np.ndarray:
-    """The triggers one after the other, each rounded and clipped: (n, H, W, C) uint8 → the same."""
+def apply_all(stencils, images: np.ndarray, threads: int = 1, total: int | None = None) -> np.ndarray:
+    """Put the triggers on images one after the other, each rounded and clipped: (n, H, W, C) uint8 → the same."""
     for stencil in stencils:
-        images = stencil.apply(images, threads)
+        images = stencil.apply(images, threads, total=total)
     return images
 
 

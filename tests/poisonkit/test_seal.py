@@ -354,7 +354,9 @@ def test_a_key_without_an_array(poisonkit, sealed, tmp_path, array):
 
 SLOW_SEAL = """
 import sys, time
-from poisonkit import cli, seal, store
+from poisonkit.blind import seal
+from poisonkit.cli import main as cli
+from poisonkit.core import files as store
 stage = sys.argv.pop(1)
 def pause(function):
     def wrapped(*arguments, **more):

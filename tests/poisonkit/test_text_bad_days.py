@@ -45,7 +45,8 @@ def test_killed_while_writing(poisonkit, tmp_path, number):
     import sys
 
     code = (
-        "import sys, time\nfrom poisonkit import cli, store\nwrite = store.TextColumn.write\n"
+        "import sys, time\nfrom poisonkit.cli import main as cli\nfrom poisonkit.format import writer as store\n"
+        "write = store.TextColumn.write\n"
         "def slow(self, block):\n    write(self, block)\n    print('here', flush=True)\n"
         "    for _ in range(600):\n        time.sleep(0.1)\n"
         "store.TextColumn.write = slow\nsys.argv[0] = 'poisonkit'\ncli.main()"
