@@ -41,7 +41,7 @@ def read(path: Path, count: int) -> Submission:
 def _parse(name: str, file, count: int) -> Submission:
     lines: dict[int, int] = {}
     scores: list[float] = []
-    width, number = None, 0
+    width, number = 0, 0  # of a line, in fields: 0 before the first
     while text := file.readline(LONGEST_LINE):
         number += 1
         fields = [field.strip() for field in text.removeprefix("\ufeff" if number == 1 else "").split(",")]
@@ -51,7 +51,7 @@ def _parse(name: str, file, count: int) -> Submission:
         if number == 1 and _header(fields):
             width = len(fields)
             continue
-        if width not in (None, len(fields)) or len(fields) > 2:
+        if width not in (0, len(fields)) or len(fields) > 2:
             expected = {1: "row", 2: "row,score"}.get(width, "row,score or row alone")
             raise Failure(f"{where}: has {len(fields)} field(s), expected {expected}")
         width = len(fields)
@@ -61,7 +61,7 @@ def _parse(name: str, file, count: int) -> Submission:
         lines[row] = number
         if width == 2:
             scores.append(_score(fields[1], where))
-    if width is None:
+    if not width:
         raise Failure(f"{name}: is empty: expected row,score in each line, or row alone (the line `row` lists none)")
     rows = np.fromiter(lines, np.int64, len(lines))
     if width == 1:

@@ -116,7 +116,7 @@ def inverse(order: np.ndarray, count: int) -> np.ndarray:
 @dataclass(frozen=True)
 class Left:
     """Rows of the original that the challenge is without, ascending, (L,) int64; `share` of the clean class sizes is
-    what remains, where they were left out to even the labels."""
+    what remains, None where no labels were evened out."""
 
     rows: np.ndarray
     share: Fraction | None = None
@@ -325,7 +325,7 @@ def _sidecar(path: Path) -> dict | None:
 def advice(done: Sealed) -> list[str]:
     """What the organiser should know of what was just sealed."""
     name, how, lines = done.title.split(":")[0], "try `poisonkit audit`, and read docs/sealing.md", []
-    if done.left is not None:
+    if done.left is not None and done.left.share is not None:
         share, count = float(done.left.share), len(done.left.rows)
         lines.append(
             f"labels evened out to {share:.4f} of the clean class sizes: {count:,} rows left out, kept in the key"

@@ -41,7 +41,7 @@ def _compile(function: F) -> F:
     return compiled
 
 
-class _ForgivingCache(FunctionCache):  # type: ignore[misc]
+class _ForgivingCache(FunctionCache):
     """Numba's cache of compiled code, but a damaged, full or vanished one costs a second, and never the user's run.
 
     Numba has no public way to choose a cache: `Dispatcher.enable_caching`, which ``cache=True`` calls, sets `_cache` to

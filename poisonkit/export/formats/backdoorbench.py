@@ -85,11 +85,15 @@ def _state(folder: str, rows: np.ndarray, labels: np.ndarray, originals: np.ndar
     """What one of its data sets keeps of each changed row; role 1 is poisoned, 2 a cover row."""
     role = np.ones(len(rows), np.uint8) if role is None else role
     changed = [
-        {"row": int(row), "label": int(label), "original_label": int(original), "role": int(kind)}
+        {
+            "row": int(row),
+            "label": int(label),
+            "original_label": int(original),
+            "role": int(kind),
+            "file": f"{folder}/{int(original)}/{int(row)}.png",
+        }
         for row, label, original, kind in zip(rows, labels, originals, role, strict=True)
     ]
-    for entry in changed:
-        entry["file"] = f"{folder}/{entry['original_label']}/{entry['row']}.png"
     return {"folder": folder, "changed": changed}
 
 

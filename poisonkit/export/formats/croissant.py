@@ -12,6 +12,7 @@ import datetime
 import json
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from poisonkit.core import class_names, files, modality, numbers
@@ -270,8 +271,8 @@ def _insertions(facts: dict, path: str, file: str) -> dict:
     }
 
 
-def _field(path: str, entry: dict, file: str) -> dict:
-    field = {
+def _field(path: str, entry: dict, file: str) -> dict[str, Any]:
+    field: dict[str, Any] = {
         "@type": "cr:Field",
         "@id": path,
         "name": path.split("/")[1],

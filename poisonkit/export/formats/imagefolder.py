@@ -20,6 +20,7 @@ keras/src/utils/dataset_utils.py (`index_directory`: the same) in keras-team/ker
 """
 
 import csv
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +42,17 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext) -> Non
         for part in parts:
             for folder in folders:
                 (target / part.folder / folder).mkdir(parents=True)
-            base.write_pictures(data, part.images, lambda i, part=part: target / part.place(i, folders), bar)
+            base.write_pictures(data, part.images, functools.partial(_file_path, target, part, folders), bar)
     listing = [{"label": i, "folder": folders[i], "name": name} for i, name in enumerate(names)]
     base.write_json(target / "classes.json", listing)
     if context.truth:
         base.write_json(target / "manifest.json", data.manifest)
         if "truth/rows" in data:
             _tables(data, target, {part.folder: part for part in parts}, folders)
+
+
+def _file_path(target: Path, part: "_Part", folders: list[str], number: int) -> Path:
+    return target / part.place(number, folders)
 
 
 class _Part:

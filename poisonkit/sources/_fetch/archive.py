@@ -9,9 +9,11 @@ import posixpath
 import stat
 import tarfile
 import zipfile
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 from poisonkit.core import texts
 from poisonkit.core.errors import Failure
@@ -112,13 +114,17 @@ def _first_line(error: BaseException) -> str:
 class _Counted:
     """A tar file behind its compression, which is read up to a bound."""
 
-    def __init__(self, path: Path, file, bounds: Bounds):
+    def __init__(self, path: Path, file: BinaryIO, bounds: Bounds):
         magic = file.read(6)
         file.seek(0)
-        kinds = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
-        opened = next((kind for start, kind in kinds.items() if magic.startswith(start)), None)
+        openers: dict[bytes, Callable[[BinaryIO], Any]] = {
+            b"\x1f\x8b": gzip.open,
+            b"BZh": bz2.open,
+            b"\xfd7zXZ\0": lzma.open,
+        }
+        opened = next((opener for start, opener in openers.items() if magic.startswith(start)), None)
         self._path, self._bounds, self._read = path, bounds, 0
-        self._file = opened(file) if opened else file
+        self._file: Any = opened(file) if opened else file
 
     def read(self, size: int) -> bytes:
         data = self._file.read(size)
@@ -145,11 +151,11 @@ def tar_members(path: Path, wanted: dict[str, int], bounds: Bounds):
     with (
         damage(path),
         open(path, "rb") as file,
-        tarfile.open(fileobj=_Counted(path, file, bounds), mode="r|") as tar,
+        tarfile.open(fileobj=cast(BinaryIO, _Counted(path, file, bounds)), mode="r|") as tar,
     ):
         for number, member in enumerate(tar, 1):
             bounds.check(path, number, 0)
-            tar.members.clear()  # it keeps them all
+            tar.members.clear()  # type: ignore[attr-defined]  # it keeps them all
             kind = "file" if member.isreg() else "folder" if member.isdir() else "link or device"
             check_member(path, member.name, kind)
             name = posixpath.basename(member.name)
@@ -157,7 +163,9 @@ def tar_members(path: Path, wanted: dict[str, int], bounds: Bounds):
                 continue
             if member.size > wanted[name]:
                 raise Failure(f"{path}: {name} has {member.size} bytes, expected at most {wanted[name]}")
-            yield name, tar.extractfile(member).read()
+            file_in_tar = tar.extractfile(member)
+            if file_in_tar is not None:  # it is a regular file
+                yield name, file_in_tar.read()
 
 
 @contextmanager

@@ -105,7 +105,7 @@ def _folder_origin(folder: Path, suffix: str) -> base.Origin:
         raise Failure(f"{folder}: {', '.join(missing)} is missing; expected {', '.join(path.name for path in paths)}")
 
     def decode(writer, context) -> dict:
-        verdicts = []
+        verdicts: list[bool] = []
         _write(writer, _folder_batches(paths, suffix, verdicts), folder, context)
         return {"kind": "folder", "path": files.path_text(folder), "official": None if suffix else all(verdicts)}
 

@@ -112,7 +112,8 @@ def scan(root: Path, version: int = 2) -> Listing:
                 f"{texts.printable(name)!r} and {other} has one (it may be empty){_look_alikes(name, classes)}"
             )
     classes["test"] = [pairs[name] for name in classes["train"]]
-    total, left_out = file_states.Listing("\0".join(classes["train"]).encode()), []
+    total = file_states.Listing("\0".join(classes["train"]).encode())
+    left_out: list[str] = []
     labels, names = {}, {}
     for part in PARTS:
         found = [_pictures(root, f"{part}/{label}", total, left_out) for label in classes[part]]

@@ -65,10 +65,16 @@ def _decode(path: Path, writer, context: base.SourceContext) -> dict:
 
 def _one_shape(path: Path, images: dict[str, Member]) -> tuple[int, int, int]:
     """(H, W, C) of the images of both parts."""
-    train, test = ((*images[part].shape[1:], 1)[:3] for part in PARTS)
+    (train, test) = (_image_shape(images[part]) for part in PARTS)
     if train != test:
         raise Failure(f"{path}: x_train has images of {_times(train)}, x_test of {_times(test)}: expected one shape")
     return train
+
+
+def _image_shape(member: Member) -> tuple[int, int, int]:
+    """(H, W, C) of images that are stored as (N, H, W) or (N, H, W, C)."""
+    height, width, channels = (*member.shape[1:], 1)[:3]
+    return height, width, channels
 
 
 def _classes(path: Path, names: list[str] | None, labels: dict[str, np.ndarray]) -> tuple[str, ...]:

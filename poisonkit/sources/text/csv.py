@@ -6,7 +6,6 @@ classes are the labels of the training table: in the order of their numbers wher
 code points.
 """
 
-import functools
 import re
 from collections import Counter
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 
 from poisonkit.core import class_names, file_states, files, progress
 from poisonkit.core import texts as strings
-from poisonkit.core.csv_tables import Table, watched
+from poisonkit.core.csv_tables import Table, opener, watched
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import TEXT
 from poisonkit.sources import base
@@ -81,8 +80,7 @@ def _find(folder: Path, stem: str, part: str) -> Path:
 def _table(path: Path, tsv: str) -> Table:
     """A table by its name: a CSV, or a TSV, which has quoting only if `tsv` says so."""
     plain = SUFFIXES[path.suffix]
-    opened = functools.partial(open, path, "rb")
-    return Table(files.path_text(path), opened, plain or tsv == "quoted", "," if plain else "\t")
+    return Table(files.path_text(path), opener(path), plain or tsv == "quoted", "," if plain else "\t")
 
 
 def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.SourceContext) -> list[str]:
@@ -100,7 +98,7 @@ def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.SourceCo
     with context.progress(sum(map(len, found.values())), "reading texts", "text") as bar:
         for part in PARTS:
             labels = np.array([numbers[label] for _, label in found[part]], np.int64)
-            quoted = Counter()
+            quoted: Counter[bool] = Counter()
             texts = watched(tables[part].texts(chosen["text"]), quoted)
             writer.texts(part, labels, progress.counted(texts, bar))
             if quoted[True] and not tables[part].quoted:

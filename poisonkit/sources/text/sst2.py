@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from poisonkit.core import file_states, files, progress, texts
-from poisonkit.core.csv_tables import Table, watched
+from poisonkit.core.csv_tables import Table, opener, watched
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import TEXT
 from poisonkit.sources import base
@@ -69,7 +69,7 @@ def _folder_origin(folder: Path) -> base.Origin:
     def decode(writer, context) -> dict:
         counts = {}
         for part, path in paths.items():
-            table = Table(files.path_text(path), functools.partial(open, path, "rb"), quoted=False)
+            table = Table(files.path_text(path), opener(path), quoted=False)
             counts[part] = _write(writer, part, table, context)
         return {"kind": "folder", "path": files.path_text(folder), "official": None} | _other(counts)
 
@@ -131,7 +131,7 @@ def _write(writer, part: str, table: Table, context: base.SourceContext) -> tupl
     if not len(labels):
         raise Failure(f"{table.where} has no rows below its first line")
     with context.progress(len(labels), f"reading {FILES[part]}", "text") as bar:
-        quoted = Counter()
+        quoted: Counter[bool] = Counter()
         writer.texts(part, labels, progress.counted(watched(table.texts(COLUMNS[0]), quoted), bar))
     return len(labels), quoted[True]
 

@@ -4,7 +4,6 @@ The CSV has the columns `row` and `text`, and `part` (train or test; without it,
 more rows than are needed; of those that are, it must have every one.
 """
 
-import functools
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,11 +60,11 @@ class Rewrites:
 def read(path: Path) -> Rewrites:
     """The rewritten texts of a CSV (a TSV, by its name, has no quoting), each checked. `Failure` names the line."""
     from poisonkit.core import files
-    from poisonkit.core.csv_tables import Table, in_quotes
+    from poisonkit.core.csv_tables import Table, in_quotes, opener
 
     if not path.is_file():
         raise Failure(f"{path}: {'is no file' if path.exists() else 'does not exist'}: expected a CSV of row and text")
-    table = Table(files.path_text(path), functools.partial(open, path, "rb"), path.suffix.lower() != ".tsv")
+    table = Table(files.path_text(path), opener(path), path.suffix.lower() != ".tsv")
     columns = ("row", "text", "part") if "part" in table.header() else ("row", "text")
     found = Rewrites(table.where)
     for line, (row, text, *part) in table.records(columns):
