@@ -81,7 +81,7 @@ def _header(fields: list[str]) -> bool:
 
 def _row(text: str, count: int, where: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise Failure(f"{where}: {text!r:.40} is no row: expected a whole number from 0 to {count - 1}")
+        raise Failure(f"{where}: {text!r:.40} is not a row number: expected a whole number from 0 to {count - 1}")
     if int(text) >= count:
         raise Failure(f"{where}: there is no row {text}: the training rows are 0 … {count - 1}")
     return int(text)
@@ -91,7 +91,7 @@ def _score(text: str, where: str) -> float:
     try:
         return numbers.real(text)
     except ValueError:
-        raise Failure(f"{where}: {text!r:.40} is no score: expected a finite number") from None
+        raise Failure(f"{where}: {text!r:.40} is not a score: expected a finite number") from None
 
 
 def grade(path: Path, key: Path | None, submission: Path, threshold: float | None = None) -> dict:
@@ -112,7 +112,7 @@ def grade(path: Path, key: Path | None, submission: Path, threshold: float | Non
     truth[answer.rows] = True
     given = read(submission, count)
     if given.scores is None and threshold is not None:
-        raise Usage("--threshold: the submission lists rows without scores, there is nothing to cut")
+        raise Usage("--threshold: the submission lists rows without scores, so there is nothing to threshold")
     facts = {
         "challenge": said["name"],
         "commitment": said["commitment"],

@@ -211,10 +211,10 @@ def _check_free(path: Path, target: Path, key: Path, force: bool) -> None:
             raise Usage(f"{option}: {one} is the data set itself")
         files.refuse_folder(one)
         if one.exists() and not force:
-            raise Failure(f"{one}: lies there already: {option} elsewhere, or --force")
+            raise Failure(f"{one}: already exists; choose another {option}, or overwrite it with --force")
     beside = sidecars.sidecar_path(target)  # it would go: a sealed file has none
     if sidecars.check(beside, target) is not None and not force:
-        raise Failure(f"{beside}: lies there already: -o elsewhere, or --force")
+        raise Failure(f"{beside}: already exists; choose another -o, or overwrite it with --force")
 
 
 def _shuffled(data, part: str, order: np.ndarray):
@@ -319,7 +319,7 @@ def _sidecar(path: Path) -> dict | None:
         said = numbers.loads(sidecars.content(beside), parse_float=str)
         return {key: value for key, value in said.items() if key not in ("manifest", "file")}
     except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise Failure(f"{beside}: is no sidecar ({error})") from None
+        raise Failure(f"{beside}: is not a sidecar ({error})") from None
 
 
 def advice(done: Sealed) -> list[str]:
@@ -331,14 +331,14 @@ def advice(done: Sealed) -> list[str]:
             f"labels evened out to {share:.4f} of the clean class sizes: {count:,} rows left out, kept in the key"
         )
     if done.manifest["modality"] == "text":
-        return [*lines, f"note: whoever holds {name} finds every changed row by comparing: {how}"]
+        return [*lines, f"note: whoever has {name} can find every changed row by comparing: {how}"]
     if done.seed is None:
         return [
             *lines,
-            f"note: whoever holds {name} finds every changed row by comparing; `make --camouflage` ends the exact join,"
-            f" not a near one: {how}",
+            f"note: whoever has {name} can find every changed row by comparing; `make --camouflage` prevents the exact"
+            f" join, but not a near one: {how}",
         ]
     lines.append(f"note: a near join still finds most images of {name}, and with them what was changed: {how}")
     if done.seed < GUESSABLE:
-        lines.append("note: the camouflage's seed can be guessed: one of 18 digits cannot")
+        lines.append("note: the camouflage's seed is short enough to be guessed: use one of 18 digits")
     return lines

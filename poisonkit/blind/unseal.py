@@ -42,7 +42,7 @@ def check(challenge: dict, key: reader.Reader) -> Answer:
         raise Failure(f"{key.path}: is the key of another file, {said['name']}, not of {challenge['name']}")
     for facts, what in ((challenge, "the sealed file"), (said, key.path), (said["of"], key.path)):
         if manifest.dataset_digest(facts) != facts["dataset_digest"]:
-            raise Failure(f"{what}: its manifest was altered: its own digest does not fit")
+            raise Failure(f"{what}: its manifest was altered: its own digest does not match")
     for name, entry in said["arrays"].items():
         if hashing.array_digest(np.ascontiguousarray(key[name])) != entry["digest"]:
             raise Failure(f"{key.path}: {name} is damaged: its digest differs")
@@ -279,7 +279,7 @@ def unseal(
         wanted = plan(challenge, held)
         target = produce.target_path(output or path.parent, wanted.name)
         if target.exists() and target.resolve() in (challenge.path.resolve(), held.path.resolve()):
-            raise Failure(f"{target}: is the sealed file or its key: -o elsewhere")
+            raise Failure(f"{target}: is the sealed file or its key; choose another -o")
         source = wanted.source
         with progress(len(source.train) + len(source.test), wanted.name, source.modality.rows) as bar:
             outcome = produce.produce(wanted, target, command, force, threads, bar.update)
@@ -328,5 +328,5 @@ def verify(path: Path) -> list[str]:
                     wrong.append(f"counts: {part} is {there:,}, the manifest says {count}")
         of = data.manifest.get("of")
         if of is not None and manifest.dataset_digest(of) != of["dataset_digest"]:
-            wrong.append("manifest of the original: its own digest (dataset_digest) does not fit what it says")
+            wrong.append("manifest of the original: its own digest (dataset_digest) does not match its contents")
     return wrong

@@ -120,7 +120,7 @@ def test_a_damaged_entry_is_dropped_and_made_again(name, tmp_path):
     (path / file).write_bytes(change(before))
     lines = []
     assert few(tmp_path, say=lines.append).digest == digest
-    assert len(lines) <= 1 and all("is damaged; it is dropped and made again" in line for line in lines)
+    assert len(lines) <= 1 and all("is damaged; it is removed and decoded again" in line for line in lines)
     assert (path / file).read_bytes() == before
 
 

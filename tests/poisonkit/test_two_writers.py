@@ -147,7 +147,7 @@ def test_pack_replaces_nothing_but_the_same_file_s_delta(poisonkit, library, tmp
     meanwhile(lambda path: path.write_bytes(b"theirs"))
     poisonkit(*asked).failed(1, "x.delta.h5", "another process", "--force")
     assert target.read_bytes() == b"theirs"
-    poisonkit(*asked).failed(1, "x.delta.h5", "lies there and is not square.h5's delta", "--force")
+    poisonkit(*asked).failed(1, "x.delta.h5", "exists and is not square.h5's delta", "--force")
     assert target.read_bytes() == b"theirs"
     poisonkit(*asked, "--force").succeeded()
     made = target.read_bytes()
@@ -240,7 +240,7 @@ def test_force_removes_no_file_of_the_user_s(poisonkit, library, tmp_path):
         poisonkit(*asked, "--force").succeeded()
         folder = next(path for path in (target, *target.rglob("*")) if path.is_dir() and path != target)
         (folder / "notes.txt").write_text("years of work")
-        poisonkit(*asked, "--force").failed(1, name, "holds what the export did not write", "notes.txt", "move it away")
+        poisonkit(*asked, "--force").failed(1, name, "contains files that the export did not write", "notes.txt", "move them away")
         assert (folder / "notes.txt").read_text() == "years of work"
         (folder / "notes.txt").unlink()
         poisonkit(*asked, "--force").succeeded()
@@ -286,7 +286,7 @@ def test_an_export_of_an_older_version_is_not_removed(poisonkit, library, tmp_pa
     asked = ("export", library("square"), "--format", "imagefolder", "-o", target)
     poisonkit(*asked).succeeded()
     (target / marks.MARK).write_text("imagefolder\n")
-    poisonkit(*asked, "--force").failed(1, "of an older version", "remove it yourself")
+    poisonkit(*asked, "--force").failed(1, "of an older version", "delete it yourself")
     assert (target / "classes.json").is_file()
 
 

@@ -162,12 +162,14 @@ def _use(data: reader.Reader, source: str, attack: Attack) -> list[str]:
     ]
     if source not in KNOWN:
         lines.append(
-            f"The toolbox knows no data set {source!r}: rename the folders to one of its own of the same shape."
+            f"The toolbox has no data set {source!r}: rename the folders to one of its own with the same image shape."
         )
     if attack.exact:
         lines.append(f"Its trigger at test time is triggers/{attack.trigger}, which is this file's.")
     else:
-        lines.append("It cannot make this trigger: the ASR that it prints is another's. Score on triggered/ instead.")
+        lines.append(
+            "It cannot apply this trigger: the ASR that it prints is another attack's. Score on triggered/ instead."
+        )
     lines.append("triggered/: tools.IMG_Dataset('triggered/data', 'triggered/wanted', transforms=data_transform)")
     return lines
 

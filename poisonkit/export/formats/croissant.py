@@ -1,4 +1,4 @@
-"""croissant: `croissant.json`, which describes a file where it lies, in MLCommons' vocabulary (Croissant 1.1).
+"""croissant: `croissant.json`, which describes a file in place, in MLCommons' vocabulary (Croissant 1.1).
 
 It names the HDF5 file with its size and SHA-256 (`FileObject`), the arrays as record sets, one field each, and says in
 words what was manipulated (`rai:`). Croissant has no way of its own to point into an HDF5 file: a field's `column` is

@@ -26,7 +26,7 @@ TAIL = (1 << 16) + 200  # bytes at the end of a zip, which may have a comment, i
 
 @dataclass(frozen=True)
 class Archive:
-    """A published archive: its name, where it lies, its size in bytes, and its hashes as published."""
+    """A published archive: its name, URL, size in bytes, and published hashes."""
 
     name: str
     url: str
@@ -41,8 +41,8 @@ class Archive:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What an archive may hold: so many members, so many bytes in all once they are decompressed. A crafted one of a
-    few MB could otherwise keep the reader busy for hours."""
+    """How many members an archive may have, and how many bytes in total after decompression. A crafted one of a few MB
+    could otherwise keep the reader busy for hours."""
 
     members: int
     size: int
@@ -50,9 +50,9 @@ class Bounds:
     def check(self, path: Path, members: int, size: int) -> None:
         """`Failure` where there is more."""
         if members > self.members:
-            raise Failure(f"{path}: refused, it has over {self.members:,} members, the most that is read of one")
+            raise Failure(f"{path}: refused: more than the limit of {self.members:,} members")
         if size > self.size:
-            raise Failure(f"{path}: refused, it holds over {self.size >> 20:,} MB, the most that is read of one")
+            raise Failure(f"{path}: refused: more than the limit of {self.size >> 20:,} MB")
 
 
 SMALL = Bounds(1_000, 512 << 20)
@@ -85,7 +85,7 @@ def file_record(path: Path, known, context: base.SourceContext, bounds: Bounds) 
 
 
 def check_member(path: Path, name: str, kind: str = "file") -> None:
-    """Refuse a member that points outside or is no plain file or folder."""
+    """Refuse a member that points outside or is not a plain file or folder."""
     if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or name[1:2] == ":" or "\0" in name:
         raise Failure(f"{path}: refused, its member {name[:200]!r} points outside of the archive")
     if kind not in ("file", "folder"):

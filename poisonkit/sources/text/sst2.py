@@ -32,13 +32,13 @@ FILES = {"train": "train.tsv", "test": "dev.tsv"}
 FOLDERS = ("", "SST-2")
 COLUMNS = ("sentence", "label")
 IN_QUOTES = (
-    "stand in quotes: this layout has no quoting, so these belong to the texts; --dataset csv --source-option "
-    "text=sentence --source-option test=dev --source-option tsv=quoted takes them off, as of a CSV"
+    "are in quotes: this layout has no quoting, so the quotes are part of the texts; --dataset csv --source-option "
+    "text=sentence --source-option test=dev --source-option tsv=quoted removes them, as in a CSV"
 )
 
 
 def locate(path: Path | None, options: base.Options) -> base.Origin:
-    """What lies at `path`: the archive, the folder, or a folder that holds one of these."""
+    """Find what is at `path`: the archive, the folder, or a folder that holds one of these."""
     del options
     path = base.required(path, "sst2", "PATH: the archive, or a folder with train.tsv and dev.tsv")
     if path.is_file():
@@ -50,7 +50,7 @@ def locate(path: Path | None, options: base.Options) -> base.Origin:
             return _folder_origin(folder)
     if (path / ARCHIVES[0].name).is_file():
         return _archive_origin(path / ARCHIVES[0].name)
-    raise Failure(f"{path} is no SST-2 folder: expected train.tsv and dev.tsv in it, or {ARCHIVES[0].name}")
+    raise Failure(f"{path} is not an SST-2 folder: expected train.tsv and dev.tsv in it, or {ARCHIVES[0].name}")
 
 
 def fetch(folder: Path, context: base.SourceContext) -> Path:
@@ -64,7 +64,7 @@ def _folder_origin(folder: Path) -> base.Origin:
     paths = {part: folder / name for part, name in FILES.items()}
     for path in paths.values():
         if not path.is_file():
-            raise Failure(f"{path} is missing: expected train.tsv and dev.tsv beside one another")
+            raise Failure(f"{path} is missing: expected train.tsv and dev.tsv in one folder")
 
     def decode(writer, context) -> dict:
         counts = {}
