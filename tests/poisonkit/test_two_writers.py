@@ -240,7 +240,9 @@ def test_force_removes_no_file_of_the_user_s(poisonkit, library, tmp_path):
         poisonkit(*asked, "--force").succeeded()
         folder = next(path for path in (target, *target.rglob("*")) if path.is_dir() and path != target)
         (folder / "notes.txt").write_text("years of work")
-        poisonkit(*asked, "--force").failed(1, name, "contains files that the export did not write", "notes.txt", "move them away")
+        poisonkit(*asked, "--force").failed(
+            1, name, "contains files that the export did not write", "notes.txt", "move them away"
+        )
         assert (folder / "notes.txt").read_text() == "years of work"
         (folder / "notes.txt").unlink()
         poisonkit(*asked, "--force").succeeded()

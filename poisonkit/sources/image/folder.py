@@ -195,9 +195,7 @@ def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.So
         context.say(f"{len(listing.left_out)} files are not pictures and are left out, for example {first}")
     lossy = sum(name.lower().endswith(LOSSY) for part in PARTS for name in listing.names[part])
     if lossy:
-        context.say(
-            f"{lossy} pictures are JPEG or WebP, which other builds of OpenCV may decode slightly differently"
-        )
+        context.say(f"{lossy} pictures are JPEG or WebP, which other builds of OpenCV may decode slightly differently")
     with picture_files.silent():
         reader = _Reader(root, listing, chosen)
     writer.classes = listing.classes
