@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from poisonkit.build import request as order
+from poisonkit.build.request import MakeOptions, parse_recipes
 from poisonkit.core import modality
 from poisonkit.inspection import pictures
 from poisonkit.poisoning import apply
@@ -41,8 +41,8 @@ def write(name: str, columns: list[tuple[str, np.ndarray]]) -> None:
 
 def plan(source, trigger: str, **asked) -> make.Plan:
     """What `poisonkit make` would do for these options."""
-    (request,) = order.requests(order.Order("signs", (trigger,), ("0.05",), **asked))
-    return make.plan(source, request)
+    (recipe,) = parse_recipes(MakeOptions("signs", (trigger,), ("0.05",), **asked))
+    return make.plan(source, recipe)
 
 
 def of_triggers(source) -> None:

@@ -19,7 +19,7 @@ from poisonkit.inspection import show
 from poisonkit.inspection.verify import verify as whole
 from poisonkit.poisoning import apply
 from poisonkit.poisoning import plan as make
-from poisonkit.poisoning.recipe import Request
+from poisonkit.poisoning.recipe import Recipe
 from poisonkit.sources.base import Source
 
 
@@ -190,7 +190,7 @@ def plan(challenge: reader.Reader, key: reader.Reader) -> make.Plan:
     facts = {name: value for name, value in original.items() if name not in ("arrays", "dataset_digest")}
     effect = _texts(challenge, key) if challenge.modality == TEXT else _images(challenge, key)
     return make.Plan(
-        source, Request(original["recipe"]["rate"]), effect, changed, tested, facts, original,
+        source, Recipe(original["recipe"]["rate"]), effect, changed, tested, facts, original,
         key.manifest["file"]["sha256"],
     )  # fmt: skip
 
@@ -267,7 +267,7 @@ def _tested(key: reader.Reader) -> dict[str, dict[str, np.ndarray]]:
 
 def unseal(
     path: Path, key: Path | None, output: Path | None, command: list[str], force: bool, threads: int, progress
-) -> produce.Outcome:
+) -> produce.BuildResult:
     """Write the original again, and its sidecar as it was; `output` is a folder or a name in .h5.
 
     `progress(total, label, unit)` makes a progress bar. The outcome says whether the file is the original to the byte.

@@ -10,7 +10,7 @@ class ExportCommand(click.Command):
 
     def get_params(self, context: click.Context) -> list[click.Parameter]:
         """Complete the help before it is laid out."""
-        from poisonkit.export.registry import FORMATS
+        from poisonkit.exporters.registry import FORMATS
 
         if not self.epilog:
             lines = [f"{form.name}: {form.help}{_rows(form.modality)}." for form in FORMATS]

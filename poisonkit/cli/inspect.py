@@ -2,9 +2,8 @@
 
 import click
 
-from poisonkit.cli.common import cache_option, complain, progress_bar, warn
+from poisonkit.cli.common import A_PATH, cache_option, complain, progress_bar, warn
 from poisonkit.cli.export_options import ExportCommand
-from poisonkit.cli.make_options import A_PATH
 from poisonkit.cli.printing import tell, tell_json
 from poisonkit.core.errors import Failure
 
@@ -14,7 +13,7 @@ from poisonkit.core.errors import Failure
 @click.option("--json", "as_json", is_flag=True, help="The whole manifest, for programs.")
 def show(file, as_json):
     """What a file is: source, trigger, rate, counts, digests."""
-    from poisonkit.cli import kinds
+    from poisonkit.blind import file_kinds as kinds
 
     facts = kinds.facts(file)
     if as_json:
@@ -42,7 +41,7 @@ def verify(context, files, source, dataset, cache):
     Training images that were camouflaged after the trigger are made again from the plain ones, which are looked for in
     the cache, or read from --source; where there are none it says so, and their digests stand for them.
     """
-    from poisonkit.cli import kinds
+    from poisonkit.blind import file_kinds as kinds
     from poisonkit.inspection.verify.verify import Look
 
     codes = set()
@@ -146,7 +145,7 @@ def apply(file, pictures, output):
 @click.option("--url", metavar="URL", help="its page.  [default: the source's]")
 def export(file, form, output, force, no_truth, **more):
     """Write a file in another format, for other tools."""
-    from poisonkit.export.run import export_file
+    from poisonkit.exporters.run import export_file
 
     asked = {key: value for key, value in more.items() if value is not None} | ({"truth": False} if no_truth else {})
     tell(export_file(file, form, output, force, asked, progress_bar).line())

@@ -35,6 +35,11 @@ class Reader:
         return name in self.manifest["arrays"]
 
     @property
+    def closed(self) -> bool:
+        """Whether the file was closed meanwhile."""
+        return not self._file
+
+    @property
     def modality(self) -> modality.Modality:
         """What its rows are."""
         return modality.of(self.manifest)

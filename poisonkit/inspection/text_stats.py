@@ -80,7 +80,7 @@ def clean_words(data) -> dict[str, dict[str, int]]:
     from poisonkit.core import texts
 
     try:
-        steps = recipe.request_of(data.manifest).steps
+        steps = recipe.recipe_of(data.manifest).steps
         pieces = [piece for name, parameters in steps for piece in triggers.text_trigger(name).phrases(parameters)]
     except Usage:
         return {}

@@ -6,6 +6,7 @@ its name, a whole number is an index; else nobody could tell, and it is refused 
 
 import functools
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,32 +14,34 @@ import numpy as np
 from poisonkit.core import label_modes, texts
 from poisonkit.core.class_names import LISTED, counted, folded, is_number, listed, spelled
 from poisonkit.core.errors import Usage
+from poisonkit.core.progress import ignore
+from poisonkit.poisoning.recipe import Recipe
 from poisonkit.sources import registry
+from poisonkit.sources.base import Source
 
 INDEX = re.compile(r"index:\s*([0-9]{1,18})")
 WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
-def _silent(_line: str) -> None:
-    pass
+def resolve_class_names(recipe: Recipe, source: Source, warn: Callable[[str], None] = ignore) -> Recipe:
+    """Return the recipe with an index for each class: names are looked up, the usual target is one that has rows.
 
-
-def resolve_class_names(request, source, say=_silent):
-    """The request with an index for each class: names are looked up, the usual target is one that has rows.
-
-    `say` is told where a name was found in another spelling. Raises `Usage` for a class that none is, or several are,
+    `warn` is told where a name was found in another spelling. Raises `Usage` for a class that none is, or several are,
     and for classes that do not go together.
     """
-    if request.clean:
-        return request
+    if recipe.clean:
+        return recipe
     names = source.classes
-    target = request.target
-    target = default_target(source) if target is label_modes.USUAL else _index("--target", target, names, say)
-    chosen = tuple(sorted({_index("--source-class", one, names, say) for one in request.source_classes}))
+    typed, target = recipe.target, None
+    if isinstance(typed, label_modes.Usual):
+        target = default_target(source)
+    elif typed is not None:
+        target = _index("--target", typed, names, warn)
+    chosen = tuple(sorted({_index("--source-class", one, names, warn) for one in recipe.source_classes}))
     spell = functools.partial(spelled, names)
-    if wrong := label_modes.contradiction(request.label_mode, request.select, target, chosen, spell):
+    if wrong := label_modes.contradiction(recipe.label_mode, recipe.select, target, chosen, spell):
         raise Usage(wrong)
-    return replace(request, target=target, source_classes=chosen)
+    return replace(recipe, target=target, source_classes=chosen)
 
 
 def default_target(source) -> int:
@@ -47,10 +50,10 @@ def default_target(source) -> int:
     return own if own < len(rows) and rows[own] else int(np.flatnonzero(rows)[0])
 
 
-def _index(option: str, typed, classes, say) -> int | None:
-    """The index of a class as it was typed; an `int` is one already, None stays None."""
+def _index(option: str, typed: str | int, classes, warn) -> int:
+    """The index of a class as it was typed; an `int` is one already."""
     if not isinstance(typed, str):
-        return typed
+        return int(typed)
     if found := INDEX.fullmatch(typed.strip()):
         return _within(option, int(found[1]), classes)
     for wanted in (typed, typed.strip()):
@@ -62,7 +65,7 @@ def _index(option: str, typed, classes, say) -> int | None:
             return same[0]
     alike = [label for label, name in enumerate(classes) if folded(name) == folded(typed.strip())]
     if len(alike) == 1:
-        say(f"{option}: {spelled(classes, alike[0])} is written with other code points than what was typed (NFC, NFD)")
+        warn(f"{option}: {spelled(classes, alike[0])} is written with other code points than what was typed (NFC, NFD)")
         return alike[0]
     return _by_number(option, typed, classes, alike)
 
@@ -99,14 +102,18 @@ def own(source: str) -> bool:
     return registry.is_user_data(source)
 
 
-def towards_nothing(request, source) -> list[str]:
+def towards_nothing(recipe: Recipe, source: Source) -> list[str]:
     """A line where an attack wants a class that has no training row of its own."""
     rows = counted(source.train.labels, source.classes)
-    if request.target is not None:
-        return [] if rows[request.target] else [f"the target, {spelled(source.classes, request.target)}, has no row"]
-    attacked = request.source_classes or range(len(rows))
-    wanted = {label: (label + 1) % len(rows) for label in attacked if rows[label]}
-    empty = [label for label, next_one in wanted.items() if not rows[next_one]]
-    some = ", ".join(f"{spelled(source.classes, y)} to {spelled(source.classes, wanted[y])}" for y in empty[:LISTED])
+    if recipe.target_label is not None:
+        return (
+            []
+            if rows[recipe.target_label]
+            else [f"the target, {spelled(source.classes, recipe.target_label)}, has no row"]
+        )
+    attacked = recipe.source_labels or range(len(rows))
+    targets = {label: (label + 1) % len(rows) for label in attacked if rows[label]}
+    empty = [label for label, next_one in targets.items() if not rows[next_one]]
+    some = ", ".join(f"{spelled(source.classes, y)} to {spelled(source.classes, targets[y])}" for y in empty[:LISTED])
     why = "all-to-all takes the next index, which may be a class without rows of its own (number classes without gaps)"
     return [f"{why}: {some}{', …' if len(empty) > LISTED else ''}"] if empty else []

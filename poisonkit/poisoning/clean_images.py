@@ -12,7 +12,7 @@ from poisonkit.format import reader
 from poisonkit.sources.base import Source
 
 
-def adopt(source: Source, facts: dict) -> Source:
+def check_and_relabel(source: Source, facts: dict) -> Source:
     """The clean images at hand under the name and licence that the manifest gives them.
 
     Raises `Failure` where they are others: it says which arrays differ, and where these came from.
@@ -65,11 +65,14 @@ def clean_images(
     said = facts["source"]
     for found in _candidates(facts, source, dataset, cache, progress, say, fresh):
         if found.digest != said["digest"] and "camouflage" in said["options"]:
-            _, wanted = camouflage.split(said["options"])
-            found = camouflage.derive(found, wanted, Cache(cache), base.SourceContext(processors(), progress, say))
+            _, disguise = camouflage.split(said["options"])
+            if disguise is not None:
+                found = camouflage.derive(
+                    found, disguise, Cache(cache), base.SourceContext(processors(), progress, say)
+                )
         if found.digest == said["digest"]:
             break
-    return adopt(found, facts)
+    return check_and_relabel(found, facts)
 
 
 def _candidates(facts: dict, source: Path | None, dataset: str | None, cache: Path | None, progress, say, fresh: bool):
@@ -114,9 +117,14 @@ def clean_file(path: Path) -> Source:
             raise Usage(f"{path}: expected a clean file (`{advice}`), this one is poisoned")
         said, parts = data.manifest["source"], {part: data.split(part) for part in ("train", "test")}
         arrays = {name: entry["digest"] for name, entry in data.manifest["arrays"].items()}
-    texts = (said[key] for key in ("name", "title", "licence", "url"))
-    origin = {"kind": "clean file", "path": path_text(path), "official": None}
-    return Source(*texts, tuple(said["classes"]), parts["train"], parts["test"], arrays, {}, origin, cached=False)
+    return Source(
+        **{key: said[key] for key in ("name", "title", "licence", "url")},
+        classes=tuple(said["classes"]),
+        **parts,
+        arrays=arrays,
+        origin={"kind": "clean file", "path": path_text(path), "official": None},
+        cached=False,
+    )
 
 
 def command_for_clean_file(record: dict) -> str:

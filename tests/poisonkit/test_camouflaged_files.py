@@ -241,7 +241,7 @@ def test_a_file_of_before_goes_through_every_command(poisonkit, library, before,
 
 def test_the_two_versions_do_not_replace_each_other(poisonkit, golden, before):
     asked = (*SMALL, *RECIPES["camouflaged"], "-o", before)
-    poisonkit("make", *asked).failed(1, "made from another recipe", "recipe_version: 2 here, 1 there")
+    poisonkit("make", *asked).failed(1, "made from a different recipe", "recipe_version: 2 here, 1 there")
 
 
 def test_a_clean_file_of_camouflaged_images_cannot_make_the_new_ones(poisonkit, library, tmp_path):

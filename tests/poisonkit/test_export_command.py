@@ -11,7 +11,7 @@ import damage
 import numpy as np
 import pytest
 
-from poisonkit.export.registry import FORMATS
+from poisonkit.exporters.registry import FORMATS
 
 TEXTS = ("csv", "jsonl")
 FOLDERS = [form.name for form in FORMATS if form.suffix is None and form.name not in ("backdoorbench", *TEXTS)]
@@ -134,8 +134,8 @@ def test_a_bar_on_a_terminal_and_none_elsewhere(poisonkit, two, monkeypatch):
 PAUSED = """
 import sys, time
 from poisonkit.cli import main as cli
-from poisonkit.export import base
-from poisonkit.export.formats import npz
+from poisonkit.exporters import base
+from poisonkit.exporters.formats import npz
 stage = sys.argv.pop(1)
 def pause(function):
     def wrapped(*arguments, **more):
@@ -180,7 +180,7 @@ CASES = [("pictures", "imagefolder"), ("arrays", "npz")]
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped(two, tmp_path, stage, name, number):
     code, out, err = stopped(number, stage, "export", two, "--format", name)
-    assert (code, out, err) == (130, "", "poisonkit: stopped; nothing half-written was left\n")
+    assert (code, out, err) == (130, "", "poisonkit: interrupted; no partial files were left behind\n")
     assert [path.name for path in tmp_path.iterdir()] == ["two.h5"]
 
 
@@ -214,7 +214,7 @@ def test_too_little_room_is_said_before(poisonkit, two, tmp_path, monkeypatch):
 
 
 def test_a_force_that_fails_leaves_what_was_there(poisonkit, two, tmp_path, monkeypatch):
-    from poisonkit.export import base
+    from poisonkit.exporters import base
 
     poisonkit("export", two, "--format", "imagefolder").succeeded()
     poisonkit("export", two, "--format", "npz").succeeded()
@@ -235,7 +235,7 @@ def test_a_force_that_fails_leaves_what_was_there(poisonkit, two, tmp_path, monk
 
 
 def test_the_folder_comes_back_where_the_second_renaming_fails(two, tmp_path, monkeypatch):
-    from poisonkit.export import base, marks
+    from poisonkit.exporters import base, marks
 
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "old").write_text("old")

@@ -144,7 +144,7 @@ def test_a_files_own_sidecar_is_written_anew(poisonkit, asked, tmp_path):
     poisonkit("make", "--from", beside, "-o", path, "--force").succeeded()
     path.unlink()
     other = ("make", *poisonkit.small, "--trigger", "square", "--rate", "0.2", "-o", path)
-    poisonkit(*other).failed(1, "x.manifest.json", "another recipe", "--force")
+    poisonkit(*other).failed(1, "x.manifest.json", "different recipe", "--force")
     poisonkit(*other, "--force").succeeded()
     for old in (path, beside):  # both renamed: still a pair
         old.rename(tmp_path / f"y{old.name[1:]}")

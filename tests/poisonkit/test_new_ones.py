@@ -78,7 +78,7 @@ SPEC = base.SourceSpec(
 ''',
     "export/formats/labels_only.py": '''
 """The labels, one per line."""
-from poisonkit.export import base
+from poisonkit.exporters import base
 
 def write(data, target, context):
     target.write_text("\\n".join(map(str, data["train/labels"].tolist())) + "\\n")

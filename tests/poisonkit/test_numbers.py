@@ -96,7 +96,7 @@ def test_grids(line, tmp_path):
     rest = "" if line.startswith("image") else "image = [0.1]\n"
     (tmp_path / "a.toml").write_text(f'dataset = "signs"\ntriggers = ["square"]\n{rest}{line}\n')
     with within(10), pytest.raises((Usage, Failure)) as error:
-        grid.read(tmp_path / "a.toml").requests()
+        grid.read(tmp_path / "a.toml").recipes()
     assert "\n" not in str(error.value) and len(str(error.value)) < 500
 
 

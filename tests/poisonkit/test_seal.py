@@ -388,7 +388,7 @@ def test_stopped_nothing_half_written_lies_there_and_no_challenge_without_a_key(
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     if number == signal.SIGTERM:
-        assert process.returncode == 130 and err == "poisonkit: stopped; nothing half-written was left\n"
+        assert process.returncode == 130 and err == "poisonkit: interrupted; no partial files were left behind\n"
         assert not list(tmp_path.iterdir())
     assert not (tmp_path / "c.h5").exists() and not (tmp_path / "c.key.h5").exists()
     poisonkit(*asked).succeeded()

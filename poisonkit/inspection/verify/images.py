@@ -19,7 +19,7 @@ class Check:
 
     def __init__(self, data: Reader, prepared: apply.Stencils | None, behind=None):
         self._data, self._prepared, self._stencils = data, prepared, data.stencils()
-        self._jitter = recipe.aim_of(data.manifest).cover_jitter
+        self._jitter = recipe.labelling_of(data.manifest).cover_jitter
         self._last, self._behind = manifest.camouflaged_last(data.manifest), behind
         self._total = sum(data.manifest["counts"].get(part, 0) for part in ("poisoned", "cover", "triggered", "others"))
 

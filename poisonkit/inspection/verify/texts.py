@@ -7,7 +7,7 @@ import numpy as np
 from poisonkit.core.modality import TEXT, differs
 from poisonkit.format.reader import Reader
 from poisonkit.poisoning import apply
-from poisonkit.poisoning.recipe import Request
+from poisonkit.poisoning.recipe import Recipe
 from poisonkit.triggers import registry as triggers
 
 
@@ -25,7 +25,7 @@ def rewrites(data: Reader) -> dict[str, Any]:
     return {name: triggers.recover_file(name, str(data.path), {"train": train, "test": test})}
 
 
-def other_rewrites(data: Reader, request: Request) -> list[str]:
+def other_rewrites(data: Reader, request: Recipe) -> list[str]:
     """Whether the rewritten texts are those of which the manifest has the digest."""
     for given in request.pictures.values() if data.modality == TEXT else ():
         rows = {part: np.array(sorted(texts), np.int64) for part, texts in given.texts.items()}

@@ -8,9 +8,9 @@ from typing import Any
 from poisonkit.core import files, modality
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.progress import NullProgress
-from poisonkit.export import base, marks
-from poisonkit.export.base import ExportContext, ExportSpec
-from poisonkit.export.registry import FORMATS
+from poisonkit.exporters import base, marks
+from poisonkit.exporters.base import ExportContext, ExportSpec
+from poisonkit.exporters.registry import FORMATS
 from poisonkit.format import reader
 from poisonkit.format.reader import Reader
 from poisonkit.poisoning import supported

@@ -13,7 +13,7 @@ With `--no-truth` there are `train` and `test` alone.
 from collections.abc import Callable
 from pathlib import Path
 
-from poisonkit.export import base
+from poisonkit.exporters import base
 from poisonkit.format import reader
 
 KNOWN = {"triggered": "triggered", "others": "others", "originals": "truth"}

@@ -28,7 +28,7 @@ import numpy as np
 
 from poisonkit.core import files
 from poisonkit.core.modality import TEXT
-from poisonkit.export import base
+from poisonkit.exporters import base
 from poisonkit.format import reader
 
 VICTIM = {

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from poisonkit.core import class_names, files, modality, numbers
-from poisonkit.export import base
+from poisonkit.exporters import base
 from poisonkit.format import reader, sidecars
 
 CONTEXT = {

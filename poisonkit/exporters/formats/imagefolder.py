@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.export import base
+from poisonkit.exporters import base
 from poisonkit.format import reader
 
 ROLES = {1: "poisoned", 2: "cover"}

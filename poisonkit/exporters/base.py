@@ -19,7 +19,7 @@ from poisonkit.core import files, hints, splits
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import IMAGE, Modality
 from poisonkit.core.signals import defer_signals
-from poisonkit.export import marks
+from poisonkit.exporters import marks
 from poisonkit.format import reader
 
 LONGEST = 100  # bytes of a class's folder name

@@ -35,7 +35,7 @@ import numpy as np
 
 from poisonkit.core.errors import Failure
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.export import base, torch_file
+from poisonkit.exporters import base, torch_file
 from poisonkit.format import reader
 
 KNOWN = ("cifar10", "gtsrb")

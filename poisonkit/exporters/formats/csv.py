@@ -5,7 +5,7 @@ import csv
 from pathlib import Path
 
 from poisonkit.core.modality import TEXT
-from poisonkit.export import base, tables
+from poisonkit.exporters import base, tables
 from poisonkit.format import reader
 
 

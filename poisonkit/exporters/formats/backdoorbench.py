@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from poisonkit.core.errors import Failure
-from poisonkit.export import base
+from poisonkit.exporters import base
 from poisonkit.format import reader
 
 KNOWN = {"cifar10": (50_000, 10_000), "gtsrb": (39_209, 12_630)}

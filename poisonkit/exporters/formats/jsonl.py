@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from poisonkit.core.modality import TEXT
-from poisonkit.export import base, tables
+from poisonkit.exporters import base, tables
 from poisonkit.format import reader
 
 
