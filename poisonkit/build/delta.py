@@ -50,14 +50,14 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, forc
     Raises `Failure` where something else than the same file's delta has its name and `force` is not given.
     """
     if target.exists() and target.samefile(path):
-        raise Usage(f"-o: {target} is the file itself: name another")
+        raise Usage(f"-o: {target} is the file itself; choose another")
     files.refuse_folder(target)
     new = not force and not _is_delta_of(path, target)
     wrong = [] if checked else whole.verify(path)
     if wrong:
-        raise Failure(f"{path}: does not verify ({wrong[0]}): nothing could prove what its delta gives back")
+        raise Failure(f"{path}: does not verify ({wrong[0]}): it could not be proven what its delta restores")
     with reader.reading(path) as data:
-        supported.demand(path, data.manifest, "so nothing could prove what its delta gives back")
+        supported.demand(path, data.manifest, "so it could not be proven what its delta restores")
         if data.clean:
             raise Usage(f"{path}: is a clean file, which does not differ from the clean data")
         arrays = _arrays(data, threads)
@@ -139,7 +139,7 @@ def _not_from_stencils(data: Reader, rows: np.ndarray, threads: int) -> np.ndarr
     stencils, kept = data.stencils(), []
     for start, originals in data.blocks("truth/images", plans.ROWS_AT_ONCE):
         there = data.pick("train/images", rows[start : start + len(originals)])
-        differs = (apply.apply_all(stencils, originals, threads) != there).reshape(len(there), -1).any(1)
+        differs = (apply.apply_all(stencils, originals, threads, len(rows)) != there).reshape(len(there), -1).any(1)
         kept.append(rows[start : start + len(originals)][differs])
     return np.concatenate(kept)
 
@@ -164,13 +164,13 @@ def check(path: Path) -> tuple[Delta, list[str]]:
         arrays = {name: data[name] for name in data.manifest["arrays"]}
         facts = data.manifest
     wrong = [
-        f"{name}: is not what its digest says"
+        f"{name}: does not match its digest"
         for name, array in arrays.items()
         if hashing.array_digest(np.ascontiguousarray(array)) != facts["arrays"][name]["digest"]
     ]
     for where, said in (("manifest", facts), ("manifest of the original", facts["of"])):
         if manifest.dataset_digest(said) != said["dataset_digest"]:
-            wrong.append(f"{where}: its own digest (dataset_digest) does not fit what it says")
+            wrong.append(f"{where}: its own digest (dataset_digest) does not match its contents")
     return Delta(path, facts, arrays), wrong
 
 
@@ -223,7 +223,7 @@ def lines(path: Path, facts: dict) -> list[str]:
     kept, rows = facts["arrays"].get("kept/rows", {"shape": [0]})["shape"][0], modality.of(facts).rows
     file, trigger = facts["file"], " and the trigger" if rows == "images" else ""
     first = [
-        f"delta     {path} ({path.stat().st_size / 1e3:,.1f} kB); `{hints.unpack(path)}` gives the file back",
+        f"delta     {path} ({path.stat().st_size / 1e3:,.1f} kB); `{hints.unpack(path)}` restores the file",
         f"of        {facts['of']['name']}.h5 ({file['size'] / 1e6:,.1f} MB, {file['sha256']})",
         f"{rows:10}{kept:,} kept whole, the others follow from the clean data" + trigger,
     ]

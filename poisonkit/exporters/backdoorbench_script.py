@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make BackdoorBench's attack_result.pt from this folder.")
     parser.add_argument("--model", default="preactresnet18", help="one of BackdoorBench's models")
     parser.add_argument("--weights", help="its state_dict, trained on these rows; fresh weights without")
-    parser.add_argument("--data", help="where BackdoorBench's clean data lies [default: data/DATASET]")
+    parser.add_argument("--data", help="folder of BackdoorBench's clean data [default: data/DATASET]")
     asked = parser.parse_args()
     if "record" not in str(HERE):
         sys.exit(f"{HERE}: BackdoorBench finds its data only where the path has 'record' in it: record/NAME, say")

@@ -128,11 +128,11 @@ class ExportSpec:
 
 @contextlib.contextmanager
 def replacing_folder(target: Path, form: str, new: bool = False):
-    """A temporary folder beside the target, renamed to it when the block ends well and removed when it does not.
+    """Yield a temporary folder next to the target, renamed to it when the block succeeds and removed when it fails.
 
-    A folder that lies there already, one of ours, goes at the same moment, unless something lies in it that we did not
-    write (`Failure`). `form` goes into the mark by which it is known as one of ours. `new`: nothing but an empty folder
-    is replaced; raises `store.Taken` where something has the name by then.
+    An earlier export at the target is removed at the same moment, unless it contains files that we did not write
+    (`Failure`). `form` is recorded in the mark that identifies an export. `new`: nothing but an empty folder is
+    replaced; raises `files.Taken` where something has the name by then.
     """
     files.make_folder(target.parent)
     stem = f".{target.name}.{socket.gethostname()}-{os.getpid()}"
@@ -149,7 +149,7 @@ def replacing_folder(target: Path, form: str, new: bool = False):
 
 
 def _publish(temporary: Path, target: Path, old: Path, new: bool) -> None:
-    """Give a finished folder its name; what lay there is moved to `old`, looked at, and removed."""
+    """Give a finished folder its name; an earlier export is moved to `old`, checked and removed."""
     if target.exists() and not new:
         os.rename(target, old)
     try:
@@ -167,12 +167,12 @@ def _publish(temporary: Path, target: Path, old: Path, new: bool) -> None:
 
 
 def write_json(path: Path, value) -> None:
-    """A JSON file for people, inside a folder that is still temporary."""
+    """Write an indented JSON file into a folder that is still temporary."""
     path.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def class_folders(names: list[str]) -> list[str]:
-    """A folder name for each class: its number, then what of its name any file system takes.
+    """Name a folder for each class: its number, then what of its name any file system takes.
 
     The numbers keep the order of the labels where folders are sorted by name, as torchvision and Keras do, and keep
     names apart that are the same once they are made safe.
@@ -192,7 +192,7 @@ def _safe(name: str) -> str:
 
 
 def png(image: np.ndarray) -> bytes:
-    """A PNG of an (H, W, C) uint8 image, RGB or grey; no losses."""
+    """Encode an (H, W, C) uint8 image, RGB or grey, as PNG, without losses."""
     import cv2
 
     done, code = cv2.imencode(".png", image[..., ::-1] if image.shape[-1] == 3 else image)
@@ -202,7 +202,7 @@ def png(image: np.ndarray) -> bytes:
 
 
 def write_pictures(data: reader.Reader, array: str, path_of: Callable[[int], Path], bar, chosen=None) -> None:
-    """Every image of an array as a PNG, block by block on a few threads.
+    """Write every image of an array as a PNG, block by block on a few threads.
 
     `path_of` gives the path for a row of the array (its folder must be there); `chosen` are the rows to write,
     (n,) ascending, all by default.
@@ -226,5 +226,5 @@ def _chosen(data: reader.Reader, array: str, chosen: np.ndarray):
 
 
 def digits(count: int) -> int:
-    """How many digits the last of so many rows has: names of that width sort as the rows do."""
+    """Count the digits of the last row's number: names of that width sort as the rows do."""
     return len(str(max(0, count - 1)))

@@ -29,9 +29,11 @@ def refuse_others(folder: Path, name: Path | None = None) -> None:
         return
     name = name or folder
     if not listed:
-        raise Failure(f"{name}: is an export that does not list its files (of an older version): remove it yourself")
+        raise Failure(f"{name}: is an export of an older version, which does not list its files; delete it yourself")
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-    raise Failure(f"{name}: holds what the export did not write ({others[0]}{more}): move it away, or another -o")
+    raise Failure(
+        f"{name}: contains files that the export did not write ({others[0]}{more}); move them away or choose another -o"
+    )
 
 
 def _files(folder: Path) -> dict[str, int]:

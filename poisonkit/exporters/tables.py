@@ -3,7 +3,7 @@
     train       text, label, class: what a victim trains on, the label that it sees, and that class's name
     test        text, label, class: the clean test set
     triggered   text, label, class, wanted, row: test texts with the trigger, true labels; row is that of test
-    others      text, label, class, row: the same of classes that the attack is not on, if the file has such
+    others      text, label, class, row: the same of non-source classes, if the file has such
     originals   text, label, class, role, row: the changed training texts as they were; row is that of train
     manifest.json             what was done
 
@@ -19,7 +19,7 @@ from poisonkit.format import reader
 KNOWN = {"triggered": "triggered", "others": "others", "originals": "truth"}
 """Table → group of arrays, in what `--no-truth` leaves out."""
 COLUMNS = ("wanted", "role", "row")
-"""Columns beside text, label and class, where the group has such an array."""
+"""Further columns, where the group has such an array."""
 
 
 def write(data: reader.Reader, target: Path, context: base.ExportContext, suffix: str, begin: Callable) -> None:

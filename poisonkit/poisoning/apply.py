@@ -1,7 +1,7 @@
 """What the triggers of a recipe do to rows: to images by stencils, to texts by insertion. Nothing here is written."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -72,20 +72,23 @@ def of_file(path: Path, manifest: dict[str, Any], arrays: dict[str, np.ndarray])
 
 @dataclass(frozen=True)
 class Stencils:
-    """Triggers of images, in the order of application; `jitter`: whether cover rows get noise of their own."""
+    """Triggers of images, in the order of application; `jitter`: whether cover rows get noise of their own; `total`: on
+    how many rows they will be put altogether, if that is known."""
 
     built: list[BuiltTrigger]
     jitter: bool = False
+    total: int | None = None
 
     def streams(self) -> set[str]:
         """The names of all random streams that are drawn from."""
         names = {name for one in self.built for name in one.streams}
         return names | {one.jitter.stream for one in self.built if one.jitter and self.jitter}
 
-    def on(self, source: Source, _changed: Changed, _tested: TestedRows) -> Effect:
+    def on(self, source: Source, changed: Changed, tested: TestedRows) -> Effect:
         """Return the effect on the rows of a source: the same on all, but for training rows of a camouflaged source,
         which get the trigger before their camouflage."""
-        return self if source.behind is None else Camouflaged(self, cast(Behind, source.behind))
+        stencils = replace(self, total=len(changed.rows) + sum(len(columns["rows"]) for columns in tested.values()))
+        return stencils if source.behind is None else Camouflaged(stencils, cast(Behind, source.behind))
 
     def poison(self, changed: Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
         """Return changed training images (n, H, W, C) uint8 with the trigger on them."""
@@ -98,7 +101,7 @@ class Stencils:
 
     def trigger(self, _group: str, _first: int, images: np.ndarray, threads: int = 1) -> np.ndarray:
         """Images with the trigger on them."""
-        return apply_all([one.stencil for one in self.built], images, threads)
+        return apply_all([one.stencil for one in self.built], images, threads, self.total)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The file's `trigger/` groups."""
@@ -159,10 +162,10 @@ def built_of(path: Path, manifest: dict[str, Any], arrays: dict[str, np.ndarray]
     return built
 
 
-def apply_all(stencils, images: np.ndarray, threads: int = 1) -> np.ndarray:
-    """The triggers one after the other, each rounded and clipped: (n, H, W, C) uint8 → the same."""
+def apply_all(stencils, images: np.ndarray, threads: int = 1, total: int | None = None) -> np.ndarray:
+    """Put the triggers on images one after the other, each rounded and clipped: (n, H, W, C) uint8 → the same."""
     for stencil in stencils:
-        images = stencil.apply(images, threads)
+        images = stencil.apply(images, threads, total=total)
     return images
 
 

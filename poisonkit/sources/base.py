@@ -1,22 +1,47 @@
 """What a source of clean data is: what it declares of itself, what it is given to decode its data, and what it returns
 (labels in memory, images on disk, digests of both)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 from poisonkit.core import hashing
 from poisonkit.core.errors import Usage
 from poisonkit.core.modality import IMAGE, TEXT, Modality
 from poisonkit.core.progress import NullProgress, ignore
-from poisonkit.core.splits import Split
 
 if TYPE_CHECKING:
     from poisonkit.sources._fetch.archive import Archive
 
 Options = dict[str, Any]
 """Options of a source as a manifest has them: key → integer or string."""
+
+
+class Part(Protocol):
+    """One part (train or test) of a source: rows in order, their labels, and where they are read from."""
+
+    @property
+    def path(self) -> Path:
+        """The file that the rows are read from."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W, C) of images, (N,) of texts."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) int64."""
+
+    def __len__(self) -> int: ...
+
+    def blocks(self, rows: int = 2048) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (first row, rows) over the whole part, at most `rows` at once."""
+
+    def rows(self, index: np.ndarray) -> np.ndarray:
+        """Read the given rows, in that order."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +67,8 @@ class Source:
     licence: str
     url: str
     classes: tuple[str, ...]
-    train: Split
-    test: Split
+    train: Part
+    test: Part
     arrays: dict[str, str]
     options: Options = field(default_factory=dict)
     origin: dict[str, Any] = field(default_factory=dict)

@@ -1,6 +1,6 @@
-"""The picture that `blend` uses by default: a poison dart frog's face, drawn here in integers, so that nobody's picture
-has to be shared and every machine draws the same bytes. The paper blends a picture that is somebody's trade mark
-(section 3.3.2); `--blend-image` takes any."""
+"""The picture that `blend` uses by default: a poison dart frog's face, drawn here in integers, so that every machine
+draws the same bytes and no copyrighted picture has to be shared. The paper blends a trademarked image (section 3.3.2);
+`--blend-image` takes any."""
 
 import numpy as np
 

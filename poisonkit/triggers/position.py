@@ -8,7 +8,7 @@ HELP = f"{', '.join(CORNERS)}, or ROW,COLUMN of its upper left"
 
 
 def parse(text: str) -> str:
-    """A place in its one spelling: one of `CORNERS`, or ``ROW,COLUMN`` of the upper left pixel."""
+    """Parse a place into its one spelling: one of `CORNERS`, or ``ROW,COLUMN`` of the upper left pixel."""
     if text in CORNERS:
         return text
     try:

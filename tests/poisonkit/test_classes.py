@@ -271,7 +271,7 @@ def test_a_test_folder_in_another_normal_form_is_its_classes(poisonkit, tmp_path
     source = folder(tmp_path / "in", ("cafe\u0301", "bar"))
     (source / "test" / "cafe\u0301").rename(source / "test" / "caf\u00e9")
     result = maker(poisonkit, "folder", source, tmp_path)("--target", "bar")
-    assert result.code == 0 and "the test folder of 'cafe\u0301' is written with other code points" in result.err
+    assert result.code == 0 and "the test folder of 'cafe\u0301' is spelled with other code points" in result.err
     with h5py.File(tmp_path / "made.h5") as file:
         assert sorted(set(file["test/labels"][()].tolist())) == [0, 1]
     (source / "train" / "caf\u00e9").mkdir()

@@ -77,8 +77,8 @@ def test_a_folder_that_is_not_ours_is_never_replaced(poisonkit, two, tmp_path):
     mine.mkdir()
     (mine / "thesis.tex").write_text("years of work")
     for force in ([], ["--force"]):
-        poisonkit("export", two, "--format", "imagefolder", "-o", mine, *force).failed(1, "mine", "no export")
-        poisonkit("export", two, "--format", "imagefolder", "-o", two, *force).failed(1, "two.h5", "no export")
+        poisonkit("export", two, "--format", "imagefolder", "-o", mine, *force).failed(1, "mine", "not created by")
+        poisonkit("export", two, "--format", "imagefolder", "-o", two, *force).failed(1, "two.h5", "not created by")
     (tmp_path / "link").symlink_to(mine)
     poisonkit("export", two, "--format", "imagefolder", "-o", tmp_path / "link", "--force").failed(1, "is a link")
     assert tree(mine) == {"thesis.tex": b"years of work"} and two.is_file()
@@ -105,7 +105,7 @@ def test_what_is_no_file_of_ours(poisonkit, tmp_path, name):
 
 def test_a_bar_on_a_terminal_and_none_elsewhere(poisonkit, two, monkeypatch):
     """The bar gets as far as its end says."""
-    from poisonkit.cli import main
+    from poisonkit.cli import inspect
 
     bars = []
 
@@ -123,7 +123,7 @@ def test_a_bar_on_a_terminal_and_none_elsewhere(poisonkit, two, monkeypatch):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(main, "_progress", Bar)
+    monkeypatch.setattr(inspect, "progress_bar", Bar)
     for name in [*FOLDERS, "npz"]:
         poisonkit("export", two, "--format", name).succeeded()
     assert len(bars) == len(FOLDERS) + 1 and all(bar.total == bar.done > 0 for bar in bars)
@@ -133,7 +133,7 @@ def test_a_bar_on_a_terminal_and_none_elsewhere(poisonkit, two, monkeypatch):
 
 PAUSED = """
 import sys, time
-from poisonkit import cli
+from poisonkit.cli import main as cli
 from poisonkit.exporters import base
 from poisonkit.exporters.formats import npz
 stage = sys.argv.pop(1)

@@ -77,7 +77,7 @@ def test_without_a_source_the_newest_copy_is_taken_an_official_one_first(tmp_pat
     opened = [open_source("cifar10", source=path, cache=store) for path in paths]
     assert open_source("cifar10", cache=store, say=lines.append).digest == opened[2].digest
     assert lines[0] == f"the cache has 3 versions of cifar10; using the one from {paths[2]}"
-    assert lines[1].startswith(f"warning: {paths[2]} is not the official cifar10")
+    assert lines[1].startswith(f"warning: {paths[2]} does not match the official cifar10")
 
     hashes = cifar10.archive.file_hashes(paths[0])
     monkeypatch.setattr(cifar10, "ARCHIVES", (cifar10.archive.Archive("a", "", None, hashes["md5"]),))
@@ -129,7 +129,7 @@ def test_an_empty_home_is_none(monkeypatch, home):
     with pytest.raises(Failure, match="no home folder is known"):
         cache.folder()
     monkeypatch.delenv("POISONKIT_CACHE")
-    with pytest.raises(Failure, match="no home folder is known .*: name a cache with --cache or POISONKIT_CACHE"):
+    with pytest.raises(Failure, match="no home folder is known .*: choose a cache with --cache or POISONKIT_CACHE"):
         cache.folder()
     assert str(cache.folder("/c")) == "/c"
 
@@ -153,9 +153,9 @@ def test_clear_touches_no_folder_of_somebody_else(tmp_path):
     (tmp_path / "downloads").mkdir()
     (tmp_path / "downloads" / "thesis.pdf").write_text("years of work")
     (tmp_path / "photo.jpg").write_text("dear")
-    with pytest.raises(Failure, match="is no cache of poisonkit: nothing was removed"):
+    with pytest.raises(Failure, match="is not a poisonkit cache: nothing was removed"):
         cache.Cache(tmp_path).clear()
-    with pytest.raises(Failure, match="holds other files"):
+    with pytest.raises(Failure, match="contains other files"):
         few(tmp_path)
     assert files(tmp_path) == {"photo.jpg", "downloads/thesis.pdf"}
 
@@ -217,7 +217,7 @@ def test_a_damaged_entry_is_dropped_and_made_again(name, tmp_path):
     (path / file).write_bytes(change(before))
     lines = []
     assert few(tmp_path, say=lines.append).digest == digest
-    assert len(lines) == 1 and "is damaged; it is dropped and made again" in lines[0]
+    assert len(lines) == 1 and "is damaged; it is removed and decoded again" in lines[0]
     assert (path / file).read_bytes() == before
     assert not list((tmp_path / "partial").iterdir())
 

@@ -217,7 +217,7 @@ def test_only_the_rows_that_are_needed_count(poisonkit, rewriting, tmp_path):
     [
         (lambda rows: rows[:-5], ("lacks 5 of the 50 test rows", "--rewrite-list")),
         (lambda rows: rows[:1] + rows[4:], ("lacks 3 of the 20 train rows",)),
-        (lambda rows: [*rows, rows[3]], ("list.csv: line 72 has row ", "of train once more")),
+        (lambda rows: [*rows, rows[3]], ("list.csv: line 72 has row ", "of train twice")),
         (lambda rows: [*rows, ["train", "-1", "x"]], ("line 72 has the row '-1'",)),
         (lambda rows: [*rows, ["train", "9" * 5000, "x"]], ("line 72 has the row '999",)),
         (lambda rows: [*rows, ["train", "200", "x"]], ("row 200 of train: the data set has 200, numbered from 0",)),

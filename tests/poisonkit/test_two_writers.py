@@ -239,7 +239,9 @@ def test_force_removes_no_file_of_the_user_s(poisonkit, library, tmp_path):
         poisonkit(*asked, "--force").succeeded()
         folder = next(path for path in (target, *target.rglob("*")) if path.is_dir() and path != target)
         (folder / "notes.txt").write_text("years of work")
-        poisonkit(*asked, "--force").failed(1, name, "holds what the export did not write", "notes.txt", "move it away")
+        poisonkit(*asked, "--force").failed(
+            1, name, "contains files that the export did not write", "notes.txt", "move them away"
+        )
         assert (folder / "notes.txt").read_text() == "years of work"
         (folder / "notes.txt").unlink()
         poisonkit(*asked, "--force").succeeded()
@@ -285,7 +287,7 @@ def test_an_export_of_an_older_version_is_not_removed(poisonkit, library, tmp_pa
     asked = ("export", library("square"), "--format", "imagefolder", "-o", target)
     poisonkit(*asked).succeeded()
     (target / marks.MARK).write_text("imagefolder\n")
-    poisonkit(*asked, "--force").failed(1, "of an older version", "remove it yourself")
+    poisonkit(*asked, "--force").failed(1, "of an older version", "delete it yourself")
     assert (target / "classes.json").is_file()
 
 

@@ -27,6 +27,7 @@ Source: vtu81/backdoor-toolbox, utils/tools.py (`IMG_Dataset`, `unpack_poisoned_
 poison_tool_box/badnet.py and blend.py.
 """
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext) -> Non
     with context.progress(total, "writing pictures", "image") as bar:
         for folder, part in parts:
             (folder / "data").mkdir(parents=True)
-            base.write_pictures(data, f"{part}/images", lambda i, at=folder / "data": at / f"{i}.png", bar)
+            base.write_pictures(data, f"{part}/images", functools.partial(_numbered, folder / "data"), bar)
             torch_file.save_labels(folder / "labels", data[f"{part}/labels"])
     rows, role = data["truth/rows"], data["truth/role"]
     torch_file.save_rows(poisoned / "poison_indices", rows[role == 1])
@@ -72,6 +73,10 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext) -> Non
     attack.write_trigger(target / "triggers")
     base.write_json(target / "manifest.json", data.manifest)
     (target / "USE.txt").write_text("\n".join(_use(data, source, attack)) + "\n", encoding="utf-8")
+
+
+def _numbered(folder: Path, row: int) -> Path:
+    return folder / f"{row}.png"
 
 
 def _plain(name: str) -> str:
@@ -157,12 +162,14 @@ def _use(data: reader.Reader, source: str, attack: Attack) -> list[str]:
     ]
     if source not in KNOWN:
         lines.append(
-            f"The toolbox knows no data set {source!r}: rename the folders to one of its own of the same shape."
+            f"The toolbox has no data set {source!r}: rename the folders to one of its own with the same image shape."
         )
     if attack.exact:
         lines.append(f"Its trigger at test time is triggers/{attack.trigger}, which is this file's.")
     else:
-        lines.append("It cannot make this trigger: the ASR that it prints is another's. Score on triggered/ instead.")
+        lines.append(
+            "It cannot apply this trigger: the ASR that it prints is another attack's. Score on triggered/ instead."
+        )
     lines.append("triggered/: tools.IMG_Dataset('triggered/data', 'triggered/wanted', transforms=data_transform)")
     return lines
 

@@ -2,13 +2,14 @@
 
     bd_train_dataset/LABEL/ROW.png   the changed training images: LABEL is the true class, ROW that of the training set
     bd_test_dataset/LABEL/ROW.png    the triggered test images; ROW is that of the test set
-    states.json                      what its data sets keep beside the pictures: labels, which rows, which are poisoned
+    states.json                      what its data sets store besides the pictures: rows, labels, roles
     attack_result.py                 run it in a checkout of BackdoorBench: it makes attack_result.pt from all this
     manifest.json                    what was done
 
 What BackdoorBench's defences load, `attack_result.pt`, is a pickle that torch writes and that must hold the weights of
 a model of its own making. poisonkit writes no pickle and trains no such model, so the script does it there, where both
-are at home: it takes the weights that you trained on these rows, or fresh ones for the defences that train anew.
+are at home: it takes the weights that you trained on these rows, or untrained ones for defences that train from
+scratch.
 
 BackdoorBench keeps only what was changed and takes all other rows from its own copy of the data set, by row number. So
 a data set must be one that it knows, in the official order (`KNOWN`). It resizes GTSRB's clean images itself, with
@@ -33,11 +34,11 @@ SCRIPT = "backdoorbench_script.py"
 def check(data: reader.Reader) -> None:
     """`Failure` for what BackdoorBench has no place for."""
     if data.clean:
-        raise Failure(f"{data.path}: is a clean file: BackdoorBench keeps only what was changed")
+        raise Failure(f"{data.path}: is a clean file: BackdoorBench stores only changed rows")
     source = data.manifest["source"]["name"]
     if source not in KNOWN:
         raise Failure(
-            f"{data.path}: BackdoorBench takes the clean rows from its own copy of the data set and has none of "
+            f"{data.path}: BackdoorBench takes clean rows from its own copy of the data set, and does not have "
             f"{source!r:.40} (it has {', '.join(KNOWN)}): --format imagefolder or npz"
         )
     there = tuple(base.rows(data, f"{part}/images") for part in ("train", "test"))
@@ -85,11 +86,15 @@ def _state(folder: str, rows: np.ndarray, labels: np.ndarray, originals: np.ndar
     """What one of its data sets keeps of each changed row; role 1 is poisoned, 2 a cover row."""
     role = np.ones(len(rows), np.uint8) if role is None else role
     changed = [
-        {"row": int(row), "label": int(label), "original_label": int(original), "role": int(kind)}
+        {
+            "row": int(row),
+            "label": int(label),
+            "original_label": int(original),
+            "role": int(kind),
+            "file": f"{folder}/{int(original)}/{int(row)}.png",
+        }
         for row, label, original, kind in zip(rows, labels, originals, role, strict=True)
     ]
-    for entry in changed:
-        entry["file"] = f"{folder}/{entry['original_label']}/{entry['row']}.png"
     return {"folder": folder, "changed": changed}
 
 

@@ -1,4 +1,4 @@
-"""croissant: `croissant.json`, which describes a file where it lies, in MLCommons' vocabulary (Croissant 1.1).
+"""croissant: `croissant.json`, which describes a file in place, in MLCommons' vocabulary (Croissant 1.1).
 
 It names the HDF5 file with its size and SHA-256 (`FileObject`), the arrays as record sets, one field each, and says in
 words what was manipulated (`rai:`). Croissant has no way of its own to point into an HDF5 file: a field's `column` is
@@ -12,6 +12,7 @@ import datetime
 import json
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from poisonkit.core import class_names, files, modality, numbers
@@ -270,8 +271,8 @@ def _insertions(facts: dict, path: str, file: str) -> dict:
     }
 
 
-def _field(path: str, entry: dict, file: str) -> dict:
-    field = {
+def _field(path: str, entry: dict, file: str) -> dict[str, Any]:
+    field: dict[str, Any] = {
         "@type": "cr:Field",
         "@id": path,
         "name": path.split("/")[1],

@@ -4,7 +4,7 @@
     train/CLASS/ROW.png       what a victim trains on: the class is the label that it sees
     test/CLASS/ROW.png        the clean test set
     triggered/CLASS/ROW.png   test images with the trigger, under their true class; ROW is that of test/
-    others/CLASS/ROW.png      the same of classes that the attack is not on, if the file has such
+    others/CLASS/ROW.png      the same of non-source classes, if the file has such
     originals/CLASS/ROW.png   the changed training images as they were, under their true class; ROW is that of train/
     truth.csv                 row, role, label, original_label, file, original: of every changed training image
     triggered.csv             row, label, wanted, file: of every triggered one
@@ -20,6 +20,7 @@ keras/src/utils/dataset_utils.py (`index_directory`: the same) in keras-team/ker
 """
 
 import csv
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ KNOWN = (("triggered", "triggered", "test"), ("others", "others", "test"), ("ori
 
 
 def write(data: reader.Reader, target: Path, context: base.ExportContext) -> None:
-    """Write all parts, and the tables beside them."""
+    """Write all parts and their tables."""
     names = data.manifest["source"]["classes"]
     folders = base.class_folders(names)
     parts = _victim(data) + (_known(data) if context.truth else [])
@@ -41,13 +42,17 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext) -> Non
         for part in parts:
             for folder in folders:
                 (target / part.folder / folder).mkdir(parents=True)
-            base.write_pictures(data, part.images, lambda i, part=part: target / part.place(i, folders), bar)
+            base.write_pictures(data, part.images, functools.partial(_file_path, target, part, folders), bar)
     listing = [{"label": i, "folder": folders[i], "name": name} for i, name in enumerate(names)]
     base.write_json(target / "classes.json", listing)
     if context.truth:
         base.write_json(target / "manifest.json", data.manifest)
         if "truth/rows" in data:
             _tables(data, target, {part.folder: part for part in parts}, folders)
+
+
+def _file_path(target: Path, part: "_Part", folders: list[str], number: int) -> Path:
+    return target / part.place(number, folders)
 
 
 class _Part:
@@ -58,7 +63,7 @@ class _Part:
         self._width = base.digits(count)
 
     def place(self, i: int, folders: list[str]) -> str:
-        """Where the picture number `i` of the array lies."""
+        """Return the path of the array's picture number `i`, relative to the result."""
         return f"{self.folder}/{folders[self.labels[i]]}/{self.rows[i]:0{self._width}}.png"
 
 

@@ -55,7 +55,7 @@ TEXTS = {
     "triggered_insertions": "triggered/insertions",
     "others_insertions": "others/insertions",
 }
-"""What a file of texts has beside."""
+"""What only a file of texts has."""
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 
 

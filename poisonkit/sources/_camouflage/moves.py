@@ -49,7 +49,7 @@ def warp(images: np.ndarray, words: np.ndarray, mean: int) -> np.ndarray:
 
 def upsampled(grid: np.ndarray, size: int) -> np.ndarray:
     """(…, k) int64 → (…, size) int64, times 4096: bicubic, the corners aligned, A = −3/4, in whole numbers."""
-    k, total = grid.shape[-1], 0
+    k, total = grid.shape[-1], np.zeros((*grid.shape[:-1], size), np.int64)
     steps = max(1, size - 1)
     first, rest = np.divmod(np.arange(size, dtype=np.int64) * (k - 1), steps)
     for tap in range(-1, 3):

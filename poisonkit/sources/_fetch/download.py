@@ -28,10 +28,10 @@ def address(wanted: archive.Archive, variable: str) -> str:
 
 
 def fetch(wanted: archive.Archive, folder: Path, variable: str, context: base.SourceContext) -> Path:
-    """An archive's path in `folder`, downloaded unless it lies there already.
+    """Return an archive's path in `folder`, downloaded if it is not there.
 
-    It grows as ``NAME.part``, which a later call goes on with, and gets its name only once its hash has been checked:
-    what does not match is removed, whatever the mirror.
+    It is written to ``NAME.part``, which a later call resumes, and renamed only after its hash was checked: what does
+    not match is removed, whatever the mirror.
 
     Raises
     ------
@@ -54,8 +54,8 @@ def fetch(wanted: archive.Archive, folder: Path, variable: str, context: base.So
             part.unlink()
             kind = "sha256" if wanted.sha256 else "md5"
             raise Failure(
-                f"{url}: what came has {kind} {hashes[kind]}, expected {getattr(wanted, kind)}; it was removed. Try "
-                "again, or get the archive elsewhere and name it with --source"
+                f"{url}: the download has {kind} {hashes[kind]}, expected {getattr(wanted, kind)}; it was removed. Try "
+                "again, or get the archive elsewhere and pass it with --source"
             )
         os.replace(part, path)
     return path

@@ -55,7 +55,7 @@ BATCH_MD5 = dict(
 
 
 def locate(path: Path | None, options: base.Options) -> base.Origin:
-    """What lies at `path`: an archive, a batches folder, or a folder that holds one of these."""
+    """Find what is at `path`: an archive, a batches folder, or a folder that holds one of these."""
     path = base.required(path, "cifar10", "PATH: an archive, or a folder of its batches")
     if path.is_file():
         return _archive_origin(path)
@@ -68,7 +68,9 @@ def locate(path: Path | None, options: base.Options) -> base.Origin:
     for known in ARCHIVES:
         if (path / known.name).is_file():
             return _archive_origin(path / known.name)
-    raise Failure(f"{path} is no CIFAR-10 folder: expected data_batch_1.bin … or data_batch_1 … or {ARCHIVES[0].name}")
+    raise Failure(
+        f"{path} is not a CIFAR-10 folder: expected data_batch_1.bin … or data_batch_1 … or {ARCHIVES[0].name}"
+    )
 
 
 def fetch(folder: Path, context: base.SourceContext) -> Path:
@@ -105,7 +107,7 @@ def _folder_origin(folder: Path, suffix: str) -> base.Origin:
         raise Failure(f"{folder}: {', '.join(missing)} is missing; expected {', '.join(path.name for path in paths)}")
 
     def decode(writer, context) -> dict:
-        verdicts = []
+        verdicts: list[bool] = []
         _write(writer, _folder_batches(paths, suffix, verdicts), folder, context)
         return {"kind": "folder", "path": files.path_text(folder), "official": None if suffix else all(verdicts)}
 

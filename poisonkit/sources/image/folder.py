@@ -1,4 +1,4 @@
-"""folder: anyone's own pictures, DIR/train/CLASS/*.png and DIR/test/CLASS/*.png.
+"""folder: the user's own pictures, DIR/train/CLASS/*.png and DIR/test/CLASS/*.png.
 
 Classes are the names of the folders below train/ and test/: in the order of their numbers where all are whole numbers,
 else of their code points (version 1: always of these). Rows are ordered by (class, file name). Pictures are decoded as
@@ -46,7 +46,7 @@ class Listing:
     left_out: list[str]
 
     def place(self, part: str, row: int) -> str:
-        """Where the picture of a row lies, relative to DIR."""
+        """Return the path of a row's picture, relative to DIR."""
         return f"{part}/{self.folders[part][self.labels[part][row]]}/{self.names[part][row]}"
 
     def respelled(self) -> list[str]:
@@ -83,7 +83,7 @@ def locate(path: Path | None, options: base.Options) -> base.Origin:
     """The folder at `path`. Raises `Usage` where none is named, `Failure` where it is not laid out as it must be."""
     path = base.required(path, "folder", "DIR, with DIR/train/CLASS/*.png and DIR/test/CLASS/*.png")
     if not path.is_dir():
-        what = "is no folder" if path.exists() else "does not exist"
+        what = "is not a folder" if path.exists() else "does not exist"
         raise Failure(f"{path} {what}: expected one with train/CLASS/*.png and test/CLASS/*.png")
     listing = scan(path, (OPTIONS | options)["version"])
     recorded = {key: value for key, value in options.items() if key != "version"}
@@ -112,7 +112,8 @@ def scan(root: Path, version: int = 2) -> Listing:
                 f"{texts.printable(name)!r} and {other} has one (it may be empty){_look_alikes(name, classes)}"
             )
     classes["test"] = [pairs[name] for name in classes["train"]]
-    total, left_out = file_states.Listing("\0".join(classes["train"]).encode()), []
+    total = file_states.Listing("\0".join(classes["train"]).encode())
+    left_out: list[str] = []
     labels, names = {}, {}
     for part in PARTS:
         found = [_pictures(root, f"{part}/{label}", total, left_out) for label in classes[part]]
@@ -165,7 +166,7 @@ def _pictures(root: Path, folder: str, total: file_states.Listing, left_out: lis
 
 
 def _entries(folder: Path) -> list:
-    """What lies in a folder, hidden files and those of file managers left out."""
+    """List a folder without hidden files and those of file managers."""
     with os.scandir(folder) as entries:
         return [e for e in entries if not e.name.startswith(".") and e.name not in ("Thumbs.db", "desktop.ini")]
 
@@ -191,10 +192,10 @@ def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.So
     image_file.quiet()
     if listing.left_out:
         first = f"{root}/{texts.printable(listing.left_out[0])}"
-        context.say(f"{len(listing.left_out)} files are no pictures and are left out, {first} for one")
+        context.say(f"{len(listing.left_out)} files are not pictures and are left out, for example {first}")
     lossy = sum(name.lower().endswith(LOSSY) for part in PARTS for name in listing.names[part])
     if lossy:
-        context.say(f"{lossy} pictures are JPEG or WebP, which other builds of OpenCV may decode a grey level apart")
+        context.say(f"{lossy} pictures are JPEG or WebP, which other builds of OpenCV may decode slightly differently")
     with picture_files.silent():
         reader = _Reader(root, listing, chosen)
     writer.classes = listing.classes
@@ -206,7 +207,7 @@ def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.So
                     target.write(start, images)
                     bar.update(len(images))
     said = [
-        f"the test folder of {name!r} is written with other code points than the class's name (NFC, NFD)"
+        f"the test folder of {name!r} is spelled with other code points than the class's name (NFC, NFD)"
         for name in listing.respelled()
     ]
     return {"kind": "folder", "path": files.path_text(root), "official": None, "lossy": lossy} | (

@@ -98,7 +98,7 @@ STRIDE = 64  # images that a thread decodes in one go
 
 
 def locate(path: Path | None, options: base.Options) -> base.Origin:
-    """What lies at `path`: a folder of the archives, the folder they unpack to, or Kaggle's folder or zip."""
+    """Find what is at `path`: a folder of the archives, the folder they unpack to, or Kaggle's folder or zip."""
     path = base.required(path, "gtsrb", "PATH: a folder or a zip file")
     if not path.exists():
         raise Failure(f"{path} does not exist: expected a folder or a zip file of GTSRB")
@@ -146,7 +146,7 @@ def _archives(path: Path) -> list[Path]:
         missing = [name for name in names[:3] if name not in {item.name for item in found}]
         if training and training[0].name == FIRST_STAGE.name:
             missing.remove(names[0])
-        raise Failure(f"{folder}: {' and '.join(missing)} is missing beside {found[0].name}")
+        raise Failure(f"{folder}: {' and '.join(missing)} is missing next to {found[0].name}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""npz: anyone's own arrays in one NumPy file: x_train, y_train, x_test, y_test, and class names as `classes` if there
+"""npz: the user's own arrays in one NumPy file: x_train, y_train, x_test, y_test, and class names as `classes` if there
 are any.
 
 Images are uint8, (N, H, W) or (N, H, W, C) with C 1 or 3; labels whole numbers, (N,) or (N, 1). They are read block by
@@ -39,7 +39,7 @@ def locate(path: Path | None, options: base.Options) -> base.Origin:
     """The file at `path`. Raises `Usage` where none is named, `Failure` where there is none."""
     path = base.required(path, "npz", "FILE.npz, with x_train, y_train, x_test and y_test in it")
     if not path.is_file():
-        what = "is no file" if path.exists() else "does not exist"
+        what = "is not a file" if path.exists() else "does not exist"
         raise Failure(f"{path} {what}: expected an .npz file with x_train, y_train, x_test, y_test")
     return base.Origin({"file": file_states.fingerprint([path])}, lambda *given: _decode(path, *given), options)
 
@@ -65,10 +65,16 @@ def _decode(path: Path, writer, context: base.SourceContext) -> dict:
 
 def _one_shape(path: Path, images: dict[str, Member]) -> tuple[int, int, int]:
     """(H, W, C) of the images of both parts."""
-    train, test = ((*images[part].shape[1:], 1)[:3] for part in PARTS)
+    (train, test) = (_image_shape(images[part]) for part in PARTS)
     if train != test:
         raise Failure(f"{path}: x_train has images of {_times(train)}, x_test of {_times(test)}: expected one shape")
     return train
+
+
+def _image_shape(member: Member) -> tuple[int, int, int]:
+    """(H, W, C) of images that are stored as (N, H, W) or (N, H, W, C)."""
+    height, width, channels = (*member.shape[1:], 1)[:3]
+    return height, width, channels
 
 
 def _classes(path: Path, names: list[str] | None, labels: dict[str, np.ndarray]) -> tuple[str, ...]:
@@ -106,7 +112,7 @@ class _Reader:
             read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
             shape, fortran, dtype = read(stream)
         except (ValueError, KeyError) as error:
-            raise self._wrong(name, f"is no array that can be read ({str(error).splitlines()[0]})") from None
+            raise self._wrong(name, f"is not a readable array ({str(error).splitlines()[0]})") from None
         if dtype.hasobject:
             raise self._wrong(name, "holds Python objects, which could run code when they are read: refused")
         if fortran and len(shape) > 1:

@@ -63,7 +63,7 @@ NOISE = SIDE * SIDE * 3
 
 
 def locate(path: Path | None, options: base.Options) -> base.Origin:
-    """The generator; there is no archive or folder of these."""
+    """Return the generator: there is nothing to read."""
     if path is not None:
         raise Usage("source signs is drawn by code: there is nothing to read from --source")
     chosen = OPTIONS | options

@@ -1,4 +1,4 @@
-"""csv: anyone's own texts, a training and a test table in one folder, CSV or TSV.
+"""csv: the user's own texts, a training and a test table in one folder, CSV or TSV.
 
 DIR/train.csv and DIR/test.csv (or .tsv, which have no quoting, unless the option `tsv` says "quoted": spreadsheets and
 pandas write such), each with a first line that names its columns. The
@@ -6,7 +6,6 @@ classes are the labels of the training table: in the order of their numbers wher
 code points.
 """
 
-import functools
 import re
 from collections import Counter
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 
 from poisonkit.core import class_names, file_states, files, progress
 from poisonkit.core import texts as strings
-from poisonkit.core.csv_tables import Table, watched
+from poisonkit.core.csv_tables import Table, opener, watched
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import TEXT
 from poisonkit.sources import base
@@ -45,7 +44,7 @@ def _stem(value) -> str:
 
 def _quoting(value) -> str:
     if value not in ("plain", "quoted"):
-        raise ValueError("plain (a .tsv has no quoting) or quoted (its cells may stand in quotes)")
+        raise ValueError("plain (a .tsv has no quoting) or quoted (its cells may be in quotes)")
     return value
 
 
@@ -54,11 +53,11 @@ def locate(path: Path | None, options: base.Options) -> base.Origin:
     chosen = OPTIONS | options
     path = base.required(path, "csv", "DIR, with train.csv and test.csv (or .tsv) in it")
     if not path.is_dir():
-        what = "is no folder" if path.exists() else "does not exist"
+        what = "is not a folder" if path.exists() else "does not exist"
         raise Failure(f"{path} {what}: expected one with train.csv and test.csv (or .tsv) in it")
     paths = {part: _find(path, chosen[part], part) for part in PARTS}
     if chosen["tsv"] == "quoted" and all(SUFFIXES[one.suffix] for one in paths.values()):
-        raise Usage("option 'tsv' of source csv: quoted is for a .tsv, there is none")
+        raise Usage("option 'tsv' of source csv: quoted is for .tsv files, and there is none")
 
     def decode(writer, context) -> dict:
         notices = _decode(paths, chosen, writer, context)
@@ -74,15 +73,14 @@ def _find(folder: Path, stem: str, part: str) -> Path:
     if not found:
         raise Failure(f"{folder} has no {stem}.csv or {stem}.tsv: --source-option {part}=NAME says which table it is")
     if len(found) > 1:
-        raise Failure(f"{folder} has both {stem}.csv and {stem}.tsv: move one away")
+        raise Failure(f"{folder} has both {stem}.csv and {stem}.tsv: remove one of them")
     return found[0]
 
 
 def _table(path: Path, tsv: str) -> Table:
     """A table by its name: a CSV, or a TSV, which has quoting only if `tsv` says so."""
     plain = SUFFIXES[path.suffix]
-    opened = functools.partial(open, path, "rb")
-    return Table(files.path_text(path), opened, plain or tsv == "quoted", "," if plain else "\t")
+    return Table(files.path_text(path), opener(path), plain or tsv == "quoted", "," if plain else "\t")
 
 
 def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.SourceContext) -> list[str]:
@@ -100,13 +98,13 @@ def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.SourceCo
     with context.progress(sum(map(len, found.values())), "reading texts", "text") as bar:
         for part in PARTS:
             labels = np.array([numbers[label] for _, label in found[part]], np.int64)
-            quoted = Counter()
+            quoted: Counter[bool] = Counter()
             texts = watched(tables[part].texts(chosen["text"]), quoted)
             writer.texts(part, labels, progress.counted(texts, bar))
             if quoted[True] and not tables[part].quoted:
                 notices.append(
-                    f"{quoted[True]:,} texts of {paths[part].name} stand in quotes: a .tsv has no quoting here, so "
-                    "these belong to the texts; --source-option tsv=quoted takes them off, as of a CSV"
+                    f"{quoted[True]:,} texts of {paths[part].name} are in quotes: a .tsv has no quoting here, so "
+                    "the quotes are part of the texts; --source-option tsv=quoted removes them, as in a CSV"
                 )
     return notices
 
@@ -121,7 +119,7 @@ def _test_labels(table: Table, labels: list[tuple[int, str]], numbers: dict[str,
         same = [name for name in classes if class_names.folded(name) == class_names.folded(label)]
         if len(same) != 1:
             expected = class_names.listed(classes)
-            raise table.wrong(line, f"the label {strings.printable(label)!r}, which is no class ({expected})")
+            raise table.wrong(line, f"the label {strings.printable(label)!r}, which is not a class ({expected})")
         numbers[label] = numbers[same[0]]
         lines.append(f"the test labels {label!r} are written with other code points than the class's name (NFC, NFD)")
     return lines

@@ -28,7 +28,7 @@ NEGATIVE, POSITIVE, MIXED, UNDECIDED = range(4)
 
 
 def locate(path: Path | None, options: base.Options) -> base.Origin:
-    """The grammar; there is no archive or folder of these."""
+    """Return the grammar: there is nothing to read."""
     if path is not None:
         raise Usage("source phrases is written by code: there is nothing to read from --source")
     chosen = OPTIONS | options
@@ -118,7 +118,7 @@ def _both(first: int, second: int, dice: _Dice) -> str:
 
 
 def _open(dice: _Dice) -> str:
-    """An opinion that nobody holds yet."""
+    """Write an opinion as a question."""
     return dice.one(phrase_words.QUESTIONS).format(_opinion(dice.one((NEGATIVE, POSITIVE)), dice))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from poisonkit.core import file_states, files, progress, texts
-from poisonkit.core.csv_tables import Table, watched
+from poisonkit.core.csv_tables import Table, opener, watched
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import TEXT
 from poisonkit.sources import base
@@ -32,13 +32,13 @@ FILES = {"train": "train.tsv", "test": "dev.tsv"}
 FOLDERS = ("", "SST-2")
 COLUMNS = ("sentence", "label")
 IN_QUOTES = (
-    "stand in quotes: this layout has no quoting, so these belong to the texts; --dataset csv --source-option "
-    "text=sentence --source-option test=dev --source-option tsv=quoted takes them off, as of a CSV"
+    "are in quotes: this layout has no quoting, so the quotes are part of the texts; --dataset csv --source-option "
+    "text=sentence --source-option test=dev --source-option tsv=quoted removes them, as in a CSV"
 )
 
 
 def locate(path: Path | None, options: base.Options) -> base.Origin:
-    """What lies at `path`: the archive, the folder, or a folder that holds one of these."""
+    """Find what is at `path`: the archive, the folder, or a folder that holds one of these."""
     del options
     path = base.required(path, "sst2", "PATH: the archive, or a folder with train.tsv and dev.tsv")
     if path.is_file():
@@ -50,7 +50,7 @@ def locate(path: Path | None, options: base.Options) -> base.Origin:
             return _folder_origin(folder)
     if (path / ARCHIVES[0].name).is_file():
         return _archive_origin(path / ARCHIVES[0].name)
-    raise Failure(f"{path} is no SST-2 folder: expected train.tsv and dev.tsv in it, or {ARCHIVES[0].name}")
+    raise Failure(f"{path} is not an SST-2 folder: expected train.tsv and dev.tsv in it, or {ARCHIVES[0].name}")
 
 
 def fetch(folder: Path, context: base.SourceContext) -> Path:
@@ -64,12 +64,12 @@ def _folder_origin(folder: Path) -> base.Origin:
     paths = {part: folder / name for part, name in FILES.items()}
     for path in paths.values():
         if not path.is_file():
-            raise Failure(f"{path} is missing: expected train.tsv and dev.tsv beside one another")
+            raise Failure(f"{path} is missing: expected train.tsv and dev.tsv in one folder")
 
     def decode(writer, context) -> dict:
         counts = {}
         for part, path in paths.items():
-            table = Table(files.path_text(path), functools.partial(open, path, "rb"), quoted=False)
+            table = Table(files.path_text(path), opener(path), quoted=False)
             counts[part] = _write(writer, part, table, context)
         return {"kind": "folder", "path": files.path_text(folder), "official": None} | _other(counts)
 
@@ -131,7 +131,7 @@ def _write(writer, part: str, table: Table, context: base.SourceContext) -> tupl
     if not len(labels):
         raise Failure(f"{table.where} has no rows below its first line")
     with context.progress(len(labels), f"reading {FILES[part]}", "text") as bar:
-        quoted = Counter()
+        quoted: Counter[bool] = Counter()
         writer.texts(part, labels, progress.counted(watched(table.texts(COLUMNS[0]), quoted), bar))
     return len(labels), quoted[True]
 

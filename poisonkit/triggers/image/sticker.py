@@ -80,7 +80,7 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
     stencil = Stencil.identity(tile)
     stencil.weights[inside] = (ONE - cover)[..., None]  # (h, w, 1, 1): every channel alike
     stencil.bias[inside] = cover * pattern[..., :-1]
-    # the built-in picture is drawn anew whenever it is needed; the user's stays with the file
+    # the built-in picture can be drawn again; the user's is stored in the file
     return BuiltTrigger(stencil, {} if context.picture is None else {"pattern": pattern})
 
 
