@@ -68,6 +68,11 @@ class Reader:
         return name in self.manifest["arrays"]
 
     @property
+    def closed(self) -> bool:
+        """Whether the file was closed meanwhile."""
+        return not self._file
+
+    @property
     def facts(self) -> manifest.Facts:
         """The manifest as its JSON stands."""
         return self.manifest

@@ -14,7 +14,7 @@ from poisonkit.core import hashing
 from poisonkit.core.errors import Failure
 from poisonkit.core.files import atomic_write, reason
 from poisonkit.core.modality import TEXT
-from poisonkit.core.signals import held_back
+from poisonkit.core.signals import defer_signals
 from poisonkit.format import manifest, sidecars
 from poisonkit.format.manifest import Facts
 from poisonkit.format.sidecars import sidecar_path
@@ -82,7 +82,7 @@ class Column:
         if not len(block):
             return
         hashed = self._pool.submit(self._hash.update, block)
-        with held_back():
+        with defer_signals():
             self._dataset.write_direct(block, dest_sel=np.s_[self._next : self._next + len(block)])
         self._disk.check()
         self._next += len(block)
@@ -110,7 +110,7 @@ class TextColumn(Column):
         """Append rows, (n,) object of `str`."""
         if not len(block):
             return
-        with held_back():
+        with defer_signals():
             self._dataset[self._next : self._next + len(block)] = block
         self._disk.check()
         self._hash.update(block)
@@ -131,7 +131,7 @@ class Writer:
     def column(self, path: str, dtype: str, shape: tuple[int, ...]) -> Column:
         """A new contiguous dataset, to be filled block by block; `dtype` as the manifest spells it."""
         texts = dtype == TEXT.dtype
-        with held_back():
+        with defer_signals():
             dataset = self._file.create_dataset(path, shape, h5py.string_dtype() if texts else np.dtype(dtype))
         column = self._columns[path] = (TextColumn if texts else Column)(dataset, self.pool, self._disk)
         return column
@@ -144,7 +144,7 @@ class Writer:
         """Write the manifest: the given facts, the arrays' digests and the digest over all. Returns it."""
         complete = facts | {"arrays": {path: column.record() for path, column in sorted(self._columns.items())}}
         complete["dataset_digest"] = manifest.dataset_digest(complete)
-        with held_back():
+        with defer_signals():
             self._file.attrs["manifest"] = hashing.canonical(complete).decode()
         return complete
 
@@ -155,7 +155,7 @@ def _hdf5(disk: ErrorLatchingFile) -> Iterator[h5py.File]:
     interpreter, libhdf5 would call `_Disk` in the middle of an exception."""
     file = None
     try:
-        with held_back():
+        with defer_signals():
             file = h5py.File(disk, "w")
         yield file
     finally:
@@ -165,10 +165,10 @@ def _hdf5(disk: ErrorLatchingFile) -> Iterator[h5py.File]:
 
 def _close(file: h5py.File) -> None:
     try:
-        with held_back():
+        with defer_signals():
             file.close()
     except KeyboardInterrupt:
-        with held_back():
+        with defer_signals():
             file.close()  # of one that is closed already: nothing
         raise
 

@@ -16,7 +16,7 @@ WIDEST = 200  # letters of one word or piece that are shown
 
 def marked(original: str, changed: str) -> str:
     """The changed text in words, with what is not the original's marked; far from every change it is left out (…)."""
-    before, after = rows_of_text.cut(original), rows_of_text.cut(changed)
+    before, after = rows_of_text.split_words(original), rows_of_text.split_words(changed)
     shown = []
     parts = _parts(before, after)
     for number, (old, new) in enumerate(parts):
@@ -51,11 +51,11 @@ def _near(words: list[str], first: bool, last: bool) -> list[str]:
         head = 2 * AROUND
     if len(words) > head + tail + 1:
         words = [*words[:head], "…", *words[len(words) - tail :]]
-    return [rows_of_text.shown(word, WIDEST) for word in words]
+    return [rows_of_text.truncated(word, WIDEST) for word in words]
 
 
 def _line(words: list[str]) -> str:
-    return rows_of_text.shown(" ".join(words), WIDEST)
+    return rows_of_text.truncated(" ".join(words), WIDEST)
 
 
 def lines(path: Path, count: int) -> list[str]:
@@ -65,7 +65,7 @@ def lines(path: Path, count: int) -> list[str]:
     """
     with reader.reading(path) as data:
         classes = data.manifest["source"]["classes"]
-        names = [rows_of_text.shown(name) for name in classes]
+        names = [rows_of_text.truncated(name) for name in classes]
         if data.clean:
             texts, labels = data.rows("train/texts", 0, count), data.rows("train/labels", 0, count)
             return [

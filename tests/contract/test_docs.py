@@ -69,8 +69,8 @@ def test_the_page_of_attacks_shows_each_with_a_small_picture():
 
     page = _attacks()
     shown = re.findall(r"!\[[^]]+\]\((attacks/[\w-]+\.png)\)", page)
-    assert all(f"**{name}**" in page for name in triggers.of(modality.TEXT))
-    for name in (*triggers.of(modality.IMAGE), *label_modes.SELECTIONS, "wanet"):
+    assert all(f"**{name}**" in page for name in triggers.names(modality.TEXT))
+    for name in (*triggers.names(modality.IMAGE), *label_modes.SELECTIONS, "wanet"):
         assert f"attacks/{name}.png" in shown and f"**{name}**" in page or name == "wanet"
     there = {f"attacks/{path.name}" for path in (ROOT / "docs" / "attacks").iterdir()}
     assert there == set(shown), "a picture that is missing, or that no one sees"

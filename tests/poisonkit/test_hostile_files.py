@@ -390,7 +390,7 @@ def test_a_sound_file_under_a_memory_limit_is_not_called_damaged(poisonkit, libr
     """The limit of a process that has all its libraries already, and so many MB more."""
     code = (
         "import resource, sys\n"
-        "import poisonkit.cli.kinds, poisonkit.cli.main, numpy, h5py\n"
+        "import poisonkit.blind.file_kinds, poisonkit.cli.main, numpy, h5py\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         f"limit = used + ({spare} << 20)\n"
         "resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n"

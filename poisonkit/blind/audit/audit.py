@@ -127,7 +127,7 @@ def _sources(data: reader.Reader, ours: fingerprints.Signatures, caches: _Caches
                 for part in (source.train, source.test)
             ]
         seen.append(
-            compare_to_source.glance(compare_to_source.Beside(ours, split.rows, source, parts[0].and_(parts[1])))
+            compare_to_source.glance(compare_to_source.Beside(ours, split.rows, source, parts[0].concat(parts[1])))
         )
     if not seen:
         shape = "×".join(map(str, split.shape[1:]))

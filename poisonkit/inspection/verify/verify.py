@@ -91,7 +91,7 @@ def _counts(data: Reader) -> list[str]:
             "already_target": int(((role == POISONED) & (labels == changed)).sum()),
         }
         if supported.label_mode(data.manifest):
-            may_be = selection.eligible(recipe.aim_of(data.manifest), _true_labels(data, rows))
+            may_be = selection.eligible(recipe.labelling_of(data.manifest), _true_labels(data, rows))
             found |= {"eligible": int(may_be.sum())}
     return [
         f"counts: {key} is {value:,}, the manifest says {counts.get(key)}"
@@ -139,7 +139,7 @@ def _recipe(data: Reader, rows: np.ndarray) -> tuple[object | None, list[str]]:
     wrong = []
     try:
         camouflage.split(facts["source"]["options"])
-        request = recipe.request_of(facts, _patterns(data) | texts.rewrites(data))
+        request = recipe.recipe_of(facts, _patterns(data) | texts.rewrites(data))
         shape = tuple(facts["arrays"][kind.path("train")]["shape"][1:])
         prepared = apply.prepare(kind, request, shape, force=True)
         choice = selection.choose(request, _true_labels(data, rows), data["test/labels"])
@@ -171,7 +171,9 @@ def _patterns(data: Reader) -> dict[str, np.ndarray]:
 def _train_labels(data: Reader, rows: np.ndarray) -> list[str]:
     wrong, classes = [], len(data.manifest["source"]["classes"])
     role, originals = data["truth/role"], data["truth/labels"]
-    expected = np.where(role == POISONED, selection.wanted(recipe.aim_of(data.manifest), originals, classes), originals)
+    expected = np.where(
+        role == POISONED, selection.target_labels(recipe.labelling_of(data.manifest), originals, classes), originals
+    )
     differing = int((data["train/labels"][rows] != expected).sum())
     if differing and supported.label_mode(data.manifest):
         wrong.append(f"train/labels: {differing} changed rows have a label that truth denies")
@@ -207,14 +209,14 @@ def _test_side(data: Reader, check) -> list[str]:
     for path in (data.modality.path("test"), "test/labels"):
         if arrays[path]["digest"] != source["arrays"].get(path):
             wrong.append(f"{path}: is not the source's")
-    aim, labels, certain = recipe.aim_of(data.manifest), data["test/labels"], supported.label_mode(data.manifest)
+    aim, labels, certain = recipe.labelling_of(data.manifest), data["test/labels"], supported.label_mode(data.manifest)
     for group, expected in zip(TESTED, selection.tested(aim, labels), strict=True):
         rows = data[f"{group}/rows"] if f"{group}/rows" in data else expected[:0]
         if certain and not np.array_equal(rows, expected):
             wrong.append(f"{group}/rows: are not all test rows that {aim.label_mode} puts there")
         if len(rows):
             wrong += _tested(data, group, rows, labels, check)
-    wanted = selection.wanted(aim, labels[data["triggered/rows"]], len(source["classes"]))
+    wanted = selection.target_labels(aim, labels[data["triggered/rows"]], len(source["classes"]))
     if certain and (data["triggered/wanted"] != wanted).any():
         wrong.append(f"triggered/wanted: is not the {'next class' if aim.target is None else 'target'} everywhere")
     return wrong
