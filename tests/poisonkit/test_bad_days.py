@@ -204,7 +204,7 @@ def stopped_at(poisonkit, tmp_path):
 )
 def test_stopped(poisonkit, stopped_at, tmp_path, stage, number):
     code, out, err = stopped_at(stage, number)
-    assert (code, out, err) == (130, "", "poisonkit: stopped; nothing half-written was left\n")
+    assert (code, out, err) == (130, "", "poisonkit: interrupted; no partial files were left behind\n")
     assert not hidden(tmp_path)
     if stage == "sidecar":
         assert poisonkit("verify", tmp_path / "x.h5").succeeded()
@@ -242,7 +242,7 @@ def test_stopped_at_any_moment(poisonkit, tmp_path, number):
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
         assert process.returncode in (0, 130, -number, -signal.SIGINT), err
-        assert err in (b"", b"poisonkit: stopped; nothing half-written was left\n")
+        assert err in (b"", b"poisonkit: interrupted; no partial files were left behind\n")
         assert not hidden(tmp_path)
         assert process.returncode or poisonkit("verify", tmp_path / f"{i}.h5").succeeded()
 

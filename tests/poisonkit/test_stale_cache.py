@@ -322,5 +322,5 @@ def test_fresh_puts_right_a_cache_whose_bytes_were_changed(command, poisonkit, t
     for good in (tmp_path / "good").glob("*.h5"):
         assert (tmp_path / "again" / good.name).read_bytes() == good.read_bytes()
     damaged.write_bytes(bytes(len(damaged.read_bytes())))
-    poisonkit(*asked, "-o", tmp_path / "third").failed(1, "train/images", "thrown out", "start again")
+    poisonkit(*asked, "-o", tmp_path / "third").failed(1, "train/images", "removed from the cache", "start again")
     poisonkit(*asked, "-o", tmp_path / "third").succeeded()
