@@ -3,7 +3,8 @@
 # make lint   style, format, floors of imports                    make bench     the speed measurements
 # make table-small   three triggers at three rates on SET, trained, as table, figures and report
 # make minilm the weights of MiniLM-L6, for text encoders
-# make docs   docs/cli.md, generated from the code                make fuzz      10,000 damaged files through every command
+# make docs   docs/cli.md from the code, the tables of data/FORMAT.md from data/schema.json
+# make fuzz   10,000 damaged files through every command
 PYTHON ?= python3
 VENV ?= .venv
 DEMO_VENV ?= .venv-demo
@@ -47,6 +48,7 @@ lint: $(VENV)/.lint
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/generate_cli.py
+	$(BIN)/python docs/generate_format.py
 
 fuzz: $(VENV)/.installed
 	$(BIN)/python tests/fuzz/fuzz.py --cases 10000 --real 300 --keep fuzz-findings

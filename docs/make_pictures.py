@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from poisonkit.build import request as order
+from poisonkit.build.request import MakeOptions, parse_recipes
 from poisonkit.core import modality
 from poisonkit.inspection import pictures
 from poisonkit.poisoning import apply
@@ -41,15 +41,15 @@ def write(name: str, columns: list[tuple[str, np.ndarray]]) -> None:
 
 def plan(source, trigger: str, **asked) -> make.Plan:
     """What `poisonkit make` would do for these options."""
-    (request,) = order.requests(order.Order("signs", (trigger,), ("0.05",), **asked))
-    return make.plan(source, request)
+    (recipe,) = parse_recipes(MakeOptions("signs", (trigger,), ("0.05",), **asked))
+    return make.plan(source, recipe)
 
 
 def of_triggers(source) -> None:
     """Each trigger on the whole image and on every patch: one picture of each, one of all."""
     image = source.train.rows([SHOWN])
     everything = [("original", np.concatenate([image, image]))]
-    for name in triggers.of(modality.IMAGE):
+    for name in triggers.names(modality.IMAGE):
         whole, patch = (plan(source, name, **how).effect.trigger("", 0, image) for how in ({}, PATCH))
         write(f"attacks/{name}", [("whole image", whole), ("per patch", patch)])
         everything.append((name, np.concatenate([whole, patch])))

@@ -21,7 +21,7 @@ ROWS = np.array([[0, 5, 9, 2, 17, 23, 11, 4], [1, 3, 8, 20, 7, 6, 19, 10]], "i4"
 OTHER = """
 import sys
 import numpy as np
-from benchmark import engines
+from benchmark.nn import engines
 engines.activate("jax", threads=2)
 from benchmark.nn import model_files
 data = np.load(sys.argv[1] + "/data.npz", allow_pickle=False)

@@ -387,11 +387,11 @@ def wait_for(condition, seconds=60):
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="processes are looked up in /proc")
 def test_a_run_ends_with_the_sweep_that_started_it(tmp_path):
     """`kill -9` of the parent: the child notices and ends."""
-    child = "import time; from benchmark import launch; launch.end_with_parent(0.05); time.sleep(600)"
+    child = "import time; from benchmark.sweep import processes; processes.end_with_parent(0.05); time.sleep(600)"
     parent = (
-        "import os, subprocess, sys, time; from benchmark import launch\n"
+        "import os, subprocess, sys, time; from benchmark.sweep import processes\n"
         f"child = subprocess.Popen([sys.executable, '-c', {child!r}],\n"
-        "    env=os.environ | {launch.PARENT: str(os.getpid())})\n"
+        "    env=os.environ | {processes.PARENT: str(os.getpid())})\n"
         "print(child.pid, flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:

@@ -1,6 +1,7 @@
 """The documentation against the code."""
 
 import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
@@ -10,8 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _generator():
-    spec = importlib.util.spec_from_file_location("generate_cli", ROOT / "docs" / "generate_cli.py")
+def _generator(name="generate_cli"):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -19,6 +20,17 @@ def _generator():
 
 def test_the_cli_reference_is_up_to_date():
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == _generator().text(), "run `make docs`"
+
+
+def test_the_tables_of_the_format_are_up_to_date():
+    page = (ROOT / "data" / "FORMAT.md").read_text(encoding="utf-8")
+    schema = json.loads((ROOT / "data" / "schema.json").read_text(encoding="utf-8"))
+    generator = _generator("generate_format")
+    assert set(re.findall(r"<!-- table ([\w-]+) -->", page)) == set(generator.TABLES)
+    assert generator.text(page, schema) == page, "run `make docs`"
+    for field in schema["fields"]:
+        assert f"`{field['key'].split('.')[-1]}`" in page, field
+    assert all(rule["what"] in page for rule in schema["rules"])
 
 
 def test_every_command_that_the_readme_names_exists():
@@ -57,8 +69,8 @@ def test_the_page_of_attacks_shows_each_with_a_small_picture():
 
     page = _attacks()
     shown = re.findall(r"!\[[^]]+\]\((attacks/[\w-]+\.png)\)", page)
-    assert all(f"**{name}**" in page for name in triggers.of(modality.TEXT))
-    for name in (*triggers.of(modality.IMAGE), *label_modes.SELECTIONS, "wanet"):
+    assert all(f"**{name}**" in page for name in triggers.names(modality.TEXT))
+    for name in (*triggers.names(modality.IMAGE), *label_modes.SELECTIONS, "wanet"):
         assert f"attacks/{name}.png" in shown and f"**{name}**" in page or name == "wanet"
     there = {f"attacks/{path.name}" for path in (ROOT / "docs" / "attacks").iterdir()}
     assert there == set(shown), "a picture that is missing, or that no one sees"

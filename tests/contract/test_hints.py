@@ -292,7 +292,7 @@ def test_a_damaged_file(library, tmp_path):
 def test_a_delta(library, tmp_path):
     delta = tmp_path / "x y.delta.h5"
     done("poisonkit", "pack", library("square"), "-o", delta)
-    line = re.search("`(.*)` gives the file back", done("poisonkit", "show", delta).out)[1]
+    line = re.search("`(.*)` restores the file", done("poisonkit", "show", delta).out)[1]
     follow(line, tmp_path)
     again = tmp_path / damage.manifest(library("square"))["name"]
     assert again.with_suffix(again.suffix + ".h5").read_bytes() == library("square").read_bytes()

@@ -40,7 +40,7 @@ def test_the_results_say_what_they_are_of_and_where_nothing_lies(name):
 def test_the_grids_are_grids(path):
     from poisonkit.build import grid
 
-    asked = grid.read(path).requests()
+    asked = grid.read(path).recipes()
     assert len(asked) == 2 and not any(request.clean for request in asked)
 
 
