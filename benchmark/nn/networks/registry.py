@@ -44,7 +44,8 @@ class NetworkSpec:
     source : str
         The publication.
     builder : callable
-        Sizes as keywords, and `seed` → the untrained Keras model. It imports Keras itself.
+        Sizes as keywords, and `seed` → the untrained Keras model. It imports Keras itself. A network for images takes
+        uint8 images (n, H, W, C), ends in a softmax, and its layer before that is called `logits`.
     settings : tuple of NetworkSetting
         What can be set of it.
     presets : mapping
