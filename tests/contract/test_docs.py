@@ -34,8 +34,14 @@ REFERENCE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 KNOWN = set(re.findall(r"^## (poisonkit|benchmark) (\w+)$", REFERENCE, re.M))
 
 
+def _code(page: str) -> str:
+    """The blocks of code of a page."""
+    return "".join(re.findall(r"^ *```\w*\n(.*?)^ *```$", page, re.M | re.S))
+
+
 def _named(page: str) -> set[tuple[str, str]]:
-    return set(re.findall(r"^ *(?:\$ )?(poisonkit|benchmark) (\w+)", page, re.M))
+    """The commands in a page's blocks of code."""
+    return set(re.findall(r"^ *(?:\$ )?(poisonkit|benchmark) (\w+)", _code(page), re.M))
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -50,7 +56,11 @@ def test_the_page_of_commands_shows_every_command():
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_option_that_a_page_uses_exists(name):
-    lines = [line.split(" #")[0] for line in PAGES[name].splitlines() if re.match(r" *(poisonkit|benchmark) \w", line)]
+    lines = [
+        line.split(" #")[0]
+        for line in _code(PAGES[name]).splitlines()
+        if re.match(r"[ $]*(poisonkit|benchmark) \w", line)
+    ]
     for line in lines:
         for option in re.findall(r"(?<=\s)(--?[a-z][\w-]*)", line):
             assert f"`{option}" in REFERENCE or f", {option}" in REFERENCE, f"{option} in: {line}"
