@@ -73,7 +73,7 @@ class NetworkSpec:
     source: str
     builder: Callable[..., Any]
     settings: tuple[NetworkSetting, ...]
-    presets: Mapping[str, Mapping[str, int | float]]
+    presets: Mapping[str, Mapping[str, Any]]
     least_weights: Callable[[Sizes], int]
     keras_classes: frozenset[str]
     integers: tuple[str, ...] = ()
