@@ -127,8 +127,11 @@ def test_bytes_are_the_same_on_every_machine():
 GOLDEN = {
     "light": "4870611a51da271ea50234eff38a4c137bf88c6a880f59a8551f55cc4a31a55a",
     "medium": "53e8188f0d585307f2e0539625a3204b86c56d3a854f733f685e200979b0b4df",
-    "strong": "84db02d34de388de6f7a09cae6641585aa9ad596d3480c10559784b2b2dfdc01",
+    "strong": "831bd15bd1589d23d16d0d209e6f06876175e7a0336496d3780dc3314472b555",
     # what was strong once
+    "overlay=50,crop=8,warp=1.25,colour=10,jpeg=75,noise=8": (
+        "84db02d34de388de6f7a09cae6641585aa9ad596d3480c10559784b2b2dfdc01"
+    ),
     "jpeg=75,shift=0.5,noise=2": "539b362a9a9e66430d038bffddd67abcff1bc29685a29ea10bf6064f1d67927f",
     "flip=1,crop=3,warp=0.5,colour=20,blur=50": "9075a22e1067aeae05895c2e2c94404a41658899d87dd45b269480955e518860",
 }
@@ -139,7 +142,9 @@ GOLDEN = {
     [
         ("light", "shift=0.25,noise=1"),
         ("medium", "jpeg=90,shift=0.5,noise=1"),
-        ("strong", "overlay=50,crop=8,warp=1.25,colour=10,jpeg=75,noise=8"),
+        ("strong", "overlay=50,tiles=25,crop=8,warp=1.25,colour=10,jpeg=75,noise=4"),
+        ("overlay=50,crop=8,warp=1.25,colour=10,jpeg=75,noise=8",) * 2,
+        ("crop=2,tiles=5,overlay=4", "overlay=4,tiles=5,crop=2"),
         ("noise=1,blur=5,warp=0.3,flip=1", "flip=1,warp=0.296875,blur=5,noise=1"),
         ("noise=1,shift=0.50,jpeg=90", "jpeg=90,shift=0.5,noise=1"),
         ("shift=0.3", "shift=0.296875"),
@@ -155,7 +160,7 @@ def test_one_spelling(text, spelled):
 @pytest.mark.parametrize(
     "text",
     ["", "none", "shift", "shift=2", "shift=-1", "shift=nan", "noise=1.5", "jpeg=101", "noise=1,noise=2", "smear=1",
-     "shift=0", "noise=0,jpeg=0", "shift=0.001", "light,medium", "shift=1e-9"],
+     "shift=0", "noise=0,jpeg=0", "shift=0.001", "light,medium", "shift=1e-9", "tiles=51", "tiles=2.5"],
 )  # fmt: skip
 def test_what_is_no_camouflage(poisonkit, text, tmp_path):
     asked = ("make", *poisonkit.small, "--rate", "0", "-o", tmp_path / "x.h5", "--camouflage-seed", "1")
