@@ -35,7 +35,7 @@ def camouflage_options(command):
         "--camouflage",
         metavar="LEVEL",
         help="Change every image a little: light, medium, strong, or steps (jpeg=90,shift=0.5,noise=1). Ends the exact "
-        "join with public data, not a near one: docs/sealing.md has the figures.",
+        "join with public data, not a near one: docs/sealing.md has all steps, and the figures.",
     )
     return level(seed(command))
 
