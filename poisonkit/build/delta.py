@@ -27,7 +27,7 @@ from poisonkit.poisoning import apply, clean_images, recipe, supported
 from poisonkit.poisoning import plan as plans
 from poisonkit.poisoning.plan import Plan
 from poisonkit.poisoning.recipe import Recipe
-from poisonkit.poisoning.selection import COVER, POISONED, Changed
+from poisonkit.poisoning.selection import Changed
 from poisonkit.sources.base import Source
 
 SUFFIX = ".delta.h5"
@@ -159,10 +159,11 @@ class Delta:
 
 
 def check(path: Path) -> tuple[Delta, list[str]]:
-    """Open a delta, and what is wrong with its digests, one line each. `Failure` where it is none."""
+    """Open a delta, and what is wrong with its digests, or else its rows and labels, one line each. `Failure` where it
+    is none."""
     with reader.reading(path, ("delta",), vouch=False) as data:
         arrays = {name: data[name] for name in data.manifest["arrays"]}
-        facts = data.manifest
+        facts, values = data.manifest, data.value_problems()
     wrong = [
         f"{name}: does not match its digest"
         for name, array in arrays.items()
@@ -171,7 +172,7 @@ def check(path: Path) -> tuple[Delta, list[str]]:
     for where, said in (("manifest", facts), ("manifest of the original", facts["of"])):
         if manifest.dataset_digest(said) != said["dataset_digest"]:
             wrong.append(f"{where}: its own digest (dataset_digest) does not match its contents")
-    return Delta(path, facts, arrays), wrong
+    return Delta(path, facts, arrays), wrong or values
 
 
 def read(path: Path) -> Delta:
@@ -185,7 +186,7 @@ def read(path: Path) -> Delta:
 def verify(path: Path) -> list[str]:
     """What differs from what a delta claims. Its rows are proven when it is unpacked."""
     delta, wrong = check(path)
-    return wrong or _name(delta.of) + _out_of_range(delta)
+    return wrong or _name(delta.of)
 
 
 def _name(of: dict) -> list[str]:
@@ -201,21 +202,6 @@ def _name(of: dict) -> list[str]:
     if name == of["name"]:
         return []
     return [f"manifest of the original: name is {of['name']!r:.80}, its recipe gives {name!r}"]
-
-
-def _out_of_range(delta: Delta) -> list[str]:
-    """Arrays whose values are no labels, rows or roles of the original, one line each."""
-    classes, counts, wrong = len(delta.of["source"]["classes"]), delta.of["counts"], []
-    for name, array in delta.arrays.items():
-        group, last = name.rsplit("/", 1)
-        if last in ("labels", "wanted") and not ((array >= 0) & (array < classes)).all():
-            wrong.append(f"{name}: has labels outside 0 … {classes - 1}")
-        total = counts["train" if group in ("changed", "kept") else "test"]
-        if last == "rows" and (array.min() < 0 or array.max() >= total or (np.diff(array) <= 0).any()):
-            wrong.append(f"{name}: rows must ascend and lie in 0 … {total - 1:,}")
-        if last == "role" and not np.isin(array, (POISONED, COVER)).all():
-            wrong.append(f"{name}: is not {POISONED} or {COVER} everywhere")
-    return wrong
 
 
 def lines(path: Path, facts: dict) -> list[str]:
@@ -266,9 +252,6 @@ def plan(delta: Delta, source: Source) -> Plan:
     if "triggered" not in tested:
         supported.demand(delta.path, facts, "and the delta does not say which its triggered rows are")
         raise Failure(f"{delta.path}: has no triggered/rows: the delta is damaged")
-    _check_rows(delta, "changed", changed.rows, len(source.train))
-    for group, said in tested.items():
-        _check_rows(delta, group, said["rows"], len(source.test))
     effect = _kept_texts(delta, changed) if source.modality == TEXT else _kept_images(delta, changed)
     facts = {key: value for key, value in facts.items() if key not in ("arrays", "dataset_digest")}
     counts = {key: value for key, value in facts["counts"].items() if key != "unchanged"}
@@ -301,11 +284,6 @@ def _kept_texts(delta: Delta, changed: Changed) -> apply.Texts:
         if f"{path}/insertions" in arrays:
             found[f"{group}/insertions"] = arrays[f"{path}/insertions"]
     return apply.Texts({"truth": arrays["kept/texts"], **rows}, found)
-
-
-def _check_rows(delta: Delta, group: str, rows: np.ndarray, total: int) -> None:
-    if rows.min(initial=0) < 0 or rows.max(initial=0) >= total or (np.diff(rows) <= 0).any():
-        raise Failure(f"{delta.path}: {group}/rows must ascend and lie in 0 … {total - 1:,}: the delta is damaged")
 
 
 def unpack(

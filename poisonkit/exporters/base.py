@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from poisonkit.core import files, hints, splits
+from poisonkit.core import files, splits
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import IMAGE, Modality
 from poisonkit.core.signals import defer_signals
@@ -41,21 +41,6 @@ class ExportContext:
 
 
 # ---------------------------------------------------------------- the file
-
-
-def check_labels(data: reader.Reader) -> None:
-    """Raise `Failure` where labels or row numbers are out of range: they become names of folders and indices."""
-    shapes = {path: entry["shape"] for path, entry in data.manifest["arrays"].items()}
-    classes = len(data.manifest["source"]["classes"])
-    limits = {path: classes for path in shapes if path.endswith(("/labels", "/wanted"))}
-    for path in (path for path in shapes if path.endswith("/rows")):
-        limits[path] = shapes["train/labels" if path == "truth/rows" else "test/labels"][0]
-    for path, limit in limits.items():
-        values = data[path]
-        if values.min() < 0 or values.max() >= limit or (path.endswith("/rows") and (np.diff(values) <= 0).any()):
-            order = "ascend and " if path.endswith("/rows") else ""
-            more = hints.verify(data.path)
-            raise Failure(f"{data.path}: {path} must {order}be in 0 … {limit - 1}: `{more}` says more")
 
 
 def rows(data: reader.Reader, path: str) -> int:
