@@ -5,7 +5,7 @@ import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import h5py
 import numpy as np
@@ -14,7 +14,11 @@ from poisonkit.core import hints, modality
 from poisonkit.core.errors import Failure
 from poisonkit.core.files import reason
 from poisonkit.core.modality import TEXT
+from poisonkit.core.splits import Split, TextSplit
 from poisonkit.format import arrays, manifest, string_arrays, structure
+
+if TYPE_CHECKING:
+    from poisonkit.core.stencil import Stencil
 
 BLOCK = 32 << 20  # bytes of rows that are read at once
 
@@ -104,7 +108,7 @@ class Reader:
         """What its rows are."""
         return modality.of(self.manifest)
 
-    def _data(self, name: str):
+    def _data(self, name: str) -> Any:
         """The dataset, whose texts are `str`."""
         texts = self.manifest["arrays"][name]["dtype"] == TEXT.dtype
         return self._file[name].asstr() if texts else self._file[name]
@@ -122,13 +126,11 @@ class Reader:
 
     def offset(self, name: str) -> int:
         """Where an array begins in the file, in bytes: the format's arrays are plain."""
-        return self._file[name].id.get_offset()
+        return int(self._file[name].id.get_offset())
 
-    def split(self, part: str):
+    def split(self, part: str) -> Split | TextSplit:
         """`train` or `test` as a source's split, whose rows are read in any order: images past libhdf5, texts held in
         memory."""
-        from poisonkit.core.splits import Split, TextSplit
-
         if self.modality == TEXT:
             return TextSplit.held(self.path, self[f"{part}/texts"], self[f"{part}/labels"])
         shape = tuple(self.manifest["arrays"][f"{part}/images"]["shape"])
@@ -141,10 +143,11 @@ class Reader:
         first, last = int(rows[0]), int(rows[-1]) + 1
         close = last - first <= 4 * len(rows)
         if close or self.manifest["arrays"][name]["dtype"] == TEXT.dtype:  # one read of the whole stretch
-            return self.rows(name, first, last)[rows - first]
+            stretch = self.rows(name, first, last)
+            return stretch[rows - first]  # type: ignore[no-any-return]
         return np.stack([self._file[name][int(row)] for row in rows])
 
-    def blocks(self, name: str, rows: int = 2048):
+    def blocks(self, name: str, rows: int = 2048) -> Iterator[tuple[int, np.ndarray]]:
         """(first row, rows) over a whole array: at most `rows` at once, and fewer where they are large."""
         dataset = self._file[name]
         count, size = len(dataset), max(1, dataset.nbytes // max(1, len(dataset)))
@@ -155,16 +158,16 @@ class Reader:
     @property
     def clean(self) -> bool:
         """Whether it is a clean file."""
-        return self.manifest["kind"] == "clean"
+        return bool(self.manifest["kind"] == "clean")
 
-    def stencils(self) -> list:
+    def stencils(self) -> list["Stencil"]:
         """The trigger's stencils, in the order of application."""
         count = len(self.manifest["recipe"].get("triggers", ()))
         parts = [[self[f"trigger/{i}/{part}"] for part in ("taps", "weights", "bias")] for i in range(count)]
         return [stencil(self.path, *arrays) for arrays in parts]
 
 
-def stencil(path: Path, taps: np.ndarray, weights: np.ndarray, bias: np.ndarray):
+def stencil(path: Path, taps: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> "Stencil":
     """A `Stencil` from a file's arrays; `Failure` where they are none."""
     from poisonkit.core.stencil import Stencil
 

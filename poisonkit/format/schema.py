@@ -7,6 +7,7 @@ these words cannot say are named rules (`rules`).
 import functools
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def _ascending(value: Any) -> bool:
     return bool(value == sorted(set(value)))
 
 
-_OF_TYPE = {
+_OF_TYPE: dict[str, Callable[[object, Type], bool]] = {
     "string": _string,
     "integer": _integer,
     "array": _array,

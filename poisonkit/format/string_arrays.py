@@ -5,6 +5,7 @@ The lengths are read first, past libhdf5, so that nothing is read that is too lo
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -24,7 +25,7 @@ def is_text(dataset: h5py.Dataset) -> bool:
     return said is not None and said.length is None and said.encoding == "utf-8"
 
 
-def problem(path: Path, name: str, dataset: h5py.Dataset, alive) -> str | None:
+def problem(path: Path, name: str, dataset: h5py.Dataset, alive: Callable[[], object]) -> str | None:
     """What is wrong with an array of texts, all of which are read; None where nothing is. `alive` is called after each
     block of rows."""
     lengths, most = _lengths(path, dataset), schema.limit("text_bytes")
@@ -45,7 +46,10 @@ def problem(path: Path, name: str, dataset: h5py.Dataset, alive) -> str | None:
 
 def size(path: Path, dataset: h5py.Dataset) -> int:
     """Bytes of an array of texts in its file: references, and for each text an object of the heap."""
-    lengths = _lengths(path, dataset).astype(np.int64)
+    references = _lengths(path, dataset)
+    if references is None:
+        raise OSError(f"{dataset.name} is cut off")
+    lengths = references.astype(np.int64)
     return int(len(lengths) * REFERENCE.itemsize + (HEADER + -(-lengths // 8) * 8).sum())
 
 
