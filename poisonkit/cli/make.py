@@ -149,7 +149,7 @@ def _tell_results(results, line, as_value, quiet: bool, as_json: bool) -> None:
 @force_option
 @json_option("Path and size of the delta, for programs.")
 def pack(file, output, force, as_json):
-    """Store only the differences from the clean data.
+    """Store only the differences from clean data.
 
     The delta is NAME.delta.h5, kilobytes instead of megabytes; `unpack` restores the file, byte for byte.
     """

@@ -120,7 +120,8 @@ def clean_file(path: Path) -> Source:
     return Source(
         **{key: said[key] for key in ("name", "title", "licence", "url")},
         classes=tuple(said["classes"]),
-        **parts,
+        train=parts["train"],
+        test=parts["test"],
         arrays=arrays,
         origin={"kind": "clean file", "path": path_text(path), "official": None},
         cached=False,
