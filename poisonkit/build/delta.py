@@ -14,7 +14,7 @@ import numpy as np
 
 from poisonkit.build import build
 from poisonkit.build.produce import BuildResult
-from poisonkit.build.runtime import CleanData, Runtime
+from poisonkit.build.runtime import Runtime
 from poisonkit.core import files, hashing, hints, modality
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import TEXT
@@ -23,8 +23,9 @@ from poisonkit.format.reader import Reader
 from poisonkit.format.writer import writing
 from poisonkit.inspection import show
 from poisonkit.inspection.verify import verify as whole
-from poisonkit.poisoning import apply, clean_images, recipe, supported
+from poisonkit.poisoning import apply, recipe, supported
 from poisonkit.poisoning import plan as plans
+from poisonkit.poisoning.clean_images import CleanData, clean_images
 from poisonkit.poisoning.plan import Plan
 from poisonkit.poisoning.recipe import Recipe
 from poisonkit.poisoning.selection import Changed
@@ -61,7 +62,7 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, forc
         if data.clean:
             raise Usage(f"{path}: is a clean file, which does not differ from the clean data")
         arrays = _arrays(data, threads)
-        facts = {
+        described = {
             **{key: data.manifest[key] for key in ("format", "format_version", "modality", "name")},
             "kind": "delta",
             "notice": NOTICE + manifest.NOTICE,
@@ -71,7 +72,7 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, forc
     with writing(target, sidecar=False, new=new) as writer:
         for name, array in arrays.items():
             writer.whole(name, array)
-        writer.finish(facts)
+        writer.finish(described)
     return target.stat().st_size
 
 
@@ -80,11 +81,11 @@ def _is_delta_of(path: Path, target: Path) -> bool:
     if not target.exists():
         return False
     try:
-        with reader.reading(target, ("delta",)) as there:
-            said = there.manifest["file"]
+        with reader.reading(target, ("delta",)) as existing:
+            record = existing.manifest["file"]
     except Failure:
-        said = None
-    if said != {"size": path.stat().st_size, "sha256": files.file_sha256(path)}:
+        record = None
+    if record != {"size": path.stat().st_size, "sha256": files.file_sha256(path)}:
         raise Failure(
             f"{target}: already exists and is not {path.name}'s delta: use --force to overwrite it, or choose another "
             "-o"
@@ -113,7 +114,7 @@ def _arrays(data: Reader, threads: int) -> dict[str, np.ndarray]:
 
 
 def _texts(data: Reader) -> dict[str, np.ndarray]:
-    """What the delta of a file of texts holds beside: the triggered texts, and what was put where."""
+    """What the delta of a file of texts holds besides: the triggered texts, and what was inserted where."""
     found = {path: data[path] for path in data.manifest["arrays"] if path.endswith("/insertions")}
     found |= {f"{group}/texts": data[f"{group}/texts"] for group in SETS if f"{group}/texts" in data}
     if "truth/insertions" in found:
@@ -125,10 +126,10 @@ def _same(found: dict, usual: dict | None) -> bool:
     return usual is not None and found.keys() == usual.keys() and all(np.array_equal(found[k], usual[k]) for k in found)
 
 
-def usual_tested(facts: dict, labels: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+def usual_tested(original: dict, labels: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
     """The triggered rows of the usual case, which a delta does not spell out: all of other classes than the target."""
-    target = facts["recipe"].get("target")
-    if facts["recipe"]["label_mode"] != "all-to-one":
+    target = original["recipe"].get("target")
+    if original["recipe"]["label_mode"] != "all-to-one":
         return {}
     rows = np.flatnonzero(labels != target).astype(np.int64)
     return {"triggered": {"rows": rows, "wanted": np.full(len(rows), target, np.int64)}}
@@ -138,8 +139,9 @@ def _not_from_stencils(data: Reader, rows: np.ndarray, threads: int) -> np.ndarr
     """The changed rows whose image is not the original with the trigger on it, (n,) int64."""
     stencils, kept = data.stencils(), []
     for start, originals in data.blocks("truth/images", plans.ROWS_AT_ONCE):
-        there = data.pick("train/images", rows[start : start + len(originals)])
-        differs = (apply.apply_all(stencils, originals, threads, len(rows)) != there).reshape(len(there), -1).any(1)
+        changed = data.pick("train/images", rows[start : start + len(originals)])
+        triggered = apply.apply_all(stencils, originals, threads, len(rows))
+        differs = (triggered != changed).reshape(len(changed), -1).any(1)
         kept.append(rows[start : start + len(originals)][differs])
     return np.concatenate(kept)
 
@@ -159,34 +161,34 @@ class Delta:
 
 
 def check(path: Path) -> tuple[Delta, list[str]]:
-    """Open a delta, and what is wrong with its digests, or else its rows and labels, one line each. `Failure` where it
+    """Open a delta; return what does not match its digests too, or else its values, one line each. `Failure` where it
     is none."""
     with reader.reading(path, ("delta",), vouch=False) as data:
         arrays = {name: data[name] for name in data.manifest["arrays"]}
-        facts, values = data.manifest, data.value_problems()
-    wrong = [
+        described, values = data.manifest, data.value_problems()
+    errors = [
         f"{name}: does not match its digest"
         for name, array in arrays.items()
-        if hashing.array_digest(np.ascontiguousarray(array)) != facts["arrays"][name]["digest"]
+        if hashing.array_digest(np.ascontiguousarray(array)) != described["arrays"][name]["digest"]
     ]
-    for where, said in (("manifest", facts), ("manifest of the original", facts["of"])):
-        if manifest.dataset_digest(said) != said["dataset_digest"]:
-            wrong.append(f"{where}: its own digest (dataset_digest) does not match its contents")
-    return Delta(path, facts, arrays), wrong or values
+    for where, one in (("manifest", described), ("manifest of the original", described["of"])):
+        if manifest.dataset_digest(one) != one["dataset_digest"]:
+            errors.append(f"{where}: its own digest (dataset_digest) does not match its contents")
+    return Delta(path, described, arrays), errors or values
 
 
 def read(path: Path) -> Delta:
     """Open a delta whose digests are right. Raises `Failure` otherwise."""
-    delta, wrong = check(path)
-    if wrong:
-        raise Failure(f"{path}: is damaged: {wrong[0]}")
+    delta, errors = check(path)
+    if errors:
+        raise Failure(f"{path}: is damaged: {errors[0]}")
     return delta
 
 
 def verify(path: Path) -> list[str]:
     """What differs from what a delta claims. Its rows are proven when it is unpacked."""
-    delta, wrong = check(path)
-    return wrong or _name(delta.of)
+    delta, errors = check(path)
+    return errors or _name(delta.of)
 
 
 def _name(of: dict) -> list[str]:
@@ -204,16 +206,16 @@ def _name(of: dict) -> list[str]:
     return [f"manifest of the original: name is {of['name']!r:.80}, its recipe gives {name!r}"]
 
 
-def lines(path: Path, facts: dict) -> list[str]:
+def lines(path: Path, described: dict) -> list[str]:
     """A person's summary of a delta's manifest."""
-    kept, rows = facts["arrays"].get("kept/rows", {"shape": [0]})["shape"][0], modality.of(facts).rows
-    file, trigger = facts["file"], " and the trigger" if rows == "images" else ""
+    kept, rows = described["arrays"].get("kept/rows", {"shape": [0]})["shape"][0], modality.of(described).rows
+    file, trigger = described["file"], " and the trigger" if rows == "images" else ""
     first = [
         f"delta     {path} ({path.stat().st_size / 1e3:,.1f} kB); `{hints.unpack(path)}` restores the file",
-        f"of        {facts['of']['name']}.h5 ({file['size'] / 1e6:,.1f} MB, {file['sha256']})",
+        f"of        {described['of']['name']}.h5 ({file['size'] / 1e6:,.1f} MB, {file['sha256']})",
         f"{rows:10}{kept:,} kept whole, the others follow from the clean data" + trigger,
     ]
-    return first + show.facts_lines(facts["of"])
+    return first + show.facts_lines(described["of"])
 
 
 @dataclass(frozen=True)
@@ -243,20 +245,20 @@ class KeptImages:
 
 def plan(delta: Delta, source: Source) -> Plan:
     """What is to be written: the clean images with the delta's rows changed. `Failure` where they do not fit."""
-    arrays, facts = delta.arrays, delta.of
+    arrays, original = delta.arrays, delta.of
     changed = Changed(arrays["changed/rows"], arrays["changed/role"], arrays["changed/labels"])
-    tested = usual_tested(facts, source.test.labels)
+    tested = usual_tested(original, source.test.labels)
     for group in SETS:
         if f"{group}/rows" in arrays:
             tested[group] = {name: arrays[f"{group}/{name}"] for name in plans.TESTED if f"{group}/{name}" in arrays}
     if "triggered" not in tested:
-        supported.demand(delta.path, facts, "and the delta does not say which its triggered rows are")
+        supported.demand(delta.path, original, "and the delta does not say which its triggered rows are")
         raise Failure(f"{delta.path}: has no triggered/rows: the delta is damaged")
     effect = _kept_texts(delta, changed) if source.modality == TEXT else _kept_images(delta, changed)
-    facts = {key: value for key, value in facts.items() if key not in ("arrays", "dataset_digest")}
-    counts = {key: value for key, value in facts["counts"].items() if key != "unchanged"}
+    planned = {key: value for key, value in original.items() if key not in ("arrays", "dataset_digest")}
+    counts = {key: value for key, value in planned["counts"].items() if key != "unchanged"}
     return Plan(
-        source, Recipe(delta.of["recipe"]["rate"]), effect, changed, tested, facts | {"counts": counts}, delta.of,
+        source, Recipe(delta.of["recipe"]["rate"]), effect, changed, tested, planned | {"counts": counts}, delta.of,
         delta.manifest["file"]["sha256"],
     )  # fmt: skip
 
@@ -287,14 +289,17 @@ def _kept_texts(delta: Delta, changed: Changed) -> apply.Texts:
 
 
 def unpack(
-    path: Path, output: Path | None, clean: CleanData, runtime: Runtime, force: bool = False, dry_run: bool = False
+    path: Path,
+    output: Path | None,
+    clean: CleanData,
+    runtime: Runtime,
+    force: bool = False,
+    dry_run: bool = False,
 ) -> BuildResult:
     """Write the file that a delta was made of, to the byte, into a folder (None: the delta's) or under a name in .h5.
 
     Raises `Failure` where the delta is damaged, or the clean data are not those that it was made on.
     """
     delta = read(path)
-    source = clean_images.clean_images(
-        delta.of, clean.path, clean.dataset, clean.cache, runtime.progress, runtime.warn, clean.fresh
-    )
+    source = clean_images(delta.of, clean, runtime.progress, runtime.warn)
     return build.deliver(plan(delta, source), path.parent if output is None else output, runtime, force, dry_run)
