@@ -235,7 +235,7 @@ def test_a_file_is_read_after_the_tick_of_its_last_change(monkeypatch):
 def lied(tmp_path, monkeypatch):
     """An .npz file that changed where no look at the file tells: its `--source`, a cache that believes it, and the
     images that it has now."""
-    monkeypatch.setattr(base, "state", lambda info: [info.st_size])
+    monkeypatch.setattr(file_states, "state", lambda info: [info.st_size])
     path = write_npz(tmp_path / "in", 1)
     open_source("npz", source=path, cache=tmp_path / "cache")
     shutil.copy(write_npz(tmp_path / "other", 2), path)
