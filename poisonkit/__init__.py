@@ -11,10 +11,10 @@ what a user is meant to read is raised as `Failure` or one of its kinds, `Usage`
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # as type checkers see it; `typing` itself would cost more than all the rest
 if TYPE_CHECKING:
     from poisonkit.blind.api import Verification, audit, grade, seal, unseal, verify
     from poisonkit.build.api import make, pack, unpack
@@ -59,7 +59,7 @@ _HOMES = {
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a function of the interface when it is first used (PEP 562)."""
     if name not in _MODULES:
         raise AttributeError(f"module 'poisonkit' has no attribute {name!r}")

@@ -5,17 +5,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmark.core import fractions
-from benchmark.defences.base import Case, Step
+from benchmark.defences.base import DefenceContext, Stage
 from benchmark.nn import engines
 from benchmark.training import loop
 
 
-def prune(case: Case, rates: list[str], epochs: int, hold: bool) -> Iterator[Step]:
+def prune(context: DefenceContext, rates: list[str], epochs: int, hold: bool) -> Iterator[Stage]:
     """For each rate: pruned, the same with the channels masked behind the batch normalisation, and fine-tuned.
 
     Parameters
     ----------
-    case : Case
+    context : DefenceContext
         The run and the defender's rows.
     rates : list of str
         Shares of each expert's channels, decimal fractions.
@@ -24,17 +24,17 @@ def prune(case: Case, rates: list[str], epochs: int, hold: bool) -> Iterator[Ste
     hold : bool
         Whether pruned channels stay zero while the network is fine-tuned.
     """
-    order = ranking(case)
+    order = ranking(context)
     for rate in rates:
         count = pruned_count(rate, order.shape[1])
         said = {"rate": rate, "channels": count}
-        model = case.network()
+        model = context.network()
         dead = set_to_zero(model, order[:, :count])
-        yield Step(model, {"stage": "pruned"} | said)
-        yield Step(masked(case.network(), dead), {"stage": "masked"} | said)
+        yield Stage(model, {"stage": "pruned"} | said)
+        yield Stage(masked(context.network(), dead), {"stage": "masked"} | said)
         if epochs:
-            fine_tune(model, case, epochs, dead if hold else None)
-            yield Step(model, {"stage": "fine-tuned"} | said)
+            fine_tune(model, context, epochs, dead if hold else None)
+            yield Stage(model, {"stage": "fine-tuned"} | said)
 
 
 def parse_rates(text: str) -> list[str]:
@@ -48,7 +48,7 @@ def pruned_count(rate: str, channels: int) -> int:
     return fractions.count(rate, channels)
 
 
-def ranking(case: Case) -> np.ndarray:
+def ranking(context: DefenceContext) -> np.ndarray:
     """Each expert's channels from the least to the most active, (experts, channels) int64, ties by index.
 
     Activity is the mean over the defender's rows and all patches of the channel's ReLU(BN(·)) behind the
@@ -56,14 +56,14 @@ def ranking(case: Case) -> np.ndarray:
     """
     import keras
 
-    model = case.network()
+    model = context.network()
     experts = model.get_layer("experts")
     head = keras.Model(model.input, model.get_layer("head_relu").output)
     total = 0.0
-    for start in range(0, len(case.rows), 512):
-        maps = np.asarray(head(case.rows.inputs[start : start + 512], training=False), np.float64)
+    for start in range(0, len(context.rows), 512):
+        maps = np.asarray(head(context.rows.inputs[start : start + 512], training=False), np.float64)
         total = total + maps.sum((0, 1, 2))
-    mean = (total / len(case.rows)).reshape(experts.experts, experts.filters)
+    mean = (total / len(context.rows)).reshape(experts.experts, experts.filters)
     return np.argsort(mean, axis=1, kind="stable")
 
 
@@ -88,16 +88,16 @@ def masked(model, dead: np.ndarray):
     return model
 
 
-def fine_tune(model, case: Case, epochs: int, dead: np.ndarray | None) -> None:
+def fine_tune(model, context: DefenceContext, epochs: int, dead: np.ndarray | None) -> None:
     """Train the whole network on the defender's rows with the training's own settings; `dead` channels stay zero."""
     experts = model.get_layer("experts")
     if dead is not None:
         alive = (~dead).astype("float32")
         experts.kernel.constraint = lambda kernel: kernel * alive[:, None]
         experts.bias.constraint = lambda bias: bias * alive
-    settings = case.settings
-    engine = engines.engine(model, settings.learning_rate, case.rows.inputs, case.rows.labels)
-    rows = np.arange(len(case.rows))
+    settings = context.settings
+    engine = engines.engine(model, settings.learning_rate, context.rows.inputs, context.rows.labels)
+    rows = np.arange(len(context.rows))
     for epoch in range(1, epochs + 1):
         order = loop.epoch_rows(rows, settings.seed, epoch, "fine-tuning epoch")
         loop.train_epoch(engine, order, min(settings.batch_size, len(rows)), lambda count: None)

@@ -6,6 +6,7 @@ from benchmark.core import files, numbers
 from benchmark.core.errors import Failure
 from benchmark.runs import paper_results, records
 from benchmark.runs.groups import Cell, group, place
+from benchmark.runs.result import RunResult
 from benchmark.runs.results import Finished
 
 STAGES = {"before": "before", "pruned": "pruned", "finetuned": "fine-tuned"}
@@ -58,7 +59,7 @@ def collect(found: list[Finished], wrong: dict | None = None) -> list[Pruned]:
             for result in results(run, wrong):
                 mode = f"{result['rows']:,} {result['settings']['data_mode']}, {_epochs(result)}"
                 for step in result["steps"]:
-                    changed = Finished(run.folder, run.result | {"scores": step["scores"], "baseline": None})
+                    changed = Finished(run.folder, run.result.changed(scores=step["scores"], baseline=None))
                     runs.setdefault((mode, step.get("rate", ""), step["stage"]), {})[run.folder] = changed
         points += [Pruned(Cell(tuple(of.values()), cell.note), *key) for key, of in runs.items()]
     return sorted(points, key=_order)
@@ -104,6 +105,6 @@ def _epochs(result: dict) -> str:
     return f"{count} epoch{'s' * (count != 1)}"
 
 
-def _without_hold_out(result: dict) -> dict:
-    config = result["config"]
-    return result | {"config": config | {"training": config["training"] | {"hold_out": 0}}}
+def _without_hold_out(result: RunResult) -> RunResult:
+    config = result.config
+    return result.changed(config=config.raw | {"training": config.training | {"hold_out": 0}})

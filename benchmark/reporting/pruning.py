@@ -1,10 +1,11 @@
 """Fine-pruning as the commands show it: a line a step while it goes on, then the paper's Table 3 with our figures."""
 
 from benchmark.core import text_tables
+from benchmark.defences import base as defences
 from benchmark.defences import fine_pruning, results
 from benchmark.defences.results import Pruned
 from benchmark.reporting import tables
-from benchmark.runs import paper_results
+from benchmark.runs import context, paper_results
 
 COLUMNS = [*tables.CELL_COLUMNS, "rows", "channels", "stage"]
 WORDS = (
@@ -16,17 +17,17 @@ _LEFT = {*tables.CELL_COLUMNS, "rows", "stage", "score", "verdict"} - {"rate"}
 
 
 def prune(run, file, base, settings: dict, say) -> dict:
-    """Fine-pruning of one run; `say` hears of every step. See `defences.run`."""
+    """Fine-pruning of one run; `say` hears of every step. See `defences.base.run`."""
 
     def watch(step):
         scores = step["scores"]
         asr = "" if scores["asr"] is None else f"  ASR {scores['asr']['percent']:5.1f}"
         say(f"{run}: {step['stage']:10} {step.get('rate', ''):5} BA {scores['ba']['percent']:5.1f}{asr}")
 
-    hold = settings["data_mode"] == base.HELD_OUT
-    return base.run(
+    hold = settings["data_mode"] == context.HELD_OUT
+    return defences.run(
         run, file, base, "prune", settings,
-        lambda case: fine_pruning.prune(case, settings["rates"], settings["finetune_epochs"], hold), watch,
+        lambda given: fine_pruning.prune(given, settings["rates"], settings["finetune_epochs"], hold), watch,
     )  # fmt: skip
 
 

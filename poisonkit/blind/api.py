@@ -14,6 +14,7 @@ from poisonkit.blind import unseal as unsealing
 from poisonkit.blind.audit import audit as auditing
 from poisonkit.blind.audit.audit import Audited
 from poisonkit.blind.seal import Sealed
+from poisonkit.core.errors import Usage
 from poisonkit.core.progress import NullProgress, processors
 from poisonkit.inspection.verify.verify import Look
 
@@ -100,6 +101,8 @@ def seal(
 
     Raises `Failure` where the file does not verify, or another file has the name.
     """
+    if secret_seed is not None and not 0 <= secret_seed < 1 << 63:
+        raise Usage("secret_seed: expected a whole number from 0 to 2^63 - 1")
     secret = sealing.Secret.draw() if secret_seed is None else sealing.Secret.of(secret_seed)
     share = None if even_share is None else sealing.parse_share(str(even_share))
     wanted = sealing.Wanted(secret, _path(out), _path(key), even_labels or share is not None, share, force)

@@ -19,7 +19,7 @@ from poisonkit.core import files, hashing, numbers, random_streams, splits
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import IMAGE
 from poisonkit.format import manifest, reader, sidecars
-from poisonkit.format.structure import kept_in_key
+from poisonkit.format.arrays import kept_in_key
 from poisonkit.format.writer import writing
 from poisonkit.inspection.verify import verify
 from poisonkit.poisoning import recipe, supported

@@ -160,7 +160,7 @@ class Delta:
 
 def check(path: Path) -> tuple[Delta, list[str]]:
     """Open a delta, and what is wrong with its digests, one line each. `Failure` where it is none."""
-    with reader.reading(path, ("delta",)) as data:
+    with reader.reading(path, ("delta",), vouch=False) as data:
         arrays = {name: data[name] for name in data.manifest["arrays"]}
         facts = data.manifest
     wrong = [

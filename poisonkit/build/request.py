@@ -94,6 +94,8 @@ def parse_recipes(options: MakeOptions) -> list[Recipe]:
     _check_triggers(options, rates)
     if options.output.suffix == ".h5" and len(rates) > 1:
         raise Usage(f"-o: expected a folder for {len(rates)} files, got {options.output}")
+    if not 0 <= options.seed <= recipes.MAX_SEED:
+        raise Usage(f"--seed: expected a whole number from 0 to {recipes.MAX_SEED}, got {options.seed}")
     patch = (DEFAULT_PATCH,) * 2 if options.per_patch else None
     if options.patch_size is not None:
         patch = parse_patch(options.patch_size)

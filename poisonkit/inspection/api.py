@@ -38,6 +38,8 @@ def preview(path: AnyPath, rows: int = 6, amplify: int = 4) -> np.ndarray | list
     Of images, returns a picture (H, W, 3) uint8 RGB with the originals, the poisoned ones and the difference times
     `amplify`; of texts, lines in which insertions are marked as ``[+cf+]`` and deletions as ``[-word-]``.
     """
+    if rows < 1 or not 1 <= amplify <= 128:
+        raise Usage(f"preview: expected rows of at least 1 and amplify from 1 to 128, got {rows} and {amplify}")
     file = Path(path)
     if modality.of(structure.inspect(file, structure.DATA_SETS)) == modality.TEXT:
         from poisonkit.inspection import text_preview

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.core import hints
 from poisonkit.core import texts as rows_of_text
-from poisonkit.core.errors import Failure
 from poisonkit.format import reader
 from poisonkit.poisoning.selection import COVER
 
@@ -70,7 +68,6 @@ def lines(path: Path, count: int) -> list[str]:
         names = [rows_of_text.truncated(name) for name in classes]
         if data.clean:
             texts, labels = data.rows("train/texts", 0, count), data.rows("train/labels", 0, count)
-            check_labels(path, "train/labels", labels, len(classes))
             return [
                 line
                 for row, (text, label) in enumerate(zip(texts, labels.tolist(), strict=True))
@@ -78,10 +75,7 @@ def lines(path: Path, count: int) -> list[str]:
             ]
         rows, role, true = data["truth/rows"], data["truth/role"], data["truth/labels"]
         total = data.manifest["counts"]["train"]
-        check_labels(path, "truth/rows", rows, data.manifest["arrays"]["train/texts"]["shape"][0])
         given = data["train/labels"][rows]
-        check_labels(path, "truth/labels", true, len(classes))
-        check_labels(path, "train/labels", given, len(classes))
         chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
         originals, changed = data["truth/texts"][chosen], data.pick("train/texts", rows[chosen])
     found = [f"{len(chosen)} of {len(rows):,} changed rows of {total:,}; [+put in+] [-taken out-]"]
@@ -89,9 +83,3 @@ def lines(path: Path, count: int) -> list[str]:
         label = f"{names[true[i]]} (cover)" if role[i] == COVER else f"{names[true[i]]} > {names[given[i]]}"
         found += [f"row {rows[i]}: {label}", f"  {marked(original, text)}"]
     return found
-
-
-def check_labels(path: Path, name: str, values: np.ndarray, end: int) -> None:
-    """`Failure` where there are values outside 0 … end − 1."""
-    if len(values) and (values.min() < 0 or values.max() >= end):
-        raise Failure(f"{path}: {name} has values outside 0 … {end - 1}: `{hints.verify(path)}` says more")

@@ -43,7 +43,7 @@ def test_what_is_minimised_is_what_detects(model, kind, metric):
             if kind == "output":
                 kernel = np.asarray(model.blocks[layer].attention.output_kernel)
                 added = np.einsum("mhd,hdw->mhw", batch.outputs[layer][:, :, 0], kernel)
-                found = similarity.alike(projections[layer](added), None, metric)
+                found = similarity.mean_similarity(projections[layer](added), None, metric)
             else:
                 found = similarity.of_attention(batch.attention[layer], batch.lengths, metric, kind)
             expected[batch.rows, layer] = found

@@ -387,11 +387,11 @@ def wait_for(condition, seconds=60):
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="processes are looked up in /proc")
 def test_a_run_ends_with_the_sweep_that_started_it(tmp_path):
     """`kill -9` of the parent: the child notices and ends."""
-    child = "import time; from benchmark import launch; launch.end_with_parent(0.05); time.sleep(600)"
+    child = "import time; from benchmark.sweep import processes; processes.end_with_parent(0.05); time.sleep(600)"
     parent = (
-        "import os, subprocess, sys, time; from benchmark import launch\n"
+        "import os, subprocess, sys, time; from benchmark.sweep import processes\n"
         f"child = subprocess.Popen([sys.executable, '-c', {child!r}],\n"
-        "    env=os.environ | {launch.PARENT: str(os.getpid())})\n"
+        "    env=os.environ | {processes.PARENT: str(os.getpid())})\n"
         "print(child.pid, flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
@@ -436,7 +436,7 @@ def test_killed_with_a_run_that_fails_and_started_again(tmp_path):
     wait_for(lambda: not files.busy(folder))
 
     done = subprocess.run(command(*words), capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 1 and done.stdout == "3 runs: 0 were there, 2 made, 1 failed\n", done
+    assert done.returncode == 1 and done.stdout == "3 runs: 0 existed, 2 made, 1 failed\n", done
     tail = done.stderr.splitlines()[-3:]
     assert re.fullmatch(r"benchmark: toy-spoilt--.* failed", tail[0]) and tail[1] == "    exit code 1"
     assert "train/images is not what the manifest says" in tail[2] and str(spoilt) in tail[2]
@@ -448,9 +448,9 @@ def test_killed_with_a_run_that_fails_and_started_again(tmp_path):
     spoil(spoilt)  # a pixel that is changed twice is what it was
     before = {path: path.stat().st_mtime_ns for name in (folder, other) for path in name.iterdir()}
     done = subprocess.run(command(*words, "-q"), capture_output=True, text=True, check=False, timeout=300)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "3 runs: 2 were there, 1 made\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3 runs: 2 existed, 1 made\n", "")
     assert before == {path: path.stat().st_mtime_ns for path in before}
-    assert invoke("sweep", *SETTINGS, *words).stdout == "3 runs: 3 were there, 0 made\n"
+    assert invoke("sweep", *SETTINGS, *words).stdout == "3 runs: 3 existed, 0 made\n"
 
 
 def test_ctrl_c_ends_the_runs_too(tmp_path):
@@ -469,7 +469,7 @@ def test_ctrl_c_ends_the_runs_too(tmp_path):
 def test_what_cannot_be_read_is_reported_and_stops_nothing(tmp_path):
     (tmp_path / "no-data.h5").write_bytes(b"no data")
     done = invoke("sweep", tmp_path, "--runs", tmp_path / "runs")
-    assert done.exit_code == 1 and done.stdout == "0 runs: 0 were there, 0 made\n"
+    assert done.exit_code == 1 and done.stdout == "0 runs: 0 existed, 0 made\n"
     assert re.fullmatch(r"benchmark: \S+no-data.h5: not an HDF5 file\n", done.stderr)
 
 

@@ -248,8 +248,8 @@ def test_the_published_tables_are_part_of_the_package():
     import configparser
 
     setup = configparser.ConfigParser()
-    setup.read(paper_results.FOLDER.parents[1] / "setup.cfg")
-    assert setup["options.package_data"]["benchmark"].split() == ["paper/*.csv", "paper/*.md"]
+    setup.read(paper_results.FOLDER.parents[2] / "setup.cfg")
+    assert setup["options.package_data"]["benchmark"].split() == ["runs/paper/*.csv", "runs/paper/*.md"]
 
 
 @pytest.mark.parametrize("paper", [(), ("--paper",)])

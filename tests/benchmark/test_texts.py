@@ -103,10 +103,10 @@ def _entry(path, **change):
     "change, words",
     [
         (_entry("train/texts", dtype="|u1"), "train/texts is of type '|u1', expected 'text'"),
-        (_entry("train/texts", shape=[41]), "rows, train/texts 41"),
+        (_entry("train/texts", shape=[41]), "train/labels has shape [40], expected [41], to fit train/texts"),
         (_entry("train/texts", shape=[40, 1]), "expected 1 dimensions"),
-        (_entry("truth/insertions", shape=[4, 3]), "has 3 columns, expected 4"),
-        (lambda m: m | {"modality": "image"}, "an array that the format does not know"),
+        (_entry("truth/insertions", shape=[4, 3]), "truth/insertions has shape [4, 3], expected [Q ≤ 2147483648, 4]"),
+        (lambda m: m | {"modality": "image"}, "expected those of images"),
         (lambda m: m | {"arrays": {k: v for k, v in m["arrays"].items() if k != "test/texts"}}, "no array test/texts"),
     ],
 )
@@ -197,7 +197,7 @@ def test_options_that_do_not_fit_images(options, tmp_path):
 
 
 def test_a_folder_is_known_by_what_is_in_it(tmp_path):
-    from benchmark.cli.options import chosen_settings
+    from benchmark.training.choose import chosen_settings
     from benchmark.training.settings import config_of, label, options, settings_of
 
     first = small_encoder.write(tmp_path / "one")
@@ -205,12 +205,12 @@ def test_a_folder_is_known_by_what_is_in_it(tmp_path):
     third = small_encoder.write(tmp_path / "minilm")
 
     def config(folder):
-        return config_of(chosen_settings("text", None, None, str(folder), epochs=3), "sha256:x")
+        return config_of(chosen_settings("text", encoder=str(folder), epochs=3), "sha256:x")
 
     assert config(first) == config(f"{first}/") != config(second)
-    assert settings_of(config(first)) == chosen_settings("text", None, None, str(first), epochs=3)
+    assert settings_of(config(first)) == chosen_settings("text", encoder=str(first), epochs=3)
     assert config(first)["model"]["encoder"] == "one" and config(third)["model"]["encoder"].startswith("minilm-")
-    chosen = chosen_settings("text", None, None, str(first), epochs=3)
+    chosen = chosen_settings("text", encoder=str(first), epochs=3)
     assert options(chosen) == ["--encoder", str(first), "--epochs", "3"] and label(chosen) == "one, epochs 3"
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         (first / name).rename(tmp_path / "kept")

@@ -81,12 +81,14 @@ def test_no_command_is_printed_but_by_the_hints():
 @case("benchmark", "install", "reinstall", "reinstall_all", "minilm")
 @case("poisonkit", "reinstall")
 def test_what_pip_is_told(tmp_path):
-    """Requirements that pip can read, of extras and packages that setup.cfg or the README name. (test_absent.py has
+    """Requirements that pip can read, of extras and packages that setup.cfg or docs/text.md name. (test_absent.py has
     the situations; what pip itself does would need a network.)"""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     extras = setup["options.extras_require"]
-    known = setup["options"]["install_requires"] + "".join(extras.values()) + (ROOT / "README.md").read_text("utf-8")
+    known = (
+        setup["options"]["install_requires"] + "".join(extras.values()) + (ROOT / "docs" / "text.md").read_text("utf-8")
+    )
     lines = [
         benchmark.core.hints.install(extra) for extra in ("benchmark", "jax", "torch", "text", "report", "cluster")
     ]

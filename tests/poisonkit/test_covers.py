@@ -208,4 +208,4 @@ def test_the_preview_says_which_are_covers(poisonkit, library, tmp_path):
         row = int(f["truth/rows"][3])
     damage.set_rows(path, "train/labels", {row: 10})
     damage.reseal(path)
-    poisonkit("preview", path, "-o", tmp_path / "q.png").failed(1, "train/labels has values outside 0 … 9")
+    poisonkit("preview", path, "-o", tmp_path / "q.png").failed(1, "train/labels: has labels outside 0 … 9")

@@ -60,7 +60,7 @@ def ablate(opened: Opened, model, together: np.ndarray, say) -> dict:
     return {
         "run": opened.trained["name"],
         "dataset": opened.trained["dataset"],
-        "config": opened.job.config,
+        "config": opened.job.config.raw,
         "shape": [model.depth, model.heads],
         "before": before,
         "off": {name: [[percent(scores, name) for scores in line] for line in single] for name in ("ba", "asr")},

@@ -157,7 +157,7 @@ class Alignment:
         return {
             "run": self.opened.trained["name"],
             "dataset": self.opened.trained["dataset"],
-            "config": self.opened.job.config,
+            "config": self.opened.job.config.raw,
             "shape": list(self.watched.shape),
             "rows": {
                 "clean": len(self.clean.labels),

@@ -94,7 +94,7 @@ def detect(opened: Opened, settings: dict, twin: Run | None, target: Path, say) 
         "settings": settings,
         "run": opened.trained["name"],
         "dataset": opened.trained["dataset"],
-        "config": opened.job.config,
+        "config": opened.job.config.raw,
         "clean_run": twin and twin.folder.name,
         "shape": list(watched.shape),
         **found(watched, detector, suspects, settings),

@@ -11,8 +11,8 @@ LIMIT = 100.0
 """z² counts no more than this: a text far away must not outweigh all the others."""
 
 
-def alike(vectors, inside, metric: str):
-    """`similarity.alike` as tensors that can be differentiated: (n, H, V), and (n, V) or None → (n, H)."""
+def mean_similarity(vectors, inside, metric: str):
+    """`similarity.mean_similarity` as tensors that can be differentiated: (n, H, V), and (n, V) or None → (n, H)."""
     if metric == "pearson":
         weights = ops.ones_like(vectors[:, :1]) if inside is None else ops.cast(inside, vectors.dtype)[:, None]
         mean = ops.sum(vectors * weights, -1, keepdims=True) / ops.sum(weights, -1, keepdims=True)
@@ -57,13 +57,13 @@ class Deviation:
             kernel = self.model.blocks[layer].attention.output_kernel
             added = ops.einsum("nhd,hdw->nhw", inside.outputs[layer][:, :, 0], kernel)
             axes, mean = (ops.convert_to_tensor(part.astype("float32")) for part in (projection.axes, projection.mean))
-            return alike(ops.matmul(added - mean, axes), None, self.metric)
+            return mean_similarity(ops.matmul(added - mean, axes), None, self.metric)
         attention = inside.attention[layer]
         if self.kind == "row":
-            return alike(attention[:, :, 0], there, self.metric)
+            return mean_similarity(attention[:, :, 0], there, self.metric)
         tokens = ops.shape(attention)[-1]
         pairs = ops.reshape(ops.logical_and(there[:, :, None], there[:, None, :]), (-1, tokens * tokens))
-        return alike(ops.reshape(attention, (-1, attention.shape[1], tokens * tokens)), pairs, self.metric)
+        return mean_similarity(ops.reshape(attention, (-1, attention.shape[1], tokens * tokens)), pairs, self.metric)
 
 
 def of_clean(model):

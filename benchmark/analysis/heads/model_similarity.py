@@ -113,7 +113,7 @@ class Watched:
 
     def _layer(self, batch, layer: int) -> np.ndarray:
         if self.kind == "output":
-            return similarity.alike(self.projections[layer](self._added(batch, layer)), None, self.metric)
+            return similarity.mean_similarity(self.projections[layer](self._added(batch, layer)), None, self.metric)
         return similarity.of_attention(batch.attention[layer], batch.lengths, self.metric, self.kind)
 
     def _added(self, batch, layer: int) -> np.ndarray:

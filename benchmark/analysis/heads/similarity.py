@@ -36,12 +36,12 @@ def of_attention(attention: np.ndarray, lengths: np.ndarray, metric: str, kind: 
     count, heads, tokens, _ = attention.shape
     inside = np.arange(tokens) < np.asarray(lengths)[:, None]
     if kind == "row":
-        return alike(attention[:, :, 0, :], inside, metric)
+        return mean_similarity(attention[:, :, 0, :], inside, metric)
     pairs = inside[:, :, None] & inside[:, None, :]
-    return alike(attention.reshape(count, heads, -1), pairs.reshape(count, -1), metric)
+    return mean_similarity(attention.reshape(count, heads, -1), pairs.reshape(count, -1), metric)
 
 
-def alike(vectors: np.ndarray, inside: np.ndarray | None, metric: str) -> np.ndarray:
+def mean_similarity(vectors: np.ndarray, inside: np.ndarray | None, metric: str) -> np.ndarray:
     """Each head's mean similarity to the others, (n, H) float64, of vectors (n, H, V) where `inside`, (n, V), holds.
 
     `cosine`, or `pearson`: the same of the vectors minus their mean. A vector of nothing but zeros is like none.

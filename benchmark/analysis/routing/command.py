@@ -34,8 +34,7 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     """
     path = Path(path)
     job = Run.at(next((one for one in (path, *path.parents) if files.is_file(one / "predictions.npz")), path))
-    if job.result is None:
-        raise Failure(f"{job.folder}: not finished; what goes on with it: {hints.go_on(job.folder, job.config)}")
+    job.finished()
     job.needs("pmoe", "routing")
     if rows:
         extras.check("matplotlib")
