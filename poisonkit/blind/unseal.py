@@ -13,14 +13,14 @@ from poisonkit.build import produce
 from poisonkit.core import files, hashing, modality, splits
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import TEXT
-from poisonkit.core.splits import Split, TextSplit
+from poisonkit.core.splits import TextSplit
 from poisonkit.format import manifest, reader, sidecars
 from poisonkit.inspection import show
 from poisonkit.inspection.verify import verify as whole
 from poisonkit.poisoning import apply
 from poisonkit.poisoning import plan as make
 from poisonkit.poisoning.recipe import Recipe
-from poisonkit.sources.base import Source
+from poisonkit.sources.base import Part, Source
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class RestoredPart:
 
     Attributes
     ----------
-    sealed : Split
+    sealed : Part
         The sealed file's part, in its secret order.
     positions : ndarray
         (N,) int64: the row of the sealed part that each row of the original is; −1 where it was left out.
@@ -110,7 +110,7 @@ class RestoredPart:
     key : Reader
     """
 
-    sealed: Split
+    sealed: Part
     positions: np.ndarray
     labels: np.ndarray
     kept: dict[str, np.ndarray]
@@ -152,7 +152,7 @@ class UnsealedImages:
     `changed_at[i]`; triggered test images are made with the key's stencils."""
 
     stencils: apply.Stencils
-    sealed: Split
+    sealed: Part
     changed_at: np.ndarray
 
     def poison(self, _changed: make.Changed, first: int, originals: np.ndarray, _threads: int = 1) -> np.ndarray:
