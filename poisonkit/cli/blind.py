@@ -83,7 +83,7 @@ def seal(file, output, key, even_labels, even_share, secret_seed, force):
     secret = sealing.Secret.draw() if secret_seed is None else sealing.Secret.of(secret_seed)
     with progress_bar(None, "sealing", "rows") as bar:
         share = None if even_share is None else sealing.parse_share(even_share)
-        wanted = sealing.Wanted(secret, output, key, even_labels or share is not None, share, force)
+        wanted = sealing.SealRequest(secret, output, key, even_labels or share is not None, share, force)
         done = sealing.seal(file, wanted, bar.update)
     for path, what in ((done.challenge, done.manifest["name"]), (done.key, "the key: keep it from the participants")):
         tell(f"wrote {path} ({path.stat().st_size / 1e6:,.1f} MB): {what}")
