@@ -144,11 +144,7 @@ def describe(data: reader.Reader, context: base.ExportContext) -> dict:
         "recordSet": [
             _classes(manifest),
             *(_records(manifest, name, file["@id"]) for name in SETS if _has(manifest, name)),
-            *(
-                _insertions(manifest, path, file["@id"])
-                for path in sorted(manifest.arrays)
-                if path.endswith(INSERTIONS)
-            ),
+            *(_insertions(manifest, path, file["@id"]) for path in inserted),
         ],
     }
 
