@@ -141,7 +141,8 @@ def _damaged(source: base.Source, part: str) -> Failure:
         return Failure(f"{source.train.path}: {part}/images is not what its digest says: the file is damaged")
     cache.discard(source)
     return Failure(
-        f"{part}/images of {source.name} in the cache is not what its digest says; it was removed: start again"
+        f"{part}/images of {source.name} in the cache is not what its digest says; it was removed from the cache: "
+        "start again"
     )
 
 
