@@ -104,7 +104,7 @@ def command(*arguments) -> list[str]:
     return [sys.executable, "-m", "poisonkit", *map(os.fspath, arguments)]
 
 
-WITH_KERNELS = "import numba, sys; from poisonkit import cli; sys.argv[0] = 'poisonkit'; cli.main()"
+WITH_KERNELS = "import numba, sys; from poisonkit.cli import main as cli; sys.argv[0] = 'poisonkit'; cli.main()"
 """A program in which even a few images go through the compiled kernels, which else are not worth their import."""
 
 

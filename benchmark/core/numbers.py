@@ -7,7 +7,9 @@
 import json
 import math
 import re
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 LARGEST = 2**63 - 1
 _LONGEST = 40  # characters of a number: twice what a float or an int64 needs
@@ -49,9 +51,13 @@ def is_real(value) -> bool:
     return (type(value) is int and abs(value) <= LARGEST) or (type(value) is float and math.isfinite(value))
 
 
-def loads(data: bytes | str):
-    """JSON whose numbers are finite and within 64 bits, and whose keys stand once. ValueError or RecursionError."""
-    return json.loads(data, parse_int=_integer, parse_float=_float, parse_constant=_constant, object_pairs_hook=_object)
+def loads(data: bytes | str, parse_float: Callable[[str], Any] | None = None) -> Any:
+    """JSON whose numbers are finite and within 64 bits, and whose keys stand once. ValueError or RecursionError.
+
+    `parse_float` is given the text of a fraction, and makes something else of it than a float.
+    """
+    hooks: dict[str, Any] = {"parse_constant": _constant, "object_pairs_hook": _object}
+    return json.loads(data, parse_int=_integer, parse_float=parse_float or _float, **hooks)
 
 
 def _integer(text: str) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmark.core import random_streams
 from benchmark.core.errors import Failure
-from benchmark.format import delta, implied, sandbox
+from benchmark.format import delta, implied, layout, sandbox
 from benchmark.format.manifest import INPUTS, TEXT, array_digest, dtype_of, parse
 
 
@@ -167,7 +167,9 @@ def sample(path, digest: str, base, count: int) -> np.ndarray:
             rows = file["triggered/rows"][:count]
             after = file["triggered/images"][: len(rows)]
         else:
-            arrays = {name: file[name][()] for name in parse(sandbox.manifest_text(file))["arrays"]}
+            said = parse(sandbox.manifest_text(file))
+            arrays = {name: file[name][()] for name in said["arrays"]}
+            layout.check_values(said, arrays)
             labels = clean["test/labels"][()]
             rows = delta.tested("triggered", manifest, arrays, labels)["triggered/rows"][:count]
             after = delta.trigger(manifest, arrays)(np.stack([clean["test/images"][int(row)] for row in rows]))
@@ -197,6 +199,7 @@ def _read(path: Path, verify: bool) -> tuple[dict, dict[str, np.ndarray]]:
                 if verify or not name.startswith("trigger/") or name.endswith("/mask") or manifest["kind"] == "delta":
                     arrays[name] = _texts(file[name], name) if entry["dtype"] == TEXT else file[name][()]
                     _check_read(arrays[name], entry, name, verify)
+            layout.check_values(manifest, arrays)
     except Failure as error:
         raise Failure(f"{path}: {error}") from None
     except (OSError, KeyError, RuntimeError, ValueError) as error:
@@ -208,13 +211,9 @@ def _texts(node, name: str) -> np.ndarray:
     """The rows of a dataset of texts, (n,) object of str. `Failure` names a row that is none."""
     rows = node[()]
     for number, data in enumerate(rows):
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            raise Failure(f"{name}: row {number} is not UTF-8") from None
-        if not text or text != text.strip():
-            raise Failure(f"{name}: row {number} is empty, or has white space around it")
-        rows[number] = text
+        if wrong := sandbox.text_problem(data):
+            raise Failure(f"{name}: row {number} {wrong}")
+        rows[number] = data.decode()
     return rows
 
 
@@ -237,28 +236,15 @@ def _check_read(array: np.ndarray, entry: dict, name: str, verify: bool) -> None
 
 def _assemble(path: Path, manifest: dict, arrays: dict, verify: bool) -> Dataset:
     """Check labels and rows against one another and against the recipe, and put the arrays together."""
-    classes = len(manifest["source"]["classes"])
-    for name, array in arrays.items():
-        if name.split("/")[-1] in ("labels", "wanted"):
-            _check_range(array, classes, f"{name} holds", f"the classes are 0 … {classes - 1}")
     inputs = INPUTS[manifest["modality"]]
     train, test = (Rows(arrays[f"{group}/{inputs}"], arrays[f"{group}/labels"]) for group in ("train", "test"))
     if manifest["kind"] in ("clean", "sealed"):
         implied.check(manifest, arrays, verify)
         return Dataset(path, manifest, train, test)
     tested = [group for group in ("triggered", "others") if f"{group}/rows" in arrays]
-    for group, parent in (*((group, test) for group in tested), ("truth", train)):
-        name = f"{group}/rows"
-        _check_range(arrays[name], len(parent), f"{name} holds row", f"there are {len(parent)}")
-        if np.any(np.diff(arrays[name]) <= 0):
-            raise Failure(f"{name} is not ascending")
     for group in tested:
         if not np.array_equal(test.labels[arrays[f"{group}/rows"]], arrays[f"{group}/labels"]):
             raise Failure(f"{group}/labels are not the labels of their rows in test/")
-        if not len(arrays[f"{group}/rows"]):
-            raise Failure(f"{group}/ has no rows, so there is nothing to score")
-    if not np.isin(arrays["truth/role"], (1, 2)).all():
-        raise Failure("truth/role holds something other than 1 and 2")
     image = train.inputs.shape[1:]
     mask, insertions = _mask(arrays, image) if image else None, _insertions(arrays)
     implied.check(manifest, arrays, verify)

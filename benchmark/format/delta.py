@@ -60,7 +60,6 @@ def rebuild(manifest: dict, delta: dict[str, np.ndarray], clean: dict[str, np.nd
     rows, inputs = delta["changed/rows"], INPUTS[manifest["modality"]]
     put = None if manifest["modality"] == TEXT else trigger(manifest, delta)  # a text delta keeps all of them whole
     images, labels = clean[f"train/{inputs}"], clean["train/labels"]
-    _check_rows(rows, len(labels), "changed/rows")
     arrays = dict(clean)
     arrays |= {"truth/rows": rows, "truth/role": delta["changed/role"]}
     arrays |= {f"truth/{inputs}": images[rows], "truth/labels": labels[rows]}
@@ -69,7 +68,6 @@ def rebuild(manifest: dict, delta: dict[str, np.ndarray], clean: dict[str, np.nd
         for number, stencil in enumerate(stencils(manifest, delta)):
             arrays[f"trigger/{number}/mask"] = mask_of(manifest, *stencil)
     if "kept/rows" in delta:
-        _check_rows(delta["kept/rows"], len(labels), "kept/rows")
         images[delta["kept/rows"]] = delta[f"kept/{inputs}"]
     labels[rows] = delta["changed/labels"]
     for group in SETS:
@@ -94,13 +92,7 @@ def tested(group: str, manifest: dict, delta: dict, labels: np.ndarray) -> dict[
         target = manifest["recipe"].get("target")
         rows = np.flatnonzero(labels != target).astype("<i8")
         found = {f"{group}/rows": rows, f"{group}/wanted": np.full(len(rows), target, "<i8")}
-    _check_rows(found[f"{group}/rows"], len(labels), f"{group}/rows")
     return found
-
-
-def _check_rows(rows: np.ndarray, end: int, name: str) -> None:
-    if len(rows) and not (rows.min() >= 0 and rows.max() < end):
-        raise Failure(f"{name} has rows outside 0 … {end - 1}")
 
 
 def stencils(manifest: dict, delta: dict) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -11,15 +11,10 @@ from fractions import Fraction
 import numpy as np
 
 from benchmark.core.errors import Failure
+from benchmark.format import rules
 from benchmark.format.manifest import INPUTS, TEXT, array_digest, digest
 
 POISONED, COVER = 1, 2
-SELECTIONS = {  # label mode -> which rows may be chosen
-    "all-to-one": ("all", "non-target", "class"),
-    "all-to-all": ("all", "class"),
-    "source-specific": ("class",),
-    "clean-label": ("target",),
-}
 RECIPE_VERSIONS = (1, 2)
 ROWS_AT_ONCE = 256
 
@@ -39,7 +34,6 @@ def check(manifest: dict, arrays: dict, verify: bool) -> None:
             "%s: its recipe is unknown here (%s): its rows and labels are taken as they are", manifest["name"], unknown
         )
     else:
-        _check_recipe(recipe, manifest)
         _check_changed(recipe, arrays, true, len(manifest["source"]["classes"]))
         _check_tested(recipe, arrays, len(manifest["source"]["classes"]))
     if manifest["modality"] == TEXT:
@@ -60,8 +54,9 @@ def _unknown(manifest: dict) -> str | None:
     recipe, version = manifest["recipe"], manifest.get("recipe_version", 1)
     if version not in RECIPE_VERSIONS:
         return f"recipe version {version!r:.40}"
-    for key, known in (("label_mode", SELECTIONS), ("select", {one for some in SELECTIONS.values() for one in some})):
-        if isinstance(recipe.get(key), str) and recipe[key] not in known:
+    modes = rules.selections()
+    for key, known in (("label_mode", modes), ("select", {one for some in modes.values() for one in some})):
+        if recipe[key] not in known:
             return f"{key} {recipe[key]!r:.60}"
     return None
 
@@ -76,8 +71,7 @@ def _check_source(manifest: dict) -> None:
     source, table = manifest["source"], manifest["arrays"]
     if manifest["kind"] == "sealed":
         return
-    named = source.get("arrays")
-    _expect(isinstance(named, dict), "its source names no arrays")
+    named = source["arrays"]
     _expect(source["digest"] == digest(named), "its source's digest is not that of the source's arrays")
     for name, entry in table.items():
         if name.startswith("test/") or manifest["kind"] == "clean":
@@ -97,36 +91,6 @@ def _check_counts(manifest: dict, arrays: dict) -> None:
     for name, count in found.items():
         said = counts.get(name)
         _expect(type(said) is int and said == count, f"its counts say {said!r:.40} {name}, there are {count}")
-
-
-def _share(text, name: str) -> Fraction:
-    """A share that a recipe spells, without the exponents that could take for ever."""
-    plain = isinstance(text, str) and len(text) <= 64 and re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII)
-    _expect(plain and 0 <= Fraction(text) <= 1, f"its recipe's {name} is {text!r:.60}, expected a share from 0 to 1")
-    return Fraction(text)
-
-
-def _check_recipe(recipe: dict, manifest: dict) -> None:
-    """What goes together in a recipe; see the table in FORMAT.md."""
-    mode, select, target = (recipe.get(name) for name in ("label_mode", "select", "target"))
-    _expect(isinstance(mode, str) and mode in SELECTIONS, f"its recipe's label_mode is {mode!r:.60}")
-    _expect(select in SELECTIONS[mode], f"its recipe's select is {select!r:.60}, under {mode}")
-    _expect((target is None) == (mode == "all-to-all"), f"its recipe's target is {target}, under {mode}")
-    classes, names = recipe.get("source_classes", []), manifest["source"]["classes"]
-    sane = isinstance(classes, list) and all(type(one) is int and 0 <= one < len(names) for one in classes)
-    _expect(sane and classes == sorted(set(classes)), f"its recipe's source_classes are {classes!r:.60}")
-    _expect((select == "class") == bool(classes), f"its recipe's source_classes are {classes}, under select {select}")
-    _expect(target not in classes, f"its recipe's target {target} is one of its source_classes")
-    triggers, application = recipe["triggers"], recipe.get("application")
-    texts = manifest["modality"] == TEXT
-    _expect(triggers, "its recipe has no trigger")
-    fits = application == "text" if texts else application in ("image", "patch")
-    _expect(fits, f"its recipe's application is {application!r:.60}, for {manifest['modality']}s")
-    patch = recipe.get("patch")
-    _expect((patch is None) == (application != "patch"), f"its recipe's patch is {patch!r:.60}, under {application}")
-    if not texts:
-        numbers = {int(name.split("/")[1]) for name in manifest["arrays"] if name.startswith("trigger/")}
-        _expect(numbers == set(range(len(triggers))), f"its arrays are of triggers {sorted(numbers)!s:.60}")
 
 
 def _wanted(recipe: dict, labels: np.ndarray, classes: int) -> np.ndarray:
@@ -162,7 +126,7 @@ def _check_changed(recipe: dict, arrays: dict, true: np.ndarray, classes: int) -
     for number, name, share in ((POISONED, "poisoned", "rate"), (COVER, "cover", "cover_rate")):
         there = role == number
         _expect(_may_be(number, recipe, originals)[there].all(), f"truth/labels has {name} rows of a wrong class")
-        count = int(_share(recipe.get(share, "0"), share) * len(true))
+        count = int(Fraction(recipe.get(share, "0")) * len(true))
         _expect(there.sum() == count, f"truth/role has {there.sum()} {name} rows, its {share} gives {count}")
 
 

@@ -7,10 +7,13 @@ the file. It reads no array but texts, which HDF5 keeps in heaps of their own.
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmark.core import child_process
 from benchmark.core.errors import Failure
+from benchmark.format import schema
 from benchmark.format.manifest import TEXT, parse
 
 WHAT = "a sound HDF5 file"
@@ -54,7 +57,7 @@ def inspect(path, alive=lambda: None) -> dict:
                 _check_dataset(node, name, manifest["arrays"][name], os.path.getsize(path))
             for name, entry in manifest["arrays"].items():
                 if entry["dtype"] == TEXT:
-                    _read_texts(found[name], alive)
+                    _read_texts(found[name], name, alive)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         if "alloc" in str(error):
             raise MemoryError(one_line(error)) from None
@@ -76,8 +79,10 @@ def _walk(group, prefix: str):
     """Yield (path, dataset) of every dataset; refuse links, attributes, and more nesting than the format has."""
     import h5py
 
-    if prefix.count("/") > 2 or len(group) > 20_000:
+    if prefix.count("/") > schema.limit("depth") or len(group) > schema.limit("members"):
         raise Failure(f"not laid out as the format says: {prefix!r:.80}")
+    if prefix and not len(group):
+        raise Failure(f"{prefix!r:.80} is an empty group; the format has none")
     for name in group:
         path = prefix + name
         if type(group.get(name, getlink=True)) is not h5py.HardLink:
@@ -117,11 +122,28 @@ def _check_texts(node, name: str) -> None:
         raise Failure(f"{name} is of type {node.dtype.str!r:.40}, its manifest says texts in UTF-8 of any length")
 
 
-def _read_texts(node, alive) -> None:
-    """Once through the heap: what libhdf5 cannot follow ends this process, not the one that trains."""
+def _read_texts(node: Any, name: str, alive: Callable[[], object]) -> None:
+    """Once through the heap: what libhdf5 cannot follow ends this process, not the one that trains. Raises `Failure`
+    for a row that is no text of the format."""
     for start in range(0, len(node), TEXTS_AT_ONCE):
-        node[start : start + TEXTS_AT_ONCE]
+        for number, data in enumerate(node[start : start + TEXTS_AT_ONCE], start):
+            if wrong := text_problem(data):
+                raise Failure(f"{name}: row {number} {wrong}")
         alive()
+
+
+def text_problem(data: bytes) -> str | None:
+    """Why the bytes of a row are no text of the format; None where they are one."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return "is not UTF-8"
+    if not text or text != text.strip():
+        return "is empty, or has white space around it"
+    if "\0" in text:
+        return "has a NUL in it"
+    most = schema.limit("text_bytes")
+    return f"has {len(data):,} bytes, more than {most:,}" if len(data) > most else None
 
 
 def one_line(error: Exception) -> str:

@@ -18,11 +18,11 @@ def check(path: Path, key: Reader) -> None:
     texts of the sealed file must be those of that, and whatever is in a file is what its own digests say. (The key is
     taken to be that of the file, see `unseal.check`; its arrays are those that the original names, see `guard`.)
     """
-    with reader.reading(path, ("sealed",)) as challenge:
+    with reader.reading(path, ("sealed",), vouch=False) as challenge:
         for data in (challenge, key):
             if wrong := verify.digests(data):
                 raise Failure(f"{data.path}: was altered after it was sealed: {wrong[0]}")
-        if wrong := verify.labels_in_range(challenge):
+        if wrong := challenge.value_problems():
             raise Failure(f"{challenge.path}: was altered after it was sealed: {wrong[0]}")
         wrong = _differing(challenge.manifest, key.manifest)
     if wrong:

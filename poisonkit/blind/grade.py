@@ -41,7 +41,7 @@ def read(path: Path, count: int) -> Submission:
 def _parse(name: str, file, count: int) -> Submission:
     lines: dict[int, int] = {}
     scores: list[float] = []
-    width, number = None, 0
+    width, number = 0, 0  # of a line, in fields: 0 before the first
     while text := file.readline(LONGEST_LINE):
         number += 1
         fields = [field.strip() for field in text.removeprefix("\ufeff" if number == 1 else "").split(",")]
@@ -51,7 +51,7 @@ def _parse(name: str, file, count: int) -> Submission:
         if number == 1 and _header(fields):
             width = len(fields)
             continue
-        if width not in (None, len(fields)) or len(fields) > 2:
+        if width not in (0, len(fields)) or len(fields) > 2:
             expected = {1: "row", 2: "row,score"}.get(width, "row,score or row alone")
             raise Failure(f"{where}: has {len(fields)} field(s), expected {expected}")
         width = len(fields)
@@ -61,7 +61,7 @@ def _parse(name: str, file, count: int) -> Submission:
         lines[row] = number
         if width == 2:
             scores.append(_score(fields[1], where))
-    if width is None:
+    if not width:
         raise Failure(f"{name}: is empty: expected row,score in each line, or row alone (the line `row` lists none)")
     rows = np.fromiter(lines, np.int64, len(lines))
     if width == 1:
@@ -81,7 +81,7 @@ def _header(fields: list[str]) -> bool:
 
 def _row(text: str, count: int, where: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise Failure(f"{where}: {text!r:.40} is no row: expected a whole number from 0 to {count - 1}")
+        raise Failure(f"{where}: {text!r:.40} is not a row number: expected a whole number from 0 to {count - 1}")
     if int(text) >= count:
         raise Failure(f"{where}: there is no row {text}: the training rows are 0 … {count - 1}")
     return int(text)
@@ -91,7 +91,7 @@ def _score(text: str, where: str) -> float:
     try:
         return numbers.real(text)
     except ValueError:
-        raise Failure(f"{where}: {text!r:.40} is no score: expected a finite number") from None
+        raise Failure(f"{where}: {text!r:.40} is not a score: expected a finite number") from None
 
 
 def grade(path: Path, key: Path | None, submission: Path, threshold: float | None = None) -> dict:
@@ -112,7 +112,7 @@ def grade(path: Path, key: Path | None, submission: Path, threshold: float | Non
     truth[answer.rows] = True
     given = read(submission, count)
     if given.scores is None and threshold is not None:
-        raise Usage("--threshold: the submission lists rows without scores, there is nothing to cut")
+        raise Usage("--threshold: the submission lists rows without scores, so there is nothing to threshold")
     facts = {
         "challenge": said["name"],
         "commitment": said["commitment"],

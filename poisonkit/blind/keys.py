@@ -1,4 +1,4 @@
-"""Where keys of sealed files lie: by default in a folder of the user's own that nobody else may read.
+"""Where keys of sealed files are: by default in a folder that only the user can read.
 
     $XDG_DATA_HOME/poisonkit/keys/challenge-XXXXXXXX.key.h5        (else ~/.local/share/poisonkit/keys/)
 
@@ -26,7 +26,7 @@ def folder() -> Path:
     try:
         home = os.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
     except KeyError:
-        raise Failure("there is no home folder for the key: say with --key where it goes") from None
+        raise Failure("no home folder is known for the key: choose a place with --key") from None
     return Path(home).absolute() / ".local" / "share" / "poisonkit" / "keys"
 
 
@@ -44,12 +44,14 @@ def make_folder(path: Path) -> None:
         path.parent.parent.mkdir(parents=True, exist_ok=True)
         path.parent.mkdir(mode=FOLDER_MODE, exist_ok=True)
     except OSError as error:
-        raise Failure(f"{path.parent}: could not be made for the key ({error.strerror}): --key elsewhere") from None
+        raise Failure(
+            f"{path.parent}: could not be created for the key ({error.strerror}): choose another --key"
+        ) from None
 
 
 def places(challenge: Path, name: str) -> list[Path]:
-    """Where the key of a sealed file may lie: in the folder for keys, then beside it. `name` is what it says its name
-    is; one that no sealed file ever had is not looked for."""
+    """List the paths where the key of a sealed file may be: in the folder for keys, then next to the file. `name` is in
+    its manifest; one that no sealed file can have is not looked for."""
     beside = [challenge.with_name(challenge.name.removesuffix(".h5") + SUFFIX)]
     if not NAME.fullmatch(name):
         return beside
@@ -57,7 +59,7 @@ def places(challenge: Path, name: str) -> list[Path]:
 
 
 def find(challenge: Path) -> Path | None:
-    """The key of a sealed file; None where it lies in none of its places, or where the file is no sealed one."""
+    """Find the key of a sealed file; None where there is none, or where the file is not a sealed one."""
     facts = structure.inspect(challenge, ("clean", "poisoned", "sealed"))
     if facts["kind"] != "sealed":
         return None
@@ -65,9 +67,9 @@ def find(challenge: Path) -> Path | None:
 
 
 def found(challenge: Path, name: str) -> Path:
-    """The key of a sealed file of that name; `Failure` says where it was looked for."""
+    """Find the key of a sealed file of that name. Raises `Failure` with the paths that were tried."""
     tried = places(challenge, name)
     for path in tried:
         if path.is_file():
             return path
-    raise Failure(f"{challenge}: no key lies at {' or '.join(map(str, tried))}: say with --key where it is")
+    raise Failure(f"{challenge}: no key found at {' or '.join(map(str, tried))}: give its path with --key")

@@ -19,7 +19,7 @@ from poisonkit.core import files, hashing, numbers, random_streams, splits
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import IMAGE
 from poisonkit.format import manifest, reader, sidecars
-from poisonkit.format.structure import kept_in_key
+from poisonkit.format.arrays import kept_in_key
 from poisonkit.format.writer import writing
 from poisonkit.inspection.verify import verify
 from poisonkit.poisoning import recipe, supported
@@ -106,17 +106,17 @@ def commit(salt: bytes, said: dict) -> str:
     return hashing.sha256(salt + hashing.canonical(said))
 
 
-def places(order: np.ndarray, count: int) -> np.ndarray:
-    """Where each of the original's rows went, (count,) int64: the inverse of an order; −1 where it was left out."""
-    there = np.full(count, -1)
-    there[order] = np.arange(len(order))
-    return there
+def inverse(order: np.ndarray, count: int) -> np.ndarray:
+    """Invert an order: the sealed row that each of the original's rows became, (count,) int64; −1 where left out."""
+    positions = np.full(count, -1)
+    positions[order] = np.arange(len(order))
+    return positions
 
 
 @dataclass(frozen=True)
 class Left:
     """Rows of the original that the challenge is without, ascending, (L,) int64; `share` of the clean class sizes is
-    what remains, where they were left out to even the labels."""
+    what remains, None where no labels were evened out."""
 
     rows: np.ndarray
     share: Fraction | None = None
@@ -211,10 +211,10 @@ def _check_free(path: Path, target: Path, key: Path, force: bool) -> None:
             raise Usage(f"{option}: {one} is the data set itself")
         files.refuse_folder(one)
         if one.exists() and not force:
-            raise Failure(f"{one}: lies there already: {option} elsewhere, or --force")
+            raise Failure(f"{one}: already exists; choose another {option}, or overwrite it with --force")
     beside = sidecars.sidecar_path(target)  # it would go: a sealed file has none
     if sidecars.check(beside, target) is not None and not force:
-        raise Failure(f"{beside}: lies there already: -o elsewhere, or --force")
+        raise Failure(f"{beside}: already exists; choose another -o, or overwrite it with --force")
 
 
 def _shuffled(data, part: str, order: np.ndarray):
@@ -247,8 +247,8 @@ def _answer_rows(data, orders: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray
     """The changed rows by their numbers in the sealed file, their role, their labels before; none of a clean file."""
     if data.clean:
         return np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64)
-    there = places(orders["train"], data.manifest["counts"]["train"])
-    return there[data["truth/rows"]], data["truth/role"], data["truth/labels"]
+    positions = inverse(orders["train"], data.manifest["counts"]["train"])
+    return positions[data["truth/rows"]], data["truth/role"], data["truth/labels"]
 
 
 def _write_rows(data, orders: dict, writer, progress) -> None:
@@ -319,26 +319,26 @@ def _sidecar(path: Path) -> dict | None:
         said = numbers.loads(sidecars.content(beside), parse_float=str)
         return {key: value for key, value in said.items() if key not in ("manifest", "file")}
     except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise Failure(f"{beside}: is no sidecar ({error})") from None
+        raise Failure(f"{beside}: is not a sidecar ({error})") from None
 
 
 def advice(done: Sealed) -> list[str]:
     """What the organiser should know of what was just sealed."""
     name, how, lines = done.title.split(":")[0], "try `poisonkit audit`, and read docs/sealing.md", []
-    if done.left is not None:
+    if done.left is not None and done.left.share is not None:
         share, count = float(done.left.share), len(done.left.rows)
         lines.append(
             f"labels evened out to {share:.4f} of the clean class sizes: {count:,} rows left out, kept in the key"
         )
     if done.manifest["modality"] == "text":
-        return [*lines, f"note: whoever holds {name} finds every changed row by comparing: {how}"]
+        return [*lines, f"note: whoever has {name} can find every changed row by comparing: {how}"]
     if done.seed is None:
         return [
             *lines,
-            f"note: whoever holds {name} finds every changed row by comparing; `make --camouflage` ends the exact join,"
-            f" not a near one: {how}",
+            f"note: whoever has {name} can find every changed row by comparing; `make --camouflage` prevents the exact"
+            f" join, but not a near one: {how}",
         ]
     lines.append(f"note: a near join still finds most images of {name}, and with them what was changed: {how}")
     if done.seed < GUESSABLE:
-        lines.append("note: the camouflage's seed can be guessed: one of 18 digits cannot")
+        lines.append("note: the camouflage's seed is short enough to be guessed: use one of 18 digits")
     return lines

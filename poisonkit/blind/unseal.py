@@ -1,13 +1,14 @@
 """What a key gives back: the answer of a sealed file, once it is the one committed to, and the original to the byte."""
 
 import contextlib
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from poisonkit.blind import authenticity, keys
-from poisonkit.blind.seal import NO_ROWS, Secret, answer, commit, places
+from poisonkit.blind.seal import NO_ROWS, Secret, answer, commit, inverse
 from poisonkit.build import produce
 from poisonkit.core import files, hashing, modality, splits
 from poisonkit.core.errors import Failure
@@ -18,7 +19,7 @@ from poisonkit.inspection import show
 from poisonkit.inspection.verify import verify as whole
 from poisonkit.poisoning import apply
 from poisonkit.poisoning import plan as make
-from poisonkit.poisoning.recipe import Request
+from poisonkit.poisoning.recipe import Recipe
 from poisonkit.sources.base import Source
 
 
@@ -41,7 +42,7 @@ def check(challenge: dict, key: reader.Reader) -> Answer:
         raise Failure(f"{key.path}: is the key of another file, {said['name']}, not of {challenge['name']}")
     for facts, what in ((challenge, "the sealed file"), (said, key.path), (said["of"], key.path)):
         if manifest.dataset_digest(facts) != facts["dataset_digest"]:
-            raise Failure(f"{what}: its manifest was altered: its own digest does not fit")
+            raise Failure(f"{what}: its manifest was altered: its own digest does not match")
     for name, entry in said["arrays"].items():
         if hashing.array_digest(np.ascontiguousarray(key[name])) != entry["digest"]:
             raise Failure(f"{key.path}: {name} is damaged: its digest differs")
@@ -62,7 +63,7 @@ def _changed(key: reader.Reader) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rows, left = _rows(key, "truth"), _left(key)
     if np.isin(rows, left).any():
         raise Failure(f"{key.path}: changed rows are among those that were left out")
-    return _there(key, "train")[rows], key["truth/role"], key["truth/labels"]
+    return _positions(key, "train")[rows], key["truth/role"], key["truth/labels"]
 
 
 def _rows(key: reader.Reader, group: str) -> np.ndarray:
@@ -93,35 +94,78 @@ def _secret(key: reader.Reader) -> Secret:
 
 
 @dataclass(frozen=True)
-class Restored(Split):
-    """A part of the clean source, read out of the sealed file: row i lies at `there[i]`. Of `kept`, by group of the
-    key, are the rows whose images are read from there: the changed training rows, and those that were left out."""
+class RestoredPart:
+    """A part of the clean source, its rows in the original's order (see `base.Part`), from a sealed file and its key.
 
-    there: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    kept: dict[str, np.ndarray] = field(default_factory=dict)
-    key: reader.Reader | None = None
+    Attributes
+    ----------
+    sealed : Split
+        The sealed file's part, in its secret order.
+    positions : ndarray
+        (N,) int64: the row of the sealed part that each row of the original is; −1 where it was left out.
+    labels : ndarray
+        (N,) int64: the clean labels.
+    kept : dict
+        Group of the key → the rows whose images it has, ascending: the changed ones, and those that were left out.
+    key : Reader
+    """
 
-    def blocks(self, rows: int = 2048):
-        """(first row, clean images), as a source's split has them."""
+    sealed: Split
+    positions: np.ndarray
+    labels: np.ndarray
+    kept: dict[str, np.ndarray]
+    key: reader.Reader
+
+    @property
+    def path(self) -> Path:
+        """The sealed file."""
+        return self.sealed.path
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W, C)."""
+        return (len(self), *self.sealed.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def rows(self, index: np.ndarray) -> np.ndarray:
+        """Read the clean images of the given rows, (len(index), H, W, C) uint8."""
+        images = self.sealed.rows(self.positions[index].clip(0))
+        for group, rows in self.kept.items():
+            at = np.searchsorted(rows, index)
+            inside = np.flatnonzero(rows[at.clip(0, len(rows) - 1)] == index)
+            inside = inside[np.argsort(at[inside], kind="stable")]
+            images[inside] = self.key.pick(f"{group}/images", at[inside])
+        return images
+
+    def blocks(self, rows: int = 2048) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (first row, clean images) over the whole part, at most `rows` at once, and fewer of large images."""
         rows = max(1, min(rows, splits.BLOCK // int(np.prod(self.shape[1:]))))
         for start in range(0, len(self), rows):
-            block = self.rows(self.there[start : start + rows].clip(0))
-            for group, numbers in self.kept.items():
-                low, high = np.searchsorted(numbers, [start, start + len(block)])
-                if low < high:
-                    block[numbers[low:high] - start] = self.key.rows(f"{group}/images", low, high)
-            yield start, block
+            yield start, self.rows(np.arange(start, min(start + rows, len(self))))
 
 
 @dataclass(frozen=True)
-class Unsealed(apply.Stencils):
-    """The work of the key's stencils on test images; the changed training images are those of the sealed file."""
+class UnsealedImages:
+    """The effect on images: changed training images are read from the sealed file, where row i of all changed rows is
+    `changed_at[i]`; triggered test images are made with the key's stencils."""
 
-    train: Restored | None = None
+    stencils: apply.Stencils
+    sealed: Split
+    changed_at: np.ndarray
 
-    def poison(self, changed: make.Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
-        """The changed rows as the sealed file has them."""
-        return self.train.rows(self.train.there[changed.rows[first : first + len(originals)]])
+    def poison(self, _changed: make.Changed, first: int, originals: np.ndarray, _threads: int = 1) -> np.ndarray:
+        """Read the changed training images, the number `first` of all changed rows and the following."""
+        return self.sealed.rows(self.changed_at[first : first + len(originals)])
+
+    def trigger(self, group: str, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+        """Put the trigger on test images."""
+        return self.stencils.trigger(group, first, originals, threads)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the file's `trigger/` groups."""
+        return self.stencils.arrays()
 
 
 def plan(challenge: reader.Reader, key: reader.Reader) -> make.Plan:
@@ -132,66 +176,79 @@ def plan(challenge: reader.Reader, key: reader.Reader) -> make.Plan:
     authenticity.check(challenge.path, key)
     if key.modality != challenge.modality:
         raise Failure(f"{key.path}: its original holds {key.modality.rows}, {challenge.path} {challenge.modality.rows}")
-    original, parts = key.manifest["of"], {}
+    original = key.manifest["of"]
     for part in ("train", "test"):
         path = challenge.modality.path(part)
         if challenge.manifest["arrays"][path]["shape"][1:] != original["arrays"][path]["shape"][1:]:
             raise Failure(f"{key.path}: its original has other sizes than {challenge.path}")
-        parts[part] = _restored(challenge, key, part)
     changed, given = make.Changed.none(), challenge["train/labels"]
     if original["kind"] == "poisoned":
         rows = key["truth/rows"]
-        changed = make.Changed(rows, key["truth/role"], given[_there(key, "train")[rows]])
-    said = original["source"]
-    source = Source(
-        **{name: said[name] for name in ("name", "title", "licence", "url", "arrays", "options")},
-        classes=tuple(said["classes"]),
-        **parts,
-        origin={"kind": "sealed file", "official": None},
-        cached=False,
-    )
+        changed = make.Changed(rows, key["truth/role"], given[_positions(key, "train")[rows]])
+    source = _source(challenge, key)
     tested = _tested(key)
     facts = {name: value for name, value in original.items() if name not in ("arrays", "dataset_digest")}
-    effect = (_texts if challenge.modality == TEXT else _images)(challenge, key, parts["train"])
+    effect = _texts(challenge, key) if challenge.modality == TEXT else _images(challenge, key)
     return make.Plan(
-        source, Request(original["recipe"]["rate"]), effect, changed, tested, facts, original,
+        source, Recipe(original["recipe"]["rate"]), effect, changed, tested, facts, original,
         key.manifest["file"]["sha256"],
     )  # fmt: skip
 
 
-def _there(key: reader.Reader, part: str) -> np.ndarray:
-    """Where each row of the original's part lies in the sealed file's, (N,) int64; −1 where it was left out."""
-    return places(_order(key, part), _count(key, part))
+def _source(challenge: reader.Reader, key: reader.Reader) -> Source:
+    """The clean source, as the original's manifest records it."""
+    record = key.manifest["of"]["source"]
+    return Source(
+        name=record["name"],
+        title=record["title"],
+        licence=record["licence"],
+        url=record["url"],
+        classes=tuple(record["classes"]),
+        train=_restored(challenge, key, "train"),
+        test=_restored(challenge, key, "test"),
+        arrays=record["arrays"],
+        options=record["options"],
+        origin={"kind": "sealed file", "official": None},
+        cached=False,
+    )
 
 
-def _images(_challenge, key: reader.Reader, train: "Restored") -> Unsealed:
+def _positions(key: reader.Reader, part: str) -> np.ndarray:
+    """The row of the sealed file's part that each row of the original's is, (N,) int64; −1 where it was left out."""
+    return inverse(_order(key, part), _count(key, part))
+
+
+def _images(challenge: reader.Reader, key: reader.Reader) -> UnsealedImages:
     """The effect on images."""
     arrays = {name: key[name] for name in key.manifest["arrays"] if name.startswith("trigger/")}
-    return Unsealed(apply.built_of(key.path, key.manifest["of"], arrays), False, train)
+    stencils = apply.Stencils(apply.built_of(key.path, key.manifest["of"], arrays), False)
+    rows = NO_ROWS if key.manifest["of"]["kind"] == "clean" else key["truth/rows"]
+    return UnsealedImages(stencils, challenge.split("train"), _positions(key, "train")[rows])
 
 
-def _texts(challenge: reader.Reader, key: reader.Reader, _train) -> apply.Texts:
+def _texts(challenge: reader.Reader, key: reader.Reader) -> apply.Texts:
     """The effect on texts: the sealed file has the changed ones, the key the others."""
     rows = {group: key[f"{group}/texts"] for group in ("triggered", "others") if f"{group}/texts" in key}
     if "truth/rows" in key:
-        rows["truth"] = challenge.split("train").rows(_there(key, "train")[key["truth/rows"]])
+        rows["truth"] = challenge.split("train").rows(_positions(key, "train")[key["truth/rows"]])
     return apply.Texts(rows, {path: key[path] for path in key.manifest["arrays"] if path.endswith("/insertions")})
 
 
-def _restored(challenge: reader.Reader, key: reader.Reader, part: str) -> Restored | TextSplit:
+def _restored(challenge: reader.Reader, key: reader.Reader, part: str) -> RestoredPart | TextSplit:
     """A part of the clean source and its labels."""
-    split, there, kept = challenge.split(part), _there(key, part), {}
-    labels = split.labels[there.clip(0)]
+    split, positions = challenge.split(part), _positions(key, part)
+    kept: dict[str, np.ndarray] = {}
+    labels = split.labels[positions.clip(0)]
     if part == "train":
         kept = {group: key[f"{group}/rows"] for group in ("truth", "left") if f"{group}/rows" in key}
     for group, rows in kept.items():
         labels[rows] = key[f"{group}/labels"]
     if challenge.modality == TEXT:
-        texts = split.rows(there.clip(0))
+        texts = split.rows(positions.clip(0))
         for group, rows in kept.items():
             texts[rows] = key[f"{group}/texts"]
         return TextSplit.held(split.path, texts, labels)
-    return Restored(split.path, split.offset, (len(there), *split.shape[1:]), labels, there, kept, key)
+    return RestoredPart(split, positions, labels, kept, key)
 
 
 def _tested(key: reader.Reader) -> dict[str, dict[str, np.ndarray]]:
@@ -210,7 +267,7 @@ def _tested(key: reader.Reader) -> dict[str, dict[str, np.ndarray]]:
 
 def unseal(
     path: Path, key: Path | None, output: Path | None, command: list[str], force: bool, threads: int, progress
-) -> produce.Outcome:
+) -> produce.BuildResult:
     """Write the original again, and its sidecar as it was; `output` is a folder or a name in .h5.
 
     `progress(total, label, unit)` makes a progress bar. The outcome says whether the file is the original to the byte.
@@ -222,7 +279,7 @@ def unseal(
         wanted = plan(challenge, held)
         target = produce.target_path(output or path.parent, wanted.name)
         if target.exists() and target.resolve() in (challenge.path.resolve(), held.path.resolve()):
-            raise Failure(f"{target}: is the sealed file or its key: -o elsewhere")
+            raise Failure(f"{target}: is the sealed file or its key; choose another -o")
         source = wanted.source
         with progress(len(source.train) + len(source.test), wanted.name, source.modality.rows) as bar:
             outcome = produce.produce(wanted, target, command, force, threads, bar.update)
@@ -261,15 +318,14 @@ def key_lines(path: Path, facts: dict) -> list[str]:
 
 def verify(path: Path) -> list[str]:
     """What differs from what a sealed file or a key claims of itself."""
-    with reader.reading(path, ("sealed", "key")) as data:
-        wrong = whole.digests(data)
+    with reader.reading(path, ("sealed", "key"), vouch=False) as data:
+        wrong = whole.digests(data) or data.value_problems()
         if data.manifest["kind"] == "sealed" and not wrong:
-            wrong = whole.labels_in_range(data)
             for part in ("train", "test"):
                 there, count = data.manifest["arrays"][f"{part}/labels"]["shape"][0], data.manifest["counts"][part]
                 if there != count:
                     wrong.append(f"counts: {part} is {there:,}, the manifest says {count}")
         of = data.manifest.get("of")
         if of is not None and manifest.dataset_digest(of) != of["dataset_digest"]:
-            wrong.append("manifest of the original: its own digest (dataset_digest) does not fit what it says")
+            wrong.append("manifest of the original: its own digest (dataset_digest) does not match its contents")
     return wrong

@@ -1,4 +1,4 @@
-"""`pack` and `unpack`: only what differs from the clean data, and the whole file back from it, to the byte.
+"""`pack` and `unpack`: store only the differences from the clean data, and restore the file from them, byte for byte.
 
 A delta holds which rows were changed and to what label, the triggers' stencils, and the original's manifest. The
 changed and the triggered images follow from the clean data and the stencils, exactly; an image that does not is kept
@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.build import request as order
+from poisonkit.build import build
+from poisonkit.build.produce import BuildResult
+from poisonkit.build.runtime import CleanData, Runtime
 from poisonkit.core import files, hashing, hints, modality
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import TEXT
@@ -22,10 +24,10 @@ from poisonkit.format.writer import writing
 from poisonkit.inspection import show
 from poisonkit.inspection.verify import verify as whole
 from poisonkit.poisoning import apply, clean_images, recipe, supported
-from poisonkit.poisoning import plan as make
-from poisonkit.poisoning.plan import Changed, Plan
-from poisonkit.poisoning.recipe import Request
-from poisonkit.poisoning.selection import COVER, POISONED
+from poisonkit.poisoning import plan as plans
+from poisonkit.poisoning.plan import Plan
+from poisonkit.poisoning.recipe import Recipe
+from poisonkit.poisoning.selection import COVER, POISONED, Changed
 from poisonkit.sources.base import Source
 
 SUFFIX = ".delta.h5"
@@ -48,16 +50,16 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, forc
     Raises `Failure` where something else than the same file's delta has its name and `force` is not given.
     """
     if target.exists() and target.samefile(path):
-        raise Usage(f"-o: {target} is the file itself: name another")
+        raise Usage(f"-o: {target} is the file itself; choose another")
     files.refuse_folder(target)
     new = not force and not _is_delta_of(path, target)
     wrong = [] if checked else whole.verify(path)
     if wrong:
-        raise Failure(f"{path}: does not verify ({wrong[0]}): nothing could prove what its delta gives back")
+        raise Failure(f"{path}: does not verify ({wrong[0]}): it could not be proven what its delta restores")
     with reader.reading(path) as data:
-        supported.demand(path, data.manifest, "so nothing could prove what its delta gives back")
+        supported.demand(path, data.manifest, "so it could not be proven what its delta restores")
         if data.clean:
-            raise Usage(f"{path}: is a clean file, which differs from the clean data in nothing")
+            raise Usage(f"{path}: is a clean file, which does not differ from the clean data")
         arrays = _arrays(data, threads)
         facts = {
             **{key: data.manifest[key] for key in ("format", "format_version", "modality", "name")},
@@ -83,7 +85,10 @@ def _is_delta_of(path: Path, target: Path) -> bool:
     except Failure:
         said = None
     if said != {"size": path.stat().st_size, "sha256": files.file_sha256(path)}:
-        raise Failure(f"{target}: lies there and is not {path.name}'s delta: --force replaces it, -o names another")
+        raise Failure(
+            f"{target}: already exists and is not {path.name}'s delta: use --force to overwrite it, or choose another "
+            "-o"
+        )
     return True
 
 
@@ -98,7 +103,7 @@ def _arrays(data: Reader, threads: int) -> dict[str, np.ndarray]:
         arrays |= {"kept/rows": kept, data.modality.path("kept"): data.pick(train, kept)}
     labels = data["test/labels"]
     for group in SETS:
-        found = {name: data[f"{group}/{name}"] for name in make.TESTED if f"{group}/{name}" in data}
+        found = {name: data[f"{group}/{name}"] for name in plans.TESTED if f"{group}/{name}" in data}
         if found and not _same(found, usual_tested(data.manifest, labels).get(group)):
             arrays |= {f"{group}/{name}": array for name, array in found.items()}
     for path in sorted(data.manifest["arrays"]):
@@ -132,9 +137,9 @@ def usual_tested(facts: dict, labels: np.ndarray) -> dict[str, dict[str, np.ndar
 def _not_from_stencils(data: Reader, rows: np.ndarray, threads: int) -> np.ndarray:
     """The changed rows whose image is not the original with the trigger on it, (n,) int64."""
     stencils, kept = data.stencils(), []
-    for start, originals in data.blocks("truth/images", make.ROWS_AT_ONCE):
+    for start, originals in data.blocks("truth/images", plans.ROWS_AT_ONCE):
         there = data.pick("train/images", rows[start : start + len(originals)])
-        differs = (apply.apply_all(stencils, originals, threads) != there).reshape(len(there), -1).any(1)
+        differs = (apply.apply_all(stencils, originals, threads, len(rows)) != there).reshape(len(there), -1).any(1)
         kept.append(rows[start : start + len(originals)][differs])
     return np.concatenate(kept)
 
@@ -155,17 +160,17 @@ class Delta:
 
 def check(path: Path) -> tuple[Delta, list[str]]:
     """Open a delta, and what is wrong with its digests, one line each. `Failure` where it is none."""
-    with reader.reading(path, ("delta",)) as data:
+    with reader.reading(path, ("delta",), vouch=False) as data:
         arrays = {name: data[name] for name in data.manifest["arrays"]}
         facts = data.manifest
     wrong = [
-        f"{name}: is not what its digest says"
+        f"{name}: does not match its digest"
         for name, array in arrays.items()
         if hashing.array_digest(np.ascontiguousarray(array)) != facts["arrays"][name]["digest"]
     ]
     for where, said in (("manifest", facts), ("manifest of the original", facts["of"])):
         if manifest.dataset_digest(said) != said["dataset_digest"]:
-            wrong.append(f"{where}: its own digest (dataset_digest) does not fit what it says")
+            wrong.append(f"{where}: its own digest (dataset_digest) does not match its contents")
     return Delta(path, facts, arrays), wrong
 
 
@@ -189,7 +194,7 @@ def _name(of: dict) -> list[str]:
         return []
     source = of["source"]
     try:
-        request = recipe.request_of(of)
+        request = recipe.recipe_of(of)
     except Usage as error:
         return [f"manifest of the original: its recipe cannot be followed: {error}"]
     name = recipe.file_name(request, of["recipe"], source["name"], source["options"], of["pictures"])
@@ -218,7 +223,7 @@ def lines(path: Path, facts: dict) -> list[str]:
     kept, rows = facts["arrays"].get("kept/rows", {"shape": [0]})["shape"][0], modality.of(facts).rows
     file, trigger = facts["file"], " and the trigger" if rows == "images" else ""
     first = [
-        f"delta     {path} ({path.stat().st_size / 1e3:,.1f} kB); `{hints.unpack(path)}` gives the file back",
+        f"delta     {path} ({path.stat().st_size / 1e3:,.1f} kB); `{hints.unpack(path)}` restores the file",
         f"of        {facts['of']['name']}.h5 ({file['size'] / 1e6:,.1f} MB, {file['sha256']})",
         f"{rows:10}{kept:,} kept whole, the others follow from the clean data" + trigger,
     ]
@@ -226,20 +231,28 @@ def lines(path: Path, facts: dict) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Kept(apply.Stencils):
+class KeptImages:
     """The work of a delta's stencils, but for the images that it kept: `kept_at` are their numbers among all changed
     rows, ascending."""
 
-    kept_at: np.ndarray | None = None
-    kept: np.ndarray | None = None
+    stencils: apply.Stencils
+    kept_at: np.ndarray
+    kept: np.ndarray
 
-    def poison(self, changed: Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
-        """See `effects.Stencils.poison`."""
-        images = self.trigger("", 0, originals, threads)
-        if self.kept is not None:
-            low, high = np.searchsorted(self.kept_at, [first, first + len(originals)])
-            images[self.kept_at[low:high] - first] = self.kept[low:high]
+    def poison(self, _changed: Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+        """See `apply.Effect.poison`."""
+        images = self.stencils.trigger("", 0, originals, threads)
+        low, high = np.searchsorted(self.kept_at, [first, first + len(originals)])
+        images[self.kept_at[low:high] - first] = self.kept[low:high]
         return images
+
+    def trigger(self, group: str, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+        """See `apply.Effect.trigger`."""
+        return self.stencils.trigger(group, first, originals, threads)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `apply.Effect.arrays`."""
+        return self.stencils.arrays()
 
 
 def plan(delta: Delta, source: Source) -> Plan:
@@ -249,7 +262,7 @@ def plan(delta: Delta, source: Source) -> Plan:
     tested = usual_tested(facts, source.test.labels)
     for group in SETS:
         if f"{group}/rows" in arrays:
-            tested[group] = {name: arrays[f"{group}/{name}"] for name in make.TESTED if f"{group}/{name}" in arrays}
+            tested[group] = {name: arrays[f"{group}/{name}"] for name in plans.TESTED if f"{group}/{name}" in arrays}
     if "triggered" not in tested:
         supported.demand(delta.path, facts, "and the delta does not say which its triggered rows are")
         raise Failure(f"{delta.path}: has no triggered/rows: the delta is damaged")
@@ -260,20 +273,21 @@ def plan(delta: Delta, source: Source) -> Plan:
     facts = {key: value for key, value in facts.items() if key not in ("arrays", "dataset_digest")}
     counts = {key: value for key, value in facts["counts"].items() if key != "unchanged"}
     return Plan(
-        source, Request(delta.of["recipe"]["rate"]), effect, changed, tested, facts | {"counts": counts}, delta.of,
+        source, Recipe(delta.of["recipe"]["rate"]), effect, changed, tested, facts | {"counts": counts}, delta.of,
         delta.manifest["file"]["sha256"],
     )  # fmt: skip
 
 
-def _kept_images(delta: Delta, changed: Changed) -> Kept:
+def _kept_images(delta: Delta, changed: Changed) -> apply.Effect:
     """The effect of a delta of images."""
-    arrays, kept_at, kept = delta.arrays, None, None
-    if "kept/rows" in arrays:
-        kept_at, kept = np.searchsorted(changed.rows, arrays["kept/rows"]), arrays["kept/images"]
-        found = changed.rows[kept_at.clip(0, len(changed.rows) - 1)]
-        if not np.array_equal(found, arrays["kept/rows"]) or (np.diff(kept_at) <= 0).any():
-            raise Failure(f"{delta.path}: kept/rows are not changed rows, ascending: the delta is damaged")
-    return Kept(apply.built_of(delta.path, delta.of, arrays), False, kept_at, kept)
+    stencils = apply.of_file(delta.path, delta.of, delta.arrays)
+    if "kept/rows" not in delta.arrays:
+        return stencils
+    rows, kept_at = delta.arrays["kept/rows"], np.searchsorted(changed.rows, delta.arrays["kept/rows"])
+    existing = changed.rows[kept_at.clip(0, len(changed.rows) - 1)]
+    if not np.array_equal(existing, rows) or (np.diff(kept_at) <= 0).any():
+        raise Failure(f"{delta.path}: kept/rows are not changed rows, ascending: the delta is damaged")
+    return KeptImages(stencils, kept_at, delta.arrays["kept/images"])
 
 
 def _kept_texts(delta: Delta, changed: Changed) -> apply.Texts:
@@ -295,14 +309,14 @@ def _check_rows(delta: Delta, group: str, rows: np.ndarray, total: int) -> None:
 
 
 def unpack(
-    path: Path, base: Path | None, dataset: str | None, cache: Path | None, output: Path | None, how: dict
-) -> str:
-    """Write the file that a delta was made of, to the byte. One line about it.
+    path: Path, output: Path | None, clean: CleanData, runtime: Runtime, force: bool = False, dry_run: bool = False
+) -> BuildResult:
+    """Write the file that a delta was made of, to the byte, into a folder (None: the delta's) or under a name in .h5.
 
-    `base` is a clean file of the format or anything that `make --source` takes; without it the clean images are looked
-    up in the cache. `how` are the remaining arguments of `order.deliver`, `say`, and maybe `fresh` (read them anew).
+    Raises `Failure` where the delta is damaged, or the clean data are not those that it was made on.
     """
     delta = read(path)
-    say, fresh = how.pop("say"), how.pop("fresh", False)
-    source = clean_images.clean_images(delta.of, base, dataset, cache, how["progress"], say, fresh)
-    return order.deliver(plan(delta, source), path.parent if output is None else output, **how)
+    source = clean_images.clean_images(
+        delta.of, clean.path, clean.dataset, clean.cache, runtime.progress, runtime.warn, clean.fresh
+    )
+    return build.deliver(plan(delta, source), path.parent if output is None else output, runtime, force, dry_run)

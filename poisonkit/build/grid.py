@@ -1,18 +1,27 @@
 """`poisonkit grid`: every file of a table, each as a delta on one clean base, so that hundreds take megabytes.
 
 A grid is a data set, and the product of triggers, applications, rates and seeds; some rates may be of one application
-alone. Those of the paper's tables are here; one's own is a TOML file with the same keys.
+alone. Those of the paper's tables are here; a custom one is a TOML file with the same keys.
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from poisonkit.core import label_modes
+from poisonkit.build import build, delta, produce
+from poisonkit.build.request import BuildRequest, SourceRequest
+from poisonkit.build.runtime import Runtime
+from poisonkit.core import files, label_modes
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.parsing import DEFAULT_PATCH, parse_patch
-from poisonkit.poisoning import recipe
-from poisonkit.sources import opening as sources
+from poisonkit.format import manifest as manifests
+from poisonkit.poisoning import plan as plans
+from poisonkit.poisoning import recipe as recipes
+from poisonkit.poisoning import write
+from poisonkit.poisoning.plan import Plan
+from poisonkit.poisoning.recipe import Recipe
 from poisonkit.triggers import registry as triggers
 
 _BOTH = ["0.001", "0.005", "0.02", "0.06", "0.1"]
@@ -22,7 +31,7 @@ _TABLE = {
     "image": _BOTH,
     "patch": ["0.0001", "0.0005", *_BOTH],
 }
-PAPER = {
+PAPER: dict[str, dict[str, Any]] = {
     "table1": {"dataset": "cifar10", **_TABLE},
     "table2": {"dataset": "gtsrb", **_TABLE},
     "table3": {"dataset": "cifar10", "triggers": ["square"], "image": ["0.02"], "patch": ["0.02"]},
@@ -33,8 +42,18 @@ of the one on every patch."""
 
 MOST_SEEDS = 10_000
 
-KEYS = {"dataset": str, "triggers": list, "image": list, "rates": list, "patch": list, "seeds": int,
-        "patch_size": (int, str), "target": (int, str), "options": dict}  # fmt: skip
+
+@dataclass(frozen=True)
+class Key:
+    """One key of a grid's TOML: the types that its value may have, what they are called, and how it is parsed.
+
+    `parse` takes the value and the other keys; it raises `Usage`, or ValueError with what was expected.
+    """
+
+    types: tuple[type, ...]
+    expected: str
+    parse: Callable[[Any, dict[str, Any]], Any]
+    required: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,33 +71,33 @@ class Grid:
     target: int | str | None = None
     options: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def requests(self) -> list[recipe.Request]:
-        """One request for each file, without the clean one: seed by seed, so that a whole table is there early."""
-        found, target = [], label_modes.USUAL if self.target is None else str(self.target)
+    def recipes(self) -> list[Recipe]:
+        """Return a recipe for each file, without the clean one: seed by seed, so that a whole table is there early."""
+        cells, target = [], label_modes.USUAL if self.target is None else self.target
         for seed in range(self.seeds):
             for name in self.triggers:
-                steps = ((name, recipe.parameters(name, self.options.get(name, {}), None)),)
+                steps = ((name, recipes.parameters(name, self.options.get(name, {}), None)),)
                 for rates, patch in ((self.image, None), (self.patch, self.patch_size)):
-                    base = recipe.Request("0", steps, patch, target, seed)
-                    found += [replace(base, rate=rate) for rate in rates]
-        return found
+                    base = Recipe("0", steps, patch, target, seed)
+                    cells += [replace(base, rate=rate) for rate in rates]
+        return cells
 
 
 def of_paper(name: str) -> Grid:
-    """The grid of one of the paper's tables."""
+    """Return the grid of one of the paper's tables."""
     return parse(PAPER[name], f"--paper {name}")
 
 
 def read(path: Path) -> Grid:
-    """The grid that a TOML file describes. `Failure` or `Usage` in one line where it does not."""
+    """Read the grid that a TOML file describes. Raises `Failure` or `Usage` in one line where it does not."""
     tomllib = _tomllib()
     try:
-        said = tomllib.loads(path.read_text("utf-8-sig"))
+        values = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise Failure(f"{path}: could not be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # (TOML's own error is a ValueError, and so is a number too long)
-        raise Usage(f"{path}: is no TOML ({' '.join(str(error).split())[:200]})") from None
-    return parse(said, str(path))
+        raise Usage(f"{path}: is not valid TOML ({' '.join(str(error).split())[:200]})") from None
+    return parse(values, str(path))
 
 
 def _tomllib():
@@ -89,138 +108,159 @@ def _tomllib():
     return tomllib
 
 
-def parse(said: dict, where: str) -> Grid:
-    """A grid from its keys (see `Grid`); `where` is named in what is wrong with them."""
-    for key, value in said.items():
+def parse(values: dict[str, Any], where: str) -> Grid:
+    """Parse a grid from its keys (see `KEYS`); `where` is named in error messages."""
+    try:
+        return Grid(**_parsed(values))
+    except ValueError as error:
+        raise Usage(f"{where}: {error}") from None
+
+
+def _parsed(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of `Grid`, by `KEYS`. ValueError where a key is unknown, missing, or not of its type."""
+    for key, value in values.items():
         if key not in KEYS:
-            raise Usage(f"{where}: unknown key {key!r:.60}: expected some of {', '.join(KEYS)}")
-        if not isinstance(value, KEYS[key]) or isinstance(value, bool):
-            raise Usage(f"{where}: {key} is {value!r:.60}, expected {_words(KEYS[key])}")
-    for key in ("dataset", "triggers"):
-        if not said.get(key):
-            raise Usage(f"{where}: has no {key}")
-    if "rates" in said and "image" in said:
-        raise Usage(f"{where}: has both rates and image, which say the same")
-    if "rates" in said:
-        said = {key: value for key, value in said.items() if key != "rates"} | {"image": said["rates"]}
-    if not said.get("image") and not said.get("patch"):
-        raise Usage(f"{where}: has neither image nor patch, the lists of rates (of texts: rates)")
-    if not 1 <= said.get("seeds", 1) <= MOST_SEEDS:
-        raise Usage(f"{where}: seeds is {said['seeds']!r:.40}, expected a number from 1 to {MOST_SEEDS:,}")
-    _check_options(said, where)
-    rates = {key: tuple(_rate(value, where) for value in said.get(key, ())) for key in ("image", "patch")}
-    options = {
-        name: {key: _typed(value) for key, value in values.items()} for name, values in said.get("options", {}).items()
-    }
-    grid = Grid(said["dataset"], tuple(said["triggers"]), **rates, options=options)
-    plain = {key: said[key] for key in ("seeds", "target") if key in said}
-    size = {"patch_size": parse_patch(str(said["patch_size"]))} if "patch_size" in said else {}
-    return replace(grid, **plain, **size)
+            raise ValueError(f"unknown key {key!r:.60}: expected some of {', '.join(KEYS)}")
+        if not isinstance(value, KEYS[key].types) or isinstance(value, bool):
+            raise ValueError(f"{key} is {value!r:.60}, expected {KEYS[key].expected}")
+    for key, declared in KEYS.items():
+        if declared.required and not values.get(key):
+            raise ValueError(f"has no {key}")
+    if "rates" in values and "image" in values:
+        raise ValueError("has both rates and image, which mean the same")
+    if not any(values.get(key) for key in ("image", "rates", "patch")):
+        raise ValueError("has neither image nor patch, the lists of rates (of texts: rates)")
+    return {FIELDS.get(key, key): KEYS[key].parse(value, values) for key, value in values.items()}
 
 
-def _check_options(said: dict, where: str) -> None:
-    """Every trigger is one, and every option is of a trigger that is used."""
-    for name in said["triggers"]:
-        triggers.module(name if isinstance(name, str) else repr(name))
-    for name, values in said.get("options", {}).items():
-        if name not in said["triggers"] or not isinstance(values, dict):
-            raise Usage(f"{where}: options has {name!r:.60}, expected a table for one of the triggers")
-        known = [option.key for option in triggers.module(name).OPTIONS]
-        for key in values:
-            if key not in known:
-                raise Usage(f"{where}: {name} has no option {key!r:.60}: it has {', '.join(known)}")
+def _trigger_names(names: list, _values: dict[str, Any]) -> tuple[str, ...]:
+    for name in names:
+        triggers.spec(name if isinstance(name, str) else repr(name))
+    return tuple(names)
 
 
-def _rate(value, where: str) -> str:
-    rate = recipe.parse_rate(value if isinstance(value, str) else repr(value))
-    if rate == "0":
-        raise Usage(f"{where}: a rate of 0 is the clean file, which is made in any case")
-    return rate
+def _rates(rates: list, _values: dict[str, Any]) -> tuple[str, ...]:
+    parsed = tuple(recipes.parse_rate(rate if isinstance(rate, str) else repr(rate)) for rate in rates)
+    if "0" in parsed:
+        raise ValueError("a rate of 0 is the clean file, which is made in any case")
+    return parsed
 
 
-def _typed(value) -> str:
+def _seeds(count: int, _values: dict[str, Any]) -> int:
+    if not 1 <= count <= MOST_SEEDS:
+        raise ValueError(f"seeds is {count!r:.40}, expected a number from 1 to {MOST_SEEDS:,}")
+    return count
+
+
+def _trigger_options(tables: dict, values: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """The triggers' parameters as they would be typed; every option must be of a trigger that is used."""
+    for name, table in tables.items():
+        if name not in values["triggers"] or not isinstance(table, dict):
+            raise ValueError(f"options has {name!r:.60}, expected a table for one of the triggers")
+        known = [option.key for option in triggers.spec(name).options]
+        if unknown := [key for key in table if key not in known]:
+            raise ValueError(f"{name} has no option {unknown[0]!r:.60}: it has {', '.join(known)}")
+    return {name: {key: _typed(value) for key, value in table.items()} for name, table in tables.items()}
+
+
+def _typed(value: Any) -> str:
     """A trigger's parameter as it would be typed."""
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _words(kinds) -> str:
-    names = {str: "a text", list: "a list", int: "a whole number", dict: "a table"}
-    return " or ".join(names[kind] for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
+def _same(value: Any, _values: dict[str, Any]) -> Any:
+    return value
 
 
-def carry_out(grid: Grid, source: Path | None, cache: Path | None, output: Path, how: dict):
-    """Make the clean file and every delta that is not there yet; yields a line about the beginning and the end.
+KEYS = {
+    "dataset": Key((str,), "a text", _same, required=True),
+    "triggers": Key((list,), "a list", _trigger_names, required=True),
+    "image": Key((list,), "a list", _rates),
+    "rates": Key((list,), "a list", _rates),
+    "patch": Key((list,), "a list", _rates),
+    "seeds": Key((int,), "a whole number", _seeds),
+    "patch_size": Key((int, str), "a whole number or a text", lambda size, _: parse_patch(str(size))),
+    "target": Key((int, str), "a whole number or a text", lambda target, _: str(target)),
+    "options": Key((dict,), "a table", _trigger_options),
+}
+"""Every key of a grid."""
+FIELDS = {"rates": "image"}
+"""Keys whose field of `Grid` has another name: the rates of texts are those of the whole row."""
 
-    `how` has `threads`, `dry_run`, `command`, `progress`, `say`, and maybe `fresh` (see `sources.open_source`). A delta
-    that is there and of the same recipe is left.
-    """
-    from poisonkit.build import produce, warnings
-    from poisonkit.build import request as order
-    from poisonkit.core import files
-    from poisonkit.core.progress import processors
-    from poisonkit.poisoning import classes, write
-    from poisonkit.poisoning import plan as make
 
-    requests = grid.requests()
-    asked = {"source": source, "cache": cache, "fresh": how.get("fresh", False)}
-    clean = sources.open_source(grid.dataset, **asked, progress=how["progress"], say=how["say"])
-    said = dict.fromkeys(warnings.of_source(clean))
-    requests = [classes.resolve_class_names(request, clean, said.setdefault) for request in requests]
-    plans = [make.plan(clean, request) for request in requests]
-    for line in dict.fromkeys([*said, *(line for plan in plans for line in warnings.of(plan))]):
-        how["say"](line)
-    base = make.plan(clean, recipe.Request("0"))
-    missing = [plan for plan in plans if not _there(plan, delta_path(output, plan))]
-    aim = order.own_classes(clean.name, clean.classes) + order.aim(clean.classes, plans[0].facts["recipe"])
-    aim = aim.removesuffix("; ")
-    yield f"{len(plans)} files of {grid.dataset}, {len(missing)} to make, on {output / base.name}.h5; {aim}"
-    if how["dry_run"]:
-        return
+# ---------------------------------------------------------------- making the files
+
+
+@dataclass(frozen=True)
+class GridPlan:
+    """The files of a grid on one clean file: all `plans`, those that are `missing`, and what they are based on."""
+
+    dataset: str
+    output: Path
+    base: Plan
+    plans: list[Plan]
+    missing: list[Plan]
+
+    @property
+    def base_path(self) -> Path:
+        """Where the clean file is, or goes."""
+        return self.output / f"{self.base.name}.h5"
+
+
+@dataclass(frozen=True)
+class GridResult:
+    """The deltas that were written, their size in bytes, and that of the whole files that they stand for."""
+
+    paths: list[Path]
+    size: int
+    whole_size: int
+
+
+def plan_grid(grid: Grid, source: SourceRequest, output: Path, runtime: Runtime) -> GridPlan:
+    """Open the clean data and plan every file of a grid. Deltas that exist already, of the same recipe, are kept."""
+    clean = build.open_source(source, runtime)
+    planned = build.plan(BuildRequest(source, tuple(grid.recipes())), clean, runtime)
+    every = [one for one, _ in planned]
+    missing = [one for one in every if not _exists(one, delta_path(output, one))]
+    return GridPlan(grid.dataset, output, plans.plan(clean, Recipe("0")), every, missing)
+
+
+def make_grid(planned: GridPlan, runtime: Runtime) -> GridResult:
+    """Write the clean file and every delta that is missing."""
+    output, missing, size = planned.output, planned.missing, 0
     files.make_folder(output)
-    threads = how["threads"] or processors()
-    produce.produce(base, output / f"{base.name}.h5", how["command"], threads=threads)
-    size = 0
-    files.check_space(output / "grid", max((plan.size() for plan in missing), default=0) + produce.SPARE_BYTES)
-    with how["progress"](len(missing), "grid", "files") as bar, files.scratch(output / "grid") as scratch:
-        for plan in missing:
-            write.write(plan, scratch / "whole.h5", threads)
-            size += _pack(plan, scratch / "whole.h5", delta_path(output, plan))
+    produce.produce(planned.base, planned.base_path, runtime.command, threads=runtime.threads)
+    files.check_space(output / "grid", max((one.size() for one in missing), default=0) + produce.SPARE_BYTES)
+    with runtime.progress(len(missing), "grid", "files") as bar, files.scratch(output / "grid") as scratch:
+        for one in missing:
+            write.write(one, scratch / "whole.h5", runtime.threads)
+            size += _pack(one, scratch / "whole.h5", delta_path(output, one))
             bar.update(1)
-    if not missing:
-        return
-    saved = sum(plan.size() for plan in missing) / 1e9
-    yield f"wrote {len(missing)} deltas: {size / 1e6:,.1f} MB, as whole files {saved:,.1f} GB"
+    return GridResult([delta_path(output, one) for one in missing], size, sum(one.size() for one in missing))
 
 
-def _pack(plan, whole: Path, target: Path) -> int:
+def _pack(plan: Plan, whole: Path, target: Path) -> int:
     """Write a plan's delta unless another process has just done so; its size in bytes."""
-    from poisonkit.build import delta
-    from poisonkit.core import files
-
     try:
         return delta.pack(whole, target, checked=True)
     except files.Taken:
-        _there(plan, target)
+        _exists(plan, target)
         return target.stat().st_size
 
 
-def delta_path(output: Path, plan) -> Path:
+def delta_path(output: Path, plan: Plan) -> Path:
     """Where a plan's delta goes."""
-    from poisonkit.build import delta
-
     return output / f"{plan.name}{delta.SUFFIX}"
 
 
-def _there(plan, path: Path) -> bool:
-    """Whether the delta of that plan lies there already, sound. `Failure` where something else has its name."""
-    from poisonkit.build import delta
-    from poisonkit.format import manifest
-    from poisonkit.poisoning import plan as make
-
+def _exists(plan: Plan, path: Path) -> bool:
+    """Whether the delta of that plan exists already, sound. `Failure` where another recipe's has its name."""
     if not path.exists():
         return False
-    found = delta.read(path)
-    differences = list(manifest.describe(plan.identity(), make.identity(found.of)))
+    existing = delta.read(path)
+    differences = list(manifests.describe(plan.identity(), plans.identity(existing.of)))
     if differences:
-        raise Failure(f"{path}: is of another recipe ({'; '.join(differences[:3])}): name another folder with -o")
+        raise Failure(
+            f"{path}: was made from a different recipe ({'; '.join(differences[:3])}): choose another folder with -o"
+        )
     return True

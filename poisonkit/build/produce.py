@@ -1,4 +1,4 @@
-"""From a plan to a file under its final name: what lies there already, what is written, what stands in the sidecar."""
+"""From a plan to a file under its final name: what is there already, what is written, what goes into the sidecar."""
 
 import datetime
 import os
@@ -6,13 +6,15 @@ import platform
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from poisonkit import __version__
 from poisonkit.core import file_names, files
 from poisonkit.core.errors import Failure
-from poisonkit.format import manifest, reader, sidecars
+from poisonkit.format import manifest as manifests
+from poisonkit.format import reader, sidecars
 from poisonkit.inspection.verify import verify
-from poisonkit.poisoning import plan as make
+from poisonkit.poisoning import plan as plans
 from poisonkit.poisoning import write
 from poisonkit.poisoning.plan import Plan
 
@@ -20,14 +22,37 @@ SPARE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """`made` is False where the same file lay there already and verified; `same_container` is False where arrays and
-    manifest are those that were demanded, but the bytes of the HDF5 file around them are others."""
+class BuildResult:
+    """One file that was asked for.
+
+    Attributes
+    ----------
+    path : Path
+        Where it is, or would be.
+    state : str
+        ``written``; ``existing`` where the same file was there already and verifies; ``planned`` in a dry run.
+    manifest : dict
+        Its manifest; of a planned file without the arrays and their digests.
+    size : int
+        Its size in bytes; of a planned file, that of its arrays.
+    same_container : bool
+        False where arrays and manifest are those that were demanded, but the bytes of the HDF5 file around them are
+        others.
+    warnings : tuple of str
+        What should be known of it, one line each.
+    """
 
     path: Path
-    made: bool
-    manifest: dict
+    state: Literal["planned", "written", "existing"]
+    manifest: dict[str, Any]
+    size: int
     same_container: bool = True
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def made(self) -> bool:
+        """Whether the file was written just now."""
+        return self.state == "written"
 
 
 def target_path(output: Path, name: str) -> Path:
@@ -38,71 +63,75 @@ def target_path(output: Path, name: str) -> Path:
 
 def produce(
     plan: Plan, target: Path, command: list[str], force: bool = False, threads: int = 1, progress=None
-) -> Outcome:
-    """Write the planned file and its sidecar, unless the same file lies there and verifies.
+) -> BuildResult:
+    """Write the planned file and its sidecar, unless the same file is there already and verifies.
 
-    Raises `Failure` where something else lies there (and `force` is not given), where a sidecar lies there that is not
-    this file's, or where it cannot be written.
+    Raises `Failure` where another file has the name (and `force` is not given), where a sidecar has its name that is
+    not this file's, or where it cannot be written.
     """
     for path in (target, sidecars.sidecar_path(target)):
         files.remove_stale_temporaries(path)
     files.refuse_folder(target)
-    said = sidecars.check(sidecars.sidecar_path(target), target)
+    record = sidecars.check(sidecars.sidecar_path(target), target)
     if target.exists() and not force:
-        return _there(plan, target, command)
-    if said is not None and not force:
-        _check_sidecar(plan, target, said)
+        return _existing(plan, target, command)
+    if record is not None and not force:
+        _check_sidecar(plan, target, record)
     files.check_space(target, plan.size() + SPARE_BYTES)
     try:
-        facts = write.write(plan, target, threads, progress, new=not force)
+        manifest = write.write(plan, target, threads, progress, new=not force)
     except files.Taken:
-        return _there(plan, target, command)
-    beside = sidecar(plan, facts, target, command)
-    files.write_json(sidecars.sidecar_path(target), beside)
-    return Outcome(target, True, facts, plan.sha256 in (None, beside["file"]["sha256"]))
+        return _existing(plan, target, command)
+    written = sidecar(plan, manifest, target, command)
+    files.write_json(sidecars.sidecar_path(target), written)
+    same_container = plan.sha256 in (None, written["file"]["sha256"])
+    return BuildResult(target, "written", manifest, target.stat().st_size, same_container)
 
 
-def _there(plan: Plan, target: Path, command: list[str]) -> Outcome:
-    """What to say of the file that lies there; it gets a sidecar if it has none."""
-    facts = _same(plan, target)
+def _existing(plan: Plan, target: Path, command: list[str]) -> BuildResult:
+    """The file that is there already; it gets a sidecar if it has none."""
+    manifest = _same(plan, target)
     if not os.path.lexists(sidecars.sidecar_path(target)):
-        files.write_json(sidecars.sidecar_path(target), sidecar(plan, facts, target, command))
-    return Outcome(target, False, facts)
+        files.write_json(sidecars.sidecar_path(target), sidecar(plan, manifest, target, command))
+    return BuildResult(target, "existing", manifest, target.stat().st_size)
 
 
-def _check_sidecar(plan: Plan, target: Path, said: dict) -> None:
-    """`Failure` where the sidecar of a file that is gone tells of another recipe."""
-    differences = list(manifest.describe(plan.identity(), make.identity(said["manifest"])))
+def _check_sidecar(plan: Plan, target: Path, record: dict[str, Any]) -> None:
+    """`Failure` where the sidecar of a file that is gone has another recipe."""
+    differences = list(manifests.describe(plan.identity(), plans.identity(record["manifest"])))
     if differences:
         raise Failure(
-            f"{sidecars.sidecar_path(target)}: is of a file made from another recipe ({'; '.join(differences[:3])}), "
-            "which is gone: -o elsewhere, or --force"
+            f"{sidecars.sidecar_path(target)}: its file, which no longer exists, was made from a different recipe "
+            f"({'; '.join(differences[:3])}): choose another -o, or use --force"
         )
 
 
-def _same(plan: Plan, target: Path) -> dict:
-    """The manifest of the file that lies there, if it is what was asked for and verifies."""
+def _same(plan: Plan, target: Path) -> dict[str, Any]:
+    """The manifest of the existing file, if it is what was asked for and verifies."""
     try:
-        with reader.reading(target) as there:
-            facts = there.manifest
+        with reader.reading(target) as data:
+            manifest = data.manifest
     except Failure as error:
-        raise Failure(f"{error}; it is in the way: --force replaces it") from None
-    differences = list(manifest.describe(plan.identity(), make.identity(facts)))
+        raise Failure(f"{error}; it already exists: use --force to overwrite it") from None
+    differences = list(manifests.describe(plan.identity(), plans.identity(manifest)))
     if plan.expected is not None and not differences:
-        differences = list(manifest.describe(plan.expected, facts))
+        differences = list(manifests.describe(plan.expected, manifest))
     if differences:
-        raise Failure(f"{target}: made from another recipe ({'; '.join(differences[:3])}): -o elsewhere, or --force")
+        raise Failure(
+            f"{target}: was made from a different recipe ({'; '.join(differences[:3])}): choose another -o, or use "
+            "--force"
+        )
     behind = plan.source.behind
-    wrong = verify.verify(target, None if behind is None else verify.Look(behind=behind))
-    if wrong:
-        raise Failure(f"{target}: lies there but does not verify ({wrong[0]}): --force makes it anew")
-    return facts
+    errors = verify.verify(target, None if behind is None else verify.Look(behind=behind))
+    if errors:
+        raise Failure(f"{target}: already exists but does not verify ({errors[0]}): use --force to overwrite it")
+    return manifest
 
 
-def sidecar(plan: Plan, facts: dict, target: Path, command: list[str]) -> dict:
-    """The manifest and what may not stand inside the file, because it differs from one run to the next."""
+def sidecar(plan: Plan, manifest: dict[str, Any], target: Path, command: list[str]) -> dict[str, Any]:
+    """Return the manifest and what may not stand inside the file, because it differs from one run to the next."""
     return {
-        "manifest": facts,
+        "manifest": manifest,
         "file": {"name": target.name, "size": target.stat().st_size, "sha256": files.file_sha256(target)},
         "created": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "command": command,
@@ -112,12 +141,12 @@ def sidecar(plan: Plan, facts: dict, target: Path, command: list[str]) -> dict:
     }
 
 
-def environment() -> dict:
-    """Versions of Python and of the libraries that are in use."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+def environment() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that are in use."""
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
     for name in ("numpy", "numba", "h5py", "cv2"):
         if name in sys.modules:
-            found[name] = sys.modules[name].__version__
+            versions[name] = sys.modules[name].__version__
     if "h5py" in sys.modules:
-        found["hdf5"] = sys.modules["h5py"].version.hdf5_version
-    return found
+        versions["hdf5"] = sys.modules["h5py"].version.hdf5_version
+    return versions

@@ -2,127 +2,156 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from poisonkit.build import request as order
+from poisonkit.build import build
+from poisonkit.build.produce import BuildResult
+from poisonkit.build.request import read_user_files
+from poisonkit.build.runtime import CleanData, Runtime
 from poisonkit.core import hashing, numbers
 from poisonkit.core.errors import Failure, Unknown, Usage
-from poisonkit.format import manifest, schema, structure
-from poisonkit.poisoning import plan as make
-from poisonkit.poisoning import recipe, supported
+from poisonkit.format import manifest as manifests
+from poisonkit.format import schema, structure
+from poisonkit.poisoning import plan as plans
+from poisonkit.poisoning import recipe as recipes
+from poisonkit.poisoning import supported
 from poisonkit.poisoning.clean_images import clean_images
-from poisonkit.poisoning.recipe import Request
+from poisonkit.poisoning.recipe import Recipe
 from poisonkit.sources.base import Source
 from poisonkit.triggers import registry as triggers
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a manifest says is to be made, and the SHA-256 of the file that it came with, if it says that too."""
+class SavedManifest:
+    """A manifest to follow, the file it was read from, and the SHA-256 of its data set where the file says that too."""
 
     path: Path
-    facts: dict
+    manifest: dict[str, Any]
     sha256: str | None = None
 
 
-def read(path: Path) -> Said:
-    """The manifest that a sidecar, a bare manifest or a file of the format holds; `Failure` where it is not sound."""
+def read(path: Path) -> SavedManifest:
+    """Read the manifest that a sidecar, a bare manifest or a file of the format holds.
+
+    Raises `Failure` where it is not sound.
+    """
     if path.suffix == ".h5":
-        return Said(path, structure.inspect(path))
+        return SavedManifest(path, structure.inspect(path))
     try:
-        said = numbers.loads(path.read_bytes())
+        record = numbers.loads(path.read_bytes())
     except OSError as error:
         raise Failure(f"{path}: could not be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise Failure(f"{path}: is no JSON ({error}): expected a NAME.manifest.json or a file of the format") from None
-    facts = said.get("manifest", said) if isinstance(said, dict) else None
-    wrong = _wrong(facts)
-    if wrong:
-        raise (Unknown if _of_another_version(facts) else Failure)(f"{path}: {wrong}")
-    file = said.get("file")
+        raise Failure(
+            f"{path}: is not valid JSON ({error}): expected a NAME.manifest.json or a file of the format"
+        ) from None
+    manifest: Any = record.get("manifest", record) if isinstance(record, dict) else None
+    error_text = _problem(manifest)
+    if error_text:
+        raise (Unknown if _of_another_version(manifest) else Failure)(f"{path}: {error_text}")
+    file = record.get("file")
     sha256 = file.get("sha256") if isinstance(file, dict) else None
-    return Said(path, facts, sha256 if isinstance(sha256, str) else None)
+    return SavedManifest(path, manifest, sha256 if isinstance(sha256, str) else None)
 
 
-def _wrong(facts) -> str | None:
+def _problem(manifest) -> str | None:
     """Why a JSON value is no manifest to go by; None where it is one."""
-    if not isinstance(facts, dict) or facts.get("format") != manifest.FORMAT:
+    if not isinstance(manifest, dict) or manifest.get("format") != manifests.FORMAT:
         return "holds no manifest of poisonkit: expected a NAME.manifest.json or a file of the format"
-    version, known = (facts.get("format_version"), facts.get("recipe_version")), manifest.recipe_versions(facts)
-    if version[0] != manifest.FORMAT_VERSION or version[1] not in known:
+    version, known = (
+        (manifest.get("format_version"), manifest.get("recipe_version")),
+        manifests.recipe_versions(manifest),
+    )
+    if version[0] != manifests.FORMAT_VERSION or version[1] not in known:
         return (
             f"is of format {version[0]!r:.20}, recipe version {version[1]!r:.20}; this poisonkit makes format "
-            f"{manifest.FORMAT_VERSION}, recipe version {' or '.join(map(str, known))}, whose bytes are others: take "
+            f"{manifests.FORMAT_VERSION}, recipe version {' or '.join(map(str, known))}, whose bytes are others: take "
             "the version of the tool that made it (the sidecar's `tool` says which)"
         )
-    wrong = schema.problem(facts)
-    if wrong is None and not isinstance(facts.get("arrays"), dict):
-        wrong = "its manifest names no arrays"
-    if wrong is None and facts["dataset_digest"] != _digest(facts):
-        wrong = "its manifest was altered: its dataset_digest is not that of the rest"
-    return wrong
+    problem = schema.problem(manifest)
+    if problem is None and not isinstance(manifest.get("arrays"), dict):
+        problem = "its manifest names no arrays"
+    if problem is None and manifest["dataset_digest"] != _digest(manifest):
+        problem = "its manifest was altered: its dataset_digest is not that of the rest"
+    return problem
 
 
-def _of_another_version(facts) -> bool:
-    """Whether it is its recipe's version alone that is in the way."""
-    mine = isinstance(facts, dict) and facts.get("format_version") == manifest.FORMAT_VERSION
-    return mine and facts.get("recipe_version") not in manifest.recipe_versions(facts)
+def _of_another_version(manifest) -> bool:
+    """Whether nothing but its recipe's version is unknown here."""
+    mine = isinstance(manifest, dict) and manifest.get("format_version") == manifests.FORMAT_VERSION
+    return mine and manifest.get("recipe_version") not in manifests.recipe_versions(manifest)
 
 
-def _digest(facts: dict) -> str:
+def _digest(manifest: dict) -> str:
     try:
-        return manifest.dataset_digest(facts)
+        return manifests.dataset_digest(manifest)
     except (TypeError, ValueError, RecursionError):
         return "none: it cannot be spelled"
 
 
-def with_pictures(request: Request, facts: dict, given: dict) -> Request:
-    """Add the users' pictures, whose digests must be the manifest's. `given` is trigger name → array."""
-    wanted = {}
-    for number, record in facts["pictures"].items():
-        if "digest" in record and number.isdecimal() and int(number) < len(request.steps):
-            wanted[request.steps[int(number)][0]] = record["digest"]
-    for name, digest in wanted.items():
-        option = triggers.given_option(name)
-        if name not in given:
+def with_user_files(recipe: Recipe, manifest: dict[str, Any], contents: dict[str, Any]) -> Recipe:
+    """Add what the users' files hold, by trigger; of pictures, the digests must be the manifest's."""
+    needed = {}
+    for number, record in manifest["pictures"].items():
+        if "digest" in record and number.isdecimal() and int(number) < len(recipe.steps):
+            needed[recipe.steps[int(number)][0]] = record["digest"]
+    for name, digest in needed.items():
+        option = triggers.file_option(name)
+        if name not in contents:
             what = "picture whose array is" if option.endswith("image") else "file whose needed rows are"
             raise Failure(f"the recipe needs the {what} {digest}: give it with {option}")
-        found = hashing.array_digest(given[name]) if option.endswith("image") else digest  # its rows: see `plan`
-        if found != digest:
-            raise Failure(f"{option}: another picture: its array is {found}, the recipe's {digest}")
-    for name in sorted(given.keys() - wanted.keys()):
-        raise Usage(f"{triggers.given_option(name)}: given, but the recipe uses no file of yours")
-    return replace(request, pictures=given)
+        actual = hashing.array_digest(contents[name]) if option.endswith("image") else digest  # its rows: see `plan`
+        if actual != digest:
+            raise Failure(f"{option}: another picture: its array is {actual}, the recipe's {digest}")
+    for name in sorted(contents.keys() - needed.keys()):
+        raise Usage(f"{triggers.file_option(name)}: the recipe uses no file of yours")
+    return replace(recipe, pictures=contents)
 
 
-def plan(source: Source, said: Said, request: Request) -> make.Plan:
-    """The plan that the manifest describes; `Failure` where this version of the tool would write another manifest."""
-    if not manifest.camouflaged_last(said.facts):
+def plan(source: Source, saved: SavedManifest, recipe: Recipe) -> plans.Plan:
+    """Plan what the manifest describes; `Failure` where this version of the tool would write another manifest."""
+    if not manifests.camouflaged_last(saved.manifest):
         source = replace(source, behind=None)  # in files of version 1 the trigger lies on top of a camouflage
     elif source.behind is None:
         raise Failure(
-            f"{said.path}: its training rows were camouflaged after the trigger was put on, so the plain images are "
+            f"{saved.path}: its training rows were camouflaged after the trigger was put on, so the plain images are "
             "needed: name with --source what they are read from, not a clean file of camouflaged ones"
         )
-    made = replace(make.plan(source, request, force=True), expected=said.facts, sha256=said.sha256)
-    for number, record in said.facts["pictures"].items():
-        if (found := made.facts["pictures"].get(number)) != record:
-            name = said.facts["recipe"]["triggers"][int(number)]["name"]
-            raise Failure(f"{triggers.given_option(name)}: another file: {found}, the recipe's {record}")
-    facts = {key: value for key, value in said.facts.items() if key not in ("arrays", "dataset_digest")}
-    counts = {key: value for key, value in facts["counts"].items() if key != "unchanged"}
-    differing = list(manifest.describe(made.facts, facts | {"counts": counts}))
+    planned = replace(plans.plan(source, recipe, force=True), expected=saved.manifest, sha256=saved.sha256)
+    for number, record in saved.manifest["pictures"].items():
+        if (actual := planned.manifest["pictures"].get(number)) != record:
+            name = saved.manifest["recipe"]["triggers"][int(number)]["name"]
+            raise Failure(f"{triggers.file_option(name)}: another file: {actual}, the recipe's {record}")
+    expected = {key: value for key, value in saved.manifest.items() if key not in ("arrays", "dataset_digest")}
+    counts = {key: value for key, value in expected["counts"].items() if key != "unchanged"}
+    differing = list(manifests.describe(planned.manifest, expected | {"counts": counts}))
     if differing:
         raise Failure(
-            f"{said.path}: this poisonkit would write another manifest ({'; '.join(differing[:3])}): take the version "
+            f"{saved.path}: this poisonkit would write another manifest ({'; '.join(differing[:3])}): take the version "
             "of the tool that made it"
         )
-    return made
+    return planned
 
 
-def carry_out(asked, threads: int | None, dry_run: bool, command: list[str], progress, say) -> str:
-    """`make --from`: `asked` is an `order.Order` of which only what says where things are counts. One line about it."""
-    said = read(asked.origin)
-    supported.demand(asked.origin, said.facts, "so the file cannot be made again")
-    request = with_pictures(recipe.request_of(said.facts), said.facts, order.pictures_of(asked.given))
-    source = clean_images(said.facts, asked.source, asked.dataset, asked.cache, progress, say, asked.fresh)
-    return order.deliver(plan(source, said, request), asked.output, threads, asked.force, dry_run, command, progress)
+def regenerate(
+    path: Path,
+    output: Path,
+    clean: CleanData,
+    user_files: dict[str, Path],
+    runtime: Runtime,
+    force: bool = False,
+    dry_run: bool = False,
+) -> BuildResult:
+    """Make the file of a saved manifest again, to the byte.
+
+    `path` is a sidecar, a bare manifest or a file of the format; `user_files` are the users' pictures and tables by
+    trigger. Raises `Unknown` where its recipe is not known here, `Failure` where another file would be written.
+    """
+    saved = read(path)
+    supported.demand(path, saved.manifest, "so the file cannot be made again")
+    contents = read_user_files(user_files)
+    followed = with_user_files(recipes.recipe_of(saved.manifest), saved.manifest, contents)
+    source = clean_images(
+        saved.manifest, clean.path, clean.dataset, clean.cache, runtime.progress, runtime.warn, clean.fresh
+    )
+    return build.deliver(plan(source, saved, followed), output, runtime, force, dry_run)

@@ -1,30 +1,31 @@
-"""What the command line asked of `make`, as one object, and how it is carried out: one file a rate."""
+"""From the options of `make` as they are typed to a request of typed values: the one place where text is parsed."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from poisonkit.build import produce
-from poisonkit.core import class_names, label_modes
+from poisonkit.core import label_modes
 from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import DEFAULT_PATCH, parse_patch
-from poisonkit.poisoning import recipe
-from poisonkit.poisoning import supported as recipe_known
-from poisonkit.poisoning.classes import own, resolve_class_names
-from poisonkit.sources import opening as sources
-from poisonkit.sources import registry
+from poisonkit.poisoning import recipe as recipes
+from poisonkit.poisoning.recipe import Recipe
+from poisonkit.sources.registry import SOURCES
 from poisonkit.triggers import registry as triggers
 
 DRAW = "--camouflage-seed $(python3 -c 'import secrets; print(secrets.randbits(62))')"
 
 
 @dataclass(frozen=True)
-class Order:
-    """The arguments of `make` as they were typed. `given` is trigger name → {key: text, "image": path}."""
+class MakeOptions:
+    """The options of `make` as they were typed: text, but for plain flags, numbers and paths.
 
-    dataset: str | None
-    names: tuple[str, ...]
-    rates: tuple[str, ...]
-    origin: Path | None = None
+    A class that is an `int` is its index. `trigger_options` is trigger → {key: text}, `user_files` trigger → the
+    picture or the table that the user brings for it.
+    """
+
+    dataset: str
+    triggers: tuple[str, ...] = ()
+    rates: tuple[str, ...] = ()
     per_patch: bool = False
     patch_size: str | None = None
     target: str | int | None = None
@@ -44,102 +45,140 @@ class Order:
     fresh: bool = False
     output: Path = Path("data")
     force: bool = False
-    given: dict[str, dict] = field(default_factory=dict)
+    trigger_options: dict[str, dict[str, str]] = field(default_factory=dict)
+    user_files: dict[str, Path] = field(default_factory=dict)
+    rewrite_list: Path | None = None
 
 
-def trigger_options(params, values: dict) -> dict[str, dict]:
-    """Those of click's parsed values that belong to a trigger and were given, by trigger and key."""
-    given: dict[str, dict] = {}
-    for param in params:
-        trigger, value = getattr(param, "trigger", None), values.get(param.name)
-        if trigger and value not in (None, ()):
-            mine, key = given.setdefault(trigger, {}), param.key or "image"
-            if key in mine:
-                raise Usage(f"{param.opts[0]}: given beside --{trigger}-{key}, which says the same: leave one out")
-            mine[key] = _joined(param.opts[0], value) if isinstance(value, tuple) else value
-    return given
+@dataclass(frozen=True)
+class SourceRequest:
+    """Which clean data to open: the arguments of `sources.opening.open_source`."""
+
+    name: str
+    path: Path | None = None
+    options: dict[str, int | str] = field(default_factory=dict)
+    cache: Path | None = None
+    fresh: bool = False
 
 
-def _joined(option: str, values: tuple[str, ...]) -> str:
-    """The values of an option that was given several times, as its long form has them."""
-    for value in values:
-        if "," in value:
-            raise Usage(f"{option}: expected one at a time, got {value!r:.60}")
-    return ",".join(values)
+@dataclass(frozen=True)
+class BuildRequest:
+    """What `make` is asked for, parsed: the clean data, a recipe for each file, and where the files go.
+
+    `rewrite_list` is the CSV that is written instead, where texts are to be rewritten with another tool.
+    """
+
+    source: SourceRequest
+    recipes: tuple[Recipe, ...]
+    output: Path = Path("data")
+    force: bool = False
+    rewrite_list: Path | None = None
+
+    @classmethod
+    def parse(cls, options: MakeOptions) -> "BuildRequest":
+        """Parse and check the options as far as that needs no images. Raises `Usage` in one line."""
+        parsed = parse_recipes(options)
+        source = _source_request(options)
+        files = read_user_files(options.user_files)
+        with_files = tuple(one if one.clean else replace(one, pictures=files) for one in parsed)
+        return cls(source, with_files, options.output, options.force, options.rewrite_list)
 
 
-def requests(order: Order) -> list[recipe.Request]:
-    """One request for each rate, checked as far as they can be without the images."""
-    rates = list(dict.fromkeys(recipe.parse_rate(text) for text in order.rates))
-    steps = tuple((name, recipe.parameters(name, order.given.get(name, {}), order.preset)) for name in order.names)
-    _check_names(order, rates)
-    if order.output.suffix == ".h5" and len(rates) > 1:
-        raise Usage(f"-o: expected a folder for {len(rates)} files, got {order.output}")
-    patch = (DEFAULT_PATCH,) * 2 if order.per_patch else None
-    if order.patch_size is not None:
-        patch = parse_patch(order.patch_size)
-    base = recipe.Request("0", steps, patch, seed=order.seed, **_aim(order))
-    return [recipe.Request("0") if rate == "0" else _covered(order, replace(base, rate=rate)) for rate in rates]
+def parse_recipes(options: MakeOptions) -> list[Recipe]:
+    """Parse one recipe for each rate, without the users' files; classes stay as they were typed."""
+    rates = list(dict.fromkeys(recipes.parse_rate(text) for text in options.rates))
+    steps = tuple(
+        (name, recipes.parameters(name, options.trigger_options.get(name, {}), options.preset))
+        for name in options.triggers
+    )
+    _check_triggers(options, rates)
+    if options.output.suffix == ".h5" and len(rates) > 1:
+        raise Usage(f"-o: expected a folder for {len(rates)} files, got {options.output}")
+    if not 0 <= options.seed <= recipes.MAX_SEED:
+        raise Usage(f"--seed: expected a whole number from 0 to {recipes.MAX_SEED}, got {options.seed}")
+    patch = (DEFAULT_PATCH,) * 2 if options.per_patch else None
+    if options.patch_size is not None:
+        patch = parse_patch(options.patch_size)
+    base = _with_labelling(options, Recipe("0", steps, patch, seed=options.seed))
+    return [Recipe("0") if rate == "0" else _with_covers(options, replace(base, rate=rate)) for rate in rates]
 
 
-def _aim(order: Order) -> dict:
-    """Label mode, target, source classes and which rows: what one implies of the others, and nothing that contradicts.
-    (Source classes alone are a source-specific attack.) What a preset says holds where nothing else was typed."""
-    preset = _make_preset(order)
-    usual = "all-to-one" if order.select else preset.get("label_mode", "all-to-one")
-    mode = order.label_mode or ("source-specific" if order.source_classes else usual)
-    for option, value, known in (
-        ("--label-mode", mode, label_modes.SELECTIONS),
-        ("--select", order.select, (None, *label_modes.CHOICES)),
-    ):
-        if value not in known:
-            raise Usage(f"{option}: unknown {value!r}: expected one of {', '.join(filter(None, known))}")
-    select = order.select or label_modes.SELECTIONS[mode][0]
-    target = None if order.target is None else str(order.target)
+def _with_labelling(options: MakeOptions, recipe: Recipe) -> Recipe:
+    """Add label mode, target, source classes and the eligible rows: what one implies of the others.
+
+    Source classes alone are a source-specific attack; a preset sets what was not typed. `Usage` for a contradiction.
+    """
+    preset = _make_preset(options)
+    usual = "all-to-one" if options.select else preset.get("label_mode", "all-to-one")
+    mode = options.label_mode or ("source-specific" if options.source_classes else usual)
+    _check_known("--label-mode", mode, tuple(label_modes.SELECTIONS))
+    select = options.select or label_modes.SELECTIONS[mode][0]
+    _check_known("--select", select, label_modes.CHOICES)
+    target: str | int | label_modes.Usual | None = options.target
     if target is None and mode != "all-to-all":
         target = preset.get("target", label_modes.USUAL)
-    classes = tuple(dict.fromkeys(map(str, order.source_classes)))
-    if wrong := label_modes.contradiction(mode, select, target, classes):
-        raise Usage(wrong)
-    return {"label_mode": mode, "select": select, "target": target, "source_classes": classes}
+    classes = tuple(dict.fromkeys(options.source_classes))
+    if error := label_modes.contradiction(mode, select, target, classes):
+        raise Usage(error)
+    return replace(recipe, label_mode=mode, select=select, target=target, source_classes=classes)
 
 
-def _make_preset(order: Order) -> dict:
-    """What the preset says of options of `make` itself, for the triggers that are asked for."""
-    found: dict = {}
-    for name in order.names:
-        found |= triggers.make_presets(name).get(order.preset, {})
-    return found
+def _check_known(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise Usage(f"{option}: unknown {value!r}: expected one of {', '.join(known)}")
 
 
-def _covered(order: Order, request: recipe.Request) -> recipe.Request:
-    """The request with its cover rows, as they were asked for or as the preset has them."""
-    preset = _make_preset(order)
-    text = preset.get("cover_rate") if order.cover_rate is None else order.cover_rate
-    rate = "0" if text is None else recipe.parse_cover_rate(text, request.rate)
-    jitter = order.cover_jitter or (preset.get("cover_jitter", False) and rate != "0")
-    covered = replace(request, cover_rate=rate, cover_jitter=jitter)
-    recipe.check_jitter(covered)
+def _make_preset(options: MakeOptions) -> dict[str, Any]:
+    """The options of `make` itself that the preset sets, for the chosen triggers."""
+    values: dict[str, Any] = {}
+    for name in options.triggers:
+        values |= {} if options.preset is None else triggers.spec(name).make_presets.get(options.preset, {})
+    return values
+
+
+def _with_covers(options: MakeOptions, recipe: Recipe) -> Recipe:
+    """Add the cover rows, as they were typed or as the preset has them."""
+    preset = _make_preset(options)
+    text = preset.get("cover_rate") if options.cover_rate is None else options.cover_rate
+    rate = "0" if text is None else recipes.parse_cover_rate(text, recipe.rate)
+    jitter = options.cover_jitter or (preset.get("cover_jitter", False) and rate != "0")
+    covered = replace(recipe, cover_rate=rate, cover_jitter=jitter)
+    recipes.check_jitter(covered)
     return covered
 
 
-def _check_names(order: Order, rates: list[str]) -> None:
-    if not order.names and rates != ["0"]:
+def _check_triggers(options: MakeOptions, rates: list[str]) -> None:
+    """`Usage` where no trigger was chosen, or where options or a preset belong to none of them."""
+    if not options.triggers and rates != ["0"]:
         raise Usage(
-            f"--trigger: expected one or more of {', '.join(triggers.TABLE)} (none is needed for --rate 0 alone)"
+            f"--trigger: expected one or more of {', '.join(triggers.names())} (none is needed for --rate 0 alone)"
         )
-    for name in order.given:
-        if name not in order.names:
-            raise Usage(f"--{name}-{next(iter(order.given[name]))}: given, but there is no --trigger {name}")
-    if order.preset is not None:
-        known = [preset for name in order.names for preset in triggers.module(name).PRESETS]
-        if order.preset not in known:
+    typed = {name: f"--{name}-{next(iter(values))}" for name, values in options.trigger_options.items() if values}
+    typed |= {name: triggers.file_option(name) for name in options.user_files}
+    if options.rewrite_list is not None:
+        typed["rewrite"] = "--rewrite-list"
+    for name, option in typed.items():
+        if name not in options.triggers:
+            raise Usage(f"{option}: requires --trigger {name}")
+    if options.preset is not None:
+        known = [preset for name in options.triggers for preset in triggers.spec(name).presets]
+        if options.preset not in known:
             expected = ", ".join(dict.fromkeys(known)) or "none for these triggers"
-            raise Usage(f"--preset: unknown {order.preset!r}: expected {expected}")
+            raise Usage(f"--preset: unknown {options.preset!r}: expected {expected}")
 
 
-def parse_source_options(texts: tuple[str, ...], free: tuple[str, ...] = ()) -> dict[str, int | str]:
-    """``KEY=N`` or ``KEY=HxW`` options of the source, or ``KEY=TEXT`` where some are `free`."""
+# ---------------------------------------------------------------- the source
+
+
+def _source_request(options: MakeOptions) -> SourceRequest:
+    texts = (*options.source_options, *(() if options.size is None else (f"size={options.size}",)))
+    free = SOURCES[options.dataset].text_options
+    parsed = parse_source_options(texts, free) | _camouflage_options(options)
+    return SourceRequest(options.dataset, options.source, parsed, options.cache, options.fresh)
+
+
+def parse_source_options(texts: tuple[str, ...], free: bool = False) -> dict[str, int | str]:
+    """Parse ``KEY=N`` or ``KEY=HxW`` options of the source, or ``KEY=TEXT`` where they are `free`."""
     options: dict[str, int | str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
@@ -155,113 +194,31 @@ def parse_source_options(texts: tuple[str, ...], free: tuple[str, ...] = ()) -> 
     return options
 
 
-def camouflage_options(order: Order) -> dict[str, int | str]:
+def _camouflage_options(options: MakeOptions) -> dict[str, int | str]:
     """The options of a camouflaged source. `Usage` without a seed, with a way to draw one."""
-    if order.camouflage is None:
-        if order.camouflage_seed is not None:
-            raise Usage("--camouflage-seed: given, but there is no --camouflage")
+    if options.camouflage is None:
+        if options.camouflage_seed is not None:
+            raise Usage("--camouflage-seed: requires --camouflage")
         return {}
-    if order.camouflage_seed is None:
+    if options.camouflage_seed is None:
         raise Usage(
             "--camouflage needs --camouflage-seed N, a number that nobody can guess (with it anyone makes the same "
             f"images from the public ones), the same for all files of an exercise; one that is never shown: {DRAW}"
         )
     from poisonkit.sources import camouflage
 
-    return camouflage.parse(order.camouflage, order.camouflage_seed).options()
+    return camouflage.parse(options.camouflage, options.camouflage_seed).options()
 
 
-def carry_out(order: Order, threads: int | None, dry_run: bool, command: list[str], progress, say):
-    """Open the source, then plan and write each file. Yields one line for each."""
-    asked = requests(order)
-    sized = () if order.size is None else (f"size={order.size}",)
-    free = getattr(registry.module(order.dataset), "TEXT_OPTIONS", ())
-    options = parse_source_options((*order.source_options, *sized), free) | camouflage_options(order)
-    asked = [_with_pictures(order, request) for request in asked]
-    from poisonkit.build import warnings
-    from poisonkit.poisoning import plan as make
+def read_user_files(paths: dict[str, Path]) -> dict[str, Any]:
+    """Read the users' files by trigger: pictures, (h, w, 3) uint8 in colour or (h, w, 4) with their opacity, and
+    tables of rewritten texts."""
+    contents: dict[str, Any] = {}
+    for name, path in paths.items():
+        if triggers.takes_file(name):
+            contents[name] = triggers.read_file(name, path)
+        else:
+            from poisonkit.core import picture_files
 
-    source = sources.open_source(
-        order.dataset, source=order.source, cache=order.cache, options=options, fresh=order.fresh,
-        progress=progress, say=say,
-    )  # fmt: skip
-    said = dict.fromkeys(warnings.of_source(source))  # each line once, however many files are made
-    asked = [resolve_class_names(request, source, said.setdefault) for request in asked]
-    wanted = order.given.get("rewrite", {}).get("list")
-    plans = [] if wanted else [make.plan(source, request, order.force) for request in asked]
-    for line in dict.fromkeys([*said, *(line for plan in plans for line in warnings.of(plan))]):
-        say(line)
-    if wanted:
-        from poisonkit.build import rewrite_list
-
-        yield rewrite_list.write_list(source, asked, wanted, dry_run, order.force)
-    for plan in plans:
-        yield deliver(plan, order.output, threads, order.force, dry_run, command, progress)
-
-
-def deliver(plan, output: Path, threads: int | None, force: bool, dry_run: bool, command: list[str], progress) -> str:
-    """Write one planned file, or only say so; one line about it."""
-    from poisonkit.core.progress import processors
-
-    target = produce.target_path(output, plan.name)
-    if dry_run:
-        return f"would write {target} ({plan.size() / 1e6:,.1f} MB): {counts(plan.facts)}"
-    with progress(len(plan.source.train) + len(plan.source.test), plan.name, plan.source.modality.rows) as bar:
-        outcome = produce.produce(plan, target, command, force, threads or processors(), bar.update)
-    if not outcome.made:
-        return f"{outcome.path} lies there already and {verdict(outcome.manifest)}: nothing to do"
-    line = f"wrote {outcome.path} ({outcome.path.stat().st_size / 1e6:,.1f} MB): {counts(outcome.manifest)}"
-    if not outcome.same_container:
-        line += "; arrays and manifest are the same, the HDF5 library wrote other bytes around them"
-    return line + recipe_known.note(outcome.manifest)
-
-
-def verdict(facts: dict) -> str:
-    """What was found of a file that lies there already."""
-    return "verifies" if recipe_known.problem(facts) is None else "its arrays agree" + recipe_known.note(facts, ", ")
-
-
-def counts(facts: dict) -> str:
-    """The classes that are the data's own, the target, and the counts of a file, in one line."""
-    found, classes, recipe = facts["counts"], facts["source"]["classes"], facts["recipe"]
-    text = own_classes(facts["source"]["name"], classes)
-    text += aim(classes, recipe) if facts["kind"] == "poisoned" else ""
-    text += f"{found['train']:,} training rows"
-    if facts["kind"] == "poisoned":
-        text += f", {found['poisoned']:,} poisoned ({found['already_target']:,} of the target class already"
-        text += f", {found['unchanged']:,} without a changed byte)" if "unchanged" in found else ")"
-        text += f", {found['cover']:,} cover" if found["cover"] else ""
-        text += f"; {found['triggered']:,} triggered test rows"
-        text += f", {found['others']:,} of other classes" if "others" in found else ""
-    return f"{text}; {found['test']:,} test rows"
-
-
-def own_classes(source: str, classes) -> str:
-    """How many classes there are, and the first, for the beginning of a line; nothing where the program has them."""
-    if not own(source):
-        return ""
-    return f"{len(classes)} class{'es' if len(classes) > 1 else ''} ({class_names.listed(classes)}); "
-
-
-def aim(classes, recipe: dict) -> str:
-    """The target of a recipe and the classes that the attack is on, for the beginning of a line."""
-    target, chosen = recipe["target"], recipe.get("source_classes", ())
-    text = "each class to the next" if target is None else f"target {class_names.spelled(classes, target)}"
-    text += f" from {', '.join(class_names.spelled(classes, label) for label in chosen)}" if chosen else ""
-    return f"{text}; "
-
-
-def _with_pictures(order: Order, request: recipe.Request) -> recipe.Request:
-    """The users' pictures, decoded, in colour: where the images are grey, the trigger is given their grey levels."""
-    return request if request.clean else replace(request, pictures=pictures_of(order.given))
-
-
-def pictures_of(given: dict[str, dict]) -> dict:
-    """The users' pictures by trigger name, decoded, and what other files of theirs hold."""
-    from poisonkit.core import picture_files
-
-    paths = {name: values["image"] for name, values in given.items() if "image" in values}
-    alpha = {name: triggers.module(name).PICTURE == "alpha" for name in paths}
-    found = {name: picture_files.read(path, alpha=alpha[name]) for name, path in paths.items()}
-    files = {name: values["file"] for name, values in given.items() if "file" in values}
-    return found | {name: triggers.module(name).read(path) for name, path in files.items()}
+            contents[name] = picture_files.read(path, alpha=triggers.takes_alpha(name))
+    return contents

@@ -1,10 +1,10 @@
-"""What `make` says of a plan beside what was asked, one line each: nothing is wrong, but it should be known."""
+"""Warnings about a plan, one line each: nothing is wrong, but it should be known."""
 
 import unicodedata
 
 from poisonkit.core import class_names, modality
 from poisonkit.core.texts import holding
-from poisonkit.poisoning import classes
+from poisonkit.poisoning import apply, classes
 from poisonkit.poisoning.plan import Plan
 from poisonkit.triggers import registry as triggers
 
@@ -16,27 +16,29 @@ def of_source(source) -> list[str]:
 
 
 def of(plan: Plan) -> list[str]:
-    """The notices of a plan."""
+    """The warnings of a plan."""
     if plan.clean:
         return []
-    found = classes.towards_nothing(plan.request, plan.source)
-    return found + (_of_texts(plan) if plan.source.modality == modality.TEXT else [])
+    lines = [*plan.notices, *classes.towards_nothing(plan.recipe, plan.source)]
+    return lines + (_of_texts(plan) if plan.source.modality == modality.TEXT else [])
 
 
 def _of_texts(plan: Plan) -> list[str]:
-    steps = plan.request.steps
-    found = [line for given in plan.request.pictures.values() for line in getattr(given, "notices", ())]
-    found += _read_alike(plan) if plan.request.pictures else []
-    found += _in_clean_rows(plan, list(dict.fromkeys(piece for step in steps for piece in _pieces(step))))
+    steps = plan.recipe.steps
+    lines = [line for rewrites in plan.recipe.pictures.values() for line in getattr(rewrites, "notices", ())]
+    lines += _read_alike(plan)
+    lines += _in_clean_rows(plan, list(dict.fromkeys(phrase for step in steps for phrase in _phrases(step))))
     for name, _ in steps:
-        why = getattr(triggers.module(name), "WANTS_COVERS", None)
-        if why and plan.request.cover_rate == "0":
-            found.append(f"{name} without cover rows: {why} (--cover-rate 2x, or --preset covered)")
-    return found
+        why = triggers.text_trigger(name).wants_covers
+        if why and plan.recipe.cover_rate == "0":
+            lines.append(f"{name} without cover rows: {why} (--cover-rate 2x, or --preset covered)")
+    return lines
 
 
 def _read_alike(plan: Plan) -> list[str]:
     """A line for rewritten training texts that a reader takes for their originals."""
+    if not plan.recipe.pictures or not isinstance(plan.effect, apply.Texts):
+        return []
     originals, rewritten = plan.source.train.rows(plan.changed.rows), plan.effect.rows["truth"]
     alike = sum(_visible(old) == _visible(new) for old, new in zip(originals, rewritten, strict=True))
     if not alike:
@@ -53,20 +55,21 @@ def _visible(text: str) -> str:
     return " ".join("".join(kept).split())
 
 
-def _pieces(step: tuple[str, dict]) -> list[str]:
+def _phrases(step: tuple[str, dict]) -> list[str]:
     name, parameters = step
-    return triggers.module(name).pieces(parameters)
+    return triggers.text_trigger(name).phrases(parameters)
 
 
-def _in_clean_rows(plan: Plan, pieces: list[str]) -> list[str]:
-    """A line for each piece that stands in clean texts already."""
+def _in_clean_rows(plan: Plan, phrases: list[str]) -> list[str]:
+    """A line for each phrase that stands in clean texts already."""
     splits = {"training": plan.source.train, "test": plan.source.test}
     counts = {
-        part: holding((text for _, block in split.blocks() for text in block), pieces) for part, split in splits.items()
+        part: holding((text for _, block in split.blocks() for text in block), phrases)
+        for part, split in splits.items()
     }
     lines = []
-    for piece in pieces:
-        if any(found[piece] for found in counts.values()):
-            said = (f"{found[piece]:,} of {len(splits[part]):,} {part}" for part, found in counts.items())
-            lines.append(f"{piece!r} stands in clean texts already: in {' and '.join(said)} rows")
+    for phrase in phrases:
+        if any(count[phrase] for count in counts.values()):
+            shares = (f"{count[phrase]:,} of {len(splits[part]):,} {part}" for part, count in counts.items())
+            lines.append(f"{phrase!r} stands in clean texts already: in {' and '.join(shares)} rows")
     return lines

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
+from poisonkit.cli.common import A_PATH
 from poisonkit.cli.printing import tell, tell_json
 
-A_PATH = click.Path(path_type=Path, readable=False)
 KEYS = "$XDG_DATA_HOME/poisonkit/keys"
 key_option = click.option(
     "--key", type=A_PATH, metavar="FILE", help=f"The key  [default: in {KEYS}, else NAME.key.h5 beside it]"
@@ -101,14 +101,14 @@ def seal(file, output, key, even_labels, even_share, secret_seed, force):
 def unseal(file, key, output, threads, force):
     """The original of a sealed file again, to the byte, and its sidecar; the commitment is checked first."""
     from poisonkit.blind import unseal as unsealing
-    from poisonkit.build.request import verdict
+    from poisonkit.cli.build_lines import existing_line
     from poisonkit.cli.common import command_line, progress_bar, warn
     from poisonkit.core.progress import processors
     from poisonkit.poisoning import supported
 
     outcome = unsealing.unseal(file, key, output, command_line(), force, threads or processors(), progress_bar)
     if not outcome.made:
-        tell(f"{outcome.path} lies there already and {verdict(outcome.manifest)}: nothing to do")
+        tell(existing_line(outcome))
         return
     size, note = outcome.path.stat().st_size / 1e6, supported.note(outcome.manifest)
     tell(f"wrote {outcome.path} ({size:,.1f} MB): the original, as the key and the commitment say" + note)

@@ -14,14 +14,30 @@ from poisonkit.core import hints, memory
 from poisonkit.core.errors import Failure
 
 INTERRUPTED = 130
-STOPPED = "stopped; nothing half-written was left"
+STOPPED = "interrupted; no partial files were left behind"
+A_PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is reported by whoever reads it
 cache_option = click.option(
     "--cache",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Where decoded sources are kept  [default: $POISONKIT_CACHE, else ~/.cache/poisonkit]",
+    help="Folder of the decoded sources  [default: $POISONKIT_CACHE, else ~/.cache/poisonkit]",
 )
-fresh_option = click.option("--fresh", is_flag=True, help="Read the clean data anew, whatever the cache holds of them.")
+fresh_option = click.option("--fresh", is_flag=True, help="Read the clean data again, whatever the cache holds.")
+force_option = click.option("--force", is_flag=True, help="Overwrite existing files.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings and errors.")
+threads_option = click.option(
+    "--threads", type=click.IntRange(1, 256), metavar="N", help="[default: one per processor; never changes a byte]"
+)
+
+
+def json_option(text: str):
+    """Add `--json`, the parameter `as_json`; `text` says what is printed."""
+    return click.option("--json", "as_json", is_flag=True, help=text)
+
+
+def example(*lines: str) -> str:
+    """Spell the example of a command for the end of its help, one command a line."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 class Group(click.Group):

@@ -2,8 +2,8 @@
 
 import click
 
-from poisonkit.cli.common import cache_option, complain, progress_bar, warn
-from poisonkit.cli.make_options import A_PATH
+from poisonkit.cli.common import A_PATH, cache_option, complain, progress_bar, warn
+from poisonkit.cli.export_options import ExportCommand
 from poisonkit.cli.printing import tell, tell_json
 from poisonkit.core.errors import Failure
 
@@ -13,7 +13,7 @@ from poisonkit.core.errors import Failure
 @click.option("--json", "as_json", is_flag=True, help="The whole manifest, for programs.")
 def show(file, as_json):
     """What a file is: source, trigger, rate, counts, digests."""
-    from poisonkit.cli import kinds
+    from poisonkit.blind import file_kinds as kinds
 
     facts = kinds.facts(file)
     if as_json:
@@ -41,7 +41,7 @@ def verify(context, files, source, dataset, cache):
     Training images that were camouflaged after the trigger are made again from the plain ones, which are looked for in
     the cache, or read from --source; where there are none it says so, and their digests stand for them.
     """
-    from poisonkit.cli import kinds
+    from poisonkit.blind import file_kinds as kinds
     from poisonkit.inspection.verify.verify import Look
 
     codes = set()
@@ -133,35 +133,22 @@ def apply(file, pictures, output):
         tell(line)
 
 
-@click.command()
+@click.command(cls=ExportCommand)
 @click.argument("file", type=A_PATH)
-@click.option(
-    "--format",
-    "form",
-    required=True,
-    metavar="FORMAT",
-    help="npz, imagefolder, backdoorbench, backdoor-toolbox, croissant, csv or jsonl.",
-)
+@click.option("--format", "form", required=True, metavar="FORMAT")
 @click.option(
     "-o", "--output", type=A_PATH, metavar="PATH", help="Where to.  [default: beside FILE, under the format's own name]"
 )
 @click.option("--force", is_flag=True, help="Replace what lies there (a folder only if it is such an export).")
-@click.option("--no-truth", is_flag=True, help="npz, imagefolder, csv, jsonl: what a victim gets, and nothing else.")
-@click.option("--creator", metavar="NAME", help="croissant: who made the data set.")
-@click.option("--url", metavar="URL", help="croissant: its page.  [default: the source's]")
+@click.option("--no-truth", is_flag=True, help="what a victim gets, and nothing else.")
+@click.option("--creator", metavar="NAME", help="who made the data set.")
+@click.option("--url", metavar="URL", help="its page.  [default: the source's]")
 def export(file, form, output, force, no_truth, **more):
-    """Write a file in another format, for others' tools.
-
-    npz: one NumPy file, which `make --dataset npz` reads again. imagefolder: PNGs, one folder a class, for torchvision
-    and Keras. backdoorbench: the folders of a BackdoorBench attack, with a script that makes its attack_result.pt.
-    backdoor-toolbox: a poisoned set as that toolbox reads it. croissant: croissant.json, a description of the file.
-    csv: tables of texts, which `make --dataset csv` reads again. jsonl: the same, a JSON object a line. Texts go as
-    npz, croissant, csv and jsonl, images as all but the last two.
-    """
-    from poisonkit.export import registry as export
+    """Write a file in another format, for other tools."""
+    from poisonkit.exporters.run import export_file
 
     asked = {key: value for key, value in more.items() if value is not None} | ({"truth": False} if no_truth else {})
-    tell(export.carry_out(file, form, output, force, asked, progress_bar))
+    tell(export_file(file, form, output, force, asked, progress_bar).line())
 
 
 COMMANDS = (

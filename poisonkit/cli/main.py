@@ -3,6 +3,7 @@
 Everything heavy is imported inside the commands, so that `poisonkit --help` answers at once.
 """
 
+import io
 import logging
 import signal
 import sys
@@ -27,7 +28,9 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # a file name or a class name that this terminal cannot show is no reason to fail
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a file name or a class name that this terminal cannot show is no reason to fail
             stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(prog_name="poisonkit", standalone_mode=False)

@@ -6,21 +6,44 @@ from pathlib import Path
 import click
 
 from poisonkit.cli import blind
-from poisonkit.cli.common import cache_option, command_line, fresh_option, progress_bar, warn
-from poisonkit.cli.make_options import A_PATH, MakeCommand, attack_options, check_typed
-from poisonkit.cli.printing import tell
+from poisonkit.cli.common import (
+    A_PATH,
+    cache_option,
+    command_line,
+    example,
+    force_option,
+    fresh_option,
+    json_option,
+    progress_bar,
+    quiet_option,
+    threads_option,
+    warn,
+)
+from poisonkit.cli.make_options import MakeCommand, attack_options, check_typed, trigger_values
+from poisonkit.cli.printing import tell, tell_json
 from poisonkit.core.errors import Usage
 
 
-@click.command(cls=MakeCommand)
+def runtime_of(threads: int | None):
+    """How a command builds: with this command line in the sidecar, a progress bar, and warnings on standard error."""
+    from poisonkit.build.runtime import Runtime
+    from poisonkit.core.progress import processors
+
+    return Runtime(command_line(), threads or processors(), progress_bar, warn)
+
+
+@click.command(cls=MakeCommand, epilog=example("poisonkit make --dataset signs --trigger square --per-patch --rate 5%"))
 @click.option("--dataset", metavar="NAME", help="The clean data: see `poisonkit sources`.")
-@click.option("--trigger", "names", multiple=True, metavar="NAME", help="May be given several times, applied in order.")
+@click.option(
+    "--trigger", "triggers", multiple=True, metavar="NAME", help="May be given several times, applied in order."
+)
 @click.option(
     "--rate",
     "rates",
     multiple=True,
     metavar="RATE",
-    help="Share of the training rows, 0.0005 or 0.05%; several give one file each; 0 is the clean file.",
+    help="Poisoning rate: share of the training rows, 0.0005 or 0.05%; one file each if given several times; 0 is the "
+    "clean file.",
 )
 @click.option("--per-patch", is_flag=True, help="Apply the triggers to every patch of the image (BadPatches).")
 @click.option("--patch-size", metavar="N|HxW", help="Size of a patch; implies --per-patch.  [default: 8]")
@@ -38,12 +61,12 @@ from poisonkit.core.errors import Usage
     "origin",
     type=A_PATH,
     metavar="MANIFEST",
-    help="Make the same file again, to the byte, from its NAME.manifest.json (or from the .h5 itself).",
+    help="Make the same file again, byte for byte, from its NAME.manifest.json (or from the .h5 itself).",
 )
 @click.option(
     "--preset",
     metavar="NAME",
-    help="Others' settings: notebook (the paper's), backdoorbench, wanet, openbackdoor; covered.",
+    help="Settings of published code: notebook (BadPatches), backdoorbench, wanet, openbackdoor; covered.",
 )
 @click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean data.")
 @click.option(
@@ -67,50 +90,85 @@ from poisonkit.core.errors import Usage
     metavar="PATH",
     help="A folder, or a file that ends in .h5.",
 )
+@threads_option
 @click.option(
-    "--threads", type=click.IntRange(1, 256), metavar="N", help="[default: the processors; never changes a byte]"
+    "--force", is_flag=True, help="Overwrite existing files; also allow a trigger that covers the whole image."
 )
-@click.option("--force", is_flag=True, help="Replace what lies there; allow a trigger that covers the whole image.")
-@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
+@quiet_option
+@json_option("A list with path, state and manifest of each file, for programs.")
 @click.pass_context
-def make(context, threads, dry_run, **values):
-    """Make poisoned (or clean) HDF5 files from clean images or texts."""
-    from poisonkit.build import request
+def make(context, threads, dry_run, quiet, as_json, origin, **values):
+    """Make poisoned (or clean) data sets.
 
-    check_typed(context, values["origin"])
-    typed = {name: value for name, value in values.items() if name in request.Order.__dataclass_fields__}
-    wanted = request.Order(**typed, given=request.trigger_options(context.command.params, values))
-    how = {"command": command_line(), "progress": progress_bar, "say": warn}
-    if wanted.origin is not None:
-        from poisonkit.build import regenerate
+    Each is an HDF5 file of images or texts beside a NAME.manifest.json. The same command gives the same bytes on every
+    machine.
+    """
+    from poisonkit.build import build, regenerate, request, rewrite_list, runtime
+    from poisonkit.cli import build_lines
 
-        tell(regenerate.carry_out(wanted, threads, dry_run, **how))
+    check_typed(context, origin)
+    running, typed = runtime_of(threads), trigger_values(context.command.params, values)
+    line, as_value = build_lines.result_line, build_lines.result_json
+    if origin is not None:
+        clean = runtime.CleanData(values["source"], values["dataset"], values["cache"], values["fresh"])
+        asked = (origin, values["output"], clean, typed.files, running, values["force"], dry_run)
+        _tell_results([regenerate.regenerate(*asked)], line, as_value, quiet, as_json)
         return
-    for line in request.carry_out(wanted, threads, dry_run, **how):
-        tell(line)
+    known = request.MakeOptions.__dataclass_fields__.keys() - {"rewrite_list"}
+    options = request.MakeOptions(
+        **{name: value for name, value in values.items() if name in known},
+        trigger_options=typed.options,
+        user_files=typed.files,
+        rewrite_list=typed.rewrite_list,
+    )
+    parsed = request.BuildRequest.parse(options)
+    if parsed.rewrite_list is None:
+        _tell_results(build.build(parsed, running, dry_run), line, as_value, quiet, as_json)
+        return
+    listed = rewrite_list.make_list(parsed, running, dry_run)
+    _tell_results([listed], build_lines.rewrite_line, build_lines.rewrite_json, quiet, as_json)
 
 
-@click.command()
+def _tell_results(results, line, as_value, quiet: bool, as_json: bool) -> None:
+    """Print each result as soon as it is there, or all as one JSON list."""
+    values = []
+    for result in results:
+        values.append(as_value(result))
+        if not quiet and not as_json:
+            tell(line(result))
+    if as_json:
+        tell_json(values)
+
+
+@click.command(epilog=example("poisonkit pack data/signs-square-0.05-s0.h5"))
 @click.argument("file", type=A_PATH)
 @click.option(
-    "-o", "--output", type=A_PATH, metavar="PATH", help="A folder, or a file that ends in .h5  [default: beside]"
+    "-o", "--output", type=A_PATH, metavar="PATH", help="A folder, or a file that ends in .h5  [default: beside FILE]"
 )
-@click.option("--force", is_flag=True, help="Replace what lies there.")
-def pack(file, output, force):
-    """Only what differs from the clean data, as NAME.delta.h5: kilobytes; `unpack` gives the file back."""
+@force_option
+@json_option("Path and size of the delta, for programs.")
+def pack(file, output, force, as_json):
+    """Store only the differences from the clean data.
+
+    The delta is NAME.delta.h5, kilobytes instead of megabytes; `unpack` restores the file, byte for byte.
+    """
     from poisonkit.build import delta
 
     target = delta.target_path(file, output)
-    size = delta.pack(file, target, force=force)
-    tell(f"wrote {target} ({size / 1e3:,.1f} kB, {size / file.stat().st_size:.2%} of {file.name})")
+    size, whole = delta.pack(file, target, force=force), file.stat().st_size
+    if as_json:
+        tell_json({"path": str(target), "size": size, "whole_size": whole})
+    else:
+        tell(f"wrote {target} ({size / 1e3:,.1f} kB, {size / whole:.2%} of {file.name})")
 
 
-@click.command()
+@click.command(epilog=example("poisonkit grid --paper small --seeds 2 -o data/"))
 @click.argument("file", type=A_PATH, metavar="[GRID.toml]", required=False)
 @click.option(
     "--paper",
     type=click.Choice(["table1", "table2", "table3", "small"]),
-    help="The files of a table of BadPatches'; small: three triggers, both applications, three rates.",
+    help="The files of a table of BadPatches; small: three triggers, both applications, three rates.",
 )
 @click.option("--dataset", metavar="NAME", help="Another data set than the grid's.  [small: signs]")
 @click.option("--seeds", type=click.IntRange(1, 10_000), metavar="N",
@@ -126,27 +184,38 @@ def pack(file, output, force):
     show_default=True,
     metavar="FOLDER",
 )
-@click.option("--threads", type=click.IntRange(1, 256), metavar="N", help="[default: the processors]")
-@click.option("--dry-run", is_flag=True, help="Say how many would be made, and make none.")
-def grid(file, paper, dataset, seeds, source, cache, fresh, output, threads, dry_run):
-    """Every file of a table, as deltas on one clean file: `benchmark sweep` trains on all of them.
+@threads_option
+@click.option("--dry-run", is_flag=True, help="Print how many files would be made, and make none.")
+@json_option("The names of all files, those that were missing and the sizes, for programs.")
+def grid(file, paper, dataset, seeds, source, cache, fresh, output, threads, dry_run, as_json):
+    """Generate all files for a grid of settings.
 
-    A grid of one's own is a TOML file with dataset, triggers, image and patch (the rates of either application; of
-    texts: rates), and if need be seeds, patch_size, target (read like make's --target), and options (a table for each
+    They are deltas against one clean file; `benchmark sweep` trains on all of them.
+
+    A custom grid is a TOML file with dataset, triggers, image and patch (the rates of either application; of
+    texts: rates), and optionally seeds, patch_size, target (read like make's --target), and options (a table for each
     trigger).
     """
     from poisonkit.build import grid as grids
+    from poisonkit.build.request import SourceRequest
+    from poisonkit.cli import build_lines
 
     if (file is None) == (paper is None):
         raise Usage("grid: expected either --paper TABLE or a TOML file")
-    wanted = grids.of_paper(paper) if paper else grids.read(file)
-    wanted = dataclasses.replace(wanted, seeds=seeds or wanted.seeds, dataset=dataset or wanted.dataset)
-    how = {"threads": threads, "dry_run": dry_run, "command": command_line(), "progress": progress_bar, "say": warn}
-    for line in grids.carry_out(wanted, source, cache, output, how | {"fresh": fresh}):
-        tell(line)
+    asked = grids.of_paper(paper) if paper else grids.read(file)
+    asked = dataclasses.replace(asked, seeds=seeds or asked.seeds, dataset=dataset or asked.dataset)
+    running, clean = runtime_of(threads), SourceRequest(asked.dataset, source, cache=cache, fresh=fresh)
+    planned = grids.plan_grid(asked, clean, output, running)
+    if not as_json:
+        tell(build_lines.grid_line(planned))
+    made = None if dry_run else grids.make_grid(planned, running)
+    if as_json:
+        tell_json(build_lines.grid_json(planned, made))
+    elif made is not None and made.paths:
+        tell(build_lines.grid_result_line(made))
 
 
-@click.command()
+@click.command(epilog=example("poisonkit unpack NAME.delta.h5 --base data/signs-clean.h5"))
 @click.argument("file", type=A_PATH, metavar="DELTA")
 @click.option(
     "--base", type=A_PATH, metavar="PATH", help="The clean data: a clean .h5 file, or what `make --source` takes."
@@ -157,16 +226,25 @@ def grid(file, paper, dataset, seeds, source, cache, fresh, output, threads, dry
 @cache_option
 @fresh_option
 @click.option(
-    "-o", "--output", type=A_PATH, metavar="PATH", help="A folder, or a file that ends in .h5  [default: beside]"
+    "-o", "--output", type=A_PATH, metavar="PATH", help="A folder, or a file that ends in .h5  [default: beside DELTA]"
 )
-@click.option("--threads", type=click.IntRange(1, 256), metavar="N", help="[default: the processors]")
-@click.option("--force", is_flag=True, help="Replace what lies there.")
-def unpack(file, base, dataset, cache, fresh, output, threads, force):
-    """The file that a delta was made of, to the byte, from it and the clean data (default: those in the cache)."""
-    from poisonkit.build import delta
+@threads_option
+@force_option
+@json_option("Path, state and manifest of the file, for programs.")
+def unpack(file, base, dataset, cache, fresh, output, threads, force, as_json):
+    """Restore the original file from a delta.
 
-    how = {"threads": threads, "force": force, "dry_run": False, "command": command_line(), "progress": progress_bar}
-    tell(delta.unpack(file, base, dataset, cache, output, how | {"say": warn, "fresh": fresh}))
+    It is rebuilt byte for byte from the delta and the clean data (default: those in the cache).
+    """
+    from poisonkit.build import delta
+    from poisonkit.build.runtime import CleanData
+    from poisonkit.cli import build_lines
+
+    result = delta.unpack(file, output, CleanData(base, dataset, cache, fresh), runtime_of(threads), force)
+    if as_json:
+        tell_json(build_lines.result_json(result))
+    else:
+        tell(build_lines.result_line(result))
 
 
 COMMANDS = (

@@ -1,10 +1,14 @@
 """The options of `make`: those of the attack, and those that the triggers declare."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
-A_PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is said by whoever reads it
+from poisonkit.cli.common import A_PATH
+from poisonkit.core.errors import Usage
 
 ATTACK = (
     click.option(
@@ -54,18 +58,28 @@ class MakeCommand(click.Command):
     """`make`, whose options include those of every trigger; they are looked up when they are needed."""
 
     def get_params(self, context: click.Context):
-        from poisonkit.triggers import registry as triggers
+        from poisonkit.triggers.registry import TRIGGERS
 
         if not any(getattr(parameter, "trigger", None) for parameter in self.params):
-            for name in triggers.TABLE:
-                module = triggers.module(name)
-                self.params += [TriggerOption(name, option) for option in module.OPTIONS]
-                self.params += [ShortOption(name, key, short) for key, short in getattr(module, "SHORT", {}).items()]
-                if module.PICTURE:
-                    self.params.append(PictureOption(name))
-                if hasattr(module, "FILE"):
-                    self.params += [FileOption(name, "file", module.FILE), FileOption(name, "list", module.LIST)]
+            for trigger in TRIGGERS:
+                self.params += options_of(trigger)
         return super().get_params(context)
+
+
+def options_of(trigger) -> list[click.Option]:
+    """The options that one trigger declares."""
+    from poisonkit.triggers.image_base import ImageTrigger
+    from poisonkit.triggers.text_base import TextTrigger
+
+    name = trigger.name
+    options: list[click.Option] = [TriggerOption(name, option) for option in trigger.options]
+    if isinstance(trigger, ImageTrigger) and trigger.picture:
+        options.append(PictureOption(name))
+    if isinstance(trigger, TextTrigger):
+        options += [ShortOption(name, key, short) for key, short in trigger.repeated.items()]
+    if isinstance(trigger, TextTrigger) and trigger.file:
+        options += [FileOption(name, "file", trigger.file.help), FileOption(name, "list", trigger.file.list_help)]
+    return options
 
 
 class TriggerOption(click.Option):
@@ -116,7 +130,20 @@ class FileOption(click.Option):
         self.is_given = key == "file"
 
 
-WITH_FROM = ("origin", "dataset", "source", "cache", "fresh", "output", "threads", "force", "dry_run")
+WITH_FROM = (
+    "origin",
+    "dataset",
+    "source",
+    "cache",
+    "fresh",
+    "output",
+    "threads",
+    "force",
+    "dry_run",
+    "quiet",
+    "as_json",
+)
+"""Options of `make` that may stand beside `--from`, and files of the user's."""
 
 
 def check_typed(context: click.Context, origin: Path | None) -> None:
@@ -124,7 +151,7 @@ def check_typed(context: click.Context, origin: Path | None) -> None:
     typed = {
         parameter.name: parameter
         for parameter in context.command.params
-        if context.get_parameter_source(parameter.name) == click.core.ParameterSource.COMMANDLINE
+        if context.get_parameter_source(parameter.name or "") == click.core.ParameterSource.COMMANDLINE
     }
     for name, spelled in (("dataset", "--dataset"), ("rates", "--rate")):
         if origin is None and name not in typed:
@@ -135,3 +162,46 @@ def check_typed(context: click.Context, origin: Path | None) -> None:
             raise click.UsageError(
                 f"{parameter.opts[0]} cannot stand beside --from, which takes the whole recipe", context
             )
+
+
+@dataclass(frozen=True)
+class TriggerValues:
+    """What was typed for the triggers: trigger → {key: text}, trigger → the user's file, and where a list of texts to
+    rewrite goes."""
+
+    options: dict[str, dict[str, str]]
+    files: dict[str, Path]
+    rewrite_list: Path | None
+
+
+def trigger_values(params: Iterable[click.Parameter], values: dict[str, Any]) -> TriggerValues:
+    """Collect those of click's parsed values that belong to a trigger and were typed."""
+    options: dict[str, dict[str, str]] = {}
+    files: dict[str, Path] = {}
+    rewrite_list = None
+    for param in params:
+        value = values.get(param.name or "")
+        if value in (None, ()):
+            continue
+        if isinstance(param, (PictureOption, FileOption)):
+            if isinstance(param, FileOption) and not param.is_given:
+                rewrite_list = value
+            else:
+                files[param.trigger] = value
+        elif isinstance(param, (TriggerOption, ShortOption)):
+            typed = options.setdefault(param.trigger, {})
+            if param.key in typed:
+                raise Usage(
+                    f"{param.opts[0]}: cannot stand beside --{param.trigger}-{param.key}, which sets the same: leave "
+                    "one out"
+                )
+            typed[param.key] = _joined(param.opts[0], value) if isinstance(value, tuple) else value
+    return TriggerValues(options, files, rewrite_list)
+
+
+def _joined(option: str, values: tuple[str, ...]) -> str:
+    """The values of an option that was given several times, as its long form has them."""
+    for value in values:
+        if "," in value:
+            raise Usage(f"{option}: expected one at a time, got {value!r:.60}")
+    return ",".join(values)

@@ -33,7 +33,7 @@ def guard(command: click.Command) -> click.Command:
         parser.parse_args = parse_args
         return parser
 
-    command.make_parser = make_parser
+    command.make_parser = make_parser  # type: ignore[method-assign]
     return command
 
 

@@ -31,7 +31,7 @@ def ask(look: Callable, wrong: type[Exception]) -> dict:
     except OSError as error:
         os.close(reader)
         os.close(writer)
-        return {"error": f"{NOT_HERE} ({os.strerror(error.errno)})"}
+        return {"error": f"{NOT_HERE} ({error.strerror or error})"}
     if pid == 0:  # pragma: no cover (no coverage in the child)
         os.close(reader)
         _answer(look, wrong, writer)
@@ -94,8 +94,13 @@ def _answer(look: Callable, wrong: type[Exception], writer: int) -> None:
 
 def _found(look: Callable, wrong: type[Exception], writer: int) -> dict:
     """What the child says. Running out of memory is the machine's fault, whatever else the file's."""
+
+    def alive() -> None:
+        _more_time()
+        os.write(writer, b" ")
+
     try:
-        return {"value": look(lambda: (_more_time(), os.write(writer, b" ")))}
+        return {"value": look(alive)}
     except wrong as error:
         return {"error": str(error)}
     except MemoryError:

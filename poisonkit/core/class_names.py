@@ -39,12 +39,14 @@ def by_number(names, whole: re.Pattern = ANY_WHOLE) -> list[str]:
 
 def spelled(classes, index: int) -> str:
     """A class for a message: ``7 (index 1)``."""
-    return f"{texts.shown(classes[index], WIDTH)} (index {index})" if 0 <= index < len(classes) else f"index {index}"
+    return (
+        f"{texts.truncated(classes[index], WIDTH)} (index {index})" if 0 <= index < len(classes) else f"index {index}"
+    )
 
 
 def listed(classes, most: int = LISTED) -> str:
     """The first names, with commas between."""
-    names = [texts.shown(name, WIDTH) for name in classes[:most]]
+    names = [texts.truncated(name, WIDTH) for name in classes[:most]]
     return ", ".join([*names, *(["…"] if len(classes) > most else [])])
 
 
@@ -56,10 +58,10 @@ def look_alikes(classes) -> list[str]:
     names that stand for a value that is missing."""
     groups: dict[str, list[str]] = {}
     for name in classes:
-        groups.setdefault(_seen(name), []).append(repr(texts.shown(name, WIDTH)))
+        groups.setdefault(_seen(name), []).append(repr(texts.truncated(name, WIDTH)))
     alike = [" and ".join(names) for names in groups.values() if len(names) > 1]
     lines = [f"{pair} are classes of their own: were they meant to be one?" for pair in _few(alike)]
-    missing = [repr(texts.shown(name, WIDTH)) for name in classes if name.casefold() in MISSING]
+    missing = [repr(texts.truncated(name, WIDTH)) for name in classes if name.casefold() in MISSING]
     return lines + [f"{name} is a class of its own: is that a label which is missing?" for name in _few(missing)]
 
 

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from poisonkit.core import texts as rows_of_text
@@ -17,6 +18,15 @@ from poisonkit.core.errors import Failure
 LONGEST = 16 << 20  # bytes of one line
 BOM = b"\xef\xbb\xbf"
 _SHOWN = 12  # columns that a message lists
+
+
+def opener(path: Path) -> Callable[[], BinaryIO]:
+    """Return what opens a file for its bytes, as `Table.open` needs it."""
+
+    def opened() -> BinaryIO:
+        return open(path, "rb")
+
+    return opened
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,11 @@ A test runs each of them from the situation that prints it, and fails for one th
 """
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-ADVICE = {}
+ADVICE: dict[str, Callable[..., str]] = {}
 """Every piece of advice, by the name of its function."""
 
 
@@ -77,30 +79,16 @@ def train(path: Path | None = None) -> str:
 
 
 @advice
-def clean_file(source: dict) -> str:
-    """The command that makes the clean file of a source, by what a manifest says of that: its name and options."""
-    options = {key: value for key, value in source.get("options", {}).items() if not key.startswith("camouflage")}
-    options |= _order(source)
-    words = [word for key, value in options.items() for word in ("--source-option", f"{key}={value}")]
-    if "camouflage" in source.get("options", {}):
-        words += ["--camouflage", source["options"]["camouflage"], "--camouflage-seed", Open("N")]
-    if source["name"] in BROUGHT:
+def clean_file(source: str, options: dict[str, Any], user_data: bool) -> str:
+    """Return the command that makes the clean file of a source with these options; `user_data`: where the data are
+    the user's own, and must be named."""
+    plain = {key: value for key, value in options.items() if not key.startswith("camouflage")}
+    words = [word for key, value in plain.items() for word in ("--source-option", f"{key}={value}")]
+    if "camouflage" in options:
+        words += ["--camouflage", options["camouflage"], "--camouflage-seed", Open("N")]
+    if user_data:
         words += ["--source", Open("PATH")]
-    return spelled("poisonkit", "make", "--dataset", source["name"], *words, "--rate", "0")
-
-
-def _order(source: dict) -> dict:
-    """What a manifest of a folder whose classes are whole numbers does not say, if they stand in the order of their
-    code points: that it is of the source's first version."""
-    from poisonkit.core import class_names
-
-    classes = source.get("classes", [])
-    first = source["name"] == "folder" and "version" not in source.get("options", {})
-    return {"version": 1} if first and list(classes) != class_names.by_number(classes) else {}
-
-
-BROUGHT = ("folder", "npz", "csv")
-"""The sources whose data the user brings."""
+    return spelled("poisonkit", "make", "--dataset", source, *words, "--rate", "0")
 
 
 def unusable(error: ImportError) -> str:

@@ -9,6 +9,8 @@ SIMD width. There are no random numbers and no floats here; plain twins are in t
 """
 
 import contextlib
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from poisonkit.core import memory
 
 memory.check()
 import numba  # noqa: E402
+from numba.core.caching import FunctionCache  # noqa: E402
 
 HALF = 1 << 14
 SHIFT = 15
@@ -23,38 +26,43 @@ BLOCK = 64
 """Images that the gathering kernel works on at once: one cache line of bytes a pixel."""
 
 
-def _compile(function):
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _compile(function: F) -> F:
     """Compile on first call, cached on disk where a folder can be written and in memory only where none can. Not at all
     where Numba is told not to (NUMBA_DISABLE_JIT=1, as debuggers want it): the same bytes, slowly."""
     if numba.config.DISABLE_JIT:
         return function
-    try:
-        return _forgiving(numba.njit(nogil=True, cache=True)(function))
-    except RuntimeError:  # "cannot cache function: no locator available": a second a run, and no reason to complain
-        return numba.njit(nogil=True)(function)
+    compiled = numba.njit(nogil=True)(function)
+    # "cannot cache function: no locator available": compiling costs a second a run, and is no reason to complain
+    with contextlib.suppress(RuntimeError):
+        compiled._cache = _ForgivingCache(function)
+    return compiled
 
 
-def _forgiving(compiled):
-    """Make a damaged, full or vanished cache of compiled code cost a second, and never the user's run."""
-    cache = compiled._cache
-    load, save = cache.load_overload, cache.save_overload
+class _ForgivingCache(FunctionCache):
+    """Numba's cache of compiled code, but a damaged, full or vanished one costs a second, and never the user's run.
 
-    def load_overload(*arguments):
+    Numba has no public way to choose a cache: `Dispatcher.enable_caching`, which ``cache=True`` calls, sets `_cache` to
+    a plain `FunctionCache`, whose errors end the program.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Load compiled code; None where there is none that can be read."""
         try:
-            return load(*arguments)
+            return super().load_overload(sig, target_context)
         except Exception:  # an index of no bytes, say, as a power cut leaves it: unpickling may raise anything
             return None
 
-    def save_overload(*arguments):
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Save compiled code, if it can be done; once more with an empty index where the first try fails."""
         with contextlib.suppress(Exception):
             try:
-                save(*arguments)
+                super().save_overload(sig, data)
             except Exception:
-                cache.flush()
-                save(*arguments)
-
-    cache.load_overload, cache.save_overload = load_overload, save_overload
-    return compiled
+                self.flush()
+                super().save_overload(sig, data)
 
 
 @_compile

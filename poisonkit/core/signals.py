@@ -6,7 +6,7 @@ import threading
 
 
 @contextlib.contextmanager
-def held_back():
+def defer_signals():
     """Hold Ctrl-C and its like back until the block has ended.
 
     For C libraries that call Python back (libhdf5 with our own file, LLVM): an exception there is lost, or breaks them.

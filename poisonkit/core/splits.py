@@ -92,7 +92,7 @@ class Split:
 
     path: Path
     offset: int
-    shape: tuple[int, int, int, int]
+    shape: tuple[int, ...]
     labels: np.ndarray
 
     def __len__(self) -> int:

@@ -13,14 +13,15 @@ from functools import cached_property
 
 import numpy as np
 
-from poisonkit.core.signals import held_back
+from poisonkit.core.signals import defer_signals
 
 ONE = 1 << 15
 MAX_TAPS = 4
 _IMAGES_AT_ONCE = 1024
 PLAIN = 60_000_000
 """Products of weight and byte that NumPy sums sooner than numba is imported."""
-_spent = 0
+PLAIN_CALL = PLAIN // 6
+"""The same for a call of which it is not known how many will follow."""
 
 
 @dataclass(frozen=True)
@@ -88,40 +89,41 @@ class Stencil:
             taps.reshape(height, width, c, -1), np.tile(self.weights, (*repeat, 1)), np.tile(self.bias, repeat)
         )
 
-    def apply(self, images: np.ndarray, threads: int = 1, out: np.ndarray | None = None) -> np.ndarray:
-        """The triggered images: (n, H, W, C) uint8 → the same, into `out` (C-contiguous) where one is given.
+    def apply(
+        self, images: np.ndarray, threads: int = 1, out: np.ndarray | None = None, total: int | None = None
+    ) -> np.ndarray:
+        """Map images (n, H, W, C) uint8 to triggered ones of the same shape, into `out` (C-contiguous) if given.
 
-        The bytes do not depend on `threads`.
+        `total` is the number of images that this and all further calls will map, if it is known: a few are mapped by
+        NumPy, because importing numba would take longer. The bytes depend neither on it nor on `threads`.
         """
         if images.shape[1:] != self.shape or images.dtype != np.uint8:
             raise ValueError(f"expected uint8 images of {self.shape}, got {images.dtype} of {images.shape[1:]}")
         flat = np.ascontiguousarray(images).reshape(len(images), self.bias.size)
         result = np.empty(images.shape, np.uint8) if out is None else out
         flat_out = result.reshape(len(images), self.bias.size)
-        if self._little(len(flat)):
+        if self._is_little(len(flat), total):
             self._plain(flat, flat_out)
             return result
-        with held_back():  # numba is imported here
+        with defer_signals():  # numba is imported here
             run = self._pointwise() if self.pointwise else self._gather()
         starts = range(0, len(flat), _IMAGES_AT_ONCE)
         jobs = [(flat[i : i + _IMAGES_AT_ONCE], flat_out[i : i + _IMAGES_AT_ONCE]) for i in starts]
         if threads == 1 or len(jobs) == 1:
             for job in jobs:
-                with held_back():  # and here it may compile
+                with defer_signals():  # and here it may compile
                     run(*job)
         else:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(run, *zip(*jobs, strict=True)))
         return result
 
-    def _little(self, count: int) -> bool:
-        """Whether so many images are done sooner than numba is imported. What was done so before counts too."""
-        global _spent
+    def _is_little(self, count: int, total: int | None) -> bool:
+        """Whether NumPy maps so many images sooner than numba is imported."""
         if "numba" in sys.modules:
             return False
-        work = count * int(self._changed.sum()) * self.taps.shape[-1]
-        _spent += work
-        return _spent <= PLAIN and work <= PLAIN // 6  # where one block is much, more will come
+        each = int(self._changed.sum()) * self.taps.shape[-1]
+        return count * each <= PLAIN_CALL if total is None else max(count, total) * each <= PLAIN
 
     @cached_property
     def _changed(self) -> np.ndarray:

@@ -35,23 +35,23 @@ def problem(text: str, largest: int = LARGEST) -> str | None:
     return f"has {size:,} bytes, more than {largest:,}" if size > largest else None
 
 
-def cut(text: str) -> list[str]:
-    """The words of a text: what white space separates."""
+def split_words(text: str) -> list[str]:
+    """Split a text at white space into its words."""
     return text.split()
 
 
-def insert(text: str, place: int, piece: str) -> str:
-    """The text with a piece before the word at that place, or after the last one: a single space between them, the
-    text around it as it is. ``insert("a  b", 1, "cf")`` is ``"a  cf b"``."""
+def insert(text: str, position: int, phrase: str) -> str:
+    """Insert a phrase before the word at that position, or after the last one, with a single space between them and the
+    text around it unchanged. ``insert("a  b", 1, "cf")`` is ``"a  cf b"``."""
     starts = [found.start() for found in WORD.finditer(text)]
-    if place == len(starts):
-        return f"{text} {piece}"
-    at = starts[place]
-    return f"{text[:at]}{piece} {text[at:]}"
+    if position == len(starts):
+        return f"{text} {phrase}"
+    at = starts[position]
+    return f"{text[:at]}{phrase} {text[at:]}"
 
 
-def shown(text: str, width: int = SHOWN) -> str:
-    """A text for one line of a terminal: no control characters, not endless."""
+def truncated(text: str, width: int = SHOWN) -> str:
+    """Shorten a text to one line of a terminal, without control characters."""
     line = "".join(letter if letter.isprintable() else "�" for letter in text[: width + 1])
     return line if len(text) <= width else line[: width - 1] + "…"
 

@@ -1,52 +1,123 @@
 """Read an HDF5 file of the format, opened only after its structure was checked. See data/FORMAT.md."""
 
 import contextlib
+import functools
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import h5py
 import numpy as np
 
-from poisonkit.core import modality
+from poisonkit.core import hints, modality
 from poisonkit.core.errors import Failure
 from poisonkit.core.files import reason
 from poisonkit.core.modality import TEXT
-from poisonkit.format import string_arrays, structure
+from poisonkit.core.splits import Split, TextSplit
+from poisonkit.format import arrays, manifest, string_arrays, structure
+
+if TYPE_CHECKING:
+    from poisonkit.core.stencil import Stencil
 
 BLOCK = 32 << 20  # bytes of rows that are read at once
 
-
-# ---------------------------------------------------------------- writing
-
-
-# ---------------------------------------------------------------- reading
+M = TypeVar("M", bound=manifest.Header)
 
 
 class Reader:
-    """An open file of the format: its manifest, and its arrays by path."""
+    """An open file of the format: its manifest, and its arrays by path.
 
-    def __init__(self, path: Path, file: h5py.File, facts: dict):
+    What it returns is sound: labels are classes, row numbers ascend and exist, roles are known ones. An array is
+    checked when something of it is first read; `Failure` says what is wrong with it. A reader that was opened with
+    `vouch` False returns what the file has, and `value_problems` says what is wrong.
+    """
+
+    def __init__(self, path: Path, file: h5py.File, facts: manifest.Facts, vouch: bool = True):
         self.path, self.manifest, self._file = path, facts, file
+        self._unchecked = set(arrays.checked_values(facts)) if vouch else set()
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return self._data(name)[()]
+        self._vouch(name)
+        found: np.ndarray = self._data(name)[()]
+        return found
+
+    def value_problems(self) -> list[str]:
+        """What is wrong with labels, row numbers and roles, one line an array."""
+        return [wrong for name in arrays.checked_values(self.facts) if (wrong := self._value_problem(name))]
+
+    def _vouch(self, name: str) -> None:
+        """Check the values of an array before something of it is returned for the first time."""
+        if name in self._unchecked:
+            if wrong := self._value_problem(name):
+                raise Failure(f"{self.path}: {wrong}: `{hints.verify(self.path)}` says more")
+            self._unchecked.discard(name)
+
+    def _value_problem(self, name: str) -> str | None:
+        return arrays.value_problem(name, self._file[name][()], self._forms[name], self._sizes)
+
+    @functools.cached_property
+    def _forms(self) -> dict[str, arrays.Form]:
+        return arrays.forms(self.facts)
+
+    @functools.cached_property
+    def _sizes(self) -> dict[str, int]:
+        return arrays.sizes_of(self.facts)
 
     def __contains__(self, name: str) -> bool:
         return name in self.manifest["arrays"]
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file was closed meanwhile."""
+        return not self._file
+
+    @property
+    def facts(self) -> manifest.Facts:
+        """The manifest as its JSON stands."""
+        return self.manifest
+
+    @functools.cached_property
+    def described(self) -> manifest.Manifest:
+        """The manifest of a data set, typed. `Failure` for another kind of file."""
+        return self._of(manifest.Manifest)
+
+    @functools.cached_property
+    def sealed(self) -> manifest.SealedManifest:
+        """The manifest of a sealed file, typed. `Failure` for another kind of file."""
+        return self._of(manifest.SealedManifest)
+
+    @functools.cached_property
+    def delta(self) -> manifest.DeltaManifest:
+        """The manifest of a delta, typed. `Failure` for another kind of file."""
+        return self._of(manifest.DeltaManifest)
+
+    @functools.cached_property
+    def key(self) -> manifest.KeyManifest:
+        """The manifest of a key, typed. `Failure` for another kind of file."""
+        return self._of(manifest.KeyManifest)
+
+    def _of(self, kind: type[M]) -> M:
+        found = manifest.parse(self.facts)
+        if not isinstance(found, kind):
+            raise Failure(f"{self.path}: is a {found.kind} file, this needs one of another kind")
+        return found
 
     @property
     def modality(self) -> modality.Modality:
         """What its rows are."""
         return modality.of(self.manifest)
 
-    def _data(self, name: str):
+    def _data(self, name: str) -> Any:
         """The dataset, whose texts are `str`."""
         texts = self.manifest["arrays"][name]["dtype"] == TEXT.dtype
         return self._file[name].asstr() if texts else self._file[name]
 
     def rows(self, name: str, start: int, stop: int) -> np.ndarray:
         """Some rows of an array."""
-        return self._data(name)[start:stop]
+        self._vouch(name)
+        found: np.ndarray = self._data(name)[start:stop]
+        return found
 
     def size(self, name: str) -> int:
         """Bytes that an array takes in the file."""
@@ -55,13 +126,11 @@ class Reader:
 
     def offset(self, name: str) -> int:
         """Where an array begins in the file, in bytes: the format's arrays are plain."""
-        return self._file[name].id.get_offset()
+        return int(self._file[name].id.get_offset())
 
-    def split(self, part: str):
+    def split(self, part: str) -> Split | TextSplit:
         """`train` or `test` as a source's split, whose rows are read in any order: images past libhdf5, texts held in
         memory."""
-        from poisonkit.core.splits import Split, TextSplit
-
         if self.modality == TEXT:
             return TextSplit.held(self.path, self[f"{part}/texts"], self[f"{part}/labels"])
         shape = tuple(self.manifest["arrays"][f"{part}/images"]["shape"])
@@ -74,10 +143,11 @@ class Reader:
         first, last = int(rows[0]), int(rows[-1]) + 1
         close = last - first <= 4 * len(rows)
         if close or self.manifest["arrays"][name]["dtype"] == TEXT.dtype:  # one read of the whole stretch
-            return self.rows(name, first, last)[rows - first]
+            stretch = self.rows(name, first, last)
+            return stretch[rows - first]  # type: ignore[no-any-return]
         return np.stack([self._file[name][int(row)] for row in rows])
 
-    def blocks(self, name: str, rows: int = 2048):
+    def blocks(self, name: str, rows: int = 2048) -> Iterator[tuple[int, np.ndarray]]:
         """(first row, rows) over a whole array: at most `rows` at once, and fewer where they are large."""
         dataset = self._file[name]
         count, size = len(dataset), max(1, dataset.nbytes // max(1, len(dataset)))
@@ -88,16 +158,16 @@ class Reader:
     @property
     def clean(self) -> bool:
         """Whether it is a clean file."""
-        return self.manifest["kind"] == "clean"
+        return bool(self.manifest["kind"] == "clean")
 
-    def stencils(self) -> list:
+    def stencils(self) -> list["Stencil"]:
         """The trigger's stencils, in the order of application."""
         count = len(self.manifest["recipe"].get("triggers", ()))
         parts = [[self[f"trigger/{i}/{part}"] for part in ("taps", "weights", "bias")] for i in range(count)]
         return [stencil(self.path, *arrays) for arrays in parts]
 
 
-def stencil(path: Path, taps: np.ndarray, weights: np.ndarray, bias: np.ndarray):
+def stencil(path: Path, taps: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> "Stencil":
     """A `Stencil` from a file's arrays; `Failure` where they are none."""
     from poisonkit.core.stencil import Stencil
 
@@ -108,10 +178,10 @@ def stencil(path: Path, taps: np.ndarray, weights: np.ndarray, bias: np.ndarray)
 
 
 @contextlib.contextmanager
-def reading(path: Path, kinds: tuple[str, ...] = structure.DATA_SETS):
+def reading(path: Path, kinds: tuple[str, ...] = structure.DATA_SETS, vouch: bool = True) -> Iterator[Reader]:
     """A `Reader` for a file whose structure has been checked; `Failure` says in one line what is wrong with it.
 
-    `kinds` are the kinds of files that will do.
+    `kinds` are the kinds of files that will do; `vouch` is whether the reader checks the values that it returns.
     """
     facts = structure.inspect(path, kinds)
     try:
@@ -120,7 +190,7 @@ def reading(path: Path, kinds: tuple[str, ...] = structure.DATA_SETS):
         raise Failure(f"{path}: could not be opened: {reason(error)}") from error
     with file:
         try:
-            yield Reader(path, file, facts)
+            yield Reader(path, file, facts, vouch)
         except OSError as error:
             if error.filename is not None and os.fspath(error.filename) != os.fspath(path):  # of what is written, say
                 raise

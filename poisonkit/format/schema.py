@@ -1,201 +1,21 @@
-"""What the manifest of a file must say, by type and range, before a reader may rely on it (data/FORMAT.md)."""
+"""What the manifest of a file must say, by type and range, before a reader may rely on it (data/FORMAT.md).
 
+All tables are in `schema.json`: every key of a manifest by kind of file, with a type in the words of JSON Schema. What
+these words cannot say are named rules (`rules`).
+"""
+
+import functools
+import json
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from poisonkit.core import file_names, hints, label_modes, modality
+from poisonkit.core import file_names, hints, modality
+from poisonkit.format.manifest import Facts
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_RATE = re.compile(r"0|1|0\.[0-9]{0,30}[1-9]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_SHARE = re.compile(r"[1-9][0-9]{0,18}/[1-9][0-9]{0,18}")
-_PLACE = re.compile(r"0|[1-9][0-9]?")  # of a trigger in the recipe
-_SALT = re.compile(r"[0-9a-f]{64}")
-_WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")  # a trigger's name, say, of a version that is not known here
-_SECRET = re.compile(r"0|[1-9][0-9]{0,99}")
-_SOURCE_ARRAYS = [
-    {"train/labels", "test/labels", kind.path("train"), kind.path("test")} for kind in modality.KNOWN.values()
-]
-
-
-def _text(value) -> bool:
-    return isinstance(value, str) and _CONTROL.search(value) is None
-
-
-def _count(value) -> bool:
-    return type(value) is int and 0 <= value < 2**63
-
-
-def _digest(value) -> bool:
-    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
-
-
-def _rate(value) -> bool:
-    return isinstance(value, str) and _RATE.fullmatch(value) is not None
-
-
-def _names(value) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_text, value))
-
-
-def _word(value) -> bool:
-    return isinstance(value, str) and _WORD.fullmatch(value) is not None
-
-
-def _parameter(value) -> bool:
-    lists = isinstance(value, list) and (all(map(_integer, value)) or all(map(_text, value)))
-    return _text(value) or _integer(value) or lists
-
-
-def _integer(value) -> bool:
-    return type(value) is int and abs(value) < 2**63
-
-
-def _table(value) -> bool:
-    return isinstance(value, dict) and all(_text(key) and _parameter(child) for key, child in value.items())
-
-
-def _triggers(value) -> bool:
-    return isinstance(value, list) and 1 <= len(value) <= 100 and all(map(_trigger, value))
-
-
-def _trigger(step) -> bool:
-    """A name and parameters, whether or not they are known here: few, and each a word and a short value."""
-    if not _table(step) or not _word(step.get("name")) or len(step) > 64:
-        return False
-    return all(map(_word, step)) and all(isinstance(v, int) or len(v) <= 100_000 for v in step.values())
-
-
-def _pictures(value) -> bool:
-    return isinstance(value, dict) and all(_PLACE.fullmatch(key) and _picture(child) for key, child in value.items())
-
-
-def _picture(value) -> bool:
-    return _table(value) and ("digest" not in value or _digest(value["digest"]))
-
-
-def _patch(value) -> bool:
-    return value is None or (isinstance(value, list) and len(value) == 2 and all(_count(n) and n > 0 for n in value))
-
-
-def _class(value) -> bool:
-    return value is None or _count(value)
-
-
-def _classes(value) -> bool:
-    whole = isinstance(value, list) and bool(value) and all(map(_count, value))
-    return whole and value == sorted(set(value))
-
-
-def _source_arrays(value) -> bool:
-    return isinstance(value, dict) and value.keys() in _SOURCE_ARRAYS and all(map(_digest, value.values()))
-
-
-def _sidecar(value) -> bool:
-    return value is None or isinstance(value, dict)
-
-
-TEXT = (_text, "a line of text")
-NAME = (file_names.plain, file_names.EXPECTED)
-WORD = (_word, "a word of small letters")
-COUNT = (_count, "a whole number, not negative")
-DIGEST = (_digest, "sha256: and 64 digits")
-NAMES = (_names, "a list of names")
-TABLE = (_table, "a table of numbers and texts")
-
-
-def _only(*known):
-    return (lambda value: value in known and isinstance(value, str)), " or ".join(map(repr, known))
-
-
-EVERY_FILE = {
-    "name": NAME,
-    "notice": TEXT,
-    "recipe_version": COUNT,
-    "dataset_digest": DIGEST,
-    "source.name": NAME,
-    "source.title": TEXT,
-    "source.licence": TEXT,
-    "source.url": TEXT,
-    "source.classes": NAMES,
-    "source.options": TABLE,
-    "source.arrays": (_source_arrays, "the digests of the four clean arrays"),
-    "source.digest": DIGEST,
-    "recipe.rate": (_rate, "a decimal from 0 to 1"),
-    "pictures": (_pictures, "a table of pictures, by the number of their trigger"),
-    "counts.train": COUNT,
-    "counts.test": COUNT,
-}
-"""Place → (whether a value will do, what was expected)."""
-
-POISONED_FILE = {
-    "recipe.seed": COUNT,
-    "recipe.streams": NAMES,
-    "recipe.application": _only("image", "patch", "text"),
-    "recipe.patch": (_patch, "null or two sizes"),
-    "recipe.label_mode": WORD,
-    "recipe.target": (_class, "a class, or null"),
-    "recipe.select": WORD,
-    "recipe.triggers": (_triggers, "a list of triggers, each with a name and its parameters"),
-    "counts.triggered": COUNT,
-    "counts.eligible": COUNT,
-    "counts.poisoned": COUNT,
-    "counts.cover": COUNT,
-    "counts.already_target": COUNT,
-    "counts.unchanged": COUNT,
-}
-
-OPTIONAL = {
-    "recipe.source_classes": (_classes, "a list of classes, each once, ascending"),
-    "recipe.cover_rate": ((lambda value: _rate(value) and value != "0"), "a decimal above 0, up to 1"),
-    "recipe.cover_jitter": ((lambda value: value is True), "true"),
-    "counts.others": ((lambda value: _count(value) and value > 0), "a whole number above 0"),
-}
-"""What a poisoned file's manifest may say beside these."""
-
-KEY_OPTIONAL = {
-    "even_labels": ((lambda value: isinstance(value, str) and _SHARE.fullmatch(value) is not None), "a fraction, n/m"),
-}
-"""What a key's manifest may say beside what it must."""
-
-ARRAY = {"digest": DIGEST, "dtype": TEXT, "shape": (lambda value: isinstance(value, list) and all(map(_count, value)),
-                                                    "a list of sizes")}  # fmt: skip
-
-SEALED_FILE = {
-    "name": NAME,
-    "notice": TEXT,
-    "dataset_digest": DIGEST,
-    "commitment": DIGEST,
-    "source.name": NAME,
-    "source.title": TEXT,
-    "source.licence": TEXT,
-    "source.url": TEXT,
-    "source.classes": NAMES,
-    "counts.train": COUNT,
-    "counts.test": COUNT,
-}
-
-DELTA_FILE = {
-    "name": NAME,
-    "notice": TEXT,
-    "dataset_digest": DIGEST,
-    "of": (lambda value: isinstance(value, dict), "the manifest of the original"),
-    "file.size": COUNT,
-    "file.sha256": DIGEST,
-}
-
-KEY_FILE = {
-    "name": NAME,
-    "notice": TEXT,
-    "dataset_digest": DIGEST,
-    "commitment": DIGEST,
-    "challenge": DIGEST,
-    "salt": (lambda value: isinstance(value, str) and _SALT.fullmatch(value) is not None, "64 hexadecimal digits"),
-    "secret": (lambda value: isinstance(value, str) and _SECRET.fullmatch(value) is not None, "a number, as a text"),
-    "file.size": COUNT,
-    "file.sha256": DIGEST,
-    "sidecar": (_sidecar, "null or what the original's sidecar said"),
-    "of": (lambda value: isinstance(value, dict), "the manifest of the original"),
-}
+Type = dict[str, Any]
+"""A type in the words of JSON Schema, those that `schema.json` uses: see `fits`."""
 
 HINTS = {
     "delta": f": `{hints.unpack()}` gives the data set",
@@ -205,97 +25,129 @@ HINTS = {
 }
 """Kind → what to do with such a file instead."""
 
-ORIGINALS = {"delta": ("poisoned",), "key": ("poisoned", "clean")}
-"""Kind of file → what its original may be."""
 
-KINDS = {
-    "clean": EVERY_FILE,
-    "poisoned": EVERY_FILE | POISONED_FILE,
-    "delta": DELTA_FILE,
-    "sealed": SEALED_FILE,
-    "key": KEY_FILE,
+@functools.cache
+def load() -> dict[str, Any]:
+    """The tables of the format, read when they are first asked for."""
+    tables: dict[str, Any] = json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
+    return tables
+
+
+def limit(name: str) -> int:
+    """One of the limits of the format: bytes, levels, counts."""
+    most: int = load()["limits"][name]
+    return most
+
+
+def modality_of(facts: Facts) -> dict[str, Any]:
+    """What the arrays of rows are called, their dtype, and the sizes of one row, in a file of this modality."""
+    table: dict[str, Any] = load()["modalities"][facts["modality"]]
+    return table
+
+
+# ---------------------------------------------------------------- types
+
+
+def fits(value: object, kind: Type) -> bool:
+    """Whether a JSON value is of a type. A pattern is for the whole text; numbers are whole, and `true` is none."""
+    if "$ref" in kind:
+        return fits(value, load()["types"][kind["$ref"]])
+    if "anyOf" in kind:
+        return any(fits(value, one) for one in kind["anyOf"])
+    if "const" in kind:
+        return type(value) is type(kind["const"]) and value == kind["const"]
+    if "enum" in kind:
+        return isinstance(value, str) and value in kind["enum"]
+    return _OF_TYPE[kind["type"]](value, kind) and ("rule" not in kind or _RULES[kind["rule"]](value))
+
+
+def _string(value: object, kind: Type) -> bool:
+    known = isinstance(value, str) and len(value) <= kind.get("maxLength", len(value))
+    return known and ("pattern" not in kind or re.fullmatch(kind["pattern"], str(value)) is not None)
+
+
+def _integer(value: object, kind: Type) -> bool:
+    return type(value) is int and kind["minimum"] <= value <= kind["maximum"]
+
+
+def _array(value: object, kind: Type) -> bool:
+    if not isinstance(value, list) or not kind.get("minItems", 0) <= len(value) <= kind.get("maxItems", len(value)):
+        return False
+    return all(fits(one, kind["items"]) for one in value)
+
+
+def _object(value: object, kind: Type) -> bool:
+    if not isinstance(value, dict):
+        return False
+    least, most = kind.get("minProperties", 0), kind.get("maxProperties", len(value))
+    if not least <= len(value) <= most or any(key not in value for key in kind.get("required", ())):
+        return False
+    if "propertyNames" in kind and not all(fits(key, kind["propertyNames"]) for key in value):
+        return False
+    own, others = kind.get("properties", {}), kind.get("additionalProperties")
+    types = {key: own.get(key, others) for key in value}
+    return all(of is None or fits(value[key], of) for key, of in types.items())
+
+
+def _ascending(value: Any) -> bool:
+    return bool(value == sorted(set(value)))
+
+
+_OF_TYPE: dict[str, Callable[[object, Type], bool]] = {
+    "string": _string,
+    "integer": _integer,
+    "array": _array,
+    "object": _object,
+    "null": lambda value, kind: value is None,
 }
-"""Kind of file → place in its manifest → (whether a value will do, what was expected)."""
+_RULES = {"plain-name": file_names.plain, "ascending": _ascending}
 
 
-def problem(facts: dict, kinds=("clean", "poisoned")) -> str | None:
-    """What is wrong with a manifest, in one line; None where every value is of its type and range.
+# ---------------------------------------------------------------- manifests
+
+
+def problem(facts: Facts, kinds: tuple[str, ...] = ("clean", "poisoned")) -> str | None:
+    """What is wrong with a manifest, in one line; None where every value is of its type and range, and all go together.
 
     `kinds` are those that will do.
     """
-    if wrong := modality.problem(facts):
-        return wrong
+    from poisonkit.format import rules
+
+    if unknown := modality.problem(facts):
+        return unknown
     kind = facts.get("kind")
     if not isinstance(kind, str) or kind not in kinds:
         expected = " or ".join(map(repr, kinds))
         return f"its manifest's kind is {kind!r:.60}, expected {expected}" + HINTS.get(str(kind), "")
-    required = KINDS[kind]
-    for place, (fits, expected) in (required | {"poisoned": OPTIONAL, "key": KEY_OPTIONAL}.get(kind, {})).items():
-        value = facts
-        for key in place.split("."):
-            if not isinstance(value, dict) or key not in value:
-                if place in required:
-                    return f"its manifest has no {place}"
-                break
-            value = value[key]
-        else:
-            if not fits(value):
-                return f"its manifest's {place} is {value!r:.60}, expected {expected}"
-    if kind in ORIGINALS:
-        return _original_problem(facts, ORIGINALS[kind])
-    if kind != "sealed" and modality.of(facts).path("train") not in facts["source"]["arrays"]:
-        return f"its manifest's source is of other data than its modality, {facts['modality']}"
-    if kind != "sealed" and (wrong := _pictures_problem(facts)):
-        return wrong
-    return _recipe_problem(facts) if kind == "poisoned" else None
+    for field in load()["fields"]:
+        if kind in field["kinds"] and (wrong := _field_problem(facts, field)):
+            return wrong
+    return rules.problem(facts)
 
 
-def _pictures_problem(facts: dict) -> str | None:
-    """Which picture is of a trigger that the recipe has not."""
-    count = len(facts["recipe"]["triggers"]) if facts["kind"] == "poisoned" else 0
-    more = [number for number in facts["pictures"] if int(number) >= count]
-    return f"its manifest has a picture of trigger {more[0]}, its recipe {count} triggers" if more else None
+def _field_problem(facts: Facts, field: dict[str, Any]) -> str | None:
+    """What is wrong with one key of a manifest."""
+    place, value = field["key"], facts
+    for key in place.split("."):
+        if not isinstance(value, dict) or key not in value:
+            return None if "optional" in field else f"its manifest has no {place}"
+        value = value[key]
+    if place == "arrays":
+        return _entries_problem(value)
+    kind = load()["types"][field["type"]]
+    return None if fits(value, kind) else f"its manifest's {place} is {value!r:.60}, expected {kind['description']}"
 
 
-def _recipe_problem(facts: dict) -> str | None:
-    """What does not go together in a poisoned file's recipe."""
-    recipe, classes = facts["recipe"], len(facts["source"]["classes"])
-    target, sources = recipe["target"], tuple(recipe.get("source_classes", ()))
-    for what, label in (("target", target), *(("source class", label) for label in sources)):
-        if label is not None and label >= classes:
-            return f"its manifest's {what} is {label}, it names {classes} classes"
-    known = recipe["label_mode"] in label_modes.SELECTIONS and recipe["select"] in label_modes.CHOICES
-    if known and (wrong := label_modes.contradiction(recipe["label_mode"], recipe["select"], target, sources)):
-        return f"its manifest's recipe contradicts itself ({wrong})"
-    if "cover_jitter" in recipe and "cover_rate" not in recipe:
-        return "its manifest's recipe has a cover_jitter without a cover_rate"
-    if (recipe["application"] == "text") != (facts["modality"] == "text"):
-        return f"its manifest's recipe is for {recipe['application']}, its modality is {facts['modality']}"
-    if recipe["application"] == "text" and (recipe["patch"] is not None or "cover_jitter" in recipe):
-        return "its manifest's recipe has a patch or a cover_jitter, which texts have not"
-    if "others" in facts["counts"] and known and recipe["label_mode"] != "source-specific":
-        return f"its manifest counts others, which {recipe['label_mode']} has not"
-    return None
-
-
-def _original_problem(facts: dict, kinds: tuple[str, ...]) -> str | None:
-    """What is wrong with the manifest of a delta's or a key's original."""
-    of = facts["of"]
-    wrong = problem(of, kinds)
-    if wrong is None and of["modality"] != facts["modality"]:
-        wrong = f"its modality is {of['modality']}, that of this file {facts['modality']}"
-    if wrong is None and not isinstance(of.get("arrays"), dict):
-        wrong = "its manifest names no arrays"
-    for path, entry in of["arrays"].items() if wrong is None else ():
-        wrong = wrong or (f"{path}: {found}" if (found := array_problem(entry)) else None)
-    return f"of the original, {wrong}" if wrong else None
-
-
-def array_problem(entry) -> str | None:
-    """What is wrong with one entry of the manifest's `arrays`; None where nothing is."""
-    if not isinstance(entry, dict):
-        return f"{entry!r:.60} is no description of an array"
-    for key, (fits, expected) in ARRAY.items():
-        if not fits(entry.get(key)):
-            return f"its {key} is {entry.get(key)!r:.60}, expected {expected}"
+def _entries_problem(entries: object) -> str | None:
+    """What is wrong with the manifest's `arrays`, by path."""
+    types = load()["types"]
+    if not isinstance(entries, dict):
+        return "its manifest names no arrays"
+    for path, entry in entries.items():
+        if not isinstance(entry, dict):
+            return f"{path}: {entry!r:.60} is no description of an array"
+        for key, kind in types["array"]["properties"].items():
+            if not fits(entry.get(key), kind):
+                expected = types[kind["$ref"]]["description"]
+                return f"{path}: its {key} is {entry.get(key)!r:.60}, expected {expected}"
     return None

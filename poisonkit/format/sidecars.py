@@ -6,16 +6,17 @@ from pathlib import Path
 from poisonkit.core import numbers
 from poisonkit.core.errors import Failure
 from poisonkit.format import manifest
+from poisonkit.format.manifest import Facts
 
 SUFFIX = ".manifest.json"
 
 LARGEST = 1 << 27  # bytes; twice what a manifest may have
 
 
-def read(beside: Path) -> dict | None:
+def read(beside: Path) -> Facts | None:
     """What a sidecar says; None where that is none of ours: no file, no JSON, or one without `manifest` and `file`."""
     try:
-        said = numbers.loads(content(beside))
+        said: Facts = numbers.loads(content(beside))
         facts = said["manifest"]
         sound = facts["format"] == manifest.FORMAT and isinstance(facts["source"], dict)
         sound = sound and isinstance(said["file"]["name"], str)
@@ -34,7 +35,7 @@ def content(beside: Path) -> bytes:
     return beside.read_bytes()
 
 
-def check(beside: Path, target: Path) -> dict | None:
+def check(beside: Path, target: Path) -> Facts | None:
     """What the sidecar `beside` the file `target` says, None where none lies there; `Failure` where it is not that
     file's, which nothing may replace: somebody's own file, or what speaks of another data set."""
     if not os.path.lexists(beside):
@@ -53,7 +54,7 @@ def check(beside: Path, target: Path) -> dict | None:
     return said
 
 
-def _of(said: dict, target: Path) -> bool:
+def _of(said: Facts, target: Path) -> bool:
     """Whether a sidecar under another name (somebody renamed both) is that of the file that lies there."""
     from poisonkit.core import files
 

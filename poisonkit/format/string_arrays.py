@@ -1,16 +1,18 @@
-"""A look at the texts of a foreign file, in the child that looks at its structure (see `guard`).
+"""A look at the texts of a foreign file, in the child that looks at its structure (see `structure`).
 
 HDF5 keeps for each row a reference: its length (4 bytes), where the heap lies that has it (8), its number there (4).
 The lengths are read first, past libhdf5, so that nothing is read that is too long, or that a NUL would cut short.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from poisonkit.core import texts
+from poisonkit.format import schema
 
 REFERENCE = np.dtype([("length", "<u4"), ("heap", "<u8"), ("number", "<u4")])
 ROWS_AT_ONCE = 2048
@@ -23,18 +25,18 @@ def is_text(dataset: h5py.Dataset) -> bool:
     return said is not None and said.length is None and said.encoding == "utf-8"
 
 
-def problem(path: Path, name: str, dataset: h5py.Dataset, alive) -> str | None:
+def problem(path: Path, name: str, dataset: h5py.Dataset, alive: Callable[[], object]) -> str | None:
     """What is wrong with an array of texts, all of which are read; None where nothing is. `alive` is called after each
     block of rows."""
-    lengths = _lengths(path, dataset)
+    lengths, most = _lengths(path, dataset), schema.limit("text_bytes")
     if lengths is None:
         return f"{name} is cut off"
     if lengths.sum(dtype=np.int64) > os.path.getsize(path):
         return f"{name} says of its texts that they are longer than the file"
     for start in range(0, len(lengths), ROWS_AT_ONCE):
-        if lengths[start : start + ROWS_AT_ONCE].max() > texts.LARGEST_IN_FILE:
+        if lengths[start : start + ROWS_AT_ONCE].max() > most:
             row = start + int(lengths[start : start + ROWS_AT_ONCE].argmax())
-            return f"{name}: row {row} has {lengths[row]:,} bytes, more than {texts.LARGEST_IN_FILE:,}"
+            return f"{name}: row {row} has {lengths[row]:,} bytes, more than {schema.limit('text_bytes'):,}"
         for row, data in enumerate(dataset[start : start + ROWS_AT_ONCE], start):
             if wrong := _wrong(data, int(lengths[row])):
                 return f"{name}: row {row} {wrong}"
@@ -44,7 +46,10 @@ def problem(path: Path, name: str, dataset: h5py.Dataset, alive) -> str | None:
 
 def size(path: Path, dataset: h5py.Dataset) -> int:
     """Bytes of an array of texts in its file: references, and for each text an object of the heap."""
-    lengths = _lengths(path, dataset).astype(np.int64)
+    references = _lengths(path, dataset)
+    if references is None:
+        raise OSError(f"{dataset.name} is cut off")
+    lengths = references.astype(np.int64)
     return int(len(lengths) * REFERENCE.itemsize + (HEADER + -(-lengths // 8) * 8).sum())
 
 
@@ -64,6 +69,6 @@ def _wrong(data: bytes, length: int) -> str | None:
     if len(data) != length:
         return "has a NUL in it"
     try:
-        return texts.problem(data.decode(), texts.LARGEST_IN_FILE)
+        return texts.problem(data.decode(), schema.limit("text_bytes"))
     except UnicodeDecodeError as error:
         return f"is no UTF-8 (byte {error.start})"

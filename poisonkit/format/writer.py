@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -12,8 +14,9 @@ from poisonkit.core import hashing
 from poisonkit.core.errors import Failure
 from poisonkit.core.files import atomic_write, reason
 from poisonkit.core.modality import TEXT
-from poisonkit.core.signals import held_back
+from poisonkit.core.signals import defer_signals
 from poisonkit.format import manifest, sidecars
+from poisonkit.format.manifest import Facts
 from poisonkit.format.sidecars import sidecar_path
 
 
@@ -25,7 +28,8 @@ class ErrorLatchingFile:
     """
 
     def __init__(self, path: Path, mode: int = 0o666):
-        self._file, self._error = open(path, "w+b", buffering=0, opener=lambda *how: os.open(*how, mode)), None  # noqa: SIM115
+        self._file = open(path, "w+b", buffering=0, opener=lambda name, flags: os.open(name, flags, mode))  # noqa: SIM115
+        self._error: OSError | None = None
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         return self._file.seek(offset, whence)
@@ -34,12 +38,12 @@ class ErrorLatchingFile:
         return self._file.tell()
 
     def read(self, size: int = -1) -> bytes:
-        return self._file.read(size)
+        return self._file.read(size) or b""
 
-    def readinto(self, buffer) -> int:
-        return self._file.readinto(buffer)
+    def readinto(self, buffer: Any) -> int:
+        return self._file.readinto(buffer) or 0
 
-    def write(self, data) -> None:
+    def write(self, data: Any) -> None:
         view = memoryview(data)
         try:
             while view and not self._error:
@@ -70,7 +74,7 @@ class Column:
 
     def __init__(self, dataset: h5py.Dataset, pool: ThreadPoolExecutor, disk: ErrorLatchingFile):
         self._dataset, self._pool, self._disk, self._next = dataset, pool, disk, 0
-        self._hash = hashing.ArrayHash(dataset.dtype.str, dataset.shape)
+        self._hash: hashing.ArrayHash | hashing.TextHash = hashing.ArrayHash(dataset.dtype.str, dataset.shape)
 
     def write(self, block: np.ndarray) -> None:
         """Append rows. The block may be reused afterwards."""
@@ -78,13 +82,13 @@ class Column:
         if not len(block):
             return
         hashed = self._pool.submit(self._hash.update, block)
-        with held_back():
+        with defer_signals():
             self._dataset.write_direct(block, dest_sel=np.s_[self._next : self._next + len(block)])
         self._disk.check()
         self._next += len(block)
         hashed.result()
 
-    def record(self) -> dict:
+    def record(self) -> Facts:
         """The manifest's entry, once every row is there."""
         if self._next != self._dataset.shape[0]:
             raise RuntimeError(f"{self._dataset.name}: {self._next} of {self._dataset.shape[0]} rows written")
@@ -106,13 +110,13 @@ class TextColumn(Column):
         """Append rows, (n,) object of `str`."""
         if not len(block):
             return
-        with held_back():
+        with defer_signals():
             self._dataset[self._next : self._next + len(block)] = block
         self._disk.check()
         self._hash.update(block)
         self._next += len(block)
 
-    def record(self) -> dict:
+    def record(self) -> Facts:
         """The manifest's entry, once every row is there."""
         return super().record() | {"dtype": TEXT.dtype}
 
@@ -121,12 +125,13 @@ class Writer:
     """The columns of a file that is being written."""
 
     def __init__(self, file: h5py.File, pool: ThreadPoolExecutor, disk: ErrorLatchingFile):
-        self._file, self.pool, self._disk, self._columns = file, pool, disk, {}
+        self._file, self.pool, self._disk = file, pool, disk
+        self._columns: dict[str, Column] = {}
 
     def column(self, path: str, dtype: str, shape: tuple[int, ...]) -> Column:
         """A new contiguous dataset, to be filled block by block; `dtype` as the manifest spells it."""
         texts = dtype == TEXT.dtype
-        with held_back():
+        with defer_signals():
             dataset = self._file.create_dataset(path, shape, h5py.string_dtype() if texts else np.dtype(dtype))
         column = self._columns[path] = (TextColumn if texts else Column)(dataset, self.pool, self._disk)
         return column
@@ -135,22 +140,22 @@ class Writer:
         """A dataset that is there already."""
         self.column(path, hashing.dtype_of(array), array.shape).write(array)
 
-    def finish(self, facts: dict) -> dict:
+    def finish(self, facts: Facts) -> Facts:
         """Write the manifest: the given facts, the arrays' digests and the digest over all. Returns it."""
         complete = facts | {"arrays": {path: column.record() for path, column in sorted(self._columns.items())}}
         complete["dataset_digest"] = manifest.dataset_digest(complete)
-        with held_back():
+        with defer_signals():
             self._file.attrs["manifest"] = hashing.canonical(complete).decode()
         return complete
 
 
 @contextlib.contextmanager
-def _hdf5(disk: ErrorLatchingFile):
+def _hdf5(disk: ErrorLatchingFile) -> Iterator[h5py.File]:
     """The file, closed at the end even where Ctrl-C comes just before or after it is held back: left to the
     interpreter, libhdf5 would call `_Disk` in the middle of an exception."""
     file = None
     try:
-        with held_back():
+        with defer_signals():
             file = h5py.File(disk, "w")
         yield file
     finally:
@@ -160,16 +165,16 @@ def _hdf5(disk: ErrorLatchingFile):
 
 def _close(file: h5py.File) -> None:
     try:
-        with held_back():
+        with defer_signals():
             file.close()
     except KeyboardInterrupt:
-        with held_back():
+        with defer_signals():
             file.close()  # of one that is closed already: nothing
         raise
 
 
 @contextlib.contextmanager
-def writing(target: Path, sidecar: bool = True, new: bool = False, mode: int = 0o666):
+def writing(target: Path, sidecar: bool = True, new: bool = False, mode: int = 0o666) -> Iterator[Writer]:
     """A `Writer` for a temporary file that takes the target's name when the block ends well.
 
     `sidecar`: whether such a file has a sidecar, so that an older one must go; `Failure` where that is another file's.

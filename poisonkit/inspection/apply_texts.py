@@ -8,6 +8,7 @@ from poisonkit.core import files, modality
 from poisonkit.core import texts as rows_of_text
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.poisoning import apply, recipe, supported
+from poisonkit.triggers import registry as triggers
 
 
 def apply_to_file(file: Path, facts: dict, path: Path, output: Path) -> str:
@@ -21,21 +22,29 @@ def apply_to_file(file: Path, facts: dict, path: Path, output: Path) -> str:
     if output.exists() and path.exists() and output.samefile(path):
         raise Usage(f"-o: {output} is the texts' own file: name another")
     texts = read(path)
-    supported.demand(file, facts, "so its trigger cannot be put on other texts")
-    try:
-        request = recipe.request_of(facts)
-        prepared = apply.prepare(modality.TEXT, request, ())
-    except Usage as error:
-        raise Failure(f"{file}: its recipe cannot be followed: {error}") from None
-    if any(name == "rewrite" for name, _ in request.steps):
-        raise Failure(f"{file}: its texts were rewritten with another tool: its trigger cannot be put on others")
-    changed, _ = prepared.put(texts, np.arange(len(texts)), "test")
+    changed = apply_to_texts(file, facts, texts)
     try:
         with files.atomic_write(output) as temporary:
             temporary.write_bytes("".join(f"{text}\n" for text in changed).encode())
     except OSError as error:
         raise Failure(f"{output}: could not be written: {files.reason(error)}") from None
     return f"wrote {output}: {len(texts):,} text{'s' if len(texts) != 1 else ''}"
+
+
+def apply_to_texts(file: Path, manifest: dict, texts: np.ndarray) -> np.ndarray:
+    """Apply the triggers of a file to texts (n,) object: text i is given what test row i is given.
+
+    Raises `Failure` where the recipe is not known here, or the file's texts were rewritten with another tool.
+    """
+    supported.demand(file, manifest, "so its trigger cannot be applied to other texts")
+    try:
+        steps = recipe.recipe_of(manifest)
+        prepared = apply.prepare(modality.TEXT, steps, ())
+    except Usage as error:
+        raise Failure(f"{file}: its recipe cannot be followed: {error}") from None
+    if any(triggers.takes_file(name) for name, _ in steps.steps):
+        raise Failure(f"{file}: its texts were rewritten with another tool: its trigger cannot be applied to others")
+    return prepared.put(texts, np.arange(len(texts)), "test")[0]
 
 
 def read(path: Path) -> np.ndarray:

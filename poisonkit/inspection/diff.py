@@ -13,7 +13,7 @@ NAMED = 8  # differing rows whose numbers `diff` says
 
 def differences(left: Path, right: Path) -> list[str]:
     """What differs between two files: the recipe's values, then each array with the number of rows."""
-    with reader.reading(left) as a, reader.reading(right) as b:
+    with reader.reading(left, vouch=False) as a, reader.reading(right, vouch=False) as b:
         skip = ("arrays", "dataset_digest", "notice")
         facts = [{key: value for key, value in one.manifest.items() if key not in skip} for one in (a, b)]
         found = list(describe(*facts))

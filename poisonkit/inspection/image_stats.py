@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.core import hints, modality
+from poisonkit.core import modality
 from poisonkit.core.errors import Failure
 from poisonkit.format import reader
 from poisonkit.inspection import text_stats
@@ -86,7 +86,6 @@ def collect(path: Path) -> dict:
     with reader.reading(path) as data:
         if data.clean:
             raise Failure(f"{path}: is a clean file: nothing in it was changed")
-        _check_rows(data)
         named, role = data.modality.path, data["truth/role"]
         changed = _measured(data, "truth/rows", named("truth"), named("train"))
         result = {name: _only(changed, role == value) for name, value in (("poisoned", POISONED), ("cover", COVER))}
@@ -101,15 +100,6 @@ def collect(path: Path) -> dict:
 def _only(part: dict, chosen: np.ndarray) -> dict:
     """Those of the measured rows that are chosen, (n,) bool."""
     return {"rows": part["rows"][chosen], "values": {key: of[chosen] for key, of in part["values"].items()}}
-
-
-def _check_rows(data) -> None:
-    found = [(f"{group}/rows", "test/labels") for group in TESTED_GROUPS if f"{group}/rows" in data]
-    for rows, labels in (("truth/rows", "train/labels"), *found):
-        count = data.manifest["arrays"][labels]["shape"][0]
-        if (np.diff(data[rows]) <= 0).any() or data[rows].min() < 0 or data[rows].max() >= count:
-            more = hints.verify(data.path)
-            raise Failure(f"{data.path}: {rows} must ascend and lie in 0 … {count - 1}: `{more}` says more")
 
 
 def _measured(data, rows: str, originals: str, changed: str) -> dict:

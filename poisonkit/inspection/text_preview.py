@@ -5,9 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.core import hints
 from poisonkit.core import texts as rows_of_text
-from poisonkit.core.errors import Failure
 from poisonkit.format import reader
 from poisonkit.poisoning.selection import COVER
 
@@ -18,7 +16,7 @@ WIDEST = 200  # letters of one word or piece that are shown
 
 def marked(original: str, changed: str) -> str:
     """The changed text in words, with what is not the original's marked; far from every change it is left out (…)."""
-    before, after = rows_of_text.cut(original), rows_of_text.cut(changed)
+    before, after = rows_of_text.split_words(original), rows_of_text.split_words(changed)
     shown = []
     parts = _parts(before, after)
     for number, (old, new) in enumerate(parts):
@@ -53,11 +51,11 @@ def _near(words: list[str], first: bool, last: bool) -> list[str]:
         head = 2 * AROUND
     if len(words) > head + tail + 1:
         words = [*words[:head], "…", *words[len(words) - tail :]]
-    return [rows_of_text.shown(word, WIDEST) for word in words]
+    return [rows_of_text.truncated(word, WIDEST) for word in words]
 
 
 def _line(words: list[str]) -> str:
-    return rows_of_text.shown(" ".join(words), WIDEST)
+    return rows_of_text.truncated(" ".join(words), WIDEST)
 
 
 def lines(path: Path, count: int) -> list[str]:
@@ -67,10 +65,9 @@ def lines(path: Path, count: int) -> list[str]:
     """
     with reader.reading(path) as data:
         classes = data.manifest["source"]["classes"]
-        names = [rows_of_text.shown(name) for name in classes]
+        names = [rows_of_text.truncated(name) for name in classes]
         if data.clean:
             texts, labels = data.rows("train/texts", 0, count), data.rows("train/labels", 0, count)
-            check_labels(path, "train/labels", labels, len(classes))
             return [
                 line
                 for row, (text, label) in enumerate(zip(texts, labels.tolist(), strict=True))
@@ -78,10 +75,7 @@ def lines(path: Path, count: int) -> list[str]:
             ]
         rows, role, true = data["truth/rows"], data["truth/role"], data["truth/labels"]
         total = data.manifest["counts"]["train"]
-        check_labels(path, "truth/rows", rows, data.manifest["arrays"]["train/texts"]["shape"][0])
         given = data["train/labels"][rows]
-        check_labels(path, "truth/labels", true, len(classes))
-        check_labels(path, "train/labels", given, len(classes))
         chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
         originals, changed = data["truth/texts"][chosen], data.pick("train/texts", rows[chosen])
     found = [f"{len(chosen)} of {len(rows):,} changed rows of {total:,}; [+put in+] [-taken out-]"]
@@ -89,9 +83,3 @@ def lines(path: Path, count: int) -> list[str]:
         label = f"{names[true[i]]} (cover)" if role[i] == COVER else f"{names[true[i]]} > {names[given[i]]}"
         found += [f"row {rows[i]}: {label}", f"  {marked(original, text)}"]
     return found
-
-
-def check_labels(path: Path, name: str, values: np.ndarray, end: int) -> None:
-    """`Failure` where there are values outside 0 … end − 1."""
-    if len(values) and (values.min() < 0 or values.max() >= end):
-        raise Failure(f"{path}: {name} has values outside 0 … {end - 1}: `{hints.verify(path)}` says more")

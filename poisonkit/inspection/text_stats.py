@@ -10,7 +10,7 @@ from collections import Counter
 
 import numpy as np
 
-from poisonkit.core import texts as rows_of_text
+from poisonkit.core import texts
 from poisonkit.core.errors import Usage
 from poisonkit.poisoning import recipe
 from poisonkit.triggers import registry as triggers
@@ -64,7 +64,7 @@ def measure(originals: np.ndarray, changed: np.ndarray) -> dict[str, np.ndarray]
 
 def _pair(original: str, changed: str) -> tuple[float, ...]:
     """The measures of one pair, in the order of `MEASURES`."""
-    before, after = rows_of_text.cut(original), rows_of_text.cut(changed)
+    before, after = texts.split_words(original), texts.split_words(changed)
     inserted = (Counter(after) - Counter(before)).total()
     numbers: dict[str, int] = {}
     spelled = [np.array([numbers.setdefault(word, len(numbers)) for word in words]) for words in (before, after)]
@@ -80,8 +80,8 @@ def clean_words(data) -> dict[str, dict[str, int]]:
     from poisonkit.core import texts
 
     try:
-        steps = recipe.request_of(data.manifest).steps
-        pieces = [piece for name, parameters in steps for piece in triggers.module(name).pieces(parameters)]
+        steps = recipe.recipe_of(data.manifest).steps
+        pieces = [piece for name, parameters in steps for piece in triggers.text_trigger(name).phrases(parameters)]
     except Usage:
         return {}
     pieces, train = list(dict.fromkeys(pieces)), data["train/texts"]
@@ -106,7 +106,7 @@ def lines(summary: dict) -> list[str]:
     table.append(f"mean (least–greatest){without}")
     for piece, found in words.items():
         said = f"{found['train']:,} clean training rows and {found['test']:,} clean test rows"
-        table.append(f"{rows_of_text.shown(piece)!r} stands in {said}")
+        table.append(f"{texts.truncated(piece)!r} stands in {said}")
     return table
 
 

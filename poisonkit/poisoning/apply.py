@@ -1,45 +1,70 @@
-"""What the triggers of a request do to rows: to images by stencils, to texts by insertion. Nothing here is written.
+"""What the triggers of a recipe do to rows: to images by stencils, to texts by insertion. Nothing here is written."""
 
-An effect is what `make` is given for a whole file. It has
-
-- `poison(changed, first, originals, threads)`: changed training rows with the trigger, `first` being the number of the
-  first of them among all changed rows;
-- `trigger(group, first, originals, threads)`: test rows of a group (`triggered`, `others`) with the trigger;
-- `arrays()`: what else goes into the file, by path.
-"""
-
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Protocol, cast
 
 import numpy as np
 
 from poisonkit.core import modality, texts
 from poisonkit.core.errors import Failure
 from poisonkit.format import reader
-from poisonkit.poisoning import recipe
-from poisonkit.poisoning.recipe import Request
-from poisonkit.poisoning.selection import COVER
+from poisonkit.poisoning import recipe as recipes
+from poisonkit.poisoning.recipe import Recipe
+from poisonkit.poisoning.selection import COVER, Changed, TestedRows
+from poisonkit.sources.base import Source
+from poisonkit.sources.camouflage import Behind
 from poisonkit.triggers import registry as triggers
-from poisonkit.triggers.base import Built
-from poisonkit.triggers.text import base
+from poisonkit.triggers import text_base
+from poisonkit.triggers.image_base import BuiltTrigger
 
 
-def prepare(kind: modality.Modality, request: Request, shape: tuple[int, ...], force: bool = False):
-    """The effect of a request on rows of this modality and shape, as far as it can be known without the rows.
+class Effect(Protocol):
+    """What the triggers do to the rows of one file."""
 
-    Raises `Usage` where they do not fit.
+    def poison(self, changed: Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+        """Return changed training rows with the trigger; `first` is the number of the first of them among all changed
+        rows."""
+        ...
+
+    def trigger(self, group: str, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+        """Return test rows of a group (`triggered`, `others`) with the trigger."""
+        ...
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what else goes into the file, by path."""
+        ...
+
+
+class Prepared(Protocol):
+    """The triggers of a recipe, as far as they are known without the rows."""
+
+    def streams(self) -> set[str]:
+        """Return the names of all random streams that are drawn from."""
+        ...
+
+    def on(self, source: Source, changed: Changed, tested: TestedRows) -> Effect:
+        """Return the effect on these rows of a source."""
+        ...
+
+
+def prepare(kind: modality.Modality, recipe: Recipe, shape: tuple[int, ...], force: bool = False):
+    """Prepare the triggers of a recipe for rows of this modality and shape: `Stencils` or `Insertions`.
+
+    Raises `Usage` where they do not fit. `force` allows a trigger that covers the whole image.
     """
-    recipe.check_modality(request, kind)
-    recipe.check_jitter(request)
+    recipes.check_modality(recipe, kind)
+    recipes.check_jitter(recipe)
     if kind == modality.TEXT:
-        recipe.check_alone(request)
-        return Insertions(request)
-    return Stencils(recipe.build(request, shape, force), request.cover_jitter)
+        recipes.check_alone(recipe)
+        return Insertions(recipe)
+    return Stencils(recipes.build(recipe, shape, force), recipe.cover_jitter)
 
 
-def of_file(path: Path, facts: dict, arrays: dict[str, np.ndarray]):
-    """The triggers of a data set of images from the arrays of its `trigger/` groups, by path."""
-    return Stencils(built_of(path, facts, arrays), False)
+def of_file(path: Path, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Stencils":
+    """Read the triggers of a data set of images from the arrays of its `trigger/` groups, by path."""
+    return Stencils(built_of(path, manifest, arrays), False)
 
 
 # ---------------------------------------------------------------- images
@@ -47,24 +72,27 @@ def of_file(path: Path, facts: dict, arrays: dict[str, np.ndarray]):
 
 @dataclass(frozen=True)
 class Stencils:
-    """Triggers of images, in the order of application; `jitter`: whether cover rows get noise of their own."""
+    """Triggers of images, in the order of application; `jitter`: whether cover rows get noise of their own; `total`: on
+    how many rows they will be put altogether, if that is known."""
 
-    built: list[Built]
+    built: list[BuiltTrigger]
     jitter: bool = False
+    total: int | None = None
 
     def streams(self) -> set[str]:
         """The names of all random streams that are drawn from."""
         names = {name for one in self.built for name in one.streams}
         return names | {one.jitter.stream for one in self.built if one.jitter and self.jitter}
 
-    def on(self, source, _changed, _tested) -> "Stencils":
-        """The effect on the rows of a source: the same on all; training rows of a camouflaged one get the trigger
-        before their camouflage."""
-        return self if source.behind is None else Camouflaged(self.built, self.jitter, source.behind)
+    def on(self, source: Source, changed: Changed, tested: TestedRows) -> Effect:
+        """Return the effect on the rows of a source: the same on all, but for training rows of a camouflaged source,
+        which get the trigger before their camouflage."""
+        stencils = replace(self, total=len(changed.rows) + sum(len(columns["rows"]) for columns in tested.values()))
+        return stencils if source.behind is None else Camouflaged(stencils, cast(Behind, source.behind))
 
-    def poison(self, changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
-        """Changed training images (n, H, W, C) uint8 with the trigger on them."""
-        rows, role = (of[first : first + len(originals)] for of in (changed.rows, changed.role))
+    def poison(self, changed: Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+        """Return changed training images (n, H, W, C) uint8 with the trigger on them."""
+        rows, role = (column[first : first + len(originals)] for column in (changed.rows, changed.role))
         images = self.trigger("", 0, originals, threads)
         if self.jitter:
             cover = np.flatnonzero(role == COVER)
@@ -73,7 +101,7 @@ class Stencils:
 
     def trigger(self, _group: str, _first: int, images: np.ndarray, threads: int = 1) -> np.ndarray:
         """Images with the trigger on them."""
-        return apply_all([one.stencil for one in self.built], images, threads)
+        return apply_all([one.stencil for one in self.built], images, threads, self.total)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The file's `trigger/` groups."""
@@ -85,20 +113,29 @@ class Stencils:
 
 
 @dataclass(frozen=True)
-class Camouflaged(Stencils):
+class Camouflaged:
     """Triggers of images whose source was camouflaged: a changed training image is the plain one with the trigger on
     it, then camouflaged as that row is. So the trigger lies beneath what every row has, and not on top of it."""
 
-    behind: object = None
+    stencils: Stencils
+    behind: Behind
 
-    def poison(self, changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
-        """See `Stencils.poison`; `originals` are the camouflaged ones, of which the plain ones are taken instead."""
+    def poison(self, changed: Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+        """See `Effect.poison`; `originals` are the camouflaged ones, of which the plain ones are taken instead."""
         rows = changed.rows[first : first + len(originals)]
-        images = super().poison(changed, first, self.behind.plain_rows(rows), threads)
+        images = self.stencils.poison(changed, first, self.behind.plain_rows(rows), threads)
         return self.behind.camouflaged(images, rows, threads)
 
+    def trigger(self, group: str, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+        """See `Effect.trigger`."""
+        return self.stencils.trigger(group, first, originals, threads)
 
-def trigger_arrays(built: Built) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `Effect.arrays`."""
+        return self.stencils.arrays()
+
+
+def trigger_arrays(built: BuiltTrigger) -> dict[str, np.ndarray]:
     """What goes into the file's group of one trigger."""
     stencil = built.stencil
     return {
@@ -110,29 +147,29 @@ def trigger_arrays(built: Built) -> dict[str, np.ndarray]:
     }
 
 
-def built_of(path: Path, facts: dict, arrays: dict[str, np.ndarray]) -> list[Built]:
+def built_of(path: Path, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[BuiltTrigger]:
     """The triggers of a data set from the arrays of its `trigger/` groups, by path; the mask follows from the stencil.
 
-    `facts` is the data set's manifest, `path` the file that the arrays are from. `Failure` where they are no stencil.
+    `manifest` is the data set's, `path` the file that the arrays are from. `Failure` where they are no stencil.
     """
     built = []
-    for i in range(len(facts["recipe"].get("triggers", ()))):
+    for i in range(len(manifest["recipe"].get("triggers", ()))):
         prefix = f"trigger/{i}/"
         parts = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
         stencil = reader.stencil(path, *(parts.pop(part) for part in ("taps", "weights", "bias")))
         parts.pop("mask", None)
-        built.append(Built(stencil, parts))
+        built.append(BuiltTrigger(stencil, parts))
     return built
 
 
-def apply_all(stencils, images: np.ndarray, threads: int = 1) -> np.ndarray:
-    """The triggers one after the other, each rounded and clipped: (n, H, W, C) uint8 → the same."""
+def apply_all(stencils, images: np.ndarray, threads: int = 1, total: int | None = None) -> np.ndarray:
+    """Put the triggers on images one after the other, each rounded and clipped: (n, H, W, C) uint8 → the same."""
     for stencil in stencils:
-        images = stencil.apply(images, threads)
+        images = stencil.apply(images, threads, total=total)
     return images
 
 
-def jitter_all(built: list[Built], images: np.ndarray, rows: np.ndarray, threads: int = 1) -> np.ndarray:
+def jitter_all(built: list[BuiltTrigger], images: np.ndarray, rows: np.ndarray, threads: int = 1) -> np.ndarray:
     """`apply_all` for cover rows of these numbers, in the noise mode of the triggers that have one."""
     for one in built:
         images = one.jitter.apply(images, rows) if one.jitter else one.stencil.apply(images, threads)
@@ -146,15 +183,15 @@ def jitter_all(built: list[Built], images: np.ndarray, rows: np.ndarray, threads
 class Insertions:
     """Triggers of texts, in the order of application."""
 
-    request: Request
+    recipe: Recipe
 
     def streams(self) -> set[str]:
         """The names of all random streams that are drawn from, those for test rows among them."""
         names = set()
-        for module, parameters, serial in self._steps():
+        for trigger, parameters, occurrence in self._steps():
             for part in ("train", "test"):
-                context = base.Context(self.request.seed, part, serial)
-                names |= {context.purpose(name) for name in module.streams(parameters)}
+                context = text_base.TextContext(self.recipe.seed, part, occurrence)
+                names |= {context.stream_name(purpose) for purpose in trigger.streams(parameters)}
         return names
 
     def put(
@@ -164,10 +201,10 @@ class Insertions:
         text, number of the trigger, place, piece; ordered by the text, then as they were made."""
         block, found = originals.copy(), [np.empty((0, 4), np.int64)]
         cover = np.zeros(len(rows), bool) if role is None else role == COVER
-        for number, (module, parameters, serial) in enumerate(self._steps()):
-            given = self.request.pictures.get(self.request.steps[number][0])
-            context = base.Context(self.request.seed, part, serial, given)
-            for chosen, work in ((~cover, module.put), (cover, getattr(module, "cover", module.put))):
+        for number, (trigger, parameters, occurrence) in enumerate(self._steps()):
+            given = self.recipe.pictures.get(self.recipe.steps[number][0])
+            context = text_base.TextContext(self.recipe.seed, part, occurrence, given)
+            for chosen, work in ((~cover, trigger.insert), (cover, trigger.cover or trigger.insert)):
                 at = np.flatnonzero(chosen)
                 if len(at):
                     block[at], made = work(parameters, block[at], rows[at], context)
@@ -179,22 +216,23 @@ class Insertions:
         whole = np.concatenate(found)
         return block, whole[np.argsort(whole[:, 0], kind="stable")]
 
-    def _steps(self):
+    def _steps(self) -> Iterator[tuple[text_base.TextTrigger, dict, int]]:
         seen: dict[str, int] = {}
-        for name, parameters in self.request.steps:
-            yield triggers.module(name), parameters, seen.setdefault(name, 0)
+        for name, parameters in self.recipe.steps:
+            yield triggers.text_trigger(name), parameters, seen.setdefault(name, 0)
             seen[name] += 1
 
-    def on(self, source, changed, tested) -> "Texts":
+    def on(self, source: Source, changed: Changed, tested: TestedRows) -> "Texts":
         """The effect on the rows of a source: every changed text."""
-        for given in self.request.pictures.values():
+        for given in self.recipe.pictures.values():
             given.check({"train": len(source.train), "test": len(source.test)})
         rows, found = {}, {}
         rows["truth"], found["truth/insertions"] = self.put(
             source.train.rows(changed.rows), changed.rows, "train", changed.role
         )
-        for group, said in tested.items():
-            rows[group], found[f"{group}/insertions"] = self.put(source.test.rows(said["rows"]), said["rows"], "test")
+        for group, columns in tested.items():
+            numbers = columns["rows"]
+            rows[group], found[f"{group}/insertions"] = self.put(source.test.rows(numbers), numbers, "test")
         return Texts(rows, {path: made for path, made in found.items() if len(made)})
 
 
@@ -206,7 +244,7 @@ class Texts:
     rows: dict[str, np.ndarray]
     insertions: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def poison(self, _changed, first: int, originals: np.ndarray, _threads: int = 1) -> np.ndarray:
+    def poison(self, _changed: Changed, first: int, originals: np.ndarray, _threads: int = 1) -> np.ndarray:
         """Changed training texts."""
         return self.rows["truth"][first : first + len(originals)]
 

@@ -12,7 +12,7 @@ from poisonkit.format import reader
 from poisonkit.sources.base import Source
 
 
-def adopt(source: Source, facts: dict) -> Source:
+def check_and_relabel(source: Source, facts: dict) -> Source:
     """The clean images at hand under the name and licence that the manifest gives them.
 
     Raises `Failure` where they are others: it says which arrays differ, and where these came from.
@@ -65,11 +65,14 @@ def clean_images(
     said = facts["source"]
     for found in _candidates(facts, source, dataset, cache, progress, say, fresh):
         if found.digest != said["digest"] and "camouflage" in said["options"]:
-            _, wanted = camouflage.split(said["options"])
-            found = camouflage.derive(found, wanted, Cache(cache), base.Context(processors(), progress, say))
+            _, disguise = camouflage.split(said["options"])
+            if disguise is not None:
+                found = camouflage.derive(
+                    found, disguise, Cache(cache), base.SourceContext(processors(), progress, say)
+                )
         if found.digest == said["digest"]:
             break
-    return adopt(found, facts)
+    return check_and_relabel(found, facts)
 
 
 def _candidates(facts: dict, source: Path | None, dataset: str | None, cache: Path | None, progress, say, fresh: bool):
@@ -90,17 +93,18 @@ def plain_images(
     facts: dict, source: Path | None, dataset: str | None, cache: Path | None, progress, say, fresh: bool = False
 ) -> Source:
     """The images that `source` (see `clean_images`) holds, read as the manifest's source says, without camouflage."""
-    from poisonkit.sources import camouflage, registry
+    from poisonkit.sources import camouflage
     from poisonkit.sources import opening as sources
+    from poisonkit.sources.registry import SOURCES
 
     said = facts["source"]
     if source is not None and source.suffix == ".h5":
         return clean_file(source)
     plain, _ = camouflage.split(said["options"])
     name = dataset or said["name"]
-    if name not in registry.TITLES:
+    if name not in SOURCES:
         raise Failure(f"the recipe's clean images are {name!r:.60}: say with --dataset and --source where they are")
-    options = getattr(registry.module(name), "OLD", {}) | plain if name == said["name"] else {}
+    options = {**SOURCES[name].former_options, **plain} if name == said["name"] else {}
     how = {"options": options, "fresh": fresh, "progress": progress, "say": say}
     return sources.open_source(name, source=source, cache=cache, **how)
 
@@ -109,11 +113,24 @@ def clean_file(path: Path) -> Source:
     """The clean images of a clean file of the format, read where they lie in it."""
     with reader.reading(path) as data:
         if not data.clean:
-            raise Usage(
-                f"{path}: expected a clean file (`{hints.clean_file(data.manifest['source'])}`), this one is poisoned"
-            )
+            advice = command_for_clean_file(data.manifest["source"])
+            raise Usage(f"{path}: expected a clean file (`{advice}`), this one is poisoned")
         said, parts = data.manifest["source"], {part: data.split(part) for part in ("train", "test")}
         arrays = {name: entry["digest"] for name, entry in data.manifest["arrays"].items()}
-    texts = (said[key] for key in ("name", "title", "licence", "url"))
-    origin = {"kind": "clean file", "path": path_text(path), "official": None}
-    return Source(*texts, tuple(said["classes"]), parts["train"], parts["test"], arrays, {}, origin, cached=False)
+    return Source(
+        **{key: said[key] for key in ("name", "title", "licence", "url")},
+        classes=tuple(said["classes"]),
+        **parts,
+        arrays=arrays,
+        origin={"kind": "clean file", "path": path_text(path), "official": None},
+        cached=False,
+    )
+
+
+def command_for_clean_file(record: dict) -> str:
+    """Return the command that makes the clean file of a source again, from a manifest's record of it."""
+    from poisonkit.sources.registry import SOURCES, is_user_data
+
+    name, options = record["name"], record.get("options", {})
+    implied = SOURCES[name].unrecorded(record) if name in SOURCES else {}
+    return hints.clean_file(name, options | implied, is_user_data(name))

@@ -1,15 +1,18 @@
-"""Recipe and clean images in, one poisoned HDF5 file out: one pass over the data, every digest taken on the way."""
+"""From a recipe and a clean source to a plan: everything that is known of a file before a byte of it is written."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from poisonkit.core import hashing, modality
-from poisonkit.format import manifest
-from poisonkit.poisoning import apply, recipe, selection
+from poisonkit.core.splits import TextSplit
+from poisonkit.format import manifest as manifests
+from poisonkit.poisoning import apply, selection
+from poisonkit.poisoning import recipe as recipes
 from poisonkit.poisoning.classes import resolve_class_names
-from poisonkit.poisoning.recipe import Request
-from poisonkit.poisoning.selection import COVER, POISONED
+from poisonkit.poisoning.recipe import Recipe
+from poisonkit.poisoning.selection import COVER, POISONED, Changed, TestedRows
 from poisonkit.sources.base import Source
 
 ROWS_AT_ONCE = 2048
@@ -19,57 +22,42 @@ TEXT_BYTES = 48  # what HDF5 needs for each text beside its own bytes, at most
 
 
 @dataclass(frozen=True)
-class Changed:
-    """The training rows that will be changed, ascending: `rows` (P,) int64, their `role` (P,) uint8, and the label that
-    each is given, (P,) int64."""
-
-    rows: np.ndarray
-    role: np.ndarray
-    given: np.ndarray
-
-    @classmethod
-    def none(cls) -> "Changed":
-        """Nothing is changed: a clean file."""
-        return cls(np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64))
-
-
-@dataclass(frozen=True)
 class Plan:
     """Everything that is known before a byte is written.
 
-    `effect` is what the triggers do to rows (see `effects`; None in a clean file). `tested` has, for each set of
-    triggered test rows by its group in the file, their `rows` in the test set, ascending, and what else the group says
-    of each, (n,) int64 by name. `expected` is the manifest that must result and `sha256` that of the file, where they
-    are known.
+    `effect` is what the triggers do to rows (see `apply.Effect`; None in a clean file). `expected` is the manifest that
+    must result and `sha256` that of the file, where they are known. `notices` are lines for people, where a class was
+    meant by another spelling of its name.
     """
 
     source: Source
-    request: Request
-    effect: object | None
+    recipe: Recipe
+    effect: apply.Effect | None
     changed: Changed
-    tested: dict[str, dict[str, np.ndarray]]
-    facts: dict
-    expected: dict | None = None
+    tested: TestedRows
+    manifest: dict[str, Any]
+    expected: dict[str, Any] | None = None
     sha256: str | None = None
+    notices: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The canonical file name, without a suffix."""
-        return self.facts["name"]
+        return self.manifest["name"]
 
     @property
     def clean(self) -> bool:
         """Whether this is the clean file."""
-        return self.facts["kind"] == "clean"
+        return self.manifest["kind"] == "clean"
 
     def identity(self) -> dict:
         """The part of the manifest that decides what the file's bytes will be."""
-        return identity(self.facts)
+        return identity(self.manifest)
 
     def shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Path → (dtype, shape) of every array that will be written, in the order of their creation."""
         kind, row, changed = self.source.modality, self.source.train.shape[1:], len(self.changed.rows)
-        shapes = {}
+        shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
         for part, split in (("train", self.source.train), ("test", self.source.test)):
             shapes |= {kind.path(part): (kind.dtype, split.shape), f"{part}/labels": ("<i8", split.shape[:1])}
         if self.clean:
@@ -84,7 +72,8 @@ class Plan:
             "truth/labels": ("<i8", (changed,)),
             kind.path("truth"): (kind.dtype, (changed, *row)),
         }
-        return shapes | {path: (array.dtype.str, array.shape) for path, array in self.effect.arrays().items()}
+        effect = {} if self.effect is None else self.effect.arrays()
+        return shapes | {path: (array.dtype.str, array.shape) for path, array in effect.items()}
 
     def size(self) -> int:
         """Bytes of all arrays; of texts, what they will hardly be more than."""
@@ -97,75 +86,104 @@ class Plan:
     def _mean_text(self, path: str) -> float:
         """Bytes of a text of the part that a group is from, on an average."""
         split = self.source.train if path.split("/")[0] in ("train", "truth") else self.source.test
-        return split.offsets[-1] / len(split)
+        if not isinstance(split, TextSplit):
+            raise TypeError(f"{path} holds no texts")
+        return float(split.offsets[-1]) / len(split)
 
 
-def identity(facts: dict) -> dict:
+def identity(manifest: dict[str, Any]) -> dict[str, Any]:
     """The part of a manifest that decides the bytes: recipe, source and pictures, and the recipe's version."""
-    source = {key: facts["source"].get(key) for key in ("name", "options", "digest")}
-    return {"recipe_version": facts.get("recipe_version"), "source": source} | {
-        key: facts.get(key) for key in ("recipe", "pictures")
+    source = {key: manifest["source"].get(key) for key in ("name", "options", "digest")}
+    return {"recipe_version": manifest.get("recipe_version"), "source": source} | {
+        key: manifest.get(key) for key in ("recipe", "pictures")
     }
 
 
-def plan(source: Source, request: Request, force: bool = False) -> Plan:
-    """Check the request against the source and draw the rows. Raises `Usage` where they do not fit."""
-    classes, effect, drawn = len(source.classes), None, []
-    request = resolve_class_names(request, source)
-    changed, tested, counts = Changed.none(), {}, {"train": len(source.train), "test": len(source.test)}
-    if not request.clean:
-        selection.check_classes(request, classes)
-        prepared = apply.prepare(source.modality, request, source.train.shape[1:], force)
-        choice = selection.choose(request, source.train.labels, source.test.labels, source.classes)
-        selection.check_tested(request, choice, source.name, source.classes)
-        truth = source.train.labels[choice.rows].astype(np.int64)
-        given = np.where(choice.role == POISONED, selection.wanted(request, truth, classes), truth)
-        changed = Changed(choice.rows, choice.role, given)
-        tested = _tested(request, choice, source)
-        effect, drawn = prepared.on(source, changed, tested), streams(request, prepared)
-        counts |= {group: len(said["rows"]) for group, said in tested.items()} | {
-            "eligible": choice.eligible,
-            "poisoned": int((choice.role == POISONED).sum()),
-            "cover": int((choice.role == COVER).sum()),
-            "already_target": int(((choice.role == POISONED) & (truth == given)).sum()),
-        }
-    pictures = _picture_records(request, changed, tested)
-    record = request.record(drawn)
-    facts = {
-        "format": manifest.FORMAT,
-        "format_version": manifest.FORMAT_VERSION,
-        "recipe_version": manifest.RECIPE_VERSION
-        if request.clean or source.behind is None
-        else manifest.CAMOUFLAGED_LAST,
+@dataclass(frozen=True)
+class Drawn:
+    """What a recipe takes from a source: the training rows that change and their labels, the triggered test rows, the
+    triggers' effect on both, and what the manifest says of it."""
+
+    changed: Changed
+    tested: TestedRows
+    effect: apply.Effect | None
+    streams: list[str]
+    counts: dict[str, int]
+
+
+def plan(source: Source, recipe: Recipe, force: bool = False) -> Plan:
+    """Check a recipe against a source and draw the rows. Raises `Usage` where they do not fit."""
+    notices: list[str] = []
+    recipe = resolve_class_names(recipe, source, notices.append)
+    drawn = _nothing_drawn() if recipe.clean else _draw(source, recipe, force)
+    manifest = _describe(source, recipe, drawn)
+    return Plan(source, recipe, drawn.effect, drawn.changed, drawn.tested, manifest, notices=tuple(notices))
+
+
+def _nothing_drawn() -> Drawn:
+    """What a clean file takes."""
+    return Drawn(Changed.none(), {}, None, [], {})
+
+
+def _draw(source: Source, recipe: Recipe, force: bool) -> Drawn:
+    """Choose the rows of a poisoned file, label them and prepare the triggers."""
+    selection.check_classes(recipe, len(source.classes))
+    prepared = apply.prepare(source.modality, recipe, source.train.shape[1:], force)
+    choice = selection.choose(recipe, source.train.labels, source.test.labels, source.classes)
+    selection.check_tested(recipe, choice, source.name, source.classes)
+    truth = source.train.labels[choice.rows].astype(np.int64)
+    changed, tested = _label(recipe, choice, truth, len(source.classes)), _tested(recipe, choice, source)
+    counts = {group: len(columns["rows"]) for group, columns in tested.items()} | {
+        "eligible": choice.eligible,
+        "poisoned": int((choice.role == POISONED).sum()),
+        "cover": int((choice.role == COVER).sum()),
+        "already_target": int(((choice.role == POISONED) & (truth == changed.given)).sum()),
+    }
+    return Drawn(changed, tested, prepared.on(source, changed, tested), streams(recipe, prepared), counts)
+
+
+def _label(recipe: Recipe, choice: selection.Choice, truth: np.ndarray, classes: int) -> Changed:
+    """Give poisoned rows their target label; covers keep the true one. `truth` is (P,) int64."""
+    labels = np.where(choice.role == POISONED, selection.target_labels(recipe, truth, classes), truth)
+    return Changed(choice.rows, choice.role, labels)
+
+
+def _describe(source: Source, recipe: Recipe, drawn: Drawn) -> dict[str, Any]:
+    """The manifest, as far as it is known before the arrays are written."""
+    pictures = _picture_records(recipe, drawn.changed, drawn.tested)
+    record, plain = recipe.record(drawn.streams), recipe.clean or source.behind is None
+    return {
+        "format": manifests.FORMAT,
+        "format_version": manifests.FORMAT_VERSION,
+        "recipe_version": manifests.RECIPE_VERSION if plain else manifests.CAMOUFLAGED_LAST,
         "modality": source.modality.name,
-        "kind": "clean" if request.clean else "poisoned",
-        "notice": manifest.CLEAN_NOTICE.format(rows=source.modality.rows) if request.clean else manifest.NOTICE,
-        "name": recipe.file_name(request, record, source.name, source.options, pictures),
+        "kind": "clean" if recipe.clean else "poisoned",
+        "notice": manifests.CLEAN_NOTICE.format(rows=source.modality.rows) if recipe.clean else manifests.NOTICE,
+        "name": recipes.file_name(recipe, record, source.name, source.options, pictures),
         "source": source.record(),
         "recipe": record,
         "pictures": pictures,
-        "counts": counts,
+        "counts": {"train": len(source.train), "test": len(source.test)} | drawn.counts,
     }
-    return Plan(source, request, effect, changed, tested, facts)
 
 
-def _tested(request: Request, choice: selection.Choice, source: Source) -> dict[str, dict[str, np.ndarray]]:
-    """The plan's `tested`: `triggered`, and `others` where there are any."""
-    wanted = selection.wanted(request, source.test.labels[choice.triggered], len(source.classes))
-    tested = {"triggered": {"rows": choice.triggered, "wanted": wanted}}
+def _tested(recipe: Recipe, choice: selection.Choice, source: Source) -> TestedRows:
+    """The triggered test rows: `triggered`, and `others` where there are any."""
+    targets = selection.target_labels(recipe, source.test.labels[choice.triggered], len(source.classes))
+    tested = {"triggered": {"rows": choice.triggered, "wanted": targets}}
     return tested | ({"others": {"rows": choice.others}} if len(choice.others) else {})
 
 
-def _picture_records(request: Request, changed: Changed, tested: dict) -> dict:
-    """The manifest's `pictures`: what says of each picture, or of another file of the user's, that it is the same."""
+def _picture_records(recipe: Recipe, changed: Changed, tested: TestedRows) -> dict[str, dict[str, Any]]:
+    """The manifest's `pictures`: what proves of each picture, or of another file of the user's, that it is the same."""
     from poisonkit.triggers import registry as triggers
 
-    records = {}
-    for i, (name, _) in enumerate(() if request.clean else request.steps):
-        picture = request.pictures.get(name)
-        if hasattr(triggers.module(name), "FILE"):
+    records: dict[str, dict[str, Any]] = {}
+    for i, (name, _) in enumerate(() if recipe.clean else recipe.steps):
+        picture = recipe.pictures.get(name)
+        if triggers.takes_file(name) and picture is not None:
             records[str(i)] = {"digest": picture.digest(needed_rows(changed, tested))}
-        if triggers.module(name).PICTURE:
+        if triggers.takes_picture(name):
             records[str(i)] = (
                 {"built_in": "frog"}
                 if picture is None
@@ -174,12 +192,12 @@ def _picture_records(request: Request, changed: Changed, tested: dict) -> dict:
     return records
 
 
-def needed_rows(changed: Changed, tested: dict) -> dict[str, np.ndarray]:
+def needed_rows(changed: Changed, tested: TestedRows) -> dict[str, np.ndarray]:
     """The rows that get a trigger, by part, ascending."""
-    test = [said["rows"] for said in tested.values()]
+    test = [columns["rows"] for columns in tested.values()]
     return {"train": changed.rows, "test": np.unique(np.concatenate(test)) if test else np.empty(0, np.int64)}
 
 
-def streams(request: Request, effect) -> list[str]:
+def streams(recipe: Recipe, effect: apply.Prepared) -> list[str]:
     """The names of all random streams that are drawn from."""
-    return sorted({"rows", *effect.streams(), *(() if request.cover_rate == "0" else ("cover",))})
+    return sorted({"rows", *effect.streams(), *(() if recipe.cover_rate == "0" else ("cover",))})

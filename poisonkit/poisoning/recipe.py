@@ -1,8 +1,9 @@
-"""What the user asked for, in the one spelling that goes into the manifest: rate, target, triggers, names."""
+"""How a file is poisoned, in the one spelling that goes into the manifest: rate, target, triggers, names."""
 
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from poisonkit.core.images import grey
 from poisonkit.core.parsing import decimal, spell
 from poisonkit.sources import registry
 from poisonkit.triggers import registry as triggers
-from poisonkit.triggers.base import Built, Context
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext
 
 MAX_SEED = 2**63 - 1
 parse_factor = decimal("0", "1000")
@@ -24,7 +25,8 @@ def parse_rate(text: str, option: str = "rate") -> str:
     try:
         value = Decimal(text.strip().removesuffix("%"))
         inside = 0 <= value <= (100 if percent else 1)
-        inside = inside and max(len(value.as_tuple().digits), -value.as_tuple().exponent) <= 18
+        _, digits, exponent = value.as_tuple()
+        inside = inside and max(len(digits), -int(exponent)) <= 18
     except InvalidOperation:
         inside = False
     if not inside:
@@ -60,33 +62,36 @@ def count_rows(rate: str, rows: int, option: str = "rate") -> int:
 
 def parameters(name: str, given: dict[str, str], preset: str | None) -> dict:
     """A trigger's parameters in canonical form: its defaults, then the preset's, then what was given as text."""
-    module = triggers.module(name)
-    values = {option.key: option.default for option in module.OPTIONS} | module.PRESETS.get(preset, {})
-    for option in module.OPTIONS:
+    trigger = triggers.spec(name)
+    values = {option.key: option.default for option in trigger.options} | trigger.presets.get(preset or "", {})
+    for option in trigger.options:
         if option.key in given:
             try:
                 values[option.key] = option.parse(given[option.key])
             except ValueError as error:
                 raise Usage(f"--{name}-{option.key}: {error}") from None
-        if option.late and values[option.key] == option.default:
+        if option.omit_if_default and values[option.key] == option.default:
             del values[option.key]
     return values
 
 
 @dataclass(frozen=True)
-class Request:
-    """What is asked of one file. `steps` are (trigger's name, canonical parameters) in the order of application;
-    `pictures` are the users' pictures by trigger name, (h, w, 3) uint8, or (h, w, 4) with their opacity. `target` is
-    None in all-to-all; `source_classes` ascend. A class that is an `int` is its index; what was typed is a text until
-    `class_names.resolve` finds its index, as it does for the usual target. What goes together is said by
-    `labels.contradiction`."""
+class Recipe:
+    """How one file is poisoned.
+
+    `steps` are (trigger's name, canonical parameters) in the order of application; `pictures` are the users' by trigger
+    name, (h, w, 3) uint8, or (h, w, 4) with their opacity, and whatever else a trigger reads from a file of theirs.
+    `target` is None in all-to-all; `source_classes` ascend. A class that is an `int` is its index; what was typed is a
+    text until `classes.resolve_class_names` finds its index, as it does for the usual target. What goes together is
+    said by `label_modes.contradiction`.
+    """
 
     rate: str
     steps: tuple[tuple[str, dict], ...] = ()
     patch: tuple[int, int] | None = None
     target: int | str | label_modes.Usual | None = 0
     seed: int = 0
-    pictures: dict[str, np.ndarray] = field(default_factory=dict)
+    pictures: dict[str, Any] = field(default_factory=dict)
     label_mode: str = "all-to-one"
     select: str = "all"
     source_classes: tuple[int | str, ...] = ()
@@ -96,20 +101,35 @@ class Request:
     @property
     def modality(self) -> modality.Modality:
         """What its triggers are for, all of them, as `check_modality` makes sure."""
-        return modality.of_module(triggers.module(self.steps[0][0])) if self.steps else modality.IMAGE
+        return triggers.spec(self.steps[0][0]).modality if self.steps else modality.IMAGE
+
+    @property
+    def target_label(self) -> int | None:
+        """The index of the target, once class names are resolved; None in all-to-all."""
+        if self.target is None or isinstance(self.target, int):
+            return self.target
+        raise TypeError(f"the target {self.target!r} is not resolved yet")
+
+    @property
+    def source_labels(self) -> tuple[int, ...]:
+        """The indices of the source classes, once class names are resolved."""
+        return tuple(int(label) for label in self.source_classes)
 
     @property
     def clean(self) -> bool:
         """Whether this is the clean file: no trigger, no seed, nothing changed."""
         return self.rate == "0"
 
-    def record(self, streams: list[str]) -> dict:
-        """The manifest's `recipe`."""
+    def record(self, streams: list[str]) -> dict[str, Any]:
+        """Return the manifest's `recipe`."""
         if self.clean:
             return {"rate": "0"}
-        late = {"source_classes": list(self.source_classes), "cover_jitter": self.cover_jitter}
-        late |= {} if self.cover_rate == "0" else {"cover_rate": self.cover_rate}
-        return {key: value for key, value in late.items() if value} | {
+        omit_if_default: dict[str, Any] = {
+            "source_classes": list(self.source_classes),
+            "cover_jitter": self.cover_jitter,
+            "cover_rate": "" if self.cover_rate == "0" else self.cover_rate,
+        }
+        return {key: value for key, value in omit_if_default.items() if value} | {
             "rate": self.rate,
             "seed": self.seed,
             "streams": streams,
@@ -126,74 +146,75 @@ class Request:
         if self.clean:
             return not source_options
         plain = all(values == parameters(name, {}, None) for name, values in self.steps)
-        target = registry.target(source) if self.modality == modality.TEXT else 0
-        usual = Request(self.rate, self.steps, self.patch, target, self.seed)
+        target = registry.default_target(source) if self.modality == modality.TEXT else 0
+        usual = Recipe(self.rate, self.steps, self.patch, target, self.seed)
         return plain and not source_options and self == usual
 
 
-def aim_of(facts: dict) -> Request:
-    """The request that a poisoned file's manifest answers, without its triggers: rows, labels, seed."""
-    said = facts["recipe"]
-    return Request(
-        rate=said["rate"],
-        patch=tuple(said["patch"]) if said["patch"] else None,
-        target=said["target"],
-        seed=said["seed"],
-        label_mode=said["label_mode"],
-        select=said["select"],
-        source_classes=tuple(said.get("source_classes", ())),
-        cover_rate=said.get("cover_rate", "0"),
-        cover_jitter=said.get("cover_jitter", False),
+def labelling_of(manifest: dict) -> Recipe:
+    """Return the recipe of a poisoned file's manifest without its triggers: rows, labels, seed."""
+    record = manifest["recipe"]
+    return Recipe(
+        rate=record["rate"],
+        patch=tuple(record["patch"]) if record["patch"] else None,
+        target=record["target"],
+        seed=record["seed"],
+        label_mode=record["label_mode"],
+        select=record["select"],
+        source_classes=tuple(record.get("source_classes", ())),
+        cover_rate=record.get("cover_rate", "0"),
+        cover_jitter=record.get("cover_jitter", False),
     )
 
 
-def request_of(facts: dict, pictures: dict | None = None) -> Request:
-    """The request that a manifest's recipe answers; `pictures` are the users', by trigger name.
+def recipe_of(manifest: dict, pictures: dict | None = None) -> Recipe:
+    """Return the recipe of a manifest; `pictures` are the users', by trigger name.
 
     Raises `Usage` where it makes no sense to this version of the tool.
     """
-    if facts["kind"] == "clean":
-        return Request("0")
+    if manifest["kind"] == "clean":
+        return Recipe("0")
     steps = []
-    for step in facts["recipe"]["triggers"]:
+    for step in manifest["recipe"]["triggers"]:
         texts = {key: ",".join(map(str, v)) if isinstance(v, list) else str(v) for key, v in step.items()}
         name = texts.pop("name")
         steps.append((name, parameters(name, texts, None)))
-    aim = aim_of(facts)
-    rates = {"rate": parse_rate(aim.rate), "cover_rate": parse_rate(aim.cover_rate, "cover_rate")}
-    return replace(aim, steps=tuple(steps), pictures=dict(pictures or {}), **rates)
+    labelling = labelling_of(manifest)
+    rate, cover_rate = parse_rate(labelling.rate), parse_rate(labelling.cover_rate, "cover_rate")
+    return replace(labelling, steps=tuple(steps), pictures=dict(pictures or {}), rate=rate, cover_rate=cover_rate)
 
 
-def file_name(request: Request, recipe: dict, source: str, source_options: dict, pictures: dict) -> str:
+def file_name(recipe: Recipe, record: dict, source: str, source_options: dict, pictures: dict) -> str:
     """The canonical name, without a suffix: ``cifar10-square-patch8-0.0005-s0``.
 
     Options other than the defaults add the first 8 characters of the digest of source, recipe and pictures.
     """
-    if request.clean:
+    if recipe.clean:
         parts = [source, "clean"]
     else:
-        parts = [source, "+".join(name for name, _ in request.steps)]
-        if request.patch:
-            height, width = request.patch
+        parts = [source, "+".join(name for name, _ in recipe.steps)]
+        if recipe.patch:
+            height, width = recipe.patch
             parts.append(f"patch{height}" if height == width else f"patch{height}x{width}")
-        parts += [request.rate, f"s{request.seed}"]
-    if not request.default(source, source_options):
-        identity = {"source": source, "options": source_options, "recipe": recipe, "pictures": pictures}
+        parts += [recipe.rate, f"s{recipe.seed}"]
+    if not recipe.default(source, source_options):
+        identity = {"source": source, "options": source_options, "recipe": record, "pictures": pictures}
         parts.append(hashing.digest(identity).removeprefix("sha256:")[:8])
     return "-".join(parts)
 
 
-def tile_shape(request: Request, image: tuple[int, int, int]) -> tuple[int, int, int]:
+def tile_shape(recipe: Recipe, image: tuple[int, ...]) -> tuple[int, int, int]:
     """The tile (height, width, channels) that the triggers are built for; `Usage` where patch or trigger do not fit."""
     height, width, channels = image
-    if request.patch and (height % request.patch[0] or width % request.patch[1]):
+    if recipe.patch and (height % recipe.patch[0] or width % recipe.patch[1]):
         fit = ", ".join(str(n) for n in range(2, min(height, width) + 1) if height % n == 0 and width % n == 0)
-        size = "×".join(map(str, request.patch))
+        size = "×".join(map(str, recipe.patch))
         advice = f"square patches may be {fit}" if fit else f"no square of 2×2 or more does, {_oblong(height, width)}"
         raise Usage(f"--patch-size: {size} does not divide images of {height}×{width}: {advice}")
-    tile = (*(request.patch or (height, width)), channels)
-    for name, values in request.steps:
-        triggers.module(name).check(values, tile)
+    tile_height, tile_width = recipe.patch or (height, width)
+    tile = (tile_height, tile_width, channels)
+    for name, values in recipe.steps:
+        triggers.image_trigger(name).check(values, tile)
     return tile
 
 
@@ -203,44 +224,45 @@ def _oblong(height: int, width: int) -> str:
     return f"{high}x{wide} (height x width) does" + (", the whole image" if (high, wide) == (height, width) else "")
 
 
-def check_modality(request: Request, rows: modality.Modality) -> None:
+def check_modality(recipe: Recipe, rows: modality.Modality) -> None:
     """`Usage` where a trigger is for other rows than those, or texts are to be cut into patches."""
-    for name, _ in request.steps:
-        wanted = modality.of_module(triggers.module(name))
+    for name, _ in recipe.steps:
+        wanted = triggers.spec(name).modality
         if wanted != rows:
-            fit = ", ".join(triggers.of(rows))
+            fit = ", ".join(triggers.names(rows))
             raise Usage(f"--trigger: {name} is for {wanted.rows}, the data set holds {rows.rows}: expected {fit}")
-    if request.patch and rows != modality.IMAGE:
+    if recipe.patch and rows != modality.IMAGE:
         raise Usage(f"--per-patch: is for images, the data set holds {rows.rows}")
 
 
-def check_alone(request: Request) -> None:
+def check_alone(recipe: Recipe) -> None:
     """`Usage` where a trigger that replaces a text whole stands beside another."""
-    whole = [name for name, _ in request.steps if hasattr(triggers.module(name), "FILE")]
-    if whole and len(request.steps) > 1:
+    whole = [name for name, _ in recipe.steps if triggers.takes_file(name)]
+    if whole and len(recipe.steps) > 1:
         raise Usage(
             f"--trigger: {whole[0]} gives whole texts and stands alone: let its file hold the other triggers' work"
         )
 
 
-def check_jitter(request: Request) -> None:
+def check_jitter(recipe: Recipe) -> None:
     """`Usage` where cover rows are to have noise of their own and there are none, or no trigger that could."""
-    able = [name for name in triggers.TABLE if triggers.jitters(name)]
-    if request.cover_jitter and request.cover_rate == "0":
+    able = [name for name in triggers.names() if triggers.has_jitter(name)]
+    if recipe.cover_jitter and recipe.cover_rate == "0":
         raise Usage("--cover-jitter: there are no cover rows without --cover-rate")
-    if request.cover_jitter and not {name for name, _ in request.steps} & set(able):
+    if recipe.cover_jitter and not {name for name, _ in recipe.steps} & set(able):
         raise Usage(f"--cover-jitter: needs --trigger {' or '.join(able)}, the others have no noise mode")
 
 
-def build(request: Request, image: tuple[int, int, int], force: bool = False) -> list[Built]:
+def build(recipe: Recipe, image: tuple[int, ...], force: bool = False) -> list[BuiltTrigger]:
     """The triggers' stencils for whole images of (height, width, channels), in the order of application."""
-    tile = tile_shape(request, image)
-    built, seen = [], {}
-    for name, values in request.steps:
-        picture = _picture_for(name, request.pictures.get(name), image[2])
-        context = Context(request.seed, seen.get(name, 0), picture)
+    tile = tile_shape(recipe, image)
+    built: list[BuiltTrigger] = []
+    seen: dict[str, int] = {}
+    for name, values in recipe.steps:
+        picture = _picture_for(name, recipe.pictures.get(name), image[2])
+        context = ImageContext(recipe.seed, seen.get(name, 0), picture)
         seen[name] = seen.get(name, 0) + 1
-        one = triggers.module(name).build(values, tile, context)
+        one = triggers.image_trigger(name).build(values, tile, context)
         if one.stencil.constant().all() and not force:
             raise Usage(f"{name}: leaves no pixel of the original in a tile of {tile[0]}×{tile[1]}; --force makes it")
         built.append(replace(one, stencil=one.stencil.tile(*image[:2])))
@@ -251,7 +273,7 @@ def _picture_for(name: str, picture: np.ndarray | None, channels: int) -> np.nda
     """A picture in the images' channels, (h, w, C) or with its opacity (h, w, C + 1) where the trigger takes that."""
     if picture is None:
         return None
-    expected = (channels, channels + 1) if triggers.module(name).PICTURE == "alpha" else (channels,)
+    expected = (channels, channels + 1) if triggers.takes_alpha(name) else (channels,)
     if channels == 1 and picture.shape[-1] in (3, 4):
         picture = np.concatenate([grey(picture[..., :3]), picture[..., 3:]], -1)
     if picture.shape[-1] not in expected:

@@ -9,9 +9,28 @@ import numpy as np
 from poisonkit.core import class_names, random_streams
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.parsing import spell
-from poisonkit.poisoning.recipe import Request, count_rows
+from poisonkit.poisoning.recipe import Recipe, count_rows
 
 POISONED, COVER = 1, 2
+
+TestedRows = dict[str, dict[str, np.ndarray]]
+"""For each set of triggered test rows, by its group in the file: their `rows` in the test set, ascending, and what else
+the group says of each, (n,) int64 by name."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """The training rows that will be changed, ascending: `rows` (P,) int64, their `role` (P,) uint8, and the label that
+    each is given, (P,) int64."""
+
+    rows: np.ndarray
+    role: np.ndarray
+    given: np.ndarray
+
+    @classmethod
+    def none(cls) -> "Changed":
+        """Nothing is changed: a clean file."""
+        return cls(np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64))
 
 
 @dataclass(frozen=True)
@@ -37,21 +56,24 @@ class Choice:
         return self.rows[self.role == POISONED]
 
 
-def check_classes(request: Request, classes: int) -> None:
-    """`Usage` where a class of the request is none of the source's."""
-    for option, label in (("--target", request.target), *(("--source-class", one) for one in request.source_classes)):
+def check_classes(recipe: Recipe, classes: int) -> None:
+    """`Usage` where a class of the recipe is none of the source's."""
+    for option, label in (
+        ("--target", recipe.target_label),
+        *(("--source-class", one) for one in recipe.source_labels),
+    ):
         if label is not None and not 0 <= label < classes:
             raise Usage(f"{option}: expected a class from 0 to {classes - 1}, got {label}")
 
 
-def wanted(request: Request, labels: np.ndarray, classes: int) -> np.ndarray:
+def target_labels(recipe: Recipe, labels: np.ndarray, classes: int) -> np.ndarray:
     """The class that the attacker wants for images of these true classes, (n,) int64."""
-    if request.target is None:
+    if recipe.target_label is None:
         return (labels.astype(np.int64) + 1) % classes
-    return np.full(len(labels), request.target, np.int64)
+    return np.full(len(labels), recipe.target_label, np.int64)
 
 
-def choose(request: Request, train_labels: np.ndarray, test_labels: np.ndarray, classes=()) -> Choice:
+def choose(recipe: Recipe, train_labels: np.ndarray, test_labels: np.ndarray, classes=()) -> Choice:
     """Draw the rows. `classes` are their names, for messages.
 
     The poisoned ones are the first eligible ones of one permutation (stream `rows`), the covers the first of another
@@ -65,73 +87,74 @@ def choose(request: Request, train_labels: np.ndarray, test_labels: np.ndarray, 
         Where no test row is left to measure the attack on.
     """
     total = len(train_labels)
-    may_be = eligible(request, train_labels)
-    order = random_streams.permutation(request.seed, "rows", total)
-    poisoned = _head("rate", request.rate, order, may_be, _which(request, classes))
+    may_be = eligible(recipe, train_labels)
+    order = random_streams.permutation(recipe.seed, "rows", total)
+    poisoned = _head("rate", recipe.rate, order, may_be, _which(recipe, classes))
     cover = poisoned[:0]
-    if request.cover_rate != "0":
-        free = ~np.isin(train_labels, _never_covers(request))
+    if recipe.cover_rate != "0":
+        free = ~np.isin(train_labels, _never_covers(recipe))
         free[poisoned] = False
-        order = random_streams.permutation(request.seed, "cover", total)
-        cover = _head("--cover-rate", request.cover_rate, order, free, "left that may be cover rows")
+        order = random_streams.permutation(recipe.seed, "cover", total)
+        cover = _head("--cover-rate", recipe.cover_rate, order, free, "left that may be cover rows")
     rows = np.concatenate([poisoned, cover])
     role = np.repeat(np.array([POISONED, COVER], np.uint8), [len(poisoned), len(cover)])
     ascending = np.argsort(rows, kind="stable")
-    return Choice(rows[ascending], role[ascending], *tested(request, test_labels), int(may_be.sum()))
+    return Choice(rows[ascending], role[ascending], *tested(recipe, test_labels), int(may_be.sum()))
 
 
-def tested(request: Request, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def tested(recipe: Recipe, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The test rows that the attacker wants misclassified, and those of `others/`, both ascending int64."""
     rest = np.zeros(len(labels), bool)
-    if request.label_mode == "source-specific":
-        attacked = np.isin(labels, request.source_classes)
-        rest = ~attacked & (labels != request.target)
-    elif request.target is None:
+    if recipe.label_mode == "source-specific":
+        attacked = np.isin(labels, recipe.source_labels)
+        rest = ~attacked & (labels != recipe.target_label)
+    elif recipe.target_label is None:
         attacked = ~rest
     else:
-        attacked = labels != request.target
+        attacked = labels != recipe.target_label
     return np.flatnonzero(attacked).astype(np.int64), np.flatnonzero(rest).astype(np.int64)
 
 
-def check_tested(request: Request, choice: Choice, source: str, classes=()) -> None:
+def check_tested(recipe: Recipe, choice: Choice, source: str, classes=()) -> None:
     """`Failure` where the source has no test row to measure the attack on."""
     if not len(choice.triggered):
-        which = f"no test row of {source} is of class {_names(request.source_classes, classes)}"
-        if request.label_mode != "source-specific":
+        which = f"no test row of {source} is of class {_names(recipe.source_labels, classes)}"
+        if recipe.label_mode != "source-specific":
             which = f"every test row of {source} is of the target class"
         raise Failure(f"{which}: no attack success could be measured")
 
 
-def eligible(request: Request, labels: np.ndarray) -> np.ndarray:
+def eligible(recipe: Recipe, labels: np.ndarray) -> np.ndarray:
     """(N,) bool: which training rows may be poisoned."""
-    if request.select == "class":
-        return np.isin(labels, request.source_classes)
-    if request.select == "all":
+    if recipe.select == "class":
+        return np.isin(labels, recipe.source_labels)
+    if recipe.select == "all":
         return np.full(len(labels), True)
-    return (labels == request.target) == (request.select == "target")
+    return (labels == recipe.target_label) == (recipe.select == "target")
 
 
 def _names(chosen: tuple[int, ...], classes) -> str:
     return ", ".join(class_names.spelled(classes, label) for label in chosen)
 
 
-def _which(request: Request, classes) -> str:
+def _which(recipe: Recipe, classes) -> str:
     """What the eligible rows are, in words."""
-    target = "" if request.target is None else _names((request.target,), classes)
+    target = "" if recipe.target_label is None else _names((recipe.target_label,), classes)
     return {
         "all": "in all",
         "non-target": f"of other classes than {target}",
         "target": f"of class {target}",
-        "class": f"of class {_names(request.source_classes, classes)}",
-    }[request.select]
+        "class": f"of class {_names(recipe.source_labels, classes)}",
+    }[recipe.select]
 
 
-def _never_covers(request: Request) -> list[int]:
+def _never_covers(recipe: Recipe) -> list[int]:
     """The classes whose rows are no covers: those of the target would be poisoned rows, those of a source class undo
     them."""
-    if request.label_mode == "source-specific":
-        return [*request.source_classes, request.target]
-    return [request.target] if request.label_mode == "clean-label" else []
+    target = [] if recipe.target_label is None else [recipe.target_label]
+    if recipe.label_mode == "source-specific":
+        return [*recipe.source_labels, *target]
+    return target if recipe.label_mode == "clean-label" else []
 
 
 def _head(option: str, rate: str, order: np.ndarray, allowed: np.ndarray, which: str) -> np.ndarray:

@@ -7,7 +7,7 @@ of an image cannot be computed, so whoever would have to stops with exit code 4.
 from poisonkit.core import label_modes
 from poisonkit.core.errors import Unknown, Usage
 from poisonkit.format import manifest
-from poisonkit.sources import registry
+from poisonkit.sources.registry import SOURCES
 from poisonkit.triggers import registry as triggers
 
 PICTURES = ("frog",)  # the built-in ones
@@ -102,9 +102,9 @@ RECIPE = {
 
 def _trigger(step: dict) -> str | None:
     name = step["name"]
-    if name not in triggers.TABLE:
+    if name not in triggers.TRIGGERS:
         return f"trigger {name!r:.60}"
-    options = {option.key: option for option in triggers.module(name).OPTIONS}
+    options = {option.key: option for option in triggers.spec(name).options}
     for key, value in step.items():
         if key == "name":
             continue
@@ -120,19 +120,18 @@ def _trigger(step: dict) -> str | None:
 def _source(source: dict) -> str | None:
     from poisonkit.sources import camouflage
 
-    if source["name"] not in registry.TITLES:  # somebody's own: nothing of it is computed
+    if source["name"] not in SOURCES:  # somebody's own: nothing of it is computed
         return None
-    kind = registry.module(source["name"])
+    spec = SOURCES[source["name"]]
     try:
         plain, _ = camouflage.split(source["options"])
     except Usage:
         return f"camouflage {source['options'].get('camouflage')!r:.60}"
-    parsers = getattr(kind, "PARSERS", {})
     for key, value in plain.items():
-        if key not in kind.OPTIONS:
+        if key not in spec.options:
             return f"option {key!r:.60} of the source {source['name']}"
         try:
-            parsers.get(key, lambda same: same)(value)
+            spec.parsers.get(key, lambda same: same)(value)
         except ValueError as error:
             return f"option {key!r:.60} of the source {source['name']}: {error}"
     return None

@@ -1,13 +1,14 @@
 """Write a plan as a file of the format."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from poisonkit.core import hashing
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import differs
-from poisonkit.format import manifest
+from poisonkit.format import manifest as manifests
 from poisonkit.format.writer import writing
 from poisonkit.poisoning.plan import ROWS_AT_ONCE, TESTED, Plan
 from poisonkit.poisoning.selection import POISONED
@@ -15,42 +16,42 @@ from poisonkit.sources._cache import cache
 from poisonkit.sources.base import Source
 
 
-def write(plan: Plan, target: Path, threads: int = 1, progress=None, new: bool = False) -> dict:
-    """Write the file that was planned, atomically. Returns its manifest.
+def write(plan: Plan, target: Path, threads: int = 1, progress=None, new: bool = False) -> dict[str, Any]:
+    """Write the planned file, atomically. Return its manifest.
 
     `progress(n)` is called with the number of rows that were dealt with. Raises `Failure` where the manifest is not
-    the one that is demanded, the source's bytes are not those of its digest, or the disk fails; then nothing lies at
-    the target that was not there before. `new`: nothing is replaced (see `store.replacing`).
+    the one that is demanded, the source's bytes are not those of its digest, or the disk fails; then the target is as
+    it was before. `new`: nothing is replaced (see `files.atomic_write`).
     """
     try:
         return _write(plan, target, threads, progress, new)
     except SourceDamaged:
-        cache.discard(plan.source)  # so that the next run decodes it anew; not earlier: its images are still read
+        cache.discard(plan.source)  # the next run decodes it again; not earlier: its images are still read
         raise
 
 
-def _write(plan: Plan, target: Path, threads: int, progress, new: bool) -> dict:
+def _write(plan: Plan, target: Path, threads: int, progress, new: bool) -> dict[str, Any]:
     with writing(target, new=new) as writer:
-        late = {} if plan.clean else plan.effect.arrays()
+        effect = {} if plan.effect is None else plan.effect.arrays()
         columns = {
             path: writer.column(path, *form)  # dtype and shape
             for path, form in plan.shapes().items()
-            if path not in late
+            if path not in effect
         }
         checked = writer.pool.submit(_check_source, plan.source)  # hashing needs no interpreter: beside the imports
         unchanged = _write_train(plan, columns, threads, progress)
         _write_test(plan, columns, threads, progress)
-        facts = plan.facts
+        manifest = plan.manifest
         if not plan.clean:
-            facts = facts | {"counts": facts["counts"] | {"unchanged": unchanged}}
-        for path, array in late.items():
+            manifest = manifest | {"counts": manifest["counts"] | {"unchanged": unchanged}}
+        for path, array in effect.items():
             writer.whole(path, array)
         checked.result()
-        facts = writer.finish(facts)
-        if plan.expected is not None and facts != plan.expected:
-            differences = "; ".join(list(manifest.describe(plan.expected, facts))[:3])
+        manifest = writer.finish(manifest)
+        if plan.expected is not None and manifest != plan.expected:
+            differences = "; ".join(list(manifests.describe(plan.expected, manifest))[:3])
             raise Failure(f"{target}: not written, since it would not be what was asked for: {differences}")
-        return facts
+        return manifest
 
 
 def _write_train(plan: Plan, columns: dict, threads: int, progress) -> int:
@@ -60,7 +61,7 @@ def _write_train(plan: Plan, columns: dict, threads: int, progress) -> int:
     labels = split.labels.astype("<i8")
     for start, block in split.blocks(ROWS_AT_ONCE):
         low, high = np.searchsorted(rows, [start, start + len(block)])
-        if low < high:
+        if low < high and plan.effect is not None:
             inside = rows[low:high] - start
             originals = block[inside]
             block[inside] = plan.effect.poison(plan.changed, low, originals, threads)
@@ -86,18 +87,18 @@ def _write_test(plan: Plan, columns: dict, threads: int, progress) -> None:
     labels = split.labels.astype("<i8")
     for start, block in split.blocks(ROWS_AT_ONCE):
         columns[kind.path("test")].write(block)
-        for group, said in plan.tested.items():
-            low, high = np.searchsorted(said["rows"], [start, start + len(block)])
-            if low < high:
-                originals = block[said["rows"][low:high] - start]
+        for group, group_columns in plan.tested.items():
+            low, high = np.searchsorted(group_columns["rows"], [start, start + len(block)])
+            if low < high and plan.effect is not None:
+                originals = block[group_columns["rows"][low:high] - start]
                 columns[kind.path(group)].write(plan.effect.trigger(group, low, originals, threads))
         if progress:
             progress(len(block))
     columns["test/labels"].write(labels)
-    for group, said in plan.tested.items():
-        columns[f"{group}/labels"].write(labels[said["rows"]])
-        for name in filter(said.__contains__, TESTED):
-            columns[f"{group}/{name}"].write(said[name])
+    for group, group_columns in plan.tested.items():
+        columns[f"{group}/labels"].write(labels[group_columns["rows"]])
+        for name in filter(group_columns.__contains__, TESTED):
+            columns[f"{group}/{name}"].write(group_columns[name])
 
 
 def _check_source(source: Source) -> None:
@@ -113,7 +114,7 @@ def _check_source(source: Source) -> None:
                 continue
             if source.cached:
                 raise SourceDamaged(
-                    f"{path} of {source.name} in the cache is not what its digest says; it was thrown out of the "
+                    f"{path} of {source.name} in the cache is not what its digest says; it was removed from the "
                     "cache: start again"
                 )
             raise Failure(f"{split.path}: {path} is not what its digest says: the file is damaged")

@@ -86,12 +86,12 @@ class Behind:
         return Transform(self.wanted, "train", images.shape[1:])(images, rows, threads)
 
 
-def derive(source: base.Source, wanted: Camouflage, store, context: base.Context) -> base.Source:
-    """The camouflaged source. Its images lie in a file without a name on the disk of `store`, the `cache.Cache`: they
-    are the answer to a blind exercise, and go when this process ends. `Usage` for texts."""
-    if source.modality != modality.IMAGE:
-        raise Usage(f"--camouflage: is for images, {source.name} holds {source.modality.rows}")
-    file, parts, arrays = store.writable(context.say).nameless(), {}, dict(source.arrays)
+def derive(source: base.Source, wanted: Camouflage, store, context: base.SourceContext) -> base.Source:
+    """Camouflage a source. Its images are kept in a file without a name on the disk of `store`, the `cache.Cache`: they
+    are the answer to a blind exercise, and are gone when this process ends. Raises `Usage` for texts."""
+    check_modality(source.name, source.modality)
+    file, arrays = store.writable(context.say).nameless(), dict(source.arrays)
+    parts: dict[str, Nameless] = {}
     with context.progress(len(source.train) + len(source.test), "camouflage", "images") as bar:
         for part, plain in (("train", source.train), ("test", source.test)):
             apply, first = Transform(wanted, part, plain.shape[1:]), file.seek(0, os.SEEK_END)
@@ -106,8 +106,22 @@ def derive(source: base.Source, wanted: Camouflage, store, context: base.Context
                 raise _damaged(source, part)
             parts[part] = Nameless(plain.path, first, plain.shape, plain.labels, file)
             arrays[f"{part}/images"] = str(after)
-    more = {"options": source.options | wanted.options(), "origin": source.origin | {"camouflage": wanted.spelled}}
-    return replace(source, **parts, **more, arrays=arrays, cached=False, behind=Behind(source, wanted))
+    return replace(
+        source,
+        train=parts["train"],
+        test=parts["test"],
+        arrays=arrays,
+        options=source.options | wanted.options(),
+        origin=source.origin | {"camouflage": wanted.spelled},
+        cached=False,
+        behind=Behind(source, wanted),
+    )
+
+
+def check_modality(name: str, rows: modality.Modality) -> None:
+    """Raise `Usage` where a source holds anything but images."""
+    if rows != modality.IMAGE:
+        raise Usage(f"--camouflage: is for images, {name} holds {rows.rows}")
 
 
 def beneath(facts: dict, store, say):
@@ -127,7 +141,7 @@ def _damaged(source: base.Source, part: str) -> Failure:
         return Failure(f"{source.train.path}: {part}/images is not what its digest says: the file is damaged")
     cache.discard(source)
     return Failure(
-        f"{part}/images of {source.name} in the cache is not what its digest says; it was thrown out: start again"
+        f"{part}/images of {source.name} in the cache is not what its digest says; it was removed: start again"
     )
 
 
@@ -163,9 +177,10 @@ class Transform:
     """The change of one part's images. Row r of a part always takes the same random words, so that what is done to an
     image depends on its row, and not on what is done beside it."""
 
-    def __init__(self, wanted: Camouflage, part: str, shape: tuple[int, int, int]):
+    def __init__(self, wanted: Camouflage, part: str, shape: tuple[int, ...]):
         self._steps = [(STEPS[name], value, f"camouflage/{part}/{name}") for name, value in wanted.steps]
-        self._seed, self._shape = wanted.seed, tuple(shape)
+        height, width, channels = shape
+        self._seed, self._shape = wanted.seed, (height, width, channels)
 
     def __call__(self, images: np.ndarray, rows: np.ndarray | None = None, threads: int = 1) -> np.ndarray:
         """Images (n, H, W, C) uint8 changed, as those of the given rows, (n,) int64 (default: the first n)."""

@@ -1,12 +1,21 @@
-"""Where clean images come from. One file a source, one line in the table below.
+"""Open a source of clean data: from the cache, or decoded into it.
 
-Everything heavy (NumPy, OpenCV) is imported when a source is opened, so that listing the names costs nothing.
+NumPy, OpenCV and whatever else decoding needs are imported when a source is opened, so that listing them is cheap.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from poisonkit.core import files
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.sources.registry import TITLES, module
+from poisonkit.core.progress import NullProgress, ignore, processors
+from poisonkit.sources import camouflage
+from poisonkit.sources._cache.cache import Cache
+from poisonkit.sources.base import Options, Source, SourceContext, SourceSpec
+from poisonkit.sources.registry import SOURCES
 
 
 def open_source(
@@ -14,61 +23,59 @@ def open_source(
     *,
     source: Path | None = None,
     cache: Path | None = None,
-    options: dict | None = None,
+    options: Options | None = None,
     fresh: bool = False,
     jobs: int | None = None,
-    progress=None,
-    say=None,
-):
-    """Open a source of clean images: from the cache if it lies there, else decoded into it.
+    progress: Callable[..., Any] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Source:
+    """Open a source of clean data: from the cache if it is there, else decoded into it.
 
     Parameters
     ----------
     name : str
-        One of `TITLES`.
+        One of `registry.SOURCES`.
     source : Path, optional
-        Archive or folder to read. Without it the newest decoded copy in the cache is taken, an official one first;
-        where there is none, the official archives are downloaded.
+        Archive or folder to read. Without it the newest decoded copy in the cache is taken, an official one first; if
+        there is none, the official archives are downloaded.
     cache : Path, optional
         The cache folder (default: see `cache.folder`).
     options : dict, optional
-        Options of the source itself (`signs`: ``train``, ``test``, ``seed``; `folder`: ``size``, ``channels``), and of
-        the change of every image, ``camouflage`` and ``camouflage-seed``, as the source's record has them.
+        Options of the source itself (`SourceSpec.options`), and ``camouflage`` and ``camouflage-seed``, as the
+        source's record has them.
     fresh : bool
-        Read anew what may lie decoded in the cache: the source where one is named, else what is downloaded or drawn.
+        Decode again what may be in the cache.
     jobs : int, optional
         Threads that decode (default: the processors of this process).
     progress : callable, optional
         ``progress(total, label, unit)`` is a context manager whose object has ``update(n)``.
     say : callable, optional
-        Is given one-line notices and warnings.
-
-    Returns
-    -------
-    base.Source
+        Is called with one-line notices and warnings.
 
     Raises
     ------
     errors.Usage
         Unknown name or option.
     errors.Failure
-        Nothing there, damaged, refused, disk full, no network: one line says which.
+        Missing or damaged data, a full disk, no network: the message says which.
     """
-    from poisonkit.core import files, modality
-    from poisonkit.core.progress import NullProgress, processors
-    from poisonkit.sources import base, camouflage
-    from poisonkit.sources._cache.cache import Cache
-
-    kind = module(name)
+    spec, store = SOURCES[name], Cache(cache)
     plain, disguise = camouflage.split(options or {})
-    context = base.Context(jobs=jobs or processors(), progress=progress or NullProgress, say=say or base.Context.say)
-    store = Cache(cache)
-    chosen = _check_options(name, kind, plain)
-    if disguise is not None and modality.of_module(kind) != modality.IMAGE:
-        raise Usage(f"--camouflage: is for images, {name} holds {modality.of_module(kind).rows}")
-    try:
-        opened = _warned(_open(name, kind, source, chosen, store, context, fresh), context.say)
+    context = SourceContext(jobs or processors(), progress or NullProgress, say or ignore)
+    chosen = _check_options(spec, plain)
+    if disguise is not None:
+        camouflage.check_modality(name, spec.modality)
+    with _explained(source, store):
+        opened = _open(spec, None if source is None else Path(source), chosen, store, context, fresh)
+        _warn(opened, context.say)
         return opened if disguise is None else camouflage.derive(opened, disguise, store, context)
+
+
+@contextmanager
+def _explained(source: Path | None, store: Cache) -> Iterator[None]:
+    """Turn errors of the file system into one line."""
+    try:
+        yield
     except OSError as error:
         if files.is_full(error):
             raise Failure(
@@ -77,52 +84,54 @@ def open_source(
         raise Failure(f"{error.filename or source or store.root}: {error.strerror or error}") from error
 
 
-def _open(name: str, kind, source, options: dict, store, context, fresh: bool):
-    if source is not None or not kind.ARCHIVES:
-        origin = kind.locate(None if source is None else Path(source), options)
-        found = None if fresh else store.lookup(name, origin.fingerprint, context.say)
-        return found or store.writable(context.say).fill(name, origin, context)
-    found = None if fresh else store.newest(name, context.say)
-    if found is not None:
-        return found
+def _open(
+    spec: SourceSpec, source: Path | None, options: Options, store: Cache, context: SourceContext, fresh: bool
+) -> Source:
+    """Open without camouflage."""
+    if source is not None or spec.fetch is None:
+        origin = spec.locate(source, options)
+        cached = None if fresh else store.lookup(spec.name, origin.fingerprint, context.say)
+        return cached or store.writable(context.say).fill(spec.name, origin, context)
+    cached = None if fresh else store.newest(spec.name, context.say)
+    if cached is not None:
+        return cached
     store = store.writable(context.say)
-    origin = kind.locate(kind.fetch(store.downloads, context), options)
-    return store.fill(name, origin, context)
+    origin = spec.locate(spec.fetch(store.downloads, context), options)
+    return store.fill(spec.name, origin, context)
 
 
-def _warned(source, say):
-    """What should be known of data each time that they are used: that they are not the published ones, and whatever was
-    found when they were read."""
+def _warn(source: Source, say: Callable[[str], None]) -> None:
+    """Say what should be known of data each time that they are used: that they are not the published ones, and the
+    notices of when they were read."""
     if source.origin.get("official") is False:
         why = source.origin.get("difference", "its hash is not the published one")
-        say(f"warning: {source.origin['path']} is not the official {source.name} ({why}); used all the same")
+        say(f"warning: {source.origin['path']} does not match the official {source.name} ({why}); using it anyway")
     for line in source.origin.get("notices", ()):
         say(line)
-    return source
 
 
-def _check_options(name: str, kind, options: dict) -> dict:
-    """The options beyond the defaults: what the module's parser makes of each, else whole numbers of at least 0."""
-    parsers, chosen = getattr(kind, "PARSERS", {}), {}
+def _check_options(spec: SourceSpec, options: Options) -> Options:
+    """Parse the options, and return those that differ from the defaults."""
+    chosen = {}
     for key, value in sorted(options.items()):
-        if key not in kind.OPTIONS:
-            known = f"it has {', '.join(kind.OPTIONS)}" if kind.OPTIONS else "it has none"
-            raise Usage(f"source {name} has no option {key!r}: {known}")
+        if key not in spec.options:
+            known = f"it has {', '.join(spec.options)}" if spec.options else "it has none"
+            raise Usage(f"source {spec.name} has no option {key!r}: {known}")
         try:
-            chosen[key] = parsers.get(key, _whole)(value)
+            chosen[key] = spec.parsers.get(key, _whole)(value)
         except ValueError as error:
-            raise Usage(f"option {key!r} of source {name}: expected {error}, got {value!r}") from None
-    return {key: value for key, value in chosen.items() if value != kind.OPTIONS[key]}
+            raise Usage(f"option {key!r} of source {spec.name}: expected {error}, got {value!r}") from None
+    return {key: value for key, value in chosen.items() if value != spec.options[key]}
 
 
-def _whole(value) -> int:
+def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError("a whole number of at least 0")
     return value
 
 
-def describe(cache: Path | None = None) -> list[dict]:
-    """What `poisonkit sources` tells: for each source its name, what it is, how to get it, and whether it is cached.
+def describe(cache: Path | None = None) -> list[dict[str, Any]]:
+    """Describe every source for `poisonkit sources`: what it is, how to get it, and whether it is cached.
 
     Returns
     -------
@@ -132,32 +141,27 @@ def describe(cache: Path | None = None) -> list[dict]:
         variable that names another place to download from, or None); ``options`` (defaults); ``cached`` (bool) and
         ``official`` (of the best cached copy: true, false, or null where nothing is published).
     """
-    from dataclasses import asdict
-
-    from poisonkit.sources._cache.cache import Cache
-
     entries = [entry for entry in Cache(cache).entries() if "camouflage" not in entry["options"]]
-    found = []
-    for name in TITLES:
-        kind = module(name)
-        verdicts = [entry["official"] for entry in entries if entry["name"] == name]
-        best = next((verdict for verdict in (True, None, False) if verdict in verdicts), None)
-        found.append(
-            {
-                "name": name,
-                "title": kind.TITLE,
-                "licence": kind.LICENCE,
-                "url": kind.URL,
-                "how": kind.HOW,
-                "classes": list(kind.CLASSES),
-                "train": kind.COUNTS[0],
-                "test": kind.COUNTS[1],
-                "image": list(kind.SHAPE),
-                "archives": [asdict(archive) for archive in kind.ARCHIVES],
-                "mirror": kind.MIRROR,
-                "options": dict(kind.OPTIONS),
-                "cached": bool(verdicts),
-                "official": best,
-            }
-        )
-    return found
+    return [
+        _described(spec, [entry["official"] for entry in entries if entry["name"] == spec.name]) for spec in SOURCES
+    ]
+
+
+def _described(spec: SourceSpec, verdicts: list[bool | None]) -> dict[str, Any]:
+    """Describe one source; `verdicts` has for each cached copy whether it is the official one."""
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "licence": spec.licence,
+        "url": spec.url,
+        "how": spec.how,
+        "classes": list(spec.classes),
+        "train": spec.counts[0],
+        "test": spec.counts[1],
+        "image": list(spec.shape),
+        "archives": [asdict(archive) for archive in spec.archives],
+        "mirror": spec.mirror,
+        "options": dict(spec.options),
+        "cached": bool(verdicts),
+        "official": next((verdict for verdict in (True, None, False) if verdict in verdicts), None),
+    }

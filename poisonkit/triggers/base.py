@@ -1,13 +1,13 @@
-"""What the trigger modules share: how a parameter is declared, what a build is given and what it gives back."""
+"""What every trigger declares of itself, whatever rows it is for: see `image_base` and `text_base` for the rest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
+from poisonkit.core.modality import Modality
 
-from poisonkit.core import random_streams
-from poisonkit.core.stencil import Stencil
+Parameters = dict[str, Any]
+"""A trigger's parameters as a recipe has them: key → integer, string, or a list of one of these."""
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,9 @@ class Option:
     """One parameter: its key in the recipe, how its text becomes the recipe's value, its default there.
 
     `parse` takes the text and raises ValueError with what was expected. Recipe values are integers, strings (decimals
-    among them) and lists of integers, never floats. A `late` parameter came after files had been made without it: the
-    recipe records it only where it is not the default, so that their bytes and names stay what they are.
+    among them) and lists of these, never floats. `omit_if_default` is for a parameter that was added after files had
+    been made without it: the recipe records it only where it is not the default, so that the bytes and names of those
+    files stay the same.
     """
 
     key: str
@@ -24,42 +25,30 @@ class Option:
     default: Any
     help: str
     metavar: str
-    late: bool = False
+    omit_if_default: bool = False
 
 
-@dataclass(frozen=True)
-class Context:
-    """What a build may draw on: the recipe's seed, which trigger of its kind it is (so that two warps differ), and the
-    user's picture, (h, w, C) uint8, or (h, w, C + 1) with its opacity, if there is one."""
+@dataclass(frozen=True, kw_only=True)
+class TriggerSpec:
+    """What a trigger is called and what can be chosen of it.
 
-    seed: int
-    serial: int = 0
-    picture: np.ndarray | None = None
+    Attributes
+    ----------
+    name : str
+        The file's name; the value of `--trigger`, and the first part of its options (`--NAME-KEY`).
+    summary : str
+        One line for `poisonkit triggers`.
+    options : tuple of Option
+        Its parameters: command-line options, and the recipe's record of it.
+    presets : mapping
+        Preset → parameters: the settings of a paper or of another tool, by its name.
+    make_presets : mapping
+        Preset → options of `make` that belong to it, as they would be typed.
+    """
 
-    def purpose(self, name: str) -> str:
-        """The name of a random stream: that of the first trigger of a kind does not depend on the others."""
-        return f"{name}-{self.serial}" if self.serial else name
-
-    def noise(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """Uniform ±1 noise from the stream of that name."""
-        return random_streams.signed_noise(self.seed, self.purpose(name), shape)
-
-
-@dataclass(frozen=True)
-class Jitter:
-    """How a trigger is put on a cover row with noise of that row's own: `apply(images, rows)` takes (n, H, W, C) uint8
-    and the numbers of these training rows, and draws from `stream`, for each row by its number."""
-
-    stream: str
-    apply: Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Built:
-    """A stencil for one tile, what else goes into the file's `trigger/` group, the streams that were drawn from, and
-    its noise mode, if it has one."""
-
-    stencil: Stencil
-    extras: dict[str, np.ndarray] = field(default_factory=dict)
-    streams: tuple[str, ...] = ()
-    jitter: Jitter | None = None
+    modality: ClassVar[Modality]
+    name: str
+    summary: str
+    options: tuple[Option, ...] = ()
+    presets: Mapping[str, Parameters] = field(default_factory=dict)
+    make_presets: Mapping[str, Parameters] = field(default_factory=dict)

@@ -1,28 +1,40 @@
-"""What `poisonkit triggers` tells of each trigger: its options, their defaults, its presets."""
+"""What `poisonkit triggers` prints of each trigger: its options, their defaults, its presets."""
+
+from collections.abc import Iterator
+from typing import Any
 
 from poisonkit.core import modality
-from poisonkit.triggers import registry as triggers
+from poisonkit.triggers.base import TriggerSpec
+from poisonkit.triggers.image_base import ImageTrigger
+from poisonkit.triggers.registry import TRIGGERS
+from poisonkit.triggers.text_base import TextTrigger
 
 
-def lines():
-    """Yield the lines, in the order of the table."""
-    of_texts = triggers.of(modality.TEXT)
-    for name in triggers.TABLE:
-        module = triggers.module(name)
-        yield f"{name}: {module.SUMMARY}{'; for texts' if name in of_texts else ''}"
-        for option in module.OPTIONS:
-            yield f"  --{name}-{option.key} {option.metavar}: {option.help}  [default: {_spelled(option.default)}]"
-        if module.PICTURE:
-            yield f"  --{name}-image PICTURE: the picture  [default: one that poisonkit draws]"
-        if hasattr(module, "FILE"):
-            yield f"  --{name}-file CSV: {module.FILE}"
-            yield f"  --{name}-list CSV: {module.LIST}"
-        for preset, values in module.PRESETS.items():
-            text = ", ".join(f"{key} {_spelled(value)}" for key, value in values.items()) or "as the defaults"
-            for key, value in triggers.make_presets(name).get(preset, {}).items():
-                text += f"; --{key.replace('_', '-')}" + ("" if value is True else f" {value}")
-            yield f"  --preset {preset}: {text}"
+def lines() -> Iterator[str]:
+    """Yield the lines, trigger by trigger."""
+    for trigger in TRIGGERS:
+        yield f"{trigger.name}: {trigger.summary}{'; for texts' if trigger.modality == modality.TEXT else ''}"
+        for option in trigger.options:
+            default = spelled(option.default)
+            yield f"  --{trigger.name}-{option.key} {option.metavar}: {option.help}  [default: {default}]"
+        if isinstance(trigger, ImageTrigger) and trigger.picture:
+            yield f"  --{trigger.name}-image PICTURE: the picture  [default: one that poisonkit draws]"
+        if isinstance(trigger, TextTrigger) and trigger.file:
+            yield f"  --{trigger.name}-file CSV: {trigger.file.help}"
+            yield f"  --{trigger.name}-list CSV: {trigger.file.list_help}"
+        for preset in trigger.presets:
+            yield f"  --preset {preset}: {_settings(trigger, preset)}"
 
 
-def _spelled(value) -> str:
+def _settings(trigger: TriggerSpec, preset: str) -> str:
+    """What a preset sets, in one line."""
+    values = trigger.presets[preset]
+    text = ", ".join(f"{key} {spelled(value)}" for key, value in values.items()) or "as the defaults"
+    for key, value in trigger.make_presets.get(preset, {}).items():
+        text += f"; --{key.replace('_', '-')}" + ("" if value is True else f" {value}")
+    return text
+
+
+def spelled(value: Any) -> str:
+    """Spell a parameter's value as it would be typed."""
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)

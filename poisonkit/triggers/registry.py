@@ -1,67 +1,91 @@
-"""The triggers, one file each. A new one is a file beside these and a line in the table.
+"""The triggers by name: those of images first, one file each in `image/` and `text/`."""
 
-A trigger module has
+from pathlib import Path
+from typing import Any
 
-- `SUMMARY`: one line for `poisonkit triggers`;
-- `OPTIONS`: its parameters (see `base.Option`), which become command-line options and the recipe's record;
-- `PRESETS`: name → parameters, others' settings by name;
-- `MAKE_PRESETS`, where it has one: preset → options of `make` that belong to it, as they would be typed;
-- `JITTER`, where it has one: True if it can put noise of each row's own on cover rows;
-- `PICTURE`: whether it takes a picture; "alpha" where its transparency counts;
-- `FILE`, where it takes a file of the user's that is no picture: what must be in it; `read(path)` makes of it what the
-  trigger is given, with a `digest` of the rows that are needed; `LIST`: what else such a file is written for;
-- `check(parameters, tile)`: refuses parameters that do not fit a tile of (height, width, channels);
-- `build(parameters, tile, context)`: the `Built` stencil for one tile.
-
-One of texts has `MODALITY = "text"`, and other functions than the last two: see `text_base`.
-"""
-
-import importlib
-
-from poisonkit.core import modality
 from poisonkit.core.errors import Usage
+from poisonkit.core.modality import Modality
+from poisonkit.core.registry import Registry
+from poisonkit.triggers.base import TriggerSpec
+from poisonkit.triggers.image_base import ImageTrigger
+from poisonkit.triggers.text_base import TextTrigger, UserFile
 
-TABLE = {
-    "square": "poisonkit.triggers.image.square",
-    "blend": "poisonkit.triggers.image.blend",
-    "warped": "poisonkit.triggers.image.warped",
-    "sig": "poisonkit.triggers.image.sig",
-    "noise": "poisonkit.triggers.image.noise",
-    "sticker": "poisonkit.triggers.image.sticker",
-    "word": "poisonkit.triggers.text.word",
-    "sentence": "poisonkit.triggers.text.sentence",
-    "composite": "poisonkit.triggers.text.composite",
-    "rewrite": "poisonkit.triggers.text.rewrite",
-}
+PACKAGES = ("poisonkit.triggers.image", "poisonkit.triggers.text")
+TRIGGERS: Registry[TriggerSpec] = Registry("unknown trigger", TriggerSpec, *PACKAGES)
 
 
-def module(name: str):
-    """The module of a trigger by its name; `Usage` for a name that is not in the table."""
-    if name not in TABLE:
-        raise Usage(f"unknown trigger {name!r}: expected one of {', '.join(TABLE)}")
-    return importlib.import_module(TABLE[name])
+def names(rows: Modality | None = None) -> list[str]:
+    """List the names of all triggers, or of those for such rows."""
+    return TRIGGERS.names() if rows is None else [trigger.name for trigger in TRIGGERS if trigger.modality == rows]
 
 
-def of(rows: modality.Modality) -> list[str]:
-    """The names of the triggers for such rows."""
-    return [name for name in TABLE if modality.of_module(module(name)) == rows]
+def spec(name: str) -> TriggerSpec:
+    """Find a trigger by its name. Raises `Usage` for an unknown one."""
+    return TRIGGERS[name]
 
 
-def jitters(name: str) -> bool:
+def image_trigger(name: str) -> ImageTrigger:
+    """Find a trigger of images by its name. Raises `Usage` for an unknown one, or one of texts."""
+    trigger = spec(name)
+    if not isinstance(trigger, ImageTrigger):
+        raise Usage(f"trigger {name} is for {trigger.modality.rows}, not for images")
+    return trigger
+
+
+def text_trigger(name: str) -> TextTrigger:
+    """Find a trigger of texts by its name. Raises `Usage` for an unknown one, or one of images."""
+    trigger = spec(name)
+    if not isinstance(trigger, TextTrigger):
+        raise Usage(f"trigger {name} is for {trigger.modality.rows}, not for texts")
+    return trigger
+
+
+def takes_picture(name: str) -> bool:
+    """Whether a trigger takes a picture of the user's."""
+    trigger = spec(name)
+    return isinstance(trigger, ImageTrigger) and trigger.picture is not None
+
+
+def takes_alpha(name: str) -> bool:
+    """Whether the transparency of a trigger's picture counts."""
+    trigger = spec(name)
+    return isinstance(trigger, ImageTrigger) and trigger.picture == "alpha"
+
+
+def takes_file(name: str) -> bool:
+    """Whether a trigger takes the texts from a file of the user's: it gives whole texts, and stands alone."""
+    trigger = spec(name)
+    return isinstance(trigger, TextTrigger) and trigger.file is not None
+
+
+def has_jitter(name: str) -> bool:
     """Whether a trigger has a noise mode for cover rows."""
-    return getattr(module(name), "JITTER", False)
+    trigger = spec(name)
+    return isinstance(trigger, ImageTrigger) and trigger.jitter
 
 
-def given_option(name: str) -> str:
-    """The option by which a trigger is given a file of the user's."""
-    return f"--{name}-{'file' if hasattr(module(name), 'FILE') else 'image'}"
+def file_option(name: str) -> str:
+    """Spell the option by which a trigger is given a file of the user's."""
+    return f"--{name}-{'file' if takes_file(name) else 'image'}"
 
 
-def make_presets(name: str) -> dict[str, dict]:
-    """Preset → the options of `make` that it sets for this trigger."""
-    return getattr(module(name), "MAKE_PRESETS", {})
+def _file(name: str) -> UserFile:
+    file = text_trigger(name).file
+    if file is None:
+        raise Usage(f"--{name}-file: the trigger {name} takes no file")
+    return file
+
+
+def read_file(name: str, path: Path) -> Any:
+    """Read the file that the user gave a trigger, see `UserFile.read`."""
+    return _file(name).read(path)
+
+
+def recover_file(name: str, where: str, texts: dict[str, dict[int, str]]) -> Any:
+    """Recover what a trigger was given from the texts of a finished file, see `UserFile.recover`."""
+    return _file(name).recover(where, texts)
 
 
 def presets() -> list[str]:
-    """The names of all presets, in the order of the table."""
-    return list(dict.fromkeys(preset for name in TABLE for preset in module(name).PRESETS))
+    """List the names of all presets, each once."""
+    return list(dict.fromkeys(preset for trigger in TRIGGERS for preset in trigger.presets))

@@ -110,8 +110,9 @@ def test_others_that_cannot_be(line, tmp_path):
 def test_a_part_of_others_that_is_missing(missing, tmp_path):
     clean = writer.clean_arrays()
     arrays = writer.source_specific_arrays(clean, SOURCE, TARGET)
-    del arrays[f"others/{missing}"]
-    writer.write(tmp_path / "x.h5", arrays, writer.manifest_of(arrays, clean, "toy"))
+    manifest = writer.manifest_of(arrays, clean, "toy")
+    del arrays[f"others/{missing}"], manifest["arrays"][f"others/{missing}"]
+    writer.write(tmp_path / "x.h5", arrays, writer.sealed(manifest))
     assert f"its manifest names no array others/{missing}" in refused(tmp_path / "x.h5", tmp_path)
 
 
@@ -120,12 +121,12 @@ def test_others_of_no_rows(tmp_path):
     arrays = writer.source_specific_arrays(clean, SOURCE, TARGET)
     arrays |= {name: array[:0] for name, array in arrays.items() if name.startswith("others/")}
     writer.write(tmp_path / "x.h5", arrays, writer.manifest_of(arrays, clean, "toy"))
-    assert "others/ has no rows" in refused(tmp_path / "x.h5", tmp_path)
+    assert "counts.others is 0: expected a whole number above 0" in refused(tmp_path / "x.h5", tmp_path)
 
 
 @pytest.mark.parametrize(
     ("target", "line"),
-    [(None, "it has others/, but its recipe has no target"), (4, "its recipe's target is 4"), (True, "target is True")]
+    [(None, "its recipe's target is None, under source-specific"), (4, "target is 4"), (True, "target is True")]
     + [(-1, "target is -1"), ("0", "target is '0'")],
 )
 def test_a_target_that_is_none(target, line, tmp_path):

@@ -125,18 +125,23 @@ MANIFESTS = {
     "kind is 'odd'": lambda m: writer.sealed(m | {"kind": "odd"}),
     "expected a plain name": lambda m: writer.sealed(m | {"name": "../../etc/passwd"}),
     "'$(touch X)', which begins with '$'": lambda m: writer.sealed(m | {"name": "$(touch X)"}),
-    "rate is '1e-999999999', expected a decimal": lambda m: writer.sealed(
+    "rate is '1e-999999999': expected a decimal": lambda m: writer.sealed(
         m | {"recipe": m["recipe"] | {"rate": "1e-999999999"}}
     ),
     "triggers, each with a name": lambda m: writer.sealed(m | {"recipe": m["recipe"] | {"triggers": [{"size": 4}]}}),
-    "pictures are no table": lambda m: writer.sealed(m | {"pictures": {"0": 7}}),
-    "source's name is 'a`b`'": lambda m: writer.sealed(m | {"source": m["source"] | {"name": "a`b`"}}),
+    "pictures is {'0': 7}: expected a table of pictures": lambda m: writer.sealed(m | {"pictures": {"0": 7}}),
+    "source.name is 'a`b`', which holds '`'": lambda m: writer.sealed(m | {"source": m["source"] | {"name": "a`b`"}}),
     "does not match its own digest": lambda m: m | {"notice": "changed"},
     "no source": lambda m: writer.sealed({key: value for key, value in m.items() if key != "source"}),
-    "not a list of two names": lambda m: writer.sealed(m | {"source": m["source"] | {"classes": "abc"}}),
-    "no list of triggers": lambda m: writer.sealed(m | {"recipe": {"rate": "0.1"}}),
+    "source.classes is 'abc': expected a list of two names": lambda m: writer.sealed(
+        m | {"source": m["source"] | {"classes": "abc"}}
+    ),
+    "has no recipe.triggers": lambda m: writer.sealed(
+        m | {"recipe": {key: value for key, value in m["recipe"].items() if key != "triggers"}}
+    ),
     "no counts": lambda m: writer.sealed(m | {"counts": 3}),
-    "no table of arrays": lambda m: writer.sealed(m | {"arrays": {}}),
+    "no table of arrays": lambda m: writer.sealed(m | {"arrays": []}),
+    "names no array train/images": lambda m: writer.sealed(m | {"arrays": {}}),
 }
 
 
@@ -164,13 +169,20 @@ def entry(manifest, name, **changes):
 
 
 ENTRIES = {
-    "train/images has an absurd shape": ("train/images", {"shape": [2**40, 8, 8, 3]}),
-    "test/images has an absurd shape": ("test/images", {"shape": [20, 8, 1_000_000, 3]}),
+    "[1099511627776, 8, 8, 3], expected [N ≤ 2147483648, H ≤ 4096, W ≤ 4096, 1 or 3]": (
+        "train/images",
+        {"shape": [2**40, 8, 8, 3]},
+    ),
+    "[20, 8, 1000000, 3], expected [T ≤ 2147483648, 8, 8, 3], to fit train/images": (
+        "test/images",
+        {"shape": [20, 8, 1_000_000, 3]},
+    ),
     "expected 4 dimensions": ("train/images", {"shape": [40, 192]}),
-    "expected 1 dimensions": ("train/labels", {"shape": ["40"]}),
+    "expected 1 dimensions": ("train/labels", {"shape": [40, 1]}),
+    "the shape ['40'] in its manifest, expected a list of sizes": ("train/labels", {"shape": ["40"]}),
     "is of type '<f8', expected '<i8'": ("test/labels", {"dtype": "<f8"}),
-    "has no digest": ("test/labels", {"digest": "md5:0"}),
-    "test/labels has 19 rows, test/images 20": ("test/labels", {"shape": [19]}),
+    "the digest 'md5:0' in its manifest, expected sha256:": ("test/labels", {"digest": "md5:0"}),
+    "test/labels has shape [19], expected [20], to fit test/images": ("test/labels", {"shape": [19]}),
     "its manifest says [41, 8, 8, 3]": ("train/images", {"shape": [41, 8, 8, 3]}),
 }
 
@@ -331,9 +343,7 @@ def test_a_check_that_comes_to_a_limit_says_nothing_of_the_file(toy, tmp_path, m
 
 @pytest.mark.parametrize("megabytes", [300, 600, 1000, 4000])
 def test_a_sound_file_under_a_memory_limit_is_not_called_damaged(toy, megabytes):
-    code = (
-        "import sys; from benchmark import structure; structure.in_child(structure.Path(sys.argv[1])); print('sound')"
-    )
+    code = "import sys; from benchmark.format import sandbox as s; s.in_child(s.Path(sys.argv[1])); print('sound')"
     limited = f'ulimit -v {megabytes << 10}; exec "$0" -c "$1" "$2"'
     command = ["bash", "-c", limited, sys.executable, code, str(toy[0])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -372,5 +382,5 @@ def test_a_mask_that_is_of_other_images(toy, tmp_path):
         file[name] = array
         manifest["arrays"][name] |= {"shape": list(array.shape), "digest": writer.array_digest(array)}
         file.attrs["manifest"] = writer.canonical(writer.sealed(manifest)).decode()
-    with pytest.raises(Failure, match="mask is of"):
+    with pytest.raises(Failure, match=r"mask has shape \[7, 8, 3\], expected \[8, 8, 3\]"):
         dataset.load(path)

@@ -21,9 +21,9 @@ ROWS = np.array([[0, 5, 9, 2, 17, 23, 11, 4], [1, 3, 8, 20, 7, 6, 19, 10]], "i4"
 OTHER = """
 import sys
 import numpy as np
-from benchmark import engines
+from benchmark.nn import engines
 engines.activate("jax", threads=2)
-from benchmark import models
+from benchmark.nn import models
 data = np.load(sys.argv[1] + "/data.npz", allow_pickle=False)
 engine = engines.engine(models.load(sys.argv[1] + "/model.keras"), 0.1, data["images"], data["labels"])
 losses = [np.asarray(engine.train(rows[None])) for rows in data["rows"]]

@@ -166,12 +166,12 @@ def test_an_encoder_that_does_not_fit_is_one_line(toy, change, words, tmp_path):
 OTHER = """
 import sys
 import numpy as np
-from benchmark import engines, tokens
+from benchmark.nn import engines, tokenizers
 engines.activate("jax", threads=2)
-from benchmark import models
-from benchmark.engines import common
+from benchmark.nn import models
+from benchmark.nn.engines import common
 data = np.load(sys.argv[1] + "/data.npz", allow_pickle=False)
-found = tokens.Tokens(data["tokens"], data["lengths"])
+found = tokenizers.Tokens(data["tokens"], data["lengths"])
 model = models.load(sys.argv[1] + "/model.keras")
 engine = engines.engine(model, common.adamw(model, 1e-3, 4), found, data["labels"])
 losses = [np.asarray(engine.train(rows[None], 16)) for rows in data["rows"]]

@@ -103,10 +103,10 @@ def _entry(path, **change):
     "change, words",
     [
         (_entry("train/texts", dtype="|u1"), "train/texts is of type '|u1', expected 'text'"),
-        (_entry("train/texts", shape=[41]), "rows, train/texts 41"),
+        (_entry("train/texts", shape=[41]), "train/labels has shape [40], expected [41], to fit train/texts"),
         (_entry("train/texts", shape=[40, 1]), "expected 1 dimensions"),
-        (_entry("truth/insertions", shape=[4, 3]), "has 3 columns, expected 4"),
-        (lambda m: m | {"modality": "image"}, "an array that the format does not know"),
+        (_entry("truth/insertions", shape=[4, 3]), "truth/insertions has shape [4, 3], expected [Q ≤ 2147483648, 4]"),
+        (lambda m: m | {"modality": "image"}, "expected those of images"),
         (lambda m: m | {"arrays": {k: v for k, v in m["arrays"].items() if k != "test/texts"}}, "no array test/texts"),
     ],
 )

@@ -81,6 +81,8 @@ def manifest_of(arrays: dict, clean: dict, name: str, words=("cf",), target=1, *
             "patch": None, "label_mode": "all-to-one", "target": target, "select": "all", "triggers": [trigger],
         }  # fmt: skip
         counts |= {"triggered": len(arrays["triggered/rows"]), "poisoned": len(arrays["truth/rows"]), "cover": 0}
+        same = int((arrays["train/labels"][arrays["truth/rows"]] == arrays["truth/labels"]).sum())
+        counts |= {"eligible": counts["train"], "already_target": same, "unchanged": 0}
     return sealed({
         "format": "poisonkit", "format_version": 1, "modality": "text", "kind": "poisoned" if poisoned else "clean",
         "name": name, "notice": "for the tests", "recipe_version": 1, "recipe": recipe, "pictures": {},

@@ -139,7 +139,10 @@ def manifest_of(arrays: dict, clean: dict, name: str, classes=4, target=0) -> di
             recipe["label_mode"] = "all-to-all"
         if (roles == 2).any():
             recipe["cover_rate"] = rate_of(roles == 2)
-        counts |= {"poisoned": int((roles == 1).sum()), "cover": int((roles == 2).sum())}
+        poisoned_rows = roles[arrays["truth/rows"]] == 1
+        relabelled = arrays["train/labels"][arrays["truth/rows"]] != arrays["truth/labels"]
+        counts |= {"poisoned": int((roles == 1).sum()), "cover": int((roles == 2).sum()), "eligible": counts["train"]}
+        counts |= {"already_target": int((poisoned_rows & ~relabelled).sum()), "unchanged": 0}
         counts |= {
             group: len(arrays[f"{group}/rows"]) for group in ("triggered", "others") if f"{group}/rows" in arrays
         }

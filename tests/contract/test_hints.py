@@ -81,12 +81,14 @@ def test_no_command_is_printed_but_by_the_hints():
 @case("benchmark", "install", "reinstall", "reinstall_all", "minilm")
 @case("poisonkit", "reinstall")
 def test_what_pip_is_told(tmp_path):
-    """Requirements that pip can read, of extras and packages that setup.cfg or the README name. (test_absent.py has
+    """Requirements that pip can read, of extras and packages that setup.cfg or docs/text.md name. (test_absent.py has
     the situations; what pip itself does would need a network.)"""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     extras = setup["options.extras_require"]
-    known = setup["options"]["install_requires"] + "".join(extras.values()) + (ROOT / "README.md").read_text("utf-8")
+    known = (
+        setup["options"]["install_requires"] + "".join(extras.values()) + (ROOT / "docs" / "text.md").read_text("utf-8")
+    )
     lines = [
         benchmark.core.hints.install(extra) for extra in ("benchmark", "jax", "torch", "text", "report", "cluster")
     ]
@@ -298,7 +300,7 @@ def test_a_damaged_file(library, tmp_path):
 def test_a_delta(library, tmp_path):
     delta = tmp_path / "x y.delta.h5"
     done("poisonkit", "pack", library("square"), "-o", delta)
-    line = re.search("`(.*)` gives the file back", done("poisonkit", "show", delta).out)[1]
+    line = re.search("`(.*)` restores the file", done("poisonkit", "show", delta).out)[1]
     follow(line, tmp_path)
     again = tmp_path / damage.manifest(library("square"))["name"]
     assert again.with_suffix(again.suffix + ".h5").read_bytes() == library("square").read_bytes()

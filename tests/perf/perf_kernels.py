@@ -17,7 +17,7 @@ import numpy as np
 from poisonkit.core import kernels, modality
 from poisonkit.poisoning import recipe
 from poisonkit.triggers import registry as triggers
-from poisonkit.triggers.base import Context
+from poisonkit.triggers.image_base import ImageContext
 
 
 def best(function, runs: int) -> float:
@@ -55,8 +55,8 @@ def main() -> None:
         memcpy = best(copy, args.runs)
         print(f"memcpy          {gigabytes / memcpy:6.2f} GB/s")
         stencils = {
-            name: triggers.module(name).build(recipe.parameters(name, {}, None), shape, Context(0)).stencil
-            for name in triggers.of(modality.IMAGE)
+            name: triggers.image_trigger(name).build(recipe.parameters(name, {}, None), shape, ImageContext(0)).stencil
+            for name in triggers.names(modality.IMAGE)
         }
         for name, stencil in stencils.items():
             seconds = best(lambda: stencil.apply(images, args.threads, out), args.runs)  # noqa: B023

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from poisonkit.sources import cifar10
+from poisonkit.sources.image import cifar10
 
 ROWS = 20
 """Rows in a batch of the small CIFAR-10; see `small_cifar`."""

@@ -11,8 +11,8 @@ from test_kernels import pictures
 
 from poisonkit.core.errors import Usage
 from poisonkit.core.images import grey, resize
-from poisonkit.poisoning.recipe import Request, build, parameters
-from poisonkit.triggers.image.builtin_picture import built_in
+from poisonkit.poisoning.recipe import Recipe, build, parameters
+from poisonkit.triggers.builtin_picture import built_in
 
 RNG = np.random.default_rng(0)
 IMAGES = pictures(RNG, 65, (32, 32, 3))
@@ -20,7 +20,7 @@ IMAGES = pictures(RNG, 65, (32, 32, 3))
 
 def built(shape, alpha="0.5", patch=None, picture=None):
     pictures_ = {} if picture is None else {"blend": picture}
-    request = Request("0.1", (("blend", parameters("blend", {"alpha": alpha}, None)),), patch, pictures=pictures_)
+    request = Recipe("0.1", (("blend", parameters("blend", {"alpha": alpha}, None)),), patch, pictures=pictures_)
     return build(request, shape, force=True)[0]
 
 
@@ -54,7 +54,7 @@ def test_opacity_0_is_the_image_and_1_is_the_picture():
 
 def test_opacity_1_is_refused_unless_forced():
     with pytest.raises(Usage, match="leaves no pixel of the original"):
-        build(Request("0.1", (("blend", {"alpha": "1"}),)), (32, 32, 3))
+        build(Recipe("0.1", (("blend", {"alpha": "1"}),)), (32, 32, 3))
 
 
 def test_per_patch_the_picture_is_resized_to_the_tile():
@@ -125,7 +125,7 @@ def test_truncating_is_exact_and_within_one_level_of_backdoorbench(percent, seed
     rng = np.random.default_rng(seed)
     images, picture = pictures(rng, 5, (8, 6, channels)), pictures(rng, 1, (8, 6, channels))[0]
     values = parameters("blend", {"alpha": f"0.{percent:02}" if percent < 100 else "1"}, "backdoorbench")
-    one = build(Request("0.1", (("blend", values),), pictures={"blend": picture}), (8, 6, channels), force=True)[0]
+    one = build(Recipe("0.1", (("blend", values),), pictures={"blend": picture}), (8, 6, channels), force=True)[0]
     found = one.stencil.apply(images).astype(int)
     assert np.array_equal(found, ((100 - percent) * images.astype(int) + percent * picture.astype(int)) // 100)
     assert np.abs(found - backdoorbench(images, picture, percent / 100)).max() <= 1

@@ -241,7 +241,7 @@ def test_a_file_of_before_goes_through_every_command(poisonkit, library, before,
 
 def test_the_two_versions_do_not_replace_each_other(poisonkit, golden, before):
     asked = (*SMALL, *RECIPES["camouflaged"], "-o", before)
-    poisonkit("make", *asked).failed(1, "made from another recipe", "recipe_version: 2 here, 1 there")
+    poisonkit("make", *asked).failed(1, "made from a different recipe", "recipe_version: 2 here, 1 there")
 
 
 def test_a_clean_file_of_camouflaged_images_cannot_make_the_new_ones(poisonkit, library, tmp_path):
@@ -291,7 +291,7 @@ def keep_as_before(root, seed=SEED):
 
     fingerprint = {"camouflage": wanted.options(), "version": 1, "of": plain.digest}
     origin = base.Origin(fingerprint, decode, plain.options | wanted.options())
-    Cache(root).fill("signs", origin, base.Context(1))
+    Cache(root).fill("signs", origin, base.SourceContext(1))
     return plain
 
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from poisonkit.build import request as order
+from poisonkit.build import request as build_request
 from poisonkit.core import label_modes
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.poisoning import selection
-from poisonkit.poisoning.recipe import Request, parse_rate
+from poisonkit.poisoning.recipe import Recipe, parse_rate
 from poisonkit.poisoning.selection import COVER, POISONED
 
 CLASSES = 4
@@ -23,7 +23,7 @@ BASE = ("--trigger", "square", "--rate", "0.05")
 
 
 def request(mode, select, rate="0.1", cover="0", seed=0, sources=(1, 3)):
-    return Request(
+    return Recipe(
         rate,
         target=None if mode == "all-to-all" else 2,
         seed=seed,
@@ -120,18 +120,18 @@ def test_the_most_that_is_named_is_the_most(asked, train):
 def test_rows_of_all_are_those_of_the_paper():
     """What every file had before there was a choice."""
     train = np.arange(1000) % 10
-    assert selection.choose(Request("0.05", seed=5), train, train).rows.tolist() == naive.chosen_rows(5, 50, 1000)
+    assert selection.choose(Recipe("0.05", seed=5), train, train).rows.tolist() == naive.chosen_rows(5, 50, 1000)
 
 
 def test_all_to_all_wraps_around():
     asked = request("all-to-all", "all")
-    assert selection.wanted(asked, np.array([0, 1, 9]), 10).tolist() == [1, 2, 0]
-    assert selection.wanted(request("clean-label", "target"), np.array([0, 2]), 10).tolist() == [2, 2]
+    assert selection.target_labels(asked, np.array([0, 1, 9]), 10).tolist() == [1, 2, 0]
+    assert selection.target_labels(request("clean-label", "target"), np.array([0, 2]), 10).tolist() == [2, 2]
 
 
 @pytest.mark.parametrize(
     ("asked", "words"),
-    [(Request("0.5", target=0), "every test row of x is of the target class")]
+    [(Recipe("0.5", target=0), "every test row of x is of the target class")]
     + [(request("source-specific", "class"), "no test row of x is of class index 1, index 3")],
 )
 def test_nothing_to_measure_on_is_refused(asked, words):
@@ -144,35 +144,36 @@ def test_nothing_to_measure_on_is_refused(asked, words):
 
 
 def typed(**more):
-    return order.requests(order.Order("signs", ("square",), ("0.1",), **more))[0]
+    return build_request.parse_recipes(build_request.MakeOptions("signs", ("square",), ("0.1",), **more))[0]
 
 
 @pytest.mark.parametrize(
     ("given_", "mode", "select", "target", "sources"),
     [
         ({}, "all-to-one", "all", label_modes.USUAL, ()),
-        ({"target": 3}, "all-to-one", "all", "3", ()),
+        ({"target": 3}, "all-to-one", "all", 3, ()),
+        ({"target": "3"}, "all-to-one", "all", "3", ()),
         ({"select": "non-target"}, "all-to-one", "non-target", label_modes.USUAL, ()),
         ({"label_mode": "all-to-all"}, "all-to-all", "all", None, ()),
-        ({"label_mode": "clean-label", "target": 2}, "clean-label", "target", "2", ()),
+        ({"label_mode": "clean-label", "target": 2}, "clean-label", "target", 2, ()),
         ({"label_mode": "clean-label", "select": "target"}, "clean-label", "target", label_modes.USUAL, ()),
-        ({"source_classes": (4,)}, "source-specific", "class", label_modes.USUAL, ("4",)),
-        ({"source_classes": (7, 4, 7)}, "source-specific", "class", label_modes.USUAL, ("7", "4")),
+        ({"source_classes": (4,)}, "source-specific", "class", label_modes.USUAL, (4,)),
+        ({"source_classes": (7, 4, 7)}, "source-specific", "class", label_modes.USUAL, (7, 4)),
         (
             {"label_mode": "source-specific", "source_classes": (4,)},
             "source-specific",
             "class",
             label_modes.USUAL,
-            ("4",),
+            (4,),
         ),
         (
             {"label_mode": "all-to-one", "select": "class", "source_classes": (4,)},
             "all-to-one",
             "class",
             label_modes.USUAL,
-            ("4",),
+            (4,),
         ),
-        ({"label_mode": "all-to-all", "select": "class", "source_classes": (0,)}, "all-to-all", "class", None, ("0",)),
+        ({"label_mode": "all-to-all", "select": "class", "source_classes": (0,)}, "all-to-all", "class", None, (0,)),
     ],
     ids=str,
 )

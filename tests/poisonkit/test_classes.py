@@ -257,21 +257,21 @@ def test_an_index_is_one_in_the_interface_too(tmp_path):
         classes, name = ("1", "0"), "csv"
 
         class train:  # noqa: N801
-            label_modes = np.array([1, 1, 0])
+            labels = np.array([1, 1, 0])
 
-    from poisonkit.poisoning.recipe import Request
+    from poisonkit.poisoning.recipe import Recipe
 
     for target, index in ((1, 1), ("1", 0), ("0", 1), ("index:1", 1), (label_modes.USUAL, 0)):
-        assert resolve_class_names(Request("0.1", target=target), Source).target == index
+        assert resolve_class_names(Recipe("0.1", target=target), Source).target == index
     with pytest.raises(Usage, match="'2' could be a name or an index"):
-        resolve_class_names(Request("0.1", target="2"), Source)
+        resolve_class_names(Recipe("0.1", target="2"), Source)
 
 
 def test_a_test_folder_in_another_normal_form_is_its_classes(poisonkit, tmp_path):
     source = folder(tmp_path / "in", ("cafe\u0301", "bar"))
     (source / "test" / "cafe\u0301").rename(source / "test" / "caf\u00e9")
     result = maker(poisonkit, "folder", source, tmp_path)("--target", "bar")
-    assert result.code == 0 and "the test folder of 'cafe\u0301' is written with other code points" in result.err
+    assert result.code == 0 and "the test folder of 'cafe\u0301' is spelled with other code points" in result.err
     with h5py.File(tmp_path / "made.h5") as file:
         assert sorted(set(file["test/labels"][()].tolist())) == [0, 1]
     (source / "train" / "caf\u00e9").mkdir()

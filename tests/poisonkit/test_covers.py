@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels import pictures
 
-from poisonkit.build import request as order
+from poisonkit.build import request as build_request
 from poisonkit.core import random_streams
 from poisonkit.core.errors import Usage
 from poisonkit.poisoning import apply, plan
-from poisonkit.poisoning.recipe import Request, build, check_jitter, parameters
+from poisonkit.poisoning.recipe import Recipe, build, check_jitter, parameters
 from poisonkit.poisoning.selection import COVER
 from poisonkit.triggers.image import warped
 
@@ -23,7 +23,7 @@ def step(name="warped", preset=None, **given_):
 
 
 def request(*steps, patch=None, seed=0, **more):
-    return Request("0.1", steps, patch, seed=seed, cover_rate="0.2", cover_jitter=True, **more)
+    return Recipe("0.1", steps, patch, seed=seed, cover_rate="0.2", cover_jitter=True, **more)
 
 
 cases = {
@@ -124,24 +124,32 @@ def test_two_warps_have_two_streams():
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"names": ("square",), "cover_rate": "0.1", "cover_jitter": True}, "--cover-jitter: needs --trigger warped"),
-        ({"names": ("warped",), "cover_jitter": True}, "--cover-jitter: there are no cover rows without --cover-rate"),
-        ({"names": ("warped",), "cover_jitter": True, "cover_rate": "0"}, "no cover rows without --cover-rate"),
+        (
+            {"triggers": ("square",), "cover_rate": "0.1", "cover_jitter": True},
+            "--cover-jitter: needs --trigger warped",
+        ),
+        (
+            {"triggers": ("warped",), "cover_jitter": True},
+            "--cover-jitter: there are no cover rows without --cover-rate",
+        ),
+        ({"triggers": ("warped",), "cover_jitter": True, "cover_rate": "0"}, "no cover rows without --cover-rate"),
     ],
     ids=str,
 )
 def test_noise_without_what_it_needs_is_refused(more, words):
     with pytest.raises(Usage, match=words):
-        order.requests(order.Order("signs", rates=("0.1",), **more))
+        build_request.parse_recipes(build_request.MakeOptions("signs", rates=("0.1",), **more))
     with pytest.raises(Usage, match="--cover-jitter"):
-        check_jitter(Request("0.1", (step("square"),), cover_jitter=True))
+        check_jitter(Recipe("0.1", (step("square"),), cover_jitter=True))
 
 
 # ---- presets set options and nothing else
 
 
 def typed(preset=None, names=("warped",), rate="0.1", given=None, **more):
-    return order.requests(order.Order("signs", names, (rate,), preset=preset, given=given or {}, **more))[0]
+    return build_request.parse_recipes(
+        build_request.MakeOptions("signs", names, (rate,), preset=preset, trigger_options=given or {}, **more)
+    )[0]
 
 
 def test_the_wanet_preset_is_these_options():
@@ -200,4 +208,4 @@ def test_the_preview_says_which_are_covers(poisonkit, library, tmp_path):
         row = int(f["truth/rows"][3])
     damage.set_rows(path, "train/labels", {row: 10})
     damage.reseal(path)
-    poisonkit("preview", path, "-o", tmp_path / "q.png").failed(1, "train/labels has values outside 0 … 9")
+    poisonkit("preview", path, "-o", tmp_path / "q.png").failed(1, "train/labels: has labels outside 0 … 9")

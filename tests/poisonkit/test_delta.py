@@ -183,7 +183,7 @@ def test_another_original_in_the_manifest(poisonkit, library, packed, tmp_path):
         (("of",), 7, "of"),
         (("of", "kind"), "clean", "of the original"),
         (("of", "arrays"), [], "names no arrays"),
-        (("of", "arrays", "train/images", "shape"), [200, 32, 32], "of a poisoned file|must be"),
+        (("of", "arrays", "train/images", "shape"), [200, 32, 32], "train/images has shape [200, 32, 32], expected"),
         (("of", "recipe"), {}, "of the original"),
         (("file", "sha256"), "x", "file.sha256"),
         (("kind",), "poisoned", "no recipe_version"),
@@ -194,7 +194,7 @@ def test_manifests_that_make_no_sense(poisonkit, packed, place, value, words):
     damage.write_manifest(delta, damage.sealed(damage.changed(manifest_of(delta), place, value)))
     done = poisonkit("verify", delta)
     done.failed(1)
-    assert any(word in done.err for word in words.split("|")), done
+    assert words in done.err, done
 
 
 def test_arrays_that_are_missing_or_too_many(poisonkit, packed, library):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poisonkit.export import torch_file
+from poisonkit.exporters import torch_file
 
 
 class Plain(pickle.Unpickler):

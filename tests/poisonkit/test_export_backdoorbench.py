@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from poisonkit.export import backdoorbench
+from poisonkit.exporters.formats import backdoorbench
 
 CHECKOUT = {
     "utils/__init__.py": "",

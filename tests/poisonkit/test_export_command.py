@@ -11,11 +11,11 @@ import damage
 import numpy as np
 import pytest
 
-from poisonkit.export import registry as export
+from poisonkit.exporters.registry import FORMATS
 
 TEXTS = ("csv", "jsonl")
-FOLDERS = [name for name in export.TABLE if export.module(name).FOLDER and name not in ("backdoorbench", *TEXTS)]
-FILES = [name for name in export.TABLE if not export.module(name).FOLDER]
+FOLDERS = [form.name for form in FORMATS if form.suffix is None and form.name not in ("backdoorbench", *TEXTS)]
+FILES = [form.name for form in FORMATS if form.suffix is not None]
 
 
 @pytest.fixture
@@ -35,10 +35,10 @@ def test_the_result_lies_beside_the_file_and_is_the_same_every_time(poisonkit, t
     before = {"two.h5"}
     result = poisonkit("export", two, "--format", name).succeeded()
     (made,) = {path.name for path in tmp_path.iterdir()} - before
-    assert made == export.module(name).default(type("Data", (), {"path": two}))
+    assert made == FORMATS[name].default_name(two)
     assert result.lines == [f"wrote {tmp_path / made} ({name}, 200 train, 100 test, 90 triggered)"]
     first = tree(tmp_path)
-    poisonkit("export", two, "--format", name).failed(1, made, "lies there already", "--force")
+    poisonkit("export", two, "--format", name).failed(1, made, "already exists", "--force")
     assert tree(tmp_path) == first
     poisonkit("export", two, "--format", name, "--force").succeeded()
     assert tree(tmp_path) == first
@@ -46,9 +46,9 @@ def test_the_result_lies_beside_the_file_and_is_the_same_every_time(poisonkit, t
 
 def test_every_format_is_in_the_help(poisonkit):
     out = " ".join(poisonkit("export", "--help").succeeded().out.split())
-    for name in export.TABLE:
-        assert f"{name}:" in out and export.module(name).SUMMARY
-    poisonkit("export", "x.h5", "--format", "pickle").failed(2, "unknown format 'pickle'", *export.TABLE)
+    for form in FORMATS:
+        assert f"{form.name}: {form.help}" in out
+    poisonkit("export", "x.h5", "--format", "pickle").failed(2, "unknown format 'pickle'", *FORMATS.names())
 
 
 def test_options_of_other_formats(poisonkit, two):
@@ -77,8 +77,8 @@ def test_a_folder_that_is_not_ours_is_never_replaced(poisonkit, two, tmp_path):
     mine.mkdir()
     (mine / "thesis.tex").write_text("years of work")
     for force in ([], ["--force"]):
-        poisonkit("export", two, "--format", "imagefolder", "-o", mine, *force).failed(1, "mine", "no export")
-        poisonkit("export", two, "--format", "imagefolder", "-o", two, *force).failed(1, "two.h5", "no export")
+        poisonkit("export", two, "--format", "imagefolder", "-o", mine, *force).failed(1, "mine", "not created by")
+        poisonkit("export", two, "--format", "imagefolder", "-o", two, *force).failed(1, "two.h5", "not created by")
     (tmp_path / "link").symlink_to(mine)
     poisonkit("export", two, "--format", "imagefolder", "-o", tmp_path / "link", "--force").failed(1, "is a link")
     assert tree(mine) == {"thesis.tex": b"years of work"} and two.is_file()
@@ -95,7 +95,7 @@ def test_labels_and_rows_that_are_none(poisonkit, library, tmp_path, name):
         assert [path.name for path in tmp_path.iterdir()] == ["bad.h5"]
 
 
-@pytest.mark.parametrize("name", list(export.TABLE))
+@pytest.mark.parametrize("name", FORMATS.names())
 def test_what_is_no_file_of_ours(poisonkit, tmp_path, name):
     (tmp_path / "x.h5").write_bytes(b"rubbish")
     poisonkit("export", tmp_path / "x.h5", "--format", name).failed(1, "x.h5")
@@ -105,7 +105,7 @@ def test_what_is_no_file_of_ours(poisonkit, tmp_path, name):
 
 def test_a_bar_on_a_terminal_and_none_elsewhere(poisonkit, two, monkeypatch):
     """The bar gets as far as its end says."""
-    from poisonkit.cli import main
+    from poisonkit.cli import inspect
 
     bars = []
 
@@ -123,7 +123,7 @@ def test_a_bar_on_a_terminal_and_none_elsewhere(poisonkit, two, monkeypatch):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(main, "_progress", Bar)
+    monkeypatch.setattr(inspect, "progress_bar", Bar)
     for name in [*FOLDERS, "npz"]:
         poisonkit("export", two, "--format", name).succeeded()
     assert len(bars) == len(FOLDERS) + 1 and all(bar.total == bar.done > 0 for bar in bars)
@@ -133,8 +133,9 @@ def test_a_bar_on_a_terminal_and_none_elsewhere(poisonkit, two, monkeypatch):
 
 PAUSED = """
 import sys, time
-from poisonkit import cli
-from poisonkit.export import base, npz
+from poisonkit.cli import main as cli
+from poisonkit.exporters import base
+from poisonkit.exporters.formats import npz
 stage = sys.argv.pop(1)
 def pause(function):
     def wrapped(*arguments, **more):
@@ -179,7 +180,7 @@ CASES = [("pictures", "imagefolder"), ("arrays", "npz")]
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped(two, tmp_path, stage, name, number):
     code, out, err = stopped(number, stage, "export", two, "--format", name)
-    assert (code, out, err) == (130, "", "poisonkit: stopped; nothing half-written was left\n")
+    assert (code, out, err) == (130, "", "poisonkit: interrupted; no partial files were left behind\n")
     assert [path.name for path in tmp_path.iterdir()] == ["two.h5"]
 
 
@@ -213,7 +214,7 @@ def test_too_little_room_is_said_before(poisonkit, two, tmp_path, monkeypatch):
 
 
 def test_a_force_that_fails_leaves_what_was_there(poisonkit, two, tmp_path, monkeypatch):
-    from poisonkit.export import base
+    from poisonkit.exporters import base
 
     poisonkit("export", two, "--format", "imagefolder").succeeded()
     poisonkit("export", two, "--format", "npz").succeeded()
@@ -234,7 +235,7 @@ def test_a_force_that_fails_leaves_what_was_there(poisonkit, two, tmp_path, monk
 
 
 def test_the_folder_comes_back_where_the_second_renaming_fails(two, tmp_path, monkeypatch):
-    from poisonkit.export import base, marks
+    from poisonkit.exporters import base, marks
 
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "old").write_text("old")

@@ -9,7 +9,7 @@ import damage
 import h5py
 import pytest
 
-from poisonkit.export import croissant
+from poisonkit.exporters.formats import croissant
 
 ABSENT = "mlcroissant, the official validator, is not installed (pip cannot put its parts together on Python 3.10)"
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from poisonkit.export import base, marks
+from poisonkit.exporters import base, marks
 
 ODD = ["../x", "CON", "naïve “quotes”", "同名", "same", "same", "a/b\\c:d*?", ".hidden", "x" * 300, " "]
 

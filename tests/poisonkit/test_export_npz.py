@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from poisonkit.export import npz
+from poisonkit.exporters.formats import npz
 
 NAMES = npz.VICTIM | npz.TRUTH
 

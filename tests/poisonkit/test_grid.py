@@ -35,7 +35,7 @@ def own(tmp_path):
     [("table1", "cifar10", 36), ("table2", "gtsrb", 36), ("table3", "cifar10", 2), ("small", "signs", 18)],
 )
 def test_the_papers_tables(root, name, dataset, cells):
-    found = grid.of_paper(name).requests()
+    found = grid.of_paper(name).recipes()
     assert grid.of_paper(name).dataset == dataset and len(found) == cells
     published = root.parent / "shared" / "paper" / "attacks.csv"
     if name in ("table3", "small") or not published.is_file():
@@ -97,7 +97,7 @@ def test_another_recipe_under_the_same_name(poisonkit, library, own, tmp_path):
     out.mkdir()
     poisonkit("pack", library("square"), "-o", out / "signs-blend-0.01-s0.delta.h5").succeeded()
     own.write_text('dataset = "signs"\ntriggers = ["blend"]\nimage = ["0.01"]\n')
-    poisonkit("grid", own, "-o", out).failed(1, "another recipe", "-o")
+    poisonkit("grid", own, "-o", out).failed(1, "different recipe", "-o")
 
 
 @pytest.mark.parametrize(
@@ -123,13 +123,13 @@ def test_another_recipe_under_the_same_name(poisonkit, library, own, tmp_path):
 )
 def test_grids_that_make_no_sense(said, words):
     with pytest.raises(Usage, match=words):
-        grid.parse(said, "own.toml").requests()
+        grid.parse(said, "own.toml").recipes()
 
 
 @pytest.mark.parametrize("text", [b"dataset = ", b"\xff\xfe\x00", b"a = 1\na = 2"])
 def test_no_toml(poisonkit, tmp_path, text):
     (tmp_path / "x.toml").write_bytes(text)
-    poisonkit("grid", tmp_path / "x.toml").failed(2, "is no TOML")
+    poisonkit("grid", tmp_path / "x.toml").failed(2, "is not valid TOML")
 
 
 def test_neither_or_both(poisonkit, own):

@@ -143,7 +143,7 @@ def test_what_lies_there_and_verifies_is_left_alone(poisonkit, tmp_path):
     poisonkit(*asked).succeeded()
     before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in tmp_path.iterdir()}
     result = poisonkit(*asked).succeeded()
-    assert result.lines == [f"{tmp_path / 'x.h5'} lies there already and verifies: nothing to do"]
+    assert result.lines == [f"{tmp_path / 'x.h5'} already exists and verifies; nothing to do"]
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in tmp_path.iterdir()} == before
 
 
@@ -173,7 +173,7 @@ def test_another_recipe_under_the_same_name_is_refused(poisonkit, library, tmp_p
     before = path.read_bytes()
     rate = () if "--rate" in other else ("--rate", "0.1")
     asked = ("make", *poisonkit.small, "--trigger", "square", *rate, *other, "-o", path)
-    poisonkit(*asked).failed(1, str(path), "another recipe", word, "--force")
+    poisonkit(*asked).failed(1, str(path), "different recipe", word, "--force")
     assert path.read_bytes() == before and files(tmp_path) == ["x.h5"]
     assert poisonkit(*asked, "--force").succeeded().out.startswith("wrote ")
     assert path.read_bytes() != before
@@ -258,7 +258,7 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(poisonkit, libr
             ("--trigger", "square", "--rate", "0.1", "--target", "-1"),
             ["--target: expected a class from 0 to 9, got -1"],
         ),
-        (("--trigger", "square", "--rate", "0.1", "--blend-alpha", "1"), ["there is no --trigger blend"]),
+        (("--trigger", "square", "--rate", "0.1", "--blend-alpha", "1"), ["requires --trigger blend"]),
         (("--trigger", "square", "--rate", "0.1", "--preset", "x"), ["--preset: unknown 'x'"]),
         (("--trigger", "square", "--rate", "0.1", "--square-value", "300"), ["--square-value: expected"]),
         (("--rate", "0.1"), ["--trigger: expected one or more of"]),
@@ -348,7 +348,7 @@ def test_a_picture_that_does_not_decode(poisonkit, library, tmp_path, picture):
 
 def test_a_picture_for_a_trigger_that_was_not_chosen(poisonkit, tmp_path):
     asked = ("--trigger", "square", "--rate", "0.1", "--blend-image", tmp_path / "x.png", "-o", tmp_path / "x.h5")
-    poisonkit("make", *poisonkit.small, *asked).failed(2, "--blend-image: given, but there is no --trigger blend")
+    poisonkit("make", *poisonkit.small, *asked).failed(2, "--blend-image: requires --trigger blend")
 
 
 @pytest.mark.parametrize("where", ["file/x.h5", "file", "file/deeper/x.h5", "x" * 300 + ".h5", "x" * 300])
@@ -378,7 +378,7 @@ def test_a_cache_that_was_damaged_is_noticed_and_made_again(poisonkit, tmp_path)
     data = np.fromfile(images, "u1")
     data[12345] ^= 1
     data.tofile(images)
-    poisonkit(*asked, "-o", tmp_path / "x.h5").failed(1, "train/images", "thrown out of the cache")
+    poisonkit(*asked, "-o", tmp_path / "x.h5").failed(1, "train/images", "removed from the cache")
     assert not (tmp_path / "x.h5").exists() and not list(tmp_path.glob(".*.tmp"))
     poisonkit(*asked, "-o", tmp_path / "x.h5").succeeded()
     assert (tmp_path / "x.h5").read_bytes() == (tmp_path / "good.h5").read_bytes()

@@ -29,7 +29,7 @@ def test_a_plain_name(name):
 
 
 def test_both_programs_have_the_same_rule(root):
-    first, second = ((root / package / "naming.py").read_text() for package in ("poisonkit", "benchmark"))
+    first, second = ((root / package / "core" / "file_names.py").read_text() for package in ("poisonkit", "benchmark"))
     assert first.replace("from poisonkit.", "from benchmark.") == second
 
 
@@ -144,7 +144,7 @@ def test_a_files_own_sidecar_is_written_anew(poisonkit, asked, tmp_path):
     poisonkit("make", "--from", beside, "-o", path, "--force").succeeded()
     path.unlink()
     other = ("make", *poisonkit.small, "--trigger", "square", "--rate", "0.2", "-o", path)
-    poisonkit(*other).failed(1, "x.manifest.json", "another recipe", "--force")
+    poisonkit(*other).failed(1, "x.manifest.json", "different recipe", "--force")
     poisonkit(*other, "--force").succeeded()
     for old in (path, beside):  # both renamed: still a pair
         old.rename(tmp_path / f"y{old.name[1:]}")
@@ -179,7 +179,7 @@ def test_a_sidecar_that_is_none_is_never_waited_for(poisonkit, library, tmp_path
         beside.write_text(content)
     done = poisonkit("verify", path)
     assert done.code == 3 and "x.manifest.json: is no sidecar" in done.out
-    poisonkit("seal", path, "-o", tmp_path / "c.h5").failed(1, "x.manifest.json", "is no sidecar")
+    poisonkit("seal", path, "-o", tmp_path / "c.h5").failed(1, "x.manifest.json", "is not a sidecar")
     asked = ("--format", "croissant", "--creator", "me", "-o", tmp_path / "x.json")
     assert poisonkit("export", path, *asked).succeeded()
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from test_kernels import pictures
 
 from poisonkit.core.errors import Usage
-from poisonkit.poisoning.recipe import Request, build, parameters
+from poisonkit.poisoning.recipe import Recipe, build, parameters
 
 
 def built(shape, given=None, patch=None, seed=0):
-    return build(Request("0.1", (("noise", parameters("noise", given or {}, None)),), patch, seed=seed), shape)[0]
+    return build(Recipe("0.1", (("noise", parameters("noise", given or {}, None)),), patch, seed=seed), shape)[0]
 
 
 def twin(shape, linf, distribution, seed):
@@ -56,7 +56,7 @@ def test_a_seed_is_a_noise_and_two_noises_differ():
     again, first, other = (built((8, 8, 3), seed=seed).stencil.bias for seed in (0, 0, 1))
     assert np.array_equal(again, first) and (first != other).any()
     step = ("noise", parameters("noise", {}, None))
-    one, two = build(Request("0.1", (step, step)), (8, 8, 3))
+    one, two = build(Recipe("0.1", (step, step)), (8, 8, 3))
     assert (one.streams, two.streams) == (("noise",), ("noise-1",))
     assert np.array_equal(one.stencil.bias, first) and (one.stencil.bias != two.stencil.bias).any()
 

@@ -57,7 +57,7 @@ def test_rates(text):
             assert 0 <= Fraction(cover) <= 1 and len(cover) <= 22
 
 
-OPTIONS = [(name, option) for name in triggers.TABLE for option in triggers.module(name).OPTIONS]
+OPTIONS = [(trigger.name, option) for trigger in triggers.TRIGGERS for option in trigger.options]
 
 
 @given(TEXTS)
@@ -96,7 +96,7 @@ def test_grids(line, tmp_path):
     rest = "" if line.startswith("image") else "image = [0.1]\n"
     (tmp_path / "a.toml").write_text(f'dataset = "signs"\ntriggers = ["square"]\n{rest}{line}\n')
     with within(10), pytest.raises((Usage, Failure)) as error:
-        grid.read(tmp_path / "a.toml").requests()
+        grid.read(tmp_path / "a.toml").recipes()
     assert "\n" not in str(error.value) and len(str(error.value)) < 500
 
 

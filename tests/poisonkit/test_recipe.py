@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poisonkit.build import request as order
+from poisonkit.build import request as build_request
 from poisonkit.core.errors import Usage
 from poisonkit.poisoning import recipe
-from poisonkit.poisoning.recipe import Request, parameters
+from poisonkit.poisoning.recipe import Recipe, parameters
 from poisonkit.triggers import registry as triggers
 
 
@@ -89,7 +89,7 @@ def test_a_rate_below_one_row_is_refused_with_the_least_that_gives_one(rows):
 
 def name(trigger=("square",), rate="0.0005", source="cifar10", options=None, preset=None, given=None, **more):
     steps = tuple((one, parameters(one, given or {}, preset)) for one in trigger)
-    request = Request(rate, () if rate == "0" else steps, **more)
+    request = Recipe(rate, () if rate == "0" else steps, **more)
     return recipe.file_name(request, request.record(["rows"]), source, options or {}, {})
 
 
@@ -120,14 +120,14 @@ def test_options_other_than_the_defaults_add_eight_characters():
 
 
 def requests(*names, rates=("0.1",), **more):
-    return order.requests(order.Order("signs", names, rates, **more))
+    return build_request.parse_recipes(build_request.MakeOptions("signs", names, rates, **more))
 
 
 def test_several_rates_are_several_requests_each_once():
     found = requests("square", rates=("0.1", "10%", "0", "0.2"), per_patch=True)
     assert [one.rate for one in found] == ["0.1", "0", "0.2"]
     assert [one.patch for one in found] == [(8, 8), None, (8, 8)]
-    assert found[1].clean and found[1] == Request("0")
+    assert found[1].clean and found[1] == Recipe("0")
 
 
 def test_a_patch_size_implies_patches():
@@ -147,13 +147,13 @@ def test_patch_sizes_that_make_no_sense_are_refused(text):
 
 @pytest.mark.parametrize("patch", [(5, 5), (64, 64), (8, 5), (33, 33)])
 def test_patches_that_do_not_divide_are_refused(patch):
-    request = Request("0.1", (("square", parameters("square", {}, None)),), patch)
+    request = Recipe("0.1", (("square", parameters("square", {}, None)),), patch)
     with pytest.raises(Usage, match="does not divide images of 32×32: square patches may be 2, 4, 8, 16, 32"):
         recipe.build(request, (32, 32, 3))
 
 
 def test_unknown_triggers_and_presets_are_refused():
-    with pytest.raises(Usage, match="unknown trigger 'star': expected one of square, blend, warped"):
+    with pytest.raises(Usage, match="unknown trigger 'star': expected one of blend, noise, sig, square"):
         requests("square", "star")
     with pytest.raises(Usage, match="--preset: unknown 'paper': expected notebook, backdoorbench"):
         requests("square", preset="paper")
@@ -164,8 +164,8 @@ def test_unknown_triggers_and_presets_are_refused():
 
 
 def test_options_of_triggers_that_were_not_chosen_are_refused():
-    with pytest.raises(Usage, match="--warped-k: given, but there is no --trigger warped"):
-        requests("square", given={"warped": {"k": "4"}})
+    with pytest.raises(Usage, match="--warped-k: requires --trigger warped"):
+        requests("square", trigger_options={"warped": {"k": "4"}})
 
 
 def test_several_rates_need_a_folder(tmp_path):
@@ -176,19 +176,18 @@ def test_several_rates_need_a_folder(tmp_path):
 @pytest.mark.parametrize("text", ["train", "train=", "=5", "train=-1", "train=1.5", "train=x", "train=" + "9" * 5000])
 def test_source_options_that_make_no_sense_are_refused(text):
     with pytest.raises(Usage, match="--source-option: expected KEY=NUMBER"):
-        order.parse_source_options((text,))
+        build_request.parse_source_options((text,))
 
 
 def test_recipes_hold_no_floats_and_every_parameter():
-    for trigger in triggers.TABLE:
-        module = triggers.module(trigger)
-        for preset in (None, *module.PRESETS):
-            values = parameters(trigger, {}, preset)
-            late = {option.key for option in module.OPTIONS if option.late and option.key not in values}
-            assert values.keys() | late == {option.key for option in module.OPTIONS}
+    for trigger in triggers.TRIGGERS:
+        for preset in (None, *trigger.presets):
+            values = parameters(trigger.name, {}, preset)
+            late = {option.key for option in trigger.options if option.omit_if_default and option.key not in values}
+            assert values.keys() | late == {option.key for option in trigger.options}
             assert all(type(value) in (int, str, list) for value in values.values())
-        for option in module.OPTIONS:
+        for option in trigger.options:
             default = option.default
             text = ",".join(map(str, default)) if isinstance(default, list) else str(default)
             assert option.parse(text) == default, "a default's text is that default"
-    assert triggers.presets() == ["notebook", "backdoorbench", "wanet", "openbackdoor", "covered"]
+    assert sorted(triggers.presets()) == ["backdoorbench", "covered", "notebook", "openbackdoor", "wanet"]

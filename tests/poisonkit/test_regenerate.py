@@ -109,7 +109,7 @@ def test_a_users_picture_is_asked_for_and_must_be_the_same(poisonkit, tmp_path):
 def test_a_picture_that_the_recipe_does_not_use(poisonkit, sidecar, tmp_path):
     cv2.imwrite(str(tmp_path / "mine.png"), np.zeros((9, 9, 3), np.uint8))
     asked = ("make", "--from", sidecar("square"), "--sticker-image", tmp_path / "mine.png", "-o", tmp_path / "again.h5")
-    poisonkit(*asked).failed(2, "--sticker-image: given, but")
+    poisonkit(*asked).failed(2, "--sticker-image: the recipe uses no file")
 
 
 @pytest.mark.parametrize(
@@ -150,12 +150,12 @@ def test_an_altered_manifest(poisonkit, sidecar, tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (b"", "is no JSON"),
+        (b"", "is not valid JSON"),
         (b"[1, 2]", "holds no manifest"),
         (b"{}", "holds no manifest"),
         (b'{"manifest": 7}', "holds no manifest"),
-        (b"\xff\xfe", "is no JSON"),
-        (b"[" * 100_000, "is no JSON"),
+        (b"\xff\xfe", "is not valid JSON"),
+        (b"[" * 100_000, "is not valid JSON"),
     ],
 )
 def test_no_manifest_at_all(poisonkit, tmp_path, text, words):

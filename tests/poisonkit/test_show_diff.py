@@ -100,12 +100,11 @@ def test_diff_sees_one_byte_though_the_manifests_agree(poisonkit, library, tmp_p
 
 def test_triggers_names_every_trigger_parameter_and_preset(poisonkit):
     out = poisonkit("triggers").succeeded().out
-    for name in triggers.TABLE:
-        module = triggers.module(name)
-        assert f"{name}: {module.SUMMARY}" in out
-        for option in module.OPTIONS:
-            assert f"--{name}-{option.key} " in out
-        for preset in module.PRESETS:
+    for trigger in triggers.TRIGGERS:
+        assert f"{trigger.name}: {trigger.summary}" in out
+        for option in trigger.options:
+            assert f"--{trigger.name}-{option.key} " in out
+        for preset in trigger.presets:
             assert f"--preset {preset}" in out
     assert "--blend-image" in out and "--square-image" not in out
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from test_kernels import pictures
 
 from poisonkit.core.errors import Usage
-from poisonkit.poisoning.recipe import Request, build, parameters
+from poisonkit.poisoning.recipe import Recipe, build, parameters
 from poisonkit.triggers.image import sig
 
 
 def built(shape, given=None, patch=None, preset=None):
-    return build(Request("0.1", (("sig", parameters("sig", given or {}, preset)),), patch), shape)[0]
+    return build(Recipe("0.1", (("sig", parameters("sig", given or {}, preset)),), patch), shape)[0]
 
 
 def twin(images, delta, frequency, orientation="horizontal"):

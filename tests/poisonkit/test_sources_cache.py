@@ -14,8 +14,8 @@ from source_fixtures import cifar_batches, cifar_files, small_cifar, write_files
 
 from poisonkit.core import progress, splits
 from poisonkit.core.errors import Failure
-from poisonkit.sources import signs
 from poisonkit.sources._cache import cache, entry
+from poisonkit.sources.image import signs
 from poisonkit.sources.opening import describe, open_source
 
 __all__ = ["small_cifar"]
@@ -70,14 +70,14 @@ def test_changed_files_are_decoded_again(tmp_path, small_cifar):
 
 
 def test_without_a_source_the_newest_copy_is_taken_an_official_one_first(tmp_path, small_cifar, monkeypatch):
-    from poisonkit.sources import cifar10
+    from poisonkit.sources.image import cifar10
 
     store, lines = tmp_path / "cache", []
     paths = [write_tar(tmp_path / f"{i}.tar", cifar_files(cifar_batches(seed=i)), "w") for i in range(3)]
     opened = [open_source("cifar10", source=path, cache=store) for path in paths]
     assert open_source("cifar10", cache=store, say=lines.append).digest == opened[2].digest
     assert lines[0] == f"the cache has 3 versions of cifar10; using the one from {paths[2]}"
-    assert lines[1].startswith(f"warning: {paths[2]} is not the official cifar10")
+    assert lines[1].startswith(f"warning: {paths[2]} does not match the official cifar10")
 
     hashes = cifar10.archive.file_hashes(paths[0])
     monkeypatch.setattr(cifar10, "ARCHIVES", (cifar10.archive.Archive("a", "", None, hashes["md5"]),))
@@ -129,7 +129,7 @@ def test_an_empty_home_is_none(monkeypatch, home):
     with pytest.raises(Failure, match="no home folder is known"):
         cache.folder()
     monkeypatch.delenv("POISONKIT_CACHE")
-    with pytest.raises(Failure, match="no home folder is known .*: name a cache with --cache or POISONKIT_CACHE"):
+    with pytest.raises(Failure, match="no home folder is known .*: choose a cache with --cache or POISONKIT_CACHE"):
         cache.folder()
     assert str(cache.folder("/c")) == "/c"
 
@@ -153,9 +153,9 @@ def test_clear_touches_no_folder_of_somebody_else(tmp_path):
     (tmp_path / "downloads").mkdir()
     (tmp_path / "downloads" / "thesis.pdf").write_text("years of work")
     (tmp_path / "photo.jpg").write_text("dear")
-    with pytest.raises(Failure, match="is no cache of poisonkit: nothing was removed"):
+    with pytest.raises(Failure, match="is not a poisonkit cache: nothing was removed"):
         cache.Cache(tmp_path).clear()
-    with pytest.raises(Failure, match="holds other files"):
+    with pytest.raises(Failure, match="contains other files"):
         few(tmp_path)
     assert files(tmp_path) == {"photo.jpg", "downloads/thesis.pdf"}
 
@@ -217,7 +217,7 @@ def test_a_damaged_entry_is_dropped_and_made_again(name, tmp_path):
     (path / file).write_bytes(change(before))
     lines = []
     assert few(tmp_path, say=lines.append).digest == digest
-    assert len(lines) == 1 and "is damaged; it is dropped and made again" in lines[0]
+    assert len(lines) == 1 and "is damaged; it is removed and decoded again" in lines[0]
     assert (path / file).read_bytes() == before
     assert not list((tmp_path / "partial").iterdir())
 
@@ -262,7 +262,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(where, tmp_path, monkeypatch
     elif where == "labels":
         monkeypatch.setattr("pathlib.Path.write_bytes", full())
     elif where == "index":
-        monkeypatch.setattr(entry.manifest, "canonical", full(errno.EDQUOT))
+        monkeypatch.setattr(entry.hashing, "canonical", full(errno.EDQUOT))
         monkeypatch.setattr(cache.Cache, "_origin_path", lambda *_: tmp_path / "none")
     else:
         monkeypatch.setattr("pathlib.Path.mkdir", full())
@@ -324,7 +324,8 @@ def test_an_error_while_decoding_leaves_nothing(tmp_path, monkeypatch):
 OPEN = """
 import sys
 from pathlib import Path
-from poisonkit.sources import open_source, signs
+from poisonkit.sources.image import signs
+from poisonkit.sources.opening import open_source
 print("ready", flush=True)
 sys.stdin.readline()
 source = open_source("signs", cache=Path(sys.argv[1]), options={"train": int(sys.argv[2]), "test": 20})
@@ -448,7 +449,8 @@ def test_memory_stays_below_the_data(tmp_path):
 import sys
 from pathlib import Path
 import numpy as np
-from poisonkit.sources import cifar10, open_source
+from poisonkit.sources.image import cifar10
+from poisonkit.sources.opening import open_source
 def peak():  # not ru_maxrss, which begins with that of the process that forked
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 folder = Path(sys.argv[1])

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from source_fixtures import ROWS, cifar_batches, cifar_files, small_cifar, write_files, write_tar
 
 from poisonkit.core.errors import Failure
-from poisonkit.sources import cifar10
 from poisonkit.sources._fetch import plain_pickle
+from poisonkit.sources.image import cifar10
 from poisonkit.sources.opening import open_source
 
 __all__ = ["small_cifar"]

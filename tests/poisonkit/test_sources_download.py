@@ -17,9 +17,10 @@ from source_fixtures import (
 
 from poisonkit.core import progress
 from poisonkit.core.errors import Failure
-from poisonkit.sources import base, cifar10, gtsrb
+from poisonkit.sources import base
 from poisonkit.sources._fetch import download
 from poisonkit.sources._fetch.archive import Archive
+from poisonkit.sources.image import cifar10, gtsrb
 from poisonkit.sources.opening import open_source
 
 __all__ = ["server", "small_cifar"]
@@ -54,7 +55,7 @@ def fetch(tmp_path, monkeypatch, server):
 
     def call(wanted=None):
         monkeypatch.setenv("POISONKIT_TEST_URL", call.server.url + "/mirror/")
-        context = base.Context(1, Bar, call.lines.append)
+        context = base.SourceContext(1, Bar, call.lines.append)
         return download.fetch(wanted or known(), tmp_path, "POISONKIT_TEST_URL", context)
 
     call.server, call.lines, Bar.made = server({"a.bin": DATA}), [], []

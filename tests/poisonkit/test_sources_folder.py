@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from source_fixtures import png, ppm, write_files
 
-from poisonkit.core import images, picture_files
+from poisonkit.core import images, picture_files, splits
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.images import grey
-from poisonkit.sources import base, folder
+from poisonkit.sources.image import folder
 from poisonkit.sources.opening import open_source
 
 RNG = np.random.default_rng(0)
@@ -100,7 +100,7 @@ def test_threads_and_block_sizes_change_nothing(tmp_path, monkeypatch):
     one = opened(path, tmp_path / "1", jobs=1)
     monkeypatch.setattr(folder, "BLOCK", 1000)
     monkeypatch.setattr(folder, "STRIDE", 2)
-    monkeypatch.setattr(base, "BLOCK", 500)
+    monkeypatch.setattr(splits, "BLOCK", 500)
     other = opened(path, tmp_path / "5", jobs=5)
     assert one.digest == other.digest
     rows = [(start, len(block)) for start, block in other.train.blocks()]
@@ -144,7 +144,7 @@ def test_what_is_no_picture_is_left_out_and_said(tmp_path):
     os.mkfifo(path / "test/b/pipe.png")  # would be waited for, for ever
     source = opened(path, tmp_path / "cache", say=lines.append)
     assert len(source.train) == 9 and source.classes == ("Z", "a", "b")
-    assert lines == [f"3 files are no pictures and are left out, {path}/train/a/notes.txt for one"]
+    assert lines == [f"3 files are not pictures and are left out, for example {path}/train/a/notes.txt"]
 
 
 def test_jpegs_are_read_and_a_warning_says_that_they_may_differ(tmp_path, capfd):
@@ -155,7 +155,7 @@ def test_jpegs_are_read_and_a_warning_says_that_they_may_differ(tmp_path, capfd)
         (path / f"{name}{kind}").write_bytes(cv2.imencode(kind, pictures[f"{name}.png"])[1].tobytes())
     source = opened(path, tmp_path / "cache", say=lines.append)
     assert source.origin["lossy"] == 2
-    assert lines == ["2 pictures are JPEG or WebP, which other builds of OpenCV may decode a grey level apart"]
+    assert lines == ["2 pictures are JPEG or WebP, which other builds of OpenCV may decode slightly differently"]
     noisy = bytearray((path / "train/a/0.jpg").read_bytes())
     noisy[-20:-10] = b"\x00" * 10
     (path / "train/a/0.jpg").write_bytes(noisy)
@@ -211,7 +211,7 @@ def test_no_folder_at_all(tmp_path):
     with pytest.raises(Failure, match="missing does not exist: expected one with train/CLASS"):
         opened(tmp_path / "missing", tmp_path / "cache")
     (tmp_path / "x.zip").write_bytes(b"PK")
-    with pytest.raises(Failure, match="x.zip is no folder"):
+    with pytest.raises(Failure, match="x.zip is not a folder"):
         opened(tmp_path / "x.zip", tmp_path / "cache")
 
 
@@ -319,7 +319,7 @@ def test_the_command_line_says_what_is_wrong(poisonkit, tmp_path):
 
 
 def test_listing_takes_no_opencv():
-    code = "from poisonkit.sources.opening import folder, npz; import sys; sys.exit('cv2' in sys.modules)"
+    code = "from poisonkit.sources.image import folder, npz; import sys; sys.exit('cv2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -15,7 +15,7 @@ from source_fixtures import gtsrb_images, gtsrb_kaggle, gtsrb_official, png, ppm
 
 from poisonkit.core import images as image_file
 from poisonkit.core.errors import Failure
-from poisonkit.sources import gtsrb
+from poisonkit.sources.image import gtsrb
 from poisonkit.sources.opening import open_source
 
 SMALL = (12, 5)
@@ -144,8 +144,8 @@ BROKEN = {
     "long line": ({"Test.csv": b"ClassId,Path\r\n0,Test/00000.png,7\r\n"}, "line 2 has 3 values, expected 2"),
     "no rows": (kaggle_table("Test", []), "Test.csv lists no images"),
     "empty table": ({"Test.csv": b""}, "its header '' lacks"),
-    "no text": ({"Test.csv": b"ClassId,Path\r\n\xff\xfe\r\n"}, "Test.csv is no CSV file"),
-    "endless field": ({"Test.csv": b"ClassId,Path\r\n0," + b"x" * 140_000}, "Test.csv is no CSV file"),
+    "no text": ({"Test.csv": b"ClassId,Path\r\n\xff\xfe\r\n"}, "Test.csv is not a CSV file"),
+    "endless field": ({"Test.csv": b"ClassId,Path\r\n0," + b"x" * 140_000}, "Test.csv is not a CSV file"),
     "twice": (kaggle_table("Test", [ONE, ONE]), "are the same image"),
     "no image": ({"Test/00001.png": b"hello"}, "Test/00001.png: neither a PNG nor a binary PPM"),
     "empty image": ({"Test/00001.png": b""}, "Test/00001.png: neither a PNG nor a binary PPM"),
@@ -198,7 +198,7 @@ def test_missing_archives_are_named(tmp_path, images):
 
 def test_folders_that_are_none_of_these(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(Failure, match="is no GTSRB data set"):
+    with pytest.raises(Failure, match="is not a GTSRB data set"):
         opened(tmp_path / "empty", tmp_path)
     with pytest.raises(Failure, match="does not exist"):
         opened(tmp_path / "nowhere", tmp_path)
@@ -284,7 +284,7 @@ def test_nothing_is_printed_even_on_what_libpng_rejects(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(data)
     code = (
-        "import sys; from poisonkit.sources.opening import image_file; image_file.quiet()\n"
+        "import sys; from poisonkit.core import images as image_file; image_file.quiet()\n"
         "try: image_file.thumbnail(open(sys.argv[1], 'rb').read(), 32)\n"
         "except ValueError as error: print(error)"
     )
@@ -324,7 +324,7 @@ def test_pictures_that_were_renamed_or_converted_are_found(ending, part, tmp_pat
     lines = []
     found = open_source("gtsrb", source=write_files(tmp_path / "o", files), cache=tmp_path / "c2", say=lines.append)
     assert found.digest == expected.digest
-    assert len(lines) == 1 and "is not the official gtsrb" in lines[0], "none is left out"
+    assert len(lines) == 1 and "does not match the official gtsrb" in lines[0], "none is left out"
 
 
 def test_a_name_with_two_endings_is_none(tmp_path, images):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.sources import npz
+from poisonkit.sources.image import npz
 from poisonkit.sources.opening import open_source
 
 RNG = np.random.default_rng(0)
@@ -133,7 +133,7 @@ def test_no_file_at_all(tmp_path):
         opened(None, tmp_path)
     with pytest.raises(Failure, match="x.npz does not exist: expected an .npz file with x_train"):
         opened(tmp_path / "x.npz", tmp_path / "cache")
-    with pytest.raises(Failure, match="is no file: expected an .npz file"):
+    with pytest.raises(Failure, match="is not a file: expected an .npz file"):
         opened(tmp_path, tmp_path / "cache")
     with pytest.raises(Usage, match="source npz has no option 'size': it has none"):
         opened(tmp_path, tmp_path / "cache", options={"size": 1})

@@ -15,7 +15,7 @@ OWN_DATA = ("folder", "npz", "csv")
 
 
 def test_unknown_names_are_one_line():
-    with pytest.raises(Usage, match="unknown source 'mnist': expected one of cifar10, gtsrb, signs"):
+    with pytest.raises(Usage, match="unknown source 'mnist': expected one of cifar10, folder, gtsrb"):
         sources.open_source("mnist")
 
 
@@ -27,21 +27,22 @@ def test_unknown_options_are_one_line(name, tmp_path):
         sources.open_source("signs", cache=tmp_path, options={"size": 1})
 
 
-@pytest.mark.parametrize("name", registry.TITLES)
-def test_every_module_has_what_the_table_promises(name):
-    module = registry.module(name)
-    assert registry.TITLES[name] == module.TITLE
-    assert len(set(module.CLASSES)) == len(module.CLASSES)
-    if name not in OWN_DATA:
-        assert f"{sum(module.COUNTS):,}" in module.TITLE
-    for archive in module.ARCHIVES:
+@pytest.mark.parametrize("source", list(registry.SOURCES), ids=lambda source: source.name)
+def test_every_source_has_what_its_spec_promises(source):
+    assert len(set(source.classes)) == len(source.classes)
+    assert source.user_data == (source.name in OWN_DATA)
+    if not source.user_data:
+        assert f"{sum(source.counts):,}" in source.title
+    assert (source.fetch is None) == (source.mirror is None) == (not source.archives)
+    assert source.parsers.keys() <= source.options.keys()
+    for archive in source.archives:
         assert archive.url.startswith("https://") and archive.url.endswith("/" + archive.name)
         assert len(archive.md5) == 32 and len(archive.sha256 or 64 * "0") == 64
 
 
 def test_describe(tmp_path):
     found = {one["name"]: one for one in sources.describe(tmp_path)}
-    assert list(found) == list(registry.TITLES)
+    assert list(found) == registry.SOURCES.names()
     assert (found["gtsrb"]["train"], found["gtsrb"]["test"], len(found["gtsrb"]["classes"])) == (39_209, 12_630, 43)
     assert (found["cifar10"]["train"], found["cifar10"]["test"], len(found["cifar10"]["classes"])) == (
         50_000,
@@ -63,7 +64,9 @@ def imported(code: str) -> set[str]:
 
 
 def test_listing_names_imports_nothing_heavy():
-    modules = imported("from poisonkit import sources; sources.TITLES")
+    modules = imported(
+        "from poisonkit.core.registry import Registry; print(Registry('x', object, 'poisonkit.sources.image').names())"
+    )
     assert not modules & {"numpy", "cv2", "numba", "h5py", "tqdm", "urllib.request", "tarfile"}
 
 
@@ -74,4 +77,4 @@ def test_a_cached_source_is_opened_without_what_only_decoding_needs(tmp_path):
     )
     imported(code)
     assert not imported(code) & {"cv2", "numba", "h5py", "tqdm", "urllib.request", "ssl", "tempfile"}
-    assert "cv2" not in imported("from poisonkit import sources; sources.describe()")
+    assert "cv2" not in imported("from poisonkit.sources import opening; opening.describe()")

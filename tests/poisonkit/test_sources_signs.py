@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from poisonkit.core.errors import Usage
-from poisonkit.sources import signs
 from poisonkit.sources._data import sign_templates
+from poisonkit.sources.image import signs
 from poisonkit.sources.opening import open_source
 
 SMALL = {

@@ -13,9 +13,9 @@ from source_fixtures import server, write_files, write_zip  # noqa: F401 (a fixt
 
 from poisonkit.core.csv_tables import Table
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.sources import phrases, sst2
 from poisonkit.sources._fetch import archive
 from poisonkit.sources.opening import open_source
+from poisonkit.sources.text import phrases, sst2
 
 TRAIN = b'sentence\tlabel\nhide new secretions \t0\nit \'s "a charming" journey . \t1\n\xc3\xa9t\xc3\xa9\t1\n'
 DEV = b"sentence\tlabel\r\nbleak and desperate \t0\r\n a  b \t1\r\n"
@@ -60,7 +60,7 @@ def test_sst2_in_every_layout(tmp_path, layout):
     [
         ({"dev.tsv": None}, ("dev.tsv is missing",)),
         ({"train.tsv": None}, ("train.tsv is missing",)),
-        ({"train.tsv": None, "dev.tsv": None}, ("is no SST-2 folder", "expected train.tsv and dev.tsv")),
+        ({"train.tsv": None, "dev.tsv": None}, ("is not an SST-2 folder", "expected train.tsv and dev.tsv")),
         ({"train.tsv": b""}, ("train.tsv is empty",)),
         ({"train.tsv": b"sentence\tlabel\n"}, ("train.tsv has no rows",)),
         ({"train.tsv": b"sentence\tgold\na\t1\n"}, ("train.tsv has no column 'label'", "'sentence', 'gold'")),
@@ -115,7 +115,7 @@ def test_the_download_is_checked(tmp_path, monkeypatch, server):  # noqa: F811
             file.writestr(f"SST-2/{name}", data)
     running = server({"SST-2.zip": buffer.getvalue()})
     monkeypatch.setenv(sst2.MIRROR, running.url)
-    with pytest.raises(Failure, match="what came has sha256 .* expected d67e16fb"):
+    with pytest.raises(Failure, match="the download has sha256 .* expected d67e16fb"):
         open_source("sst2", cache=tmp_path / "cache")
     hashes = archive.Archive("SST-2.zip", sst2.ARCHIVES[0].url, None, None, _sha256(buffer.getvalue()))
     monkeypatch.setattr(sst2, "ARCHIVES", (hashes,))
@@ -235,7 +235,7 @@ GOOD = "text,label\nx,a\ny,b\n"
         ("", GOOD, "train.csv is empty"),
         ("text,label\n", GOOD, "train.csv has no rows"),
         ("Text,label\nx,a\n", GOOD, "train.csv has no column 'text': its first line names 'Text', 'label'"),
-        (GOOD, "text,label\nx,a\ny,c\n", "test.csv: line 3 has the label 'c', which is no class \\(a, b\\)"),
+        (GOOD, "text,label\nx,a\ny,c\n", "test.csv: line 3 has the label 'c', which is not a class \\(a, b\\)"),
         ("text,label\nx,a\ny,\n", GOOD, "train.csv: line 3 has the label ''"),
         ("text,label\nx,a\nz,a\n", GOOD, "every label is 'a'"),
         ("text,label\nx,a\n,b\n", GOOD, "train.csv: line 3: its text is empty"),

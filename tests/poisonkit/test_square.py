@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from test_kernels import pictures
 
 from poisonkit.core.errors import Usage
-from poisonkit.poisoning.recipe import Request, build, parameters
+from poisonkit.poisoning.recipe import Recipe, build, parameters
 from poisonkit.triggers.image import square
 
 IMAGES = pictures(np.random.default_rng(0), 65, (32, 32, 3))
 
 
 def triggered(images, given=None, patch=None, preset=None):
-    request = Request("0.1", (("square", parameters("square", given or {}, preset)),), patch)
+    request = Recipe("0.1", (("square", parameters("square", given or {}, preset)),), patch)
     return build(request, images.shape[1:])[0].stencil.apply(images)
 
 
@@ -60,7 +60,7 @@ def test_any_square_in_any_tile(data, size, value):
     height, width = data.draw(st.integers(size, 9)), data.draw(st.integers(size, 9))
     row, column = data.draw(st.integers(0, height - size)), data.draw(st.integers(0, width - size))
     images = pictures(np.random.default_rng(size), 3, (2 * height, 3 * width, 1))
-    request = Request(
+    request = Recipe(
         "0.1", (("square", {"size": size, "value": [value], "position": f"{row},{column}"}),), (height, width)
     )
     found = build(request, images.shape[1:], force=True)[0].stencil.apply(images)
@@ -69,7 +69,7 @@ def test_any_square_in_any_tile(data, size, value):
 
 
 def test_its_mask_is_the_square():
-    stencil = build(Request("0.1", (("square", parameters("square", {}, None)),), (16, 8)), (32, 32, 3))[0].stencil
+    stencil = build(Recipe("0.1", (("square", parameters("square", {}, None)),), (16, 8)), (32, 32, 3))[0].stencil
     expected = naive.per_patch(lambda tile: naive.square(tile, 0, 0, 4, 1), np.zeros((1, 32, 32, 3), np.uint8), 16, 8)
     assert np.array_equal(stencil.mask(), expected[0])
 
@@ -88,7 +88,7 @@ def test_a_square_larger_than_its_tile_is_refused():
 
 
 def test_a_square_that_covers_its_tile_is_refused_unless_forced():
-    request = Request("0.1", (("square", parameters("square", {}, None)),), (4, 4))
+    request = Recipe("0.1", (("square", parameters("square", {}, None)),), (4, 4))
     with pytest.raises(Usage, match="leaves no pixel of the original"):
         build(request, (32, 32, 3))
     assert not build(request, (32, 32, 3), force=True)[0].stencil.apply(IMAGES).any()
@@ -126,4 +126,4 @@ def test_parameters_that_make_no_sense_are_refused(key, text):
 def test_spellings_of_one_value_are_one_value():
     assert parameters("square", {"value": "7,7,7"}, None) == parameters("square", {"value": "7"}, None)
     assert parameters("square", {"position": " 1, 2"}, None)["position"] == "1,2"
-    assert square.OPTIONS[0].default == 4
+    assert square.SPEC.options[0].default == 4

@@ -14,16 +14,16 @@ from test_kernels import pictures
 
 from poisonkit.core.errors import Usage
 from poisonkit.core.stencil import Stencil
-from poisonkit.poisoning.recipe import Request, build, parameters
-from poisonkit.triggers.base import Context
+from poisonkit.poisoning.recipe import Recipe, build, parameters
+from poisonkit.triggers.builtin_picture import built_in, cut_out
 from poisonkit.triggers.image import sticker
-from poisonkit.triggers.image.builtin_picture import built_in, cut_out
+from poisonkit.triggers.image_base import ImageContext
 
 
 def built(tile, given=None, picture=None):
     values = parameters("sticker", given or {}, None)
     sticker.check(values, tile)
-    return sticker.build(values, tile, Context(0, 0, picture))
+    return sticker.build(values, tile, ImageContext(0, 0, picture))
 
 
 def twin(images, pattern, row, column, opacity):
@@ -137,9 +137,9 @@ def test_stickers_that_stick_out_or_cover_all_are_refused():
     with pytest.raises(Usage, match="does not fit a tile of 8×8"):
         built((8, 8, 3), {"position": "3,3"})
     picture = np.zeros((8, 8, 3), np.uint8)
-    request = Request("0.1", (("sticker", parameters("sticker", {"size": "8"}, None)),), (8, 8))
+    request = Recipe("0.1", (("sticker", parameters("sticker", {"size": "8"}, None)),), (8, 8))
     with pytest.raises(Usage, match="leaves no pixel of the original"):
-        build(Request(request.rate, request.steps, request.patch, pictures={"sticker": picture}), (32, 32, 3))
+        build(Recipe(request.rate, request.steps, request.patch, pictures={"sticker": picture}), (32, 32, 3))
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "", "x", "3x", "3x0", "1x2x3", "4097", "9" * 5000, "4.5", "²"])

@@ -10,7 +10,8 @@ import pytest
 
 from poisonkit.core import files
 from poisonkit.core.errors import Failure
-from poisonkit.format import reader, sidecars
+from poisonkit.format import sidecars
+from poisonkit.format import writer as writer_module
 from poisonkit.format.writer import ErrorLatchingFile, writing
 
 
@@ -133,7 +134,7 @@ def test_a_signal_while_hdf5_is_at_work_is_held_back(tmp_path, monkeypatch, numb
 @pytest.mark.parametrize("when", ["opened", "closing"])
 def test_an_interrupt_beside_hdf5_leaves_no_file_open(tmp_path, monkeypatch, when):
     """Such a file would be closed by the interpreter's end, in the middle of an exception, and say so."""
-    opened, create, held_back = [], h5py.File, reader.held_back
+    opened, create, held_back = [], h5py.File, writer_module.held_back
 
     def creating(*arguments):
         opened.append(create(*arguments))
@@ -142,13 +143,13 @@ def test_an_interrupt_beside_hdf5_leaves_no_file_open(tmp_path, monkeypatch, whe
         return opened[-1]
 
     def interrupted():
-        monkeypatch.setattr(reader, "held_back", held_back)
+        monkeypatch.setattr(writer_module, "held_back", held_back)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(h5py, "File", creating)
     with pytest.raises(KeyboardInterrupt), writing(tmp_path / "x.h5") as writer:
         writer.whole("a", np.arange(3))
-        monkeypatch.setattr(reader, "held_back", interrupted)
+        monkeypatch.setattr(writer_module, "held_back", interrupted)
     assert len(opened) == 1 and not opened[0], "closed"
     assert list(tmp_path.iterdir()) == []
 

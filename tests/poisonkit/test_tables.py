@@ -18,8 +18,9 @@ from test_classes import tables
 from poisonkit.blind import grade
 from poisonkit.core.texts import holding
 from poisonkit.inspection import apply_texts
-from poisonkit.sources import gtsrb, sst2
+from poisonkit.sources.image import gtsrb
 from poisonkit.sources.opening import open_source
+from poisonkit.sources.text import sst2
 from poisonkit.triggers.text import rewrite
 
 ODD = [
@@ -117,7 +118,7 @@ def test_a_tsv_in_quotes_is_said_each_time_and_read_if_asked(poisonkit, tmp_path
     for name in ("x.h5", "y.h5"):
         result = made(poisonkit, source, tmp_path / name)
         assert result.code == 0 and [line.split(":")[1] for line in result.errors] == [
-            f" 1 texts of {part}.tsv stand in quotes" for part in ("train", "test")
+            f" 1 texts of {part}.tsv are in quotes" for part in ("train", "test")
         ]
         assert "--source-option tsv=quoted" in result.err
         assert texts_in(tmp_path / name, "train/texts")[0] == '"He said ""fine"", 0"'
@@ -126,7 +127,7 @@ def test_a_tsv_in_quotes_is_said_each_time_and_read_if_asked(poisonkit, tmp_path
     assert texts_in(tmp_path / "z.h5", "train/texts") == ['He said "fine", 0', "plain", "a\tb"]
     poisonkit("make", "--from", tmp_path / "z.h5", "--source", source, "-o", tmp_path / "again.h5").succeeded()
     wrong = made(poisonkit, odd(tmp_path / "csv"), tmp_path / "w.h5", "--source-option", "tsv=quoted")
-    wrong.failed(2, "quoted is for a .tsv")
+    wrong.failed(2, "quoted is for .tsv files")
     made(poisonkit, source, tmp_path / "w.h5", "--source-option", "tsv=some").failed(2, "expected plain")
 
 
@@ -196,7 +197,7 @@ def test_another_set_in_the_layout_of_sst2_is_not_called_sst2(poisonkit, tmp_pat
     for name in ("x.h5", "y.h5"):
         result = poisonkit("make", "--dataset", "sst2", "--source", source, "--rate", "0", "-o", tmp_path / name)
         assert result.code == 0 and len(result.errors) == 1
-        assert "is not the official sst2 (it has 30 + 30 texts, GLUE's SST-2 has 67,349 + 872" in result.err
+        assert "does not match the official sst2 (it has 30 + 30 texts, GLUE's SST-2 has 67,349 + 872" in result.err
     shown = poisonkit("show", tmp_path / "x.h5").succeeded().out
     assert "texts in the layout of SST-2: 60 in two classes; licence: not stated" in shown
     poisonkit("make", "--from", tmp_path / "x.h5", "--source", source, "-o", tmp_path / "z.h5")
@@ -207,8 +208,8 @@ def test_a_set_in_that_layout_with_quotes_names_the_command_that_reads_them(pois
     table = 'sentence\tlabel\n"He said ""fine"""\t0\nplain\t1\n'
     source = write_files(tmp_path / "in", {"train.tsv": table.encode(), "dev.tsv": table.encode()})
     result = poisonkit("make", "--dataset", "sst2", "--source", source, "--rate", "0", "-o", tmp_path / "x.h5")
-    (line,) = (line for line in result.errors if "2 texts stand in quotes" in line)
-    printed = line.split("; ")[1].split(" takes ")[0]
+    (line,) = (line for line in result.errors if "2 texts are in quotes" in line)
+    printed = line.split("; ")[1].split(" removes ")[0]
     poisonkit("make", *shlex.split(printed), "--source", source, "--rate", "0", "-o", tmp_path / "y.h5").succeeded()
     assert texts_in(tmp_path / "y.h5", "train/texts") == ['He said "fine"', "plain"]
 
@@ -259,7 +260,7 @@ def test_a_rewritten_table_may_begin_with_a_byte_order_mark(tmp_path):
     assert rewrite.read(tmp_path / "done.csv").texts["train"] == {3: 'a "b"'}
     (tmp_path / "done.tsv").write_bytes(b'row\ttext\n3\t"a ""b"""\n4\tc\n')
     found = rewrite.read(tmp_path / "done.tsv")
-    assert found.texts["train"][3] == '"a ""b"""' and "1 texts of done.tsv stand in quotes" in found.notices[0]
+    assert found.texts["train"][3] == '"a ""b"""' and "1 texts of done.tsv are in quotes" in found.notices[0]
 
 
 def test_rewritten_texts_that_read_like_their_originals_are_said(poisonkit, tmp_path):

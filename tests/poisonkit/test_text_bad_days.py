@@ -45,7 +45,8 @@ def test_killed_while_writing(poisonkit, tmp_path, number):
     import sys
 
     code = (
-        "import sys, time\nfrom poisonkit import cli, store\nwrite = store.TextColumn.write\n"
+        "import sys, time\nfrom poisonkit.cli import main as cli\nfrom poisonkit.format import writer as store\n"
+        "write = store.TextColumn.write\n"
         "def slow(self, block):\n    write(self, block)\n    print('here', flush=True)\n"
         "    for _ in range(600):\n        time.sleep(0.1)\n"
         "store.TextColumn.write = slow\nsys.argv[0] = 'poisonkit'\ncli.main()"
@@ -119,7 +120,7 @@ def test_a_damaged_entry_is_dropped_and_made_again(name, tmp_path):
     (path / file).write_bytes(change(before))
     lines = []
     assert few(tmp_path, say=lines.append).digest == digest
-    assert len(lines) <= 1 and all("is damaged; it is dropped and made again" in line for line in lines)
+    assert len(lines) <= 1 and all("is damaged; it is removed and decoded again" in line for line in lines)
     assert (path / file).read_bytes() == before
 
 
@@ -164,6 +165,6 @@ def test_texts_are_stripped_and_long_ones_are_fine(tmp_path):
         return {"kind": "made up", "official": None}
 
     store_ = cache.Cache(tmp_path).writable()
-    source = store_.fill("phrases", base.Origin({"x": 1}, decode), base.Context(1))
+    source = store_.fill("phrases", base.Origin({"x": 1}, decode), base.SourceContext(1))
     assert source.train.rows([0, 1, 2, 3]).tolist() == [row.strip() for row in rows]
     assert source.modality.rows == "texts"

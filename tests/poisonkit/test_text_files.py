@@ -217,7 +217,7 @@ def test_other_arrays_than_those_of_texts(poisonkit, copy, library):
     path = copy()
     damage.replace(path, "truth/insertions", np.zeros((20, 3), "<i8"))
     damage.reseal(path)
-    poisonkit("show", path).failed(1, "truth/insertions is of [20, 3], expected 4 numbers a row")
+    poisonkit("show", path).failed(1, "truth/insertions has shape [20, 3], expected [Q ≤ 2147483648, 4]")
     path = copy()
     with h5py.File(path, "r+") as f:
         rows = f["train/texts"][()]

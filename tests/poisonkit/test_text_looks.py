@@ -94,7 +94,9 @@ def test_stats_tell_covers_apart_and_count_words_of_clean_rows(poisonkit, librar
 
 def test_texts_that_are_too_long_to_compare_are_said(poisonkit, library, monkeypatch):
     monkeypatch.setattr(text_stats, "MOST_CELLS", 10)
-    monkeypatch.setattr("poisonkit.format.structure.child.ask", lambda look, wrong: {"value": look(lambda: None)})
+    monkeypatch.setattr(
+        "poisonkit.format.structure.child_process.ask", lambda look, wrong: {"value": look(lambda: None)}
+    )
     found = json.loads(poisonkit("stats", library("text-words"), "--json").succeeded().out)
     assert 0 < found["poisoned"]["too_long"] <= 20 and found["poisoned"]["inserted"]["mean"] == 3
     left_out = sum(part.get("too_long", 0) for part in found.values())

@@ -15,7 +15,7 @@ from poisonkit.core import texts
 from poisonkit.core.errors import Usage
 from poisonkit.core.modality import TEXT
 from poisonkit.poisoning import apply
-from poisonkit.poisoning.recipe import Request, parameters
+from poisonkit.poisoning.recipe import Recipe, parameters
 from poisonkit.poisoning.selection import COVER, POISONED
 from poisonkit.triggers.text import word
 
@@ -26,7 +26,7 @@ PLACES = st.sampled_from(word.PLACES)
 
 def prepared(name, seed=0, preset=None, given_=None, **said):
     steps = ((name, parameters(name, said, preset)),)
-    return apply.prepare(TEXT, Request("0.1", steps, seed=seed, pictures=given_ or {}), ())
+    return apply.prepare(TEXT, Recipe("0.1", steps, seed=seed, pictures=given_ or {}), ())
 
 
 def drawn_place(where, drawn, length):
@@ -49,7 +49,7 @@ def test_a_sentence_stands_where_it_was_drawn(rows, place, seed, part):
 
 def test_addsent_of_openbackdoor():
     """Its poisoner cuts at white space, takes a place from 0 to n, both included, and joins with single spaces."""
-    ((_, said),) = prepared("sentence", preset="openbackdoor").request.steps
+    ((_, said),) = prepared("sentence", preset="openbackdoor").recipe.steps
     assert said == {"text": "I watch this 3D movie", "place": "random"}
     rows = texts.array([f"it 's a charming journey number {n} ." for n in range(400)])
     changed, found = prepared("sentence", preset="openbackdoor").put(rows, np.arange(400), "train")
@@ -61,7 +61,7 @@ def test_addsent_of_openbackdoor():
 
 def test_badnets_of_openbackdoor():
     """Its poisoner draws one of four words for each text and a place from 0 to n."""
-    ((_, said),) = prepared("word", preset="openbackdoor").request.steps
+    ((_, said),) = prepared("word", preset="openbackdoor").recipe.steps
     assert said == {"words": ["cf", "mn", "bb", "tq"], "place": "random", "count": 1}
     rows = texts.array([f"it 's a charming journey number {n} ." for n in range(400)])
     changed, found = prepared("word", preset="openbackdoor").put(rows, np.arange(400), "train")
@@ -204,7 +204,9 @@ def test_only_the_rows_that_are_needed_count(poisonkit, rewriting, tmp_path):
     first = rewriting.h5.read_bytes()
     rewriting(lambda rows: [rows[0], *rows[:0:-1], ["train", "0", "more"]], "--force")
     assert rewriting.h5.read_bytes() == first
-    rewriting(lambda rows: [rows[0], *([a, b, c + " !"] for a, b, c in rows[1:])]).failed(1, "made from another recipe")
+    rewriting(lambda rows: [rows[0], *([a, b, c + " !"] for a, b, c in rows[1:])]).failed(
+        1, "made from a different recipe"
+    )
     asked = ("make", "--from", rewriting.h5, "--rewrite-file", rewriting.csv, "-o", tmp_path / "y.h5")
     poisonkit(*asked).failed(1, "--rewrite-file: another file")
     assert not (tmp_path / "y.h5").exists()
@@ -215,7 +217,7 @@ def test_only_the_rows_that_are_needed_count(poisonkit, rewriting, tmp_path):
     [
         (lambda rows: rows[:-5], ("lacks 5 of the 50 test rows", "--rewrite-list")),
         (lambda rows: rows[:1] + rows[4:], ("lacks 3 of the 20 train rows",)),
-        (lambda rows: [*rows, rows[3]], ("list.csv: line 72 has row ", "of train once more")),
+        (lambda rows: [*rows, rows[3]], ("list.csv: line 72 has row ", "of train twice")),
         (lambda rows: [*rows, ["train", "-1", "x"]], ("line 72 has the row '-1'",)),
         (lambda rows: [*rows, ["train", "9" * 5000, "x"]], ("line 72 has the row '999",)),
         (lambda rows: [*rows, ["train", "200", "x"]], ("row 200 of train: the data set has 200, numbered from 0",)),
@@ -239,7 +241,7 @@ def test_what_goes_with_rewrite(poisonkit, tmp_path):
     (tmp_path / "x.csv").write_text("row,text\n0,x\n")
     poisonkit(*asked, "--trigger", "word", "--rewrite-file", tmp_path / "x.csv").failed(2, "rewrite gives whole texts")
     poisonkit("make", *TEXT_SMALL, "--trigger", "word", "--rate", "0.1", "--rewrite-list", "x.csv").failed(
-        2, "there is no --trigger rewrite"
+        2, "requires --trigger rewrite"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
 

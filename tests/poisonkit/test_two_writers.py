@@ -13,13 +13,10 @@ from running import SMALL, TEXT_SMALL
 
 from poisonkit.core import files
 from poisonkit.core.errors import Failure
-from poisonkit.export import marks
-from poisonkit.export import registry as export
-from poisonkit.format import reader
+from poisonkit.exporters import marks
+from poisonkit.exporters.registry import FORMATS
 
-FOLDERS = [
-    name for name in export.TABLE if export.module(name).FOLDER and name not in ("csv", "jsonl", "backdoorbench")
-]
+FOLDERS = [form.name for form in FORMATS if form.suffix is None and form.name not in ("csv", "jsonl", "backdoorbench")]
 
 
 # ---- `store.replacing`
@@ -80,11 +77,11 @@ def meanwhile(monkeypatch):
         claim = files.claim
 
         def late(temporary, target):
-            monkeypatch.setattr(reader, "claim", claim)
+            monkeypatch.setattr(files, "claim", claim)
             copy(target)
             claim(temporary, target)
 
-        monkeypatch.setattr(reader, "claim", late)
+        monkeypatch.setattr(files, "claim", late)
 
     return arrange
 
@@ -94,15 +91,15 @@ def test_make_into_one_name_at_once(poisonkit, library, tmp_path, meanwhile):
     target = tmp_path / "x.h5"
     asked = ("make", *SMALL, "--trigger", "blend", "--rate", "0.1", "-o", target)
     meanwhile(lambda path: shutil.copy(library("square"), path))
-    poisonkit(*asked).failed(1, "x.h5", "made from another recipe", "-o elsewhere, or --force")
+    poisonkit(*asked).failed(1, "x.h5", "made from a different recipe", "choose another -o, or use --force")
     assert target.read_bytes() == library("square").read_bytes() and os.listdir(tmp_path) == ["x.h5"]
     target.unlink()
     meanwhile(lambda path: shutil.copy(library("blend"), path))
-    assert poisonkit(*asked).succeeded().lines == [f"{target} lies there already and verifies: nothing to do"]
+    assert poisonkit(*asked).succeeded().lines == [f"{target} already exists and verifies; nothing to do"]
     assert sorted(os.listdir(tmp_path)) == ["x.h5", "x.manifest.json"]
     target.unlink()
     meanwhile(lambda path: path.write_bytes(b"no data set"))
-    poisonkit(*asked).failed(1, "x.h5", "in the way", "--force")
+    poisonkit(*asked).failed(1, "x.h5", "already exists", "--force")
     assert target.read_bytes() == b"no data set"
     poisonkit(*asked, "--force").succeeded()
     assert target.read_bytes() == library("blend").read_bytes()
@@ -121,7 +118,7 @@ def test_two_real_processes_make_into_one_name(poisonkit, tmp_path):
         ended = [(*process.communicate(), process.returncode) for process in both]
         assert sorted(code for *_, code in ended) == [0, 1], ended
         (said,) = (err for _, err, code in ended if code)
-        assert "made from another recipe" in said and len(said.splitlines()) == 1
+        assert "made from a different recipe" in said and len(said.splitlines()) == 1
         assert poisonkit("verify", target).code == 0
 
 
@@ -130,16 +127,16 @@ def test_unpack_and_unseal_at_once(poisonkit, library, tmp_path, meanwhile):
     target = tmp_path / "out.h5"
     asked = ("unpack", tmp_path / "d.delta.h5", "--base", library("clean"), "-o", target)
     meanwhile(lambda path: shutil.copy(library("blend"), path))
-    poisonkit(*asked).failed(1, "out.h5", "another recipe")
+    poisonkit(*asked).failed(1, "out.h5", "different recipe")
     assert target.read_bytes() == library("blend").read_bytes()
     target.unlink()
     meanwhile(lambda path: shutil.copy(library("square"), path))
-    assert "lies there already" in poisonkit(*asked).succeeded().out
+    assert "already exists" in poisonkit(*asked).succeeded().out
     key = tmp_path / "c.key.h5"
     poisonkit("seal", library("square"), "-o", tmp_path / "c.h5", "--key", key).succeeded()
     target.unlink()
     meanwhile(lambda path: shutil.copy(library("blend"), path))
-    poisonkit("unseal", tmp_path / "c.h5", "--key", key, "-o", target).failed(1, "out.h5", "another recipe")
+    poisonkit("unseal", tmp_path / "c.h5", "--key", key, "-o", target).failed(1, "out.h5", "different recipe")
     assert target.read_bytes() == library("blend").read_bytes()
 
 
@@ -149,7 +146,7 @@ def test_pack_replaces_nothing_but_the_same_file_s_delta(poisonkit, library, tmp
     meanwhile(lambda path: path.write_bytes(b"theirs"))
     poisonkit(*asked).failed(1, "x.delta.h5", "another process", "--force")
     assert target.read_bytes() == b"theirs"
-    poisonkit(*asked).failed(1, "x.delta.h5", "lies there and is not square.h5's delta", "--force")
+    poisonkit(*asked).failed(1, "x.delta.h5", "already exists and is not square.h5's delta", "--force")
     assert target.read_bytes() == b"theirs"
     poisonkit(*asked, "--force").succeeded()
     made = target.read_bytes()
@@ -179,7 +176,7 @@ def test_a_list_that_may_be_rewritten_by_now_is_not_replaced(poisonkit, tmp_path
     asked = ("make", *TEXT_SMALL, "--trigger", "rewrite", "--rate", "0.1", "--rewrite-list", target)
     meanwhile(lambda path: path.write_bytes(b"theirs"))
     poisonkit(*asked).failed(1, "x.csv", "another process")
-    poisonkit(*asked).failed(1, "x.csv", "lies there already", "--force")
+    poisonkit(*asked).failed(1, "x.csv", "already exists", "--force")
     assert target.read_bytes() == b"theirs" and os.listdir(tmp_path) == ["x.csv"]
     poisonkit(*asked, "--force").succeeded()
     assert target.read_bytes().startswith(b'"part","row","text"')
@@ -199,7 +196,7 @@ def test_seal_into_one_name_at_once(poisonkit, library, tmp_path, meanwhile, nam
 
 @pytest.mark.parametrize("name", ("npz", "croissant"))
 def test_export_to_one_file_at_once(poisonkit, library, tmp_path, meanwhile, name):
-    target = tmp_path / f"x{export.module(name).SUFFIX}"
+    target = tmp_path / f"x{FORMATS[name].suffix}"
     meanwhile(lambda path: path.write_bytes(b"theirs"))
     asked = ("export", library("square"), "--format", name, "-o", target)
     poisonkit(*asked).failed(1, target.name, "another process")
@@ -242,7 +239,9 @@ def test_force_removes_no_file_of_the_user_s(poisonkit, library, tmp_path):
         poisonkit(*asked, "--force").succeeded()
         folder = next(path for path in (target, *target.rglob("*")) if path.is_dir() and path != target)
         (folder / "notes.txt").write_text("years of work")
-        poisonkit(*asked, "--force").failed(1, name, "holds what the export did not write", "notes.txt", "move it away")
+        poisonkit(*asked, "--force").failed(
+            1, name, "contains files that the export did not write", "notes.txt", "move them away"
+        )
         assert (folder / "notes.txt").read_text() == "years of work"
         (folder / "notes.txt").unlink()
         poisonkit(*asked, "--force").succeeded()
@@ -288,7 +287,7 @@ def test_an_export_of_an_older_version_is_not_removed(poisonkit, library, tmp_pa
     asked = ("export", library("square"), "--format", "imagefolder", "-o", target)
     poisonkit(*asked).succeeded()
     (target / marks.MARK).write_text("imagefolder\n")
-    poisonkit(*asked, "--force").failed(1, "of an older version", "remove it yourself")
+    poisonkit(*asked, "--force").failed(1, "of an older version", "delete it yourself")
     assert (target / "classes.json").is_file()
 
 
@@ -341,7 +340,7 @@ def test_a_link_at_the_output_is_refused_and_stays(poisonkit, library, tmp_path,
         result.succeeded()  # a folder that is named through a link is a folder: the file goes into it
         return
     result.failed(1, name)
-    assert any(words in result.err for words in ("is a link", "in the way", "lies there", "is a folder")), result
+    assert any(words in result.err for words in ("is a link", "already exists", "lies there", "is a folder")), result
     assert link.is_symlink() and os.readlink(link) == os.fspath(there)
     assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == before
     if points_to == "a file":
@@ -352,7 +351,7 @@ def test_a_file_that_is_named_through_a_link_still_does(poisonkit, library, tmp_
     """The same file lies there already: nothing has to be written."""
     (tmp_path / "x.h5").symlink_to(library("square"))
     asked = ("make", *SMALL, "--trigger", "square", "--rate", "0.1", "-o", tmp_path / "x.h5")
-    assert "lies there already" in poisonkit(*asked).succeeded().out
+    assert "already exists" in poisonkit(*asked).succeeded().out
 
 
 def test_a_folder_may_be_a_link(poisonkit, tmp_path):

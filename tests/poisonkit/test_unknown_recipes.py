@@ -113,7 +113,7 @@ def test_a_delta_gives_its_file_where_it_says_enough(poisonkit, library, delta, 
         return
     assert f"unknown here ({words})" in poisonkit(*asked).succeeded().out
     done = poisonkit(*asked).succeeded().out
-    assert "lies there already and its arrays agree" in done and words in done
+    assert "already exists and its arrays agree" in done and words in done
     assert poisonkit("verify", back).code == 4
 
 
@@ -157,7 +157,7 @@ def test_what_needs_the_arrays_alone_goes_on(poisonkit, library, unknown, tmp_pa
 def test_a_file_that_make_finds_there(poisonkit, unknown, tmp_path):
     path = unknown("trigger 'glow'")
     asked = ("make", *poisonkit.small, "--trigger", "square", "--rate", "0.1", "-o", path)
-    poisonkit(*asked).failed(1, "another recipe", "glow there")
+    poisonkit(*asked).failed(1, "different recipe", "glow there")
 
 
 @pytest.mark.parametrize("number", [2**63, 10**3000])

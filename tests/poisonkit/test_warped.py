@@ -10,15 +10,15 @@ from test_kernels import pictures
 from poisonkit.core import random_streams
 from poisonkit.core.errors import Usage
 from poisonkit.core.stencil import ONE
-from poisonkit.poisoning.recipe import Request, build, parameters
-from poisonkit.triggers.base import Context
+from poisonkit.poisoning.recipe import Recipe, build, parameters
 from poisonkit.triggers.image import warped
+from poisonkit.triggers.image_base import ImageContext
 
 WANET = ["wanet_32_k4_s05", "wanet_32_k8_s1", "wanet_8_k4_s05", "wanet_32_k2_s025"]
 NOTEBOOK = ["notebook_32_k2_s025", "notebook_32_k4_s05"]
 
 
-class Noise(Context):
+class Noise(ImageContext):
     """A context whose noise is given."""
 
     def __init__(self, noise):
@@ -97,7 +97,7 @@ cases = {
 @given(**cases)
 def test_within_one_grey_level_of_the_formula(k, s, shape, seed):
     noise = random_streams.signed_noise(seed, "flow", (2, k, k))
-    one = warped.build(parameters("warped", {"k": str(k), "s": str(s)}, None), shape, Context(seed))
+    one = warped.build(parameters("warped", {"k": str(k), "s": str(s)}, None), shape, ImageContext(seed))
     x, y = naive.warp_coordinates(noise, float(s), shape[0], shape[1], naive.upsample_aligned)
     identity = np.stack(np.meshgrid(np.arange(shape[1]), np.arange(shape[0])), -1)
     assert np.abs(one.extras["flow"] + identity - np.stack([x, y], -1)).max() < 1e-9
@@ -122,7 +122,7 @@ def test_half_pixel_coordinates_agree_with_their_twin(k, s, shape, seed):
 )
 def test_weights_sum_to_exactly_one_and_taps_lie_inside(k, s, shape, seed, upsample, sampling_):
     asked = {"k": str(k), "s": str(s), "upsample": upsample, "sampling": sampling_}
-    stencil = warped.build(parameters("warped", asked, None), shape, Context(seed)).stencil
+    stencil = warped.build(parameters("warped", asked, None), shape, ImageContext(seed)).stencil
     assert (stencil.weights.sum(-1) == ONE).all() and (stencil.weights >= 0).all()
     assert (stencil.taps >= 0).all() and (stencil.taps < np.prod(shape)).all()
     assert (stencil.taps % shape[2] == np.arange(shape[2])[:, None]).all()  # never from one channel into another
@@ -136,7 +136,7 @@ def test_strength_0_changes_nothing():
     images = pictures(np.random.default_rng(0), 65, (32, 32, 3))
     for sampling_ in ("bilinear", "truncate"):
         chosen = parameters("warped", {"s": "0", "sampling": sampling_}, None)
-        assert np.array_equal(warped.build(chosen, (32, 32, 3), Context(0)).stencil.apply(images), images)
+        assert np.array_equal(warped.build(chosen, (32, 32, 3), ImageContext(0)).stencil.apply(images), images)
 
 
 def test_the_remainder_goes_to_the_largest_and_to_the_first_of_equals():
@@ -159,8 +159,8 @@ def test_fixed_point_is_within_two_of_the_float(fx, fy):
 def test_per_patch_the_field_is_made_for_the_tile():
     images = pictures(np.random.default_rng(4), 9, (32, 32, 3))
     step = (("warped", parameters("warped", {}, None)),)
-    tile = build(Request("0.1", step, seed=5), (8, 8, 3))[0]
-    whole = build(Request("0.1", step, (8, 8), seed=5), (32, 32, 3))[0]
+    tile = build(Recipe("0.1", step, seed=5), (8, 8, 3))[0]
+    whole = build(Recipe("0.1", step, (8, 8), seed=5), (32, 32, 3))[0]
     assert whole.extras["flow"].shape == (8, 8, 2)
     assert np.array_equal(whole.extras["flow"], tile.extras["flow"])
     assert np.array_equal(whole.stencil.apply(images), naive.per_patch(tile.stencil.apply, images, 8, 8))
@@ -168,8 +168,8 @@ def test_per_patch_the_field_is_made_for_the_tile():
 
 def test_two_warps_have_two_fields_and_the_first_does_not_depend_on_the_second():
     step = ("warped", parameters("warped", {}, None))
-    alone = build(Request("0.1", (step,)), (16, 16, 1))[0]
-    first, second = build(Request("0.1", (step, step)), (16, 16, 1))
+    alone = build(Recipe("0.1", (step,)), (16, 16, 1))[0]
+    first, second = build(Recipe("0.1", (step, step)), (16, 16, 1))
     assert (first.streams, second.streams) == (("flow",), ("flow-1",))
     assert np.array_equal(first.extras["flow"], alone.extras["flow"])
     assert (second.extras["flow"] != first.extras["flow"]).any()
@@ -177,14 +177,14 @@ def test_two_warps_have_two_fields_and_the_first_does_not_depend_on_the_second()
 
 def test_a_seed_is_a_field():
     step = (("warped", parameters("warped", {}, None)),)
-    fields = [build(Request("0.1", step, seed=seed), (32, 32, 3))[0].extras["flow"] for seed in (0, 0, 1)]
+    fields = [build(Recipe("0.1", step, seed=seed), (32, 32, 3))[0].extras["flow"] for seed in (0, 0, 1)]
     assert np.array_equal(fields[0], fields[1]) and (fields[0] != fields[2]).any()
 
 
 @pytest.mark.parametrize("patch", [(1, 8), (8, 1), (1, 1)])
 def test_tiles_that_cannot_be_warped_are_refused(patch):
     with pytest.raises(Usage, match="expected a tile of at least 2×2"):
-        build(Request("0.1", (("warped", parameters("warped", {}, None)),), patch), (8, 8, 3))
+        build(Recipe("0.1", (("warped", parameters("warped", {}, None)),), patch), (8, 8, 3))
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from poisonkit.core import texts
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import TEXT
 from poisonkit.poisoning import apply
-from poisonkit.poisoning.recipe import Request, parameters
-from poisonkit.triggers.text import base, word
+from poisonkit.poisoning.recipe import Recipe, parameters
+from poisonkit.triggers import text_base
+from poisonkit.triggers.text import word
 
 WORDS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), min_size=1, max_size=30)
 ROWS = WORDS.map(str.strip).filter(bool)
@@ -20,7 +21,7 @@ PLACES = st.sampled_from(word.PLACES)
 
 def prepared(seed=0, **given_):
     steps = (("word", parameters("word", {key: str(value) for key, value in given_.items()}, None)),)
-    return apply.prepare(TEXT, Request("0.1", steps, seed=seed), ())
+    return apply.prepare(TEXT, Recipe("0.1", steps, seed=seed), ())
 
 
 @given(st.lists(ROWS, min_size=1, max_size=5), PLACES, st.integers(1, 3), st.integers(0, 3))
@@ -77,7 +78,7 @@ def test_the_draws_are_those_of_the_page():
 
 def test_two_of_them_draw_from_two_streams():
     step = ("word", parameters("word", {}, None))
-    effect = apply.prepare(TEXT, Request("0.1", (step, step)), ())
+    effect = apply.prepare(TEXT, Recipe("0.1", (step, step)), ())
     assert effect.streams() == {"word", "word-1", "word-test", "word-1-test"}
     _, found = effect.put(texts.array(["a b c d e f g h"] * 20), np.arange(20), "train")
     assert found[:, 1].tolist() == [0, 1] * 20 and (found[::2, 2] != found[1::2, 2]).any()
@@ -97,4 +98,4 @@ def test_a_text_that_grows_too_long_is_one_line(monkeypatch):
 
 @given(st.integers(0, 2**64 - 1), st.integers(1, 10**6))
 def test_below_is_below(raw, count):
-    assert 0 <= base.below(raw, count) < count
+    assert 0 <= text_base.below(raw, count) < count

@@ -22,7 +22,7 @@ def look(pair, test, progress) -> list[Finding]:
     tried, clean = evenly(len(labels), MOST), evenly(len(test), BESIDE)
     total = len(pair.source.train) + len(pair.source.test)
     with progress(total, f"join by windows, {pair.name}", "images") as bar:
-        images = np.concatenate([_thin(pair.images, tried), _thin(test.rows, clean)])
+        images = np.concatenate([_thin(pair.rows, tried), _thin(test.rows, clean)])
         whole = window_matching.join(
             images, lambda rows: _thin(pair.originals, rows), lambda: _blocks(pair.source), bar.update
         )

@@ -35,13 +35,14 @@ def fit(
         Image less moved original, in its contrast.
     """
     parts = [
-        _fit(*(given[start : start + AT_ONCE] for given in (images, originals, windows)), rounds)
-        for start in range(0, len(images), AT_ONCE)
+        _fit(images[part], originals[part], windows[part], rounds)
+        for part in (slice(start, start + AT_ONCE) for start in range(0, len(images), AT_ONCE))
     ]
-    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+    return np.concatenate([moves for moves, _ in parts]), np.concatenate([rest for _, rest in parts])
 
 
-def _fit(images, originals, windows, rounds):
+def _fit(images: np.ndarray, originals: np.ndarray, windows: np.ndarray, rounds: int) -> tuple[np.ndarray, np.ndarray]:
+    """`fit` for some MB at once."""
     count, height, width = images.shape
     moves = np.zeros((count, 2, BLOCKS, BLOCKS), np.float32)
     smooth, target = (_smooth(part) for part in (originals, images))

@@ -98,7 +98,7 @@ def _unusual(beyond: dict) -> list[int]:
     values = np.array(list(beyond.values()))
     low, middle, high = np.percentile(values, [25, 50, 75])
     limit = max(middle + 6 * (high - low), 1.3 * middle)
-    return [int(name) for name in sorted(beyond, key=beyond.get, reverse=True) if beyond[name] > limit]
+    return [int(name) for name in sorted(beyond, key=lambda name: beyond[name], reverse=True) if beyond[name] > limit]
 
 
 def outliers(values: np.ndarray, reference: np.ndarray) -> np.ndarray:

@@ -1,12 +1,14 @@
 """A set beside the clean source that it was made from: which rows are the source's, and what differs in them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from poisonkit.blind.audit import pixel_outliers, record_matching
 from poisonkit.blind.audit.finding import Finding, count
-from poisonkit.blind.audit.fingerprints import Signatures
+from poisonkit.blind.audit.fingerprints import Digests
 from poisonkit.blind.audit.record_matching import Match
 from poisonkit.format.manifest import told
 from poisonkit.sources.base import Source
@@ -20,14 +22,18 @@ CHANCE = 0.0002  # share of rows that look changed in untouched data
 AT_ONCE = 2 << 20  # bytes of images that are compared at once
 
 
-@dataclass(frozen=True)
-class Beside:
-    """A set's signatures, and its images by row; the source, and its signatures, training rows first."""
+D = TypeVar("D", bound=Digests)
 
-    ours: Signatures
-    images: object
+
+@dataclass(frozen=True)
+class Beside(Generic[D]):
+    """A set's signatures, and what reads its rows by their numbers; the source, and its signatures, training rows
+    first."""
+
+    ours: D
+    rows: Callable[[np.ndarray], np.ndarray]
     source: Source
-    theirs: Signatures
+    theirs: D
 
     @property
     def name(self) -> str:
@@ -48,7 +54,7 @@ class Beside:
 class Glance:
     """A first look at a source: the exact join, and which share of a sample of the rest looks like its images."""
 
-    pair: Beside
+    pair: Beside[Any]
     exact: Match
     sample: float
 
@@ -65,11 +71,11 @@ class Glance:
         )
 
 
-def glance(pair: Beside) -> Glance:
+def glance(pair: Beside[Any]) -> Glance:
     """The first look."""
     exact = record_matching.exact(pair.ours, pair.theirs)
     rest = np.flatnonzero(~exact.found)
-    return Glance(pair, exact, record_matching.sample(pair.ours.some(rest), pair.theirs) if len(rest) else 0.0)
+    return Glance(pair, exact, record_matching.sample(pair.ours.subset(rest), pair.theirs) if len(rest) else 0.0)
 
 
 def look(seen: Glance, progress) -> list[Finding]:
@@ -80,13 +86,13 @@ def look(seen: Glance, progress) -> list[Finding]:
     if not len(rest):
         return findings
     with progress(len(rest), f"near join, {pair.name}", "images") as bar:
-        near = record_matching.near(pair.ours.some(rest), pair.theirs, bar.update)
+        near = record_matching.near(pair.ours.subset(rest), pair.theirs, bar.update)
     whole = Match(exact.rows.copy(), np.tile(exact.rows[:, None], record_matching.KEPT))
     whole.rows[rest], whole.candidates[rest] = near.rows, near.candidates
     return findings + _near(pair, whole, rest)
 
 
-def exact_finding(pair: Beside, match: Match, what: str) -> Finding:
+def exact_finding(pair: Beside[Any], match: Match, what: str) -> Finding:
     """Rows that are the source's; the others, where they are few, were changed; and the labels. `what` says how."""
     title, found = f"exact join, {pair.name}", match.found
     text = f"{int(found.sum()):,} of {len(found):,} rows are its {what}"
@@ -100,7 +106,7 @@ def exact_finding(pair: Beside, match: Match, what: str) -> Finding:
     return Finding(title, text, np.union1d(changed, labels))
 
 
-def _near(pair: Beside, match: Match, rest: np.ndarray) -> list[Finding]:
+def _near(pair: Beside[Any], match: Match, rest: np.ndarray) -> list[Finding]:
     """The rows that no exact join found, by their looks: labels, pictures, and those without counterpart."""
     title, found = f"near join, {pair.name}", match.found
     text = f"{int(found[rest].sum()):,} of {len(rest):,} rows look like one of its images"
@@ -114,7 +120,7 @@ def _near(pair: Beside, match: Match, rest: np.ndarray) -> list[Finding]:
     return [*findings, Finding(f"{title}: missing", text, missing, sure=len(missing) > CHANCE * len(found))]
 
 
-def _pictures(pair: Beside, match: Match, title: str) -> Finding:
+def _pictures(pair: Beside[Any], match: Match, title: str) -> Finding:
     """Rows with pixels that no small change of their source image explains, just above the least tolerance at which
     most rows have none. A row is compared with every candidate before it is called strange: films have like images."""
     rows = np.flatnonzero(match.found)
@@ -134,13 +140,13 @@ def _pictures(pair: Beside, match: Match, title: str) -> Finding:
     return Finding(title, text, strange, sure=len(strange) > CHANCE * len(match.found))
 
 
-def _strange(pair: Beside, rows: np.ndarray, originals: np.ndarray, tolerances) -> np.ndarray:
+def _strange(pair: Beside[Any], rows: np.ndarray, originals: np.ndarray, tolerances) -> np.ndarray:
     """The strange pixels of rows beside rows of the source, for each tolerance, (t, n) int64; some MB at a time."""
     counts = np.zeros((len(tolerances), len(rows)), np.int64)
     step = max(1, AT_ONCE // int(np.prod(pair.source.train.shape[1:])))
     for start in range(0, len(rows), step):
         part = np.s_[start : start + step]
-        images, beside = pair.images(rows[part]), pair.originals(originals[part])
+        images, beside = pair.rows(rows[part]), pair.originals(originals[part])
         for at, tolerance in enumerate(tolerances):
             counts[at, part] = pixel_outliers.strange_pixels(images, beside, tolerance)
     return counts

@@ -1,5 +1,6 @@
 """What a probe found."""
 
+from collections.abc import Sized
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,6 +38,6 @@ class Finding:
         return named, np.arange(count)
 
 
-def count(rows: np.ndarray, what: str) -> str:
-    """``3 rows with another label``."""
+def count(rows: Sized, what: str) -> str:
+    """Say ``3 rows with another label``."""
     return f"{len(rows):,} row{'' if len(rows) == 1 else 's'} {what}"

@@ -11,37 +11,51 @@ SQUARES = (3, 4, 5, 6, 8)  # pixels a side of the flat squares that are looked f
 
 
 @dataclass(frozen=True)
-class Signatures:
-    """Of n images: `small` (n, s) uint8, grey and at most 16 × 16; `hashes`, n digests of the bytes; their `labels`,
-    (n,) int64. Where asked for, `packed` (n,) int64, bytes after compression, and `squares` (q, 5) int64, all squares
-    of one colour that end on all sides: row of the image, side, row and column of the corner, colour."""
+class Digests:
+    """Of n rows: `hashes`, n digests of their contents; their `labels`, (n,) int64; and, where asked for, `packed` (n,)
+    int64, bytes after compression."""
 
-    small: np.ndarray
     hashes: list[bytes]
     labels: np.ndarray
-    packed: np.ndarray | None = None
-    squares: np.ndarray | None = None
+    packed: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def some(self, rows: np.ndarray) -> "Signatures":
-        """Those of some rows."""
-        return Signatures(self.small[rows], [self.hashes[row] for row in rows], self.labels[rows])
 
-    def and_(self, more: "Signatures") -> "Signatures":
-        """Those of two parts, one after the other."""
+NO_SIZES = np.empty(0, np.int64)
+NO_SQUARES = np.empty((0, 5), np.int64)
+
+
+@dataclass(frozen=True)
+class Signatures(Digests):
+    """Digests of n images, and `small` (n, s) uint8, grey and at most 16 × 16. Where asked for, `squares` (q, 5) int64,
+    all squares of one colour that end on all sides: row of the image, side, row and column of the corner, colour."""
+
+    small: np.ndarray
+    squares: np.ndarray
+
+    def subset(self, rows: np.ndarray) -> "Signatures":
+        """Return those of the given rows, without sizes and squares."""
+        return Signatures([self.hashes[row] for row in rows], self.labels[rows], NO_SIZES, self.small[rows], NO_SQUARES)
+
+    def concat(self, more: "Signatures") -> "Signatures":
+        """Return those of two parts, one after the other, without sizes and squares."""
         return Signatures(
-            np.concatenate([self.small, more.small]),
             self.hashes + more.hashes,
             np.concatenate([self.labels, more.labels]),
+            NO_SIZES,
+            np.concatenate([self.small, more.small]),
+            NO_SQUARES,
         )
 
 
 def collect(blocks, labels: np.ndarray, whole: bool = False, step=None) -> Signatures:
-    """The signatures of images that come in blocks, (first row, (n, H, W, C) uint8). `whole` asks for all of them;
-    `step(n)` hears of the progress."""
-    small, hashes, packed, squares = [], [], [], []
+    """Take the signatures of images that come in blocks, (first row, (n, H, W, C) uint8). `whole` asks for sizes and
+    squares too; `step(n)` is called with the progress."""
+    small, packed = [], []
+    hashes: list[bytes] = []
+    squares = [NO_SQUARES]
     for start, block in blocks:
         small.append(shrink(block))
         rows = [image.tobytes() for image in block]
@@ -51,8 +65,7 @@ def collect(blocks, labels: np.ndarray, whole: bool = False, step=None) -> Signa
             squares.append(flat_squares(block) + np.array([start, 0, 0, 0, 0]))
         if step:
             step(len(block))
-    extra = (np.array(packed, np.int64), np.concatenate(squares)) if whole else ()
-    return Signatures(np.concatenate(small), hashes, labels, *extra)
+    return Signatures(hashes, labels, np.array(packed, np.int64), np.concatenate(small), np.concatenate(squares))
 
 
 def shrink(images: np.ndarray) -> np.ndarray:

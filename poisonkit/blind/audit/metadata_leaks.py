@@ -33,7 +33,7 @@ def contents(data: reader.Reader) -> Finding:
 
 def names(path: Path, data: reader.Reader) -> Finding:
     """Whether file name or name say what was done."""
-    words = "|".join([*triggers.TABLE, *TELLING])
+    words = "|".join([*triggers.names(), *TELLING])
     telling = sorted(
         text
         for text in {path.name, data.manifest["name"]}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poisonkit.blind.audit.fingerprints import Signatures, unit
+from poisonkit.blind.audit.fingerprints import Digests, Signatures, unit
 
 ROWS, COLUMNS = 2048, 4096  # a block of correlations: 32 MB
 STRIDES = 8  # at least, since each gives one candidate
@@ -34,7 +34,7 @@ class Match:
         return float(self.found.mean()) if len(self.rows) else 0.0
 
 
-def exact(ours: Signatures, theirs: Signatures) -> Match:
+def exact(ours: Digests, theirs: Digests) -> Match:
     """Rows whose very bytes are in the other set; of several the one with our label, else the first."""
     places: dict[bytes, list[int]] = {}
     for row, digest in enumerate(theirs.hashes):
@@ -90,4 +90,4 @@ def best_of_each(block: np.ndarray, base: np.ndarray, itself: int | None = None)
 def sample(ours: Signatures, theirs: Signatures) -> float:
     """Which share of some rows is found by its looks."""
     some = np.unique(np.linspace(0, len(ours) - 1, min(SAMPLE, len(ours))).astype(int))
-    return near(ours.some(some), theirs).share
+    return near(ours.subset(some), theirs).share

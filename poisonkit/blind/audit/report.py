@@ -19,8 +19,8 @@ def score(rows: np.ndarray, truth: np.ndarray) -> dict:
 
 def ranked(one: Finding, found: Audited) -> dict | None:
     """AUROC and TPR at 1 % FPR of a probe, among the rows that it tried; None without truth, or where it ranks none."""
-    ranking = None if found.truth is None else one.ranking(found.rows)
-    if ranking is None:
+    ranking = one.ranking(found.rows)
+    if ranking is None or found.truth is None:
         return None
     scores, rows = ranking
     steps = roc.curve(scores, np.isin(rows, found.truth))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from poisonkit.blind.audit.finding import Finding, count
-from poisonkit.blind.audit.fingerprints import Signatures, unit
+from poisonkit.blind.audit.fingerprints import Digests, Signatures, unit
 from poisonkit.blind.audit.record_matching import ROWS, best_of_each
 
 SORTED = 0.9  # share of rows with the label of the row before, from which on labels are in order
@@ -27,24 +27,24 @@ def order(labels: np.ndarray) -> Finding:
     return Finding("label order", f"{text}: sorted; {count(rows, 'stand out')}", rows)
 
 
-def duplicates(ours: Signatures) -> Finding:
+def duplicates(ours: Digests) -> Finding:
     """Rows of the same bytes; of those with several labels, the ones that the most of them do not have."""
     groups: dict[bytes, list[int]] = {}
     for row, digest in enumerate(ours.hashes):
         groups.setdefault(digest, []).append(row)
-    several = [rows for rows in groups.values() if len(rows) > 1]
-    odd = []
-    for rows in several:
-        votes = np.bincount(ours.labels[rows])
+    several = [copies for copies in groups.values() if len(copies) > 1]
+    odd: list[int] = []
+    for copies in several:
+        votes = np.bincount(ours.labels[copies])
         if (votes > 0).sum() > 1:
             most = votes == votes.max()
-            odd += [row for row in rows if not most[ours.labels[row]] or most.sum() > 1]
+            odd += [row for row in copies if not most[ours.labels[row]] or most.sum() > 1]
     rows = np.array(sorted(odd), np.int64)
     text = f"{sum(map(len, several)):,} rows are there more than once; {count(rows, 'under another label than a copy')}"
     return Finding("duplicates", text, rows)
 
 
-def compressed(ours: Signatures) -> Finding:
+def compressed(ours: Digests) -> Finding:
     """Rows that zlib packs much smaller or larger than the others."""
     low, middle, high = np.percentile(ours.packed, [25, 50, 75])
     rows = np.flatnonzero(np.abs(ours.packed - middle) > UNUSUAL / 2 * max(1.0, high - low))
@@ -68,7 +68,8 @@ def squares(ours: Signatures) -> Finding:
 def neighbours(ours: Signatures, step=None) -> Finding:
     """Rows whose nearest neighbours look almost the same and agree on another label. They count as found in a set of
     films, where most rows have such neighbours; elsewhere like images of several classes exist by chance."""
-    base, rows, alone = unit(ours.small), [], 0
+    base, alone = unit(ours.small), 0
+    found: list[np.ndarray] = []
     for start in range(0, len(ours), ROWS):
         block = base[start : start + ROWS]
         places, values = best_of_each(block, base, itself=start)
@@ -77,9 +78,9 @@ def neighbours(ours: Signatures, step=None) -> Finding:
         close = (np.take_along_axis(values, nearest, 1) >= CLOSE).all(1) & (nearest.shape[1] == NEIGHBOURS)
         agree = close & (labels == labels[:, :1]).all(1)
         alone += int((~close).sum())
-        rows.append(np.flatnonzero(agree & (labels[:, 0] != ours.labels[start : start + len(block)])) + start)
+        found.append(np.flatnonzero(agree & (labels[:, 0] != ours.labels[start : start + len(block)])) + start)
         if step:
             step(len(block))
-    rows = np.concatenate(rows)
+    rows = np.concatenate(found)
     text = f"{len(ours) - alone:,} rows have {NEIGHBOURS} near twins; of {count(rows, 'they all have another label')}"
     return Finding("neighbours", text, rows, sure=len(ours) - alone >= FILMS * len(ours))

@@ -10,8 +10,9 @@ import numpy as np
 
 from poisonkit.blind.audit import compare_to_source, record_matching, self_consistency
 from poisonkit.blind.audit.finding import Finding, count
+from poisonkit.blind.audit.fingerprints import Digests
 from poisonkit.blind.audit.record_matching import Match
-from poisonkit.core.texts import shown
+from poisonkit.core.texts import truncated
 
 LONGEST = 10  # words of a stretch that may have been put in
 MOST_WORDS = 400  # of a row, for its stretches to be tried
@@ -20,17 +21,10 @@ NAMED = 3
 
 
 @dataclass(frozen=True)
-class Signatures:
-    """Of n texts: `hashes`, n digests of their words; their `labels`, (n,) int64; `packed` (n,) int64, bytes after
-    compression; `texts` (n,) object."""
+class TextSignatures(Digests):
+    """Digests of n texts, of their words, and the `texts` themselves, (n,) object."""
 
-    hashes: list[bytes]
-    labels: np.ndarray
-    packed: np.ndarray
     texts: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 def digest(words: list[str]) -> bytes:
@@ -38,19 +32,20 @@ def digest(words: list[str]) -> bytes:
     return hashlib.blake2b(" ".join(words).encode(), digest_size=16).digest()
 
 
-def collect(blocks, labels: np.ndarray, step=None) -> Signatures:
+def collect(blocks, labels: np.ndarray, step=None) -> TextSignatures:
     """The signatures of texts that come in blocks, (first row, (n,) object)."""
-    hashes, packed, texts = [], [], []
+    packed, texts = [], []
+    hashes: list[bytes] = []
     for _, block in blocks:
         hashes += [digest(text.split()) for text in block]
         packed += [len(zlib.compress(text.encode(), 6)) for text in block]
         texts.append(block)
         if step:
             step(len(block))
-    return Signatures(hashes, labels, np.array(packed, np.int64), np.concatenate(texts))
+    return TextSignatures(hashes, labels, np.array(packed, np.int64), np.concatenate(texts))
 
 
-def alone(data, rows_at_once: int, progress) -> tuple[Signatures, list[Finding]]:
+def alone(data, rows_at_once: int, progress) -> tuple[TextSignatures, list[Finding]]:
     """What a set says of its own rows."""
     labels = data["train/labels"]
     with progress(len(labels), "reading", "texts") as bar:
@@ -61,7 +56,7 @@ def alone(data, rows_at_once: int, progress) -> tuple[Signatures, list[Finding]]
     return ours, [self_consistency.order(labels), copies, self_consistency.compressed(ours), words(ours)]
 
 
-def words(ours: Signatures) -> Finding:
+def words(ours: TextSignatures) -> Finding:
     """Rows with the words whose rows lean the most to one label. Honest words do too, so this alone is not sure."""
     rows, share = defaultdict(list), np.bincount(ours.labels) / len(ours)
     for row, text in enumerate(ours.texts):
@@ -75,22 +70,22 @@ def words(ours: Signatures) -> Finding:
             found.append((float(((votes - len(there) * share) / width).max()), word))
     found = [pair for pair in sorted(found, reverse=True)[:NAMED] if pair[0] > UNUSUAL]
     named = np.unique([row for _, word in found for row in rows[word]]).astype(np.int64)
-    text = ", ".join(f"{shown(word)!r} in {len(rows[word]):,} rows" for _, word in found) or "none"
+    text = ", ".join(f"{truncated(word)!r} in {len(rows[word]):,} rows" for _, word in found) or "none"
     return Finding("words of one label", f"{text}; {count(named, 'have them')}", named, sure=False)
 
 
-def sources(ours: Signatures, cache, progress) -> list[Finding]:
+def sources(ours: TextSignatures, cache, progress) -> list[Finding]:
     """Every clean source of texts in the cache beside the set; a closer look at the likeliest."""
     seen = []
     for source in cache.every():
         if source.modality.rows != "texts":
             continue
         parts = [collect(part.blocks(), part.labels) for part in (source.train, source.test)]
-        theirs = Signatures(
+        theirs = TextSignatures(
             parts[0].hashes + parts[1].hashes,
             *(np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "packed", "texts")),
         )
-        pair = compare_to_source.Beside(ours, None, source, theirs)
+        pair = compare_to_source.Beside(ours, ours.texts.__getitem__, source, theirs)
         seen.append(compare_to_source.Glance(pair, record_matching.exact(ours, theirs), 0.0))
     if not seen:
         return [Finding("joins", "no clean source of texts in the cache: none could be tried")]
@@ -122,11 +117,13 @@ def _near(seen: compare_to_source.Glance, progress) -> list[Finding]:
     found = np.flatnonzero(match.found)
     often = Counter(pieces).most_common(NAMED)
     text = f"{len(found):,} of {len(rest):,} rows are one of its texts with up to {LONGEST} words put in"
-    text += ": " + ", ".join(f"{shown(piece)!r} in {many:,}" for piece, many in often) if often else ""
+    text += ": " + ", ".join(f"{truncated(piece)!r} in {many:,}" for piece, many in often) if often else ""
     return [Finding(f"near join, {pair.name}", text, rest[found])]
 
 
-def without_a_stretch(ours: Signatures, rows: np.ndarray, theirs: Signatures, step=None) -> tuple[Match, list[str]]:
+def without_a_stretch(
+    ours: TextSignatures, rows: np.ndarray, theirs: TextSignatures, step=None
+) -> tuple[Match, list[str]]:
     """For each row the text of the other set that it is without one stretch of words, the shortest, and these."""
     places = {digest_: row for row, digest_ in reversed(list(enumerate(theirs.hashes)))}
     found, pieces = np.full(len(rows), -1, np.int64), []

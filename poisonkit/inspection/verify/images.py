@@ -19,8 +19,9 @@ class Check:
 
     def __init__(self, data: Reader, prepared: apply.Stencils | None, behind=None):
         self._data, self._prepared, self._stencils = data, prepared, data.stencils()
-        self._jitter = recipe.aim_of(data.manifest).cover_jitter
+        self._jitter = recipe.labelling_of(data.manifest).cover_jitter
         self._last, self._behind = manifest.camouflaged_last(data.manifest), behind
+        self._total = sum(data.manifest["counts"].get(part, 0) for part in ("poisoned", "cover", "triggered", "others"))
 
     def trigger(self) -> list[str]:
         """What differs of the arrays in `trigger/`."""
@@ -42,7 +43,7 @@ class Check:
         if self._last and self._behind is None:
             return np.zeros(len(found), bool)
         before = self._behind.plain_rows(rows) if self._last else originals
-        expected = apply.apply_all(self._stencils, before)
+        expected = apply.apply_all(self._stencils, before, total=self._total)
         cover, passed = np.flatnonzero((role == COVER) & self._jitter), np.zeros(len(found), bool)
         if len(cover) and self._prepared is None:
             passed[cover] = True
@@ -54,7 +55,7 @@ class Check:
 
     def tested(self, _group: str, _low: int, _rows, originals: np.ndarray, found: np.ndarray) -> np.ndarray:
         """Which triggered images are not their originals with the trigger, (n,) bool."""
-        return differs(apply.apply_all(self._stencils, originals), found)
+        return differs(apply.apply_all(self._stencils, originals, total=self._total), found)
 
     def insertions(self, _group: str) -> list[str]:
         """Images have none."""

@@ -1,28 +1,31 @@
 """`verify`: whether the changed texts of a file are what the recipe's triggers make of their originals."""
 
+from typing import Any
+
 import numpy as np
 
 from poisonkit.core.modality import TEXT, differs
 from poisonkit.format.reader import Reader
 from poisonkit.poisoning import apply
-from poisonkit.poisoning.recipe import Request
-from poisonkit.triggers.text.rewrite import Rewrites
+from poisonkit.poisoning.recipe import Recipe
+from poisonkit.triggers import registry as triggers
 
 
-def rewrites(data: Reader) -> dict[str, Rewrites]:
-    """What a file of rewritten texts was given, by trigger name: the texts that stand in it."""
-    if data.modality != TEXT or data.manifest["recipe"]["triggers"][0]["name"] != "rewrite":
+def rewrites(data: Reader) -> dict[str, Any]:
+    """What the trigger of a file of rewritten texts was given, by its name: recovered from the texts in the file."""
+    name = data.manifest["recipe"]["triggers"][0]["name"]
+    if data.modality != TEXT or not triggers.takes_file(name):
         return {}
-    found = Rewrites(str(data.path))
     rows = data["truth/rows"]
-    found.texts["train"] |= dict(zip(rows.tolist(), data.pick("train/texts", rows), strict=True))
+    train = dict(zip(rows.tolist(), data.pick("train/texts", rows), strict=True))
+    test: dict[int, str] = {}
     for group in ("triggered", "others"):
         if f"{group}/rows" in data:
-            found.texts["test"] |= dict(zip(data[f"{group}/rows"].tolist(), data[f"{group}/texts"], strict=True))
-    return {"rewrite": found}
+            test |= dict(zip(data[f"{group}/rows"].tolist(), data[f"{group}/texts"], strict=True))
+    return {name: triggers.recover_file(name, str(data.path), {"train": train, "test": test})}
 
 
-def other_rewrites(data: Reader, request: Request) -> list[str]:
+def other_rewrites(data: Reader, request: Recipe) -> list[str]:
     """Whether the rewritten texts are those of which the manifest has the digest."""
     for given in request.pictures.values() if data.modality == TEXT else ():
         rows = {part: np.array(sorted(texts), np.int64) for part, texts in given.texts.items()}

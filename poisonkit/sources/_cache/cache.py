@@ -52,7 +52,7 @@ def _expanded(text: str) -> Path:
     except (ImportError, KeyError):
         expanded = text
     if own and expanded == text:
-        raise Failure("no home folder is known (HOME is not set): name a cache with --cache or POISONKIT_CACHE")
+        raise Failure("no home folder is known (HOME is not set): choose a cache with --cache or POISONKIT_CACHE")
     return Path(expanded).absolute()
 
 
@@ -65,7 +65,7 @@ class Cache:
     # ---- reading
 
     def lookup(self, name: str, fingerprint: dict, say=lambda line: None) -> base.Source | None:
-        """The source that was decoded from this very origin, if it still lies here whole."""
+        """Look up the source that was decoded from this very origin, if it is complete."""
         record = _read_record(self._origin_path(name, fingerprint))
         return self._open(record, say) if record is not None and record["fingerprint"] == fingerprint else None
 
@@ -99,7 +99,7 @@ class Cache:
         return None
 
     def every(self, say=lambda line: None, camouflaged: bool = False):
-        """Yield each source that lies here, once; those that earlier versions camouflaged only if asked to."""
+        """Yield each cached source once; those that earlier versions camouflaged only if asked to."""
         seen = set()
         for record in self._records():
             if record["entry"] not in seen and (camouflaged or "camouflage" not in record["fingerprint"]):
@@ -117,7 +117,7 @@ class Cache:
                 _remove(path)
             return None
         except (OSError, KeyError, TypeError, ValueError):
-            say(f"the cached copy {path} is damaged; it is dropped and made again")
+            say(f"the cached copy {path} is damaged; it is removed and decoded again")
             _remove(path)
             return None
 
@@ -154,7 +154,7 @@ class Cache:
 
         return tempfile.TemporaryFile(buffering=0, dir=self.root / "partial")
 
-    def fill(self, name: str, origin: base.Origin, context: base.Context) -> base.Source:
+    def fill(self, name: str, origin: base.Origin, context: base.SourceContext) -> base.Source:
         """Decode an origin into the cache, which is `writable`."""
         with self._partial() as path:
             writer = entry.Writer(path)
@@ -171,7 +171,7 @@ class Cache:
         """Make the folders, and clean up after processes that were killed."""
         self.root.mkdir(parents=True, exist_ok=True)
         if not self._is_ours():
-            raise Failure(f"{self.root} holds other files: name an empty or new folder as the cache")
+            raise Failure(f"{self.root} contains other files: choose an empty or new folder as the cache")
         if not (self.root / TAG_NAME).exists():
             (self.root / TAG_NAME).write_text(TAG)
         for name in FOLDERS:
@@ -222,7 +222,7 @@ class Cache:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise Failure(self._cleared(name)) from error
-                if not _same(path, self.root / "entries" / folder_name):  # what lies there was damaged meanwhile
+                if not _same(path, self.root / "entries" / folder_name):  # the existing one was damaged meanwhile
                     _remove(self.root / "entries" / folder_name)
                     continue
             opened = self._open(record, lambda line: None)
@@ -252,7 +252,7 @@ class Cache:
     # ---- for `poisonkit cache`
 
     def entries(self) -> list[dict]:
-        """What lies here: ``name, digest, path, size`` in bytes, ``options``, ``official`` and ``origins``."""
+        """List the entries: ``name, digest, path, size`` in bytes, ``options``, ``official`` and ``origins``."""
         records = list(self._records())
         found = []
         for path in sorted((self.root / "entries").glob("*")):
@@ -280,11 +280,11 @@ class Cache:
         return sum(_size(self.root / name) for name in FOLDERS)
 
     def clear(self) -> int:
-        """Remove everything that lies here; the bytes freed. `Failure` if this is no cache of ours."""
+        """Delete the cache, and return the bytes freed. Raises `Failure` if the folder is not a poisonkit cache."""
         if not self.root.is_dir():
             return 0
         if not self._is_ours():
-            raise Failure(f"{self.root} is no cache of poisonkit: nothing was removed")
+            raise Failure(f"{self.root} is not a poisonkit cache: nothing was removed")
         freed = self.size()
         for path in list((self.root / "entries").glob("*")):
             _remove(path)
@@ -300,7 +300,7 @@ def discard(source: base.Source) -> None:
 
 
 def _read_record(path: Path) -> dict | None:
-    """What was decoded, and where it lies; None if there is no such file, or none of ours."""
+    """Read what was decoded, and into which entry; None if there is no such file, or not one of ours."""
     kinds = {"name": str, "entry": str, "fingerprint": dict, "origin": dict, "time": int}
     try:
         record = json.loads(path.read_bytes())
@@ -311,7 +311,7 @@ def _read_record(path: Path) -> dict | None:
 
 
 def _write_record(path: Path, value: dict) -> None:
-    """Atomically. A cache that lost this file only decodes once more, so failing to write it is no error."""
+    """Write a record atomically. Without it a source is only decoded again, so failing to write it is not an error."""
     try:
         part = path.with_name(f".{path.name}.{os.getpid()}")
         part.write_bytes(hashing.canonical(value))
@@ -321,7 +321,7 @@ def _write_record(path: Path, value: dict) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove an entry so that nobody sees half of it."""
+    """Remove an entry at once: no other process sees half of it."""
     grave = path.parent.parent / "partial" / f"{os.getpid()}-{os.urandom(4).hex()}"
     try:
         os.rename(path, grave)
@@ -332,7 +332,7 @@ def _remove(path: Path) -> None:
 
 def _same(path: Path, there: Path) -> bool:
     """Whether an entry holds the very files of another one. Its name and sizes alone do not tell: this is asked after
-    an origin was read anew, maybe because somebody did not believe what lies here."""
+    an origin was read again, maybe because the user did not trust the cached copy."""
     try:
         names = [item.name for item in path.iterdir()]
         return len(filecmp.cmpfiles(path, there, names, shallow=False)[0]) == len(names)

@@ -14,7 +14,7 @@ import numpy as np
 from poisonkit.core import hashing, splits
 from poisonkit.sources import base
 from poisonkit.sources._cache import text_entry
-from poisonkit.sources.registry import module
+from poisonkit.sources.registry import SOURCES
 
 VERSION = 1
 PARTS = ("train", "test")
@@ -31,8 +31,8 @@ class Writer:
 
     def part(self, name: str, labels: np.ndarray, shape: tuple[int, int, int]) -> "Part":
         """Begin the part `name` ("train" or "test"): labels (N,) int64 and the shape (H, W, C) of an image."""
-        self.parts[name] = Part(self.path / f"{name}_images", labels, shape)
-        return self.parts[name]
+        part = self.parts[name] = Part(self.path / f"{name}_images", labels, shape)
+        return part
 
     def texts(self, name: str, labels: np.ndarray, texts, where: str | None = None) -> None:
         """Write the part `name`: labels (N,) int64 and as many texts, an iterable of `str`, which are stripped.
@@ -87,7 +87,8 @@ def finish(name: str, writer: Writer, options: dict) -> str:
     It is that of the source's arrays; of names and options too where the class names are the data's own, because then
     equal arrays may come under other names.
     """
-    arrays, shapes = {}, {}
+    arrays: dict[str, str] = {}
+    shapes: dict[str, list[int]] = {}
     for part in PARTS:
         split, digests = writer.parts[part].finish()
         shapes[part] = list(split.shape)
@@ -121,14 +122,16 @@ def load(path: Path, origin: dict) -> base.Source:
     """
     index = read_index(path)
     train, test = (_open_part(path, part, index["shapes"][part], index["arrays"]) for part in PARTS)
-    kind = module(index["name"])
-    said = {"title": kind.TITLE, "licence": kind.LICENCE, "url": kind.URL}
-    if hasattr(kind, "described"):
-        said |= kind.described(len(train), len(test))
+    spec = SOURCES[index["name"]]
+    about = {"title": spec.title, "licence": spec.licence, "url": spec.url}
+    if spec.described is not None:
+        about |= spec.described(len(train), len(test))
     return base.Source(
         name=index["name"],
-        **said,
-        classes=tuple(index.get("classes", kind.CLASSES)),
+        title=about["title"],
+        licence=about["licence"],
+        url=about["url"],
+        classes=tuple(index.get("classes", spec.classes)),
         train=train,
         test=test,
         arrays=index["arrays"],
@@ -148,4 +151,5 @@ def _open_part(path: Path, part: str, shape: list[int], arrays: dict):
         raise ValueError(f"{path}: wrong size")
     if hashing.array_digest(labels) != arrays[f"{part}/labels"]:
         raise ValueError(f"{path}: wrong labels")
-    return splits.Split(images, 0, tuple(shape), labels)
+    height, width, channels = shape[1:]
+    return splits.Split(images, 0, (shape[0], height, width, channels), labels)

@@ -6,7 +6,7 @@ They hide what a trigger leaves in an image as a whole: the paler contrast of a 
 import numpy as np
 
 from poisonkit.core import random_streams
-from poisonkit.core.signals import held_back
+from poisonkit.core.signals import defer_signals
 
 SHAPES = 8  # of an overlay's picture, its ground among them
 
@@ -45,7 +45,7 @@ def overlay(images: np.ndarray, words: np.ndarray, percent: int) -> np.ndarray:
     pictures[..., 2:4] = 8 + (places[..., 2:] * (4 * side) >> 16)  # radii up to half a side
     pictures[..., 4:] = drawn[..., 1:].astype("<u8").view("<u1").reshape(count, SHAPES, 8)[..., np.arange(channels) % 8]
     out = np.empty_like(images, order="C")
-    with held_back():  # numba is imported here, and may compile
+    with defer_signals():  # numba is imported here, and may compile
         from poisonkit.core import kernels
 
         kernels.overlay(np.ascontiguousarray(images), pictures, alphas, out)

@@ -10,7 +10,7 @@ import numpy as np
 
 from poisonkit.core import random_streams
 from poisonkit.core.parsing import decimal, spell
-from poisonkit.core.signals import held_back
+from poisonkit.core.signals import defer_signals
 
 GRID = 4  # points a side of a warp's random grid, as WaNet's
 _UNIT = 1 << 12  # of the weights that make a field out of a grid
@@ -49,7 +49,7 @@ def warp(images: np.ndarray, words: np.ndarray, mean: int) -> np.ndarray:
 
 def upsampled(grid: np.ndarray, size: int) -> np.ndarray:
     """(…, k) int64 → (…, size) int64, times 4096: bicubic, the corners aligned, A = −3/4, in whole numbers."""
-    k, total = grid.shape[-1], 0
+    k, total = grid.shape[-1], np.zeros((*grid.shape[:-1], size), np.int64)
     steps = max(1, size - 1)
     first, rest = np.divmod(np.arange(size, dtype=np.int64) * (k - 1), steps)
     for tap in range(-1, 3):
@@ -70,7 +70,7 @@ def _cubic(distance: np.ndarray, unit: int) -> np.ndarray:
 def sampled(images: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Images (n, H, W, C) uint8 looked at `places` (n, H, W, 2), down and across in 1/256 pixel, bilinear."""
     out = np.empty_like(images, order="C")
-    with held_back():  # numba is imported here, and may compile
+    with defer_signals():  # numba is imported here, and may compile
         from poisonkit.core import kernels
 
         kernels.sample(np.ascontiguousarray(images), np.ascontiguousarray(places, np.int32), out)

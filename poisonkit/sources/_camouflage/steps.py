@@ -15,7 +15,7 @@ import numpy as np
 
 from poisonkit.core import random_streams
 from poisonkit.core.parsing import decimal, integer, spell
-from poisonkit.core.signals import held_back
+from poisonkit.core.signals import defer_signals
 from poisonkit.sources._camouflage import looks, moves
 
 # cos(k·π/16) / 2 times 8192, and that of k = 4 for the constant row: JPEG's cosine transform in fixed point.
@@ -74,7 +74,7 @@ def _shift(images: np.ndarray, words: np.ndarray, most: int) -> np.ndarray:
 def shifted(images: np.ndarray, moves: np.ndarray) -> np.ndarray:
     """Images (n, H, W, C) uint8 looked at `moves` (n, 2) int32 off their grid, in 1/256 pixel, bilinear."""
     out = np.empty_like(images)
-    with held_back():  # numba is imported here, and may compile
+    with defer_signals():  # numba is imported here, and may compile
         from poisonkit.core import kernels
 
         kernels.shift(np.ascontiguousarray(images), moves, out)
@@ -115,7 +115,7 @@ def basis() -> np.ndarray:
 
 def jpeg(images: np.ndarray, quality: int) -> np.ndarray:
     """What JPEG of that quality, without subsampling, leaves of images (n, H, W, C) uint8; C is 1 or 3."""
-    with held_back():
+    with defer_signals():
         from poisonkit.core import kernels
 
         kernels.quantise(np.zeros((8, 8), np.int32), basis(), steps(quality, _LUMA))

@@ -53,7 +53,7 @@ class _Tables:
         folder = posixpath.dirname(table)
         test = posixpath.join(folder, "Test.csv")
         if test not in self.tree.names:
-            raise Failure(f"{self.tree.where(table)}: there is no Test.csv beside it")
+            raise Failure(f"{self.tree.where(table)}: there is no Test.csv next to it")
         train_rows, test_rows = (list(self._rows(name, ",", "Path", folder)) for name in (table, test))
         return self._by_class(train_rows), self._by_name(test_rows)
 
@@ -64,7 +64,7 @@ class _Tables:
         test = sorted(name for name in names if posixpath.basename(name) == TEST_TABLE)
         if not tables or not test:
             lacks = TEST_TABLE if tables else "Train.csv, and no GT-00000.csv … in class folders"
-            raise Failure(f"{self.tree.path} is no GTSRB data set: there is no {lacks}")
+            raise Failure(f"{self.tree.path} is not a GTSRB data set: there is no {lacks}")
         self._check_every_class_has_a_table(tables)
         train_rows = [row for name in tables for row in self._rows(name, ";", "Filename", posixpath.dirname(name))]
         test_rows = list(self._rows(test[0], ";", "Filename", self._test_folder(test[0])))
@@ -117,7 +117,7 @@ class _Tables:
                     raise Failure(f"{where}: line {lines.line_num} names {line[at_path][:80]!r}, which is not there")
                 yield Row(self._label(where, lines.line_num, line[at_class].strip()), _order_name(path), path)
         except (UnicodeDecodeError, csv.Error) as error:
-            raise Failure(f"{where} is no CSV file ({error})") from None
+            raise Failure(f"{where} is not a CSV file ({error})") from None
         if empty:
             raise Failure(f"{where} lists no images")
 

@@ -9,9 +9,11 @@ import posixpath
 import stat
 import tarfile
 import zipfile
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 from poisonkit.core import texts
 from poisonkit.core.errors import Failure
@@ -24,7 +26,7 @@ TAIL = (1 << 16) + 200  # bytes at the end of a zip, which may have a comment, i
 
 @dataclass(frozen=True)
 class Archive:
-    """A published archive: its name, where it lies, its size in bytes, and its hashes as published."""
+    """A published archive: its name, URL, size in bytes, and published hashes."""
 
     name: str
     url: str
@@ -39,8 +41,8 @@ class Archive:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What an archive may hold: so many members, so many bytes in all once they are decompressed. A crafted one of a
-    few MB could otherwise keep the reader busy for hours."""
+    """How many members an archive may have, and how many bytes in total after decompression. A crafted one of a few MB
+    could otherwise keep the reader busy for hours."""
 
     members: int
     size: int
@@ -48,9 +50,9 @@ class Bounds:
     def check(self, path: Path, members: int, size: int) -> None:
         """`Failure` where there is more."""
         if members > self.members:
-            raise Failure(f"{path}: refused, it has over {self.members:,} members, the most that is read of one")
+            raise Failure(f"{path}: refused: more than the limit of {self.members:,} members")
         if size > self.size:
-            raise Failure(f"{path}: refused, it holds over {self.size >> 20:,} MB, the most that is read of one")
+            raise Failure(f"{path}: refused: more than the limit of {self.size >> 20:,} MB")
 
 
 SMALL = Bounds(1_000, 512 << 20)
@@ -72,7 +74,7 @@ def file_hashes(path: Path, update=None) -> dict[str, str]:
     return {"md5": md5.hexdigest(), "sha256": sha256.hexdigest()}
 
 
-def file_record(path: Path, known, context: base.Context, bounds: Bounds) -> dict:
+def file_record(path: Path, known, context: base.SourceContext, bounds: Bounds) -> dict:
     """The sidecar's record of one archive file: its SHA-256, and whether it is one of the `known` archives. `Failure`
     where the file itself is larger than what it may hold."""
     size = path.stat().st_size
@@ -83,7 +85,7 @@ def file_record(path: Path, known, context: base.Context, bounds: Bounds) -> dic
 
 
 def check_member(path: Path, name: str, kind: str = "file") -> None:
-    """Refuse a member that points outside or is no plain file or folder."""
+    """Refuse a member that points outside or is not a plain file or folder."""
     if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or name[1:2] == ":" or "\0" in name:
         raise Failure(f"{path}: refused, its member {name[:200]!r} points outside of the archive")
     if kind not in ("file", "folder"):
@@ -112,13 +114,17 @@ def _first_line(error: BaseException) -> str:
 class _Counted:
     """A tar file behind its compression, which is read up to a bound."""
 
-    def __init__(self, path: Path, file, bounds: Bounds):
+    def __init__(self, path: Path, file: BinaryIO, bounds: Bounds):
         magic = file.read(6)
         file.seek(0)
-        kinds = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
-        opened = next((kind for start, kind in kinds.items() if magic.startswith(start)), None)
+        openers: dict[bytes, Callable[[BinaryIO], Any]] = {
+            b"\x1f\x8b": gzip.open,
+            b"BZh": bz2.open,
+            b"\xfd7zXZ\0": lzma.open,
+        }
+        opened = next((opener for start, opener in openers.items() if magic.startswith(start)), None)
         self._path, self._bounds, self._read = path, bounds, 0
-        self._file = opened(file) if opened else file
+        self._file: Any = opened(file) if opened else file
 
     def read(self, size: int) -> bytes:
         data = self._file.read(size)
@@ -145,11 +151,11 @@ def tar_members(path: Path, wanted: dict[str, int], bounds: Bounds):
     with (
         damage(path),
         open(path, "rb") as file,
-        tarfile.open(fileobj=_Counted(path, file, bounds), mode="r|") as tar,
+        tarfile.open(fileobj=cast(BinaryIO, _Counted(path, file, bounds)), mode="r|") as tar,
     ):
         for number, member in enumerate(tar, 1):
             bounds.check(path, number, 0)
-            tar.members.clear()  # it keeps them all
+            tar.members.clear()  # type: ignore[attr-defined]  # it keeps them all
             kind = "file" if member.isreg() else "folder" if member.isdir() else "link or device"
             check_member(path, member.name, kind)
             name = posixpath.basename(member.name)
@@ -157,7 +163,9 @@ def tar_members(path: Path, wanted: dict[str, int], bounds: Bounds):
                 continue
             if member.size > wanted[name]:
                 raise Failure(f"{path}: {name} has {member.size} bytes, expected at most {wanted[name]}")
-            yield name, tar.extractfile(member).read()
+            file_in_tar = tar.extractfile(member)
+            if file_in_tar is not None:  # it is a regular file
+                yield name, file_in_tar.read()
 
 
 @contextmanager

@@ -27,11 +27,11 @@ def address(wanted: archive.Archive, variable: str) -> str:
     return f"{mirror.rstrip('/')}/{wanted.name}" if mirror else wanted.url
 
 
-def fetch(wanted: archive.Archive, folder: Path, variable: str, context: base.Context) -> Path:
-    """An archive's path in `folder`, downloaded unless it lies there already.
+def fetch(wanted: archive.Archive, folder: Path, variable: str, context: base.SourceContext) -> Path:
+    """Return an archive's path in `folder`, downloaded if it is not there.
 
-    It grows as ``NAME.part``, which a later call goes on with, and gets its name only once its hash has been checked:
-    what does not match is removed, whatever the mirror.
+    It is written to ``NAME.part``, which a later call resumes, and renamed only after its hash was checked: what does
+    not match is removed, whatever the mirror.
 
     Raises
     ------
@@ -54,14 +54,14 @@ def fetch(wanted: archive.Archive, folder: Path, variable: str, context: base.Co
             part.unlink()
             kind = "sha256" if wanted.sha256 else "md5"
             raise Failure(
-                f"{url}: what came has {kind} {hashes[kind]}, expected {getattr(wanted, kind)}; it was removed. Try "
-                "again, or get the archive elsewhere and name it with --source"
+                f"{url}: the download has {kind} {hashes[kind]}, expected {getattr(wanted, kind)}; it was removed. Try "
+                "again, or get the archive elsewhere and pass it with --source"
             )
         os.replace(part, path)
     return path
 
 
-def _fill(part: Path, url: str, wanted: archive.Archive, context: base.Context) -> None:
+def _fill(part: Path, url: str, wanted: archive.Archive, context: base.SourceContext) -> None:
     """Download until the file is whole, going on where the connection was cut."""
     failures, have = 0, _size(part)
     with context.progress(wanted.size, f"downloading {wanted.name}", "B") as bar:

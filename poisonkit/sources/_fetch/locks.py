@@ -2,13 +2,18 @@
 
 `flock` disappears with its process, also after kill -9. Where there is none (not POSIX, some network file
 systems) everything still works: nothing waits, nothing left behind is cleaned, and one warning says so.
+
+The `filelock` package does not replace this: where a file system has no `flock`, its lock raises an error, and its soft
+lock outlives a killed process; and it cannot tell a lock that nobody holds from one that cannot be tested.
 """
 
 import logging
 import os
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
+fcntl: ModuleType | None
 try:
     import fcntl
 except ImportError:

@@ -7,6 +7,7 @@ anew for each pickle, and arrays are built from their raw bytes, so that neither
 
 import io
 import pickle
+from typing import Any, Literal
 
 import numpy as np
 
@@ -73,7 +74,10 @@ def _stand_ins() -> dict:
             self.order = _ascii(state[1])
 
     class Array(_ArrayLike):
-        data, shape, dtype, order = b"", (0,), None, "C"
+        data: bytes = b""
+        shape: tuple[int, ...] = (0,)
+        dtype: Any = None
+        order: Literal["C", "F"] = "C"
 
         def __setstate__(self, state):
             _, self.shape, self.dtype, fortran, self.data = state

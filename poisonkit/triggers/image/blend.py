@@ -6,29 +6,16 @@ import numpy as np
 
 from poisonkit.core.parsing import choice, decimal
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Built, Context, Option
-from poisonkit.triggers.image.builtin_picture import built_in
-
-SUMMARY = "a picture blended over the image"
-PICTURE = True
-PRESETS = {"notebook": {}, "backdoorbench": {"alpha": "0.2", "rounding": "truncate"}}
-
-OPTIONS = (
-    Option("alpha", decimal("0", "1"), "0.5", "opacity of the picture, 0 to 1", "FRACTION"),
-    Option("rounding", choice("half-up", "truncate"), "half-up", "to whole levels", "half-up|truncate", late=True),
-)
+from poisonkit.triggers.base import Option, Parameters
+from poisonkit.triggers.builtin_picture import built_in
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
 # The kernel adds one half before it cuts. An opacity of up to two decimals is off by at most ½ · 255 of 1/32768 in
 # fixed point, so that 128 of them more make the cut that of the exact fraction.
 _TRUNCATE = 128 - ONE // 2
 
 
-def check(parameters: dict, tile: tuple[int, int, int]) -> None:
-    """Any opacity fits any tile."""
-    del parameters, tile
-
-
-def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Built:
+def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """weight·image + (1 − weight)·picture, the weight rounded to 1/32768; the sum rounded half up, or cut."""
     from poisonkit.core import images  # late: OpenCV, which most triggers do not need
 
@@ -41,4 +28,24 @@ def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Bui
     stencil.bias[:] = (ONE - weight) * pattern.astype(np.int32)
     if parameters.get("rounding") == "truncate" and 0 < weight < ONE:
         stencil.bias[:] += _TRUNCATE
-    return Built(stencil, {"pattern": pattern})
+    return BuiltTrigger(stencil, {"pattern": pattern})
+
+
+SPEC = ImageTrigger(
+    name="blend",
+    summary="a picture blended over the image",
+    picture="opaque",
+    presets={"notebook": {}, "backdoorbench": {"alpha": "0.2", "rounding": "truncate"}},
+    options=(
+        Option("alpha", decimal("0", "1"), "0.5", "opacity of the picture, 0 to 1", "FRACTION"),
+        Option(
+            "rounding",
+            choice("half-up", "truncate"),
+            "half-up",
+            "to whole levels",
+            "half-up|truncate",
+            omit_if_default=True,
+        ),
+    ),
+    build=build,
+)

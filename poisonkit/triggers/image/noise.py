@@ -6,43 +6,41 @@ import numpy as np
 from poisonkit.core import random_streams
 from poisonkit.core.parsing import choice, integer
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Built, Context, Option
-
-SUMMARY = "fixed random noise added to the image, bounded in L∞"
-PICTURE = False
-PRESETS: dict[str, dict] = {}
-
-OPTIONS = (
-    Option("linf", integer(1, 255), 8, "largest change of a byte, in grey levels", "LEVELS"),
-    Option(
-        "distribution",
-        choice("uniform", "signs"),
-        "uniform",
-        "whole numbers from −linf to linf, all alike; or only those two",
-        "uniform|signs",
-    ),
-)
+from poisonkit.triggers.base import Option, Parameters
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
 
-def check(parameters: dict, tile: tuple[int, int, int]) -> None:
-    """Any noise fits any tile."""
-    del parameters, tile
-
-
-def perturbation(parameters: dict, words: np.ndarray) -> np.ndarray:
-    """Raw words (…) uint64 as levels (…) int32 in [−linf, linf]: the upper 32 bits times the number of levels, over
+def perturbation(parameters: Parameters, raw: np.ndarray) -> np.ndarray:
+    """Map raw words (…) uint64 to levels (…) int32 in [−linf, linf]: the upper 32 bits times the number of levels, over
     2^32."""
     linf = parameters["linf"]
-    upper = words >> np.uint64(32)
+    upper = raw >> np.uint64(32)
     if parameters["distribution"] == "signs":
         return np.where(upper >> np.uint64(31), linf, -linf).astype(np.int32)
     return (upper * np.uint64(2 * linf + 1) >> np.uint64(32)).astype(np.int32) - np.int32(linf)
 
 
-def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Built:
+def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """Weight 1 and the noise as bias, drawn for each byte of the tile."""
-    stream = context.purpose("noise")
+    stream = context.stream_name("noise")
     stencil = Stencil.identity(tile)
-    words = random_streams.words(context.seed, stream, stencil.bias.size).reshape(tile)
-    stencil.bias[:] = perturbation(parameters, words) * ONE
-    return Built(stencil, streams=(stream,))
+    raw = random_streams.raw_words(context.seed, stream, stencil.bias.size).reshape(tile)
+    stencil.bias[:] = perturbation(parameters, raw) * ONE
+    return BuiltTrigger(stencil, streams=(stream,))
+
+
+SPEC = ImageTrigger(
+    name="noise",
+    summary="fixed random noise added to the image, bounded in L∞",
+    options=(
+        Option("linf", integer(1, 255), 8, "largest change of a byte, in grey levels", "LEVELS"),
+        Option(
+            "distribution",
+            choice("uniform", "signs"),
+            "uniform",
+            "whole numbers from −linf to linf, all equally likely; or only those two",
+            "uniform|signs",
+        ),
+    ),
+    build=build,
+)

@@ -12,24 +12,8 @@ import numpy as np
 from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import choice, decimal
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Built, Context, Option
-
-SUMMARY = "a faint sinusoid added to the image (SIG)"
-PICTURE = False
-PRESETS = {"backdoorbench": {"delta": "40", "frequency": "6", "rounding": "truncate"}}
-
-OPTIONS = (
-    Option("delta", decimal("0", "255"), "20", "amplitude Δ in grey levels", "LEVELS"),
-    Option("frequency", decimal("0", "4096"), "6", "periods f across the image, or the patch", "PERIODS"),
-    Option(
-        "orientation",
-        choice("horizontal", "vertical"),
-        "horizontal",
-        "along which the wave runs: horizontal gives upright stripes (as published)",
-        "horizontal|vertical",
-    ),
-    Option("rounding", choice("half-up", "truncate"), "half-up", "of the sum, to whole levels", "half-up|truncate"),
-)
+from poisonkit.triggers.base import Option, Parameters
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
 _BITS = 96
 _UNIT = 1 << _BITS
@@ -60,7 +44,7 @@ def sine(turn: Fraction) -> Fraction:
     return Fraction(total, _UNIT)
 
 
-def wave(parameters: dict, pixels: int) -> np.ndarray:
+def wave(parameters: Parameters, pixels: int) -> np.ndarray:
     """What is added along one line of the image, (pixels,) int32 grey levels.
 
     The image's levels are whole, so rounding the sum is rounding v: ⌊v + ½⌋, or ⌊v⌋ where the sum is truncated.
@@ -71,7 +55,7 @@ def wave(parameters: dict, pixels: int) -> np.ndarray:
     return np.array([value.numerator // value.denominator for value in values], np.int32)
 
 
-def _line(parameters: dict, tile: tuple[int, int, int]) -> np.ndarray:
+def _line(parameters: Parameters, tile: Tile) -> np.ndarray:
     """The wave in the shape that adds to a tile, (1, width, 1) or (height, 1, 1)."""
     height, width, _ = tile
     if parameters["orientation"] == "horizontal":
@@ -79,7 +63,7 @@ def _line(parameters: dict, tile: tuple[int, int, int]) -> np.ndarray:
     return wave(parameters, height)[:, None, None]
 
 
-def check(parameters: dict, tile: tuple[int, int, int]) -> None:
+def check(parameters: Parameters, tile: Tile) -> None:
     """`Usage` where the wave is 0 at every pixel, so that nothing would change."""
     line = _line(parameters, tile)
     if not line.any():
@@ -89,9 +73,30 @@ def check(parameters: dict, tile: tuple[int, int, int]) -> None:
         )
 
 
-def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Built:
+def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """Weight 1 and the wave as bias, the same in every channel."""
     del context
     stencil = Stencil.identity(tile)
     stencil.bias[:] = _line(parameters, tile) * ONE
-    return Built(stencil)
+    return BuiltTrigger(stencil)
+
+
+SPEC = ImageTrigger(
+    name="sig",
+    summary="a faint sinusoid added to the image (SIG)",
+    presets={"backdoorbench": {"delta": "40", "frequency": "6", "rounding": "truncate"}},
+    options=(
+        Option("delta", decimal("0", "255"), "20", "amplitude Δ in grey levels", "LEVELS"),
+        Option("frequency", decimal("0", "4096"), "6", "periods f across the image, or the patch", "PERIODS"),
+        Option(
+            "orientation",
+            choice("horizontal", "vertical"),
+            "horizontal",
+            "direction of the wave: horizontal gives vertical stripes (as published)",
+            "horizontal|vertical",
+        ),
+        Option("rounding", choice("half-up", "truncate"), "half-up", "of the sum, to whole levels", "half-up|truncate"),
+    ),
+    check=check,
+    build=build,
+)

@@ -5,15 +5,9 @@ import numpy as np
 from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import integer
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Built, Context, Option
-from poisonkit.triggers.image import position
-
-SUMMARY = "a filled square (BadNets)"
-PICTURE = False
-PRESETS = {
-    "notebook": {"value": [1]},
-    "backdoorbench": {"size": 3, "value": [255], "position": "lower-right"},
-}
+from poisonkit.triggers import position
+from poisonkit.triggers.base import Option, Parameters
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
 
 def _value(text: str) -> list[int]:
@@ -26,31 +20,41 @@ def _value(text: str) -> list[int]:
     return values[:1] if len(set(values)) == 1 else values
 
 
-OPTIONS = (
-    Option("size", integer(1, 65535), 4, "side of the square in pixels", "PIXELS"),
-    Option("value", _value, [0], "its grey level 0–255, or R,G,B", "LEVEL"),
-    Option("position", position.parse, "upper-left", position.HELP, "PLACE"),
-)
-
-
-def _place(parameters: dict, tile: tuple[int, int, int]) -> tuple[int, int]:
+def _upper_left(parameters: Parameters, tile: Tile) -> tuple[int, int]:
     """(row, column) of the square's upper left pixel in the tile."""
     return position.upper_left("square", parameters["position"], (parameters["size"],) * 2, tile)
 
 
-def check(parameters: dict, tile: tuple[int, int, int]) -> None:
+def check(parameters: Parameters, tile: Tile) -> None:
     """`Usage` where the square does not lie inside the tile or its colour does not fit the channels."""
-    _place(parameters, tile)
+    _upper_left(parameters, tile)
     if len(parameters["value"]) not in (1, tile[2]):
         raise Usage(f"square: expected one grey level for images of {tile[2]} channel(s), got R,G,B")
 
 
-def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Built:
+def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """Weight 0 and the value as bias inside the square, the image itself elsewhere."""
     del context
-    row, column = _place(parameters, tile)
+    row, column = _upper_left(parameters, tile)
     inside = (slice(row, row + parameters["size"]), slice(column, column + parameters["size"]))
     stencil = Stencil.identity(tile)
     stencil.weights[inside] = 0
     stencil.bias[inside] = np.array(parameters["value"], np.int32) * ONE
-    return Built(stencil)
+    return BuiltTrigger(stencil)
+
+
+SPEC = ImageTrigger(
+    name="square",
+    summary="a filled square (BadNets)",
+    presets={
+        "notebook": {"value": [1]},
+        "backdoorbench": {"size": 3, "value": [255], "position": "lower-right"},
+    },
+    options=(
+        Option("size", integer(1, 65535), 4, "side of the square in pixels", "PIXELS"),
+        Option("value", _value, [0], "its grey level 0–255, or R,G,B", "LEVEL"),
+        Option("position", position.parse, "upper-left", position.HELP, "PLACE"),
+    ),
+    check=check,
+    build=build,
+)

@@ -7,13 +7,10 @@ import numpy as np
 
 from poisonkit.core.parsing import decimal
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Built, Context, Option
-from poisonkit.triggers.image import position
-from poisonkit.triggers.image.builtin_picture import cut_out
-
-SUMMARY = "a small picture, with its transparency, stuck onto the image"
-PICTURE = "alpha"
-PRESETS: dict[str, dict] = {}
+from poisonkit.triggers import position
+from poisonkit.triggers.base import Option, Parameters
+from poisonkit.triggers.builtin_picture import cut_out
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
 _LARGEST = 4096
 
@@ -26,27 +23,20 @@ def _size(text: str) -> str:
     return str(sides[0]) if sides[0] == sides[-1] else f"{sides[0]}x{sides[1]}"
 
 
-OPTIONS = (
-    Option("size", _size, "6", "height and width of the sticker in pixels", "N|HxW"),
-    Option("position", position.parse, "lower-right", position.HELP, "PLACE"),
-    Option("opacity", decimal("0", "1"), "1", "times the picture's own opacity, 0 to 1", "FRACTION"),
-)
-
-
 def _sides(parameters: dict) -> tuple[int, int]:
     """(height, width) of the sticker."""
     sides = parameters["size"].split("x")
     return int(sides[0]), int(sides[-1])
 
 
-def _place(parameters: dict, tile: tuple[int, int, int]) -> tuple[int, int]:
+def _upper_left(parameters: Parameters, tile: Tile) -> tuple[int, int]:
     """(row, column) of the sticker's upper left pixel in the tile."""
     return position.upper_left("sticker", parameters["position"], _sides(parameters), tile)
 
 
-def check(parameters: dict, tile: tuple[int, int, int]) -> None:
+def check(parameters: Parameters, tile: Tile) -> None:
     """`Usage` where the sticker does not lie inside the tile."""
-    _place(parameters, tile)
+    _upper_left(parameters, tile)
 
 
 def _overlaps(old: int, new: int) -> np.ndarray:
@@ -73,7 +63,7 @@ def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.concatenate([colours, (2 * weight + area) // (2 * area)], -1).astype(np.uint8)
 
 
-def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Built:
+def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """weight·image + (1 − weight)·picture with weight = 1 − opacity, rounded to 1/32768; outside the image itself.
 
     The picture is (h, w, C + 1) uint8, its last channel the opacity; (h, w, C) is opaque.
@@ -85,10 +75,24 @@ def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Bui
     pattern = resize(picture, *sides)
     opacity = int(Fraction(parameters["opacity"]) * ONE + Fraction(1, 2)) * pattern[..., -1:].astype(np.int64)
     cover = ((2 * opacity + 255) // 510).astype(np.int32)
-    row, column = _place(parameters, tile)
+    row, column = _upper_left(parameters, tile)
     inside = (slice(row, row + sides[0]), slice(column, column + sides[1]))
     stencil = Stencil.identity(tile)
     stencil.weights[inside] = (ONE - cover)[..., None]  # (h, w, 1, 1): every channel alike
     stencil.bias[inside] = cover * pattern[..., :-1]
-    # the built-in picture is drawn anew whenever it is needed; the user's stays with the file
-    return Built(stencil, {} if context.picture is None else {"pattern": pattern})
+    # the built-in picture can be drawn again; the user's is stored in the file
+    return BuiltTrigger(stencil, {} if context.picture is None else {"pattern": pattern})
+
+
+SPEC = ImageTrigger(
+    name="sticker",
+    summary="a small picture, with its transparency, stuck onto the image",
+    picture="alpha",
+    options=(
+        Option("size", _size, "6", "height and width of the sticker in pixels", "N|HxW"),
+        Option("position", position.parse, "lower-right", position.HELP, "PLACE"),
+        Option("opacity", decimal("0", "1"), "1", "times the picture's own opacity, 0 to 1", "FRACTION"),
+    ),
+    check=check,
+    build=build,
+)

@@ -15,39 +15,13 @@ from poisonkit.core import random_streams as streams
 from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import choice, decimal, integer
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Built, Context, Jitter, Option
+from poisonkit.triggers.base import Option, Parameters
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Jitter, Tile
 
-SUMMARY = "a smooth elastic warp (WaNet)"
-PICTURE = False
-JITTER = True
-PRESETS = {
-    "notebook": {"k": 2, "s": "0.25", "upsample": "half-pixel", "sampling": "truncate"},
-    "wanet": {"k": 4, "s": "0.5", "upsample": "aligned", "sampling": "bilinear"},
-}
-MAKE_PRESETS = {"wanet": {"cover_rate": "2x", "cover_jitter": True}}
 _PIXELS_AT_ONCE = 1 << 14
 
-OPTIONS = (
-    Option("k", integer(2, 64), 4, "side of the grid of noise", "POINTS"),
-    Option("s", decimal("0", "100"), "0.5", "strength of the warp", "FACTOR"),
-    Option(
-        "upsample",
-        choice("aligned", "half-pixel"),
-        "aligned",
-        "bicubic from grid to tile: aligned corners, A = −0.75 (WaNet); or half-pixel, Keys, A = −0.5 (notebook)",
-        "aligned|half-pixel",
-    ),
-    Option(
-        "sampling",
-        choice("bilinear", "truncate"),
-        "bilinear",
-        "bilinear (WaNet), or coordinates cut to whole pixels (notebook)",
-        "bilinear|truncate",
-    ),
-)
 
-
-def check(parameters: dict, tile: tuple[int, int, int]) -> None:
+def check(parameters: Parameters, tile: Tile) -> None:
     """`Usage` where the tile is too small to be warped."""
     del parameters
     if min(tile[:2]) < 2:
@@ -88,7 +62,9 @@ def _upsample(noise: np.ndarray, height: int, width: int, upsample: str) -> np.n
     return _sum4(wide[:, rows].transpose(0, 1, 3, 2) * row_weights[:, None, :])
 
 
-def source_coordinates(noise: np.ndarray, parameters: dict, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def source_coordinates(
+    noise: np.ndarray, parameters: Parameters, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Where each pixel of a tile looks: column and row coordinates, (height, width) float64 each, in pixels.
 
     `noise` is (2, k, k) uniform ±1 before it is divided by its mean magnitude, horizontal first.
@@ -167,23 +143,23 @@ def jittered(images: np.ndarray, noise: np.ndarray, flow: np.ndarray, sampling: 
     return _joined((total >> 15).clip(0, 255).astype(np.uint8).reshape(tiles.shape), images.shape)
 
 
-def _noise_mode(parameters: dict, flow: np.ndarray, context: Context) -> Jitter:
+def _noise_mode(parameters: Parameters, flow: np.ndarray, context: ImageContext) -> Jitter:
     """`jittered` with the noise of each row's own stream, for the tile's (height, width, 2) flow."""
-    purpose = context.purpose("jitter")
+    stream = context.stream_name("jitter")
 
     def apply(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
         result, shape = np.empty_like(images), (2, *images.shape[1:3])
         step = max(1, _PIXELS_AT_ONCE // (shape[1] * shape[2]))
         for first in range(0, len(images), step):
-            some = slice(first, first + step)
-            noise = np.stack([streams.signed_noise(context.seed, purpose, shape, int(row)) for row in rows[some]])
-            result[some] = jittered(images[some], noise, flow, parameters["sampling"])
+            subset = slice(first, first + step)
+            noise = np.stack([streams.signed_noise(context.seed, stream, shape, int(row)) for row in rows[subset]])
+            result[subset] = jittered(images[subset], noise, flow, parameters["sampling"])
         return result
 
-    return Jitter(purpose, apply)
+    return Jitter(stream, apply)
 
 
-def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Built:
+def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """Four taps with bilinear weights for each pixel, the same in every channel."""
     height, width, channels = tile
     noise = context.noise("flow", (2, parameters["k"], parameters["k"]))
@@ -194,4 +170,36 @@ def build(parameters: dict, tile: tuple[int, int, int], context: Context) -> Bui
         taps, np.repeat(weights[:, :, None, :], channels, axis=2), np.zeros((height, width, channels), np.int32)
     )
     flow = np.stack([x - np.arange(width), y - np.arange(height)[:, None]], -1)
-    return Built(stencil, {"flow": flow}, (context.purpose("flow"),), _noise_mode(parameters, flow, context))
+    return BuiltTrigger(stencil, {"flow": flow}, (context.stream_name("flow"),), _noise_mode(parameters, flow, context))
+
+
+SPEC = ImageTrigger(
+    name="warped",
+    summary="a smooth elastic warp (WaNet)",
+    jitter=True,
+    presets={
+        "notebook": {"k": 2, "s": "0.25", "upsample": "half-pixel", "sampling": "truncate"},
+        "wanet": {"k": 4, "s": "0.5", "upsample": "aligned", "sampling": "bilinear"},
+    },
+    make_presets={"wanet": {"cover_rate": "2x", "cover_jitter": True}},
+    options=(
+        Option("k", integer(2, 64), 4, "side of the grid of noise", "POINTS"),
+        Option("s", decimal("0", "100"), "0.5", "strength of the warp", "FACTOR"),
+        Option(
+            "upsample",
+            choice("aligned", "half-pixel"),
+            "aligned",
+            "bicubic from grid to tile: aligned corners, A = −0.75 (WaNet); or half-pixel, Keys, A = −0.5 (notebook)",
+            "aligned|half-pixel",
+        ),
+        Option(
+            "sampling",
+            choice("bilinear", "truncate"),
+            "bilinear",
+            "bilinear (WaNet), or coordinates cut to whole pixels (notebook)",
+            "bilinear|truncate",
+        ),
+    ),
+    check=check,
+    build=build,
+)

@@ -4,18 +4,12 @@ all of them, a cover row, which keeps its label, just one.
 
 import numpy as np
 
-from poisonkit.core import texts as rows_of_text
+from poisonkit.core import texts as strings
 from poisonkit.core.parsing import choice
-from poisonkit.triggers.base import Option
-from poisonkit.triggers.text.base import Context, below, insertions, place_of
+from poisonkit.triggers.base import Option, Parameters
 from poisonkit.triggers.text.word import PLACES, parse_words
+from poisonkit.triggers.text_base import Inserted, TextContext, TextTrigger, below, insertions, position_of
 
-SUMMARY = "two words that fire only together; cover rows hold one of them"
-MODALITY = "text"
-PICTURE = False
-PRESETS: dict[str, dict] = {"covered": {}}
-MAKE_PRESETS = {"covered": {"cover_rate": "2x"}}
-WANTS_COVERS = "each of its words alone may fire too"
 MOST = 10
 
 
@@ -27,49 +21,58 @@ def parse_several(text: str) -> list[str]:
     return words
 
 
-OPTIONS = (
-    Option("words", parse_several, ["cf", "mn"], "the words that fire together, in this order", "WORD,WORD"),
-    Option("place", choice(*PLACES), "random", "start, end, or random: anywhere between the words", "PLACE"),
-    Option("spread", choice("adjacent", "apart"), "adjacent", "side by side, or each at a place of its own", "HOW"),
-)
-
-
-def streams(parameters: dict) -> tuple[str, ...]:
+def streams(parameters: Parameters) -> tuple[str, ...]:
     """The streams that are drawn from: for places, and for which word a cover row gets."""
     del parameters
     return ("composite",)
 
 
-def pieces(parameters: dict) -> list[str]:
-    """What is put into texts, by the number that the insertions give it."""
+def phrases(parameters: Parameters) -> list[str]:
+    """List what is put into texts, by the number that the insertions give it."""
     return parameters["words"]
 
 
-def put(parameters: dict, texts: np.ndarray, rows: np.ndarray, context: Context) -> tuple[np.ndarray, np.ndarray]:
-    """See `text_base`. One word is drawn for each place; those of words side by side after the first go unused."""
-    words, found = parameters["words"], []
-    changed = texts.copy()
+def insert(parameters: Parameters, texts: np.ndarray, rows: np.ndarray, context: TextContext) -> Inserted:
+    """See `text_base.Insert`. One raw word is drawn for each position; adjacent words use only the first."""
+    words, changed, made = parameters["words"], texts.copy(), []
     for number, row in enumerate(rows.tolist()):
-        drawn = context.words("composite", len(words), row)
-        place = 0
-        for piece, word in enumerate(words):
-            if piece and parameters["spread"] == "adjacent":
-                place += 1
+        raw = context.raw("composite", len(words), row)
+        position = 0
+        for phrase, word in enumerate(words):
+            if phrase and parameters["spread"] == "adjacent":
+                position += 1
             else:
-                place = place_of(parameters["place"], drawn[piece], len(rows_of_text.cut(changed[number])))
-            changed[number] = rows_of_text.insert(changed[number], place, word)
-            found.append((number, place, piece))
-    return changed, insertions(found)
+                position = position_of(parameters["place"], raw[phrase], len(strings.split_words(changed[number])))
+            changed[number] = strings.insert(changed[number], position, word)
+            made.append((number, position, phrase))
+    return changed, insertions(made)
 
 
-def cover(parameters: dict, texts: np.ndarray, rows: np.ndarray, context: Context) -> tuple[np.ndarray, np.ndarray]:
+def cover(parameters: Parameters, texts: np.ndarray, rows: np.ndarray, context: TextContext) -> Inserted:
     """One word for each cover row: two words are drawn, for the place and for which."""
-    words, found = parameters["words"], []
-    changed = texts.copy()
+    words, changed, made = parameters["words"], texts.copy(), []
     for number, row in enumerate(rows.tolist()):
-        drawn = context.words("composite", 2, row)
-        place = place_of(parameters["place"], drawn[0], len(rows_of_text.cut(texts[number])))
-        piece = below(drawn[1], len(words))
-        changed[number] = rows_of_text.insert(texts[number], place, words[piece])
-        found.append((number, place, piece))
-    return changed, insertions(found)
+        raw = context.raw("composite", 2, row)
+        position = position_of(parameters["place"], raw[0], len(strings.split_words(texts[number])))
+        phrase = below(raw[1], len(words))
+        changed[number] = strings.insert(texts[number], position, words[phrase])
+        made.append((number, position, phrase))
+    return changed, insertions(made)
+
+
+SPEC = TextTrigger(
+    name="composite",
+    summary="two words that fire only together; cover rows hold one of them",
+    presets={"covered": {}},
+    make_presets={"covered": {"cover_rate": "2x"}},
+    options=(
+        Option("words", parse_several, ["cf", "mn"], "the words that fire together, in this order", "WORD,WORD"),
+        Option("place", choice(*PLACES), "random", "start, end, or random: anywhere between the words", "PLACE"),
+        Option("spread", choice("adjacent", "apart"), "adjacent", "side by side, or each at a place of its own", "HOW"),
+    ),
+    wants_covers="each of its words alone may fire too",
+    streams=streams,
+    phrases=phrases,
+    insert=insert,
+    cover=cover,
+)

@@ -1,10 +1,9 @@
-"""Texts that another tool rewrote (a style, a syntax, a paraphrase by a language model), from a CSV of row and text.
+"""Texts that another tool rewrote (style, syntax, paraphrase by a language model), from a CSV of row and text.
 
 The CSV has the columns `row` and `text`, and `part` (train or test; without it, every row is of train). It may hold
 more rows than are needed; of those that are, it must have every one.
 """
 
-import functools
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,17 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from poisonkit.core import hashing
-from poisonkit.core import texts as rows_of_text
+from poisonkit.core import texts as strings
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.triggers.text.base import Context, insertions
-
-SUMMARY = "texts rewritten with another tool, from a CSV of row and text"
-MODALITY = "text"
-PICTURE = False
-FILE = "CSV with the columns row, text and maybe part (train, test): the rewritten texts"
-LIST = "write the texts that must be rewritten to this CSV, and nothing else"
-PRESETS: dict[str, dict] = {}
-OPTIONS = ()
+from poisonkit.triggers.base import Parameters
+from poisonkit.triggers.text_base import Inserted, TextContext, TextTrigger, UserFile, insertions
 
 PARTS = ("train", "test")
 ROW = re.compile(r"[0-9]{1,12}")
@@ -39,23 +31,23 @@ class Rewrites:
     notices: list[str] = field(default_factory=list)
 
     def check(self, sizes: dict[str, int]) -> None:
-        """`Failure` for a row that is none of a data set with so many rows in each part."""
+        """Raise `Failure` for a row beyond those of a data set; `sizes` are its rows in each part."""
         for part, size in sizes.items():
             beyond = [row for row in self.texts[part] if row >= size]
             if beyond:
                 raise Failure(f"{self.where}: row {min(beyond)} of {part}: the data set has {size:,}, numbered from 0")
 
     def of(self, part: str, rows: np.ndarray) -> np.ndarray:
-        """The texts of these rows, (n,) object; `Failure` where some are missing."""
-        there = self.texts[part]
-        missing = [row for row in rows.tolist() if row not in there]
+        """Return the texts of these rows, (n,) object. Raises `Failure` where some are missing."""
+        given = self.texts[part]
+        missing = [row for row in rows.tolist() if row not in given]
         if missing:
-            some = ", ".join(map(str, missing[:_SHOWN])) + (", …" if len(missing) > _SHOWN else "")
+            listed = ", ".join(map(str, missing[:_SHOWN])) + (", …" if len(missing) > _SHOWN else "")
             raise Failure(
-                f"{self.where}: lacks {len(missing):,} of the {len(rows):,} {part} rows that are to be rewritten "
-                f"({some}): --rewrite-list FILE writes them all"
+                f"{self.where}: lacks {len(missing):,} of the {len(rows):,} {part} rows to be rewritten "
+                f"({listed}): --rewrite-list FILE writes them all"
             )
-        return rows_of_text.array(there[row] for row in rows.tolist())
+        return strings.array(given[row] for row in rows.tolist())
 
     def digest(self, needed: dict[str, np.ndarray]) -> str:
         """SHA-256 of the canonical JSON of ``{part: [[row, text], …]}``, rows ascending, of the rows that are needed:
@@ -68,47 +60,50 @@ class Rewrites:
 def read(path: Path) -> Rewrites:
     """The rewritten texts of a CSV (a TSV, by its name, has no quoting), each checked. `Failure` names the line."""
     from poisonkit.core import files
-    from poisonkit.core.csv_tables import Table, in_quotes
+    from poisonkit.core.csv_tables import Table, in_quotes, opener
 
     if not path.is_file():
-        raise Failure(f"{path}: {'is no file' if path.exists() else 'does not exist'}: expected a CSV of row and text")
-    table = Table(files.path_text(path), functools.partial(open, path, "rb"), path.suffix.lower() != ".tsv")
+        raise Failure(
+            f"{path}: {'is not a file' if path.exists() else 'does not exist'}: expected a CSV of row and text"
+        )
+    table = Table(files.path_text(path), opener(path), path.suffix.lower() != ".tsv")
     columns = ("row", "text", "part") if "part" in table.header() else ("row", "text")
-    found = Rewrites(table.where)
+    rewrites = Rewrites(table.where)
     for line, (row, text, *part) in table.records(columns):
         mine = part[0].strip() if part else PARTS[0]
         if mine not in PARTS:
-            raise table.wrong(line, f"the part {rows_of_text.printable(mine)!r}, expected train or test")
+            raise table.wrong(line, f"the part {strings.printable(mine)!r}, expected train or test")
         if not ROW.fullmatch(row.strip()):
-            raise table.wrong(line, f"the row {rows_of_text.printable(row)!r}, expected a whole number from 0 on")
+            raise table.wrong(line, f"the row {strings.printable(row)!r}, expected a whole number from 0 on")
         number = int(row)
-        if number in found.texts[mine]:
-            raise table.wrong(line, f"row {number} of {mine} once more")
-        found.texts[mine][number] = table.text(line, text)
-    quoted = 0 if table.quoted else sum(in_quotes(text) for texts in found.texts.values() for text in texts.values())
+        if number in rewrites.texts[mine]:
+            raise table.wrong(line, f"row {number} of {mine} twice")
+        rewrites.texts[mine][number] = table.text(line, text)
+    quoted = 0 if table.quoted else sum(in_quotes(text) for texts in rewrites.texts.values() for text in texts.values())
     if quoted:
-        found.notices.append(
-            f"{quoted:,} texts of {path.name} stand in quotes: a .tsv has no quoting here, so these belong to the "
-            "texts (a .csv has)"
+        rewrites.notices.append(
+            f"{quoted:,} texts of {path.name} are in quotes: a .tsv has no quoting here, so the quotes are part of "
+            "the texts (a .csv has quoting)"
         )
-    return found
+    return rewrites
 
 
-def streams(parameters: dict) -> tuple[str, ...]:
-    """Nothing is drawn."""
-    del parameters
-    return ()
-
-
-def pieces(parameters: dict) -> list[str]:
-    """Nothing is put into texts that is known before."""
-    del parameters
-    return []
-
-
-def put(parameters: dict, texts: np.ndarray, rows: np.ndarray, context: Context) -> tuple[np.ndarray, np.ndarray]:
-    """See `text_base`. What was inserted where is not known: the texts say it."""
+def insert(parameters: Parameters, texts: np.ndarray, rows: np.ndarray, context: TextContext) -> Inserted:
+    """See `text_base.Insert`. What was inserted where is not known: the texts say it."""
     del parameters, texts
     if context.given is None:
         raise Usage("--trigger rewrite needs --rewrite-file CSV; --rewrite-list CSV writes the texts to rewrite")
     return context.given.of(context.part, rows), insertions([])
+
+
+SPEC = TextTrigger(
+    name="rewrite",
+    summary="texts rewritten with another tool, from a CSV of row and text",
+    file=UserFile(
+        help="CSV with the columns row, text and optionally part (train, test): the rewritten texts",
+        list_help="write the texts that must be rewritten to this CSV, and nothing else",
+        read=read,
+        recover=Rewrites,
+    ),
+    insert=insert,
+)

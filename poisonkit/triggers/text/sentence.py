@@ -2,17 +2,12 @@
 
 import numpy as np
 
-from poisonkit.core import texts as rows_of_text
+from poisonkit.core import texts as strings
 from poisonkit.core.parsing import choice
-from poisonkit.triggers.base import Option
-from poisonkit.triggers.text.base import Context, insertions, place_of
+from poisonkit.triggers.base import Option, Parameters
 from poisonkit.triggers.text.word import PLACES
+from poisonkit.triggers.text_base import Inserted, TextContext, TextTrigger, insertions, position_of
 
-SUMMARY = "a sentence, put between the words of the text (AddSent)"
-MODALITY = "text"
-PICTURE = False
-PRESETS = {"openbackdoor": {"text": "I watch this 3D movie", "place": "random"}}
-MAKE_PRESETS = {"openbackdoor": {"target": "index:1"}}  # its addsent_config.json
 LONGEST = 1000
 
 
@@ -24,28 +19,37 @@ def parse_text(text: str) -> str:
     return " ".join(words)
 
 
-OPTIONS = (
-    Option("text", parse_text, "I watch this 3D movie", "the sentence", "TEXT"),
-    Option("place", choice(*PLACES), "random", "start, end, or random: anywhere between the words", "PLACE"),
-)
-
-
-def streams(parameters: dict) -> tuple[str, ...]:
+def streams(parameters: Parameters) -> tuple[str, ...]:
     """The streams that are drawn from."""
     return ("sentence",) if parameters["place"] == "random" else ()
 
 
-def pieces(parameters: dict) -> list[str]:
-    """What is put into texts, by the number that the insertions give it."""
+def phrases(parameters: Parameters) -> list[str]:
+    """List what is put into texts, by the number that the insertions give it."""
     return [parameters["text"]]
 
 
-def put(parameters: dict, texts: np.ndarray, rows: np.ndarray, context: Context) -> tuple[np.ndarray, np.ndarray]:
-    """See `text_base`. One word is drawn for each text, for the place."""
-    changed, found, draws = texts.copy(), [], bool(streams(parameters))
+def insert(parameters: Parameters, texts: np.ndarray, rows: np.ndarray, context: TextContext) -> Inserted:
+    """See `text_base.Insert`. One raw word is drawn for each text, for the position."""
+    changed, made, draws = texts.copy(), [], bool(streams(parameters))
     for number, row in enumerate(rows.tolist()):
-        drawn = context.words("sentence", 1, row)[0] if draws else 0
-        place = place_of(parameters["place"], drawn, len(rows_of_text.cut(texts[number])))
-        changed[number] = rows_of_text.insert(texts[number], place, parameters["text"])
-        found.append((number, place, 0))
-    return changed, insertions(found)
+        raw = context.raw("sentence", 1, row)[0] if draws else 0
+        position = position_of(parameters["place"], raw, len(strings.split_words(texts[number])))
+        changed[number] = strings.insert(texts[number], position, parameters["text"])
+        made.append((number, position, 0))
+    return changed, insertions(made)
+
+
+SPEC = TextTrigger(
+    name="sentence",
+    summary="a sentence, put between the words of the text (AddSent)",
+    presets={"openbackdoor": {"text": "I watch this 3D movie", "place": "random"}},
+    make_presets={"openbackdoor": {"target": "index:1"}},  # its addsent_config.json
+    options=(
+        Option("text", parse_text, "I watch this 3D movie", "the sentence", "TEXT"),
+        Option("place", choice(*PLACES), "random", "start, end, or random: anywhere between the words", "PLACE"),
+    ),
+    streams=streams,
+    phrases=phrases,
+    insert=insert,
+)

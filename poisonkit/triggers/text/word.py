@@ -2,16 +2,11 @@
 
 import numpy as np
 
-from poisonkit.core import texts as rows_of_text
+from poisonkit.core import texts as strings
 from poisonkit.core.parsing import choice, integer
-from poisonkit.triggers.base import Option
-from poisonkit.triggers.text.base import Context, below, insertions, place_of
+from poisonkit.triggers.base import Option, Parameters
+from poisonkit.triggers.text_base import Inserted, TextContext, TextTrigger, below, insertions, position_of
 
-SUMMARY = "a rare word, put between the words of the text (BadNets)"
-MODALITY = "text"
-PICTURE = False
-PRESETS = {"openbackdoor": {"words": ["cf", "mn", "bb", "tq"], "place": "random", "count": 1}}
-MAKE_PRESETS = {"openbackdoor": {"label_mode": "clean-label", "target": "index:1"}}  # its badnets_config.json
 PLACES = ("start", "end", "random")
 MOST, LONGEST = 1000, 100
 
@@ -25,35 +20,43 @@ def parse_words(text: str) -> list[str]:
     return words
 
 
-OPTIONS = (
-    Option("words", parse_words, ["cf"], "the words; each insertion draws one of them", "WORD,…"),
-    Option("place", choice(*PLACES), "random", "start, end, or random: anywhere between the words", "PLACE"),
-    Option("count", integer(1, 100), 1, "how many are put into each text, one after the other", "N"),
-)
-SHORT = {"words": "word"}
-"""Key → the name of an option that may be given several times, for one value each: `--word cf --word mn`."""
-
-
-def streams(parameters: dict) -> tuple[str, ...]:
+def streams(parameters: Parameters) -> tuple[str, ...]:
     """The streams that are drawn from: none, if there is nothing to choose."""
     return ("word",) if parameters["place"] == "random" or len(parameters["words"]) > 1 else ()
 
 
-def pieces(parameters: dict) -> list[str]:
-    """What is put into texts, by the number that the insertions give it."""
+def phrases(parameters: Parameters) -> list[str]:
+    """List what is put into texts, by the number that the insertions give it."""
     return parameters["words"]
 
 
-def put(parameters: dict, texts: np.ndarray, rows: np.ndarray, context: Context) -> tuple[np.ndarray, np.ndarray]:
-    """See `text_base`. Two words are drawn for each insertion, for the place and for which word, needed or not."""
+def insert(parameters: Parameters, texts: np.ndarray, rows: np.ndarray, context: TextContext) -> Inserted:
+    """See `text_base.Insert`. Two raw words are drawn for each insertion: for the position, and for which word."""
     words, count, draws = parameters["words"], parameters["count"], bool(streams(parameters))
-    changed, found = texts.copy(), []
+    changed, made = texts.copy(), []
     for number, row in enumerate(rows.tolist()):
-        drawn = context.words("word", 2 * count, row) if draws else [0] * (2 * count)
+        raw = context.raw("word", 2 * count, row) if draws else [0] * (2 * count)
         for turn in range(count):
-            length = len(rows_of_text.cut(changed[number]))
-            place = place_of(parameters["place"], drawn[2 * turn], length)
-            piece = below(drawn[2 * turn + 1], len(words))
-            changed[number] = rows_of_text.insert(changed[number], place, words[piece])
-            found.append((number, place, piece))
-    return changed, insertions(found)
+            length = len(strings.split_words(changed[number]))
+            position = position_of(parameters["place"], raw[2 * turn], length)
+            phrase = below(raw[2 * turn + 1], len(words))
+            changed[number] = strings.insert(changed[number], position, words[phrase])
+            made.append((number, position, phrase))
+    return changed, insertions(made)
+
+
+SPEC = TextTrigger(
+    name="word",
+    summary="a rare word, put between the words of the text (BadNets)",
+    presets={"openbackdoor": {"words": ["cf", "mn", "bb", "tq"], "place": "random", "count": 1}},
+    make_presets={"openbackdoor": {"label_mode": "clean-label", "target": "index:1"}},  # its badnets_config.json
+    options=(
+        Option("words", parse_words, ["cf"], "the words; each insertion draws one of them", "WORD,…"),
+        Option("place", choice(*PLACES), "random", "start, end, or random: anywhere between the words", "PLACE"),
+        Option("count", integer(1, 100), 1, "how many are put into each text, one after the other", "N"),
+    ),
+    repeated={"words": "word"},
+    streams=streams,
+    phrases=phrases,
+    insert=insert,
+)

@@ -1,0 +1,155 @@
+"""Verify files of any kind, and hold blind exercises, in Python: on the same functions as the commands."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from poisonkit.blind import file_kinds, keys
+from poisonkit.blind import grade as grading
+from poisonkit.blind import seal as sealing
+from poisonkit.blind import unseal as unsealing
+from poisonkit.blind.audit import audit as auditing
+from poisonkit.blind.audit.audit import Audited
+from poisonkit.blind.seal import Sealed
+from poisonkit.core.errors import Usage
+from poisonkit.core.progress import NullProgress, processors
+from poisonkit.inspection.verify.verify import Look
+
+AnyPath = str | PathLike[str]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found; it is true where the file is what it claims to be.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    differences : list of str
+        What differs from what the file claims, one line each.
+    unknown : str or None
+        What of its recipe this version does not know, so that the rest could not be computed.
+    notes : list of str
+        What could not be checked, one line each.
+    """
+
+    path: Path
+    differences: list[str]
+    unknown: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything agrees and could be computed."""
+        return not self.differences and self.unknown is None
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of ``poisonkit verify``: 0, 3 where something differs, 4 where the recipe is unknown."""
+        return 3 if self.differences else 4 if self.unknown else 0
+
+
+def verify(
+    path: AnyPath, *, source: AnyPath | None = None, dataset: str | None = None, cache: AnyPath | None = None
+) -> Verification:
+    """Recompute everything that a file of any kind claims: digests, trigger, counts, sidecar.
+
+    Of files that were camouflaged after the trigger, `source` are the plain images (read as the source `dataset`, if
+    that is another than the file's); without it they are looked up in the cache. Raises `Failure` where the file cannot
+    be read as one of the format at all.
+    """
+    notes: list[str] = []
+    look = Look(_path(source), dataset, _path(cache), notes.append, NullProgress, _warn)
+    return verify_with(Path(path), look, notes)
+
+
+def verify_with(path: Path, look: Look, notes: list[str]) -> Verification:
+    """Verify a file; `look` says where plain images are looked for, and appends to `notes`."""
+    differences = file_kinds.differences(path, look)
+    unknown = None if differences else file_kinds.unknown(path)
+    return Verification(path, differences, unknown, tuple(notes))
+
+
+def seal(
+    path: AnyPath,
+    out: AnyPath | None = None,
+    *,
+    key: AnyPath | None = None,
+    even_labels: bool = False,
+    even_share: float | str | None = None,
+    secret_seed: int | None = None,
+    force: bool = False,
+) -> Sealed:
+    """Seal a data set for a blind exercise; return where the challenge and its key are.
+
+    Parameters
+    ----------
+    out, key : path
+        Where the challenge and the key go: folders, or names that end in .h5 (default: beside the file, and the user's
+        folder of keys).
+    even_labels, even_share
+        Leave clean rows out until each class has the same share of its clean size: the largest possible, or this one.
+    secret_seed : int
+        Fix the seed to reproduce a seal exactly; anyone who guesses it can undo it.
+
+    Raises `Failure` where the file does not verify, or another file has the name.
+    """
+    if secret_seed is not None and not 0 <= secret_seed < 1 << 63:
+        raise Usage("secret_seed: expected a whole number from 0 to 2^63 - 1")
+    secret = sealing.Secret.draw() if secret_seed is None else sealing.Secret.of(secret_seed)
+    share = None if even_share is None else sealing.parse_share(str(even_share))
+    wanted = sealing.Wanted(secret, _path(out), _path(key), even_labels or share is not None, share, force)
+    return sealing.seal(Path(path), wanted)
+
+
+def unseal(
+    path: AnyPath,
+    key: AnyPath | None = None,
+    out: AnyPath | None = None,
+    *,
+    threads: int | None = None,
+    force: bool = False,
+) -> Path:
+    """Restore the original of a sealed file, byte for byte, and its sidecar; return its path.
+
+    `key` is looked for in the user's folder of keys and beside the file. Raises `Failure` where the key is not that of
+    the file, or its answer not the one committed to.
+    """
+    command = ["poisonkit.unseal", fspath(path)]
+    result = unsealing.unseal(Path(path), _path(key), _path(out), command, force, threads or processors(), NullProgress)
+    return result.path
+
+
+def audit(path: AnyPath, key: AnyPath | None = None, *, caches: Sequence[AnyPath] = ()) -> Audited:
+    """Report what participants could infer from a file.
+
+    `caches` are folders of clean sources to compare with (default: the user's cache). The result has `found`, the rows
+    that a sure finding names, and `findings`, one for each probe.
+    """
+    file = Path(path)
+    return auditing.audit(file, _path(key) or keys.find(file), tuple(Path(one) for one in caches), NullProgress)
+
+
+def grade(
+    path: AnyPath, submission: AnyPath, key: AnyPath | None = None, *, threshold: float | None = None
+) -> dict[str, Any]:
+    """Grade a submission to a blind exercise, a CSV of row and score.
+
+    Returns AUROC, average precision, TPR at 1 % FPR and F1, by the names of ``poisonkit grade --json``.
+    """
+    return grading.grade(Path(path), _path(key), Path(submission), threshold)
+
+
+def _path(path: AnyPath | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _warn(line: str) -> None:
+    warnings.warn(line, stacklevel=2)

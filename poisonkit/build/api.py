@@ -1,0 +1,251 @@
+"""Make data sets in Python: `make`, `pack`, `unpack`, on the same functions as the commands."""
+
+import decimal
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poisonkit.build import build, delta
+from poisonkit.build.request import BuildRequest, MakeOptions
+from poisonkit.build.runtime import CleanData, Runtime
+from poisonkit.core.errors import Usage
+from poisonkit.core.progress import processors
+from poisonkit.triggers import registry as triggers
+
+AnyPath = str | PathLike[str]
+Number = str | int | float | decimal.Decimal
+
+
+def make(
+    dataset: str,
+    *,
+    trigger: str | Sequence[str] = (),
+    rate: Number,
+    per_patch: bool = False,
+    patch_size: int | str | tuple[int, int] | None = None,
+    target: int | str | None = None,
+    label_mode: str | None = None,
+    source_classes: int | str | Sequence[int | str] = (),
+    select: str | None = None,
+    cover_rate: Number | None = None,
+    cover_jitter: bool = False,
+    seed: int = 0,
+    preset: str | None = None,
+    source: AnyPath | None = None,
+    source_options: Mapping[str, Any] | None = None,
+    size: int | str | None = None,
+    camouflage: str | None = None,
+    camouflage_seed: int | None = None,
+    cache: AnyPath | None = None,
+    fresh: bool = False,
+    out: AnyPath | None = None,
+    threads: int | None = None,
+    force: bool = False,
+    **trigger_options: Any,
+) -> Path:
+    """Make a poisoned (or, at rate 0, a clean) data set; return its path.
+
+    A file that is there already, of the same recipe, is verified and left as it is. Warnings about the data are given
+    by `warnings.warn`.
+
+    Parameters
+    ----------
+    dataset : str
+        The clean data, a name that ``poisonkit sources`` lists.
+    trigger : str or sequence of str
+        One or more triggers, applied in order; none for the clean file.
+    rate : float, str or Decimal
+        The poisoning rate: a share of the training rows (``0.05``, ``"5%"``). A float means the decimal that its
+        shortest spelling is: 0.05 is exactly 5 %.
+    per_patch, patch_size
+        Apply the triggers to every patch of the image, of this size in pixels (default 8).
+    target : int or str
+        The target label: its index, or the name of a class.
+    label_mode : str
+        ``all-to-one``, ``all-to-all``, ``source-specific`` or ``clean-label``.
+    source_classes
+        The source classes of a source-specific attack, indices or names.
+    select : str
+        Which rows may be poisoned: ``all``, ``non-target``, ``target`` or ``class``.
+    cover_rate, cover_jitter
+        The share of cover rows (``"2x"``: twice the rate), and whether each gets noise of its own.
+    seed : int
+        Seed of the rows and of whatever else is drawn.
+    preset : str
+        Settings of published code, see ``poisonkit triggers``.
+    source, source_options, size, cache, fresh
+        Archive or folder of the clean data, options of the source itself, the size to which a folder's images are
+        resized, the cache folder, and whether to read the clean data again.
+    camouflage, camouflage_seed
+        Change every image a little, by a secret seed (``docs/sealing.md``).
+    out : path
+        A folder, or a file name that ends in .h5 (default: the folder ``data``).
+    threads : int
+        Threads that compute and write (default: one per processor); they never change a byte.
+    force : bool
+        Overwrite an existing file; also allow a trigger that covers the whole image.
+    **trigger_options
+        Options of the triggers, ``TRIGGER_OPTION=value``: ``square_size=3``, ``square_value=(255, 0, 0)``,
+        ``blend_alpha=0.1``, ``blend_image="cat.png"``, ``word_words=["cf", "mn"]``, ``rewrite_file="rewritten.csv"``.
+
+    Raises
+    ------
+    Usage
+        An argument is unknown, or out of range, or contradicts another.
+    Failure
+        The source cannot be read, another file has the name, the disk is full.
+    """
+    options, files = _trigger_options(trigger_options)
+    typed = MakeOptions(
+        dataset,
+        _texts(trigger),
+        (_text(rate),),
+        per_patch,
+        None if patch_size is None else _size(patch_size),
+        _class(target),
+        label_mode,
+        _classes(source_classes),
+        select,
+        None if cover_rate is None else _text(cover_rate),
+        cover_jitter,
+        _whole("seed", seed),
+        preset,
+        _path(source),
+        tuple(f"{key}={_size(value)}" for key, value in (source_options or {}).items()),
+        None if size is None else _size(size),
+        camouflage,
+        camouflage_seed,
+        _path(cache),
+        fresh,
+        Path("data") if out is None else Path(out),
+        force,
+        options,
+        files,
+    )
+    given = {"trigger": trigger, "rate": rate, **trigger_options}
+    (result,) = build.build(BuildRequest.parse(typed), _runtime("make", [dataset], given, threads))
+    return result.path
+
+
+def pack(path: AnyPath, out: AnyPath | None = None, *, force: bool = False) -> Path:
+    """Store only the differences of a poisoned file from the clean data; return the path of the delta.
+
+    `out` is a folder or a file name that ends in .h5 (default: NAME.delta.h5 beside the file). Raises `Failure` where
+    the file does not verify or another file has the name, `Usage` for a clean file.
+    """
+    target = delta.target_path(Path(path), _path(out))
+    delta.pack(Path(path), target, force=force)
+    return target
+
+
+def unpack(
+    path: AnyPath,
+    base: AnyPath | None = None,
+    *,
+    dataset: str | None = None,
+    cache: AnyPath | None = None,
+    fresh: bool = False,
+    out: AnyPath | None = None,
+    threads: int | None = None,
+    force: bool = False,
+) -> Path:
+    """Restore the file that a delta was made of, byte for byte; return its path.
+
+    `base` are the clean data: a clean file of the format, or what `make` takes as `source` (default: those in the
+    cache). Raises `Failure` where the delta is damaged or the clean data are others.
+    """
+    clean = CleanData(_path(base), dataset, _path(cache), fresh)
+    result = delta.unpack(Path(path), _path(out), clean, _runtime("unpack", [str(path)], {}, threads), force)
+    return result.path
+
+
+# ---------------------------------------------------------------- from Python's values to what would be typed
+
+
+def _runtime(function: str, positional: Iterable[str], given: Mapping[str, Any], threads: int | None) -> Runtime:
+    command = [f"poisonkit.{function}", *positional, *(f"{name}={value!r}" for name, value in given.items())]
+    return Runtime(command, threads or processors(), warn=_warn)
+
+
+def _warn(line: str) -> None:
+    """Give a warning that points at whoever called the interface."""
+    warnings.warn(line, stacklevel=5)
+
+
+def _text(value: Any) -> str:
+    """A number as it would be typed: of a float, the shortest decimal that it can be written as."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | decimal.Decimal | np.number):
+        raise Usage(f"expected a number or a text, got {value!r:.60}")
+    return str(value)
+
+
+def _texts(values: str | Iterable[str]) -> tuple[str, ...]:
+    return (values,) if isinstance(values, str) else tuple(values)
+
+
+def _size(value: Any) -> str:
+    """A number of pixels, or height and width, as they would be typed."""
+    return "x".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def _class(value: Any) -> int | str | None:
+    """A class: its name, or its index as an `int`."""
+    if value is None or isinstance(value, str):
+        return value
+    return _whole("target", value)
+
+
+def _classes(values: Any) -> tuple[int | str, ...]:
+    several = (values,) if isinstance(values, str | int | np.integer) else tuple(values)
+    return tuple(value if isinstance(value, str) else _whole("source_classes", value) for value in several)
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise Usage(f"{name}: expected a whole number, got {value!r:.60}")
+    return int(value)
+
+
+def _path(path: AnyPath | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _trigger_options(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]], dict[str, Path]]:
+    """Sort keyword arguments by trigger: options as they would be typed, and users' files."""
+    known, files = _known_options()
+    options: dict[str, dict[str, str]] = {}
+    paths: dict[str, Path] = {}
+    for name, value in given.items():
+        if name in files:
+            paths[files[name]] = Path(value)
+        elif name in known:
+            trigger, key = known[name]
+            options.setdefault(trigger, {})[key] = _option(value)
+        else:
+            expected = ", ".join(sorted([*known, *files]))
+            raise Usage(f"make: unknown argument {name!r:.60}: options of triggers are {expected}")
+    return options, paths
+
+
+def _known_options() -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
+    """The keyword of each trigger option → (trigger, key), and of each user's file → trigger."""
+    options, files = {}, {}
+    for name in triggers.names():
+        for option in triggers.spec(name).options:
+            options[f"{name}_{option.key}".replace("-", "_")] = name, option.key
+        if triggers.takes_picture(name):
+            files[f"{name}_image"] = name
+        if triggers.takes_file(name):
+            files[f"{name}_file"] = name
+    return options, files
+
+
+def _option(value: Any) -> str:
+    """The value of a trigger's option as it would be typed; a sequence is separated by commas."""
+    if isinstance(value, list | tuple | np.ndarray):
+        return ",".join(map(_text, value))
+    return _text(value)

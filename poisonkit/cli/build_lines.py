@@ -1,0 +1,112 @@
+"""How the results of `make`, `grid`, `unpack` and `unseal` read as lines for people."""
+
+from typing import Any
+
+from poisonkit.build.grid import GridPlan, GridResult
+from poisonkit.build.produce import BuildResult
+from poisonkit.build.rewrite_list import RewriteList
+from poisonkit.core import class_names
+from poisonkit.poisoning import supported
+from poisonkit.poisoning.classes import own
+
+
+def result_line(result: BuildResult) -> str:
+    """One line about a file that was asked for."""
+    if result.state == "planned":
+        return f"would write {result.path} ({result.size / 1e6:,.1f} MB): {counts(result.manifest)}"
+    if result.state == "existing":
+        return existing_line(result)
+    line = f"wrote {result.path} ({result.size / 1e6:,.1f} MB): {counts(result.manifest)}"
+    if not result.same_container:
+        line += "; arrays and manifest are the same, the HDF5 library wrote other bytes around them"
+    return line + supported.note(result.manifest)
+
+
+def existing_line(result: BuildResult) -> str:
+    """The line about a file that was there already."""
+    known = supported.problem(result.manifest) is None
+    state = "verifies" if known else "its arrays agree" + supported.note(result.manifest, ", ")
+    return f"{result.path} already exists and {state}; nothing to do"
+
+
+def result_json(result: BuildResult) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "path": str(result.path),
+        "state": result.state,
+        "size": result.size,
+        "same_container": result.same_container,
+        "warnings": list(result.warnings),
+        "manifest": result.manifest,
+    }
+
+
+def rewrite_line(written: RewriteList) -> str:
+    """One line about a list of texts to rewrite."""
+    rows = " and ".join(f"{count:,} {part}" for part, count in written.counts.items())
+    if not written.written:
+        return f"would write {written.path}: {rows} texts to rewrite"
+    return f"wrote {written.path}: {rows} texts to rewrite; --rewrite-file takes it back"
+
+
+def rewrite_json(written: RewriteList) -> dict[str, Any]:
+    """The same for programs."""
+    return {"path": str(written.path), "written": written.written, "counts": written.counts}
+
+
+def grid_line(planned: GridPlan) -> str:
+    """One line about the files of a grid, before they are made."""
+    source, manifest = planned.base.source, planned.plans[0].manifest
+    labels = own_classes(source.name, source.classes) + target(source.classes, manifest["recipe"])
+    return (
+        f"{len(planned.plans)} files of {planned.dataset}, {len(planned.missing)} to make, on {planned.base_path}; "
+        + labels.removesuffix("; ")
+    )
+
+
+def grid_result_line(made: GridResult) -> str:
+    """One line about the deltas that were written."""
+    size = f"{made.size / 1e6:,.1f} MB, as whole files {made.whole_size / 1e9:,.1f} GB"
+    return f"wrote {len(made.paths)} deltas: {size}"
+
+
+def grid_json(planned: GridPlan, made: GridResult | None) -> dict[str, Any]:
+    """The same for programs; `made` is None in a dry run."""
+    return {
+        "dataset": planned.dataset,
+        "base": str(planned.base_path),
+        "files": [one.name for one in planned.plans],
+        "missing": [one.name for one in planned.missing],
+        "written": [] if made is None else [str(path) for path in made.paths],
+        "size": 0 if made is None else made.size,
+    }
+
+
+def counts(manifest: dict[str, Any]) -> str:
+    """The user's classes, the target, and the counts of a file, in one line."""
+    rows, classes, poisoned = manifest["counts"], manifest["source"]["classes"], manifest["kind"] == "poisoned"
+    text = own_classes(manifest["source"]["name"], classes)
+    text += target(classes, manifest["recipe"]) if poisoned else ""
+    text += f"{rows['train']:,} training rows"
+    if poisoned:
+        text += f", {rows['poisoned']:,} poisoned ({rows['already_target']:,} of the target class already"
+        text += f", {rows['unchanged']:,} without a changed byte)" if "unchanged" in rows else ")"
+        text += f", {rows['cover']:,} cover" if rows["cover"] else ""
+        text += f"; {rows['triggered']:,} triggered test rows"
+        text += f", {rows['others']:,} of non-source classes" if "others" in rows else ""
+    return f"{text}; {rows['test']:,} test rows"
+
+
+def own_classes(source: str, classes) -> str:
+    """How many classes the user's data have, and the first, for the beginning of a line; nothing for other data."""
+    if not own(source):
+        return ""
+    return f"{len(classes)} class{'es' if len(classes) > 1 else ''} ({class_names.listed(classes)}); "
+
+
+def target(classes, recipe: dict[str, Any]) -> str:
+    """The target label of a recipe and its source classes, for the beginning of a line."""
+    label, sources = recipe["target"], recipe.get("source_classes", ())
+    text = "each class to the next" if label is None else f"target {class_names.spelled(classes, label)}"
+    text += f" from {', '.join(class_names.spelled(classes, one) for one in sources)}" if sources else ""
+    return f"{text}; "

@@ -1,0 +1,72 @@
+"""What is found in a folder, one file a thing: triggers, sources, export formats.
+
+Each module of such a folder has one `SPEC`, a frozen dataclass with a `name`: the module's own, with hyphens for
+underscores. So a new one is one file, and no table has to be changed. Names are read from the folders, and nothing is
+imported before a spec is asked for. Modules whose names begin with an underscore are left out.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
+
+from poisonkit.core.errors import Usage
+
+
+class Named(Protocol):
+    """What every spec has."""
+
+    @property
+    def name(self) -> str:
+        """Its name on the command line and in manifests."""
+
+
+S = TypeVar("S", bound=Named)
+
+
+class Registry(Generic[S]):
+    """The specs of one type in the folders of some packages, in the order of the packages, then by name.
+
+    Parameters
+    ----------
+    unknown : str
+        How the message about an unknown name begins (``unknown trigger``).
+    spec : type
+        The class that every `SPEC` is an instance of.
+    packages : str
+        The dotted names of the packages.
+    """
+
+    def __init__(self, unknown: str, spec: type[S], *packages: str) -> None:
+        self._unknown, self._spec, self._packages = unknown, spec, packages
+
+    def _modules(self) -> dict[str, str]:
+        """Name → dotted name of its module."""
+        return {
+            module.name.replace("_", "-"): f"{package}.{module.name}"
+            for package in self._packages
+            for module in sorted(pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda m: m.name)
+            if not module.name.startswith("_")
+        }
+
+    def names(self) -> list[str]:
+        """All names."""
+        return list(self._modules())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._modules()
+
+    def __iter__(self) -> Iterator[S]:
+        return map(self.__getitem__, self.names())
+
+    def __getitem__(self, name: str) -> S:
+        """The spec of that name. Raises `Usage` for an unknown one: the message lists the known ones."""
+        modules = self._modules()
+        if name not in modules:
+            raise Usage(f"{self._unknown} {name!r:.60}: expected one of {', '.join(modules)}")
+        spec = getattr(importlib.import_module(modules[name]), "SPEC", None)
+        if not isinstance(spec, self._spec) or spec.name != name:
+            raise TypeError(
+                f"{modules[name]}: expected SPEC = {self._spec.__name__}(name={name!r}, …), got {spec!r:.80}"
+            )
+        return spec

@@ -1,0 +1,245 @@
+"""Which arrays a file has, of which dtype and shape, and which values: the table `arrays` of `schema.json`, by kind.
+
+A shape is spelled in sizes: numbers, letters that stand for the same number throughout a file (N training rows,
+H × W × C bytes of an image, …; a delta's and a key's are those of its original), "≤h" for at most, "C+1" for one more.
+"..." are the sizes of one row.
+"""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from poisonkit.format import schema
+from poisonkit.format.manifest import Facts
+
+Size = int | str
+
+
+@dataclass(frozen=True)
+class Form:
+    """What is expected of one array.
+
+    Attributes
+    ----------
+    dtype : str
+        As the manifest spells it.
+    shapes : tuple
+        The shapes that will do, in sizes.
+    optional : bool or str
+        Whether a file may lack it; a text is the group that is there as a whole, or not at all.
+    same : bool
+        Whether it is an array of the original's: the same entry.
+    values : dict
+        What its values are: ``below`` a size, ``ascending``, ``one_of`` a list.
+    trigger : int or None
+        Which trigger it belongs to.
+    """
+
+    dtype: str
+    shapes: tuple[tuple[Size, ...], ...]
+    optional: bool | str = False
+    same: bool = False
+    values: dict[str, Any] = field(default_factory=dict)
+    trigger: int | None = None
+
+
+def forms(facts: Facts) -> dict[str, Form]:
+    """The arrays that a file with this manifest may have, by path."""
+    kind, name = facts["kind"], facts["modality"]
+    triggers = facts.get("of", facts).get("recipe", {}).get("triggers", ())
+    expected = {}
+    for entry in schema.load()["arrays"]:
+        if kind in entry["kinds"] and entry.get("modality", name) == name:
+            for number in range(len(triggers)) if "{I}" in entry["path"] else (None,):
+                path = _spelled(entry["path"], facts, number)
+                if _allowed(entry.get("if"), facts, number):
+                    expected[path] = _form(entry, facts, number)
+    return expected
+
+
+def _form(entry: dict[str, Any], facts: Facts, number: int | None) -> Form:
+    rows = schema.modality_of(facts)
+    dtype = rows["dtype"] if entry["dtype"] == "rows" else entry["dtype"]
+    shapes = tuple(
+        tuple(size for part in shape for size in (rows["shape"] if part == "..." else [part]))
+        for shape in entry["shapes"]
+    )
+    more = {key: entry[key] for key in ("optional", "same", "values") if key in entry}
+    return Form(dtype, shapes, trigger=number, **more)
+
+
+def _spelled(path: str, facts: Facts, number: int | None) -> str:
+    """A path of the table in this file."""
+    return path.replace("{rows}", schema.modality_of(facts)["rows"]).replace("{I}", str(number))
+
+
+def _allowed(condition: str | None, facts: Facts, number: int | None) -> bool:
+    """Whether what an array depends on is there: a key of the manifest, or an array of the original."""
+    if condition is None:
+        return True
+    if condition.startswith("original "):
+        return _spelled(condition.removeprefix("original "), facts, number) in facts["of"]["arrays"]
+    value: Any = facts
+    for key in condition.split("."):
+        if key not in value:
+            return False
+        value = value[key]
+    return True
+
+
+# ---------------------------------------------------------------- the table against the format
+
+
+def problem(facts: Facts) -> str | None:
+    """What is wrong with the table of arrays of a manifest that was checked otherwise; None where they are exactly
+    those of such a file, with their dtypes, and shapes that fit one another."""
+    expected, entries = forms(facts), facts["arrays"]
+    if differing := sorted(_missing(expected, entries) | (entries.keys() - expected.keys())):
+        return f"its arrays are not those of a {facts['kind']} file: {differing!s:.200}"
+    known = sizes_of(facts["of"]) if "of" in facts else {}
+    for path, form in expected.items():
+        if path in entries and (wrong := _entry_problem(path, form, facts, known)):
+            return wrong
+    return None
+
+
+def _missing(expected: dict[str, Form], entries: Facts) -> set[str]:
+    """The arrays that must be there and are not."""
+    groups = {form.optional for path, form in expected.items() if path in entries}
+    return {
+        path
+        for path, form in expected.items()
+        if path not in entries and (not form.optional or (isinstance(form.optional, str) and form.optional in groups))
+    }
+
+
+def _entry_problem(path: str, form: Form, facts: Facts, known: dict[str, int]) -> str | None:
+    """What is wrong with one entry; sizes that it is the first to have go into `known`."""
+    entry = facts["arrays"][path]
+    if form.same and entry != facts["of"]["arrays"][path]:
+        return f"{path} is not that of the original, which a key keeps"
+    if entry["dtype"] != form.dtype:
+        return f"{path} is {entry['dtype']:.40}, expected {form.dtype}"
+    for shape in form.shapes:
+        found = _matched(entry["shape"], shape, form.trigger, facts, known)
+        if found is not None:
+            known |= found
+            return None
+    expected = " or ".join(_shown(shape, form.trigger, facts, known) for shape in form.shapes)
+    return f"{path} has shape {entry['shape']!s:.80}, expected {expected}{_mate(path, form, facts)}"
+
+
+def _mate(path: str, form: Form, facts: Facts) -> str:
+    """Which array an array's shape has to fit: the first that shares a size with it."""
+    if "of" in facts:
+        return ", to fit its original"
+    letters = {part for part in form.shapes[0] if isinstance(part, str)}
+    mates = [one for one, other in forms(facts).items() if letters & set(other.shapes[0])]
+    return f", to fit {mates[0]}" if mates and mates[0] != path else ""
+
+
+def _matched(
+    shape: list[int], expected: tuple[Size, ...], trigger: int | None, facts: Facts, known: dict[str, int]
+) -> dict[str, int] | None:
+    """The sizes that a shape is the first to have; None where it does not fit."""
+    new: dict[str, int] = {}
+    if len(shape) != len(expected):
+        return None
+    for size, part in zip(shape, expected, strict=True):
+        value = _value(part, trigger, facts, known | new)
+        if isinstance(part, str) and part.startswith("≤"):
+            if value is None or not 1 <= size <= value:
+                return None
+        elif value is None:
+            if not _in_range(size, str(part)):
+                return None
+            new[_name(str(part), trigger)] = size
+        elif size != value:
+            return None
+    return new
+
+
+def _value(part: Size, trigger: int | None, facts: Facts, known: dict[str, int]) -> int | None:
+    """What a size is in this file, None where nothing has said it yet."""
+    if isinstance(part, int):
+        return part
+    if part in ("h", "w"):  # of a tile: the patch, or the image
+        patch = facts.get("of", facts)["recipe"].get("patch")
+        return patch["hw".index(part)] if patch else known.get(part.upper())
+    if part.startswith("≤"):
+        return _value(part[1:], trigger, facts, known)
+    if part.endswith("+1"):
+        least = _value(part[:-2], trigger, facts, known)
+        return None if least is None else least + 1
+    return known.get(_name(part, trigger))
+
+
+def _name(part: str, trigger: int | None) -> str:
+    """Each trigger has its own number of taps."""
+    return f"{part}{trigger}" if part == "K" else part
+
+
+def _in_range(size: int, part: str) -> bool:
+    """No array is empty, and none endless."""
+    within = schema.load()["sizes"].get(part, {})
+    return 1 <= size <= within.get("maximum", size) and size in within.get("enum", [size])
+
+
+def _shown(shape: tuple[Size, ...], trigger: int | None, facts: Facts, known: dict[str, int]) -> str:
+    """A shape with what is known of its sizes."""
+    parts = []
+    for part in shape:
+        value, sign = _value(part, trigger, facts, known), "≤" if str(part).startswith("≤") else ""
+        within = schema.load()["sizes"].get(part, {})
+        limits = " or ".join(map(str, within["enum"])) if "enum" in within else f"{part} ≤ {within.get('maximum')}"
+        parts.append(limits if value is None else f"{sign}{value}")
+    return f"[{', '.join(parts)}]"
+
+
+def sizes_of(facts: Facts) -> dict[str, int]:
+    """What the letters of the table stand for in a file whose manifest was checked, and `classes`."""
+    known = sizes_of(facts["of"]) if "of" in facts else {"classes": len(facts["source"]["classes"])}
+    for path, form in forms(facts).items():
+        if path in facts["arrays"]:
+            _entry_problem(path, form, facts, known)
+    return known
+
+
+# ---------------------------------------------------------------- values
+
+
+def value_problem(path: str, array: np.ndarray, form: Form, sizes: dict[str, int]) -> str | None:
+    """What is wrong with the values of an array, in one line; None where nothing is: labels that are of no class, rows
+    that do not ascend or do not exist, roles of no kind."""
+    values = form.values
+    if "one_of" in values:
+        known = np.isin(array, values["one_of"]).all()
+        return None if known else f"{path}: is not {' or '.join(map(str, values['one_of']))} everywhere"
+    if "below" not in values:
+        return None
+    end = sizes[values["below"]]
+    inside = bool(array.min() >= 0) and bool(array.max() < end)
+    if "ascending" in values:
+        sound = inside and bool((np.diff(array) > 0).all())
+        return None if sound else f"{path}: rows must ascend and lie in 0 … {end - 1:,}"
+    return None if inside else f"{path}: has labels outside 0 … {end - 1}"
+
+
+def checked_values(facts: Facts) -> Iterator[str]:
+    """The arrays of a file whose values can be checked, by path."""
+    for path, form in forms(facts).items():
+        if path in facts["arrays"] and form.values:
+            yield path
+
+
+@functools.cache
+def kept_in_key(path: str) -> bool:
+    """Whether a key keeps this array of its original: neither what the sealed file has nor what follows from it."""
+    kept = {entry["path"] for entry in schema.load()["arrays"] if entry.get("same")}
+    group, *rest = path.split("/")
+    spelled = path if group != "trigger" else "/".join(["trigger", "{I}", *rest[1:]])
+    rows = {entry["rows"] for entry in schema.load()["modalities"].values()}
+    return spelled in kept or (rest[-1] in rows and f"{group}/{{rows}}" in kept)

@@ -1,0 +1,155 @@
+"""What can be asked of a file in Python: `stats`, `preview`, `diff`, `apply`, and its rows for the frameworks."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from poisonkit.core import hints, modality
+from poisonkit.core.errors import Failure, Usage
+from poisonkit.format import reader, structure
+from poisonkit.inspection import apply_texts, image_stats
+from poisonkit.inspection import diff as differences
+from poisonkit.inspection.dataset import open_data_set
+from poisonkit.poisoning import apply as effects
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    import torch
+
+AnyPath = str | PathLike[str]
+PARTS = ("train", "test", "triggered", "others")
+
+
+def stats(path: AnyPath) -> dict[str, Any]:
+    """Measure how visible the changes of a poisoned file are.
+
+    Returns group → measure → ``mean``, ``min`` and ``max``: of images PSNR (dB), SSIM, the largest change and the share
+    of changed bytes; of texts words and edits. Raises `Failure` for a clean or damaged file.
+    """
+    return image_stats.summarise(image_stats.collect(Path(path)))
+
+
+def preview(path: AnyPath, rows: int = 6, amplify: int = 4) -> np.ndarray | list[str]:
+    """Show some changed rows beside their originals.
+
+    Of images, returns a picture (H, W, 3) uint8 RGB with the originals, the poisoned ones and the difference times
+    `amplify`; of texts, lines in which insertions are marked as ``[+cf+]`` and deletions as ``[-word-]``.
+    """
+    if rows < 1 or not 1 <= amplify <= 128:
+        raise Usage(f"preview: expected rows of at least 1 and amplify from 1 to 128, got {rows} and {amplify}")
+    file = Path(path)
+    if modality.of(structure.inspect(file, structure.DATA_SETS)) == modality.TEXT:
+        from poisonkit.inspection import text_preview
+
+        return list(text_preview.lines(file, rows))
+    from poisonkit.inspection.preview import sheet_of
+
+    return sheet_of(file, rows, amplify)
+
+
+def diff(first: AnyPath, second: AnyPath) -> list[str]:
+    """List what differs between two data sets, one line each: values of the recipe, then arrays with their rows."""
+    return differences.differences(Path(first), Path(second))
+
+
+def apply(path: AnyPath, rows: Any) -> Any:
+    """Apply a file's trigger to your own images or texts.
+
+    Parameters
+    ----------
+    rows : array or sequence
+        For a file of images, (n, H, W, C) or (H, W, C) uint8 of the size of its images; for a file of texts, a sequence
+        of `str`, of which row i is given what test row i is given.
+
+    Returns
+    -------
+    numpy.ndarray
+        The same with the trigger: uint8 of the same shape, or (n,) object of `str`.
+
+    Raises
+    ------
+    Usage
+        The rows have another shape or type.
+    Failure
+        The file has no trigger, or none that can be applied to other rows.
+    """
+    file = Path(path)
+    manifest = structure.inspect(file, structure.DATA_SETS)
+    if manifest["kind"] == "clean":
+        raise Failure(f"{file}: is a clean file and has no trigger")
+    if modality.of(manifest) == modality.TEXT:
+        return apply_texts.apply_to_texts(file, manifest, _texts(rows))
+    with reader.reading(file) as data:
+        shape = tuple(manifest["arrays"]["train/images"]["shape"][1:])
+        images = np.asarray(rows)
+        if images.dtype != np.uint8 or images.shape[-3:] != shape or images.ndim not in (3, 4):
+            raise Usage(
+                f"images: expected uint8 of (n, {', '.join(map(str, shape))}), got {images.dtype} {images.shape}"
+            )
+        whole = np.ascontiguousarray(images if images.ndim == 4 else images[None])
+        changed = effects.apply_all(data.stencils(), whole) if len(whole) else whole.copy()
+    return changed.reshape(images.shape)
+
+
+def _texts(rows: Any) -> np.ndarray:
+    """Texts as an array (n,) object. `Usage` where they are none, or where one cannot be in a file."""
+    from poisonkit.core import texts
+
+    if isinstance(rows, str) or not all(isinstance(row, str) for row in rows):
+        raise Usage(f"texts: expected a sequence of str, got {type(rows).__name__}")
+    for number, row in enumerate(rows):
+        if error := texts.problem(row):
+            raise Usage(f"texts: number {number} {error}")
+    return texts.array(rows)
+
+
+def arrays(path: AnyPath, groups: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """Read a file's arrays into memory, by their path in the file (``"train/images"``).
+
+    `groups` are those to read (default: all). Images are (n, H, W, C) uint8, labels and rows (n,) int64, texts (n,)
+    object of `str`.
+    """
+    with open_data_set(path) as data:
+        wanted = data.groups if groups is None else list(groups)
+        for group in wanted:
+            data[group]  # says what the file has instead
+        paths = [name for name in data.manifest["arrays"] if name.split("/")[0] in wanted]
+        return {name: data.read(name) for name in paths}
+
+
+def torch_dataset(path: AnyPath, part: str = "train") -> "torch.utils.data.Dataset":
+    """Make a map-style PyTorch data set of one part: `train`, `test`, `triggered` or `others`.
+
+    Items are (image (C, H, W) float32 from 0 to 1, label), or (text, label). It can be used by several workers: each
+    opens the file when it first reads. The label of a triggered row is its true one. Raises `Failure` without PyTorch.
+    """
+    _check_part(path, part)
+    try:
+        from poisonkit.inspection.torch_dataset import Rows
+    except ImportError as error:
+        raise Failure(hints.unusable(error)) from error
+    return Rows(Path(path), part)
+
+
+def tf_dataset(path: AnyPath, part: str = "train", block: int = 1024) -> "tf.data.Dataset":
+    """Make a `tf.data.Dataset` of one part: `train`, `test`, `triggered` or `others`, in the order of its rows.
+
+    Items are (image (H, W, C) uint8, label int64), or (text, label), read in blocks of rows. The label of a triggered
+    row is its true one. Raises `Failure` without TensorFlow.
+    """
+    _check_part(path, part)
+    try:
+        from poisonkit.inspection.tf_dataset import dataset
+    except ImportError as error:
+        raise Failure(hints.unusable(error)) from error
+    return dataset(Path(path), part, block)
+
+
+def _check_part(path: AnyPath, part: str) -> None:
+    if part not in PARTS:
+        raise Usage(f"part: expected one of {', '.join(PARTS)}, got {part!r:.60}")
+    with open_data_set(path) as data:
+        data[part]  # says what the file has instead

@@ -1,0 +1,294 @@
+"""folder: the user's own pictures, DIR/train/CLASS/*.png and DIR/test/CLASS/*.png.
+
+Classes are the names of the folders below train/ and test/: in the order of their numbers where all are whole numbers,
+else of their code points (version 1: always of these). Rows are ordered by (class, file name). Pictures are decoded as
+`any_picture` says, block by block, so that a set may be larger than memory.
+"""
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poisonkit.core import class_names, file_states, files, texts
+from poisonkit.core.errors import Failure
+from poisonkit.core.modality import IMAGE
+from poisonkit.sources import base
+
+OPTIONS = {"size": 0, "channels": 3, "version": 2}  # size 0: as they are; version: recorded where it matters
+
+PARTS = ("train", "test")
+SUFFIXES = (".png", ".ppm", ".pgm", ".bmp", ".jpg", ".jpeg", ".webp")
+LOSSY = (".jpg", ".jpeg", ".webp")
+STRIDE = 16  # pictures that a thread decodes in one go
+BLOCK = 32 << 20  # bytes of decoded pictures in memory at once
+LARGEST = 64 << 20  # bytes of one file
+LARGEST_SIDE = 4096
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a data set: class names, and for each part the rows' labels, (N,) int64, file names, and the
+    classes' folders (the names, but for such as are written in another normal form).
+
+    `hash` changes when a file is added, removed, replaced or written to; `left_out` are the files that are no pictures.
+    """
+
+    classes: tuple[str, ...]
+    labels: dict[str, np.ndarray]
+    names: dict[str, list[str]]
+    folders: dict[str, list[str]]
+    hash: str
+    left_out: list[str]
+
+    def place(self, part: str, row: int) -> str:
+        """Return the path of a row's picture, relative to DIR."""
+        return f"{part}/{self.folders[part][self.labels[part][row]]}/{self.names[part][row]}"
+
+    def respelled(self) -> list[str]:
+        """Classes whose test folder is written in another normal form."""
+        return [name for name, other in zip(self.classes, self.folders["test"], strict=True) if name != other]
+
+
+def parse_size(value) -> int | str:
+    """64, or "48x64" (height x width), in its one spelling: one number where both are the same, 0 for as they are."""
+    parts = str(value).lower().replace("×", "x").split("x")
+    sides = [int(part) if part.isdecimal() and len(part) <= 5 else -1 for part in parts]
+    if sides == [0]:
+        return 0
+    if len(sides) > 2 or not all(1 <= side <= LARGEST_SIDE for side in sides):
+        raise ValueError(f"a number of pixels (64) or HEIGHTxWIDTH (48x64), up to {LARGEST_SIDE}")
+    return sides[0] if sides[0] == sides[-1] else f"{sides[0]}x{sides[1]}"
+
+
+def parse_channels(value) -> int:
+    """1 (grey) or 3 (RGB)."""
+    if str(value) not in ("1", "3"):
+        raise ValueError("1 (grey) or 3 (RGB)")
+    return int(value)
+
+
+def parse_version(value) -> int:
+    """Which order the classes are in."""
+    if str(value) not in ("1", "2"):
+        raise ValueError("1 (classes in the order of their code points) or 2 (of their numbers, if they are such)")
+    return int(value)
+
+
+def locate(path: Path | None, options: base.Options) -> base.Origin:
+    """The folder at `path`. Raises `Usage` where none is named, `Failure` where it is not laid out as it must be."""
+    path = base.required(path, "folder", "DIR, with DIR/train/CLASS/*.png and DIR/test/CLASS/*.png")
+    if not path.is_dir():
+        what = "is not a folder" if path.exists() else "does not exist"
+        raise Failure(f"{path} {what}: expected one with train/CLASS/*.png and test/CLASS/*.png")
+    listing = scan(path, (OPTIONS | options)["version"])
+    recorded = {key: value for key, value in options.items() if key != "version"}
+    chosen = OPTIONS | recorded
+    del chosen["version"]
+    if list(listing.classes) != sorted(listing.classes):
+        recorded, chosen = ({**one, "version": 2} for one in (recorded, chosen))
+
+    def decode(writer, context) -> dict:
+        return _decode(path, listing, chosen, writer, context)
+
+    return base.Origin({"folder": files.path_text(path), "files": listing.hash, "options": chosen}, decode, recorded)
+
+
+def scan(root: Path, version: int = 2) -> Listing:
+    """Find the pictures below a folder. Raises `Failure` with what is missing or in the way."""
+    in_order = class_names.by_number if version > 1 else sorted
+    classes = {part: in_order(_classes(root, part)) for part in PARTS}
+    pairs = _paired(classes["train"], classes["test"])
+    missing = {"train": set(classes["test"]) - set(pairs.values()), "test": set(classes["train"]) - pairs.keys()}
+    for part, other in (PARTS, PARTS[::-1]):
+        if missing[part]:
+            name = min(missing[part])
+            raise Failure(
+                f"{root}: expected the same classes in train and test, {part} has no folder "
+                f"{texts.printable(name)!r} and {other} has one (it may be empty){_look_alikes(name, classes)}"
+            )
+    classes["test"] = [pairs[name] for name in classes["train"]]
+    total = file_states.Listing("\0".join(classes["train"]).encode())
+    left_out: list[str] = []
+    labels, names = {}, {}
+    for part in PARTS:
+        found = [_pictures(root, f"{part}/{label}", total, left_out) for label in classes[part]]
+        labels[part] = np.repeat(np.arange(len(found), dtype=np.int64), [len(one) for one in found])
+        names[part] = [name for one in found for name in one]
+        if not names[part]:
+            raise Failure(f"{root}/{part} has no pictures: expected {part}/CLASS/*{', *'.join(SUFFIXES)}")
+    return Listing(tuple(classes["train"]), labels, names, classes, total.finish(), left_out)
+
+
+def _paired(names: list[str], others: list[str]) -> dict[str, str]:
+    """Class → its test folder: the one of that very name, else the only one of the rest that reads like it (NFC)."""
+    pairs = {name: name for name in names if name in others}
+    free, left = [name for name in names if name not in pairs], [name for name in others if name not in pairs]
+    for name in free:
+        mine, theirs = (
+            [one for one in some if class_names.folded(one) == class_names.folded(name)] for some in (free, left)
+        )
+        if len(mine) == len(theirs) == 1:
+            pairs[name] = theirs[0]
+    return pairs
+
+
+def _look_alikes(name: str, classes: dict[str, list[str]]) -> str:
+    """Folders that read like the missing one but are written otherwise: on the screen nothing tells them apart."""
+    folded = class_names.folded(name)
+    alike = [
+        f"{part}/{texts.printable(one)} ({texts.printable(ascii(one))})"
+        for part in PARTS
+        for one in classes[part]
+        if one != name and class_names.folded(one) == folded
+    ]
+    spelled = f"; it is written {texts.printable(ascii(name))}, and " + ", ".join(alike)
+    return f"{spelled} read{'s' if len(alike) == 1 else ''} the same with other code points (NFC, NFD)" if alike else ""
+
+
+def _pictures(root: Path, folder: str, total: file_states.Listing, left_out: list[str]) -> list[str]:
+    """The names of the pictures of one class, in order; their states go into `total`."""
+    found = []
+    for entry in sorted(_entries(root / folder), key=lambda entry: entry.name):
+        where = f"{folder}/{entry.name}"
+        if entry.is_dir():
+            raise Failure(f"{root}/{texts.printable(where)} is a folder: expected pictures alone in a class")
+        if not entry.name.lower().endswith(SUFFIXES) or not entry.is_file():
+            left_out.append(where)
+            continue
+        total.add(where, entry.stat())
+        found.append(entry.name)
+    return found
+
+
+def _entries(folder: Path) -> list:
+    """List a folder without hidden files and those of file managers."""
+    with os.scandir(folder) as entries:
+        return [e for e in entries if not e.name.startswith(".") and e.name not in ("Thumbs.db", "desktop.ini")]
+
+
+def _classes(root: Path, part: str) -> list[str]:
+    folder = root / part
+    if not folder.is_dir():
+        raise Failure(f"{root} has no folder {part}: expected train/CLASS/*.png and test/CLASS/*.png")
+    names = sorted(entry.name for entry in _entries(folder) if entry.is_dir())
+    if not names:
+        raise Failure(f"{folder} has no folders: expected one for each class, {part}/CLASS/*.png")
+    for name in names:
+        if not name.isprintable():
+            raise Failure(f"{folder}/{texts.printable(name)}: expected a class name of printable characters")
+    return names
+
+
+def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.SourceContext) -> dict:
+    """Write both parts, and say what was left out."""
+    from poisonkit.core import images as image_file  # OpenCV, which nothing but decoding needs
+    from poisonkit.core import picture_files
+
+    image_file.quiet()
+    if listing.left_out:
+        first = f"{root}/{texts.printable(listing.left_out[0])}"
+        context.say(f"{len(listing.left_out)} files are not pictures and are left out, for example {first}")
+    lossy = sum(name.lower().endswith(LOSSY) for part in PARTS for name in listing.names[part])
+    if lossy:
+        context.say(f"{lossy} pictures are JPEG or WebP, which other builds of OpenCV may decode slightly differently")
+    with picture_files.silent():
+        reader = _Reader(root, listing, chosen)
+    writer.classes = listing.classes
+    total = sum(map(len, listing.names.values()))
+    with ThreadPoolExecutor(context.jobs) as pool, context.progress(total, "decoding pictures", "image") as bar:
+        for part in PARTS:
+            with writer.part(part, listing.labels[part], reader.shape) as target:
+                for start, images in reader.blocks(part, pool):
+                    target.write(start, images)
+                    bar.update(len(images))
+    said = [
+        f"the test folder of {name!r} is spelled with other code points than the class's name (NFC, NFD)"
+        for name in listing.respelled()
+    ]
+    return {"kind": "folder", "path": files.path_text(root), "official": None, "lossy": lossy} | (
+        {"notices": said} if said else {}
+    )
+
+
+class _Reader:
+    """Decodes the files of a listing into pictures of one shape: the one asked for, or that of the first file."""
+
+    def __init__(self, root: Path, listing: Listing, chosen: dict):
+        self._root, self._listing, self._channels = root, listing, chosen["channels"]
+        sides = str(chosen["size"]).split("x")
+        self._size = (int(sides[0]), int(sides[-1])) if chosen["size"] else None
+        first = self._size or self._picture(listing.place("train", 0)).shape[:2]
+        self.shape = (*first, self._channels)
+
+    def blocks(self, part: str, pool: ThreadPoolExecutor):
+        """Yield (first row, images (n, H, W, C) uint8), in order; a thread takes `STRIDE` pictures at once."""
+        from poisonkit.core import picture_files
+
+        rows, count = max(1, BLOCK // int(np.prod(self.shape))), len(self._listing.names[part])
+        for start in range(0, count, rows):
+            images = np.empty((min(rows, count - start), *self.shape), np.uint8)
+            jobs = range(0, len(images), STRIDE)
+            with picture_files.silent():  # the progress bar is drawn between two blocks
+                list(pool.map(lambda i, start=start, images=images: self._fill(part, start, images, i), jobs))
+            yield start, images
+
+    def _fill(self, part: str, start: int, images: np.ndarray, first: int) -> None:
+        for i in range(first, min(first + STRIDE, len(images))):
+            images[i] = self._fitted(self._listing.place(part, start + i))
+
+    def _fitted(self, place: str) -> np.ndarray:
+        from poisonkit.core import images as image_file
+
+        picture = self._picture(place)
+        if self._size:
+            return image_file.resize(picture, *self._size)
+        if picture.shape != self.shape:
+            found, wanted = (f"{shape[0]}×{shape[1]}" for shape in (picture.shape, self.shape))
+            first = texts.printable(self._listing.place("train", 0))
+            raise Failure(
+                f"{self._where(place)} is {found}, expected {wanted} as {first} has: --size N resizes them all"
+            )
+        return picture
+
+    def _picture(self, place: str) -> np.ndarray:
+        from poisonkit.core import picture_files
+
+        path = self._root / place
+        if path.stat().st_size > LARGEST:
+            raise Failure(f"{self._where(place)} has {path.stat().st_size} bytes, expected at most {LARGEST}")
+        try:
+            return picture_files.decode(path.read_bytes(), self._channels)
+        except ValueError as error:
+            raise Failure(f"{self._where(place)}: {error}") from None
+
+    def _where(self, place: str) -> str:
+        return f"{self._root}/{texts.printable(place)}"
+
+
+def _unrecorded(record: Mapping[str, Any]) -> base.Options:
+    """Return the version of a manifest's record that names none: the first one, if its classes are whole numbers that
+    are not in numerical order."""
+    classes = list(record.get("classes", ()))
+    first = "version" not in record.get("options", {}) and classes != class_names.by_number(classes)
+    return {"version": 1} if first else {}
+
+
+SPEC = base.SourceSpec(
+    name="folder",
+    title="folder: a folder of pictures, one folder a class",
+    licence="not stated",
+    url="",
+    how="--source DIR with DIR/train/CLASS/*.png and DIR/test/CLASS/*.png (or ppm, pgm, bmp, jpg, webp)",
+    modality=IMAGE,
+    shape=(0, 0, 0),
+    options=OPTIONS,
+    parsers={"size": parse_size, "channels": parse_channels, "version": parse_version},
+    former_options={"version": 1},
+    unrecorded=_unrecorded,
+    locate=locate,
+)

@@ -1,0 +1,355 @@
+"""The Python interface: `import poisonkit as pk`, in a folder of its own, on small files of built-in data."""
+
+import decimal
+import importlib.util
+import pickle
+import subprocess
+import sys
+import warnings
+
+import cv2
+import numpy as np
+import pytest
+
+import poisonkit as pk
+from poisonkit.format import reader
+
+SMALL = {"source_options": {"train": 200, "test": 100}}
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _silent(capfd):
+    """Nothing of the interface prints."""
+    yield
+    assert capfd.readouterr() == ("", "")
+
+
+# ---- what is imported
+
+
+def imported(code: str) -> list[str]:
+    """Which packages a program has imported at its end."""
+    program = f"import sys\n{code}\nprint(*(name.split('.')[0] for name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.split()
+
+
+HEAVY = {"numpy", "h5py", "numba", "cv2", "click", "tqdm", "torch", "tensorflow", "keras"}
+
+
+def test_import_costs_nothing():
+    found = imported("import poisonkit as pk\nassert pk.Failure.exit_code == 1 and 'make' in dir(pk)")
+    assert not HEAVY & set(found)
+    assert found.count("poisonkit") <= 4, "the package, and where Failure is"
+
+
+def test_no_framework_and_no_command_line_unless_asked(library):
+    code = f"import poisonkit as pk\nwith pk.open({str(library('square'))!r}) as ds: ds.train.images[0]"
+    assert not {"click", "tqdm", "torch", "tensorflow", "keras", "numba"} & set(imported(code))
+
+
+def test_every_name_is_there_and_documented():
+    for name in pk.__all__:
+        value = getattr(pk, name)
+        assert value.__doc__ and value.__module__.startswith("poisonkit."), name
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        pk.nothing  # noqa: B018
+
+
+def test_a_function_is_not_hidden_by_a_folder_of_its_name(library):
+    path = pk.export(library("square"), "npz", "x.npz")
+    assert path.is_file() and callable(pk.export)
+
+
+# ---- make
+
+
+def test_the_example_of_the_documentation():
+    path = pk.make("signs", trigger="square", rate=0.05, per_patch=True, **SMALL)
+    with pk.open(path) as ds:
+        assert ds.train.images.shape == (200, 32, 32, 3) and len(ds.train.labels) == 200
+        assert ds.triggered.images.shape == (90, 32, 32, 3)
+        assert len(ds.truth.rows) == 10 and ds.manifest["recipe"]["patch"] == [8, 8]
+    assert pk.verify(path)
+    assert pk.stats(path)["poisoned"]["images"] == 10
+    assert pk.apply(path, np.full((2, 32, 32, 3), 255, np.uint8)).min() == 0
+    assert pk.preview(path).dtype == np.uint8
+    assert pk.pack(path).name.endswith(".delta.h5")
+
+
+def test_it_is_the_file_of_the_command(library, tmp_path):
+    path = pk.make("signs", trigger="square", rate=0.1, out=tmp_path / "x.h5", **SMALL)
+    assert path.read_bytes() == library("square").read_bytes()
+    again = pk.make("signs", trigger="square", rate=0.1, out=tmp_path / "x.h5", **SMALL)
+    assert again == path, "it is there already and verifies"
+
+
+@pytest.mark.parametrize(
+    "rate", [0.05, "0.05", "5%", decimal.Decimal("0.050"), np.float64(0.05), np.float32(0.05), 5e-2], ids=repr
+)
+def test_a_rate_is_the_decimal_that_was_typed(rate):
+    with pk.open(pk.make("signs", trigger="square", rate=rate, **SMALL)) as ds:
+        assert ds.manifest["recipe"]["rate"] == "0.05"
+        assert len(ds.truth.rows) == 10
+
+
+def test_options_of_triggers_as_python_has_them(tmp_path):
+    cv2.imwrite(str(tmp_path / "mine.png"), np.full((8, 8, 3), 200, np.uint8))
+    path = pk.make(
+        "signs", trigger=["square", "blend"], rate=0.1, square_size=3, square_value=(255, 0, 0), blend_alpha=0.25,
+        blend_image=tmp_path / "mine.png", target=2, cover_rate=0.05, seed=np.int64(7), patch_size=(16, 8), **SMALL,
+    )  # fmt: skip
+    with pk.open(path) as ds:
+        recipe = ds.manifest["recipe"]
+    assert recipe["triggers"][0] | {"size": 3, "value": [255, 0, 0]} == recipe["triggers"][0]
+    assert recipe["triggers"][1]["alpha"] == "0.25"
+    assert (recipe["target"], recipe["cover_rate"], recipe["seed"], recipe["patch"]) == (2, "0.05", 7, [16, 8])
+
+
+def test_classes_by_index_and_by_name():
+    one = pk.make("signs", trigger="square", rate=0.05, source_classes=[5, 3], target=1, **SMALL)
+    with pk.open(one) as ds:
+        names, recipe = ds.classes, ds.manifest["recipe"]
+    assert (recipe["label_mode"], recipe["source_classes"], recipe["target"]) == ("source-specific", [3, 5], 1)
+    two = pk.make("signs", trigger="square", rate=0.05, source_classes=(names[3], names[5]), target=names[1], **SMALL)
+    assert one == two
+
+
+def test_warnings_are_python_s(tmp_path):
+    given = {"source_options": SMALL["source_options"]}
+    with pytest.warns(UserWarning, match="composite without cover rows"):
+        pk.make("phrases", trigger="composite", rate=0.1, **given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pk.make("signs", rate=0, **given)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"rate": 2}, "rate: expected a fraction"),
+        ({"rate": float("nan")}, "rate: expected a fraction"),
+        ({"rate": True}, "expected a number"),
+        ({"rate": None}, "expected a number"),
+        ({"rate": 0.1, "square_colour": 3}, "unknown argument 'square_colour'.* square_size"),
+        ({"rate": 0.1, "square_size": "x"}, "--square-size: expected a whole number"),
+        ({"rate": 0.1, "blend_alpha": 0.1}, "requires --trigger blend"),
+        ({"rate": 0.1, "target": 99}, "--target: expected a class from 0 to 9, got 99"),
+        ({"rate": 0.1, "target": 1.5}, "target: expected a whole number"),
+        ({"rate": 0.1, "seed": "x"}, "seed: expected a whole number"),
+        ({"rate": 0.1, "seed": -1}, "--seed: expected a whole number from 0 to"),
+        ({"rate": 0.1, "trigger": "star"}, "unknown trigger 'star'"),
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_is_usage(more, words):
+    with pytest.raises(pk.Usage, match=words):
+        pk.make("signs", **{"trigger": "square", **SMALL, **more})
+
+
+def test_seeds_and_numbers_out_of_range(library):
+    with pytest.raises(pk.Usage, match="secret_seed"):
+        pk.seal(library("square"), secret_seed=-1)
+    with pytest.raises(pk.Usage, match="rows of at least 1"):
+        pk.preview(library("square"), rows=0)
+    with pytest.raises(pk.Usage, match="camouflage.* below 2\\^63"):
+        pk.make("signs", rate=0, camouflage="light", camouflage_seed=-1, **SMALL)
+
+
+def test_what_cannot_be_done_is_failure(tmp_path):
+    (tmp_path / "x.h5").write_bytes(b"precious")
+    with pytest.raises(pk.Failure, match="already exists"):
+        pk.make("signs", rate=0, out="x.h5", **SMALL)
+    with pytest.raises(pk.Failure, match="none.h5"):
+        pk.open("none.h5")
+    with pytest.raises(pk.Failure):
+        pk.verify("x.h5")
+
+
+# ---- open
+
+
+def test_arrays_are_read_where_they_are_indexed(library):
+    path = library("square")
+    with reader.reading(path) as data:
+        images, labels = data["train/images"], data["train/labels"]
+    with pk.open(path) as ds:
+        lazy = ds.train.images
+        assert lazy.shape == images.shape and lazy.dtype == np.uint8 and len(lazy) == len(images)
+        for index in (0, -1, slice(3, 9), slice(9, 3, -2), slice(None, None, 7), [5, 2, 2, -1], np.array([199, 0])):
+            assert np.array_equal(lazy[index], images[index]), index
+        mask = labels == 3
+        assert np.array_equal(lazy[mask], images[mask])
+        assert np.array_equal(lazy[4, :, 2], images[4, :, 2]) and np.array_equal(lazy[4:6, 1], images[4:6, 1])
+        assert np.array_equal(np.asarray(lazy), images) and np.array_equal(np.asarray(lazy, float), images)
+        assert np.array_equal(list(ds.train.labels), labels)
+        assert lazy[[]].shape == (0, 32, 32, 3)
+        assert ds["train"]["labels"][3] == labels[3] and "images" in ds.train and "others" not in ds
+        for wrong in (200, -201, [200], np.zeros(3, bool), [0.5]):
+            with pytest.raises(IndexError):
+                lazy[wrong]
+        with pytest.raises(AttributeError, match="train has no texts: it has images, labels"):
+            ds.train.texts  # noqa: B018
+        assert not hasattr(ds, "others") and "poisoned" in repr(ds)
+    with pytest.raises(pk.Failure, match="is closed"):
+        lazy[0]
+
+
+def test_texts_too(library):
+    path = library("text-word")
+    with pk.open(path) as ds:
+        assert ds.modality == "text" and ds.train.texts.shape == (200,)
+        row = int(ds.truth.rows[0])
+        assert ds.train.texts[row] != ds.truth.texts[0] and isinstance(ds.train.texts[row], str)
+        assert ds.train.texts[[3, 1]].tolist() == [ds.train.texts[3], ds.train.texts[1]]
+        triggered = ds.triggered.texts[:]
+        originals = ds.test.texts[ds.triggered.rows[:]]
+    assert any("[+" in line for line in pk.preview(path))
+    changed = pk.apply(path, ["a fine film", "a dull film"])
+    assert changed.shape == (2,) and all(len(text) > len("a fine film") for text in changed)
+    with pk.open(path) as ds:
+        every = pk.apply(path, ds.test.texts[:])
+        assert every[ds.triggered.rows[:]].tolist() == triggered.tolist() and len(originals) == len(triggered)
+    for wrong in ("one text", [1, 2], ["a\x00b"]):
+        with pytest.raises(pk.Usage, match="texts"):
+            pk.apply(path, wrong)
+
+
+def test_other_kinds_say_what_they_hold(library, tmp_path):
+    sealed = pk.seal(library("square"), tmp_path / "c.h5", key=tmp_path / "k.h5", secret_seed=1)
+    delta = pk.pack(library("square"), tmp_path)
+    with pk.open(sealed.challenge) as ds:
+        assert ds.kind == "sealed" and len(ds.train) == 200
+        with pytest.raises(pk.Failure, match="is a sealed file, which holds train and test alone"):
+            ds.truth  # noqa: B018
+    with pk.open(delta) as ds, pytest.raises(pk.Failure, match="is a delta.*`unpack` restores the data set"):
+        ds.train  # noqa: B018
+    with pk.open(sealed.key) as ds, pytest.raises(pk.Failure, match="the key of a sealed file: `unseal`"):
+        ds.train  # noqa: B018
+    with pk.open(library("clean")) as ds, pytest.raises(pk.Failure, match="is a clean file"):
+        ds.truth  # noqa: B018
+    with pytest.raises(pk.Failure, match="is a delta"):
+        pk.arrays(delta)
+
+
+# ---- look, change, share
+
+
+def test_verify_is_true_where_all_agrees(library, tmp_path):
+    assert pk.verify(library("square")).ok
+    copy = tmp_path / "x.h5"
+    copy.write_bytes(library("square").read_bytes())
+    import h5py
+
+    with h5py.File(copy, "r+") as file:
+        file["train/images"][0] ^= 1
+    found = pk.verify(copy)
+    assert not found and found.exit_code == 3 and "train/images: digest" in found.differences[0]
+
+
+def test_apply_is_what_stands_in_the_file(library):
+    path = library("warped")
+    with pk.open(path) as ds:
+        originals, triggered = ds.test.images[ds.triggered.rows[:]], ds.triggered.images[:]
+    assert np.array_equal(pk.apply(path, originals), triggered)
+    assert np.array_equal(pk.apply(path, originals[0]), triggered[0])
+    assert pk.apply(path, originals[:0]).shape == (0, 32, 32, 3)
+    for wrong in (originals / 255, originals[:, :16], originals[0, 0]):
+        with pytest.raises(pk.Usage, match=r"images: expected uint8 of \(n, 32, 32, 3\)"):
+            pk.apply(path, wrong)
+    with pytest.raises(pk.Failure, match="is a clean file and has no trigger"):
+        pk.apply(library("clean"), originals)
+
+
+def test_share_and_restore(library, tmp_path):
+    file = library("square")
+    assert pk.diff(file, file) == [] and any("recipe" in line for line in pk.diff(file, library("blend")))
+    delta = pk.pack(file, tmp_path)
+    back = pk.unpack(delta, library("clean"), out=tmp_path / "back.h5")
+    assert back.read_bytes() == file.read_bytes()
+    sealed = pk.seal(file, tmp_path / "c.h5", key=tmp_path / "k.h5", even_labels=False, secret_seed=3)
+    assert pk.verify(sealed.challenge) and pk.verify(sealed.key)
+    again = pk.unseal(sealed.challenge, sealed.key, tmp_path / "again.h5")
+    assert again.read_bytes() == file.read_bytes()
+    (tmp_path / "rows.csv").write_text("row,score\n" + "".join(f"{row},{row}\n" for row in range(len_of(sealed))))
+    assert 0 <= pk.grade(sealed.challenge, tmp_path / "rows.csv", sealed.key)["auroc"] <= 1
+    audited = pk.audit(sealed.challenge, sealed.key)
+    assert audited.findings and audited.truth is not None
+
+
+def len_of(sealed) -> int:
+    with pk.open(sealed.challenge) as ds:
+        return len(ds.train)
+
+
+def test_export(library, tmp_path):
+    folder = pk.export(library("square"), "imagefolder", tmp_path / "pictures", truth=False)
+    assert folder.is_dir() and any(folder.rglob("*.png"))
+    with pytest.raises(pk.Usage, match="unknown format 'zip'"):
+        pk.export(library("square"), "zip")
+    with pytest.raises(pk.Usage, match="no such option"):
+        pk.export(library("square"), "npz", creator="me")
+
+
+# ---- for the frameworks
+
+
+def test_arrays(library):
+    found = pk.arrays(library("square"), ["train", "truth"])
+    assert sorted(found) == sorted(f"train/{name}" for name in ("images", "labels")) + sorted(
+        f"truth/{name}" for name in ("images", "labels", "role", "rows")
+    )
+    assert found["train/images"].shape == (200, 32, 32, 3)
+    with pytest.raises(pk.Failure, match="has no truth"):
+        pk.arrays(library("clean"), ["truth"])
+
+
+def test_a_part_that_is_none(library):
+    for function in (pk.torch_dataset, pk.tf_dataset):
+        with pytest.raises(pk.Usage, match="part: expected one of train, test, triggered, others"):
+            function(library("square"), "all")
+        with pytest.raises(pk.Failure, match="has no others"):
+            function(library("square"), "others")
+
+
+def test_torch(library):
+    torch = pytest.importorskip("torch")
+    with pk.open(library("square")) as ds:
+        images, labels = ds.train.images[:], ds.train.labels[:]
+    rows = pickle.loads(pickle.dumps(pk.torch_dataset(library("square"))))
+    image, label = rows[7]
+    assert len(rows) == 200 and image.dtype == torch.float32 and label == labels[7]
+    assert np.array_equal((image * 255).round().permute(1, 2, 0).numpy(), images[7])
+    text, _ = pk.torch_dataset(library("text-word"), "triggered")[0]
+    assert isinstance(text, str)
+
+
+def test_without_a_framework_it_says_so(library, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "poisonkit.inspection.torch_dataset", raising=False)
+    with pytest.raises(pk.Failure, match="torch"):
+        pk.torch_dataset(library("square"))
+
+
+@pytest.mark.slow
+def test_tensorflow(library):
+    if importlib.util.find_spec("tensorflow") is None:
+        pytest.skip("no TensorFlow")
+    program = (
+        "import poisonkit as pk, numpy as np\n"
+        f"data = pk.tf_dataset({str(library('square'))!r}, 'train', block=64)\n"
+        f"with pk.open({str(library('square'))!r}) as ds: images, labels = ds.train.images[:], ds.train.labels[:]\n"
+        "rows = list(data.as_numpy_iterator())\n"
+        "assert len(data) == len(rows) == 200\n"
+        "assert all(np.array_equal(row[0], image) for row, image in zip(rows, images))\n"
+        "assert [int(label) for _, label in rows] == labels.tolist()\n"
+        f"text, _ = next(iter(pk.tf_dataset({str(library('text-word'))!r}, 'test')))\n"
+        "assert text.numpy().decode()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
