@@ -3,6 +3,7 @@
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ _FIRST = "embeddings.word_embeddings.weight"
 
 
 def sizes(folder: Path) -> dict:
-    """What `models.Encoder` needs to know of a folder's encoder: its sizes, dropouts, `epsilon`, `activation`.
+    """Read from a folder what `Encoder` is built of: its sizes, dropouts, `epsilon`, `activation`.
 
     Raises `Failure` where `config.json` is missing, cannot be read, or is of another kind of network, or where the
     weights are of another kind than numbers, or too few.
@@ -59,7 +60,7 @@ def sizes(folder: Path) -> dict:
     if not isinstance(config, dict):
         raise Failure(f"{path}: not a JSON object")
     _check_kind(config, path)
-    found = {}
+    found: dict[str, Any] = {}
     for ours, name in _SIZES.items():
         value = config.get(name)
         if not (type(value) is int and 0 < value < _LIMIT):
@@ -71,7 +72,7 @@ def sizes(folder: Path) -> dict:
         value = config.get(name, usual)
         if value is None and usual is None:
             value = found["dropout"]  # as the reference has it
-        if not (type(value) in (int, float) and 0 <= value < 1):
+        if value is None or not (type(value) in (int, float) and 0 <= value < 1):
             raise Failure(f"{path}: its {name} is {value!r:.60}, expected a number of 0 or more, below 1.0")
         found[ours] = float(value)
     found["activation"] = ACTIVATIONS[config.get("hidden_act", "gelu")]
@@ -148,7 +149,7 @@ def _check_size(path: Path, found: dict) -> None:
 
 
 def assign(model, folder: Path) -> None:
-    """Put the weights into a built `models.Encoder`; its classifier stays as it is.
+    """Assign the weights to a built `Encoder`; its classifier stays as it is.
 
     Raises `Failure` where `model.safetensors` is missing or damaged, or a weight is missing, of another shape, not
     finite, or not the network's.

@@ -30,7 +30,7 @@ class Images:
 
 def build(data: Dataset, settings: Settings):
     """Build the untrained network for a data set. The backend must have been activated."""
-    from benchmark.nn.models import pmoe
+    from benchmark.nn.networks.pmoe import pmoe
 
     height, width, _ = data.image_shape
     patches = -(-height // 4) * -(-width // 4)

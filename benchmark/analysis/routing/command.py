@@ -78,10 +78,10 @@ def _epochs(job: Run) -> list[Path]:
 
 def _networks(beside, epochs: list[Path], contents):
     """(words, group of pictures, network) of what is drawn below, one after the other."""
-    from benchmark.nn import models
+    from benchmark.nn import model_files
 
     for path in (*map(Path, beside), *epochs):
-        model = models.load(path)
+        model = model_files.load(path)
         if model.input_shape[1:] != contents.image_shape:
             raise Failure(f"{path}: takes images of {model.input_shape[1:]}, the data set's are {contents.image_shape}")
         kept = path in epochs

@@ -3,10 +3,12 @@
 import base64
 import difflib
 import re
+from collections.abc import Sequence
 from html import escape as escaped
 from html import unescape
 
 from benchmark.core.text_tables import printable
+from benchmark.reporting.columns import Column, concise
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --soft: #5d5d5d; --paper: #fff; --line: #d9d9d9; --tint: #f4f4f4;
@@ -22,6 +24,7 @@ p { max-width: 50rem; margin: .3rem 0; } nav { display: flex; flex-wrap: wrap; g
 a { color: var(--mark); } .note { border-left: 3px solid var(--mark); padding: .3rem .8rem; background: var(--tint); }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; margin: .6rem 0; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th, td.name { white-space: normal; } td small { display: block; color: var(--soft); font-size: .75rem; }
 th { background: var(--paper); font-weight: 600; } .left { text-align: left; }
 tbody tr:nth-child(even) { background: var(--tint); }
 figure { margin: .8rem 0; overflow-x: auto; } figcaption { color: var(--soft); font-size: .85rem; }
@@ -87,12 +90,31 @@ def note(text: str) -> str:
     return f'<p class="note">{escape(text)}</p>\n'
 
 
+def layout(columns: Sequence[Column]) -> str:
+    """Return a table of cells: what is the same in all rows stands above it, intervals in small under their means."""
+    shown = concise(columns)
+    above = paragraphs([f"All rows: {shown.heading}."]) if shown.heading else ""
+    kinds = ["left name" if one.label and not one.right else "left" if one.left else "" for one in shown.columns]
+    return above + _table([column.title for column in shown.columns], shown.rows, kinds)
+
+
 def table(columns: list[str], rows: list[list[str]], left: int) -> str:
-    """A table whose first `left` columns are set flush left."""
+    """Return a table whose first `left` columns are set flush left."""
+    return _table(columns, rows, ["left" if number < left else "" for number in range(len(columns))])
+
+
+def _small_interval(cell: str) -> str:
+    """A cell whose interval, if it has one, stands under the mean."""
+    mean, bracket, rest = cell.partition(" [")
+    interval = bracket and re.fullmatch(r"[-+0-9.]+, [-+0-9.]+\]", rest)
+    return f"{escape(mean)}<small>[{escape(rest)}</small>" if interval else escape(cell)
+
+
+def _table(columns: list[str], rows: list[list[str]], kinds: list[str]) -> str:
 
     def line(tag: str, cells: list[str]) -> str:
-        opened = [f'<{tag} class="left">' if number < left else f"<{tag}>" for number in range(len(cells))]
-        return "".join(f"{start}{escape(cell)}</{tag}>" for start, cell in zip(opened, cells, strict=True))
+        opened = [f'<{tag} class="{kind}">' if kind else f"<{tag}>" for kind in kinds]
+        return "".join(f"{start}{_small_interval(cell)}</{tag}>" for start, cell in zip(opened, cells, strict=True))
 
     body = "".join(f"<tr>{line('td', row)}</tr>\n" for row in rows)
     head = f"<thead><tr>{line('th', columns)}</tr></thead>"
