@@ -44,11 +44,7 @@ def checked(path: Path) -> tuple[bytes, dict]:
 def loaded(content: bytes):
     """Return the library's tokenizer, without truncation and padding.
 
-<<<<<<< HEAD
     Its special names are one token wherever a text spells them, as in the reference, even if the file does not say so.
-=======
-    Its special names are one token wherever a text has them, as in the reference, even where the file does not say so.
->>>>>>> house
     """
     from tokenizers import Tokenizer
 

@@ -108,11 +108,7 @@ class Words:
 
     @classmethod
     def of(cls, texts) -> "Words":
-<<<<<<< HEAD
         """Return the words of texts, at most MOST_WORDS: the most frequent first, ties by their code points."""
-=======
-        """Return the words of some texts, at most MOST_WORDS: the most frequent first, ties by code points."""
->>>>>>> house
         counts = Counter(word for text in texts for word in split(text))
         return cls(sorted(counts, key=lambda word: (-counts[word], word))[:MOST_WORDS])
 
