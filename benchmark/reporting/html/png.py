@@ -21,8 +21,10 @@ _KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 
 def inside(folder: Path, errors: dict[Path, str]):
-    """Yield names and contents of the PNG files in a folder inside a run, in order. What is not one, or too much, is put into
-    `errors`: its path, and a line that says why."""
+    """Yield names and contents of the PNG files in a folder inside a run, in order.
+
+    What is not one, or too much, is put into `errors`: its path, and a line that says why.
+    """
     paths = sorted(folder.glob("*.png"))
     for path in paths[:PICTURES]:
         try:
