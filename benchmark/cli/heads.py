@@ -127,7 +127,7 @@ def detect(paths, file, base, as_json, quiet, **options):
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Seed of the order of rows and of the random heads.")  # fmt: skip
 def align(paths, file, base, as_json, quiet, **options):
-    """Realign contaminated heads; compare baselines.
+    """Realign contaminated heads, with baselines.
 
     Only those heads' slices of query, key, value and output projection move. The loss is the cross-entropy on clean
     held-out rows, the deviation of the heads' similarity on the flagged rows from its reference statistics and, with

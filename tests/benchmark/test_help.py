@@ -1,5 +1,7 @@
 """The help of `benchmark`: a short summary of every command, and an example that can be typed."""
 
+import inspect
+
 import click
 import pytest
 
@@ -18,6 +20,6 @@ def test_a_summary_fits_beside_the_name_and_there_is_an_example(name, command):
     summary = command.get_short_help_str(200)
     assert 10 < len(summary) <= 45 and summary.endswith("."), summary
     assert not summary.endswith("..."), summary
-    lines = command.help.splitlines()
+    lines = inspect.cleandoc(command.help).splitlines()
     examples = [line.strip() for line in lines[lines.index("Example:") + 1 :] if line.strip()]
     assert examples and examples[0].startswith(name), examples
