@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core import environment, files
+from benchmark.core.hashing import digest
 from benchmark.format.dataset import Dataset, Rows
-from benchmark.format.manifest import digest
 from benchmark.nn import engines
 from benchmark.runs import records
 from benchmark.runs.context import defender_rows, open_data

@@ -11,8 +11,9 @@ from fractions import Fraction
 import numpy as np
 
 from benchmark.core.errors import Failure
+from benchmark.core.hashing import digest
 from benchmark.format import rules
-from benchmark.format.manifest import INPUTS, TEXT, array_digest, digest
+from benchmark.format.manifest import INPUTS, TEXT, array_digest
 
 POISONED, COVER = 1, 2
 RECIPE_VERSIONS = (1, 2)

@@ -6,7 +6,6 @@ record's `facts`.
 
 import dataclasses
 import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from benchmark.core import numbers
 from benchmark.core.errors import Failure
+from benchmark.core.hashing import canonical, digest
 from benchmark.format import layout, rules, schema
 from benchmark.format.schema import Json
 
@@ -110,16 +110,6 @@ def _record(of: type[R], table: Json) -> R:
 
 
 # ---- digests
-
-
-def canonical(value: Any) -> bytes:
-    """Canonical JSON: UTF-8, sorted keys, no white space."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-
-
-def digest(value: Any) -> str:
-    """`sha256:` and the SHA-256 of a value's canonical JSON."""
-    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
 
 
 def dtype_of(array: np.ndarray) -> str:

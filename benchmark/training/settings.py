@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmark.core import numbers
 from benchmark.core.errors import Usage
-from benchmark.format.manifest import TEXT, digest
-from benchmark.nn.networks import DEFAULT, IMAGE, NetworkSpec
+from benchmark.core.hashing import digest
+from benchmark.nn.networks import DEFAULT, IMAGE, TEXT, NetworkSpec
 from benchmark.nn.networks import NETWORKS as SPECS
 
 if TYPE_CHECKING:
