@@ -25,8 +25,8 @@ class HeadAttention(layers.Layer):
     Called with `x` (batch, tokens, width), `token_mask` (batch, tokens) bool: False where a token is padding; and
     `heads` (heads,) or (batch, heads): what each head's output is multiplied by, None for ones.
 
-    Returns the output (batch, tokens, width); the attention (batch, heads, tokens, tokens): a row is a token's attention
-    to all, and sums to 1; and each head's own output before the projection (batch, heads, tokens, size), not multiplied
+    Returns the output (batch, tokens, width); the attention (batch, heads, tokens, tokens): a row is a token's
+    attention to all, and sums to 1; and each head's own output before the projection (batch, heads, tokens, size), not multiplied
     by `heads`.
     """
 
