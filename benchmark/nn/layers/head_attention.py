@@ -26,8 +26,8 @@ class HeadAttention(layers.Layer):
     `heads` (heads,) or (batch, heads): what each head's output is multiplied by, None for ones.
 
     Returns the output (batch, tokens, width); the attention (batch, heads, tokens, tokens): a row is a token's
-    attention to all, and sums to 1; and each head's own output before the projection (batch, heads, tokens, size), not multiplied
-    by `heads`.
+    attention to all, and sums to 1; and each head's own output before the projection (batch, heads, tokens, size), not
+    multiplied by `heads`.
     """
 
     def __init__(self, heads, dropout=0.1, seed=None, **kwargs):
