@@ -39,7 +39,7 @@ class PruningPoint:
         )
 
     def verdict(self, score: str) -> str:
-        """Return what it says of the published figure; empty where there is none."""
+        """Compare with the published figure, in a word; empty where there is none."""
         if score not in self.published or score not in self.cell.scores:
             return ""
         if self.deviations:

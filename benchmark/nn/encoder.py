@@ -15,7 +15,7 @@ from benchmark.nn.tokenizers import Tokens
 
 
 class Inside(NamedTuple):
-    """What an encoder computes on its way: `hidden` (n, T, D), the last block's output; and one a block `attention`
+    """What an encoder computes on its way: `hidden` (n, T, D), the last block's output; and, one per block, `attention`
     (n, H, T, T) and `outputs` (n, H, T, d), see `HeadAttention`."""
 
     hidden: object

@@ -19,7 +19,7 @@ def mean_similarity(vectors, inside, metric: str):
         vectors = vectors - mean
     if inside is not None:
         vectors = vectors * ops.cast(inside, vectors.dtype)[:, None]
-    # under the root, not outside: its derivative at 0 is no number
+    # under the root, not outside: its derivative at 0 is not finite
     unit = vectors * ops.rsqrt(ops.sum(ops.square(vectors), -1, keepdims=True) + 1e-24)
     total = ops.sum(unit, 1, keepdims=True)
     return (ops.sum(unit * total, -1) - ops.sum(ops.square(unit), -1)) / (vectors.shape[1] - 1)

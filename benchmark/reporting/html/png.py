@@ -85,7 +85,7 @@ def _check_pixels(header: bytes, parts: list[bytes]) -> None:
         if not found and not waiting:  # it is cut
             break
     if left or not stream.eof or stream.unused_data:
-        raise ValueError("it does not have as many pixels as it says")
+        raise ValueError("its pixels are not as many as its header says")
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
