@@ -4,7 +4,9 @@
 #       docker run --rm --gpus all -v "$PWD:/work" poisonkit:gpu benchmark train data/NAME.h5
 FROM python:3.12-slim
 ARG EXTRAS=benchmark
-COPY setup.cfg pyproject.toml README.md LICENSE /src/
+COPY setup.cfg setup.py pyproject.toml README.md LICENSE /src/
+COPY data/FORMAT.md /src/data/FORMAT.md
+COPY docs /src/docs
 COPY poisonkit /src/poisonkit
 COPY benchmark /src/benchmark
 RUN python -m pip install --no-cache-dir "/src[${EXTRAS}]"

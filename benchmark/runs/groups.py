@@ -8,8 +8,9 @@ from benchmark.core import intervals, numbers
 from benchmark.core.intervals import Summary
 from benchmark.format.manifest import canonical
 from benchmark.runs import collapse, paper_results, records
+from benchmark.runs.result import RunResult, Share
 from benchmark.runs.results import Finished
-from benchmark.training.settings import label, settings_of
+from benchmark.training.settings import label
 
 SCORES = ("ba", "asr", "asr_others", "cad", "clean_asr", "still_right")
 TITLES = {
@@ -18,7 +19,7 @@ TITLES = {
     "asr_others": "ASR others",
     "cad": "CAD",
     "clean_asr": "clean ASR",
-    "still_right": "still right",
+    "still_right": "RA",
 }
 _USUAL = {"label_mode": "all-to-one", "target": 0, "select": "all"}
 _NAMED = ("rate", "seed", "streams", "application", "triggers", "patch")  # have a place of their own
@@ -35,7 +36,7 @@ class Score:
     @property
     def percent(self) -> float | None:
         """Over all images of all seeds."""
-        return 100 * self.count / self.of if self.of else None
+        return 100 * self.count / self.of if self.of and self.count is not None else None
 
 
 @dataclass(frozen=True)
@@ -46,24 +47,24 @@ class Cell:
     note: str = field(default="", compare=False)
 
     @property
-    def first(self) -> dict:
+    def first(self) -> RunResult:
         """The result of its first run; all say the same of what the cell is of."""
         return self.runs[0].result
 
     @property
     def recipe(self) -> dict:
         """The recipe but for its seed."""
-        return {key: value for key, value in self.first["dataset"]["recipe"].items() if key not in ("seed", "streams")}
+        return {key: value for key, value in self.first.dataset.recipe.items() if key not in ("seed", "streams")}
 
     @property
     def clean(self) -> bool:
         """Are these the clean models?"""
-        return self.first["dataset"]["kind"] == "clean"
+        return self.first.dataset.is_clean
 
     @property
     def dataset(self) -> str:
         """Name of the source."""
-        return self.first["dataset"]["source"]
+        return self.first.dataset.source
 
     @property
     def trigger(self) -> str:
@@ -83,7 +84,7 @@ class Cell:
     @property
     def settings(self) -> str:
         """Network, training and what computes them, in a few words."""
-        return label(settings_of(self.first["config"]))
+        return label(self.first.config.settings)
 
     @property
     def variant(self) -> str:
@@ -93,10 +94,10 @@ class Cell:
     @property
     def seeds(self) -> dict[str, list[int]]:
         """The poisoning seeds and the training seeds that occur."""
-        recipes = [run.result["dataset"]["recipe"] for run in self.runs]
+        recipes = [run.result.dataset.recipe for run in self.runs]
         return {
             "poisoning": sorted({recipe["seed"] for recipe in recipes if "seed" in recipe}),
-            "training": sorted({run.result["config"]["seed"] for run in self.runs}),
+            "training": sorted({run.result.config.seed for run in self.runs}),
         }
 
     @property
@@ -123,22 +124,22 @@ class Cell:
     def _score(self, name: str) -> Score | None:
         counts = [_count(run.result, name) for run in self.runs]
         if name == "cad":
-            values = [(run.result["baseline"] or {}).get("cad") for run in self.runs]
+            values = [run.result.baseline and run.result.baseline.cad for run in self.runs]
         else:
-            values = [count and count["percent"] for count in counts]
-        if all(value is None for value in values):
-            return None
-        images = {key: sum(count[key] for count in counts if count) for key in ("count", "of")} if any(counts) else {}
+            values = [count and count.percent for count in counts]
+        known = [count for count in counts if count is not None]
+        images = {"count": sum(one.count for one in known), "of": sum(one.of for one in known)} if known else {}
         least = -100.0 if name == "cad" else 0.0
-        return Score(intervals.summary(self._by_seed(values), **images, least=least), **images)
+        summary = intervals.summary(self._by_seed(values), **images, least=least)
+        return None if summary is None else Score(summary, **images)
 
     def _by_seed(self, values: list[float | None]) -> list[float]:
         """One value a seed: a poisoning seed, averaged over its training seeds, where several occur."""
         name = "poisoning" if "poisoning" in self.varying else "training"
-        groups = {}
+        groups: dict[int, list[float]] = {}
         for run, value in zip(self.runs, values, strict=True):
             result = run.result
-            seed = result["dataset"]["recipe"]["seed"] if name == "poisoning" else result["config"]["seed"]
+            seed = result.dataset.recipe["seed"] if name == "poisoning" else result.config.seed
             if value is not None:
                 groups.setdefault(seed, []).append(value)
         return [sum(group) / len(group) for group in groups.values()]
@@ -146,8 +147,8 @@ class Cell:
     @cached_property
     def marks(self) -> dict[str, str]:
         """The runs whose networks have collapsed, or perhaps have, by name (see `collapse.mark`)."""
-        found = {run.result["name"]: collapse.mark(run.result) for run in self.runs}
-        return {name: mark for name, mark in found.items() if mark}
+        marks = {run.result.name: collapse.mark(run.result) for run in self.runs}
+        return {name: mark for name, mark in marks.items() if mark}
 
     @property
     def mark(self) -> str:
@@ -157,7 +158,8 @@ class Cell:
     @property
     def paired(self) -> bool:
         """Was every CAD taken against the clean run of the same training seed?"""
-        return all((run.result["baseline"] or {}).get("how") == "same seed" for run in self.runs)
+        comparisons = [run.result.baseline for run in self.runs]
+        return all(one is not None and one.how == "same seed" for one in comparisons)
 
     def verdict(self, score: str) -> str:
         """What this cell says of the published figure; empty where there is none or it may not speak."""
@@ -169,10 +171,10 @@ class Cell:
 
 
 def group(runs: list[Finished]) -> list[Cell]:
-    """The cells that runs make up, in the order of a table. A run that is there twice counts once; one on a sealed file
+    """Group runs into cells, in the order of a table. A run that is there twice counts once; one on a sealed file
     belongs to none, since nobody here knows its trigger and rate."""
-    unique = {run.result["name"]: run for run in reversed(runs) if run.result["dataset"]["kind"] != "sealed"}
-    groups = {}
+    unique = {run.result.name: run for run in reversed(runs) if not run.result.dataset.is_sealed}
+    groups: dict[bytes, list[Finished]] = {}
     for run in sorted(unique.values(), key=_seeds):
         groups.setdefault(_identity(run.result), []).append(run)
     return sorted(_told_apart([Cell(tuple(members)) for members in groups.values()]), key=order)
@@ -190,25 +192,27 @@ def place(dataset: str, trigger: str, application: str, rate: Fraction) -> tuple
 
 
 def _seeds(run: Finished) -> tuple:
-    return run.result["dataset"]["recipe"].get("seed", -1), run.result["config"]["seed"], run.result["name"]
+    return run.result.dataset.recipe.get("seed", -1), run.result.config.seed, run.result.name
 
 
-def _identity(result: dict) -> bytes:
+def _identity(result: RunResult) -> bytes:
     """Everything that decides a run but for the seeds."""
-    dataset, config = result["dataset"], result["config"]
+    dataset, config = result.dataset, result.config
     return canonical([
-        dataset["source_digest"],
-        {key: value for key, value in dataset["recipe"].items() if key not in ("seed", "streams")},
-        dataset.get("pictures") or {},
+        dataset.source_digest,
+        {key: value for key, value in dataset.recipe.items() if key not in ("seed", "streams")},
+        dataset.pictures,
         {key: value for key, value in config.items() if key not in ("seed", "dataset_digest")},
     ])  # fmt: skip
 
 
-def _count(result: dict, name: str) -> dict | None:
+def _count(result: RunResult, name: str) -> Share | None:
     if name == "cad":
         return None
-    found = (result["baseline"] or {}).get("asr") if name == "clean_asr" else result["scores"].get(name)
-    return found if found and found["of"] else None
+    share = Share.maybe(result.scores.get(name))
+    if name == "clean_asr":
+        share = result.baseline and result.baseline.asr
+    return share if share is not None and share.of else None
 
 
 def _unusual(recipe: dict) -> list[str]:
@@ -232,11 +236,11 @@ def _word(value) -> str:
 
 def _told_apart(cells: list[Cell]) -> list[Cell]:
     """Cells that look the same but are of other images or other pictures get a few digits of what differs."""
-    alike = {}
+    alike: dict[tuple, list[Cell]] = {}
     for cell in cells:
         alike.setdefault(order(cell), []).append(cell)
     return [
-        Cell(cell.runs, f"data {cell.first['dataset']['source_digest'].removeprefix('sha256:')[:8]}{_pictures(cell)}")
+        Cell(cell.runs, f"data {(cell.first.dataset.source_digest or '').removeprefix('sha256:')[:8]}{_pictures(cell)}")
         if len(group) > 1
         else cell
         for group in alike.values()
@@ -245,5 +249,4 @@ def _told_apart(cells: list[Cell]) -> list[Cell]:
 
 
 def _pictures(cell: Cell) -> str:
-    pictures = cell.first["dataset"].get("pictures") or {}
-    return "".join(f", picture {records.picture_name(entry)[:8]}" for entry in pictures.values())
+    return "".join(f", picture {records.picture_name(entry)[:8]}" for entry in cell.first.dataset.pictures.values())

@@ -2,33 +2,39 @@
 
 import dataclasses
 import glob
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from benchmark.core.errors import Failure
 from benchmark.core.hints import Open, advice, place, spelled
 from benchmark.format.hints import make_clean, sidecar, writable_folder
-from benchmark.training.settings import ENCODERS, Common, EncoderSettings, options, settings_of
+from benchmark.runs.result import CLEAN, DatasetRecord
+from benchmark.training.settings import ENCODERS, Common, EncoderSettings, option_of, options, settings_of
+
+if TYPE_CHECKING:
+    from benchmark.format.dataset import Dataset
 
 USUAL_HOLD_OUT = 2000
 LEAST_TEXTS = 100  # held out, so that some fifty are long enough for `heads`
 
 
 @advice
-def go_on(folder: Path, config: dict) -> str:
-    """The command that finishes a run of that configuration."""
+def go_on(folder: Path, config: Mapping[str, Any]) -> str:
+    """Give the command that finishes a run of that configuration."""
     name = folder.name.split("--")[0]
     there = Path("data") / f"{name}.h5"
     file = place(there, "") if there.is_file() else Open("FILE", f"the data set {name}"[:200])
     try:
-        settings = settings_of(config)
+        settings = settings_of(dict(config))
     except (KeyError, TypeError, Failure):
         return spelled(["benchmark", "train", file, "--runs", place(folder.parent, "its folder", "RUNS")])
     return spelled(_train(file, settings, folder.parent))
 
 
 @advice
-def hold_out(folder: Path, contents, settings: Common) -> str:
-    """The command that trains a run once more, with rows left out for a defence: as many as usual, or as fit."""
+def hold_out(folder: Path, contents: "Dataset", settings: Common) -> str:
+    """Give the command that trains a run once more, with rows left out for a defence: as many as usual, or as fit."""
     rows = len(contents.train)
     least = min(LEAST_TEXTS, rows // 2) if isinstance(settings, EncoderSettings) else 1
     settings = dataclasses.replace(settings, hold_out=min(USUAL_HOLD_OUT, max(rows // 5, least, 1)))
@@ -36,8 +42,8 @@ def hold_out(folder: Path, contents, settings: Common) -> str:
 
 
 @advice
-def keep_epochs(folder: Path, result: dict) -> str:
-    """The command that trains a finished run once more, in another folder, with the network of each epoch kept."""
+def keep_epochs(folder: Path, result: Mapping[str, Any]) -> str:
+    """Give the command that trains a finished run once more, in another folder, with the network of each epoch kept."""
     file = place(result["dataset"].get("path") or f"{result['dataset']['name']}.h5", "the data set")
     runs = folder.absolute().parent
     words = _train(file, settings_of(result["config"]), runs.with_name(f"{runs.name}-epochs"))
@@ -45,21 +51,28 @@ def keep_epochs(folder: Path, result: dict) -> str:
 
 
 @advice
-def clean_run(result: dict, runs: Path) -> str:
-    """The commands that make the clean run which a result is to be compared with, in the same folder of runs."""
-    said = result["dataset"]
-    file = _clean_beside(said)
+def clean_run(result: Mapping[str, Any], runs: Path) -> str:
+    """Give the commands that make the clean run which a result is to be compared with, in the same folder of runs.
+
+    `result`: of a run, or of a command on one that has its `dataset` and `config`.
+    """
+    dataset = DatasetRecord(result["dataset"])
+    file = _clean_beside(dataset)
     if file is not None:
         return spelled(_train(place(file, "the clean data set"), settings_of(result["config"]), runs))
     make, target = make_clean(
-        said["source"], *_origin(said), said["source_digest"], writable_folder(said.get("path")), said.get("classes")
+        dataset.source,
+        *_origin(dataset),
+        dataset.source_digest,
+        writable_folder(dataset.path),
+        dataset.get("classes"),
     )
     return spelled(make, _train(target, settings_of(result["config"]), runs))
 
 
 @advice
-def repeat(results: list[dict]) -> list[str]:
-    """The commands that train all of these runs anew, one a line; data sets are made as `regenerate` says."""
+def repeat(results: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Give the commands that repeat all of these runs; their data sets are made as `regenerate` says."""
     lines = [
         spelled(_train(place(f"data/{one['dataset']['name']}.h5", "the data set"), settings_of(one["config"]), None))
         for one in results
@@ -69,15 +82,15 @@ def repeat(results: list[dict]) -> list[str]:
 
 @advice
 def regenerate() -> str:
-    """The command that makes a data set from its manifest."""
+    """Give the command that makes a data set from its manifest."""
     return spelled(["poisonkit", "make", "--from", Open("MANIFEST", "its NAME.manifest.json")])
 
 
 def _train(file: str, settings: Common, runs: Path | None, base: Path | None = None) -> list[str]:
     words = options(settings)
     if isinstance(settings, EncoderSettings) and settings.encoder not in ENCODERS and settings.folder is None:
-        where = words.index("--encoder") + 1
-        words[where] = Open("FOLDER", f"where the encoder {settings.encoder} lies"[:200])
+        where = words.index(option_of(settings.CHOICE)) + 1
+        words[where] = Open("FOLDER", f"the folder of the encoder {settings.encoder}"[:200])
     if base is not None and Path(base).absolute().parent != Path(file).absolute().parent:
         words += ["--base", place(base, "the clean data set", "CLEAN")]
     if runs is not None and Path(runs).resolve() != Path("runs").resolve():
@@ -85,8 +98,8 @@ def _train(file: str, settings: Common, runs: Path | None, base: Path | None = N
     return ["benchmark", "train", file, *words]
 
 
-def _facts(path: Path) -> dict:
-    """The manifest of a data set, by its sidecar or by itself; nothing where there is none."""
+def _manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a data set, by its sidecar or by itself; empty where there is none."""
     from benchmark.format import dataset
 
     try:
@@ -95,26 +108,28 @@ def _facts(path: Path) -> dict:
         return {}
 
 
-def _origin(said: dict) -> tuple[dict | None, dict]:
+def _origin(dataset: DatasetRecord) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """The options of a result's source, None where they are not known, and where its data came from."""
-    path = said.get("path")
-    facts = _facts(path) if path and Path(path).is_file() else {}
-    source = facts.get("source")
-    sound = facts.get("dataset_digest") == said["digest"] and isinstance(source, dict)
-    if not sound or not isinstance(source.get("options"), dict):
+    if dataset.path is None or not Path(dataset.path).is_file():
         return None, {}
-    return source["options"], sidecar(path).get("origin", {})
+    manifest = _manifest(Path(dataset.path))
+    source = manifest.get("source")
+    if manifest.get("dataset_digest") != dataset.digest or not isinstance(source, dict):
+        return None, {}
+    if not isinstance(source.get("options"), dict):
+        return None, {}
+    return source["options"], sidecar(dataset.path).get("origin", {})
 
 
-def _clean_beside(said: dict) -> Path | None:
-    """A clean file of a result's source that is there already: a delta's base, or one beside the data set."""
-    if said.get("base") and Path(said["base"]).is_file():
-        return Path(said["base"])
-    folder = Path(said["path"]).parent if said.get("path") else Path("data")
-    for file in sorted(folder.glob(f"{glob.escape(said['source'])}-clean*.h5")):
-        facts = _facts(file)
-        source = facts.get("source")
-        same = isinstance(source, dict) and source.get("digest") == said["source_digest"]
-        if same and facts.get("kind") == "clean":
+def _clean_beside(dataset: DatasetRecord) -> Path | None:
+    """A clean file of a result's source that exists already: a delta's base, or one beside the data set."""
+    if dataset.base and Path(dataset.base).is_file():
+        return Path(dataset.base)
+    folder = Path(dataset.path).parent if dataset.path else Path("data")
+    for file in sorted(folder.glob(f"{glob.escape(dataset.source)}-clean*.h5")):
+        manifest = _manifest(file)
+        source = manifest.get("source")
+        same = isinstance(source, dict) and source.get("digest") == dataset.source_digest
+        if same and manifest.get("kind") == CLEAN:
             return file
     return None

@@ -4,8 +4,10 @@ import csv
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from benchmark.core.intervals import Summary
+from benchmark.runs.result import RunResult
 from benchmark.training.settings import PRESETS
 
 FOLDER = Path(__file__).with_name("paper")
@@ -17,7 +19,8 @@ ENOUGH = 3  # seeds: an interval over fewer proves no agreement
 
 _ROWS = {"cifar10": (50_000, 10_000), "gtsrb": (39_209, 12_630)}
 _ATTACK = {"label_mode": "all-to-one", "target": 0, "select": "all"}
-_PARAMETERS = {  # what the text says, then what the published notebooks do: the tables came from some version of them
+# what the text says, then what the published notebooks do: the tables came from some version of them
+_PARAMETERS: dict[str, list[dict[str, Any]]] = {
     "square": [
         {"position": "upper-left", "size": 4, "value": [0]},
         {"position": "upper-left", "size": 4, "value": [1]},
@@ -63,29 +66,29 @@ def fine_pruning() -> dict[tuple[str, str, str, Fraction, str, Fraction | None],
 
 
 def plain(trigger: dict) -> bool:
-    """Is a trigger of a recipe as the paper's text says?"""
+    """Is a trigger of a recipe as in the text of the paper?"""
     return {key: value for key, value in trigger.items() if key != "name"} in _PARAMETERS.get(trigger["name"], [])[:1]
 
 
-def deviations(result: dict) -> list[str]:
-    """In what a run is not at the paper's settings, in words; empty where it is."""
-    dataset, config = result["dataset"], result["config"]
-    paper, recipe = PRESETS["paper"], dataset["recipe"]
+def deviations(result: RunResult) -> list[str]:
+    """Say in what a run is not at the paper's settings; empty where it is."""
+    dataset, config = result.dataset, result.config
+    paper, recipe = PRESETS["paper"], dataset.recipe
     found = []
-    if (dataset["counts"].get("train"), dataset["counts"].get("test")) != _ROWS.get(dataset["source"]):
+    if (dataset.counts.get("train"), dataset.counts.get("test")) != _ROWS.get(dataset.source):
         found.append("data set")
-    if dataset["kind"] != "clean" and not _is_published_attack(recipe):
+    if not dataset.is_clean and not _is_published_attack(recipe):
         found.append("attack")
-    if config["model"] != {"name": "pmoe"} | paper.model():
+    if config.model != {"name": paper.NETWORK} | paper.model():
         found.append("network")
-    if config["training"] != {"optimizer": "sgd"} | paper.training():
+    if config.training != {"optimizer": paper.OPTIMIZER} | paper.training():
         found.append("training")
-    if config["precision"] not in _PRECISIONS:
+    if config.precision not in _PRECISIONS:
         found.append("precision")
     return found
 
 
-def _is_published_attack(recipe: dict) -> bool:
+def _is_published_attack(recipe: dict[str, Any]) -> bool:
     known = {"rate", "seed", "streams", "application", "patch", "triggers"}
     rest = {key: value for key, value in recipe.items() if key not in known}
     triggers = recipe["triggers"]

@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: a bar with images a second, a line an epoch, an early estimate."""
+"""What a person sees while a run trains: a bar with images per second, a line for each epoch, an early estimate."""
 
 import sys
 import time
@@ -8,8 +8,8 @@ from tqdm import tqdm
 from benchmark.core.duration import duration
 from benchmark.core.text_tables import printable
 from benchmark.nn import engines
-from benchmark.runs.run import Watch
-from benchmark.training.settings import Settings
+from benchmark.runs.train import RunCallback
+from benchmark.training.settings import Common, Settings
 
 LONG = 1800  # seconds; a run longer than this is told of --preset small
 CPU_RATE = 550  # images a second, one core, width 1 (measured on an EPYC of 2022); only for a first guess
@@ -20,7 +20,12 @@ def cost(width: int) -> float:
     return width**1.48
 
 
-class Progress(Watch):
+def _guess(settings: Common, rows: int) -> float:
+    """Seconds of training on this many rows on a CPU; 0 of a network that was not measured."""
+    return rows * cost(settings.width) / (CPU_RATE * settings.threads) if isinstance(settings, Settings) else 0
+
+
+class Progress(RunCallback):
     """Progress of one run on stderr; `quiet` shows nothing."""
 
     def __init__(self, quiet: bool = False):
@@ -29,24 +34,22 @@ class Progress(Watch):
         self._bar = None
         self._blocks = 0
 
-    def start(self, run, chosen, history):
+    def on_start(self, run, training, history):
         self.settings = run.settings
         self.epochs_done = len(history)
-        data, self._rows = chosen.data, len(chosen.rows)
+        data, self._rows = training.data, len(training.rows)
         self._scored = sum(len(rows) for rows in (data.test, data.triggered, data.others) if rows)
         self._left = self._rows * (self.settings.epochs - len(history))
         if self.quiet:
             return
         device, settings = engines.device(), self.settings
-        images = isinstance(settings, Settings)
-        self._noun, network = ("images", f"width {settings.width}") if images else ("texts", settings.encoder)
+        self._noun = f"{settings.MODALITY}s"
         epochs = f"{settings.epochs} epoch{'s' if settings.epochs > 1 else ''}"
-        plan = f"{epochs} of {self._rows:,} {self._noun}, {network}, on {device}"
+        plan = f"{epochs} of {self._rows:,} {self._noun}, {settings.network}, on {device}"
         self.say(f"{run.folder.name}: {plan}" + (f", from epoch {len(history) + 1}" if history else ""))
-        if device == "cpu" and images:
-            guess = self._left * cost(self.settings.width) / (CPU_RATE * self.settings.threads)
-            if guess > LONG:
-                self.say(f"without a GPU this takes about {duration(guess)}{self._advice(guess)}")
+        guess = _guess(settings, self._left) if device == "cpu" else 0
+        if guess > LONG:
+            self.say(f"without a GPU this takes about {duration(guess)}{self._advice(guess)}")
         self._bar = tqdm(
             total=self._rows * self.settings.epochs,
             initial=self._rows * len(history),
@@ -58,7 +61,7 @@ class Progress(Watch):
             desc=f"epoch {len(history) + 1}/{self.settings.epochs}",
         )
 
-    def images(self, count):
+    def on_rows(self, count):
         if self._bar is None:
             return
         self._bar.update(count)
@@ -76,7 +79,7 @@ class Progress(Watch):
             self.say(f"about {duration(left)} at {rate:,.0f} {self._noun}/s{advice}")
             self._since = None
 
-    def epoch(self, entry):
+    def on_epoch(self, entry, predicted):
         self.epochs_done = entry["epoch"]
         if self._bar is None:
             return

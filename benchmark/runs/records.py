@@ -5,15 +5,15 @@ from pathlib import Path
 from benchmark.core import file_names, files, numbers
 from benchmark.core.errors import Damaged, Failure
 from benchmark.format.manifest import canonical
+from benchmark.runs.result import CLEAN, KINDS, SEALED, RunResult
 from benchmark.training.settings import settings_of
 
 VERSION = 1
-KINDS = ("clean", "poisoned", "sealed")
 _WRONG = (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError, OverflowError, RecursionError, Failure)
 
 
-def read(folder: Path) -> dict | None:
-    """The result in a run's folder, None where there is none yet.
+def read(folder: Path) -> RunResult | None:
+    """Read and check the result in a run's folder, None where there is none yet.
 
     Raises
     ------
@@ -26,11 +26,12 @@ def read(folder: Path) -> dict | None:
     if not files.there(path):
         return None
     result = files.read_json(path)
-    if isinstance(result, dict) and numbers.is_count(version := result.get("result_version")) and version > VERSION:
+    version = result.get("result_version") if isinstance(result, dict) else None
+    if version is not None and numbers.is_count(version) and version > VERSION:
         raise Failure(f"{path}: of version {version}, this program reads up to {VERSION}: update it")
     if not is_result(result):
         raise Damaged(f"{path}: not the result of a run of this program")
-    return result
+    return RunResult(result)
 
 
 def kept(path: Path) -> dict | None:
@@ -80,14 +81,14 @@ def _is_dataset(dataset: dict) -> bool:
         return False
     if not all(file_names.plain(dataset[key]) for key in ("name", "source")):
         return False
-    if dataset["kind"] == "sealed":  # of which nothing more is known
+    if dataset["kind"] == SEALED:  # of which nothing more is known
         return dataset["recipe"] == {}
     counts, pictures = dataset["counts"], dataset.get("pictures") or {}
     return (
         isinstance(dataset["source_digest"], str)
         and all(isinstance(picture_name(entry), str) for entry in pictures.values())
         and all(map(numbers.is_count, counts.values()))
-        and _is_recipe(dataset["recipe"], dataset["kind"] == "clean")
+        and _is_recipe(dataset["recipe"], dataset["kind"] == CLEAN)
     )
 
 

@@ -1,5 +1,6 @@
-"""Finished runs, found in folders, each compared with the clean runs that now lie beside it."""
+"""Finished runs, found in folders, each compared with the clean runs that are beside it now."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from benchmark.core import files
 from benchmark.core.errors import Failure, Usage
 from benchmark.format.manifest import canonical
 from benchmark.runs import baseline, collapse, hints, records
+from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
 
 
@@ -15,83 +17,86 @@ class Finished:
     """A finished run: its folder and its result, whose `baseline` is up to date."""
 
     folder: Path
-    result: dict
+    result: RunResult
 
 
-class Found(list):
+class Found(list[Finished]):
     """Finished runs (`Finished`); `wrong` says of each file that cannot be read and ought to be among them, by its
     path, in one line what is wrong with it."""
 
-    def __init__(self, runs=(), wrong: dict[Path, str] | None = None):
+    def __init__(self, runs: Iterable[Finished] = (), wrong: dict[Path, str] | None = None):
         super().__init__(runs)
-        self.wrong = {} if wrong is None else wrong
+        self.wrong: dict[Path, str] = {} if wrong is None else wrong
 
 
-def gather(paths) -> Found:
-    """The runs in the given folders. A folder of runs stands for all that are finished in it.
+def gather(paths: Iterable[Path | str]) -> Found:
+    """Collect the runs in the given folders. A folder of runs stands for all that are finished in it.
 
     Raises
     ------
     Usage
-        If there is no such folder.
+        If a folder does not exist.
     Failure
         If nothing in it is finished, or nothing that is can be read.
     """
-    found, wrong = [], {}
+    stored: list[tuple[Path, RunResult]] = []
+    errors: dict[Path, str] = {}
     for folder in map(Path, paths):
         if not folder.is_dir():
             raise Usage(f"{folder}: no such folder")
         if any(files.there(folder / name) for name in ("config.json", "result.json")):
-            found += _alone(folder, wrong)
+            stored += _single(folder, errors)
             continue
-        before = len(wrong)
-        inside = baseline.finished(folder, wrong)
-        if not inside and len(wrong) == before:
+        before = len(errors)
+        inside = baseline.finished(folder, errors)
+        if not inside and len(errors) == before:
             raise Failure(f"{folder}: no finished run there")
-        found += inside.items()
-    if not found:
-        first, *more = wrong.values()
+        stored += inside.items()
+    if not stored:
+        first, *more = errors.values()
         raise Failure(first + (f"; and {len(more)} more like it" if more else ""))
-    return _compared(found, wrong)
+    return _compared(stored, errors)
 
 
-def _alone(folder: Path, wrong: dict[Path, str]) -> list[tuple[Path, dict]]:
+def _single(folder: Path, errors: dict[Path, str]) -> list[tuple[Path, RunResult]]:
     """A run that was named, with its result; none where that cannot be read."""
-    if not files.there(folder / "result.json"):
-        return [(folder, _result(folder))]
     try:
-        return [(folder, records.read(folder))]
+        return [(folder, _result(folder))]
     except Failure as error:
-        wrong[folder / "result.json"] = str(error)
+        if not files.there(folder / "result.json"):
+            raise
+        errors[folder / "result.json"] = str(error)
         return []
 
 
-def of(runs: list[Run]) -> Found:
-    """The results of runs. `Failure` if one is not finished."""
-    return _compared([(run.folder, _result(run.folder)) for run in runs], {})
+def of(runs: Iterable[Run]) -> Found:
+    """Read the results of runs. `Failure` if one is not finished."""
+    return _compared([(run.folder, run.finished()) for run in runs], {})
 
 
-def _result(folder: Path) -> dict:
+def _result(folder: Path) -> RunResult:
     result = records.read(folder)
     if result is None:
         config = files.read_json(folder / "config.json") if files.there(folder / "config.json") else {}
-        raise Failure(f"{folder}: not finished; what goes on with it: {hints.go_on(folder, config)}")
+        raise Failure(f"{folder}: not finished; to finish it: {hints.go_on(folder, config)}")
     return result
 
 
-def _compared(found: list[tuple[Path, dict]], wrong: dict[Path, str]) -> Found:
-    """Put CAD against the clean runs that now lie beside them into the results."""
-    folders = {folder.parent for folder, _ in found}
-    beside = {folder: list(baseline.finished(folder, wrong).values()) for folder in folders}
+def _compared(stored: list[tuple[Path, RunResult]], errors: dict[Path, str]) -> Found:
+    """Compare the results with the clean runs that are beside them now."""
+    beside = {
+        parent: list(baseline.finished(parent, errors).values()) for parent in {path.parent for path, _ in stored}
+    }
     runs = []
-    for folder, result in found:
-        comparison = {"baseline": baseline.current(result, beside[folder.parent])}
-        runs.append(Finished(folder, collapse.told(folder, result) | comparison))
-    return Found(runs, wrong)
+    for folder, result in stored:
+        comparison = baseline.compare(result, beside[folder.parent])
+        result = collapse.completed(folder, result).changed(baseline=None if comparison is None else comparison.raw)
+        runs.append(Finished(folder, result))
+    return Found(runs, errors)
 
 
 def unfinished(paths) -> int:
-    """How many runs in the given folders have begun and are not finished."""
+    """Count the runs in the given folders that have begun and are not finished."""
     folders = [folder for path in paths if Path(path).is_dir() for folder in Path(path).iterdir()]
     return sum(is_unfinished(folder) for folder in folders)
 
@@ -101,25 +106,25 @@ def is_unfinished(folder: Path) -> bool:
     return files.is_file(folder / "config.json") and not files.there(folder / "result.json")
 
 
-def doubles(found: list[Finished]) -> int:
-    """How many runs are there a second time, in another folder: same configuration, so no further seed."""
-    folders = {run.folder.resolve(): run.result["name"] for run in found}
+def doubles(found: Iterable[Finished]) -> int:
+    """Count the runs that are there a second time, in another folder: same configuration, so no further seed."""
+    folders = {run.folder.resolve(): run.result.name for run in found}
     return len(folders) - len(set(folders.values()))
 
 
-def sealed(found: list[Finished]) -> int:
-    """How many runs are on sealed files."""
-    return sum(run.result["dataset"]["kind"] == "sealed" for run in found)
+def sealed(found: Iterable[Finished]) -> int:
+    """Count the runs on sealed files."""
+    return sum(run.result.dataset.is_sealed for run in found)
 
 
-def advice(found: list[Finished]) -> list[str]:
-    """For runs that have no clean run to be compared with: the commands that make it, each once."""
-    needed = {}
+def advice(found: Iterable[Finished]) -> list[str]:
+    """For runs without a clean run to be compared with: the commands that make it, each once."""
+    needed: dict[tuple, Finished] = {}
     for run in found:
-        said, config = run.result["dataset"], run.result["config"]
-        if run.result["baseline"] is None and said["kind"] == "poisoned":
+        dataset, config = run.result.dataset, run.result.config
+        if run.result.baseline is None and dataset.is_poisoned:
             settings = {key: value for key, value in config.items() if key != "dataset_digest"}
-            place = str(Path(said.get("path") or "").parent), str(run.folder.parent)
-            needed.setdefault((said["source_digest"], canonical(settings), *place), run)
+            place = str(Path(dataset.path or "").parent), str(run.folder.parent)
+            needed.setdefault((dataset.source_digest, canonical(settings), *place), run)
     lines = [hints.clean_run(run.result, run.folder.parent) for run in needed.values()]
     return [f"no CAD yet; the clean model it needs: {line}" for line in dict.fromkeys(lines)]

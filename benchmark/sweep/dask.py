@@ -1,4 +1,4 @@
-"""Runs on a Dask cluster: the same commands, each a task. Data and runs lie in folders that all machines share."""
+"""Runs on a Dask cluster: the same commands, each a task. Data and runs are in folders that all machines share."""
 
 import contextlib
 import logging
@@ -7,6 +7,7 @@ import subprocess
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 from benchmark.core import extras, files
 from benchmark.core.errors import Failure
@@ -17,7 +18,7 @@ STOP_SECONDS = 15
 
 
 def work(words: list[str], folder: str, stop: str) -> str | None:
-    """On a worker: one run as a process; its problem in words, None if it did what it should.
+    """Make one run as a process on a worker; its problem in words, None if there was none.
 
     Waits while another process has the run: after a worker's death its process may live for a moment longer.
     """
@@ -50,7 +51,7 @@ class Cluster:
             raise Failure(f"no Dask scheduler answers at {address} ({type(error).__name__})") from None
         self._stop = f"stop-{uuid.uuid4()}"
         self._jobs = jobs
-        self._running = {}
+        self._running: dict[Any, Any] = {}
 
     @property
     def running(self) -> list:

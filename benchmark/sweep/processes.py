@@ -1,46 +1,56 @@
-"""`benchmark train` as processes of their own: command line, device, log; many at a time on this machine."""
+"""`benchmark train` in child processes: command line, device, log; several at a time on this machine."""
 
 import itertools
 import os
+import signal
 import subprocess
-import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmark.core import files
+from benchmark.core import child_process, files
 from benchmark.core.errors import Failure
 
-LOG = "log.txt"  # in the run's folder: what its last process said
+LOG = "log.txt"  # in the run's folder: the output of its last process
 PARENT = "BENCHMARK_PARENT"  # the process that a run ends with
 TAIL = 5  # lines of a log that are shown of a failed run
 _GRACE = 10  # seconds that a process has to end when it is told to
 
 
-def arguments(file, settings, options) -> list[str]:
-    """The arguments of `benchmark` that train one file with these settings."""
-    return ["train", str(file), *settings.arguments(), *options]
-
-
-def process(words: list[str], folder: Path, device: str | None = None) -> subprocess.Popen:
+def process(words: Sequence[str], folder: Path, device: str | None = None) -> subprocess.Popen[bytes]:
     """Start `benchmark WORDS`, its output into the log of the run's folder. It ends when this process does.
 
     `device` is what it gets as CUDA_VISIBLE_DEVICES; None leaves that as it is.
     """
-    here = str(Path(__file__).resolve().parents[2])
-    paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), PARENT: str(os.getpid())}
-    if device is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = device
+    variables = {PARENT: str(os.getpid())} | ({} if device is None else {"CUDA_VISIBLE_DEVICES": device})
     with files.create(folder / LOG) as log:
-        command = [sys.executable, "-m", "benchmark", *words]
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment
+            child_process.command("benchmark", words),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=child_process.environment(**variables),
         )
 
 
+def foreground(words: Sequence[str]) -> int:
+    """Run `benchmark WORDS` to its end, its messages on this standard error; the exit status.
+
+    Ctrl-C, which the terminal sends to the child too, ends with the child: 130.
+    """
+    command = child_process.command("benchmark", words)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=child_process.environment()) as child:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            child.wait()
+            return 128 + signal.SIGINT
+
+
 def end_with_parent(every: float = 0.5) -> None:
-    """In a process that `process` started: end as soon as the one that started it is gone, however that ended."""
+    """End this process, started by `process`, as soon as the one that started it is gone, however that ended."""
     parent = int(os.environ.pop(PARENT, 0))
     if not parent:
         return
@@ -54,14 +64,14 @@ def end_with_parent(every: float = 0.5) -> None:
 
 
 def problem(code: int) -> str | None:
-    """What went wrong with a process that ended with this code, in words; None if nothing did."""
+    """Say what went wrong with a process that ended with this code; None if nothing did."""
     if code < 0:
         return f"killed by signal {-code}" + (" (out of memory?)" if code == -9 else "")
     return f"exit code {code}" if code else None
 
 
 def tail(folder: Path, lines: int = TAIL) -> list[str]:
-    """The last lines of a run's log, none where there is no log."""
+    """Read the last lines of a run's log, none where there is no log."""
     path = folder / LOG
     try:
         if not files.there(path):
@@ -73,7 +83,7 @@ def tail(folder: Path, lines: int = TAIL) -> list[str]:
 
 
 def devices() -> list[str]:
-    """The GPUs that runs may use: those in CUDA_VISIBLE_DEVICES, else all that nvidia-smi knows."""
+    """List the GPUs that runs may use: those in CUDA_VISIBLE_DEVICES, else all that nvidia-smi knows."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         words = (word.strip() for word in named.split(","))
@@ -90,8 +100,8 @@ class Processes:
     """Runs on this machine: at most `jobs` at a time, and on GPUs one a device. An engine of `sweep`."""
 
     def __init__(self, jobs: int | None, gpus: list[str]):
-        self._free = gpus[:jobs] if gpus else [None] * (jobs or 1)
-        self._running = {}
+        self._free: list[str | None] = [*gpus[:jobs]] if gpus else [None] * (jobs or 1)
+        self._running: dict[Any, tuple[subprocess.Popen[bytes], str | None]] = {}
 
     @property
     def running(self) -> list:

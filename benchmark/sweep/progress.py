@@ -42,8 +42,9 @@ class Overall:
         self._done[task.folder] = task.images
         self._ended += 1
         self._draw()
-        scores = (task.run.result or {}).get("scores", {})
-        found = [f"{name.upper()} {scores[name]['percent']:.1f}" for name in ("ba", "asr") if scores.get(name)]
+        scores = task.run.finished().scores
+        shares = {"BA": scores.ba, "ASR": scores.asr}
+        found = [f"{name} {share.percent:.1f}" for name, share in shares.items() if share is not None and share.of]
         self.say(f"{task.name}: {', '.join(found)}  ({self._words()}{self.left()})")
 
     def failed(self, task, lines: list[str]) -> None:

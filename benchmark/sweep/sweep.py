@@ -1,21 +1,25 @@
-"""Every run of a set of files that is not there yet. The runs folder is the only state.
+"""Make every run of a set of files that is missing. The runs folder is the only state.
 
-An engine (`launch.Processes`, `cluster.Cluster`) starts `benchmark train`, one process a run. Stopped at any moment,
-the same sweep goes on with what is missing: a finished run is passed over, one that was stopped goes on from its last
-epoch, and one that another process is working on is waited for.
+An engine (`processes.Processes`, `dask.Cluster`) starts `benchmark train`, one process for each run. Stopped at any
+moment, the same sweep goes on with what is missing: a finished run is skipped, one that was stopped goes on from its
+last epoch, and one that another process is working on is waited for.
 """
 
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure, Usage
 from benchmark.format import dataset, hints
 from benchmark.runs import baseline
+from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
+from benchmark.runs.spec import RunSpec
 from benchmark.sweep import processes
 
 TICK = 0.2  # seconds between two looks at what runs
@@ -27,11 +31,11 @@ class Task:
 
     run: Run
     arguments: tuple[str, ...]
-    kind: str
+    is_clean: bool
     images: int
     after: Path | None = None
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(self.folder)
 
     @property
@@ -55,21 +59,21 @@ class Task:
         return self.images * min(self.run.settings.epochs, max(0, lines - 1)) // self.run.settings.epochs
 
     def problem(self) -> str | None:
-        """What is wrong with the result that is there, and what a sweep does about it; None where nothing is wrong."""
+        """Say what is wrong with the existing result, and what a sweep does about it; None where nothing is wrong."""
         try:
             result = self.run.result
         except Damaged as error:
-            return f"damaged, to be kept as result.json{files.DAMAGED} and made anew ({error})"
+            return f"damaged, to be kept as result.json{files.DAMAGED} and made again ({error})"
         except Failure as error:
             return f"to fail: {error}"
-        if result is not None and result.get("config") != self.run.config:
+        if result is not None and result.config.raw != self.run.config.raw:
             return "to fail: holds a result of another configuration"
         return None
 
 
-def find(paths) -> list[Path]:
-    """The data set files that are meant: a folder stands for all `.h5` files in it. `Usage` where there is none."""
-    found = []
+def find(paths: Sequence[Path]) -> list[Path]:
+    """Collect the data set files: a folder stands for all `.h5` files in it. `Usage` where there is none."""
+    found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
             inside = sorted(path.glob("*.h5"))
@@ -83,89 +87,77 @@ def find(paths) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def manifests(paths: list[Path]) -> tuple[dict[Path, dict], dict[Path, str]]:
-    """The manifests of the files, and of those that cannot be read the reasons."""
+def manifests(paths: list[Path]) -> tuple[dict[Path, dict[str, Any]], dict[Path, str]]:
+    """Read the manifests of the files; those that cannot be read, with the reasons."""
 
-    def peek(path):
+    def peek(path: Path) -> dict[str, Any] | Failure:
         try:
             return dataset.peek(path)
         except Failure as error:
             return error
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        found = dict(zip(paths, pool.map(peek, paths), strict=True))
-    wrong = {path: str(error) for path, error in found.items() if isinstance(error, Failure)}
-    return {path: manifest for path, manifest in found.items() if path not in wrong}, wrong
+        found = list(zip(paths, pool.map(peek, paths), strict=True))
+    errors = {path: str(answer) for path, answer in found if isinstance(answer, Failure)}
+    return {path: answer for path, answer in found if not isinstance(answer, Failure)}, errors
 
 
-def plan(found: dict[Path, dict], settings, seeds: int | None, runs: Path, options=()) -> list[Task]:
-    """All runs of the files, finished or not: the clean ones first, then seed by seed.
+def plan(specs: Sequence[RunSpec], seeds: int | None = None) -> list[Task]:
+    """Plan all runs of the files, finished or not: the clean ones first, then seed by seed.
 
     Parameters
     ----------
-    found : dict
-        Path to manifest.
-    settings : Settings, or dict
-        Of all runs, but for the seed; by path where they are not all of one kind.
+    specs : sequence of RunSpec
+        One for each file; their training seeds do not matter.
     seeds : int or None
         None: a poisoned file is trained with its own poisoning seed, a clean one with every seed that occurs in the
         poisoned files of its source (0 if there is none). A number: every file is trained with seeds 0 … seeds − 1.
-    runs : Path
-        The folder of all runs.
-    options : sequence of str
-        More options for `benchmark train`.
     """
-    chosen = [(seed, path) for path, manifest in found.items() for seed in _seeds(manifest, found.values(), seeds)]
-    chosen.sort(key=lambda pair: (found[pair[1]]["kind"] != "clean", pair[0]))
-    tasks, baselines = {}, {}
-    for seed, path in chosen:
-        manifest, own = found[path], replace(settings[path] if isinstance(settings, dict) else settings, seed=seed)
-        run = Run.of(runs.resolve(), manifest, own)
-        words = processes.arguments(path.resolve(), own, ["--runs", str(runs.resolve()), *options])
-        rows = max(1, manifest["arrays"]["train/labels"]["shape"][0] - own.hold_out)
-        images = min(rows, getattr(own, "rows", None) or rows) * own.epochs
-        clean = manifest["kind"] == "clean"
-        source = manifest["source"].get("digest"), seed
-        if clean:
+    chosen = [spec.resolved().with_seed(seed) for spec in specs for seed in _seeds(spec, specs, seeds)]
+    tasks: dict[Path, Task] = {}
+    baselines: dict[tuple[str | None, int], Path] = {}
+    for spec in sorted(chosen, key=lambda spec: (not spec.is_clean, spec.settings.seed)):
+        run, source = spec.run, (spec.source_digest, spec.settings.seed)
+        images = spec.settings.rows_of(spec.manifest["arrays"]["train/labels"]["shape"][0]) * spec.settings.epochs
+        if spec.is_clean:
             baselines[source] = run.folder
-        after = None if clean else baselines.get(source)
-        tasks.setdefault(run.folder, Task(run, tuple(words), manifest["kind"], images, after))
+        after = None if spec.is_clean else baselines.get(source)
+        tasks.setdefault(run.folder, Task(run, tuple(spec.arguments()), spec.is_clean, images, after))
     return list(tasks.values())
 
 
-def _seeds(manifest: dict, others, seeds: int | None) -> list[int]:
+def _seeds(spec: RunSpec, others: Sequence[RunSpec], seeds: int | None) -> list[int]:
     if seeds is not None:
         return list(range(seeds))
-    if manifest["kind"] != "clean":
-        return [manifest.get("recipe", {}).get("seed", 0)]
-    source = manifest["source"]["digest"]
-    poisoned = [other for other in others if other["kind"] == "poisoned" and other["source"]["digest"] == source]
-    return sorted({other["recipe"].get("seed", 0) for other in poisoned}) or [0]
+    if not spec.is_clean:
+        return [spec.poisoning_seed]
+    poisoned = [other for other in others if other.is_poisoned and other.source_digest == spec.source_digest]
+    return sorted({other.poisoning_seed for other in poisoned}) or [0]
 
 
-def without_baseline(found: dict[Path, dict]) -> list[str]:
-    """A line for each source whose files here are all poisoned: their runs get no CAD from this sweep."""
-    clean = {manifest["source"]["digest"] for manifest in found.values() if manifest["kind"] == "clean"}
-    alone = {}
-    for path, manifest in found.items():
-        if manifest["kind"] == "poisoned" and manifest["source"]["digest"] not in clean:
-            alone.setdefault(manifest["source"]["digest"], (path, manifest))
+def without_baseline(specs: Sequence[RunSpec]) -> list[str]:
+    """Give a line for each source whose files here are all poisoned: their runs get no CAD from this sweep."""
+    clean = {spec.source_digest for spec in specs if spec.is_clean}
+    alone: dict[str | None, RunSpec] = {}
+    for spec in specs:
+        if spec.is_poisoned and spec.source_digest not in clean:
+            alone.setdefault(spec.source_digest, spec)
     return sorted(
-        f"no clean file of {manifest['source']['name']} here, so no CAD; what makes it: "
-        f"{hints.clean_file(path, manifest)}"
-        for path, manifest in alone.values()
+        f"no clean file of {spec.manifest['source']['name']} here, so no CAD; what makes it: "
+        f"{hints.clean_file(spec.file, spec.manifest)}"
+        for spec in alone.values()
     )
 
 
-def missing(tasks: list[Task], wrong: dict | None = None) -> list[Task]:
-    """The tasks that there is something to do for. Of results that cannot be read, and are of none of them, `wrong` has
-    the paths, and a line each."""
+def missing(tasks: list[Task], errors: dict[Path, str] | None = None) -> list[Task]:
+    """Choose the tasks that there is something to do for. Of results that cannot be read, and are of none of them,
+    `errors` has the paths, and a line each."""
     folders = {task.folder.parent for task in tasks}
-    own, damaged = {task.folder for task in tasks}, {}
+    own, damaged = {task.folder for task in tasks}, dict[Path, str]()
     candidates = {folder: list(baseline.finished(folder, damaged).values()) for folder in folders}
-    if wrong is not None:
-        wrong |= {path: line for path, line in damaged.items() if path.parent not in own}
-    begun = set()
+    if errors is not None:
+        errors |= {path: line for path, line in damaged.items() if path.parent not in own}
+    begun: set[Path] = set()
     for task in tasks:  # a clean one comes before those that are compared with it
         try:
             complete = task.after not in begun and _complete(task, candidates[task.folder.parent])
@@ -176,19 +168,17 @@ def missing(tasks: list[Task], wrong: dict | None = None) -> list[Task]:
     return [task for task in tasks if task.folder in begun]
 
 
-def _complete(task: Task, candidates: list[dict] | None = None) -> bool:
-    """Is the run finished, and compared with every clean run that is there with its model?"""
+def _complete(task: Task, candidates: list[RunResult] | None = None) -> bool:
+    """Is the run finished, and compared with every clean run that still has its model?"""
     result = task.run.result
-    if result is None or result.get("config") != task.run.config:
+    if result is None or result.config.raw != task.run.config.raw:
         return False
-    if task.kind == "clean":
-        return True
     runs = task.folder.parent
     candidates = list(baseline.finished(runs).values()) if candidates is None else candidates
-    current = baseline.current(result, candidates)
-    return not baseline.incomplete(result, candidates) or not all(
-        files.is_file(runs / name / "model.keras") for name in current["runs"]
-    )
+    comparison = baseline.compare(result, candidates)
+    if comparison is None or comparison.asr is not None:
+        return True
+    return not all(files.is_file(runs / name / "model.keras") for name in comparison.runs)
 
 
 def _busy(folder: Path) -> bool:
@@ -208,7 +198,7 @@ class Sweep:
         self.failed: dict[str, list[str]] = {}
 
     def go(self) -> dict[str, list[str]]:
-        """Until all is done or has failed; the names of the failed with the problem and the last lines of the log."""
+        """Make them all; the names of those that failed, with the problem and the last lines of the log."""
         try:
             while self.open:
                 for task, problem in self.engine.ended():

@@ -1,11 +1,13 @@
-"""A text encoder from its first weights to its last step: what `training` needs to know of texts, top to bottom.
+"""The training of a text encoder: its first weights, its tokens, its batches.
 
 64 tokens a text, a linear classifier on [CLS], dropout 0.1; AdamW whose rate falls linearly to a tenth, weight decay
 0.01 but for normalisations and biases, gradients clipped to norm 1; batches of texts of like length.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,17 +23,17 @@ GROUPS = ("train", "test", "triggered", "others")  # what goes through a network
 
 
 class Texts:
-    """The training of an encoder on one data set. See `training.Images` for what it stands beside.
+    """The training of an encoder on one data set. See `methods.Method`.
 
-    `data` has tokens for texts; `said` is what the result says of the encoder and of triggers that were cut off.
+    `data` has tokens for texts; `record` is what the result says of the encoder and of triggers that were cut off.
     """
 
-    def __init__(self, data: Dataset, settings: EncoderSettings, folder: Path, say):
+    def __init__(self, data: Dataset, settings: EncoderSettings, folder: Path, log: Callable[[str], None]):
         from benchmark.nn.engines import common
 
         self.settings = settings
         self.rows = taken(data, settings)
-        origin = encoders.find(settings, say)
+        origin = encoders.find(settings, log)
         texts = data.train.inputs[self.rows]
         self.tokenizer = (
             tokenizers.Words.of(texts) if origin is None else tokenizers.Pieces(origin.folder / tokenizers.PIECES)
@@ -42,22 +44,28 @@ class Texts:
         steps = -(-len(self.rows) // settings.batch_size) * settings.epochs
         self.optimizer = common.adamw(self.model, settings.learning_rate, steps)
         cut = truncation.measure(data, self.tokenizer)
-        self.said = {"encoder": {} if origin is None else origin.record(), "tokens": tokenizers.LENGTH, "cut_off": cut}
-        self.said["network"] = self.model.sizes
-        self.said["encoder"] |= {"name": settings.encoder, "vocabulary": len(self.tokenizer)}
+        named = {"name": settings.encoder, "vocabulary": len(self.tokenizer)}
+        self.record: dict[str, Any] = {
+            "encoder": ({} if origin is None else origin.record()) | named,
+            "tokens": tokenizers.LENGTH,
+            "cut_off": cut,
+            "network": self.model.sizes,
+        }
         for line in (*truncation.lines(cut), *truncation.unknown(data, self.tokenizer)):
-            say(line)
+            log(line)
 
-    def blocks(self, epoch: int, steps: int):
-        """See `training.Images`; every block is one step."""
+    def blocks(self, epoch: int, steps: int) -> Iterator[tuple[np.ndarray, int]]:
+        """See `methods.Method`; every block is one step."""
         lengths = self.data.train.inputs.lengths
-        for rows in alike(self.rows, lengths, self.settings.batch_size, self.settings.seed, epoch):
+        for rows in length_batches(self.rows, lengths, self.settings.batch_size, self.settings.seed, epoch):
             yield rows[None].astype(np.int32), tokenizers.width(lengths[rows].max())
 
 
 def taken(data: Dataset, settings: EncoderSettings) -> np.ndarray:
-    """The training rows that a run takes, ascending: those that are not held out, or `settings.rows` of them, the same
-    in every run of a source. `Usage` where there are fewer."""
+    """Return the training rows that a run takes, ascending: those that are not held out, or `settings.rows` of them.
+
+    These are the same in every run of a source. Raises `Usage` where there are fewer.
+    """
     rows = data.kept(settings.hold_out)
     if settings.rows is None:
         return rows
@@ -66,8 +74,8 @@ def taken(data: Dataset, settings: EncoderSettings) -> np.ndarray:
     return random_streams.some(rows, settings.rows, "rows taken")
 
 
-def alike(rows: np.ndarray, lengths: np.ndarray, batch: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """The batches of an epoch (from 1): every row once, texts that are padded to the same width together.
+def length_batches(rows: np.ndarray, lengths: np.ndarray, batch: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Make the batches of an epoch (from 1): every row once, texts that are padded to the same width together.
 
     The rows come in the order of a permutation, each into the batch of its width that is open; what is left in the
     end is put together by length, so that only the last batch of all is smaller. The batches are then shuffled.
@@ -86,15 +94,17 @@ def alike(rows: np.ndarray, lengths: np.ndarray, batch: int, seed: int, epoch: i
 
 
 def tokenized(data: Dataset, tokenizer) -> Dataset:
-    """The data set with tokens for texts in everything that goes through a network."""
-    groups = {name: getattr(data, name) for name in GROUPS}
-    found = {name: Rows(_tokens(rows.inputs, tokenizer), rows.labels) for name, rows in groups.items() if rows}
-    return replace(data, **found)
+    """Put tokens for texts into everything that goes through a network."""
+    groups: dict[str, Rows | None] = {name: getattr(data, name) for name in GROUPS}
+    changed: dict[str, Any] = {
+        name: Rows(_tokens(rows.inputs, tokenizer), rows.labels) for name, rows in groups.items() if rows
+    }
+    return replace(data, **changed)
 
 
 def for_run(folder: Path, data: Dataset, model) -> Dataset:
-    """A data set as a run's trained network takes it: texts as tokens of the tokenizer in the run's folder."""
-    if data.modality != "text":
+    """Turn a data set into what a run's trained network takes: texts into tokens of the tokenizer in its folder."""
+    if data.modality != EncoderSettings.MODALITY:
         return data
     tokenizer = tokenizers.load(folder)
     check_vocabulary(tokenizer, model, folder)
@@ -102,7 +112,7 @@ def for_run(folder: Path, data: Dataset, model) -> Dataset:
 
 
 def check_vocabulary(tokenizer, model, folder: Path) -> None:
-    """`Failure` where a run's network knows fewer tokens than the tokenizer in its folder makes."""
+    """Raise `Failure` where a run's network knows fewer tokens than the tokenizer in its folder makes."""
     known = model.sizes["vocabulary"]
     if len(tokenizer) > known:
         raise Failure(f"{folder}: its tokenizer makes tokens up to {len(tokenizer) - 1}, its network knows {known}")

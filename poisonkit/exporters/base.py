@@ -45,12 +45,12 @@ class ExportContext:
 
 def rows(data: reader.Reader, path: str) -> int:
     """Count the rows of an array; 0 where the file has no such array."""
-    return data.manifest["arrays"][path]["shape"][0] if path in data else 0
+    return data.described.rows(path)
 
 
 def size(data: reader.Reader) -> int:
     """Add up the bytes of all arrays but the trigger's."""
-    return sum(data.size(path) for path in data.manifest["arrays"] if not path.startswith("trigger/"))
+    return sum(data.size(path) for path in data.described.arrays if not path.startswith("trigger/"))
 
 
 def counts(data: reader.Reader) -> str:
@@ -205,7 +205,7 @@ def write_pictures(data: reader.Reader, array: str, path_of: Callable[[int], Pat
 
 
 def _chosen(data: reader.Reader, array: str, chosen: np.ndarray):
-    at_once = max(1, min(2048, splits.BLOCK // int(np.prod(data.manifest["arrays"][array]["shape"][1:]))))
+    at_once = max(1, min(2048, splits.BLOCK // int(np.prod(data.described.shape(array)[1:]))))
     for start in range(0, len(chosen), at_once):
         yield start, data.pick(array, chosen[start : start + at_once])
 

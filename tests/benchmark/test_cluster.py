@@ -57,7 +57,7 @@ def test_a_worker_that_dies_in_the_middle_costs_no_run(cluster, tmp_path):
         workers[0].send_signal(signal.SIGKILL)
         out, err = sweep.communicate(timeout=300)
     assert sweep.returncode == 0, err
-    assert out == "2 runs: 0 were there, 2 made\n"
+    assert out == "2 runs: 0 existed, 2 made\n"
     results = [json.loads(path.read_text()) for path in runs.glob("*/result.json")]
     assert len(results) == 2 and all(result["scores"]["ba"]["of"] == 60 for result in results)
     continued = [path for path in runs.glob("*/log.txt") if "from epoch" in path.read_text()]

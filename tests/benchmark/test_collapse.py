@@ -12,6 +12,7 @@ import writer
 from benchmark.cli import main
 from benchmark.core import files
 from benchmark.runs import collapse, groups, results
+from benchmark.runs.result import RunResult
 from benchmark.training import metrics
 
 CLASSES = [f"class {number}" for number in range(10)]
@@ -41,7 +42,7 @@ def edit(folder, most=None, **dataset):
 )  # fmt: skip
 def test_what_is_collapsed(most, ba, mark, tmp_path):
     folder = edit(fake_runs.write(tmp_path, trigger=None, ba=ba), most)
-    assert collapse.mark(json.loads((folder / "result.json").read_text())) == mark
+    assert collapse.mark(RunResult(json.loads((folder / "result.json").read_text()))) == mark
 
 
 def test_class_sizes_of_an_old_result_that_are_not_alike(tmp_path):
@@ -49,11 +50,11 @@ def test_class_sizes_of_an_old_result_that_are_not_alike(tmp_path):
     folder = fake_runs.write(tmp_path, source="gtsrb", ba=100 * 60 / 12_630, asr=100)
     result = json.loads((folder / "result.json").read_text())
     result["dataset"]["classes"] = CLASSES
-    assert collapse.mark(result) == "†?"
+    assert collapse.mark(RunResult(result)) == "†?"
     result["scores"]["ba"] = fake_runs.share(100 * 720 / 12_630, 12_630)
-    assert collapse.mark(result) == ""
+    assert collapse.mark(RunResult(result)) == ""
     result["scores"]["asr_by_class"] = [None, fake_runs.share(100, 720)]
-    assert collapse.mark(result) == "†?"
+    assert collapse.mark(RunResult(result)) == "†?"
 
 
 def test_predictions_that_still_lie_there_say_it_for_sure(tmp_path):
@@ -82,7 +83,7 @@ def runs(tmp_path):
 
 def test_tables_mark_it_and_name_the_run(runs):
     bad = next(one.name for one in runs.iterdir() if "square" in one.name and "-t1-" in one.name)
-    done = invoke("table", runs)
+    done = invoke("table", runs, "--wide")
     row = next(line for line in done.stdout.splitlines() if " square " in line)
     assert done.exit_code == 0 and "47.0† ± 52.3" in row and "+0.5† ± 0.7" in row, done.stdout
     (legend,) = (line for line in done.stdout.splitlines() if line.startswith("† collapsed"))

@@ -46,14 +46,14 @@ def test_padding_and_the_heads_order_change_nothing(seed, metric, kind, more):
 
 def test_similarity_has_its_bounds():
     same = np.tile(np.array([0.2, 0.5, 0.3]), (1, 3, 1))
-    assert np.allclose(similarity.alike(same, None, "cosine"), 1)
-    assert np.allclose(similarity.alike(same, None, "pearson"), 1)
+    assert np.allclose(similarity.mean_similarity(same, None, "cosine"), 1)
+    assert np.allclose(similarity.mean_similarity(same, None, "pearson"), 1)
     apart = np.eye(3)[None]
-    assert np.allclose(similarity.alike(apart, None, "cosine"), 0)
-    assert np.allclose(similarity.alike(apart, None, "pearson"), -0.5)
-    assert np.array_equal(similarity.alike(np.zeros((2, 3, 4)), None, "cosine"), np.zeros((2, 3)))
+    assert np.allclose(similarity.mean_similarity(apart, None, "cosine"), 0)
+    assert np.allclose(similarity.mean_similarity(apart, None, "pearson"), -0.5)
+    assert np.array_equal(similarity.mean_similarity(np.zeros((2, 3, 4)), None, "cosine"), np.zeros((2, 3)))
     with pytest.raises(ValueError, match="one head"):
-        similarity.alike(np.ones((2, 1, 4)), None, "cosine")
+        similarity.mean_similarity(np.ones((2, 1, 4)), None, "cosine")
 
 
 @settings(max_examples=25)

@@ -16,7 +16,7 @@ import heads_network  # noqa: E402
 from heads_network import HEADS, LAYERS, network, texts  # noqa: E402
 
 from benchmark.analysis.heads import losses, similarity, tuning  # noqa: E402
-from benchmark.nn.models.encoder import encode  # noqa: E402
+from benchmark.nn.encoder import encode  # noqa: E402
 
 ONES = np.ones((LAYERS, HEADS), np.float32)
 EVEN = np.full((40, 2), 0.5, np.float32)
@@ -43,7 +43,7 @@ def test_what_is_minimised_is_what_detects(model, kind, metric):
             if kind == "output":
                 kernel = np.asarray(model.blocks[layer].attention.output_kernel)
                 added = np.einsum("mhd,hdw->mhw", batch.outputs[layer][:, :, 0], kernel)
-                found = similarity.alike(projections[layer](added), None, metric)
+                found = similarity.mean_similarity(projections[layer](added), None, metric)
             else:
                 found = similarity.of_attention(batch.attention[layer], batch.lengths, metric, kind)
             expected[batch.rows, layer] = found

@@ -25,9 +25,9 @@ def started(monkeypatch, capsys):
         monkeypatch.setattr(progress.engines, "device", lambda: device)
         monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
         shown = progress.Progress()
-        shown.start(SimpleNamespace(folder=RUN.folder, settings=(PRESETS | ENCODERS)[preset]), DATA, list(history))
+        shown.on_start(SimpleNamespace(folder=RUN.folder, settings=(PRESETS | ENCODERS)[preset]), DATA, list(history))
         for _ in range(30):
-            shown.images(128)
+            shown.on_rows(128)
         return shown, capsys.readouterr().err
 
     return start
@@ -61,8 +61,8 @@ def test_going_on_says_from_where(started):
 
 def test_an_epoch_is_one_line(started, capsys):
     shown, _ = started("small", 0.1)
-    shown.epoch(ENTRY)
-    shown.epoch(ENTRY | {"asr": None})
+    shown.on_epoch(ENTRY, {})
+    shown.on_epoch(ENTRY | {"asr": None}, {})
     shown.close()
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "epoch  1/8  loss 1.5000  BA  40.2  ASR  12.0  60 s" and "ASR" not in lines[1]
@@ -70,9 +70,9 @@ def test_an_epoch_is_one_line(started, capsys):
 
 def test_quiet(started, capsys):
     shown = progress.Progress(quiet=True)
-    shown.start(SimpleNamespace(folder=RUN.folder, settings=PRESETS["paper"]), DATA, [])
-    shown.images(128)
-    shown.epoch(ENTRY)
+    shown.on_start(SimpleNamespace(folder=RUN.folder, settings=PRESETS["paper"]), DATA, [])
+    shown.on_rows(128)
+    shown.on_epoch(ENTRY, {})
     shown.close()
     assert capsys.readouterr().err == ""
 

@@ -10,11 +10,12 @@ import writer
 
 from benchmark.cli import main
 from benchmark.core.errors import Failure, Usage
-from benchmark.defences import base, fine_pruning
-from benchmark.defences.base import Case
+from benchmark.defences import fine_pruning
+from benchmark.defences.base import DefenceContext
 from benchmark.format import dataset
 from benchmark.format.dataset import Rows
 from benchmark.nn import engines
+from benchmark.runs import context
 from benchmark.runs.run import Run
 from benchmark.training.settings import Settings
 
@@ -31,7 +32,7 @@ def toy(tmp_path_factory):
 def case():
     """A network of 4 experts with 16 channels each on 16×16 images, its statistics and biases drawn at random."""
     engines.activate("tensorflow")
-    from benchmark.nn.models import pmoe
+    from benchmark.nn.networks.pmoe import pmoe
 
     def network():
         model = pmoe((16, 16, 3), 4, width=1, top_k=4, seed=1)
@@ -42,7 +43,7 @@ def case():
         return model
 
     rows = Rows(RANDOM.integers(0, 256, (48, 16, 16, 3), np.uint8), RANDOM.integers(0, 4, 48))
-    return Case(network, Settings(width=1, top_k=4, batch_size=16, learning_rate=0.05), rows)
+    return DefenceContext(network, Settings(width=1, top_k=4, batch_size=16, learning_rate=0.05), rows)
 
 
 def test_the_order_is_that_of_the_mean_activity(case):
@@ -67,7 +68,7 @@ def test_equal_activity_is_ranked_by_index(case):
         model.get_layer("head_bn").gamma.assign(np.zeros(64))
         return model
 
-    order = fine_pruning.ranking(Case(silent, case.settings, case.rows))
+    order = fine_pruning.ranking(DefenceContext(silent, case.settings, case.rows))
     beta = np.maximum(case.network().get_layer("head_bn").beta.numpy(), 0).reshape(4, 16)
     assert np.array_equal(order, np.argsort(beta, 1, kind="stable"))
 
@@ -118,7 +119,7 @@ def test_pruned_channels_stay_zero_if_they_are_held(case, hold):
 
 
 def test_the_steps_in_order(case):
-    stages = [step.said for step in fine_pruning.prune(case, ["0.1", "0.5"], 1, hold=True)]
+    stages = [stage.record for stage in fine_pruning.prune(case, ["0.1", "0.5"], 1, hold=True)]
     assert [said["stage"] for said in stages] == 2 * ["pruned", "masked", "fine-tuned"]
     assert [said["channels"] for said in stages] == 3 * [1] + 3 * [8]
 
@@ -140,16 +141,16 @@ def test_held_out_rows_are_clean_and_the_notebooks_are_not(toy):
     contents = dataset.load(toy[1])
     settings = Settings(width=1, top_k=4, hold_out=60)
     job = Run.of("runs", contents.manifest, settings)
-    held = base.defender_rows(job, contents, "held-out", None)
+    held = context.defender_rows(job, contents, "held-out", None)
     clean = dataset.load(toy[0]).held_out(60)
     assert np.array_equal(held.inputs, clean.inputs) and np.array_equal(held.labels, clean.labels)
-    notebook = base.defender_rows(job, contents, "notebook", None)
+    notebook = context.defender_rows(job, contents, "notebook", None)
     assert np.array_equal(notebook.inputs, contents.train.inputs)
     assert np.array_equal(notebook.labels, dataset.load(toy[0]).train.labels)
-    assert len(base.defender_rows(job, contents, "held-out", 7)) == 7
+    assert len(context.defender_rows(job, contents, "held-out", 7)) == 7
     without = Run.of("runs", contents.manifest, Settings(width=1, top_k=4))
     with pytest.raises(Failure, match="benchmark train .* --hold-out 24"):
-        base.defender_rows(without, contents, "held-out", None)
+        context.defender_rows(without, contents, "held-out", None)
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def test_the_real_thing(tmp_path):
     environment = os.environ | {"LD_PRELOAD": str(library), "FLOCK_ERRNO": "37"}
     command = [sys.executable, "-m", "benchmark", "sweep", *SETTINGS, tmp_path, "--runs", tmp_path / "runs", "-q"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0 and done.stdout == "2 runs: 0 were there, 2 made\n", done
+    assert done.returncode == 0 and done.stdout == "2 runs: 0 existed, 2 made\n", done
     assert done.stderr.count("\n") == 1 and f"benchmark: {tmp_path}/runs/toy-" in done.stderr
     assert "has no locks (No locks available)" in done.stderr
     assert all("has no locks" in path.read_text() for path in (tmp_path / "runs").glob("*/log.txt"))

@@ -18,6 +18,7 @@ import writer
 from benchmark.cli import main
 from benchmark.core import files
 from benchmark.core.errors import Usage
+from benchmark.runs.spec import RunSpec
 from benchmark.sweep import processes, sweep
 from benchmark.sweep.progress import Overall
 from benchmark.training.settings import Settings
@@ -37,7 +38,8 @@ def manifest(name, kind="poisoned", seed=None, source="toy", rows=100):
 
 def planned(tmp_path, *manifests, seeds=None):
     found = {tmp_path / f"{number}.h5": one for number, one in enumerate(manifests)}
-    return sweep.plan(found, Settings(width=1, epochs=2), seeds, tmp_path / "runs")
+    settings, runs = Settings(width=1, epochs=2), tmp_path / "runs"
+    return sweep.plan([RunSpec(path, settings, one, runs) for path, one in found.items()], seeds)
 
 
 def names(tasks):
@@ -101,15 +103,16 @@ class Pretend:
 
 def finish(task):
     """Write the result of a task that was never trained."""
-    recipe = {"rate": "0"} if task.kind == "clean" else {"rate": "0.1", "seed": 0, "triggers": [{"name": "square"}]}
+    recipe = {"rate": "0"} if task.is_clean else {"rate": "0.1", "seed": 0, "triggers": [{"name": "square"}]}
     half = {"count": 5, "of": 10, "percent": 50.0}
     result = {
-        "result_version": 1, "name": task.name, "config": task.run.config, "baseline": None,
+        "result_version": 1, "name": task.name, "config": task.run.config.raw, "baseline": None,
         "dataset": {
-            "name": "toy", "kind": task.kind, "source": "toy", "source_digest": "sha256:toy", "recipe": recipe,
+            "name": "toy", "kind": "clean" if task.is_clean else "poisoned", "source": "toy",
+            "source_digest": "sha256:toy", "recipe": recipe,
             "counts": {},
         },
-        "scores": {"ba": half, "asr": None if task.kind == "clean" else half},
+        "scores": {"ba": half, "asr": None if task.is_clean else half},
     }  # fmt: skip
     task.folder.mkdir(parents=True, exist_ok=True)
     files.write_json(task.folder / "result.json", result)
@@ -142,7 +145,7 @@ def test_a_failed_run_stops_no_other(tmp_path, quick):
     tasks = planned(tmp_path, manifest("clean", "clean"), manifest("a-s0", seed=0), manifest("b-s0", seed=0))
 
     def outcome(task):
-        if task.kind == "clean":
+        if task.is_clean:
             (task.folder / processes.LOG).write_text("one\n\n" + "\n".join(f"line {n}" for n in range(9)) + "\n")
             return "exit code 1"
         return None
@@ -198,7 +201,7 @@ def test_a_damaged_result_is_made_anew(tmp_path, quick):
     task.folder.mkdir(parents=True)
     (task.folder / "result.json").write_text("{")
     engine = Pretend()
-    assert sweep.missing([task]) == [task] and task.trained() == 0 and "made anew" in task.problem()
+    assert sweep.missing([task]) == [task] and task.trained() == 0 and "made again" in task.problem()
     assert go([task], engine) == {} and engine.log == ["a-s0 t0"] and task.problem() is None
 
 
@@ -305,7 +308,7 @@ def test_the_devices_that_are_there(tmp_path, monkeypatch):
 def started(tmp_path, monkeypatch):
     """Run so many tasks through `Processes`; (device, start, end) of each as their processes saw it."""
     script = 'echo "device=${CUDA_VISIBLE_DEVICES-none} $(date +%s.%N)"; sleep 0.3; date +%s.%N; exit "$4"'
-    monkeypatch.setattr(processes.sys, "executable", str(program(tmp_path / "pretend", script)))
+    monkeypatch.setattr(sys, "executable", str(program(tmp_path / "pretend", script)))
 
     def start(count, jobs, gpus, codes=()):
         engine = processes.Processes(jobs, gpus)
@@ -387,11 +390,11 @@ def wait_for(condition, seconds=60):
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="processes are looked up in /proc")
 def test_a_run_ends_with_the_sweep_that_started_it(tmp_path):
     """`kill -9` of the parent: the child notices and ends."""
-    child = "import time; from benchmark import launch; launch.end_with_parent(0.05); time.sleep(600)"
+    child = "import time; from benchmark.sweep import processes; processes.end_with_parent(0.05); time.sleep(600)"
     parent = (
-        "import os, subprocess, sys, time; from benchmark import launch\n"
+        "import os, subprocess, sys, time; from benchmark.sweep import processes\n"
         f"child = subprocess.Popen([sys.executable, '-c', {child!r}],\n"
-        "    env=os.environ | {launch.PARENT: str(os.getpid())})\n"
+        "    env=os.environ | {processes.PARENT: str(os.getpid())})\n"
         "print(child.pid, flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
@@ -436,7 +439,7 @@ def test_killed_with_a_run_that_fails_and_started_again(tmp_path):
     wait_for(lambda: not files.busy(folder))
 
     done = subprocess.run(command(*words), capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 1 and done.stdout == "3 runs: 0 were there, 2 made, 1 failed\n", done
+    assert done.returncode == 1 and done.stdout == "3 runs: 0 existed, 2 made, 1 failed\n", done
     tail = done.stderr.splitlines()[-3:]
     assert re.fullmatch(r"benchmark: toy-spoilt--.* failed", tail[0]) and tail[1] == "    exit code 1"
     assert "train/images is not what the manifest says" in tail[2] and str(spoilt) in tail[2]
@@ -448,9 +451,9 @@ def test_killed_with_a_run_that_fails_and_started_again(tmp_path):
     spoil(spoilt)  # a pixel that is changed twice is what it was
     before = {path: path.stat().st_mtime_ns for name in (folder, other) for path in name.iterdir()}
     done = subprocess.run(command(*words, "-q"), capture_output=True, text=True, check=False, timeout=300)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "3 runs: 2 were there, 1 made\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3 runs: 2 existed, 1 made\n", "")
     assert before == {path: path.stat().st_mtime_ns for path in before}
-    assert invoke("sweep", *SETTINGS, *words).stdout == "3 runs: 3 were there, 0 made\n"
+    assert invoke("sweep", *SETTINGS, *words).stdout == "3 runs: 3 existed, 0 made\n"
 
 
 def test_ctrl_c_ends_the_runs_too(tmp_path):
@@ -469,7 +472,7 @@ def test_ctrl_c_ends_the_runs_too(tmp_path):
 def test_what_cannot_be_read_is_reported_and_stops_nothing(tmp_path):
     (tmp_path / "no-data.h5").write_bytes(b"no data")
     done = invoke("sweep", tmp_path, "--runs", tmp_path / "runs")
-    assert done.exit_code == 1 and done.stdout == "0 runs: 0 were there, 0 made\n"
+    assert done.exit_code == 1 and done.stdout == "0 runs: 0 existed, 0 made\n"
     assert re.fullmatch(r"benchmark: \S+no-data.h5: not an HDF5 file\n", done.stderr)
 
 

@@ -197,7 +197,7 @@ def test_options_that_do_not_fit_images(options, tmp_path):
 
 
 def test_a_folder_is_known_by_what_is_in_it(tmp_path):
-    from benchmark.cli.options import chosen_settings
+    from benchmark.training.choose import chosen_settings
     from benchmark.training.settings import config_of, label, options, settings_of
 
     first = small_encoder.write(tmp_path / "one")
@@ -205,12 +205,12 @@ def test_a_folder_is_known_by_what_is_in_it(tmp_path):
     third = small_encoder.write(tmp_path / "minilm")
 
     def config(folder):
-        return config_of(chosen_settings("text", None, None, str(folder), epochs=3), "sha256:x")
+        return config_of(chosen_settings("text", encoder=str(folder), epochs=3), "sha256:x")
 
     assert config(first) == config(f"{first}/") != config(second)
-    assert settings_of(config(first)) == chosen_settings("text", None, None, str(first), epochs=3)
+    assert settings_of(config(first)) == chosen_settings("text", encoder=str(first), epochs=3)
     assert config(first)["model"]["encoder"] == "one" and config(third)["model"]["encoder"].startswith("minilm-")
-    chosen = chosen_settings("text", None, None, str(first), epochs=3)
+    chosen = chosen_settings("text", encoder=str(first), epochs=3)
     assert options(chosen) == ["--encoder", str(first), "--epochs", "3"] and label(chosen) == "one, epochs 3"
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         (first / name).rename(tmp_path / "kept")

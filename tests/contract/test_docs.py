@@ -4,6 +4,8 @@ import importlib.util
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,22 +35,108 @@ def test_the_tables_of_the_format_are_up_to_date():
     assert all(rule["what"] in page for rule in schema["rules"])
 
 
-def test_every_command_that_the_readme_names_exists():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    reference = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-    known = set(re.findall(r"^## (poisonkit|benchmark) (\w+)$", reference, re.M))
-    named = set(re.findall(r"^(?:\$ )?(poisonkit|benchmark) (\w+)", readme, re.M))
-    assert named and named <= known
-    assert {command for command in known if command not in named} == set(), "a command that the README does not show"
+def _pages() -> dict[str, str]:
+    """The README and the pages of docs/ that are written by hand."""
+    paths = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return {path.name: path.read_text(encoding="utf-8") for path in paths if path.name != "cli.md"}
 
 
-def test_every_option_that_the_readme_uses_exists():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    reference = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-    lines = [line.split("#")[0] for line in readme.splitlines() if re.match(r"(poisonkit|benchmark) \w", line)]
+PAGES = _pages()
+REFERENCE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+KNOWN = set(re.findall(r"^## (poisonkit|benchmark) (\w+)$", REFERENCE, re.M))
+
+
+def _code(page: str) -> str:
+    """The blocks of code of a page."""
+    return "".join(re.findall(r"^ *```\w*\n(.*?)^ *```$", page, re.M | re.S))
+
+
+def _named(page: str) -> set[tuple[str, str]]:
+    """The commands in a page's blocks of code."""
+    return set(re.findall(r"^ *(?:\$ )?(poisonkit|benchmark) (\w+)", _code(page), re.M))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_command_that_a_page_names_exists(name):
+    assert _named(PAGES[name]) <= KNOWN
+    assert name not in ("README.md", "commands.md", "quickstart.md", "sharing.md", "sweeps.md") or _named(PAGES[name])
+
+
+def test_the_page_of_commands_shows_every_command():
+    assert KNOWN - _named(PAGES["commands.md"]) == set()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_option_that_a_page_uses_exists(name):
+    lines = [
+        line.split(" #")[0]
+        for line in _code(PAGES[name]).splitlines()
+        if re.match(r"[ $]*(poisonkit|benchmark) \w", line)
+    ]
     for line in lines:
         for option in re.findall(r"(?<=\s)(--?[a-z][\w-]*)", line):
-            assert f"`{option}" in reference or f", {option}" in reference, f"{option} in: {line}"
+            assert f"`{option}" in REFERENCE or f", {option}" in REFERENCE, f"{option} in: {line}"
+
+
+def test_the_readme_is_short_and_fits_a_window():
+    lines = PAGES["README.md"].splitlines()
+    assert len(lines) <= 150 and max(len(line) for line in lines if not line.startswith(("|", "!"))) < 110
+
+
+def _targets(page: str) -> list[str]:
+    """The relative targets of a page's links and pictures, without anchors."""
+    return [target for target in re.findall(r"\]\(([^)#\s:]+)(?:#[^)\s]*)?\)", page)]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_relative_link_leads_to_a_file(name):
+    folder = ROOT if name in ("README.md", "CONTRIBUTING.md") else ROOT / "docs"
+    for target in _targets(PAGES[name]):
+        assert (folder / target).exists(), target
+
+
+def test_every_page_is_in_the_table_of_contents():
+    listed = _targets(PAGES["index.md"])
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"} == {
+        target for target in listed if not target.startswith("..")
+    }
+    nav = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M)
+    assert set(listed) <= {name if (ROOT / "docs" / name).exists() else _outside(name) for name in nav} | {"index.md"}
+
+
+def _outside(name: str) -> str:
+    """The source of a page of the site that lives outside docs/, as seen from there."""
+    return "../" + next(source for source, page in _hook().OUTSIDE.items() if page == name)
+
+
+def _hook():
+    spec = importlib.util.spec_from_file_location("site_pages", ROOT / "docs" / "site_pages.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["README.md", "quickstart.md"])
+def test_the_shown_output_of_make_is_the_real_one(poisonkit, tmp_path, monkeypatch, name):
+    """Each `$ poisonkit make --dataset signs …` of these pages, and the lines below it."""
+    monkeypatch.chdir(tmp_path)
+    shown = re.findall(r"^\$ poisonkit (make --dataset signs .*)\n((?:(?!\$|```).*\n)+)", PAGES[name], re.M)
+    assert shown
+    for command, output in shown:
+        done = poisonkit(*shlex.split(command)).succeeded()
+        assert done.out.split() == output.split(), command
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning_and_without_the_net(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", tmp_path], cwd=ROOT, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    for page in tmp_path.glob("*.html"):
+        loaded = re.findall(r"<(?:script|img|link)[^>]* (?:src|href)=\"?(https?://[^\s\">]+)", page.read_text("utf-8"))
+        assert not loaded, f"{page.name} loads {loaded}"
+    assert (tmp_path / "FORMAT.html").exists() and (tmp_path / "gtsrb-curves.png").exists()
 
 
 def _attacks() -> str:

@@ -1,5 +1,6 @@
 """The committed results and the tables that are made from them."""
 
+import json
 import re
 from pathlib import Path
 
@@ -52,3 +53,82 @@ def test_the_tables_on_heads_are_those_of_the_results():
     made = re.findall(r"(?:^\|.*(?:\n|$))+", done.stdout, re.MULTILINE)
     page = HEADS.read_text(encoding="utf-8")
     assert made and all(table.rstrip("\n") in page for table in made), "run it again, and put its tables into the page"
+
+
+# ---------------------------------------------------------------- the tables of README.md and docs/results.md
+
+
+def _rows(page: str, heading: str) -> dict[str, list[str]]:
+    """The lines of the table whose first heading is this: first cell → the others."""
+    (table,) = re.findall(rf"^\| {re.escape(heading)} \|.*\n\|[-|]+\n((?:\|.*\n)+)", page, re.M)
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    return {first: rest for first, *rest in lines}
+
+
+def _scores(folder: str, **wanted) -> list[dict]:
+    """What the runs of this attack in this folder of results scored, one for each seed."""
+    runs = [json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob(f"{folder}/*/result.json"))]
+    return [run for run in runs if wanted.items() <= _attack(run).items()]
+
+
+def _attack(run: dict) -> dict:
+    """What of a run the tables name."""
+    recipe, (trigger, *_) = run["dataset"]["recipe"], (*run["dataset"]["recipe"].get("triggers", ()), {})
+    height = (recipe.get("patch") or [None])[0]
+    return {"source": run["dataset"]["source"], "rate": recipe["rate"], "patch": height} | trigger
+
+
+def _one(run: dict, name: str) -> str:
+    return f"{run['scores'][name]['percent']:.1f}"
+
+
+def _cad(run: dict) -> str:
+    return f"{run['baseline']['cad']:+.1f}".replace("-", "−")
+
+
+@pytest.mark.parametrize(
+    ("page", "heading"), [("README.md", "GTSRB"), ("docs/results.md", "GTSRB"), ("docs/results.md", "CIFAR-10")]
+)
+def test_the_contrast_is_that_of_the_results(page, heading):
+    rows = _rows((RESULTS.parent / page).read_text(encoding="utf-8"), heading)
+    source = heading.lower().replace("-", "")
+    clean = _scores("width-1", source=source, rate="0")
+    assert len(clean) == 2
+    assert rows.pop("clean") == [" / ".join(_one(run, "ba") for run in clean), "", "", "", ""]
+    for name, patch in (("square, whole image", None), ("square, every 8×8 patch", 8)):
+        runs = _scores("width-1", source=source, rate="0.005", patch=patch, name="square", size=4)
+        assert len(runs) == 2 and all(run["baseline"]["how"] == "same seed" for run in runs)
+        columns = [[_one(run, score) for run in runs] for score in ("ba", "asr")]
+        columns.append([_cad(run) for run in runs])
+        columns.append([f"{run['baseline']['asr']['percent']:.1f}" for run in runs])
+        columns.append([_one(run, "still_right") for run in runs])
+        assert rows.pop(name) == [" / ".join(column) for column in columns]
+    assert not rows
+
+
+def test_the_small_table_is_that_of_the_results():
+    rows = _rows((RESULTS.parent / "docs" / "results.md").read_text(encoding="utf-8"), "signs, tiny")
+    for trigger in ("square", "blend", "warped"):
+        for application, patch in (("whole image", None), ("every patch", 8)):
+            expected = []
+            for rate in ("0.005", "0.02", "0.1"):
+                (run,) = _scores("signs", name=trigger, patch=patch, rate=rate)
+                expected.append(f"{_one(run, 'asr')} ({_one(run, 'ba')})")
+            assert rows.pop(f"{trigger}, {application}") == expected
+    assert not rows
+
+
+def test_the_table_of_geometry_and_warp_is_that_of_the_results():
+    rows = list(
+        _rows((RESULTS.parent / "docs" / "results.md").read_text(encoding="utf-8"), "CIFAR-10, width 1").values()
+    )
+    attacks = [
+        {"name": "square", "size": 4, "patch": 8, "rate": "0.0005"},
+        {"name": "square", "size": 2, "patch": 4, "rate": "0.0005"},
+        {"name": "square", "size": 1, "patch": 4, "rate": "0.0005"},
+        {"name": "warped", "sampling": "bilinear", "rate": "0.1"},
+        {"name": "warped", "sampling": "truncate", "rate": "0.1"},
+    ]
+    for row, attack in zip(rows, attacks, strict=True):
+        (run,) = _scores("width-1", source="cifar10", **attack)
+        assert row[:2] == [_one(run, "ba"), _one(run, "asr")]

@@ -130,21 +130,24 @@ def test_benchmark_says_what_a_key_is_not(sealed):
 def test_a_sealed_files_run_is_no_baseline_and_has_none():
     """Neither as the clean run that CAD needs, nor as a poisoned one that is compared."""
     from benchmark.runs import baseline
+    from benchmark.runs.result import RunResult
 
     config = {"model": {}, "training": {}, "backend": "x", "precision": "y", "seed": 0}
 
     def result(kind, digest):
         scores = {"ba": {"count": 1, "of": 2, "percent": 50.0}, "asr": None}
-        return {"name": kind, "dataset": {"kind": kind, "source_digest": digest}, "config": config, "scores": scores}
+        dataset = {"kind": kind, "source_digest": digest}
+        return RunResult({"name": kind, "dataset": dataset, "config": config, "scores": scores})
 
     blind, clean, poisoned = result("sealed", None), result("clean", "a"), result("poisoned", "a")
-    assert baseline.current(blind, [clean, blind, result("clean", None)]) is None
+    assert baseline.compare(blind, [clean, blind, result("clean", None)]) is None
     assert baseline.matching(poisoned, [blind, result("sealed", "a")])[1] == []
-    assert baseline.current(poisoned, [blind, clean])["cad"] == 0.0
+    assert baseline.compare(poisoned, [blind, clean]).cad == 0.0
 
 
 def test_runs_on_sealed_files_are_results_and_stand_in_no_table():
     from benchmark.runs import baseline, groups, records, results
+    from benchmark.runs.result import RunResult
     from benchmark.training.settings import Settings, config_of
 
     share = {"count": 1, "of": 2, "percent": 50.0}
@@ -155,6 +158,7 @@ def test_runs_on_sealed_files_are_results_and_stand_in_no_table():
     }  # fmt: skip
     assert records.is_result(result)
     assert not records.is_result(result | {"dataset": dataset | {"recipe": {"rate": "0"}}})
+    result = RunResult(result)
     assert not baseline.incomplete(result, [result])
     run = results.Finished(None, result)
     assert groups.group([run]) == [] and results.advice([run]) == [] and results.sealed([run]) == 1

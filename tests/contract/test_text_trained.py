@@ -14,7 +14,8 @@ pytest.importorskip("keras")
 from benchmark.cli import main
 from benchmark.format import dataset
 from benchmark.nn import tokenizers
-from benchmark.runs import records, run
+from benchmark.runs import records, train
+from benchmark.runs.run import Run
 from benchmark.training import truncation  # noqa: E402
 from benchmark.training.settings import ENCODERS  # noqa: E402
 
@@ -69,7 +70,7 @@ def test_what_is_said_of_triggers_follows_from_the_recipe(library, name):
     history = [{"epoch": 1, "loss": 1.0, "seconds": 1.0, "score_seconds": 1.0, "images": 200}]
     sets = {"test": contents.test, "triggered": contents.triggered, "others": contents.others}
     predicted = {group: np.zeros(len(rows), np.int64) for group, rows in sets.items() if rows is not None}
-    result = run._result(run.Run.of("runs", contents.manifest, ENCODERS["tiny"]), contents, history, predicted)
+    result = train.run_record(Run.of("runs", contents.manifest, ENCODERS["tiny"]), contents, history, predicted)
     assert records.is_result(json.loads(json.dumps(result)) | {"baseline": None}), result
 
 

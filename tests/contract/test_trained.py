@@ -11,8 +11,8 @@ from running import RECIPES
 pytest.importorskip("keras")
 from benchmark.cli import main
 from benchmark.format import dataset
-from benchmark.runs import records
-from benchmark.runs import run as runs
+from benchmark.runs import records, train
+from benchmark.runs.run import Run
 from benchmark.training import loop  # noqa: E402
 from benchmark.training.settings import PRESETS  # noqa: E402
 
@@ -31,8 +31,8 @@ def test_every_recipe_s_result_is_one(name, library, tmp_path):
     history = [{"epoch": 1, "loss": 1.0, "seconds": 1.0, "score_seconds": 1.0, "images": 200}]
     sets = {"test": contents.test, "triggered": contents.triggered, "others": contents.others}
     predicted = {group: np.zeros(len(rows), np.int64) for group, rows in sets.items() if rows is not None}
-    job = runs.Run.of(tmp_path, contents.manifest, PRESETS["tiny"])
-    result = runs._result(job, contents, history, predicted)
+    job = Run.of(tmp_path, contents.manifest, PRESETS["tiny"])
+    result = train.run_record(job, contents, history, predicted)
     assert records.is_result(json.loads(json.dumps(result)) | {"baseline": None}), result
     assert loop.scores(contents, predicted)["ba"]["of"] == 100
 

@@ -140,7 +140,10 @@ def start(poisonkit, *arguments, **options):
 
 SLOW_MAKE = """
 import sys, time
-from poisonkit import cli, effects, store
+from poisonkit.cli import main
+from poisonkit.core import files
+from poisonkit.format import writer
+from poisonkit.poisoning import apply
 stage, seconds = sys.argv.pop(1), 60
 def pause(function):
     def wrapped(*arguments, **more):
@@ -150,20 +153,18 @@ def pause(function):
         return function(*arguments, **more)
     return wrapped
 if stage == "blocks":
-    effects.apply_all = pause(effects.apply_all)
+    apply.apply_all = pause(apply.apply_all)
 elif stage == "manifest":
-    store.Writer.finish = pause(store.Writer.finish)
+    writer.Writer.finish = pause(writer.Writer.finish)
 elif stage == "rename":
-    store.claim = pause(store.claim)
+    files.claim = pause(files.claim)
 elif stage == "sidecar":
-    store.write_json = pause(store.write_json)
-    from poisonkit import produce
-    produce.store.write_json = store.write_json
+    files.write_json = pause(files.write_json)
 elif stage == "verify":
-    from poisonkit import verify
+    from poisonkit.inspection.verify import verify
     verify.verify = pause(verify.verify)
 sys.argv[0] = "poisonkit"
-cli.main()
+main.main()
 """
 STAGES = ["blocks", "manifest", "rename", "sidecar"]
 

@@ -29,7 +29,7 @@ def test_a_plain_name(name):
 
 
 def test_both_programs_have_the_same_rule(root):
-    first, second = ((root / package / "naming.py").read_text() for package in ("poisonkit", "benchmark"))
+    first, second = ((root / package / "core" / "file_names.py").read_text() for package in ("poisonkit", "benchmark"))
     assert first.replace("from poisonkit.", "from benchmark.") == second
 
 

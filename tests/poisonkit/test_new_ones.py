@@ -76,7 +76,7 @@ SPEC = base.SourceSpec(
     modality=IMAGE, classes=("left", "middle", "right"), counts=(60, 30), shape=(8, 8, 3), locate=locate,
 )
 ''',
-    "export/formats/labels_only.py": '''
+    "exporters/formats/labels_only.py": '''
 """The labels, one per line."""
 from poisonkit.exporters import base
 

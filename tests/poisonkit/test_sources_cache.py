@@ -262,7 +262,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(where, tmp_path, monkeypatch
     elif where == "labels":
         monkeypatch.setattr("pathlib.Path.write_bytes", full())
     elif where == "index":
-        monkeypatch.setattr(entry.manifest, "canonical", full(errno.EDQUOT))
+        monkeypatch.setattr(entry.hashing, "canonical", full(errno.EDQUOT))
         monkeypatch.setattr(cache.Cache, "_origin_path", lambda *_: tmp_path / "none")
     else:
         monkeypatch.setattr("pathlib.Path.mkdir", full())

@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from source_fixtures import png, ppm, write_files
 
-from poisonkit.core import images, picture_files
+from poisonkit.core import images, picture_files, splits
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.images import grey
-from poisonkit.sources import base
 from poisonkit.sources.image import folder
 from poisonkit.sources.opening import open_source
 
@@ -101,7 +100,7 @@ def test_threads_and_block_sizes_change_nothing(tmp_path, monkeypatch):
     one = opened(path, tmp_path / "1", jobs=1)
     monkeypatch.setattr(folder, "BLOCK", 1000)
     monkeypatch.setattr(folder, "STRIDE", 2)
-    monkeypatch.setattr(base, "BLOCK", 500)
+    monkeypatch.setattr(splits, "BLOCK", 500)
     other = opened(path, tmp_path / "5", jobs=5)
     assert one.digest == other.digest
     rows = [(start, len(block)) for start, block in other.train.blocks()]
@@ -320,7 +319,7 @@ def test_the_command_line_says_what_is_wrong(poisonkit, tmp_path):
 
 
 def test_listing_takes_no_opencv():
-    code = "from poisonkit.sources.opening import folder, npz; import sys; sys.exit('cv2' in sys.modules)"
+    code = "from poisonkit.sources.image import folder, npz; import sys; sys.exit('cv2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

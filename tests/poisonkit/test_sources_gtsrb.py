@@ -284,7 +284,7 @@ def test_nothing_is_printed_even_on_what_libpng_rejects(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(data)
     code = (
-        "import sys; from poisonkit.sources.opening import image_file; image_file.quiet()\n"
+        "import sys; from poisonkit.core import images as image_file; image_file.quiet()\n"
         "try: image_file.thumbnail(open(sys.argv[1], 'rb').read(), 32)\n"
         "except ValueError as error: print(error)"
     )

@@ -24,7 +24,6 @@ from source_fixtures import (
 )
 
 from poisonkit.core import file_states
-from poisonkit.sources import base
 from poisonkit.sources._cache import cache
 from poisonkit.sources.opening import open_source
 
@@ -219,8 +218,8 @@ def test_what_is_written_within_a_tick_of_the_clock_is_seen(tmp_path):
 
 def test_a_file_is_read_after_the_tick_of_its_last_change(monkeypatch):
     slept = []
-    monkeypatch.setattr(base.time, "sleep", slept.append)
-    monkeypatch.setattr(base.time, "time_ns", lambda: 10_000_000_000_000_000_005)
+    monkeypatch.setattr(file_states.time, "sleep", slept.append)
+    monkeypatch.setattr(file_states.time, "time_ns", lambda: 10_000_000_000_000_000_005)
     file_states.settle(10_000_000_000_000_000_005 - 15_000_000)
     file_states.settle(10_000_000_000_000_000_000)  # whole seconds: the clock may know no others
     file_states.settle(10_000_000_000_000_000_005 - 20_000_000)
@@ -236,7 +235,7 @@ def test_a_file_is_read_after_the_tick_of_its_last_change(monkeypatch):
 def lied(tmp_path, monkeypatch):
     """An .npz file that changed where no look at the file tells: its `--source`, a cache that believes it, and the
     images that it has now."""
-    monkeypatch.setattr(base, "state", lambda info: [info.st_size])
+    monkeypatch.setattr(file_states, "state", lambda info: [info.st_size])
     path = write_npz(tmp_path / "in", 1)
     open_source("npz", source=path, cache=tmp_path / "cache")
     shutil.copy(write_npz(tmp_path / "other", 2), path)

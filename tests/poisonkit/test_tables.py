@@ -127,7 +127,7 @@ def test_a_tsv_in_quotes_is_said_each_time_and_read_if_asked(poisonkit, tmp_path
     assert texts_in(tmp_path / "z.h5", "train/texts") == ['He said "fine", 0', "plain", "a\tb"]
     poisonkit("make", "--from", tmp_path / "z.h5", "--source", source, "-o", tmp_path / "again.h5").succeeded()
     wrong = made(poisonkit, odd(tmp_path / "csv"), tmp_path / "w.h5", "--source-option", "tsv=quoted")
-    wrong.failed(2, "quoted is for a .tsv")
+    wrong.failed(2, "quoted is for .tsv files")
     made(poisonkit, source, tmp_path / "w.h5", "--source-option", "tsv=some").failed(2, "expected plain")
 
 
@@ -209,7 +209,7 @@ def test_a_set_in_that_layout_with_quotes_names_the_command_that_reads_them(pois
     source = write_files(tmp_path / "in", {"train.tsv": table.encode(), "dev.tsv": table.encode()})
     result = poisonkit("make", "--dataset", "sst2", "--source", source, "--rate", "0", "-o", tmp_path / "x.h5")
     (line,) = (line for line in result.errors if "2 texts are in quotes" in line)
-    printed = line.split("; ")[1].split(" takes ")[0]
+    printed = line.split("; ")[1].split(" removes ")[0]
     poisonkit("make", *shlex.split(printed), "--source", source, "--rate", "0", "-o", tmp_path / "y.h5").succeeded()
     assert texts_in(tmp_path / "y.h5", "train/texts") == ['He said "fine"', "plain"]
 

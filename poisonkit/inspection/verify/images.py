@@ -83,8 +83,8 @@ def behind(data: Reader, look):
     if look.source is None:
         candidates = camouflage.beneath(data.manifest, Cache(look.cache), look.say)
     else:
-        where = (look.source, look.dataset, look.cache, look.progress, look.say)
-        candidates = [clean_images.plain_images(data.manifest, *where)]
+        where = clean_images.CleanData(look.source, look.dataset, look.cache)
+        candidates = [clean_images.plain_images(data.manifest, where, look.progress, look.say)]
     for one in candidates:
         found = camouflage.Behind(one, wanted)
         if one.train.shape == tuple(data.manifest["arrays"]["train/images"]["shape"]) and _gives(found, data):

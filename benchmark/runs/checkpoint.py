@@ -1,0 +1,72 @@
+"""The state of a training after its last whole epoch: all variables, and the history so far."""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from benchmark.core import files, numbers
+from benchmark.core.errors import Failure
+from benchmark.runs.run import Run
+from benchmark.training.callbacks import Callback
+
+History = list[dict[str, Any]]
+
+
+class Checkpoint(Callback):
+    """Save the state of a run after every epoch, then its history.csv; restore what an earlier process saved.
+
+    `history`: one entry per epoch, as `loop.fit` appends them.
+    """
+
+    def __init__(self, run: Run, engine):
+        self._run, self._engine = run, engine
+        self.history: History = self._restored()
+
+    def on_epoch(self, entry: dict[str, Any], predicted: dict[str, np.ndarray]) -> None:
+        from keras.ops import convert_to_numpy
+
+        variables = self._engine.variables()
+        arrays = {f"{number:04d}": convert_to_numpy(variable.value) for number, variable in enumerate(variables)}
+        arrays["history"] = np.frombuffer(json.dumps(self.history).encode(), np.uint8)
+        files.write_npz(self._run.checkpoint, arrays)
+        self.write_history()
+
+    def write_history(self) -> None:
+        """Write history.csv."""
+        files.write_csv(self._run.folder / "history.csv", self.history)
+
+    def _restored(self) -> History:
+        """Put a checkpoint's variables in place; the history up to it. Empty where there is none; `Failure` where it
+        cannot be read."""
+        path = self._run.checkpoint
+        if not files.there(path):
+            return []
+        from keras.ops import convert_to_numpy
+
+        variables = self._engine.variables()
+        try:
+            arrays = files.read_npz(path)
+            values = [arrays[f"{number:04d}"] for number in range(len(variables))]
+            history = history_of(arrays["history"].tobytes(), self._run.settings.epochs)
+            expected = [(tuple(variable.shape), convert_to_numpy(variable.value).dtype) for variable in variables]
+            if [(value.shape, value.dtype) for value in values] != expected or len(arrays) != len(values) + 1:
+                raise ValueError("of another network")
+        except Exception as error:
+            raise Failure(f"{path}: damaged ({error}); delete it to train the run from its start") from None
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        return history
+
+
+def history_of(text: bytes, epochs: int) -> History:
+    """Parse the epochs so far, as `loop.fit` appends them. ValueError or TypeError where they are none."""
+    history = numbers.loads(text)
+    if not isinstance(history, list) or len(history) > epochs:
+        raise ValueError(f"its history is not one of at most {epochs} epochs")
+    for number, entry in enumerate(history, 1):
+        figures = [entry[key] for key in ("loss", "ba", "seconds", "score_seconds", "images")]
+        figures += [entry["asr"]] * (entry["asr"] is not None)
+        if entry["epoch"] != number or not all(numbers.is_real(figure) and 0 <= figure < 1e12 for figure in figures):
+            raise ValueError(f"epoch {number} is not what this program writes")
+    return history

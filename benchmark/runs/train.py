@@ -1,0 +1,142 @@
+"""Train a run to its end, from its checkpoint if it has one, and record the result."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.core import environment, files
+from benchmark.core.errors import Damaged
+from benchmark.format.dataset import Dataset
+from benchmark.nn import engines
+from benchmark.runs.checkpoint import Checkpoint, History
+from benchmark.runs.result import RunResult
+from benchmark.runs.run import Run
+from benchmark.training import loop
+from benchmark.training.callbacks import Callback, Callbacks, LastPredictions, StopOnDivergence
+from benchmark.training.methods import Method, method
+
+
+class RunCallback(Callback):
+    """A callback that is also told which run begins; this one does nothing."""
+
+    def on_start(self, run: Run, training: Method, history: History) -> None:
+        """Be told that a training begins, after the epochs that `history` has."""
+
+
+class KeepEpochs(Callback):
+    """Save the network after each epoch in the run's folder `epochs`."""
+
+    def __init__(self, run: Run, model: Any):
+        self._folder, self._model = run.folder / "epochs", model
+
+    def on_epoch(self, entry: dict[str, Any], predicted: dict[str, np.ndarray]) -> None:
+        from benchmark.nn import model_files
+
+        files.make_folder(self._folder)
+        model_files.save(self._model, self._folder / f"epoch-{entry['epoch']:03d}.keras")
+
+
+def train(
+    run: Run,
+    data: Dataset,
+    callbacks: Sequence[RunCallback] = (),
+    log: Callable[[str], None] = lambda line: None,
+    keep_epochs: bool = False,
+) -> RunResult:
+    """Train a run to its end, from its checkpoint if it has one. A finished run is not trained again.
+
+    The backend of the run's settings must be active (`engines.activate`).
+
+    Parameters
+    ----------
+    run, data : Run, Dataset
+        What is trained, and on what.
+    callbacks : sequence of RunCallback
+        Told of the progress, after an epoch has been saved.
+    log : callable
+        Given a line of what the user should know.
+    keep_epochs : bool
+        Save the network after each epoch.
+    """
+    run.create()
+    with files.locked(run.folder) as held:
+        result = _existing(run)
+        if result is None:
+            result = _train(run, data, callbacks, log, keep_epochs)
+            files.write_json(run.folder / "result.json", result.raw)
+        run.checkpoint.unlink(missing_ok=True)  # also one that a kill between the two left behind
+        for leftover in run.folder.glob(".part-*") if held else ():  # without a lock they may be another's
+            with contextlib.suppress(OSError):
+                leftover.unlink()
+    return result
+
+
+def _existing(run: Run) -> RunResult | None:
+    """The result that there is, None without one; a damaged one is put aside."""
+    try:
+        return run.result
+    except Damaged as error:
+        files.put_aside(run.folder / "result.json", error)
+        return None
+
+
+def _train(
+    run: Run, data: Dataset, callbacks: Sequence[RunCallback], log: Callable[[str], None], keep_epochs: bool
+) -> RunResult:
+    from benchmark.nn import model_files
+
+    training = method(data, run.settings, run.folder, log)
+    data = training.data
+    engine = engines.engine(training.model, training.optimizer, data.train.inputs, data.train.labels)
+    checkpoint, last = Checkpoint(run, engine), LastPredictions()
+    history = checkpoint.history
+    for callback in callbacks:
+        callback.on_start(run, training, history)
+    kept = [KeepEpochs(run, training.model)] if keep_epochs else []
+    loop.fit(engine, training, history, Callbacks([StopOnDivergence(), last, *kept, checkpoint, *callbacks]))
+    predicted = last.predicted or loop.score(engine, data)  # none: killed after the last epoch's checkpoint
+    files.write_npz(run.folder / "predictions.npz", predicted)
+    checkpoint.write_history()
+    model_files.save(training.model, run.folder / "model.keras")
+    return RunResult(run_record(run, data, history, predicted) | training.record)
+
+
+def run_record(run: Run, data: Dataset, history: History, predicted: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Make the JSON of a result, but for what the training method adds."""
+    seconds = sum(entry["seconds"] for entry in history)
+    images = sum(entry["images"] for entry in history)
+    return {
+        "result_version": 1,
+        "name": run.folder.name,
+        "dataset": dataset_record(data),
+        "config": run.config.raw,
+        "preset": run.settings.preset,
+        "scores": loop.scores(data, predicted),
+        "final_loss": history[-1]["loss"],
+        "seconds": {"training": seconds, "scoring": sum(entry["score_seconds"] for entry in history)},
+        "images_per_second": images / seconds,
+        "device": engines.device(),
+        "environment": environment.record(),
+        "finished": environment.now(),
+    }
+
+
+def dataset_record(data: Dataset) -> dict[str, Any]:
+    """What a result says of the file that was trained on."""
+    manifest = data.manifest
+    return {
+        "name": manifest["name"],
+        "kind": manifest["kind"],
+        "digest": data.digest,
+        "path": str(Path(data.path).absolute()),
+        "base": str(data.base.absolute()) if data.base else None,
+        "source": manifest["source"]["name"],
+        "source_digest": data.source_digest,
+        "classes": data.classes,
+        "recipe": manifest.get("recipe", {}),
+        "pictures": manifest.get("pictures", {}),
+        "counts": manifest["counts"],
+    }

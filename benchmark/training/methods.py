@@ -1,0 +1,71 @@
+"""Training methods: for each network, how it is built and in which batches it sees the rows. One a file."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from benchmark.core import extras
+from benchmark.core.errors import Usage
+from benchmark.format.dataset import Dataset
+from benchmark.nn import engines
+from benchmark.nn.networks import IMAGE, TEXT
+from benchmark.training.images import Images
+from benchmark.training.settings import Common, EncoderSettings, ImageSettings
+
+
+class Method(Protocol):
+    """The training of a network on one data set.
+
+    `data` is the data set as the network takes it, `rows` (n,) the training rows that are used, `model` the untrained
+    network, `optimizer` Keras' or the learning rate of plain SGD, and `record` what the result says of all this beside
+    the settings.
+    """
+
+    data: Dataset
+    settings: Any
+    rows: np.ndarray
+    model: Any
+    optimizer: Any
+    record: dict[str, Any]
+
+    def blocks(self, epoch: int, steps: int) -> Iterable[tuple[np.ndarray, int | None]]:
+        """Yield what an epoch (from 1) goes through, as arguments of `Engine.train`; at most `steps` steps at once."""
+
+
+def _images(data: Dataset, settings: Common, folder: Path, log: Callable[[str], None]) -> Method:
+    assert isinstance(settings, ImageSettings)
+    return Images(data, settings)
+
+
+def _texts(data: Dataset, settings: Common, folder: Path, log: Callable[[str], None]) -> Method:
+    from benchmark.training.texts import Texts
+
+    assert isinstance(settings, EncoderSettings)
+    return Texts(data, settings, folder, log)
+
+
+METHODS = {IMAGE: _images, TEXT: _texts}
+"""Modality → how its networks are trained."""
+
+
+def method(data: Dataset, settings: Common, folder: Path, log: Callable[[str], None]) -> Method:
+    """Prepare the training of a data set with these settings.
+
+    What a run needs besides its network goes into `folder`; `log` is told of what the user should know.
+    """
+    return METHODS[settings.MODALITY](data, settings, folder, log)
+
+
+def check_modality(modality: str, settings: Common, path: Path) -> None:
+    """Raise `Usage` where a file holds what these settings' network does not take."""
+    if modality != settings.MODALITY:
+        raise Usage(f"{path}: holds {modality}s, --model {settings.NETWORK} is for {settings.MODALITY}s")
+
+
+def check_installed(settings: Common) -> None:
+    """Raise `Failure` where a package that the training needs is missing: said before a large file is read."""
+    engines.installed(settings.backend)
+    for package in settings.packages():
+        extras.check(package)

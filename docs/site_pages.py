@@ -1,0 +1,52 @@
+"""A hook of MkDocs: pages that live outside docs/ become pages of the site, and links to them are followed there.
+
+Links in the sources are relative to the file, so that they also work in a checkout and on a code host. In the site all
+these pages are in one folder.
+"""
+
+import posixpath
+import re
+from pathlib import Path
+
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).resolve().parents[1]
+OUTSIDE = {
+    "README.md": "overview.md",
+    "data/FORMAT.md": "FORMAT.md",
+    "results/README.md": "runs.md",
+    "CONTRIBUTING.md": "CONTRIBUTING.md",
+    "CHANGELOG.md": "CHANGELOG.md",
+    "CITATION.cff": "CITATION.cff",
+    "LICENSE": "LICENSE.txt",
+    "examples/poison_and_look.ipynb": "examples/poison_and_look.ipynb",
+    "examples/train_and_compare.ipynb": "examples/train_and_compare.ipynb",
+}
+LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(#[^)\s]*)?(?=\))")  # a relative target, and its anchor
+
+
+def on_files(files, config):
+    """Add the pages from outside docs/."""
+    for source, name in OUTSIDE.items():
+        files.append(File.generated(config, name, content=(ROOT / source).read_text(encoding="utf-8")))
+    return files
+
+
+def source_of(name: str) -> str:
+    """Return the path in the repository of a page of the site."""
+    return next((source for source, page in OUTSIDE.items() if page == name), f"docs/{name}")
+
+
+def link_in_site(link: str, page: str) -> str:
+    """Return where a link of a page leads in the site, if it is relative to the page's file in the repository."""
+    target = posixpath.normpath(posixpath.join(posixpath.dirname(source_of(page)), link))
+    if target in OUTSIDE:
+        return OUTSIDE[target]
+    if target.startswith("docs/"):
+        return target.removeprefix("docs/")
+    return link
+
+
+def on_page_markdown(markdown, page, **_):
+    """Rewrite relative links, so that MkDocs finds and checks them."""
+    return LINK.sub(lambda found: link_in_site(found[1], page.file.src_uri) + (found[2] or ""), markdown)
