@@ -66,7 +66,7 @@ def test_another_base(shared, poisonkit, tmp_path):
     [
         ("changed/rows", {0: 10**9}, "changed/rows holds row 1000000000, there are 200"),
         ("changed/labels", {0: 7}, "train/labels"),
-        ("trigger/0/taps", {0: 10**6}, "changed/rows holds row 1000000000, there are 200"),
+        ("trigger/0/taps", {0: 10**6}, "outside"),
         ("trigger/0/weights", {1000: 3}, "images"),
     ],
 )
