@@ -145,7 +145,7 @@ def _entries_problem(entries: object) -> str | None:
         return "its manifest names no arrays"
     for path, entry in entries.items():
         if not isinstance(entry, dict):
-            return f"{path}: {entry!r:.60} is no description of an array"
+            return f"{path}: {entry!r:.60} is not a description of an array"
         for key, kind in types["array"]["properties"].items():
             if not fits(entry.get(key), kind):
                 expected = types[kind["$ref"]]["description"]
