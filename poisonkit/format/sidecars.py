@@ -43,8 +43,8 @@ def check(beside: Path, target: Path) -> Facts | None:
     said = read(beside)
     if said is None:
         raise Failure(
-            f"{beside}: is where the sidecar of {target.name} goes and was not written by poisonkit: move it, or choose "
-            "another -o"
+            f"{beside}: is where the sidecar of {target.name} goes and was not written by poisonkit: move it, or "
+            "choose another -o"
         )
     if said["file"]["name"] != target.name and not _of(said, target):
         raise Failure(
