@@ -37,6 +37,11 @@ class ArrayEntry:
     dtype: str
     shape: tuple[int, ...]
 
+    @classmethod
+    def of(cls, entry: Json) -> "ArrayEntry":
+        """The record of an entry of the table of arrays."""
+        return cls(entry["digest"], entry["dtype"], tuple(entry["shape"]))
+
 
 @dataclass(frozen=True)
 class Source:
@@ -92,7 +97,7 @@ class Manifest:
             source=_record(Source, facts["source"]),
             recipe=_record(Recipe, facts.get("recipe", {})),
             counts=dict(facts["counts"]),
-            arrays={path: _record(ArrayEntry, entry) for path, entry in facts["arrays"].items()},
+            arrays={path: ArrayEntry.of(entry) for path, entry in facts["arrays"].items()},
             recipe_version=facts.get("recipe_version", 1),
             facts=facts,
         )
@@ -148,7 +153,7 @@ def parse(text: str) -> Json:
     most = schema.limit("manifest_bytes")
     _expect(len(text.encode("utf-8", "surrogatepass")) <= most, f"its manifest has more than {most >> 20} MiB")
     try:
-        manifest = numbers.loads(text, parse_float=_refuse_float)
+        manifest: Json = numbers.loads(text, parse_float=_refuse_float)
     except (ValueError, RecursionError) as error:
         raise Failure(f"its manifest is not valid JSON ({_short(error)})") from None
     _expect(isinstance(manifest, dict), "its manifest is not a JSON object")
