@@ -21,12 +21,12 @@ KINDS: dict[str, tuple[Callable[[Path, dict], list[str]], Callable[[Path, verify
 
 
 def facts(path: Path) -> dict:
-    """The manifest of a file of any kind."""
+    """Return the manifest of a file of any kind."""
     return structure.inspect(path, tuple(KINDS))
 
 
 def lines(path: Path, said: dict) -> list[str]:
-    """A person's summary."""
+    """Summarise a file for people."""
     found = KINDS[said["kind"]][0](path, said)
     if said["kind"] not in ("clean", "poisoned") and (
         strange := supported.strange_key(said)

@@ -67,7 +67,7 @@ class _ForgivingCache(FunctionCache):
 
 @_compile
 def pointwise(images, weights, bias, out):
-    """A stencil whose only tap is the byte itself: (n, P) uint8, (P,) int32, (P,) int32 → (n, P) uint8."""
+    """Apply a stencil whose only tap is the byte itself: (n, P) uint8, (P,) int32, (P,) int32 → (n, P) uint8."""
     count, size = images.shape
     for i in range(count):
         for p in range(size):
@@ -104,8 +104,8 @@ def _turn(rows, i, q, columns, j, p):
 
 @_compile
 def gather(images, taps, weights, bias, out):
-    """A stencil of four taps: images (n, P) uint8 → out (n, P), both C-contiguous, n a multiple of BLOCK and P of 8;
-    taps and weights (P, 4) int32; bias (P,) int32.
+    """Apply a stencil of four taps: images (n, P) uint8 → out (n, P), both C-contiguous, n a multiple of BLOCK and P
+    of 8; taps and weights (P, 4) int32; bias (P,) int32.
 
     A block of images is turned pixel-major into a small buffer, so that the inner loop runs over images: contiguous,
     without an index for each byte, in SIMD. Eight bytes at a time are summed and turned back.
@@ -195,7 +195,7 @@ def quantise(plane, basis, table):
 
 @_compile
 def _mirrored(place, size):
-    """A place mirrored into 0 … size − 1, about the middle of the outermost pixels."""
+    """Mirror a place into 0 … size − 1, about the middle of the outermost pixels."""
     if size == 1:
         return 0
     place = abs(place) % (2 * size - 2)

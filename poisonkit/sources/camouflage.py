@@ -60,7 +60,7 @@ def parse(text: str, seed: int) -> Camouflage:
 
 
 def split(options: dict) -> tuple[dict, Camouflage | None]:
-    """A source record's options without those of the camouflage, and the camouflage, if there is one."""
+    """Split a source record's options into those of the source itself, and the camouflage, if there is one."""
     plain = {key: value for key, value in options.items() if key not in OPTIONS}
     if len(plain) == len(options):
         return plain, None

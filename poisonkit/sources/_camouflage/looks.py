@@ -34,7 +34,7 @@ def blur(images: np.ndarray, words: np.ndarray, percent: int) -> np.ndarray:
 
 
 def overlay(images: np.ndarray, words: np.ndarray, percent: int) -> np.ndarray:
-    """A picture of its own, of a ground and some ellipses in random colours, blended over it by up to `percent`."""
+    """Blend a random picture over each image, of a ground and some ellipses in random colours, by up to `percent`."""
     count, height, width, channels = images.shape
     alphas = random_streams.between(words[:, 0], 0, 256 * percent // 100)
     drawn = words[:, 1:].reshape(count, SHAPES, 2)
