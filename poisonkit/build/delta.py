@@ -13,7 +13,7 @@ import numpy as np
 
 from poisonkit.build import build
 from poisonkit.build.produce import BuildResult
-from poisonkit.build.runtime import CleanData, Runtime
+from poisonkit.build.runtime import Runtime
 from poisonkit.core import files, hashing, hints, modality
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import TEXT
@@ -23,8 +23,9 @@ from poisonkit.format.reader import Reader
 from poisonkit.format.writer import writing
 from poisonkit.inspection import show
 from poisonkit.inspection.verify import verify as whole
-from poisonkit.poisoning import apply, clean_images, recipe, supported
+from poisonkit.poisoning import apply, recipe, supported
 from poisonkit.poisoning import plan as plans
+from poisonkit.poisoning.clean_images import CleanData, clean_images
 from poisonkit.poisoning.plan import Plan
 from poisonkit.poisoning.recipe import Recipe
 from poisonkit.poisoning.selection import Changed
@@ -62,7 +63,7 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, forc
         if data.clean:
             raise Usage(f"{path}: is a clean file, which does not differ from the clean data")
         arrays = _arrays(data, threads)
-        facts = {
+        described = {
             **{key: data.manifest[key] for key in ("format", "format_version", "modality", "name")},
             "kind": "delta",
             "notice": NOTICE + manifest.NOTICE,
@@ -72,7 +73,7 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, forc
     with writing(target, sidecar=False, new=new) as writer:
         for name, array in arrays.items():
             writer.whole(name, array)
-        writer.finish(facts)
+        writer.finish(described)
     return target.stat().st_size
 
 
@@ -296,14 +297,17 @@ def _kept_texts(delta: Delta, changed: Changed) -> apply.Texts:
 
 
 def unpack(
-    path: Path, output: Path | None, clean: CleanData, runtime: Runtime, force: bool = False, dry_run: bool = False
+    path: Path,
+    output: Path | None,
+    clean: CleanData,
+    runtime: Runtime,
+    force: bool = False,
+    dry_run: bool = False,
 ) -> BuildResult:
     """Write the file that a delta was made of, to the byte, into a folder (None: the delta's) or under a name in .h5.
 
     Raises `Failure` where the delta is damaged, or the clean data are not those that it was made on.
     """
     delta = read(path)
-    source = clean_images.clean_images(
-        delta.of, clean.path, clean.dataset, clean.cache, runtime.progress, runtime.warn, clean.fresh
-    )
+    source = clean_images(delta.of, clean, runtime.progress, runtime.warn)
     return build.deliver(plan(delta, source), path.parent if output is None else output, runtime, force, dry_run)

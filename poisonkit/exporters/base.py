@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from poisonkit.core import files, hints, splits
+from poisonkit.core import files, splits
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import IMAGE, Modality
 from poisonkit.core.signals import defer_signals
@@ -41,12 +41,6 @@ class ExportContext:
 
 
 # ---------------------------------------------------------------- the file
-
-
-def check_values(data: reader.Reader) -> None:
-    """Raise `Failure` where labels, row numbers or roles are out of range: they become names of folders and indices."""
-    if errors := data.value_problems():
-        raise Failure(f"{data.path}: {errors[0]}: `{hints.verify(data.path)}` says more")
 
 
 def rows(data: reader.Reader, path: str) -> int:

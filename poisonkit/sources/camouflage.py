@@ -21,7 +21,7 @@ OPTIONS = ("camouflage", "camouflage-seed")
 LEVELS = {
     "light": "shift=0.25,noise=1",
     "medium": "jpeg=90,shift=0.5,noise=1",
-    "strong": "overlay=50,crop=8,warp=1.25,colour=10,jpeg=75,noise=8",
+    "strong": "overlay=50,tiles=20,crop=8,warp=1.25,colour=10,jpeg=75,noise=8",
 }
 ROWS_AT_ONCE = 2048
 CHUNK = 256  # images that one thread takes at once

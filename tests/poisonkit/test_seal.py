@@ -637,8 +637,8 @@ def test_texts_too(poisonkit, library, tmp_path):
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("left/rows", lambda a: a.__setitem__(0, a[1]), "left/rows: rows must ascend"),
-        ("left/rows", lambda a: a.__setitem__(0, -1), "left/rows: rows must ascend"),
+        ("left/rows", lambda a: a.__setitem__(0, a[1]), "left/rows: rows must ascend and lie in 0 … 199"),
+        ("left/rows", lambda a: a.__setitem__(0, -1), "left/rows: rows must ascend and lie in 0 … 199"),
         ("left/images", lambda a: a.__setitem__((0, 0, 0, 0), a[0, 0, 0, 0] ^ 1), "not what its digest says"),
         ("left/labels", lambda a: a.__setitem__(0, (a[0] + 1) % 10), "not what its digest says"),
     ],
