@@ -1,4 +1,4 @@
-"""`poisonkit audit`: what somebody curious could find out from a file, tried out. One file a kind of probe."""
+"""`poisonkit audit`: report what participants could infer from a file. One file per kind of probe."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

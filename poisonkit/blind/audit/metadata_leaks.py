@@ -43,9 +43,9 @@ def names(path: Path, data: reader.Reader) -> Finding:
 
 
 def sidecar(path: Path) -> Finding:
-    """Whether a file of the same name lies beside it, with command and time."""
+    """Check for a sidecar next to the file, which holds command and time."""
     beside = sidecars.sidecar_path(path)
-    return Finding("sidecar", f"{beside.name} lies beside it: command, time, origin" if beside.exists() else "none")
+    return Finding("sidecar", f"{beside.name} exists: it holds command, time and origin" if beside.exists() else "none")
 
 
 def times(path: Path, data: reader.Reader) -> Finding:

@@ -31,7 +31,10 @@ TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of poisonkit; it c
 
 
 def folder(chosen: Path | None = None) -> Path:
-    """Return the cache folder: the one chosen, else $POISONKIT_CACHE, else poisonkit in $XDG_CACHE_HOME or ~/.cache."""
+    """Return the cache folder: the one chosen, else $POISONKIT_CACHE, else poisonkit in $XDG_CACHE_HOME or ~/.cache.
+
+    (`platformdirs` would choose another folder on macOS, and `/.cache` where HOME is empty.)
+    """
     if chosen is not None:
         return _expanded(os.fspath(chosen))
     if os.environ.get("POISONKIT_CACHE"):
