@@ -143,7 +143,7 @@ def seal(path: Path, request: SealRequest, progress=None) -> Sealed:
     """Seal a data set: write the challenge and its key.
 
     The key gets its name first, so that no challenge is ever without. Raises `Failure` where the file does not verify,
-    the target or the key exists, or the disk fails; `Usage` where the challenge would replace its original, or its labels
+    the target or the key exists, or the disk fails; `Usage` where the challenge would replace its original, or labels
     cannot be evened out.
     """
     _forget_camouflaged()

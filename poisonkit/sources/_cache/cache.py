@@ -33,7 +33,8 @@ TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of poisonkit; it c
 def folder(chosen: Path | None = None) -> Path:
     """Return the cache folder: the one chosen, else $POISONKIT_CACHE, else poisonkit in $XDG_CACHE_HOME or ~/.cache.
 
-    (`platformdirs` would choose another folder on macOS, and `/.cache` where HOME is empty.)
+    (`platformdirs` would choose another folder on macOS and ignore a relative $XDG_CACHE_HOME; the home folder for `~`,
+    and the error where none is known, would still have to be found here.)
     """
     if chosen is not None:
         return _expanded(os.fspath(chosen))
