@@ -1,10 +1,12 @@
 """Options that several commands of `benchmark` have: the settings of a run, where its data and its folder are."""
 
+from itertools import chain
 from pathlib import Path
 
 import click
 
-from benchmark.training.settings import ENCODERS, NETWORKS, PRESETS, RUN, SETTINGS, EncoderSettings, Setting, Settings
+from benchmark.training.settings import ENCODERS, NETWORKS, PRESETS, PRESETS_OF, EncoderSettings, Settings
+from benchmark.training.table import RUN, SETTINGS, Setting
 
 MOST_SEEDS = 10_000
 
@@ -14,7 +16,7 @@ def setting_options(command):
     options = [
         click.option("--model", type=click.Choice(list(NETWORKS)),
                      help="pmoe for images, encoder for texts  [default: what the file holds]"),
-        click.option("--preset", type=click.Choice(list(PRESETS)),
+        click.option("--preset", type=click.Choice(list(dict.fromkeys(chain(*PRESETS_OF.values())))),
                      help="pmoe: paper (width 10, 25 epochs, for a GPU), small (width 1, 8 epochs), or tiny (9 epochs, "
                           "for signs)  [default: paper]"),
         *(_option(setting) for setting in SETTINGS if setting.help and setting.name != "seed"),

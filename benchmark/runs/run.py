@@ -19,7 +19,8 @@ from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure
 from benchmark.runs import hints, records
 from benchmark.runs.result import RunConfig, RunResult
-from benchmark.training.settings import MODEL, TRAINING, Common, config_of, folder_name
+from benchmark.training.settings import Common, config_of, folder_name
+from benchmark.training.table import MODEL, TRAINING
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,15 @@ import dataclasses
 from typing import Any
 
 from benchmark.core.errors import Usage
+from benchmark.nn.networks import DEFAULT
 from benchmark.training.settings import (
     ENCODERS,
-    FOR_MODALITY,
     NETWORKS,
-    PRESETS,
+    PRESETS_OF,
     Common,
     EncoderSettings,
-    Settings,
-    option_of,
 )
+from benchmark.training.table import option_of
 
 
 def chosen_settings(modality: str, model: str | None = None, **given: Any) -> Common:
@@ -24,9 +23,9 @@ def chosen_settings(modality: str, model: str | None = None, **given: Any) -> Co
     modality : str
         `image` or `text`: what the file holds.
     model : str, optional
-        `pmoe` or `encoder`; None: the one for the modality.
+        The name of a network; None: the usual one for the modality.
     **given
-        `preset` (pmoe), `encoder` (a name or a folder), and any setting by its name; None is as if absent.
+        `preset` (images), `encoder` (a name or a folder), and any setting by its name; None is as if absent.
 
     Raises
     ------
@@ -35,7 +34,7 @@ def chosen_settings(modality: str, model: str | None = None, **given: Any) -> Co
     Failure
         If a folder that was named is not an encoder's.
     """
-    network = model or FOR_MODALITY[modality]
+    network = model or DEFAULT[modality]
     if network not in NETWORKS:
         raise Usage(f"--model: expected one of {', '.join(NETWORKS)}, got {network!r:.40}")
     kind = NETWORKS[network]
@@ -44,13 +43,15 @@ def chosen_settings(modality: str, model: str | None = None, **given: Any) -> Co
     for name in given:
         if name not in names:
             raise Usage(f"{option_of(name)} is not for --model {network}")
-    return _BY_KIND[kind](given.pop(kind.CHOICE, kind.USUAL), given)
+    choice = given.pop(kind.CHOICE, kind.USUAL)
+    return _of_encoder(choice, given) if kind is EncoderSettings else _of_preset(network, choice, given)
 
 
-def _of_preset(preset: str, given: dict[str, Any]) -> Settings:
-    if preset not in PRESETS:
-        raise Usage(f"--preset: expected one of {', '.join(PRESETS)}, got {preset!r:.40}")
-    return dataclasses.replace(PRESETS[preset], **given)
+def _of_preset(network: str, preset: Any, given: dict[str, Any]) -> Common:
+    presets = PRESETS_OF[network]
+    if preset not in presets:
+        raise Usage(f"--preset: expected one of {', '.join(presets)}, got {preset!r:.40}")
+    return dataclasses.replace(presets[preset], **given)
 
 
 def _of_encoder(encoder: Any, given: dict[str, Any]) -> EncoderSettings:
@@ -59,6 +60,3 @@ def _of_encoder(encoder: Any, given: dict[str, Any]) -> EncoderSettings:
     chosen = encoders.named(str(encoder))
     usual = ENCODERS.get(chosen["encoder"], ENCODERS[EncoderSettings.USUAL])
     return dataclasses.replace(usual, **chosen, **given)
-
-
-_BY_KIND: dict[type[Common], Any] = {Settings: _of_preset, EncoderSettings: _of_encoder}

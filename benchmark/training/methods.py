@@ -1,4 +1,4 @@
-"""Training methods: for each network, how it is built and in which batches it sees the rows. One a file."""
+"""Training methods: for each modality, how a network is prepared and in which batches it sees the rows. One a file."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,7 +11,7 @@ from benchmark.core.errors import Usage
 from benchmark.format.dataset import Dataset
 from benchmark.nn import engines
 from benchmark.training.images import Images
-from benchmark.training.settings import Common, EncoderSettings, Settings
+from benchmark.training.settings import Common, EncoderSettings, ImageSettings
 
 
 class Method(Protocol):
@@ -34,7 +34,7 @@ class Method(Protocol):
 
 
 def _images(data: Dataset, settings: Common, folder: Path, log: Callable[[str], None]) -> Method:
-    assert isinstance(settings, Settings)
+    assert isinstance(settings, ImageSettings)
     return Images(data, settings)
 
 
@@ -45,7 +45,7 @@ def _texts(data: Dataset, settings: Common, folder: Path, log: Callable[[str], N
     return Texts(data, settings, folder, log)
 
 
-METHODS = {Settings.NETWORK: _images, EncoderSettings.NETWORK: _texts}
+METHODS = {ImageSettings.MODALITY: _images, EncoderSettings.MODALITY: _texts}
 
 
 def method(data: Dataset, settings: Common, folder: Path, log: Callable[[str], None]) -> Method:
@@ -53,7 +53,7 @@ def method(data: Dataset, settings: Common, folder: Path, log: Callable[[str], N
 
     What a run needs besides its network goes into `folder`; `log` is told of what the user should know.
     """
-    return METHODS[settings.NETWORK](data, settings, folder, log)
+    return METHODS[settings.MODALITY](data, settings, folder, log)
 
 
 def check_modality(modality: str, settings: Common, path: Path) -> None:

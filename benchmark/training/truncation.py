@@ -10,7 +10,7 @@ def measure(data: Dataset, tokenizer) -> dict[str, dict]:
     """For each group of triggered texts how many of them (`texts`, `of`) are, to an encoder, what they were before: its
     first LENGTH tokens of the text and of its original are the same. One way for words, sentences and rewritten texts.
     """
-    if data.truth is None:
+    if data.truth is None or data.triggered is None:
         return {}
     pairs = {
         "truth": (data.truth.inputs, data.train.inputs[data.truth_rows]),

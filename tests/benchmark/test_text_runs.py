@@ -181,8 +181,8 @@ np.savez(sys.argv[1] + "/jax.npz", losses=np.concatenate(losses), predicted=engi
 
 
 def test_jax_takes_the_same_steps_from_the_same_weights(tmp_path):
-    from benchmark.nn.engines import common
     from benchmark.nn.encoder import Encoder
+    from benchmark.nn.engines import common
 
     random = np.random.default_rng(0)
     model = Encoder(2, 30, 64, 12, 2, 3, 20, dropout=0.0)
@@ -224,8 +224,8 @@ def naive_adamw(weights, gradients, rates, decays):
 def test_the_optimizer_is_adamw_whose_rate_falls_to_a_tenth():
     import keras
 
-    from benchmark.nn.engines import common
     from benchmark.nn.encoder import Encoder
+    from benchmark.nn.engines import common
 
     model = Encoder(2, 30, 64, 12, 1, 3, 20)
     model.build((None, None))

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from benchmark.nn import bert_weights
 from benchmark.nn.networks.registry import TEXT, NetworkSpec, Sizes, register
 
 INTEGERS = ("classes", "vocabulary", "positions", "width", "depth", "heads", "inner", "seed")
@@ -28,6 +27,8 @@ def least_weights(sizes: Sizes) -> int:
 
 def check(sizes: Sizes) -> None:
     """Raise `ValueError` where sizes contradict each other."""
+    from benchmark.nn import bert_weights
+
     if sizes["activation"] not in bert_weights.ACTIVATIONS.values():
         raise ValueError(f"its network's activation is {sizes['activation']!r:.60}")
     if sizes["width"] % sizes["heads"]:
