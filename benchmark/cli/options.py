@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from benchmark.nn.networks import DEFAULT
+from benchmark.nn.networks import NETWORKS as SPECS
 from benchmark.training.settings import ENCODERS, NETWORKS, PRESETS, PRESETS_OF, EncoderSettings, Settings
 from benchmark.training.table import RUN, SETTINGS, Setting
 
@@ -15,7 +17,7 @@ def setting_options(command):
     """Add the options of all settings of a run but its seed. None means: as the preset, or the encoder, says."""
     options = [
         click.option("--model", type=click.Choice(list(NETWORKS)),
-                     help="pmoe for images, encoder for texts  [default: what the file holds]"),
+                     help=f"{_by_modality()}  [default: {' or '.join(DEFAULT.values())}, by what the file holds]"),
         click.option("--preset", type=click.Choice(list(dict.fromkeys(chain(*PRESETS_OF.values())))),
                      help="pmoe: paper (width 10, 25 epochs, for a GPU), small (width 1, 8 epochs), or tiny (9 epochs, "
                           "for signs)  [default: paper]"),
@@ -24,6 +26,12 @@ def setting_options(command):
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def _by_modality() -> str:
+    """Say which networks there are for images and for texts."""
+    named = {kind: [spec.name for spec in SPECS.values() if spec.modality == kind] for kind in DEFAULT}
+    return "; ".join(f"for {kind}s: {', '.join(names)}" for kind, names in named.items())
 
 
 def _option(setting: Setting):

@@ -39,7 +39,7 @@ class PruningPoint:
         )
 
     def verdict(self, score: str) -> str:
-        """What it says of the published figure; empty where there is none."""
+        """Return what it says of the published figure; empty where there is none."""
         if score not in self.published or score not in self.cell.scores:
             return ""
         if self.deviations:
@@ -67,7 +67,7 @@ def collect(found: list[Finished], wrong: dict | None = None) -> list[PruningPoi
 
 
 def results(run: Finished, wrong: dict) -> list[dict]:
-    """The finished fine-prunings of a run; what cannot be read goes into `wrong`."""
+    """Return the finished fine-prunings of a run; what cannot be read goes into `wrong`."""
     wrong |= files.links(run.folder, "prune-*")
     found = []
     for path in (folder / "result.json" for folder in files.folders(run.folder, "prune-*")):
@@ -84,7 +84,7 @@ def results(run: Finished, wrong: dict) -> list[dict]:
 
 
 def not_run(points: list[PruningPoint]) -> list[tuple]:
-    """The published points (data set, trigger, application, rate, stage, channels) that no run is of."""
+    """Return the published points (data set, trigger, application, rate, stage, channels) that no run is of."""
     there = {_key(point.cell, point.stage, point.rate) for point in points if not point.deviations}
     return [key for key in paper_results.fine_pruning() if key not in there]
 

@@ -105,7 +105,7 @@ def _check_kind(config: dict, path: Path) -> None:
 
 @contextlib.contextmanager
 def _opened(path: Path):
-    """The file of weights. `Failure` where it is missing, damaged, or the library for it is."""
+    """Return the file of weights. `Failure` where it is missing, damaged, or the library for it is."""
     library = extras.need("safetensors")
     import ml_dtypes  # noqa: F401  (Keras has it; it tells NumPy what a bfloat16 is)
 
@@ -169,7 +169,7 @@ def assign(model, folder: Path) -> None:
 
 
 def _older(name: str) -> str | None:
-    """What the first versions of BERT called a weight; None where that is the same."""
+    """Return what the first versions of BERT called a weight; None where that is the same."""
     end = ".".join(name.split(".")[-2:])
     return name.removesuffix(end) + _OLD[end] if end in _OLD else None
 
@@ -187,7 +187,7 @@ def _same(value: np.ndarray, shape) -> np.ndarray | None:
 
 
 def _turned(value: np.ndarray, shape) -> np.ndarray | None:
-    """A dense kernel, which is stored as (out, in), here (in, out) or with the heads apart."""
+    """Return a dense kernel, which is stored as (out, in), here (in, out) or with the heads apart."""
     shape = tuple(shape)
     kernels = {shape: shape} if len(shape) == 2 else {
         (shape[0], shape[1] * shape[2]): shape, (shape[0] * shape[1], shape[2]): shape,
@@ -196,12 +196,12 @@ def _turned(value: np.ndarray, shape) -> np.ndarray | None:
 
 
 def _flat(value: np.ndarray, shape) -> np.ndarray | None:
-    """A bias, here with the heads apart."""
+    """Return a bias, here with the heads apart."""
     return value.reshape(shape) if value.shape == (int(np.prod(shape)),) else None
 
 
 def _first(value: np.ndarray, shape) -> np.ndarray | None:
-    """The segment's vector: the first of the table."""
+    """Return the segment's vector: the first of the table."""
     return value[0] if value.ndim == 2 and len(value) and value.shape[1:] == tuple(shape) else None
 
 

@@ -49,7 +49,7 @@ class Saved:
 
 @contextlib.contextmanager
 def weights_of(path: Path) -> Iterator[Saved]:
-    """The weights in a `.keras` file, while the context lasts. `Failure` in one line where it is none."""
+    """Return the weights in a `.keras` file, while the context lasts. `Failure` in one line where it is none."""
     folder = tempfile.mkdtemp(prefix="benchmark-")
     try:
         target = Path(folder) / WEIGHTS
@@ -61,7 +61,7 @@ def weights_of(path: Path) -> Iterator[Saved]:
 
 
 def run_of(path: Path) -> Path | None:
-    """The folder of the run that a network, or a run's folder, belongs to; None where there is none around it."""
+    """Return the folder of the run that a network, or a run's folder, belongs to; None where there is none."""
     around = (path, *path.absolute().parents[:2])
     return next((folder for folder in around if _is_run(folder)), None)
 
@@ -75,7 +75,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def sizes(path: Path, saved: Saved) -> dict:
-    """The sizes of the network to be built for some weights, with `network`, the name of its kind.
+    """Return the sizes of the network to be built for some weights, with `network`, the name of its kind.
 
     They are those of the run (`network` in its result.json, and its config.json). Runs of earlier versions do not say
     all of them, and a file outside a run nothing: then they are the numbers of the file's own description.
@@ -161,8 +161,9 @@ def inspect(path: str, target: str) -> dict:
 
 
 def _described(text: bytes) -> dict:
-    """The sizes that a `config.json` spells for a network of ours: numbers, looked up as in any JSON. Empty for other
-    networks; what is wrong with a number is said where it is used.
+    """Return the sizes that a `config.json` spells for a network of ours: numbers, looked up as in any JSON.
+
+    Empty for other networks; what is wrong with a number is reported where it is used.
 
     Nothing that it names is ever imported or called. Where it names what no network of ours has, the file is refused.
     """

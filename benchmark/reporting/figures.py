@@ -73,7 +73,7 @@ def drawn(cells: list[Cell], paper: bool, errors: Errors | None = None) -> Itera
 
 
 def _file_name(text: str, taken: set[str]) -> str:
-    """A plain name for a file, another one for each text."""
+    """Return a plain name for a file, another one for each text."""
     plain = re.sub(r"[^a-z0-9.]+", "-", text.lower())[:150]
     name = next(name for name in itertools.chain([plain], (f"{plain}-{n}" for n in itertools.count(2)))
                 if name not in taken)  # fmt: skip
@@ -82,7 +82,7 @@ def _file_name(text: str, taken: set[str]) -> str:
 
 
 def _with_notes(figure, cells: list[Cell], errors: Errors):
-    """The figure, and below it what is to be known: which networks have collapsed, what could not be read."""
+    """Return the figure, and below it what is to be known: which networks have collapsed, what could not be read."""
     lines = [*tables.notes([run.result for cell in cells for run in cell.runs]), *tables.left_out(errors)]
     if lines:
         text = "\n".join(part for line in lines for part in textwrap.wrap(line, 20 + int(14 * figure.get_figwidth())))
@@ -95,7 +95,7 @@ def _with_notes(figure, cells: list[Cell], errors: Errors):
 
 
 def against_rate(cells: list[Cell], score: str, paper: bool):
-    """A score against the poisoning rate, one panel a trigger, for cells of one data set and settings."""
+    """Draw a score against the poisoning rate, one panel a trigger, for cells of one data set and settings."""
     poisoned = [cell for cell in cells if not cell.clean and score in cell.scores]
     triggers = list(dict.fromkeys(cell.trigger for cell in poisoned))
     figure, panels = _panels(1, len(triggers), cells[0], paper=paper)
@@ -149,7 +149,7 @@ def curves(cells: list[Cell], errors: Errors | None = None):
 
 
 def _panels(rows: int, columns: int, cell: Cell, sharey=True, paper: bool = False):
-    """A figure with its panels, and above them what it is of: with the published points, also what those are of."""
+    """Return a figure with its panels, under a title; with the published points, it says what those are of."""
     from matplotlib.figure import Figure
 
     size = (1.2 + 3.1 * columns, 0.9 + (2.6 if rows == 1 else 1.9) * rows)
@@ -166,7 +166,7 @@ def _series(cell: Cell) -> tuple[str, str]:
 
 
 def _styles(cells: list[Cell]) -> dict[tuple[str, str], Style]:
-    """A style for every series: the two applications have their own, variants of them take what is left."""
+    """Return a style for every series: the two applications have their own, variants of them take what is left."""
     found: dict[tuple[str, str], Style] = {}
     more = 0
     for key in sorted({_series(cell) for cell in cells}, key=lambda key: (key[1], key[0] != "patch")):
@@ -214,7 +214,7 @@ def _clean_line(panel, clean: list[Cell]) -> None:
 
 
 def _paper_points(panel, dataset: str, trigger: str, score: str) -> set:
-    """The paper's figures as hollow markers; their rates."""
+    """Draw the paper's figures as hollow markers; return their rates."""
     rates: set[Fraction] = set()
     for application, (color, _, marker) in _STYLES.items():
         points = {
@@ -278,8 +278,10 @@ def _curve(panel, cell: Cell, histories: list[list[dict]], key: str, looks: dict
 
 
 def _histories(cell: Cell, errors: Errors) -> list[list[dict]]:
-    """What history.csv says of each run that has one: numbers by column, None where there is nothing. What cannot be
-    read goes into `errors`."""
+    """Return the history of each run that has one: numbers by column, None where there is nothing.
+
+    What cannot be read goes into `errors`.
+    """
     found = []
     for run in cell.runs:
         path = run.folder / "history.csv"

@@ -30,12 +30,15 @@ class Images:
 
 
 def build(data: Dataset, settings: ImageSettings):
-    """Build the untrained network for a data set. The backend must have been activated."""
+    """Build the untrained network for a data set. The backend must have been activated.
+
+    Raises `Usage` where the network cannot be built for images of this size.
+    """
     spec = NETWORKS[settings.NETWORK]
     sizes = {"image_shape": data.image_shape, "classes": len(data.classes)} | settings.model()
     try:
         spec.check(sizes)
     except ValueError as error:
         height, width, _ = data.image_shape
-        raise Usage(f"{data.path}: images of {height}x{width} do not fit --model {spec.name}: {error}") from None
+        raise Usage(f"--model {spec.name} on images of {height}x{width}: {error}") from None
     return spec.build(sizes | {"seed": settings.seed})

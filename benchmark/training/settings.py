@@ -330,5 +330,7 @@ def label(settings: Common) -> str:
     """The settings but for the seed, in a few words: `paper`, `small, epochs 2, backend jax`, `minilm, rows 9000`."""
     settings = dataclasses.replace(settings, seed=0)
     name, preset = settings.nearest_preset()
+    if DEFAULT[settings.MODALITY] != settings.NETWORK:
+        name = f"{settings.NETWORK} {name}"
     pairs = [f"{BY_NAME[key].words} {value}" for key, value in settings.differences(preset).items()]
     return ", ".join([name, *pairs])

@@ -1,8 +1,6 @@
 """The sections of the page: one file each, and one more is one more file."""
 
-import subprocess
-import sys
-
+import clone
 import fake_runs
 import pytest
 
@@ -20,23 +18,6 @@ def build(content):
 
 COUNT = register(Section(35, "Count of runs", build))
 """
-ADDED = """
-import sys
-import benchmark.reporting.html
-
-folder, runs, target = sys.argv[1:]
-import importlib.util
-
-sections = importlib.util.find_spec("benchmark.reporting.html.sections")
-sections.submodule_search_locations.append(folder)
-package = importlib.util.module_from_spec(sections)
-sys.modules[package.__name__] = package
-sections.loader.exec_module(package)
-
-from benchmark.cli.main import main
-
-main(["report", runs, "-o", target])
-"""
 
 
 def test_sections_stand_in_their_order():
@@ -53,14 +34,11 @@ def test_two_of_one_place_or_title_are_refused(order, title):
     assert "Another" not in SECTIONS
 
 
-def test_one_more_file_is_one_more_section(tmp_path):
-    """In a folder that is searched like the package's own."""
-    folder = tmp_path / "sections"
-    folder.mkdir()
-    (folder / "count.py").write_text(SECTION)
+def test_one_more_file_is_one_more_section(tmp_path, root):
+    clone.with_file(root, tmp_path, "reporting/html/sections/count.py", SECTION)
     fake_runs.write(tmp_path / "runs")
-    words = [sys.executable, "-c", ADDED, str(folder), str(tmp_path / "runs"), str(tmp_path / "out")]
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    done = clone.benchmark(tmp_path, "report", tmp_path / "runs", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
     text = (tmp_path / "out" / "report.html").read_text()
     assert "1 runs were counted" in text
     assert text.index(">Results</h2>") < text.index(">Count of runs</h2>") < text.index(">All runs</h2>")

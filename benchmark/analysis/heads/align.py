@@ -255,7 +255,7 @@ def run_variant(detection: Detection, variant: Variant, score: Scorer, keep: Pat
 
 
 def _reference_statistics(detection: Detection, heads: np.ndarray, lean: float) -> "tuning.Flagged":
-    """The flagged rows as `tuning` takes them: with the reference statistics of some heads at each row's length."""
+    """Return the flagged rows with the reference statistics of some heads at each row's length."""
     from benchmark.analysis.heads import losses, tuning
 
     opened, model = detection.opened, detection.model
@@ -304,7 +304,7 @@ def _result(detection: Detection, steps: list[dict[str, Any]]) -> Result:
 
 
 def _chosen(detection: Detection) -> dict[str, Any]:
-    """The contaminated heads by anomaly, the most important ones on clean rows, and random ones, as [layer, head]."""
+    """Return the contaminated heads by anomaly, the most important on clean rows, and random ones, by [layer, head]."""
     shape, heads = detection.model.shape, detection.detector.heads
     important = np.argsort(-detection.importance.reshape(-1), kind="stable")[: len(heads)]
     return {

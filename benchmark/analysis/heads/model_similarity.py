@@ -124,6 +124,6 @@ class ModelSimilarity:
         return similarity.of_attention(batch.attention[layer], batch.lengths, self.metric, self.kind)
 
     def _added(self, batch, layer: int) -> np.ndarray:
-        """What each head adds to the hidden state of [CLS], (m, H, D)."""
+        """Return what each head adds to the hidden state of [CLS], (m, H, D)."""
         kernel = np.asarray(self.model.blocks[layer].attention.output_kernel)
         return np.einsum("mhd,hdw->mhw", batch.outputs[layer][:, :, 0], kernel)

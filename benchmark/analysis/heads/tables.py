@@ -251,7 +251,7 @@ def _point(value: float) -> str:
 
 
 def _figure(scores: list[dict[str, Any]], key: str, detailed: bool) -> str:
-    """A figure of a score: of one run with its bootstrap interval, else with Student's."""
+    """Return a figure of a score: of one run with its bootstrap interval, else with Student's."""
     if not detailed:
         return share([one[key] for one in scores])
     low, high = scores[0]["intervals"][key]
@@ -259,7 +259,7 @@ def _figure(scores: list[dict[str, Any]], key: str, detailed: bool) -> str:
 
 
 def _flagged(results: Sequence[Result], score: str) -> str:
-    """The share of poisoned rows among those that a pass flags."""
+    """Return the share of poisoned rows among those that a pass flags."""
     passes = [result["flagged"].get(score) for result in results]
     if not all(one and one["poisoned"] is not None for one in passes):
         return ""
@@ -274,7 +274,7 @@ def _auroc(figures: list[dict[str, Any] | None], score: str, detailed: bool) -> 
 
 
 def _contaminated(results: Sequence[Result], detailed: bool) -> list[tuple[Head, int, list[float], str]]:
-    """The heads to be shown: in how many runs each is contaminated, its median z there, its AUROC on the suspects."""
+    """Return the heads to be shown: in how many runs each is contaminated, its median z, its AUROC on the suspects."""
     if detailed:
         heads = results[0]["contaminated"]
         return [((one["layer"], one["head"]), 1, [one["median_z"]], _decimals(one["auroc"])) for one in heads]
@@ -301,7 +301,7 @@ def _head_auroc(figures: list[dict[str, Any] | None], head: Head) -> str:
 
 
 def _training(step: dict[str, Any]) -> list[str]:
-    """What moved, for how many epochs, and how fast."""
+    """Return what moved, for how many epochs, and how fast."""
     moved = "nothing" if "heads" not in step else f"{len(step['heads'])} heads" if step["heads"] else "all weights"
     epochs = str(len(step["history"])) if "history" in step else ""
     return [moved, epochs, f"{step['learning_rate']:g}" if "learning_rate" in step else ""]
@@ -329,7 +329,7 @@ def _ablation_in_full(result: Result, lines: list[tuple[str, dict[str, np.ndarra
 
 
 def _halved(result: Result) -> list[str]:
-    """A remark where fewer heads are called contaminated than were asked for."""
+    """Remark where fewer heads are called contaminated than were asked for."""
     settings, count = result["settings"], len(result["contaminated"])
     asked = settings.get("heads", 0) if settings.get("threshold") is None else 0
     return [detector.halved(count, result["shape"], asked)] if count < asked else []

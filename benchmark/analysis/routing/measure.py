@@ -64,7 +64,7 @@ def fields_with(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
 
 
 def centre(index: int, side: int, count: int) -> int:
-    """The pixel on which the receptive field of a patch is centred, along one side."""
+    """Return the pixel on which the receptive field of a patch is centred, along one side."""
     step = -(-side // count)
     return step * index + step - 1
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from benchmark.core import random_streams
 from benchmark.nn.networks.registry import IMAGE, NetworkSetting, NetworkSpec, Sizes, register
 
 
@@ -34,6 +33,7 @@ def pmoe(
     import keras
     from keras import initializers, layers
 
+    from benchmark.core import random_streams
     from benchmark.nn.layers import PatchMoE
 
     seeds = iter(random_streams.initial_seeds(seed, 16))

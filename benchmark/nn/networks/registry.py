@@ -44,7 +44,8 @@ class NetworkSpec:
     source : str
         The publication.
     builder : callable
-        Sizes as keywords, and `seed` → the untrained Keras model. It imports Keras itself.
+        Sizes as keywords, and `seed` → the untrained Keras model. It imports Keras itself. A network for images takes
+        uint8 images (n, H, W, C), ends in a softmax, and its layer before that is called `logits`.
     settings : tuple of NetworkSetting
         What can be set of it.
     presets : mapping
@@ -72,7 +73,7 @@ class NetworkSpec:
     source: str
     builder: Callable[..., Any]
     settings: tuple[NetworkSetting, ...]
-    presets: Mapping[str, Mapping[str, int | float]]
+    presets: Mapping[str, Mapping[str, Any]]
     least_weights: Callable[[Sizes], int]
     keras_classes: frozenset[str]
     integers: tuple[str, ...] = ()

@@ -43,12 +43,12 @@ pre { overflow-x: auto; background: var(--tint); padding: .7rem; font-size: .8re
 
 
 def escape(text: str) -> str:
-    """A text for the page, without what cannot be seen or turns others round."""
+    """Return a text for the page, without what cannot be seen or turns others round."""
     return escaped(printable(text))
 
 
 def whole(title: str, body: str) -> str:
-    """The document. `body` is made of `section`s."""
+    """Return the document. `body` is made of `section`s."""
     links = "".join(f'<a href="#{key}">{escape(name)}</a>' for key, name in _sections(body))
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
@@ -62,13 +62,13 @@ def _sections(body: str) -> list[tuple[str, str]]:
 
 
 def section(title: str, inside: str) -> str:
-    """A heading and what is under it; nothing at all where there is nothing."""
+    """Return a heading and what is under it; nothing at all where there is nothing."""
     key = "-".join(title.lower().split())
     return f'<h2 id="{key}">{escape(title)}</h2>\n{inside}\n' if inside else ""
 
 
 def heading(text: str) -> str:
-    """A heading inside a section."""
+    """Return a heading inside a section."""
     return f"<h3>{escape(text)}</h3>\n"
 
 
@@ -78,7 +78,7 @@ def paragraphs(lines: list[str]) -> str:
 
 
 def change(before: str, after: str) -> str:
-    """The words of a text, those that another version of it did not have marked."""
+    """Return the words of a text, those that another version of it did not have marked."""
     old, new = before.split(), after.split()
     steps = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     words = [(escape(" ".join(new[start:end])), kind) for kind, _, _, start, end in steps if end > start]
@@ -86,7 +86,7 @@ def change(before: str, after: str) -> str:
 
 
 def note(text: str) -> str:
-    """A paragraph that is set off."""
+    """Return a paragraph that is set off."""
     return f'<p class="note">{escape(text)}</p>\n'
 
 
@@ -104,7 +104,7 @@ def table(columns: list[str], rows: list[list[str]], left: int) -> str:
 
 
 def _small_interval(cell: str) -> str:
-    """A cell whose interval, if it has one, stands under the mean."""
+    """Return a cell whose interval, if it has one, stands under the mean."""
     mean, bracket, rest = cell.partition(" [")
     interval = bracket and re.fullmatch(r"[-+0-9.]+, [-+0-9.]+\]", rest)
     return f"{escape(mean)}<small>[{escape(rest)}</small>" if interval else escape(cell)
@@ -122,7 +122,7 @@ def _table(columns: list[str], rows: list[list[str]], kinds: list[str]) -> str:
 
 
 def figure(inside: str, caption: str) -> str:
-    """A picture and the words under it."""
+    """Return a picture and the words under it."""
     return f"<figure>{inside}<figcaption>{escape(caption)}</figcaption></figure>\n"
 
 
@@ -133,12 +133,12 @@ def row(parts: list[str], sharp: bool = False) -> str:
 
 
 def png(content: bytes, words: str) -> str:
-    """A picture, in the page itself."""
+    """Return a picture, in the page itself."""
     return f'<img alt="{escape(words)}" src="data:image/png;base64,{base64.b64encode(content).decode()}">'
 
 
 def svg(text: str, words: str) -> str:
-    """A drawing as an image of its own, so that what it calls its parts cannot clash with another's."""
+    """Return a drawing as an image of its own, so that what it calls its parts cannot clash with another's."""
     content = base64.b64encode(text.encode()).decode()
     return f'<img alt="{escape(words)}" src="data:image/svg+xml;base64,{content}">'
 
