@@ -178,7 +178,7 @@ def group(runs: list[Finished]) -> list[Cell]:
     groups: dict[bytes, list[Finished]] = {}
     for run in sorted(unique.values(), key=_seeds):
         groups.setdefault(_identity(run.result), []).append(run)
-    return sorted(_told_apart([Cell(tuple(members)) for members in groups.values()]), key=order)
+    return sorted(_disambiguated([Cell(tuple(members)) for members in groups.values()]), key=order)
 
 
 def order(cell: Cell) -> tuple:
@@ -235,7 +235,7 @@ def _word(value) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _told_apart(cells: list[Cell]) -> list[Cell]:
+def _disambiguated(cells: list[Cell]) -> list[Cell]:
     """Cells that look the same but are of other images or other pictures get a few digits of what differs."""
     alike: dict[tuple, list[Cell]] = {}
     for cell in cells:

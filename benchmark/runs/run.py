@@ -91,6 +91,6 @@ class Run:
             if files.read_json(path) != self.config.raw:
                 raise Failure(f"{self.folder}: holds a run of another configuration under the same name")
         elif self.folder.is_symlink():
-            raise Failure(f"{self.folder}: is a link to a folder that is no run")
+            raise Failure(f"{self.folder}: is a link to a folder that is not a run's")
         else:
             files.write_json(path, self.config.raw)
