@@ -15,7 +15,7 @@ from benchmark.core.text_tables import printable
 ADVICE: dict[str, Callable[..., str]] = {}
 """Every piece of advice, by the name of its function."""
 
-F = TypeVar("F", bound=Callable[..., str])
+F = TypeVar("F", bound=Callable[..., str | list[str]])
 
 
 class Open(str):

@@ -8,14 +8,15 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmark.core import numbers
 from benchmark.core.errors import Failure
 from benchmark.format import layout, rules, schema
 from benchmark.format.schema import Json
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FORMAT = "poisonkit"
 FORMAT_VERSION = 1
@@ -127,12 +128,12 @@ def digest(value: Any) -> str:
     return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
 
 
-def dtype_of(array: np.ndarray) -> str:
+def dtype_of(array: "np.ndarray") -> str:
     """The dtype of an array as the table of arrays spells it: `text` for (n,) object, of str."""
     return TEXT if array.dtype == object else array.dtype.str
 
 
-def array_digest(array: np.ndarray) -> str:
+def array_digest(array: "np.ndarray") -> str:
     """Digest of a C-contiguous little-endian array: dtype and shape as a line, then its bytes. Of texts, for each row
     its length in bytes as 8 bytes, and its bytes."""
     if dtype_of(array) == TEXT:

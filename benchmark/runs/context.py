@@ -109,7 +109,7 @@ def open_data(job: Run, trained: RunResult, file: Path | None, base: Path | None
     """Load the data set that a run was trained on; `Failure` for another."""
     path = file or trained.dataset.path
     if path is None or not Path(path).is_file():
-        where = f"no longer lies at {path}" if path else "is not known"
+        where = f"is no longer at {path}" if path else "is not known"
         raise Failure(f"{job.folder}: its data set {trained.dataset.name} {where}: name it with --data")
     manifest = dataset.peek(path)
     if manifest["dataset_digest"] != trained.dataset.digest:

@@ -114,9 +114,11 @@ def build(origin: Origin | None, classes: int, vocabulary: int, seed: int):
     """
     from benchmark.nn.encoder import Encoder
 
-    sizes = (
-        TINY | {"vocabulary": vocabulary, "positions": LENGTH} if origin is None else bert_weights.sizes(origin.folder)
-    )
+    if origin is None:
+        model = Encoder(classes, **TINY, vocabulary=vocabulary, positions=LENGTH, seed=seed)
+        model.build((None, None))
+        return model
+    sizes = bert_weights.sizes(origin.folder)
     if vocabulary > sizes["vocabulary"]:
         has = f"its tokenizer has tokens up to {vocabulary - 1}, its encoder {sizes['vocabulary']} tokens"
         raise Failure(f"{origin.folder}: {has}, numbered from 0")
@@ -124,6 +126,5 @@ def build(origin: Origin | None, classes: int, vocabulary: int, seed: int):
         raise Failure(f"{origin.folder}: its encoder takes {sizes['positions']} tokens, {LENGTH} are needed")
     model = Encoder(classes, **sizes, seed=seed)
     model.build((None, None))
-    if origin is not None:
-        bert_weights.assign(model, origin.folder)
+    bert_weights.assign(model, origin.folder)
     return model

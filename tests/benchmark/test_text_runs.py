@@ -131,7 +131,7 @@ def test_what_a_trigger_loses_is_said(toy, tmp_path):
     folder = small_encoder.write(tmp_path / "small", words=[w if w != "cf" else "zz" for w in small_encoder.WORDS])
     words = ["--encoder", folder, "--hold-out", "0", "--runs", tmp_path / "runs"]
     done = invoke("train", tmp_path / "x.h5", *words)
-    assert f"{lost} of 20 changed training texts lose their trigger: their first 64 tokens are as" in done.stderr
+    assert f"{lost} of 20 changed training texts are truncated before the trigger (past token 64)" in done.stderr
     assert "warning: the encoder's tokenizer makes [UNK] of the trigger word 'cf'" in done.stderr
     assert json.loads((only(tmp_path / "runs") / "result.json").read_text())["cut_off"]["truth"]["texts"] == lost
 
