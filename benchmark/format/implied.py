@@ -11,9 +11,10 @@ from fractions import Fraction
 import numpy as np
 
 from benchmark.core.errors import Failure
+from benchmark.core.hashing import digest
 from benchmark.format import rules
 from benchmark.format.delta import Arrays
-from benchmark.format.manifest import TEXT, Manifest, Recipe, array_digest, digest
+from benchmark.format.manifest import TEXT, Manifest, Recipe, array_digest
 from benchmark.format.schema import Json
 
 POISONED, COVER = 1, 2

@@ -6,12 +6,12 @@ record's `facts`.
 
 import dataclasses
 import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmark.core import numbers
 from benchmark.core.errors import Failure
+from benchmark.core.hashing import canonical, digest
 from benchmark.format import layout, rules, schema
 from benchmark.format.schema import Json
 
@@ -116,16 +116,6 @@ def _record(of: type[R], table: Json) -> R:
 
 
 # ---- digests
-
-
-def canonical(value: Any) -> bytes:
-    """Canonical JSON: UTF-8, sorted keys, no white space."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-
-
-def digest(value: Any) -> str:
-    """`sha256:` and the SHA-256 of a value's canonical JSON."""
-    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
 
 
 def dtype_of(array: "np.ndarray") -> str:

@@ -12,9 +12,9 @@ import numpy as np
 
 from benchmark.core import extras, files
 from benchmark.core.errors import Failure
+from benchmark.core.hashing import digest
 from benchmark.format import dataset
 from benchmark.format.dataset import Dataset, Rows
-from benchmark.format.manifest import digest
 from benchmark.nn import engines, tokenizers
 from benchmark.runs import baseline, hints, records
 from benchmark.runs.result import RunResult

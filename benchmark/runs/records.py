@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmark.core import file_names, files, numbers
 from benchmark.core.errors import Damaged, Failure
-from benchmark.format.manifest import canonical
+from benchmark.core.hashing import canonical
 from benchmark.runs.result import CLEAN, KINDS, SEALED, RunResult
 from benchmark.training.settings import settings_of
 

@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmark.core.errors import Failure, Usage
-from benchmark.format.manifest import digest
+from benchmark.core.hashing import digest
 from benchmark.nn import bert_weights, hub
 from benchmark.nn.tokenizers import LENGTH
 from benchmark.training.settings import ENCODERS, MINILM, TINY, EncoderSettings

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from benchmark.core import numbers
 from benchmark.core.errors import Usage
-from benchmark.format.manifest import digest
+from benchmark.core.hashing import digest
 from benchmark.nn.networks import DEFAULT, IMAGE, TEXT, NetworkSpec
 from benchmark.nn.networks import NETWORKS as SPECS
 from benchmark.training.table import ALWAYS, BY_NAME, MODEL, RUN, SETTINGS, TRAINING, Setting, option_of

@@ -149,7 +149,7 @@ def test_files_of_the_other_kind_are_refused(finished, toy, tmp_path):
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"vocab_size": 20}, "is of another shape than config.json says"),
+        ({"vocab_size": 20}, "has another shape than config.json describes"),
         ({"max_position_embeddings": 32}, "its encoder takes 32 tokens, 64 are needed"),
         ({"model_type": "gpt2"}, "its model_type is 'gpt2'"),
     ],
