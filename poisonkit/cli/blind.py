@@ -36,7 +36,7 @@ def camouflage_options(command):
         "--camouflage",
         metavar="LEVEL",
         help="Change every image a little: light, medium, strong, or steps (jpeg=90,shift=0.5,noise=1). Prevents an "
-        "exact match with public data, not a near one: docs/sealing.md has the figures.",
+        "exact match with public data, not a near one: docs/sealing.md has all steps, and the figures.",
     )
     return level(seed(command))
 
@@ -85,7 +85,7 @@ def seal(file, output, key, even_labels, even_share, secret_seed, force, as_json
     secret = sealing.Secret.draw() if secret_seed is None else sealing.Secret.of(secret_seed)
     with progress_bar(None, "sealing", "rows") as bar:
         share = None if even_share is None else sealing.parse_share(even_share)
-        wanted = sealing.Wanted(secret, output, key, even_labels or share is not None, share, force)
+        wanted = sealing.SealRequest(secret, output, key, even_labels or share is not None, share, force)
         done = sealing.seal(file, wanted, bar.update)
     advice = list(sealing.advice(done))
     if as_json:

@@ -47,7 +47,7 @@ class Check:
         cover, passed = np.flatnonzero((role == COVER) & self._jitter), np.zeros(len(found), bool)
         if len(cover) and self._prepared is None:
             passed[cover] = True
-        elif len(cover):
+        elif len(cover) and self._prepared is not None:
             expected[cover] = apply.jitter_all(self._prepared.built, before[cover], rows[cover])
         if self._last:
             expected = self._behind.camouflaged(expected, rows)
@@ -77,6 +77,8 @@ def behind(data: Reader, look):
     try:
         _, wanted = camouflage.split(data.manifest["source"]["options"])
     except Usage:  # which `verify` says
+        return None
+    if wanted is None:
         return None
     if look.source is None:
         candidates = camouflage.beneath(data.manifest, Cache(look.cache), look.say)
