@@ -50,9 +50,7 @@ def _wrong(facts) -> str | None:
             f"{manifest.FORMAT_VERSION}, recipe version {' or '.join(map(str, known))}, whose bytes are others: take "
             "the version of the tool that made it (the sidecar's `tool` says which)"
         )
-    wrong = schema.problem(facts)
-    if wrong is None and not isinstance(facts.get("arrays"), dict):
-        wrong = "its manifest names no arrays"
+    wrong = schema.problem(facts) or schema.arrays_problem(facts)
     if wrong is None and facts["dataset_digest"] != _digest(facts):
         wrong = "its manifest was altered: its dataset_digest is not that of the rest"
     return wrong

@@ -284,11 +284,16 @@ def _original_problem(facts: dict, kinds: tuple[str, ...]) -> str | None:
     wrong = problem(of, kinds)
     if wrong is None and of["modality"] != facts["modality"]:
         wrong = f"its modality is {of['modality']}, that of this file {facts['modality']}"
-    if wrong is None and not isinstance(of.get("arrays"), dict):
-        wrong = "its manifest names no arrays"
-    for path, entry in of["arrays"].items() if wrong is None else ():
-        wrong = wrong or (f"{path}: {found}" if (found := array_problem(entry)) else None)
+    wrong = wrong or arrays_problem(of)
     return f"of the original, {wrong}" if wrong else None
+
+
+def arrays_problem(facts: dict) -> str | None:
+    """What is wrong with what a manifest says of its arrays, in one line; None where nothing is."""
+    if not isinstance(facts.get("arrays"), dict):
+        return "its manifest names no arrays"
+    found = ((path, array_problem(entry)) for path, entry in facts["arrays"].items())
+    return next((f"{path}: {wrong}" for path, wrong in found if wrong), None)
 
 
 def array_problem(entry) -> str | None:
