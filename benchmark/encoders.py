@@ -2,17 +2,19 @@
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from benchmark import hub, weights
+from benchmark import hub, naming, weights
 from benchmark.errors import Failure, Usage
 from benchmark.manifest import digest
-from benchmark.settings import ENCODERS, MINILM, TINY, EncoderSettings
+from benchmark.settings import ENCODERS, MINILM, TINY, EncoderSettings, shortened
 from benchmark.tokens import LENGTH
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
+LONGEST_NAME = 80  # bytes of a folder's name in the names of its runs
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,16 @@ def named(value: str) -> dict:
     weights.sizes(folder)
     identity = digest({name: file_digest(folder / name) for name in FILES})
     name = folder.resolve().name
-    return {"encoder": f"{name}-{identity[7:15]}" if name in ENCODERS else name, "weights": identity, "folder": folder}
+    if name in ENCODERS or _plainer(name) != name:
+        name = f"{_plainer(name)}-{identity[7:15]}"
+    return {"encoder": name, "weights": identity, "folder": folder}
+
+
+def _plainer(name: str) -> str:
+    """What of a folder's name can be part of the names of runs: what cannot becomes a hyphen."""
+    plainer = "".join(letter if letter.isalnum() or letter in naming.MARKS else "-" for letter in name)
+    plainer = re.sub(r"\.{2,}", "-", plainer).lstrip(naming.MARKS)
+    return shortened(plainer, LONGEST_NAME).rstrip(". ") or "encoder"
 
 
 def find(settings: EncoderSettings, say) -> Origin | None:

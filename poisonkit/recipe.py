@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from poisonkit import labels, manifest, modality, sources, triggers
+from poisonkit import labels, manifest, modality, naming, sources, triggers
 from poisonkit.errors import Usage
 from poisonkit.triggers.base import Built, Context, decimal, spell
 from poisonkit.triggers.picture import grey
@@ -164,7 +164,8 @@ def request_of(facts: dict, pictures: dict | None = None) -> Request:
 def file_name(request: Request, recipe: dict, source: str, source_options: dict, pictures: dict) -> str:
     """The canonical name, without a suffix: ``cifar10-square-patch8-0.0005-s0``.
 
-    Options other than the defaults add the first 8 characters of the digest of source, recipe and pictures.
+    Options other than the defaults add the first 8 characters of the digest of source, recipe and pictures. Of more
+    triggers than a name can hold only the first is named.
     """
     if request.clean:
         parts = [source, "clean"]
@@ -174,10 +175,13 @@ def file_name(request: Request, recipe: dict, source: str, source_options: dict,
             height, width = request.patch
             parts.append(f"patch{height}" if height == width else f"patch{height}x{width}")
         parts += [request.rate, f"s{request.seed}"]
-    if not request.default(source, source_options):
-        identity = {"source": source, "options": source_options, "recipe": recipe, "pictures": pictures}
-        parts.append(manifest.digest(identity).removeprefix("sha256:")[:8])
-    return "-".join(parts)
+    identity = {"source": source, "options": source_options, "recipe": recipe, "pictures": pictures}
+    digest = manifest.digest(identity).removeprefix("sha256:")[:8]
+    name = "-".join(parts if request.default(source, source_options) else [*parts, digest])
+    if len(name) <= naming.LONGEST:
+        return name
+    parts[1] = f"{request.steps[0][0]}+{len(request.steps) - 1}-more"
+    return "-".join([*parts, digest])
 
 
 def tile_shape(request: Request, image: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -19,8 +19,9 @@ import writer
 from click.testing import CliRunner
 from test_runs import only, outcome, same
 
-from benchmark import cli, data, encoders, engines, files, hub, tokens
+from benchmark import cli, data, encoders, engines, files, hub, naming, tokens
 from benchmark.errors import Failure
+from benchmark.settings import EncoderSettings, folder_name
 
 engines.activate("tensorflow", threads=2)
 SETTINGS = ["--encoder", "tiny", "--hold-out", "20", "--batch-size", "16", "--epochs", "5", "--learning-rate", "0.002"]
@@ -116,6 +117,32 @@ def test_a_folder_s_encoder(toy, tmp_path):
     assert "[UNK]" not in done.stderr and (run / "tokenizer.json").is_file()
     shutil.rmtree(folder)
     assert invoke("score", run, toy[0]).stdout.startswith(run.name)  # the run's folder is enough
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [("BERT (mine)", "BERT -mine--"), ("a\x1b[31m", "a--31m-"), ("$(touch X)", "touch X--"), ("--rows", "rows-")]
+    + [
+        ("x" * 250, "x" * 80 + "-"),
+        ("...", "encoder-"),
+        ("a..b", "a-b-"),
+        ("Größe 1.", "Größe 1-"),
+        ("minilm", "minilm-"),
+    ],
+)
+def test_an_encoder_s_folder_of_any_name_gives_a_run_that_is_read_again(tmp_path, name, start):
+    said = encoders.named(str(small_encoder.write(tmp_path / name)))
+    digest = said["weights"].removeprefix("sha256:")[:8]
+    assert said["encoder"] == start + digest
+    settings = EncoderSettings(**said)
+    for dataset in ("toy", "d" * naming.LONGEST, "ü" * (naming.LONGEST // 2)):
+        run = folder_name(settings, dataset, "sha256:" + 64 * "0")
+        assert naming.plain(run) and run.endswith(folder_name(settings, "", "sha256:" + 64 * "0")[-13:])
+
+
+def test_a_plain_name_of_an_encoder_stays(tmp_path):
+    folder = small_encoder.write(tmp_path / "bert_base-uncased v1.0")
+    assert encoders.named(str(folder))["encoder"] == "bert_base-uncased v1.0"
 
 
 def test_what_a_trigger_loses_is_said(toy, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poisonkit import order, recipe, triggers
+from poisonkit import naming, order, recipe, triggers
 from poisonkit.errors import Usage
 from poisonkit.recipe import Request, parameters
 
@@ -115,6 +115,18 @@ def test_options_other_than_the_defaults_add_eight_characters():
     assert name(given={"size": "4"}) == plain, "the default, said aloud, is the default"
     assert name(("blend",), preset="notebook") == name(("blend",))
     assert name(rate="0", options={"train": 200}).startswith("cifar10-clean-")
+
+
+def test_a_name_is_one_that_every_reader_takes():
+    """Of thirty triggers: longer than a name may be, the file could be written and never read."""
+    long = [name(("square",) * count) for count in (25, 26, 27, 30, 99)]
+    assert all(naming.plain(one) for one in long) and len(set(long)) == len(long)
+    assert long[0] == f"cifar10-{'+'.join(['square'] * 25)}-0.0005-s0"
+    assert long[-1].startswith("cifar10-square+98-more-0.0005-s0-")
+    options = {"train": 200}
+    assert naming.plain(name(("square",) * 26, options=options)) and naming.plain(
+        name(("sticker",) * 30, seed=2**63 - 1)
+    )
 
 
 def requests(*names, rates=("0.1",), **more):
