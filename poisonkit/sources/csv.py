@@ -33,6 +33,7 @@ ARCHIVES = ()
 
 PARTS = ("train", "test")
 SUFFIXES = {".csv": True, ".tsv": False}  # suffix → whether it has quoting
+CLASS = "class"  # the column of names in exports of texts (`export.tables`)
 MOST_CLASSES = 1_000
 LONGEST_NAME = 200
 WHOLE = re.compile(r"[0-9]{1,9}")
@@ -76,6 +77,9 @@ def locate(path: Path | None, options: dict) -> base.Origin:
 
     def decode(writer, context) -> dict:
         notices = _decode(paths, chosen, writer, context)
+        notices += (
+            [] if "label" in options else _names_elsewhere(_table(paths["train"], chosen["tsv"]), chosen["label"])
+        )
         said = {"notices": notices} if notices else {}
         return {"kind": "folder", "path": base.text(path), "official": None, **said}
 
@@ -123,6 +127,23 @@ def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.Context)
                     "these belong to the texts; --source-option tsv=quoted takes them off, as of a CSV"
                 )
     return notices
+
+
+def _names_elsewhere(table: Table, label: str) -> list[str]:
+    """A line where another column names each label, as the exports of texts have it: with numbers for names it would
+    not be seen that a target is another class."""
+    if label == CLASS or table.header().count(CLASS) != 1:
+        return []
+    pairs = {(number.strip(), name.strip()) for _, (number, name) in table.records((label, CLASS))}
+    numbers, names = ({pair[side] for pair in pairs} for side in (0, 1))
+    if numbers == names or not len(pairs) == len(numbers) == len(names):
+        return []
+    shown, named = class_names.by_number(numbers, WHOLE)[:8], dict(pairs)
+    told = ", ".join(f"{base.printable(number)} is {base.printable(named[number])}" for number in shown)
+    return [
+        f"classes are the labels of the column {base.printable(label)!r}; the column {CLASS!r} beside it names them "
+        f"({told}{', …' if len(pairs) > 8 else ''}): --source-option label={CLASS} takes these names"
+    ]
 
 
 def _test_labels(table: Table, labels: list[tuple[int, str]], numbers: dict[str, int]) -> list[str]:

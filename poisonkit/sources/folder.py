@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit import class_names
+from poisonkit import class_names, numbers
 from poisonkit.errors import Failure, Usage
 from poisonkit.sources import base
 
@@ -36,6 +36,8 @@ STRIDE = 16  # pictures that a thread decodes in one go
 BLOCK = 32 << 20  # bytes of decoded pictures in memory at once
 LARGEST = 64 << 20  # bytes of one file
 LARGEST_SIDE = 4096
+EXPORTED = "classes.json"  # which an export to such folders leaves beside them
+LARGEST_LISTING = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -221,9 +223,30 @@ def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.Co
         f"the test folder of {name!r} is written with other code points than the class's name (NFC, NFD)"
         for name in listing.respelled()
     ]
+    said += _names_elsewhere(root, listing.classes)
     return {"kind": "folder", "path": base.text(root), "official": None, "lossy": lossy} | (
         {"notices": said} if said else {}
     )
+
+
+def _names_elsewhere(root: Path, folders: tuple[str, ...]) -> list[str]:
+    """A line where the folders are those of an export whose classes have numbers for names: a number would else be
+    taken for another class than the one that bears it."""
+    try:
+        with open(root / EXPORTED, "rb") as file:
+            listed = numbers.loads(file.read(LARGEST_LISTING))
+        named = {entry["folder"]: entry["name"] for entry in listed}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return []  # none, or somebody else's
+    names = [named.get(folder) for folder in folders]
+    if not all(isinstance(name, str) for name in names) or not any(map(class_names.NUMBER.fullmatch, names)):
+        return []
+    pairs = list(zip(folders, names, strict=True))
+    told = ", ".join(f"{base.printable(folder)} is {base.printable(name)}" for folder, name in pairs[:8])
+    return [
+        f"classes have the names of their folders; in {EXPORTED} beside them they had others ({told}"
+        f"{', …' if len(pairs) > 8 else ''}): a class is meant by its folder's name, or by index:N"
+    ]
 
 
 class _Reader:
