@@ -91,7 +91,8 @@ def run(folder: Path, file, base, name: str, settings: dict, apply: Callable[[Ca
     job.needs("pmoe", name)
     config = {"config_version": 1, "defence": name, "settings": settings, "run": job.config}
     target = job.folder / f"{name}-{digest(config).removeprefix('sha256:')[:8]}"
-    if (there := recorded.kept(target / "result.json")) is not None:
+    sound = recorded.is_pruning if name == "prune" else None
+    if (there := recorded.kept(target / "result.json", sound)) is not None:
         return there
     contents = open_data(job, trained, file, base)
     engines.activate(job.settings.backend, job.settings.precision, job.settings.threads)

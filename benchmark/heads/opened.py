@@ -73,7 +73,9 @@ def target_of(job: Run, config: dict) -> Path:
 def written(target: Path) -> dict | None:
     """The result in a folder of results, None while there is none, or where its pictures are still to be drawn: when it
     was made matplotlib was missing, and now it is there. A damaged one is put aside."""
-    found = recorded.kept(target / "result.json")
+    from benchmark.heads import report
+
+    found = recorded.kept(target / "result.json", report.can_be_shown)
     if found is None:
         return None
     undrawn = not any(target.glob("*.png")) and (target.parent / "model.keras").is_file()
