@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmark import collapse, engines, files, fine_tuning, metrics, naming, recorded
+from benchmark import collapse, engines, files, fine_tuning, metrics, naming, numbers, recorded
 from benchmark.data import Dataset
 from benchmark.errors import Failure
 from benchmark.runs import Run
@@ -42,7 +42,7 @@ def matching(result: dict, candidates: list[dict]) -> tuple[str, list[dict]]:
     same = [other for other in clean if other["config"]["seed"] == result["config"]["seed"]]
     if same:
         return "same seed", same[:1]
-    return f"mean of {len(clean)} other seeds", clean
+    return f"mean of {numbers.counted(len(clean), 'other seed')}", clean
 
 
 def cad(result: dict, how: str, clean: list[dict]) -> dict | None:

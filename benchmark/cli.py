@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from benchmark import cli_heads, cli_results, extras, layout, once
+from benchmark import cli_heads, cli_results, extras, layout, numbers, once
 from benchmark.cli_options import BASE, RUNS, SEED, chosen_settings, complain, end, say, say_json, setting_options
 from benchmark.errors import Failure, Usage
 
@@ -246,7 +246,8 @@ def go(tasks, todo, jobs, scheduler, quiet, alone):
         click.get_current_context().exit(INTERRUPTED)
     finally:
         watch.close()
-    click.echo(f"{len(tasks)} runs: {len(tasks) - len(todo)} were there, {len(todo) - len(failed)} made"
+    there = numbers.counted(len(tasks) - len(todo), "was", "were")
+    click.echo(f"{numbers.counted(len(tasks), 'run')}: {there} there, {len(todo) - len(failed)} made"
                + (f", {len(failed)} failed" if failed else ""))  # fmt: skip
     return failed
 

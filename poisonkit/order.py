@@ -6,6 +6,7 @@ from pathlib import Path
 from poisonkit import class_names, labels, produce, recipe, sources, triggers
 from poisonkit import known as recipe_known
 from poisonkit.errors import Usage
+from poisonkit.numbers import counted
 
 DEFAULT_PATCH = 8
 DRAW = "--camouflage-seed $(python3 -c 'import secrets; print(secrets.randbits(62))')"
@@ -232,14 +233,14 @@ def counts(facts: dict) -> str:
     found, classes, recipe = facts["counts"], facts["source"]["classes"], facts["recipe"]
     text = own_classes(facts["source"]["name"], classes)
     text += aim(classes, recipe) if facts["kind"] == "poisoned" else ""
-    text += f"{found['train']:,} training rows"
+    text += counted(found["train"], "training row")
     if facts["kind"] == "poisoned":
         text += f", {found['poisoned']:,} poisoned ({found['already_target']:,} of the target class already"
         text += f", {found['unchanged']:,} without a changed byte)" if "unchanged" in found else ")"
         text += f", {found['cover']:,} cover" if found["cover"] else ""
-        text += f"; {found['triggered']:,} triggered test rows"
+        text += f"; {counted(found['triggered'], 'triggered test row')}"
         text += f", {found['others']:,} of other classes" if "others" in found else ""
-    return f"{text}; {found['test']:,} test rows"
+    return f"{text}; {counted(found['test'], 'test row')}"
 
 
 def own_classes(source: str, classes) -> str:

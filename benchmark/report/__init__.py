@@ -4,7 +4,7 @@ import io
 import tempfile
 from pathlib import Path
 
-from benchmark import data, environment, extras, figures, files, hints, launch, results, table
+from benchmark import data, environment, extras, figures, files, hints, launch, numbers, results, table
 from benchmark.cells import TITLES, Cell, group
 from benchmark.defences import cells as pruned
 from benchmark.defences import report as defended
@@ -83,7 +83,8 @@ def _overview(found: list[Finished], cells: list[Cell]) -> str:
     names, settings = sorted({cell.dataset for cell in cells}), sorted({cell.settings for cell in cells})
     devices = sorted({str(run.result.get("device", "not recorded")) for run in found})
     lines = [
-        f"{len(found)} finished runs ({clean} of them clean baselines) of {', '.join(names)}.",
+        f"{numbers.counted(len(found), 'finished run')} "
+        f"({numbers.counted(clean, 'of them a clean baseline', 'of them clean baselines')}) of {', '.join(names)}.",
         f"Network and training: {'; '.join(settings)}.",
         f"Device: {', '.join(devices)}; {seconds / 3600:.1f} hours of training in all.",
         f"Written {environment.now()}.",

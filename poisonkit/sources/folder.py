@@ -205,10 +205,12 @@ def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.Co
     image_file.quiet()
     if listing.left_out:
         first = f"{root}/{base.printable(listing.left_out[0])}"
-        context.say(f"{len(listing.left_out)} files are no pictures and are left out, {first} for one")
+        left = numbers.counted(len(listing.left_out), "file is no picture and is", "files are no pictures and are")
+        context.say(f"{left} left out, {first} for one")
     lossy = sum(name.lower().endswith(LOSSY) for part in PARTS for name in listing.names[part])
     if lossy:
-        context.say(f"{lossy} pictures are JPEG or WebP, which other builds of OpenCV may decode a grey level apart")
+        some = numbers.counted(lossy, "picture is", "pictures are")
+        context.say(f"{some} JPEG or WebP, which other builds of OpenCV may decode a grey level apart")
     with any_picture.silent():
         reader = _Reader(root, listing, chosen)
     writer.classes = listing.classes
