@@ -70,8 +70,9 @@ def run(
     job.needs("pmoe", name)
     config = {"config_version": 1, "defence": name, "settings": settings, "run": job.config.raw}
     target = job.folder / f"{name}-{digest(config).removeprefix('sha256:')[:8]}"
-    if (there := records.kept(target / "result.json")) is not None:
-        return there
+    sound = records.is_pruning if name == "prune" else None
+    if (existing := records.kept(target / "result.json", sound)) is not None:
+        return existing
     contents = open_data(job, trained, file, base)
     engines.activate(job.settings.backend, job.settings.precision, job.settings.threads)
     rows = defender_rows(job, contents, settings["data_mode"], settings["rows"])

@@ -35,13 +35,20 @@ def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path):
         if data.clean:
             raise Failure(f"{file}: is a clean file, it has no trigger")
         height, width, channels = data.manifest["arrays"]["train/images"]["shape"][1:]
-        stencils, note = data.stencils(), supported.note(data.manifest)
+        stencils, note = data.stencils(), _alone(facts) + supported.note(data.manifest)
     for path, target in zip(paths, targets, strict=True):
         picture = picture_files.read(path, channels)
         fitted = np.ascontiguousarray(picture_files.fit(picture, height, width))
         picture_files.write_png(target, apply.apply_all(stencils, fitted[None])[0])
         resized = "" if picture.shape == fitted.shape else f" (resized from {picture.shape[1]}×{picture.shape[0]})"
         yield f"wrote {target}{resized}{note}"
+
+
+def _alone(facts: dict) -> str:
+    """What is said of a file whose own images were changed by more than the trigger."""
+    if "camouflage" not in facts["source"]["options"]:
+        return ""
+    return "; the trigger alone: the file's own images are camouflaged too, which needs its secret number"
 
 
 def _apply_to_texts(file: Path, facts: dict, paths: tuple[Path, ...], output: Path) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from poisonkit.core import class_names, modality
+from poisonkit.core.numbers import counted
 from poisonkit.format.manifest import camouflaged_last
 from poisonkit.poisoning import supported
 
@@ -23,7 +24,8 @@ def facts_lines(facts: dict) -> list[str]:
     ]
     if not clean:
         changed = f"{counts['poisoned']:,} of {counts['train']:,} rows (asked: {recipe['rate']}; "
-        changed += f"{counts['already_target']:,} were of the target class, {counts['unchanged']:,} did not change)"
+        changed += f"{counted(counts['already_target'], 'was', 'were')} of the target class, "
+        changed += f"{counts['unchanged']:,} did not change)"
         rows += [("trigger", _step(step)) for step in recipe["triggers"]]
         if recipe["patch"]:
             rows.append(("applied", f"to every patch of {'×'.join(map(str, recipe['patch']))} (BadPatches)"))
@@ -32,10 +34,12 @@ def facts_lines(facts: dict) -> list[str]:
         rows += [("poisoned", changed), ("label", _labels(recipe, source["classes"]))]
         if counts["cover"]:
             own = ", each with noise of its own" if recipe.get("cover_jitter") else ""
-            rows.append(("cover", f"{counts['cover']:,} rows with the trigger and their own label{own}"))
-        rows.append(("triggered", f"{counts['triggered']:,} test rows, to score ASR on"))
+            rows.append(("cover", f"{counted(counts['cover'], 'row')} with the trigger and their own label{own}"))
+        rows.append(("triggered", f"{counted(counts['triggered'], 'test row')}, to score ASR on"))
         if "others" in counts:
-            rows.append(("others", f"{counts['others']:,} test rows of other classes, triggered: not to be the target"))
+            rows.append(
+                ("others", f"{counted(counts['others'], 'test row')} of other classes, triggered: not to be the target")
+            )
         rows.append(("seed", str(recipe["seed"])))
     if unknown := supported.problem(facts):
         rows.append(("recipe", f"unknown here ({unknown}): a newer poisonkit made it, or somebody's own"))

@@ -161,3 +161,20 @@ def test_tables_have_as_many_cells_as_columns():
     text = page.table(["a", "b"], [["1", "<2>"]], left=1)
     assert text.count("<th") - text.count("<thead") == text.count("<td") == 2 and "&lt;2&gt;" in text
     assert re.findall(r'class="left">([^<]*)<', text) == ["a", "1"]
+
+
+def test_a_wide_table_breaks_between_a_number_and_its_interval_and_nowhere_in_them():
+    row = [
+        "cifar10",
+        "square (square position upper-left, size 1, value 0)",
+        "55.5 ± 8.9 [0.0, 100.0]",
+        "−7.6",
+        "-",
+        "<b>",
+    ]
+    told = page.table(["data set", "trigger", "BA", "CAD", "ASR", "x"], [row], 2)
+    assert '<td class="left">cifar10</td><td class="left long">square (' in told
+    assert "<td><span>55.5 ± 8.9</span> <span>[0.0, 100.0]</span></td><td>−7.6</td><td>-</td>" in told
+    assert "<td>&lt;b&gt;</td>" in told and '<th class="left">data set</th>' in told
+    cells = [rule for rule in page.STYLE.splitlines() if rule.startswith("th, td {")]
+    assert "td span { white-space: nowrap; }" in page.STYLE and "nowrap" not in cells[0]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.analysis.heads import pictures
+from benchmark.analysis.heads import pictures, tables
 from benchmark.analysis.heads.aggregate import changes, percent
 from benchmark.analysis.heads.evaluate import Scorer, without
 from benchmark.core import environment, files, plotting
@@ -23,7 +23,7 @@ def run(folder: Path, file, base, settings: dict, say) -> dict:
     """
     job, config = configuration(folder, NAME, settings)
     target = target_of(job, config)
-    if (result := written(target)) is not None:
+    if (result := written(target, tables.can_be_shown)) is not None:
         return result
     opened = open_run(job, file, base)
     model = opened.network()

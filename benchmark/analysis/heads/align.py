@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.analysis.heads import ablate, aggregate, anomaly, detect, detector, pictures
+from benchmark.analysis.heads import ablate, aggregate, anomaly, detect, detector, pictures, tables
 from benchmark.analysis.heads.evaluate import Scorer, predict, without
 from benchmark.analysis.heads.model_similarity import Watched
 from benchmark.core import environment, files, plotting, random_streams
@@ -61,7 +61,7 @@ def run(folder: Path, file, base, settings: dict, say) -> dict:
     """
     job, config = configuration(folder, NAME, settings)
     target = target_of(job, config)
-    if (result := written(target)) is not None:
+    if (result := written(target, tables.can_be_shown)) is not None:
         return result
     opened = open_run(job, file, base)
     with making(target, config):

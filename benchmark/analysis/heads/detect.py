@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.analysis.heads import anomaly, controls, pictures, roc
+from benchmark.analysis.heads import anomaly, controls, pictures, roc, tables
 from benchmark.analysis.heads import detector as scoring
 from benchmark.analysis.heads.detector import Detector, Measured
 from benchmark.analysis.heads.model_similarity import Watched, long_enough
@@ -62,7 +62,7 @@ def run(folder: Path, file, base, settings: dict, say) -> dict:
     twin = twin_of(job)
     config["clean_run"] = twin and twin.folder.name
     target = target_of(job, config)
-    if (result := written(target)) is not None:
+    if (result := written(target, tables.can_be_shown)) is not None:
         return result
     opened = open_run(job, file, base)
     with making(target, config):

@@ -19,6 +19,16 @@ def detection(results: list[dict], folders: list[Path]) -> str:
     return "\n".join(parts + summed_up(results)).rstrip("\n")
 
 
+def can_be_shown(result: dict) -> bool:
+    """Do the tables of one run find in a result what they show? It may have been edited."""
+    shown = {"heads-detect": lambda one: detection(one, [Path()]), "heads-align": alignment, "heads-ablate": ablation}
+    try:
+        shown[result["defence"]]([result])
+    except aggregate.UNFIT:
+        return False
+    return True
+
+
 def summed_up(results: list[dict]) -> list[str]:
     """The tables over several runs; nothing of one."""
     if len(results) < 2:

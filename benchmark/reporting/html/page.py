@@ -8,6 +8,9 @@ from html import unescape
 
 from benchmark.core.text_tables import printable
 
+LONG = 30  # characters of a cell that is given room for several words a line
+_NUMBERS = re.compile(r"[+−-]?[0-9]")
+
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --soft: #5d5d5d; --paper: #fff; --line: #d9d9d9; --tint: #f4f4f4;
   --mark: #0b5ea8; }
@@ -21,8 +24,10 @@ h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
 p { max-width: 50rem; margin: .3rem 0; } nav { display: flex; flex-wrap: wrap; gap: .3rem 1rem; font-size: .9rem; }
 a { color: var(--mark); } .note { border-left: 3px solid var(--mark); padding: .3rem .8rem; background: var(--tint); }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; margin: .6rem 0; }
-th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { background: var(--paper); font-weight: 600; } .left { text-align: left; }
+th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top; }
+td span { white-space: nowrap; }
+th { background: var(--paper); font-weight: 600; vertical-align: bottom; } .left { text-align: left; }
+.long { min-width: 11rem; }
 tbody tr:nth-child(even) { background: var(--tint); }
 figure { margin: .8rem 0; overflow-x: auto; } figcaption { color: var(--soft); font-size: .85rem; }
 figure svg, figure img { background: #fff; max-width: 100%; height: auto; border-radius: 4px; }
@@ -88,15 +93,26 @@ def note(text: str) -> str:
 
 
 def table(columns: list[str], rows: list[list[str]], left: int) -> str:
-    """A table whose first `left` columns are set flush left."""
+    """A table whose first `left` columns are set flush left. Where it is too wide, texts and names of columns go on in
+    a second line, and an interval stands below its number; numbers stay whole."""
 
-    def line(tag: str, cells: list[str]) -> str:
-        opened = [f'<{tag} class="left">' if number < left else f"<{tag}>" for number in range(len(cells))]
-        return "".join(f"{start}{escape(cell)}</{tag}>" for start, cell in zip(opened, cells, strict=True))
+    def line(tag: str, cells: list[str], inside) -> str:
+        kinds = ["left long" if len(cell) > LONG else "left" for cell in cells[:left]]
+        opened = [f'<{tag} class="{kind}">' for kind in kinds] + [f"<{tag}>"] * len(cells[left:])
+        return "".join(f"{start}{inside(cell)}</{tag}>" for start, cell in zip(opened, cells, strict=True))
 
-    body = "".join(f"<tr>{line('td', row)}</tr>\n" for row in rows)
-    head = f"<thead><tr>{line('th', columns)}</tr></thead>"
+    body = "".join(f"<tr>{line('td', row, _cell)}</tr>\n" for row in rows)
+    head = f"<thead><tr>{line('th', columns, escape)}</tr></thead>"
     return f'<div class="wide"><table>\n{head}\n<tbody>\n{body}</tbody></table></div>\n'
+
+
+def _cell(text: str) -> str:
+    """The inside of a cell: of a number and its interval two parts, neither of which is broken."""
+    if " " not in text or not _NUMBERS.match(text):
+        return escape(text)
+    number, bracket, interval = text.partition(" [")
+    parts = [number, f"[{interval}"] if bracket else [number]
+    return " ".join(f"<span>{escape(part)}</span>" for part in parts)
 
 
 def figure(inside: str, caption: str) -> str:

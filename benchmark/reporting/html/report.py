@@ -4,7 +4,7 @@ import io
 import tempfile
 from pathlib import Path
 
-from benchmark.core import environment, extras, files
+from benchmark.core import environment, extras, files, numbers
 from benchmark.core.errors import Failure
 from benchmark.defences import results as pruned
 from benchmark.format import dataset
@@ -87,7 +87,8 @@ def _overview(found: list[Finished], cells: list[Cell]) -> str:
     names, settings = sorted({cell.dataset for cell in cells}), sorted({cell.settings for cell in cells})
     devices = sorted({str(run.result.get("device", "not recorded")) for run in found})
     lines = [
-        f"{len(found)} finished runs ({clean} of them clean baselines) of {', '.join(names)}.",
+        f"{numbers.counted(len(found), 'finished run')} "
+        f"({numbers.counted(clean, 'of them a clean baseline', 'of them clean baselines')}) of {', '.join(names)}.",
         f"Network and training: {'; '.join(settings)}.",
         f"Device: {', '.join(devices)}; {seconds / 3600:.1f} hours of training in all.",
         f"Written {environment.now()}.",
