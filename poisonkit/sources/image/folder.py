@@ -229,8 +229,8 @@ def _names_elsewhere(root: Path, folders: tuple[str, ...]) -> list[str]:
         named = {entry["folder"]: entry["name"] for entry in listed}
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return []  # none, or somebody else's
-    names = [named.get(folder) for folder in folders]
-    if not all(isinstance(name, str) for name in names) or not any(map(class_names.NUMBER.fullmatch, names)):
+    names = [name for folder in folders if isinstance(name := named.get(folder), str)]
+    if len(names) < len(folders) or not any(class_names.NUMBER.fullmatch(name) for name in names):
         return []
     pairs = list(zip(folders, names, strict=True))
     told = ", ".join(f"{texts.printable(folder)} is {texts.printable(name)}" for folder, name in pairs[:8])
