@@ -7,6 +7,7 @@ The page is laid out here and not by click, whose layout changes from version to
 """
 
 import inspect
+import textwrap
 from pathlib import Path
 
 import click
@@ -54,11 +55,36 @@ def section(context: click.Context) -> list[str]:
     parameters = command.get_params(context)
     arguments = [argument(p) for p in parameters if isinstance(p, click.Argument)]
     usage = " ".join([path, "[OPTIONS]", *arguments, *(["COMMAND"] if isinstance(command, click.Group) else [])])
-    lines = [f"## {path}", "", f"`{usage}`", "", inspect.cleandoc(command.help or ""), ""]
-    options = [
-        option(p) for p in parameters if isinstance(p, click.Option) and not {"--help", "--version"} & set(p.opts)
-    ]
-    return [*lines, *options, ""] if options else lines
+    lines = [f"## {path}", "", f"`{usage}`", "", *prose(command.help), *options(command, context)]
+    return [*lines, *prose(command.epilog)]
+
+
+def options(command: click.Command, context: click.Context) -> list[str]:
+    """The list of options, under headings where the command's help has them."""
+    groups = command.groups(context) if hasattr(command, "groups") else {"": command.get_params(context)}
+    lines = []
+    for heading, parameters in groups.items():
+        listed = [option(p) for p in parameters if isinstance(p, click.Option) and shown(p)]
+        if listed:
+            lines += [*([f"**{heading}**", ""] if heading else []), *listed, ""]
+    return lines
+
+
+def shown(parameter: click.Option) -> bool:
+    """Whether an option is listed: all but those that every command has."""
+    return not {"--help", "--version"} & set(parameter.opts)
+
+
+def prose(text: str | None) -> list[str]:
+    """The paragraphs of a help text; what click is told to leave as it is (after a line with \\b) becomes code."""
+    lines = []
+    for paragraph in inspect.cleandoc(text or "").split("\n\n"):
+        if not paragraph.startswith("\b"):
+            lines += [paragraph, ""] if paragraph.strip() else []
+            continue
+        title, *code = paragraph.removeprefix("\b").strip("\n").split("\n")
+        lines += [title, "", "```", *textwrap.dedent("\n".join(code)).split("\n"), "```", ""]
+    return lines
 
 
 def text() -> str:

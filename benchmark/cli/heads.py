@@ -1,4 +1,4 @@
-"""`benchmark heads`: the commands on an encoder's attention heads. As thin as cli.py's."""
+"""`benchmark heads`: the commands on an encoder's attention heads."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from benchmark.cli.printing import end, say, say_json
 
 
 def common(command):
-    """What all three take: runs, where their data is, what is written."""
+    """Add the options of all three commands: runs, where their data is, what is written."""
     options = [
         click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RUN..."),
         click.option("--data", "file", type=click.Path(path_type=Path), metavar="FILE",
-                     help="The data set that the run was trained on  [default: where it was then]"),
+                     help="The data set that the run was trained on  [default: its path at that time]"),
         BASE,
         click.option("--json", "as_json", is_flag=True, help="Print the results as JSON."),
-        click.option("-q", "--quiet", is_flag=True, help="No progress."),
+        click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -24,23 +24,23 @@ def common(command):
 
 
 def detector(command):
-    """The options of the detector."""
+    """Add the options of the detector."""
     options = [
         click.option("--metric", type=click.Choice(["cosine", "pearson"]), default="cosine", show_default=True,
-                     help="How alike two heads are."),
+                     help="Similarity metric between two heads."),
         click.option("--map", type=click.Choice(["row", "full", "output"]), default="row", show_default=True,
-                     help="Of what: attention from [CLS], the whole map, or what a head adds to [CLS], by PCA in 32 "
-                          "dimensions."),
+                     help="What is compared: attention from [CLS], the whole attention map, or a head's contribution "
+                          "to [CLS], reduced to 32 dimensions by PCA."),
         click.option("--min-words", type=click.IntRange(1), default=5, show_default=True,
-                     help="Shorter texts are not ranked."),
+                     help="Minimum length of a text to be ranked."),
         click.option("--flag", default="0.03", show_default=True, metavar="SHARE",
-                     help="Of the ranked rows, those that a pass flags: 0.03 or 3%."),
+                     help="Share of the ranked rows that each pass flags: 0.03 or 3%."),
         click.option("--heads", type=click.IntRange(1), default=8, show_default=True, metavar="N",
-                     help="So many heads are contaminated, and at most half of all."),
+                     help="Number of heads to treat as contaminated, at most half of all."),
         click.option("--threshold", type=click.FloatRange(0, min_open=True), metavar="Z",
-                     help="Instead, all heads whose |median z| over the flagged rows is at least that."),
+                     help="Instead of --heads: all heads whose |median z| over the flagged rows is at least Z."),
         click.option("--rows", type=click.IntRange(1), metavar="N",
-                     help="So many rows of the suspect file, drawn at random.  [default: all]"),
+                     help="Number of rows of the suspect file to use, drawn at random  [default: all]"),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -48,7 +48,7 @@ def detector(command):
 
 
 def detector_settings(options: dict) -> dict:
-    """What of a command's options decides the detector."""
+    """Take what decides the detector out of a command's options."""
     from benchmark.analysis.heads.detector import share_of
 
     names = ("metric", "map", "min_words", "heads", "threshold", "rows")
@@ -57,26 +57,38 @@ def detector_settings(options: dict) -> dict:
 
 @click.group()
 def heads():
-    """An encoder's attention heads: find poisoned texts by them, align them, switch them off."""
+    """Analyse the attention heads of an encoder.
+
+    Detect poisoned texts by them, realign contaminated ones, ablate them.
+
+    \b
+    Example:
+      benchmark heads detect runs/RUN
+    """
 
 
 @heads.command()
 @common
 @detector
 def detect(paths, file, base, as_json, quiet, **options):
-    """Which rows of the file that RUN was trained on are poisoned, and which heads say so.
+    """Find poisoned rows and contaminated heads.
 
-    All that is needed is the model and the held-out rows. Where the file holds the truth, it is measured against it;
-    and controls (rare words, an ordinary sentence, shuffled words, gibberish), on the model and on the clean run that
-    CAD is against, say what else raises the alarm. Several runs: also the mean over them. Scores of every row go into
-    scores.npz, pictures beside it (matplotlib).
+    The detector needs the model and its held-out rows, nothing else. Where the file holds the truth, its ranking of the
+    file that RUN was trained on is measured against it. Controls (rare words, an ordinary sentence, shuffled words,
+    random word pieces), on the model and on the clean run that CAD is against, show what else raises the alarm. With
+    several runs, their mean follows. The scores of every row are written to scores.npz, pictures beside it
+    (matplotlib).
+
+    \b
+    Example:
+      benchmark heads detect runs/sst2-word-* --flag 5%
     """
     from benchmark.analysis.heads import detect as detecting
     from benchmark.analysis.heads import tables
 
     settings = detector_settings(options)
-    results = [detecting.run(path, file, base, settings, teller(quiet)) for path in paths]
-    say_json(results) if as_json else say(tables.detection(results, paths))
+    results = [detecting.run(path, file, base, settings, logger(quiet)) for path in paths]
+    say_json(results) if as_json else say(tables.report(results, paths))
 
 
 @heads.command()
@@ -86,61 +98,74 @@ def detect(paths, file, base, as_json, quiet, **options):
     "--one-target/--any-target",
     default=True,
     show_default=True,
-    help="Of the flagged rows, learn from those alone that are given the class which most of them are given.",
+    help="Learn only from those flagged rows that get the class which most of them get, or from all of them.",
 )
 @click.option("--clean-rows", type=click.IntRange(1), default=1000, show_default=True, metavar="N",
-              help="Held-out rows to learn from.")  # fmt: skip
+              help="Number of held-out rows to learn from.")  # fmt: skip
 @click.option("--unlearn", is_flag=True, help="Also push flagged rows towards a flat prediction.")
 @click.option("--unlearn-weight", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
-              help="How hard.")  # fmt: skip
+              help="Weight of the unlearning loss.")  # fmt: skip
 @click.option("--flat", type=click.Choice(["rows", "mean"]), default="mean", show_default=True,
               help="What is to be flat: each flagged row's prediction, or their mean.")  # fmt: skip
 @click.option("--lean", type=click.FloatRange(0, 1), default=0.5, show_default=True,
-              help="How far flat leans away from the class predicted before: 0, not at all; 1, none of "
-                   "it.")  # fmt: skip
+              help="How far the flat prediction leans away from the class predicted before: 0, not at all; 1, that "
+                   "class gets nothing.")  # fmt: skip
 @click.option(
     "--strength",
     type=click.FloatRange(0),
     metavar="λ",
-    help="Of the alignment: λ · mean of min(z², 100) on flagged rows.  [default: 10; with --unlearn 1]",
+    help="Weight of the alignment loss, the mean of min(z², 100) on flagged rows  [default: 10; with --unlearn 1]",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Of the heads alone.  [default: 6; with --unlearn 2]")
+@click.option("--epochs", type=click.IntRange(1), help="Epochs for head-only tuning  [default: 6; with --unlearn 2]")
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True),
-              help="Of the heads alone.  [default: 0.001; with --unlearn 0.0003]")  # fmt: skip
-@click.option("--full-epochs", type=click.IntRange(1), help="Of full fine-tuning.  [default: 3; with --unlearn 2]")
+              help="Learning rate for head-only tuning  [default: 0.001; with --unlearn 0.0003]")  # fmt: skip
+@click.option("--full-epochs", type=click.IntRange(1),
+              help="Epochs of full fine-tuning  [default: 3; with --unlearn 2]")  # fmt: skip
 @click.option("--full-rate", type=click.FloatRange(0, min_open=True), default=5e-5, show_default=True,
               help="Learning rate of full fine-tuning.")  # fmt: skip
-@click.option("--keep-models", is_flag=True, help="Save the networks of what it is compared with, too.")
+@click.option("--keep-models", is_flag=True, help="Also save the baseline models.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
-              help="Of the order of rows and of the random heads.")  # fmt: skip
+              help="Seed of the order of rows and of the random heads.")  # fmt: skip
 def align(paths, file, base, as_json, quiet, **options):
-    """Make the contaminated heads of RUN usual again, beside everything that this has to be better than.
+    """Realign contaminated heads; compare baselines.
 
-    Only those heads' slices of query, key, value and output projection move: by the cross-entropy on clean held-out
-    rows, by how far the heads' similarity on the flagged rows is from what is usual and, with --unlearn, towards a flat
-    prediction on those rows. Beside it: nothing done, the heads switched off, full fine-tuning on the same clean rows,
-    as many random heads, and each part left out. The aligned network, tables and pictures go into the run's folder.
+    Only those heads' slices of query, key, value and output projection move. The loss is the cross-entropy on clean
+    held-out rows, the deviation of the heads' similarity on the flagged rows from its reference statistics and, with
+    --unlearn, the distance from a flat prediction on those rows. Baselines: the untouched model, the heads switched
+    off, full fine-tuning on the same clean rows, as many random heads, and each part of the loss left out. The aligned
+    network, tables and pictures are written to the run's folder.
+
+    \b
+    Example:
+      benchmark heads align runs/RUN --unlearn
     """
     from benchmark.analysis.heads import align as aligning
     from benchmark.analysis.heads import tables
 
-    settings = detector_settings(options) | aligning.completed(options)
-    results = [aligning.run(path, file, base, settings, teller(quiet)) for path in paths]
-    say_json(results) if as_json else say(tables.alignment(results))
+    settings = detector_settings(options) | aligning.complete(options)
+    results = [aligning.run(path, file, base, settings, logger(quiet)) for path in paths]
+    say_json(results) if as_json else say(tables.report(results))
 
 
 @heads.command()
 @common
 @click.option("--head", "pairs", multiple=True, metavar="LAYER,HEAD",
-              help="Switch these off together as well; may be given several times.")  # fmt: skip
+              help="Also switch these off together; may be given several times.")  # fmt: skip
 def ablate(paths, file, base, as_json, quiet, pairs):
-    """What each head of RUN is worth: BA and ASR with that head switched off, one head after the other."""
+    """Measure the effect of disabling each head.
+
+    BA and ASR of RUN with one head switched off at a time.
+
+    \b
+    Example:
+      benchmark heads ablate runs/RUN --head 5,0 --head 5,1
+    """
     from benchmark.analysis.heads import ablate as ablating
     from benchmark.analysis.heads import tables
 
     settings = {"heads": [ablating.parse_head(pair) for pair in pairs]}
-    results = [ablating.run(path, file, base, settings, teller(quiet)) for path in paths]
-    say_json(results) if as_json else say(tables.ablation(results))
+    results = [ablating.run(path, file, base, settings, logger(quiet)) for path in paths]
+    say_json(results) if as_json else say(tables.report(results))
 
 
 @heads.command("table")
@@ -148,10 +173,14 @@ def ablate(paths, file, base, as_json, quiet, pairs):
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
               help="latex: needs the package booktabs.")  # fmt: skip
 def table_command(paths, form):
-    """Print what these commands found, over the seeds.
+    """Summarise these results over the seeds.
 
-    A folder of runs (default: runs) stands for all that are finished in it. Runs that differ in their seeds alone are
-    summed up, those of one command with one set of options together: mean and 95 % interval (Student's).
+    A folder of runs (default: runs) stands for all finished runs in it. Runs that differ in their seeds alone are
+    summarised for each command and set of options: mean and 95 % interval (Student's).
+
+    \b
+    Example:
+      benchmark heads table runs --format latex
     """
     from benchmark.analysis.heads import aggregate
     from benchmark.core.errors import Failure
@@ -167,6 +196,6 @@ def table_command(paths, form):
     end(found.wrong)
 
 
-def teller(quiet: bool):
-    """Says a line on standard error, or nothing."""
+def logger(quiet: bool):
+    """Return what prints a line on standard error, or nothing."""
     return lambda line: None if quiet else say(line, err=True)

@@ -4,7 +4,18 @@ from pathlib import Path
 
 import click
 
-from benchmark.training.settings import ENCODERS, NETWORKS, PRESETS, RUN, SETTINGS, EncoderSettings, Setting, Settings
+from benchmark.training.settings import (
+    DEFAULT,
+    ENCODERS,
+    NETWORKS,
+    PRESETS,
+    RUN,
+    SETTINGS,
+    SPECS,
+    EncoderSettings,
+    Setting,
+    Settings,
+)
 
 MOST_SEEDS = 10_000
 
@@ -13,8 +24,8 @@ def setting_options(command):
     """Add the options of all settings of a run but its seed. None means: as the preset, or the encoder, says."""
     options = [
         click.option("--model", type=click.Choice(list(NETWORKS)),
-                     help="pmoe for images, encoder for texts  [default: what the file holds]"),
-        click.option("--preset", type=click.Choice(list(PRESETS)),
+                     help=f"{_by_modality()}  [default: {' or '.join(DEFAULT.values())}, by what the file holds]"),
+        click.option("--preset", type=click.Choice(_preset_names()),
                      help="pmoe: paper (width 10, 25 epochs, for a GPU), small (width 1, 8 epochs), or tiny (9 epochs, "
                           "for signs)  [default: paper]"),
         *(_option(setting) for setting in SETTINGS if setting.help and setting.name != "seed"),
@@ -22,6 +33,18 @@ def setting_options(command):
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def _by_modality() -> str:
+    """Return which networks there are for images and for texts."""
+    named = {kind: [spec.name for spec in SPECS.values() if spec.modality == kind] for kind in DEFAULT}
+    return "; ".join(f"for {kind}s: {', '.join(names)}" for kind, names in named.items())
+
+
+def _preset_names() -> list[str]:
+    """Return the presets of all networks for images, each name once."""
+    images = [spec for spec in SPECS.values() if spec.modality == Settings.MODALITY]
+    return list(dict.fromkeys([*PRESETS, *(name for spec in images for name in spec.presets)]))
 
 
 def _option(setting: Setting):

@@ -1,4 +1,4 @@
-"""The commands of `benchmark` for finished runs: tables, figures, report, defences, routing. As thin as cli.py's."""
+"""The commands of `benchmark` for finished runs: tables, figures, report, defences, routing."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import click
 
 from benchmark.cli.options import BASE
 from benchmark.cli.printing import complain, end, say, say_json
+from benchmark.cli.shape import COLUMNS, WIDE
 
 
 @click.command()
@@ -17,29 +18,33 @@ from benchmark.cli.printing import complain, end, say, say_json
     type=click.IntRange(0),
     multiple=True,
     metavar="ROW",
-    help="A row of the test set to draw; may be given several times.",
+    help="Row of the test set to draw; may be given several times.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Where routing.json and the pictures go  [default: routing/ in the run's folder]",
+    help="Folder for routing.json and the pictures  [default: routing/ in the run's folder]",
 )
 @click.option(
     "--beside",
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="NETWORK",
-    help="Draw --image for this network too, below: another run, or what a defence left (RUN/prune-…/….keras).",
+    help="Also draw --image for this network: another run, or a defence's network (RUN/prune-…/….keras).",
 )
-@click.option("--by-epoch", is_flag=True, help="Draw --image after each epoch too, of a run with --keep-epochs.")
+@click.option("--by-epoch", is_flag=True, help="Also draw --image after each epoch, for a run with --keep-epochs.")
 @BASE
 def routing(run, file, rows, output, beside, by_epoch, base):
-    """Which patches of FILE's images the experts of RUN take: over its whole test set, and of single images.
+    """Show which patches the experts select.
 
-    RUN is a run's folder, or a .keras file inside one (what a defence left). Patches are drawn where their receptive
-    fields are centred.
+    Over the whole test set of FILE, and for single images. RUN is a run's folder, or a .keras file inside one (a
+    defence's network). Patches are drawn at the centre of their receptive fields.
+
+    \b
+    Example:
+      benchmark routing runs/RUN data/signs-square.h5 --image 3
     """
     from benchmark.analysis.routing import command
 
@@ -50,87 +55,114 @@ def routing(run, file, rows, output, beside, by_epoch, base):
 @click.command()
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RUN...")
 @click.option(
-    "--rates", default="0.1,0.2,0.3", show_default=True, metavar="R,R…", help="Shares of an expert's channels; or 10%."
+    "--rates",
+    default="0.1,0.2,0.3",
+    show_default=True,
+    metavar="R,R…",
+    help="Shares of each expert's channels to prune: 0.1 or 10%.",
 )
-@click.option("--finetune-epochs", type=click.IntRange(0), default=5, show_default=True, help="0: none.")
 @click.option(
-    "--finetune-rows", type=click.IntRange(1), metavar="N", help="At most so many rows.  [default: all there are]"
+    "--finetune-epochs", type=click.IntRange(0), default=5, show_default=True, help="Epochs of fine-tuning; 0: none."
+)
+@click.option(
+    "--finetune-rows", type=click.IntRange(1), metavar="N", help="Maximum number of rows to use  [default: all]"
 )
 @click.option(
     "--data-mode",
     type=click.Choice(["held-out", "notebook"]),
     default="held-out",
     show_default=True,
-    help="Rows to rank and fine-tune on: those that training left out, or what the paper's notebook does.",
+    help="Rows to rank and fine-tune on: those held out from training, or as in the paper's notebook.",
 )
 @click.option(
     "--data",
     "file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The data set that the run was trained on  [default: where it was then]",
+    help="The data set that the run was trained on  [default: its path at that time]",
 )
 @BASE
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, base, as_json):
-    """Fine-pruning: an expert's least active channels set to zero, then fine-tuned on clean rows (the paper's Table 3).
+    """Defend by fine-pruning, and score the result.
 
-    The run must have left rows out (`benchmark train --hold-out 2000`). `notebook` is what the paper's published code
-    does: it ranks and fine-tunes on the training set in which the triggered images stand under their true labels, which
-    teaches the network that the trigger means nothing; no defender could.
+    The least active channels of each expert are set to zero, then the network is fine-tuned on clean rows (the paper's
+    Table 3). The run must have held rows out (`benchmark train --hold-out 2000`). `notebook` is what the paper's
+    published code does: it ranks and fine-tunes on the training set with the true labels of its triggered images, which
+    no real defender can do.
+
+    \b
+    Example:
+      benchmark prune runs/RUN --rates 10%,20% --finetune-epochs 2
     """
-    from benchmark.defences import results as cells
-    from benchmark.defences.fine_pruning import parse_rates
+    from benchmark.defences import fine_pruning
+    from benchmark.defences import results as points
     from benchmark.reporting import pruning, tables
     from benchmark.runs import results
 
     settings = {
-        "rates": parse_rates(rates),
+        "rates": fine_pruning.parse_rates(rates),
         "finetune_epochs": finetune_epochs,
         "rows": finetune_rows,
         "data_mode": data_mode,
     }
-    done = [pruning.prune(path, file, base, settings, lambda line: say(line, err=True)) for path in paths]
+    watch = [pruning.progress(path, lambda line: say(line, err=True)) for path in paths]
+    done = [fine_pruning.run(path, file, base, settings, one) for path, one in zip(paths, watch, strict=True)]
     found = results.gather(paths)
-    points = cells.collect(found, found.wrong)
+    pruned = points.collect(found, found.wrong)
     if as_json:
         say_json(done)
     else:
-        say("\n".join([pruning.render(points), *tables.left_out(found.wrong)]))
+        say("\n".join([pruning.render(pruned), *tables.left_out(found.wrong)]))
     end(found.wrong)
 
 
 @click.command("table")
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "latex", "csv", "json"]), default="text",
-              show_default=True, help="latex: needs the package booktabs. csv and json hold every figure.")  # fmt: skip
-@click.option("--paper", is_flag=True, help="Beside the published figures.")
-def table_command(paths, form, paper):
-    """Print BA, ASR and CAD over the seeds, and what `benchmark prune` left of them.
+              show_default=True, help="csv and json have all columns; latex needs the package booktabs.")  # fmt: skip
+@click.option("--paper", is_flag=True, help="Compare with the paper's published numbers.")
+@COLUMNS
+@WIDE
+def table_command(paths, form, paper, names, wide):
+    """Summarise BA, ASR and CAD over the seeds.
 
-    One line for the runs that differ in their seeds alone; a folder of runs stands for all that are finished in it.
-    A run says something of a published figure only if its
-    data set, attack, network, training and precision are the paper's: it agrees within 2 points, or if the figure is
-    inside an interval of half-width 5 or less over 3 seeds or more; a wider interval leaves it undecided.
+    Runs that differ in their seeds alone are one row; a folder of runs stands for all finished runs in it. Results of
+    `benchmark prune` follow.
+
+    With --paper, only a run with the paper's data set, attack, network, training and precision counts: it agrees within
+    2 points, or if the published number is inside an interval of half-width 5 or less over 3 seeds or more; with a
+    wider interval it is inconclusive ("undecided").
+
+    \b
+    Example:
+      benchmark table runs --columns trigger,rate,asr --format latex
     """
-    from benchmark.defences import results as pruned
-    from benchmark.reporting import pruning, tables
+    from benchmark.core.errors import Usage
+    from benchmark.defences import results as points
+    from benchmark.reporting import columns, pruning, records, tables
     from benchmark.runs import groups, results
 
-    paths = paths or ["runs"]
+    if form in ("json", "csv") and (names is not None or wide):
+        raise Usage(f"--columns and --wide are for tables to read: --format {form} has all columns")
+    paths, shape = paths or ["runs"], tables.Shape(form, names, wide)
     found = results.gather(paths)
-    grouped, points = groups.group(found), pruned.collect(found, found.wrong)
+    grouped, pruned = groups.group(found), points.collect(found, found.wrong)
     if form in ("json", "csv"):
-        records = tables.records(grouped, paper) + pruning.records(points, paper)
-        say(tables.flat(records)) if form == "csv" else say_json(records)
+        rows = records.records(grouped, paper) + pruning.all_records(pruned, paper)
+        say(records.flat(rows)) if form == "csv" else say_json(rows)
     else:
-        say((tables.against_paper if paper else tables.cells)(grouped, form, found.wrong))
-        if points or paper:
-            say("\n" + pruning.render(points, form, paper) + ("" if form == "latex" else f"\n\n{pruning.WORDS}"))
+        say((tables.against_paper if paper else tables.summary)(grouped, shape, found.wrong))
+        if (pruned or paper) and names is None:
+            say(
+                "\n"
+                + pruning.render(pruned, shape, paper)
+                + ("" if form == "latex" else f"\n\n{columns.wrap(pruning.WORDS)}")
+            )
     counts = {
-        "runs there that are not finished": results.unfinished(paths),
-        "runs that are there twice (the first one counts)": results.doubles(found),
-        "runs on sealed files, which have no place here": results.sealed(found),
+        "unfinished runs": results.unfinished(paths),
+        "runs that were found twice (the first one counts)": results.doubles(found),
+        "runs on sealed files, omitted": results.sealed(found),
     }
     for line in [*results.advice(found), *(f"{what}: {count}" for what, count in counts.items() if count)]:
         complain(line)
@@ -146,12 +178,17 @@ def table_command(paths, form, paper):
     default=Path("report"),
     show_default=True,
     metavar="FOLDER",
-    help="Where report.html goes.",
+    help="Folder for report.html.",
 )
 def report(paths, output):
-    """Write one page about runs, with everything in it: tables, figures, previews, defences, routing, how to repeat it.
+    """Write a self-contained HTML report.
 
-    It needs no network and no script; send it to a colleague. Figures and pictures need matplotlib.
+    Tables, figures, attack examples, defences, routing, and the commands that reproduce the runs. The page needs no
+    network and no script. Figures and pictures need matplotlib.
+
+    \b
+    Example:
+      benchmark report runs -o report
     """
     from benchmark.reporting.html import report as reports
     from benchmark.runs import results
@@ -174,15 +211,20 @@ def report(paths, output):
     default=Path("figures"),
     show_default=True,
     metavar="FOLDER",
-    help="Where the figures go.",
+    help="Folder for the figures.",
 )
-@click.option("--format", "forms", type=click.Choice(["png", "svg"]), multiple=True, help="Both without it.")
-@click.option("--no-paper", is_flag=True, help="Leave the published figures out.")
+@click.option("--format", "forms", type=click.Choice(["png", "svg", "pdf"]), multiple=True,
+              help="Output format; may be given several times  [default: png and svg].")  # fmt: skip
+@click.option("--no-paper", is_flag=True, help="Omit the published numbers.")
 def figures_command(paths, output, forms, no_paper):
-    """Draw ASR and BA against the poisoning rate, and training curves.
+    """Plot ASR and BA by rate, and training curves.
 
-    For every data set and its settings: bands are 95 % intervals, hollow markers the paper's figures, and the bands of
-    the training curves go from the least to the greatest seed. Needs matplotlib.
+    One figure for every data set and its settings. Bands are 95 % intervals, those of the training curves the range
+    over the seeds; hollow markers are the paper's numbers. Needs matplotlib.
+
+    \b
+    Example:
+      benchmark figures runs --format pdf -o figures
     """
     from benchmark.reporting import figures
     from benchmark.runs import groups, results

@@ -6,6 +6,7 @@ import click
 
 from benchmark.cli.options import BASE, JSON, VERIFY
 from benchmark.cli.printing import end, say, say_json
+from benchmark.cli.shape import COLUMNS, WIDE
 
 
 @click.command(short_help="Score a trained run on another file.")
@@ -28,32 +29,36 @@ def score(run, file, base, verify, as_json):
     say_json(result) if as_json else say(tables.scores(result))
 
 
-@click.command(short_help="Print the results of runs, one per line.")
+@click.command()
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
+@COLUMNS
+@WIDE
 @JSON
-def show(paths, as_json):
-    """Print the results of runs, one per line. A folder of runs stands for all finished runs in it.
+def show(paths, as_json, names, wide):
+    """List finished runs with their scores.
+
+    A folder of runs stands for all finished runs in it.
 
     \b
     Example:
-        benchmark show runs/
+      benchmark show runs --columns run,ba,asr
     """
     from benchmark.runs import results
 
     found = results.gather(paths or ["runs"])
-    print_results(found, as_json)
+    print_results(found, as_json, names, wide)
     end(found.wrong)
 
 
-def print_results(found, as_json):
-    """Print finished runs, one per line (or as JSON)."""
+def print_results(found, as_json, names=None, wide=False):
+    """Print finished runs, one a line (or as JSON)."""
     from benchmark.reporting import tables
     from benchmark.runs import results
 
     if as_json:
         say_json([run.result.raw for run in found])
         return
-    say(tables.runs(found, found.wrong))
+    say(tables.runs(found, found.wrong, tables.Shape("text", names, wide)))
     for line in results.advice(found):
         say(line)
 

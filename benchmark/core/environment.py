@@ -5,11 +5,12 @@ import platform
 import time
 from datetime import datetime, timezone
 from importlib import metadata
+from typing import Any
 
 PACKAGES = ("poisonkit", "keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "h5py", "tokenizers", "safetensors")
 
 
-def record() -> dict:
+def record() -> dict[str, Any]:
     """Versions of Python and of the packages that are installed, the platform, and the number of CPUs."""
     versions = {"python": platform.python_version()}
     for name in PACKAGES:

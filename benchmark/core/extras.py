@@ -4,9 +4,9 @@ Whoever needs one asks here, at the start of what may take long, and is told wha
 """
 
 import importlib
-import re
 from importlib import metadata
 from importlib.util import find_spec
+from typing import Any
 
 from benchmark.core import hints
 from benchmark.core.errors import Failure
@@ -41,7 +41,7 @@ def check(name: str, extra: str | None = None) -> None:
         raise Failure(f"{name} {version} is too old, {least} or newer is needed: {command}")
 
 
-def need(name: str, extra: str | None = None):
+def need(name: str, extra: str | None = None) -> Any:
     """The package, imported. `Failure` where it is absent, too old, or cannot be imported."""
     check(name, extra)
     try:
@@ -97,4 +97,5 @@ def _there(name: str) -> bool:
 
 def _numbers(version: str) -> tuple[int, ...]:
     """The numbers that a version begins with: (3, 10) of `3.10rc1`."""
-    return tuple(int(part) for part in re.match(r"[0-9.]*", version)[0].split(".") if part)
+    numbers = version[: len(version) - len(version.lstrip("0123456789."))]
+    return tuple(int(part) for part in numbers.split(".") if part)

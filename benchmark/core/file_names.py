@@ -9,7 +9,7 @@ _DEVICES = {"con", "prn", "aux", "nul", "conin$", "conout$", "clock$"}
 _DEVICES |= {f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³"}
 
 
-def problem(name) -> str | None:
+def problem(name: object) -> str | None:
     """What is wrong with a name that comes out of a file, in a few words; None where it is a plain one.
 
     A plain name stays in the folder that it is put into, on every system, and means nothing to a shell: it begins with
@@ -34,12 +34,12 @@ def problem(name) -> str | None:
     return None
 
 
-def plain(name) -> bool:
+def plain(name: object) -> bool:
     """Whether a name is a plain one."""
     return problem(name) is None
 
 
-def checked(name: str, where) -> str:
+def checked(name: str, where: object) -> str:
     """The name, where it is a plain one; `Failure` names the file `where` it comes from."""
     if wrong := problem(name):
         raise Failure(f"{where}: its name {name!r:.60} {wrong}: expected {EXPECTED}")

@@ -17,7 +17,9 @@ import secrets
 import stat
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
@@ -31,7 +33,7 @@ _without_locks: set[int] = set()  # file systems that were warned of
 
 
 @contextlib.contextmanager
-def replacing(path: Path):
+def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder, with the same suffix; it takes the final name at the end.
 
     The file has the permissions that the umask leaves. An OSError on the way (a full disk) names the final path.
@@ -55,12 +57,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def write_json(path: Path, value) -> None:
+def write_json(path: Path, value: Any) -> None:
     """Indented JSON, one line at the end."""
     write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
-def write_csv(path: Path, rows: list[dict]) -> None:
+def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     """Rows with the same keys, a header first; None is empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
@@ -110,7 +112,7 @@ def check(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, flags: int = os.O_RDONLY):
+def _opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
     """A file inside a run as a descriptor: no link is followed, no pipe waited for."""
     try:
         file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
@@ -149,7 +151,7 @@ def read_end(path: Path, most: int) -> bytes:
         raise Failure(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def read_json(path: Path):
+def read_json(path: Path) -> Any:
     """A JSON file of our own; `Damaged` in one line if it cannot be read. Its numbers are as `numbers.loads` says."""
     try:
         return numbers.loads(read_bytes(path))
@@ -226,7 +228,7 @@ def make_folder(path: Path) -> None:
         raise Damaged(f"{path}: is not a folder, or a link to one")
 
 
-def create(path: Path):
+def create(path: Path) -> IO[bytes]:
     """A new, empty file inside a run, open for writing bytes; what lay there is removed, not written into."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
@@ -246,7 +248,7 @@ def put_aside(path: Path, why: Exception) -> Path:
 
 
 @contextlib.contextmanager
-def locked(folder: Path):
+def locked(folder: Path) -> Iterator[bool]:
     """Hold a folder for this process alone; `Failure` if another has it. The kernel frees it with the process.
 
     Yields whether it is held: a file system without locks is worked on all the same, with one warning.

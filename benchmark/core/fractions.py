@@ -16,7 +16,7 @@ def parse(text: str, expected: str) -> str:
         share = Decimal(text.strip().removesuffix("%"))
         # bounded before it is spelled out: 1e-999999999 has as many zeros
         inside = 0 < share < (100 if percent else 1) and len(text) <= 40
-        inside = inside and max(len(share.as_tuple().digits), -share.as_tuple().exponent) <= MOST_DIGITS
+        inside = inside and max(len(share.as_tuple().digits), -int(share.as_tuple().exponent)) <= MOST_DIGITS
     except InvalidOperation:  # no number, or one that cannot be compared
         inside = False
     if not inside:

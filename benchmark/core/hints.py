@@ -6,24 +6,30 @@ of them from the situation that prints it, and fails for one that it does not kn
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from benchmark.core.text_tables import printable
 
-ADVICE = {}
+ADVICE: dict[str, Callable[..., str]] = {}
 """Every piece of advice, by the name of its function."""
+
+F = TypeVar("F", bound=Callable[..., str])
 
 
 class Open(str):
     """A word that the user is to replace, in capitals; `why` says by what."""
 
-    def __new__(cls, word: str, why: str):
+    why: str
+
+    def __new__(cls, word: str, why: str) -> "Open":
         made = super().__new__(cls, word)
         made.why = why
         return made
 
 
-def advice(function):
+def advice(function: F) -> F:
     """Register a function that gives advice."""
     ADVICE[function.__name__] = function
     return function
@@ -43,7 +49,7 @@ def _quoted(word: str) -> str:
     return f'"{word}"' if re.fullmatch(r"[\w.,:/+-]*[\[\]<>=][\w\[\].,:/+<>=-]*", word) else shlex.quote(word)
 
 
-def place(path, why: str, word: str = "FILE") -> str:
+def place(path: str | Path, why: str, word: str = "FILE") -> str:
     """A path as a word: from the current folder where it lies in that; `word` where no terminal can show it."""
     path = Path(path).absolute()
     if not str(path).isprintable():

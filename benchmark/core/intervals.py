@@ -5,6 +5,7 @@ Over seeds Student's interval, for a single seed Wilson's over its images. Perce
 
 import math
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -33,7 +34,9 @@ class Summary:
         return len(self.values)
 
 
-def summary(values, count: int | None = None, of: int | None = None, least: float = 0.0) -> Summary | None:
+def summary(
+    values: Iterable[float], count: int | None = None, of: int | None = None, least: float = 0.0
+) -> Summary | None:
     """Sum up one value a seed; None of no values.
 
     Parameters
@@ -53,7 +56,7 @@ def summary(values, count: int | None = None, of: int | None = None, least: floa
         deviation = statistics.stdev(values)
         half = student(len(values) - 1) * deviation / math.sqrt(len(values))
         return Summary(values, mean, deviation, max(least, mean - half), min(100.0, mean + half), "seeds", half)
-    if of:
+    if of and count is not None:
         return Summary(values, mean, None, *wilson(count, of), "images")
     return Summary(values, mean, None, None, None, None)
 

@@ -17,14 +17,14 @@ _DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,31})?")
 _FLOAT = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
 
 
-def decimal(text) -> Fraction:
+def decimal(text: object) -> Fraction:
     """A decimal as files spell it, ``0.0005``: digits and a point, no sign, no exponent; exactly."""
     if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
         raise ValueError(f"expected a decimal such as 0.05, got {_short(text)}")
     return Fraction(text)
 
 
-def share(text) -> Fraction:
+def share(text: object) -> Fraction:
     """A decimal from 0 to 1."""
     value = decimal(text)
     if value > 1:
@@ -32,21 +32,21 @@ def share(text) -> Fraction:
     return value
 
 
-def real(text) -> float:
+def real(text: object) -> float:
     """A finite number in a table: ``-0.5``, ``1e-05``."""
     fits = isinstance(text, str) and len(text) <= _LONGEST and _FLOAT.fullmatch(text)
-    value = float(text) if fits else math.nan
+    value = float(str(text)) if fits else math.nan
     if not math.isfinite(value):
         raise ValueError(f"expected a number, got {_short(text)}")
     return value
 
 
-def is_count(value) -> bool:
+def is_count(value: object) -> bool:
     """Is it a whole number from 0 to 2⁶³ − 1, and no truth value?"""
     return type(value) is int and 0 <= value <= LARGEST
 
 
-def is_real(value) -> bool:
+def is_real(value: object) -> bool:
     """Is it a finite number, a whole one within 64 bits, and no truth value?"""
     return (type(value) is int and abs(value) <= LARGEST) or (type(value) is float and math.isfinite(value))
 
@@ -72,18 +72,18 @@ def _float(text: str) -> float:
     return value
 
 
-def _constant(text: str):
+def _constant(text: str) -> Any:
     raise ValueError(f"{text}, which is no number")
 
 
-def _object(pairs: list) -> dict:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a key that stands twice")
     return found
 
 
-def _short(value) -> str:
+def _short(value: object) -> str:
     return f"{value!r:.40}"
 
 

@@ -10,8 +10,15 @@ _LOOK = {
     "font.size": 9, "axes.titlesize": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
     "grid.color": "#dddddd", "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False,
     "lines.linewidth": 1.6, "lines.markersize": 5, "svg.hashsalt": "poisonkit", "savefig.dpi": 160,
-    "text.parse_math": False,  # names have dollars
+    "pdf.fonttype": 42, "text.parse_math": False,  # names have dollars
 }  # fmt: skip
+
+METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""Form → what is not written, so that the same figure is the same file."""
 
 
 def save(drawn: Iterator[tuple[str, object]], folder: Path, forms=("png", "svg")) -> list[Path]:
@@ -26,9 +33,8 @@ def save(drawn: Iterator[tuple[str, object]], folder: Path, forms=("png", "svg")
             figure.set_layout_engine("none")  # laid out once: a second time moves things in their last digits
             for form in forms:
                 path = folder / f"{name}.{form}"
-                metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
                 files.refuse_link(path)
                 with files.replacing(path) as temporary:
-                    figure.savefig(temporary, format=form, metadata=metadata, bbox_inches="tight")
+                    figure.savefig(temporary, format=form, metadata=METADATA[form], bbox_inches="tight")
                 paths.append(path)
     return paths

@@ -31,10 +31,25 @@ def some(names: list[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def render(form: str, columns: list[str], rows: list[list[str]], left: set[str]) -> str:
-    """The table in one of FORMS; the columns in `left` are set flush left, the others right. No line end at its end."""
+def render(
+    form: str,
+    columns: list[str],
+    rows: list[list[str]],
+    left: set[str],
+    bold: frozenset[tuple[int, int]] = frozenset(),
+) -> str:
+    """Return the table in one of FORMS, without a line end at its end.
+
+    The columns in `left` are set flush left, the others right. `bold`: cells (row, column) to be set in bold, by LaTeX.
+    """
     rows = [[printable(cell) for cell in row] for row in rows]
-    return FORMS[form](columns, rows, [name in left for name in columns])
+    flush = [name in left for name in columns]
+    return latex(columns, rows, flush, bold) if form == "latex" else FORMS[form](columns, rows, flush)
+
+
+def escape(form: str, cell: str) -> str:
+    """Return a text for use in Markdown or LaTeX, in which nothing is mark-up."""
+    return {"markdown": _markdown, "latex": _latex}[form](printable(cell))
 
 
 def without_empty(columns: list[str], rows: list[list[str]], some=None) -> tuple[list[str], list[list[str]]]:
@@ -60,9 +75,14 @@ def markdown(columns: list[str], rows: list[list[str]], left: list[bool]) -> str
     return "\n".join(f"| {line} |" for line in (head, *body))
 
 
-def latex(columns: list[str], rows: list[list[str]], left: list[bool]) -> str:
-    r"""A `tabular` with the rules of the package booktabs."""
-    lines = [" & ".join(map(_latex, row)) + r" \\" for row in (columns, *rows)]
+def latex(
+    columns: list[str], rows: list[list[str]], left: list[bool], bold: frozenset[tuple[int, int]] = frozenset()
+) -> str:
+    r"""Return a `tabular` with the rules of the package booktabs."""
+    escaped = [[_latex(cell) for cell in row] for row in rows]
+    for row, column in bold:
+        escaped[row][column] = rf"\textbf{{{escaped[row][column]}}}"
+    lines = [" & ".join(row) + r" \\" for row in (list(map(_latex, columns)), *escaped)]
     kinds = "".join("l" if flush else "r" for flush in left)
     frame = (rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", lines[0], r"\midrule")
     return "\n".join([*frame, *lines[1:], r"\bottomrule", r"\end{tabular}"])

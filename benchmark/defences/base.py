@@ -8,6 +8,7 @@ measured on.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark.core import environment, files
 from benchmark.format.dataset import Dataset, Rows
@@ -18,7 +19,7 @@ from benchmark.runs.context import defender_rows, open_data
 from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
 from benchmark.training import loop
-from benchmark.training.settings import Settings, check_numbers
+from benchmark.training.settings import Common, check_numbers
 
 
 @dataclass(frozen=True)
@@ -27,22 +28,22 @@ class DefenceContext:
     that the defender has."""
 
     network: Callable
-    settings: Settings
+    settings: Common
     rows: Rows
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One point of a defence: the network as it is now, and what says which point that is (`stage`, a rate …)."""
+    """One point of a defence: the network as it is now, and the record of which point that is (`stage`, a rate …)."""
 
     model: object
-    said: dict
+    record: dict[str, Any]
 
 
 def run(
-    folder: Path, file, base, name: str, settings: dict, apply: Callable[[DefenceContext], Iterator[Stage]], watch
+    folder: Path, file, base, name: str, settings: dict, apply: Callable[[DefenceContext], Iterator[Stage]], on_stage
 ) -> dict:
-    """Carry out a defence on a finished run, unless its result is there already.
+    """Run a defence on a finished run, unless its result exists already.
 
     Parameters
     ----------
@@ -53,16 +54,16 @@ def run(
     name : str
         The defence's.
     settings : dict
-        All that decides its outcome beside the run: with `data_mode` and `rows`. Its digest names the folder.
+        All that decides its outcome besides the run: with `data_mode` and `rows`. Its digest names the folder.
     apply : callable
         See `DefenceContext` and `Stage`.
-    watch : callable
-        Is given each step's record when it has been scored.
+    on_stage : callable
+        Takes each stage's record when it has been scored.
 
     Returns
     -------
     dict
-        The result: `steps` is a list of what each said and its `scores`.
+        The result: `steps` is a list of each stage's record and its `scores`.
     """
     check_numbers(settings)
     job = Run.at(folder)
@@ -79,25 +80,25 @@ def run(
     files.make_folder(target)
     with files.locked(target):
         files.write_json(target / "config.json", config)
-        result = _carry_out(job, trained, contents, rows, apply, watch, target)
+        result = _apply(job, trained, contents, rows, apply, on_stage, target)
         result |= {"result_version": 1, "defence": name, "settings": settings, "rows": len(rows)}
         files.write_json(target / "result.json", result)
     return result
 
 
-def _carry_out(job: Run, trained: RunResult, contents: Dataset, rows: Rows, apply, watch, target: Path) -> dict:
-    from benchmark.nn import models
+def _apply(job: Run, trained: RunResult, contents: Dataset, rows: Rows, apply, on_stage, target: Path) -> dict:
+    from benchmark.nn import model_files
 
-    context = DefenceContext(lambda: models.load(job.folder), job.settings, rows)
+    context = DefenceContext(lambda: model_files.load(job.folder), job.settings, rows)
     steps = [{"stage": "before", "scores": trained["scores"]}]
-    watch(steps[0])
-    for step in apply(context):
-        engine = engines.engine(step.model, job.settings.learning_rate)
-        file = "-".join(map(str, (step.said["stage"], *filter(None, [step.said.get("rate")])))) + ".keras"
-        models.save(step.model, target / file)
+    on_stage(steps[0])
+    for stage in apply(context):
+        engine = engines.engine(stage.model, job.settings.learning_rate)
+        file = "-".join(map(str, (stage.record["stage"], *filter(None, [stage.record.get("rate")])))) + ".keras"
+        model_files.save(stage.model, target / file)
         scores = loop.scores(contents, loop.score(engine, contents))
-        steps.append(step.said | {"model": file, "scores": scores})
-        watch(steps[-1])
+        steps.append(stage.record | {"model": file, "scores": scores})
+        on_stage(steps[-1])
     return {
         "run": trained["name"],
         "dataset": trained["dataset"],

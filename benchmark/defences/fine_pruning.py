@@ -1,17 +1,38 @@
 """Fine-pruning of the experts (Liu et al. 2018, as BadPatches applies it, section 4.3; Table 3)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmark.core import fractions
+from benchmark.defences import base as defences
 from benchmark.defences.base import DefenceContext, Stage
 from benchmark.nn import engines
+from benchmark.runs.context import HELD_OUT
 from benchmark.training import loop
+
+NAME = "prune"
+
+
+def run(
+    folder: Path, file: Path | None, base: Path | None, settings: dict[str, Any], on_stage: Callable[[dict], None]
+) -> dict[str, Any]:
+    """Prune and fine-tune one run, unless the result exists already.
+
+    `settings` are `rates`, `finetune_epochs`, `rows` and `data_mode`; for the rest see `defences.base.run`.
+    """
+    hold = settings["data_mode"] == HELD_OUT
+
+    def apply(context: DefenceContext) -> Iterator[Stage]:
+        return prune(context, settings["rates"], settings["finetune_epochs"], hold)
+
+    return defences.run(folder, file, base, NAME, settings, apply, on_stage)
 
 
 def prune(context: DefenceContext, rates: list[str], epochs: int, hold: bool) -> Iterator[Stage]:
-    """For each rate: pruned, the same with the channels masked behind the batch normalisation, and fine-tuned.
+    """Yield for each rate: pruned, the same with the channels masked after the batch normalisation, and fine-tuned.
 
     Parameters
     ----------
@@ -27,31 +48,31 @@ def prune(context: DefenceContext, rates: list[str], epochs: int, hold: bool) ->
     order = ranking(context)
     for rate in rates:
         count = pruned_count(rate, order.shape[1])
-        said = {"rate": rate, "channels": count}
+        point = {"rate": rate, "channels": count}
         model = context.network()
         dead = set_to_zero(model, order[:, :count])
-        yield Stage(model, {"stage": "pruned"} | said)
-        yield Stage(masked(context.network(), dead), {"stage": "masked"} | said)
+        yield Stage(model, {"stage": "pruned"} | point)
+        yield Stage(masked(context.network(), dead), {"stage": "masked"} | point)
         if epochs:
             fine_tune(model, context, epochs, dead if hold else None)
-            yield Stage(model, {"stage": "fine-tuned"} | said)
+            yield Stage(model, {"stage": "fine-tuned"} | point)
 
 
 def parse_rates(text: str) -> list[str]:
-    """``0.1,20%`` as decimal strings in one spelling. `Usage` where one is no share between 0 and 1."""
+    """Parse ``0.1,20%`` to decimal strings in one spelling. `Usage` where one is not a share between 0 and 1."""
     expected = f"--rates: expected shares between 0 and 1, as 0.1,0.2 or 10%,20%, got {text!r:.80}"
     return list(dict.fromkeys(fractions.parse(part, expected) for part in text.split(",")))
 
 
 def pruned_count(rate: str, channels: int) -> int:
-    """⌊rate · channels⌋, exactly, and at least 1."""
+    """Return ⌊rate · channels⌋, exactly, and at least 1."""
     return fractions.count(rate, channels)
 
 
 def ranking(context: DefenceContext) -> np.ndarray:
-    """Each expert's channels from the least to the most active, (experts, channels) int64, ties by index.
+    """Rank each expert's channels from the least to the most active, (experts, channels) int64, ties by index.
 
-    Activity is the mean over the defender's rows and all patches of the channel's ReLU(BN(·)) behind the
+    Activity is the mean over the defender's rows and all patches of the channel's ReLU(BN(·)) after the
     concatenation of the experts.
     """
     import keras
@@ -59,7 +80,7 @@ def ranking(context: DefenceContext) -> np.ndarray:
     model = context.network()
     experts = model.get_layer("experts")
     head = keras.Model(model.input, model.get_layer("head_relu").output)
-    total = 0.0
+    total = np.zeros(experts.experts * experts.filters)
     for start in range(0, len(context.rows), 512):
         maps = np.asarray(head(context.rows.inputs[start : start + 512], training=False), np.float64)
         total = total + maps.sum((0, 1, 2))
@@ -81,8 +102,11 @@ def set_to_zero(model, channels: np.ndarray) -> np.ndarray:
 
 
 def masked(model, dead: np.ndarray):
-    """The network without these channels at all: behind the batch normalisation, a channel of zeros is a constant that
-    the published pruning leaves in. To drop a channel there is to drop its row of the last layer's weights."""
+    """Remove these channels altogether, and return the network.
+
+    After the batch normalisation a channel of zeros is a constant, which the published pruning keeps. Removing it there
+    means removing its row of the last layer's weights.
+    """
     logits = model.get_layer("logits")
     logits.kernel.assign(np.where(dead.reshape(-1)[:, None], 0, np.asarray(logits.kernel)))
     return model

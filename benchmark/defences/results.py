@@ -1,6 +1,7 @@
-"""What fine-pruning left, over the seeds: the cells of the paper's Table 3, its figures beside ours."""
+"""Results of fine-pruning over the seeds: the cells of the paper's Table 3, its figures beside ours."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmark.core import files, numbers
 from benchmark.core.errors import Failure
@@ -16,7 +17,7 @@ _ORDER = ("before", "pruned", "masked", "fine-tuned")
 
 
 @dataclass(frozen=True)
-class Pruned:
+class PruningPoint:
     """One point of fine-pruning over the seeds. `cell` has the runs with their scores at this point; `mode`: which rows
     the defender had, and how many; `rate`: the share of channels, empty before."""
 
@@ -38,7 +39,7 @@ class Pruned:
         )
 
     def verdict(self, score: str) -> str:
-        """What it says of the published figure; empty where there is none."""
+        """Return what it says of the published figure; empty where there is none."""
         if score not in self.published or score not in self.cell.scores:
             return ""
         if self.deviations:
@@ -46,7 +47,7 @@ class Pruned:
         return paper_results.verdict(self.cell.scores[score].summary, self.published[score])
 
 
-def collect(found: list[Finished], wrong: dict | None = None) -> list[Pruned]:
+def collect(found: list[Finished], wrong: dict | None = None) -> list[PruningPoint]:
     """Every point of every fine-pruning that lies in the folders of these runs, in the order of a table.
 
     What cannot be read is put into `wrong`: its path, and a line that says why.
@@ -54,19 +55,19 @@ def collect(found: list[Finished], wrong: dict | None = None) -> list[Pruned]:
     wrong = {} if wrong is None else wrong
     points = []
     for cell in group(found):
-        runs = {}
+        runs: dict[tuple[str, str, str], dict[Path, Finished]] = {}
         for run in cell.runs:
             for result in results(run, wrong):
                 mode = f"{result['rows']:,} {result['settings']['data_mode']}, {_epochs(result)}"
                 for step in result["steps"]:
                     changed = Finished(run.folder, run.result.changed(scores=step["scores"], baseline=None))
                     runs.setdefault((mode, step.get("rate", ""), step["stage"]), {})[run.folder] = changed
-        points += [Pruned(Cell(tuple(of.values()), cell.note), *key) for key, of in runs.items()]
+        points += [PruningPoint(Cell(tuple(of.values()), cell.note), *key) for key, of in runs.items()]
     return sorted(points, key=_order)
 
 
 def results(run: Finished, wrong: dict) -> list[dict]:
-    """The finished fine-prunings of a run; what cannot be read goes into `wrong`."""
+    """Return the finished fine-prunings of a run; what cannot be read goes into `wrong`."""
     wrong |= files.links(run.folder, "prune-*")
     found = []
     for path in (folder / "result.json" for folder in files.folders(run.folder, "prune-*")):
@@ -82,8 +83,8 @@ def results(run: Finished, wrong: dict) -> list[dict]:
     return found
 
 
-def not_run(points: list[Pruned]) -> list[tuple]:
-    """The published points (data set, trigger, application, rate, stage, channels) that no run is of."""
+def not_run(points: list[PruningPoint]) -> list[tuple]:
+    """Return the published points (data set, trigger, application, rate, stage, channels) that no run is of."""
     there = {_key(point.cell, point.stage, point.rate) for point in points if not point.deviations}
     return [key for key in paper_results.fine_pruning() if key not in there]
 
@@ -93,7 +94,7 @@ def _key(cell: Cell, stage: str, rate: str) -> tuple:
     return cell.dataset, cell.trigger, cell.application, cell.rate, _PUBLISHED.get(stage), share
 
 
-def _order(point: Pruned) -> tuple:
+def _order(point: PruningPoint) -> tuple:
     cell = point.cell
     where = place(cell.dataset, cell.trigger, cell.application, cell.rate)
     share = numbers.decimal(point.rate or "0")

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ _FIRST = "embeddings.word_embeddings.weight"
 
 
 def sizes(folder: Path) -> dict:
-    """What `models.Encoder` needs to know of a folder's encoder: its sizes, dropouts, `epsilon`, `activation`.
+    """Read from a folder what `Encoder` is built of: its sizes, dropouts, `epsilon`, `activation`.
 
     Raises `Failure` where `config.json` is missing, cannot be read, or is of another kind of network, or where the
     weights are of another kind than numbers, or too few.
@@ -59,7 +60,7 @@ def sizes(folder: Path) -> dict:
     if not isinstance(config, dict):
         raise Failure(f"{path}: not a JSON object")
     _check_kind(config, path)
-    found = {}
+    found: dict[str, Any] = {}
     for ours, name in _SIZES.items():
         value = config.get(name)
         if not (type(value) is int and 0 < value < _LIMIT):
@@ -71,7 +72,7 @@ def sizes(folder: Path) -> dict:
         value = config.get(name, usual)
         if value is None and usual is None:
             value = found["dropout"]  # as the reference has it
-        if not (type(value) in (int, float) and 0 <= value < 1):
+        if value is None or not (type(value) in (int, float) and 0 <= value < 1):
             raise Failure(f"{path}: its {name} is {value!r:.60}, expected a number of 0 or more, below 1.0")
         found[ours] = float(value)
     found["activation"] = ACTIVATIONS[config.get("hidden_act", "gelu")]
@@ -104,7 +105,7 @@ def _check_kind(config: dict, path: Path) -> None:
 
 @contextlib.contextmanager
 def _opened(path: Path):
-    """The file of weights. `Failure` where it is missing, damaged, or the library for it is."""
+    """Return the file of weights. `Failure` where it is missing, damaged, or the library for it is."""
     library = extras.need("safetensors")
     import ml_dtypes  # noqa: F401  (Keras has it; it tells NumPy what a bfloat16 is)
 
@@ -148,7 +149,7 @@ def _check_size(path: Path, found: dict) -> None:
 
 
 def assign(model, folder: Path) -> None:
-    """Put the weights into a built `models.Encoder`; its classifier stays as it is.
+    """Assign the weights to a built `Encoder`; its classifier stays as it is.
 
     Raises `Failure` where `model.safetensors` is missing or damaged, or a weight is missing, of another shape, not
     finite, or not the network's.
@@ -168,7 +169,7 @@ def assign(model, folder: Path) -> None:
 
 
 def _older(name: str) -> str | None:
-    """What the first versions of BERT called a weight; None where that is the same."""
+    """Return what the first versions of BERT called a weight; None where that is the same."""
     end = ".".join(name.split(".")[-2:])
     return name.removesuffix(end) + _OLD[end] if end in _OLD else None
 
@@ -186,7 +187,7 @@ def _same(value: np.ndarray, shape) -> np.ndarray | None:
 
 
 def _turned(value: np.ndarray, shape) -> np.ndarray | None:
-    """A dense kernel, which is stored as (out, in), here (in, out) or with the heads apart."""
+    """Return a dense kernel, which is stored as (out, in), here (in, out) or with the heads apart."""
     shape = tuple(shape)
     kernels = {shape: shape} if len(shape) == 2 else {
         (shape[0], shape[1] * shape[2]): shape, (shape[0] * shape[1], shape[2]): shape,
@@ -195,12 +196,12 @@ def _turned(value: np.ndarray, shape) -> np.ndarray | None:
 
 
 def _flat(value: np.ndarray, shape) -> np.ndarray | None:
-    """A bias, here with the heads apart."""
+    """Return a bias, here with the heads apart."""
     return value.reshape(shape) if value.shape == (int(np.prod(shape)),) else None
 
 
 def _first(value: np.ndarray, shape) -> np.ndarray | None:
-    """The segment's vector: the first of the table."""
+    """Return the segment's vector: the first of the table."""
     return value[0] if value.ndim == 2 and len(value) and value.shape[1:] == tuple(shape) else None
 
 

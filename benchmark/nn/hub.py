@@ -26,7 +26,7 @@ CUTS = (http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError)
 
 
 def fetch(repository: str, name: str, folder: Path, sha256: str | None, say) -> Path:
-    """A file's path in `folder`, downloaded unless it lies there already.
+    """Return a file's path in `folder`, downloaded unless it lies there already.
 
     It grows as `NAME.part`, which a later call goes on with, and gets its name only once its hash, `sha256:…`, has been
     checked; what does not match is removed. `say(line)` hears of the progress.

@@ -16,29 +16,20 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark.core import child_process, files
 from benchmark.core.errors import Failure
-from benchmark.nn import bert_weights
+from benchmark.nn.networks import IMAGE, NETWORKS, NetworkSpec, Sizes
 
 WHAT = "a model that can be loaded"
 WEIGHTS = "model.weights.h5"
 MEMBERS = ("metadata.json", "config.json", WEIGHTS)
-INTEGERS = {
-    "pmoe": ("classes", "width", "experts", "top_k"),
-    "encoder": ("classes", "vocabulary", "positions", "width", "depth", "heads", "inner", "seed"),
-}
-NUMBERS = {"pmoe": (), "encoder": ("dropout", "attention_dropout", "classifier_dropout", "epsilon")}
 MOST = 1 << 20  # classes, width and so on: larger is no network
 SIDE = 4096  # pixels
 NODES = 20_000  # groups and arrays of the weights
 DEPTH = 12  # of their nesting
 CONFIG_BYTES = 4 << 20
-CLASSES = {  # what the description of a network of ours names; another one is no network of ours
-    "Functional", "InputLayer", "Rescaling", "Conv2D", "BatchNormalization", "Activation", "Add", "PatchMoE",
-    "GlobalAveragePooling2D", "Dense", "Softmax", "Encoder", "DTypePolicy", "GlorotUniform", "Zeros", "Ones",
-    "__keras_tensor__",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,7 +49,7 @@ class Saved:
 
 @contextlib.contextmanager
 def weights_of(path: Path) -> Iterator[Saved]:
-    """The weights in a `.keras` file, while the context lasts. `Failure` in one line where it is none."""
+    """Return the weights in a `.keras` file, while the context lasts. `Failure` in one line where it is none."""
     folder = tempfile.mkdtemp(prefix="benchmark-")
     try:
         target = Path(folder) / WEIGHTS
@@ -70,7 +61,7 @@ def weights_of(path: Path) -> Iterator[Saved]:
 
 
 def run_of(path: Path) -> Path | None:
-    """The folder of the run that a network, or a run's folder, belongs to; None where there is none around it."""
+    """Return the folder of the run that a network, or a run's folder, belongs to; None where there is none."""
     around = (path, *path.absolute().parents[:2])
     return next((folder for folder in around if _is_run(folder)), None)
 
@@ -84,7 +75,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def sizes(path: Path, saved: Saved) -> dict:
-    """The sizes of the network to be built for some weights, with `network`, the name of its kind.
+    """Return the sizes of the network to be built for some weights, with `network`, the name of its kind.
 
     They are those of the run (`network` in its result.json, and its config.json). Runs of earlier versions do not say
     all of them, and a file outside a run nothing: then they are the numbers of the file's own description.
@@ -93,25 +84,30 @@ def sizes(path: Path, saved: Saved) -> dict:
     """
     folder = run_of(path)
     config, result = ({}, {}) if folder is None else (files.read_json(folder / "config.json"), _result(folder))
-    said = result.get("network") or saved.sizes
-    if not isinstance(said, dict) or not said:
-        raise Failure(f"{path}: neither a run's result.json nor the file says how large its network is")
+    recorded = result.get("network") or saved.sizes
+    if not isinstance(recorded, dict) or not recorded:
+        raise Failure(f"{path}: neither a run's result.json nor the file records the size of its network")
     model = config.get("model", {})
-    kind = model.get("name", said.get("network"))
-    if kind not in INTEGERS:
-        raise Failure(f"{path}: its network is {kind!r:.60}, expected one of {', '.join(INTEGERS)}")
-    found = {name: said[name] for name in (*INTEGERS[kind], *NUMBERS[kind]) if name in said}
-    found |= (
-        {"image_shape": said.get("image_shape")} if kind == "pmoe" else {"activation": said.get("activation", "gelu")}
-    )
-    _check(found, kind, path)
+    kind = model.get("name", recorded.get("network"))
+    spec = NETWORKS.get(kind) if isinstance(kind, str) else None
+    if spec is None:
+        raise Failure(f"{path}: its network is {kind!r:.60}, expected one of {', '.join(NETWORKS)}")
+    found = _named_sizes(recorded, spec)
+    _check(found, spec, path)
     classes = (result.get("dataset") or {}).get("classes")
     for name, value in (model | ({"classes": len(classes)} if isinstance(classes, list) else {})).items():
-        if name in INTEGERS[kind] and value != found[name]:
+        if name in spec.integers and value != found[name]:
             raise Failure(f"{path}: is a network of {name} {found[name]}, its run is of {value!r:.60}")
-    if _least(found, kind) > saved.values:
+    if spec.least_weights(found) > saved.values:
         raise Failure(f"{path}: holds {saved.values:,} weights, too few for a network of {_words(found)}")
-    return found | {"network": kind}
+    return found | {"network": spec.name}
+
+
+def _named_sizes(recorded: dict[str, Any], spec: NetworkSpec) -> Sizes:
+    found = {name: recorded[name] for name in (*spec.integers, *spec.fractions) if name in recorded}
+    if spec.modality == IMAGE:
+        found["image_shape"] = recorded.get("image_shape")
+    return found | {name: recorded.get(name, value) for name, value in spec.defaults.items()}
 
 
 def _result(folder: Path) -> dict:
@@ -122,40 +118,26 @@ def _result(folder: Path) -> dict:
     return found
 
 
-def _check(found: dict, kind: str, path: Path) -> None:
-    """`Failure` for a size that cannot be one."""
-    for name in INTEGERS[kind]:
+def _check(found: Sizes, spec: NetworkSpec, path: Path) -> None:
+    """Raise `Failure` for a size that cannot be one."""
+    for name in spec.integers:
         value, least = found.get(name), 0 if name == "seed" else 1
         if type(value) is not int or not (least <= value <= (1 << 62 if name == "seed" else MOST)):
             raise Failure(f"{path}: its network's {name} is {value!r:.60}, expected a whole number from {least}")
-    for name in NUMBERS[kind]:
+    for name in spec.fractions:
         value = found.get(name, 0.0)
         if type(value) not in (int, float) or not 0 <= value < 1:
             raise Failure(f"{path}: its network's {name} is {value!r:.60}, expected a number from 0, below 1")
-    if kind == "pmoe":
+    if spec.modality == IMAGE:
         shape = found["image_shape"]
         sane = isinstance(shape, (list, tuple)) and len(shape) == 3
         if not sane or not all(type(side) is int and 1 <= side <= SIDE for side in shape):
             raise Failure(f"{path}: its network's image_shape is {shape!r:.60}, expected height, width and channels")
-        patches = -(-shape[0] // 4) * -(-shape[1] // 4)
-        if found["top_k"] > patches:
-            raise Failure(f"{path}: its network's top_k is {found['top_k']}, of {patches} patches")
         found["image_shape"] = tuple(shape)
-    else:
-        if found["activation"] not in bert_weights.ACTIVATIONS.values():
-            raise Failure(f"{path}: its network's activation is {found['activation']!r:.60}")
-        if found["width"] % found["heads"]:
-            raise Failure(f"{path}: {found['heads']} heads do not divide its network's width of {found['width']}")
-
-
-def _least(found: dict, kind: str) -> int:
-    """Fewer numbers than this are not the weights of a network of these sizes."""
-    width = found["width"]
-    if kind == "pmoe":
-        experts = found["experts"] * (64 * width * 16 * width + found["classes"] * 16 * width)
-        return 9 * 32 * width * 64 * width + experts
-    block = 4 * width * width + 2 * width * found["inner"]
-    return (found["vocabulary"] + found["positions"] + found["classes"]) * width + found["depth"] * block
+    try:
+        spec.check(found)
+    except ValueError as error:
+        raise Failure(f"{path}: {error}") from None
 
 
 def _words(found: dict) -> str:
@@ -179,8 +161,9 @@ def inspect(path: str, target: str) -> dict:
 
 
 def _described(text: bytes) -> dict:
-    """The sizes that a `config.json` spells for a network of ours: numbers, looked up as in any JSON. Empty for other
-    networks; what is wrong with a number is said where it is used.
+    """Return the sizes that a `config.json` spells for a network of ours: numbers, looked up as in any JSON.
+
+    Empty for other networks; what is wrong with a number is reported where it is used.
 
     Nothing that it names is ever imported or called. Where it names what no network of ours has, the file is refused.
     """
@@ -191,28 +174,25 @@ def _described(text: bytes) -> dict:
         raise Failure(f"not a model: its config.json cannot be read ({_one_line(error)})") from None
     if foreign is not None:
         raise Failure(f"its config.json describes {foreign!r:.80}, which no network here has; it is never made use of")
-    with contextlib.suppress(KeyError, TypeError, AttributeError):
-        config = described["config"]
-        if described["class_name"] == "Encoder":
-            names = (*INTEGERS["encoder"], *NUMBERS["encoder"], "activation")
-            return {"network": "encoder"} | {name: config[name] for name in names if name in config}
-        layers = {layer["config"]["name"]: layer["config"] for layer in config["layers"]}
-        experts = layers["experts"]
-        return {
-            "network": "pmoe", "image_shape": layers["images"]["batch_shape"][1:],
-            "classes": layers["logits"]["units"], "width": experts["filters"] // 16,
-            "experts": experts["experts"], "top_k": experts["top_k"],
-        }  # fmt: skip
+    for spec in NETWORKS.values():
+        with contextlib.suppress(KeyError, TypeError, AttributeError):
+            if spec.described is not None:
+                return {"network": spec.name} | spec.described(described)
     return {}
 
 
-def _foreign(part):
-    """The classes and functions in a description that are none of ours."""
+def _keras_classes() -> frozenset[str]:
+    """Return what the descriptions of our networks name."""
+    return frozenset().union(*(spec.keras_classes for spec in NETWORKS.values()))
+
+
+def _foreign(part: Any) -> Iterator[str]:
+    """Yield the classes and functions in a description that belong to none of our networks."""
     if isinstance(part, dict):
         if "class_name" in part:
             module = part.get("module") or "keras"
             ours = isinstance(module, str) and module.split(".")[0] in ("keras", "benchmark")
-            if not ours or str(part["class_name"]) not in CLASSES:
+            if not ours or str(part["class_name"]) not in _keras_classes():
                 yield f"{module}.{part['class_name']}"
         part = list(part.values())
     if isinstance(part, list):

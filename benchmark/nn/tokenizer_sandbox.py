@@ -27,7 +27,7 @@ PROBES = (
 
 
 def checked(path: Path) -> tuple[bytes, dict]:
-    """The bytes of a `tokenizer.json`, and `vocabulary`: one more than its largest token.
+    """Return the bytes of a `tokenizer.json`, and `vocabulary`: one more than its largest token.
 
     Raises `Failure` in one line where it is none, or none that an encoder here can use.
     """
@@ -42,8 +42,10 @@ def checked(path: Path) -> tuple[bytes, dict]:
 
 
 def loaded(content: bytes):
-    """The library's tokenizer, without truncation and padding; its special names are one token wherever a text spells
-    them, as they are for the reference even where the file does not say so."""
+    """Return the library's tokenizer, without truncation and padding.
+
+    Its special names are one token wherever a text has them, as in the reference, even where the file does not say so.
+    """
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_buffer(content)

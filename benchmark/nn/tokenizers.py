@@ -48,7 +48,7 @@ class Tokens:
 
 
 def width(length: int) -> int:
-    """The least of WIDTHS that holds so many tokens."""
+    """Return the least of WIDTHS that holds so many tokens."""
     return next(one for one in WIDTHS if one >= length)
 
 
@@ -76,16 +76,16 @@ class Pieces:
         return self._vocabulary
 
     def ordinary(self) -> np.ndarray:
-        """The numbers of all pieces but those in brackets ([CLS], [unused7], …), ascending, (v,) int64."""
+        """Return the numbers of all pieces but those in brackets ([CLS], [unused7], …), ascending, (v,) int64."""
         pieces = self._tokenizer.get_vocab().items()
         return np.sort([number for piece, number in pieces if not re.fullmatch(r"\[.+\]", piece)])
 
     def names(self, tokens) -> list[str]:
-        """The pieces that tokens stand for."""
+        """Return the pieces that tokens stand for."""
         return [self._tokenizer.id_to_token(max(0, int(number))) for number in tokens]
 
     def pieces(self, texts) -> list[list[int]]:
-        """The tokens of each text with [CLS] and [SEP], however long it is."""
+        """Return the tokens of each text with [CLS] and [SEP], however long it is."""
         try:
             return [found.ids for found in self._tokenizer.encode_batch(list(texts))]
         except BaseException as error:  # a panic of the library is no Exception
@@ -108,14 +108,13 @@ class Words:
 
     @classmethod
     def of(cls, texts) -> "Words":
-        """The words of the given texts, the most frequent first, those of one frequency in the order of their code
-        points; at most MOST_WORDS."""
+        """Return the words of some texts, at most MOST_WORDS: the most frequent first, ties by code points."""
         counts = Counter(word for text in texts for word in split(text))
         return cls(sorted(counts, key=lambda word: (-counts[word], word))[:MOST_WORDS])
 
     @classmethod
     def read(cls, path: Path) -> "Words":
-        """What `save` has written. `Failure` where it cannot be read."""
+        """Return what `save` has written. `Failure` where it cannot be read."""
         try:
             lines = files.read_bytes(Path(path)).decode("utf-8").split("\n")
         except UnicodeDecodeError as error:
@@ -126,16 +125,16 @@ class Words:
         return len(self._numbers)
 
     def ordinary(self) -> np.ndarray:
-        """The numbers of all words, ascending, (v,) int64."""
+        """Return the numbers of all words, ascending, (v,) int64."""
         return np.arange(len(SPECIAL), len(self))
 
     def names(self, tokens) -> list[str]:
-        """The words that tokens stand for."""
+        """Return the words that tokens stand for."""
         words = list(self._numbers)
         return [words[int(number)] for number in tokens]
 
     def pieces(self, texts) -> list[list[int]]:
-        """The tokens of each text with [CLS] and [SEP], however long it is."""
+        """Return the tokens of each text with [CLS] and [SEP], however long it is."""
         first, last = SPECIAL.index("[CLS]"), SPECIAL.index("[SEP]")
         return [[first, *(self._numbers.get(word, self.unknown) for word in split(text)), last] for text in texts]
 
@@ -145,12 +144,12 @@ class Words:
 
 
 def split(text: str) -> list[str]:
-    """The lower-cased words of a text; each other sign that is no space is one of its own."""
+    """Return the lower-cased words of a text; each other sign that is no space is one of its own."""
     return re.findall(r"\w+|[^\w\s]", text.lower())
 
 
 def load(folder: Path) -> Pieces | Words:
-    """The tokenizer of a run's folder. `Failure` where there is none."""
+    """Return the tokenizer of a run's folder. `Failure` where there is none."""
     folder = Path(folder)
     path = next((folder / name for name in (WORDS, PIECES) if files.there(folder / name)), folder / PIECES)
     if files.there(path):
@@ -159,8 +158,10 @@ def load(folder: Path) -> Pieces | Words:
 
 
 def encode(tokenizer, texts) -> Tokens:
-    """The tokens of texts; what is longer than LENGTH keeps [CLS] and [SEP] and loses its end. What is padding follows
-    from the lengths alone."""
+    """Return the tokens of texts; what is longer than LENGTH keeps [CLS] and [SEP] and loses its end.
+
+    Padding follows from the lengths alone.
+    """
     tokens = np.zeros((len(texts), LENGTH), np.int32)
     lengths = np.empty(len(texts), np.int64)
     for row, pieces in enumerate(tokenizer.pieces(texts)):

@@ -58,7 +58,7 @@ class Scores:
 
     @classmethod
     def of(cls, stored: StoredScores, cad: float | None = None, clean_asr: Share | None = None) -> Scores:
-        """The scores of a result, in percent."""
+        """Return the scores of a result, in percent."""
         return cls(
             ba=stored.ba.percent or 0.0,
             asr=_percent(stored.asr),

@@ -1,51 +1,64 @@
-"""Figures from runs: ASR and BA against the poisoning rate, and training curves. PNG and SVG.
+"""Figures from runs: ASR and BA against the poisoning rate, and training curves. PNG, SVG and PDF.
 
-What a line is, its dashes and its marker say too, so that the figures can be read in greyscale and by everybody's
-eyes; the colours are Okabe and Ito's. The same runs give the same SVG to the last byte under one version of matplotlib.
+Lines differ in dashes and markers as well as in colour (Okabe and Ito's), so that the figures can be read in greyscale
+and with any colour vision. The same runs give the same files to the last byte under one version of matplotlib.
 """
 
 import itertools
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from benchmark.core import files, numbers, text_tables
 from benchmark.core.errors import Damaged, Failure
 from benchmark.core.plotting import save
+from benchmark.reporting import cells as words
 from benchmark.reporting import tables
-from benchmark.runs import collapse, paper_results
+from benchmark.runs import collapse, paper_results, titles
 from benchmark.runs.groups import TITLES, Cell
 
+Errors = dict[Path, str]
+"""What cannot be read: path → a line that says why."""
+Style = tuple[str, Any, str]  # colour, dashes, marker
 _BLUE, _VERMILION, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#882255", "#555555"
-_STYLES = {  # colour, dashes, marker
+_STYLES: dict[str, Style] = {
     "patch": (_BLUE, "-", "s"),
     "image": (_VERMILION, (0, (5, 2)), "o"),
 }
-_MORE = ((_GREEN, (0, (1, 1.2)), "^"), (_PURPLE, (0, (5, 1, 1, 1)), "D"), (_GREY, (0, (8, 3)), "v"))
+_MORE: tuple[Style, ...] = ((_GREEN, (0, (1, 1.2)), "^"), (_PURPLE, (0, (5, 1, 1, 1)), "D"), (_GREY, (0, (8, 3)), "v"))
 _MARKERS = "os^DvPX*<>"  # of training curves: one a rate
 _HISTORY = ("epoch", "asr", "ba", "loss")
 _WORDS = {"patch": "every patch", "image": "whole image"}
 
 
-def write(cells: list[Cell], folder: Path, forms=("png", "svg"), paper: bool = True, wrong=None) -> list[Path]:
+def write(
+    cells: list[Cell],
+    folder: Path,
+    forms: Sequence[str] = ("png", "svg"),
+    paper: bool = True,
+    errors: Errors | None = None,
+) -> list[Path]:
     """Write all figures of the cells into a folder; the paths. With `paper`, the published figures are in them.
 
     For every data set and its settings `asr-…`, `ba-…` and, where the runs' histories are there and have more
-    than one epoch, `curves-…`. Below them stands what is in `wrong`, by path, and so left out; histories that cannot be
-    read are put there too.
+    than one epoch, `curves-…`. Below them stands what is in `errors` and so left out; histories that cannot be read are
+    put there too.
     """
-    wrong = {} if wrong is None else wrong
-    paths = save(drawn(cells, paper, wrong), folder, forms)
+    errors = {} if errors is None else errors
+    paths = save(drawn(cells, paper, errors), folder, forms)
     if not paths:
-        raise Failure("nothing to draw: no run of a poisoned file there")
+        raise Failure("nothing to draw: no run on a poisoned file")
     return paths
 
 
-def drawn(cells: list[Cell], paper: bool, wrong: dict | None = None) -> Iterator[tuple[str, object]]:
+def drawn(cells: list[Cell], paper: bool, errors: Errors | None = None) -> Iterator[tuple[str, object]]:
     """Name and figure (matplotlib's), one after the other. To be called in matplotlib's own `rc_context`."""
-    groups, names = {}, set()
-    wrong = {} if wrong is None else wrong
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    names: set[str] = set()
+    errors = {} if errors is None else errors
     for cell in cells:
         groups.setdefault((cell.dataset, cell.settings), []).append(cell)
     for (dataset, settings), group in groups.items():
@@ -54,13 +67,13 @@ def drawn(cells: list[Cell], paper: bool, wrong: dict | None = None) -> Iterator
         name = _file_name(f"{dataset}-{settings}", names)
         for score in ("asr", "ba"):
             if any(score in cell.scores for cell in group if not cell.clean):
-                yield f"{score}-{name}", _with_notes(against_rate(group, score, paper), group, wrong)
-        if figure := curves(group, wrong):
-            yield f"curves-{name}", _with_notes(figure, group, wrong)
+                yield f"{score}-{name}", _with_notes(against_rate(group, score, paper), group, errors)
+        if figure := curves(group, errors):
+            yield f"curves-{name}", _with_notes(figure, group, errors)
 
 
 def _file_name(text: str, taken: set[str]) -> str:
-    """A plain name for a file, another one for each text."""
+    """Return a plain name for a file, another one for each text."""
     plain = re.sub(r"[^a-z0-9.]+", "-", text.lower())[:150]
     name = next(name for name in itertools.chain([plain], (f"{plain}-{n}" for n in itertools.count(2)))
                 if name not in taken)  # fmt: skip
@@ -68,9 +81,9 @@ def _file_name(text: str, taken: set[str]) -> str:
     return name
 
 
-def _with_notes(figure, cells: list[Cell], wrong: dict):
-    """The figure, and below it what is to be known: which networks have collapsed, what could not be read."""
-    lines = [*tables.notes([run.result for cell in cells for run in cell.runs]), *tables.left_out(wrong)]
+def _with_notes(figure, cells: list[Cell], errors: Errors):
+    """Return the figure, and below it what is to be known: which networks have collapsed, what could not be read."""
+    lines = [*tables.notes([run.result for cell in cells for run in cell.runs]), *tables.left_out(errors)]
     if lines:
         text = "\n".join(part for line in lines for part in textwrap.wrap(line, 20 + int(14 * figure.get_figwidth())))
         (legend,) = figure.legends  # which the layout makes room for, as it does for nothing else below the panels
@@ -82,7 +95,7 @@ def _with_notes(figure, cells: list[Cell], wrong: dict):
 
 
 def against_rate(cells: list[Cell], score: str, paper: bool):
-    """A score against the poisoning rate, one panel a trigger, for cells of one data set and settings."""
+    """Draw a score against the poisoning rate, one panel a trigger, for cells of one data set and settings."""
     poisoned = [cell for cell in cells if not cell.clean and score in cell.scores]
     triggers = list(dict.fromkeys(cell.trigger for cell in poisoned))
     figure, panels = _panels(1, len(triggers), cells[0], paper=paper)
@@ -107,10 +120,10 @@ def against_rate(cells: list[Cell], score: str, paper: bool):
     return figure
 
 
-def curves(cells: list[Cell], wrong: dict | None = None):
+def curves(cells: list[Cell], errors: Errors | None = None):
     """ASR, BA and loss after each epoch, one column a trigger: means over the seeds, bands from least to greatest."""
-    wrong = {} if wrong is None else wrong
-    histories = {id(cell): _histories(cell, wrong) for cell in cells}
+    errors = {} if errors is None else errors
+    histories = {id(cell): _histories(cell, errors) for cell in cells}
     poisoned = [cell for cell in cells if not cell.clean and histories[id(cell)]]
     if not any(len(history) > 1 for cell in poisoned for history in histories[id(cell)]):
         return None  # one epoch: nothing to follow
@@ -136,12 +149,12 @@ def curves(cells: list[Cell], wrong: dict | None = None):
 
 
 def _panels(rows: int, columns: int, cell: Cell, sharey=True, paper: bool = False):
-    """A figure with its panels, and above them what it is of: with the published points, also what those are of."""
+    """Return a figure with its panels, under a title; with the published points, it says what those are of."""
     from matplotlib.figure import Figure
 
     size = (1.2 + 3.1 * columns, 0.9 + (2.6 if rows == 1 else 1.9) * rows)
     figure = Figure(figsize=size, layout="constrained")
-    title = f"{cell.dataset}, settings: {cell.settings}"
+    title = f"{cell.dataset}, {titles.network(cell.first.config)}"
     if paper and cell.settings != "paper" and cell.dataset in {key[0] for key in paper_results.attacks()}:
         title += "; published: width 10, 25 epochs"
     figure.suptitle(text_tables.printable(title), fontsize=10, color=_GREY)
@@ -152,9 +165,10 @@ def _series(cell: Cell) -> tuple[str, str]:
     return cell.application, cell.variant
 
 
-def _styles(cells: list[Cell]) -> dict[tuple[str, str], tuple]:
-    """A style for every series: the two applications have their own, variants of them take what is left."""
-    found, more = {}, 0
+def _styles(cells: list[Cell]) -> dict[tuple[str, str], Style]:
+    """Return a style for every series: the two applications have their own, variants of them take what is left."""
+    found: dict[tuple[str, str], Style] = {}
+    more = 0
     for key in sorted({_series(cell) for cell in cells}, key=lambda key: (key[1], key[0] != "patch")):
         known = _STYLES.get(key[0])
         if known and known not in found.values():
@@ -167,7 +181,8 @@ def _styles(cells: list[Cell]) -> dict[tuple[str, str], tuple]:
 
 def _label(key: tuple[str, str]) -> str:
     application, variant = key
-    return text_tables.printable(_WORDS.get(application, application) + (f" ({variant})" if variant else ""))
+    words = text_tables.printable(_WORDS.get(application, application) + (f" ({variant})" if variant else ""))
+    return textwrap.fill(words, 44, break_on_hyphens=False)
 
 
 def _line(panel, series: list[Cell], score: str, style: tuple, label: str) -> None:
@@ -199,8 +214,8 @@ def _clean_line(panel, clean: list[Cell]) -> None:
 
 
 def _paper_points(panel, dataset: str, trigger: str, score: str) -> set:
-    """The paper's figures as hollow markers; their rates."""
-    rates = set()
+    """Draw the paper's figures as hollow markers; return their rates."""
+    rates: set[Fraction] = set()
     for application, (color, _, marker) in _STYLES.items():
         points = {
             key[3]: figures[score]
@@ -218,7 +233,7 @@ def _paper_points(panel, dataset: str, trigger: str, score: str) -> set:
 def _rate_axis(panel, rates: set) -> None:
     ticks = sorted(rates)
     panel.set_xscale("log")
-    panel.set_xticks([100 * float(rate) for rate in ticks], [tables.rate(rate).removesuffix(" %") for rate in ticks])
+    panel.set_xticks([100 * float(rate) for rate in ticks], [words.rate(rate).removesuffix(" %") for rate in ticks])
     panel.tick_params(axis="x", labelsize=8)
     panel.minorticks_off()
     panel.set_xlim(100 * float(ticks[0]) / 1.6, 100 * float(ticks[-1]) * 1.6)
@@ -255,16 +270,18 @@ def _curve(panel, cell: Cell, histories: list[list[dict]], key: str, looks: dict
         style, label = {"color": _GREY, "linestyle": (0, (1, 2)), "linewidth": 1.2}, "clean model"
     else:
         style = looks[_series(cell), cell.rate] | {"markersize": 4, "markevery": max(1, length // 8)}
-        label = f"{_label(_series(cell))}, {tables.rate(cell.rate)}"
+        label = f"{_label(_series(cell))}, {words.rate(cell.rate)}"
     panel.plot(epochs, [sum(row) / len(row) for row in values], label=label, **style)
     if len(histories) > 1:
         bounds = [min(row) for row in values], [max(row) for row in values]
         panel.fill_between(epochs, *bounds, color=style["color"], alpha=0.12, linewidth=0)
 
 
-def _histories(cell: Cell, wrong: dict) -> list[list[dict]]:
-    """What history.csv says of each run that has one: numbers by column, None where there is nothing. What cannot be
-    read goes into `wrong`."""
+def _histories(cell: Cell, errors: Errors) -> list[list[dict]]:
+    """Return the history of each run that has one: numbers by column, None where there is nothing.
+
+    What cannot be read goes into `errors`.
+    """
     found = []
     for run in cell.runs:
         path = run.folder / "history.csv"
@@ -272,7 +289,7 @@ def _histories(cell: Cell, wrong: dict) -> list[list[dict]]:
             if files.there(path):
                 found.append([_epoch(row, path) for row in files.read_csv(path)])
         except Failure as error:
-            wrong[path] = str(error)
+            errors[path] = str(error)
     return [history for history in found if history]
 
 
@@ -285,7 +302,7 @@ def _epoch(row: dict, path: Path) -> dict:
 
 def _legend(figure, panels) -> None:
     """One legend for all panels, below them, every label once."""
-    entries = {}
+    entries: dict[str, Any] = {}
     for panel in panels:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)

@@ -1,102 +1,104 @@
-"""Fine-pruning as the commands show it: a line a step while it goes on, then the paper's Table 3 with our figures."""
+"""Fine-pruning as the commands show it: a line for each stage, then the paper's Table 3 with our figures."""
 
-from benchmark.core import text_tables
-from benchmark.defences import base as defences
-from benchmark.defences import fine_pruning, results
-from benchmark.defences.results import Pruned
-from benchmark.reporting import tables
-from benchmark.runs import context, paper_results
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
-COLUMNS = [*tables.CELL_COLUMNS, "rows", "channels", "stage"]
-WORDS = (
-    "Fine-pruning: an expert's least active channels set to zero (masked: taken out behind the batch normalisation as "
-    "well), then fine-tuned. notebook: ranked and fine-tuned on the training set with its triggered images under their "
-    "true labels, as the paper's published code does and no defender can."
+from benchmark.defences import results
+from benchmark.defences.results import PruningPoint
+from benchmark.reporting import cells, published, records, tables
+from benchmark.reporting.columns import Column
+from benchmark.reporting.tables import Shape
+from benchmark.runs import paper_results
+
+LABELS = (
+    *cells.LABELS,
+    Column("rows", "rows", (), label=True),
+    Column("channels", "channels", (), label=True, right=True),
+    Column("stage", "stage", (), label=True, anchor=True),
 )
-_LEFT = {*tables.CELL_COLUMNS, "rows", "stage", "score", "verdict"} - {"rate"}
+WORDS = (
+    "Fine-pruning: the least active channels of each expert are set to zero (masked: also removed after the batch "
+    "normalisation), then the network is fine-tuned. notebook: ranked and fine-tuned on the training set with the true "
+    "labels of its triggered images, as in the paper's published code, which no real defender can do."
+)
 
 
-def prune(run, file, base, settings: dict, say) -> dict:
-    """Fine-pruning of one run; `say` hears of every step. See `defences.base.run`."""
+def progress(run: Any, say: Callable[[str], object]) -> Callable[[dict[str, Any]], None]:
+    """Return what prints a line for each stage of a run."""
 
-    def watch(step):
+    def watch(step: dict[str, Any]) -> None:
         scores = step["scores"]
         asr = "" if scores["asr"] is None else f"  ASR {scores['asr']['percent']:5.1f}"
         say(f"{run}: {step['stage']:10} {step.get('rate', ''):5} BA {scores['ba']['percent']:5.1f}{asr}")
 
-    hold = settings["data_mode"] == context.HELD_OUT
-    return defences.run(
-        run, file, base, "prune", settings,
-        lambda given: fine_pruning.prune(given, settings["rates"], settings["finetune_epochs"], hold), watch,
-    )  # fmt: skip
+    return watch
 
 
-def render(points: list[Pruned], form: str = "text", paper: bool = False) -> str:
-    """The table. With `paper` a line a score, and every published point that was not run."""
-    columns, rows = against_paper(points) if paper else lines(points)
-    below = [] if form == "latex" else notes(points)
-    return "\n".join([text_tables.render(form, columns, rows, _LEFT), *below])
+def render(points: Sequence[PruningPoint], shape: Shape | None = None, paper: bool = False) -> str:
+    """Show the table. With `paper` a row for each score, and every published point that was not run."""
+    shape = shape or Shape()
+    below = [] if shape.form == "latex" else notes(points)
+    found = columns_against_paper(points) if paper else columns(points)
+    return shape.page(shape.layout(found), below, "Fine-pruning of the experts, percent", "tab:fine-pruning")
 
 
-def notes(points: list[Pruned]) -> list[str]:
-    """What is to be known of networks that have collapsed."""
+def notes(points: Sequence[PruningPoint]) -> list[str]:
+    """Return what is to be known of networks that have collapsed."""
     return tables.notes([run.result for point in points for run in point.cell.runs])
 
 
-def lines(points: list[Pruned]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows, a line a point; beside the paper's figures where any of them is at its settings."""
+def columns(points: Sequence[PruningPoint]) -> list[Column]:
+    """Build columns, a row for each point; beside the paper's figures where any of them is at its settings."""
     if any(point.published and not point.deviations for point in points):
-        rows = [row for point in points for row in _beside(point)]
-        return [*COLUMNS, *tables.PAPER_COLUMNS], rows
-    return [*COLUMNS, "BA", "ASR"], [
-        [*_names(point), *(tables.score(point.cell, name) for name in ("ba", "asr"))] for point in points
-    ]
+        return published.assemble(LABELS, [line for point in points for line in _beside(point)])
+    names = cells.turned(list(map(_names, points)), len(LABELS) + 1)
+    ba, asr = (cells.score_column([point.cell for point in points], name) for name in ("ba", "asr"))
+    return [*cells.filled(LABELS, names), ba, replace(asr, best="lowest")]
 
 
-def against_paper(points: list[Pruned]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows, a line a point and score, the published points that were not run at the end."""
-    rows = [row for point in points for row in _beside(point)]
-    for key in results.not_run(points):
+def columns_against_paper(points: Sequence[PruningPoint]) -> list[Column]:
+    """Build columns, a row for each point and score, the published points that were not run at the end."""
+    lines = [line for point in points for line in _beside(point)]
+    for key in results.not_run(list(points)):
         dataset, trigger, application, rate, stage, share = key
         channels = "" if share is None else f"{float(share):g}"
-        said = [dataset, trigger, application, tables.rate(rate), "paper", "-", "-", channels, results.STAGES[stage]]
-        rows += tables.absent(said, paper_results.fine_pruning()[key])
-    return [*COLUMNS, *tables.PAPER_COLUMNS], rows
+        names = [dataset, trigger, application, cells.rate(rate), "paper", "-", "-", channels, results.STAGES[stage]]
+        lines += published.absent([*names, "-"], paper_results.fine_pruning()[key])
+    return published.assemble(LABELS, lines)
 
 
-def _beside(point: Pruned) -> list[list[str]]:
-    return tables.beside(_names(point), point.cell, point.published, point.verdict)
+def _beside(point: PruningPoint) -> list[published.Line]:
+    return published.beside(_names(point), point.cell, point.published, point.verdict)
 
 
-def _names(point: Pruned) -> list[str]:
-    return [*tables.names(point.cell), point.mode, point.rate, point.stage]
+def _names(point: PruningPoint) -> list[str]:
+    *names, seeds = cells.names(point.cell)
+    return [*names, point.mode, point.rate, point.stage, seeds]
 
 
-def records(points: list[Pruned], paper: bool) -> list[dict]:
-    """Everything about every point, for programs; with `paper`, also the published ones that were not run."""
+def all_records(points: Sequence[PruningPoint], paper: bool) -> list[records.Record]:
+    """Return everything about every point, for programs; with `paper`, also the published ones that were not run."""
     found = []
     for point in points:
-        said = tables.record(point.cell, False) | _record(point.mode, point.rate, point.stage)
+        row = records.record(point.cell, False) | _record(point.mode, point.rate, point.stage)
         if paper:
-            said["deviates_from_paper_in"] = point.deviations
+            row["deviates_from_paper_in"] = point.deviations
             for name, figure in point.published.items():
-                ours = said["scores"].get(name, {})
+                ours = row["scores"].get(name, {})
                 difference = {"difference": ours["mean"] - figure} if ours else {}
-                said["scores"][name] = ours | {"paper": figure, "verdict": point.verdict(name)} | difference
-        found.append(said)
-    for key in results.not_run(points) if paper else ():
+                row["scores"][name] = ours | {"paper": figure, "verdict": point.verdict(name)} | difference
+        found.append(row)
+    for key in results.not_run(list(points)) if paper else ():
         dataset, trigger, application, rate, stage, share = key
         figures = {
             name: {"paper": value, "verdict": "not run"} for name, value in paper_results.fine_pruning()[key].items()
         }
-        said = {"dataset": dataset, "trigger": trigger, "application": application, "rate": tables.decimal(rate)}
-        found.append(
-            said
-            | {"settings": "paper", "runs": [], "scores": figures}
-            | _record("", "" if share is None else tables.decimal(share), results.STAGES[stage])
-        )
+        row = {"dataset": dataset, "trigger": trigger, "application": application, "rate": records.decimal(rate)}
+        row |= {"settings": "paper", "runs": [], "scores": figures}
+        found.append(row | _record("", "" if share is None else records.decimal(share), results.STAGES[stage]))
     return found
 
 
-def _record(mode: str, channels: str, stage: str) -> dict:
+def _record(mode: str, channels: str, stage: str) -> dict[str, str]:
     return {"defence": "fine-pruning", "rows": mode, "channels": channels, "stage": stage}

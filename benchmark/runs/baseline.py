@@ -152,7 +152,7 @@ def clean_asr(comparison: Comparison, runs: Path, data: Dataset) -> dict[str, An
 
     Needs an active backend. None where a baseline's model is gone; `Failure` where one is there and cannot be loaded.
     """
-    from benchmark.nn import models
+    from benchmark.nn import model_files
 
     if data.triggered is None or data.wanted is None:
         return None
@@ -161,7 +161,7 @@ def clean_asr(comparison: Comparison, runs: Path, data: Dataset) -> dict[str, An
         folder = Path(runs) / name
         if file_names.problem(name) or not files.there(folder / "model.keras"):
             return None
-        model = models.load(folder)
+        model = model_files.load(folder)
         triggered = texts.for_run(folder, data, model).triggered
         predicted = engines.engine(model, 0.1).predict((triggered or data.triggered).inputs)
         counts.append(metrics.attack(predicted, data.triggered.labels, data.wanted, len(data.classes))["asr"])

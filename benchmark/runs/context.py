@@ -34,7 +34,7 @@ class Opened:
     job: Run
     trained: RunResult
     contents: Dataset
-    tokenizer: Any
+    tokenizer: tokenizers.Pieces | tokenizers.Words
     held_out: Rows
 
     def tokens(self, texts) -> tokenizers.Tokens:
@@ -43,9 +43,9 @@ class Opened:
 
     def network(self):
         """A fresh copy of the trained network."""
-        from benchmark.nn import models
+        from benchmark.nn import model_files
 
-        model = models.load(self.job.folder)
+        model = model_files.load(self.job.folder)
         text_training.check_vocabulary(self.tokenizer, model, self.job.folder)
         return model
 

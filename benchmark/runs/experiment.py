@@ -85,9 +85,9 @@ def network(job: Run, data: Dataset, path: Path | None = None):
     if data.classes != job.finished().dataset.classes:
         raise Failure(f"{data.path}: its classes are not those that {job.folder.name} was trained on")
     engines.activate(job.settings.backend, job.settings.precision, job.settings.threads)
-    from benchmark.nn import models
+    from benchmark.nn import model_files
 
-    model = models.load(path or job.folder)
+    model = model_files.load(path or job.folder)
     if data.image_shape and model.input_shape[1:] != data.image_shape:
         raise Failure(f"{data.path}: has images of {data.image_shape}, the run was trained on {model.input_shape[1:]}")
     return model

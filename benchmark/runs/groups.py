@@ -19,7 +19,7 @@ TITLES = {
     "asr_others": "ASR others",
     "cad": "CAD",
     "clean_asr": "clean ASR",
-    "still_right": "still right",
+    "still_right": "RA",
 }
 _USUAL = {"label_mode": "all-to-one", "target": 0, "select": "all"}
 _NAMED = ("rate", "seed", "streams", "application", "triggers", "patch")  # have a place of their own

@@ -33,10 +33,10 @@ class KeepEpochs(Callback):
         self._folder, self._model = run.folder / "epochs", model
 
     def on_epoch(self, entry: dict[str, Any], predicted: dict[str, np.ndarray]) -> None:
-        from benchmark.nn import models
+        from benchmark.nn import model_files
 
         files.make_folder(self._folder)
-        models.save(self._model, self._folder / f"epoch-{entry['epoch']:03d}.keras")
+        model_files.save(self._model, self._folder / f"epoch-{entry['epoch']:03d}.keras")
 
 
 def train(
@@ -86,7 +86,7 @@ def _existing(run: Run) -> RunResult | None:
 def _train(
     run: Run, data: Dataset, callbacks: Sequence[RunCallback], log: Callable[[str], None], keep_epochs: bool
 ) -> RunResult:
-    from benchmark.nn import models
+    from benchmark.nn import model_files
 
     training = method(data, run.settings, run.folder, log)
     data = training.data
@@ -100,7 +100,7 @@ def _train(
     predicted = last.predicted or loop.score(engine, data)  # none: killed after the last epoch's checkpoint
     files.write_npz(run.folder / "predictions.npz", predicted)
     checkpoint.write_history()
-    models.save(training.model, run.folder / "model.keras")
+    model_files.save(training.model, run.folder / "model.keras")
     return RunResult(run_record(run, data, history, predicted) | training.record)
 
 

@@ -8,10 +8,9 @@ from benchmark.training.settings import (
     ENCODERS,
     FOR_MODALITY,
     NETWORKS,
-    PRESETS,
     Common,
     EncoderSettings,
-    Settings,
+    ImageSettings,
     option_of,
 )
 
@@ -44,13 +43,15 @@ def chosen_settings(modality: str, model: str | None = None, **given: Any) -> Co
     for name in given:
         if name not in names:
             raise Usage(f"{option_of(name)} is not for --model {network}")
-    return _BY_KIND[kind](given.pop(kind.CHOICE, kind.USUAL), given)
+    choice = given.pop(kind.CHOICE, kind.USUAL)
+    return _of_preset(kind, choice, given) if issubclass(kind, ImageSettings) else _of_encoder(choice, given)
 
 
-def _of_preset(preset: str, given: dict[str, Any]) -> Settings:
-    if preset not in PRESETS:
-        raise Usage(f"--preset: expected one of {', '.join(PRESETS)}, got {preset!r:.40}")
-    return dataclasses.replace(PRESETS[preset], **given)
+def _of_preset(kind: type[ImageSettings], preset: str, given: dict[str, Any]) -> ImageSettings:
+    presets = kind.presets()
+    if preset not in presets:
+        raise Usage(f"--preset: expected one of {', '.join(presets)}, got {preset!r:.40}")
+    return dataclasses.replace(presets[preset], **given)
 
 
 def _of_encoder(encoder: Any, given: dict[str, Any]) -> EncoderSettings:
@@ -59,6 +60,3 @@ def _of_encoder(encoder: Any, given: dict[str, Any]) -> EncoderSettings:
     chosen = encoders.named(str(encoder))
     usual = ENCODERS.get(chosen["encoder"], ENCODERS[EncoderSettings.USUAL])
     return dataclasses.replace(usual, **chosen, **given)
-
-
-_BY_KIND: dict[type[Common], Any] = {Settings: _of_preset, EncoderSettings: _of_encoder}

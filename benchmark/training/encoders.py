@@ -120,11 +120,11 @@ def _downloaded(say) -> Origin:
 
 
 def build(origin: Origin | None, classes: int, vocabulary: int, seed: int):
-    """The encoder with its first weights, a `models.Encoder`; `vocabulary` is the tokenizer's, for a new one.
+    """Build the encoder with its first weights; `vocabulary` is the tokenizer's, for a new one.
 
     Raises `Failure` where a folder's weights, tokenizer and sizes do not fit. The backend must have been activated.
     """
-    from benchmark.nn.models import Encoder
+    from benchmark.nn.encoder import Encoder
 
     sizes = (
         TINY | {"vocabulary": vocabulary, "positions": LENGTH} if origin is None else bert_weights.sizes(origin.folder)

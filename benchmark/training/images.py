@@ -1,19 +1,21 @@
-"""The training of a patch-level mixture of experts on images: its first weights, and its batches."""
+"""The training of a network on images: its first weights, and its batches."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from benchmark.core.errors import Usage
 from benchmark.format.dataset import Dataset
+from benchmark.nn.networks import NETWORKS
 from benchmark.training import loop
-from benchmark.training.settings import Settings
+from benchmark.training.settings import ImageSettings
 
 
 class Images:
-    """The training of a pMoE on one data set. See `methods.Method`."""
+    """The training of a network for images on one data set. See `methods.Method`."""
 
-    def __init__(self, data: Dataset, settings: Settings):
+    def __init__(self, data: Dataset, settings: ImageSettings):
         self.data, self.settings = data, settings
         self.rows = data.kept(settings.hold_out)
         self.model = build(data, settings)
@@ -28,12 +30,16 @@ class Images:
             yield rows, None
 
 
-def build(data: Dataset, settings: Settings):
-    """Build the untrained network for a data set. The backend must have been activated."""
-    from benchmark.nn.models import pmoe
+def build(data: Dataset, settings: ImageSettings) -> Any:
+    """Build the untrained network for a data set. The backend must have been activated.
 
-    height, width, _ = data.image_shape
-    patches = -(-height // 4) * -(-width // 4)
-    if settings.top_k > patches:
-        raise Usage(f"--top-k {settings.top_k} of {patches} patches: images of {height}x{width} have no more")
-    return pmoe(data.image_shape, len(data.classes), **settings.model(), seed=settings.seed)
+    Raises `Usage` where the network cannot be built for images of this size.
+    """
+    spec = NETWORKS[settings.NETWORK]
+    sizes = {"image_shape": data.image_shape, "classes": len(data.classes)} | settings.model()
+    try:
+        spec.check(sizes)
+    except ValueError as error:
+        height, width, _ = data.image_shape
+        raise Usage(f"--model {spec.name} on images of {height}x{width}: {error}") from None
+    return spec.build(sizes | {"seed": settings.seed})

@@ -10,8 +10,9 @@ from benchmark.core import extras
 from benchmark.core.errors import Usage
 from benchmark.format.dataset import Dataset
 from benchmark.nn import engines
+from benchmark.nn.networks import IMAGE, TEXT
 from benchmark.training.images import Images
-from benchmark.training.settings import Common, EncoderSettings, Settings
+from benchmark.training.settings import Common, EncoderSettings, ImageSettings
 
 
 class Method(Protocol):
@@ -34,7 +35,7 @@ class Method(Protocol):
 
 
 def _images(data: Dataset, settings: Common, folder: Path, log: Callable[[str], None]) -> Method:
-    assert isinstance(settings, Settings)
+    assert isinstance(settings, ImageSettings)
     return Images(data, settings)
 
 
@@ -45,7 +46,8 @@ def _texts(data: Dataset, settings: Common, folder: Path, log: Callable[[str], N
     return Texts(data, settings, folder, log)
 
 
-METHODS = {Settings.NETWORK: _images, EncoderSettings.NETWORK: _texts}
+METHODS = {IMAGE: _images, TEXT: _texts}
+"""Modality → how its networks are trained."""
 
 
 def method(data: Dataset, settings: Common, folder: Path, log: Callable[[str], None]) -> Method:
@@ -53,7 +55,7 @@ def method(data: Dataset, settings: Common, folder: Path, log: Callable[[str], N
 
     What a run needs besides its network goes into `folder`; `log` is told of what the user should know.
     """
-    return METHODS[settings.NETWORK](data, settings, folder, log)
+    return METHODS[settings.MODALITY](data, settings, folder, log)
 
 
 def check_modality(modality: str, settings: Common, path: Path) -> None:

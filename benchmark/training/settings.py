@@ -10,11 +10,16 @@ import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmark.core import file_names, numbers
 from benchmark.core.errors import Usage
 from benchmark.format.manifest import TEXT, digest
+from benchmark.nn.networks import DEFAULT, IMAGE, NetworkSpec
+from benchmark.nn.networks import NETWORKS as SPECS
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 BACKENDS = ("tensorflow", "jax", "torch")
 PRECISIONS = ("float32", "tf32", "bfloat16")
@@ -78,10 +83,19 @@ class Setting:
             )
 
 
+def _of_networks() -> list[Setting]:
+    """Return what the registered networks have to be set, each name once."""
+    least: dict[str, int] = {}
+    words: dict[str, list[str]] = {}
+    for spec in SPECS.values():
+        for one in spec.settings:
+            least[one.name] = min(one.least, least.get(one.name, one.least))
+            words.setdefault(one.name, []).append(f"{spec.name}: {one.help}")
+    return [Setting(name, MODEL, int, least[name], help=f"{'; '.join(words[name])}.") for name in least]
+
+
 SETTINGS = (
-    Setting("width", MODEL, int, 1, help="pmoe: channels; 10 in the paper, 1 suits a laptop."),
-    Setting("experts", MODEL, int, 1, help="pmoe: number of experts."),
-    Setting("top_k", MODEL, int, 1, help="pmoe: patches that each expert takes of an image."),
+    *_of_networks(),
     Setting("encoder", MODEL, str,
             help="encoder: minilm (MiniLM-L6), tiny (two layers, trained from scratch), or a folder in the Hugging "
                  "Face layout  [default: minilm]"),
@@ -189,14 +203,49 @@ class Common(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Common):
+class ImageSettings(Common):
+    """Everything that decides the outcome of a run of a network for images besides the data.
+
+    Fields and presets follow from its `NetworkSpec`; a field's default is the value in the first preset.
+    """
+
+    OPTIMIZER = "sgd"
+    MODALITY = IMAGE
+    CHOICE = "preset"
+
+    @classmethod
+    def presets(cls) -> "dict[str, Self]":
+        """The presets of this network, by name."""
+        return {name: cls(**values) for name, values in SPECS[cls.NETWORK].presets.items()}
+
+    @property
+    def preset(self) -> str:
+        """The network, and the preset that it is of or what differs."""
+        return f"{self.NETWORK}-{self.same_preset() or f'e{self.epochs}'}"
+
+    def same_preset(self) -> str | None:
+        """The preset that network and training are those of."""
+        mine = self.model(), self.training()
+        return next((name for name, one in self.presets().items() if (one.model(), one.training()) == mine), None)
+
+    @property
+    def network(self) -> str:
+        """See `Common`."""
+        return self.NETWORK
+
+    def nearest_preset(self) -> "tuple[str, Self]":
+        """See `Common`."""
+        presets = self.presets()
+        name = min(presets, key=lambda name: len(self.differences(presets[name])))
+        return name, presets[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ImageSettings):
     """Everything that decides the outcome of a run of the pMoE besides the data. The defaults are the paper's (section
     4.1)."""
 
     NETWORK = "pmoe"
-    OPTIMIZER = "sgd"
-    MODALITY = "image"
-    CHOICE = "preset"
     USUAL = "paper"
 
     width: int = 10
@@ -210,20 +259,12 @@ class Settings(Common):
     @property
     def preset(self) -> str:
         """The preset that network and training are those of, else a few letters that say what differs."""
-        for name, preset in PRESETS.items():
-            if self.model() == preset.model() and self.training() == preset.training():
-                return name
-        return f"w{self.width}-e{self.epochs}"
+        return self.same_preset() or f"w{self.width}-e{self.epochs}"
 
     @property
     def network(self) -> str:
         """See `Common`."""
         return f"width {self.width}"
-
-    def nearest_preset(self) -> tuple[str, "Settings"]:
-        """See `Common`."""
-        name = min(PRESETS, key=lambda name: len(self.differences(PRESETS[name])))
-        return name, PRESETS[name]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,17 +339,29 @@ def check_numbers(options: dict) -> None:
             raise Usage(f"{option_of(key)}: expected a finite number within 64 bits, got {value!r:.40}")
 
 
-PRESETS = {
-    "paper": Settings(),
-    "small": Settings(width=1, epochs=8),
-    "tiny": Settings(width=1, epochs=9, batch_size=32, learning_rate=0.2),
-}
+def _settings_class(spec: NetworkSpec) -> type[ImageSettings]:
+    """Make the settings of a network for images that has no class of its own here."""
+    usual, first = next(iter(spec.presets.items()))
+    fields = [(name, float if name == "learning_rate" else int, field(default=value)) for name, value in first.items()]
+    made = dataclasses.make_dataclass(
+        f"{spec.name.capitalize()}Settings",
+        fields,
+        bases=(ImageSettings,),
+        namespace={"NETWORK": spec.name, "USUAL": usual, "__doc__": f"The settings of {spec.title}."},
+        frozen=True,
+        kw_only=True,
+    )
+    return made
+
+
+PRESETS = Settings.presets()
 ENCODERS = {
-    "minilm": EncoderSettings(),
-    "tiny": EncoderSettings(encoder="tiny", weights=None, epochs=12, batch_size=32, learning_rate=5e-4),
+    name: EncoderSettings(encoder=name, weights=MINILM if name == "minilm" else None, **values)
+    for name, values in SPECS[EncoderSettings.NETWORK].presets.items()
 }
-NETWORKS: dict[str, type[Common]] = {kind.NETWORK: kind for kind in (Settings, EncoderSettings)}
-FOR_MODALITY = {kind.MODALITY: kind.NETWORK for kind in NETWORKS.values()}
+_OWN: dict[str, type[Common]] = {kind.NETWORK: kind for kind in (Settings, EncoderSettings)}
+NETWORKS: dict[str, type[Common]] = {name: _OWN.get(name) or _settings_class(spec) for name, spec in SPECS.items()}
+FOR_MODALITY = dict(DEFAULT)
 
 
 def config_of(settings: Common, dataset_digest: str) -> dict[str, Any]:
@@ -359,5 +412,7 @@ def label(settings: Common) -> str:
     """The settings but for the seed, in a few words: `paper`, `small, epochs 2, backend jax`, `minilm, rows 9000`."""
     settings = dataclasses.replace(settings, seed=0)
     name, preset = settings.nearest_preset()
+    if DEFAULT[settings.MODALITY] != settings.NETWORK:
+        name = f"{settings.NETWORK} {name}"
     pairs = [f"{BY_NAME[key].words} {value}" for key, value in settings.differences(preset).items()]
     return ", ".join([name, *pairs])

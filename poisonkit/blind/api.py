@@ -105,7 +105,7 @@ def seal(
         raise Usage("secret_seed: expected a whole number from 0 to 2^63 - 1")
     secret = sealing.Secret.draw() if secret_seed is None else sealing.Secret.of(secret_seed)
     share = None if even_share is None else sealing.parse_share(str(even_share))
-    wanted = sealing.Wanted(secret, _path(out), _path(key), even_labels or share is not None, share, force)
+    wanted = sealing.SealRequest(secret, _path(out), _path(key), even_labels or share is not None, share, force)
     return sealing.seal(Path(path), wanted)
 
 

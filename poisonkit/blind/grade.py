@@ -103,26 +103,26 @@ def grade(path: Path, key: Path | None, submission: Path, threshold: float | Non
     if threshold is not None and not math.isfinite(threshold):
         raise Usage(f"--threshold: expected a finite number, got {threshold}")
     with reader.reading(path, ("sealed",)) as challenge:
-        said = challenge.manifest
-    with reader.reading(key or keys.found(path, said["name"]), ("key",)) as held:
-        answer = unseal.check(said, held)
+        sealed = challenge.sealed
+    with reader.reading(key or keys.find_or_fail(path, sealed.name), ("key",)) as held:
+        answer = unseal.check(sealed, held)
         authenticity.check(path, held)
-    count = said["arrays"]["train/labels"]["shape"][0]
+    count = sealed.rows("train/labels")
     truth = np.zeros(count, bool)
     truth[answer.rows] = True
     given = read(submission, count)
     if given.scores is None and threshold is not None:
         raise Usage("--threshold: the submission lists rows without scores, so there is nothing to threshold")
-    facts = {
-        "challenge": said["name"],
-        "commitment": said["commitment"],
+    graded = {
+        "challenge": sealed.name,
+        "commitment": sealed.commitment,
         "rows": count,
         "changed": len(answer.rows),
         "poisoned": int((answer.role == 1).sum()),
         "cover": int((answer.role == 2).sum()),
         "submitted": len(given.rows),
     }
-    return facts | measures(given, truth, threshold)
+    return graded | measures(given, truth, threshold)
 
 
 def measures(given: Submission, truth: np.ndarray, threshold: float | None = None) -> dict:

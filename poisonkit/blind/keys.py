@@ -66,7 +66,7 @@ def find(challenge: Path) -> Path | None:
     return next((path for path in places(challenge, facts["name"]) if path.is_file()), None)
 
 
-def found(challenge: Path, name: str) -> Path:
+def find_or_fail(challenge: Path, name: str) -> Path:
     """Find the key of a sealed file of that name. Raises `Failure` with the paths that were tried."""
     tried = places(challenge, name)
     for path in tried:

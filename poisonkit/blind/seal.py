@@ -7,6 +7,7 @@ rest. What that keeps secret and what it cannot is docs/sealing.md.
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +21,7 @@ from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import IMAGE
 from poisonkit.format import manifest, reader, sidecars
 from poisonkit.format.arrays import kept_in_key
+from poisonkit.format.manifest import Facts, Manifest
 from poisonkit.format.writer import writing
 from poisonkit.inspection.verify import verify
 from poisonkit.poisoning import recipe, supported
@@ -30,6 +32,8 @@ SALT_BYTES = 32
 GUESSABLE = 1 << 40  # seeds of a camouflage below this can be tried out
 PARTS = ("train", "test")
 NO_ROWS = np.empty(0, np.int64)
+Orders = dict[str, np.ndarray]
+"""Part → the row of the original that each sealed row is, int64."""
 
 NOTICE = (
     "A sealed data set for a blind exercise in finding manipulated training data. None, some or many training rows "
@@ -75,7 +79,7 @@ def parse_share(text: str) -> Fraction:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SealRequest:
     """How to seal: `secret`; where the challenge and the key go (a folder, or a name in .h5; None: beside the file, and
     the folder for keys); whether to even the labels out, and to which share of the clean sizes (None: the largest)."""
 
@@ -114,7 +118,7 @@ def inverse(order: np.ndarray, count: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Left:
+class LeftOut:
     """Rows of the original that the challenge is without, ascending, (L,) int64; `share` of the clean class sizes is
     what remains, None where no labels were evened out."""
 
@@ -132,10 +136,10 @@ class Sealed:
     manifest: dict
     title: str
     seed: int | None
-    left: Left | None = None
+    left: LeftOut | None = None
 
 
-def seal(path: Path, wanted: Wanted, progress=None) -> Sealed:
+def seal(path: Path, request: SealRequest, progress=None) -> Sealed:
     """Seal a data set: write the challenge and its key.
 
     The key gets its name first, so that no challenge is ever without. Raises `Failure` where the file does not verify,
@@ -145,36 +149,37 @@ def seal(path: Path, wanted: Wanted, progress=None) -> Sealed:
     _forget_camouflaged()
     wrong = verify.verify(path)
     if wrong:
-        raise Failure(f"{path}: does not verify, so its key could not give it back: {wrong[0]}")
+        raise Failure(f"{path}: does not verify, so its key could not restore it: {wrong[0]}")
     with reader.reading(path) as data:
-        supported.demand(path, data.manifest, "so its key might not give it back")
-        secret, left = wanted.secret, _left_out(data, wanted)
-        orders = {part: secret.order(part, data.manifest["counts"][part], left[part].rows) for part in PARTS}
+        supported.demand(path, data.manifest, "so its key might not restore it")
+        secret, left = request.secret, _left_out(data, request)
+        original = data.described
+        sizes = {"train": original.counts.train, "test": original.counts.test}
+        orders = {part: secret.order(part, sizes[part], left[part].rows) for part in PARTS}
         table = _table(data, orders, progress)
         rows, role, labels = _answer_rows(data, orders)
-        commitment = commit(secret.salt, answer(table, data.manifest["dataset_digest"], rows, role, labels))
+        commitment = commit(secret.salt, answer(table, original.dataset_digest, rows, role, labels))
         name = f"challenge-{commitment.removeprefix('sha256:')[:8]}"
-        output = wanted.output
+        output = request.output
         target = output if output and output.suffix == ".h5" else (output or path.parent) / f"{name}.h5"
-        key = keys.target(name, wanted.key)
-        _check_free(path, target, key, wanted.force)
+        key = keys.target(name, request.key)
+        _check_free(path, target, key, request.force)
         files.check_space(target, 2 * path.stat().st_size)
         keys.make_folder(key)
-        with _key_of(target, key), writing(target, new=not wanted.force) as writer:
+        with _key_of(target, key), writing(target, new=not request.force) as writer:
             _write_rows(data, orders, writer, progress)
-            facts = writer.finish(_facts(data.manifest, name, commitment, orders))
-            if facts["arrays"] != table:
+            sealed = writer.finish(_sealed_manifest(original, name, commitment, orders))
+            if sealed["arrays"] != table:
                 raise Failure(f"{path}: changed while it was read")
-            _write_key(path, data, key, facts, secret, left["train"], new=not wanted.force)
+            _write_key(path, data, key, sealed, secret, left["train"], new=not request.force)
         os.utime(target, (LONG_AGO, LONG_AGO))
-        source = data.manifest["source"]
-    seed, evened = source["options"].get("camouflage-seed"), left["train"] if wanted.even_labels else None
-    return Sealed(target, key, facts, source["title"], seed, evened)
+    seed, evened = original.source.options.get("camouflage-seed"), left["train"] if request.even_labels else None
+    return Sealed(target, key, sealed, original.source.title, seed, evened)
 
 
 @contextlib.contextmanager
 def _key_of(target: Path, key: Path):
-    """Take a key away again where another process has the challenge's name by the time that this one is to get it."""
+    """Remove the key again where another process has taken the challenge's name meanwhile."""
     try:
         yield
     except files.Taken as error:
@@ -192,13 +197,13 @@ def _forget_camouflaged() -> None:
         Cache().forget_camouflaged()
 
 
-def _left_out(data, wanted: Wanted) -> dict[str, Left]:
-    """What each part is without: of the test rows, none."""
-    left = {part: Left(NO_ROWS) for part in PARTS}
-    if wanted.even_labels:
+def _left_out(data: reader.Reader, request: SealRequest) -> dict[str, LeftOut]:
+    """Choose the rows that each part is without: of the test rows, none."""
+    left = {part: LeftOut(NO_ROWS) for part in PARTS}
+    if request.even_labels:
         rows, labels = (NO_ROWS, NO_ROWS) if data.clean else (data["truth/rows"], data["truth/labels"])
-        found = even.left_out(data["train/labels"], rows, labels, wanted.secret.number, wanted.even_share)
-        left["train"] = Left(*found)
+        found = even.left_out(data["train/labels"], rows, labels, request.secret.number, request.even_share)
+        left["train"] = LeftOut(*found)
     return left
 
 
@@ -217,7 +222,7 @@ def _check_free(path: Path, target: Path, key: Path, force: bool) -> None:
         raise Failure(f"{beside}: already exists; choose another -o, or overwrite it with --force")
 
 
-def _shuffled(data, part: str, order: np.ndarray):
+def _shuffled(data: reader.Reader, part: str, order: np.ndarray) -> Iterator[np.ndarray]:
     """The rows of a part in their secret order, in blocks."""
     split = data.split(part)
     rows = ROWS_AT_ONCE
@@ -227,12 +232,12 @@ def _shuffled(data, part: str, order: np.ndarray):
         yield split.rows(order[start : start + rows])
 
 
-def _table(data, orders: dict, progress) -> dict:
+def _table(data: reader.Reader, orders: Orders, progress) -> Facts:
     """The sealed file's table of arrays, path → digest, dtype, shape: the commitment needs it before it is written."""
     table, kind = {}, data.modality
     for part, order in orders.items():
         labels = np.ascontiguousarray(data[f"{part}/labels"][order])
-        shape = [len(order), *data.manifest["arrays"][kind.path(part)]["shape"][1:]]
+        shape = [len(order), *data.described.shape(kind.path(part))[1:]]
         total = hashing.hasher(kind.dtype, shape)
         for block in _shuffled(data, part, order):
             total.update(block)
@@ -243,18 +248,18 @@ def _table(data, orders: dict, progress) -> dict:
     return table
 
 
-def _answer_rows(data, orders: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _answer_rows(data: reader.Reader, orders: Orders) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The changed rows by their numbers in the sealed file, their role, their labels before; none of a clean file."""
     if data.clean:
         return np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64)
-    positions = inverse(orders["train"], data.manifest["counts"]["train"])
+    positions = inverse(orders["train"], data.described.counts.train)
     return positions[data["truth/rows"]], data["truth/role"], data["truth/labels"]
 
 
-def _write_rows(data, orders: dict, writer, progress) -> None:
+def _write_rows(data: reader.Reader, orders: Orders, writer, progress) -> None:
     for part, order in orders.items():
         path, dtype = data.modality.path(part), data.modality.dtype
-        column = writer.column(path, dtype, (len(order), *data.manifest["arrays"][path]["shape"][1:]))
+        column = writer.column(path, dtype, (len(order), *data.described.shape(path)[1:]))
         for block in _shuffled(data, part, order):
             column.write(block)
             if progress:
@@ -262,24 +267,33 @@ def _write_rows(data, orders: dict, writer, progress) -> None:
         writer.whole(f"{part}/labels", np.ascontiguousarray(data[f"{part}/labels"][order]))
 
 
-def _facts(original: dict, name: str, commitment: str, orders: dict) -> dict:
-    """The sealed file's manifest: of the source what training and its licence ask for, and nothing that was done."""
-    source = {key: original["source"][key] for key in ("title", "licence", "url", "classes")}
+def _sealed_manifest(original: Manifest, name: str, commitment: str, orders: Orders) -> Facts:
+    """The sealed file's manifest: of the source what training and its licence need, and nothing of what was done."""
+    source = original.source
     return {
         "format": manifest.FORMAT,
         "format_version": manifest.FORMAT_VERSION,
-        "modality": original["modality"],
+        "modality": original.modality,
         "kind": "sealed",
         "name": name,
-        "notice": NOTICE.format(altered=ALTERED[original["modality"]]),
+        "notice": NOTICE.format(altered=ALTERED[original.modality]),
         "commitment": commitment,
-        "source": source | {"name": original["source"]["name"]},
+        "source": {
+            "title": source.title,
+            "licence": source.licence,
+            "url": source.url,
+            "classes": list(source.classes),
+            "name": source.name,
+        },
         "counts": {part: len(orders[part]) for part in PARTS},
     }
 
 
-def _write_key(path: Path, data, target: Path, challenge: dict, secret: Secret, left: Left, new: bool) -> None:
-    original, evened = data.manifest, {}
+def _write_key(
+    path: Path, data: reader.Reader, target: Path, challenge: Facts, secret: Secret, left: LeftOut, new: bool
+) -> None:
+    """Write the key: what the original has and the sealed file does not, and the secrets."""
+    original, evened = data.facts, {}
     with writing(target, sidecar=False, new=new, mode=keys.MODE) as writer:
         for name in original["arrays"]:
             if kept_in_key(name):
@@ -310,7 +324,7 @@ def _write_key(path: Path, data, target: Path, challenge: dict, secret: Secret, 
         )
 
 
-def _sidecar(path: Path) -> dict | None:
+def _sidecar(path: Path) -> Facts | None:
     """What the original's sidecar says beside manifest and file, which `unseal` finds out itself."""
     beside = sidecars.sidecar_path(path)
     if not beside.exists():

@@ -13,14 +13,15 @@ from poisonkit.build import produce
 from poisonkit.core import files, hashing, modality, splits
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import TEXT
-from poisonkit.core.splits import Split, TextSplit
+from poisonkit.core.splits import TextSplit
 from poisonkit.format import manifest, reader, sidecars
+from poisonkit.format.manifest import SealedManifest
 from poisonkit.inspection import show
 from poisonkit.inspection.verify import verify as whole
 from poisonkit.poisoning import apply
 from poisonkit.poisoning import plan as make
 from poisonkit.poisoning.recipe import Recipe
-from poisonkit.sources.base import Source
+from poisonkit.sources.base import Part, Source
 
 
 @dataclass(frozen=True)
@@ -31,57 +32,51 @@ class Answer:
     role: np.ndarray
 
 
-def check(challenge: dict, key: reader.Reader) -> Answer:
-    """The answer that a key gives, once it is the one that the sealed file committed to.
+def check(challenge: SealedManifest, key: reader.Reader) -> Answer:
+    """Return the answer that a key gives, once it is the one that the sealed file committed to.
 
     `challenge` is the sealed file's manifest. Raises `Failure` where the key is that of another file, where either was
     altered, or where the answer is not the one of the commitment.
     """
-    said = key.manifest
-    if said["challenge"] != challenge["dataset_digest"]:
-        raise Failure(f"{key.path}: is the key of another file, {said['name']}, not of {challenge['name']}")
-    for facts, what in ((challenge, "the sealed file"), (said, key.path), (said["of"], key.path)):
-        if manifest.dataset_digest(facts) != facts["dataset_digest"]:
+    held = key.key
+    if held.challenge != challenge.dataset_digest:
+        raise Failure(f"{key.path}: is the key of another file, {held.name}, not of {challenge.name}")
+    for checked, what in ((challenge, "the sealed file"), (held, key.path), (held.original, key.path)):
+        if manifest.dataset_digest(checked.facts) != checked.dataset_digest:
             raise Failure(f"{what}: its manifest was altered: its own digest does not match")
-    for name, entry in said["arrays"].items():
-        if hashing.array_digest(np.ascontiguousarray(key[name])) != entry["digest"]:
+    for name, entry in held.arrays.items():
+        if hashing.array_digest(np.ascontiguousarray(key[name])) != entry.digest:
             raise Failure(f"{key.path}: {name} is damaged: its digest differs")
     rows, role, labels = _changed(key)
-    if len(_order(key, "train")) != challenge["arrays"]["train/labels"]["shape"][0]:
-        raise Failure(f"{key.path}: is of other row counts than {challenge['name']}")
-    whole = answer(challenge["arrays"], said["of"]["dataset_digest"], rows, role, labels)
-    if not commit(bytes.fromhex(said["salt"]), whole) == said["commitment"] == challenge["commitment"]:
-        raise Failure(f"{key.path}: is not the answer that {challenge['name']} committed to: it was changed afterwards")
+    if len(_order(key, "train")) != challenge.rows("train/labels"):
+        raise Failure(f"{key.path}: is of other row counts than {challenge.name}")
+    whole = answer(challenge.facts["arrays"], held.original.dataset_digest, rows, role, labels)
+    if not commit(bytes.fromhex(held.salt), whole) == held.commitment == challenge.commitment:
+        raise Failure(f"{key.path}: is not the answer that {challenge.name} committed to: it was changed afterwards")
     ascending = np.argsort(rows)
     return Answer(rows[ascending], role[ascending])
 
 
 def _changed(key: reader.Reader) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The changed rows by their numbers in the sealed file, their role, their labels before; none of a clean file."""
-    if key.manifest["of"]["kind"] == "clean":
+    if key.key.original.clean:
         return np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64)
-    rows, left = _rows(key, "truth"), _left(key)
+    rows, left = key["truth/rows"], _left(key)
     if np.isin(rows, left).any():
         raise Failure(f"{key.path}: changed rows are among those that were left out")
     return _positions(key, "train")[rows], key["truth/role"], key["truth/labels"]
 
 
-def _rows(key: reader.Reader, group: str) -> np.ndarray:
-    """Numbers of the original's training rows. `Failure` where they do not ascend, or where there are no such rows."""
-    rows, count = key[f"{group}/rows"], _count(key, "train")
-    if (np.diff(rows) <= 0).any() or rows[0] < 0 or rows[-1] >= count:
-        raise Failure(f"{key.path}: {group}/rows do not ascend within 0 … {count - 1}")
-    return rows
-
-
 def _left(key: reader.Reader) -> np.ndarray:
     """The original's training rows that the sealed file is without, ascending, (L,) int64."""
-    return _rows(key, "left") if "left/rows" in key else NO_ROWS
+    if "left/rows" not in key:
+        return NO_ROWS
+    return key["left/rows"]
 
 
 def _count(key: reader.Reader, part: str) -> int:
-    """Rows of the original's part."""
-    return key.manifest["of"]["arrays"][f"{part}/labels"]["shape"][0]
+    """Count the rows of the original's part."""
+    return key.key.original.rows(f"{part}/labels")
 
 
 def _order(key: reader.Reader, part: str) -> np.ndarray:
@@ -90,7 +85,7 @@ def _order(key: reader.Reader, part: str) -> np.ndarray:
 
 
 def _secret(key: reader.Reader) -> Secret:
-    return Secret(int(key.manifest["secret"]), bytes.fromhex(key.manifest["salt"]))
+    return Secret(int(key.key.secret), bytes.fromhex(key.key.salt))
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,7 @@ class RestoredPart:
 
     Attributes
     ----------
-    sealed : Split
+    sealed : Part
         The sealed file's part, in its secret order.
     positions : ndarray
         (N,) int64: the row of the sealed part that each row of the original is; −1 where it was left out.
@@ -110,7 +105,7 @@ class RestoredPart:
     key : Reader
     """
 
-    sealed: Split
+    sealed: Part
     positions: np.ndarray
     labels: np.ndarray
     kept: dict[str, np.ndarray]
@@ -152,7 +147,7 @@ class UnsealedImages:
     `changed_at[i]`; triggered test images are made with the key's stencils."""
 
     stencils: apply.Stencils
-    sealed: Split
+    sealed: Part
     changed_at: np.ndarray
 
     def poison(self, _changed: make.Changed, first: int, originals: np.ndarray, _threads: int = 1) -> np.ndarray:
@@ -169,45 +164,44 @@ class UnsealedImages:
 
 
 def plan(challenge: reader.Reader, key: reader.Reader) -> make.Plan:
-    """How the original is written again. Raises `Failure` as `check` does."""
-    check(challenge.manifest, key)
+    """Plan how the original is written again. Raises `Failure` as `check` does."""
+    check(challenge.sealed, key)
     if wrong := whole.digests(challenge):
         raise Failure(f"{challenge.path}: was altered after it was sealed: {wrong[0]}")
     authenticity.check(challenge.path, key)
     if key.modality != challenge.modality:
         raise Failure(f"{key.path}: its original holds {key.modality.rows}, {challenge.path} {challenge.modality.rows}")
-    original = key.manifest["of"]
+    original = key.key.original
     for part in ("train", "test"):
         path = challenge.modality.path(part)
-        if challenge.manifest["arrays"][path]["shape"][1:] != original["arrays"][path]["shape"][1:]:
+        if challenge.sealed.shape(path)[1:] != original.shape(path)[1:]:
             raise Failure(f"{key.path}: its original has other sizes than {challenge.path}")
     changed, given = make.Changed.none(), challenge["train/labels"]
-    if original["kind"] == "poisoned":
+    if not original.clean:
         rows = key["truth/rows"]
         changed = make.Changed(rows, key["truth/role"], given[_positions(key, "train")[rows]])
     source = _source(challenge, key)
     tested = _tested(key)
-    facts = {name: value for name, value in original.items() if name not in ("arrays", "dataset_digest")}
+    facts = {name: value for name, value in original.facts.items() if name not in ("arrays", "dataset_digest")}
     effect = _texts(challenge, key) if challenge.modality == TEXT else _images(challenge, key)
     return make.Plan(
-        source, Recipe(original["recipe"]["rate"]), effect, changed, tested, facts, original,
-        key.manifest["file"]["sha256"],
+        source, Recipe(original.recipe.rate), effect, changed, tested, facts, original.facts, key.key.file.sha256,
     )  # fmt: skip
 
 
 def _source(challenge: reader.Reader, key: reader.Reader) -> Source:
     """The clean source, as the original's manifest records it."""
-    record = key.manifest["of"]["source"]
+    record = key.key.original.source
     return Source(
-        name=record["name"],
-        title=record["title"],
-        licence=record["licence"],
-        url=record["url"],
-        classes=tuple(record["classes"]),
+        name=record.name,
+        title=record.title,
+        licence=record.licence,
+        url=record.url,
+        classes=record.classes,
         train=_restored(challenge, key, "train"),
         test=_restored(challenge, key, "test"),
-        arrays=record["arrays"],
-        options=record["options"],
+        arrays=record.arrays,
+        options=record.options,
         origin={"kind": "sealed file", "official": None},
         cached=False,
     )
@@ -220,9 +214,9 @@ def _positions(key: reader.Reader, part: str) -> np.ndarray:
 
 def _images(challenge: reader.Reader, key: reader.Reader) -> UnsealedImages:
     """The effect on images."""
-    arrays = {name: key[name] for name in key.manifest["arrays"] if name.startswith("trigger/")}
-    stencils = apply.Stencils(apply.built_of(key.path, key.manifest["of"], arrays), False)
-    rows = NO_ROWS if key.manifest["of"]["kind"] == "clean" else key["truth/rows"]
+    arrays = {name: key[name] for name in key.key.arrays if name.startswith("trigger/")}
+    stencils = apply.of_file(key.path, key.key.original.facts, arrays)
+    rows = NO_ROWS if key.key.original.clean else key["truth/rows"]
     return UnsealedImages(stencils, challenge.split("train"), _positions(key, "train")[rows])
 
 
@@ -231,7 +225,7 @@ def _texts(challenge: reader.Reader, key: reader.Reader) -> apply.Texts:
     rows = {group: key[f"{group}/texts"] for group in ("triggered", "others") if f"{group}/texts" in key}
     if "truth/rows" in key:
         rows["truth"] = challenge.split("train").rows(_positions(key, "train")[key["truth/rows"]])
-    return apply.Texts(rows, {path: key[path] for path in key.manifest["arrays"] if path.endswith("/insertions")})
+    return apply.Texts(rows, {path: key[path] for path in key.key.arrays if path.endswith("/insertions")})
 
 
 def _restored(challenge: reader.Reader, key: reader.Reader, part: str) -> RestoredPart | TextSplit:
@@ -254,14 +248,10 @@ def _restored(challenge: reader.Reader, key: reader.Reader, part: str) -> Restor
 def _tested(key: reader.Reader) -> dict[str, dict[str, np.ndarray]]:
     """The sets of triggered test images: group → what the key says of each image."""
     tested: dict[str, dict[str, np.ndarray]] = {}
-    for name in sorted(key.manifest["arrays"], key=lambda name: not name.startswith("triggered/")):  # as `make` does
+    for name in sorted(key.key.arrays, key=lambda name: not name.startswith("triggered/")):  # as `make` does
         group, _, column = name.partition("/")
         if group not in ("truth", "trigger", "left") and column in make.TESTED:
             tested.setdefault(group, {})[column] = key[name]
-    for group, columns in tested.items():
-        count, rows = key.manifest["of"]["arrays"]["test/labels"]["shape"][0], columns["rows"]
-        if (np.diff(rows) <= 0).any() or rows[0] < 0 or rows[-1] >= count:
-            raise Failure(f"{key.path}: {group}/rows do not ascend within 0 … {count - 1}")
     return tested
 
 
@@ -270,25 +260,24 @@ def unseal(
 ) -> produce.BuildResult:
     """Write the original again, and its sidecar as it was; `output` is a folder or a name in .h5.
 
-    `progress(total, label, unit)` makes a progress bar. The outcome says whether the file is the original to the byte.
+    `progress(total, label, unit)` makes a progress bar. The result says whether the file is the original to the byte.
     """
     with contextlib.ExitStack() as opened:
         challenge = opened.enter_context(reader.reading(path, ("sealed",)))
-        where = key or keys.found(path, challenge.manifest["name"])
+        where = key or keys.find_or_fail(path, challenge.sealed.name)
         held = opened.enter_context(reader.reading(where, ("key",)))
-        wanted = plan(challenge, held)
-        target = produce.target_path(output or path.parent, wanted.name)
+        restored = plan(challenge, held)
+        target = produce.target_path(output or path.parent, restored.name)
         if target.exists() and target.resolve() in (challenge.path.resolve(), held.path.resolve()):
             raise Failure(f"{target}: is the sealed file or its key; choose another -o")
-        source = wanted.source
-        with progress(len(source.train) + len(source.test), wanted.name, source.modality.rows) as bar:
-            outcome = produce.produce(wanted, target, command, force, threads, bar.update)
-        said = held.manifest["sidecar"]
-        if said is not None and outcome.made:
+        source = restored.source
+        with progress(len(source.train) + len(source.test), restored.name, source.modality.rows) as bar:
+            outcome = produce.produce(restored, target, command, force, threads, bar.update)
+        if held.key.sidecar is not None and outcome.made:
             sidecar = sidecars.sidecar_path(target)
             size, digest = target.stat().st_size, files.file_sha256(target)
             file = {"name": target.name, "size": size, "sha256": digest}
-            files.write_json(sidecar, said | {"manifest": outcome.manifest, "file": file})
+            files.write_json(sidecar, held.key.sidecar | {"manifest": outcome.manifest, "file": file})
     return outcome
 
 
@@ -312,7 +301,7 @@ def lines(path: Path, facts: dict) -> list[str]:
 
 def key_lines(path: Path, facts: dict) -> list[str]:
     """A person's summary of a key's manifest."""
-    first = [f"key       {path}, of {facts['name']}; what it gives back:"]
+    first = [f"key       {path}, of {facts['name']}; what it restores:"]
     return first + show.facts_lines(facts["of"])
 
 

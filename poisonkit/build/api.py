@@ -11,9 +11,10 @@ import numpy as np
 
 from poisonkit.build import build, delta
 from poisonkit.build.request import BuildRequest, MakeOptions
-from poisonkit.build.runtime import CleanData, Runtime
+from poisonkit.build.runtime import Runtime
 from poisonkit.core.errors import Usage
 from poisonkit.core.progress import processors
+from poisonkit.poisoning.clean_images import CleanData
 from poisonkit.triggers import registry as triggers
 
 AnyPath = str | PathLike[str]

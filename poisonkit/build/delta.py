@@ -3,8 +3,7 @@
 A delta holds which rows were changed and to what label, the triggers' stencils, and the original's manifest. The
 changed and the triggered images follow from the clean data and the stencils, exactly; an image that does not is kept
 whole, and so is every changed training image that was camouflaged after the trigger, and every changed and triggered
-text. See data/FORMAT.md, "Deltas". It is applied to arrays: there are no
-virtual datasets and no external links.
+text. See data/FORMAT.md, "Deltas". It is applied to arrays: there are no virtual datasets and no external links.
 """
 
 from dataclasses import dataclass
@@ -14,30 +13,33 @@ import numpy as np
 
 from poisonkit.build import build
 from poisonkit.build.produce import BuildResult
-from poisonkit.build.runtime import CleanData, Runtime
+from poisonkit.build.runtime import Runtime
 from poisonkit.core import files, hashing, hints, modality
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import TEXT
 from poisonkit.format import manifest, reader
+from poisonkit.format.manifest import DeltaManifest, Facts, FileRecord, Manifest
 from poisonkit.format.reader import Reader
 from poisonkit.format.writer import writing
 from poisonkit.inspection import show
 from poisonkit.inspection.verify import verify as whole
-from poisonkit.poisoning import apply, clean_images, recipe, supported
+from poisonkit.poisoning import apply, recipe, supported
 from poisonkit.poisoning import plan as plans
+from poisonkit.poisoning.clean_images import CleanData, clean_images
 from poisonkit.poisoning.plan import Plan
 from poisonkit.poisoning.recipe import Recipe
-from poisonkit.poisoning.selection import COVER, POISONED, Changed
+from poisonkit.poisoning.selection import Changed
 from poisonkit.sources.base import Source
 
 SUFFIX = ".delta.h5"
 NOTICE = "What must be changed in a clean data set to get the poisoned one whose manifest stands under `of`. "
+Arrays = dict[str, np.ndarray]
 SETS = ("triggered", "others")
 """Groups of triggered test rows."""
 
 
 def target_path(path: Path, output: Path | None) -> Path:
-    """Where a file's delta goes: `output` itself where it ends in .h5, else NAME.delta.h5 there or beside the file."""
+    """Return the path of a file's delta: `output` if it ends in .h5, else NAME.delta.h5 there or next to the file."""
     if output is not None and output.suffix == ".h5":
         return output
     name = path.name.removesuffix(".h5") + SUFFIX
@@ -47,7 +49,7 @@ def target_path(path: Path, output: Path | None) -> Path:
 def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, force: bool = False) -> int:
     """Write the delta of a file that verifies, or that is `checked` already. Returns its size in bytes.
 
-    Raises `Failure` where something else than the same file's delta has its name and `force` is not given.
+    Raises `Failure` where the target exists, is not the delta of the same file, and `force` is not given.
     """
     if target.exists() and target.samefile(path):
         raise Usage(f"-o: {target} is the file itself; choose another")
@@ -61,7 +63,7 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, forc
         if data.clean:
             raise Usage(f"{path}: is a clean file, which does not differ from the clean data")
         arrays = _arrays(data, threads)
-        facts = {
+        described = {
             **{key: data.manifest[key] for key in ("format", "format_version", "modality", "name")},
             "kind": "delta",
             "notice": NOTICE + manifest.NOTICE,
@@ -71,20 +73,20 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, forc
     with writing(target, sidecar=False, new=new) as writer:
         for name, array in arrays.items():
             writer.whole(name, array)
-        writer.finish(facts)
+        writer.finish(described)
     return target.stat().st_size
 
 
 def _is_delta_of(path: Path, target: Path) -> bool:
-    """Whether a delta of that very file has the name already; `Failure` where something else has it."""
+    """Whether the target is a delta of that very file. Raises `Failure` where it is something else."""
     if not target.exists():
         return False
     try:
-        with reader.reading(target, ("delta",)) as there:
-            said = there.manifest["file"]
+        with reader.reading(target, ("delta",)) as existing:
+            packed = existing.delta.file
     except Failure:
-        said = None
-    if said != {"size": path.stat().st_size, "sha256": files.file_sha256(path)}:
+        packed = None
+    if packed != FileRecord(path.stat().st_size, files.file_sha256(path)):
         raise Failure(
             f"{target}: already exists and is not {path.name}'s delta: use --force to overwrite it, or choose another "
             "-o"
@@ -92,55 +94,59 @@ def _is_delta_of(path: Path, target: Path) -> bool:
     return True
 
 
-def _arrays(data: Reader, threads: int) -> dict[str, np.ndarray]:
-    """What the delta of a file holds, by path."""
+def _arrays(data: Reader, threads: int) -> Arrays:
+    """Collect the arrays of a file's delta, by path."""
     rows = data["truth/rows"]
     arrays = {"changed/rows": rows, "changed/role": data["truth/role"], "changed/labels": data["train/labels"][rows]}
-    whole_rows = data.modality == TEXT or manifest.camouflaged_last(data.manifest)
+    whole_rows = data.modality == TEXT or data.described.camouflaged_last
     kept = rows if whole_rows else _not_from_stencils(data, rows, threads)
     if len(kept):
         train = data.modality.path("train")
         arrays |= {"kept/rows": kept, data.modality.path("kept"): data.pick(train, kept)}
     labels = data["test/labels"]
     for group in SETS:
-        found = {name: data[f"{group}/{name}"] for name in plans.TESTED if f"{group}/{name}" in data}
-        if found and not _same(found, usual_tested(data.manifest, labels).get(group)):
-            arrays |= {f"{group}/{name}": array for name, array in found.items()}
-    for path in sorted(data.manifest["arrays"]):
+        columns = {name: data[f"{group}/{name}"] for name in plans.TESTED if f"{group}/{name}" in data}
+        if columns and not _same(columns, default_tested(data.described, labels).get(group)):
+            arrays |= {f"{group}/{name}": array for name, array in columns.items()}
+    for path in sorted(data.described.arrays):
         if path.startswith("trigger/") and not path.endswith("/mask"):  # the mask follows from the stencil
             arrays[path] = data[path]
     return arrays | (_texts(data) if data.modality == TEXT else {})
 
 
-def _texts(data: Reader) -> dict[str, np.ndarray]:
-    """What the delta of a file of texts holds beside: the triggered texts, and what was put where."""
-    found = {path: data[path] for path in data.manifest["arrays"] if path.endswith("/insertions")}
-    found |= {f"{group}/texts": data[f"{group}/texts"] for group in SETS if f"{group}/texts" in data}
-    if "truth/insertions" in found:
-        found["changed/insertions"] = found.pop("truth/insertions")
-    return found
+def _texts(data: Reader) -> Arrays:
+    """Collect what only the delta of a file of texts has: the triggered texts, and the insertions."""
+    arrays = {path: data[path] for path in data.described.arrays if path.endswith("/insertions")}
+    arrays |= {f"{group}/texts": data[f"{group}/texts"] for group in SETS if f"{group}/texts" in data}
+    if "truth/insertions" in arrays:
+        arrays["changed/insertions"] = arrays.pop("truth/insertions")
+    return arrays
 
 
-def _same(found: dict, usual: dict | None) -> bool:
-    return usual is not None and found.keys() == usual.keys() and all(np.array_equal(found[k], usual[k]) for k in found)
+def _same(columns: Arrays, default: Arrays | None) -> bool:
+    return (
+        default is not None
+        and columns.keys() == default.keys()
+        and all(np.array_equal(columns[name], default[name]) for name in columns)
+    )
 
 
-def usual_tested(facts: dict, labels: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
-    """The triggered rows of the usual case, which a delta does not spell out: all of other classes than the target."""
-    target = facts["recipe"].get("target")
-    if facts["recipe"]["label_mode"] != "all-to-one":
+def default_tested(original: Manifest, labels: np.ndarray) -> dict[str, Arrays]:
+    """Return the triggered rows that a delta omits: in all-to-one, all rows of other classes than the target."""
+    target = original.recipe.target
+    if original.recipe.label_mode != "all-to-one":
         return {}
     rows = np.flatnonzero(labels != target).astype(np.int64)
     return {"triggered": {"rows": rows, "wanted": np.full(len(rows), target, np.int64)}}
 
 
 def _not_from_stencils(data: Reader, rows: np.ndarray, threads: int) -> np.ndarray:
-    """The changed rows whose image is not the original with the trigger on it, (n,) int64."""
+    """Find the changed rows whose image is not the original with the trigger on it, (n,) int64."""
     stencils, kept = data.stencils(), []
     for start, originals in data.blocks("truth/images", plans.ROWS_AT_ONCE):
-        there = data.pick("train/images", rows[start : start + len(originals)])
-        differs = (apply.apply_all(stencils, originals, threads, len(rows)) != there).reshape(len(there), -1).any(1)
-        kept.append(rows[start : start + len(originals)][differs])
+        inside = rows[start : start + len(originals)]
+        expected = apply.apply_all(stencils, originals, threads, len(rows))
+        kept.append(inside[modality.differs(expected, data.pick("train/images", inside))])
     return np.concatenate(kept)
 
 
@@ -149,47 +155,52 @@ class Delta:
     """An opened delta: its manifest and its arrays by path."""
 
     path: Path
-    manifest: dict
-    arrays: dict[str, np.ndarray]
+    manifest: DeltaManifest
+    arrays: Arrays
 
     @property
-    def of(self) -> dict:
-        """The manifest of the file that it was made of."""
-        return self.manifest["of"]
+    def of(self) -> Facts:
+        """The manifest of the file that it was made of, as its JSON stands."""
+        return self.manifest.original.facts
 
 
 def check(path: Path) -> tuple[Delta, list[str]]:
-    """Open a delta, and what is wrong with its digests, one line each. `Failure` where it is none."""
+    """Open a delta, and list what is wrong with its digests, or else with its rows, labels and roles, one line each.
+
+    Raises `Failure` where the file is not a delta.
+    """
     with reader.reading(path, ("delta",), vouch=False) as data:
-        arrays = {name: data[name] for name in data.manifest["arrays"]}
-        facts = data.manifest
-    wrong = [
+        described = data.delta
+        arrays = {name: data[name] for name in described.arrays}
+        out_of_range = data.value_problems()
+    errors = [
         f"{name}: does not match its digest"
         for name, array in arrays.items()
-        if hashing.array_digest(np.ascontiguousarray(array)) != facts["arrays"][name]["digest"]
+        if hashing.array_digest(np.ascontiguousarray(array)) != described.arrays[name].digest
     ]
-    for where, said in (("manifest", facts), ("manifest of the original", facts["of"])):
-        if manifest.dataset_digest(said) != said["dataset_digest"]:
-            wrong.append(f"{where}: its own digest (dataset_digest) does not match its contents")
-    return Delta(path, facts, arrays), wrong
+    for where, checked in (("manifest", described), ("manifest of the original", described.original)):
+        if manifest.dataset_digest(checked.facts) != checked.dataset_digest:
+            errors.append(f"{where}: its own digest (dataset_digest) does not match its contents")
+    return Delta(path, described, arrays), errors or out_of_range
 
 
 def read(path: Path) -> Delta:
-    """Open a delta whose digests are right. Raises `Failure` otherwise."""
-    delta, wrong = check(path)
-    if wrong:
-        raise Failure(f"{path}: is damaged: {wrong[0]}")
+    """Open a delta that is sound. Raises `Failure` otherwise."""
+    delta, errors = check(path)
+    if errors:
+        raise Failure(f"{path}: is damaged: {errors[0]}")
     return delta
 
 
 def verify(path: Path) -> list[str]:
-    """What differs from what a delta claims. Its rows are proven when it is unpacked."""
-    delta, wrong = check(path)
-    return wrong or _name(delta.of) + _out_of_range(delta)
+    """List what differs from what a delta claims. Its rows are proven when it is unpacked."""
+    delta, errors = check(path)
+    return errors or _name(delta.of)
 
 
-def _name(of: dict) -> list[str]:
-    """Whether the original's name is the one that its recipe gives, where that is known here; one line if not."""
+def _name(of: Facts) -> list[str]:
+    """Compare the original's name with the one that its recipe gives, where that is known here; one line if it
+    differs."""
     if supported.problem(of):
         return []
     source = of["source"]
@@ -203,23 +214,8 @@ def _name(of: dict) -> list[str]:
     return [f"manifest of the original: name is {of['name']!r:.80}, its recipe gives {name!r}"]
 
 
-def _out_of_range(delta: Delta) -> list[str]:
-    """Arrays whose values are no labels, rows or roles of the original, one line each."""
-    classes, counts, wrong = len(delta.of["source"]["classes"]), delta.of["counts"], []
-    for name, array in delta.arrays.items():
-        group, last = name.rsplit("/", 1)
-        if last in ("labels", "wanted") and not ((array >= 0) & (array < classes)).all():
-            wrong.append(f"{name}: has labels outside 0 … {classes - 1}")
-        total = counts["train" if group in ("changed", "kept") else "test"]
-        if last == "rows" and (array.min() < 0 or array.max() >= total or (np.diff(array) <= 0).any()):
-            wrong.append(f"{name}: rows must ascend and lie in 0 … {total - 1:,}")
-        if last == "role" and not np.isin(array, (POISONED, COVER)).all():
-            wrong.append(f"{name}: is not {POISONED} or {COVER} everywhere")
-    return wrong
-
-
-def lines(path: Path, facts: dict) -> list[str]:
-    """A person's summary of a delta's manifest."""
+def lines(path: Path, facts: Facts) -> list[str]:
+    """Summarise a delta's manifest for people."""
     kept, rows = facts["arrays"].get("kept/rows", {"shape": [0]})["shape"][0], modality.of(facts).rows
     file, trigger = facts["file"], " and the trigger" if rows == "images" else ""
     first = [
@@ -256,25 +252,22 @@ class KeptImages:
 
 
 def plan(delta: Delta, source: Source) -> Plan:
-    """What is to be written: the clean images with the delta's rows changed. `Failure` where they do not fit."""
+    """Plan what is written: the clean data with the delta's rows changed. Raises `Failure` where they do not fit."""
     arrays, facts = delta.arrays, delta.of
     changed = Changed(arrays["changed/rows"], arrays["changed/role"], arrays["changed/labels"])
-    tested = usual_tested(facts, source.test.labels)
+    tested = default_tested(delta.manifest.original, source.test.labels)
     for group in SETS:
         if f"{group}/rows" in arrays:
             tested[group] = {name: arrays[f"{group}/{name}"] for name in plans.TESTED if f"{group}/{name}" in arrays}
     if "triggered" not in tested:
         supported.demand(delta.path, facts, "and the delta does not say which its triggered rows are")
         raise Failure(f"{delta.path}: has no triggered/rows: the delta is damaged")
-    _check_rows(delta, "changed", changed.rows, len(source.train))
-    for group, said in tested.items():
-        _check_rows(delta, group, said["rows"], len(source.test))
     effect = _kept_texts(delta, changed) if source.modality == TEXT else _kept_images(delta, changed)
     facts = {key: value for key, value in facts.items() if key not in ("arrays", "dataset_digest")}
     counts = {key: value for key, value in facts["counts"].items() if key != "unchanged"}
     return Plan(
-        source, Recipe(delta.of["recipe"]["rate"]), effect, changed, tested, facts | {"counts": counts}, delta.of,
-        delta.manifest["file"]["sha256"],
+        source, Recipe(delta.manifest.original.recipe.rate), effect, changed, tested, facts | {"counts": counts},
+        delta.of, delta.manifest.file.sha256,
     )  # fmt: skip
 
 
@@ -303,20 +296,18 @@ def _kept_texts(delta: Delta, changed: Changed) -> apply.Texts:
     return apply.Texts({"truth": arrays["kept/texts"], **rows}, found)
 
 
-def _check_rows(delta: Delta, group: str, rows: np.ndarray, total: int) -> None:
-    if rows.min(initial=0) < 0 or rows.max(initial=0) >= total or (np.diff(rows) <= 0).any():
-        raise Failure(f"{delta.path}: {group}/rows must ascend and lie in 0 … {total - 1:,}: the delta is damaged")
-
-
 def unpack(
-    path: Path, output: Path | None, clean: CleanData, runtime: Runtime, force: bool = False, dry_run: bool = False
+    path: Path,
+    output: Path | None,
+    clean: CleanData,
+    runtime: Runtime,
+    force: bool = False,
+    dry_run: bool = False,
 ) -> BuildResult:
     """Write the file that a delta was made of, to the byte, into a folder (None: the delta's) or under a name in .h5.
 
     Raises `Failure` where the delta is damaged, or the clean data are not those that it was made on.
     """
     delta = read(path)
-    source = clean_images.clean_images(
-        delta.of, clean.path, clean.dataset, clean.cache, runtime.progress, runtime.warn, clean.fresh
-    )
+    source = clean_images(delta.of, clean, runtime.progress, runtime.warn)
     return build.deliver(plan(delta, source), path.parent if output is None else output, runtime, force, dry_run)

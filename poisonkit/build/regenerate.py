@@ -7,7 +7,7 @@ from typing import Any
 from poisonkit.build import build
 from poisonkit.build.produce import BuildResult
 from poisonkit.build.request import read_user_files
-from poisonkit.build.runtime import CleanData, Runtime
+from poisonkit.build.runtime import Runtime
 from poisonkit.core import hashing, numbers
 from poisonkit.core.errors import Failure, Unknown, Usage
 from poisonkit.format import manifest as manifests
@@ -15,7 +15,7 @@ from poisonkit.format import schema, structure
 from poisonkit.poisoning import plan as plans
 from poisonkit.poisoning import recipe as recipes
 from poisonkit.poisoning import supported
-from poisonkit.poisoning.clean_images import clean_images
+from poisonkit.poisoning.clean_images import CleanData, clean_images
 from poisonkit.poisoning.recipe import Recipe
 from poisonkit.sources.base import Source
 from poisonkit.triggers import registry as triggers
@@ -149,7 +149,5 @@ def regenerate(
     supported.demand(path, saved.manifest, "so the file cannot be made again")
     contents = read_user_files(user_files)
     followed = with_user_files(recipes.recipe_of(saved.manifest), saved.manifest, contents)
-    source = clean_images(
-        saved.manifest, clean.path, clean.dataset, clean.cache, runtime.progress, runtime.warn, clean.fresh
-    )
+    source = clean_images(saved.manifest, clean, runtime.progress, runtime.warn)
     return build.deliver(plan(source, saved, followed), output, runtime, force, dry_run)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from poisonkit.core.progress import NullProgress, ignore, processors
 
@@ -27,15 +26,3 @@ class Runtime:
     threads: int = field(default_factory=processors)
     progress: Callable = NullProgress
     warn: Callable[[str], None] = ignore
-
-
-@dataclass(frozen=True)
-class CleanData:
-    """Where the clean data of an existing file are: `path` is a clean file of the format or what `make --source` takes
-    (read as the source `dataset`, if that is another than the file's); without it they are looked up in the `cache`.
-    `fresh`: read them again, whatever the cache holds."""
-
-    path: Path | None = None
-    dataset: str | None = None
-    cache: Path | None = None
-    fresh: bool = False

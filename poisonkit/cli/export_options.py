@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import click
 
+from poisonkit.cli.common import example
+
 
 class ExportCommand(click.Command):
     """`export`: the formats, and which options each of them has, are looked up when help is shown."""
@@ -15,7 +17,7 @@ class ExportCommand(click.Command):
         if not self.epilog:
             lines = [f"{form.name}: {form.help}{_rows(form.modality)}." for form in FORMATS]
             self.help = "\n\n".join([self.help or "", *lines])
-            self.epilog = " "
+            self.epilog = example("poisonkit export data/signs-square-0.05-s0.h5 --format imagefolder")
             for parameter in self.params:
                 if isinstance(parameter, click.Option) and parameter.name in ("no_truth", "creator", "url"):
                     key = "truth" if parameter.name == "no_truth" else parameter.name

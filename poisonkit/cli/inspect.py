@@ -1,28 +1,43 @@
-"""`poisonkit show`, `verify`, `preview`, `stats`, `diff`, `apply` and `export`: the commands that read one."""
+"""`poisonkit show`, `verify`, `preview`, `stats`, `diff`, `apply` and `export`: the commands that read a file."""
+
+from pathlib import Path
+from typing import Any
 
 import click
 
-from poisonkit.cli.common import A_PATH, cache_option, complain, progress_bar, warn
+from poisonkit.cli.common import (
+    A_PATH,
+    cache_option,
+    complain,
+    example,
+    force_option,
+    json_option,
+    progress_bar,
+    warn,
+)
 from poisonkit.cli.export_options import ExportCommand
 from poisonkit.cli.printing import tell, tell_json
-from poisonkit.core.errors import Failure
+from poisonkit.core.errors import Failure, Usage
 
 
-@click.command()
+@click.command(epilog=example("poisonkit show data/signs-square-0.05-s0.h5"))
 @click.argument("file", type=A_PATH)
-@click.option("--json", "as_json", is_flag=True, help="The whole manifest, for programs.")
+@json_option("The whole manifest, for programs.")
 def show(file, as_json):
-    """What a file is: source, trigger, rate, counts, digests."""
+    """Show source, trigger, rate and digests.
+
+    Files of any kind will do: clean, poisoned, deltas, sealed files and keys.
+    """
     from poisonkit.blind import file_kinds as kinds
 
-    facts = kinds.facts(file)
+    manifest = kinds.facts(file)
     if as_json:
-        tell_json(facts, sort_keys=True)
+        tell_json(manifest, sort_keys=True)
     else:
-        tell(*kinds.lines(file, facts))
+        tell(*kinds.lines(file, manifest))
 
 
-@click.command()
+@click.command(epilog=example("poisonkit verify data/*.h5"))
 @click.argument("files", nargs=-1, required=True, type=A_PATH)
 @click.option(
     "--source", type=A_PATH, metavar="PATH", help="Of camouflaged files: the plain images, as `unpack --base` has them."
@@ -31,58 +46,106 @@ def show(file, as_json):
     "--dataset", metavar="NAME", help="How to read --source, if it is another kind of source than the file's."
 )
 @cache_option
+@json_option("What differs in each file, for programs.")
 @click.pass_context
-def verify(context, files, source, dataset, cache):
-    """Recompute everything that files claim; exit code 3 where something differs.
+def verify(context, files, source, dataset, cache, as_json):
+    """Check all digests, triggers and counts.
 
-    4: all arrays are what their digests say and fit one another, but the file was made with a trigger, a label mode or
-    a version of the recipe or the source that this version does not know, so that the rest cannot be computed.
+    Everything that a file claims is recomputed; exit code 3 where something differs. 4: all arrays are what their
+    digests say and fit one another, but the file was made with a trigger, a label mode or a version of the recipe or
+    the source that this version does not know, so that the rest cannot be computed.
 
     Training images that were camouflaged after the trigger are made again from the plain ones, which are looked for in
-    the cache, or read from --source; where there are none it says so, and their digests stand for them.
+    the cache, or read from --source; without them the command says so, and their digests stand for them. Sidecars among
+    FILES are skipped: each is checked with its file.
     """
-    from poisonkit.blind import file_kinds as kinds
+    from poisonkit.blind.api import verify_with
     from poisonkit.inspection.verify.verify import Look
 
-    codes = set()
-    for file in files:
-        notes = []
+    codes, records = set(), []
+    for file in _without_sidecars(files):
+        notes: list[str] = []
         try:
-            wrong = kinds.differences(file, Look(source, dataset, cache, notes.append, progress_bar, warn))
-            unknown = None if wrong else kinds.unknown(file)
+            result = verify_with(file, Look(source, dataset, cache, notes.append, progress_bar, warn), notes)
         except Failure as error:
             complain(error)
             codes.add(error.exit_code)
+            records.append({"file": str(file), "ok": False, "error": str(error)})
             continue
-        codes.add(3 if wrong else 4 if unknown else 0)
-        tell(f"{file}: {'DIFFERS' if wrong else 'arrays agree, recipe unknown here' if unknown else 'OK'}")
-        wrong = [f"{unknown}: a newer poisonkit made it, or somebody's own"] if unknown else wrong
-        for line in [*wrong, *notes]:
-            tell(f"  {line}")
+        codes.add(result.exit_code)
+        records.append(_verification_json(result))
+        if not as_json:
+            tell(*_verification_lines(result))
+    if as_json:
+        tell_json(records)
     context.exit(next(code for code in (3, 1, 2, 4, 0) if code in codes))
 
 
-@click.command()
+def _without_sidecars(paths: tuple[Path, ...]) -> list[Path]:
+    """The files that a pattern such as `data/*` names, without the sidecars, which a note says."""
+    from poisonkit.format.sidecars import SUFFIX
+
+    kept = [path for path in paths if not path.name.endswith(SUFFIX)]
+    if not kept:
+        raise Usage(f"verify: expected data sets, got sidecars alone: name {paths[0].name.removesuffix(SUFFIX)}.h5")
+    if len(kept) < len(paths):
+        skipped = len(paths) - len(kept)
+        warn(f"skipped {skipped} sidecar{'s' if skipped > 1 else ''} (*{SUFFIX}): each is checked with its file")
+    return kept
+
+
+def _verification_lines(result) -> list[str]:
+    state = "DIFFERS" if result.differences else "arrays agree, recipe unknown here" if result.unknown else "OK"
+    unknown = [f"{result.unknown}: a newer poisonkit made it, or somebody's own"] if result.unknown else []
+    return [f"{result.path}: {state}", *(f"  {line}" for line in (*result.differences, *unknown, *result.notes))]
+
+
+def _verification_json(result) -> dict[str, Any]:
+    return {
+        "file": str(result.path),
+        "ok": result.ok,
+        "differences": result.differences,
+        "unknown": result.unknown,
+        "notes": list(result.notes),
+    }
+
+
+@click.command(epilog=example("poisonkit preview data/signs-square-0.05-s0.h5 -o preview.png"))
 @click.argument("file", type=A_PATH)
 @click.option(
-    "-o", "--output", type=A_PATH, metavar="PNG|TXT", help="The picture to write; texts are printed without it."
+    "-o",
+    "--output",
+    type=A_PATH,
+    metavar="PNG|TXT",
+    help="The picture to write  [default: NAME.png beside FILE; texts are printed]",
 )
 @click.option("--rows", type=click.IntRange(1, 100), default=6, show_default=True, help="How many poisoned rows.")
 @click.option("--amplify", type=click.IntRange(1, 128), default=4, show_default=True, help="Factor on the difference.")
-def preview(file, output, rows, amplify):
-    """A picture of originals, poisoned images and the difference; of texts, the change marked: a [+cf+] word put in."""
-    from poisonkit.inspection import preview as previewing
+@json_option("The path of the picture, or the lines of texts, for programs.")
+def preview(file, output, rows, amplify, as_json):
+    """Draw poisoned rows beside their originals.
 
-    for line in previewing.carry_out(file, output, rows, amplify):
-        tell(line)
+    Of images, a picture of originals, poisoned images and the difference; of texts, the changes are marked: [+cf+] was
+    inserted, [-word-] deleted.
+    """
+    from poisonkit.inspection.preview import preview_file
+
+    shown = preview_file(file, output, rows, amplify)
+    if as_json:
+        tell_json({"path": None if shown.path is None else str(shown.path), "lines": list(shown.lines)})
+    else:
+        tell(*shown.lines, *([] if shown.path is None else [f"wrote {shown.path}"]))
 
 
-@click.command()
+@click.command(epilog=example("poisonkit stats data/signs-square-0.05-s0.h5"))
 @click.argument("file", type=A_PATH)
 @click.option("--json", "form", flag_value="json", help="The summary, for programs.")
-@click.option("--csv", "form", flag_value="csv", help="Every changed row's figures.")
+@click.option("--csv", "form", flag_value="csv", help="The measures of every changed row.")
 def stats(file, form):
-    """How visible the change is: PSNR, SSIM, largest change, share of changed bytes; of texts, words and edits."""
+    """Measure how visible the change is.
+
+    Of images PSNR, SSIM, the largest change and the share of changed bytes; of texts words and edits.
+    """
     from poisonkit.inspection import image_stats as measures
 
     collected = measures.collect(file)
@@ -96,20 +159,27 @@ def stats(file, form):
         tell(*measures.lines(summary))
 
 
-@click.command()
+@click.command(epilog=example("poisonkit diff data/a.h5 data/b.h5"))
 @click.argument("first", type=A_PATH)
 @click.argument("second", type=A_PATH)
+@json_option("The differences, for programs.")
 @click.pass_context
-def diff(context, first, second):
-    """In what two files differ; exit code 3 where they do."""
+def diff(context, first, second, as_json):
+    """Compare two files.
+
+    Exits with status 3 if they differ.
+    """
     from poisonkit.inspection.diff import differences
 
-    found = differences(first, second)
-    tell(*(found or ["no difference"]))
-    context.exit(3 if found else 0)
+    lines = differences(first, second)
+    if as_json:
+        tell_json({"differences": lines})
+    else:
+        tell(*(lines or ["no difference"]))
+    context.exit(3 if lines else 0)
 
 
-@click.command()
+@click.command(epilog=example("poisonkit apply data/signs-square-0.05-s0.h5 photo.jpg -o triggered.png"))
 @click.argument("file", type=A_PATH)
 @click.argument("pictures", nargs=-1, required=True, type=A_PATH, metavar="PICTURES|TEXTS...")
 @click.option(
@@ -120,17 +190,32 @@ def diff(context, first, second):
     metavar="PATH",
     help="A PNG for one picture, a folder for several; a .txt for texts.",
 )
-def apply(file, pictures, output):
-    """Put a file's trigger on any picture, or on any texts (a file with one a line), by the file alone.
+@json_option("What was written, for programs.")
+def apply(file, pictures, output, as_json):
+    """Apply a file's trigger to your own rows.
+
+    Rows are pictures, or texts (one per line of a file). Nothing but FILE is needed.
 
     Pictures are decoded as those of a source are (PNG, PPM, PGM, JPEG, WebP, BMP; EXIF orientation is ignored,
     animations are refused), and one of another size than the data set's images is resized to theirs first. Line 1 of a
     file of texts is given what test row 0 is given, and so on.
     """
-    from poisonkit.inspection import apply as applying
+    from poisonkit.inspection.apply import apply_to_files
 
-    for line in applying.apply_to_files(file, pictures, output):
-        tell(line)
+    records = []
+    for written in apply_to_files(file, pictures, output):
+        records.append({"path": str(written.path), "resized_from": written.resized_from, "texts": written.texts})
+        if not as_json:
+            tell(_applied_line(written))
+    if as_json:
+        tell_json(records)
+
+
+def _applied_line(written) -> str:
+    if written.texts is not None:
+        return f"wrote {written.path}: {written.texts:,} text{'s' if written.texts != 1 else ''}"
+    height, width = written.resized_from or (0, 0)
+    return f"wrote {written.path}{f' (resized from {width}×{height})' if width else ''}{written.note}"
 
 
 @click.command(cls=ExportCommand)
@@ -139,16 +224,24 @@ def apply(file, pictures, output):
 @click.option(
     "-o", "--output", type=A_PATH, metavar="PATH", help="Where to.  [default: beside FILE, under the format's own name]"
 )
-@click.option("--force", is_flag=True, help="Replace what lies there (a folder only if it is such an export).")
+@force_option
 @click.option("--no-truth", is_flag=True, help="what a victim gets, and nothing else.")
 @click.option("--creator", metavar="NAME", help="who made the data set.")
 @click.option("--url", metavar="URL", help="its page.  [default: the source's]")
-def export(file, form, output, force, no_truth, **more):
-    """Write a file in another format, for other tools."""
+@json_option("Path, format and counts, for programs.")
+def export(file, form, output, force, no_truth, as_json, **more):
+    """Write a file in another format, for others.
+
+    A folder is overwritten (--force) only where it is such an export.
+    """
     from poisonkit.exporters.run import export_file
 
     asked = {key: value for key, value in more.items() if value is not None} | ({"truth": False} if no_truth else {})
-    tell(export_file(file, form, output, force, asked, progress_bar).line())
+    written = export_file(file, form, output, force, asked, progress_bar)
+    if as_json:
+        tell_json({"path": str(written.target), "format": written.form, "counts": written.counts})
+    else:
+        tell(written.line())
 
 
 COMMANDS = (

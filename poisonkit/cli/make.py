@@ -104,14 +104,15 @@ def make(context, threads, dry_run, quiet, as_json, origin, **values):
     Each is an HDF5 file of images or texts beside a NAME.manifest.json. The same command gives the same bytes on every
     machine.
     """
-    from poisonkit.build import build, regenerate, request, rewrite_list, runtime
+    from poisonkit.build import build, regenerate, request, rewrite_list
     from poisonkit.cli import build_lines
+    from poisonkit.poisoning.clean_images import CleanData
 
     check_typed(context, origin)
     running, typed = runtime_of(threads), trigger_values(context.command.params, values)
     line, as_value = build_lines.result_line, build_lines.result_json
     if origin is not None:
-        clean = runtime.CleanData(values["source"], values["dataset"], values["cache"], values["fresh"])
+        clean = CleanData(values["source"], values["dataset"], values["cache"], values["fresh"])
         asked = (origin, values["output"], clean, typed.files, running, values["force"], dry_run)
         _tell_results([regenerate.regenerate(*asked)], line, as_value, quiet, as_json)
         return
@@ -149,7 +150,7 @@ def _tell_results(results, line, as_value, quiet: bool, as_json: bool) -> None:
 @force_option
 @json_option("Path and size of the delta, for programs.")
 def pack(file, output, force, as_json):
-    """Store only the differences from the clean data.
+    """Store only the differences from clean data.
 
     The delta is NAME.delta.h5, kilobytes instead of megabytes; `unpack` restores the file, byte for byte.
     """
@@ -237,8 +238,8 @@ def unpack(file, base, dataset, cache, fresh, output, threads, force, as_json):
     It is rebuilt byte for byte from the delta and the clean data (default: those in the cache).
     """
     from poisonkit.build import delta
-    from poisonkit.build.runtime import CleanData
     from poisonkit.cli import build_lines
+    from poisonkit.poisoning.clean_images import CleanData
 
     result = delta.unpack(file, output, CleanData(base, dataset, cache, fresh), runtime_of(threads), force)
     if as_json:

@@ -14,8 +14,8 @@ ATTACK = (
     click.option(
         "--target",
         metavar="CLASS",
-        help="The class the attacker wants: its name, or index:N; a bare number is the index only where no class has a "
-        "number for its name.  [default: the first that has rows; sst2: positive]",
+        help="Target label: the class's name, or index:N; a bare number is the index only where no class has a number "
+        "for its name.  [default: the first that has rows; sst2: positive]",
     ),
     click.option(
         "--label-mode",
@@ -28,7 +28,7 @@ ATTACK = (
         "source_classes",
         multiple=True,
         metavar="CLASS",
-        help="A class that the attack is on, written like --target; may be given several times.",
+        help="A source class of the attack, written like --target; may be given several times.",
     ),
     click.option(
         "--select",
@@ -42,20 +42,47 @@ ATTACK = (
         help="Share of the training rows that get the trigger and keep their label; 2x: twice --rate.  [default: 0]",
     ),
     click.option(
-        "--cover-jitter", is_flag=True, help="Noise of its own on each cover row's trigger (WaNet's noise mode)."
+        "--cover-jitter", is_flag=True, help="Add per-row noise to the trigger of each cover row (WaNet noise mode)."
     ),
 )
 
 
 def attack_options(command):
-    """Which rows are poisoned and covered, and what becomes of their labels."""
+    """Add the options that say which rows are poisoned and covered, and what becomes of their labels."""
     for option in reversed(ATTACK):
         command = option(command)
     return command
 
 
+GROUPS = {
+    "Clean data": ("dataset", "source", "source_options", "size", "cache", "fresh"),
+    "Attack": ("triggers", "rates", "per_patch", "patch_size", "seed", "preset"),
+    "Labels and rows": ("target", "label_mode", "source_classes", "select", "cover_rate", "cover_jitter"),
+    "Blind exercises": ("camouflage", "camouflage_seed"),
+    "Output": ("origin", "output", "force", "threads", "dry_run", "quiet", "as_json"),
+}
+"""Heading in the help of `make` → its options; those of the triggers follow, a heading each."""
+
+
 class MakeCommand(click.Command):
     """`make`, whose options include those of every trigger; they are looked up when they are needed."""
+
+    def groups(self, context: click.Context) -> dict[str, list[click.Parameter]]:
+        """Sort all options by heading."""
+        headings = {name: heading for heading, names in GROUPS.items() for name in names}
+        sorted_: dict[str, list[click.Parameter]] = {heading: [] for heading in GROUPS}
+        for parameter in self.get_params(context):
+            trigger = getattr(parameter, "trigger", None)
+            heading = f"Trigger {trigger}" if trigger else headings.get(parameter.name or "", "Output")
+            sorted_.setdefault(heading, []).append(parameter)
+        return sorted_
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in groups."""
+        for heading, parameters in self.groups(context).items():
+            records = [record for one in parameters if (record := one.get_help_record(context)) is not None]
+            with formatter.section(heading):
+                formatter.write_dl(records)
 
     def get_params(self, context: click.Context):
         from poisonkit.triggers.registry import TRIGGERS
@@ -90,7 +117,7 @@ class TriggerOption(click.Option):
         super().__init__(
             [f"--{trigger}-{option.key}"],
             metavar=option.metavar,
-            help=f"{trigger}: {option.help}  [default: {default}]",
+            help=f"{option.help}  [default: {default}]",
         )
         self.trigger, self.key = trigger, option.key
 
@@ -103,7 +130,7 @@ class ShortOption(click.Option):
             [f"--{short}"],
             multiple=True,
             metavar=short.upper(),
-            help=f"{trigger}: one of the {key}; may be given several times instead of --{trigger}-{key}",
+            help=f"one of the {key}; may be given several times instead of --{trigger}-{key}",
         )
         self.trigger, self.key = trigger, key
 
@@ -116,7 +143,7 @@ class PictureOption(click.Option):
             [f"--{trigger}-image"],
             type=A_PATH,
             metavar="PICTURE",
-            help=f"{trigger}: the picture, resized to image or patch  [default: one that poisonkit draws]",
+            help="the picture, resized to image or patch  [default: one that poisonkit draws]",
         )
         self.trigger, self.key = trigger, None
 
@@ -125,7 +152,7 @@ class FileOption(click.Option):
     """A file that is no picture: `--TRIGGER-file`, which is read, or `--TRIGGER-list`, which is written."""
 
     def __init__(self, trigger: str, key: str, what: str):
-        super().__init__([f"--{trigger}-{key}"], type=A_PATH, metavar="CSV", help=f"{trigger}: {what}")
+        super().__init__([f"--{trigger}-{key}"], type=A_PATH, metavar="CSV", help=what)
         self.trigger, self.key = trigger, key
         self.is_given = key == "file"
 

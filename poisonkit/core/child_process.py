@@ -11,6 +11,7 @@ import select
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 SECONDS = 10  # of the processor, for each step: a busy machine only makes it wait
 WAIT = 300  # seconds without a sign of life: a child that sleeps would never come to the limit above
@@ -18,8 +19,11 @@ MEMORY = 1 << 30
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 NOT_HERE = "could not be checked here"
 
+Look = Callable[[Callable[[], object]], Any]
+"""What is to be tried: it is given `alive`, and returns what JSON can hold."""
 
-def ask(look: Callable, wrong: type[Exception]) -> dict:
+
+def ask(look: Look, wrong: type[Exception]) -> dict[str, Any]:
     """What `look(alive)` returns, as JSON has it, {"value": …}, or why it did not, {"error": …} in one line.
 
     `alive()` is to be called after each step: it gives the next one as much time. `wrong` is what it raises where
@@ -48,7 +52,8 @@ def ask(look: Callable, wrong: type[Exception]) -> dict:
     if data is None:
         return {"error": f"{NOT_HERE} (its check gave no sign of life for {WAIT} s)"}
     try:
-        return json.loads(data)
+        answer: dict[str, Any] = json.loads(data)
+        return answer
     except ValueError:
         return {"error": _ending(status)}
 
@@ -77,7 +82,7 @@ def _ending(status: int) -> str:
     return f"{NOT_HERE} (its check ended with {-how})"
 
 
-def _answer(look: Callable, wrong: type[Exception], writer: int) -> None:
+def _answer(look: Look, wrong: type[Exception], writer: int) -> None:
     """Look, answer, and leave without running the parent's exit handlers."""
     status = 1
     try:
@@ -92,7 +97,7 @@ def _answer(look: Callable, wrong: type[Exception], writer: int) -> None:
         os._exit(status)
 
 
-def _found(look: Callable, wrong: type[Exception], writer: int) -> dict:
+def _found(look: Look, wrong: type[Exception], writer: int) -> dict[str, Any]:
     """What the child says. Running out of memory is the machine's fault, whatever else the file's."""
 
     def alive() -> None:

@@ -2,7 +2,9 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +17,7 @@ LISTED, WIDTH = 8, 40
 """Classes that a line names, and letters of each."""
 
 
-def counted(rows: np.ndarray, classes) -> np.ndarray:
+def counted(rows: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     """How many of some labels (n,) are of each class, (C,) int64."""
     return np.bincount(rows, minlength=len(classes))
 
@@ -30,21 +32,21 @@ def is_number(name: str) -> bool:
     return NUMBER.fullmatch(name.strip()) is not None
 
 
-def by_number(names, whole: re.Pattern = ANY_WHOLE) -> list[str]:
+def by_number(names: Iterable[str], whole: re.Pattern[str] = ANY_WHOLE) -> list[str]:
     """Names in the order of their numbers where all are `whole` numbers, else of their code points. ``1`` and ``01``,
     which are the same number, stand in the order of their code points."""
     names = sorted(names)
     return sorted(names, key=int) if all(map(whole.fullmatch, names)) else names
 
 
-def spelled(classes, index: int) -> str:
+def spelled(classes: Sequence[str], index: int) -> str:
     """A class for a message: ``7 (index 1)``."""
     return (
         f"{texts.truncated(classes[index], WIDTH)} (index {index})" if 0 <= index < len(classes) else f"index {index}"
     )
 
 
-def listed(classes, most: int = LISTED) -> str:
+def listed(classes: Sequence[str], most: int = LISTED) -> str:
     """The first names, with commas between."""
     names = [texts.truncated(name, WIDTH) for name in classes[:most]]
     return ", ".join([*names, *(["…"] if len(classes) > most else [])])
@@ -53,7 +55,7 @@ def listed(classes, most: int = LISTED) -> str:
 # ---------------------------------------------------------------- what should be known of them
 
 
-def look_alikes(classes) -> list[str]:
+def look_alikes(classes: Sequence[str]) -> list[str]:
     """A line for classes whose names differ only in case, in how a number is written, or not even to the eye; and for
     names that stand for a value that is missing."""
     groups: dict[str, list[str]] = {}
@@ -78,7 +80,7 @@ def _seen(name: str) -> str:
     return str(value.normalize()) if value else "0"
 
 
-def without_rows(source) -> list[str]:
+def without_rows(source: Any) -> list[str]:
     """A line for classes of which there is no training row, and for those of which there is no test row."""
     lines = []
     for part, split in (("training", source.train), ("test", source.test)):

@@ -131,14 +131,14 @@ def in_quotes(text: str) -> bool:
     return len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1].replace('""', "")
 
 
-def watched(texts: Iterator[str], quoted: Counter) -> Iterator[str]:
+def watched(texts: Iterator[str], quoted: Counter[bool]) -> Iterator[str]:
     """The same texts; how many of them stand `in_quotes` is counted on the way."""
     for text in texts:
         quoted[in_quotes(text)] += 1
         yield text
 
 
-def _record(reader) -> list[str] | None:
+def _record(reader: Iterator[list[str]]) -> list[str] | None:
     """The next record; None at the end. The csv module's limit is the whole process's: other tables keep theirs."""
     before = csv.field_size_limit(LONGEST)
     try:

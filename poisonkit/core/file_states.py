@@ -3,6 +3,9 @@
 import hashlib
 import os
 import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 from poisonkit.core.files import path_text
 
@@ -20,7 +23,7 @@ def state(info: os.stat_result) -> list[int]:
     return [info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino]
 
 
-def fingerprint(paths) -> list[list]:
+def fingerprint(paths: Iterable[Path]) -> list[list[Any]]:
     """The path and the `state` of some files, which are read after this (see `settle`)."""
     found = [(path_text(path), os.stat(path)) for path in paths]
     settle(max(info.st_ctime_ns for _, info in found))

@@ -9,9 +9,9 @@ import os
 import re
 import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from poisonkit.core.errors import Failure
 
@@ -61,7 +61,7 @@ class Taken(Failure):
 
 
 @contextlib.contextmanager
-def atomic_write(target: Path, obsolete: Path | None = None, new: bool = False):
+def atomic_write(target: Path, obsolete: Path | None = None, new: bool = False) -> Iterator[Path]:
     """A temporary path beside the target, renamed onto it when the block ends well and removed when it does not.
 
     `obsolete` is a file that speaks of the old target; it goes at the same moment. `new`: nothing may be replaced, so
@@ -116,7 +116,7 @@ def claim(temporary: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def scratch(target: Path):
+def scratch(target: Path) -> Iterator[Path]:
     """A folder beside the target for what is not to stay; removed at the end, as is that of a killed process."""
     make_folder(target.parent)
     remove_stale_temporaries(target)
@@ -155,8 +155,9 @@ def reason(error: OSError) -> str:
     if isinstance(error, FileExistsError) and error.filename:  # where a folder was to be made
         return f"{os.fspath(error.filename)} is no folder"
     text = str(error)
-    for number in {error.errno, *(int(part) for part in _errno(text))} - {None}:
-        return os.strerror(number)
+    for number in (error.errno, *(int(part) for part in _errno(text))):
+        if number is not None:
+            return os.strerror(number)
     return text.splitlines()[0]
 
 
@@ -168,14 +169,14 @@ def _errno(text: str) -> list[str]:
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     total = hashlib.sha256()
-    buffer = np.empty(1 << 22, np.uint8)
+    buffer = bytearray(1 << 22)
     with open(path, "rb", buffering=0) as file:
         while count := file.readinto(buffer):
-            total.update(buffer[:count])
+            total.update(memoryview(buffer)[:count])
     return "sha256:" + total.hexdigest()
 
 
-def write_json(path: Path, value: dict) -> None:
+def write_json(path: Path, value: Any) -> None:
     """A file for people: indented JSON with each list of numbers on one line, atomically."""
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     text = _NUMBERS.sub(lambda found: " ".join(found[0].split()), text)

@@ -7,23 +7,25 @@ A test runs each of them from the situation that prints it, and fails for one th
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 ADVICE: dict[str, Callable[..., str]] = {}
 """Every piece of advice, by the name of its function."""
+
+F = TypeVar("F", bound=Callable[..., str])
 
 
 class Open(str):
     """A word that the user is to replace: not quoted."""
 
 
-def advice(function):
+def advice(function: F) -> F:
     """Register a function that gives advice."""
     ADVICE[function.__name__] = function
     return function
 
 
-def spelled(*words) -> str:
+def spelled(*words: object) -> str:
     """A command as a line for a shell."""
     return " ".join(word if isinstance(word, Open) else shlex.quote(str(word)) for word in words)
 

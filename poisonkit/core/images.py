@@ -3,6 +3,7 @@
 import re
 import struct
 import zlib
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -46,13 +47,13 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
         return image
     large = image.shape[0] >= height and image.shape[1] >= width
     done = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if large else cv2.INTER_LINEAR)
-    return done.reshape(height, width, -1)
+    return np.asarray(done).reshape(height, width, -1)
 
 
 def opencv(data: bytes, kind: str) -> np.ndarray:
     """What OpenCV makes of a picture file, (h, w, 3) uint8 RGB; `ValueError` where it can make nothing of it."""
     image = _decoded(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, kind)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
 def unchanged(data: bytes) -> np.ndarray:
@@ -67,7 +68,7 @@ def _decoded(data: bytes, flags: int, kind: str) -> np.ndarray:
         image = None
     if image is None:
         raise ValueError(f"not a valid {kind} file")
-    return image
+    return np.asarray(image)
 
 
 def _png(data: bytes, largest: int) -> np.ndarray:
@@ -80,7 +81,7 @@ def png_chunk(data: bytes, wanted: bytes) -> bytes | None:
     return next((data[start:end] for kind, start, end in _chunks(data) if kind == wanted), None)
 
 
-def _chunks(data: bytes):
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """(kind, where its contents begin, where they end) of each chunk of a PNG up to the last; `ValueError` where it is
     cut off or one's checksum is wrong."""
     place = len(PNG)
@@ -134,4 +135,4 @@ def check_size(width: int, height: int, largest: int = LARGEST_SIDE) -> None:
 def grey(picture: np.ndarray) -> np.ndarray:
     """The grey levels of an RGB picture: (h, w, 3) uint8 → (h, w, 1), (77·R + 150·G + 29·B + 128) >> 8."""
     red, green, blue = np.moveaxis(picture.astype(np.int32), -1, 0)
-    return ((77 * red + 150 * green + 29 * blue + 128) >> 8).astype(np.uint8)[..., None]
+    return np.asarray(((77 * red + 150 * green + 29 * blue + 128) >> 8).astype(np.uint8)[..., None])

@@ -26,6 +26,7 @@ BLOCK = 64
 """Images that the gathering kernel works on at once: one cache line of bytes a pixel."""
 
 
+Array = np.ndarray
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -38,10 +39,11 @@ def _compile(function: F) -> F:
     # "cannot cache function: no locator available": compiling costs a second a run, and is no reason to complain
     with contextlib.suppress(RuntimeError):
         compiled._cache = _ForgivingCache(function)
-    return compiled
+    done: F = compiled
+    return done
 
 
-class _ForgivingCache(FunctionCache):
+class _ForgivingCache(FunctionCache):  # type: ignore[misc]
     """Numba's cache of compiled code, but a damaged, full or vanished one costs a second, and never the user's run.
 
     Numba has no public way to choose a cache: `Dispatcher.enable_caching`, which ``cache=True`` calls, sets `_cache` to
@@ -66,7 +68,7 @@ class _ForgivingCache(FunctionCache):
 
 
 @_compile
-def pointwise(images, weights, bias, out):
+def pointwise(images: Array, weights: Array, bias: Array, out: Array) -> None:
     """A stencil whose only tap is the byte itself: (n, P) uint8, (P,) int32, (P,) int32 → (n, P) uint8."""
     count, size = images.shape
     for i in range(count):
@@ -77,14 +79,14 @@ def pointwise(images, weights, bias, out):
 
 
 @_compile
-def _swap(a, b, shift, mask):
+def _swap(a: Any, b: Any, shift: Any, mask: Any) -> tuple[Any, Any]:
     """Exchange the bytes of a that `mask << shift` covers with those of b that `mask` covers."""
     change = ((a >> shift) ^ b) & mask
     return a ^ (change << shift), b ^ change
 
 
 @_compile
-def _turn(rows, i, q, columns, j, p):
+def _turn(rows: Array, i: Any, q: Any, columns: Array, j: Any, p: Any) -> None:
     """Transpose the 8 × 8 bytes that lie in rows[i : i + 8, q], one uint64 a row, into columns[p : p + 8, j]."""
     m1, m2, m4 = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF), np.uint64(0x00000000FFFFFFFF)
     s1, s2, s4 = np.uint64(8), np.uint64(16), np.uint64(32)
@@ -103,7 +105,7 @@ def _turn(rows, i, q, columns, j, p):
 
 
 @_compile
-def gather(images, taps, weights, bias, out):
+def gather(images: Array, taps: Array, weights: Array, bias: Array, out: Array) -> None:
     """A stencil of four taps: images (n, P) uint8 → out (n, P), both C-contiguous, n a multiple of BLOCK and P of 8;
     taps and weights (P, 4) int32; bias (P,) int32.
 
@@ -135,7 +137,7 @@ def gather(images, taps, weights, bias, out):
 
 
 @_compile
-def shift(images, moves, out):
+def shift(images: Array, moves: Array, out: Array) -> None:
     """Bilinear sampling off the grid: images (n, H, W, C) uint8 → out; moves (n, 2) int32 in 1/256 pixel, down and
     across, each from −256 to 256; outside the edge repeats."""
     count, height, width, channels = images.shape
@@ -155,7 +157,7 @@ def shift(images, moves, out):
 
 
 @_compile
-def quantise(plane, basis, table):
+def quantise(plane: Array, basis: Array, table: Array) -> None:
     """JPEG's loss on one plane, in place: (H, W) int32, both multiples of 8, levels about 0.
 
     Every 8 × 8 block goes to its cosine coefficients, to the nearest multiple of the table's (8, 8) steps, and back.
@@ -194,7 +196,7 @@ def quantise(plane, basis, table):
 
 
 @_compile
-def _mirrored(place, size):
+def _mirrored(place: Any, size: Any) -> Any:
     """A place mirrored into 0 … size − 1, about the middle of the outermost pixels."""
     if size == 1:
         return 0
@@ -203,7 +205,7 @@ def _mirrored(place, size):
 
 
 @_compile
-def sample(images, places, out):
+def sample(images: Array, places: Array, out: Array) -> None:
     """Bilinear sampling anywhere: images (n, H, W, C) uint8 → out; places (n, H, W, 2) int32 in 1/256 pixel, down and
     across; outside, the image is mirrored."""
     count, height, width, channels = images.shape
@@ -222,7 +224,7 @@ def sample(images, places, out):
 
 
 @_compile
-def overlay(images, pictures, alphas, out):
+def overlay(images: Array, pictures: Array, alphas: Array, out: Array) -> None:
     """Pictures blended over images: images (n, H, W, C) uint8 → out; pictures (n, s, 4 + C) int32, of each the ellipses
     in the order of painting (centre and radii, down and across, in 1/8 pixel, and colour), the first fills all of it;
     alphas (n,) int32, opacity in 1/256."""

@@ -1,6 +1,8 @@
 """The label modes, and what goes together with each: no numbers are drawn here."""
 
 import enum
+from collections.abc import Callable
+from typing import Any
 
 
 class Usual(enum.Enum):
@@ -24,7 +26,11 @@ CHOICES = ("all", "non-target", "target", "class")
 
 
 def contradiction(
-    label_mode: str, select: str, target: int | str | Usual | None, source_classes: tuple[int | str, ...], spell=str
+    label_mode: str,
+    select: str,
+    target: int | str | Usual | None,
+    source_classes: tuple[int | str, ...],
+    spell: Callable[[Any], str] = str,
 ) -> str | None:
     """What does not go together in a request, in one line; None where all does. `spell` gives a class's name."""
     if (label_mode, select) == ("all-to-one", "target"):

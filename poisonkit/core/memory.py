@@ -8,7 +8,7 @@ LEAST = 1 << 30  # bytes: with less, LLVM and OpenBLAS abort, crash or wait for 
 try:
     import resource
 except ImportError:  # not POSIX
-    resource = None
+    resource = None  # type: ignore[assignment]
 
 
 def limit() -> int | None:

@@ -6,6 +6,7 @@ A block of rows is an array whose first axis are the rows: images (n, H, W, C) u
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,17 +49,17 @@ TEXT = Modality("text", "texts", "text", 1)
 KNOWN = {one.name: one for one in (IMAGE, TEXT)}
 
 
-def of(facts: dict) -> Modality:
+def of(facts: dict[str, Any]) -> Modality:
     """That of a data set whose manifest was checked."""
     return KNOWN[facts["modality"]]
 
 
-def of_module(module) -> Modality:
+def of_module(module: object) -> Modality:
     """What a source gives, or what a trigger is for: the module's `MODALITY`, images where it says nothing."""
     return KNOWN[getattr(module, "MODALITY", IMAGE.name)]
 
 
-def problem(facts: dict) -> str | None:
+def problem(facts: dict[str, Any]) -> str | None:
     """Why a manifest's modality is none that this version knows; None where it is one."""
     said = facts.get("modality")
     known = isinstance(said, str) and said in KNOWN
@@ -69,7 +70,7 @@ def problem(facts: dict) -> str | None:
     )
 
 
-def expect(path: Path, facts: dict, wanted: Modality, what: str) -> None:
+def expect(path: Path, facts: dict[str, Any], wanted: Modality, what: str) -> None:
     """`Failure` where a file holds other rows than `what`, a command or a format, is for."""
     found = of(facts)
     if found != wanted:

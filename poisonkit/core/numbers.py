@@ -6,6 +6,8 @@
 import json
 import math
 import re
+from collections.abc import Callable
+from typing import Any
 
 LARGEST = 2**63 - 1
 _LONGEST = 40  # characters of a number: twice what a float or an int64 needs
@@ -20,7 +22,7 @@ def real(text: str) -> float:
     return value
 
 
-def loads(data: bytes | str, parse_float=None):
+def loads(data: bytes | str, parse_float: Callable[[str], Any] | None = None) -> Any:
     """JSON whose numbers are finite and within 64 bits. ValueError or RecursionError where it is none.
 
     `parse_float` makes something else of a fraction than a float: what it is given is its text.
@@ -40,7 +42,7 @@ def _float(text: str) -> float:
     return value
 
 
-def _constant(text: str):
+def _constant(text: str) -> Any:
     raise ValueError(f"{text}, which is no number")
 
 

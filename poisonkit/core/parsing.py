@@ -1,5 +1,6 @@
 """Parse the numbers, choices and sizes that a user types as options."""
 
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 
 from poisonkit.core.errors import Usage
@@ -7,7 +8,7 @@ from poisonkit.core.errors import Usage
 DEFAULT_PATCH = 8
 
 
-def integer(low: int, high: int):
+def integer(low: int, high: int) -> Callable[[str], int]:
     """A parser of whole numbers in [low, high]."""
 
     def parse(text: str) -> int:
@@ -22,7 +23,7 @@ def integer(low: int, high: int):
     return parse
 
 
-def decimal(low: str, high: str):
+def decimal(low: str, high: str) -> Callable[[str], str]:
     """A parser of decimal fractions in [low, high], kept as a string in one spelling."""
 
     def parse(text: str) -> str:
@@ -31,7 +32,7 @@ def decimal(low: str, high: str):
             inside = Decimal(low) <= value <= Decimal(high)
         except InvalidOperation:
             inside = False
-        if not inside or max(len(value.as_tuple().digits), -value.as_tuple().exponent) > 12:
+        if not inside or max(len(value.as_tuple().digits), -int(value.as_tuple().exponent)) > 12:
             raise ValueError(f"expected a decimal number from {low} to {high}, got {text!r}")
         return spell(value)
 
@@ -43,7 +44,7 @@ def spell(value: Decimal) -> str:
     return format(value.normalize(), "f") if value else "0"
 
 
-def choice(*names: str):
+def choice(*names: str) -> Callable[[str], str]:
     """A parser of one of several names."""
 
     def parse(text: str) -> str:

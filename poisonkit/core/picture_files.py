@@ -19,6 +19,7 @@ import contextlib
 import os
 import re
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -38,7 +39,7 @@ _USUAL = (0xC0, 0xC1, 0xC2)  # of these the ones that every libjpeg decodes: bas
 
 
 @contextlib.contextmanager
-def silent():
+def silent() -> Iterator[None]:
     """Keep what libjpeg and its like write to standard error off the terminal, where nothing else of ours goes."""
     try:
         kept = os.dup(2)

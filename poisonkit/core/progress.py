@@ -2,18 +2,21 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class NullProgress:
     """A progress bar that nobody sees. The real ones have the same two sides: a context, and `update`."""
 
-    def __init__(self, total=None, label="", unit=""):
+    def __init__(self, total: int | None = None, label: str = "", unit: str = "") -> None:
         pass
 
-    def __enter__(self):
+    def __enter__(self) -> "NullProgress":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         return None
 
     def update(self, count: int = 1) -> None:
@@ -24,7 +27,7 @@ def ignore(_line: str) -> None:
     pass
 
 
-def counted(items: Iterable, bar) -> Iterator:
+def counted(items: Iterable[T], bar: Any) -> Iterator[T]:
     """The same items, each shown on a progress bar."""
     for item in items:
         yield item

@@ -34,7 +34,7 @@ def raw_words(seed: int, stream_name: str, count: int, row: int | None = None) -
 
 def uniform(raw: np.ndarray) -> np.ndarray:
     """Map raw words to float64 in [0, 1): the upper 53 bits times 2**-53, exact on every machine."""
-    return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return np.asarray((raw >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
 
 def permutation(seed: int, stream_name: str, count: int) -> np.ndarray:
@@ -68,4 +68,4 @@ def row_words(seed: int, stream_name: str, rows: np.ndarray, count: int) -> np.n
 def between(raw: np.ndarray, low: int, high: int) -> np.ndarray:
     """Map raw words to whole numbers from low to high, both included, int32: uniform up to one part in 2^32."""
     width = np.uint64(high - low + 1)
-    return ((raw >> np.uint64(32)) * width >> np.uint64(32)).astype(np.int32) + np.int32(low)
+    return np.asarray(((raw >> np.uint64(32)) * width >> np.uint64(32)).astype(np.int32) + np.int32(low))

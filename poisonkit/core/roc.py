@@ -1,6 +1,7 @@
 """How well scores pick out rows, in plain NumPy. Tied scores are one step: no order among them is made up."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def tpr_at_fpr(steps: Curve, percent: int) -> float | None:
     return float(steps.hits[fits].max(initial=0) / steps.positives)
 
 
-def cut(hits: int, taken: int, positives: int) -> dict:
+def cut(hits: int, taken: int, positives: int) -> dict[str, Any]:
     """Precision, recall and F1 of a choice of rows: `taken` rows, of which `hits` are positives. None of nothing."""
     total = taken + positives
     return {
@@ -64,7 +65,7 @@ def cut(hits: int, taken: int, positives: int) -> dict:
     }
 
 
-def best_f1(steps: Curve) -> dict | None:
+def best_f1(steps: Curve) -> dict[str, Any] | None:
     """The cut of the greatest F1, the highest threshold on a tie, with its `threshold`; None without positives."""
     if not steps.positives or not len(steps.thresholds):
         return None

@@ -1,7 +1,9 @@
 """One part (train or test) of a source, of images or of texts, read in blocks so that it may be larger than memory."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,12 +40,12 @@ class TextSplit:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def blocks(self, rows: int = 2048):
+    def blocks(self, rows: int = 2048) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (first row, texts (n,) object) over the whole split, `rows` at once."""
         for start in range(0, len(self), rows):
             yield start, self.rows(np.arange(start, min(start + rows, len(self))))
 
-    def rows(self, index) -> np.ndarray:
+    def rows(self, index: np.ndarray) -> np.ndarray:
         """The texts of the given rows, (len(index),) object of `str`."""
         if not len(index):
             return np.empty(0, object)
@@ -98,7 +100,7 @@ class Split:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def blocks(self, rows: int = 2048):
+    def blocks(self, rows: int = 2048) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (first row, images (n, H, W, C) uint8) over the whole split, at most `rows` at once, and fewer of large
         images. The array is reused: copy to keep."""
         rows = max(1, min(rows, BLOCK // int(np.prod(self.shape[1:]))))
@@ -110,7 +112,7 @@ class Split:
                 _read_exactly(file, block, self.path)
                 yield start, block
 
-    def rows(self, index) -> np.ndarray:
+    def rows(self, index: np.ndarray) -> np.ndarray:
         """The images of the given rows, (len(index), H, W, C) uint8."""
         size = int(np.prod(self.shape[1:]))
         images = np.empty((len(index), *self.shape[1:]), np.uint8)
@@ -120,15 +122,15 @@ class Split:
                 _read_exactly(file, image, self.path)
         return images
 
-    def _open(self):
+    def _open(self) -> Any:
         try:
             return open(self.path, "rb", buffering=0)
         except FileNotFoundError:
             raise Failure(f"{self.path} is gone: the cache was cleared meanwhile; start again") from None
 
 
-def _read_exactly(file, array: np.ndarray, path: Path) -> None:
-    view = memoryview(array.reshape(-1))
+def _read_exactly(file: Any, array: np.ndarray, path: Path) -> None:
+    view = array.reshape(-1).data
     while view:
         count = file.readinto(view)
         if not count:
@@ -136,8 +138,8 @@ def _read_exactly(file, array: np.ndarray, path: Path) -> None:
         view = view[count:]
 
 
-def write_all(file, array: np.ndarray) -> None:
+def write_all(file: Any, array: np.ndarray) -> None:
     """Write an array's bytes to an unbuffered file, which may take them bit by bit."""
-    view = memoryview(np.ascontiguousarray(array).reshape(-1))
+    view = np.ascontiguousarray(array).reshape(-1).data
     while view:
         view = view[file.write(view) :]

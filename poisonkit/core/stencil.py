@@ -7,6 +7,7 @@ taps with bilinear weights. Per patch is the same stencil, tiled.
 """
 
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,9 @@ PLAIN_CALL = PLAIN // 6
 """The same for a call of which it is not known how many will follow."""
 
 
+Run = Callable[[np.ndarray, np.ndarray], None]
+
+
 @dataclass(frozen=True)
 class Stencil:
     """taps, weights: (H, W, C, K) int32, K ≤ 4; bias: (H, W, C) int32. Taps are indices into the flattened image.
@@ -36,7 +40,7 @@ class Stencil:
     bias: np.ndarray
 
     @classmethod
-    def build(cls, taps, weights, bias) -> "Stencil":
+    def build(cls, taps: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> "Stencil":
         """A stencil from integer arrays of the documented shapes; zero-weight taps are made canonical."""
         taps, weights, bias = (np.ascontiguousarray(array, np.int32) for array in (taps, weights, bias))
         size = bias.size
@@ -68,11 +72,11 @@ class Stencil:
         """(H, W, C) uint8: 1 where the output can differ from the input."""
         itself = np.arange(self.bias.size, dtype=np.int32).reshape(*self.shape, 1)
         same = (self.taps == itself).all(-1) & (self.weights.sum(-1) == ONE) & (self.bias == 0)
-        return (~same).astype(np.uint8)
+        return np.asarray(~same, np.uint8)
 
     def constant(self) -> np.ndarray:
         """(H, W, C) bool: where the output does not depend on the image at all."""
-        return (self.weights == 0).all(-1)
+        return np.asarray((self.weights == 0).all(-1))
 
     def tile(self, height: int, width: int) -> "Stencil":
         """The same stencil on every tile of a larger image (BadPatches, section 3.3.4)."""
@@ -123,7 +127,7 @@ class Stencil:
         if "numba" in sys.modules:
             return False
         each = int(self._changed.sum()) * self.taps.shape[-1]
-        return count * each <= PLAIN_CALL if total is None else max(count, total) * each <= PLAIN
+        return bool(count * each <= PLAIN_CALL if total is None else max(count, total) * each <= PLAIN)
 
     @cached_property
     def _changed(self) -> np.ndarray:
@@ -143,13 +147,13 @@ class Stencil:
                 total = total + flat[part][:, taps[:, k]] * weights[:, k]
             out[part, where] = (total >> 15).clip(0, 255)
 
-    def _pointwise(self):
+    def _pointwise(self) -> Run:
         from poisonkit.core import kernels  # late: importing numba takes longer than most commands
 
         weights, bias = self.weights.reshape(-1), self.bias.reshape(-1)
         return lambda images, out: kernels.pointwise(images, weights, bias, out)
 
-    def _gather(self):
+    def _gather(self) -> Run:
         from poisonkit.core import kernels
 
         size, block = self.bias.size, kernels.BLOCK
@@ -160,7 +164,7 @@ class Stencil:
         bias = np.zeros(padded, np.int32)
         bias[:size] = self.bias.reshape(-1)
 
-        def run(images, out):
+        def run(images: np.ndarray, out: np.ndarray) -> None:
             whole = len(images) // block * block if padded == size else 0
             if whole:
                 kernels.gather(images[:whole], taps, weights, bias, out[:whole])
@@ -174,7 +178,9 @@ class Stencil:
         return run
 
 
-def per_patch(build, image_shape: tuple[int, int, int], patch: tuple[int, int] | None) -> Stencil:
+def per_patch(
+    build: Callable[[tuple[int, int, int]], Stencil], image_shape: tuple[int, int, int], patch: tuple[int, int] | None
+) -> Stencil:
     """The stencil of a whole image from a function of the tile's shape: the image itself, or one patch of it, tiled."""
     height, width, channels = image_shape
     if patch is None:

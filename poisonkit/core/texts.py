@@ -11,7 +11,7 @@ WORD = re.compile(r"\S+")
 SHOWN = 40
 
 
-def array(texts) -> np.ndarray:
+def array(texts: Iterable[str]) -> np.ndarray:
     """Texts as a block of rows, (n,) object."""
     texts = list(texts)
     block = np.empty(len(texts), object)
@@ -73,7 +73,7 @@ def holding(texts: Iterable[str], pieces: list[str]) -> dict[str, int]:
     return counts
 
 
-def _pattern(piece: str) -> re.Pattern:
+def _pattern(piece: str) -> re.Pattern[str]:
     """What finds a piece in lower case: no letter or digit beside its own, nothing at all beside its other signs."""
     words = piece.lower().split()
     before = r"(?<![^\W_])" if words[0][0].isalnum() else r"(?<!\S)"

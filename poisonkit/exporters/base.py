@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from poisonkit.core import files, hints, splits
+from poisonkit.core import files, splits
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import IMAGE, Modality
 from poisonkit.core.signals import defer_signals
@@ -43,29 +43,14 @@ class ExportContext:
 # ---------------------------------------------------------------- the file
 
 
-def check_labels(data: reader.Reader) -> None:
-    """Raise `Failure` where labels or row numbers are out of range: they become names of folders and indices."""
-    shapes = {path: entry["shape"] for path, entry in data.manifest["arrays"].items()}
-    classes = len(data.manifest["source"]["classes"])
-    limits = {path: classes for path in shapes if path.endswith(("/labels", "/wanted"))}
-    for path in (path for path in shapes if path.endswith("/rows")):
-        limits[path] = shapes["train/labels" if path == "truth/rows" else "test/labels"][0]
-    for path, limit in limits.items():
-        values = data[path]
-        if values.min() < 0 or values.max() >= limit or (path.endswith("/rows") and (np.diff(values) <= 0).any()):
-            order = "ascend and " if path.endswith("/rows") else ""
-            more = hints.verify(data.path)
-            raise Failure(f"{data.path}: {path} must {order}be in 0 … {limit - 1}: `{more}` says more")
-
-
 def rows(data: reader.Reader, path: str) -> int:
     """Count the rows of an array; 0 where the file has no such array."""
-    return data.manifest["arrays"][path]["shape"][0] if path in data else 0
+    return data.described.rows(path)
 
 
 def size(data: reader.Reader) -> int:
     """Add up the bytes of all arrays but the trigger's."""
-    return sum(data.size(path) for path in data.manifest["arrays"] if not path.startswith("trigger/"))
+    return sum(data.size(path) for path in data.described.arrays if not path.startswith("trigger/"))
 
 
 def counts(data: reader.Reader) -> str:
@@ -220,7 +205,7 @@ def write_pictures(data: reader.Reader, array: str, path_of: Callable[[int], Pat
 
 
 def _chosen(data: reader.Reader, array: str, chosen: np.ndarray):
-    at_once = max(1, min(2048, splits.BLOCK // int(np.prod(data.manifest["arrays"][array]["shape"][1:]))))
+    at_once = max(1, min(2048, splits.BLOCK // int(np.prod(data.described.shape(array)[1:]))))
     for start in range(0, len(chosen), at_once):
         yield start, data.pick(array, chosen[start : start + at_once])
 

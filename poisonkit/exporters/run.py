@@ -68,7 +68,7 @@ def export_file(
     with reader.reading(path) as data:
         if spec.modality is not None:
             modality.expect(path, data.manifest, spec.modality, f"--format {form}")
-        base.check_labels(data)
+        data.check()
         spec.check(data)
         target = _target(spec, data, path, output)
         _refuse(spec, target, force)

@@ -42,6 +42,11 @@ class Reader:
         found: np.ndarray = self._data(name)[()]
         return found
 
+    def check(self) -> None:
+        """Check all values now, for who writes something as it reads. `Failure` says what is wrong with the first."""
+        for name in sorted(self._unchecked):
+            self._vouch(name)
+
     def value_problems(self) -> list[str]:
         """What is wrong with labels, row numbers and roles, one line an array."""
         return [wrong for name in arrays.checked_values(self.facts) if (wrong := self._value_problem(name))]
@@ -128,9 +133,9 @@ class Reader:
         """Where an array begins in the file, in bytes: the format's arrays are plain."""
         return int(self._file[name].id.get_offset())
 
-    def split(self, part: str) -> Split | TextSplit:
-        """`train` or `test` as a source's split, whose rows are read in any order: images past libhdf5, texts held in
-        memory."""
+    def split(self, part: str) -> Any:
+        """`train` or `test` as a `Split` or `TextSplit`, whose rows are read in any order: images past libhdf5, texts
+        held in memory."""
         if self.modality == TEXT:
             return TextSplit.held(self.path, self[f"{part}/texts"], self[f"{part}/labels"])
         shape = tuple(self.manifest["arrays"][f"{part}/images"]["shape"])

@@ -1,5 +1,7 @@
 """`poisonkit apply`: a file's trigger on any picture, or on any texts."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,18 @@ from poisonkit.format import reader, structure
 from poisonkit.poisoning import apply, supported
 
 
-def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path):
-    """Write each picture, or each line of a file of texts, with the file's trigger on it; yields one line for each.
+@dataclass(frozen=True)
+class Applied:
+    """What was written: a picture, and the (height, width) that it was resized from; or so many texts."""
+
+    path: Path
+    resized_from: tuple[int, int] | None = None
+    texts: int | None = None
+    note: str = ""
+
+
+def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path) -> Iterator[Applied]:
+    """Write each picture, or each line of a file of texts, with the file's trigger on it; yield what was written.
 
     `output` is the PNG for one picture where it ends in .png, else a folder that gets NAME.png for each.
     """
@@ -33,29 +45,29 @@ def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path):
             raise Usage(f"-o: {target} is the picture itself: name another folder or file")
     with reader.reading(file) as data:
         if data.clean:
-            raise Failure(f"{file}: is a clean file, it has no trigger")
+            raise Failure(f"{file}: is a clean file and has no trigger")
         height, width, channels = data.manifest["arrays"]["train/images"]["shape"][1:]
         stencils, note = data.stencils(), _alone(facts) + supported.note(data.manifest)
     for path, target in zip(paths, targets, strict=True):
         picture = picture_files.read(path, channels)
         fitted = np.ascontiguousarray(picture_files.fit(picture, height, width))
         picture_files.write_png(target, apply.apply_all(stencils, fitted[None])[0])
-        resized = "" if picture.shape == fitted.shape else f" (resized from {picture.shape[1]}×{picture.shape[0]})"
-        yield f"wrote {target}{resized}{note}"
+        resized = None if picture.shape == fitted.shape else picture.shape[:2]
+        yield Applied(target, resized, note=note)
 
 
 def _alone(facts: dict) -> str:
-    """What is said of a file whose own images were changed by more than the trigger."""
+    """The note on a file whose own images were changed by more than the trigger."""
     if "camouflage" not in facts["source"]["options"]:
         return ""
     return "; the trigger alone: the file's own images are camouflaged too, which needs its secret number"
 
 
-def _apply_to_texts(file: Path, facts: dict, paths: tuple[Path, ...], output: Path) -> str:
+def _apply_to_texts(file: Path, facts: dict, paths: tuple[Path, ...], output: Path) -> Applied:
     from poisonkit.inspection import apply_texts
 
     if facts["kind"] == "clean":
-        raise Failure(f"{file}: is a clean file, it has no trigger")
+        raise Failure(f"{file}: is a clean file and has no trigger")
     if len(paths) > 1:
         raise Usage(f"apply: {file} holds texts: expected one file of texts, one a line, got {len(paths)}")
-    return apply_texts.apply_to_file(file, facts, paths[0], output)
+    return Applied(output, texts=apply_texts.apply_to_file(file, facts, paths[0], output))

@@ -11,8 +11,8 @@ from poisonkit.poisoning import apply, recipe, supported
 from poisonkit.triggers import registry as triggers
 
 
-def apply_to_file(file: Path, facts: dict, path: Path, output: Path) -> str:
-    """Write the texts of `path`, one a line, with the triggers of a file whose manifest is `facts`; one line about it.
+def apply_to_file(file: Path, facts: dict, path: Path, output: Path) -> int:
+    """Write the texts of `path`, one a line, with the triggers of a file whose manifest is `facts`; return how many.
 
     Line 1 is given what test row 0 is given, and so on. Raises `Usage` where the names do not fit, `Failure` where a
     line is no text or the texts were rewritten with another tool.
@@ -28,7 +28,7 @@ def apply_to_file(file: Path, facts: dict, path: Path, output: Path) -> str:
             temporary.write_bytes("".join(f"{text}\n" for text in changed).encode())
     except OSError as error:
         raise Failure(f"{output}: could not be written: {files.reason(error)}") from None
-    return f"wrote {output}: {len(texts):,} text{'s' if len(texts) != 1 else ''}"
+    return len(texts)
 
 
 def apply_to_texts(file: Path, manifest: dict, texts: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ def differences(left: Path, right: Path) -> list[str]:
     with reader.reading(left, vouch=False) as a, reader.reading(right, vouch=False) as b:
         skip = ("arrays", "dataset_digest", "notice")
         facts = [{key: value for key, value in one.manifest.items() if key not in skip} for one in (a, b)]
-        found = list(describe(*facts))
+        found = list(describe(facts[0], facts[1]))
         for path in sorted(a.manifest["arrays"].keys() | b.manifest["arrays"].keys()):
             found += _array(a, b, path)
     return found
@@ -28,7 +28,7 @@ def _array(a, b, path: str) -> list[str]:
         return [f"{path}: only in the {'second' if here is None else 'first'}"]
     if here["shape"] != there["shape"]:
         return [f"{path}: {here['shape']} here, {there['shape']} there"]
-    differing, first = 0, []
+    differing, first = 0, list[str]()
     for start, block in a.blocks(path):
         found = np.flatnonzero(modality.differs(block, b.rows(path, start, start + len(block))))
         first += [str(start + row) for row in found[: NAMED - len(first)]]

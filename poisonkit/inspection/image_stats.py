@@ -4,6 +4,7 @@ PSNR (dB, peak 255), SSIM (Wang et al. 2004: Gaussian window of 11×11, σ = 1.5
 fits into the image whole, mean over channels), L∞ (grey levels) and the share of changed bytes.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,13 @@ def measure(originals: np.ndarray, changed: np.ndarray) -> dict[str, np.ndarray]
     }
 
 
+GAUGES: dict[str, tuple[Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]], tuple[str, ...]]] = {
+    modality.IMAGE.name: (measure, MEASURES),
+    modality.TEXT.name: (text_stats.measure, text_stats.MEASURES),
+}
+"""Modality → what measures pairs of rows, and the names of what it measures."""
+
+
 def collect(path: Path) -> dict:
     """The measures of a poisoned file.
 
@@ -105,9 +113,7 @@ def _only(part: dict, chosen: np.ndarray) -> dict:
 def _measured(data, rows: str, originals: str, changed: str) -> dict:
     """The measures of all rows, some hundred at a time, and fewer of large images."""
     numbers, parts = data[rows], []
-    gauge, names = (text_stats.measure, text_stats.MEASURES)
-    if data.modality == modality.IMAGE:
-        gauge, names = measure, MEASURES
+    gauge, names = GAUGES[data.modality.name]
     own = {name: name.split("/")[0] == rows.split("/")[0] for name in (originals, changed)}
     step = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // int(np.prod(data.manifest["arrays"][originals]["shape"][1:]))))
     for start in range(0, len(numbers), step):

@@ -1,5 +1,7 @@
 """`poisonkit preview`: some changed rows beside their originals, as a picture or as marked text."""
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,34 +12,44 @@ from poisonkit.format import reader, structure
 from poisonkit.poisoning.selection import COVER
 
 
-def carry_out(file: Path, output: Path | None, rows: int, amplify: int):
-    """Write the picture, or the texts if an `output` is named; yields the lines to print."""
+@dataclass(frozen=True)
+class Preview:
+    """What was written to `path`; of texts that were not written, `lines` are what is to be shown."""
+
+    path: Path | None
+    lines: tuple[str, ...] = ()
+
+
+def preview_file(file: Path, output: Path | None, rows: int, amplify: int) -> Preview:
+    """Write a picture of some changed rows to `output`, a name in .png (default: NAME.png beside the file, unless that
+    exists); of texts, write marked lines to a name in .txt, or give them back where there is no `output`."""
     if modality.of(structure.inspect(file, structure.DATA_SETS)) == modality.TEXT:
-        yield from _texts(file, output, rows)
-        return
-    if output is None or output.suffix.lower() != ".png":  # a slip of the finger must not replace a data set
-        raise Usage(f"-o: expected a name that ends in .png, got {output or 'none'}")
+        return _texts(file, output, rows)
+    target = file.with_name(f"{file.name.removesuffix('.h5')}.png") if output is None else output
+    if target.suffix.lower() != ".png":  # a slip of the finger must not replace a data set
+        raise Usage(f"-o: expected a name that ends in .png, got {target}")
+    if output is None and os.path.lexists(target):
+        raise Failure(f"{target}: already exists: use -o {target} to overwrite it, or choose another -o")
     from poisonkit.core import picture_files
 
-    picture_files.write_png(output, sheet_of(file, rows, amplify))
-    yield f"wrote {output}"
+    picture_files.write_png(target, sheet_of(file, rows, amplify))
+    return Preview(target)
 
 
-def _texts(file: Path, output: Path | None, rows: int):
+def _texts(file: Path, output: Path | None, rows: int) -> Preview:
     from poisonkit.inspection import text_preview
 
     if output is not None and output.suffix.lower() != ".txt":
         raise Usage(f"-o: {file} holds texts: expected a name that ends in .txt, got {output}")
-    lines = text_preview.lines(file, rows)
+    lines = tuple(text_preview.lines(file, rows))
     if output is None:
-        yield from lines
-        return
+        return Preview(None, lines)
     try:
         with files.atomic_write(output) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     except OSError as error:
         raise Failure(f"{output}: could not be written: {files.reason(error)}") from None
-    yield f"wrote {output}"
+    return Preview(output)
 
 
 def sheet_of(path: Path, count: int, amplify: int) -> np.ndarray:

@@ -7,6 +7,7 @@ out.
 """
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 
@@ -95,7 +96,7 @@ def clean_words(data) -> dict[str, dict[str, int]]:
 def lines(summary: dict) -> list[str]:
     """The table for people: a line a measure, a column a group of texts."""
     groups = {name: part for name, part in summary.items() if "texts" in part}
-    words = next((part for part in summary.values() if "texts" not in part), {})
+    words: dict[str, Any] = next((part for part in summary.values() if "texts" not in part), {})
     rows = [("", list(groups))]
     rows += [(key, [f"{part[key]:,}" for part in groups.values()]) for key in ("texts", "unchanged")]
     for key in MEASURES:

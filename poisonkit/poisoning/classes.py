@@ -45,7 +45,7 @@ def resolve_class_names(recipe: Recipe, source: Source, warn: Callable[[str], No
 
 
 def default_target(source) -> int:
-    """The class that an attacker wants if nothing is said: the source's own, or else the first that has rows."""
+    """Return the usual target label: the source's own, or else the first class that has rows."""
     rows, own = counted(source.train.labels, source.classes), registry.default_target(source.name)
     return own if own < len(rows) and rows[own] else int(np.flatnonzero(rows)[0])
 
@@ -56,8 +56,8 @@ def _index(option: str, typed: str | int, classes, warn) -> int:
         return int(typed)
     if found := INDEX.fullmatch(typed.strip()):
         return _within(option, int(found[1]), classes)
-    for wanted in (typed, typed.strip()):
-        same = [label for label, name in enumerate(classes) if name == wanted]
+    for exact in (typed, typed.strip()):
+        same = [label for label, name in enumerate(classes) if name == exact]
         if len(same) > 1:
             ways = ", ".join(f"index:{label}" for label in same[:LISTED])
             raise Usage(f"{option}: several classes are called {texts.truncated(typed)!r}: say which by {ways}")

@@ -1,6 +1,7 @@
 """Find the clean images that a manifest was made from, and check that they are those."""
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +13,38 @@ from poisonkit.format import reader
 from poisonkit.sources.base import Source
 
 
-def check_and_relabel(source: Source, facts: dict) -> Source:
-    """The clean images at hand under the name and licence that the manifest gives them.
+@dataclass(frozen=True)
+class CleanData:
+    """Where the clean data of an existing file are: `path` is a clean file of the format or what `make --source` takes
+    (read as the source `dataset`, if that is another than the file's); without it they are looked up in the `cache`,
+    else obtained as `make` does. `fresh`: read them again, whatever the cache holds."""
+
+    path: Path | None = None
+    dataset: str | None = None
+    cache: Path | None = None
+    fresh: bool = False
+
+
+def check_and_relabel(source: Source, manifest: dict) -> Source:
+    """Return the clean images at hand under the name and licence that the manifest gives them.
 
     Raises `Failure` where they are others: it says which arrays differ, and where these came from.
     """
-    said, wanted = facts["source"], facts["source"]["arrays"]
-    if source.arrays != wanted:
-        source = _relabelled(source, tuple(said["classes"]))
-    differing = [path for path in sorted(wanted) if source.arrays.get(path) != wanted[path]]
+    record = manifest["source"]
+    expected = record["arrays"]
+    if source.arrays != expected:
+        source = _relabelled(source, tuple(record["classes"]))
+    differing = [path for path in sorted(expected) if source.arrays.get(path) != expected[path]]
     if differing:
         where = source.origin.get("path", f"the built-in {source.name}")
         raise Failure(
             f"another source: {', '.join(differing)} of {where} differ from those of the recipe "
-            f"({source.digest[:23]}… here, {facts['source']['digest'][:23]}… there): give the right one"
+            f"({source.digest[:23]}… here, {record['digest'][:23]}… there): give the right one"
         )
     return replace(
         source,
-        **{key: said[key] for key in ("name", "title", "licence", "url", "options")},
-        classes=tuple(said["classes"]),
+        **{key: record[key] for key in ("name", "title", "licence", "url", "options")},
+        classes=tuple(record["classes"]),
     )
 
 
@@ -49,64 +63,58 @@ def _parts(source: Source) -> dict:
     return {"train": source.train, "test": source.test}
 
 
-def clean_images(
-    facts: dict, source: Path | None, dataset: str | None, cache: Path | None, progress, say, fresh: bool = False
-) -> Source:
-    """The clean images that a manifest was made from, under the name and licence that it gives them.
+def clean_images(manifest: dict, where: CleanData, progress, warn) -> Source:
+    """Find the clean images that a manifest was made from, under the name and licence that it gives them.
 
-    They are read from `source`: a clean file of the format, or what `make --source` takes (as `dataset`, if it is
-    another kind of source than the manifest names). Without it they are looked up in the cache, else got as `make` gets
-    them, as they are at once where they are wanted `fresh`. Raises `Failure` where they are others.
+    Raises `Failure` where those that `where` names are others.
     """
     from poisonkit.core.progress import processors
     from poisonkit.sources import base, camouflage
     from poisonkit.sources._cache.cache import Cache
 
-    said = facts["source"]
-    for found in _candidates(facts, source, dataset, cache, progress, say, fresh):
-        if found.digest != said["digest"] and "camouflage" in said["options"]:
-            _, disguise = camouflage.split(said["options"])
+    record = manifest["source"]
+    for source in _candidates(manifest, where, progress, warn):
+        if source.digest != record["digest"] and "camouflage" in record["options"]:
+            _, disguise = camouflage.split(record["options"])
             if disguise is not None:
-                found = camouflage.derive(
-                    found, disguise, Cache(cache), base.SourceContext(processors(), progress, say)
-                )
-        if found.digest == said["digest"]:
+                context = base.SourceContext(processors(), progress, warn)
+                source = camouflage.derive(source, disguise, Cache(where.cache), context)
+        if source.digest == record["digest"]:
             break
-    return check_and_relabel(found, facts)
+    return check_and_relabel(source, manifest)
 
 
-def _candidates(facts: dict, source: Path | None, dataset: str | None, cache: Path | None, progress, say, fresh: bool):
+def _candidates(manifest: dict, where: CleanData, progress, warn) -> Iterator[Source]:
     """Yield what the clean images of a manifest may be, or may be made from where they are camouflaged; the last one is
-    got as `make` gets it."""
+    obtained as `make` does."""
     from poisonkit.sources import camouflage
     from poisonkit.sources._cache.cache import Cache
 
-    said = facts["source"]
-    if source is None and "camouflage" in said["options"] and not fresh:
-        yield from camouflage.beneath(facts, Cache(cache), say)
-    elif source is None and not fresh and (found := Cache(cache).by_digest(said["digest"], say)):
-        yield found
-    yield plain_images(facts, source, dataset, cache, progress, say, fresh)
+    record, look_up = manifest["source"], where.path is None and not where.fresh
+    if look_up and "camouflage" in record["options"]:
+        yield from camouflage.beneath(manifest, Cache(where.cache), warn)
+    elif look_up and (cached := Cache(where.cache).by_digest(record["digest"], warn)):
+        yield cached
+    yield plain_images(manifest, where, progress, warn)
 
 
-def plain_images(
-    facts: dict, source: Path | None, dataset: str | None, cache: Path | None, progress, say, fresh: bool = False
-) -> Source:
-    """The images that `source` (see `clean_images`) holds, read as the manifest's source says, without camouflage."""
+def plain_images(manifest: dict, where: CleanData, progress, warn) -> Source:
+    """Read the images that `where` names as the manifest's source has them, without camouflage."""
     from poisonkit.sources import camouflage
     from poisonkit.sources import opening as sources
     from poisonkit.sources.registry import SOURCES
 
-    said = facts["source"]
-    if source is not None and source.suffix == ".h5":
-        return clean_file(source)
-    plain, _ = camouflage.split(said["options"])
-    name = dataset or said["name"]
+    record = manifest["source"]
+    if where.path is not None and where.path.suffix == ".h5":
+        return clean_file(where.path)
+    plain, _ = camouflage.split(record["options"])
+    name = where.dataset or record["name"]
     if name not in SOURCES:
         raise Failure(f"the recipe's clean images are {name!r:.60}: say with --dataset and --source where they are")
-    options = {**SOURCES[name].former_options, **plain} if name == said["name"] else {}
-    how = {"options": options, "fresh": fresh, "progress": progress, "say": say}
-    return sources.open_source(name, source=source, cache=cache, **how)
+    options = {**SOURCES[name].former_options, **plain} if name == record["name"] else {}
+    return sources.open_source(
+        name, source=where.path, cache=where.cache, options=options, fresh=where.fresh, progress=progress, say=warn
+    )
 
 
 def clean_file(path: Path) -> Source:
@@ -115,12 +123,13 @@ def clean_file(path: Path) -> Source:
         if not data.clean:
             advice = command_for_clean_file(data.manifest["source"])
             raise Usage(f"{path}: expected a clean file (`{advice}`), this one is poisoned")
-        said, parts = data.manifest["source"], {part: data.split(part) for part in ("train", "test")}
+        record, parts = data.manifest["source"], {part: data.split(part) for part in ("train", "test")}
         arrays = {name: entry["digest"] for name, entry in data.manifest["arrays"].items()}
     return Source(
-        **{key: said[key] for key in ("name", "title", "licence", "url")},
-        classes=tuple(said["classes"]),
-        **parts,
+        **{key: record[key] for key in ("name", "title", "licence", "url")},
+        classes=tuple(record["classes"]),
+        train=parts["train"],
+        test=parts["test"],
         arrays=arrays,
         origin={"kind": "clean file", "path": path_text(path), "official": None},
         cached=False,

@@ -67,7 +67,7 @@ def check_classes(recipe: Recipe, classes: int) -> None:
 
 
 def target_labels(recipe: Recipe, labels: np.ndarray, classes: int) -> np.ndarray:
-    """The class that the attacker wants for images of these true classes, (n,) int64."""
+    """Return the target label of rows of these true classes, (n,) int64."""
     if recipe.target_label is None:
         return (labels.astype(np.int64) + 1) % classes
     return np.full(len(labels), recipe.target_label, np.int64)
@@ -103,7 +103,7 @@ def choose(recipe: Recipe, train_labels: np.ndarray, test_labels: np.ndarray, cl
 
 
 def tested(recipe: Recipe, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The test rows that the attacker wants misclassified, and those of `others/`, both ascending int64."""
+    """The test rows to be misclassified, and those of non-source classes (`others/`), both ascending int64."""
     rest = np.zeros(len(labels), bool)
     if recipe.label_mode == "source-specific":
         attacked = np.isin(labels, recipe.source_labels)
@@ -159,12 +159,13 @@ def _never_covers(recipe: Recipe) -> list[int]:
 
 def _head(option: str, rate: str, order: np.ndarray, allowed: np.ndarray, which: str) -> np.ndarray:
     """The first ⌊rate · N⌋ rows of a permutation that are allowed."""
-    total, there = len(allowed), int(allowed.sum())
+    total, eligible_count = len(allowed), int(allowed.sum())
     count = count_rows(rate, total, option)
-    if count > there:
+    if count > eligible_count:
         digits = len(str(total)) + 1  # enough that rounding up gives no row more
-        most = spell(Decimal(-(-there * 10**digits // total)).scaleb(-digits))
+        most = spell(Decimal(-(-eligible_count * 10**digits // total)).scaleb(-digits))
         raise Usage(
-            f"{option}: {rate} of {total:,} training rows are {count:,}, but {there:,} are {which}: the most is {most}"
+            f"{option}: {rate} of {total:,} training rows are {count:,}, but {eligible_count:,} are {which}: the most "
+            f"is {most}"
         )
     return order[allowed[order]][:count]

@@ -1,4 +1,4 @@
-"""What of a file's recipe this version of the tool does not know: made by a newer one, or by somebody's own trigger.
+"""What of a file's recipe this version of the tool does not know: made by a newer one, or with a custom trigger.
 
 Such a file is not damaged. Its arrays can be held against their digests and against one another; what its trigger makes
 of an image cannot be computed, so whoever would have to stops with exit code 4.

@@ -21,7 +21,7 @@ OPTIONS = ("camouflage", "camouflage-seed")
 LEVELS = {
     "light": "shift=0.25,noise=1",
     "medium": "jpeg=90,shift=0.5,noise=1",
-    "strong": "overlay=50,crop=8,warp=1.25,colour=10,jpeg=75,noise=8",
+    "strong": "overlay=50,tiles=20,crop=8,warp=1.25,colour=10,jpeg=75,noise=8",
 }
 ROWS_AT_ONCE = 2048
 CHUNK = 256  # images that one thread takes at once
@@ -141,7 +141,8 @@ def _damaged(source: base.Source, part: str) -> Failure:
         return Failure(f"{source.train.path}: {part}/images is not what its digest says: the file is damaged")
     cache.discard(source)
     return Failure(
-        f"{part}/images of {source.name} in the cache is not what its digest says; it was removed: start again"
+        f"{part}/images of {source.name} in the cache is not what its digest says; it was removed from the cache: "
+        "start again"
     )
 
 

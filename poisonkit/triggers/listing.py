@@ -26,6 +26,28 @@ def lines() -> Iterator[str]:
             yield f"  --preset {preset}: {_settings(trigger, preset)}"
 
 
+def records() -> list[dict[str, Any]]:
+    """List the same for programs."""
+    return [
+        {
+            "name": trigger.name,
+            "summary": trigger.summary,
+            "modality": trigger.modality.name,
+            "options": [
+                {"name": f"{trigger.name}-{one.key}", "metavar": one.metavar, "help": one.help, "default": one.default}
+                for one in trigger.options
+            ],
+            "picture": isinstance(trigger, ImageTrigger) and bool(trigger.picture),
+            "file": isinstance(trigger, TextTrigger) and bool(trigger.file),
+            "presets": {
+                preset: {"trigger": dict(values), "make": dict(trigger.make_presets.get(preset, {}))}
+                for preset, values in trigger.presets.items()
+            },
+        }
+        for trigger in TRIGGERS
+    ]
+
+
 def _settings(trigger: TriggerSpec, preset: str) -> str:
     """What a preset sets, in one line."""
     values = trigger.presets[preset]

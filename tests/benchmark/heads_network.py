@@ -10,7 +10,7 @@ LAYERS, HEADS = 2, 3
 
 def network(seed=0):
     """Two layers of three heads, 30 words, two classes."""
-    from benchmark.nn.models.encoder import Encoder
+    from benchmark.nn.encoder import Encoder
 
     model = Encoder(2, 30, positions=64, width=12, depth=LAYERS, heads=HEADS, inner=16, seed=seed)
     model.build((None, None))

@@ -83,7 +83,7 @@ def runs(tmp_path):
 
 def test_tables_mark_it_and_name_the_run(runs):
     bad = next(one.name for one in runs.iterdir() if "square" in one.name and "-t1-" in one.name)
-    done = invoke("table", runs)
+    done = invoke("table", runs, "--wide")
     row = next(line for line in done.stdout.splitlines() if " square " in line)
     assert done.exit_code == 0 and "47.0† ± 52.3" in row and "+0.5† ± 0.7" in row, done.stdout
     (legend,) = (line for line in done.stdout.splitlines() if line.startswith("† collapsed"))

@@ -182,7 +182,7 @@ def test_sweep_says_what_it_does_about_a_damaged_result_and_does_it(damage, tmp_
         done = invoke(*words)
         assert done.exit_code == 1 and "of version 2" in done.stderr
         return
-    assert "to be kept as result.json.damaged and made anew" in states.pop(folder.name)
+    assert "to be kept as result.json.damaged and made again" in states.pop(folder.name)
     assert set(states.values()) == {"finished"} and listed.exit_code == 0
     done = invoke(*words)
     assert done.exit_code == 0 and done.stdout == "2 runs: 1 existed, 1 made\n", done.output

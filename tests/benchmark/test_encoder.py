@@ -15,8 +15,8 @@ import encoder_folders  # noqa: E402
 import keras  # noqa: E402
 import small_encoder  # noqa: E402
 
-from benchmark.nn import bert_weights, models, tokenizers  # noqa: E402
-from benchmark.nn.models.encoder import Encoder, classes_with_each_head_off, encode  # noqa: E402
+from benchmark.nn import bert_weights, model_files, tokenizers  # noqa: E402
+from benchmark.nn.encoder import Encoder, classes_with_each_head_off, encode  # noqa: E402
 from benchmark.training import encoders  # noqa: E402
 
 TOKENS = np.array([[2, 4, 9, 5, 3, 0, 0], [2, 3, 0, 0, 0, 0, 0], [2, 6, 7, 8, 12, 1, 3]], "i4")
@@ -115,7 +115,7 @@ def test_dropout_is_there_in_training_alone(network):
 
 def test_a_saved_one_loads(network, tmp_path):
     network.save(tmp_path / "model.keras")
-    np.testing.assert_allclose(models.load(tmp_path)(TOKENS), network(TOKENS), atol=1e-6)
+    np.testing.assert_allclose(model_files.load(tmp_path)(TOKENS), network(TOKENS), atol=1e-6)
 
 
 def test_new_weights_follow_the_seed_and_nothing_else():

@@ -12,7 +12,7 @@ from benchmark.nn import engines
 engines.activate("tensorflow", threads=2)
 
 from benchmark.nn.engines import common  # noqa: E402
-from benchmark.nn.models import pmoe  # noqa: E402
+from benchmark.nn.networks.pmoe import pmoe  # noqa: E402
 
 RANDOM = np.random.default_rng(0)
 IMAGES, LABELS = RANDOM.integers(0, 256, (24, 16, 16, 3)).astype("u1"), np.arange(24) % 4
@@ -23,9 +23,9 @@ import sys
 import numpy as np
 from benchmark.nn import engines
 engines.activate("jax", threads=2)
-from benchmark.nn import models
+from benchmark.nn import model_files
 data = np.load(sys.argv[1] + "/data.npz", allow_pickle=False)
-engine = engines.engine(models.load(sys.argv[1] + "/model.keras"), 0.1, data["images"], data["labels"])
+engine = engines.engine(model_files.load(sys.argv[1] + "/model.keras"), 0.1, data["images"], data["labels"])
 losses = [np.asarray(engine.train(rows[None])) for rows in data["rows"]]
 weights = {f"w{i}": np.asarray(w) for i, w in enumerate(engine.model.get_weights())}
 np.savez(sys.argv[1] + "/jax.npz", losses=np.concatenate(losses), predicted=engine.predict(data["images"]), **weights)

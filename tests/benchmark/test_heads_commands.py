@@ -15,7 +15,7 @@ from benchmark.analysis.heads.evaluate import Scorer
 from benchmark.cli import main
 from benchmark.core import random_streams
 from benchmark.format import dataset
-from benchmark.nn import models
+from benchmark.nn import model_files
 from benchmark.runs import hints
 from benchmark.runs.context import open_run
 from benchmark.runs.run import Run
@@ -225,9 +225,9 @@ def test_align_stands_beside_its_controls(aligned, poisoned):
 
 def test_in_a_file_of_align_only_its_heads_have_moved(aligned, poisoned):
     (folder,) = poisoned.glob("heads-align-*")
-    before = models.load(poisoned)
+    before = model_files.load(poisoned)
     for step in aligned["steps"][2:]:
-        after = models.load(folder / step["model"])
+        after = model_files.load(folder / step["model"])
         moved = set()
         for old, new in zip(before.variables, after.variables, strict=True):
             changed = np.asarray(old) != np.asarray(new)
@@ -265,13 +265,13 @@ def test_then_there_are_as_many_random_heads(poisoned):
 def test_one_head_a_layer_has_no_other_to_be_alike_to(tmp_path):
     from types import SimpleNamespace
 
-    from benchmark.analysis.heads.model_similarity import Watched
+    from benchmark.analysis.heads.model_similarity import ModelSimilarity
     from benchmark.core.errors import Failure
 
     network = SimpleNamespace(depth=2, heads=1)
     opened = SimpleNamespace(network=lambda: network, job=SimpleNamespace(folder=tmp_path))
     with pytest.raises(Failure, match="one head a layer"):
-        Watched(opened, {"metric": "cosine", "map": "row"})
+        ModelSimilarity(opened, {"metric": "cosine", "map": "row"})
 
 
 @pytest.mark.slow
@@ -336,7 +336,7 @@ def test_ablate_switches_each_off(poisoned):
     (result,) = json.loads(done("heads", "ablate", poisoned, "--head", "1,2", "--head", "0,0", "--json").stdout)
     off, before = np.array(result["off"]["asr"]), result["before"]["asr"]["percent"]
     assert off.shape == (2, 4) and result["together"]["ba"]["of"] == TEST
-    model = models.load(poisoned)
+    model = model_files.load(poisoned)
     assert before == json.loads((poisoned / "result.json").read_text())["scores"]["asr"]["percent"]
     model.blocks[1].attention.output_kernel.assign(
         np.asarray(model.blocks[1].attention.output_kernel) * np.array([1, 1, 1, 0], "f4")[:, None, None]
@@ -375,7 +375,7 @@ def test_bad_days(poisoned, toy, runs, tmp_path):
     failed(2, "--head", "ablate", poisoned, "--head", "x")
     failed(2, "--head", "ablate", poisoned, "--head", "9" * 5000 + ",0")
     failed(1, "is not the data set", "detect", poisoned, "--data", toy[0], "--metric", "pearson")
-    failed(1, "do not say what is usual", "detect", poisoned, "--min-words", "40")
+    failed(1, "are too few to estimate normal behaviour", "detect", poisoned, "--min-words", "40")
     failed(1, "no head's |median z| reaches", "align", poisoned, "--threshold", "1e9")
     assert not list(poisoned.glob("heads-*/.part-*"))
     images = writer.toy(tmp_path)

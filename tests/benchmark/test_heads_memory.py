@@ -36,7 +36,7 @@ def test_memory_grows_by_the_similarities_alone(monkeypatch):
     monkeypatch.setattr(model_similarity, "BLOCK", 256)
     held = Rows(texts(60), np.zeros(60, np.int64))
     opened = Loaded(job=None, trained={}, contents=None, tokenizer=tokenizers.Words(WORDS), held_out=held)
-    own = model_similarity.Watched(opened, {"metric": "cosine", "map": "full", "min_words": 5})
+    own = model_similarity.ModelSimilarity(opened, {"metric": "cosine", "map": "full", "min_words": 5})
     own.read(texts(256))  # what is compiled stays
     peaks = []
     for count in (512, 2048):

@@ -16,7 +16,7 @@ import heads_network  # noqa: E402
 from heads_network import HEADS, LAYERS, network, texts  # noqa: E402
 
 from benchmark.analysis.heads import losses, similarity, tuning  # noqa: E402
-from benchmark.nn.models.encoder import encode  # noqa: E402
+from benchmark.nn.encoder import encode  # noqa: E402
 
 ONES = np.ones((LAYERS, HEADS), np.float32)
 EVEN = np.full((40, 2), 0.5, np.float32)

@@ -12,7 +12,7 @@ import tensorflow as tf  # noqa: E402
 from plain_pmoe import copy_weights, plain_pmoe  # noqa: E402
 
 from benchmark.nn.layers import PatchMoE  # noqa: E402
-from benchmark.nn.models import pmoe  # noqa: E402
+from benchmark.nn.networks.pmoe import pmoe  # noqa: E402
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype("u1")
 LABELS = np.arange(6) % 5

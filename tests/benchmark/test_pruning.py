@@ -32,7 +32,7 @@ def toy(tmp_path_factory):
 def case():
     """A network of 4 experts with 16 channels each on 16×16 images, its statistics and biases drawn at random."""
     engines.activate("tensorflow")
-    from benchmark.nn.models import pmoe
+    from benchmark.nn.networks.pmoe import pmoe
 
     def network():
         model = pmoe((16, 16, 3), 4, width=1, top_k=4, seed=1)
@@ -119,7 +119,7 @@ def test_pruned_channels_stay_zero_if_they_are_held(case, hold):
 
 
 def test_the_steps_in_order(case):
-    stages = [step.said for step in fine_pruning.prune(case, ["0.1", "0.5"], 1, hold=True)]
+    stages = [stage.record for stage in fine_pruning.prune(case, ["0.1", "0.5"], 1, hold=True)]
     assert [said["stage"] for said in stages] == 2 * ["pruned", "masked", "fine-tuned"]
     assert [said["channels"] for said in stages] == 3 * [1] + 3 * [8]
 

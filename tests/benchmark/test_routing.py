@@ -148,11 +148,11 @@ def invoke(*arguments):
 
 
 def test_what_the_network_routes(trained):
-    from benchmark.nn import models
+    from benchmark.nn import model_files
 
     toy, run = trained
     contents = dataset.load(toy[1])
-    found = measure.measure(models.load(run), contents)
+    found = measure.measure(model_files.load(run), contents)
     assert found["grid"] == [4, 4] and found["experts"] == 4 and found["patches_taken"] == 4
     assert len(found["triggered"]["frequency"]) == 4 and set(found["frequency_by_class"]) == set(contents.classes)
     changed = contents.triggered.inputs != contents.test.inputs[contents.triggered_rows]

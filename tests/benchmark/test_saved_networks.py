@@ -52,11 +52,11 @@ def run(trained, tmp_path):
 
 def refused(run, *words) -> str:
     """The one line of loading a run's network, which changes nothing beside it."""
-    from benchmark.nn import models
+    from benchmark.nn import model_files
 
     before = sorted(run.parent.parent.rglob("*"))
     with pytest.raises(Failure) as error:
-        models.load(run)
+        model_files.load(run)
     line = str(error.value)
     assert "\n" not in line and len(line) < 900, line
     assert sorted(run.parent.parent.rglob("*")) == before
@@ -371,7 +371,7 @@ def test_sizes_that_cannot_be_are_refused_before_anything_is_built(change, words
 
 
 def test_a_network_larger_than_its_weights_is_not_built(run, toy, monkeypatch):
-    from benchmark.nn import models
+    from benchmark.nn import model_files
 
     for name in ("config.json", "result.json"):
         found = files.read_json(run / name)
@@ -379,7 +379,7 @@ def test_a_network_larger_than_its_weights_is_not_built(run, toy, monkeypatch):
         if name == "result.json":
             found["network"]["width"] = 1000
         (run / name).write_text(json.dumps(found))
-    monkeypatch.setattr(models, "built", lambda sizes: pytest.fail(f"built {sizes}"))
+    monkeypatch.setattr(model_files, "build", lambda sizes: pytest.fail(f"built {sizes}"))
     assert "too few for a network of" in refused(run)
 
 
@@ -397,17 +397,17 @@ def test_a_run_of_an_earlier_version_still_loads(run, toy):
 
 def test_an_encoder_of_an_earlier_version_still_loads(tmp_path):
     """What the first versions wrote of an encoder, without the newer settings."""
-    from benchmark.nn import models
+    from benchmark.nn import encoder, model_files
 
-    model = models.Encoder(2, 30, 64, 12, 2, 3, 20, dropout=0.2, epsilon=1e-5)
+    model = encoder.Encoder(2, 30, 64, 12, 2, 3, 20, dropout=0.2, epsilon=1e-5)
     model.build((None, None))
-    models.save(model, tmp_path / "model.keras")
+    model_files.save(model, tmp_path / "model.keras")
     contents = members(tmp_path / "model.keras")
     described = json.loads(contents["config.json"])
     for name in ("attention_dropout", "classifier_dropout", "activation"):
         del described["config"][name]
     pack(tmp_path / "model.keras", contents | {"config.json": json.dumps(described)})
-    found = models.load(tmp_path)
+    found = model_files.load(tmp_path)
     assert found.sizes == model.sizes and found.sizes["epsilon"] == 1e-5 and found.sizes["attention_dropout"] == 0.2
     tokens = np.array([[2, 4, 5, 3, 0]], "i4")
     np.testing.assert_array_equal(np.asarray(found(tokens)), np.asarray(model(tokens)))
@@ -451,7 +451,7 @@ def test_nothing_loads_a_network_but_by_its_weights(root):
         text = path.read_text()
         for name in ("load_model", "deserialize", "from_config", "model_from_json", "pickle.load", "allow_pickle=True"):
             assert name not in text, (path, name)
-        assert "load_weights" not in text or path.relative_to(root).as_posix() == "benchmark/models/__init__.py"
+        assert "load_weights" not in text or path.relative_to(root).as_posix() == "benchmark/nn/model_files.py"
 
 
 # ---- checkpoints

@@ -18,6 +18,7 @@ import writer
 from benchmark.cli import main
 from benchmark.core import files
 from benchmark.core.errors import Usage
+from benchmark.runs.spec import RunSpec
 from benchmark.sweep import processes, sweep
 from benchmark.sweep.progress import Overall
 from benchmark.training.settings import Settings
@@ -37,7 +38,8 @@ def manifest(name, kind="poisoned", seed=None, source="toy", rows=100):
 
 def planned(tmp_path, *manifests, seeds=None):
     found = {tmp_path / f"{number}.h5": one for number, one in enumerate(manifests)}
-    return sweep.plan(found, Settings(width=1, epochs=2), seeds, tmp_path / "runs")
+    settings, runs = Settings(width=1, epochs=2), tmp_path / "runs"
+    return sweep.plan([RunSpec(path, settings, one, runs) for path, one in found.items()], seeds)
 
 
 def names(tasks):
@@ -101,15 +103,16 @@ class Pretend:
 
 def finish(task):
     """Write the result of a task that was never trained."""
-    recipe = {"rate": "0"} if task.kind == "clean" else {"rate": "0.1", "seed": 0, "triggers": [{"name": "square"}]}
+    recipe = {"rate": "0"} if task.is_clean else {"rate": "0.1", "seed": 0, "triggers": [{"name": "square"}]}
     half = {"count": 5, "of": 10, "percent": 50.0}
     result = {
-        "result_version": 1, "name": task.name, "config": task.run.config, "baseline": None,
+        "result_version": 1, "name": task.name, "config": task.run.config.raw, "baseline": None,
         "dataset": {
-            "name": "toy", "kind": task.kind, "source": "toy", "source_digest": "sha256:toy", "recipe": recipe,
+            "name": "toy", "kind": "clean" if task.is_clean else "poisoned", "source": "toy",
+            "source_digest": "sha256:toy", "recipe": recipe,
             "counts": {},
         },
-        "scores": {"ba": half, "asr": None if task.kind == "clean" else half},
+        "scores": {"ba": half, "asr": None if task.is_clean else half},
     }  # fmt: skip
     task.folder.mkdir(parents=True, exist_ok=True)
     files.write_json(task.folder / "result.json", result)
@@ -142,7 +145,7 @@ def test_a_failed_run_stops_no_other(tmp_path, quick):
     tasks = planned(tmp_path, manifest("clean", "clean"), manifest("a-s0", seed=0), manifest("b-s0", seed=0))
 
     def outcome(task):
-        if task.kind == "clean":
+        if task.is_clean:
             (task.folder / processes.LOG).write_text("one\n\n" + "\n".join(f"line {n}" for n in range(9)) + "\n")
             return "exit code 1"
         return None
@@ -198,7 +201,7 @@ def test_a_damaged_result_is_made_anew(tmp_path, quick):
     task.folder.mkdir(parents=True)
     (task.folder / "result.json").write_text("{")
     engine = Pretend()
-    assert sweep.missing([task]) == [task] and task.trained() == 0 and "made anew" in task.problem()
+    assert sweep.missing([task]) == [task] and task.trained() == 0 and "made again" in task.problem()
     assert go([task], engine) == {} and engine.log == ["a-s0 t0"] and task.problem() is None
 
 
@@ -305,7 +308,7 @@ def test_the_devices_that_are_there(tmp_path, monkeypatch):
 def started(tmp_path, monkeypatch):
     """Run so many tasks through `Processes`; (device, start, end) of each as their processes saw it."""
     script = 'echo "device=${CUDA_VISIBLE_DEVICES-none} $(date +%s.%N)"; sleep 0.3; date +%s.%N; exit "$4"'
-    monkeypatch.setattr(processes.sys, "executable", str(program(tmp_path / "pretend", script)))
+    monkeypatch.setattr(sys, "executable", str(program(tmp_path / "pretend", script)))
 
     def start(count, jobs, gpus, codes=()):
         engine = processes.Processes(jobs, gpus)

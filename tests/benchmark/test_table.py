@@ -52,7 +52,7 @@ def test_replicates_are_one_cell_and_cad_is_paired_by_seed(tmp_path):
     assert cad.values == pytest.approx((1, 3, 2)) and square.paired
     assert cad.deviation == pytest.approx(1), "of the differences, not of the BAs"
     assert square.scores["asr"].count == 27 * 900 + 270 and square.scores["asr"].percent == pytest.approx(91)
-    assert "3 poisoning and training seeds" in table(tmp_path)
+    assert "3 poisoning and training seeds" in table(tmp_path, "--wide")
 
 
 def test_cad_without_the_same_seed_is_marked(tmp_path):
@@ -66,7 +66,7 @@ def test_the_seeds_that_vary_are_named(tmp_path):
     for seed in range(2):
         fake_runs.write(tmp_path, rate="0.001", seed=7, training_seed=seed)
         fake_runs.write(tmp_path, rate="0.02", seed=seed, training_seed=7)
-    names = [line for line in table(tmp_path).splitlines() if line.startswith("cifar10")]
+    names = [line for line in table(tmp_path, "--wide").splitlines() if line.startswith("cifar10")]
     assert "2 training seeds" in names[0] and "2 poisoning seeds" in names[1]
 
 
@@ -77,7 +77,7 @@ def test_crossed_seeds_count_as_many_as_the_poisoning_seeds(tmp_path):
             fake_runs.write(tmp_path, seed=seed, training_seed=training, asr=asr + training)
     (cell,) = grouped(tmp_path)
     assert cell.scores["asr"].summary.values == pytest.approx((40.5, 80.5), abs=0.01) and len(cell.runs) == 4
-    assert "2 poisoning and training seeds, 4 runs" in table(tmp_path)
+    assert "2 poisoning and training seeds, 4 runs" in table(tmp_path, "--wide")
 
 
 def test_what_differs_in_anything_but_seeds_is_another_cell(tmp_path):
@@ -88,7 +88,7 @@ def test_what_differs_in_anything_but_seeds_is_another_cell(tmp_path):
     fake_runs.write(tmp_path, settings=dataclasses.replace(SMALL, learning_rate=0.05, backend="jax"))
     fake_runs.write(tmp_path, trigger=fake_runs.TRIGGERS["square"] | {"value": [1]})
     fake_runs.write(tmp_path, rate="0.1", cover_rate="0.1")
-    text = table(tmp_path)
+    text = table(tmp_path, "--wide")
     assert len(grouped(tmp_path)) == 7
     assert "small, learning rate 0.05, backend jax" in text
     assert "square (square position upper-left, size 4, value 1)" in text and "square (cover rate 0.1)" in text
@@ -109,10 +109,10 @@ def test_cells_of_other_images_are_told_apart(tmp_path):
 def test_a_run_that_is_named_twice_counts_once(tmp_path):
     folder = fake_runs.write(tmp_path)
     assert records(tmp_path, folder)[0]["runs"] == [folder.name]
-    assert "are there twice" not in invoke("table", tmp_path, folder).stderr
+    assert "found twice" not in invoke("table", tmp_path, folder).stderr
     fake_runs.write(tmp_path / "other", ba=50)
     done = invoke("table", folder, tmp_path / "other")
-    assert "runs that are there twice (the first one counts): 1" in done.stderr and "83.5" in done.stdout
+    assert "runs that were found twice (the first one counts): 1" in done.stderr and "83.5" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_against_the_paper(tmp_path):
     assert found["square", "image", "0.02", "paper"]["scores"]["asr"] == {"paper": 96.6, "verdict": "not run"}
     patch = found["square", "patch", "0.005", "paper"]["scores"]
     assert patch["ba"]["verdict"] == "differs" and patch["asr"]["verdict"] == "differs"
-    text = table(tmp_path, "--paper")
+    text = table(tmp_path, "--paper", "--wide")
     assert "published cells not run at the paper's settings: 71 of 74" in text.splitlines()
     assert re.search(r"ASR +91\.0 ± 1\.0 \[88\.5, 93\.5\] +90\.7 +\+0\.3 +agrees", text)
     assert "gtsrb" not in text and table(tmp_path, "--paper", "--format", "csv").count("not run") == 70 * 3 + 1 + 14 * 2
@@ -177,7 +177,7 @@ def test_fine_pruning_over_the_seeds_beside_table_3(hold_out, tmp_path):
     assert "paper" not in found["2,000 held-out, 5 epochs", "0.1", "masked"]["scores"]["ba"]
     assert found["50,000 notebook, 5 epochs", "0.1", "fine-tuned"]["scores"]["asr"]["verdict"] == "agrees"
     assert len(rows) == len(found) + 14 - 3, "of the published points before, pruned and fine-tuned at 0.1 were run"
-    text = table(tmp_path, "--paper")
+    text = table(tmp_path, "--paper", "--wide")
     assert re.search(r"0\.1 +pruned +\n? *BA", text)
     assert re.search(r"ASR +61\.0 ± 1\.0 \[58\.5, 63\.5\] +94\.2 +-33\.2 +differs", text)
     assert re.search(r"0\.3 +fine-tuned +BA +- +83\.5 +- +not run", text)
@@ -260,7 +260,9 @@ def test_every_format_has_every_figure(paper, tmp_path):
     rows = [line.count(" | ") for line in markdown.split("\n\n")[0].splitlines()]
     assert len(set(rows)) == 1
     latex = table(tmp_path, "--format", "latex", *paper)
-    assert latex.startswith(r"\begin{tabular}") and latex.endswith("\\end{tabular}\n") and r"0.5 \%" in latex
+    assert latex.startswith(r"\begin{table}") and latex.endswith("\\end{table}\n") and r"0.5 \%" in latex
+    for part in (r"\begin{tabular}", r"\end{tabular}", r"\caption{", r"\label{tab:"):
+        assert latex.count(part) == (2 if paper else 1)
     lines = list(csv.DictReader(io.StringIO(table(tmp_path, "--format", "csv", *paper))))
     (asr,) = (line for line in lines if line["score"] == "asr" and line["mean"])
     (record, *_) = records(tmp_path, *paper)
@@ -293,7 +295,7 @@ def test_what_is_missing_is_said(tmp_path):
     folder = fake_runs.write(tmp_path, rate="0.02")
     (folder / "result.json").unlink()
     done = invoke("table", tmp_path)
-    assert "runs there that are not finished: 1" in done.stderr and "no CAD yet" in done.stderr
+    assert "unfinished runs: 1" in done.stderr and "no CAD yet" in done.stderr
     assert invoke("table", tmp_path / "absent").exit_code == 2
     (tmp_path / "empty").mkdir()
     assert "no finished run" in invoke("table", tmp_path / "empty").stderr

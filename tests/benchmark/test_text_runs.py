@@ -195,11 +195,11 @@ import sys
 import numpy as np
 from benchmark.nn import engines, tokenizers
 engines.activate("jax", threads=2)
-from benchmark.nn import models
+from benchmark.nn import model_files
 from benchmark.nn.engines import common
 data = np.load(sys.argv[1] + "/data.npz", allow_pickle=False)
 found = tokenizers.Tokens(data["tokens"], data["lengths"])
-model = models.load(sys.argv[1] + "/model.keras")
+model = model_files.load(sys.argv[1] + "/model.keras")
 engine = engines.engine(model, common.adamw(model, 1e-3, 4), found, data["labels"])
 losses = [np.asarray(engine.train(rows[None], 16)) for rows in data["rows"]]
 weights = {f"w{i}": np.asarray(w) for i, w in enumerate(engine.model.get_weights())}
@@ -208,8 +208,8 @@ np.savez(sys.argv[1] + "/jax.npz", losses=np.concatenate(losses), predicted=engi
 
 
 def test_jax_takes_the_same_steps_from_the_same_weights(tmp_path):
+    from benchmark.nn.encoder import Encoder
     from benchmark.nn.engines import common
-    from benchmark.nn.models import Encoder
 
     random = np.random.default_rng(0)
     model = Encoder(2, 30, 64, 12, 2, 3, 20, dropout=0.0)
@@ -251,8 +251,8 @@ def naive_adamw(weights, gradients, rates, decays):
 def test_the_optimizer_is_adamw_whose_rate_falls_to_a_tenth():
     import keras
 
+    from benchmark.nn.encoder import Encoder
     from benchmark.nn.engines import common
-    from benchmark.nn.models import Encoder
 
     model = Encoder(2, 30, 64, 12, 1, 3, 20)
     model.build((None, None))

@@ -196,7 +196,13 @@ def test_the_clean_file_of_a_folder_of_numbers_in_the_first_order(tmp_path, monk
 @case("benchmark", "clean_file")
 def test_a_delta_without_its_base_and_a_sweep_without_clean_files(signs, tmp_path, cache):
     from benchmark.format import dataset
+    from benchmark.runs.spec import RunSpec
     from benchmark.sweep import sweep
+    from benchmark.training.settings import PRESETS
+
+    def specs(folder):
+        found, _ = sweep.manifests(sweep.find([folder]))
+        return [RunSpec(path, PRESETS["tiny"], manifest) for path, manifest in found.items()]
 
     done("poisonkit", "pack", signs[0], "-o", tmp_path / "x.delta.h5")
     said = done("benchmark", "train", *SMALL, tmp_path / "x.delta.h5", "--runs", tmp_path / "r", code=1).stderr
@@ -206,10 +212,10 @@ def test_a_delta_without_its_base_and_a_sweep_without_clean_files(signs, tmp_pat
     folder.mkdir()
     for path in signs[0].parent.iterdir():
         shutil.copy(path, folder)
-    (line,) = sweep.without_baseline(sweep.manifests(sweep.find([folder]))[0])
+    (line,) = sweep.without_baseline(specs(folder))
     assert line in done("benchmark", "sweep", folder, "-n", "--runs", tmp_path / "s").stderr, "said before, too"
     follow(line.partition("what makes it: ")[2], tmp_path)
-    assert not sweep.without_baseline(sweep.manifests(sweep.find([folder]))[0])
+    assert not sweep.without_baseline(specs(folder))
 
 
 @case("benchmark", "hold_out")

@@ -42,8 +42,8 @@ class Ours:
         from benchmark.training import encoders
 
         engines.activate(backend, threads=threads)
+        from benchmark.nn.encoder import encode
         from benchmark.nn.engines import common
-        from benchmark.nn.models.encoder import encode
 
         self.model = encoders.build(encoders.Origin(Path(folder), "folder"), 2, 30522, 0)
         self.texts, self.widths, self._encode = Tokens(tokens, lengths), widths, encode

@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--backend", default="tensorflow", help=argparse.SUPPRESS)
     args = parser.parse_args()
     engines.activate(args.backend, threads=args.threads)
-    from benchmark.nn.models import pmoe
+    from benchmark.nn.networks.pmoe import pmoe
 
     builders = {"stacked": pmoe}
     if args.backend == "tensorflow":

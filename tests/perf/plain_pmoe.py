@@ -1,4 +1,4 @@
-"""The same network as `benchmark.nn.models.pmoe`, written plainly: Keras' functional API, one expert after the other.
+"""The same network as `benchmark.nn.networks.pmoe`, written plainly: Keras' functional API, one expert after the other.
 
 Each expert has layers of its own, and picks its patches with `tf.nn.top_k` and a scatter, as the paper's published
 code does. It runs on TensorFlow alone. The tests compare numbers with it, `perf_training.py` time.

@@ -236,3 +236,21 @@ def overlay(images, pictures, alphas):
                     level = int(images[i, y, x, k])
                     out[i, y, x, k] = level + ((colour[k] - level) * int(alphas[i]) + 128 >> 8)
     return out
+
+
+def tiles(images, words, percent):
+    """One image after the other: its words are opacity, side, then place and colour of each ellipse in the patch."""
+    out = np.zeros_like(images)
+    for i, (first, second, *drawn) in enumerate(words.tolist()):
+        alpha = (first >> 32) * (256 * percent // 100 + 1) >> 32
+        side = {0: 4, 1: 16}.get(second >> 61, 8)
+        shapes = []
+        for place, colour in zip(drawn[::2], drawn[1::2], strict=True):
+            at = [place >> 16 * j & 0xFFFF for j in range(4)]
+            where = [one * 8 * side >> 16 for one in at[:2]] + [8 + (one * 4 * side >> 16) for one in at[2:]]
+            shapes.append(where + [colour >> 8 * (k % 8) & 0xFF for k in range(images.shape[3])])
+        patch = overlay(np.zeros((1, side, side, images.shape[3]), np.uint8), np.array([shapes]), [256])[0].tolist()
+        for y, x, k in np.ndindex(images.shape[1:]):
+            level = int(images[i, y, x, k])
+            out[i, y, x, k] = level + ((patch[y % side][x % side][k] - level) * alpha + 128 >> 8)
+    return out

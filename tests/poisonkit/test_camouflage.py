@@ -129,8 +129,11 @@ def test_bytes_are_the_same_on_every_machine():
 GOLDEN = {
     "light": "4870611a51da271ea50234eff38a4c137bf88c6a880f59a8551f55cc4a31a55a",
     "medium": "53e8188f0d585307f2e0539625a3204b86c56d3a854f733f685e200979b0b4df",
-    "strong": "84db02d34de388de6f7a09cae6641585aa9ad596d3480c10559784b2b2dfdc01",
+    "strong": "91d11afed5d25982ac612f06360818317dd6a33d6f4d3db3504b81bfc4d7ba57",
     # what was strong once
+    "overlay=50,crop=8,warp=1.25,colour=10,jpeg=75,noise=8": (
+        "84db02d34de388de6f7a09cae6641585aa9ad596d3480c10559784b2b2dfdc01"
+    ),
     "jpeg=75,shift=0.5,noise=2": "539b362a9a9e66430d038bffddd67abcff1bc29685a29ea10bf6064f1d67927f",
     "flip=1,crop=3,warp=0.5,colour=20,blur=50": "9075a22e1067aeae05895c2e2c94404a41658899d87dd45b269480955e518860",
 }
@@ -141,7 +144,9 @@ GOLDEN = {
     [
         ("light", "shift=0.25,noise=1"),
         ("medium", "jpeg=90,shift=0.5,noise=1"),
-        ("strong", "overlay=50,crop=8,warp=1.25,colour=10,jpeg=75,noise=8"),
+        ("strong", "overlay=50,tiles=20,crop=8,warp=1.25,colour=10,jpeg=75,noise=8"),
+        ("overlay=50,crop=8,warp=1.25,colour=10,jpeg=75,noise=8",) * 2,
+        ("crop=2,tiles=5,overlay=4", "overlay=4,tiles=5,crop=2"),
         ("noise=1,blur=5,warp=0.3,flip=1", "flip=1,warp=0.296875,blur=5,noise=1"),
         ("noise=1,shift=0.50,jpeg=90", "jpeg=90,shift=0.5,noise=1"),
         ("shift=0.3", "shift=0.296875"),
@@ -157,7 +162,7 @@ def test_one_spelling(text, spelled):
 @pytest.mark.parametrize(
     "text",
     ["", "none", "shift", "shift=2", "shift=-1", "shift=nan", "noise=1.5", "jpeg=101", "noise=1,noise=2", "smear=1",
-     "shift=0", "noise=0,jpeg=0", "shift=0.001", "light,medium", "shift=1e-9"],
+     "shift=0", "noise=0,jpeg=0", "shift=0.001", "light,medium", "shift=1e-9", "tiles=51", "tiles=2.5"],
 )  # fmt: skip
 def test_what_is_no_camouflage(poisonkit, text, tmp_path):
     asked = ("make", *poisonkit.small, "--rate", "0", "-o", tmp_path / "x.h5", "--camouflage-seed", "1")
@@ -236,7 +241,7 @@ def test_a_seed_is_asked_for_with_a_way_to_draw_one(poisonkit, tmp_path):
     shell = " ".join(map(shlex.quote, poisonkit.command(*asked, "--camouflage", "light")))
     subprocess.run(["bash", "-c", f"{shell} {printed}"], check=True, timeout=120, stdout=subprocess.DEVNULL)
     assert damage.manifest(tmp_path / "x.h5")["source"]["options"]["camouflage-seed"] > 1 << 40
-    poisonkit(*asked, "--camouflage-seed", "4").failed(2, "no --camouflage")
+    poisonkit(*asked, "--camouflage-seed", "4").failed(2, "requires --camouflage")
 
 
 @pytest.mark.parametrize("number", ["12345678901234567890123", "-98765", "98765x", "0x98765"])

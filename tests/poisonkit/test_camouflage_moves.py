@@ -9,7 +9,7 @@ from test_camouflage import some_images
 
 from poisonkit.core import kernels, random_streams
 from poisonkit.sources import camouflage
-from poisonkit.sources._camouflage import moves
+from poisonkit.sources._camouflage import looks, moves
 from poisonkit.sources._camouflage.steps import STEPS
 from poisonkit.triggers.image import warped
 
@@ -37,6 +37,18 @@ def test_overlay_is_its_twin(height, width, channels, seed):
     alphas, out = rng.integers(0, 129, 2).astype(np.int32), np.empty_like(images)
     kernels.overlay(images, pictures, alphas, out)
     assert np.array_equal(out, naive.overlay(images, pictures, alphas))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 18), st.integers(1, 18), st.sampled_from([1, 3]), st.integers(0, 50), st.integers(0, 2**32 - 1))
+def test_tiles_are_their_twin(height, width, channels, percent, seed):
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (6, height, width, channels), dtype=np.uint8)
+    words = rng.integers(0, 2**64, (6, 18), dtype=np.uint64)
+    words[:3, 1] = np.array([0, 1, 7], np.uint64) << np.uint64(61)  # every side
+    before = images.copy()
+    assert np.array_equal(looks.tiles(images, words, percent), naive.tiles(images, words, percent))
+    assert np.array_equal(images, before)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 32, 33])
@@ -88,6 +100,24 @@ def test_an_overlay_hides_at_most_its_share():
     images = np.full((100, 16, 16, 3), 200, np.uint8)
     found = done("overlay=50", images)
     assert found.min() >= 100 and (found != 200).reshape(100, -1).any(1).mean() > 0.9
+
+
+def test_tiles_repeat_a_small_picture_of_the_rows_own_and_hide_at_most_its_share():
+    images = np.full((300, 32, 32, 3), 200, np.uint8)
+    found = done("tiles=25", images)
+    assert found.min() >= 150 and (found != 200).reshape(300, -1).any(1).mean() > 0.9
+    repeats = np.array([(found[:, side:] == found[:, :-side]).reshape(300, -1).all(1) for side in (4, 8, 16)])
+    assert repeats[2].all() and 190 < repeats[1].sum() < 290 and 20 < repeats[0].sum() < 90
+    contrast = np.ptp(found.reshape(300, -1).astype(int), axis=1)  # strong in some rows, faint in others
+    assert np.quantile(contrast, 0.1) < 10 and np.quantile(contrast, 0.9) > 40
+    assert len(np.unique(found.reshape(300, -1), axis=0)) > 280
+
+
+def test_what_tiles_do_to_a_row_depends_on_no_other_row():
+    images, rows = some_images(40), np.array([7, 3, 3, 250])
+    change = camouflage.Transform(camouflage.parse("tiles=25", 5), "train", images.shape[1:])
+    whole = change(images[np.arange(300) % 40])
+    assert np.array_equal(change(images[rows % 40], rows), whole[rows])
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 3), (7, 40, 1), (64, 64, 3)])

@@ -11,6 +11,7 @@ from running import RECIPES, SMALL
 from poisonkit.core import files, hashing
 from poisonkit.core.stencil import ONE
 from poisonkit.format import reader
+from poisonkit.format.manifest import DeltaManifest, FileRecord, Manifest
 
 POISONED = [name for name in RECIPES if name.split("-")[-1] != "clean"]
 
@@ -76,7 +77,10 @@ def test_an_image_that_does_not_follow_from_the_stencil_is_kept(library, packed,
     with reader.reading(file) as data:
         arrays = delta._arrays(data, 1)
         assert arrays["kept/rows"].tolist() == [row]
-    opened = delta.Delta(file, {"of": manifest_of(file), "file": {"sha256": files.file_sha256(file)}}, arrays)
+    record = FileRecord(file.stat().st_size, files.file_sha256(file))
+    header = {"kind": "delta", "modality": "image", "name": "odd", "notice": "", "dataset_digest": ""}
+    described = DeltaManifest(**header, arrays={}, facts={}, original=Manifest.of(manifest_of(file)), file=record)
+    opened = delta.Delta(file, described, arrays)
     from poisonkit.poisoning import clean_images, write
 
     write.write(delta.plan(opened, clean_images.clean_file(library("clean"))), tmp_path / "back.h5")

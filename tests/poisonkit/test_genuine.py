@@ -8,6 +8,7 @@ import pytest
 
 from poisonkit.blind import unseal
 from poisonkit.format import reader
+from poisonkit.format.manifest import SealedManifest
 
 
 @pytest.fixture(params=["square", "text-word"])
@@ -101,4 +102,4 @@ def test_an_array_of_the_key_with_its_digest(pair, poisonkit, tmp_path):
     damage.reseal(pair[1])
     all_refuse(poisonkit, pair, tmp_path, name, "its original")
     with reader.reading(tmp_path / "before.h5", ("key",)) as key:
-        assert isinstance(unseal.check(damage.manifest(pair[0]), key).rows, np.ndarray)
+        assert isinstance(unseal.check(SealedManifest.of(damage.manifest(pair[0])), key).rows, np.ndarray)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from poisonkit.blind.grade import Submission, measures, read
 from poisonkit.core import roc
 from poisonkit.core.errors import Failure
+from poisonkit.format.manifest import SealedManifest
 
 few = st.sampled_from([-1.0, 0.0, 0.25, 0.5, 1.0, 3.0])  # so that scores tie
 scored = st.lists(st.tuples(st.one_of(few, st.floats(-1e6, 1e6)), st.booleans()), min_size=1, max_size=40)
@@ -209,7 +210,7 @@ def test_a_perfect_answer_and_a_poor_one(poisonkit, challenge, tmp_path):
     from poisonkit.format import reader
 
     with reader.reading(next(tmp_path.glob("*.key.h5")), ("key",)) as key:
-        answer = unseal.check(damage.manifest(challenge), key).rows
+        answer = unseal.check(SealedManifest.of(damage.manifest(challenge)), key).rows
     truth = np.isin(np.arange(200), answer)
     path = tmp_path / "s.csv"
     path.write_text("".join(f"{row},{int(right)}\n" for row, right in enumerate(truth)))

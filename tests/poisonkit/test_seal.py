@@ -77,6 +77,26 @@ def test_the_rows_are_those_of_the_original_in_another_order(library, sealed):
         assert np.array_equal(np.sort(order[rows]), old["truth/rows"][()])
 
 
+def test_the_clean_rows_are_read_in_one_order(library, sealed):
+    """By blocks and by index: those of the sealed file, and the originals of the changed ones out of the key."""
+    from poisonkit.blind import unseal
+    from poisonkit.format import reader
+
+    challenge = sealed("square")
+    with (
+        reader.reading(challenge, ("sealed",)) as new,
+        reader.reading(key_of(challenge), ("key",)) as key,
+        h5py.File(library("clean")) as clean,
+    ):
+        train, changed = unseal.plan(new, key).source.train, key["truth/rows"]
+        images = clean["train/images"][:]
+        assert train.shape == images.shape and np.array_equal(train.labels, clean["train/labels"][:])
+        assert np.array_equal(np.concatenate([block for _, block in train.blocks(33)]), images)
+        index = np.array([199, changed[-1], 0, changed[0], 7, changed[0]])
+        assert np.array_equal(train.rows(index), images[index])
+        assert len(train.rows(index[:0])) == 0
+
+
 def test_by_default_it_lies_beside_the_file_and_unseal_gives_it_its_name_back(poisonkit, library, tmp_path):
     shutil.copy(library("square"), tmp_path / "secret-name.h5")
     poisonkit("seal", tmp_path / "secret-name.h5", "--key", tmp_path).succeeded()
@@ -272,7 +292,7 @@ def test_what_cannot_be_sealed(poisonkit, library, sealed, tmp_path):
     poisonkit("seal", library("square"), "-o", challenge).failed(1, "already exists")
     poisonkit("seal", library("square"), "-o", challenge, "--force").succeeded()
     poisonkit("seal", library("square"), "-o", tmp_path / "y.h5", "--key", key_of(challenge)).failed(
-        1, "--key elsewhere"
+        1, "choose another --key"
     )
     poisonkit("seal", library("square"), "-o", tmp_path / "y.h5", "--key", tmp_path / "y.h5").failed(2, "itself")
     copy = damage.copy(library("square"), tmp_path)
@@ -289,7 +309,7 @@ def test_what_cannot_be_unsealed(poisonkit, library, sealed, tmp_path):
     poisonkit("unseal", challenge, "--key", challenge).failed(1, "'sealed', expected 'key'")
     poisonkit("unseal", challenge, "-o", challenge, "--force").failed(1, "choose another -o")
     (tmp_path / "x.h5").write_text("mine")
-    poisonkit("unseal", challenge, "-o", tmp_path / "x.h5").failed(1, "in the way")
+    poisonkit("unseal", challenge, "-o", tmp_path / "x.h5").failed(1, "already exists")
     assert (tmp_path / "x.h5").read_text() == "mine"
 
 
@@ -617,8 +637,8 @@ def test_texts_too(poisonkit, library, tmp_path):
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("left/rows", lambda a: a.__setitem__(0, a[1]), "do not ascend"),
-        ("left/rows", lambda a: a.__setitem__(0, -1), "do not ascend"),
+        ("left/rows", lambda a: a.__setitem__(0, a[1]), "left/rows: rows must ascend and lie in 0 … 199"),
+        ("left/rows", lambda a: a.__setitem__(0, -1), "left/rows: rows must ascend and lie in 0 … 199"),
         ("left/images", lambda a: a.__setitem__((0, 0, 0, 0), a[0, 0, 0, 0] ^ 1), "not what its digest says"),
         ("left/labels", lambda a: a.__setitem__(0, (a[0] + 1) % 10), "not what its digest says"),
     ],

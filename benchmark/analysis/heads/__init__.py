@@ -1,8 +1,9 @@
-"""Attention heads and backdoors: what their similarity shows, which of them to align, what each is worth.
+"""Attention heads and backdoors: what their similarity shows, which of them to align, the effect of each.
 
-similarity.py   how alike a layer's heads are on a text: one number for each head (docs/heads.md)
-anomaly.py      how unusual that is beside clean texts of like length, and which heads are contaminated
-ranking.py      how well scores tell poisoned rows from clean ones
+similarity.py   mean similarity of a layer's heads on a text: one number for each head (docs/heads.md)
+anomaly.py      how unusual that is beside clean texts of similar length, and which heads are contaminated
+roc.py          how well scores separate poisoned rows from clean ones
 controls.py     texts that are unusual without being triggered
-detect.py, align.py, ablate.py    the three commands; report.py and drawing.py show what they found
+detect.py, align.py, ablate.py    the three commands
+results.py, tables.py, aggregate.py, pictures.py, plots.py    how their results are read, and shown
 """

@@ -1,37 +1,49 @@
-"""`benchmark heads align`: contaminated heads made usual again, and beside it everything that it has to be better than.
+"""`benchmark heads align`: contaminated heads realigned, and every alternative that this has to be better than.
 
 Only the chosen heads' slices of query, key, value and output projection move. What is learned from are clean held-out
 rows, with their labels, and the rows that the detector flagged, without; neither is ever scored on.
+
+`run` detects (`detect_heads`), lists what is to be compared (`variants`), and trains and scores each (`run_variant`).
 """
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.analysis.heads import ablate, aggregate, anomaly, detect, detector, pictures, tables
+from benchmark.analysis.heads import detect, detector, pictures, results, tables
+from benchmark.analysis.heads.detect import Log, Suspects
+from benchmark.analysis.heads.detector import Detector
 from benchmark.analysis.heads.evaluate import Scorer, predict, without
-from benchmark.analysis.heads.model_similarity import Watched
-from benchmark.core import environment, files, plotting, random_streams
+from benchmark.analysis.heads.model_similarity import ModelSimilarity
+from benchmark.analysis.heads.results import ALIGN as NAME
+from benchmark.analysis.heads.results import Result
+from benchmark.core import environment, files, random_streams
 from benchmark.core.errors import Failure
 from benchmark.format.dataset import Rows
 from benchmark.format.manifest import canonical
 from benchmark.nn import engines
 from benchmark.runs.context import Opened, configuration, making, open_run, target_of, written
 
-NAME = "heads-align"
+if TYPE_CHECKING:
+    from benchmark.analysis.heads import tuning
+
 ALIGNED, FORGOTTEN = "aligned", "aligned, flat prediction"
 ROWS_AND_ORDER = (
     "metric", "map", "min_words", "flag", "heads", "threshold", "rows", "one_target", "clean_rows", "flat", "seed",
 )  # fmt: skip
-USUAL = {"strength": (10.0, 1.0), "epochs": (6, 2), "learning_rate": (1e-3, 3e-4), "full_epochs": (3, 2)}
+DEFAULTS = {"strength": (10.0, 1.0), "epochs": (6, 2), "learning_rate": (1e-3, 3e-4), "full_epochs": (3, 2)}
 """What is taken where nothing is asked for: without the flat prediction, and with it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One way to treat the model: its name, which `heads` move (flat numbers; None: all weights), λ, the weight of the
-    flat prediction, how long and how fast, and how far the flat prediction leans."""
+    """One way to treat the model.
+
+    Its name, which `heads` move (flat numbers; None: all weights), λ (`strength`), the weight of the flat prediction
+    (`unlearn`), how long and how fast, and how far the flat prediction leans.
+    """
 
     name: str
     heads: np.ndarray | None
@@ -42,223 +54,275 @@ class Variant:
     lean: float = 0.0
 
 
-def completed(options: dict) -> dict:
-    """The command's options as settings: `unlearn` is the flat prediction's weight, 0 without it; what was not asked
-    for is as in USUAL."""
+@dataclasses.dataclass(frozen=True)
+class Detection:
+    """What a defender has after the detection.
+
+    Parameters
+    ----------
+    opened : Opened
+        The run.
+    settings : dict
+        All that `complete` gives.
+    model : ModelSimilarity
+        The untouched model.
+    detector : Detector
+        With the contaminated heads.
+    suspects : Suspects
+        The ranked rows of the suspect file.
+    flagged : (n,) int
+        The suspects to learn from without labels, as numbers among them.
+    clean : tuning.Clean
+        Held-out rows to learn from with labels.
+    importance : (L, H) float64
+        Of every head on the clean rows.
+    """
+
+    opened: Opened
+    settings: dict[str, Any]
+    model: ModelSimilarity
+    detector: Detector
+    suspects: Suspects
+    flagged: np.ndarray
+    clean: "tuning.Clean"
+    importance: np.ndarray
+
+    @property
+    def median_z(self) -> np.ndarray:
+        """Of each head over the rows that the first pass flags, (F,): what the contaminated heads are chosen by."""
+        first = self.suspects.flagged(self.settings["flag"])["mahalanobis"]
+        return np.median(self.suspects.measured.z[first], axis=0)
+
+    @property
+    def random_heads(self) -> np.ndarray:
+        """As many of the other heads as there are contaminated ones, or all of the others, at random."""
+        layers, heads = self.model.shape
+        others = np.setdiff1d(np.arange(layers * heads), self.detector.heads)
+        order = random_streams.permutation(self.settings["seed"], "random heads", len(others))
+        return others[order[: len(self.detector.heads)]]
+
+    def pairs(self, heads: np.ndarray | None) -> list[list[int]] | None:
+        """Return flat numbers as [layer, head]; None stays None."""
+        return None if heads is None else pairs(heads, self.model.shape)
+
+
+def complete(options: dict[str, Any]) -> dict[str, Any]:
+    """Complete the command's options to settings.
+
+    `unlearn` is the flat prediction's weight, 0 without it; what was not asked for is as in DEFAULTS.
+    """
     weight = options["unlearn_weight"] if options["unlearn"] else 0.0
-    found = {key: value for key, value in options.items() if key != "unlearn_weight"} | {"unlearn": weight}
+    settings = {key: value for key, value in options.items() if key != "unlearn_weight"} | {"unlearn": weight}
     if not weight:
-        found |= {"flat": None, "lean": None}
-    return found | {key: pair[weight > 0] for key, pair in USUAL.items() if found[key] is None}
+        settings |= {"flat": None, "lean": None}
+    return settings | {key: pair[weight > 0] for key, pair in DEFAULTS.items() if settings[key] is None}
 
 
-def run(folder: Path, file, base, settings: dict, say) -> dict:
-    """Align one run, unless the result is there already.
+def run(folder: Path, file: Path | None, base: Path | None, settings: dict[str, Any], log: Log) -> Result:
+    """Align one run, unless the result exists already.
 
     `settings` are the detector's (see `detect.run`) and `one_target`, `clean_rows`, `strength` (λ), `unlearn`, `flat`,
-    `lean`, `epochs`, `learning_rate`, `full_epochs`, `full_rate`, `keep_models` and `seed`: all that `completed` gives.
+    `lean`, `epochs`, `learning_rate`, `full_epochs`, `full_rate`, `keep_models` and `seed`: all that `complete` gives.
     The other parameters are those of `detect.run`.
     """
     job, config = configuration(folder, NAME, settings)
     target = target_of(job, config)
-    if (result := written(target, tables.can_be_shown)) is not None:
+    if (result := written(target, tables.can_be_reported)) is not None:
         return result
     opened = open_run(job, file, base)
     with making(target, config):
-        result = Alignment(opened, settings, target, say).carry_out()
+        result = align(detect_heads(opened, settings, log), target, log)
         result |= {"result_version": 1, "defence": NAME, "settings": settings}
         files.write_json(target / "result.json", result)
     return result
 
 
-class Alignment:
-    """What a defender has after the detection: the flagged rows, the contaminated heads, some clean rows."""
+def detect_heads(opened: Opened, settings: dict[str, Any], log: Log) -> Detection:
+    """Find the contaminated heads and the rows to learn from.
 
-    def __init__(self, opened: Opened, settings: dict, target: Path, say):
-        from benchmark.analysis.heads import losses, tuning
+    Raises `Failure` where no head's |median z| reaches the threshold.
+    """
+    from benchmark.analysis.heads import losses, tuning
 
-        self.opened, self.settings, self.target, self.say = opened, settings, target, say
-        self.watched = Watched(opened, settings)
-        self.detector, self.suspects = detect.search(self.watched, settings, say)
-        if not len(self.detector.heads):
-            raise Failure(f"{opened.job.folder}: no head's |median z| reaches {settings['threshold']} on flagged rows")
-        clean = clean_rows(opened.held_out, settings["clean_rows"])
-        self.clean = tuning.Clean(opened.tokens(clean.inputs), clean.labels)
-        self.flagged_rows = self._flagged_rows()
-        self.importance = losses.importance(self.watched.model, self.clean.tokens, self.clean.labels)
-        self.score = Scorer(opened, learned_from=self.suspects.rows[self.flagged_rows])
+    model = ModelSimilarity(opened, settings)
+    found, suspects = detect.search(model, settings, log)
+    if not len(found.heads):
+        raise Failure(f"{opened.job.folder}: no head's |median z| reaches {settings['threshold']} on flagged rows")
+    held_out = clean_rows(opened.held_out, settings["clean_rows"])
+    clean = tuning.Clean(opened.tokens(held_out.inputs), held_out.labels)
+    flagged = flagged_rows(model, suspects, settings)
+    importance = losses.importance(model.model, clean.tokens, clean.labels)
+    return Detection(opened, settings, model, found, suspects, flagged, clean, importance)
 
-    def _flagged_rows(self) -> np.ndarray:
-        """Those that the second pass flags, as numbers among the suspects.
 
-        With `one_target` only those that the model gives the class which most of them are given: a working backdoor
-        gives all its rows the attacker's class, so that the others were flagged by mistake.
-        """
-        flagged = self._first("second_pass")
-        if not self.settings["one_target"]:
-            return flagged
-        predicted = predict(self.watched.model, self.opened.tokens(self._texts(flagged)))
-        return flagged[predicted == np.bincount(predicted).argmax()]
+def flagged_rows(model: ModelSimilarity, suspects: Suspects, settings: dict[str, Any]) -> np.ndarray:
+    """Return those that the second pass flags, as numbers among the suspects.
 
-    def _first(self, score: str) -> np.ndarray:
-        """The suspects that are first by a score, so many as one pass flags."""
-        scores = self.suspects.measured.scores[score]
-        return anomaly.first(scores, detector.count_of(self.settings["flag"], len(scores)))
+    With `one_target` only those that the model gives the class which most of them are given: a working backdoor
+    gives all its rows the attacker's class, so that the others were flagged by mistake.
+    """
+    flagged = suspects.flagged(settings["flag"])["second_pass"]
+    if not settings["one_target"]:
+        return flagged
+    opened = model.opened
+    texts = opened.contents.train.inputs[suspects.rows[flagged]]
+    predicted = predict(model.model, opened.tokens(texts))
+    return flagged[predicted == np.bincount(predicted).argmax()]
 
-    def _texts(self, suspects: np.ndarray) -> np.ndarray:
-        return self.opened.contents.train.inputs[self.suspects.rows[suspects]]
 
-    def variants(self) -> list[Variant]:
-        """The alignment that was asked for, and all that it is compared with."""
-        asked, heads = self.settings, self.detector.heads
-        long, full = (asked["epochs"], asked["learning_rate"]), (asked["full_epochs"], asked["full_rate"])
-        strength, unlearn, lean = asked["strength"], asked["unlearn"], asked["lean"] or 0.0
-        name = FORGOTTEN if unlearn else ALIGNED
-        found = [
-            Variant(name, heads, strength, unlearn, *long, lean),
-            Variant("full fine-tuning", None, 0.0, 0.0, *full),
-            Variant("heads alone, no alignment", heads, 0.0, 0.0, *long),
+def variants(detection: Detection) -> list[Variant]:
+    """List the alignment that was asked for, and all that it is compared with."""
+    asked, heads, random = detection.settings, detection.detector.heads, detection.random_heads
+    long, full = (asked["epochs"], asked["learning_rate"]), (asked["full_epochs"], asked["full_rate"])
+    strength, unlearn, lean = asked["strength"], asked["unlearn"], asked["lean"] or 0.0
+    name = FORGOTTEN if unlearn else ALIGNED
+    listed = [
+        Variant(name, heads, strength, unlearn, *long, lean),
+        Variant("full fine-tuning", None, 0.0, 0.0, *full),
+        Variant("heads alone, no alignment", heads, 0.0, 0.0, *long),
+    ]
+    if unlearn:
+        listed += [
+            Variant("full fine-tuning, flat prediction", None, 0.0, unlearn, *full, lean),
+            Variant("heads alone, flat prediction", heads, 0.0, unlearn, *long, lean),
+            Variant(ALIGNED, heads, strength, 0.0, *long),
         ]
-        if unlearn:
-            found += [
-                Variant("full fine-tuning, flat prediction", None, 0.0, unlearn, *full, lean),
-                Variant("heads alone, flat prediction", heads, 0.0, unlearn, *long, lean),
-                Variant(ALIGNED, heads, strength, 0.0, *long),
-            ]
-        if lean:
-            found.append(Variant(f"{name}, no lean", heads, strength, unlearn, *long))
-        random = self._random_heads()
-        if len(random):
-            found.append(Variant(f"random heads, {name}", random, strength, unlearn, *long, lean))
-        return found
-
-    def _random_heads(self) -> np.ndarray:
-        """As many of the others as there are contaminated ones, or all of the others."""
-        layers, heads = self.watched.shape
-        others = np.setdiff1d(np.arange(layers * heads), self.detector.heads)
-        order = random_streams.permutation(self.settings["seed"], "random heads", len(others))
-        return others[order[: len(self.detector.heads)]]
-
-    def carry_out(self) -> dict:
-        """Every variant, scored after each epoch; the first one's model and the pictures go into the folder."""
-        model = self.watched.model
-        steps = [self._heard({"stage": "untouched", "scores": self.score(model)})]
-        off = without(model, self.detector.heads)
-        steps.append(self._heard({"stage": "heads switched off", "scores": self.score(model, off)}))
-        asked, *others = self.variants()
-        step, tuned = self._carried_out(asked, keep=True)
-        steps.append(self._heard(step))
-        earlier = self._earlier()
-        for variant in others:
-            known = earlier.get(_identity(dataclasses.asdict(variant) | {"heads": self._pairs(variant.heads)}))
-            step = known and known | {"stage": variant.name}
-            steps.append(self._heard(step or self._carried_out(variant, self.settings["keep_models"])[0]))
-        self._draw(steps, tuned)
-        return {
-            "run": self.opened.trained["name"],
-            "dataset": self.opened.trained["dataset"],
-            "config": self.opened.job.config.raw,
-            "shape": list(self.watched.shape),
-            "rows": {
-                "clean": len(self.clean.labels),
-                "flagged": len(self.flagged_rows),
-                "poisoned": self._poisoned_among_flagged(),
-            },
-            **self.chosen(),
-            "steps": steps,
-            "device": engines.device(),
-            "environment": environment.record(),
-            "finished": environment.now(),
-        }
-
-    @property
-    def median_z(self) -> np.ndarray:
-        """Of each head over the rows that the first pass flagged, (F,): what the contaminated heads are chosen by."""
-        return np.median(self.suspects.measured.z[self._first("mahalanobis")], axis=0)
-
-    def chosen(self) -> dict:
-        """The contaminated heads by anomaly, and the most important ones on clean rows, as [layer, head]."""
-        shape, count = self.watched.shape, len(self.detector.heads)
-        important = np.argsort(-self.importance.reshape(-1), kind="stable")[:count]
-        return {
-            "contaminated": pairs(self.detector.heads, shape),
-            "important": pairs(important, shape),
-            "random": pairs(self._random_heads(), shape),
-            "median_z": detector.nested(self.median_z, shape),
-            "importance": detector.nested(self.importance, shape),
-        }
-
-    def _poisoned_among_flagged(self) -> int | None:
-        poisoned = self.suspects.poisoned
-        return None if poisoned is None else int(poisoned[self.flagged_rows].sum())
-
-    def _earlier(self) -> dict[bytes, dict]:
-        """What this run's other alignments have already, learned from the same rows in the same order: steps by what
-        their variant was. Nothing where the networks are to be kept."""
-        if self.settings["keep_models"]:
-            return {}
-        found = {}
-        for folder in files.folders(self.target.parent, f"{NAME}-*"):
-            result = aggregate.read(folder) or {"settings": {}}
-            same = all(result["settings"].get(key) == self.settings[key] for key in ROWS_AND_ORDER)
-            if same and result["environment"] == environment.record():
-                found |= {_identity(step): step for step in result["steps"] if "history" in step}
-        return found
-
-    def _pairs(self, heads: np.ndarray | None) -> list[list[int]] | None:
-        return None if heads is None else pairs(heads, self.watched.shape)
-
-    def _carried_out(self, variant: Variant, keep: bool) -> tuple[dict, object]:
-        from benchmark.analysis.heads import losses, tuning
-        from benchmark.nn import models
-
-        model = self.opened.network()
-        heads = self.detector.heads if variant.heads is None else variant.heads
-        deviation = losses.Deviation(model, heads, self.watched.metric, self.watched.kind, self.watched.projections)
-        said = dataclasses.asdict(variant)
-        asked = {key: value for key, value in said.items() if key not in ("name", "lean")}
-        plan = tuning.Plan(**asked, flat=self.settings["flat"])
-        history = []
-        flagged = self._usual(heads, variant.lean)
-        for loss in tuning.tune(model, plan, self.clean, flagged, deviation, self.settings["seed"]):
-            if not np.isfinite(loss):
-                raise Failure(f"{variant.name}: the loss is {loss}: a smaller --learning-rate may help")
-            scores = self.score(model)
-            history.append({"loss": loss, "ba": ablate.percent(scores, "ba"), "asr": ablate.percent(scores, "asr")})
-        said["heads"] = self._pairs(variant.heads)
-        step = {"stage": said.pop("name"), **said, "history": history, "scores": scores}
-        if keep:
-            step["model"] = f"{variant.name.replace(',', '').replace(' ', '-')}.keras"
-            models.save(model, self.target / step["model"])
-        return step, model
-
-    def _usual(self, heads: np.ndarray, lean: float):
-        """The flagged rows as `tuning` takes them, for some heads."""
-        from benchmark.analysis.heads import losses, tuning
-
-        tokens = self.opened.tokens(self._texts(self.flagged_rows))
-        usual = {length: self.watched.reference.usual(length) for length in np.unique(tokens.lengths)}
-        both = np.array([[part[heads] for part in usual[length]] for length in tokens.lengths], np.float32)
-        predicted = predict(self.watched.model, tokens)
-        even = losses.flat_prediction(predicted, len(self.opened.contents.classes), lean)
-        return tuning.Flagged(tokens, both[:, 0], both[:, 1], even)
-
-    def _heard(self, step: dict) -> dict:
-        ba, asr = (ablate.percent(step["scores"], name) for name in ("ba", "asr"))
-        said = f"{self.opened.job.folder.name}: {step['stage']:38} BA {ba:5.1f}"
-        self.say(said if asr is None else f"{said}  ASR {asr:5.1f}")
-        return step
-
-    def _draw(self, steps: list[dict], aligned) -> None:
-        median = self.median_z.reshape(self.watched.shape)
-        drawn = pictures.of_alignment(self.watched, self.detector, steps, self.importance, median, aligned)
-        try:
-            plotting.save(drawn, self.target, ("png",))
-        except Failure as error:
-            self.say(f"no pictures: {error}; then the same command again draws them")
+    if lean:
+        listed.append(Variant(f"{name}, no lean", heads, strength, unlearn, *long))
+    if len(random):
+        listed.append(Variant(f"random heads, {name}", random, strength, unlearn, *long, lean))
+    return listed
 
 
-def _identity(step: dict) -> bytes:
+def align(detection: Detection, target: Path, log: Log) -> Result:
+    """Run every variant, scored after each epoch; the first one's model and the pictures go into the folder."""
+    opened, settings, model = detection.opened, detection.settings, detection.model.model
+    score = Scorer(opened, learned_from=detection.suspects.rows[detection.flagged])
+    steps: list[dict[str, Any]] = []
+
+    def add(step: dict[str, Any]) -> None:
+        steps.append(step)
+        log(_progress(opened.job.folder.name, step))
+
+    add({"stage": "untouched", "scores": score(model)})
+    add({"stage": "heads switched off", "scores": score(model, without(model, detection.detector.heads))})
+    asked, *others = variants(detection)
+    step, aligned = run_variant(detection, asked, score, target)
+    add(step)
+    earlier = earlier_steps(detection, target)
+    for variant in others:
+        known = earlier.get(_identity(dataclasses.asdict(variant) | {"heads": detection.pairs(variant.heads)}))
+        if known is None:
+            keep = target if settings["keep_models"] else None
+            known, _ = run_variant(detection, variant, score, keep)
+        add(known | {"stage": variant.name})
+    shown = detection.median_z.reshape(detection.model.shape)
+    drawn = pictures.of_alignment(detection.model, detection.detector, steps, detection.importance, shown, aligned)
+    pictures.save(drawn, target, log)
+    return _result(detection, steps)
+
+
+def run_variant(detection: Detection, variant: Variant, score: Scorer, keep: Path | None) -> tuple[dict[str, Any], Any]:
+    """Train a fresh copy of the network as a variant says, scored after each epoch.
+
+    Returns its step of the result, and the network, which is saved in the folder `keep`, if one is given. Raises
+    `Failure` where the loss is no longer a finite number.
+    """
+    from benchmark.analysis.heads import losses, tuning
+    from benchmark.nn import model_files
+
+    model, similarity = detection.opened.network(), detection.model
+    heads = detection.detector.heads if variant.heads is None else variant.heads
+    deviation = losses.Deviation(model, heads, similarity.metric, similarity.kind, similarity.projections)
+    record = dataclasses.asdict(variant)
+    plan = tuning.Plan(
+        heads=variant.heads, strength=variant.strength, unlearn=variant.unlearn, epochs=variant.epochs,
+        learning_rate=variant.learning_rate, flat=detection.settings["flat"],
+    )  # fmt: skip
+    flagged = _reference_statistics(detection, heads, variant.lean)
+    history, scores = [], {}
+    for loss in tuning.tune(model, plan, detection.clean, flagged, deviation, detection.settings["seed"]):
+        if not np.isfinite(loss):
+            raise Failure(f"{variant.name}: the loss is {loss}; try a smaller --learning-rate")
+        scores = score(model)
+        history.append({"loss": loss, "ba": results.percent(scores, "ba"), "asr": results.percent(scores, "asr")})
+    record["heads"] = detection.pairs(variant.heads)
+    step = {"stage": record.pop("name"), **record, "history": history, "scores": scores}
+    if keep is not None:
+        step["model"] = f"{variant.name.replace(',', '').replace(' ', '-')}.keras"
+        model_files.save(model, keep / step["model"])
+    return step, model
+
+
+def _reference_statistics(detection: Detection, heads: np.ndarray, lean: float) -> "tuning.Flagged":
+    """Return the flagged rows with the reference statistics of some heads at each row's length."""
+    from benchmark.analysis.heads import losses, tuning
+
+    opened, model = detection.opened, detection.model
+    tokens = opened.tokens(opened.contents.train.inputs[detection.suspects.rows[detection.flagged]])
+    by_length = {length: model.reference.statistics(length) for length in np.unique(tokens.lengths)}
+    both = np.array([[part[heads] for part in by_length[length]] for length in tokens.lengths], np.float32)
+    predicted = predict(model.model, tokens)
+    even = losses.flat_prediction(predicted, len(opened.contents.classes), lean)
+    return tuning.Flagged(tokens, both[:, 0], both[:, 1], even)
+
+
+def earlier_steps(detection: Detection, target: Path) -> dict[bytes, dict[str, Any]]:
+    """Return the steps of this run's other alignments that learned from the same rows in the same order, by variant.
+
+    None where the networks are to be kept.
+    """
+    if detection.settings["keep_models"]:
+        return {}
+    steps: dict[bytes, dict[str, Any]] = {}
+    for folder in files.folders(target.parent, f"{NAME}-*"):
+        result = results.read(folder) or {"settings": {}}
+        same = all(result["settings"].get(key) == detection.settings[key] for key in ROWS_AND_ORDER)
+        if same and result["environment"] == environment.record():
+            steps |= {_identity(step): step for step in result["steps"] if "history" in step}
+    return steps
+
+
+def _result(detection: Detection, steps: list[dict[str, Any]]) -> Result:
+    opened, suspects = detection.opened, detection.suspects
+    return {
+        "run": opened.trained.name,
+        "dataset": opened.trained.dataset.raw,
+        "config": opened.job.config.raw,
+        "shape": list(detection.model.shape),
+        "rows": {
+            "clean": len(detection.clean.labels),
+            "flagged": len(detection.flagged),
+            "poisoned": suspects.count_poisoned(detection.flagged),
+        },
+        **_chosen(detection),
+        "steps": steps,
+        "device": engines.device(),
+        "environment": environment.record(),
+        "finished": environment.now(),
+    }
+
+
+def _chosen(detection: Detection) -> dict[str, Any]:
+    """Return the contaminated heads by anomaly, the most important on clean rows, and random ones, by [layer, head]."""
+    shape, heads = detection.model.shape, detection.detector.heads
+    important = np.argsort(-detection.importance.reshape(-1), kind="stable")[: len(heads)]
+    return {
+        "contaminated": pairs(heads, shape),
+        "important": pairs(important, shape),
+        "random": pairs(detection.random_heads, shape),
+        "median_z": detector.nested(detection.median_z, shape),
+        "importance": detector.nested(detection.importance, shape),
+    }
+
+
+def _progress(run_name: str, step: dict[str, Any]) -> str:
+    ba, asr = (results.percent(step["scores"], name) for name in ("ba", "asr"))
+    line = f"{run_name}: {step['stage']:38} BA {ba:5.1f}"
+    return line if asr is None else f"{line}  ASR {asr:5.1f}"
+
+
+def _identity(step: dict[str, Any]) -> bytes:
     """Everything of a variant but its name, of a step or a variant as a dictionary."""
     return canonical(
         {field.name: step.get(field.name) for field in dataclasses.fields(Variant) if field.name != "name"}
@@ -266,11 +330,11 @@ def _identity(step: dict) -> bytes:
 
 
 def clean_rows(held_out: Rows, count: int) -> Rows:
-    """So many of the held-out rows, drawn at random; all where there are fewer."""
+    """Draw that many of the held-out rows at random; all where there are fewer."""
     rows = random_streams.some(np.arange(len(held_out)), count, "clean rows")
     return Rows(held_out.inputs[rows], held_out.labels[rows])
 
 
 def pairs(heads: np.ndarray, shape: tuple[int, int]) -> list[list[int]]:
-    """Flat numbers as [layer, head]."""
+    """Return flat numbers as [layer, head]."""
     return [[int(head) // shape[1], int(head) % shape[1]] for head in heads]

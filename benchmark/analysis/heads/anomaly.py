@@ -1,6 +1,7 @@
-"""How unusual a text's similarities are beside clean texts of like length (docs/heads.md, "What is measured").
+"""How unusual a text's similarities are beside clean texts of similar length (docs/heads.md, "What is measured").
 
-F = L·H similarities a text, layer by layer. What is usual is frozen from the untouched model and its held-out rows.
+F = L·H similarities a text, layer by layer. The reference statistics are those of the untouched model on its held-out
+rows.
 """
 
 from dataclasses import dataclass
@@ -23,17 +24,17 @@ class Reference:
     lengths: np.ndarray
     nearest: int = NEAREST
 
-    def usual(self, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation, (F,) each, over the rows nearest in length; of equally near ones, the first."""
+    def statistics(self, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation, (F,) each, over the rows nearest in length (of ties the first)."""
         rows = self._nearest(length)[: self.nearest]
         return self.values[rows].mean(0), self.values[rows].std(0)
 
     def standardised(self, values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """(values − mean) / (deviation + 1e-3) for other rows, (n, F)."""
+        """Return (values − mean) / (deviation + 1e-3) for other rows, (n, F)."""
         lengths = np.asarray(lengths)
         result = np.empty(values.shape)
         for length in np.unique(lengths):
-            mean, deviation = self.usual(length)
+            mean, deviation = self.statistics(length)
             rows = lengths == length
             result[rows] = (values[rows] - mean) / (deviation + SOFTENING)
         return result
@@ -61,31 +62,31 @@ class Reference:
         return mean, np.linalg.inv(covariance + RIDGE * np.eye(len(covariance)))
 
     def mahalanobis(self, z: np.ndarray) -> np.ndarray:
-        """Distances (n,) of standardised rows (n, F) from the held-out rows."""
+        """Return the distances (n,) of standardised rows (n, F) from the held-out rows."""
         mean, inverse = self._spread
         centred = z - mean
         return np.sqrt(np.maximum(((centred @ inverse) * centred).sum(1), 0))
 
 
 def greatest(z: np.ndarray) -> np.ndarray:
-    """max |z| of each row, (n,)."""
+    """Return max |z| of each row, (n,)."""
     return np.abs(z).max(1)
 
 
 def over_heads(z: np.ndarray, heads: np.ndarray) -> np.ndarray:
-    """Second pass: the mean |z| over the contaminated heads alone, (n,)."""
+    """Return the mean |z| over the contaminated heads alone, (n,): the second pass."""
     return np.abs(z[:, heads]).mean(1)
 
 
 def first(scores: np.ndarray, count: int) -> np.ndarray:
-    """The rows of the `count` highest scores, highest first; of equal scores the first row first."""
+    """Return the rows of the `count` highest scores, highest first; of equal scores the first row first."""
     return np.argsort(-scores, kind="stable")[:count]
 
 
 def contaminated(z: np.ndarray, count: int = HEADS, threshold: float | None = None) -> np.ndarray:
-    """The heads of the largest |median z| over flagged rows `z` (n, F), largest first, of equals the first.
+    """Return the heads of the largest |median z| over flagged rows `z` (n, F), largest first, of equals the first.
 
-    The first `count` of them; with a threshold all that reach it, none perhaps.
+    The first `count` of them; with a threshold all that reach it, possibly none.
     """
     size = np.abs(np.median(z, axis=0))
     order = np.argsort(-size, kind="stable")

@@ -1,4 +1,4 @@
-"""Texts that are unusual without being triggered: what a detector of backdoors should pass over.
+"""Texts that are unusual without being triggered: a detector of backdoors should not flag them.
 
 Each control takes clean texts and changes every one of them; the same texts unchanged are what it is compared with.
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.core import random_streams
 
-USUAL_TRIGGERS = ("cf", "mn", "bb", "tq", "mb")
+COMMON_TRIGGERS = ("cf", "mn", "bb", "tq", "mb")
 SENTENCE = "the weather was fine this morning"
 RARE = 200
 NAMES = {
@@ -18,17 +18,17 @@ NAMES = {
     "other trigger": "another trigger word, never trained on",
     "five rare words": "five rare words",
     "sentence": "an ordinary sentence",
-    "shuffled": "its words shuffled",
+    "shuffled": "words shuffled",
     "pieces": "random word pieces",
 }
-"""What the controls are called, in the order of the tables; the first is no control but what they stand beside."""
+"""What the controls are called, in the order of the tables; the first is not a control: they are compared with it."""
 MADE_OF = {"controls": "test texts", "controls_suspect": "texts of the suspect file"}
-"""Which texts they are made of, by where a result has them; not every result has the second."""
+"""Section of a result → the texts that its controls are made of; not every result has the second."""
 
 
-def inserted(texts: np.ndarray, phrases: list[str], count: int, seed: int, purpose: str) -> np.ndarray:
-    """Each text with `count` of the phrases, drawn one after the other, each at a random place between its words."""
-    words = random_streams.words(seed, f"control {purpose}", 2 * count * len(texts)).reshape(len(texts), count, 2)
+def inserted(texts: np.ndarray, phrases: list[str], count: int, seed: int, stream_name: str) -> np.ndarray:
+    """Insert `count` of the phrases into each text, drawn in turn, at random positions between its words."""
+    words = random_streams.words(seed, f"control {stream_name}", 2 * count * len(texts)).reshape(len(texts), count, 2)
     result = np.empty(len(texts), object)
     for row, (text, draws) in enumerate(zip(texts, words, strict=True)):
         parts = text.split()
@@ -39,7 +39,7 @@ def inserted(texts: np.ndarray, phrases: list[str], count: int, seed: int, purpo
 
 
 def shuffled(texts: np.ndarray, seed: int) -> np.ndarray:
-    """Each text's words in another order."""
+    """Shuffle each text's words."""
     result = np.empty(len(texts), object)
     for row, text in enumerate(texts):
         parts = text.split()
@@ -50,7 +50,7 @@ def shuffled(texts: np.ndarray, seed: int) -> np.ndarray:
 
 
 def pieces(tokens: np.ndarray, lengths: np.ndarray, ordinary: np.ndarray, seed: int) -> np.ndarray:
-    """Tokens (n, T) with every one but [CLS] and [SEP] replaced by one of the `ordinary` ones, (v,), at random."""
+    """Replace every token (n, T) but [CLS] and [SEP] by one of the `ordinary` ones, (v,), at random."""
     draws = random_streams.words(seed, "control pieces", tokens.size).reshape(tokens.shape)
     other = ordinary[((draws >> np.uint64(11)) * 2.0**-53 * len(ordinary)).astype(np.int64)]
     place = np.arange(tokens.shape[1])
@@ -59,7 +59,7 @@ def pieces(tokens: np.ndarray, lengths: np.ndarray, ordinary: np.ndarray, seed: 
 
 
 def rare_words(texts: np.ndarray, leave_out: set[str], seed: int, count: int = RARE) -> list[str]:
-    """The words of three letters or more that are in the fewest texts, at most `count`; of equally rare ones any."""
+    """Return the words of three letters or more that are in the fewest texts, at most `count`; ties at random."""
     seen = Counter(word for text in texts for word in set(text.lower().split()))
     known = sorted(word for word in seen if len(word) > 2 and word.isalpha() and word not in leave_out)
     order = random_streams.permutation(seed, "control rare words", len(known))
@@ -67,13 +67,13 @@ def rare_words(texts: np.ndarray, leave_out: set[str], seed: int, count: int = R
 
 
 def other_trigger(texts: np.ndarray, leave_out: set[str]) -> str | None:
-    """The first of the usual trigger words that is neither among these nor in any of the texts; None: no such one."""
+    """Return the first common trigger word that is neither among these nor in the texts; None if there is none."""
     seen = {word for text in texts for word in text.lower().split()}
-    return next((word for word in USUAL_TRIGGERS if word not in seen | leave_out), None)
+    return next((word for word in COMMON_TRIGGERS if word not in seen | leave_out), None)
 
 
 def words_of(recipe: dict) -> set[str]:
-    """Every word that stands in a recipe's triggers, in lower case."""
+    """Return every word in a recipe's triggers, in lower case."""
     found, waiting = set(), list(recipe.get("triggers", []))
     while waiting:
         value = waiting.pop()
@@ -87,7 +87,7 @@ def words_of(recipe: dict) -> set[str]:
 
 
 def phrases(training: np.ndarray, recipe: dict, seed: int) -> dict[str, tuple[list[str], int]]:
-    """What is put into texts, and how many of it, by control: the rare words are those of the `training` texts."""
+    """Return the phrases to insert, and how many of them, by control; rare words are those of the `training` texts."""
     taken = words_of(recipe)
     rare, other = rare_words(training, taken, seed), other_trigger(training, taken)
     found = {
@@ -99,12 +99,12 @@ def phrases(training: np.ndarray, recipe: dict, seed: int) -> dict[str, tuple[li
     return {name: (words, count) for name, (words, count) in found.items() if words}
 
 
-def of_texts(texts: np.ndarray, put: dict[str, tuple[list[str], int]], seed: int) -> dict[str, np.ndarray]:
-    """All controls that are texts, by name: clean `texts`, at least one, with what is `put` into them (`phrases`)."""
-    found = {name: inserted(texts, words, count, seed, name) for name, (words, count) in put.items()}
+def of_texts(texts: np.ndarray, inserts: dict[str, tuple[list[str], int]], seed: int) -> dict[str, np.ndarray]:
+    """Make all controls that are texts, by name: clean `texts`, at least one, with phrases inserted (see `phrases`)."""
+    found = {name: inserted(texts, words, count, seed, name) for name, (words, count) in inserts.items()}
     return found | {"shuffled": shuffled(texts, seed)}
 
 
 def _below(word: np.uint64, end: int) -> int:
-    """A whole number from 0 up to `end`, without it, from a raw word."""
+    """Return a whole number from 0 up to `end`, without it, from a raw word."""
     return int((int(word) >> 11) * 2.0**-53 * end)

@@ -1,32 +1,51 @@
-"""`benchmark heads detect`: which rows of a suspect file are poisoned, and which heads say so.
+"""`benchmark heads detect`: which rows of a suspect file are poisoned, and which heads show it.
 
-All that the detector is given is the model and its held-out rows. Where the truth is known, what it found is measured
-against it; and the controls, on the poisoned model and its clean twin, say what else raises the same alarm.
+The detector is given the model and its held-out rows, nothing else. Where the truth is known, its result is measured
+against it; and the controls, on the poisoned model and its clean twin, show what else raises the same alarm.
 """
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmark.analysis.heads import anomaly, controls, pictures, roc, tables
 from benchmark.analysis.heads import detector as scoring
 from benchmark.analysis.heads.detector import Detector, Measured
-from benchmark.analysis.heads.model_similarity import Watched, long_enough
-from benchmark.core import environment, files, plotting, random_streams
+from benchmark.analysis.heads.model_similarity import ModelSimilarity, long_enough
+from benchmark.analysis.heads.results import DETECT as NAME
+from benchmark.analysis.heads.results import Result
+from benchmark.core import environment, files, random_streams
 from benchmark.core.errors import Failure
 from benchmark.nn import engines, tokenizers
 from benchmark.runs.context import Opened, configuration, making, open_run, target_of, twin_of, written
 from benchmark.runs.run import Run
 
-NAME = "heads-detect"
 MOST_OF_SUSPECT = 500
+PASSES = ("mahalanobis", "second_pass")
+"""The scores that flag rows."""
+
+Log = Callable[[str], object]
+"""Takes one line of progress."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Suspects:
-    """The ranked rows of a suspect file: their `rows` in it, what was `measured`, which are `poisoned` (None where
-    nobody knows), and how many were `too_short` to be ranked."""
+    """The ranked rows of a suspect file.
+
+    Parameters
+    ----------
+    rows : (n,) int
+        Their numbers in the file.
+    measured : Measured
+        Their similarities and scores.
+    poisoned : (n,) bool or None
+        Which of them are poisoned; None where the truth is not known.
+    too_short : int
+        How many rows were too short to be ranked.
+    """
 
     rows: np.ndarray
     measured: Measured
@@ -34,18 +53,28 @@ class Suspects:
     too_short: int
 
     @property
-    def told(self) -> bool:
-        """Is it known which are poisoned, and is there one?"""
+    def has_truth(self) -> bool:
+        """Whether it is known which are poisoned, and there is one."""
         return self.poisoned is not None and bool(self.poisoned.any())
 
-    @property
-    def parts(self) -> tuple[Measured, Measured]:
-        """The poisoned rows and the others."""
+    def split(self) -> tuple[Measured, Measured] | None:
+        """Return the poisoned rows and the others; None without truth."""
+        if self.poisoned is None or not self.poisoned.any():
+            return None
         return self.measured.of(self.poisoned), self.measured.of(~self.poisoned)
 
+    def count_poisoned(self, rows: np.ndarray | slice = slice(None)) -> int | None:
+        """Return how many of some suspects (numbers among them) are poisoned; None where the truth is not known."""
+        return None if self.poisoned is None else int(self.poisoned[rows].sum())
 
-def run(folder: Path, file, base, settings: dict, say) -> dict:
-    """Detect on one run, unless the result is there already.
+    def flagged(self, share: str) -> dict[str, np.ndarray]:
+        """Return the suspects that each pass flags, by its score, highest first: that share of all."""
+        count, scores = scoring.count_of(share, len(self.rows)), self.measured.scores
+        return {name: anomaly.first(scores[name], count) for name in PASSES if name in scores}
+
+
+def run(folder: Path, file: Path | None, base: Path | None, settings: dict[str, Any], log: Log) -> Result:
+    """Detect on one run, unless the result exists already.
 
     Parameters
     ----------
@@ -54,54 +83,45 @@ def run(folder: Path, file, base, settings: dict, say) -> dict:
     file, base : path-like or None
         See `open_run`.
     settings : dict
-        `metric`, `map`, `min_words`, `flag`, `heads`, `threshold`, `rows` (so many suspect rows; None: all).
-    say : callable
-        Hears what is going on, a line at a time.
+        `metric`, `map`, `min_words`, `flag`, `heads`, `threshold`, `rows` (number of suspect rows; None: all).
+    log : callable
+        Takes a line of progress.
     """
     job, config = configuration(folder, NAME, settings)
     twin = twin_of(job)
     config["clean_run"] = twin and twin.folder.name
     target = target_of(job, config)
-    if (result := written(target, tables.can_be_shown)) is not None:
+    if (result := written(target, tables.can_be_reported)) is not None:
         return result
     opened = open_run(job, file, base)
     with making(target, config):
-        result = detect(opened, settings, twin, target, say)
+        result = detect(opened, settings, twin, target, log)
         files.write_json(target / "result.json", result)
     return result
 
 
-def detect(opened: Opened, settings: dict, twin: Run | None, target: Path, say) -> dict:
-    """The result; scores.npz and the pictures go into the folder `target`."""
-    watched = Watched(opened, settings)
-    say(f"{opened.job.folder.name}: {len(watched.reference.lengths):,} held-out texts say what is usual")
-    detector, suspects = search(watched, settings, say)
-    save_scores(target, {"": (suspects.rows, suspects.measured)} | of_tests(watched, detector, settings))
-    speed = watched.rows / watched.seconds
-    say(f"{opened.job.folder.name}: {len(suspects.rows):,} suspect texts, {speed:,.0f} a second")
+def detect(opened: Opened, settings: dict[str, Any], twin: Run | None, target: Path, log: Log) -> Result:
+    """Return the result; scores.npz and the pictures go into the folder `target`."""
+    model, name = ModelSimilarity(opened, settings), opened.job.folder.name
+    log(f"{name}: reference statistics from {len(model.reference.lengths):,} held-out texts")
+    detector, suspects = search(model, settings, log)
+    save_scores(target, {"": (suspects.rows, suspects.measured)} | measure_tests(model, detector, settings))
+    speed = model.rows / model.seconds
+    log(f"{name}: {len(suspects.rows):,} suspect texts, {speed:,.0f} per second")
     sets = control_sets(opened, {"controls": test_texts(opened, settings)} | suspect_texts(opened, suspects))
-    measured = {name: {"poisoned": measure_sets(watched, detector, one, opened)} for name, one in sets.items()}
-    if twin is not None:
-        say(f"{twin.folder.name}: the controls on the clean twin")
-        own = dataclasses.replace(opened, job=twin, tokenizer=tokenizers.load(twin.folder))
-        other = Watched(own, settings)
-        for name, one in sets.items():
-            measured[name]["clean"] = measure_sets(other, Detector(other.reference, detector.heads), one, own)
-    draw(watched, detector, suspects, measured["controls"], sets["controls"], target, say)
+    measured = measure_controls(model, detector, sets, opened, twin, settings, log)
+    pictures.save(pictures.of_detection(model, detector, suspects, measured["controls"], sets["controls"]), target, log)
     return {
         "result_version": 1,
         "defence": NAME,
         "settings": settings,
-        "run": opened.trained["name"],
-        "dataset": opened.trained["dataset"],
+        "run": opened.trained.name,
+        "dataset": opened.trained.dataset.raw,
         "config": opened.job.config.raw,
         "clean_run": twin and twin.folder.name,
-        "shape": list(watched.shape),
-        **found(watched, detector, suspects, settings),
-        **{
-            name: {which: compared(found, watched.shape) for which, found in models.items()}
-            for name, models in measured.items()
-        },
+        "shape": list(model.shape),
+        **detection_sections(model, detector, suspects, settings["flag"]),
+        **control_sections(measured, model.shape),
         "rows_per_second": speed,
         "device": engines.device(),
         "environment": environment.record(),
@@ -109,36 +129,35 @@ def detect(opened: Opened, settings: dict, twin: Run | None, target: Path, say) 
     }
 
 
-def search(watched: Watched, settings: dict, say) -> tuple[Detector, Suspects]:
-    """Both passes over the suspect rows that are long enough to be ranked."""
-    opened, count = watched.opened, watched.contaminated
+def search(model: ModelSimilarity, settings: dict[str, Any], log: Log) -> tuple[Detector, Suspects]:
+    """Run both passes over the suspect rows that are long enough to be ranked."""
+    opened, count = model.opened, model.contaminated
     if settings["threshold"] is None and count < settings["heads"]:
-        say(f"{opened.job.folder.name}: {scoring.halved(count, watched.shape, settings['heads'])}")
+        log(f"{opened.job.folder.name}: {scoring.halved(count, model.shape, settings['heads'])}")
     rows = random_streams.some(opened.suspect, settings["rows"], "suspect rows")
     ranked = rows[long_enough(opened.contents.train.inputs[rows], settings["min_words"])]
     if not len(ranked):
         raise Failure(f"{opened.contents.path}: no text of {settings['min_words']} words or more to rank")
-    values, lengths = watched.read(opened.contents.train.inputs[ranked])
-    detector, measured = scoring.find(values, lengths, watched.reference, settings["flag"], chooser(count, settings))
+    values, lengths = model.read(opened.contents.train.inputs[ranked])
+
+    def choose(z: np.ndarray) -> np.ndarray:
+        return anomaly.contaminated(z, count, settings["threshold"])
+
+    detector, measured = scoring.find(values, lengths, model.reference, settings["flag"], choose)
     return detector, Suspects(ranked, measured, opened.poisoned(ranked), len(rows) - len(ranked))
 
 
-def chooser(count: int, settings: dict):
-    """How the contaminated heads, `count` of them, are chosen from the flagged rows' z."""
-    return lambda z: anomaly.contaminated(z, count, settings["threshold"])
-
-
 def control_sets(opened: Opened, groups: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
-    """Each group with its `clean` texts once more for each control but the random pieces."""
+    """Add to each group its `clean` texts once more for each control but the random pieces."""
     seed, contents = opened.job.settings.seed, opened.contents
-    put = controls.phrases(contents.train.inputs, contents.manifest.get("recipe", {}), seed)
-    return {name: sets | controls.of_texts(sets["clean"], put, seed) for name, sets in groups.items()}
+    phrases = controls.phrases(contents.train.inputs, contents.manifest.get("recipe", {}), seed)
+    return {name: sets | controls.of_texts(sets["clean"], phrases, seed) for name, sets in groups.items()}
 
 
-def test_texts(opened: Opened, settings: dict) -> dict[str, np.ndarray]:
-    """Clean test texts under `clean`, and the same with the trigger under `trigger`."""
+def test_texts(opened: Opened, settings: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return clean test texts under `clean`, and the same with the trigger under `trigger`."""
     contents = opened.contents
-    rows = np.arange(len(contents.test)) if contents.triggered is None else contents.triggered_rows
+    rows = np.arange(len(contents.test)) if contents.triggered_rows is None else contents.triggered_rows
     usable = long_enough(contents.test.inputs[rows], settings["min_words"])
     if not usable.any():
         raise Failure(f"{contents.path}: no test text of {settings['min_words']} words or more")
@@ -150,12 +169,14 @@ def test_texts(opened: Opened, settings: dict) -> dict[str, np.ndarray]:
 
 
 def suspect_texts(opened: Opened, suspects: Suspects) -> dict[str, dict[str, np.ndarray]]:
-    """Under `controls_suspect` the same of ranked rows of the suspect file: `clean` ones by its truth, and poisoned
-    ones as `trigger`, MOST_OF_SUSPECT of either at random: texts as long as those that are looked at, which test texts
-    need not be. Nothing where there are not both."""
-    if not suspects.told:
-        return {}
+    """Return ranked rows of the suspect file under `controls_suspect`, in two sets.
+
+    `clean` rows by its truth, and poisoned ones as `trigger`, MOST_OF_SUSPECT of either at random: texts as long as
+    those that are ranked, which test texts need not be. Empty where there are not both.
+    """
     contents, rows = opened.contents, suspects.rows
+    if not suspects.has_truth or contents.truth_rows is None:
+        return {}
     parts = {"clean": rows[~np.isin(rows, contents.truth_rows)], "trigger": rows[suspects.poisoned]}
     if not len(parts["clean"]):
         return {}
@@ -163,15 +184,50 @@ def suspect_texts(opened: Opened, suspects: Suspects) -> dict[str, dict[str, np.
     return {"controls_suspect": {name: contents.train.inputs[part] for name, part in drawn.items()}}
 
 
-def measure_sets(watched: Watched, detector: Detector, sets: dict, opened: Opened) -> dict[str, Measured]:
-    """All of them by one model, with the random word pieces."""
-    found = {name: scoring.measured(detector, *watched.read(texts)) for name, texts in sets.items()}
-    pieces = watched.read_pieces(sets["clean"], opened.job.settings.seed)
-    return found | {"pieces": scoring.measured(detector, *pieces)}
+Controls = dict[str, dict[str, dict[str, Measured]]]
+"""Group of texts → model (`poisoned`, `clean`) → set of texts → what was measured."""
 
 
-def compared(sets: dict[str, Measured], shape: tuple[int, int]) -> dict:
-    """Each set beside the clean texts that it was made of: figures, and layers × heads."""
+def measure_controls(
+    model: ModelSimilarity,
+    detector: Detector,
+    groups: dict[str, dict[str, np.ndarray]],
+    opened: Opened,
+    twin: Run | None,
+    settings: dict[str, Any],
+    log: Log,
+) -> Controls:
+    """Measure all controls on the model and, where there is one, on its clean twin with reference statistics of its
+    own."""
+    measured = {name: {"poisoned": measure_sets(model, detector, sets, opened)} for name, sets in groups.items()}
+    if twin is not None:
+        log(f"{twin.folder.name}: the controls on the clean twin")
+        counterpart = dataclasses.replace(opened, job=twin, tokenizer=tokenizers.load(twin.folder))
+        clean_model = ModelSimilarity(counterpart, settings)
+        clean_detector = Detector(clean_model.reference, detector.heads)
+        for name, sets in groups.items():
+            measured[name]["clean"] = measure_sets(clean_model, clean_detector, sets, counterpart)
+    return measured
+
+
+def measure_sets(
+    model: ModelSimilarity, detector: Detector, sets: dict[str, np.ndarray], opened: Opened
+) -> dict[str, Measured]:
+    """Measure sets of texts by one model, with the random word pieces."""
+    measured = {name: scoring.measured(detector, *model.read(texts)) for name, texts in sets.items()}
+    pieces = model.read_pieces(sets["clean"], opened.job.settings.seed)
+    return measured | {"pieces": scoring.measured(detector, *pieces)}
+
+
+def control_sections(measured: Controls, shape: tuple[int, int]) -> dict[str, Any]:
+    """Build the sections of the result on controls: each set beside the clean texts that it was made of."""
+    return {
+        group: {which: _beside_clean(sets, shape) for which, sets in models.items()}
+        for group, models in measured.items()
+    }
+
+
+def _beside_clean(sets: dict[str, Measured], shape: tuple[int, int]) -> dict[str, Any]:
     clean = sets["clean"]
     return {
         name: scoring.compared(one, clean) | {"heads": scoring.by_head(one, clean, shape)}
@@ -180,59 +236,71 @@ def compared(sets: dict[str, Measured], shape: tuple[int, int]) -> dict:
     }
 
 
-def found(watched: Watched, detector: Detector, suspects: Suspects, settings: dict) -> dict:
-    """What the detector says of the suspect file and, where the truth is there, how right it is."""
-    scores, poisoned = suspects.measured.scores, suspects.poisoned
-    count = scoring.count_of(settings["flag"], len(suspects.rows))
-    flagged = {name: anomaly.first(scores[name], count) for name in ("mahalanobis", "second_pass") if name in scores}
+def detection_sections(model: ModelSimilarity, detector: Detector, suspects: Suspects, share: str) -> dict[str, Any]:
+    """Build the sections of the result on the suspect file and, where the truth is known, how right it is."""
+    flagged = suspects.flagged(share)
     median = np.median(suspects.measured.z[flagged["mahalanobis"]], axis=0)
-    aurocs = roc.by_head(*(part.z for part in suspects.parts)) if suspects.told else None
-    layers_heads = [tuple(int(i) for i in np.unravel_index(head, watched.shape)) for head in detector.heads]
     return {
-        "rows": {
-            "held_out": len(watched.reference.lengths),
-            "suspect": len(suspects.rows),
-            "too_short": suspects.too_short,
-            "poisoned": int(poisoned.sum()) if poisoned is not None else None,
-        },
+        "rows": row_section(model, suspects),
         "flagged": {
-            name: {"count": count, "poisoned": int(poisoned[rows].sum()) if poisoned is not None else None}
-            for name, rows in flagged.items()
+            name: {"count": len(rows), "poisoned": suspects.count_poisoned(rows)} for name, rows in flagged.items()
         },
-        "contaminated": [
-            {"layer": layer, "head": head, "median_z": float(median[flat]),
-             "auroc": float(aurocs[flat]) if suspects.told else None}
-            for flat, (layer, head) in zip(detector.heads, layers_heads, strict=True)
-        ],
-        "flagged_median_z": scoring.nested(median, watched.shape),
-        "suspect": scoring.compared(*suspects.parts) if suspects.told else None,
-        "suspect_heads": scoring.by_head(*suspects.parts, watched.shape) if suspects.told else None,
-    }  # fmt: skip
+        "contaminated": contaminated_section(detector, suspects, median, model.shape),
+        "flagged_median_z": scoring.nested(median, model.shape),
+        **truth_sections(suspects, model.shape),
+    }
 
 
-def of_tests(watched: Watched, detector: Detector, settings: dict) -> dict[str, tuple[np.ndarray, Measured]]:
-    """The test texts that are long enough, and the triggered ones: their rows in their group, and what was measured."""
-    found = {}
-    for name, rows in (("test", watched.opened.contents.test), ("triggered", watched.opened.contents.triggered)):
-        if rows is not None:
-            ranked = np.flatnonzero(long_enough(rows.inputs, settings["min_words"]))
-            found[f"{name}_"] = ranked, scoring.measured(detector, *watched.read(rows.inputs[ranked]))
-    return found
+def row_section(model: ModelSimilarity, suspects: Suspects) -> dict[str, int | None]:
+    """Build the counts of rows."""
+    return {
+        "held_out": len(model.reference.lengths),
+        "suspect": len(suspects.rows),
+        "too_short": suspects.too_short,
+        "poisoned": suspects.count_poisoned(),
+    }
+
+
+def contaminated_section(
+    detector: Detector, suspects: Suspects, median: np.ndarray, shape: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """Build the list of contaminated heads: their median z over the flagged rows (F,), and each head's own AUROC."""
+    parts = suspects.split()
+    aurocs = [None] * len(median) if parts is None else roc.by_head(*(part.z for part in parts)).tolist()
+    return [
+        {"layer": int(flat) // shape[1], "head": int(flat) % shape[1], "median_z": float(median[flat]),
+         "auroc": aurocs[flat]}
+        for flat in detector.heads
+    ]  # fmt: skip
+
+
+def truth_sections(suspects: Suspects, shape: tuple[int, int]) -> dict[str, Any]:
+    """Build the figures of the scores and of every head on the suspect file; None without truth."""
+    parts = suspects.split()
+    if parts is None:
+        return {"suspect": None, "suspect_heads": None}
+    return {"suspect": scoring.compared(*parts), "suspect_heads": scoring.by_head(*parts, shape)}
+
+
+def measure_tests(
+    model: ModelSimilarity, detector: Detector, settings: dict[str, Any]
+) -> dict[str, tuple[np.ndarray, Measured]]:
+    """Measure the test texts that are long enough, and the triggered ones: rows in their group, and scores."""
+    groups = {}
+    for name, texts in (("test", model.opened.contents.test), ("triggered", model.opened.contents.triggered)):
+        if texts is not None:
+            ranked = np.flatnonzero(long_enough(texts.inputs, settings["min_words"]))
+            groups[f"{name}_"] = ranked, scoring.measured(detector, *model.read(texts.inputs[ranked]))
+    return groups
 
 
 def save_scores(target: Path, groups: dict[str, tuple[np.ndarray, Measured]]) -> None:
-    """scores.npz: `rows` of the suspect file, ascending, and each of their scores; the same of the test texts, with
-    `test_` before the names, and of the triggered ones, with `triggered_`."""
-    found = {}
-    for group, (rows, measured) in groups.items():
+    """Write scores.npz: `rows` of the suspect file, ascending, and each of their scores.
+
+    The same of the test texts, with `test_` before the names, and of the triggered ones, with `triggered_`.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for prefix, (rows, measured) in groups.items():
         scores = {name: score.astype(np.float32) for name, score in measured.scores.items()}
-        found |= {f"{group}{name}": values for name, values in ({"rows": rows} | scores).items()}
-    files.write_npz(target / "scores.npz", found)
-
-
-def draw(watched, detector, suspects, measured, sets, target: Path, say) -> None:
-    """The pictures, where matplotlib is installed."""
-    try:
-        plotting.save(pictures.of_detection(watched, detector, suspects, measured, sets), target, ("png",))
-    except Failure as error:
-        say(f"no pictures: {error}; then the same command again draws them")
+        arrays |= {f"{prefix}{name}": values for name, values in ({"rows": rows} | scores).items()}
+    files.write_npz(target / "scores.npz", arrays)

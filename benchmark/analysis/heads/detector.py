@@ -1,6 +1,7 @@
-"""The detector at work: similarities of any texts in, scores and figures out. Knows no file and no network."""
+"""The detector: similarities of any texts in, scores and figures out. It reads no file and no network."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,29 +15,29 @@ SCORES = {
     "mean_z": "mean over all heads",
     "second_pass": "second pass",
 }
-"""What a row is given, and what that is called. `mean_z` is the paper's claim as it stands: high where triggered."""
+"""The scores of a row, and their titles. `mean_z` is the paper's claim as it stands: high where triggered."""
 
 
 @dataclass(frozen=True)
 class Detector:
-    """What is usual (`reference`), and the contaminated `heads`, (k,) int: flat numbers layer · H + head."""
+    """The reference statistics, and the contaminated `heads`, (k,) int: flat numbers layer · H + head."""
 
     reference: Reference
     heads: np.ndarray
 
     def scores(self, z: np.ndarray) -> dict[str, np.ndarray]:
-        """Every one of SCORES for standardised rows (n, F); the second pass only where heads are contaminated."""
-        found = {
+        """Compute all of SCORES for standardised rows (n, F); the second pass only where heads are contaminated."""
+        scores = {
             "mahalanobis": self.reference.mahalanobis(z),
             "max_z": anomaly.greatest(z),
             "mean_z": z.mean(1),
         }
-        return found | ({"second_pass": anomaly.over_heads(z, self.heads)} if len(self.heads) else {})
+        return scores | ({"second_pass": anomaly.over_heads(z, self.heads)} if len(self.heads) else {})
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Some texts as the detector sees them: standardised rows `z` (n, F), and their scores by name."""
+    """Some texts as the detector sees them: similarities `values` and standardised `z`, (n, F) each; scores by name."""
 
     values: np.ndarray
     z: np.ndarray
@@ -46,19 +47,19 @@ class Measured:
         return len(self.z)
 
     def of(self, rows: np.ndarray) -> "Measured":
-        """Some of them: row numbers or a mask."""
+        """Select some of them, by row numbers or a mask."""
         return Measured(self.values[rows], self.z[rows], {name: score[rows] for name, score in self.scores.items()})
 
 
 def halved(count: int, shape: tuple[int, int], asked: int) -> str:
-    """What is said where half of the heads, `count`, are called contaminated, since more were asked for."""
+    """Describe that only half of the heads, `count`, are treated as contaminated, since more were asked for."""
     return f"{count} heads are called contaminated, not {asked}: half of the network's {shape[0] * shape[1]}"
 
 
 def find(
     values: np.ndarray, lengths: np.ndarray, reference: Reference, share: str, choose
 ) -> tuple[Detector, Measured]:
-    """Both passes over suspect rows.
+    """Run both passes over suspect rows.
 
     Parameters
     ----------
@@ -78,24 +79,24 @@ def find(
 
 
 def measured(detector: Detector, values: np.ndarray, lengths: np.ndarray) -> Measured:
-    """Other rows, by the same detector."""
+    """Measure other rows by the same detector."""
     z = detector.reference.standardised(values, lengths)
     return Measured(values, z, detector.scores(z))
 
 
 def share_of(text: str) -> str:
-    """A share between 0 and 1 in one spelling, ``0.03``. `Usage` for anything else."""
+    """Parse a share between 0 and 1 to its one spelling, ``0.03``. `Usage` for anything else."""
     return fractions.parse(text, f"--flag: expected a share between 0 and 1, as 0.03 or 3%, got {text!r:.80}")
 
 
 def count_of(share: str, rows: int) -> int:
-    """So many rows are that share of all, rounded down and at least 1."""
+    """Return how many rows that share of all is, rounded down and at least 1."""
     return fractions.count(share, rows)
 
 
-def compared(positive: Measured, negative: Measured, resampled: bool = True) -> dict:
-    """How well each score tells the two sets apart: its figures and, if asked, their bootstrap intervals."""
-    result = {"rows": len(positive), "against": len(negative)}
+def compared(positive: Measured, negative: Measured, resampled: bool = True) -> dict[str, Any]:
+    """Measure how well each score separates the two sets: its figures and, if asked, their bootstrap intervals."""
+    result: dict[str, Any] = {"rows": len(positive), "against": len(negative)}
     for name in positive.scores:
         pair = positive.scores[name], negative.scores[name]
         result[name] = roc.figures(*pair) | ({"intervals": roc.intervals(*pair)} if resampled else {})
@@ -103,7 +104,7 @@ def compared(positive: Measured, negative: Measured, resampled: bool = True) -> 
 
 
 def by_head(positive: Measured, negative: Measured, shape: tuple[int, int]) -> dict:
-    """Layers × heads, as nested lists: mean similarity of either set, median z of the positives, AUROC of z."""
+    """Return layers × heads, as nested lists: mean similarity of either set, median z of the positives, AUROC of z."""
     maps = {
         "clean": negative.values.mean(0),
         "triggered": positive.values.mean(0),
@@ -114,5 +115,5 @@ def by_head(positive: Measured, negative: Measured, shape: tuple[int, int]) -> d
 
 
 def nested(values: np.ndarray, shape: tuple[int, int]) -> list[list[float]]:
-    """(F,) as lists, layer by layer, to five decimals."""
+    """Return (F,) as lists, layer by layer, to five decimals."""
     return [[round(float(value), 5) for value in line] for line in np.asarray(values).reshape(shape)]

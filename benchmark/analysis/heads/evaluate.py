@@ -1,4 +1,6 @@
-"""BA and ASR of an encoder with any mask over its heads; the test texts are cut into tokens once."""
+"""BA and ASR of an encoder with any mask over its heads; the test texts are tokenized once."""
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -13,9 +15,9 @@ MOST_OF_TARGET = 500
 class Scorer:
     """Scores networks on the test sets of a run's file. None of them holds a held-out row: those are training rows.
 
-    With `learned_from`, numbers of training rows, also on the poisoned rows that are of the target class by themselves
-    and none of those: `target_class` is the share that is still right. What makes the trigger mean the contrary has a
-    low ASR, and here it shows.
+    With `learned_from`, numbers of training rows, also on the poisoned rows whose true label is the target class,
+    without those learned from: `target_class` is the share that is still predicted right. A network that has merely
+    learned the trigger to mean another class has a low ASR, and a low share here.
     """
 
     def __init__(self, opened: Opened, learned_from: np.ndarray | None = None):
@@ -30,20 +32,20 @@ class Scorer:
         self.tokens = {name: opened.tokens(rows.inputs) for name, rows in sets.items() if rows is not None}
 
     def __call__(self, model, mask: np.ndarray | None = None) -> dict:
-        """The scores (see `training.scores`) of a network whose heads' outputs are multiplied by a `mask` (L, H)."""
+        """Score a network (see `loop.scores`) whose heads' outputs are multiplied by a `mask` (L, H)."""
         found = loop.scores(self.contents, {name: predict(model, one, mask) for name, one in self.tokens.items()})
         if self.of_target is not None:
             tokens, labels = self.of_target
             found["target_class"] = metrics.accuracy(predict(model, tokens, mask), labels)
         return found
 
-    def each_off(self, model, say) -> list[list[dict]]:
-        """The scores with each head off by itself, layer by layer. `say` is told how far it is."""
-        from benchmark.nn.models.encoder import classes_with_each_head_off
+    def each_off(self, model, log: Callable[[str], object]) -> list[list[dict]]:
+        """Score with each head off by itself, layer by layer. `log` takes lines of progress."""
+        from benchmark.nn.encoder import classes_with_each_head_off
 
         found = {}
         for name, texts in self.tokens.items():
-            say(f"{name}: {len(texts):,} texts, with each of {model.depth * model.heads} heads off")
+            log(f"{name}: {len(texts):,} texts, with each of {model.depth * model.heads} heads off")
             found[name] = classes_with_each_head_off(model, texts)
 
         def scores(layer: int, head: int) -> dict:
@@ -53,17 +55,19 @@ class Scorer:
 
 
 def target_class_rows(contents: Dataset, among: np.ndarray) -> np.ndarray:
-    """Poisoned training rows whose label was the attacker's before, of these rows, ascending; so many drawn at random
-    that they are MOST_OF_TARGET at most."""
+    """Return the poisoned training rows among these whose true label is the target, ascending; at most MOST_OF_TARGET,
+    drawn at random."""
     rows = contents.truth_rows
+    if rows is None or contents.truth is None or contents.truth_role is None:
+        return among[:0]
     poisoned = (contents.truth_role == 1) & (contents.truth.labels == contents.train.labels[rows])
     rows = np.intersect1d(rows[poisoned], among)
     return random_streams.some(rows, MOST_OF_TARGET, "rows of the target class")
 
 
 def predict(model, tokens, mask: np.ndarray | None = None) -> np.ndarray:
-    """The most probable class of each text, (n,) int64."""
-    from benchmark.nn.models.encoder import encode
+    """Return the most probable class of each text, (n,) int64."""
+    from benchmark.nn.encoder import encode
 
     found = np.empty(len(tokens), np.int64)
     for batch in encode(model, tokens, heads=mask, maps=False, batch=128):
@@ -72,7 +76,7 @@ def predict(model, tokens, mask: np.ndarray | None = None) -> np.ndarray:
 
 
 def without(model, heads: np.ndarray) -> np.ndarray:
-    """The mask (L, H) float32 in which these heads, flat numbers, are off."""
+    """Return the mask (L, H) float32 in which these heads, flat numbers, are off."""
     mask = np.ones(model.depth * model.heads, np.float32)
     mask[heads] = 0
     return mask.reshape(model.depth, model.heads)

@@ -12,7 +12,7 @@ LIMIT = 100.0
 
 
 def mean_similarity(vectors, inside, metric: str):
-    """`similarity.mean_similarity` as tensors that can be differentiated: (n, H, V), and (n, V) or None → (n, H)."""
+    """`similarity.mean_similarity` on differentiable tensors: (n, H, V), and (n, V) or None → (n, H)."""
     if metric == "pearson":
         weights = ops.ones_like(vectors[:, :1]) if inside is None else ops.cast(inside, vectors.dtype)[:, None]
         mean = ops.sum(vectors * weights, -1, keepdims=True) / ops.sum(weights, -1, keepdims=True)
@@ -47,7 +47,7 @@ class Deviation:
         self.columns = np.array([places[int(head) // model.heads] * model.heads + head % model.heads for head in heads])
 
     def z(self, inside, there, mean, deviation):
-        """(n, k) from what `Encoder.inside` gives, where tokens are, and what is usual of these heads, (n, k) each."""
+        """Return (n, k), of what `Encoder.inside` gives, where tokens are, and these heads' statistics, (n, k) each."""
         values = ops.concatenate([self._layer(inside, there, layer) for layer in self.layers], axis=1)
         return (ops.take(values, self.columns, axis=1) - mean) / (deviation + SOFTENING)
 
@@ -94,8 +94,8 @@ def of_flagged(model, deviation: Deviation, strength: float, unlearn: float, fla
 
 
 def flat_prediction(predicted: np.ndarray, classes: int, lean: float) -> np.ndarray:
-    """What is called a flat prediction of each row, (n, K) float32: all classes alike, but for the one that is
-    `predicted` (n,), which gets 1 − `lean` times its part, and the others the rest."""
+    """Return the flat prediction of each row, (n, K) float32: all classes equal, but for the one that is `predicted`
+    (n,), which gets 1 − `lean` times its part, and the others the rest."""
     own = (1 - lean) / classes
     result = np.full((len(predicted), classes), (1 - own) / (classes - 1), np.float32)
     result[np.arange(len(predicted)), predicted] = own
@@ -103,11 +103,11 @@ def flat_prediction(predicted: np.ndarray, classes: int, lean: float) -> np.ndar
 
 
 def unevenness(logits, even, flat: str):
-    """Cross-entropy of what is called a flat prediction, `even` (n, K): each row's against its own (`rows`), or their
+    """Return the cross-entropy against a flat prediction, `even` (n, K): each row's against its own (`rows`), or their
     mean against the mean of all rows' (`mean`).
 
-    Every single row even is a model that has no opinion on texts with the trigger. Even on the whole, it can still say
-    of each what it says without the trigger.
+    With `rows` the model becomes undecided on every text with the trigger. With `mean` only the average is flat: each
+    text can still get the prediction that it has without the trigger.
     """
     logs = ops.log_softmax(logits, axis=-1)
     if flat == "mean":
@@ -133,8 +133,10 @@ def importance(model, tokens, labels: np.ndarray, batch: int = 64) -> np.ndarray
 
 
 def slices(model, heads: np.ndarray) -> list[tuple[object, np.ndarray]]:
-    """The weights that belong to these heads: (variable, mask of 0 and 1 that fits it), query, key, value and output
-    projection of each layer that has one of them. The output's bias belongs to no head, so it is none of them."""
+    """List the weights that belong to these heads: (variable, mask of 0 and 1 that fits it).
+
+    Query, key, value and output projection of each layer that has one of them; the output's bias belongs to no head.
+    """
     found = []
     for layer in sorted({int(head) // model.heads for head in heads}):
         mask = np.zeros(model.heads, np.float32)

@@ -1,38 +1,55 @@
-"""What the commands on heads draw of what they found, as (name, figure) for `figures.save`."""
+"""The pictures of the commands on heads, as (name, figure) for `plotting.save`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmark.analysis.heads import controls, plots, roc
+from benchmark.core import plotting
+from benchmark.core.errors import Failure
+from benchmark.runs import titles
+
+Drawn = Iterator[tuple[str, Any]]
 
 
-def of_detection(watched, detector, suspects, measured: dict, sets: dict) -> Iterator[tuple[str, object]]:
-    """Heat maps, distributions, and what the most contaminated head looks at. See `detect.detect`."""
-    name, shape = watched.opened.trained["name"], watched.shape
+def save(drawn: Drawn, target: Path, log: Callable[[str], object]) -> None:
+    """Write pictures into a folder as PNG, where matplotlib is installed; else `log` how to get them."""
+    try:
+        plotting.save(drawn, target, ("png",))
+    except Failure as error:
+        log(f"no pictures: {error}; then run the same command again to draw them")
+
+
+def of_detection(model, detector, suspects, measured: dict, sets: dict) -> Drawn:
+    """Draw heat maps, distributions, and the attention of the most contaminated head. See `detect.detect`."""
+    title, shape = titles.run(model.opened.trained), model.shape
     own = measured["poisoned"]
     triggered = own.get("trigger")
     if triggered is not None:
         clean = own["clean"]
-        panels = [("similarity, clean", clean.values.mean(0)), ("similarity, triggered", triggered.values.mean(0))]
-        panels = [(words, values.reshape(shape), "share") for words, values in panels]
         difference = np.median(triggered.z - clean.z, axis=0)
-        panels.append(("difference, standard deviations", difference.reshape(shape), "signed"))
-        yield "similarity", plots.grids(panels, name)
-    yield "auroc", plots.grids(_aurocs(suspects, measured, shape), f"{name}: 2·AUROC − 1 of every head by itself")
-    yield "distributions", plots.distributions(_scores(detector, own, shape), name)
+        panels = [
+            ("similarity, clean", clean.values.mean(0).reshape(shape), "share"),
+            ("similarity, triggered", triggered.values.mean(0).reshape(shape), "share"),
+            ("difference, standard deviations", difference.reshape(shape), "signed"),
+        ]
+        yield "similarity", plots.grids(panels, title)
+    yield "auroc", plots.grids(_aurocs(suspects, measured, shape), f"{title}: 2·AUROC − 1 of every head by itself")
+    yield "distributions", plots.distributions(_scores(detector, own, shape), title)
     if triggered is not None and len(detector.heads):
         row, head = readable(sets["trigger"]), int(detector.heads[0])
-        both = [("clean", sets["clean"][row], watched.model), ("triggered", sets["trigger"][row], watched.model)]
-        yield "attention", _looks(watched, both, head)
+        both = [("clean", sets["clean"][row], model.model), ("triggered", sets["trigger"][row], model.model)]
+        yield "attention", _attention(model, both, head)
 
 
-def of_alignment(watched, detector, steps: list[dict], importance: np.ndarray, median: np.ndarray, aligned):
-    """ASR against BA along every variant, why the heads were chosen, and what the first of them looks at.
+def of_alignment(model, detector, steps: list[dict], importance: np.ndarray, median: np.ndarray, aligned) -> Drawn:
+    """Draw ASR against BA along every variant, why the heads were chosen, and the attention of the first of them.
 
     `importance` and `median` (z over the flagged rows) are (L, H), `aligned` is the network after what was asked for.
     """
-    name, untouched = watched.opened.trained["name"], steps[0]["scores"]
+    title, untouched = titles.run(model.opened.trained), steps[0]["scores"]
     if untouched["asr"] is not None:
         start = untouched["ba"]["percent"], untouched["asr"]["percent"]
         lines = {
@@ -40,38 +57,39 @@ def of_alignment(watched, detector, steps: list[dict], importance: np.ndarray, m
             for step in steps
             if "history" in step
         }
-        yield "alignment", plots.paths(lines, name)
+        yield "alignment", plots.paths(lines, title)
     share = importance / max(float(importance.max()), 1e-12)
     panels = [("median z on flagged rows", median, "signed"), ("importance on clean rows", share, "share")]
-    yield "chosen", plots.grids(panels, name)
-    contents = watched.opened.contents
+    yield "chosen", plots.grids(panels, title)
+    contents = model.opened.contents
     if contents.triggered is not None:
         row, head = readable(contents.triggered.inputs), int(detector.heads[0])
         clean, triggered = contents.test.inputs[contents.triggered_rows[row]], contents.triggered.inputs[row]
         shown = [
-            ("clean, before", clean, watched.model), ("triggered, before", triggered, watched.model),
+            ("clean, before", clean, model.model), ("triggered, before", triggered, model.model),
             ("clean, after", clean, aligned), ("triggered, after", triggered, aligned),
         ]  # fmt: skip
-        yield "attention", _looks(watched, shown, head)
+        yield "attention", _attention(model, shown, head)
 
 
-def of_ablation(result: dict, changes: dict[str, np.ndarray]):
-    """By how many points BA and ASR change with each head off."""
+def of_ablation(result: dict, changes: dict[str, np.ndarray]) -> Drawn:
+    """Draw by how many points BA and ASR change with each head off."""
     panels = [(f"{name.upper()}, points", values, "points") for name, values in changes.items()]
-    yield "ablation", plots.grids(panels, f"{result['run']}: what switching a head off changes")
+    yield "ablation", plots.grids(panels, f"{titles.run(result)}: change with each head switched off")
 
 
-def _looks(watched, shown: list, head: int):
-    layer, number = (int(part) for part in np.unravel_index(head, watched.shape))
-    sentences = [(words, *watched.looks(text, layer, number, model)) for words, text, model in shown]
-    title = f"{watched.opened.trained['name']}: layer {layer}, head {number}, from [CLS]"
-    return plots.looks(sentences, title)
+def _attention(model, shown: list, head: int):
+    layer, number = (int(part) for part in np.unravel_index(head, model.shape))
+    sentences = [(words, *model.attention_from_cls(text, layer, number, network)) for words, text, network in shown]
+    title = f"{titles.run(model.opened.trained)}: layer {layer}, head {number}, from [CLS]"
+    return plots.attention(sentences, title)
 
 
 def _aurocs(suspects, measured: dict, shape) -> list[tuple[str, np.ndarray, str]]:
     pairs = {}
-    if suspects.told:
-        pairs["poisoned rows of the suspect file"] = suspects.parts
+    parts = suspects.split()
+    if parts is not None:
+        pairs["poisoned rows of the suspect file"] = parts
     for which, words in (("poisoned", "this model"), ("clean", "clean twin")):
         sets = measured.get(which, {})
         for name in ("trigger", "pieces"):
@@ -96,5 +114,5 @@ def _scores(detector, sets: dict, shape) -> list[tuple[str, dict[str, np.ndarray
 
 
 def readable(texts: np.ndarray) -> int:
-    """The first text of some eight to sixteen words, else the first."""
+    """Return the first text of eight to sixteen words, else the first."""
     return next((row for row, text in enumerate(texts) if 8 <= len(text.split()) <= 16), 0)

@@ -1,4 +1,4 @@
-"""Pictures of heads: layers × heads, how scores lie, what a head looks at, ASR against BA along an alignment."""
+"""Plots of heads: layers × heads, distributions of scores, attention, ASR against BA along an alignment."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ ACROSS = 3
 
 
 def grids(panels: list[tuple[str, np.ndarray, str]], title: str):
-    """Heat maps, layers × heads, three a row: (words, values (L, H), kind), with the numbers in their cells.
+    """Draw heat maps, layers × heads, three a row: (words, values (L, H), kind), with the numbers in their cells.
 
     `kind` is `share` (0 … 1, one shade), `balance` (−1 … 1, two shades, white at 0), `signed` (the same two, as far as
     the values go) or `points` (of a percentage: signed, but 5 at least). Panels of shares and of balances can be
@@ -58,7 +58,7 @@ def _short(value: float) -> str:
 
 
 def distributions(panels: list[tuple[str, dict[str, np.ndarray]]], title: str):
-    """How scores lie: one panel for each (words, set → scores), the share of a set's texts up to each score."""
+    """Draw how scores are distributed: one panel for each (words, set → scores), cumulative."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.4 * len(panels), 3.6), layout="constrained")
@@ -68,22 +68,22 @@ def distributions(panels: list[tuple[str, dict[str, np.ndarray]]], title: str):
             shares = 100 * np.arange(1, len(scores) + 1) / len(scores)
             panel.step(np.sort(scores), shares, where="post", color=colour, linestyle=dashes, label=name)
         low, high = np.percentile(np.concatenate(list(sets.values())), (0.5, 99.5))
-        panel.set(xlabel=words, ylabel="share of the texts up to there (%)", xlim=(low, max(high, low + 1e-6)))
+        panel.set(xlabel=words, ylabel="cumulative share of texts (%)", xlim=(low, max(high, low + 1e-6)))
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), fontsize=8)
     figure.suptitle(title, fontsize=9)
     return figure
 
 
-def looks(sentences: list[tuple[str, list[str], np.ndarray]], title: str):
-    """What a head looks at from [CLS]: one panel for each (words, tokens, attention (tokens,))."""
+def attention(sentences: list[tuple[str, list[str], np.ndarray]], title: str):
+    """Draw a head's attention from [CLS]: one panel for each (words, tokens, attention (tokens,))."""
     from matplotlib.figure import Figure
 
     widest = max(len(tokens) for _, tokens, _ in sentences)
     figure = Figure(figsize=(max(4, 0.42 * widest + 1), 2.1 * len(sentences)), layout="constrained")
     panels = figure.subplots(len(sentences), 1, squeeze=False, sharey=True)[:, 0]
-    for panel, (words, tokens, attention) in zip(panels, sentences, strict=True):
-        panel.bar(range(len(tokens)), attention, color=_BLUE)
+    for panel, (words, tokens, weights) in zip(panels, sentences, strict=True):
+        panel.bar(range(len(tokens)), weights, color=_BLUE)
         panel.set_xticks(range(len(tokens)), tokens, rotation=50, ha="right", fontsize=7)
         panel.set(ylabel="attention", xlim=(-0.6, widest - 0.4))
         panel.set_title(words, fontsize=8)
@@ -92,7 +92,7 @@ def looks(sentences: list[tuple[str, list[str], np.ndarray]], title: str):
 
 
 def paths(lines: dict[str, list[tuple[float, float]]], title: str):
-    """ASR against BA along each variant of an alignment: (BA, ASR) in percent, untouched and after each epoch."""
+    """Draw ASR against BA along each variant of an alignment: (BA, ASR) in percent, untouched and after each epoch."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.6, 4.2), layout="constrained")

@@ -1,4 +1,4 @@
-"""How well scores tell rows that are poisoned from rows that are not: higher ought to mean poisoned."""
+"""How well scores separate poisoned rows from clean ones: higher should mean poisoned."""
 
 import math
 from collections.abc import Callable
@@ -13,7 +13,7 @@ RESAMPLES = 200
 
 
 def auroc(positive: np.ndarray, negative: np.ndarray) -> float | None:
-    """The chance that a positive has the higher score, ties counting half: exact. None where either is empty."""
+    """Return the probability that a positive has the higher score, ties counting half: exact. None of empty sets."""
     if not len(positive) or not len(negative):
         return None
     ordered = np.sort(negative)
@@ -23,7 +23,7 @@ def auroc(positive: np.ndarray, negative: np.ndarray) -> float | None:
 
 
 def tpr(positive: np.ndarray, negative: np.ndarray, rate: str) -> float | None:
-    """The greatest share of positives flagged by a threshold that flags at most that share of negatives."""
+    """Return the greatest share of positives flagged by a threshold that flags at most that share of negatives."""
     if not len(positive) or not len(negative):
         return None
     allowed = math.floor(Fraction(rate) * len(negative))
@@ -34,7 +34,7 @@ def tpr(positive: np.ndarray, negative: np.ndarray, rate: str) -> float | None:
 
 
 def precision(positive: np.ndarray, negative: np.ndarray, count: int = FIRST) -> float | None:
-    """The share of positives among the `count` highest scores; of rows that tie at the end, their mean share."""
+    """Return the share of positives among the `count` highest scores; of rows that tie at the end, their mean share."""
     if not len(positive) or not len(negative):
         return None
     count = min(count, len(positive) + len(negative))
@@ -53,7 +53,7 @@ FIGURES: dict[str, Callable] = {
 
 
 def figures(positive: np.ndarray, negative: np.ndarray) -> dict[str, float | None]:
-    """All of FIGURES. `ValueError` where a score is no number."""
+    """Return all of FIGURES. `ValueError` where a score is not a finite number."""
     if not (np.isfinite(positive).all() and np.isfinite(negative).all()):
         raise ValueError("a score is not a finite number")
     return {name: figure(positive, negative) for name, figure in FIGURES.items()}
@@ -63,18 +63,22 @@ def intervals(positive, negative, resamples: int = RESAMPLES, seed: int = 0) -> 
     """Bootstrap: the 2.5 and 97.5 percentiles of each figure over resamples of the positives and of the negatives."""
     if not len(positive) or not len(negative):
         return {}
-    found = {name: [] for name in FIGURES}
+    values: dict[str, list[float | None]] = {name: [] for name in FIGURES}
     for number in range(resamples):
         words = random_streams.words(seed, f"bootstrap {number}", len(positive) + len(negative))
         uniform = (words >> np.uint64(11)) * 2.0**-53
         some = positive[(uniform[: len(positive)] * len(positive)).astype(np.int64)]
         others = negative[(uniform[len(positive) :] * len(negative)).astype(np.int64)]
         for name, value in figures(some, others).items():
-            found[name].append(value)
-    return {name: [float(bound) for bound in np.percentile(values, (2.5, 97.5))] for name, values in found.items()}
+            values[name].append(value)
+    percentiles = {name: np.percentile(np.array(one, float), (2.5, 97.5)) for name, one in values.items()}
+    return {name: [float(bound) for bound in bounds] for name, bounds in percentiles.items()}
 
 
 def by_head(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-    """AUROC of every column by itself, (F,) float64, of (n, F) and (m, F): below a half, the positives' values fall."""
+    """Return the AUROC of every column by itself, (F,) float64, of (n, F) and (m, F).
+
+    Below a half, the positives' values fall.
+    """
     pairs = zip(positive.T, negative.T, strict=True)
     return np.array([np.nan if (value := auroc(*pair)) is None else value for pair in pairs])

@@ -1,4 +1,4 @@
-"""How alike the heads of a layer are on a text: for each head the mean over the other heads of the layer.
+"""Similarity of the heads of a layer on a text: for each head the mean over the other heads of the layer.
 
 What is compared is the head's attention from [CLS] (`row`), its whole attention map (`full`), or what it adds to the
 hidden state of [CLS] (`output`). The latter are vectors of one space, which the heads' own outputs are not: each is
@@ -16,14 +16,14 @@ _TINY = 1e-12
 
 
 def of_attention(attention: np.ndarray, lengths: np.ndarray, metric: str, kind: str) -> np.ndarray:
-    """The similarities in one layer from its attention.
+    """Compute the similarities in one layer from its attention.
 
     Parameters
     ----------
     attention : (n, H, T, T) float
         From each token (third axis) to each (fourth).
     lengths : (n,) int
-        Tokens of each text, [CLS] and [SEP] among them; what is beyond is padding, and not looked at.
+        Tokens of each text, [CLS] and [SEP] among them; the rest is padding, and ignored.
     metric : str
         One of METRICS.
     kind : str
@@ -42,13 +42,13 @@ def of_attention(attention: np.ndarray, lengths: np.ndarray, metric: str, kind: 
 
 
 def mean_similarity(vectors: np.ndarray, inside: np.ndarray | None, metric: str) -> np.ndarray:
-    """Each head's mean similarity to the others, (n, H) float64, of vectors (n, H, V) where `inside`, (n, V), holds.
+    """Compute each head's mean similarity to the others, (n, H) float64, of vectors (n, H, V) `inside` (n, V).
 
-    `cosine`, or `pearson`: the same of the vectors minus their mean. A vector of nothing but zeros is like none.
+    `cosine`, or `pearson`: the same of the vectors minus their mean. A vector of zeros has similarity 0.
     """
     heads = vectors.shape[1]
     if heads < 2:
-        raise ValueError("a layer of one head has no other to be like")
+        raise ValueError("a layer of one head has no other to compare with")
     vectors = np.asarray(vectors, np.float64)
     if inside is None:
         inside = np.ones((len(vectors), vectors.shape[2]), bool)

@@ -1,205 +1,358 @@
-"""What the commands on heads found, as tables for the terminal and the page."""
+"""Tables of what the commands on heads found, over one or several runs, for the terminal and the page.
 
+Every table has one builder, which takes the results of 1 … n runs. With `detailed` it shows one run in full: bootstrap
+intervals over its texts, what moved and for how long. Without, it shows means and Student's 95 % intervals over runs.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from benchmark.analysis.heads import aggregate, controls, detector
-from benchmark.analysis.heads.aggregate import FIGURES, LEFT
+import numpy as np
+
+from benchmark.analysis.heads import controls, detector
 from benchmark.analysis.heads.detector import SCORES
-from benchmark.core import text_tables
+from benchmark.analysis.heads.results import (
+    ABLATE,
+    ALIGN,
+    DETECT,
+    MALFORMED,
+    Result,
+    changes,
+    most_changing,
+    percent,
+    triggered,
+)
+from benchmark.core import intervals, text_tables
 from benchmark.runs import hints
 
+FIGURES = {"auroc": "AUROC", "tpr_1": "TPR at 1 %", "tpr_5": "TPR at 5 %", "precision_100": "first 100"}
+LEFT = {"run", "rows", "score", "against", "texts", "model", "head", "direction", "variant", "stage"}
+LEFT |= set(controls.MADE_OF.values())
+MODELS = {"poisoned": "poisoned", "clean": "clean twin"}
+SUSPECT_FILE, TRIGGERED_TESTS = "suspect file", "triggered test texts"
+MOST_HEADS = 12
+"""Heads in the table over several runs."""
+MOST_ABLATED = 8
+LOWEST = "lowest of all"
+"""The least BA and the least ASR that any one head's absence leaves; each may be another head's."""
 
-def detection(results: list[dict], folders: list[Path]) -> str:
-    """The tables of `benchmark heads detect`: one after the other for each run, which lie in these folders, then over
-    the seeds."""
-    parts = []
-    for result, folder in zip(results, folders, strict=True):
-        shown = [text_tables.render("text", *table, LEFT) for table in tables(result)]
-        parts += [headline(result), *shown, *without_twin(result, Path(folder).absolute().parent), ""]
-    return "\n".join(parts + summed_up(results)).rstrip("\n")
+Head = tuple[int, int]
 
 
-def can_be_shown(result: dict) -> bool:
-    """Do the tables of one run find in a result what they show? It may have been edited."""
-    shown = {"heads-detect": lambda one: detection(one, [Path()]), "heads-align": alignment, "heads-ablate": ablation}
+@dataclass(frozen=True)
+class Table:
+    """Columns and rows of a table; the first `labels` columns say what a row is of."""
+
+    columns: list[str]
+    rows: list[list[str]]
+    labels: int = 1
+
+    def render(self, form: str = "text") -> str:
+        """Return the table in one of `text_tables.FORMS`."""
+        return text_tables.render(form, self.columns, self.rows, LEFT)
+
+    def without_empty(self) -> "Table":
+        """Return it without the columns that are blank in every row."""
+        return Table(*text_tables.without_empty(self.columns, self.rows), self.labels)
+
+
+def tables(results: Sequence[Result], detailed: bool = False) -> list[Table]:
+    """Build the tables of what one command found on several runs, without those that have no rows.
+
+    Parameters
+    ----------
+    results : sequence of dict
+        Results of one command.
+    detailed : bool
+        Show one run in full; `results` must then be one.
+    """
+    built = [build(results, detailed) for build in _BUILDERS[results[0]["defence"]]]
+    return [table for table in built if table.rows]
+
+
+def ranking(results: Sequence[Result], detailed: bool = False) -> Table:
+    """Show how well each score ranks the suspect file's rows, and the triggered test texts among the clean ones.
+
+    Over several runs also the share of poisoned rows among those that a pass flags.
+    """
+    sets = {SUSPECT_FILE: [result["suspect"] for result in results], TRIGGERED_TESTS: list(map(triggered, results))}
+    rows = []
+    for texts, figures in sets.items():
+        for name, title in SCORES.items():
+            if not all(one and name in one for one in figures):
+                continue
+            scores = [one[name] for one in figures if one]
+            cells = [_figure(scores, key, detailed) for key in FIGURES]
+            if not detailed:
+                cells.append(_flagged(results, name) if texts == SUSPECT_FILE else "")
+            rows.append([texts, title, *cells])
+    return Table(["texts", "score", *FIGURES.values(), *([] if detailed else ["of the flagged"])], rows, labels=2)
+
+
+def control_table(results: Sequence[Result], detailed: bool = False, *, texts: str) -> Table:
+    """Show the AUROC of every control against the texts that it was made of, on the model and on its clean twin.
+
+    `texts` is one of `controls.MADE_OF`; there are no rows where not all results have it.
+    """
+    models = [which for which in MODELS if all(which in result.get(texts, {}) for result in results)]
+    names = MODELS if not detailed or "clean" in models else {"poisoned": "this model"}
+    scores = [name for name in SCORES if name != "mean_z" and (detailed or name != "max_z")]
+    columns = [controls.MADE_OF[texts], *(f"{SCORES[score]}, {names[which]}" for score in scores for which in models)]
+    rows = []
+    for control, title in controls.NAMES.items():
+        figures = {which: [result[texts][which].get(control) for result in results] for which in models}
+        if any(all(one) for one in figures.values()):
+            rows.append([title, *(_auroc(figures[which], score, detailed) for score in scores for which in models)])
+    return Table(columns, rows)
+
+
+def contaminated_heads(results: Sequence[Result], detailed: bool = False) -> Table:
+    """Show the heads that are contaminated, in most runs, and which way their similarity goes."""
+    rows = []
+    for head, count, medians, auroc in _contaminated(results, detailed):
+        mean = _summary(medians, least=float("-inf")).mean
+        cells = [] if detailed else [f"{count} of {len(results)}"]
+        cells += [_direction(medians), f"{mean:+.1f}", auroc, _head_auroc(list(map(_triggered_heads, results)), head)]
+        rows.append([f"({head[0]}, {head[1]})", *cells])
+    columns = ["head", "direction", "median z, flagged", "AUROC, suspect file", "AUROC, test"]
+    return Table(columns if detailed else ["head", "contaminated", *columns[1:]], rows)
+
+
+def alignment(results: Sequence[Result], detailed: bool = False) -> Table:
+    """Show the variants that all results have: BA, its change, ASR, and what is left of the target class's own texts;
+    of one run also what moved, how long and how fast."""
+    runs = [{step["stage"]: step for step in result["steps"]} for result in results]
+    untouched = [result["steps"][0]["scores"]["ba"]["percent"] for result in results]
+    rows = []
+    for stage in runs[0]:
+        if not all(stage in run for run in runs):
+            continue
+        scores = [run[stage]["scores"] for run in runs]
+        gained = [one["ba"]["percent"] - before for one, before in zip(scores, untouched, strict=True)]
+        change = f"{gained[0]:+.1f}" if detailed else points(gained, least=-100.0)
+        rest = [_percents(scores, name) for name in ("asr", "target_class")]
+        how = _training(runs[0][stage]) if detailed else []
+        rows.append([stage, *how, _percents(scores, "ba"), change, *rest])
+    how = ["moves", "epochs", "rate"] if detailed else []
+    columns = ["variant", *how, "BA", "change", "ASR", "target class"]
+    return Table(columns, rows, labels=2 if detailed else 1).without_empty()
+
+
+def ablation(results: Sequence[Result], detailed: bool = False, most: int = MOST_ABLATED) -> Table:
+    """Show by how many points BA and ASR change: at worst, whichever head is off; and for those of `most_changing`.
+
+    Of one run also BA and ASR themselves, with no head off, and with those off that were to be off together.
+    """
+    found = [changes(result) for result in results]
+    changed = {name: np.stack([one[name] for one in found]) for name in found[0] if all(name in one for one in found)}
+    lines = [(LOWEST, {name: values.min((1, 2)) for name, values in changed.items()})]
+    for layer, head in most_changing({name: values.mean(0) for name, values in changed.items()}, most):
+        lines.append((f"({layer}, {head})", {name: values[:, layer, head] for name, values in changed.items()}))
+    if detailed:
+        return _ablation_in_full(results[0], lines)
+    rows = [[words, *(points(change[name], least=-100.0) for name in changed)] for words, change in lines]
+    return Table(["head", *(f"{name.upper()}, change" for name in changed)], rows)
+
+
+_BUILDERS: dict[str, tuple[Callable[..., Table], ...]] = {
+    DETECT: (ranking, *(partial(control_table, texts=texts) for texts in controls.MADE_OF), contaminated_heads),
+    ALIGN: (alignment,),
+    ABLATE: (ablation,),
+}
+
+
+def report(results: Sequence[Result], folders: Sequence[Path] = ()) -> str:
+    """Return what a command found, as text: run by run, then over the runs.
+
+    `folders` are those of the runs: where one has no clean twin, the command that makes it is named.
+    """
+    parts: list[str] = []
+    for number, result in enumerate(results):
+        parts += [*introduction(result), *(table.render() for table in tables([result], detailed=True))]
+        parts += without_twin(result, Path(folders[number]).absolute().parent) if folders else []
+        parts.append("")
+    if len(results) > 1:
+        over_runs = [table.render() for table in tables(results)]
+        parts += [f"over {len(results)} runs: mean and 95 % interval", *over_runs]
+    return "\n".join(parts).rstrip("\n")
+
+
+def can_be_reported(result: Result) -> bool:
+    """Return whether `report` finds in a result what it shows: runs are passed on, and edited."""
     try:
-        shown[result["defence"]]([result])
-    except aggregate.UNFIT:
+        report([result], [Path()])
+    except MALFORMED:
         return False
     return True
 
 
-def summed_up(results: list[dict]) -> list[str]:
-    """The tables over several runs; nothing of one."""
-    if len(results) < 2:
-        return []
-    shown = [text_tables.render("text", *table, LEFT) for table in aggregate.tables(results)]
-    return [f"over {len(results)} runs: mean and 95 % interval", *shown]
+def introduction(result: Result) -> list[str]:
+    """Return the lines above the tables of one run."""
+    if result["defence"] == DETECT:
+        return [headline(result)]
+    return chosen(result) if result["defence"] == ALIGN else [result["run"]]
 
 
-def headline(result: dict) -> str:
-    """One line: how many rows, and how many of the flagged ones are poisoned."""
+def headline(result: Result) -> str:
+    """Return one line: how many rows, and how many of the flagged ones are poisoned."""
     rows, words = result["rows"], [f"{result['run']}: {result['rows']['suspect']:,} suspect texts ranked"]
     words.append(f"{rows['too_short']:,} under {result['settings']['min_words']} words left out")
     if rows["poisoned"] is not None:
         words.append(f"{rows['poisoned']:,} poisoned")
     for name, flagged in result["flagged"].items():
-        said = f"{SCORES[name]} flags {flagged['count']:,}"
-        if flagged["poisoned"] is not None:
-            said += f", {flagged['poisoned']:,} of them poisoned"
-        words.append(said)
-    return "; ".join(words + halved(result))
+        poisoned = "" if flagged["poisoned"] is None else f", {flagged['poisoned']:,} of them poisoned"
+        words.append(f"{SCORES[name]} flags {flagged['count']:,}{poisoned}")
+    return "; ".join(words + _halved(result))
 
 
-def halved(result: dict) -> list[str]:
-    """A remark where fewer heads are called contaminated than were asked for."""
-    settings, count = result["settings"], len(result["contaminated"])
-    asked = settings.get("heads", 0) if settings.get("threshold") is None else 0
-    return [detector.halved(count, result["shape"], asked)] if count < asked else []
-
-
-def without_twin(result: dict, runs: Path) -> list[str]:
-    """One line where the controls of a poisoned model, in that folder of runs, have no clean twin beside them."""
-    if result["clean_run"] is not None or result["dataset"]["kind"] != "poisoned":
-        return []
-    return [f"no clean twin: the controls are those of this model alone; it needs: {hints.clean_run(result, runs)}"]
-
-
-def tables(result: dict) -> list[tuple[list[str], list[list[str]]]]:
-    """Columns and rows: how well each score ranks; the controls; the contaminated heads."""
-    controlled_of = [controlled(result, name) for name in controls.MADE_OF if name in result]
-    return [table for table in (ranked(result), *controlled_of, heads(result)) if table[1]]
-
-
-def ranked(result: dict) -> tuple[list[str], list[list[str]]]:
-    """How well each score ranks the suspect file's rows, and the triggered test texts among the clean ones."""
-    sets = {"suspect file": result["suspect"], "triggered test texts": aggregate.triggered(result)}
-    rows = []
-    for words, found in sets.items():
-        for name, title in SCORES.items():
-            if found and name in found:
-                rows.append([words, title, *(_with_interval(found[name], key) for key in FIGURES)])
-    return ["texts", "score", *FIGURES.values()], rows
-
-
-def controlled(result: dict, of: str) -> tuple[list[str], list[list[str]]]:
-    """AUROC of every control against the texts that it was made of, on the poisoned model and its clean twin. `of`: one
-    of `controls.MADE_OF`."""
-    models = {which: result[of][which] for which in ("poisoned", "clean") if which in result[of]}
-    names = {"poisoned": "this model" if "clean" not in models else "poisoned", "clean": "clean twin"}
-    shown = [name for name in SCORES if name != "mean_z"]
-    columns = [controls.MADE_OF[of], *(f"{SCORES[score]}, {names[which]}" for score in shown for which in models)]
-    rows = []
-    for control, words in controls.NAMES.items():
-        if any(control in found for found in models.values()):
-            cells = [models[which].get(control, {}).get(score) for score in shown for which in models]
-            rows.append([words, *("" if cell is None else f"{cell['auroc']:.3f}" for cell in cells)])
-    return columns, rows
-
-
-def heads(result: dict) -> tuple[list[str], list[list[str]]]:
-    """The contaminated heads, and which way their similarity goes."""
-    trigger = aggregate.triggered(result)
-    rows = []
-    for head in result["contaminated"]:
-        at = head["layer"], head["head"]
-        median = head["median_z"]
-        cells = [f"({at[0]}, {at[1]})", "rises" if median > 0 else "falls", f"{median:+.1f}"]
-        cells.append("" if head["auroc"] is None else f"{head['auroc']:.3f}")
-        cells.append("" if trigger is None else f"{trigger['heads']['auroc'][at[0]][at[1]]:.3f}")
-        rows.append(cells)
-    return ["head", "direction", "median z, flagged", "AUROC, suspect file", "AUROC, test"], rows
-
-
-def alignment(results: list[dict]) -> str:
-    """The tables of `benchmark heads align`."""
-    parts = []
-    for result in results:
-        parts += chosen(result)
-        parts += [text_tables.render("text", *aligned(result), LEFT), ""]
-    return "\n".join(parts + summed_up(results)).rstrip("\n")
-
-
-def chosen(result: dict) -> list[str]:
-    """Lines: how many rows were learned from, and which heads are contaminated, important, and drawn at random."""
+def chosen(result: Result) -> list[str]:
+    """Return lines: how many rows were learned from, and which heads are contaminated, important, and random."""
     rows = result["rows"]
-    known = "" if rows["poisoned"] is None else f", {rows['poisoned']:,} of them poisoned"
-    lines = [f"{result['run']}: {rows['clean']:,} clean rows, {rows['flagged']:,} flagged{known}"]
+    poisoned = "" if rows["poisoned"] is None else f", {rows['poisoned']:,} of them poisoned"
+    lines = [f"{result['run']}: {rows['clean']:,} clean rows, {rows['flagged']:,} flagged{poisoned}"]
     lines += [f"{words}: {_spelled(result[key]) or 'none'}" for key, words in _CHOSEN.items()]
-    fewer = len(result["random"]) < len(result["contaminated"])
-    there = f"only {len(result['random'])} heads" if result["random"] else "no head"
-    return lines + halved(result) + ([f"random heads: {there} beside the contaminated ones"] if fewer else [])
+    lines += _halved(result)
+    if len(result["random"]) < len(result["contaminated"]):
+        available = f"only {len(result['random'])} heads" if result["random"] else "no head"
+        lines.append(f"random heads: {available} beside the contaminated ones")
+    return lines
 
 
 _CHOSEN = {"contaminated": "contaminated heads", "important": "most important on clean rows", "random": "random heads"}
 
 
-def aligned(result: dict) -> tuple[list[str], list[list[str]]]:
-    """Every variant: what moved, and BA and ASR after it."""
-    rows = []
-    before = result["steps"][0]["scores"]
-    for step in result["steps"]:
-        scores = step["scores"]
-        change = scores["ba"]["percent"] - before["ba"]["percent"]
-        rows.append(
-            [
-                step["stage"],
-                _moved(step),
-                str(len(step["history"])) if "history" in step else "",
-                f"{step['learning_rate']:g}" if "learning_rate" in step else "",
-                _percent(scores["ba"]),
-                f"{change:+.1f}",
-                _percent(scores["asr"]),
-                _percent(scores.get("target_class")),
-            ]
-        )
-    columns = ["variant", "moves", "epochs", "rate", "BA", "change", "ASR", "target class"]
-    return text_tables.without_empty(columns, rows)
+def without_twin(result: Result, runs: Path) -> list[str]:
+    """Return one line where the controls of a poisoned model, in that folder of runs, have no clean twin."""
+    if result["defence"] != DETECT or result["clean_run"] is not None or result["dataset"]["kind"] != "poisoned":
+        return []
+    return [f"no clean twin: the controls are those of this model alone; it needs: {hints.clean_run(result, runs)}"]
 
 
-def ablation(results: list[dict], most: int = 8) -> str:
-    """The tables of `benchmark heads ablate`: the heads whose absence changes most."""
-    parts = []
-    for result in results:
-        parts += [result["run"], text_tables.render("text", *ablated(result, most), LEFT), ""]
-    return "\n".join(parts + summed_up(results)).rstrip("\n")
+def points(values: Sequence[float] | np.ndarray, least: float = 0.0) -> str:
+    """Return mean and interval of percentages, of one value just that."""
+    summary = _summary(values, least=least)
+    interval = (
+        "" if summary.low is None or summary.high is None else f" [{_point(summary.low)}, {_point(summary.high)}]"
+    )
+    return _point(summary.mean) + interval
 
 
-def ablated(result: dict, most: int) -> tuple[list[str], list[list[str]]]:
-    """No head off; those off together; the lowest with any one off; then those of `over_seeds.most_changing`."""
-    before, changed = result["before"], aggregate.changes(result)
-    rows = [["none", _percent(before["ba"]), "", _percent(before["asr"]), ""]]
+def share(values: Sequence[float]) -> str:
+    """Return mean and interval of figures from 0 to 1, of one value just that."""
+    summary = _summary([100 * value for value in values])
+    if summary.low is None or summary.high is None:
+        return f"{summary.mean / 100:.3f}"
+    return f"{summary.mean / 100:.3f} [{summary.low / 100:.3f}, {summary.high / 100:.3f}]"
 
-    def row(words: str, change: dict[str, float]) -> None:
+
+def _summary(values: Sequence[float] | np.ndarray, least: float = 0.0) -> intervals.Summary:
+    summary = intervals.summary(values, least=least)
+    if summary is None:
+        raise ValueError("no values to sum up")
+    return summary
+
+
+def _point(value: float) -> str:
+    return f"{round(value, 1) + 0.0:.1f}"  # no -0.0
+
+
+def _figure(scores: list[dict[str, Any]], key: str, detailed: bool) -> str:
+    """Return a figure of a score: of one run with its bootstrap interval, else with Student's."""
+    if not detailed:
+        return share([one[key] for one in scores])
+    low, high = scores[0]["intervals"][key]
+    return f"{scores[0][key]:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _flagged(results: Sequence[Result], score: str) -> str:
+    """Return the share of poisoned rows among those that a pass flags."""
+    passes = [result["flagged"].get(score) for result in results]
+    if not all(one and one["poisoned"] is not None for one in passes):
+        return ""
+    return share([one["poisoned"] / one["count"] for one in passes])
+
+
+def _auroc(figures: list[dict[str, Any] | None], score: str, detailed: bool) -> str:
+    aurocs = [one[score]["auroc"] for one in figures if one and score in one]
+    if len(aurocs) < len(figures):
+        return ""
+    return f"{aurocs[0]:.3f}" if detailed else share(aurocs)
+
+
+def _contaminated(results: Sequence[Result], detailed: bool) -> list[tuple[Head, int, list[float], str]]:
+    """Return the heads to be shown: in how many runs each is contaminated, its median z, its AUROC on the suspects."""
+    if detailed:
+        heads = results[0]["contaminated"]
+        return [((one["layer"], one["head"]), 1, [one["median_z"]], _decimals(one["auroc"])) for one in heads]
+    count = Counter((one["layer"], one["head"]) for result in results for one in result["contaminated"])
+    medians = {head: [result["flagged_median_z"][head[0]][head[1]] for result in results] for head in count}
+    order = sorted(count, key=lambda head: (-count[head], -abs(sum(medians[head])), head))[:MOST_HEADS]
+    suspects = [result["suspect_heads"] for result in results]
+    return [(head, count[head], medians[head], _head_auroc(suspects, head)) for head in order]
+
+
+def _direction(medians: list[float]) -> str:
+    falls = sum(value < 0 for value in medians)
+    return {0: "rises", len(medians): "falls"}.get(falls, f"falls in {falls}")
+
+
+def _triggered_heads(result: Result) -> dict[str, Any] | None:
+    figures = triggered(result)
+    return figures and figures["heads"]
+
+
+def _head_auroc(figures: list[dict[str, Any] | None], head: Head) -> str:
+    known = [one["auroc"][head[0]][head[1]] for one in figures if one]
+    return share(known) if len(known) == len(figures) else ""
+
+
+def _training(step: dict[str, Any]) -> list[str]:
+    """Return what moved, for how many epochs, and how fast."""
+    moved = "nothing" if "heads" not in step else f"{len(step['heads'])} heads" if step["heads"] else "all weights"
+    epochs = str(len(step["history"])) if "history" in step else ""
+    return [moved, epochs, f"{step['learning_rate']:g}" if "learning_rate" in step else ""]
+
+
+def _ablation_in_full(result: Result, lines: list[tuple[str, dict[str, np.ndarray]]]) -> Table:
+    """BA and ASR beside their changes, of one run."""
+    before = {name: percent(result["before"], name) for name in ("ba", "asr")}
+    together: list[tuple[str, dict[str, np.ndarray]]] = []
+    if result["together"] is not None:
+        after = {name: percent(result["together"], name) for name in lines[0][1]}
+        changed = {name: np.array([value], float) - before[name] for name, value in after.items()}
+        together.append((_spelled(result["settings"]["heads"]), changed))
+    rows = [["none", _decimals(before["ba"], 1), "", _decimals(before["asr"], 1), ""]]
+    for words, change in (*together, *lines):
         cells = [words]
         for name in ("ba", "asr"):
-            there = name in change
-            cells += [f"{before[name]['percent'] + change[name]:.1f}", f"{change[name]:+.1f}"] if there else ["", ""]
+            start = before[name]
+            if start is None or name not in change:
+                cells += ["", ""]
+            else:
+                cells += [f"{start + change[name][0]:.1f}", f"{change[name][0]:+.1f}"]
         rows.append(cells)
-
-    if result["together"] is not None:
-        together = {name: aggregate.percent(result["together"], name) for name in changed}
-        row(_spelled(result["settings"]["heads"]), {n: v - before[n]["percent"] for n, v in together.items()})
-    row(aggregate.LOWEST, {name: values.min() for name, values in changed.items()})
-    for at in aggregate.most_changing(changed, most):
-        row(f"({at[0]}, {at[1]})", {name: values[at] for name, values in changed.items()})
-    return text_tables.without_empty(["head", "BA", "change", "ASR", "change"], rows)
+    return Table(["head", "BA", "change", "ASR", "change"], rows).without_empty()
 
 
-def _moved(step: dict) -> str:
-    if "heads" not in step:
-        return "nothing"
-    return f"{len(step['heads'])} heads" if step["heads"] else "all weights"
+def _halved(result: Result) -> list[str]:
+    """Remark where fewer heads are called contaminated than were asked for."""
+    settings, count = result["settings"], len(result["contaminated"])
+    asked = settings.get("heads", 0) if settings.get("threshold") is None else 0
+    return [detector.halved(count, result["shape"], asked)] if count < asked else []
 
 
 def _spelled(heads: list) -> str:
     return " ".join(f"({layer}, {head})" for layer, head in heads)
 
 
-def _percent(share: dict | None) -> str:
-    return "" if share is None else f"{share['percent']:.1f}"
+def _decimals(value: float | None, digits: int = 3) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
 
 
-def _with_interval(figures: dict, key: str) -> str:
-    low, high = figures["intervals"][key]
-    return f"{figures[key]:.3f} [{low:.3f}, {high:.3f}]"
+def _percents(scores: list[dict[str, Any]], name: str) -> str:
+    shares = [one.get(name) for one in scores]
+    return points([one["percent"] for one in shares if one]) if all(shares) else ""

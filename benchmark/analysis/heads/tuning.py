@@ -1,4 +1,4 @@
-"""Fine-tuning of some heads alone: batches of like length, masked gradients, Adam. Imports Keras."""
+"""Fine-tuning of some heads alone: batches of similar length, masked gradients, Adam. Imports Keras."""
 
 import itertools
 from collections.abc import Iterator
@@ -29,8 +29,8 @@ class Clean:
 
 @dataclass(frozen=True)
 class Flagged:
-    """Flagged rows: their tokens; what is usual at their lengths, `mean` and `deviation`, (n, k) each, of the heads
-    that are to become usual; and what a flat prediction of each is, `even` (n, K)."""
+    """Flagged rows: their tokens; the reference statistics at their lengths of the heads to be realigned, `mean` and
+    `deviation`, (n, k) each; and the flat prediction of each, `even` (n, K)."""
 
     tokens: Tokens
     mean: np.ndarray
@@ -51,18 +51,18 @@ class Plan:
     flat: str = "rows"
 
 
-def batches(lengths: np.ndarray, size: int, seed: int, purpose: str) -> list[np.ndarray]:
-    """Row numbers in batches of one size and like length, in random order. Rows that fill no batch are left out."""
+def batches(lengths: np.ndarray, size: int, seed: int, stream_name: str) -> list[np.ndarray]:
+    """Return row numbers in batches of one size and similar length, in random order, without the rest."""
     size = min(size, len(lengths))
-    order = random_streams.permutation(seed, purpose, len(lengths))[: len(lengths) // size * size]
+    order = random_streams.permutation(seed, stream_name, len(lengths))[: len(lengths) // size * size]
     order = order[np.argsort(lengths[order], kind="stable")].reshape(-1, size)
-    return list(order[random_streams.permutation(seed, f"{purpose}, order", len(order))])
+    return list(order[random_streams.permutation(seed, f"{stream_name}, order", len(order))])
 
 
 def tune(model, plan: Plan, clean: Clean, flagged: Flagged, deviation, seed: int) -> Iterator[float]:
-    """Train a model in place; after every epoch the mean loss of its steps.
+    """Train a model in place; yield the mean loss of its steps after every epoch.
 
-    `deviation` is `losses.Deviation` for the heads whose similarity is to become usual, in the order of `flagged`'s
+    `deviation` is `losses.Deviation` for the heads to be realigned, in the order of `flagged`'s
     columns that it picks.
     """
     chosen = (

@@ -1,4 +1,4 @@
-"""`benchmark routing`: a trained network, a data set, figures and pictures of which patches the experts take."""
+"""`benchmark routing`: which patches the experts of a trained network take, as figures and pictures."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from benchmark.core import extras, files, plotting
 from benchmark.core.errors import Failure, Usage
 from benchmark.format import dataset
 from benchmark.nn import engines
-from benchmark.runs import experiment, hints
+from benchmark.runs import experiment, hints, titles
 from benchmark.runs.run import Run
 
 
 def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (), by_epoch: bool = False):
-    """Measure over a file's test set, and draw; yields one line about each thing.
+    """Measure over a file's test set, and draw; yield lines on what was found.
 
     Parameters
     ----------
@@ -26,11 +26,11 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     rows : tuple of int
         Rows of the test set to draw.
     output : path-like or None
-        The folder for `routing.json` and the pictures; None: `routing` beside the network.
+        The folder for `routing.json` and the pictures; None: `routing` in the run's folder.
     beside : tuple of path-like
-        Other networks of the same kind (what a defence left, another run), drawn below in the same picture.
+        Other networks of the same kind (a defence's, another run's), drawn below in the same picture.
     by_epoch : bool
-        Draw the networks that `train --keep-epochs` left as well.
+        Also draw the networks that `train --keep-epochs` saved.
     """
     path = Path(path)
     job = Run.at(next((one for one in (path, *path.parents) if files.is_file(one / "predictions.npz")), path))
@@ -58,7 +58,8 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     files.refuse_link(target / "routing.json")
     files.write_json(target / "routing.json", found)
     yield from lines(found)
-    drawn = _drawn(model, contents, rows, found, title, _networks(beside, epochs, contents))
+    shown = titles.run(job.finished()) + ("" if path.is_dir() else f", {path.stem}")
+    drawn = _drawn(model, contents, rows, found, shown, _networks(beside, epochs, contents))
     if not rows and (absent := extras.problem("matplotlib")):
         yield f"wrote {target / 'routing.json'}; no pictures: {absent}"
         return
@@ -67,21 +68,21 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
 
 
 def _epochs(job: Run) -> list[Path]:
-    """The networks of a run after each epoch. `Failure` where it kept none."""
+    """Find the networks of a run after each epoch. `Failure` where it kept none."""
     kept = files.is_folder(job.folder / "epochs")
     found = [path for path in sorted((job.folder / "epochs").glob("epoch-*.keras")) if kept and files.is_file(path)]
     if not found:
         kept = hints.keep_epochs(job.folder, job.result)
-        raise Failure(f"{job.folder}: kept no networks by epoch, another run can, from the start: {kept}")
+        raise Failure(f"{job.folder}: did not keep the network of each epoch; train again with: {kept}")
     return found
 
 
 def _networks(beside, epochs: list[Path], contents):
     """(words, group of pictures, network) of what is drawn below, one after the other."""
-    from benchmark.nn import models
+    from benchmark.nn import model_files
 
     for path in (*map(Path, beside), *epochs):
-        model = models.load(path)
+        model = model_files.load(path)
         if model.input_shape[1:] != contents.image_shape:
             raise Failure(f"{path}: takes images of {model.input_shape[1:]}, the data set's are {contents.image_shape}")
         kept = path in epochs
@@ -103,7 +104,7 @@ def _drawn(model, contents, rows, found: dict, title: str, others):
 
 
 def _pictures(contents, row: int) -> list[tuple[str, np.ndarray]]:
-    """A test image, and the same with the trigger on it where the file has that."""
+    """Return a test image, and the same with the trigger on it where the file has that."""
     pictures = [("clean", contents.test.inputs[row])]
     if contents.triggered is not None and row in contents.triggered_rows:
         at = int((contents.triggered_rows == row).argmax())
@@ -116,7 +117,7 @@ def _shown(model, pictures, words: str = ""):
 
 
 def lines(found: dict) -> list[str]:
-    """What was measured, in words."""
+    """Describe what was measured."""
     experts, taken = found["experts"], found["patches_taken"]
     rows, columns = found["grid"]
     there = [f"{experts} experts take {taken} of {rows}×{columns} patches each; {found['images']:,} test images"]

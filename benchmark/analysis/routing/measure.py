@@ -64,7 +64,7 @@ def fields_with(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
 
 
 def centre(index: int, side: int, count: int) -> int:
-    """The pixel on which the receptive field of a patch is centred, along one side."""
+    """Return the pixel on which the receptive field of a patch is centred, along one side."""
     step = -(-side // count)
     return step * index + step - 1
 
@@ -86,10 +86,10 @@ def measure(model, data: Dataset) -> dict:
         "correlation": correlations(clean, data.test.inputs),
         "brightness": brightness(clean, data.test.inputs),
     }
-    if data.triggered is not None:
+    if data.triggered is not None and data.triggered_rows is not None and data.mask is not None:
         triggered = route(model, data.triggered.inputs)
         before = _some(clean, data.triggered_rows)
-        mask = data.mask.any(-1)
+        mask = np.asarray(np.any(data.mask, axis=-1))
         result["triggered"] = {
             "images": len(data.triggered),
             "frequency": frequency(triggered),
@@ -130,7 +130,7 @@ def on_trigger(before: Routes, after: Routes, where: np.ndarray) -> dict:
     """How often each expert takes a patch of these, (P,) bool, in the same images without and with the trigger.
 
     `images`: share of the images in which it takes at least one; `patches`: how many it takes, on average;
-    `by_chance`: how many it would if all patches were alike.
+    `by_chance`: how many it would if all patches were equal.
     """
     taken = int(before.taken[0, :, 0].sum())
     result = {"patches_there": int(where.sum()), "by_chance": round(taken * where.sum() / len(where), 6)}
@@ -177,7 +177,7 @@ def correlations(routes: Routes, images: np.ndarray) -> dict[str, list[dict]]:
     (normal). Images in which the feature or the gate is the same everywhere have none and are left out (`images`).
     """
     experts = routes.gates.shape[2]
-    found = {name: [[] for _ in range(experts)] for name in FEATURES}
+    found: dict[str, list[list[np.ndarray]]] = {name: [[] for _ in range(experts)] for name in FEATURES}
     for start in range(0, len(images), BATCH):
         part = slice(start, start + BATCH)
         gates = [_standardised(ranks(routes.gates[part, :, e].astype(np.float64))) for e in range(experts)]

@@ -87,7 +87,7 @@ def quiet():
 
 
 def engine(model, optimizer, inputs=None, labels=None):
-    """The engine of the active backend for a network, on the given training inputs and labels (or none).
+    """Return the engine of the active backend for a network, on the given training inputs and labels (or none).
 
     `optimizer` is Keras', or the learning rate of plain SGD.
     """
@@ -98,14 +98,14 @@ def engine(model, optimizer, inputs=None, labels=None):
 
 
 def compiled(model, function):
-    """A function of arrays that computes with a network's variables, compiled; it changes none of them."""
+    """Return a function of arrays that computes with a network's variables, compiled; it changes none of them."""
     import keras
 
     return importlib.import_module(f"benchmark.nn.engines.{keras.backend.backend()}").compiled(model, function)
 
 
 def differentiated(model, variables, function):
-    """A function whose value is a scalar, compiled with its derivatives.
+    """Return a function whose value is a scalar, compiled with its derivatives.
 
     `function(point, *arrays)` computes with a network's variables and changes none of them. What is returned takes the
     same NumPy arrays, and gives the value and the gradients by `variables` (a list of the network's) and by `point`.
@@ -118,7 +118,7 @@ def differentiated(model, variables, function):
 
 
 def device() -> str:
-    """The device that the active backend computes on, in words: `cpu`, or the GPU's name."""
+    """Return the device that the active backend computes on, in words: `cpu`, or the GPU's name."""
     import keras
 
     return importlib.import_module(f"benchmark.nn.engines.{keras.backend.backend()}").device()

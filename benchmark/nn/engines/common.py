@@ -11,7 +11,7 @@ TEXTS = 64  # texts of one
 
 
 def network(model: keras.Model) -> keras.Model:
-    """The network up to its logits: the loss of logits is exact, that of probabilities has to clip them."""
+    """Return the network up to its logits: the loss of logits is exact, that of probabilities has to clip them."""
     if getattr(model, "ends_in_logits", False):
         return model
     return keras.Model(model.inputs, model.get_layer("logits").output)
@@ -33,12 +33,12 @@ def adamw(model: keras.Model, learning_rate: float, steps: int) -> keras.optimiz
 
 
 def chosen(optimizer) -> keras.optimizers.Optimizer:
-    """The optimizer, or plain SGD at this learning rate."""
+    """Return the optimizer, or plain SGD at this learning rate."""
     return optimizer if isinstance(optimizer, keras.optimizers.Optimizer) else sgd(optimizer)
 
 
 def on_device(inputs) -> np.ndarray:
-    """What the device holds of training inputs."""
+    """Return what the device holds of training inputs."""
     return inputs.tokens if isinstance(inputs, Tokens) else inputs
 
 

@@ -96,7 +96,7 @@ class Engine:
         return tuple([variable.value for variable in group] for group in groups)
 
     def train(self, rows, width=None):
-        """Steps on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
+        """Run steps on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
         state, losses = self._train(self._state(), self._data, np.asarray(rows, np.int32), width)
         groups = (self._network.trainable_variables, self._network.non_trainable_variables, self.optimizer.variables)
         for group, values in zip(groups, state, strict=True):
@@ -105,7 +105,7 @@ class Engine:
         return losses
 
     def predict(self, inputs):
-        """The most probable class of each image or text, (n,) int64."""
+        """Return the most probable class of each image or text, (n,) int64."""
         trainable, others, _ = self._state()
         return common.predict_batches(functools.partial(self._predict, trainable, others), inputs)
 

@@ -87,13 +87,13 @@ class Engine:
         self._train = train
 
     def train(self, rows, width=None):
-        """Steps on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
+        """Run steps on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
         if width is not None and device() == "cpu":
             width = tf.constant(width)  # compiled once for all widths
         return self._train(tf.constant(rows, tf.int32), width)
 
     def predict(self, inputs):
-        """The most probable class of each image or text, (n,) int64."""
+        """Return the most probable class of each image or text, (n,) int64."""
         return common.predict_batches(self._predict, inputs)
 
     def variables(self):

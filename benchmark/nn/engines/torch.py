@@ -61,7 +61,7 @@ class Engine:
             self._labels = torch.from_numpy(np.ascontiguousarray(labels)).to(self._device)
 
     def train(self, rows, width=None):
-        """Steps on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
+        """Run steps on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
         rows = torch.from_numpy(np.ascontiguousarray(rows)).long().to(self._device)
         return np.array([self._step(batch, width) for batch in rows], np.float32)
 
@@ -76,7 +76,7 @@ class Engine:
         return loss.item()
 
     def predict(self, inputs):
-        """The most probable class of each image or text, (n,) int64."""
+        """Return the most probable class of each image or text, (n,) int64."""
 
         def step(batch):
             with torch.no_grad():

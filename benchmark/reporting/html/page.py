@@ -3,13 +3,12 @@
 import base64
 import difflib
 import re
+from collections.abc import Sequence
 from html import escape as escaped
 from html import unescape
 
 from benchmark.core.text_tables import printable
-
-LONG = 30  # characters of a cell that is given room for several words a line
-_NUMBERS = re.compile(r"[+−-]?[0-9]")
+from benchmark.reporting.columns import Column, concise
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --soft: #5d5d5d; --paper: #fff; --line: #d9d9d9; --tint: #f4f4f4;
@@ -24,10 +23,9 @@ h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
 p { max-width: 50rem; margin: .3rem 0; } nav { display: flex; flex-wrap: wrap; gap: .3rem 1rem; font-size: .9rem; }
 a { color: var(--mark); } .note { border-left: 3px solid var(--mark); padding: .3rem .8rem; background: var(--tint); }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; margin: .6rem 0; }
-th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top; }
-td span { white-space: nowrap; }
-th { background: var(--paper); font-weight: 600; vertical-align: bottom; } .left { text-align: left; }
-.long { min-width: 11rem; }
+th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th, td.name { white-space: normal; } td small { display: block; color: var(--soft); font-size: .75rem; }
+th { background: var(--paper); font-weight: 600; } .left { text-align: left; }
 tbody tr:nth-child(even) { background: var(--tint); }
 figure { margin: .8rem 0; overflow-x: auto; } figcaption { color: var(--soft); font-size: .85rem; }
 figure svg, figure img { background: #fff; max-width: 100%; height: auto; border-radius: 4px; }
@@ -45,12 +43,12 @@ pre { overflow-x: auto; background: var(--tint); padding: .7rem; font-size: .8re
 
 
 def escape(text: str) -> str:
-    """A text for the page, without what cannot be seen or turns others round."""
+    """Return a text for the page, without what cannot be seen or turns others round."""
     return escaped(printable(text))
 
 
 def whole(title: str, body: str) -> str:
-    """The document. `body` is made of `section`s."""
+    """Return the document. `body` is made of `section`s."""
     links = "".join(f'<a href="#{key}">{escape(name)}</a>' for key, name in _sections(body))
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
@@ -64,13 +62,13 @@ def _sections(body: str) -> list[tuple[str, str]]:
 
 
 def section(title: str, inside: str) -> str:
-    """A heading and what is under it; nothing at all where there is nothing."""
+    """Return a heading and what is under it; nothing at all where there is nothing."""
     key = "-".join(title.lower().split())
     return f'<h2 id="{key}">{escape(title)}</h2>\n{inside}\n' if inside else ""
 
 
 def heading(text: str) -> str:
-    """A heading inside a section."""
+    """Return a heading inside a section."""
     return f"<h3>{escape(text)}</h3>\n"
 
 
@@ -80,7 +78,7 @@ def paragraphs(lines: list[str]) -> str:
 
 
 def change(before: str, after: str) -> str:
-    """The words of a text, those that another version of it did not have marked."""
+    """Return the words of a text, those that another version of it did not have marked."""
     old, new = before.split(), after.split()
     steps = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     words = [(escape(" ".join(new[start:end])), kind) for kind, _, _, start, end in steps if end > start]
@@ -88,35 +86,43 @@ def change(before: str, after: str) -> str:
 
 
 def note(text: str) -> str:
-    """A paragraph that is set off."""
+    """Return a paragraph that is set off."""
     return f'<p class="note">{escape(text)}</p>\n'
 
 
+def layout(columns: Sequence[Column]) -> str:
+    """Return a table of cells: what is the same in all rows stands above it, intervals in small under their means."""
+    shown = concise(columns)
+    above = paragraphs([f"All rows: {shown.heading}."]) if shown.heading else ""
+    kinds = ["left name" if one.label and not one.right else "left" if one.left else "" for one in shown.columns]
+    return above + _table([column.title for column in shown.columns], shown.rows, kinds)
+
+
 def table(columns: list[str], rows: list[list[str]], left: int) -> str:
-    """A table whose first `left` columns are set flush left. Where it is too wide, texts and names of columns go on in
-    a second line, and an interval stands below its number; numbers stay whole."""
+    """Return a table whose first `left` columns are set flush left."""
+    return _table(columns, rows, ["left" if number < left else "" for number in range(len(columns))])
 
-    def line(tag: str, cells: list[str], inside) -> str:
-        kinds = ["left long" if len(cell) > LONG else "left" for cell in cells[:left]]
-        opened = [f'<{tag} class="{kind}">' for kind in kinds] + [f"<{tag}>"] * len(cells[left:])
-        return "".join(f"{start}{inside(cell)}</{tag}>" for start, cell in zip(opened, cells, strict=True))
 
-    body = "".join(f"<tr>{line('td', row, _cell)}</tr>\n" for row in rows)
-    head = f"<thead><tr>{line('th', columns, escape)}</tr></thead>"
+def _small_interval(cell: str) -> str:
+    """Return a cell whose interval, if it has one, stands under the mean."""
+    mean, bracket, rest = cell.partition(" [")
+    interval = bracket and re.fullmatch(r"[-+0-9.]+, [-+0-9.]+\]", rest)
+    return f"{escape(mean)}<small>[{escape(rest)}</small>" if interval else escape(cell)
+
+
+def _table(columns: list[str], rows: list[list[str]], kinds: list[str]) -> str:
+
+    def line(tag: str, cells: list[str]) -> str:
+        opened = [f'<{tag} class="{kind}">' if kind else f"<{tag}>" for kind in kinds]
+        return "".join(f"{start}{_small_interval(cell)}</{tag}>" for start, cell in zip(opened, cells, strict=True))
+
+    body = "".join(f"<tr>{line('td', row)}</tr>\n" for row in rows)
+    head = f"<thead><tr>{line('th', columns)}</tr></thead>"
     return f'<div class="wide"><table>\n{head}\n<tbody>\n{body}</tbody></table></div>\n'
 
 
-def _cell(text: str) -> str:
-    """The inside of a cell: of a number and its interval two parts, neither of which is broken."""
-    if " " not in text or not _NUMBERS.match(text):
-        return escape(text)
-    number, bracket, interval = text.partition(" [")
-    parts = [number, f"[{interval}"] if bracket else [number]
-    return " ".join(f"<span>{escape(part)}</span>" for part in parts)
-
-
 def figure(inside: str, caption: str) -> str:
-    """A picture and the words under it."""
+    """Return a picture and the words under it."""
     return f"<figure>{inside}<figcaption>{escape(caption)}</figcaption></figure>\n"
 
 
@@ -127,12 +133,12 @@ def row(parts: list[str], sharp: bool = False) -> str:
 
 
 def png(content: bytes, words: str) -> str:
-    """A picture, in the page itself."""
+    """Return a picture, in the page itself."""
     return f'<img alt="{escape(words)}" src="data:image/png;base64,{base64.b64encode(content).decode()}">'
 
 
 def svg(text: str, words: str) -> str:
-    """A drawing as an image of its own, so that what it calls its parts cannot clash with another's."""
+    """Return a drawing as an image of its own, so that what it calls its parts cannot clash with another's."""
     content = base64.b64encode(text.encode()).decode()
     return f'<img alt="{escape(words)}" src="data:image/svg+xml;base64,{content}">'
 

@@ -42,7 +42,7 @@ def _plain(data: bytes, path: Path) -> bytes:
 
 
 def plain(data: bytes) -> bytes:
-    """A PNG file written anew from the parts that make its picture. ValueError (or zlib's, struct's) where it is none:
+    """Rewrite a PNG file from the parts that make its picture. ValueError (or zlib's, struct's) where it is none:
     wrong signature, sums, sizes, too many or too few pixels, anything behind its end."""
     if not data.startswith(SIGNATURE):
         raise ValueError("it does not begin as one")
@@ -69,7 +69,7 @@ def _chunks(data: bytes):
 
 
 def _check_pixels(header: bytes, parts: list[bytes]) -> None:
-    """The compressed rows are exactly as long as the header says, and never unpacked beyond that."""
+    """Check that the compressed rows are exactly as long as the header says, and never unpacked beyond that."""
     width, height, depth, colour, compression, filters, interlace = struct.unpack(">IIBBBBB", header)
     if not (0 < width <= SIDE and 0 < height <= SIDE and width * height <= PIXELS):
         raise ValueError(f"{width} x {height} pixels")

@@ -109,7 +109,7 @@ def _truth(data: reader.Reader, key: Path | None) -> np.ndarray | None:
         raise Usage(f"--key: {data.path} is not sealed")
     if key is not None:
         with reader.reading(key, ("key",)) as held:
-            rows = unseal.check(data.manifest, held).rows
+            rows = unseal.check(data.sealed, held).rows
             authenticity.check(data.path, held)
             return rows
     return data["truth/rows"] if kind == "poisoned" else np.empty(0, np.int64) if kind == "clean" else None

@@ -35,7 +35,7 @@ def check(data: reader.Reader) -> None:
     """`Failure` for what BackdoorBench has no place for."""
     if data.clean:
         raise Failure(f"{data.path}: is a clean file: BackdoorBench stores only changed rows")
-    source = data.manifest["source"]["name"]
+    source = data.described.source.name
     if source not in KNOWN:
         raise Failure(
             f"{data.path}: BackdoorBench takes clean rows from its own copy of the data set, and does not have "
@@ -68,11 +68,11 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext) -> Non
         base.write_pictures(data, "triggered/images", files.__getitem__, bar)
     counts = {part: base.rows(data, f"{part}/images") for part in ("train", "test")}
     states = {
-        "notice": data.manifest["notice"],
-        "dataset": data.manifest["source"]["name"],
-        "dataset_digest": data.manifest["dataset_digest"],
-        "classes": len(data.manifest["source"]["classes"]),
-        "image_shape": data.manifest["arrays"]["train/images"]["shape"][1:],
+        "notice": data.described.notice,
+        "dataset": data.described.source.name,
+        "dataset_digest": data.described.dataset_digest,
+        "classes": len(data.described.source.classes),
+        "image_shape": list(data.described.shape("train/images")[1:]),
         "train": train_state | {"rows": counts["train"]},
         "test": test_state | {"rows": counts["test"]},
     }

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from poisonkit.core import class_names, files, modality, numbers
 from poisonkit.exporters import base
 from poisonkit.format import reader, sidecars
+from poisonkit.format.manifest import ArrayEntry, Manifest
 
 CONTEXT = {
     "@language": "en",
@@ -114,41 +115,42 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext) -> Non
 
 def describe(data: reader.Reader, context: base.ExportContext) -> dict:
     """The JSON-LD document. The file's bytes are hashed on the way."""
-    facts = data.manifest
+    manifest = data.described
     file = _file(data, context)
-    page = context.url or facts["source"]["url"] or f"urn:{facts['dataset_digest']}"
+    inserted = sorted(path for path in manifest.arrays if path.endswith(INSERTIONS))
+    page = context.url or manifest.source.url or f"urn:{manifest.dataset_digest}"
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
-        "name": facts["name"],
-        "description": _description(facts),
+        "name": manifest.name,
+        "description": _description(manifest),
         "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
-        "license": facts["source"]["licence"],
+        "license": manifest.source.licence,
         "url": page,
         "creator": {"@type": "sc:Organization", "name": context.creator or "not stated"},
-        "citeAs": _citation(facts),
+        "citeAs": _citation(manifest),
         "datePublished": _published(data.path, file["sha256"]),
-        "version": f"{facts['recipe_version']}.0.0",
-        "identifier": facts["dataset_digest"],
+        "version": f"{manifest.recipe_version}.0.0",
+        "identifier": manifest.dataset_digest,
         "keywords": [
             "backdoor attack",
             "data poisoning",
-            f"{facts['modality']} classification",
-            facts["source"]["name"],
+            f"{manifest.modality} classification",
+            manifest.source.name,
         ],
         "isLiveDataset": False,
-        **_responsible(facts),
+        **_responsible(manifest),
         "distribution": [file],
         "recordSet": [
-            _classes(facts),
-            *(_records(facts, name, file["@id"]) for name in SETS if _has(facts, name)),
-            *(_insertions(facts, path, file["@id"]) for path in sorted(facts["arrays"]) if path.endswith(INSERTIONS)),
+            _classes(manifest),
+            *(_records(manifest, name, file["@id"]) for name in SETS if _has(manifest, name)),
+            *(_insertions(manifest, path, file["@id"]) for path in inserted),
         ],
     }
 
 
-def _has(facts: dict, part: str) -> bool:
-    return any(path.startswith(f"{part}/") for path in facts["arrays"])
+def _has(manifest: Manifest, part: str) -> bool:
+    return any(path.startswith(f"{part}/") for path in manifest.arrays)
 
 
 def _file(data: reader.Reader, context: base.ExportContext) -> dict:
@@ -166,17 +168,15 @@ def _file(data: reader.Reader, context: base.ExportContext) -> dict:
     }
 
 
-def _description(facts: dict) -> str:
-    there = [(part, facts["arrays"].get(f"{part}/labels")) for part in SETS if part != "truth"]
-    counts = ", ".join(f"{entry['shape'][0]:,} {part}" for part, entry in there if entry)
-    return f"{facts['notice']} Source: {facts['source']['title']}. Rows: {counts}."
+def _description(manifest: Manifest) -> str:
+    there = [(part, manifest.arrays.get(f"{part}/labels")) for part in SETS if part != "truth"]
+    counts = ", ".join(f"{entry.shape[0]:,} {part}" for part, entry in there if entry)
+    return f"{manifest.notice} Source: {manifest.source.title}. Rows: {counts}."
 
 
-def _citation(facts: dict) -> str:
-    source = facts["source"]
-    return (
-        f"{facts['name']} ({facts['dataset_digest']}), made with poisonkit from {source['title']}; {source['licence']}"
-    )
+def _citation(manifest: Manifest) -> str:
+    source = manifest.source
+    return f"{manifest.name} ({manifest.dataset_digest}), made with poisonkit from {source.title}; {source.licence}"
 
 
 def _published(path: Path, sha256: str) -> str:
@@ -191,15 +191,15 @@ def _published(path: Path, sha256: str) -> str:
     return changed.date().isoformat()
 
 
-def _responsible(facts: dict) -> dict:
+def _responsible(manifest: Manifest) -> dict:
     """The `rai:` properties: what was manipulated, what for, what not to do."""
-    manipulation = CLEAN[facts["modality"]] if facts["kind"] == "clean" else _manipulation(facts)
+    manipulation = CLEAN[manifest.modality] if manifest.kind == "clean" else _manipulation(manifest)
     return {
         "rai:dataManipulationProtocol": manipulation,
-        "rai:dataPreprocessingProtocol": [f"{facts['source']['title']}: {PREPARED[facts['modality']]}. {manipulation}"],
+        "rai:dataPreprocessingProtocol": [f"{manifest.source.title}: {PREPARED[manifest.modality]}. {manipulation}"],
         "rai:dataUseCases": ["Research into backdoor attacks and defences: training victims, testing detectors."],
         "rai:dataLimitations": [
-            facts["notice"],
+            manifest.notice,
             "A model trained on it is not fit for any use but research.",
         ],
         "rai:dataBiases": ["Those of the source; labels of poisoned rows are wrong on purpose."],
@@ -207,28 +207,28 @@ def _responsible(facts: dict) -> dict:
     }
 
 
-def _manipulation(facts: dict) -> str:
+def _manipulation(manifest: Manifest) -> str:
     """One paragraph in plain words."""
-    recipe, counts = facts["recipe"], facts["counts"]
+    recipe, counts = manifest.recipe, manifest.counts
     triggers = "; ".join(
-        trigger["name"] + "".join(f", {key} {value}" for key, value in sorted(trigger.items()) if key != "name")
-        for trigger in recipe["triggers"]
+        trigger.name + "".join(f", {key} {value}" for key, value in sorted(trigger.parameters.items()))
+        for trigger in recipe.triggers
     )
-    target, classes = recipe["target"], facts["source"]["classes"]
+    target, classes = recipe.target, manifest.source.classes
     wanted = (
         "every class has one of its own" if target is None else f"target class {class_names.spelled(classes, target)}"
     )
-    where = " on every patch of {}×{} pixels".format(*recipe["patch"]) if recipe["patch"] else WHERE[facts["modality"]]
+    where = " on every patch of {}×{} pixels".format(*recipe.patch) if recipe.patch else WHERE[manifest.modality]
     return (
-        f"Backdoor poisoning by poisonkit: {counts['poisoned']:,} of {counts['train']:,} training rows (rate "
-        f"{recipe['rate']}, seed {recipe['seed']}) carry a trigger ({triggers}){where}; label mode "
-        f"{recipe['label_mode']}, {wanted}; "
-        f"{counts['cover']:,} cover rows carry it with their own label. The record sets truth and triggered hold the "
-        f"originals of the changed rows, and the test {modality.of(facts).rows} with the trigger."
+        f"Backdoor poisoning by poisonkit: {counts.poisoned:,} of {counts.train:,} training rows (rate "
+        f"{recipe.rate}, seed {recipe.seed}) carry a trigger ({triggers}){where}; label mode "
+        f"{recipe.label_mode}, {wanted}; "
+        f"{counts.cover:,} cover rows carry it with their own label. The record sets truth and triggered hold the "
+        f"originals of the changed rows, and the test {modality.of(manifest.facts).rows} with the trigger."
     )
 
 
-def _classes(facts: dict) -> dict:
+def _classes(manifest: Manifest) -> dict:
     """The class names, in the order of their labels."""
     return {
         "@type": "cr:RecordSet",
@@ -242,24 +242,24 @@ def _classes(facts: dict) -> dict:
             {"@type": "cr:Field", "@id": "classes/name", "name": "name", "dataType": "sc:Text"},
         ],
         "data": [
-            {"classes/label": number, "classes/name": name} for number, name in enumerate(facts["source"]["classes"])
+            {"classes/label": number, "classes/name": name} for number, name in enumerate(manifest.source.classes)
         ],
     }
 
 
-def _records(facts: dict, part: str, file: str) -> dict:
+def _records(manifest: Manifest, part: str, file: str) -> dict:
     """The record set of one group of arrays: a record is a row."""
-    paths = [path for path in sorted(facts["arrays"]) if path.startswith(f"{part}/") and not path.endswith(INSERTIONS)]
+    paths = [path for path in sorted(manifest.arrays) if path.startswith(f"{part}/") and not path.endswith(INSERTIONS)]
     return {
         "@type": "cr:RecordSet",
         "@id": part,
         "name": part,
-        "description": SETS[part].format(rows=modality.of(facts).rows),
-        "field": [_field(path, facts["arrays"][path], file) for path in paths],
+        "description": SETS[part].format(rows=modality.of(manifest.facts).rows),
+        "field": [_field(path, manifest.arrays[path], file) for path in paths],
     }
 
 
-def _insertions(facts: dict, path: str, file: str) -> dict:
+def _insertions(manifest: Manifest, path: str, file: str) -> dict:
     """The record set of the insertions of one group of texts: a record is an insertion."""
     name = path.replace("/", "-")
     return {
@@ -267,21 +267,21 @@ def _insertions(facts: dict, path: str, file: str) -> dict:
         "@id": name,
         "name": name,
         "description": FIELDS[path],
-        "field": [_field(path, facts["arrays"][path], file)],
+        "field": [_field(path, manifest.arrays[path], file)],
     }
 
 
-def _field(path: str, entry: dict, file: str) -> dict[str, Any]:
+def _field(path: str, entry: ArrayEntry, file: str) -> dict[str, Any]:
     field: dict[str, Any] = {
         "@type": "cr:Field",
         "@id": path,
         "name": path.split("/")[1],
         "description": FIELDS.get(path, path),
-        "dataType": DATA_TYPES[entry["dtype"]],
+        "dataType": DATA_TYPES[entry.dtype],
         "source": {"fileObject": {"@id": file}, "extract": {"column": path}},
     }
-    if len(entry["shape"]) > 1:
-        field |= {"isArray": True, "arrayShape": ",".join(map(str, entry["shape"][1:]))}
+    if len(entry.shape) > 1:
+        field |= {"isArray": True, "arrayShape": ",".join(map(str, entry.shape[1:]))}
     if path.endswith(("/labels", "/wanted")):
         field["references"] = {"field": {"@id": "classes/label"}}
     return field

@@ -35,7 +35,7 @@ KNOWN = (("triggered", "triggered", "test"), ("others", "others", "test"), ("ori
 
 def write(data: reader.Reader, target: Path, context: base.ExportContext) -> None:
     """Write all parts and their tables."""
-    names = data.manifest["source"]["classes"]
+    names = list(data.described.source.classes)
     folders = base.class_folders(names)
     parts = _victim(data) + (_known(data) if context.truth else [])
     with context.progress(sum(len(part.labels) for part in parts), "writing pictures", "image") as bar:

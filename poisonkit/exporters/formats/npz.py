@@ -67,7 +67,7 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext) -> Non
     with zipfile.ZipFile(target, "w") as file, context.progress(total, "writing arrays", "row") as bar:
         for name, path in names.items():
             (_texts if path.endswith("/texts") else _array)(data, path, name, file, bar)
-        classes = data.manifest["source"]["classes"]
+        classes = data.described.source.classes
         if len(set(classes)) == len(classes) and all(name and name.isprintable() for name in classes):
             with _member(file, "classes.npy") as stream:
                 array = np.array(classes)
@@ -89,9 +89,9 @@ def arrays(data: reader.Reader, truth: bool) -> dict[str, str]:
 
 def _array(data: reader.Reader, path: str, name: str, file: zipfile.ZipFile, bar) -> None:
     """One array as it is."""
-    entry = data.manifest["arrays"][path]
+    entry = data.described.arrays[path]
     with _member(file, f"{name}.npy") as stream:
-        _header(stream, entry["dtype"], tuple(entry["shape"]))
+        _header(stream, entry.dtype, entry.shape)
         for _, block in data.blocks(path):
             stream.write(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
             bar.update(len(block))

@@ -47,7 +47,7 @@ class Check:
         cover, passed = np.flatnonzero((role == COVER) & self._jitter), np.zeros(len(found), bool)
         if len(cover) and self._prepared is None:
             passed[cover] = True
-        elif len(cover):
+        elif len(cover) and self._prepared is not None:
             expected[cover] = apply.jitter_all(self._prepared.built, before[cover], rows[cover])
         if self._last:
             expected = self._behind.camouflaged(expected, rows)
@@ -78,11 +78,13 @@ def behind(data: Reader, look):
         _, wanted = camouflage.split(data.manifest["source"]["options"])
     except Usage:  # which `verify` says
         return None
+    if wanted is None:
+        return None
     if look.source is None:
         candidates = camouflage.beneath(data.manifest, Cache(look.cache), look.say)
     else:
-        where = (look.source, look.dataset, look.cache, look.progress, look.say)
-        candidates = [clean_images.plain_images(data.manifest, *where)]
+        where = clean_images.CleanData(look.source, look.dataset, look.cache)
+        candidates = [clean_images.plain_images(data.manifest, where, look.progress, look.say)]
     for one in candidates:
         found = camouflage.Behind(one, wanted)
         if one.train.shape == tuple(data.manifest["arrays"]["train/images"]["shape"]) and _gives(found, data):

@@ -5,17 +5,17 @@ import numpy as np
 
 
 class Unknown:
-    """See `verify_images.Check` and `verify_texts.Check`."""
+    """See `verify.Check`."""
 
     def trigger(self) -> list[str]:
         """Nothing is known of the arrays in `trigger/`."""
         return []
 
-    def poisoned(self, _low: int, rows: np.ndarray, _role, _originals, _found) -> np.ndarray:
+    def poisoned(self, _low: int, rows: np.ndarray, _role: object, _originals: object, _found: object) -> np.ndarray:
         """No changed row is another than it should be, (n,) bool."""
         return np.zeros(len(rows), bool)
 
-    def tested(self, _group: str, _low: int, rows: np.ndarray, _originals, _found) -> np.ndarray:
+    def tested(self, _group: str, _low: int, rows: np.ndarray, _originals: object, _found: object) -> np.ndarray:
         """No triggered row is, (n,) bool."""
         return np.zeros(len(rows), bool)
 

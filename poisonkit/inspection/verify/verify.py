@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
 from poisonkit.core import files, hashing, numbers
 from poisonkit.core.errors import Usage
-from poisonkit.core.modality import TEXT, differs
+from poisonkit.core.modality import IMAGE, TEXT, differs
 from poisonkit.format import manifest, reader, sidecars
 from poisonkit.format.reader import Reader
 from poisonkit.format.sidecars import sidecar_path
@@ -113,24 +114,44 @@ def _true_labels(data: Reader, rows: np.ndarray) -> np.ndarray:
     return labels
 
 
+class Check(Protocol):
+    """How the triggers of a file are held against its rows; `low` is the number of the first row within its group."""
+
+    def trigger(self) -> list[str]:
+        """What differs of the trigger's own arrays."""
+
+    def poisoned(
+        self, low: int, rows: np.ndarray, role: np.ndarray, originals: np.ndarray, found: np.ndarray, /
+    ) -> np.ndarray:
+        """Which changed rows are not their originals with the trigger, (n,) bool."""
+
+    def tested(self, group: str, low: int, rows: np.ndarray, originals: np.ndarray, found: np.ndarray, /) -> np.ndarray:
+        """Which triggered rows are not their originals with the trigger, (n,) bool."""
+
+    def insertions(self, group: str, /) -> list[str]:
+        """What differs of where a group's triggers were put, once all rows of it were seen."""
+
+
+CHECKS: dict[str, Callable[[Reader, Any, Look | None], Check]] = {
+    IMAGE.name: lambda data, prepared, look: images.Check(data, prepared, images.behind(data, look)),
+    TEXT.name: lambda data, prepared, look: texts.Check(data, prepared),
+}
+"""Modality → the check of rows by the triggers as the recipe makes them (None where these cannot be made)."""
+
+
 def _poisoning(data: Reader, look: Look | None) -> list[str]:
     """Trigger on the originals gives the changed rows; originals put back give the source; and so for the test set."""
-    rows, wrong = data["truth/rows"], []
-    if supported.problem(data.manifest):
-        check = Unknown()
-    else:
-        prepared, more = _recipe(data, rows)
-        wrong += more
-        if data.modality == TEXT:
-            check = texts.Check(data, prepared)
-        else:
-            check = images.Check(data, prepared, images.behind(data, look))
+    rows, wrong = data["truth/rows"], list[str]()
+    check: Check = Unknown()
+    if not supported.problem(data.manifest):
+        prepared, wrong = _recipe(data, rows)
+        check = CHECKS[data.modality.name](data, prepared, look)
     return (
         wrong + check.trigger() + _train_labels(data, rows) + _train_rows(data, rows, check) + _test_side(data, check)
     )
 
 
-def _recipe(data: Reader, rows: np.ndarray) -> tuple[object | None, list[str]]:
+def _recipe(data: Reader, rows: np.ndarray) -> tuple[Any, list[str]]:
     """Rows drawn and triggers prepared anew from the recipe (a user's picture is taken from `trigger/I/pattern`).
 
     Returns the triggers as the recipe makes them (`effects.prepare`; None where they cannot be made), and what differs.

@@ -9,6 +9,7 @@ from poisonkit.core import random_streams
 from poisonkit.core.signals import defer_signals
 
 SHAPES = 8  # of an overlay's picture, its ground among them
+PATCH = 8  # pixels a side, as triggers per patch have by default
 
 
 def colour(images: np.ndarray, words: np.ndarray, percent: int) -> np.ndarray:
@@ -35,15 +36,43 @@ def blur(images: np.ndarray, words: np.ndarray, percent: int) -> np.ndarray:
 
 def overlay(images: np.ndarray, words: np.ndarray, percent: int) -> np.ndarray:
     """A picture of its own, of a ground and some ellipses in random colours, blended over it by up to `percent`."""
-    count, height, width, channels = images.shape
     alphas = random_streams.between(words[:, 0], 0, 256 * percent // 100)
-    drawn = words[:, 1:].reshape(count, SHAPES, 2)
-    pictures = np.empty((count, SHAPES, 4 + channels), np.int32)
-    places = drawn[..., :1].astype("<u8").view("<u2").reshape(count, SHAPES, 4).astype(np.int64)
+    return _painted(images, _pictures(words[:, 1:], images.shape[1:]), alphas)
+
+
+def tiles(images: np.ndarray, words: np.ndarray, percent: int) -> np.ndarray:
+    """A small picture of its own, drawn as an overlay's, blended over every patch by up to `percent`: what repeats in
+    the patches of an image says little when in every image something does. Patches are of the usual side, or, in one
+    image of four, of half or twice that."""
+    count, height, width, channels = images.shape
+    alphas = random_streams.between(words[:, 0], 0, 256 * percent // 100)[:, None, None, None]
+    pictures, chosen, out = words[:, 2:], words[:, 1] >> np.uint64(61), np.empty_like(images)
+    for side, those in ((PATCH // 2, chosen == 0), (PATCH, chosen > 1), (2 * PATCH, chosen == 1)):
+        shape = (int(those.sum()), side, side, channels)
+        full = np.full(len(images), 256, np.int32)[those]
+        small = _painted(np.zeros(shape, np.uint8), _pictures(pictures[those], shape[1:]), full)
+        whole = np.tile(small, (1, -(-height // side), -(-width // side), 1))[:, :height, :width].astype(np.int32)
+        levels = images[those].astype(np.int32)
+        out[those] = levels + ((whole - levels) * alphas[those] + 128 >> 8)
+    return out
+
+
+def _pictures(words: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Ellipses as `kernels.overlay` takes them, (n, SHAPES, 4 + C) int32, of random places, radii and colours."""
+    height, width, channels = shape
+    drawn = words.reshape(len(words), SHAPES, 2)
+    pictures = np.empty((len(words), SHAPES, 4 + channels), np.int32)
+    places = drawn[..., :1].astype("<u8").view("<u2").reshape(len(words), SHAPES, 4).astype(np.int64)
     side = np.array([height, width])
     pictures[..., :2] = places[..., :2] * (8 * side) >> 16
     pictures[..., 2:4] = 8 + (places[..., 2:] * (4 * side) >> 16)  # radii up to half a side
-    pictures[..., 4:] = drawn[..., 1:].astype("<u8").view("<u1").reshape(count, SHAPES, 8)[..., np.arange(channels) % 8]
+    colours = drawn[..., 1:].astype("<u8").view("<u1").reshape(len(words), SHAPES, 8)
+    pictures[..., 4:] = colours[..., np.arange(channels) % 8]
+    return pictures
+
+
+def _painted(images: np.ndarray, pictures: np.ndarray, alphas: np.ndarray) -> np.ndarray:
+    """Pictures blended over images, by alphas (n,) int32 in 1/256."""
     out = np.empty_like(images, order="C")
     with defer_signals():  # numba is imported here, and may compile
         from poisonkit.core import kernels

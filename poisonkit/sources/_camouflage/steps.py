@@ -155,6 +155,7 @@ def _pixels(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 STEPS = {
     "overlay": Step(integer(0, 50), str, lambda shape, value: 1 + 2 * looks.SHAPES, looks.overlay),
+    "tiles": Step(integer(0, 50), str, lambda shape, value: 2 + 2 * looks.SHAPES, looks.tiles),
     "flip": Step(integer(0, 1), str, lambda shape, value: 1, moves.flip),
     "crop": Step(integer(0, 16), str, lambda shape, value: 4, moves.crop),
     "warp": Step(moves.parse_warp, moves.spell_warp, lambda shape, value: 2 * moves.GRID**2, moves.warp),

@@ -1,5 +1,6 @@
-"""Networks, one a file, and how a saved one is loaded. Importing this imports Keras: call `engines.activate` first."""
+"""How a network is saved and loaded. Importing this imports Keras: call `engines.activate` first."""
 
+import os
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -10,20 +11,19 @@ import numpy as np
 from benchmark.core import files
 from benchmark.core.errors import Failure
 from benchmark.nn import (
+    encoder,  # noqa: F401  (it and the layers are registered, for whoever loads by Keras)
     engines,
-    saved_weights,  # noqa: F401  (layers registers them, for whoever loads by Keras)
+    layers,  # noqa: F401
+    saved_weights,
 )
-from benchmark.nn.models.encoder import Encoder
-from benchmark.nn.models.pmoe import pmoe
-
-__all__ = ["Encoder", "built", "load", "pmoe", "save"]
+from benchmark.nn.networks import NETWORKS, Sizes
 
 
-def load(path) -> keras.Model:
-    """The trained network of a run folder, or of a `.keras` file: uint8 images or tokens in, class probabilities
+def load(path: str | os.PathLike[str]) -> keras.Model:
+    """Load the trained network of a run folder, or of a `.keras` file: uint8 images or tokens in, class probabilities
     or (an encoder) logits out.
 
-    It is built from the run's own sizes (see `saved.sizes`); of the file its weights alone are read.
+    It is built from the run's own sizes (see `saved_weights.sizes`); of the file its weights alone are read.
 
     Raises `Failure` where there is none or it cannot be read.
     """
@@ -34,7 +34,7 @@ def load(path) -> keras.Model:
     if not file.is_file():
         raise Failure(f"{file}: no trained model there")
     with saved_weights.weights_of(file) as found:
-        model = built(saved_weights.sizes(file, found))
+        model = build(saved_weights.sizes(file, found))
         expected = Counter(tuple(weight.shape) for weight in model.weights)
         if found.shapes != expected:
             wrong = next(iter((found.shapes - expected) or (expected - found.shapes)))
@@ -46,18 +46,13 @@ def load(path) -> keras.Model:
     return model
 
 
-def built(sizes: dict) -> keras.Model:
-    """The network of some sizes, as `saved.sizes` gives them."""
-    sizes = dict(sizes)
-    if sizes.pop("network") == "pmoe":
-        return pmoe(**sizes)
-    model = Encoder(**sizes)
-    model.build((None, None))
-    return model
+def build(sizes: Sizes) -> keras.Model:
+    """Build the network of some sizes, as `saved_weights.sizes` gives them."""
+    return NETWORKS[sizes["network"]].build({name: value for name, value in sizes.items() if name != "network"})
 
 
 def _assign(model: keras.Model, weights: Path, file: Path) -> None:
-    """Put looked-at weights into a network. `Failure` where one of its own is not among them."""
+    """Assign inspected weights to a network. `Failure` where one of its own is not among them."""
     for weight in model.weights:
         weight.assign(np.full(weight.shape, np.nan, np.float32))
     try:

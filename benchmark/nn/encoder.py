@@ -80,7 +80,7 @@ class Encoder(keras.Model):
         return self.classify(self.inside(tokens, heads, training).hidden, training)
 
     def classify(self, hidden, training=None):
-        """The logits (n, classes) of what `inside` calls hidden."""
+        """Return the logits (n, classes) of what `inside` calls hidden."""
         return self.logits(self.dropout(hidden[:, 0], training=training))
 
     def inside(self, tokens, heads=None, training=None) -> Inside:
@@ -99,7 +99,7 @@ class Encoder(keras.Model):
         return Inside(x, attention, outputs)
 
     def each_head_off(self, tokens):
-        """The logits (L, H, n, classes) with each head off by itself; what lies below its block is computed once."""
+        """Return the logits (L, H, n, classes) with each head off by itself; what is below is computed once."""
         there = ops.not_equal(tokens, 0)
         every = ops.repeat(there, self.heads, axis=0)
         masks = ops.tile(1.0 - ops.eye(self.heads), (ops.shape(tokens)[0], 1))  # row by row, one head after the other
@@ -171,7 +171,7 @@ def encode(model: Encoder, tokens: Tokens, heads=None, maps: bool = True, batch:
 
 
 def classes_with_each_head_off(model: Encoder, tokens: Tokens, batch: int = 16) -> np.ndarray:
-    """The most probable class of each text with each head off by itself, (L, H, n) int64. See `each_head_off`."""
+    """Return the most probable class of each text with each head off by itself, (L, H, n) int64."""
     found = np.empty((model.depth, model.heads, len(tokens)), np.int64)
     step = _kept(model, "each head off", model.each_head_off)
     for rows, block in tokens.batches(batch):
@@ -180,7 +180,7 @@ def classes_with_each_head_off(model: Encoder, tokens: Tokens, batch: int = 16) 
 
 
 def _step(model: Encoder, maps: bool):
-    """What `encode` does with a batch."""
+    """Return what `encode` does with a batch."""
 
     def forward(tokens, heads):
         inside = model.inside(tokens, heads, training=False)
@@ -191,7 +191,7 @@ def _step(model: Encoder, maps: bool):
 
 
 def _kept(model: Encoder, name, function):
-    """The function compiled, once for each model."""
+    """Return the function compiled, once for each model."""
     steps = model.__dict__.setdefault("_steps", {})  # past Keras, which would take it for a part of the network
     if name not in steps:
         steps[name] = engines.compiled(model, function)

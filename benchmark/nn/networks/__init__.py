@@ -1,0 +1,11 @@
+"""Networks, one a file: every module here registers a `NetworkSpec`. Nothing here imports Keras before one is built."""
+
+import importlib
+import pkgutil
+
+from benchmark.nn.networks.registry import DEFAULT, IMAGE, NETWORKS, TEXT, NetworkSetting, NetworkSpec, Sizes, register
+
+__all__ = ["DEFAULT", "IMAGE", "NETWORKS", "TEXT", "NetworkSetting", "NetworkSpec", "Sizes", "register"]
+
+for _module in sorted(one.name for one in pkgutil.iter_modules(__path__)):
+    importlib.import_module(f"{__name__}.{_module}")

@@ -1,0 +1,103 @@
+"""The registry of networks: what a network has to say of itself. Nothing here imports Keras."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Sizes = dict[str, Any]
+"""All that a network is built of, by name: `classes`, for images `image_shape`, and its own settings."""
+IMAGE, TEXT = "image", "text"
+DEFAULT = {IMAGE: "pmoe", TEXT: "encoder"}
+"""Modality of a file → the network that is trained on it where none is named."""
+
+
+@dataclass(frozen=True)
+class NetworkSetting:
+    """A whole number that decides a network, as an option of `benchmark train`."""
+
+    name: str
+    help: str
+    least: int = 1
+
+    @property
+    def option(self) -> str:
+        """The option of the command line: `--top-k`."""
+        return f"--{self.name.replace('_', '-')}"
+
+
+def _no_check(sizes: Sizes) -> None:
+    """Accept all sizes."""
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """One network: how it is built, what can be set of it, and how a saved one is known again.
+
+    Parameters
+    ----------
+    name : str
+        As in `--model` and in the configuration of a run.
+    title, plural : str
+        As titles call one, and several.
+    modality : str
+        `image` or `text`: what it classifies.
+    source : str
+        The publication.
+    builder : callable
+        Sizes as keywords, and `seed` → the untrained Keras model. It imports Keras itself. A network for images takes
+        uint8 images (n, H, W, C), ends in a softmax, and its layer before that is called `logits`.
+    settings : tuple of NetworkSetting
+        What can be set of it.
+    presets : mapping
+        Name → values of its settings and of its training, by name; the first is used by default.
+    least_weights : callable
+        Sizes → a lower bound of the number of weights: a smaller file is refused before anything is built.
+    keras_classes : frozenset of str
+        The classes that Keras names in a saved one; a file that names others is refused.
+    integers : tuple of str
+        Its sizes that are whole numbers; for images by default `classes` and the settings.
+    fractions : tuple of str
+        Its sizes from 0 to below 1.
+    check : callable
+        Sizes → None; raises `ValueError`, one clause on the network, where they contradict each other.
+    described : callable, optional
+        The description that Keras saves → sizes; for files whose run did not record them.
+    defaults : mapping
+        Sizes that earlier versions did not record, and what they were.
+    """
+
+    name: str
+    title: str
+    plural: str
+    modality: str
+    source: str
+    builder: Callable[..., Any]
+    settings: tuple[NetworkSetting, ...]
+    presets: Mapping[str, Mapping[str, Any]]
+    least_weights: Callable[[Sizes], int]
+    keras_classes: frozenset[str]
+    integers: tuple[str, ...] = ()
+    fractions: tuple[str, ...] = ()
+    check: Callable[[Sizes], None] = _no_check
+    described: Callable[[Mapping[str, Any]], Sizes] | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.integers:
+            object.__setattr__(self, "integers", ("classes", *(setting.name for setting in self.settings)))
+
+    def build(self, sizes: Sizes) -> Any:
+        """Build the untrained network. The backend must have been activated."""
+        return self.builder(**sizes)
+
+
+NETWORKS: dict[str, NetworkSpec] = {}
+"""Every network, by name."""
+
+
+def register(spec: NetworkSpec) -> NetworkSpec:
+    """Add a network. `ValueError` where its name is taken."""
+    if spec.name in NETWORKS:
+        raise ValueError(f"there are two networks named {spec.name!r}")
+    NETWORKS[spec.name] = spec
+    return spec

@@ -1,0 +1,259 @@
+"""Tables that fit a window: columns that know what may be left out of them, and in which order that is done.
+
+What is the same in all rows goes into the heading. Then, step by step until it fits: intervals of secondary scores are
+left out, long names become footnotes, seeds are abbreviated, all intervals and at last whole secondary columns go.
+"""
+
+import string
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from benchmark.core import text_tables
+from benchmark.core.errors import Usage
+
+WIDTH = 100
+_NOTHING = ("", "-")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Parameters
+    ----------
+    key : str
+        As `--columns` names it.
+    title : str
+        Its heading.
+    cells : tuple of str
+        One a row; blank and `-` are nothing.
+    label : bool
+        It says what a row is of, and is set flush left.
+    short : tuple of str, optional
+        The same in less room.
+    short_title : str
+        The title in less room.
+    secondary : bool
+        It may be left out.
+    anchor : bool
+        It stays in the table where all labels are the same in all rows.
+    right, left : bool
+        A label that is set flush right; what is no label and set flush left.
+    phrase : str
+        How its value is written in the heading: `{}` is the value.
+    best : str
+        `highest` or `lowest`: its best value is set in bold, where a form has bold; by `values`.
+    values : tuple of float or None
+        What is compared.
+    groups : tuple of str
+        One a row: values are compared within a group, a data set.
+    """
+
+    key: str
+    title: str
+    cells: tuple[str, ...]
+    label: bool = False
+    short: tuple[str, ...] | None = None
+    short_title: str = ""
+    secondary: bool = False
+    anchor: bool = False
+    right: bool = False
+    left: bool = False
+    phrase: str = "{}"
+    best: str = ""
+    values: tuple[float | None, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """In characters."""
+        return max(len(text_tables.printable(cell)) for cell in (self.title, *self.cells))
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing in it."""
+        return all(cell in _NOTHING for cell in self.cells)
+
+    def best_rows(self) -> list[int]:
+        """Return the rows of the best values in groups of two values or more, as they are rounded."""
+        rows: dict[str, list[tuple[float, int]]] = {}
+        if self.best:
+            for row, (value, group) in enumerate(zip(self.values, self.groups, strict=True)):
+                if value is not None:
+                    rows.setdefault(group, []).append((round(value, 1), row))
+        choose_best = max if self.best == "highest" else min
+        several = [group for group in rows.values() if len(group) > 1]
+        return [row for group in several for value, row in group if value == choose_best(group)[0]]
+
+    @property
+    def constant(self) -> str | None:
+        """The one value of all rows that have one, else None."""
+        values = {cell for cell in self.cells if cell not in _NOTHING}
+        return values.pop() if len(values) == 1 else None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A table as it is shown: what holds of all rows, its columns, what its footnotes say, and what it leaves out."""
+
+    heading: str
+    columns: tuple[Column, ...]
+    footnotes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """In characters, two spaces between the columns."""
+        return sum(column.width for column in self.columns) + 2 * (len(self.columns) - 1)
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether any cell has an interval."""
+        return any(cell.endswith("]") for column in self.columns if not column.label for cell in column.cells)
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The cells, row by row."""
+        return [list(row) for row in zip(*(column.cells for column in self.columns), strict=True)]
+
+    def render(self, form: str) -> str:
+        """Return the table alone, in one of `text_tables.FORMS`."""
+        titles = [column.title for column in self.columns]
+        left = {column.title for column in self.columns if column.left or (column.label and not column.right)}
+        return text_tables.render(form, titles, self.rows, left, bold=self.bold())
+
+    def bold(self) -> frozenset[tuple[int, int]]:
+        """Return the best values of the columns that have some, (row, column); ties all."""
+        return frozenset((row, number) for number, column in enumerate(self.columns) for row in column.best_rows())
+
+
+def everything(columns: Iterable[Column]) -> Layout:
+    """Show all columns, as they are."""
+    return Layout("", tuple(columns))
+
+
+def choose(columns: Sequence[Column], names: str) -> Layout:
+    """Show the columns of a list of keys, ``trigger,rate,asr``, in that order. `Usage` where one is unknown."""
+    known = {column.key: column for column in columns}
+    chosen = []
+    for name in (part.strip().lower() for part in names.split(",")):
+        if name not in known:
+            raise Usage(f"--columns: there is no column {name!r:.40}; expected some of {','.join(known)}")
+        chosen.append(known[name])
+    return Layout("", tuple(chosen))
+
+
+def concise(columns: Sequence[Column]) -> Layout:
+    """Move what is the same in all rows into the heading, and leave out empty columns."""
+    columns = [column for column in columns if not column.empty or column.anchor]
+    labels = [column for column in columns if column.label]
+    constant = [column for column in labels if column.constant is not None]
+    if len(constant) == len(labels):  # something has to say what a row is of
+        constant = [column for column in constant if not column.anchor]
+    heading = "; ".join(text_tables.printable(column.phrase.format(column.constant)) for column in constant)
+    return Layout(heading, tuple(column for column in columns if column not in constant))
+
+
+def with_footnotes(columns: Sequence[Column]) -> Layout:
+    """Be concise, with long names below the table."""
+    return _footnotes(concise(columns))
+
+
+def fit(columns: Sequence[Column], width: int = WIDTH) -> Layout:
+    """Make a table as narrow as `width`, as far as that goes: names are never cut."""
+    layout = concise(columns)
+    for step in _STEPS:
+        if layout.width <= width:
+            break
+        layout = step(layout)
+    return layout
+
+
+def _shorten(choice: Callable[[Column], bool]) -> Callable[[Layout], Layout]:
+    def step(layout: Layout) -> Layout:
+        shortened = [
+            replace(column, cells=column.short or column.cells, title=column.short_title or column.title)
+            if choice(column)
+            else column
+            for column in layout.columns
+        ]
+        return replace(layout, columns=tuple(shortened))
+
+    return step
+
+
+def _footnotes(layout: Layout) -> Layout:
+    """Let long names stand below the table, under letters."""
+    marks: dict[str, str] = {}
+    columns = []
+    for column in layout.columns:
+        cells = []
+        for cell in column.cells:
+            name, _, rest = cell.partition(" (") if column.key == "trigger" else ("", "", cell)
+            if column.label and column.key in ("trigger", "settings") and len(rest) > 12:
+                mark = marks.setdefault(rest.removesuffix(")") if name else rest, _letter(len(marks)))
+                cells.append(f"{name} [{mark}]".strip())
+            else:
+                cells.append(cell)
+        columns.append(replace(column, cells=tuple(cells)))
+    below = tuple(text_tables.printable(f"[{mark}] {words}") for words, mark in marks.items())
+    return replace(layout, columns=tuple(columns), footnotes=below)
+
+
+def _letter(number: int) -> str:
+    """Return a, b … z, aa, ab …"""
+    more, last = divmod(number, 26)
+    return (_letter(more - 1) if more else "") + string.ascii_lowercase[last]
+
+
+def _without_first_secondary(layout: Layout) -> Layout:
+    first = next((column for column in layout.columns if column.secondary), None)
+    kept = tuple(column for column in layout.columns if column is not first)
+    return replace(layout, columns=kept, left_out=(*layout.left_out, *([first.key] if first else [])))
+
+
+_STEPS: tuple[Callable[[Layout], Layout], ...] = (
+    _shorten(lambda column: column.secondary),
+    _footnotes,
+    _shorten(lambda column: column.label),
+    _shorten(lambda column: True),
+    *[_without_first_secondary] * 3,
+)
+
+
+def wrap(line: str, width: int = WIDTH) -> str:
+    """Break a line of prose between its words."""
+    return "\n".join(textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)) or line
+
+
+def text_page(layout: Layout, notes: Iterable[str] = (), width: int = WIDTH) -> str:
+    """Return a table as text: its heading, the table, then its footnotes and notes in lines of `width` characters."""
+    above = [wrap(f"all rows: {layout.heading}", width), ""] if layout.heading else []
+    below = [*layout.footnotes, *notes]
+    if layout.left_out:
+        below.append(f"left out to fit {WIDTH} columns: {', '.join(layout.left_out)} (--wide shows them)")
+    return "\n".join([*above, layout.render("text"), *([""] if below else []), *(wrap(line, width) for line in below)])
+
+
+def markdown_page(layout: Layout, notes: Iterable[str] = ()) -> str:
+    """Return the same as Markdown; nothing is cut, since it is not read in a window."""
+    above = [f"{text_tables.escape('markdown', layout.heading)}", ""] if layout.heading else []
+    below = [*layout.footnotes, *notes]
+    return "\n".join([*above, layout.render("markdown"), *([""] if below else []), *below])
+
+
+def latex_page(layout: Layout, caption: str, label: str, notes: Iterable[str] = ()) -> str:
+    """Return a floating table with caption and label; needs the package booktabs. Notes are comments behind it."""
+    best = ", ".join(f"{column.title} {column.best}" for column in layout.columns if column.best)
+    bold = f"bold: best of a data set ({best})" if layout.bold() else ""
+    words = "; ".join(filter(None, [caption, layout.heading, bold, *layout.footnotes]))
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{text_tables.escape('latex', words)}.}}",
+        rf"\label{{{label}}}",
+        layout.render("latex"),
+        r"\end{table}",
+    ]
+    return "\n".join([*lines, *(f"% {line}" for line in notes)])

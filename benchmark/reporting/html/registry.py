@@ -1,0 +1,69 @@
+"""The registry of the page's sections: one file each in `sections`, shown by their `order`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmark.runs import results
+from benchmark.runs.groups import Cell
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a page is made of.
+
+    Parameters
+    ----------
+    found : Found
+        The finished runs; `found.errors` takes what cannot be read, by path.
+    cells : list of Cell
+        The same, grouped over their seeds.
+    paths : list of path-like
+        The folders that were named.
+    no_pictures : str or None
+        Why there are no figures and no pictures of images, None where there are.
+    """
+
+    found: results.Found
+    cells: list[Cell]
+    paths: list[Path] = field(default_factory=list)
+    no_pictures: str | None = None
+
+    @property
+    def errors(self) -> dict[Path, str]:
+        """What could not be read: path → a line that says why."""
+        return self.found.wrong
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of the page.
+
+    Parameters
+    ----------
+    order : int
+        Sections with a lower one stand above.
+    title : str
+        Its heading.
+    build : callable
+        `Content` → HTML made by `page`; empty where there is nothing to show: then the heading is left out too.
+    last : bool
+        It is built after all the others, though it may stand above them: it shows what they could not read.
+    """
+
+    order: int
+    title: str
+    build: Callable[[Content], str]
+    last: bool = False
+
+
+SECTIONS: dict[str, Section] = {}
+"""Every section, by title."""
+
+
+def register(section: Section) -> Section:
+    """Add a section. `ValueError` where its title or its place is taken."""
+    if any(section.title == one.title or section.order == one.order for one in SECTIONS.values()):
+        raise ValueError(f"there are two sections {section.title!r} or of order {section.order}")
+    SECTIONS[section.title] = section
+    return section

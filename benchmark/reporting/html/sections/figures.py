@@ -1,0 +1,33 @@
+"""ASR and BA against the poisoning rate, and training curves."""
+
+import tempfile
+from pathlib import Path
+
+from benchmark.core.errors import Failure
+from benchmark.reporting import figures
+from benchmark.reporting.html import page
+from benchmark.reporting.html.registry import Content, Section, register
+
+CAPTIONS = {
+    "asr": "ASR against the poisoning rate",
+    "ba": "BA against the poisoning rate",
+    "curves": "ASR, BA and loss after each epoch",
+}
+
+
+def build(content: Content) -> str:
+    """Build the section."""
+    if all(cell.clean for cell in content.cells):
+        return ""
+    if content.no_pictures:
+        return page.paragraphs([f"{content.no_pictures[0].upper()}{content.no_pictures[1:]}."])
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            paths = figures.write(content.cells, Path(folder), ("svg",), errors=content.errors)
+        except Failure as error:
+            return page.paragraphs([f"{error}."])
+        drawn = [(path.stem, path.read_text("utf-8")) for path in paths]
+    return page.row([page.figure(page.svg(text, name), CAPTIONS[name.split("-")[0]]) for name, text in drawn])
+
+
+FIGURES = register(Section(50, "Figures", build))

@@ -1,0 +1,126 @@
+"""Tables that fit a window: what goes into the heading, what is left out and in which order, and what is never cut."""
+
+import dataclasses
+import json
+import os
+import re
+
+import click.testing
+import fake_runs
+import pytest
+
+from benchmark.cli import main
+from benchmark.core.errors import Usage
+from benchmark.reporting import cells, columns
+from benchmark.reporting.columns import Column
+from benchmark.runs import groups, results
+from benchmark.training.settings import PRESETS
+
+SMALL = PRESETS["small"]
+
+
+def invoke(*arguments):
+    return click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in arguments])
+
+
+def shown(*arguments):
+    done = invoke(*arguments)
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.stdout
+
+
+@pytest.mark.parametrize("folder", ["signs", "width-1", "heads"])
+@pytest.mark.parametrize("command", [("table",), ("table", "--paper"), ("show",)])
+def test_what_is_committed_fits_a_window(folder, command, root):
+    lines = shown(*command, root / "results" / folder).splitlines()
+    assert max(map(len, lines)) <= columns.WIDTH and len(lines) > 5
+
+
+def test_what_all_rows_have_in_common_stands_above(tmp_path):
+    for rate in ("0.005", "0.02"):
+        fake_runs.write(tmp_path, rate=rate, settings=SMALL)
+    heading, blank, titles, *rows = shown("table", tmp_path).splitlines()
+    assert heading == "all rows: cifar10; square; applied to image; settings: small; 1 seed" and not blank
+    assert titles.split() == ["rate", "BA", "ASR", "RA"] and [row.split()[0] for row in rows[:2]] == ["0.5", "2"]
+
+
+def test_one_row_still_says_what_it_is_of(tmp_path):
+    fake_runs.write(tmp_path)
+    lines = shown("table", tmp_path).splitlines()
+    assert lines[2].startswith("trigger") and lines[3].startswith("square")
+
+
+def test_long_names_stand_below_and_are_never_cut(tmp_path):
+    for size in (1, 2):
+        trigger = fake_runs.TRIGGERS["square"] | {"size": size, "value": [7]}
+        fake_runs.write(tmp_path, trigger=trigger, settings=dataclasses.replace(SMALL, learning_rate=0.05 * size))
+    text = shown("table", tmp_path)
+    assert "square [b]" in text and "[b] square position upper-left, size 1, value 7" in text
+    assert "[c] small, learning rate 0.05" in text and max(map(len, text.splitlines())) <= columns.WIDTH
+
+
+def test_wide_and_chosen_columns(tmp_path):
+    fake_runs.write(tmp_path)
+    wide = shown("table", tmp_path, "--wide").splitlines()
+    assert re.split("  +", wide[0]) == [
+        "data set", "trigger", "application", "rate", "settings", "seeds", "BA", "ASR", "CAD", "clean ASR", "RA",
+    ]  # fmt: skip
+    assert shown("table", tmp_path, "--columns", "asr, rate").splitlines()[0].split() == ["ASR", "rate"]
+    assert shown("show", tmp_path, "--columns", "run,ra").splitlines()[0].split() == ["run", "RA"]
+    assert shown("table", tmp_path, "--columns", "trigger,ba", "--format", "markdown").startswith("| trigger |")
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("--columns", "asr,lr"), "there is no column 'lr'; expected some of dataset,trigger,"),
+        (("--columns", "ba", "--format", "csv"), "--format csv has all columns"),
+        (("--wide", "--format", "json"), "--format json has all columns"),
+    ],
+)
+def test_columns_that_cannot_be_shown(words, problem, tmp_path):
+    fake_runs.write(tmp_path)
+    done = invoke("table", tmp_path, *words)
+    assert done.exit_code == 2 and problem in done.stderr and done.stderr.count("\n") == 1 and not done.stdout
+
+
+def test_json_and_csv_are_what_they_were_whatever_is_shown(tmp_path):
+    fake_runs.write(tmp_path)
+    (record,) = json.loads(shown("table", tmp_path, "--format", "json"))
+    assert set(record["scores"]) == {"ba", "asr", "still_right"}
+    head, *lines = shown("table", tmp_path, "--format", "csv").splitlines()
+    assert head.startswith("dataset,trigger,application,rate,variant,settings,runs,varying,collapsed,score,mean")
+    assert [line.split(",")[9] for line in lines] == ["ba", "asr", "still_right"]
+
+
+def test_the_best_of_a_data_set_is_bold_in_latex_alone(tmp_path):
+    fake_runs.write(tmp_path, trigger=None, ba=99)
+    for rate, asr in (("0.005", 90), ("0.02", 97), ("0.06", 97)):
+        fake_runs.write(tmp_path, rate=rate, asr=asr, ba=80)
+    text = shown("table", tmp_path, "--format", "latex", "--columns", "rate,asr,ba")
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")][1:]
+    assert [row.count(r"\textbf{97.0") for row in rows] == [0, 0, 1, 1], "ties are all bold"
+    assert [row.count(r"\textbf{80.0") for row in rows] == [0, 1, 1, 1], "the clean model is not an attack"
+    assert "textbf" not in shown("table", tmp_path, "--format", "markdown")
+    assert "bold: best of a data set (ASR highest, BA highest)" in text
+
+
+def test_steps_are_taken_only_while_it_is_too_wide():
+    names, scores = ("a", "b"), ("50.0 ± 1.0 [40.0, 60.0]", "-")
+    found = [
+        Column("trigger", "trigger", names, label=True, anchor=True),
+        Column("asr", "ASR", scores, short=("50.0 ± 1.0", "-")),
+        Column("clean-asr", "clean ASR", scores, short=("50.0 ± 1.0", "-"), secondary=True),
+    ]
+    widths = {width: columns.fit(found, width) for width in (100, 50, 35, 25)}
+    cells_of = {width: [column.cells[0] for column in layout.columns[1:]] for width, layout in widths.items()}
+    short = "50.0 ± 1.0"
+    assert cells_of == {100: [scores[0]] * 2, 50: [scores[0], short], 35: [short, short], 25: [short]}
+    assert widths[25].left_out == ("clean-asr",) and not widths[35].left_out
+    with pytest.raises(Usage, match="no column 'ba'"):
+        columns.choose(found, "ba")
+
+
+def test_without_any_cell_there_are_only_titles():
+    assert [column.title for column in cells.columns([])][:2] == ["data set", "trigger"]
+    assert groups.group(results.Found()) == []

@@ -1,0 +1,44 @@
+"""The sections of the page: one file each, and one more is one more file."""
+
+import clone
+import fake_runs
+import pytest
+
+from benchmark.reporting.html import registry
+from benchmark.reporting.html.sections import SECTIONS
+
+SECTION = """
+from benchmark.reporting.html import page
+from benchmark.reporting.html.registry import Section, register
+
+
+def build(content):
+    return page.paragraphs([f"{len(content.found)} runs were counted"])
+
+
+COUNT = register(Section(35, "Count of runs", build))
+"""
+
+
+def test_sections_stand_in_their_order():
+    titles = [section.title for section in sorted(SECTIONS.values(), key=lambda section: section.order)]
+    assert titles[:4] == ["Overview", "Files that could not be read", "Results", "Comparison with the paper"]
+    assert titles[-2:] == ["All runs", "How to reproduce"]
+    assert [title for title, section in SECTIONS.items() if section.last] == ["Files that could not be read"]
+
+
+@pytest.mark.parametrize(("order", "title"), [(10, "Another"), (11, "Results")])
+def test_two_of_one_place_or_title_are_refused(order, title):
+    with pytest.raises(ValueError, match="two sections"):
+        registry.register(registry.Section(order, title, lambda content: ""))
+    assert "Another" not in SECTIONS
+
+
+def test_one_more_file_is_one_more_section(tmp_path, root):
+    clone.with_file(root, tmp_path, "reporting/html/sections/count.py", SECTION)
+    fake_runs.write(tmp_path / "runs")
+    done = clone.benchmark(tmp_path, "report", tmp_path / "runs", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "out" / "report.html").read_text()
+    assert "1 runs were counted" in text
+    assert text.index(">Results</h2>") < text.index(">Count of runs</h2>") < text.index(">All runs</h2>")
