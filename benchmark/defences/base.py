@@ -80,7 +80,8 @@ def run(
     job.needs(network, name)
     config = {"config_version": 1, "defence": name, "settings": settings, "run": job.config.raw}
     target = job.folder / f"{name}-{digest(config).removeprefix('sha256:')[:8]}"
-    if (existing := records.kept(target / "result.json")) is not None:
+    sound = records.is_pruning if name == "prune" else None
+    if (existing := records.kept(target / "result.json", sound)) is not None:
         return existing
     contents = open_data(job, trained, file, base)
     engines.activate(job.settings.backend, job.settings.precision, job.settings.threads)

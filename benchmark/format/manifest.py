@@ -7,15 +7,16 @@ record's `facts`.
 import dataclasses
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmark.core import numbers
 from benchmark.core.errors import Failure
 from benchmark.core.hashing import canonical, digest
 from benchmark.format import layout, rules, schema
 from benchmark.format.schema import Json
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FORMAT = "poisonkit"
 FORMAT_VERSION = 1
@@ -117,12 +118,12 @@ def _record(of: type[R], table: Json) -> R:
 # ---- digests
 
 
-def dtype_of(array: np.ndarray) -> str:
+def dtype_of(array: "np.ndarray") -> str:
     """The dtype of an array as the table of arrays spells it: `text` for (n,) object, of str."""
     return TEXT if array.dtype == object else array.dtype.str
 
 
-def array_digest(array: np.ndarray) -> str:
+def array_digest(array: "np.ndarray") -> str:
     """Digest of a C-contiguous little-endian array: dtype and shape as a line, then its bytes. Of texts, for each row
     its length in bytes as 8 bytes, and its bytes."""
     if dtype_of(array) == TEXT:

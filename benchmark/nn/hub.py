@@ -1,4 +1,9 @@
-"""Files from huggingface.co: with progress, going on where a connection was cut, checked where a hash is known."""
+"""Files from huggingface.co: with progress, going on where a connection was cut, checked where a hash is known.
+
+Why not `huggingface_hub`, which comes with tokenizers: it does not verify a SHA-256 or limit what a server sends, takes
+only mirrors that answer with its headers (ETag, X-Repo-Commit), prints bars of its own, and reports the same lack of a
+network as one of several exceptions of many lines. Three files of one fixed model need no more than what is below.
+"""
 
 import hashlib
 import http.client

@@ -277,7 +277,7 @@ def plan(delta: Delta, source: Source) -> Plan:
 
 
 def _kept_images(delta: Delta, changed: Changed) -> apply.Effect:
-    """The effect of a delta of images."""
+    """Return the effect of a delta of images."""
     stencils = apply.of_file(delta.path, delta.of, delta.arrays)
     if "kept/rows" not in delta.arrays:
         return stencils
@@ -289,7 +289,7 @@ def _kept_images(delta: Delta, changed: Changed) -> apply.Effect:
 
 
 def _kept_texts(delta: Delta, changed: Changed) -> apply.Texts:
-    """The effect of a delta of texts: all of them are there."""
+    """Return the effect of a delta of texts: all of them are there."""
     arrays = delta.arrays
     if not np.array_equal(arrays["kept/rows"], changed.rows):
         raise Failure(f"{delta.path}: kept/rows are not the changed rows: the delta is damaged")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from poisonkit.core import class_names, modality
+from poisonkit.core.numbers import counted
 from poisonkit.format.manifest import Facts, Manifest, Recipe, TriggerStep
 from poisonkit.poisoning import supported
 
@@ -35,7 +36,9 @@ def _poisoning(manifest: Manifest) -> list[tuple[str, str]]:
     """Triggers, changed rows, labels and the rows that measure them."""
     recipe, counts = manifest.recipe, manifest.counts
     changed = f"{counts.poisoned:,} of {counts.train:,} rows (asked: {recipe.rate}; "
-    changed += f"{counts.already_target:,} were of the target class, {counts.unchanged:,} did not change)"
+    changed += (
+        f"{counted(counts.already_target, 'was', 'were')} of the target class, {counts.unchanged:,} did not change)"
+    )
     rows = [("trigger", _step(step)) for step in recipe.triggers]
     if recipe.patch:
         rows.append(("applied", f"to every patch of {'×'.join(map(str, recipe.patch))} (BadPatches)"))
@@ -44,10 +47,10 @@ def _poisoning(manifest: Manifest) -> list[tuple[str, str]]:
     rows += [("poisoned", changed), ("label", _labels(recipe, manifest.source.classes))]
     if counts.cover:
         own = ", each with noise of its own" if recipe.cover_jitter else ""
-        rows.append(("cover", f"{counts.cover:,} rows with the trigger and their own label{own}"))
-    rows.append(("triggered", f"{counts.triggered:,} test rows, to score ASR on"))
+        rows.append(("cover", f"{counted(counts.cover, 'row')} with the trigger and their own label{own}"))
+    rows.append(("triggered", f"{counted(counts.triggered, 'test row')}, to score ASR on"))
     if counts.others:
-        text = f"{counts.others:,} test rows of other classes, triggered: these should not be classified as the target"
+        text = f"{counted(counts.others, 'test row')} of other classes, triggered: not to be classified as the target"
         rows.append(("others", text))
     return [*rows, ("seed", str(recipe.seed))]
 

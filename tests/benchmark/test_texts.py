@@ -320,7 +320,7 @@ def test_triggers_that_are_cut_off_are_counted(tmp_path):
     assert found["triggered"] == {"texts": lost(contents.triggered.inputs), "of": len(contents.triggered)}
     assert found["truth"]["texts"] and found["triggered"]["texts"]
     lines = truncation.lines(found)
-    assert len(lines) == 2 and sum("changed training texts lose their trigger" in line for line in lines) == 1
+    assert len(lines) == 2 and sum("training texts are truncated before the trigger" in line for line in lines) == 1
     assert truncation.lines({"truth": {"texts": 0, "of": 3}}) == []
 
 

@@ -166,7 +166,7 @@ def test_unpack_replaces_no_sidecar_of_another_file(poisonkit, library, tmp_path
 def test_a_delta_replaces_nothing_but_a_delta(poisonkit, library, tmp_path):
     path = tmp_path / "x.h5"
     shutil.copy(library("clean"), path)
-    poisonkit("pack", library("square"), "-o", path).failed(1, "delta: --force")
+    poisonkit("pack", library("square"), "-o", path).failed(1, "delta: use --force")
     assert path.read_bytes() == library("clean").read_bytes()
 
 
@@ -178,7 +178,7 @@ def test_a_sidecar_that_is_none_is_never_waited_for(poisonkit, library, tmp_path
     else:
         beside.write_text(content)
     done = poisonkit("verify", path)
-    assert done.code == 3 and "x.manifest.json: is no sidecar" in done.out
+    assert done.code == 3 and "x.manifest.json: is not a sidecar" in done.out
     poisonkit("seal", path, "-o", tmp_path / "c.h5").failed(1, "x.manifest.json", "is not a sidecar")
     asked = ("--format", "croissant", "--creator", "me", "-o", tmp_path / "x.json")
     assert poisonkit("export", path, *asked).succeeded()

@@ -19,6 +19,7 @@ from benchmark.analysis.heads.results import (
     ABLATE,
     ALIGN,
     DETECT,
+    MALFORMED,
     Result,
     changes,
     most_changing,
@@ -179,6 +180,15 @@ def report(results: Sequence[Result], folders: Sequence[Path] = ()) -> str:
         over_runs = [table.render() for table in tables(results)]
         parts += [f"over {len(results)} runs: mean and 95 % interval", *over_runs]
     return "\n".join(parts).rstrip("\n")
+
+
+def can_be_reported(result: Result) -> bool:
+    """Return whether `report` finds in a result what it shows: runs are passed on, and edited."""
+    try:
+        report([result], [Path()])
+    except MALFORMED:
+        return False
+    return True
 
 
 def introduction(result: Result) -> list[str]:

@@ -50,7 +50,7 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     title = f"{job.folder.name if path.is_dir() else path.name}, {contents.manifest['name']}"
     found = {"run": job.folder.name, "network": title, "file": contents.manifest["name"]}
     found |= routes.measure(model, contents)
-    target = Path(output) if output else (path if path.is_dir() else path.parent) / "routing"
+    target = target_of(path, output)
     if output:
         files.make_output(target)
     else:
@@ -65,6 +65,11 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
         return
     paths = plotting.save(drawn, target, ("png",))
     yield f"wrote {target / 'routing.json'}, {', '.join(one.name for one in paths)}"
+
+
+def target_of(path: Path, output: Path | None = None) -> Path:
+    """Return the folder for `routing.json` and the pictures of a network: by default beside it."""
+    return Path(output) if output else (path if path.is_dir() else path.parent) / "routing"
 
 
 def _epochs(job: Run) -> list[Path]:
