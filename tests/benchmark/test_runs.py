@@ -303,8 +303,10 @@ def test_seeds_are_summed_up_by_mean_and_standard_deviation(finished, tmp_path):
         (tmp_path / f"run-{seed}").mkdir()
         files.write_json(tmp_path / f"run-{seed}" / "result.json", result)
         files.write_json(tmp_path / f"run-{seed}" / "config.json", result["config"])
-    last = invoke("show", tmp_path).stdout.splitlines()[4]
-    assert re.match(r"mean ± std of 3 training seeds, toy-square-0.1-s0, .* 30.0 ± 5.0 ", last)
+    shown = invoke("show", tmp_path, "--wide").stdout.split("\n\n")[-1]
+    title, _, row, *_ = shown.splitlines()
+    assert title == "mean ± standard deviation over seeds"
+    assert re.match(r"\S+ +square .* 3 training seeds +30.0 ± 5.0 ", row)
 
 
 def jax(toy, runs):
