@@ -178,7 +178,7 @@ def test_a_sidecar_that_is_none_is_never_waited_for(poisonkit, library, tmp_path
     else:
         beside.write_text(content)
     done = poisonkit("verify", path)
-    assert done.code == 3 and "x.manifest.json: is no sidecar" in done.out
+    assert done.code == 3 and "x.manifest.json: is not a sidecar" in done.out
     poisonkit("seal", path, "-o", tmp_path / "c.h5").failed(1, "x.manifest.json", "is not a sidecar")
     asked = ("--format", "croissant", "--creator", "me", "-o", tmp_path / "x.json")
     assert poisonkit("export", path, *asked).succeeded()

@@ -268,7 +268,7 @@ def _sidecar(path: Path, facts: dict) -> list[str]:
         file, repeated = said["file"], said["manifest"]
         size, digest = file["size"], file["sha256"]
     except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
-        return [f"{sidecar.name}: is no sidecar ({type(error).__name__}: {error})"]
+        return [f"{sidecar.name}: is not a sidecar ({type(error).__name__}: {error})"]
     wrong = []
     if repeated != facts:
         wrong.append(f"{sidecar.name}: its manifest is not the file's")
