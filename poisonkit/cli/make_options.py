@@ -15,7 +15,7 @@ ATTACK = (
         "--target",
         metavar="CLASS",
         help="Target label: the class's name, or index:N; a bare number is the index only where no class has a number "
-        "for its name.  [default: the first that has rows; sst2: positive]",
+        "for its name.  [default: the source's own, else the first that has rows]",
     ),
     click.option(
         "--label-mode",

@@ -237,5 +237,5 @@ def test_what_apply_refuses(poisonkit, library, lines, tmp_path):
     poisonkit("apply", library("text-clean"), path, "-o", tmp_path / "o.txt").failed(1, "is a clean file")
     shutil.copy(library("square"), tmp_path / "i.h5")
     poisonkit("apply", tmp_path / "i.h5", path, "-o", tmp_path / "o.png").failed(
-        1, "no PNG, PPM, PGM, JPEG, WebP or BMP file"
+        1, "not a PNG, PPM, PGM, JPEG, WebP or BMP file"
     )
