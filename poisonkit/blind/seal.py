@@ -345,7 +345,8 @@ def advice(done: Sealed) -> list[str]:
     if done.left is not None and done.left.share is not None:
         share, count = float(done.left.share), len(done.left.rows)
         lines.append(
-            f"labels evened out to {share:.4f} of the clean class sizes: {count:,} rows left out, kept in the key"
+            f"labels evened out to {share:.4f} of the clean class sizes: {numbers.counted(count, 'row')} left out, "
+            "kept in the key"
         )
     if done.manifest["modality"] == "text":
         return [*lines, f"note: whoever has {name} can find every changed row by comparing: {how}"]
