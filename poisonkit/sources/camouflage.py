@@ -127,9 +127,9 @@ def check_modality(name: str, rows: modality.Modality) -> None:
 def beneath(facts: dict, store, say):
     """Yield the plain sources in the cache that a manifest's camouflaged one can have been made from: those of its name
     and with its labels, which a camouflage leaves as they are."""
-    said, labels = facts["source"], ("train/labels", "test/labels")
+    record, labels = facts["source"], ("train/labels", "test/labels")
     for plain in store.every(say):
-        if plain.name == said["name"] and all(plain.arrays[path] == said["arrays"].get(path) for path in labels):
+        if plain.name == record["name"] and all(plain.arrays[path] == record["arrays"].get(path) for path in labels):
             yield plain
 
 

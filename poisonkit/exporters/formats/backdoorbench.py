@@ -41,9 +41,9 @@ def check(data: reader.Reader) -> None:
             f"{data.path}: BackdoorBench takes clean rows from its own copy of the data set, and does not have "
             f"{source!r:.40} (it has {', '.join(KNOWN)}): --format imagefolder or npz"
         )
-    there = tuple(base.rows(data, f"{part}/images") for part in ("train", "test"))
-    if there != KNOWN[source]:
-        raise Failure(f"{data.path}: has {there[0]} + {there[1]} rows, BackdoorBench's {source} {KNOWN[source]}")
+    sizes = tuple(base.rows(data, f"{part}/images") for part in ("train", "test"))
+    if sizes != KNOWN[source]:
+        raise Failure(f"{data.path}: has {sizes[0]} + {sizes[1]} rows, BackdoorBench's {source} {KNOWN[source]}")
 
 
 def counts(data: reader.Reader) -> str:

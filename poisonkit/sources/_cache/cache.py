@@ -334,12 +334,12 @@ def _remove(path: Path) -> None:
     shutil.rmtree(grave, ignore_errors=True)
 
 
-def _same(path: Path, there: Path) -> bool:
+def _same(path: Path, existing: Path) -> bool:
     """Whether an entry holds the very files of another one. Its name and sizes alone do not tell: this is asked after
     an origin was read again, maybe because the user did not trust the cached copy."""
     try:
         names = [item.name for item in path.iterdir()]
-        return len(filecmp.cmpfiles(path, there, names, shallow=False)[0]) == len(names)
+        return len(filecmp.cmpfiles(path, existing, names, shallow=False)[0]) == len(names)
     except OSError:
         return False
 

@@ -65,8 +65,8 @@ def locate(path: Path | None, options: base.Options) -> base.Origin:
         notices = _decode(paths, chosen, writer, context)
         if "label" not in options:
             notices += _names_elsewhere(_table(paths["train"], chosen["tsv"]), chosen["label"])
-        said = {"notices": notices} if notices else {}
-        return {"kind": "folder", "path": files.path_text(path), "official": None, **said}
+        record = {"kind": "folder", "path": files.path_text(path), "official": None}
+        return record | ({"notices": notices} if notices else {})
 
     columns = {key: chosen[key] for key in ("text", "label", "tsv") if key != "tsv" or chosen[key] == "quoted"}
     return base.Origin({"tables": file_states.fingerprint(paths.values()), "columns": columns}, decode, options)

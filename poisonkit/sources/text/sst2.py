@@ -111,10 +111,10 @@ def _other(counts: dict[str, tuple[int, int]]) -> dict:
     rows, quoted = zip(*(counts[part] for part in FILES), strict=True)
     if rows == COUNTS:
         return {}
-    there, published = (f"{train:,} + {test:,}" for train, test in (rows, COUNTS))
-    why = f"it has {there} texts, GLUE's SST-2 has {published}; labels 0 and 1 are called negative and positive"
-    said = {"official": False, "difference": why}
-    return said | ({"notices": [f"{sum(quoted):,} texts {IN_QUOTES}"]} if any(quoted) else {})
+    found, published = (f"{train:,} + {test:,}" for train, test in (rows, COUNTS))
+    why = f"it has {found} texts, GLUE's SST-2 has {published}; labels 0 and 1 are called negative and positive"
+    record = {"official": False, "difference": why}
+    return record | ({"notices": [f"{sum(quoted):,} texts {IN_QUOTES}"]} if any(quoted) else {})
 
 
 def described(train: int, test: int) -> dict:
