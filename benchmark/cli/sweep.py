@@ -7,7 +7,7 @@ import click
 from benchmark.cli.common import INTERRUPTED, without_sidecars
 from benchmark.cli.options import BASE, JSON, MOST_SEEDS, QUIET, RUNS, VERIFY, setting_options
 from benchmark.cli.printing import complain, say, say_json
-from benchmark.core import text_tables
+from benchmark.core import numbers, text_tables
 from benchmark.core.errors import Usage
 
 
@@ -142,7 +142,7 @@ def go(tasks, todo, jobs, scheduler, quiet, alone, as_json):
     if as_json:
         say_json(counts | {"failed": failed})
     else:
-        say(f"{counts['runs']} runs: {counts['existing']} existed, {counts['made']} made"
+        say(f"{numbers.counted(counts['runs'], 'run')}: {counts['existing']:,} existed, {counts['made']} made"
             + (f", {len(failed)} failed" if failed else ""))  # fmt: skip
     return failed
 

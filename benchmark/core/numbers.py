@@ -85,3 +85,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _short(value: object) -> str:
     return f"{value!r:.40}"
+
+
+def counted(count: int, one: str, more: str | None = None) -> str:
+    """A number and what it counts: ``1 row``, ``1,200 rows``; `more` where the plural is not `one` and an s."""
+    return f"{count:,} {one if count == 1 else more or one + 's'}"

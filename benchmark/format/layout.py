@@ -163,8 +163,8 @@ def _size(part: int | str, trigger: int | None, manifest: Json, sizes: Sizes) ->
         return part
     letter = part.removeprefix("≤").removesuffix("+1")
     if letter in ("h", "w"):
-        patch = _original(manifest)["recipe"]["patch"] or [sizes["H"], sizes["W"]]
-        size = patch["hw".index(letter)]
+        patch: list[int] = _original(manifest)["recipe"]["patch"] or [sizes["H"], sizes["W"]]
+        size: int | None = patch["hw".index(letter)]
     else:
         size = sizes.get(_letter(letter, trigger))
     return size + 1 if size is not None and part.endswith("+1") else size

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmark.core import file_names, files
+from benchmark.core import file_names, files, numbers
 from benchmark.core.errors import Failure
 from benchmark.format.dataset import Dataset
 from benchmark.nn import engines
@@ -56,7 +56,7 @@ def matching(result: RunResult, candidates: Iterable[RunResult]) -> tuple[str, l
     same = [other for other in clean if other.config.seed == result.config.seed]
     if same:
         return "same seed", same[:1]
-    return f"mean of {len(clean)} other seeds", clean
+    return f"mean of {numbers.counted(len(clean), 'other seed')}", clean
 
 
 def compare(result: RunResult, candidates: Iterable[RunResult], named: RunResult | None = None) -> Comparison | None:

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ import numpy as np
 
 from benchmark.core import extras, files
 from benchmark.core.errors import Failure
+from benchmark.core.hashing import digest
 from benchmark.format import dataset
 from benchmark.format.dataset import Dataset, Rows
-from benchmark.format.manifest import digest
 from benchmark.nn import engines, tokenizers
 from benchmark.runs import baseline, hints, records
 from benchmark.runs.result import RunResult
@@ -80,10 +80,11 @@ def target_of(job: Run, config: dict[str, Any]) -> Path:
     return job.folder / f"{config['defence']}-{digest(config).removeprefix('sha256:')[:8]}"
 
 
-def written(target: Path) -> dict[str, Any] | None:
+def written(target: Path, sound: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
     """Read the result in a folder of results, None while there is none, or where its pictures are still to be drawn:
-    when it was made matplotlib was missing, and now it is installed. A damaged one is put aside."""
-    found = records.kept(target / "result.json")
+    when it was made matplotlib was missing, and now it is installed. A damaged one is put aside, and so is one that is
+    not `sound`: that lacks what will be shown of it."""
+    found = records.kept(target / "result.json", sound)
     if found is None:
         return None
     undrawn = not any(target.glob("*.png")) and (target.parent / "model.keras").is_file()

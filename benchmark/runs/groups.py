@@ -5,8 +5,8 @@ from fractions import Fraction
 from functools import cached_property
 
 from benchmark.core import intervals, numbers
+from benchmark.core.hashing import canonical
 from benchmark.core.intervals import Summary
-from benchmark.format.manifest import canonical
 from benchmark.runs import collapse, paper_results, records
 from benchmark.runs.result import RunResult, Share
 from benchmark.runs.results import Finished

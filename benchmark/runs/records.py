@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmark.core import file_names, files, numbers
 from benchmark.core.errors import Damaged, Failure
-from benchmark.format.manifest import canonical
+from benchmark.core.hashing import canonical
 from benchmark.runs.result import CLEAN, KINDS, SEALED, RunResult
 from benchmark.training.settings import settings_of
 
@@ -34,11 +34,12 @@ def read(folder: Path) -> RunResult | None:
     return RunResult(result)
 
 
-def kept(path: Path) -> dict | None:
-    """What a command has left in a JSON file, None while there is nothing. A damaged one is put aside."""
+def kept(path: Path, sound=None) -> dict | None:
+    """What a command has left in a JSON file, None while there is nothing. A damaged one is put aside, and so is one
+    that is not `sound`, a function of what it says: without all that will be shown of it."""
     try:
         found = files.read_json(path) if files.there(path) else None
-        if not isinstance(found, dict | None):
+        if not isinstance(found, dict | None) or (found is not None and sound and not sound(found)):
             raise Damaged(f"{path}: not a result of this program")
         return found
     except Damaged as error:

@@ -2,17 +2,20 @@
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from benchmark.core import file_names
 from benchmark.core.errors import Failure, Usage
-from benchmark.format.manifest import digest
+from benchmark.core.hashing import digest
 from benchmark.nn import bert_weights, hub
 from benchmark.nn.tokenizers import LENGTH
-from benchmark.training.settings import ENCODERS, MINILM, TINY, EncoderSettings
+from benchmark.training.settings import ENCODERS, MINILM, TINY, EncoderSettings, shortened
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
+LONGEST_NAME = 80  # bytes of a folder's name in the names of its runs
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,16 @@ def named(value: str) -> dict:
     bert_weights.sizes(folder)
     identity = digest({name: file_digest(folder / name) for name in FILES})
     name = folder.resolve().name
-    return {"encoder": f"{name}-{identity[7:15]}" if name in ENCODERS else name, "weights": identity, "folder": folder}
+    if name in ENCODERS or _plainer(name) != name:
+        name = f"{_plainer(name)}-{identity[7:15]}"
+    return {"encoder": name, "weights": identity, "folder": folder}
+
+
+def _plainer(name: str) -> str:
+    """What of a folder's name can be part of the names of runs: what cannot becomes a hyphen."""
+    plainer = "".join(letter if letter.isalnum() or letter in file_names.MARKS else "-" for letter in name)
+    plainer = re.sub(r"\.{2,}", "-", plainer).lstrip(file_names.MARKS)
+    return shortened(plainer, LONGEST_NAME).rstrip(". ") or "encoder"
 
 
 def find(settings: EncoderSettings, say) -> Origin | None:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmark.core import numbers
+from benchmark.core import file_names, numbers
 from benchmark.core.errors import Usage
-from benchmark.format.manifest import digest
+from benchmark.core.hashing import digest
 from benchmark.nn.networks import DEFAULT, IMAGE, TEXT, NetworkSpec
 from benchmark.nn.networks import NETWORKS as SPECS
 from benchmark.training.table import ALWAYS, BY_NAME, MODEL, RUN, SETTINGS, TRAINING, Setting, option_of
@@ -311,9 +311,16 @@ def settings_of(config: dict) -> Common:
 
 
 def folder_name(settings: Common, dataset_name: str, dataset_digest: str) -> str:
-    """A readable name that ends in the configuration's hash: `NAME--small-tf-t0-1a2b3c4d`."""
+    """A readable name that ends in the configuration's hash: `NAME--small-tf-t0-1a2b3c4d`; of a long NAME its
+    beginning, so that the whole is a name that is read again."""
     identity = digest(config_of(settings, dataset_digest)).removeprefix("sha256:")[:8]
-    return f"{dataset_name}--{settings.preset}-{_SHORT[settings.backend]}-t{settings.seed}-{identity}"
+    end = f"--{settings.preset}-{_SHORT[settings.backend]}-t{settings.seed}-{identity}"
+    return shortened(dataset_name, file_names.LONGEST - len(end.encode())) + end
+
+
+def shortened(name: str, size: int) -> str:
+    """The beginning of a name, at most `size` bytes of UTF-8."""
+    return name.encode()[:size].decode(errors="ignore")
 
 
 def options(settings: Common) -> list[str]:

@@ -4,6 +4,7 @@ A grid is a data set, and the product of triggers, applications, rates and seeds
 alone. Those of the paper's tables are here; a custom one is a TOML file with the same keys.
 """
 
+import codecs
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -92,9 +93,14 @@ def read(path: Path) -> Grid:
     """Read the grid that a TOML file describes. Raises `Failure` or `Usage` in one line where it does not."""
     tomllib = _tomllib()
     try:
-        values = tomllib.loads(path.read_text("utf-8-sig"))
+        content = path.read_bytes()
+        values = tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise Failure(f"{path}: could not be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        wide = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        actual = "is written in UTF-16" if wide else f"is not UTF-8, from its byte {error.start + 1} on"
+        raise Usage(f"{path}: {actual}: TOML is UTF-8, save it as such") from None
     except (ValueError, RecursionError) as error:  # (TOML's own error is a ValueError, and so is a number too long)
         raise Usage(f"{path}: is not valid TOML ({' '.join(str(error).split())[:200]})") from None
     return parse(values, str(path))

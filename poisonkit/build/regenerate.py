@@ -69,8 +69,6 @@ def _problem(manifest) -> str | None:
             "the version of the tool that made it (the sidecar's `tool` says which)"
         )
     problem = schema.problem(manifest)
-    if problem is None and not isinstance(manifest.get("arrays"), dict):
-        problem = "its manifest names no arrays"
     if problem is None and manifest["dataset_digest"] != _digest(manifest):
         problem = "its manifest was altered: its dataset_digest is not that of the rest"
     return problem

@@ -6,6 +6,7 @@ from poisonkit.build.grid import GridPlan, GridResult
 from poisonkit.build.produce import BuildResult
 from poisonkit.build.rewrite_list import RewriteList
 from poisonkit.core import class_names
+from poisonkit.core.numbers import counted
 from poisonkit.poisoning import supported
 from poisonkit.poisoning.classes import own
 
@@ -58,16 +59,14 @@ def grid_line(planned: GridPlan) -> str:
     """One line about the files of a grid, before they are made."""
     source, manifest = planned.base.source, planned.plans[0].manifest
     labels = own_classes(source.name, source.classes) + target(source.classes, manifest["recipe"])
-    return (
-        f"{len(planned.plans)} files of {planned.dataset}, {len(planned.missing)} to make, on {planned.base_path}; "
-        + labels.removesuffix("; ")
-    )
+    files = f"{counted(len(planned.plans), 'file')} of {planned.dataset}, {len(planned.missing)} to make"
+    return f"{files}, on {planned.base_path}; {labels.removesuffix('; ')}"
 
 
 def grid_result_line(made: GridResult) -> str:
     """One line about the deltas that were written."""
     size = f"{made.size / 1e6:,.1f} MB, as whole files {made.whole_size / 1e9:,.1f} GB"
-    return f"wrote {len(made.paths)} deltas: {size}"
+    return f"wrote {counted(len(made.paths), 'delta')}: {size}"
 
 
 def grid_json(planned: GridPlan, made: GridResult | None) -> dict[str, Any]:
@@ -87,14 +86,14 @@ def counts(manifest: dict[str, Any]) -> str:
     rows, classes, poisoned = manifest["counts"], manifest["source"]["classes"], manifest["kind"] == "poisoned"
     text = own_classes(manifest["source"]["name"], classes)
     text += target(classes, manifest["recipe"]) if poisoned else ""
-    text += f"{rows['train']:,} training rows"
+    text += counted(rows["train"], "training row")
     if poisoned:
         text += f", {rows['poisoned']:,} poisoned ({rows['already_target']:,} of the target class already"
         text += f", {rows['unchanged']:,} without a changed byte)" if "unchanged" in rows else ")"
         text += f", {rows['cover']:,} cover" if rows["cover"] else ""
-        text += f"; {rows['triggered']:,} triggered test rows"
+        text += f"; {counted(rows['triggered'], 'triggered test row')}"
         text += f", {rows['others']:,} of non-source classes" if "others" in rows else ""
-    return f"{text}; {rows['test']:,} test rows"
+    return f"{text}; {counted(rows['test'], 'test row')}"
 
 
 def own_classes(source: str, classes) -> str:

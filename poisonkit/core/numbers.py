@@ -44,3 +44,8 @@ def _float(text: str) -> float:
 
 def _constant(text: str) -> Any:
     raise ValueError(f"{text}, which is no number")
+
+
+def counted(count: int, one: str, more: str | None = None) -> str:
+    """A number and what it counts: ``1 row``, ``1,200 rows``; `more` where the plural is not `one` and an s."""
+    return f"{count:,} {one if count == 1 else more or one + 's'}"

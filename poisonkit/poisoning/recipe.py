@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from poisonkit.core import hashing, label_modes, modality
+from poisonkit.core import file_names, hashing, label_modes, modality
 from poisonkit.core.errors import Usage
 from poisonkit.core.images import grey
 from poisonkit.core.parsing import decimal, spell
@@ -187,7 +187,8 @@ def recipe_of(manifest: dict, pictures: dict | None = None) -> Recipe:
 def file_name(recipe: Recipe, record: dict, source: str, source_options: dict, pictures: dict) -> str:
     """The canonical name, without a suffix: ``cifar10-square-patch8-0.0005-s0``.
 
-    Options other than the defaults add the first 8 characters of the digest of source, recipe and pictures.
+    Options other than the defaults add the first 8 characters of the digest of source, recipe and pictures. Of more
+    triggers than a name can hold only the first is named.
     """
     if recipe.clean:
         parts = [source, "clean"]
@@ -197,10 +198,13 @@ def file_name(recipe: Recipe, record: dict, source: str, source_options: dict, p
             height, width = recipe.patch
             parts.append(f"patch{height}" if height == width else f"patch{height}x{width}")
         parts += [recipe.rate, f"s{recipe.seed}"]
-    if not recipe.default(source, source_options):
-        identity = {"source": source, "options": source_options, "recipe": record, "pictures": pictures}
-        parts.append(hashing.digest(identity).removeprefix("sha256:")[:8])
-    return "-".join(parts)
+    identity = {"source": source, "options": source_options, "recipe": record, "pictures": pictures}
+    digest = hashing.digest(identity).removeprefix("sha256:")[:8]
+    name = "-".join(parts if recipe.default(source, source_options) else [*parts, digest])
+    if len(name) <= file_names.LONGEST:
+        return name
+    parts[1] = f"{recipe.steps[0][0]}+{len(recipe.steps) - 1}-more"
+    return "-".join([*parts, digest])
 
 
 def tile_shape(recipe: Recipe, image: tuple[int, ...]) -> tuple[int, int, int]:

@@ -228,3 +228,10 @@ def test_what_a_command_left_and_is_damaged_is_kept_aside_and_made_anew(damage, 
     assert records.kept(path) is None and not files.there(path)
     assert files.there(tmp_path / "result.json.damaged")
     assert "kept as result.json.damaged" in capsys.readouterr().err
+
+
+def test_what_a_command_left_without_what_is_shown_of_it_is_made_anew_too(tmp_path, capsys):
+    path = tmp_path / "result.json"
+    path.write_text('{"defence": "prune"}')
+    assert records.kept(path, records.is_pruning) is None and "kept as result.json.damaged" in capsys.readouterr().err
+    assert not files.there(path)

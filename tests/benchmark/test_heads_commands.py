@@ -152,6 +152,21 @@ def test_detect_once_and_again_as_a_table_and_as_pictures(detected, poisoned):
     assert {path.stem for path in folder.glob("*.png")} == {"similarity", "auroc", "distributions", "attention"}
 
 
+@pytest.mark.parametrize("text", ["{}", '{"defence": "heads-detect", "settings": {}}', '{"defence": "heads-ablate"}'])
+def test_what_an_earlier_detect_left_and_cannot_be_shown_is_made_anew(detected, poisoned, text):
+    """An edited result of its own configuration was taken as it was, and ended in a traceback."""
+    results = poisoned.glob("heads-detect-*/result.json")
+    (path,) = (one for one in results if json.loads(one.read_text())["settings"] == detected["settings"])
+    before = path.read_text()
+    path.write_text(text)
+    again = done("heads", "detect", poisoned, "--heads", "2", "--flag", "0.1", "--quiet")
+    assert f"{path}: not a result of this program: kept as result.json.damaged, and made anew" in again.stderr
+    assert again.stdout.splitlines()[0].startswith(f"{poisoned.name}: ")
+    assert path.with_name("result.json.damaged").read_text() == text
+    path.with_name("result.json.damaged").unlink()
+    path.write_text(before)
+
+
 def test_a_clean_run_has_no_truth_and_no_twin(clean):
     asked = ("heads", "detect", clean, "--rows", "100", "--metric", "pearson", "--map", "output", "--json")
     (result,) = json.loads(done(*asked).stdout)

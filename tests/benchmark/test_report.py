@@ -163,6 +163,11 @@ def test_tables_have_as_many_cells_as_columns():
     assert re.findall(r'class="left">([^<]*)<', text) == ["a", "1"]
 
 
+def test_an_interval_stands_under_its_mean_and_a_number_is_not_broken():
+    told = page.table(["data set", "BA", "CAD"], [["cifar10 [v2]", "55.5 ± 8.9 [0.0, 100.0]", "<b>"]], 1)
+    assert '<td class="left">cifar10 [v2]</td><td>55.5 ± 8.9<small>[0.0, 100.0]</small></td><td>&lt;b&gt;</td>' in told
+
+
 MEASURE = """<script>
 const far = [...document.querySelectorAll(".wide")].map(box => box.scrollWidth - box.clientWidth);
 document.title = "tables " + far.length + " too wide " + Math.max(...far) + " page " +

@@ -209,7 +209,7 @@ def test_cad_comes_with_the_clean_run_whenever_that_appears(finished, toy, tmp_p
     assert re.search(rf"no CAD yet.*: benchmark train {toy[0]} --.* --runs {tmp_path}$", hint)
     train(toy[0], "--runs", tmp_path, "-q", "--seed", "5")
     (shown,) = (row for row in results(tmp_path) if row["name"] == finished.name)
-    assert shown["baseline"]["how"] == "mean of 1 other seeds" and shown["baseline"]["asr"] is None
+    assert shown["baseline"]["how"] == "mean of 1 other seed" and shown["baseline"]["asr"] is None
     clean = next(row for row in results(tmp_path) if row["dataset"]["kind"] == "clean")
     assert shown["baseline"]["cad"] == clean["scores"]["ba"]["percent"] - shown["scores"]["ba"]["percent"]
     assert clean["scores"]["asr"] is None and clean["baseline"] is None

@@ -20,11 +20,12 @@ from click.testing import CliRunner
 from test_runs import only, outcome, same
 
 from benchmark.cli import main
-from benchmark.core import files
+from benchmark.core import file_names, files
 from benchmark.core.errors import Failure
 from benchmark.format import dataset
 from benchmark.nn import engines, hub, tokenizers
 from benchmark.training import encoders
+from benchmark.training.settings import EncoderSettings, folder_name
 
 engines.activate("tensorflow", threads=2)
 SETTINGS = ["--encoder", "tiny", "--hold-out", "20", "--batch-size", "16", "--epochs", "5", "--learning-rate", "0.002"]
@@ -122,6 +123,32 @@ def test_a_folder_s_encoder(toy, tmp_path):
     assert invoke("score", run, toy[0]).stdout.startswith(run.name)  # the run's folder is enough
 
 
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [("BERT (mine)", "BERT -mine--"), ("a\x1b[31m", "a--31m-"), ("$(touch X)", "touch X--"), ("--rows", "rows-")]
+    + [
+        ("x" * 250, "x" * 80 + "-"),
+        ("...", "encoder-"),
+        ("a..b", "a-b-"),
+        ("Größe 1.", "Größe 1-"),
+        ("minilm", "minilm-"),
+    ],
+)
+def test_an_encoder_s_folder_of_any_name_gives_a_run_that_is_read_again(tmp_path, name, start):
+    said = encoders.named(str(small_encoder.write(tmp_path / name)))
+    digest = said["weights"].removeprefix("sha256:")[:8]
+    assert said["encoder"] == start + digest
+    settings = EncoderSettings(**said)
+    for named in ("toy", "d" * file_names.LONGEST, "ü" * (file_names.LONGEST // 2)):
+        run = folder_name(settings, named, "sha256:" + 64 * "0")
+        assert file_names.plain(run) and run.endswith(folder_name(settings, "", "sha256:" + 64 * "0")[-13:])
+
+
+def test_a_plain_name_of_an_encoder_stays(tmp_path):
+    folder = small_encoder.write(tmp_path / "bert_base-uncased v1.0")
+    assert encoders.named(str(folder))["encoder"] == "bert_base-uncased v1.0"
+
+
 def test_what_a_trigger_loses_is_said(toy, tmp_path):
     clean = text_writer.clean_arrays(train=40, test=20)
     clean["train/texts"][:] = " ".join(["fine"] * 70)
@@ -149,7 +176,7 @@ def test_files_of_the_other_kind_are_refused(finished, toy, tmp_path):
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"vocab_size": 20}, "is of another shape than config.json says"),
+        ({"vocab_size": 20}, "has another shape than config.json describes"),
         ({"max_position_embeddings": 32}, "its encoder takes 32 tokens, 64 are needed"),
         ({"model_type": "gpt2"}, "its model_type is 'gpt2'"),
     ],

@@ -58,3 +58,38 @@ def test_keras_reads_the_folder_with_the_files_own_labels(poisonkit, library, tm
         order = np.argsort(getattr(expected, part).labels, kind="stable")
         assert np.array_equal(images, getattr(expected, part).inputs[order])
         assert np.array_equal(labels, getattr(expected, part).labels[order])
+
+
+def _made(poisonkit, *asked):
+    done = poisonkit("make", *asked)
+    assert done.code == 0, done
+    return done
+
+
+@pytest.mark.parametrize("form", ["csv", "imagefolder"])
+def test_classes_with_numbers_for_names_come_back_with_a_word_about_it(poisonkit, tmp_path, form):
+    """Of -1, 0, 1 the exports number 0, 1, 2: a target 1 would be another class, and nobody would see it."""
+    if form == "csv":
+        (tmp_path / "in").mkdir()
+        rows = "text,label\n" + "".join(f"text {i},{i % 3 - 1}\n" for i in range(30))
+        for part in ("train", "test"):
+            (tmp_path / "in" / f"{part}.csv").write_text(rows)
+        asked, source = ("--dataset", "csv"), tmp_path / "in"
+    else:
+        images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3), np.uint8)
+        parts = {f"x_{part}": images for part in ("train", "test")} | {
+            f"y_{part}": np.arange(30) % 3 for part in ("train", "test")
+        }
+        np.savez(tmp_path / "in.npz", **parts, classes=np.array(["-1", "0", "1"]))
+        asked, source = ("--dataset", "npz"), tmp_path / "in.npz"
+    first = _made(poisonkit, *asked, "--source", source, "--rate", "0", "-o", tmp_path / "first.h5")
+    assert not first.errors
+    poisonkit("export", tmp_path / "first.h5", "--format", form, "-o", tmp_path / "out").succeeded()
+    back = ("--dataset", "csv" if form == "csv" else "folder", "--source", tmp_path / "out", "--rate", "0")
+    (line,) = _made(poisonkit, *back, "-o", tmp_path / "second.h5").errors
+    assert ("0 is -1, 1 is 0, 2 is 1" if form == "csv" else "0_-1 is -1, 1_0 is 0, 2_1 is 1") in line
+    if form == "csv":
+        third = _made(poisonkit, *back, "--source-option", "label=class", "-o", tmp_path / "third.h5")
+        assert not third.errors
+        names = json.loads(poisonkit("show", tmp_path / "third.h5", "--json").succeeded().out)["source"]["classes"]
+        assert names == ["-1", "0", "1"]

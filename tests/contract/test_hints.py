@@ -47,12 +47,14 @@ PRINTED = re.compile(rf"\b(poisonkit|benchmark) ({COMMANDS})\b(?!`) +\S|\bpip in
 
 
 def printed_commands(path: Path) -> list[str]:
-    """The commands with arguments in a module's texts, docstrings and the help of options left out."""
+    """The commands with arguments in a module's texts; docstrings, help of options and examples are left out."""
     tree = ast.parse(path.read_text("utf-8"))
     quiet = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg == "help":
             quiet |= set(ast.walk(node.value))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "example":  # tests/poisonkit/test_help.py
+            quiet |= set(node.args)
         if isinstance(node, ast.Attribute) and node.attr == "encode":  # for a digest, not for people
             quiet.add(node.value)
         if isinstance(node, ast.JoinedStr):

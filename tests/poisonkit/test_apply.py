@@ -47,7 +47,8 @@ def by_hand(path, image):
 @pytest.mark.parametrize("name", [name for name in RECIPES if name.split("-")[-1] != "clean"])
 def test_a_picture_of_the_right_size(poisonkit, library, pictures, tmp_path, name):
     result = poisonkit("apply", library(name), pictures / "exact.png", "-o", tmp_path / "out.png").succeeded()
-    assert result.lines == [f"wrote {tmp_path / 'out.png'}"]
+    (line,) = result.lines
+    assert line.split("; the trigger alone")[0] == f"wrote {tmp_path / 'out.png'}"
     original = read(pictures / "exact.png")
     assert np.array_equal(read(tmp_path / "out.png"), by_hand(library(name), original))
     assert (read(tmp_path / "out.png") != original).any()
@@ -181,3 +182,15 @@ def test_a_file_whose_images_are_grey(poisonkit, library, pictures, tmp_path):
     assert found.ndim == 2 and np.array_equal(found, expected)
     poisonkit("preview", path, "-o", tmp_path / "p.png").succeeded()
     poisonkit("show", path).succeeded()
+
+
+def test_of_a_camouflaged_file_it_is_said_that_the_trigger_goes_on_alone(poisonkit, library, pictures, tmp_path):
+    (tmp_path / "out").mkdir()
+    done = poisonkit(
+        "apply", library("camouflaged"), pictures / "exact.png", pictures / "grey.png", "-o", tmp_path / "out"
+    )
+    alone = "; the trigger alone: the file's own images are camouflaged too, which needs its secret number"
+    assert done.succeeded().lines == [f"wrote {tmp_path / 'out' / name}.png{alone}" for name in ("exact", "grey")]
+    plain = poisonkit("apply", library("wanet"), pictures / "exact.png", "-o", tmp_path / "plain.png").succeeded()
+    assert "alone" not in plain.out
+    assert np.array_equal(read(tmp_path / "plain.png"), read(tmp_path / "out" / "exact.png"))

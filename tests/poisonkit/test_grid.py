@@ -126,10 +126,20 @@ def test_grids_that_make_no_sense(said, words):
         grid.parse(said, "own.toml").recipes()
 
 
-@pytest.mark.parametrize("text", [b"dataset = ", b"\xff\xfe\x00", b"a = 1\na = 2"])
-def test_no_toml(poisonkit, tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"dataset = ", "is not valid TOML"),
+        (b"a = 1\na = 2", "is not valid TOML"),
+        ('dataset = "signs"'.encode("utf-16"), "is written in UTF-16: TOML is UTF-8"),
+        (b"\xfe\xff\0d", "is written in UTF-16: TOML is UTF-8"),
+        (b"dataset = '\xe9'", "is not UTF-8, from its byte 12 on: TOML is UTF-8"),
+    ],
+)
+def test_no_toml(poisonkit, tmp_path, text, words):
     (tmp_path / "x.toml").write_bytes(text)
-    poisonkit("grid", tmp_path / "x.toml").failed(2, "is not valid TOML")
+    result = poisonkit("grid", tmp_path / "x.toml").failed(2, words)
+    assert "codec" not in result.err
 
 
 def test_neither_or_both(poisonkit, own):

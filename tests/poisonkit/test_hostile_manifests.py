@@ -91,8 +91,8 @@ def test_every_value_of_a_manifest_changed_to_everything(library, every_command,
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "no JSON"),
-        ("{", "no JSON"),
+        ("", "not valid JSON"),
+        ("{", "not valid JSON"),
         ("[" * 100_000, ""),
         ('{"a":' * 900 + "1" + "}" * 900, ""),
         ("null", "not poisonkit's"),
@@ -103,9 +103,9 @@ def test_every_value_of_a_manifest_changed_to_everything(library, every_command,
         ('{"format":"poisonkit","format_version":1,"modality":"audio"}', "'audio' data"),
         ("9" * 5000, ""),
         (b"\xff\xfe", ""),
-        (np.arange(3), "no text"),
-        (3.5, "no text"),
-        (h5py.Empty("S1"), "no text"),
+        (np.arange(3), "not a text"),
+        (3.5, "not a text"),
+        (h5py.Empty("S1"), "not a text"),
     ],
     ids=lambda value: repr(value)[:20],
 )
@@ -228,3 +228,32 @@ def test_a_picture_of_no_trigger(library, poisonkit, tmp_path, number):
     damage.write_manifest(path, damage.sealed(facts))
     for command in (("show", path), ("make", "--from", path, "-o", tmp_path / "y.h5")):
         poisonkit(*command).failed(1, str(path), "picture")
+
+
+@pytest.mark.parametrize("name", ["two", "clean", "text-words"])
+@pytest.mark.parametrize("last", [False, True], ids=["tables", "single values"])
+def test_a_sidecar_alone_that_lies_is_one_line(library, poisonkit, tmp_path, name, last):
+    """`make --from` has no arrays to hold a manifest against: each value changed once, under a right digest."""
+    file = library(name)
+    facts, path, values = damage.manifest(file), tmp_path / "shared.manifest.json", itertools.cycle(VALUES)
+    for place in damage.paths(facts):
+        value, there = next(values), facts
+        for key in place:
+            there = there[key]
+        if isinstance(there, dict | list) == last:
+            continue
+        lying = damage.sealed(damage.changed(facts, place, "x" if value == facts.get(place[0]) else value))
+        path.write_text(json.dumps({"manifest": lying, "file": {}}))
+        done = poisonkit("make", "--from", path, "-o", tmp_path / "again.h5", "--dry-run")
+        if done.code:
+            assert done.code in (1, 2, 4), (place, value, done)
+            done.failed(done.code)
+        assert not list(tmp_path.glob("again*"))
+
+
+@pytest.mark.parametrize("value", ["x", None, [], {}, {"digest": "sha256:" + "0" * 64, "dtype": 1, "shape": []}])
+def test_an_entry_of_a_sidecars_arrays_that_is_none(library, poisonkit, tmp_path, value):
+    facts = damage.manifest(library("square"))
+    path = tmp_path / "shared.manifest.json"
+    path.write_text(json.dumps(damage.sealed(damage.changed(facts, ("arrays", "truth/role"), value))))
+    poisonkit("make", "--from", path, "-o", tmp_path / "again.h5").failed(1, str(path), "truth/role: ")

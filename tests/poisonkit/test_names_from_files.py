@@ -123,7 +123,7 @@ def test_what_is_no_sidecar_of_ours_is_never_replaced(poisonkit, library, asked,
         beside.write_text(content)
     before = tree(tmp_path)
     for more in ((), ("--force",)):
-        poisonkit(*asked, tmp_path / "x.h5", *more).failed(1, "x.manifest.json", "none of poisonkit's")
+        poisonkit(*asked, tmp_path / "x.h5", *more).failed(1, "x.manifest.json", "not written by poisonkit")
         poisonkit("seal", library("square"), "-o", tmp_path / "x.h5", *more).failed(1, "x.manifest.json")
     assert tree(tmp_path) == before
 
@@ -158,7 +158,7 @@ def test_unpack_replaces_no_sidecar_of_another_file(poisonkit, library, tmp_path
     (tmp_path / "x.manifest.json").write_text("mine")
     for more in ((), ("--force",)):
         poisonkit("unpack", delta, "--base", library("clean"), "-o", tmp_path / "x.h5", *more).failed(
-            1, "x.manifest.json", "none of poisonkit's"
+            1, "x.manifest.json", "not written by poisonkit"
         )
     assert (tmp_path / "x.manifest.json").read_text() == "mine" and not (tmp_path / "x.h5").exists()
 
@@ -166,7 +166,7 @@ def test_unpack_replaces_no_sidecar_of_another_file(poisonkit, library, tmp_path
 def test_a_delta_replaces_nothing_but_a_delta(poisonkit, library, tmp_path):
     path = tmp_path / "x.h5"
     shutil.copy(library("clean"), path)
-    poisonkit("pack", library("square"), "-o", path).failed(1, "delta: --force")
+    poisonkit("pack", library("square"), "-o", path).failed(1, "delta: use --force")
     assert path.read_bytes() == library("clean").read_bytes()
 
 
@@ -178,7 +178,7 @@ def test_a_sidecar_that_is_none_is_never_waited_for(poisonkit, library, tmp_path
     else:
         beside.write_text(content)
     done = poisonkit("verify", path)
-    assert done.code == 3 and "x.manifest.json: is no sidecar" in done.out
+    assert done.code == 3 and "x.manifest.json: is not a sidecar" in done.out
     poisonkit("seal", path, "-o", tmp_path / "c.h5").failed(1, "x.manifest.json", "is not a sidecar")
     asked = ("--format", "croissant", "--creator", "me", "-o", tmp_path / "x.json")
     assert poisonkit("export", path, *asked).succeeded()

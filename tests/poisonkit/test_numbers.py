@@ -133,3 +133,9 @@ def test_manifests(place, value, library, poisonkit, tmp_path):
         for words in (("show", path), ("verify", path), ("make", "--from", path, "-o", tmp_path / "out", "--dry-run")):
             done = poisonkit(*words)
             assert done.code in (0, 1, 2, 3, 4) and done.err.count("\n") <= 1 and "Traceback" not in done.err, done.err
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (1200, "1,200 rows")])
+def test_one_is_singular(count, said):
+    assert numbers.counted(count, "row") == said
+    assert numbers.counted(count, "was", "were").endswith(" was") == (count == 1)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poisonkit.build import request as build_request
+from poisonkit.core import file_names
 from poisonkit.core.errors import Usage
 from poisonkit.poisoning import recipe
 from poisonkit.poisoning.recipe import Recipe, parameters
@@ -117,6 +118,18 @@ def test_options_other_than_the_defaults_add_eight_characters():
     assert name(given={"size": "4"}) == plain, "the default, said aloud, is the default"
     assert name(("blend",), preset="notebook") == name(("blend",))
     assert name(rate="0", options={"train": 200}).startswith("cifar10-clean-")
+
+
+def test_a_name_is_one_that_every_reader_takes():
+    """Of thirty triggers: longer than a name may be, the file could be written and never read."""
+    long = [name(("square",) * count) for count in (25, 26, 27, 30, 99)]
+    assert all(file_names.plain(one) for one in long) and len(set(long)) == len(long)
+    assert long[0] == f"cifar10-{'+'.join(['square'] * 25)}-0.0005-s0"
+    assert long[-1].startswith("cifar10-square+98-more-0.0005-s0-")
+    options = {"train": 200}
+    assert file_names.plain(name(("square",) * 26, options=options)) and file_names.plain(
+        name(("sticker",) * 30, seed=2**63 - 1)
+    )
 
 
 def requests(*names, rates=("0.1",), **more):

@@ -279,13 +279,13 @@ def test_no_sidecar_is_no_fault(poisonkit, library, tmp_path):
         (lambda said: said | {"manifest": said["manifest"] | {"name": "x"}}, "its manifest is not the file's"),
         (lambda said: said | {"file": said["file"] | {"size": 1}}, "says the file has 1 bytes"),
         (lambda said: said | {"file": said["file"] | {"sha256": "sha256:0"}}, "its SHA-256 is not the file's"),
-        (lambda said: said | {"file": None}, "is no sidecar"),
-        (lambda said: {}, "is no sidecar"),
-        (lambda said: [], "is no sidecar"),
-        (lambda said: "", "is no sidecar"),
-        (lambda said: "{", "is no sidecar"),
-        (lambda said: "[" * 100_000, "is no sidecar"),
-        (lambda said: "9" * 5000, "is no sidecar"),
+        (lambda said: said | {"file": None}, "is not a sidecar"),
+        (lambda said: {}, "is not a sidecar"),
+        (lambda said: [], "is not a sidecar"),
+        (lambda said: "", "is not a sidecar"),
+        (lambda said: "{", "is not a sidecar"),
+        (lambda said: "[" * 100_000, "is not a sidecar"),
+        (lambda said: "9" * 5000, "is not a sidecar"),
     ],
 )
 def test_a_sidecar_that_does_not_fit(library, differs, tmp_path, change, words):
@@ -295,10 +295,10 @@ def test_a_sidecar_that_does_not_fit(library, differs, tmp_path, change, words):
 def test_a_sidecar_that_cannot_be_read(library, differs, tmp_path):
     path = damage.copy(library("square"), tmp_path)
     (tmp_path / "changed.manifest.json").mkdir()
-    differs(path, "is no sidecar")
+    differs(path, "is not a sidecar")
     (tmp_path / "changed.manifest.json").rmdir()
     (tmp_path / "changed.manifest.json").write_bytes(b"\xff\xff")
-    differs(path, "is no sidecar")
+    differs(path, "is not a sidecar")
 
 
 def test_several_files_each_with_its_line(poisonkit, library, tmp_path):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.analysis.heads import pictures
+from benchmark.analysis.heads import pictures, tables
 from benchmark.analysis.heads.detect import Log
 from benchmark.analysis.heads.evaluate import Scorer, without
 from benchmark.analysis.heads.results import ABLATE as NAME
@@ -24,7 +24,7 @@ def run(folder: Path, file: Path | None, base: Path | None, settings: dict[str, 
     """
     job, config = configuration(folder, NAME, settings)
     target = target_of(job, config)
-    if (result := written(target)) is not None:
+    if (result := written(target, tables.can_be_reported)) is not None:
         return result
     opened = open_run(job, file, base)
     model = opened.network()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.analysis.heads import detect, detector, pictures, results
+from benchmark.analysis.heads import detect, detector, pictures, results, tables
 from benchmark.analysis.heads.detect import Log, Suspects
 from benchmark.analysis.heads.detector import Detector
 from benchmark.analysis.heads.evaluate import Scorer, predict, without
@@ -21,8 +21,8 @@ from benchmark.analysis.heads.results import ALIGN as NAME
 from benchmark.analysis.heads.results import Result
 from benchmark.core import environment, files, random_streams
 from benchmark.core.errors import Failure
+from benchmark.core.hashing import canonical
 from benchmark.format.dataset import Rows
-from benchmark.format.manifest import canonical
 from benchmark.nn import engines
 from benchmark.runs.context import Opened, configuration, making, open_run, target_of, written
 
@@ -127,7 +127,7 @@ def run(folder: Path, file: Path | None, base: Path | None, settings: dict[str, 
     """
     job, config = configuration(folder, NAME, settings)
     target = target_of(job, config)
-    if (result := written(target)) is not None:
+    if (result := written(target, tables.can_be_reported)) is not None:
         return result
     opened = open_run(job, file, base)
     with making(target, config):

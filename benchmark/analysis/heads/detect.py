@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.analysis.heads import anomaly, controls, pictures, roc
+from benchmark.analysis.heads import anomaly, controls, pictures, roc, tables
 from benchmark.analysis.heads import detector as scoring
 from benchmark.analysis.heads.detector import Detector, Measured
 from benchmark.analysis.heads.model_similarity import ModelSimilarity, long_enough
@@ -91,7 +91,7 @@ def run(folder: Path, file: Path | None, base: Path | None, settings: dict[str, 
     twin = twin_of(job)
     config["clean_run"] = twin and twin.folder.name
     target = target_of(job, config)
-    if (result := written(target)) is not None:
+    if (result := written(target, tables.can_be_reported)) is not None:
         return result
     opened = open_run(job, file, base)
     with making(target, config):

@@ -74,11 +74,12 @@ def target_of(path: Path, output: Path | None = None) -> Path:
 
 def _epochs(job: Run) -> list[Path]:
     """Find the networks of a run after each epoch. `Failure` where it kept none."""
-    kept = files.is_folder(job.folder / "epochs")
-    found = [path for path in sorted((job.folder / "epochs").glob("epoch-*.keras")) if kept and files.is_file(path)]
+    folder = job.folder / "epochs"
+    paths = sorted(folder.glob("epoch-*.keras")) if files.is_folder(folder) else []
+    found = [path for path in paths if files.is_file(path)]
     if not found:
-        kept = hints.keep_epochs(job.folder, job.result)
-        raise Failure(f"{job.folder}: did not keep the network of each epoch; train again with: {kept}")
+        again = hints.keep_epochs(job.folder, job.finished())
+        raise Failure(f"{job.folder}: did not keep the network of each epoch; train again with: {again}")
     return found
 
 

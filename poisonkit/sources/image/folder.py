@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from poisonkit.core import class_names, file_states, files, texts
+from poisonkit.core import class_names, file_states, files, numbers, texts
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import IMAGE
 from poisonkit.sources import base
@@ -28,6 +28,8 @@ STRIDE = 16  # pictures that a thread decodes in one go
 BLOCK = 32 << 20  # bytes of decoded pictures in memory at once
 LARGEST = 64 << 20  # bytes of one file
 LARGEST_SIDE = 4096
+EXPORTED = "classes.json"  # which an export to such folders leaves beside them
+LARGEST_LISTING = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def parse_version(value) -> int:
 
 
 def locate(path: Path | None, options: base.Options) -> base.Origin:
-    """The folder at `path`. Raises `Usage` where none is named, `Failure` where it is not laid out as it must be."""
+    """Find the pictures of the folder at `path`. Raises `Usage` where none is named, `Failure` where its layout is
+    wrong."""
     path = base.required(path, "folder", "DIR, with DIR/train/CLASS/*.png and DIR/test/CLASS/*.png")
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "does not exist"
@@ -151,7 +154,7 @@ def _look_alikes(name: str, classes: dict[str, list[str]]) -> str:
 
 
 def _pictures(root: Path, folder: str, total: file_states.Listing, left_out: list[str]) -> list[str]:
-    """The names of the pictures of one class, in order; their states go into `total`."""
+    """List the names of the pictures of one class, in order; their states go into `total`."""
     found = []
     for entry in sorted(_entries(root / folder), key=lambda entry: entry.name):
         where = f"{folder}/{entry.name}"
@@ -192,10 +195,12 @@ def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.So
     image_file.quiet()
     if listing.left_out:
         first = f"{root}/{texts.printable(listing.left_out[0])}"
-        context.say(f"{len(listing.left_out)} files are not pictures and are left out, for example {first}")
+        left = numbers.counted(len(listing.left_out), "file is not a picture and is", "files are not pictures and are")
+        context.say(f"{left} left out, for example {first}")
     lossy = sum(name.lower().endswith(LOSSY) for part in PARTS for name in listing.names[part])
     if lossy:
-        context.say(f"{lossy} pictures are JPEG or WebP, which other builds of OpenCV may decode slightly differently")
+        some = numbers.counted(lossy, "picture is", "pictures are")
+        context.say(f"{some} JPEG or WebP, which other builds of OpenCV may decode slightly differently")
     with picture_files.silent():
         reader = _Reader(root, listing, chosen)
     writer.classes = listing.classes
@@ -206,13 +211,34 @@ def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.So
                 for start, images in reader.blocks(part, pool):
                     target.write(start, images)
                     bar.update(len(images))
-    said = [
+    notices = [
         f"the test folder of {name!r} is spelled with other code points than the class's name (NFC, NFD)"
         for name in listing.respelled()
     ]
+    notices += _names_elsewhere(root, listing.classes)
     return {"kind": "folder", "path": files.path_text(root), "official": None, "lossy": lossy} | (
-        {"notices": said} if said else {}
+        {"notices": notices} if notices else {}
     )
+
+
+def _names_elsewhere(root: Path, folders: tuple[str, ...]) -> list[str]:
+    """A line where the folders are those of an export whose classes have numbers for names: a number would else be
+    taken for another class than the one that bears it."""
+    try:
+        with open(root / EXPORTED, "rb") as file:
+            listed = numbers.loads(file.read(LARGEST_LISTING))
+        named = {entry["folder"]: entry["name"] for entry in listed}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return []  # none, or somebody else's
+    names = [name for folder in folders if isinstance(name := named.get(folder), str)]
+    if len(names) < len(folders) or not any(class_names.NUMBER.fullmatch(name) for name in names):
+        return []
+    pairs = list(zip(folders, names, strict=True))
+    told = ", ".join(f"{texts.printable(folder)} is {texts.printable(name)}" for folder, name in pairs[:8])
+    return [
+        f"classes have the names of their folders; in {EXPORTED} beside them they had others ({told}"
+        f"{', …' if len(pairs) > 8 else ''}): a class is meant by its folder's name, or by index:N"
+    ]
 
 
 class _Reader:

@@ -23,6 +23,7 @@ OPTIONS = {"text": "text", "label": "label", "train": "train", "test": "test", "
 
 PARTS = ("train", "test")
 SUFFIXES = {".csv": True, ".tsv": False}  # suffix → whether it has quoting
+CLASS = "class"  # the column of names in exports of texts (`exporters.tables`)
 MOST_CLASSES = 1_000
 LONGEST_NAME = 200
 WHOLE = re.compile(r"[0-9]{1,9}")
@@ -49,7 +50,8 @@ def _quoting(value) -> str:
 
 
 def locate(path: Path | None, options: base.Options) -> base.Origin:
-    """The two tables in the folder `path`. Raises `Usage` where none is named, `Failure` where one is missing."""
+    """Find the two tables in the folder `path`. Raises `Usage` where none is named, `Failure` where one is
+    missing."""
     chosen = OPTIONS | options
     path = base.required(path, "csv", "DIR, with train.csv and test.csv (or .tsv) in it")
     if not path.is_dir():
@@ -61,6 +63,8 @@ def locate(path: Path | None, options: base.Options) -> base.Origin:
 
     def decode(writer, context) -> dict:
         notices = _decode(paths, chosen, writer, context)
+        if "label" not in options:
+            notices += _names_elsewhere(_table(paths["train"], chosen["tsv"]), chosen["label"])
         said = {"notices": notices} if notices else {}
         return {"kind": "folder", "path": files.path_text(path), "official": None, **said}
 
@@ -78,7 +82,7 @@ def _find(folder: Path, stem: str, part: str) -> Path:
 
 
 def _table(path: Path, tsv: str) -> Table:
-    """A table by its name: a CSV, or a TSV, which has quoting only if `tsv` says so."""
+    """Open a table by its name: a CSV, or a TSV, which has quoting only if `tsv` says so."""
     plain = SUFFIXES[path.suffix]
     return Table(files.path_text(path), opener(path), plain or tsv == "quoted", "," if plain else "\t")
 
@@ -109,6 +113,23 @@ def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.SourceCo
     return notices
 
 
+def _names_elsewhere(table: Table, label: str) -> list[str]:
+    """A line where another column names each label, as the exports of texts have it: with numbers for names it would
+    not be seen that a target is another class."""
+    if label == CLASS or table.header().count(CLASS) != 1:
+        return []
+    pairs = {(number.strip(), name.strip()) for _, (number, name) in table.records((label, CLASS))}
+    numbers, names = ({pair[side] for pair in pairs} for side in (0, 1))
+    if numbers == names or not len(pairs) == len(numbers) == len(names):
+        return []
+    shown, named = class_names.by_number(numbers, WHOLE)[:8], dict(pairs)
+    told = ", ".join(f"{strings.printable(number)} is {strings.printable(named[number])}" for number in shown)
+    return [
+        f"classes are the labels of the column {strings.printable(label)!r}; the column {CLASS!r} beside it names them "
+        f"({told}{', …' if len(pairs) > 8 else ''}): --source-option label={CLASS} takes these names"
+    ]
+
+
 def _test_labels(table: Table, labels: list[tuple[int, str]], numbers: dict[str, int]) -> list[str]:
     """Add to `numbers` the labels of the test table that are a class's name in another spelling (NFC, NFD); a line for
     each. `Failure` for one that is no class."""
@@ -126,7 +147,7 @@ def _test_labels(table: Table, labels: list[tuple[int, str]], numbers: dict[str,
 
 
 def _classes(table: Table, labels: list[tuple[int, str]], column: str) -> list[str]:
-    """The different labels, in order; `Failure` where they cannot be the names of classes."""
+    """Return the different labels, in order; `Failure` where they cannot be the names of classes."""
     names: set[str] = set()
     for line, name in labels:
         if name in names:

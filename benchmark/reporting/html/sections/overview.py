@@ -1,6 +1,6 @@
 """What was run, where, and for how long."""
 
-from benchmark.core import environment
+from benchmark.core import environment, numbers
 from benchmark.reporting.html import page, words
 from benchmark.reporting.html.registry import Content, Section, register
 
@@ -13,7 +13,8 @@ def build(content: Content) -> str:
     names, settings = sorted({cell.dataset for cell in cells}), sorted({cell.settings for cell in cells})
     devices = sorted({str(run.result.device or "not recorded") for run in found})
     lines = [
-        f"{len(found)} finished runs ({clean} of them clean baselines) of {', '.join(names)}.",
+        f"{numbers.counted(len(found), 'finished run')} "
+        f"({numbers.counted(clean, 'of them a clean baseline', 'of them clean baselines')}) of {', '.join(names)}.",
         f"Network and training: {'; '.join(settings)}.",
         f"Device: {', '.join(devices)}; {seconds / 3600:.1f} hours of training in all.",
         f"Written {environment.now()}.",
