@@ -80,7 +80,7 @@ $(VENV)/.installed: setup.cfg
 
 $(VENV)/.lint: setup.cfg
 	$(PYTHON) -m venv $(VENV)/lint
-	$(VENV)/lint/bin/python -m pip install $(PIP_FLAGS) "ruff ==0.17.*" "import-linter ==2.*" "mypy ==2.4.*"
+	$(VENV)/lint/bin/python -m pip install $(PIP_FLAGS) "ruff ==0.17.*" "import-linter ==2.*" "mypy ==2.*"
 	touch $@
 
 clean:
