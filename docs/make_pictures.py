@@ -64,7 +64,7 @@ def of_triggers(source) -> None:
 
 
 def of_contrast(source) -> None:
-    """Draw the picture of the README: a clean sign, poisoned on the whole image and on every patch, and the differences."""
+    """Draw the picture of the README: a sign, clean and poisoned on the whole image and per patch; the differences."""
     image = source.train.rows([SHOWN])
     columns = {name: [] for name in ("clean", "whole image", "difference", "every patch", "difference ")}
     for name in CONTRAST:
