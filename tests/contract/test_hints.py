@@ -249,7 +249,7 @@ def test_a_run_that_is_not_finished(command, copied, tmp_path):
     (run / "result.json").unlink()
     arguments = (run, file) if command in ("score", "routing") else (run,)
     said = done("benchmark", command, *arguments, code=1).stderr
-    line = said.strip().partition("what goes on with it: ")[2]
+    line = said.strip().partition("to finish it: ")[2]
     assert f"FILE: the data set {file.stem}" in line
     if command == "show":
         follow(line, tmp_path, FILE=file)
