@@ -5,7 +5,7 @@
 FROM python:3.12-slim
 ARG EXTRAS=benchmark
 COPY setup.cfg setup.py pyproject.toml README.md LICENSE /src/
-COPY data/FORMAT.md /src/data/FORMAT.md
+COPY data/FORMAT.md data/schema.json /src/data/
 COPY docs /src/docs
 COPY poisonkit /src/poisonkit
 COPY benchmark /src/benchmark

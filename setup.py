@@ -16,7 +16,8 @@ class BuildWithPages(build_py):
         if self.editable_mode:
             return {}
         target = Path(self.build_lib) / "poisonkit" / "docs"
-        return {target / page.name: page for page in (*sorted((ROOT / "docs").glob("*.md")), ROOT / "data/FORMAT.md")}
+        pages = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "data/FORMAT.md", ROOT / "data/schema.json"]
+        return {target / page.name: page for page in pages}
 
     def run(self) -> None:
         super().run()

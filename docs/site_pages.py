@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OUTSIDE = {
     "README.md": "overview.md",
     "data/FORMAT.md": "FORMAT.md",
+    "data/schema.json": "schema.json",
     "results/README.md": "runs.md",
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "CHANGELOG.md": "CHANGELOG.md",

@@ -10,7 +10,7 @@ python3 -m venv "$work/venv"
 mkdir "$work/src"
 sed -n 's/^COPY //p' "$root/Dockerfile" | while read -r line; do
     target=${line##* }
-    mkdir -p "$work$(dirname "$target")"
+    mkdir -p "$work${target%/*}"
     for source in ${line% *}; do
         if [ -d "$root/$source" ]; then cp -r "$root/$source" "$work$target"; else cp "$root/$source" "$work$target"; fi
     done

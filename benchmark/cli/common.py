@@ -75,10 +75,10 @@ def main():
 
     \b
     Example:
-        poisonkit make --dataset signs --rate 0
-        poisonkit make --dataset signs --trigger square --rate 0.05 --patch 8
-        benchmark sweep data/ --preset tiny
-        benchmark table
+      poisonkit make --dataset signs --rate 0
+      poisonkit make --dataset signs --trigger square --rate 0.05 --per-patch
+      benchmark sweep data/ --preset tiny
+      benchmark table
 
     Shell completion: eval "$(_BENCHMARK_COMPLETE=bash_source benchmark)" (or zsh_source, fish_source).
     """

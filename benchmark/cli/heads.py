@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.cli.options import BASE
+from benchmark.cli.options import BASE, JSON, QUIET
 from benchmark.cli.printing import end, say, say_json
 
 
@@ -15,8 +15,8 @@ def common(command):
         click.option("--data", "file", type=click.Path(path_type=Path), metavar="FILE",
                      help="The data set that the run was trained on  [default: its path at that time]"),
         BASE,
-        click.option("--json", "as_json", is_flag=True, help="Print the results as JSON."),
-        click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
+        JSON,
+        QUIET,
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -127,7 +127,7 @@ def detect(paths, file, base, as_json, quiet, **options):
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Seed of the order of rows and of the random heads.")  # fmt: skip
 def align(paths, file, base, as_json, quiet, **options):
-    """Realign contaminated heads; compare baselines.
+    """Realign contaminated heads, with baselines.
 
     Only those heads' slices of query, key, value and output projection move. The loss is the cross-entropy on clean
     held-out rows, the deviation of the heads' similarity on the flagged rows from its reference statistics and, with
@@ -172,7 +172,8 @@ def ablate(paths, file, base, as_json, quiet, pairs):
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
               help="latex: needs the package booktabs.")  # fmt: skip
-def table_command(paths, form):
+@JSON
+def table_command(paths, form, as_json):
     """Summarise these results over the seeds.
 
     A folder of runs (default: runs) stands for all finished runs in it. Runs that differ in their seeds alone are
@@ -191,6 +192,10 @@ def table_command(paths, form):
     groups = aggregate.collect(found, found.wrong)
     if not groups and not found.wrong:
         raise Failure("no result of `benchmark heads` in these runs")
+    if as_json:
+        say_json([{"title": group.title, "results": list(group.results)} for group in groups])
+        end(found.wrong)
+        return
     below = [f"% {line}" if form == "latex" else line for line in tables.left_out(found.wrong)]
     say("\n\n".join(filter(None, [aggregate.render(groups, form), *below])))
     end(found.wrong)

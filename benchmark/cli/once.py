@@ -33,13 +33,13 @@ def guard(command: click.Command) -> click.Command:
         parser.parse_args = parse_args
         return parser
 
-    command.make_parser = make_parser
+    command.make_parser = make_parser  # type: ignore[method-assign]
     return command
 
 
 def check(order: list[click.Parameter]) -> None:
-    """`Usage` where an option that counts once is among these parameters, which are in the order of the command line,
-    more often, or beside another that says the same otherwise."""
+    """Raise `Usage` where an option that counts once is among these parameters more often, or beside another that says
+    the same otherwise. They are in the order of the command line."""
     for option, times in Counter(one for one in order if isinstance(one, click.Option)).items():
         if times > 1 and counts_once(option):
             raise Usage(f"{option.opts[0]}: given {times} times, expected once")
@@ -49,7 +49,7 @@ def check(order: list[click.Parameter]) -> None:
 
 
 def counts_once(option: click.Option) -> bool:
-    """Whether an option must not be given twice: not one that may be, no plain flag, and no number but a seed."""
+    """Tell whether an option must not be given twice: not one that may be, no plain flag, and no number but a seed."""
     if option.multiple or (option.is_flag and not option.secondary_opts):
         return False
     return not isinstance(option.type, NUMBERS) or option.name.endswith("seed")

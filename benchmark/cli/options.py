@@ -1,21 +1,14 @@
 """Options that several commands of `benchmark` have: the settings of a run, where its data and its folder are."""
 
+from itertools import chain
 from pathlib import Path
 
 import click
 
-from benchmark.training.settings import (
-    DEFAULT,
-    ENCODERS,
-    NETWORKS,
-    PRESETS,
-    RUN,
-    SETTINGS,
-    SPECS,
-    EncoderSettings,
-    Setting,
-    Settings,
-)
+from benchmark.nn.networks import DEFAULT
+from benchmark.nn.networks import NETWORKS as SPECS
+from benchmark.training.settings import ENCODERS, NETWORKS, PRESETS, PRESETS_OF, EncoderSettings, Settings
+from benchmark.training.table import RUN, SETTINGS, Setting
 
 MOST_SEEDS = 10_000
 
@@ -25,7 +18,7 @@ def setting_options(command):
     options = [
         click.option("--model", type=click.Choice(list(NETWORKS)),
                      help=f"{_by_modality()}  [default: {' or '.join(DEFAULT.values())}, by what the file holds]"),
-        click.option("--preset", type=click.Choice(_preset_names()),
+        click.option("--preset", type=click.Choice(list(dict.fromkeys(chain(*PRESETS_OF.values())))),
                      help="pmoe: paper (width 10, 25 epochs, for a GPU), small (width 1, 8 epochs), or tiny (9 epochs, "
                           "for signs)  [default: paper]"),
         *(_option(setting) for setting in SETTINGS if setting.help and setting.name != "seed"),
@@ -36,15 +29,9 @@ def setting_options(command):
 
 
 def _by_modality() -> str:
-    """Return which networks there are for images and for texts."""
+    """Say which networks there are for images and for texts."""
     named = {kind: [spec.name for spec in SPECS.values() if spec.modality == kind] for kind in DEFAULT}
     return "; ".join(f"for {kind}s: {', '.join(names)}" for kind, names in named.items())
-
-
-def _preset_names() -> list[str]:
-    """Return the presets of all networks for images, each name once."""
-    images = [spec for spec in SPECS.values() if spec.modality == Settings.MODALITY]
-    return list(dict.fromkeys([*PRESETS, *(name for spec in images for name in spec.presets)]))
 
 
 def _option(setting: Setting):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.cli.options import BASE
+from benchmark.cli.options import BASE, JSON
 from benchmark.cli.printing import complain, end, say, say_json
 from benchmark.cli.shape import COLUMNS, WIDE
 
@@ -36,7 +36,8 @@ from benchmark.cli.shape import COLUMNS, WIDE
 )
 @click.option("--by-epoch", is_flag=True, help="Also draw --image after each epoch, for a run with --keep-epochs.")
 @BASE
-def routing(run, file, rows, output, beside, by_epoch, base):
+@JSON
+def routing(run, file, rows, output, beside, by_epoch, base, as_json):
     """Show which patches the experts select.
 
     Over the whole test set of FILE, and for single images. RUN is a run's folder, or a .keras file inside one (a
@@ -47,9 +48,13 @@ def routing(run, file, rows, output, beside, by_epoch, base):
       benchmark routing runs/RUN data/signs-square.h5 --image 3
     """
     from benchmark.analysis.routing import command
+    from benchmark.core import files
 
     for line in command.routing(run, file, base, rows, output, beside, by_epoch):
-        say(line)
+        if not as_json:
+            say(line)
+    if as_json:
+        say_json(files.read_json(command.target_of(run, output) / "routing.json"))
 
 
 @click.command()
@@ -82,7 +87,7 @@ def routing(run, file, rows, output, beside, by_epoch, base):
     help="The data set that the run was trained on  [default: its path at that time]",
 )
 @BASE
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+@JSON
 def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, base, as_json):
     """Defend by fine-pruning, and score the result.
 
@@ -180,7 +185,8 @@ def table_command(paths, form, paper, names, wide):
     metavar="FOLDER",
     help="Folder for report.html.",
 )
-def report(paths, output):
+@JSON
+def report(paths, output, as_json):
     """Write a self-contained HTML report.
 
     Tables, figures, attack examples, defences, routing, and the commands that reproduce the runs. The page needs no
@@ -196,7 +202,7 @@ def report(paths, output):
     paths, target = paths or [Path("runs")], output / "report.html"
     found = results.gather(paths)
     reports.write_of(found, paths, target)
-    say(target)
+    say_json({"page": str(target)}) if as_json else say(target)
     if (line := reports.without_pictures()) is not None:
         say(f"benchmark: {line}", err=True)
     end(found.wrong)
@@ -216,7 +222,8 @@ def report(paths, output):
 @click.option("--format", "forms", type=click.Choice(["png", "svg", "pdf"]), multiple=True,
               help="Output format; may be given several times  [default: png and svg].")  # fmt: skip
 @click.option("--no-paper", is_flag=True, help="Omit the published numbers.")
-def figures_command(paths, output, forms, no_paper):
+@JSON
+def figures_command(paths, output, forms, no_paper, as_json):
     """Plot ASR and BA by rate, and training curves.
 
     One figure for every data set and its settings. Bands are 95 % intervals, those of the training curves the range
@@ -230,8 +237,13 @@ def figures_command(paths, output, forms, no_paper):
     from benchmark.runs import groups, results
 
     found = results.gather(paths or ["runs"])
+    written = []
     for path in figures.write(groups.group(found), output, forms or ("png", "svg"), not no_paper, found.wrong):
-        say(path)
+        written.append(str(path))
+        if not as_json:
+            say(path)
+    if as_json:
+        say_json({"figures": written})
     end(found.wrong)
 
 

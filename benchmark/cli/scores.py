@@ -9,18 +9,20 @@ from benchmark.cli.printing import end, say, say_json
 from benchmark.cli.shape import COLUMNS, WIDE
 
 
-@click.command(short_help="Score a trained run on another file.")
+@click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("file", type=click.Path(path_type=Path))
 @BASE
 @VERIFY
 @JSON
 def score(run, file, base, verify, as_json):
-    """Score a trained RUN on another FILE: its clean test rows, and its triggered ones.
+    """Score a trained run on another file.
+
+    RUN's network, on the clean test rows of FILE and on its triggered ones.
 
     \b
     Example:
-        benchmark score runs/signs-square-0.05-s0--tiny-tf-t0-1a2b3c4d data/signs-blend-0.05-s0.h5
+      benchmark score runs/signs-square-0.05-s0--tiny-tf-t0-1a2b3c4d data/signs-blend-0.05-s0.h5
     """
     from benchmark.reporting import tables
     from benchmark.runs import experiment
@@ -51,7 +53,7 @@ def show(paths, as_json, names, wide):
 
 
 def print_results(found, as_json, names=None, wide=False):
-    """Print finished runs, one a line (or as JSON)."""
+    """Print finished runs, one per line (or as JSON)."""
     from benchmark.reporting import tables
     from benchmark.runs import results
 

@@ -11,7 +11,7 @@ from benchmark.core import numbers, text_tables
 from benchmark.core.errors import Usage
 
 
-@click.command("sweep", short_help="Train on every file not trained on yet.")
+@click.command("sweep")
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="PATH...")
 @setting_options
 @click.option(
@@ -41,7 +41,7 @@ from benchmark.core.errors import Usage
 @JSON
 @QUIET
 def sweep_command(paths, seeds, jobs, engine, scheduler, runs, base, verify, dry_run, as_json, quiet, **options):
-    """Train on every file that has not been trained on yet.
+    """Train on every file not trained on yet.
 
     A PATH is a data set file, or a folder of them. The clean files come first, then seed after seed. A file that was
     poisoned with seed 3 is trained with seed 3, so that both vary from one replicate to the next; a clean file is
@@ -53,7 +53,7 @@ def sweep_command(paths, seeds, jobs, engine, scheduler, runs, base, verify, dry
 
     \b
     Example:
-        benchmark sweep data/ --preset tiny --seeds 3
+      benchmark sweep data/ --preset tiny --seeds 3
     """
     from benchmark.runs.spec import RunSpec
     from benchmark.sweep import sweep

@@ -18,7 +18,7 @@ from benchmark.cli.options import (
 from benchmark.cli.scores import print_results
 
 
-@click.command(short_help="Train on data sets and score the backdoor.")
+@click.command()
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="FILE...")
 @setting_options
 @SEED
@@ -33,14 +33,14 @@ from benchmark.cli.scores import print_results
 @JSON
 @QUIET
 def train(files, seeds, runs, base, baseline, keep_epochs, verify, as_json, quiet, seed, **options):
-    """Train the network on each FILE, and score it.
+    """Train on data sets and score the backdoor.
 
     Each run has its own folder in --runs, named by its whole configuration. Killed and started again, it goes on from
     its last epoch; finished, it is not trained again.
 
     \b
     Example:
-        benchmark train data/signs-clean.h5 data/signs-square-patch8-0.05-s0.h5 --preset tiny
+      benchmark train data/signs-clean.h5 data/signs-square-patch8-0.05-s0.h5 --preset tiny
     """
     from benchmark.format import dataset
     from benchmark.runs import results

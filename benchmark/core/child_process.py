@@ -84,7 +84,8 @@ def call(module: str, arguments: Sequence[str], path: Path, what: str) -> dict[s
         raise Failure(line)
     if done.returncode:
         raise Failure(f"{path}: {_ending(done.returncode, done.stderr.decode(errors='replace'), what)}")
-    return json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def _ending(code: int, errors: str, what: str) -> str:

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from benchmark.core.text_tables import printable
 
-ADVICE: dict[str, Callable[..., str]] = {}
+ADVICE: dict[str, Callable[..., str | list[str]]] = {}
 """Every piece of advice, by the name of its function."""
 
-F = TypeVar("F", bound=Callable[..., str])
+F = TypeVar("F", bound=Callable[..., str | list[str]])
 
 
 class Open(str):

@@ -1,8 +1,9 @@
 """Write figures in one look, the same bytes every time."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmark.core import extras, files
 
@@ -21,7 +22,7 @@ METADATA: dict[str, dict[str, None]] = {
 """Form → what is not written, so that the same figure is the same file."""
 
 
-def save(drawn: Iterator[tuple[str, object]], folder: Path, forms=("png", "svg")) -> list[Path]:
+def save(drawn: Iterator[tuple[str, Any]], folder: Path, forms: Sequence[str] = ("png", "svg")) -> list[Path]:
     """Write figures, (name, figure), into a folder in each form, drawn in our look one at a time; the paths."""
     matplotlib = extras.need("matplotlib")
     files.make_output(folder)

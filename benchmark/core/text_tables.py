@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections.abc import Container
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -52,7 +53,9 @@ def escape(form: str, cell: str) -> str:
     return {"markdown": _markdown, "latex": _latex}[form](printable(cell))
 
 
-def without_empty(columns: list[str], rows: list[list[str]], some=None) -> tuple[list[str], list[list[str]]]:
+def without_empty(
+    columns: list[str], rows: list[list[str]], some: Container[str] | None = None
+) -> tuple[list[str], list[list[str]]]:
     """The table without those columns that are blank or `-` in every row; of `some` names alone, if these are given."""
     kept = [
         at

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core import environment, files
+from benchmark.core.hashing import digest
 from benchmark.format.dataset import Dataset, Rows
-from benchmark.format.manifest import digest
 from benchmark.nn import engines
 from benchmark.runs import records
 from benchmark.runs.context import defender_rows, open_data
@@ -41,8 +41,15 @@ class Stage:
 
 
 def run(
-    folder: Path, file, base, name: str, settings: dict, apply: Callable[[DefenceContext], Iterator[Stage]], on_stage
-) -> dict:
+    folder: Path,
+    file: Path | None,
+    base: Path | None,
+    name: str,
+    settings: dict[str, Any],
+    apply: Callable[[DefenceContext], Iterator[Stage]],
+    on_stage: Callable[[dict[str, Any]], object],
+    network: str = "pmoe",
+) -> dict[str, Any]:
     """Run a defence on a finished run, unless its result exists already.
 
     Parameters
@@ -59,6 +66,8 @@ def run(
         See `DefenceContext` and `Stage`.
     on_stage : callable
         Takes each stage's record when it has been scored.
+    network : str
+        The kind of network that the defence is for, by its name in the registry.
 
     Returns
     -------
@@ -68,7 +77,7 @@ def run(
     check_numbers(settings)
     job = Run.at(folder)
     trained = job.finished()
-    job.needs("pmoe", name)
+    job.needs(network, name)
     config = {"config_version": 1, "defence": name, "settings": settings, "run": job.config.raw}
     target = job.folder / f"{name}-{digest(config).removeprefix('sha256:')[:8]}"
     sound = records.is_pruning if name == "prune" else None

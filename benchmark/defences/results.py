@@ -39,7 +39,7 @@ class PruningPoint:
         )
 
     def verdict(self, score: str) -> str:
-        """Return what it says of the published figure; empty where there is none."""
+        """Compare with the published figure, in a word; empty where there is none."""
         if score not in self.published or score not in self.cell.scores:
             return ""
         if self.deviations:
@@ -47,17 +47,17 @@ class PruningPoint:
         return paper_results.verdict(self.cell.scores[score].summary, self.published[score])
 
 
-def collect(found: list[Finished], wrong: dict | None = None) -> list[PruningPoint]:
-    """Every point of every fine-pruning that lies in the folders of these runs, in the order of a table.
+def collect(found: list[Finished], errors: dict | None = None) -> list[PruningPoint]:
+    """Collect every point of every fine-pruning in the folders of these runs, in the order of a table.
 
-    What cannot be read is put into `wrong`: its path, and a line that says why.
+    What cannot be read is put into `errors`: its path, and a line that says why.
     """
-    wrong = {} if wrong is None else wrong
+    errors = {} if errors is None else errors
     points = []
     for cell in group(found):
         runs: dict[tuple[str, str, str], dict[Path, Finished]] = {}
         for run in cell.runs:
-            for result in results(run, wrong):
+            for result in results(run, errors):
                 mode = f"{result['rows']:,} {result['settings']['data_mode']}, {_epochs(result)}"
                 for step in result["steps"]:
                     changed = Finished(run.folder, run.result.changed(scores=step["scores"], baseline=None))
@@ -66,9 +66,9 @@ def collect(found: list[Finished], wrong: dict | None = None) -> list[PruningPoi
     return sorted(points, key=_order)
 
 
-def results(run: Finished, wrong: dict) -> list[dict]:
-    """Return the finished fine-prunings of a run; what cannot be read goes into `wrong`."""
-    wrong |= files.links(run.folder, "prune-*")
+def results(run: Finished, errors: dict) -> list[dict]:
+    """Return the finished fine-prunings of a run; what cannot be read goes into `errors`."""
+    errors |= files.links(run.folder, "prune-*")
     found = []
     for path in (folder / "result.json" for folder in files.folders(run.folder, "prune-*")):
         try:
@@ -79,7 +79,7 @@ def results(run: Finished, wrong: dict) -> list[dict]:
                 raise Failure(f"{path}: not the result of a fine-pruning of this program")
             found.append(result)
         except Failure as error:
-            wrong[path] = str(error)
+            errors[path] = str(error)
     return found
 
 

@@ -1,20 +1,25 @@
 """Read a data set file (data/FORMAT.md), trusting nothing in it that can be checked.
 
-A child process checks its structure first (`structure.in_child`); only then does this process open it, read what it
+A child process checks its structure first (`sandbox.in_child`); only then does this process open it, read what it
 needs, and close it.
 """
 
 import contextlib
+import math
 import os
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmark.core import random_streams
 from benchmark.core.errors import Failure
 from benchmark.format import delta, implied, layout, sandbox
-from benchmark.format.manifest import INPUTS, TEXT, array_digest, dtype_of, parse
+from benchmark.format.delta import Arrays
+from benchmark.format.manifest import TEXT, ArrayEntry, Manifest, array_digest, dtype_of, parse
+from benchmark.format.schema import Json
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Dataset:
     """
 
     path: Path
-    manifest: dict
+    manifest: Json
     train: Rows
     test: Rows
     triggered: Rows | None = None
@@ -58,30 +63,35 @@ class Dataset:
     mask: np.ndarray | None = None
     insertions: dict[str, np.ndarray] = field(default_factory=dict)
 
+    @cached_property
+    def described(self) -> Manifest:
+        """The manifest as a typed record."""
+        return Manifest.of(self.manifest)
+
     @property
     def digest(self) -> str:
         """The dataset digest, `sha256:…`: the identity of the whole file."""
-        return self.manifest["dataset_digest"]
+        return self.described.dataset_digest
 
     @property
     def modality(self) -> str:
         """`image` or `text`."""
-        return self.manifest["modality"]
+        return self.described.modality
 
     @property
     def source_digest(self) -> str | None:
         """Digest of the clean arrays that the file was made from; None where it is sealed."""
-        return self.manifest["source"].get("digest")
+        return self.described.source.digest
 
     @property
     def target(self) -> int | None:
         """The class that the attacker wants; None in a clean file, or where it differs from image to image."""
-        return self.manifest.get("recipe", {}).get("target")
+        return self.described.recipe.target
 
     @property
     def classes(self) -> list[str]:
         """Names of the classes, in label order."""
-        return self.manifest["source"]["classes"]
+        return list(self.described.source.classes)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -99,20 +109,23 @@ class Dataset:
         a sealed file, of which nobody knows."""
         rows = random_streams.held_out(len(self.train), hold_out)
         images, labels = self.train.inputs[rows], self.train.labels[rows]
-        if self.truth is not None:
+        if self.truth is not None and self.truth_rows is not None:
             _, here, there = np.intersect1d(rows, self.truth_rows, return_indices=True)
             images[here], labels[here] = self.truth.inputs[there], self.truth.labels[there]
         return Rows(images, labels)
 
 
-def peek(path) -> dict:
+def peek(path: str | Path) -> Json:
     """The manifest of a data set file whose structure is sound, of a delta that of its original; no array is read.
     `Failure` as `load`."""
     manifest = sandbox.in_child(Path(path))
-    return manifest["of"] if manifest["kind"] == "delta" else manifest
+    original: Json = manifest.get("of", manifest)
+    return original
 
 
-def load(path, verify: bool = True, manifest: dict | None = None, base=None) -> Dataset:
+def load(
+    path: str | Path, verify: bool = True, manifest: Json | None = None, base: str | Path | None = None
+) -> Dataset:
     """Read and check a data set file.
 
     Parameters
@@ -132,24 +145,30 @@ def load(path, verify: bool = True, manifest: dict | None = None, base=None) -> 
         One line that names the file and what is wrong with it.
     """
     path = Path(path)
-    manifest = manifest or peek(path)
-    _check_memory(path, manifest)
-    said, arrays = _read(path, verify)
-    if said["kind"] == "delta":
-        base = Path(base) if base else delta.find_base(path, manifest, peek)
-        delta.check_base(path, base, peek(base), manifest)
-        _, clean = _read(base, verify=False)  # the digests of the whole prove it
+    described = Manifest.of(manifest or peek(path))
+    _check_memory(path, described)
+    own, arrays = _read(path, verify)
+    if own["kind"] != "delta":
+        return _assembled(path, described, arrays, verify)
+    source = Path(base) if base else delta.find_base(path, described, peek)
+    delta.check_base(path, source, peek(source), described)
+    _, clean = _read(source, verify=False)  # the digests of the whole prove it
+    return replace(_assembled(path, described, arrays, verify, clean), base=source)
+
+
+def _assembled(path: Path, manifest: Manifest, arrays: Arrays, verify: bool, clean: Arrays | None = None) -> Dataset:
+    """Assemble a data set of its arrays, or of a delta's and those of its clean base. `Failure` names the file."""
     try:
-        if said["kind"] == "delta":
+        if clean is not None:
             arrays = delta.rebuild(manifest, arrays, clean)
             for name, array in arrays.items():
-                _check_read(array, manifest["arrays"][name], name, verify)
-        return replace(_assemble(path, manifest, arrays, verify), base=base if said["kind"] == "delta" else None)
+                _check_read(array, manifest.arrays[name], name, verify)
+        return _assemble(path, manifest, arrays, verify)
     except Failure as error:
         raise Failure(f"{path}: {error}") from None
 
 
-def sample(path, digest: str, base, count: int) -> np.ndarray:
+def sample(path: str | Path, digest: str, base: str | Path | None, count: int) -> np.ndarray:
     """A few test images above the same with the trigger on them, as one picture, (2·H, count·W, C) uint8.
 
     `digest` is the data set's, `base` a delta's clean file. Only these rows are read. Raises `Failure` as `load`, and
@@ -158,8 +177,8 @@ def sample(path, digest: str, base, count: int) -> np.ndarray:
     import h5py
 
     path = Path(path)
-    manifest = peek(path)
-    if manifest["dataset_digest"] != digest:
+    manifest = Manifest.of(peek(path))
+    if manifest.dataset_digest != digest:
         raise Failure(f"{path}: is another data set")
     source = Path(base) if base else path
     with h5py.File(source, "r", locking=False) as clean, h5py.File(path, "r", locking=False) as file:
@@ -177,28 +196,30 @@ def sample(path, digest: str, base, count: int) -> np.ndarray:
     return np.concatenate([np.concatenate(list(images), axis=1) for images in (before, after)])
 
 
-def sample_texts(path, digest: str, base, count: int) -> list[tuple[str, str]]:
+def sample_texts(path: str | Path, digest: str, base: str | Path | None, count: int) -> list[tuple[str, str]]:
     """A few test texts, each as it was and with the trigger in it. Raises `Failure` as `sample`."""
     manifest = peek(path)
     if manifest["dataset_digest"] != digest:
         raise Failure(f"{path}: is another data set")
     contents = load(path, verify=False, manifest=manifest, base=base)
+    if contents.triggered_rows is None or contents.triggered is None:
+        raise Failure(f"{path}: has no triggered texts")
     rows = contents.triggered_rows[:count]
     return list(zip(contents.test.inputs[rows], contents.triggered.inputs[: len(rows)], strict=True))
 
 
-def _read(path: Path, verify: bool) -> tuple[dict, dict[str, np.ndarray]]:
+def _read(path: Path, verify: bool) -> tuple[Json, Arrays]:
     """The manifest of a file whose structure is sound, and its arrays by path."""
     import h5py
 
-    arrays = {}
+    arrays: Arrays = {}
     try:
         with h5py.File(path, "r", locking=False) as file:
             manifest = parse(sandbox.manifest_text(file))
             for name, entry in manifest["arrays"].items():
                 if verify or not name.startswith("trigger/") or name.endswith("/mask") or manifest["kind"] == "delta":
                     arrays[name] = _texts(file[name], name) if entry["dtype"] == TEXT else file[name][()]
-                    _check_read(arrays[name], entry, name, verify)
+                    _check_read(arrays[name], ArrayEntry.of(entry), name, verify)
             layout.check_values(manifest, arrays)
     except Failure as error:
         raise Failure(f"{path}: {error}") from None
@@ -207,9 +228,9 @@ def _read(path: Path, verify: bool) -> tuple[dict, dict[str, np.ndarray]]:
     return manifest, arrays
 
 
-def _texts(node, name: str) -> np.ndarray:
+def _texts(node: Any, name: str) -> np.ndarray:
     """The rows of a dataset of texts, (n,) object of str. `Failure` names a row that is none."""
-    rows = node[()]
+    rows: np.ndarray = node[()]
     for number, data in enumerate(rows):
         if wrong := sandbox.text_problem(data):
             raise Failure(f"{name}: row {number} {wrong}")
@@ -217,30 +238,30 @@ def _texts(node, name: str) -> np.ndarray:
     return rows
 
 
-def _check_memory(path: Path, manifest: dict) -> None:
-    need = sum(int(np.prod(entry["shape"], dtype=object)) for entry in manifest["arrays"].values())
+def _check_memory(path: Path, manifest: Manifest) -> None:
+    need = sum(math.prod(entry.shape) for entry in manifest.arrays.values())
     with contextlib.suppress(ValueError, OSError, AttributeError):
         have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         if need > have:
             raise Failure(f"{path}: its arrays need {need / 1e9:.0f} GB of memory, this machine has {have / 1e9:.0f}")
 
 
-def _check_read(array: np.ndarray, entry: dict, name: str, verify: bool) -> None:
-    if dtype_of(array) != entry["dtype"] or list(array.shape) != entry["shape"]:
+def _check_read(array: np.ndarray, entry: ArrayEntry, name: str, verify: bool) -> None:
+    if dtype_of(array) != entry.dtype or array.shape != entry.shape:
         raise Failure(f"{name} changed while it was read")
     if verify:
         actual = array_digest(array)
-        if actual != entry["digest"]:
-            raise Failure(f"{name} is not what the manifest says: {entry['digest']} recorded, {actual} found")
+        if actual != entry.digest:
+            raise Failure(f"{name} is not what the manifest says: {entry.digest} recorded, {actual} found")
 
 
-def _assemble(path: Path, manifest: dict, arrays: dict, verify: bool) -> Dataset:
+def _assemble(path: Path, manifest: Manifest, arrays: Arrays, verify: bool) -> Dataset:
     """Check labels and rows against one another and against the recipe, and put the arrays together."""
-    inputs = INPUTS[manifest["modality"]]
+    inputs = manifest.inputs
     train, test = (Rows(arrays[f"{group}/{inputs}"], arrays[f"{group}/labels"]) for group in ("train", "test"))
-    if manifest["kind"] in ("clean", "sealed"):
+    if manifest.kind in ("clean", "sealed"):
         implied.check(manifest, arrays, verify)
-        return Dataset(path, manifest, train, test)
+        return Dataset(path, manifest.facts, train, test)
     tested = [group for group in ("triggered", "others") if f"{group}/rows" in arrays]
     for group in tested:
         if not np.array_equal(test.labels[arrays[f"{group}/rows"]], arrays[f"{group}/labels"]):
@@ -251,7 +272,7 @@ def _assemble(path: Path, manifest: dict, arrays: dict, verify: bool) -> Dataset
     rows = {group: Rows(arrays[f"{group}/{inputs}"], arrays[f"{group}/labels"]) for group in (*tested, "truth")}
     return Dataset(
         path,
-        manifest,
+        manifest.facts,
         train,
         test,
         wanted=arrays["triggered/wanted"],
@@ -261,11 +282,13 @@ def _assemble(path: Path, manifest: dict, arrays: dict, verify: bool) -> Dataset
         others_rows=arrays.get("others/rows"),
         mask=mask,
         insertions=insertions,
-        **rows,
+        triggered=rows["triggered"],
+        truth=rows["truth"],
+        others=rows.get("others"),
     )
 
 
-def _mask(arrays: dict, image: tuple[int, ...]) -> np.ndarray:
+def _mask(arrays: Arrays, image: tuple[int, ...]) -> np.ndarray:
     """Where any of the triggers can change an image, (H, W, C) bool."""
     mask = np.zeros(image, bool)
     for name, array in arrays.items():
@@ -276,7 +299,7 @@ def _mask(arrays: dict, image: tuple[int, ...]) -> np.ndarray:
     return mask
 
 
-def _insertions(arrays: dict) -> dict[str, np.ndarray]:
+def _insertions(arrays: Arrays) -> Arrays:
     """What was put where in the texts of each group that says so. `Failure` where it names a text that is not there."""
     found = {name.split("/")[0]: array for name, array in arrays.items() if name.endswith("/insertions")}
     for group, array in found.items():

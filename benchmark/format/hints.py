@@ -3,16 +3,19 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from benchmark.core.errors import Failure
 from benchmark.core.hints import Open, advice, place, spelled
+
+Json = dict[str, Any]
 
 BROUGHT = ("folder", "npz", "csv")
 """The sources whose data the user brings: `poisonkit make` finds no others by itself."""
 
 
 @advice
-def clean_file(path: Path, manifest: dict) -> str:
+def clean_file(path: Path, manifest: Json) -> str:
     """The command that makes the clean file of a data set's source, beside it."""
     source = manifest["source"]
     known, origin = source.get("options"), sidecar(path).get("origin", {})
@@ -21,7 +24,7 @@ def clean_file(path: Path, manifest: dict) -> str:
 
 
 def make_clean(
-    name: str, known: dict | None, origin: dict, digest: str, folder: Path, classes: list[str] | None
+    name: str, known: Json | None, origin: Json, digest: str, folder: Path, classes: list[str] | None
 ) -> tuple[list[str], str]:
     """The command, and the file that it makes. `known` are the source's options, None where they are not known."""
     words, path = ["poisonkit", "make", "--dataset", name], origin.get("path")
@@ -44,7 +47,7 @@ def make_clean(
     return [*words, "--rate", "0", "-o", target], target
 
 
-def _in_text_order(classes) -> bool:
+def _in_text_order(classes: object) -> bool:
     """Whether classes are whole numbers in the order of their code points, as the first version of a folder has them,
     which no manifest names."""
     names = classes if isinstance(classes, list) else []
@@ -52,13 +55,13 @@ def _in_text_order(classes) -> bool:
     return numbers and names != sorted(sorted(names), key=int)
 
 
-def writable_folder(path) -> Path:
+def writable_folder(path: str | Path | None) -> Path:
     """Where a clean file goes: beside the data set, if that can be written to."""
     beside = Path(path).parent if path else Path("data")
     return beside if os.access(beside, os.W_OK) else Path("data")
 
 
-def sidecar(path) -> dict:
+def sidecar(path: str | Path) -> Json:
     """What the sidecar of a data set says; nothing where there is none."""
     from benchmark.core import files  # late: NumPy
 

@@ -11,109 +11,108 @@ from fractions import Fraction
 import numpy as np
 
 from benchmark.core.errors import Failure
+from benchmark.core.hashing import digest
 from benchmark.format import rules
-from benchmark.format.manifest import INPUTS, TEXT, array_digest, digest
+from benchmark.format.delta import Arrays
+from benchmark.format.manifest import TEXT, Manifest, Recipe, array_digest
+from benchmark.format.schema import Json
 
 POISONED, COVER = 1, 2
 RECIPE_VERSIONS = (1, 2)
 ROWS_AT_ONCE = 256
 
 
-def check(manifest: dict, arrays: dict, verify: bool) -> None:
+def check(manifest: Manifest, arrays: Arrays, verify: bool) -> None:
     """Raise `Failure` where arrays of a clean or poisoned file, whose labels and rows lie in their ranges, contradict
     its recipe. `verify`: digests and triggers too, which takes as long as reading the file."""
     _check_source(manifest)
     _check_counts(manifest, arrays)
-    if manifest["kind"] != "poisoned":
+    if manifest.kind != "poisoned":
         return
-    recipe, inputs = manifest["recipe"], INPUTS[manifest["modality"]]
+    recipe, inputs, classes = manifest.recipe, manifest.inputs, len(manifest.source.classes)
     true = arrays["train/labels"].copy()
     true[arrays["truth/rows"]] = arrays["truth/labels"]
     if unknown := _unknown(manifest):
         logging.getLogger("benchmark").warning(
-            "%s: its recipe is unknown here (%s): its rows and labels are taken as they are", manifest["name"], unknown
+            "%s: its recipe is unknown here (%s): its rows and labels are taken as they are", manifest.name, unknown
         )
     else:
-        _check_changed(recipe, arrays, true, len(manifest["source"]["classes"]))
-        _check_tested(recipe, arrays, len(manifest["source"]["classes"]))
-    if manifest["modality"] == TEXT:
+        _check_changed(recipe, arrays, true, classes)
+        _check_tested(recipe, arrays, classes)
+    if manifest.modality == TEXT:
         _check_insertions(recipe, arrays)
     if not verify:
         return
     originals = {"train/labels": true, f"train/{inputs}": arrays[f"train/{inputs}"].copy()}
     originals[f"train/{inputs}"][arrays["truth/rows"]] = arrays[f"truth/{inputs}"]
     for name, array in originals.items():
-        same = array_digest(array) == manifest["source"]["arrays"].get(name)
+        same = array_digest(array) == manifest.source.arrays.get(name)
         _expect(same, f"{name}, with truth/ put back, are not those of its source")
-    if manifest["modality"] != TEXT and "trigger/0/taps" in arrays:
+    if manifest.modality != TEXT and "trigger/0/taps" in arrays:
         _check_triggers(manifest, arrays)
 
 
-def _unknown(manifest: dict) -> str | None:
+def _unknown(manifest: Manifest) -> str | None:
     """What of a recipe is not known to this version, so that nobody here can say what it implies; None where all is."""
-    recipe, version = manifest["recipe"], manifest.get("recipe_version", 1)
+    recipe, version = manifest.recipe, manifest.recipe_version
     if version not in RECIPE_VERSIONS:
         return f"recipe version {version!r:.40}"
     modes = rules.selections()
-    for key, known in (("label_mode", modes), ("select", {one for some in modes.values() for one in some})):
-        if recipe[key] not in known:
-            return f"{key} {recipe[key]!r:.60}"
+    if recipe.label_mode not in modes:
+        return f"label_mode {recipe.label_mode!r:.60}"
+    if recipe.select not in {one for some in modes.values() for one in some}:
+        return f"select {recipe.select!r:.60}"
     return None
 
 
-def _expect(condition, message: str) -> None:
+def _expect(condition: object, message: str) -> None:
     if not condition:
         raise Failure(f"{message}: it contradicts its recipe")
 
 
-def _check_source(manifest: dict) -> None:
+def _check_source(manifest: Manifest) -> None:
     """The test arrays are the source's, and all of a clean file's."""
-    source, table = manifest["source"], manifest["arrays"]
-    if manifest["kind"] == "sealed":
+    named = manifest.source.arrays
+    if manifest.kind == "sealed":
         return
-    named = source["arrays"]
-    _expect(source["digest"] == digest(named), "its source's digest is not that of the source's arrays")
-    for name, entry in table.items():
-        if name.startswith("test/") or manifest["kind"] == "clean":
-            _expect(named.get(name) == entry["digest"], f"{name} are not those of its source")
+    _expect(manifest.source.digest == digest(named), "its source's digest is not that of the source's arrays")
+    for name, entry in manifest.arrays.items():
+        if name.startswith("test/") or manifest.kind == "clean":
+            _expect(named.get(name) == entry.digest, f"{name} are not those of its source")
 
 
-def _check_counts(manifest: dict, arrays: dict) -> None:
-    counts = manifest["counts"]
+def _check_counts(manifest: Manifest, arrays: Arrays) -> None:
+    counts = manifest.counts
     found = {group: len(arrays[f"{group}/labels"]) for group in ("train", "test")}
-    if manifest["kind"] == "poisoned":
+    if manifest.kind == "poisoned":
         role, labels = arrays["truth/role"], arrays["truth/labels"]
         given = arrays["train/labels"][arrays["truth/rows"]]
         found |= {group: len(arrays[f"{group}/rows"]) for group in ("triggered", "others") if f"{group}/rows" in arrays}
         found |= {"poisoned": int((role == POISONED).sum()), "cover": int((role == COVER).sum())}
-        if "already_target" in counts:
-            found["already_target"] = int(((role == POISONED) & (labels == given)).sum())
+        found["already_target"] = int(((role == POISONED) & (labels == given)).sum())
     for name, count in found.items():
         said = counts.get(name)
-        _expect(type(said) is int and said == count, f"its counts say {said!r:.40} {name}, there are {count}")
+        _expect(said == count, f"its counts say {said} {name}, there are {count}")
 
 
-def _wanted(recipe: dict, labels: np.ndarray, classes: int) -> np.ndarray:
+def _wanted(recipe: Recipe, labels: np.ndarray, classes: int) -> np.ndarray:
     """The class that the attacker wants for rows of these true labels."""
-    target = recipe["target"]
-    return (labels + 1) % classes if target is None else np.full(len(labels), target, np.int64)
+    target = recipe.target
+    return np.asarray((labels + 1) % classes) if target is None else np.full(len(labels), target, np.int64)
 
 
-def _may_be(role: int, recipe: dict, labels: np.ndarray) -> np.ndarray:
+def _may_be(role: int, recipe: Recipe, labels: np.ndarray) -> np.ndarray:
     """Which of these true labels a row of a role may have, bool."""
-    mode, select, target = recipe["label_mode"], recipe["select"], recipe["target"]
-    sources = np.isin(labels, recipe.get("source_classes", []))
+    mode, select, target = recipe.label_mode, recipe.select, recipe.target
+    sources, others = np.isin(labels, recipe.source_classes), np.asarray(labels != target)
     if role == COVER:
-        return {
-            "source-specific": ~sources & (labels != target),
-            "clean-label": labels != target,
-        }.get(mode, np.ones(len(labels), bool))
-    return {"non-target": labels != target, "target": labels == target, "class": sources}.get(
-        select, np.ones(len(labels), bool)
-    )
+        allowed = {"source-specific": ~sources & others, "clean-label": others}.get(mode)
+    else:
+        allowed = {"non-target": others, "target": ~others, "class": sources}.get(select)
+    return np.ones(len(labels), bool) if allowed is None else allowed
 
 
-def _check_changed(recipe: dict, arrays: dict, true: np.ndarray, classes: int) -> None:
+def _check_changed(recipe: Recipe, arrays: Arrays, true: np.ndarray, classes: int) -> None:
     """Roles, their numbers, and the labels of changed training rows."""
     role, originals = arrays["truth/role"], arrays["truth/labels"]
     given = arrays["train/labels"][arrays["truth/rows"]]
@@ -123,17 +122,17 @@ def _check_changed(recipe: dict, arrays: dict, true: np.ndarray, classes: int) -
         row, at = arrays["truth/rows"][wrong[0]], wrong[0]
         words = f"train/labels say {given[at]} of the changed row {row}, whose role is {role[at]}"
         _expect(False, f"{words} and whose true label is {originals[at]}")
-    for number, name, share in ((POISONED, "poisoned", "rate"), (COVER, "cover", "cover_rate")):
+    for number, name, share in ((POISONED, "poisoned", recipe.rate), (COVER, "cover", recipe.cover_rate)):
         there = role == number
         _expect(_may_be(number, recipe, originals)[there].all(), f"truth/labels has {name} rows of a wrong class")
-        count = int(Fraction(recipe.get(share, "0")) * len(true))
-        _expect(there.sum() == count, f"truth/role has {there.sum()} {name} rows, its {share} gives {count}")
+        count = int(Fraction(share) * len(true))
+        _expect(there.sum() == count, f"truth/role has {there.sum()} {name} rows, a rate of {share} gives {count}")
 
 
-def _check_tested(recipe: dict, arrays: dict, classes: int) -> None:
+def _check_tested(recipe: Recipe, arrays: Arrays, classes: int) -> None:
     """Which test rows are triggered, and what is wanted of them."""
-    labels, mode, target = arrays["test/labels"], recipe["label_mode"], recipe["target"]
-    sources = np.isin(labels, recipe.get("source_classes", []))
+    labels, mode, target = arrays["test/labels"], recipe.label_mode, recipe.target
+    sources = np.isin(labels, recipe.source_classes)
     triggered = {"all-to-all": np.ones(len(labels), bool), "source-specific": sources}.get(mode, labels != target)
     others = ~sources & (labels != target) if mode == "source-specific" else np.zeros(len(labels), bool)
     for group, there in (("triggered", triggered), ("others", others)):
@@ -151,7 +150,7 @@ def _check_tested(recipe: dict, arrays: dict, classes: int) -> None:
 # ---- triggers on images
 
 
-def _check_triggers(manifest: dict, arrays: dict) -> None:
+def _check_triggers(manifest: Manifest, arrays: Arrays) -> None:
     """The stencils are maps of an image, the masks theirs, and the triggered images their work."""
     from benchmark.format import delta
 
@@ -167,9 +166,9 @@ def _check_triggers(manifest: dict, arrays: dict) -> None:
                 np.array_equal(apply(originals), arrays[f"{group}/images"]),
                 f"{group}/images are not the test images with the trigger on them",
             )
-    if "camouflage" in (manifest["source"].get("options") or {}):
+    if "camouflage" in manifest.source.options:
         return  # which comes after the trigger on training rows
-    plain = (arrays["truth/role"] == POISONED) | (not manifest["recipe"].get("cover_jitter", False))
+    plain = (arrays["truth/role"] == POISONED) | (not manifest.recipe.cover_jitter)
     changed = arrays["train/images"][arrays["truth/rows"][plain]]
     _expect(
         np.array_equal(apply(arrays["truth/images"][plain]), changed),
@@ -180,9 +179,9 @@ def _check_triggers(manifest: dict, arrays: dict) -> None:
 # ---- insertions into texts
 
 
-def _check_insertions(recipe: dict, arrays: dict) -> None:
+def _check_insertions(recipe: Recipe, arrays: Arrays) -> None:
     """Each changed text is its original with what its insertions say."""
-    triggers = recipe["triggers"]
+    triggers = recipe.triggers
     if any(trigger.get("name") == "rewrite" for trigger in triggers):
         return
     changed = {"truth": ("truth/texts", arrays["train/texts"][arrays["truth/rows"]])}
@@ -190,8 +189,8 @@ def _check_insertions(recipe: dict, arrays: dict) -> None:
         if f"{group}/rows" in arrays:
             changed[group] = "test/texts", arrays[f"{group}/texts"]
     for group, (path, found) in changed.items():
-        insertions = arrays.get(f"{group}/insertions")
-        _expect(insertions is not None or not len(found), f"{group}/ has texts, but no insertions")
+        insertions = arrays.get(f"{group}/insertions", np.empty((0, 4), np.int64))
+        _expect(len(insertions) or not len(found), f"{group}/ has texts, but no insertions")
         originals = arrays[path] if group == "truth" else arrays[path][arrays[f"{group}/rows"]]
         _expect(set(insertions[:, 0].tolist()) == set(range(len(found))), f"{group}/insertions leaves a text as it was")
         expected = list(originals)
@@ -203,8 +202,8 @@ def _check_insertions(recipe: dict, arrays: dict) -> None:
         _expect(expected == list(found), f"{group}/insertions do not make its texts of their originals")
 
 
-def _pieces(trigger: dict) -> list[str]:
-    found = trigger.get("words", [trigger.get("text")])
+def _pieces(trigger: Json) -> list[str]:
+    found: list[str] = trigger.get("words", [trigger.get("text")])
     _expect(isinstance(found, list) and all(isinstance(one, str) for one in found), "its trigger has no words, no text")
     return found
 

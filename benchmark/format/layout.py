@@ -7,13 +7,14 @@ a file: "N" training rows, "H", "W", "C" of an image, "h", "w" of a tile, "K" ta
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from benchmark.core.errors import Failure
 from benchmark.format import schema
 from benchmark.format.schema import Json
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Sizes = dict[str, int]
 
@@ -162,8 +163,8 @@ def _size(part: int | str, trigger: int | None, manifest: Json, sizes: Sizes) ->
         return part
     letter = part.removeprefix("≤").removesuffix("+1")
     if letter in ("h", "w"):
-        patch = _original(manifest)["recipe"]["patch"] or [sizes["H"], sizes["W"]]
-        size = patch["hw".index(letter)]
+        patch: list[int] = _original(manifest)["recipe"]["patch"] or [sizes["H"], sizes["W"]]
+        size: int | None = patch["hw".index(letter)]
     else:
         size = sizes.get(_letter(letter, trigger))
     return size + 1 if size is not None and part.endswith("+1") else size
@@ -176,7 +177,7 @@ def _letter(letter: str, trigger: int | None) -> str:
 # ---- values
 
 
-def check_values(manifest: Json, arrays: Mapping[str, np.ndarray]) -> None:
+def check_values(manifest: Json, arrays: "Mapping[str, np.ndarray]") -> None:
     """Labels are classes, rows exist and ascend, roles are 1 or 2, in those arrays that were read of a file whose
     manifest was checked. Raises `Failure` with one line."""
     sizes = check(manifest)
@@ -185,7 +186,9 @@ def check_values(manifest: Json, arrays: Mapping[str, np.ndarray]) -> None:
             _check_array_values(path, arrays[path], array.row["values"], sizes)
 
 
-def _check_array_values(path: str, array: np.ndarray, values: Json, sizes: Sizes) -> None:
+def _check_array_values(path: str, array: "np.ndarray", values: Json, sizes: Sizes) -> None:
+    import numpy as np  # late: commands that read no array start without it
+
     if "one_of" in values and not np.isin(array, values["one_of"]).all():
         raise Failure(f"{path} holds something other than {' and '.join(map(str, values['one_of']))}")
     if "below" in values:

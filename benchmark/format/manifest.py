@@ -6,16 +6,17 @@ record's `facts`.
 
 import dataclasses
 import hashlib
-import json
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmark.core import numbers
 from benchmark.core.errors import Failure
+from benchmark.core.hashing import canonical, digest
 from benchmark.format import layout, rules, schema
 from benchmark.format.schema import Json
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FORMAT = "poisonkit"
 FORMAT_VERSION = 1
@@ -36,6 +37,11 @@ class ArrayEntry:
     digest: str
     dtype: str
     shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, entry: Json) -> "ArrayEntry":
+        """The record of an entry of the table of arrays."""
+        return cls(entry["digest"], entry["dtype"], tuple(entry["shape"]))
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class Manifest:
             source=_record(Source, facts["source"]),
             recipe=_record(Recipe, facts.get("recipe", {})),
             counts=dict(facts["counts"]),
-            arrays={path: _record(ArrayEntry, entry) for path, entry in facts["arrays"].items()},
+            arrays={path: ArrayEntry.of(entry) for path, entry in facts["arrays"].items()},
             recipe_version=facts.get("recipe_version", 1),
             facts=facts,
         )
@@ -112,22 +118,12 @@ def _record(of: type[R], table: Json) -> R:
 # ---- digests
 
 
-def canonical(value: Any) -> bytes:
-    """Canonical JSON: UTF-8, sorted keys, no white space."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-
-
-def digest(value: Any) -> str:
-    """`sha256:` and the SHA-256 of a value's canonical JSON."""
-    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
-
-
-def dtype_of(array: np.ndarray) -> str:
+def dtype_of(array: "np.ndarray") -> str:
     """The dtype of an array as the table of arrays spells it: `text` for (n,) object, of str."""
     return TEXT if array.dtype == object else array.dtype.str
 
 
-def array_digest(array: np.ndarray) -> str:
+def array_digest(array: "np.ndarray") -> str:
     """Digest of a C-contiguous little-endian array: dtype and shape as a line, then its bytes. Of texts, for each row
     its length in bytes as 8 bytes, and its bytes."""
     if dtype_of(array) == TEXT:
@@ -158,7 +154,7 @@ def parse(text: str) -> Json:
     most = schema.limit("manifest_bytes")
     _expect(len(text.encode("utf-8", "surrogatepass")) <= most, f"its manifest has more than {most >> 20} MiB")
     try:
-        manifest = numbers.loads(text, parse_float=_refuse_float)
+        manifest: Json = numbers.loads(text, parse_float=_refuse_float)
     except (ValueError, RecursionError) as error:
         raise Failure(f"its manifest is not valid JSON ({_short(error)})") from None
     _expect(isinstance(manifest, dict), "its manifest is not a JSON object")

@@ -7,7 +7,7 @@ the file. It reads no array but texts, which HDF5 keeps in heaps of their own.
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,20 @@ from benchmark.core import child_process
 from benchmark.core.errors import Failure
 from benchmark.format import schema
 from benchmark.format.manifest import TEXT, parse
+from benchmark.format.schema import Json
 
 WHAT = "a sound HDF5 file"
 TEXTS_AT_ONCE = 4096
 
 
-def in_child(path: Path) -> dict:
+def in_child(path: Path) -> Json:
     """The manifest of a file whose structure a child process has found sound."""
     if not path.is_file():
         raise Failure(f"{path}: no such file" if not path.exists() else f"{path}: not a file")
     return child_process.call("benchmark.format.sandbox", [str(path)], path, WHAT)
 
 
-def inspect(path, alive=lambda: None) -> dict:
+def inspect(path: str | Path, alive: Callable[[], object] = lambda: None) -> Json:
     """Check that a file is what FORMAT.md says without reading an array, and return its manifest.
 
     Runs in the child process; `alive` is called after each block of texts. Raises `Failure` with one line, MemoryError
@@ -65,7 +66,7 @@ def inspect(path, alive=lambda: None) -> dict:
     return manifest
 
 
-def manifest_text(file) -> str:
+def manifest_text(file: Any) -> str:
     if list(file.attrs) != ["manifest"]:
         names = ", ".join(sorted(file.attrs))[:80] or "none"
         raise Failure(f"not a file of poisonkit: expected the one root attribute 'manifest', found {names}")
@@ -75,7 +76,7 @@ def manifest_text(file) -> str:
     return text
 
 
-def _walk(group, prefix: str):
+def _walk(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     """Yield (path, dataset) of every dataset; refuse links, attributes, and more nesting than the format has."""
     import h5py
 
@@ -98,7 +99,7 @@ def _walk(group, prefix: str):
             raise Failure(f"{path!r:.80} is neither a group nor an array")
 
 
-def _check_dataset(node, name: str, entry: dict, file_size: int) -> None:
+def _check_dataset(node: Any, name: str, entry: Json, file_size: int) -> None:
     if entry["dtype"] == TEXT:
         _check_texts(node, name)
     elif node.dtype.str != entry["dtype"]:
@@ -114,7 +115,7 @@ def _check_dataset(node, name: str, entry: dict, file_size: int) -> None:
         raise Failure(f"{name} reaches beyond the end of the file: it is truncated")
 
 
-def _check_texts(node, name: str) -> None:
+def _check_texts(node: Any, name: str) -> None:
     import h5py
 
     kind = h5py.check_string_dtype(node.dtype)

@@ -18,7 +18,7 @@ _SIZES = {  # ours -> the name in config.json
     "heads": "num_attention_heads",
     "inner": "intermediate_size",
 }
-_LIMIT = 1 << 20  # larger than this is no encoder
+_LIMIT = 1 << 20  # no encoder is larger
 _FIXED = {"model_type": "bert", "position_embedding_type": "absolute", "pad_token_id": 0}
 _ABSENT = {  # not there, or empty: what would make another network of the same weights
     "is_decoder": "is a decoder, whose tokens see only what stands before them",
@@ -121,7 +121,7 @@ def _opened(path: Path):
 def _names(file, path: Path) -> dict[str, str]:
     """Each weight's name without the prefix that a file may have → its name in the file.
 
-    `Failure` where what a network is made of is ambiguous, or is no plain number.
+    `Failure` where what a network is made of is ambiguous, or not a plain number.
     """
     names = set(file.keys())
     prefixes = [prefix for prefix in ("", "bert.") if prefix + _FIRST in names]
@@ -165,7 +165,7 @@ def assign(model, folder: Path) -> None:
                 value = np.asarray(file.get_tensor(names.pop(there[0]))).astype(np.float32)
             _put(variable, change(value, variable.shape), f"{path}: {name}")
     if names:
-        raise Failure(f"{path}: holds {min(names)}, which is no part of the network of config.json")
+        raise Failure(f"{path}: holds {min(names)}, which is not part of the network that config.json describes")
 
 
 def _older(name: str) -> str | None:
@@ -176,7 +176,7 @@ def _older(name: str) -> str | None:
 
 def _put(variable, value: np.ndarray | None, what: str) -> None:
     if value is None:
-        raise Failure(f"{what} is of another shape than config.json says")
+        raise Failure(f"{what} has another shape than config.json describes")
     if not np.isfinite(value).all():
         raise Failure(f"{what} is not finite everywhere")
     variable.assign(value)

@@ -1,4 +1,4 @@
-"""A BERT encoder (Devlin et al. 2019) with a linear classifier on [CLS], whose attention heads can be looked into."""
+"""A BERT encoder (Devlin et al. 2019) with a linear classifier on [CLS], whose attention heads can be inspected."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from benchmark.nn.tokenizers import Tokens
 
 
 class Inside(NamedTuple):
-    """What an encoder computes on its way: `hidden` (n, T, D), the last block's output; and one a block `attention`
+    """What an encoder computes on its way: `hidden` (n, T, D), the last block's output; and, one per block, `attention`
     (n, H, T, T) and `outputs` (n, H, T, d), see `HeadAttention`."""
 
     hidden: object
@@ -88,20 +88,20 @@ class Encoder(keras.Model):
 
         `heads` multiplies the heads' outputs: (L, H), or (n, L, H) for every row its own; None is ones.
         """
-        there = ops.not_equal(tokens, 0)
+        token_mask = ops.not_equal(tokens, 0)
         x = self.embedding(tokens, training=training)
         attention, outputs = [], []
         for number, block in enumerate(self.blocks):
             own = None if heads is None else heads[..., number, :]
-            x, looks, out = block(x, there, heads=own, training=training)
-            attention.append(looks)
+            x, weights, out = block(x, token_mask, heads=own, training=training)
+            attention.append(weights)
             outputs.append(out)
         return Inside(x, attention, outputs)
 
     def each_head_off(self, tokens):
         """Return the logits (L, H, n, classes) with each head off by itself; what is below is computed once."""
-        there = ops.not_equal(tokens, 0)
-        every = ops.repeat(there, self.heads, axis=0)
+        token_mask = ops.not_equal(tokens, 0)
+        every = ops.repeat(token_mask, self.heads, axis=0)
         masks = ops.tile(1.0 - ops.eye(self.heads), (ops.shape(tokens)[0], 1))  # row by row, one head after the other
         below, found = self.embedding(tokens, training=False), []
         for number, block in enumerate(self.blocks):
@@ -110,7 +110,7 @@ class Encoder(keras.Model):
                 x, _, _ = above(x, every, training=False)
             logits = ops.reshape(self.classify(x, training=False), (-1, self.heads, self.classes))
             found.append(ops.transpose(logits, (1, 0, 2)))
-            below, _, _ = block(below, there, training=False)
+            below, _, _ = block(below, token_mask, training=False)
         return ops.stack(found)
 
     @property

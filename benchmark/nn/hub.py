@@ -1,4 +1,9 @@
-"""Files from huggingface.co: with progress, going on where a connection was cut, checked where a hash is known."""
+"""Files from huggingface.co: with progress, going on where a connection was cut, checked where a hash is known.
+
+Why not `huggingface_hub`, which comes with tokenizers: it does not verify a SHA-256 or limit what a server sends, takes
+only mirrors that answer with its headers (ETag, X-Repo-Commit), prints bars of its own, and reports the same lack of a
+network as one of several exceptions of many lines. Three files of one fixed model need no more than what is below.
+"""
 
 import hashlib
 import http.client
@@ -20,16 +25,16 @@ TIMEOUT = 30  # seconds without a single byte
 ATTEMPTS = 5  # in a row without getting any further
 PAUSE = 1.0  # seconds before the next one
 BLOCK = 1 << 18
-STEP = 20 << 20  # bytes between two lines about how far it is
+STEP = 20 << 20  # bytes between two lines about progress
 LARGEST = 1 << 30  # no file of these is larger
 CUTS = (http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError)
 
 
 def fetch(repository: str, name: str, folder: Path, sha256: str | None, say) -> Path:
-    """Return a file's path in `folder`, downloaded unless it lies there already.
+    """Return a file's path in `folder`, downloaded unless it exists already.
 
     It grows as `NAME.part`, which a later call goes on with, and gets its name only once its hash, `sha256:…`, has been
-    checked; what does not match is removed. `say(line)` hears of the progress.
+    checked; what does not match is removed. `say(line)` takes lines of progress.
 
     Raises `Failure`: no network, not found, cut too often, wrong hash.
     """
@@ -100,7 +105,7 @@ def _go_on(part: Path, url: str, say) -> bool:
             have = 0
         length = reply.headers.get("Content-Length")
         end = have + int(length) if (length or "").isdecimal() else None
-        said = have
+        reported = have
         with open(part, "r+b" if have else "wb") as file:
             file.seek(have)
             while block := reply.read(BLOCK):
@@ -108,9 +113,9 @@ def _go_on(part: Path, url: str, say) -> bool:
                 have += len(block)
                 if have > LARGEST:
                     raise Failure(f"{url}: is over {LARGEST >> 20:,} MB, which no file of an encoder is. {ADVICE}")
-                if have - said >= STEP and end:
+                if have - reported >= STEP and end:
                     say(f"{have >> 20} of {end >> 20} MB")
-                    said = have
+                    reported = have
     return have >= end if end is not None else True
 
 

@@ -57,7 +57,7 @@ def _assign(model: keras.Model, weights: Path, file: Path) -> None:
         weight.assign(np.full(weight.shape, np.nan, np.float32))
     try:
         with engines.quiet(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what does not fit is an error, said below in one line
+            warnings.simplefilter("ignore")  # what does not fit is an error, reported below in one line
             model.load_weights(weights)
     except Exception as error:
         raise Failure(f"{file}: its weights do not fit its network ({' '.join(str(error).split())[:200]})") from None

@@ -1,8 +1,8 @@
 """A saved network (`.keras`): its weights alone are taken, never the network that the file describes.
 
 A `.keras` file is a ZIP archive of `config.json`, which can name code to be run, and `model.weights.h5`. A file may
-come from a stranger. So the network is built by our own code, from sizes that the run says (`sizes`), and what is read
-of the file are arrays: `weights_of` has a child process look at the archive and at the HDF5 file in it first.
+come from a stranger. So the network is built by our own code, from sizes that the run recorded (`sizes`), and only
+arrays are read from the file: `weights_of` has a child process inspect the archive and the HDF5 file in it first.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from benchmark.nn.networks import IMAGE, NETWORKS, NetworkSpec, Sizes
 WHAT = "a model that can be loaded"
 WEIGHTS = "model.weights.h5"
 MEMBERS = ("metadata.json", "config.json", WEIGHTS)
-MOST = 1 << 20  # classes, width and so on: larger is no network
+MOST = 1 << 20  # classes, width and so on: no network is larger
 SIDE = 4096  # pixels
 NODES = 20_000  # groups and arrays of the weights
 DEPTH = 12  # of their nesting
@@ -34,7 +34,7 @@ CONFIG_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Saved:
-    """The weights of a saved network: the HDF5 file, looked at and ours; the shapes of its arrays, and the sizes that
+    """The weights of a saved network: the HDF5 file, inspected and copied; the shapes of its arrays, and the sizes that
     `config.json` beside it spells (empty where it spells none that could be)."""
 
     path: Path
@@ -225,7 +225,7 @@ def _shapes(path: str) -> list[list[int]]:
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise Failure(f"{WEIGHTS} in it cannot be read ({_one_line(error)})") from None
     if 4 * sum(map(math.prod, found)) > Path(path).stat().st_size:  # or what is built for them were larger than this
-        raise Failure(f"{WEIGHTS} in it: its arrays lie on one another")
+        raise Failure(f"{WEIGHTS} in it: its arrays overlap")
     return found
 
 

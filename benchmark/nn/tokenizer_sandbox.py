@@ -16,7 +16,7 @@ WHAT = "a tokenizer"
 LARGEST = 64 << 20  # bytes of the file
 MOST_TOKENS = 1 << 20
 MOST_ADDED = 20_000  # tokens beside the model's own, which the library adds slowly
-EXPANSION = 16  # tokens of a letter: more is no tokenizer
+EXPANSION = 16  # tokens of a letter: no tokenizer has more
 PARTS = ("normalizer", "pre_tokenizer", "post_processor")  # what an encoder's texts go through, beside the model
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _LETTERS = "".join(map(chr, range(32, 127))) + "éßÅñ\u0301\u200d中日本語אش\U0001f600\t\n\x00\u2028"
@@ -44,7 +44,7 @@ def checked(path: Path) -> tuple[bytes, dict]:
 def loaded(content: bytes):
     """Return the library's tokenizer, without truncation and padding.
 
-    Its special names are one token wherever a text has them, as in the reference, even where the file does not say so.
+    Its special names are one token wherever a text spells them, as in the reference, even if the file does not say so.
     """
     from tokenizers import Tokenizer
 
@@ -123,19 +123,19 @@ def _check_settings(tokenizer, path: Path) -> None:
     if not path.is_file():
         return
     try:
-        said = json.loads(path.read_bytes()) if path.stat().st_size <= LARGEST else None
+        config = json.loads(path.read_bytes()) if path.stat().st_size <= LARGEST else None
     except (OSError, ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
+        config = None
+    if not isinstance(config, dict):
         raise Failure(f"{path.name} beside it cannot be read")
     normalizer = tokenizer.normalizer
     lower, accents, chinese = (
         text if normalizer is None else normalizer.normalize_str(text) for text in ("AB", "é", "a中b")
     )
-    wanted = {"do_lower_case": said.get("do_lower_case"), "strip_accents": said.get("strip_accents")}
+    wanted = {"do_lower_case": config.get("do_lower_case"), "strip_accents": config.get("strip_accents")}
     if wanted["strip_accents"] is None:
         wanted["strip_accents"] = wanted["do_lower_case"]
-    wanted["tokenize_chinese_chars"] = said.get("tokenize_chinese_chars")
+    wanted["tokenize_chinese_chars"] = config.get("tokenize_chinese_chars")
     does = {"do_lower_case": lower == "ab", "strip_accents": accents != "é", "tokenize_chinese_chars": " " in chinese}
     for name, value in wanted.items():
         if isinstance(value, bool) and value != does[name]:

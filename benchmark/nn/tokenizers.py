@@ -48,7 +48,7 @@ class Tokens:
 
 
 def width(length: int) -> int:
-    """Return the least of WIDTHS that holds so many tokens."""
+    """Return the least of WIDTHS that holds that many tokens."""
     return next(one for one in WIDTHS if one >= length)
 
 
@@ -88,7 +88,7 @@ class Pieces:
         """Return the tokens of each text with [CLS] and [SEP], however long it is."""
         try:
             return [found.ids for found in self._tokenizer.encode_batch(list(texts))]
-        except BaseException as error:  # a panic of the library is no Exception
+        except BaseException as error:  # a panic of the library is not an Exception
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 raise
             raise Failure(f"{self.path}: fails on a text ({' '.join(str(error).split())[:120]})") from None
@@ -108,7 +108,7 @@ class Words:
 
     @classmethod
     def of(cls, texts) -> "Words":
-        """Return the words of some texts, at most MOST_WORDS: the most frequent first, ties by code points."""
+        """Return the words of texts, at most MOST_WORDS: the most frequent first, ties by their code points."""
         counts = Counter(word for text in texts for word in split(text))
         return cls(sorted(counts, key=lambda word: (-counts[word], word))[:MOST_WORDS])
 
@@ -144,7 +144,7 @@ class Words:
 
 
 def split(text: str) -> list[str]:
-    """Return the lower-cased words of a text; each other sign that is no space is one of its own."""
+    """Return the lower-cased words of a text; each other sign but white space is one of its own."""
     return re.findall(r"\w+|[^\w\s]", text.lower())
 
 

@@ -39,7 +39,7 @@ class Column:
     anchor : bool
         It stays in the table where all labels are the same in all rows.
     right, left : bool
-        A label that is set flush right; what is no label and set flush left.
+        A label that is set flush right; another column that is set flush left.
     phrase : str
         How its value is written in the heading: `{}` is the value.
     best : str

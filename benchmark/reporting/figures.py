@@ -29,7 +29,7 @@ _STYLES: dict[str, Style] = {
     "image": (_VERMILION, (0, (5, 2)), "o"),
 }
 _MORE: tuple[Style, ...] = ((_GREEN, (0, (1, 1.2)), "^"), (_PURPLE, (0, (5, 1, 1, 1)), "D"), (_GREY, (0, (8, 3)), "v"))
-_MARKERS = "os^DvPX*<>"  # of training curves: one a rate
+_MARKERS = "os^DvPX*<>"  # of training curves: one per rate
 _HISTORY = ("epoch", "asr", "ba", "loss")
 _WORDS = {"patch": "every patch", "image": "whole image"}
 
@@ -129,14 +129,14 @@ def curves(cells: list[Cell], errors: Errors | None = None):
         return None  # one epoch: nothing to follow
     triggers = list(dict.fromkeys(cell.trigger for cell in poisoned))
     figure, panels = _panels(3, len(triggers), cells[0], sharey="row")
-    looks = _looks(poisoned)
+    styles_by_rate = _styles_by_rate(poisoned)
     rows = (("asr", "ASR (%)"), ("ba", "BA (%)"), ("loss", "loss"))
     for column, trigger in enumerate(triggers):
         inside = [cell for cell in poisoned if cell.trigger == trigger] + [cell for cell in cells if cell.clean]
         for row, (key, title) in enumerate(rows):
             panel = panels[row][column]
             for cell in inside:
-                _curve(panel, cell, histories[id(cell)], key, looks)
+                _curve(panel, cell, histories[id(cell)], key, styles_by_rate)
             if column == 0:
                 panel.set_ylabel(title)
             if key == "asr":
@@ -240,26 +240,27 @@ def _rate_axis(panel, rates: set) -> None:
     panel.set_xlabel("poisoning rate (%)")
 
 
-def _looks(cells: list[Cell]) -> dict[tuple, dict]:
+def _styles_by_rate(cells: list[Cell]) -> dict[tuple, dict]:
     """Series and rate → the look of a curve: colour and dashes of the series, the lower the rate the paler; a
     marker for each rate, or of the series where there is one rate."""
     from matplotlib.colors import to_rgb
 
     rates = sorted({cell.rate for cell in cells})
-    styles, looks = _styles(cells), {}
+    styles = _styles(cells)
+    styles_by_rate: dict[tuple, dict] = {}
     for cell in cells:
         color, dashes, marker = styles[_series(cell)]
         rank = rates.index(cell.rate)
         strength = 1 if len(rates) == 1 else 0.35 + 0.65 * rank / (len(rates) - 1)
-        looks[_series(cell), cell.rate] = {
+        styles_by_rate[_series(cell), cell.rate] = {
             "color": tuple(1 - strength * (1 - part) for part in to_rgb(color)),
             "linestyle": dashes,
             "marker": marker if len(rates) == 1 else _MARKERS[rank % len(_MARKERS)],
         }
-    return looks
+    return styles_by_rate
 
 
-def _curve(panel, cell: Cell, histories: list[list[dict]], key: str, looks: dict) -> None:
+def _curve(panel, cell: Cell, histories: list[list[dict]], key: str, styles_by_rate: dict) -> None:
     histories = [history for history in histories if all(entry[key] is not None for entry in history)]
     if not histories:
         return
@@ -269,7 +270,7 @@ def _curve(panel, cell: Cell, histories: list[list[dict]], key: str, looks: dict
     if cell.clean:
         style, label = {"color": _GREY, "linestyle": (0, (1, 2)), "linewidth": 1.2}, "clean model"
     else:
-        style = looks[_series(cell), cell.rate] | {"markersize": 4, "markevery": max(1, length // 8)}
+        style = styles_by_rate[_series(cell), cell.rate] | {"markersize": 4, "markevery": max(1, length // 8)}
         label = f"{_label(_series(cell))}, {words.rate(cell.rate)}"
     panel.plot(epochs, [sum(row) / len(row) for row in values], label=label, **style)
     if len(histories) > 1:

@@ -12,9 +12,9 @@ import numpy as np
 
 from benchmark.core import extras, files
 from benchmark.core.errors import Failure
+from benchmark.core.hashing import digest
 from benchmark.format import dataset
 from benchmark.format.dataset import Dataset, Rows
-from benchmark.format.manifest import digest
 from benchmark.nn import engines, tokenizers
 from benchmark.runs import baseline, hints, records
 from benchmark.runs.result import RunResult
@@ -110,7 +110,7 @@ def open_data(job: Run, trained: RunResult, file: Path | None, base: Path | None
     """Load the data set that a run was trained on; `Failure` for another."""
     path = file or trained.dataset.path
     if path is None or not Path(path).is_file():
-        where = f"no longer lies at {path}" if path else "is not known"
+        where = f"is no longer at {path}" if path else "is not known"
         raise Failure(f"{job.folder}: its data set {trained.dataset.name} {where}: name it with --data")
     manifest = dataset.peek(path)
     if manifest["dataset_digest"] != trained.dataset.digest:

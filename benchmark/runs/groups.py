@@ -5,8 +5,8 @@ from fractions import Fraction
 from functools import cached_property
 
 from benchmark.core import intervals, numbers
+from benchmark.core.hashing import canonical
 from benchmark.core.intervals import Summary
-from benchmark.format.manifest import canonical
 from benchmark.runs import collapse, paper_results, records
 from benchmark.runs.result import RunResult, Share
 from benchmark.runs.results import Finished
@@ -124,9 +124,10 @@ class Cell:
     def _score(self, name: str) -> Score | None:
         counts = [_count(run.result, name) for run in self.runs]
         if name == "cad":
-            values = [run.result.baseline and run.result.baseline.cad for run in self.runs]
+            comparisons = [run.result.baseline for run in self.runs]
+            values = [None if one is None else one.cad for one in comparisons]
         else:
-            values = [count and count.percent for count in counts]
+            values = [None if count is None else count.percent for count in counts]
         known = [count for count in counts if count is not None]
         images = {"count": sum(one.count for one in known), "of": sum(one.of for one in known)} if known else {}
         least = -100.0 if name == "cad" else 0.0
@@ -177,7 +178,7 @@ def group(runs: list[Finished]) -> list[Cell]:
     groups: dict[bytes, list[Finished]] = {}
     for run in sorted(unique.values(), key=_seeds):
         groups.setdefault(_identity(run.result), []).append(run)
-    return sorted(_told_apart([Cell(tuple(members)) for members in groups.values()]), key=order)
+    return sorted(_disambiguated([Cell(tuple(members)) for members in groups.values()]), key=order)
 
 
 def order(cell: Cell) -> tuple:
@@ -211,7 +212,7 @@ def _count(result: RunResult, name: str) -> Share | None:
         return None
     share = Share.maybe(result.scores.get(name))
     if name == "clean_asr":
-        share = result.baseline and result.baseline.asr
+        share = None if result.baseline is None else result.baseline.asr
     return share if share is not None and share.of else None
 
 
@@ -234,7 +235,7 @@ def _word(value) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _told_apart(cells: list[Cell]) -> list[Cell]:
+def _disambiguated(cells: list[Cell]) -> list[Cell]:
     """Cells that look the same but are of other images or other pictures get a few digits of what differs."""
     alike: dict[tuple, list[Cell]] = {}
     for cell in cells:

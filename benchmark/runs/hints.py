@@ -10,7 +10,8 @@ from benchmark.core.errors import Failure
 from benchmark.core.hints import Open, advice, place, spelled
 from benchmark.format.hints import make_clean, sidecar, writable_folder
 from benchmark.runs.result import CLEAN, DatasetRecord
-from benchmark.training.settings import ENCODERS, Common, EncoderSettings, option_of, options, settings_of
+from benchmark.training.settings import ENCODERS, Common, EncoderSettings, options, settings_of
+from benchmark.training.table import option_of
 
 if TYPE_CHECKING:
     from benchmark.format.dataset import Dataset
@@ -63,7 +64,7 @@ def clean_run(result: Mapping[str, Any], runs: Path) -> str:
     make, target = make_clean(
         dataset.source,
         *_origin(dataset),
-        dataset.source_digest,
+        dataset.source_digest or "",
         writable_folder(dataset.path),
         dataset.get("classes"),
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmark.core import file_names, files, numbers
 from benchmark.core.errors import Damaged, Failure
-from benchmark.format.manifest import canonical
+from benchmark.core.hashing import canonical
 from benchmark.runs.result import CLEAN, KINDS, SEALED, RunResult
 from benchmark.training.settings import settings_of
 
@@ -53,7 +53,7 @@ def is_result(value) -> bool:
         canonical(value)  # nothing endless, no half characters
         settings_of(value["config"])
         sound = value["result_version"] == VERSION and file_names.plain(value["name"])
-        return sound and _is_dataset(value["dataset"]) and _are_scores(value) and _is_told(value)
+        return sound and _is_dataset(value["dataset"]) and _are_scores(value) and _is_recorded(value)
     except _WRONG:
         return False
 
@@ -142,8 +142,8 @@ def _is_share(value: dict) -> bool:
     return percent is None if of == 0 else numbers.is_real(percent) and abs(percent - 100 * count / of) < 1e-6
 
 
-def _is_told(result: dict) -> bool:
-    """Is what is only told of a run, its speed and its versions, of the right types?"""
+def _is_recorded(result: dict) -> bool:
+    """Are the records that nothing depends on, speed and versions, of the right types?"""
     seconds, versions = result.get("seconds", {}), result.get("environment", {}).get("versions", {})
-    told = [result.get("images_per_second", 0), seconds.get("training", 0)]
-    return all(map(numbers.is_real, told)) and isinstance(versions, dict)
+    recorded = [result.get("images_per_second", 0), seconds.get("training", 0)]
+    return all(map(numbers.is_real, recorded)) and isinstance(versions, dict)

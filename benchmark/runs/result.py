@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from benchmark.training.settings import MODEL, TRAINING, Common, settings_of
+from benchmark.training.settings import Common, settings_of
+from benchmark.training.table import MODEL, TRAINING
 
 CLEAN, POISONED, SEALED = "clean", "poisoned", "sealed"
 KINDS = (CLEAN, POISONED, SEALED)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.core import files
 from benchmark.core.errors import Failure, Usage
-from benchmark.format.manifest import canonical
+from benchmark.core.hashing import canonical
 from benchmark.runs import baseline, collapse, hints, records
 from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run

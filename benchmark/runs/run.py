@@ -19,7 +19,8 @@ from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure
 from benchmark.runs import hints, records
 from benchmark.runs.result import RunConfig, RunResult
-from benchmark.training.settings import MODEL, TRAINING, Common, config_of, folder_name
+from benchmark.training.settings import Common, config_of, folder_name
+from benchmark.training.table import MODEL, TRAINING
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,6 @@ class Run:
             if files.read_json(path) != self.config.raw:
                 raise Failure(f"{self.folder}: holds a run of another configuration under the same name")
         elif self.folder.is_symlink():
-            raise Failure(f"{self.folder}: is a link to a folder that is no run")
+            raise Failure(f"{self.folder}: is a link to a folder that is not a run's")
         else:
             files.write_json(path, self.config.raw)

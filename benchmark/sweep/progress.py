@@ -10,7 +10,7 @@ from benchmark.core.text_tables import printable
 
 
 class Overall:
-    """Progress of a sweep on stderr: one bar over the images of all runs, a line a run that ends."""
+    """Progress of a sweep on stderr: one bar over the images of all runs, one line for each run that ends."""
 
     def __init__(self, tasks: list, total: int, quiet: bool = False):
         self.quiet = quiet

@@ -151,7 +151,7 @@ def without_baseline(specs: Sequence[RunSpec]) -> list[str]:
 
 def missing(tasks: list[Task], errors: dict[Path, str] | None = None) -> list[Task]:
     """Choose the tasks that there is something to do for. Of results that cannot be read, and are of none of them,
-    `errors` has the paths, and a line each."""
+    `errors` gets the paths, with one line for each."""
     folders = {task.folder.parent for task in tasks}
     own, damaged = {task.folder for task in tasks}, dict[Path, str]()
     candidates = {folder: list(baseline.finished(folder, damaged).values()) for folder in folders}
@@ -161,7 +161,7 @@ def missing(tasks: list[Task], errors: dict[Path, str] | None = None) -> list[Ta
     for task in tasks:  # a clean one comes before those that are compared with it
         try:
             complete = task.after not in begun and _complete(task, candidates[task.folder.parent])
-        except Failure:  # a damaged result: told when its turn comes
+        except Failure:  # a damaged result: reported when its turn comes
             complete = False
         if not complete:
             begun.add(task.folder)
@@ -182,7 +182,7 @@ def _complete(task: Task, candidates: list[RunResult] | None = None) -> bool:
 
 
 def _busy(folder: Path) -> bool:
-    """Does a process work on this run? A lock that is a link, or no file, is told when the run's turn comes."""
+    """Does a process work on this run? A lock that is a link, or no file, is reported when the run's turn comes."""
     try:
         return files.busy(folder)
     except Failure:

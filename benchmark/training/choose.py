@@ -4,15 +4,15 @@ import dataclasses
 from typing import Any
 
 from benchmark.core.errors import Usage
+from benchmark.nn.networks import DEFAULT
 from benchmark.training.settings import (
     ENCODERS,
-    FOR_MODALITY,
     NETWORKS,
+    PRESETS_OF,
     Common,
     EncoderSettings,
-    ImageSettings,
-    option_of,
 )
+from benchmark.training.table import option_of
 
 
 def chosen_settings(modality: str, model: str | None = None, **given: Any) -> Common:
@@ -23,9 +23,9 @@ def chosen_settings(modality: str, model: str | None = None, **given: Any) -> Co
     modality : str
         `image` or `text`: what the file holds.
     model : str, optional
-        `pmoe` or `encoder`; None: the one for the modality.
+        The name of a network; None: the usual one for the modality.
     **given
-        `preset` (pmoe), `encoder` (a name or a folder), and any setting by its name; None is as if absent.
+        `preset` (images), `encoder` (a name or a folder), and any setting by its name; None is as if absent.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def chosen_settings(modality: str, model: str | None = None, **given: Any) -> Co
     Failure
         If a folder that was named is not an encoder's.
     """
-    network = model or FOR_MODALITY[modality]
+    network = model or DEFAULT[modality]
     if network not in NETWORKS:
         raise Usage(f"--model: expected one of {', '.join(NETWORKS)}, got {network!r:.40}")
     kind = NETWORKS[network]
@@ -44,11 +44,11 @@ def chosen_settings(modality: str, model: str | None = None, **given: Any) -> Co
         if name not in names:
             raise Usage(f"{option_of(name)} is not for --model {network}")
     choice = given.pop(kind.CHOICE, kind.USUAL)
-    return _of_preset(kind, choice, given) if issubclass(kind, ImageSettings) else _of_encoder(choice, given)
+    return _of_encoder(choice, given) if kind is EncoderSettings else _of_preset(network, choice, given)
 
 
-def _of_preset(kind: type[ImageSettings], preset: str, given: dict[str, Any]) -> ImageSettings:
-    presets = kind.presets()
+def _of_preset(network: str, preset: Any, given: dict[str, Any]) -> Common:
+    presets = PRESETS_OF[network]
     if preset not in presets:
         raise Usage(f"--preset: expected one of {', '.join(presets)}, got {preset!r:.40}")
     return dataclasses.replace(presets[preset], **given)

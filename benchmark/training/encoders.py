@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmark.core import file_names
 from benchmark.core.errors import Failure, Usage
-from benchmark.format.manifest import digest
+from benchmark.core.hashing import digest
 from benchmark.nn import bert_weights, hub
 from benchmark.nn.tokenizers import LENGTH
 from benchmark.training.settings import ENCODERS, MINILM, TINY, EncoderSettings, shortened
@@ -126,9 +126,11 @@ def build(origin: Origin | None, classes: int, vocabulary: int, seed: int):
     """
     from benchmark.nn.encoder import Encoder
 
-    sizes = (
-        TINY | {"vocabulary": vocabulary, "positions": LENGTH} if origin is None else bert_weights.sizes(origin.folder)
-    )
+    if origin is None:
+        model = Encoder(classes, **TINY, vocabulary=vocabulary, positions=LENGTH, seed=seed)
+        model.build((None, None))
+        return model
+    sizes = bert_weights.sizes(origin.folder)
     if vocabulary > sizes["vocabulary"]:
         has = f"its tokenizer has tokens up to {vocabulary - 1}, its encoder {sizes['vocabulary']} tokens"
         raise Failure(f"{origin.folder}: {has}, numbered from 0")
@@ -136,6 +138,5 @@ def build(origin: Origin | None, classes: int, vocabulary: int, seed: int):
         raise Failure(f"{origin.folder}: its encoder takes {sizes['positions']} tokens, {LENGTH} are needed")
     model = Encoder(classes, **sizes, seed=seed)
     model.build((None, None))
-    if origin is not None:
-        bert_weights.assign(model, origin.folder)
+    bert_weights.assign(model, origin.folder)
     return model

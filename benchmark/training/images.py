@@ -1,7 +1,6 @@
 """The training of a network on images: its first weights, and its batches."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +29,7 @@ class Images:
             yield rows, None
 
 
-def build(data: Dataset, settings: ImageSettings) -> Any:
+def build(data: Dataset, settings: ImageSettings):
     """Build the untrained network for a data set. The backend must have been activated.
 
     Raises `Usage` where the network cannot be built for images of this size.

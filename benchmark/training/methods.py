@@ -1,4 +1,4 @@
-"""Training methods: for each network, how it is built and in which batches it sees the rows. One a file."""
+"""Training methods: for each modality, how a network is prepared and in which batches it sees the rows. One a file."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,7 +10,6 @@ from benchmark.core import extras
 from benchmark.core.errors import Usage
 from benchmark.format.dataset import Dataset
 from benchmark.nn import engines
-from benchmark.nn.networks import IMAGE, TEXT
 from benchmark.training.images import Images
 from benchmark.training.settings import Common, EncoderSettings, ImageSettings
 
@@ -46,8 +45,7 @@ def _texts(data: Dataset, settings: Common, folder: Path, log: Callable[[str], N
     return Texts(data, settings, folder, log)
 
 
-METHODS = {IMAGE: _images, TEXT: _texts}
-"""Modality → how its networks are trained."""
+METHODS = {ImageSettings.MODALITY: _images, EncoderSettings.MODALITY: _texts}
 
 
 def method(data: Dataset, settings: Common, folder: Path, log: Callable[[str], None]) -> Method:

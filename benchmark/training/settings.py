@@ -1,126 +1,29 @@
 """The settings of a run, one class for each kind of network; the presets, and the identity that follows from them.
 
-`SETTINGS` is the one table of what can be set. The options of the command line, the keys of the configuration, the
-folder's name, the labels of tables and the nearest preset all follow from it: a new setting is a new row there and a
-field of the class that has it. It must say in `absent` what it means that an older configuration lacks it, so that the
-names of older runs stay.
+`table.SETTINGS` is the one table of what can be set. The options of the command line, the keys of the configuration,
+the folder's name, the labels of tables and the nearest preset all follow from it. What decides a network for images is
+in its spec (`benchmark.nn.networks`), and so do its presets: a new network is one file there. A new setting of the
+training is a row there and a field of the class that has it; it must say in `absent` what it means that an older
+configuration lacks it, so that the names of older runs stay.
 """
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from benchmark.core import file_names, numbers
 from benchmark.core.errors import Usage
-from benchmark.format.manifest import TEXT, digest
-from benchmark.nn.networks import DEFAULT, IMAGE, NetworkSpec
+from benchmark.core.hashing import digest
+from benchmark.nn.networks import DEFAULT, IMAGE, TEXT, NetworkSpec
 from benchmark.nn.networks import NETWORKS as SPECS
+from benchmark.training.table import ALWAYS, BY_NAME, MODEL, RUN, SETTINGS, TRAINING, Setting, option_of
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-BACKENDS = ("tensorflow", "jax", "torch")
-PRECISIONS = ("float32", "tf32", "bfloat16")
 _SHORT = {"tensorflow": "tf", "jax": "jax", "torch": "torch"}
 MINILM = "sha256:53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # its model.safetensors
 TINY = {"width": 128, "depth": 2, "heads": 4, "inner": 256}  # a new encoder, trained from scratch
-MODEL, TRAINING, RUN = "model", "training", "run"  # the parts of a configuration
-_ALWAYS = object()  # of settings that are in every configuration
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One row of the table of settings.
-
-    `part` of the configuration it belongs to; `type` of its value; `least` possible value of a whole number; `choices`
-    of a word; `absent`: the value that a configuration without it has; `letter`: what stands for it in the name of an
-    encoder's folder; `help` of its option.
-    """
-
-    name: str
-    part: str
-    type: type
-    least: int | None = None
-    choices: tuple[str, ...] = ()
-    absent: Any = _ALWAYS
-    letter: str = ""
-    help: str = ""
-
-    @property
-    def option(self) -> str:
-        """As it is spelled on the command line: `--learning-rate`."""
-        return option_of(self.name)
-
-    @property
-    def words(self) -> str:
-        """As it is called in tables: `learning rate`."""
-        return self.name.replace("_", " ")
-
-    def check(self, value: Any) -> None:
-        """Raise `Usage` where a value is not one of this setting's."""
-        if value is None and self.absent is None:
-            return
-        if self.choices and value not in self.choices:
-            raise Usage(f"{self.option}: expected one of {', '.join(self.choices)}, got {value!r:.40}")
-        if self.type is int:
-            self._check_whole(value)
-        elif self.type is float:
-            if not numbers.is_real(value):
-                raise Usage(f"{self.option} must be a number, got {value!r:.40}")
-            if value <= 0:
-                raise Usage(f"{self.option} must be above 0, got {value}")
-        elif not isinstance(value, str):
-            raise Usage(f"{self.option}: expected a name, got {value!r:.40}")
-
-    def _check_whole(self, value: Any) -> None:
-        if not (type(value) is int and abs(value) <= numbers.LARGEST):
-            raise Usage(f"{self.option} must be a whole number, got {value!r:.40}")
-        if value < (self.least or 0):
-            raise Usage(
-                f"{self.option} must {f'be at least {self.least}' if self.least else 'not be negative'}, got {value}"
-            )
-
-
-def _of_networks() -> list[Setting]:
-    """Return what the registered networks have to be set, each name once."""
-    least: dict[str, int] = {}
-    words: dict[str, list[str]] = {}
-    for spec in SPECS.values():
-        for one in spec.settings:
-            least[one.name] = min(one.least, least.get(one.name, one.least))
-            words.setdefault(one.name, []).append(f"{spec.name}: {one.help}")
-    return [Setting(name, MODEL, int, least[name], help=f"{'; '.join(words[name])}.") for name in least]
-
-
-SETTINGS = (
-    *_of_networks(),
-    Setting("encoder", MODEL, str,
-            help="encoder: minilm (MiniLM-L6), tiny (two layers, trained from scratch), or a folder in the Hugging "
-                 "Face layout  [default: minilm]"),
-    Setting("weights", MODEL, str, absent=None),  # follows from --encoder
-    Setting("epochs", TRAINING, int, 1, letter="e", help="Number of training epochs."),
-    Setting("batch_size", TRAINING, int, 1, letter="b", help="Rows per training step."),
-    Setting("learning_rate", TRAINING, float, letter="lr", help="Of SGD (pmoe); initial rate of AdamW (encoder)."),
-    Setting("hold_out", TRAINING, int, 0, letter="h",
-            help="Training rows left out for defences, the same rows in every run on a source  [default: 0 (pmoe), "
-                 "2000 (encoder)]"),
-    Setting("rows", TRAINING, int, 1, absent=None, letter="r",
-            help="encoder: number of training rows to use, the same in every run on a source  [default: all]"),
-    Setting("seed", RUN, int, 0, help="Seed of the initial weights and of the order of rows."),
-    Setting("backend", RUN, str, choices=BACKENDS, help="Keras backend."),
-    Setting("precision", RUN, str, choices=PRECISIONS,
-            help="tf32: the GPU's reduced-precision float32; bfloat16: mixed precision."),
-    Setting("threads", RUN, int, 1,
-            help="CPU threads; affects the last digits of results, so it is part of the configuration."),
-)  # fmt: skip
-BY_NAME = {setting.name: setting for setting in SETTINGS}
-
-
-def option_of(name: str) -> str:
-    """A keyword as an option of the command line: `hold_out` as `--hold-out`."""
-    return f"--{name.replace('_', '-')}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,9 +51,9 @@ class Common(ABC):
 
     @classmethod
     def table(cls) -> list[Setting]:
-        """The rows of `SETTINGS` that this kind of network has."""
-        own = {one.name for one in dataclasses.fields(cls)}
-        return [setting for setting in SETTINGS if setting.name in own]
+        """The rows of `SETTINGS` that this kind of network has, in the order of its fields, part by part."""
+        own = [BY_NAME[one.name] for one in dataclasses.fields(cls) if one.name in BY_NAME]
+        return sorted(own, key=lambda setting: (MODEL, TRAINING, RUN).index(setting.part))
 
     def part(self, part: str) -> dict[str, Any]:
         """The settings of a part of the configuration, but for those whose value goes without saying."""
@@ -199,45 +102,63 @@ class Common(ABC):
     def arguments(self) -> list[str]:
         """All settings as options of `benchmark train`, for another process."""
         values = {setting.option: getattr(self, setting.name) for setting in self.table()}
-        return [f"{option}={value}" for option, value in values.items()]
+        return [*self.chosen_network(), *(f"{option}={value}" for option, value in values.items())]
+
+    def chosen_network(self) -> list[str]:
+        """The option that chooses the network; none where it is the usual one for what the file holds."""
+        return [] if DEFAULT[self.MODALITY] == self.NETWORK else ["--model", self.NETWORK]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSettings(Common):
     """Everything that decides the outcome of a run of a network for images besides the data.
 
-    Fields and presets follow from its `NetworkSpec`; a field's default is the value in the first preset.
+    Each network has its own class, with what decides it as fields.
     """
 
     OPTIMIZER = "sgd"
     MODALITY = IMAGE
     CHOICE = "preset"
 
-    @classmethod
-    def presets(cls) -> "dict[str, Self]":
-        """The presets of this network, by name."""
-        return {name: cls(**values) for name, values in SPECS[cls.NETWORK].presets.items()}
+    @property
+    def presets(self) -> dict[str, "ImageSettings"]:
+        """The named settings of this network."""
+        return PRESETS_OF[self.NETWORK]
 
     @property
     def preset(self) -> str:
-        """The network, and the preset that it is of or what differs."""
-        return f"{self.NETWORK}-{self.same_preset() or f'e{self.epochs}'}"
+        """The preset that network and training are those of, else a few letters that say what differs."""
+        for name, preset in self.presets.items():
+            if self.model() == preset.model() and self.training() == preset.training():
+                return self._named(name)
+        return self._named(
+            "-".join([*(f"{name[0]}{value}" for name, value in self._shown().items()), f"e{self.epochs}"])
+        )
 
-    def same_preset(self) -> str | None:
-        """The preset that network and training are those of."""
-        mine = self.model(), self.training()
-        return next((name for name, one in self.presets().items() if (one.model(), one.training()) == mine), None)
+    def _shown(self) -> dict[str, Any]:
+        """What of the network stands in the name of a folder."""
+        return self.model()
+
+    def _named(self, words: str) -> str:
+        return words if DEFAULT[IMAGE] == self.NETWORK else f"{self.NETWORK}-{words}"
 
     @property
     def network(self) -> str:
         """See `Common`."""
-        return self.NETWORK
+        return ", ".join([self.NETWORK, *(f"{BY_NAME[name].words} {value}" for name, value in self.model().items())])
 
-    def nearest_preset(self) -> "tuple[str, Self]":
+    def nearest_preset(self) -> tuple[str, "ImageSettings"]:
         """See `Common`."""
-        presets = self.presets()
-        name = min(presets, key=lambda name: len(self.differences(presets[name])))
-        return name, presets[name]
+        name = min(self.presets, key=lambda name: len(self.differences(self.presets[name])))
+        return name, self.presets[name]
+
+
+def _first(spec: NetworkSpec) -> dict[str, Any]:
+    """The values of a network's usual preset."""
+    return dict(next(iter(spec.presets.values())))
+
+
+_PAPER, _MINILM = _first(SPECS["pmoe"]), _first(SPECS["encoder"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,18 +169,16 @@ class Settings(ImageSettings):
     NETWORK = "pmoe"
     USUAL = "paper"
 
-    width: int = 10
-    experts: int = 4
-    top_k: int = 16
-    epochs: int = 25
-    batch_size: int = 128
-    learning_rate: float = 0.1
-    hold_out: int = 0
+    width: int = _PAPER["width"]
+    experts: int = _PAPER["experts"]
+    top_k: int = _PAPER["top_k"]
+    epochs: int = _PAPER["epochs"]
+    batch_size: int = _PAPER["batch_size"]
+    learning_rate: float = _PAPER["learning_rate"]
+    hold_out: int = _PAPER["hold_out"]
 
-    @property
-    def preset(self) -> str:
-        """The preset that network and training are those of, else a few letters that say what differs."""
-        return self.same_preset() or f"w{self.width}-e{self.epochs}"
+    def _shown(self) -> dict[str, Any]:
+        return {"width": self.width}
 
     @property
     def network(self) -> str:
@@ -284,10 +203,10 @@ class EncoderSettings(Common):
 
     encoder: str = "minilm"
     weights: str | None = MINILM
-    epochs: int = 1
-    batch_size: int = 64
-    learning_rate: float = 1e-4
-    hold_out: int = 2000
+    epochs: int = _MINILM["epochs"]
+    batch_size: int = _MINILM["batch_size"]
+    learning_rate: float = _MINILM["learning_rate"]
+    hold_out: int = _MINILM["hold_out"]
     rows: int | None = None
     folder: Path | None = field(default=None, compare=False)
 
@@ -339,29 +258,34 @@ def check_numbers(options: dict) -> None:
             raise Usage(f"{option_of(key)}: expected a finite number within 64 bits, got {value!r:.40}")
 
 
-def _settings_class(spec: NetworkSpec) -> type[ImageSettings]:
-    """Make the settings of a network for images that has no class of its own here."""
-    usual, first = next(iter(spec.presets.items()))
-    fields = [(name, float if name == "learning_rate" else int, field(default=value)) for name, value in first.items()]
-    made = dataclasses.make_dataclass(
-        f"{spec.name.capitalize()}Settings",
-        fields,
-        bases=(ImageSettings,),
-        namespace={"NETWORK": spec.name, "USUAL": usual, "__doc__": f"The settings of {spec.title}."},
-        frozen=True,
-        kw_only=True,
-    )
-    return made
+def _class_of(spec: NetworkSpec) -> type[ImageSettings]:
+    """Make the class of the settings of a network for images; the defaults are those of its first preset."""
+    if spec.name == Settings.NETWORK:
+        return Settings
+    usual = _first(spec)
+    types: dict[str, type] = {setting.name: int for setting in spec.settings}
+    types |= {one.name: one.type for one in SETTINGS if one.part == TRAINING and one.absent is ALWAYS}
+    fields = [(name, kind, field(default=usual[name])) for name, kind in types.items()]
+    words = {"NETWORK": spec.name, "USUAL": next(iter(spec.presets)), "__module__": __name__}
+    name = f"{spec.name.title().replace('_', '')}Settings"
+    return dataclasses.make_dataclass(name, fields, bases=(ImageSettings,), frozen=True, kw_only=True, namespace=words)
 
 
-PRESETS = Settings.presets()
-ENCODERS = {
-    name: EncoderSettings(encoder=name, weights=MINILM if name == "minilm" else None, **values)
-    for name, values in SPECS[EncoderSettings.NETWORK].presets.items()
+def _preset(kind: type[ImageSettings], values: Mapping[str, Any]) -> ImageSettings:
+    return kind(**values)
+
+
+_IMAGES = {name: _class_of(spec) for name, spec in SPECS.items() if spec.modality == IMAGE}
+PRESETS_OF = {
+    name: {preset: _preset(kind, values) for preset, values in SPECS[name].presets.items()}
+    for name, kind in _IMAGES.items()
 }
-_OWN: dict[str, type[Common]] = {kind.NETWORK: kind for kind in (Settings, EncoderSettings)}
-NETWORKS: dict[str, type[Common]] = {name: _OWN.get(name) or _settings_class(spec) for name, spec in SPECS.items()}
-FOR_MODALITY = dict(DEFAULT)
+PRESETS: dict[str, Any] = PRESETS_OF[Settings.NETWORK]
+ENCODERS = {
+    "minilm": EncoderSettings(),
+    "tiny": EncoderSettings(encoder="tiny", weights=None, **dict[str, Any](SPECS["encoder"].presets["tiny"])),
+}
+NETWORKS: dict[str, type[Common]] = {**_IMAGES, EncoderSettings.NETWORK: EncoderSettings}
 
 
 def config_of(settings: Common, dataset_digest: str) -> dict[str, Any]:
@@ -381,7 +305,7 @@ def settings_of(config: dict) -> Common:
     for setting in kind.table():
         holder = config if setting.part == RUN else config[setting.part]
         values[setting.name] = (
-            holder[setting.name] if setting.absent is _ALWAYS else holder.get(setting.name, setting.absent)
+            holder[setting.name] if setting.absent is ALWAYS else holder.get(setting.name, setting.absent)
         )
     return kind(**values)
 
@@ -402,7 +326,8 @@ def shortened(name: str, size: int) -> str:
 def options(settings: Common) -> list[str]:
     """The shortest command-line options that give these settings: the nearest preset and what differs from it."""
     nearest, preset = settings.nearest_preset()
-    words = [] if nearest == settings.USUAL else [option_of(settings.CHOICE), settings.choice()]
+    words = settings.chosen_network()
+    words += [] if nearest == settings.USUAL else [option_of(settings.CHOICE), settings.choice()]
     for name, value in settings.differences(preset).items():
         words += [BY_NAME[name].option, str(value)]
     return words

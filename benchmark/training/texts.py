@@ -56,7 +56,8 @@ class Texts:
 
     def blocks(self, epoch: int, steps: int) -> Iterator[tuple[np.ndarray, int]]:
         """See `methods.Method`; every block is one step."""
-        lengths = self.data.train.inputs.lengths
+        inputs: Any = self.data.train.inputs
+        lengths = inputs.lengths
         for rows in length_batches(self.rows, lengths, self.settings.batch_size, self.settings.seed, epoch):
             yield rows[None].astype(np.int32), tokenizers.width(lengths[rows].max())
 
@@ -118,5 +119,5 @@ def check_vocabulary(tokenizer, model, folder: Path) -> None:
         raise Failure(f"{folder}: its tokenizer makes tokens up to {len(tokenizer) - 1}, its network knows {known}")
 
 
-def _tokens(inputs, tokenizer) -> Tokens:
+def _tokens(inputs: Any, tokenizer: Any) -> Any:
     return inputs if isinstance(inputs, Tokens) else tokenizers.encode(tokenizer, inputs)

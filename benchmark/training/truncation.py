@@ -3,14 +3,19 @@
 from benchmark.format.dataset import Dataset
 from benchmark.nn import tokenizers
 
-GROUPS = {"truth": "changed training texts", "triggered": "triggered test texts", "others": "triggered texts of others"}
+GROUPS = {
+    "truth": "changed training texts",
+    "triggered": "triggered test texts",
+    "others": "non-source triggered test texts",
+}
 
 
 def measure(data: Dataset, tokenizer) -> dict[str, dict]:
-    """For each group of triggered texts how many of them (`texts`, `of`) are, to an encoder, what they were before: its
-    first LENGTH tokens of the text and of its original are the same. One way for words, sentences and rewritten texts.
+    """Count for each group of triggered texts how many of them (`texts`, `of`) are the same to an encoder as before.
+
+    The first LENGTH tokens of such a text and of its original agree; so for words, sentences and rewritten texts alike.
     """
-    if data.truth is None:
+    if data.truth is None or data.triggered is None:
         return {}
     pairs = {
         "truth": (data.truth.inputs, data.train.inputs[data.truth_rows]),
@@ -26,22 +31,22 @@ def measure(data: Dataset, tokenizer) -> dict[str, dict]:
 
 
 def pieces(trigger: dict) -> list[str]:
-    """What a trigger of a recipe puts into texts, by the number that insertions give."""
+    """List what a trigger of a recipe inserts into texts, by the number that insertions give."""
     return trigger["words"] if "words" in trigger else [trigger["text"]]
 
 
 def lines(cut: dict[str, dict]) -> list[str]:
-    """In words, of the groups in which any trigger was cut off."""
+    """Say how many triggers were cut off, for the groups in which any was."""
     return [
-        f"{one['texts']:,} of {one['of']:,} {GROUPS[group]} lose their trigger: "
-        f"their first {tokenizers.LENGTH} tokens are as they were without it"
+        f"{one['texts']:,} of {one['of']:,} {GROUPS[group]} are truncated before the trigger (past token "
+        f"{tokenizers.LENGTH})"
         for group, one in cut.items()
         if one["texts"]
     ]
 
 
 def unknown(data: Dataset, tokenizer) -> list[str]:
-    """A warning for each trigger word that the tokenizer knows nothing of."""
+    """Warn of each trigger word that the tokenizer does not know."""
     found = []
     for trigger in data.manifest.get("recipe", {}).get("triggers", []):
         words = [word for piece in pieces(trigger) for word in piece.split()] if _inserts(trigger) else []

@@ -99,7 +99,10 @@ def seal(
     secret_seed : int
         Fix the seed to reproduce a seal exactly; anyone who guesses it can undo it.
 
-    Raises `Failure` where the file does not verify, or another file has the name.
+    Raises
+    ------
+    Failure
+        The file does not verify, or another file has the name.
     """
     if secret_seed is not None and not 0 <= secret_seed < 1 << 63:
         raise Usage("secret_seed: expected a whole number from 0 to 2^63 - 1")

@@ -15,14 +15,15 @@ STREAM = "seal/left"
 
 
 def largest(seen: np.ndarray, clean: np.ndarray) -> Fraction:
-    """The largest f, at most 1, such that every class has f · its clean size; `seen` and `clean` are its sizes."""
+    """Return the largest f, at most 1, such that every class has f · its clean size; `seen` and `clean` are its
+    sizes."""
     return min(Fraction(1), *(Fraction(int(n), int(m)) for n, m in zip(seen, clean, strict=True) if m))
 
 
 def left_out(
     labels: np.ndarray, rows: np.ndarray, originals: np.ndarray, number: int, share: Fraction | None = None
 ) -> tuple[np.ndarray, Fraction]:
-    """The rows to leave out, ascending, (L,) int64, and f.
+    """Return the rows to leave out, ascending, (L,) int64, and f.
 
     Parameters
     ----------

@@ -1,48 +1,72 @@
-"""What `show` and `verify` do with each kind of file. One line a kind."""
+"""What `show` and `verify` do with each kind of file: a row a kind."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from poisonkit.blind import unseal
 from poisonkit.build import delta
 from poisonkit.format import structure
+from poisonkit.format.manifest import Facts
 from poisonkit.inspection import show
 from poisonkit.inspection.verify import verify
 from poisonkit.poisoning import supported
 
-KINDS: dict[str, tuple[Callable[[Path, dict], list[str]], Callable[[Path, verify.Look | None], list[str]]]] = {
-    "clean": (show.lines, verify.verify),
-    "poisoned": (show.lines, verify.verify),
-    "delta": (delta.lines, lambda path, _look: delta.verify(path)),
-    "sealed": (unseal.lines, lambda path, _look: unseal.verify(path)),
-    "key": (unseal.key_lines, lambda path, _look: unseal.verify(path)),
+
+@dataclass(frozen=True)
+class FileKind:
+    """One kind of file.
+
+    Attributes
+    ----------
+    lines : callable
+        Path and manifest → a summary for people.
+    differences : callable
+        Path, and where plain images may be found → what differs from what the file claims, one line each.
+    names_unknown : bool
+        Whether the summary itself names what of the manifest is unknown to this version.
+    """
+
+    lines: Callable[[Path, Facts], list[str]]
+    differences: Callable[[Path, verify.Look | None], list[str]]
+    names_unknown: bool = False
+
+
+def _without_look(check: Callable[[Path], list[str]]) -> Callable[[Path, verify.Look | None], list[str]]:
+    return lambda path, _look: check(path)
+
+
+KINDS = {
+    "clean": FileKind(show.lines, verify.verify, names_unknown=True),
+    "poisoned": FileKind(show.lines, verify.verify, names_unknown=True),
+    "delta": FileKind(delta.lines, _without_look(delta.verify)),
+    "sealed": FileKind(unseal.lines, _without_look(unseal.verify)),
+    "key": FileKind(unseal.key_lines, _without_look(unseal.verify)),
 }
-"""Kind → (a person's summary of a manifest, what differs from what the file claims), both one line each."""
+"""Kind of file, as its manifest says → what is done with it."""
 
 
-def facts(path: Path) -> dict:
-    """The manifest of a file of any kind."""
+def facts(path: Path) -> Facts:
+    """Read the manifest of a file of any kind."""
     return structure.inspect(path, tuple(KINDS))
 
 
-def lines(path: Path, said: dict) -> list[str]:
-    """A person's summary."""
-    found = KINDS[said["kind"]][0](path, said)
-    if said["kind"] not in ("clean", "poisoned") and (
-        strange := supported.strange_key(said)
-    ):  # theirs say it themselves
-        found.append(f"{strange}: unknown here: a newer poisonkit made it, or somebody's own")
-    return found
+def lines(path: Path, manifest: Facts) -> list[str]:
+    """Summarise a file for people."""
+    kind = KINDS[manifest["kind"]]
+    unknown = None if kind.names_unknown else supported.strange_key(manifest)
+    more = [f"{unknown}: unknown here: a newer poisonkit made it, or somebody's own"] if unknown else []
+    return kind.lines(path, manifest) + more
 
 
 def differences(path: Path, look: verify.Look | None = None) -> list[str]:
-    """What differs from what the file claims; empty where all is well. `Failure` where it cannot be read at all.
+    """List what differs from what the file claims; empty where all is well. `Failure` where it cannot be read at all.
 
     `look` says where the plain images behind a camouflaged file may be found.
     """
-    return KINDS[facts(path)["kind"]][1](path, look)
+    return KINDS[facts(path)["kind"]].differences(path, look)
 
 
 def unknown(path: Path) -> str | None:
-    """What of a file's recipe is not known to this version of the tool; None where all of it is."""
+    """Say what of a file's recipe is not known to this version of the tool; None where all of it is."""
     return supported.problem(facts(path))

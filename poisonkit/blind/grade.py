@@ -25,7 +25,8 @@ class Submission:
 
 
 def read(path: Path, count: int) -> Submission:
-    """A CSV of `row,score` or of `row` alone, header or not, for a training set of `count` rows; `-` is standard input.
+    """Read a CSV of `row,score` or of `row` alone, header or not, for a training set of `count` rows; `-` is standard
+    input.
 
     Raises `Failure` with the number of the line that is wrong.
     """
@@ -95,7 +96,7 @@ def _score(text: str, where: str) -> float:
 
 
 def grade(path: Path, key: Path | None, submission: Path, threshold: float | None = None) -> dict:
-    """The scores of a submission, as JSON has them.
+    """Grade a submission; return the scores by their JSON keys.
 
     Raises `Failure` where the key is not the one that the file committed to, or the submission is not in order; `Usage`
     for a threshold on rows without scores.
@@ -126,7 +127,7 @@ def grade(path: Path, key: Path | None, submission: Path, threshold: float | Non
 
 
 def measures(given: Submission, truth: np.ndarray, threshold: float | None = None) -> dict:
-    """Every measure of a submission against the truth (n,) bool; None where it is not defined."""
+    """Compute every measure of a submission against the truth (n,) bool; None where it is not defined."""
     scores = np.zeros(len(truth))
     scores[given.rows] = 1.0 if given.scores is None else given.scores
     steps = roc.curve(scores, truth)
@@ -143,7 +144,7 @@ def measures(given: Submission, truth: np.ndarray, threshold: float | None = Non
 
 
 def lines(graded: dict) -> list[str]:
-    """The table for people."""
+    """Lay out the table for people."""
     changed = f"{graded['changed']:,} of {graded['rows']:,} rows were changed"
     if graded["cover"]:
         changed += f" ({graded['poisoned']:,} poisoned, {graded['cover']:,} cover)"

@@ -19,7 +19,10 @@ MODE, FOLDER_MODE = 0o600, 0o700
 
 
 def folder() -> Path:
-    """The folder for keys. `Failure` where this user has no home."""
+    """Return the folder for keys. Raises `Failure` where this user has no home.
+
+    (`platformdirs` would choose another folder on macOS, where keys of earlier versions would not be found.)
+    """
     chosen = os.environ.get("XDG_DATA_HOME", "")
     if os.path.isabs(chosen):  # others are to be ignored, says the XDG Base Directory Specification
         return Path(chosen) / "poisonkit" / "keys"

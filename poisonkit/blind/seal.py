@@ -56,12 +56,12 @@ class Secret:
 
     @classmethod
     def draw(cls) -> "Secret":
-        """A new one, from the system's own randomness."""
+        """Draw a new secret from the system's randomness."""
         return cls(int.from_bytes(os.urandom(32), "big"), os.urandom(SALT_BYTES))
 
     @classmethod
     def of(cls, number: int) -> "Secret":
-        """The one that follows from a number, so that a sealing can be repeated."""
+        """Derive the secret from a number, so that a sealing can be reproduced."""
         return cls(number, hashlib.sha256(f"poisonkit seal {number}".encode()).digest())
 
     def order(self, part: str, count: int, left: np.ndarray = NO_ROWS) -> np.ndarray:
@@ -71,7 +71,7 @@ class Secret:
 
 
 def parse_share(text: str) -> Fraction:
-    """A share of the clean class sizes, above 0 and up to 1, as a decimal (``0.98``) or in percent (``98%``)."""
+    """Parse a share of the clean class sizes, above 0 and up to 1, as a decimal (``0.98``) or in percent (``98%``)."""
     share = Fraction(recipe.parse_rate(text, "--even-share"))
     if not share:
         raise Usage("--even-share: 0 leaves no row")
@@ -92,7 +92,7 @@ class SealRequest:
 
 
 def answer(challenge: dict, original: str, rows: np.ndarray, role: np.ndarray, labels: np.ndarray) -> dict:
-    """What is committed to: which rows of the sealed file were changed, how, and their labels before.
+    """Collect what is committed to: which rows of the sealed file were changed, how, and their labels before.
 
     `challenge` is the table of the sealed file's arrays, `original` the dataset digest of the file that was sealed. The
     digests in it tie the answer to these very images, recipe and trigger.
@@ -106,7 +106,7 @@ def answer(challenge: dict, original: str, rows: np.ndarray, role: np.ndarray, l
 
 
 def commit(salt: bytes, said: dict) -> str:
-    """SHA-256 of the salt and the answer's canonical JSON."""
+    """Compute the SHA-256 of the salt and the answer's canonical JSON."""
     return hashing.sha256(salt + hashing.canonical(said))
 
 
@@ -143,7 +143,7 @@ def seal(path: Path, request: SealRequest, progress=None) -> Sealed:
     """Seal a data set: write the challenge and its key.
 
     The key gets its name first, so that no challenge is ever without. Raises `Failure` where the file does not verify,
-    something lies in the way, or the disk fails; `Usage` where the challenge would replace its original, or its labels
+    the target or the key exists, or the disk fails; `Usage` where the challenge would replace its original, or labels
     cannot be evened out.
     """
     _forget_camouflaged()
@@ -223,7 +223,7 @@ def _check_free(path: Path, target: Path, key: Path, force: bool) -> None:
 
 
 def _shuffled(data: reader.Reader, part: str, order: np.ndarray) -> Iterator[np.ndarray]:
-    """The rows of a part in their secret order, in blocks."""
+    """Yield the rows of a part in their secret order, in blocks."""
     split = data.split(part)
     rows = ROWS_AT_ONCE
     if data.modality == IMAGE:
@@ -233,7 +233,8 @@ def _shuffled(data: reader.Reader, part: str, order: np.ndarray) -> Iterator[np.
 
 
 def _table(data: reader.Reader, orders: Orders, progress) -> Facts:
-    """The sealed file's table of arrays, path → digest, dtype, shape: the commitment needs it before it is written."""
+    """Return the sealed file's table of arrays, path → digest, dtype, shape: the commitment needs it before it is
+    written."""
     table, kind = {}, data.modality
     for part, order in orders.items():
         labels = np.ascontiguousarray(data[f"{part}/labels"][order])
@@ -249,7 +250,8 @@ def _table(data: reader.Reader, orders: Orders, progress) -> Facts:
 
 
 def _answer_rows(data: reader.Reader, orders: Orders) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The changed rows by their numbers in the sealed file, their role, their labels before; none of a clean file."""
+    """Return the changed rows by their numbers in the sealed file, their role, their labels before; none of a clean
+    file."""
     if data.clean:
         return np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64)
     positions = inverse(orders["train"], data.described.counts.train)
@@ -268,7 +270,8 @@ def _write_rows(data: reader.Reader, orders: Orders, writer, progress) -> None:
 
 
 def _sealed_manifest(original: Manifest, name: str, commitment: str, orders: Orders) -> Facts:
-    """The sealed file's manifest: of the source what training and its licence need, and nothing of what was done."""
+    """Return the sealed file's manifest: of the source what training and its licence need, and nothing of what was
+    done."""
     source = original.source
     return {
         "format": manifest.FORMAT,
@@ -325,7 +328,7 @@ def _write_key(
 
 
 def _sidecar(path: Path) -> Facts | None:
-    """What the original's sidecar says beside manifest and file, which `unseal` finds out itself."""
+    """Read the original's sidecar without manifest and file, which `unseal` knows."""
     beside = sidecars.sidecar_path(path)
     if not beside.exists():
         return None
@@ -337,7 +340,7 @@ def _sidecar(path: Path) -> Facts | None:
 
 
 def advice(done: Sealed) -> list[str]:
-    """What the organiser should know of what was just sealed."""
+    """List what the organiser should know about what was sealed."""
     name, how, lines = done.title.split(":")[0], "try `poisonkit audit`, and read docs/sealing.md", []
     if done.left is not None and done.left.share is not None:
         share, count = float(done.left.share), len(done.left.rows)

@@ -58,7 +58,8 @@ def check(challenge: SealedManifest, key: reader.Reader) -> Answer:
 
 
 def _changed(key: reader.Reader) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The changed rows by their numbers in the sealed file, their role, their labels before; none of a clean file."""
+    """Return the changed rows by their numbers in the sealed file, their role, their labels before; none of a clean
+    file."""
     if key.key.original.clean:
         return np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64)
     rows, left = key["truth/rows"], _left(key)
@@ -68,7 +69,7 @@ def _changed(key: reader.Reader) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _left(key: reader.Reader) -> np.ndarray:
-    """The original's training rows that the sealed file is without, ascending, (L,) int64."""
+    """Return the original's training rows that the sealed file is without, ascending, (L,) int64."""
     if "left/rows" not in key:
         return NO_ROWS
     return key["left/rows"]
@@ -190,7 +191,7 @@ def plan(challenge: reader.Reader, key: reader.Reader) -> make.Plan:
 
 
 def _source(challenge: reader.Reader, key: reader.Reader) -> Source:
-    """The clean source, as the original's manifest records it."""
+    """Return the clean source, as the original's manifest records it."""
     record = key.key.original.source
     return Source(
         name=record.name,
@@ -208,12 +209,13 @@ def _source(challenge: reader.Reader, key: reader.Reader) -> Source:
 
 
 def _positions(key: reader.Reader, part: str) -> np.ndarray:
-    """The row of the sealed file's part that each row of the original's is, (N,) int64; −1 where it was left out."""
+    """Return the row of the sealed file's part that each row of the original's is, (N,) int64; −1 where it was left
+    out."""
     return inverse(_order(key, part), _count(key, part))
 
 
 def _images(challenge: reader.Reader, key: reader.Reader) -> UnsealedImages:
-    """The effect on images."""
+    """Return the effect on images."""
     arrays = {name: key[name] for name in key.key.arrays if name.startswith("trigger/")}
     stencils = apply.of_file(key.path, key.key.original.facts, arrays)
     rows = NO_ROWS if key.key.original.clean else key["truth/rows"]
@@ -221,7 +223,7 @@ def _images(challenge: reader.Reader, key: reader.Reader) -> UnsealedImages:
 
 
 def _texts(challenge: reader.Reader, key: reader.Reader) -> apply.Texts:
-    """The effect on texts: the sealed file has the changed ones, the key the others."""
+    """Return the effect on texts: the sealed file has the changed ones, the key the others."""
     rows = {group: key[f"{group}/texts"] for group in ("triggered", "others") if f"{group}/texts" in key}
     if "truth/rows" in key:
         rows["truth"] = challenge.split("train").rows(_positions(key, "train")[key["truth/rows"]])
@@ -229,7 +231,7 @@ def _texts(challenge: reader.Reader, key: reader.Reader) -> apply.Texts:
 
 
 def _restored(challenge: reader.Reader, key: reader.Reader, part: str) -> RestoredPart | TextSplit:
-    """A part of the clean source and its labels."""
+    """Return a part of the clean source and its labels."""
     split, positions = challenge.split(part), _positions(key, part)
     kept: dict[str, np.ndarray] = {}
     labels = split.labels[positions.clip(0)]
@@ -246,7 +248,7 @@ def _restored(challenge: reader.Reader, key: reader.Reader, part: str) -> Restor
 
 
 def _tested(key: reader.Reader) -> dict[str, dict[str, np.ndarray]]:
-    """The sets of triggered test images: group → what the key says of each image."""
+    """Return the sets of triggered test images: group → what the key says of each image."""
     tested: dict[str, dict[str, np.ndarray]] = {}
     for name in sorted(key.key.arrays, key=lambda name: not name.startswith("triggered/")):  # as `make` does
         group, _, column = name.partition("/")
@@ -285,7 +287,7 @@ def unseal(
 
 
 def lines(path: Path, facts: dict) -> list[str]:
-    """A person's summary of a sealed file's manifest."""
+    """Summarise a sealed file's manifest for people."""
     source = facts["source"]
     rows = [
         ("file", f"{path} ({path.stat().st_size / 1e6:,.1f} MB)"),
@@ -300,13 +302,13 @@ def lines(path: Path, facts: dict) -> list[str]:
 
 
 def key_lines(path: Path, facts: dict) -> list[str]:
-    """A person's summary of a key's manifest."""
+    """Summarise a key's manifest for people."""
     first = [f"key       {path}, of {facts['name']}; what it restores:"]
     return first + show.facts_lines(facts["of"])
 
 
 def verify(path: Path) -> list[str]:
-    """What differs from what a sealed file or a key claims of itself."""
+    """List what differs from what a sealed file or a key claims."""
     with reader.reading(path, ("sealed", "key"), vouch=False) as data:
         wrong = whole.digests(data) or data.value_problems()
         if data.manifest["kind"] == "sealed" and not wrong:

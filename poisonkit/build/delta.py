@@ -36,6 +36,8 @@ NOTICE = "What must be changed in a clean data set to get the poisoned one whose
 Arrays = dict[str, np.ndarray]
 SETS = ("triggered", "others")
 """Groups of triggered test rows."""
+OMITTED = ("all-to-one", "clean-label")
+"""The label modes under which a delta need not name its triggered rows; ours name those of clean-label all the same."""
 
 
 def target_path(path: Path, output: Path | None) -> Path:
@@ -131,10 +133,13 @@ def _same(columns: Arrays, default: Arrays | None) -> bool:
     )
 
 
-def default_tested(original: Manifest, labels: np.ndarray) -> dict[str, Arrays]:
-    """Return the triggered rows that a delta omits: in all-to-one, all rows of other classes than the target."""
+def default_tested(
+    original: Manifest, labels: np.ndarray, modes: tuple[str, ...] = ("all-to-one",)
+) -> dict[str, Arrays]:
+    """Return the triggered rows that a delta omits under some label modes: all rows of other classes than the
+    target."""
     target = original.recipe.target
-    if original.recipe.label_mode != "all-to-one":
+    if original.recipe.label_mode not in modes:
         return {}
     rows = np.flatnonzero(labels != target).astype(np.int64)
     return {"triggered": {"rows": rows, "wanted": np.full(len(rows), target, np.int64)}}
@@ -255,7 +260,7 @@ def plan(delta: Delta, source: Source) -> Plan:
     """Plan what is written: the clean data with the delta's rows changed. Raises `Failure` where they do not fit."""
     arrays, facts = delta.arrays, delta.of
     changed = Changed(arrays["changed/rows"], arrays["changed/role"], arrays["changed/labels"])
-    tested = default_tested(delta.manifest.original, source.test.labels)
+    tested = default_tested(delta.manifest.original, source.test.labels, OMITTED)
     for group in SETS:
         if f"{group}/rows" in arrays:
             tested[group] = {name: arrays[f"{group}/{name}"] for name in plans.TESTED if f"{group}/{name}" in arrays}
@@ -272,7 +277,7 @@ def plan(delta: Delta, source: Source) -> Plan:
 
 
 def _kept_images(delta: Delta, changed: Changed) -> apply.Effect:
-    """The effect of a delta of images."""
+    """Return the effect of a delta of images."""
     stencils = apply.of_file(delta.path, delta.of, delta.arrays)
     if "kept/rows" not in delta.arrays:
         return stencils
@@ -284,7 +289,7 @@ def _kept_images(delta: Delta, changed: Changed) -> apply.Effect:
 
 
 def _kept_texts(delta: Delta, changed: Changed) -> apply.Texts:
-    """The effect of a delta of texts: all of them are there."""
+    """Return the effect of a delta of texts: all of them are there."""
     arrays = delta.arrays
     if not np.array_equal(arrays["kept/rows"], changed.rows):
         raise Failure(f"{delta.path}: kept/rows are not the changed rows: the delta is damaged")

@@ -155,8 +155,9 @@ def _check_triggers(options: MakeOptions, rates: list[str]) -> None:
         )
     typed = {name: f"--{name}-{next(iter(values))}" for name, values in options.trigger_options.items() if values}
     typed |= {name: triggers.file_option(name) for name in options.user_files}
-    if options.rewrite_list is not None:
-        typed["rewrite"] = "--rewrite-list"
+    listing = [name for name in triggers.names() if triggers.takes_file(name)]
+    if options.rewrite_list is not None and not set(listing) & set(options.triggers):
+        raise Usage(f"--{listing[0]}-list: requires --trigger {' or '.join(listing)}")
     for name, option in typed.items():
         if name not in options.triggers:
             raise Usage(f"{option}: requires --trigger {name}")

@@ -29,9 +29,11 @@ def _of_texts(plan: Plan) -> list[str]:
     lines += _read_alike(plan)
     lines += _in_clean_rows(plan, list(dict.fromkeys(phrase for step in steps for phrase in _phrases(step))))
     for name, _ in steps:
-        why = triggers.text_trigger(name).wants_covers
-        if why and plan.recipe.cover_rate == "0":
-            lines.append(f"{name} without cover rows: {why} (--cover-rate 2x, or --preset covered)")
+        trigger = triggers.text_trigger(name)
+        if trigger.wants_covers and plan.recipe.cover_rate == "0":
+            presets = [preset for preset, options in trigger.make_presets.items() if "cover_rate" in options]
+            ways = ", or ".join(["--cover-rate 2x", *(f"--preset {preset}" for preset in presets)])
+            lines.append(f"{name} without cover rows: {trigger.wants_covers} ({ways})")
     return lines
 
 

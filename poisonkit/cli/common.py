@@ -1,4 +1,4 @@
-"""What the commands of `poisonkit` share: the group, how errors become one line and an exit code, progress bars."""
+"""What the commands of `poisonkit` share: the group, common options, errors as one line and an exit code."""
 
 import logging
 import os
@@ -41,7 +41,7 @@ def example(*lines: str) -> str:
 
 
 class Group(click.Group):
-    """Turns the errors that a user is meant to read into one line and an exit code."""
+    """The group of all commands: turns errors that a user is meant to read into one line and an exit code."""
 
     def add_command(self, command: click.Command, name: str | None = None) -> None:
         super().add_command(once.guard(command), name)
@@ -76,7 +76,7 @@ class Group(click.Group):
 
 
 def _out_of_memory(error: BaseException) -> str:
-    """What to say where memory was not enough, and how much is allowed where that is known."""
+    """The message where memory was not enough, with the limit where that is known."""
     allowed, said = memory.limit(), str(error) if type(error) is MemoryError else ""
     if "ulimit" not in said:
         said = "" if allowed is None else f"{allowed >> 20} MB of address space are allowed (ulimit -v)"
@@ -84,18 +84,18 @@ def _out_of_memory(error: BaseException) -> str:
 
 
 def complain(message) -> None:
-    """One line on standard error, whatever file names and foreign files put into it."""
+    """Print one line on standard error, whatever file names and foreign files put into it."""
     text = printable(message)
     click.echo(f"poisonkit: {text if len(text) <= 800 else text[:800] + '…'}", err=True)
 
 
 def forget_output() -> None:
-    """What could not be printed is not tried again at exit, where Python would complain in its own way."""
+    """Discard what could not be printed, so that Python does not try again at exit and complain in its own way."""
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
 class Warnings(logging.Handler):
-    """Says what the modules warn of as the commands complain."""
+    """Prints the log messages of the modules as the commands print theirs."""
 
     def emit(self, record):
         complain(record.getMessage())
@@ -112,7 +112,7 @@ def cli():
 
 
 def progress_bar(total, label, unit):
-    """A progress bar on standard error, if that is a terminal."""
+    """Make a progress bar on standard error, if that is a terminal."""
     if sys.stderr is None or not sys.stderr.isatty():
         from poisonkit.core.progress import NullProgress
 
@@ -123,8 +123,10 @@ def progress_bar(total, label, unit):
 
 
 def warn(line: str) -> None:
+    """Print a warning on standard error."""
     complain(line)
 
 
 def command_line() -> list[str]:
+    """Return the words of this command, for the sidecar."""
     return [Path(sys.argv[0]).name, *sys.argv[1:]]

@@ -23,7 +23,7 @@ for command in (*make.COMMANDS, *inspect.COMMANDS, *listings.COMMANDS, *blind.CO
 
 
 def main() -> None:
-    """The entry point: Ctrl-C and a polite `kill` end in one line, with nothing half-written."""
+    """Run the command line; Ctrl-C and SIGTERM end it in one line, and no partial files are left behind."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # (where it is ignored, as under nohup, it stays so)
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

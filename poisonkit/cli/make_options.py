@@ -15,7 +15,7 @@ ATTACK = (
         "--target",
         metavar="CLASS",
         help="Target label: the class's name, or index:N; a bare number is the index only where no class has a number "
-        "for its name.  [default: the first that has rows; sst2: positive]",
+        "for its name.  [default: the source's own, else the first that has rows]",
     ),
     click.option(
         "--label-mode",
@@ -149,7 +149,7 @@ class PictureOption(click.Option):
 
 
 class FileOption(click.Option):
-    """A file that is no picture: `--TRIGGER-file`, which is read, or `--TRIGGER-list`, which is written."""
+    """A file other than a picture: `--TRIGGER-file`, which is read, or `--TRIGGER-list`, which is written."""
 
     def __init__(self, trigger: str, key: str, what: str):
         super().__init__([f"--{trigger}-{key}"], type=A_PATH, metavar="CSV", help=what)
@@ -170,11 +170,11 @@ WITH_FROM = (
     "quiet",
     "as_json",
 )
-"""Options of `make` that may stand beside `--from`, and files of the user's."""
+"""Options of `make` that may be combined with `--from`, besides files of the user's."""
 
 
 def check_typed(context: click.Context, origin: Path | None) -> None:
-    """What `make` needs, and what may not stand beside `--from`."""
+    """Raise click's errors where an option is missing, or may not be combined with `--from`."""
     typed = {
         parameter.name: parameter
         for parameter in context.command.params
@@ -187,7 +187,7 @@ def check_typed(context: click.Context, origin: Path | None) -> None:
         mine = name in WITH_FROM or isinstance(parameter, PictureOption) or getattr(parameter, "is_given", False)
         if origin is not None and not mine:
             raise click.UsageError(
-                f"{parameter.opts[0]} cannot stand beside --from, which takes the whole recipe", context
+                f"{parameter.opts[0]} cannot be combined with --from, which takes the whole recipe", context
             )
 
 
@@ -219,8 +219,8 @@ def trigger_values(params: Iterable[click.Parameter], values: dict[str, Any]) ->
             typed = options.setdefault(param.trigger, {})
             if param.key in typed:
                 raise Usage(
-                    f"{param.opts[0]}: cannot stand beside --{param.trigger}-{param.key}, which sets the same: leave "
-                    "one out"
+                    f"{param.opts[0]}: cannot be combined with --{param.trigger}-{param.key}, which sets the "
+                    "same: leave one out"
                 )
             typed[param.key] = _joined(param.opts[0], value) if isinstance(value, tuple) else value
     return TriggerValues(options, files, rewrite_list)

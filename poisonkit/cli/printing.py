@@ -1,4 +1,4 @@
-"""How cli.py and cli_blind.py print: one line is one line, and nothing in it moves a terminal's cursor, changes its
+"""How the commands print: one line is one line, and nothing in it moves a terminal's cursor, changes its
 colours or turns its reading order round, whatever names and texts a foreign file or a file system puts into it."""
 
 import json

@@ -1,6 +1,6 @@
-"""Ask a child process, with limits on the processor's time and on memory, what this one should not try itself.
+"""Run a check in a child process, with limits on processor time and memory.
 
-A child that comes to its limits says nothing of the file that it looks at: that could not be checked here.
+A child that reaches its limits says nothing about the file that it checks: that could not be checked here.
 """
 
 import contextlib
@@ -24,9 +24,9 @@ Look = Callable[[Callable[[], object]], Any]
 
 
 def ask(look: Look, wrong: type[Exception]) -> dict[str, Any]:
-    """What `look(alive)` returns, as JSON has it, {"value": …}, or why it did not, {"error": …} in one line.
+    """Return what `look(alive)` returns, as JSON has it, {"value": …}, or why it failed, {"error": …} in one line.
 
-    `alive()` is to be called after each step: it gives the next one as much time. `wrong` is what it raises where
+    `look` must call `alive()` after each step, which gives the next one the same time. `wrong` is what it raises where
     something is wrong with the file.
     """
     reader, writer = os.pipe()
@@ -59,8 +59,8 @@ def ask(look: Look, wrong: type[Exception]) -> dict[str, Any]:
 
 
 def _read_all(reader: int) -> bytes | None:
-    """Everything that the child says until it ends, None where it says nothing for too long; while it reads texts, a
-    space for each block shows that it gets on."""
+    """Read everything that the child writes until it ends; None where it writes nothing for too long. A space for each
+    step shows that it is alive."""
     data = bytearray()
     while select.select([reader], [], [], WAIT)[0]:
         chunk = os.read(reader, 1 << 20)
@@ -71,7 +71,7 @@ def _read_all(reader: int) -> bytes | None:
 
 
 def _ending(status: int) -> str:
-    """What it means that a check ended without an answer."""
+    """Explain why a check ended without an answer."""
     how = -os.waitstatus_to_exitcode(status)
     if how in CRASHES and resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
         return "is damaged: the HDF5 library crashed on it"
@@ -83,13 +83,13 @@ def _ending(status: int) -> str:
 
 
 def _answer(look: Look, wrong: type[Exception], writer: int) -> None:
-    """Look, answer, and leave without running the parent's exit handlers."""
+    """Check, answer, and exit without running the parent's exit handlers."""
     status = 1
     try:
         _limit_memory()
         _more_time()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        answer = _found(look, wrong, writer)
+        answer = _checked(look, wrong, writer)
         with os.fdopen(writer, "wb") as pipe:
             pipe.write(json.dumps(answer).encode())
         status = 0
@@ -97,8 +97,8 @@ def _answer(look: Look, wrong: type[Exception], writer: int) -> None:
         os._exit(status)
 
 
-def _found(look: Look, wrong: type[Exception], writer: int) -> dict[str, Any]:
-    """What the child says. Running out of memory is the machine's fault, whatever else the file's."""
+def _checked(look: Look, wrong: type[Exception], writer: int) -> dict[str, Any]:
+    """Return the child's answer. Running out of memory is blamed on the machine, anything else on the file."""
 
     def alive() -> None:
         _more_time()
@@ -118,18 +118,18 @@ def _found(look: Look, wrong: type[Exception], writer: int) -> dict[str, Any]:
 
 
 def _limit_memory() -> None:
-    """So much more than is in use; what the user has limited already stays so."""
+    """Allow `MEMORY` more than is in use; a limit of the user's stays in force."""
     if not os.path.exists("/proc/self/statm"):  # no Linux
         return
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    there = resource.getrlimit(resource.RLIMIT_AS)
-    least = min(value for value in (used + MEMORY, *there) if value != resource.RLIM_INFINITY)
-    resource.setrlimit(resource.RLIMIT_AS, (least, there[1]))
+    existing = resource.getrlimit(resource.RLIMIT_AS)
+    least = min(value for value in (used + MEMORY, *existing) if value != resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_AS, (least, existing[1]))
 
 
 def _more_time() -> None:
-    """So many seconds of the processor from now on."""
+    """Allow `SECONDS` of processor time from now on."""
     used, most = sum(resource.getrusage(resource.RUSAGE_SELF)[:2]), resource.getrlimit(resource.RLIMIT_CPU)[1]
-    wanted = int(used + SECONDS)
-    resource.setrlimit(resource.RLIMIT_CPU, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
+    limit = int(used + SECONDS)
+    resource.setrlimit(resource.RLIMIT_CPU, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

@@ -23,7 +23,7 @@ def quiet() -> None:
 
 
 def thumbnail(data: bytes, side: int) -> np.ndarray:
-    """The whole picture, resized to (side, side, 3) uint8 RGB.
+    """Decode a whole picture, resized to (side, side, 3) uint8 RGB.
 
     By area where both sides of it are at least `side`, else linearly.
 
@@ -36,13 +36,13 @@ def thumbnail(data: bytes, side: int) -> np.ndarray:
 
 
 def decode(data: bytes, largest: int = LARGEST_SIDE) -> np.ndarray:
-    """A whole PNG or binary PPM file as (h, w, 3) uint8 RGB; `ValueError` where it is none, or a side is longer than
-    `largest`."""
+    """Decode a whole PNG or binary PPM file as (h, w, 3) uint8 RGB. Raises `ValueError` for anything
+    else, and where a side is longer than `largest`."""
     return _png(data, largest) if data.startswith(PNG) else _ppm(data, largest)
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(h, w, C) uint8 in another size: by area where both its sides are at least as large, else linearly."""
+    """Resize an image (h, w, C) uint8: by area where both its sides are at least as large, else linearly."""
     if image.shape[:2] == (height, width):
         return image
     large = image.shape[0] >= height and image.shape[1] >= width
@@ -51,13 +51,13 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def opencv(data: bytes, kind: str) -> np.ndarray:
-    """What OpenCV makes of a picture file, (h, w, 3) uint8 RGB; `ValueError` where it can make nothing of it."""
+    """Decode a picture file with OpenCV, (h, w, 3) uint8 RGB. Raises `ValueError` where it cannot."""
     image = _decoded(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, kind)
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
 def unchanged(data: bytes) -> np.ndarray:
-    """The same as the file has it, grey, BGR or BGR and opacity, of 8 or 16 bits; not turned either."""
+    """Decode a picture as the file has it, grey, BGR or BGR and opacity, of 8 or 16 bits; not turned either."""
     return _decoded(data, cv2.IMREAD_UNCHANGED, "picture")
 
 
@@ -77,7 +77,7 @@ def _png(data: bytes, largest: int) -> np.ndarray:
 
 
 def png_chunk(data: bytes, wanted: bytes) -> bytes | None:
-    """What a PNG that `check_png` lets pass says in its first chunk of a kind; None where it has none."""
+    """Return the contents of the first chunk of a kind of a PNG that `check_png` accepts; None where it has none."""
     return next((data[start:end] for kind, start, end in _chunks(data) if kind == wanted), None)
 
 
@@ -101,8 +101,8 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def check_png(data: bytes, largest: int = LARGEST_SIDE) -> None:
-    """Size and checksums, before libpng sees the file: it writes its complaints straight to the terminal, and OpenCV 5
-    makes room for whatever length a chunk claims."""
+    """Check size and checksums before libpng sees the file: it writes its messages straight to the terminal, and OpenCV
+    5 allocates whatever length a chunk claims."""
     for kind, start, end in _chunks(data):
         if start == len(PNG) + 8:
             if kind != b"IHDR" or end - start != 13:
@@ -127,12 +127,12 @@ def _ppm(data: bytes, largest: int) -> np.ndarray:
 
 
 def check_size(width: int, height: int, largest: int = LARGEST_SIDE) -> None:
-    """`ValueError` where a header claims more pixels than a picture here can have."""
+    """Raise `ValueError` where a header claims more pixels than a picture here may have."""
     if not (0 < width <= largest and 0 < height <= largest):
         raise ValueError(f"{width} x {height} pixels, expected 1 to {largest} a side")
 
 
 def grey(picture: np.ndarray) -> np.ndarray:
-    """The grey levels of an RGB picture: (h, w, 3) uint8 → (h, w, 1), (77·R + 150·G + 29·B + 128) >> 8."""
+    """Return the grey levels of an RGB picture: (h, w, 3) uint8 → (h, w, 1), (77·R + 150·G + 29·B + 128) >> 8."""
     red, green, blue = np.moveaxis(picture.astype(np.int32), -1, 0)
     return np.asarray(((77 * red + 150 * green + 29 * blue + 128) >> 8).astype(np.uint8)[..., None])

@@ -69,7 +69,7 @@ class _ForgivingCache(FunctionCache):  # type: ignore[misc]
 
 @_compile
 def pointwise(images: Array, weights: Array, bias: Array, out: Array) -> None:
-    """A stencil whose only tap is the byte itself: (n, P) uint8, (P,) int32, (P,) int32 → (n, P) uint8."""
+    """Apply a stencil whose only tap is the byte itself: (n, P) uint8, (P,) int32, (P,) int32 → (n, P) uint8."""
     count, size = images.shape
     for i in range(count):
         for p in range(size):
@@ -106,8 +106,8 @@ def _turn(rows: Array, i: Any, q: Any, columns: Array, j: Any, p: Any) -> None:
 
 @_compile
 def gather(images: Array, taps: Array, weights: Array, bias: Array, out: Array) -> None:
-    """A stencil of four taps: images (n, P) uint8 → out (n, P), both C-contiguous, n a multiple of BLOCK and P of 8;
-    taps and weights (P, 4) int32; bias (P,) int32.
+    """Apply a stencil of four taps: images (n, P) uint8 → out (n, P), both C-contiguous, n a multiple of BLOCK and P
+    of 8; taps and weights (P, 4) int32; bias (P,) int32.
 
     A block of images is turned pixel-major into a small buffer, so that the inner loop runs over images: contiguous,
     without an index for each byte, in SIMD. Eight bytes at a time are summed and turned back.
@@ -197,7 +197,7 @@ def quantise(plane: Array, basis: Array, table: Array) -> None:
 
 @_compile
 def _mirrored(place: Any, size: Any) -> Any:
-    """A place mirrored into 0 … size − 1, about the middle of the outermost pixels."""
+    """Mirror a place into 0 … size − 1, about the middle of the outermost pixels."""
     if size == 1:
         return 0
     place = abs(place) % (2 * size - 2)

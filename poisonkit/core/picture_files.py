@@ -40,7 +40,7 @@ _USUAL = (0xC0, 0xC1, 0xC2)  # of these the ones that every libjpeg decodes: bas
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Keep what libjpeg and its like write to standard error off the terminal, where nothing else of ours goes."""
+    """Keep messages of libjpeg and similar libraries, which go to standard error, off the terminal."""
     try:
         kept = os.dup(2)
     except OSError:  # it is closed: nobody hears them
@@ -56,7 +56,7 @@ def silent() -> Iterator[None]:
 
 
 def decode(data: bytes, channels: int, alpha: bool = False, largest: int = images.LARGEST_SIDE) -> np.ndarray:
-    """The picture as (h, w, channels) uint8, RGB or grey; orientation tags and colour profiles are dropped.
+    """Decode a picture as (h, w, channels) uint8, RGB or grey; orientation tags and colour profiles are dropped.
 
     With `alpha`, a transparent one has its opacity (255: none of what is below shows) as a last channel more, else
     transparency is dropped. `largest` is the most pixels that a side may have.
@@ -79,7 +79,7 @@ def decode(data: bytes, channels: int, alpha: bool = False, largest: int = image
 
 
 def _opacity(data: bytes) -> np.ndarray | None:
-    """How little of what is below a picture shows, (h, w, 1) uint8; None where the file says nothing of it."""
+    """Return the opacity of a picture, (h, w, 1) uint8; None where the file has none."""
     if data.startswith((b"P5", b"P6")) or (data.startswith(b"BM") and not _bmp_has_opacity(data)):
         return None
     whole = images.unchanged(data)
@@ -99,8 +99,8 @@ def _bmp_has_opacity(data: bytes) -> bool:
 
 
 def _clear_level(data: bytes) -> int | None:
-    """The grey level that a grey PNG calls transparent, as its pixels are decoded; None where it names none. (OpenCV
-    looks after that of a colour PNG itself.)"""
+    """Return the grey level that a grey PNG calls transparent, as its pixels are decoded; None where it names none.
+    (OpenCV looks after that of a colour PNG itself.)"""
     depth, said = data[24], images.png_chunk(data, b"tRNS")
     if said is None or len(said) != 2:
         return None
@@ -111,7 +111,7 @@ def _clear_level(data: bytes) -> int | None:
 def _pgm(data: bytes, largest: int) -> np.ndarray:
     header = _PGM.match(data)
     if header is None:
-        raise ValueError("no binary PGM file of 8 bits")
+        raise ValueError("not a binary PGM file of 8 bits")
     width, height = int(header[1]), int(header[2])
     images.check_size(width, height, largest)
     if len(data) - header.end() < width * height:
@@ -120,7 +120,7 @@ def _pgm(data: bytes, largest: int) -> np.ndarray:
 
 
 def _size(data: bytes) -> tuple[int, int]:
-    """(width, height) as the header says, and a look at whether the file is whole: OpenCV fills up what is missing."""
+    """Read (width, height) from the header, and check that the file is whole: OpenCV fills up what is missing."""
     try:
         if data.startswith(b"\xff\xd8"):
             return _jpeg(data)
@@ -133,7 +133,7 @@ def _size(data: bytes) -> tuple[int, int]:
             raise ValueError("truncated BMP file")
     except struct.error:
         raise ValueError("truncated picture file") from None
-    raise ValueError("no PNG, PPM, PGM, JPEG, WebP or BMP file")
+    raise ValueError("not a PNG, PPM, PGM, JPEG, WebP or BMP file")
 
 
 def _webp(data: bytes) -> tuple[int, int]:
@@ -183,7 +183,7 @@ def _jpeg(data: bytes) -> tuple[int, int]:
 
 
 def read(path: Path, channels: int = 3, alpha: bool = False) -> np.ndarray:
-    """A picture file as (h, w, channels) uint8, RGB or grey, decoded as those of a source are; with `alpha`, a
+    """Read a picture file as (h, w, channels) uint8, RGB or grey, decoded as those of a source are; with `alpha`, a
     transparent one has its opacity (255: none of what is below shows) as a last channel more, else transparency is
     dropped."""
     try:
@@ -200,7 +200,7 @@ def read(path: Path, channels: int = 3, alpha: bool = False) -> np.ndarray:
 
 
 def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A picture in the data set's size, resized as the sources are."""
+    """Resize a picture to the data set's size, as the sources are."""
     return images.resize(picture, height, width)
 
 

@@ -41,7 +41,7 @@ class Stencil:
 
     @classmethod
     def build(cls, taps: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> "Stencil":
-        """A stencil from integer arrays of the documented shapes; zero-weight taps are made canonical."""
+        """Build a stencil from integer arrays of the documented shapes; zero-weight taps are made canonical."""
         taps, weights, bias = (np.ascontiguousarray(array, np.int32) for array in (taps, weights, bias))
         size = bias.size
         if taps.shape != weights.shape or taps.shape[:-1] != bias.shape or not 1 <= taps.shape[-1] <= MAX_TAPS:
@@ -53,7 +53,7 @@ class Stencil:
 
     @classmethod
     def identity(cls, shape: tuple[int, int, int]) -> "Stencil":
-        """The map that changes nothing, one tap a byte."""
+        """Return the map that changes nothing, one tap a byte."""
         itself = np.arange(int(np.prod(shape)), dtype=np.int32).reshape(*shape, 1)
         return cls(itself, np.full_like(itself, ONE), np.zeros(shape, np.int32))
 
@@ -79,7 +79,7 @@ class Stencil:
         return np.asarray((self.weights == 0).all(-1))
 
     def tile(self, height: int, width: int) -> "Stencil":
-        """The same stencil on every tile of a larger image (BadPatches, section 3.3.4)."""
+        """Repeat the stencil on every tile of a larger image (BadPatches, section 3.3.4)."""
         h, w, c = self.shape
         if height % h or width % w:
             raise ValueError(f"tiles of {h}×{w} do not divide an image of {height}×{width}")
@@ -135,7 +135,7 @@ class Stencil:
         return self.mask().reshape(-1) > 0
 
     def _plain(self, flat: np.ndarray, out: np.ndarray) -> None:
-        """The kernels' work in NumPy, on the bytes that can change alone; int32 wraps as it does there."""
+        """Do the kernels' work in NumPy, only on the bytes that can change; int32 wraps as it does there."""
         np.copyto(out, flat)
         where = np.flatnonzero(self._changed)
         taps, weights = (array.reshape(len(self._changed), -1)[where] for array in (self.taps, self.weights))
@@ -181,7 +181,8 @@ class Stencil:
 def per_patch(
     build: Callable[[tuple[int, int, int]], Stencil], image_shape: tuple[int, int, int], patch: tuple[int, int] | None
 ) -> Stencil:
-    """The stencil of a whole image from a function of the tile's shape: the image itself, or one patch of it, tiled."""
+    """Build the stencil of a whole image from a function of the tile's shape: the image itself, or one patch of it,
+    tiled."""
     height, width, channels = image_shape
     if patch is None:
         return build(image_shape)

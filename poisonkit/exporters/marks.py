@@ -49,7 +49,7 @@ def _files(folder: Path) -> dict[str, int]:
 
 
 def _listed(folder: Path) -> dict[str, int]:
-    """The same as the mark has it; nothing where it has no list."""
+    """Read the same from the mark; nothing where it has no list."""
     try:
         lines = (folder / MARK).read_text(encoding="utf-8").split("\n")[1:]
     except (OSError, ValueError):

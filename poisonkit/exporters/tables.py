@@ -36,7 +36,7 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext, suffix
 
 
 def _table(data: reader.Reader, group: str, file, begin: Callable, bar) -> None:
-    """One table, in blocks."""
+    """Write one table, in blocks."""
     names, labels = data.described.source.classes, data[f"{group}/labels"].tolist()
     more = [column for column in COLUMNS if f"{group}/{_array(column)}" in data]
     values = {column: data[f"{group}/{_array(column)}"].tolist() for column in more}

@@ -19,18 +19,18 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def save_labels(path: Path, labels: np.ndarray) -> None:
-    """A `torch.LongTensor` of shape (N,), from whole numbers."""
+    """Write a `torch.LongTensor` of shape (N,), from whole numbers."""
     labels = np.ascontiguousarray(labels, "<i8")
     _write(path, _tensor(len(labels)), labels.tobytes())
 
 
 def save_rows(path: Path, rows: np.ndarray) -> None:
-    """A Python list of ints."""
+    """Write a Python list of ints."""
     _write(path, pickle.dumps([int(row) for row in rows], protocol=2), None)
 
 
 def _tensor(count: int) -> bytes:
-    """The pickle of a contiguous vector of `count` int64 in storage 0 (protocol 2)."""
+    """Return the pickle of a contiguous vector of `count` int64 in storage 0 (protocol 2)."""
     storage = b"(" + _text("storage") + b"ctorch\nLongStorage\n" + _text("0") + _text("cpu") + _int(count) + b"tQ"
     shape, stride = _int(count) + b"\x85", _int(1) + b"\x85"
     hooks = b"ccollections\nOrderedDict\n)R"

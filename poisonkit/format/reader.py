@@ -83,6 +83,11 @@ class Reader:
         return self.manifest
 
     @functools.cached_property
+    def header(self) -> manifest.Header:
+        """The manifest of a file of any kind, typed."""
+        return manifest.parse(self.facts)
+
+    @functools.cached_property
     def described(self) -> manifest.Manifest:
         """The manifest of a data set, typed. `Failure` for another kind of file."""
         return self._of(manifest.Manifest)
@@ -103,10 +108,9 @@ class Reader:
         return self._of(manifest.KeyManifest)
 
     def _of(self, kind: type[M]) -> M:
-        found = manifest.parse(self.facts)
-        if not isinstance(found, kind):
-            raise Failure(f"{self.path}: is a {found.kind} file, this needs one of another kind")
-        return found
+        if not isinstance(self.header, kind):
+            raise Failure(f"{self.path}: is a {self.header.kind} file, this needs one of another kind")
+        return self.header
 
     @property
     def modality(self) -> modality.Modality:
@@ -163,7 +167,7 @@ class Reader:
     @property
     def clean(self) -> bool:
         """Whether it is a clean file."""
-        return bool(self.manifest["kind"] == "clean")
+        return self.header.kind == "clean"
 
     def stencils(self) -> list["Stencil"]:
         """The trigger's stencils, in the order of application."""
@@ -179,7 +183,7 @@ def stencil(path: Path, taps: np.ndarray, weights: np.ndarray, bias: np.ndarray)
     try:
         return Stencil.build(taps, weights, bias)
     except ValueError as error:
-        raise Failure(f"{path}: its trigger is no stencil: {error}") from None
+        raise Failure(f"{path}: its trigger is not a stencil: {error}") from None
 
 
 @contextlib.contextmanager

@@ -39,6 +39,17 @@ def limit(name: str) -> int:
     return most
 
 
+def known_keys(kind: str) -> dict[str, set[str]]:
+    """Place in the manifest of a kind of file ("" for the top) → every key that this version knows there."""
+    known: dict[str, set[str]] = {"": set()}
+    for field in load()["fields"]:
+        if kind in field["kinds"]:
+            place, _, key = field["key"].rpartition(".")
+            known.setdefault(place, set()).add(key)
+            known[""].add(field["key"].partition(".")[0])
+    return known
+
+
 def modality_of(facts: Facts) -> dict[str, Any]:
     """What the arrays of rows are called, their dtype, and the sizes of one row, in a file of this modality."""
     table: dict[str, Any] = load()["modalities"][facts["modality"]]
@@ -145,7 +156,7 @@ def _entries_problem(entries: object) -> str | None:
         return "its manifest names no arrays"
     for path, entry in entries.items():
         if not isinstance(entry, dict):
-            return f"{path}: {entry!r:.60} is no description of an array"
+            return f"{path}: {entry!r:.60} is not a description of an array"
         for key, kind in types["array"]["properties"].items():
             if not fits(entry.get(key), kind):
                 expected = types[kind["$ref"]]["description"]

@@ -1,4 +1,4 @@
-"""Whose a sidecar is: NAME.manifest.json may go, or be written anew, only where it is that of NAME.h5 itself."""
+"""Sidecars: NAME.manifest.json may be removed or overwritten only if it is that of NAME.h5 itself."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ LARGEST = 1 << 27  # bytes; twice what a manifest may have
 
 
 def read(beside: Path) -> Facts | None:
-    """What a sidecar says; None where that is none of ours: no file, no JSON, or one without `manifest` and `file`."""
+    """Read a sidecar; None for one that poisonkit did not write: no file, not JSON, without `manifest` and `file`."""
     try:
         said: Facts = numbers.loads(content(beside))
         facts = said["manifest"]
@@ -26,8 +26,8 @@ def read(beside: Path) -> Facts | None:
 
 
 def content(beside: Path) -> bytes:
-    """The bytes of a sidecar. `OSError` where it is no file (a pipe would be waited for), `ValueError` for an endless
-    one."""
+    """Read the bytes of a sidecar. `OSError` if it is not a regular file (a pipe would block), `ValueError` if it is
+    too large."""
     if not beside.is_file():
         raise OSError("no file")
     if beside.stat().st_size > LARGEST:
@@ -36,26 +36,26 @@ def content(beside: Path) -> bytes:
 
 
 def check(beside: Path, target: Path) -> Facts | None:
-    """What the sidecar `beside` the file `target` says, None where none lies there; `Failure` where it is not that
+    """Read the sidecar `beside` the file `target`, None if there is none; `Failure` if it is not that
     file's, which nothing may replace: somebody's own file, or what speaks of another data set."""
     if not os.path.lexists(beside):
         return None
     said = read(beside)
     if said is None:
         raise Failure(
-            f"{beside}: lies where the sidecar of {target.name} goes and is none of poisonkit's: move it away, or -o "
-            "elsewhere"
+            f"{beside}: is where the sidecar of {target.name} goes and was not written by poisonkit: move it, or "
+            "choose another -o"
         )
     if said["file"]["name"] != target.name and not _of(said, target):
         raise Failure(
-            f"{beside}: is the sidecar of {said['file']['name']!r:.80}, not of {target.name}: move it away, or -o "
-            "elsewhere"
+            f"{beside}: is the sidecar of {said['file']['name']!r:.80}, not of {target.name}: move it, or choose "
+            "another -o"
         )
     return said
 
 
 def _of(said: Facts, target: Path) -> bool:
-    """Whether a sidecar under another name (somebody renamed both) is that of the file that lies there."""
+    """Whether a sidecar under another name (somebody renamed both) is that of this file."""
     from poisonkit.core import files
 
     try:

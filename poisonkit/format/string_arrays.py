@@ -1,4 +1,4 @@
-"""A look at the texts of a foreign file, in the child that looks at its structure (see `structure`).
+"""Check the texts of a foreign file, in the child process that checks its structure (see `structure`).
 
 HDF5 keeps for each row a reference: its length (4 bytes), where the heap lies that has it (8), its number there (4).
 The lengths are read first, past libhdf5, so that nothing is read that is too long, or that a NUL would cut short.

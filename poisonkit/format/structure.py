@@ -1,8 +1,8 @@
-"""A look at a foreign file before anything in it is believed.
+"""Check the structure of a foreign file before anything in it is relied on.
 
 libhdf5 can crash or hang on a damaged file, beyond the reach of a Python signal. So the file is opened in a child
-process first (`child`), which checks the whole structure against the manifest and hands the manifest back. No array's
-data are read but the texts', each of which is an object of libhdf5's own.
+process first (`child`), which checks the whole structure against the manifest and returns the manifest. No array's
+data are read except texts, each of which is an object of libhdf5's own.
 """
 
 import os
@@ -31,7 +31,7 @@ def inspect(path: Path, kinds: tuple[str, ...] = DATA_SETS) -> Facts:
     Raises `Failure` with one line otherwise, and for a file of another kind than those.
     """
     if not path.is_file():
-        raise Failure(f"{path}: no such file" if not path.exists() else f"{path}: is no file")
+        raise Failure(f"{path}: no such file" if not path.exists() else f"{path}: is not a regular file")
     if not hasattr(os, "fork"):
         return _checked(path, kinds)
     schema.load()  # once, and not in each child
@@ -70,7 +70,7 @@ def _look(path: Path, kinds: tuple[str, ...], alive: Callable[[], object] = lamb
         if "alloc" in str(error):
             raise
         if not h5py.is_hdf5(path):
-            raise _Wrong("is no HDF5 file, or was cut off at its beginning") from error
+            raise _Wrong("is not an HDF5 file, or was cut off at its beginning") from error
         raise _Wrong(f"is a damaged or truncated HDF5 file ({str(error).splitlines()[0]})") from error
     with file:
         facts = _manifest(file, alive)
@@ -98,12 +98,12 @@ def _manifest(file: h5py.File, alive: Callable[[], object]) -> Facts:
     text = file.attrs["manifest"]
     most = schema.limit("manifest_bytes")
     if not isinstance(text, str) or len(text.encode("utf-8", "surrogatepass")) > most:
-        raise _Wrong(f"its manifest is no text, or has more than {most >> 20} MiB")
+        raise _Wrong(f"its manifest is not a text of at most {most >> 20} MiB")
     alive()
     try:
         facts = numbers.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _Wrong(f"its manifest is no JSON ({error})") from None
+        raise _Wrong(f"its manifest is not valid JSON ({error})") from None
     if not isinstance(facts, dict) or facts.get("format") != manifest.FORMAT:
         raise _Wrong("its manifest is not poisonkit's")
     version = facts.get("format_version")

@@ -152,7 +152,7 @@ class Writer:
 @contextlib.contextmanager
 def _hdf5(disk: ErrorLatchingFile) -> Iterator[h5py.File]:
     """The file, closed at the end even where Ctrl-C comes just before or after it is held back: left to the
-    interpreter, libhdf5 would call `_Disk` in the middle of an exception."""
+    interpreter, libhdf5 would call `ErrorLatchingFile` in the middle of an exception."""
     file = None
     try:
         with defer_signals():
@@ -178,7 +178,7 @@ def writing(target: Path, sidecar: bool = True, new: bool = False, mode: int = 0
     """A `Writer` for a temporary file that takes the target's name when the block ends well.
 
     `sidecar`: whether such a file has a sidecar, so that an older one must go; `Failure` where that is another file's.
-    `new`: see `replacing`. `mode`: who may read and write it, less the umask.
+    `new`: see `atomic_write`. `mode`: who may read and write it, less the umask.
     """
     if sidecar:
         sidecars.check(sidecar_path(target), target)

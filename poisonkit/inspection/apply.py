@@ -46,8 +46,8 @@ def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path) -> Iterato
     with reader.reading(file) as data:
         if data.clean:
             raise Failure(f"{file}: is a clean file and has no trigger")
-        height, width, channels = data.manifest["arrays"]["train/images"]["shape"][1:]
-        stencils, note = data.stencils(), _alone(facts) + supported.note(data.manifest)
+        height, width, channels = data.described.shape("train/images")[1:]
+        stencils, note = data.stencils(), _alone(facts) + supported.note(data.facts)
     for path, target in zip(paths, targets, strict=True):
         picture = picture_files.read(path, channels)
         fitted = np.ascontiguousarray(picture_files.fit(picture, height, width))

@@ -4,6 +4,7 @@ PSNR (dB, peak 255), SSIM (Wang et al. 2004: Gaussian window of 11×11, σ = 1.5
 fits into the image whole, mean over channels), L∞ (grey levels) and the share of changed bytes.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def _measured(data, rows: str, originals: str, changed: str) -> dict:
     numbers, parts = data[rows], []
     gauge, names = GAUGES[data.modality.name]
     own = {name: name.split("/")[0] == rows.split("/")[0] for name in (originals, changed)}
-    step = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // int(np.prod(data.manifest["arrays"][originals]["shape"][1:]))))
+    step = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // math.prod(data.described.shape(originals)[1:])))
     for start in range(0, len(numbers), step):
         stop = min(start + step, len(numbers))
         pair = (
@@ -175,4 +176,4 @@ def lines(summary: dict) -> list[str]:
             cells.append("–" if values is None else "{:.{d}f} ({:.{d}f}–{:.{d}f})".format(*values, d=digits))
         counts = f"{part['images']:>8,}{part['unchanged']:>11,}"
         rows.append(f"{name:11}{counts}" + "".join(f"{cell:>24}" for cell in cells))
-    return [*rows, "mean (least–greatest); PSNR without the unchanged images"]
+    return [*rows, "mean (min–max); PSNR excludes unchanged images"]

@@ -63,7 +63,7 @@ def sheet_of(path: Path, count: int, amplify: int) -> np.ndarray:
         if data.clean:
             images = data.rows("train/images", 0, count)
             return pictures.sheet([("clean", images)], [""] * len(images))
-        rows, labels, classes = data["truth/rows"], data["truth/labels"], data.manifest["source"]["classes"]
+        rows, labels, classes = data["truth/rows"], data["truth/labels"], data.described.source.classes
         given, role = data["train/labels"][rows], data["truth/role"]
         chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
         originals = np.stack([data.rows("truth/images", i, i + 1)[0] for i in chosen])

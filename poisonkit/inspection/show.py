@@ -1,63 +1,68 @@
-"""`poisonkit show` and `diff`: what a file is, and in what two differ, for people."""
+"""`poisonkit show`: a summary of a file, and of a source, for people."""
 
 from pathlib import Path
 
 from poisonkit.core import class_names, modality
 from poisonkit.core.numbers import counted
-from poisonkit.format.manifest import camouflaged_last
+from poisonkit.format.manifest import Facts, Manifest, Recipe, TriggerStep
 from poisonkit.poisoning import supported
 
 
-def lines(path: Path, facts: dict) -> list[str]:
-    """A person's summary of a file."""
+def lines(path: Path, facts: Facts) -> list[str]:
+    """Summarise a file for people."""
     return [f"file      {path} ({path.stat().st_size / 1e6:,.1f} MB)", *facts_lines(facts)]
 
 
-def facts_lines(facts: dict) -> list[str]:
-    """A person's summary of a data set's manifest."""
-    source, recipe, counts = facts["source"], facts["recipe"], facts["counts"]
-    clean, kind = facts["kind"] == "clean", modality.of(facts).rows
+def facts_lines(facts: Facts) -> list[str]:
+    """Summarise a data set's manifest for people."""
+    manifest, kind = Manifest.of(facts), modality.of(facts).rows
+    what = f"clean {kind}, the baseline" if manifest.clean else "POISONED training data, for defensive research only"
     rows = [
-        ("what", f"clean {kind}, the baseline" if clean else "POISONED training data, for defensive research only"),
-        (kind, f"{source['title']}; licence: {source['licence']}"),
+        ("what", what),
+        (kind, f"{manifest.source.title}; licence: {manifest.source.licence}"),
         ("size", size(facts)),
     ]
-    if not clean:
-        changed = f"{counts['poisoned']:,} of {counts['train']:,} rows (asked: {recipe['rate']}; "
-        changed += f"{counted(counts['already_target'], 'was', 'were')} of the target class, "
-        changed += f"{counts['unchanged']:,} did not change)"
-        rows += [("trigger", _step(step)) for step in recipe["triggers"]]
-        if recipe["patch"]:
-            rows.append(("applied", f"to every patch of {'×'.join(map(str, recipe['patch']))} (BadPatches)"))
-        elif recipe["application"] == "image":
-            rows.append(("applied", "to the whole image"))
-        rows += [("poisoned", changed), ("label", _labels(recipe, source["classes"]))]
-        if counts["cover"]:
-            own = ", each with noise of its own" if recipe.get("cover_jitter") else ""
-            rows.append(("cover", f"{counted(counts['cover'], 'row')} with the trigger and their own label{own}"))
-        rows.append(("triggered", f"{counted(counts['triggered'], 'test row')}, to score ASR on"))
-        if "others" in counts:
-            rows.append(
-                ("others", f"{counted(counts['others'], 'test row')} of other classes, triggered: not to be the target")
-            )
-        rows.append(("seed", str(recipe["seed"])))
+    rows += [] if manifest.clean else _poisoning(manifest)
     if unknown := supported.problem(facts):
         rows.append(("recipe", f"unknown here ({unknown}): a newer poisonkit made it, or somebody's own"))
-    if steps := source["options"].get("camouflage"):
-        last = "" if clean else f", {'after' if camouflaged_last(facts) else 'before'} the trigger"
+    if steps := manifest.source.camouflage:
+        last = "" if manifest.clean else f", {'after' if manifest.camouflaged_last else 'before'} the trigger"
         rows.append(("altered", f"every image, by --camouflage {steps} with a secret seed{last}"))
-    rows += [("source", source["digest"]), ("dataset", facts["dataset_digest"])]
+    rows += [("source", str(manifest.source.digest)), ("dataset", manifest.dataset_digest)]
     return [f"{label:10}{text}" for label, text in rows]
 
 
-def size(facts: dict) -> str:
+def _poisoning(manifest: Manifest) -> list[tuple[str, str]]:
+    """Triggers, changed rows, labels and the rows that measure them."""
+    recipe, counts = manifest.recipe, manifest.counts
+    changed = f"{counts.poisoned:,} of {counts.train:,} rows (asked: {recipe.rate}; "
+    changed += (
+        f"{counted(counts.already_target, 'was', 'were')} of the target class, {counts.unchanged:,} did not change)"
+    )
+    rows = [("trigger", _step(step)) for step in recipe.triggers]
+    if recipe.patch:
+        rows.append(("applied", f"to every patch of {'×'.join(map(str, recipe.patch))} (BadPatches)"))
+    elif recipe.application == "image":
+        rows.append(("applied", "to the whole image"))
+    rows += [("poisoned", changed), ("label", _labels(recipe, manifest.source.classes))]
+    if counts.cover:
+        own = ", each with noise of its own" if recipe.cover_jitter else ""
+        rows.append(("cover", f"{counted(counts.cover, 'row')} with the trigger and their own label{own}"))
+    rows.append(("triggered", f"{counted(counts.triggered, 'test row')}, to score ASR on"))
+    if counts.others:
+        text = f"{counted(counts.others, 'test row')} of other classes, triggered: not to be classified as the target"
+        rows.append(("others", text))
+    return [*rows, ("seed", str(recipe.seed))]
+
+
+def size(facts: Facts) -> str:
     """How many rows a file has, and of what size images are."""
     counts, shape = facts["counts"], facts["arrays"][modality.of(facts).path("train")]["shape"]
     sides = f", {'×'.join(map(str, shape[1:]))}" if shape[1:] else ""
     return f"{counts['train']:,} training + {counts['test']:,} test{sides}"
 
 
-def source_lines(source: dict) -> list[str]:
+def source_lines(source: Facts) -> list[str]:
     """What `poisonkit sources` says of one source (see `sources.describe`)."""
     state = {True: "in the cache, official", False: "in the cache, not the official data", None: "in the cache"}
     image = f", {'×'.join(map(str, source['image']))}" if source["image"] else ""
@@ -79,22 +84,21 @@ def source_lines(source: dict) -> list[str]:
     return [f"{source['name']}: {title}", *(f"  {label:9}{text}" for label, text in rows if text)]
 
 
-def _labels(recipe: dict, classes: list[str]) -> str:
+def _labels(recipe: Recipe, classes: tuple[str, ...]) -> str:
     """Label mode, target and the rows that were eligible."""
-    text = recipe["label_mode"]
-    if recipe["target"] is not None:
-        text += f", target {class_names.spelled(classes, recipe['target'])}"
-    if "source_classes" in recipe:
-        text += f", from {', '.join(class_names.spelled(classes, label) for label in recipe['source_classes'])}"
-    elif recipe["select"] == "non-target":
+    text = recipe.label_mode
+    if recipe.target is not None:
+        text += f", target {class_names.spelled(classes, recipe.target)}"
+    if recipe.source_classes:
+        text += f", from {', '.join(class_names.spelled(classes, label) for label in recipe.source_classes)}"
+    elif recipe.select == "non-target":
         text += ", from all other classes"
     return text
 
 
-def _step(step: dict) -> str:
-    values = ", ".join(f"{key} {_value(value)}" for key, value in step.items() if key != "name")
-    return f"{step['name']}: {values}"
+def _step(step: TriggerStep) -> str:
+    return f"{step.name}: {', '.join(f'{key} {_value(value)}' for key, value in step.parameters.items())}"
 
 
-def _value(value) -> str:
+def _value(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)

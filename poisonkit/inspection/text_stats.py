@@ -81,7 +81,7 @@ def clean_words(data) -> dict[str, dict[str, int]]:
     from poisonkit.core import texts
 
     try:
-        steps = recipe.recipe_of(data.manifest).steps
+        steps = recipe.recipe_of(data.facts).steps
         pieces = [piece for name, parameters in steps for piece in triggers.text_trigger(name).phrases(parameters)]
     except Usage:
         return {}
@@ -104,7 +104,7 @@ def lines(summary: dict) -> list[str]:
     table = [f"{label:{LABEL}}" + "".join(f"{cell:>{COLUMN}}" for cell in cells) for label, cells in rows]
     left_out = sum(part.get("too_long", 0) for part in groups.values())
     without = f"; edit distances without {left_out:,} texts that are too long for them" if left_out else ""
-    table.append(f"mean (least–greatest){without}")
+    table.append(f"mean (min–max){without}")
     for piece, found in words.items():
         said = f"{found['train']:,} clean training rows and {found['test']:,} clean test rows"
         table.append(f"{texts.truncated(piece)!r} stands in {said}")

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 
 from poisonkit.core import hashing, modality
+from poisonkit.core.errors import Failure
 from poisonkit.core.splits import TextSplit
 from poisonkit.format import manifest as manifests
+from poisonkit.format import schema
 from poisonkit.poisoning import apply, selection
 from poisonkit.poisoning import recipe as recipes
 from poisonkit.poisoning.classes import resolve_class_names
@@ -111,8 +113,18 @@ class Drawn:
     counts: dict[str, int]
 
 
+def _check_classes(source: Source) -> None:
+    """`Failure` where a source has fewer or more classes than a file may have."""
+    allowed, count = schema.load()["types"]["class-names"], len(source.classes)
+    if not allowed["minItems"] <= count <= allowed["maxItems"]:
+        many = "too few" if count < allowed["minItems"] else "too many"
+        raise Failure(f"{source.name}: has {many} classes ({count:,}), expected {allowed['description']}")
+
+
 def plan(source: Source, recipe: Recipe, force: bool = False) -> Plan:
-    """Check a recipe against a source and draw the rows. Raises `Usage` where they do not fit."""
+    """Check a recipe against a source and draw the rows. Raises `Usage` where they do not fit, `Failure` for a source
+    that no file can hold."""
+    _check_classes(source)
     notices: list[str] = []
     recipe = resolve_class_names(recipe, source, notices.append)
     drawn = _nothing_drawn() if recipe.clean else _draw(source, recipe, force)

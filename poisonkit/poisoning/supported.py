@@ -6,29 +6,11 @@ of an image cannot be computed, so whoever would have to stops with exit code 4.
 
 from poisonkit.core import label_modes
 from poisonkit.core.errors import Unknown, Usage
-from poisonkit.format import manifest
+from poisonkit.format import manifest, schema
 from poisonkit.sources.registry import SOURCES
 from poisonkit.triggers import registry as triggers
 
 PICTURES = ("frog",)  # the built-in ones
-_EVERY = {"format", "format_version", "modality", "kind", "notice", "name", "arrays", "dataset_digest"}
-_SOURCE = {"name", "title", "licence", "url", "classes"}
-_DATA_SET = {
-    "": _EVERY | {"recipe_version", "source", "recipe", "pictures", "counts"},
-    "source": _SOURCE | {"options", "arrays", "digest"},
-}
-_PARTS = {"counts": {"train", "test"}}
-_MADE = {"poisoned", "cover", "eligible", "already_target", "unchanged", "triggered", "others"}
-_FILE = {"file": {"size", "sha256"}}
-KEYS = {
-    "clean": _DATA_SET | _PARTS | {"recipe": {"rate"}},
-    "poisoned": _DATA_SET | {"counts": _PARTS["counts"] | _MADE},
-    "delta": {"": _EVERY | {"of", "file"}} | _FILE,
-    "sealed": {"": _EVERY | {"commitment", "source", "counts"}, "source": _SOURCE} | _PARTS,
-    "key": {"": _EVERY | {"of", "file", "challenge", "commitment", "salt", "secret", "sidecar", "even_labels"}} | _FILE,
-}  # fmt: skip
-"""Kind → place in its manifest → every key that may stand there; a poisoned file's recipe is looked at apart, and what
-a key keeps of a sidecar is free."""
 _RECORDS = {"arrays": {"digest", "dtype", "shape"}, "pictures": {"digest", "shape", "built_in"}}
 """Every key that each of the entries of a table may have."""
 
@@ -50,7 +32,10 @@ def problem(facts: dict) -> str | None:
 
 def strange_key(facts: dict) -> str | None:
     """The first key that is known to no version here, by its place in the manifest."""
-    tables = [(place, facts[place] if place else facts, keys) for place, keys in KEYS[facts["kind"]].items()]
+    known = schema.known_keys(facts["kind"])
+    if facts["kind"] == "poisoned":
+        del known["recipe"]  # which `_recipe` looks at
+    tables = [(place, facts[place] if place else facts, keys) for place, keys in known.items()]
     for place, keys in _RECORDS.items():
         tables += [(f"{place}.{name}", entry, keys) for name, entry in facts.get(place, {}).items()]
     for place, table, keys in tables:
@@ -85,19 +70,12 @@ def _recipe(facts: dict) -> str | None:
     for kind, value, known in (
         ("label mode", recipe["label_mode"], label_modes.SELECTIONS),
         ("select", recipe["select"], label_modes.CHOICES),
-        *(("recipe key", key, RECIPE) for key in sorted(recipe)),
+        *(("recipe key", key, schema.known_keys("poisoned")["recipe"]) for key in sorted(recipe)),
         *(("built-in picture", record.get("built_in", PICTURES[0]), PICTURES) for record in facts["pictures"].values()),
     ):
         if value not in known:
             return f"{kind} {value!r:.60}"
     return next(filter(None, map(_trigger, recipe["triggers"])), None)
-
-
-RECIPE = {
-    "rate", "seed", "streams", "application", "patch", "label_mode", "target", "select", "triggers",
-    "source_classes", "cover_rate", "cover_jitter",
-}  # fmt: skip
-"""Every key that a poisoned file's recipe may have."""
 
 
 def _trigger(step: dict) -> str | None:

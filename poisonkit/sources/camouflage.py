@@ -60,7 +60,7 @@ def parse(text: str, seed: int) -> Camouflage:
 
 
 def split(options: dict) -> tuple[dict, Camouflage | None]:
-    """A source record's options without those of the camouflage, and the camouflage, if there is one."""
+    """Split a source record's options into those of the source itself, and the camouflage, if there is one."""
     plain = {key: value for key, value in options.items() if key not in OPTIONS}
     if len(plain) == len(options):
         return plain, None
@@ -75,7 +75,7 @@ class Behind:
     """What a camouflaged source was made from: the plain one, and what was done to its images."""
 
     plain: base.Source
-    wanted: Camouflage
+    camouflage: Camouflage
 
     def plain_rows(self, rows: np.ndarray) -> np.ndarray:
         """Training images of these numbers as they were before, (n, H, W, C) uint8."""
@@ -83,10 +83,10 @@ class Behind:
 
     def camouflaged(self, images: np.ndarray, rows: np.ndarray, threads: int = 1) -> np.ndarray:
         """Images (n, H, W, C) uint8 changed as the training images of these numbers were."""
-        return Transform(self.wanted, "train", images.shape[1:])(images, rows, threads)
+        return Transform(self.camouflage, "train", images.shape[1:])(images, rows, threads)
 
 
-def derive(source: base.Source, wanted: Camouflage, store, context: base.SourceContext) -> base.Source:
+def derive(source: base.Source, camouflage: Camouflage, store, context: base.SourceContext) -> base.Source:
     """Camouflage a source. Its images are kept in a file without a name on the disk of `store`, the `cache.Cache`: they
     are the answer to a blind exercise, and are gone when this process ends. Raises `Usage` for texts."""
     check_modality(source.name, source.modality)
@@ -94,7 +94,7 @@ def derive(source: base.Source, wanted: Camouflage, store, context: base.SourceC
     parts: dict[str, Nameless] = {}
     with context.progress(len(source.train) + len(source.test), "camouflage", "images") as bar:
         for part, plain in (("train", source.train), ("test", source.test)):
-            apply, first = Transform(wanted, part, plain.shape[1:]), file.seek(0, os.SEEK_END)
+            apply, first = Transform(camouflage, part, plain.shape[1:]), file.seek(0, os.SEEK_END)
             before, after = (hashing.hasher("|u1", plain.shape) for _ in range(2))
             for row, block in plain.blocks(ROWS_AT_ONCE):
                 before.update(block)
@@ -111,10 +111,10 @@ def derive(source: base.Source, wanted: Camouflage, store, context: base.SourceC
         train=parts["train"],
         test=parts["test"],
         arrays=arrays,
-        options=source.options | wanted.options(),
-        origin=source.origin | {"camouflage": wanted.spelled},
+        options=source.options | camouflage.options(),
+        origin=source.origin | {"camouflage": camouflage.spelled},
         cached=False,
-        behind=Behind(source, wanted),
+        behind=Behind(source, camouflage),
     )
 
 
@@ -178,10 +178,10 @@ class Transform:
     """The change of one part's images. Row r of a part always takes the same random words, so that what is done to an
     image depends on its row, and not on what is done beside it."""
 
-    def __init__(self, wanted: Camouflage, part: str, shape: tuple[int, ...]):
-        self._steps = [(STEPS[name], value, f"camouflage/{part}/{name}") for name, value in wanted.steps]
+    def __init__(self, camouflage: Camouflage, part: str, shape: tuple[int, ...]):
+        self._steps = [(STEPS[name], value, f"camouflage/{part}/{name}") for name, value in camouflage.steps]
         height, width, channels = shape
-        self._seed, self._shape = wanted.seed, (height, width, channels)
+        self._seed, self._shape = camouflage.seed, (height, width, channels)
 
     def __call__(self, images: np.ndarray, rows: np.ndarray | None = None, threads: int = 1) -> np.ndarray:
         """Images (n, H, W, C) uint8 changed, as those of the given rows, (n,) int64 (default: the first n)."""

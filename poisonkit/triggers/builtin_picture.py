@@ -35,7 +35,7 @@ _ELLIPSES = (
 
 
 def built_in(channels: int) -> np.ndarray:
-    """The frog, (128, 128, channels) uint8: RGB, or its grey levels for one channel."""
+    """Draw the frog, (128, 128, channels) uint8: RGB, or its grey levels for one channel."""
     rows, columns = np.ogrid[:SIDE, :SIDE]
     picture = np.empty((SIDE, SIDE, 3), np.uint8)
     picture[:] = _SKY
@@ -46,6 +46,6 @@ def built_in(channels: int) -> np.ndarray:
 
 
 def cut_out(channels: int) -> np.ndarray:
-    """The frog without the sky, (128, 128, channels + 1) uint8: the last channel is its opacity, 0 or 255."""
+    """Draw the frog without the sky, (128, 128, channels + 1) uint8: the last channel is its opacity, 0 or 255."""
     opacity = np.where((built_in(3) == _SKY).all(-1, keepdims=True), 0, 255)
     return np.concatenate([built_in(channels), opacity.astype(np.uint8)], -1)

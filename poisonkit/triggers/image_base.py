@@ -25,7 +25,7 @@ class ImageContext:
     picture: np.ndarray | None = None
 
     def stream_name(self, purpose: str) -> str:
-        """The name of a random stream; that of a trigger's first occurrence does not depend on the others."""
+        """Return the name of a random stream; that of a trigger's first occurrence does not depend on the others."""
         return f"{purpose}-{self.occurrence}" if self.occurrence else purpose
 
     def noise(self, purpose: str, shape: tuple[int, ...]) -> np.ndarray:

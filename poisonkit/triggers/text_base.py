@@ -26,7 +26,7 @@ class TextContext:
     given: Any = None
 
     def stream_name(self, purpose: str) -> str:
-        """The name of a random stream: test rows have another than training rows of the same number."""
+        """Return the name of a random stream: test rows have another than training rows of the same number."""
         whole = f"{purpose}-{self.occurrence}" if self.occurrence else purpose
         return whole + TEST if self.part == "test" else whole
 

@@ -168,7 +168,7 @@ REFUSED = {
         "its is_decoder is True",
     ),
     "cross-attention alone": ({"config": {"add_cross_attention": True}}, "its add_cross_attention is True"),
-    "cross-attention, not said": ({"values": _crossed()}, "crossattention.output.LayerNorm.bias, which is no part of"),
+    "cross-attention, not said": ({"values": _crossed()}, "crossattention.output.LayerNorm.bias, which is not part of"),
     "int8 of bitsandbytes": (_int8() | {"config": _8BIT}, "its quantization_config is .*: it has quantized weights"),
     "int8, not said": (_int8(), "is of type I8, quantized or no weight: expected F16, BF16, F32, F64"),
     "int8 beside float16": (_int8() | {"usual": "F16"}, "is of type I8, quantized"),

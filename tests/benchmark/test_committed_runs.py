@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.format.manifest import digest
+from benchmark.core.hashing import digest
 from benchmark.runs import records
 from benchmark.runs.run import Run
 from benchmark.training.settings import config_of, folder_name, settings_of

@@ -16,8 +16,9 @@ from click.testing import CliRunner
 from benchmark.cli import main
 from benchmark.core import child_process, random_streams
 from benchmark.core.errors import Failure
+from benchmark.core.hashing import canonical
 from benchmark.format import dataset, sandbox
-from benchmark.format.manifest import array_digest, canonical, parse
+from benchmark.format.manifest import array_digest, parse
 
 
 @pytest.fixture(scope="module")

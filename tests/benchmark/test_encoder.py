@@ -171,7 +171,7 @@ def test_it_agrees_with_the_reference_on_minilm(minilm, root):
         ({"num_attention_heads": 5}, "5 heads do not divide a width of 12"),
         ({"num_hidden_layers": "2"}, "its num_hidden_layers is '2', expected a positive whole number"),
         ({"hidden_dropout_prob": 1.5}, "its hidden_dropout_prob is 1.5, expected a number"),
-        ({"vocab_size": 41}, "embeddings.word_embeddings.weight is of another shape than config.json says"),
+        ({"vocab_size": 41}, "embeddings.word_embeddings.weight has another shape than config.json describes"),
         ({"num_hidden_layers": 3}, "holds no weight encoder.layer.2.attention.self.query.weight"),
         ({"intermediate_size": 21}, "intermediate.dense.weight is of another shape"),
         ({"vocab_size": 1000000, "hidden_size": 999999}, "model.safetensors: holds .* bytes, too few for"),

@@ -147,3 +147,22 @@ def test_a_history_that_a_spreadsheet_saved_is_read(tmp_path):
     (tmp_path / "history.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode() + b"\r\n")
     cell = types.SimpleNamespace(runs=[types.SimpleNamespace(folder=tmp_path)])
     assert figures._histories(cell, {}) == [[dict.fromkeys(figures._HISTORY, 1.0)]]
+
+
+def test_pdf_is_the_same_to_the_last_byte(runs, tmp_path):
+    for seed in ("1", "2"):
+        words = [sys.executable, "-m", "benchmark", "figures", str(runs), "-o", str(tmp_path / seed), "--format", "pdf"]
+        environment = dict(os.environ, PYTHONHASHSEED=seed)
+        environment.pop("SOURCE_DATE_EPOCH", None)
+        subprocess.run(words, check=True, env=environment, stdout=subprocess.DEVNULL)
+    names = sorted(path.name for path in (tmp_path / "1").iterdir())
+    assert names == [f"{name}-cifar10-paper.pdf" for name in ("asr", "ba", "curves")]
+    for name in names:
+        content = (tmp_path / "1" / name).read_bytes()
+        assert content.startswith(b"%PDF-") and b"CreationDate" not in content
+        assert content == (tmp_path / "2" / name).read_bytes()
+
+
+def test_titles_say_data_set_and_network(runs):
+    titles = {name: figure.get_suptitle() for name, figure in drawn(runs, paper=False).items()}
+    assert set(titles.values()) == {"cifar10, pMoE (paper)"}

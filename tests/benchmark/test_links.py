@@ -225,7 +225,7 @@ def test_a_new_run_is_not_begun_in_a_folder_that_a_link_leads_to(trained, secret
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / source.name).symlink_to(secret.parent)
     done = invoke("train", *SETTINGS, trained / "toy-clean.h5", "--runs", tmp_path / "runs", "-q")
-    assert done.exit_code == 1 and "is a link to a folder that is no run" in done.stderr
+    assert done.exit_code == 1 and "is a link to a folder that is not a run's" in done.stderr
     assert [path.name for path in secret.parent.iterdir()] == ["key"]
 
 

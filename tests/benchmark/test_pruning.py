@@ -191,5 +191,5 @@ def test_bad_days(trained, toy, tmp_path):
 
     failed(1, "not a run", tmp_path)
     failed(1, "is not the data set", trained, "--data", toy[0], "--rates", "0.9")
-    failed(1, "no longer lies", trained, "--data", tmp_path / "none.h5", "--rates", "0.9")
+    failed(1, "is no longer at", trained, "--data", tmp_path / "none.h5", "--rates", "0.9")
     failed(2, "--rates", trained, "--rates", "2")

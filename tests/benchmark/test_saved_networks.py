@@ -392,7 +392,7 @@ def test_a_run_of_an_earlier_version_still_loads(run, toy):
     assert invoke("score", run, toy[1], "--json").stdout == expected != ""
     contents = members(run / "model.keras")
     pack(run / "model.keras", {name: data for name, data in contents.items() if name != "config.json"})
-    refused(run, "neither a run's result.json nor the file says how large")
+    refused(run, "neither a run's result.json nor the file records the size")
 
 
 def test_an_encoder_of_an_earlier_version_still_loads(tmp_path):
@@ -480,7 +480,9 @@ def test_a_crafted_checkpoint_is_one_line(kind, toy, tmp_path):
     from benchmark.training.settings import Settings
 
     marker = tmp_path / "marker"
-    settings = Settings(1, 2, 4, 2, 32, 0.2, 20, backend=BACKEND)
+    settings = Settings(
+        width=1, experts=2, top_k=4, epochs=2, batch_size=32, learning_rate=0.2, hold_out=20, backend=BACKEND
+    )
     job = Run.of(tmp_path / "runs", dataset.peek(toy[1]), settings)
     job.create()
     header = io.BytesIO()

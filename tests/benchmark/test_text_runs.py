@@ -80,7 +80,7 @@ def test_what_a_finished_run_holds(finished, toy):
 def test_it_is_compared_with_the_clean_run(finished, runs, toy):
     (shown,) = (row for row in json.loads(invoke("show", runs, "--json").stdout) if row["name"] == finished.name)
     assert shown["baseline"]["how"] == "same seed" and shown["baseline"]["asr"]["of"] == 30
-    text = invoke("table", runs).stdout
+    text = " ".join(invoke("table", runs).stdout.split())
     assert "tiny, epochs 5, batch size 16, learning rate 0.002, hold out 20" in text and "word" in text
     score = invoke("score", finished, toy[1], "--json")
     assert json.loads(score.stdout)["scores"] == json.loads((finished / "result.json").read_text())["scores"]
@@ -158,7 +158,7 @@ def test_what_a_trigger_loses_is_said(toy, tmp_path):
     folder = small_encoder.write(tmp_path / "small", words=[w if w != "cf" else "zz" for w in small_encoder.WORDS])
     words = ["--encoder", folder, "--hold-out", "0", "--runs", tmp_path / "runs"]
     done = invoke("train", tmp_path / "x.h5", *words)
-    assert f"{lost} of 20 changed training texts lose their trigger: their first 64 tokens are as" in done.stderr
+    assert f"{lost} of 20 changed training texts are truncated before the trigger (past token 64)" in done.stderr
     assert "warning: the encoder's tokenizer makes [UNK] of the trigger word 'cf'" in done.stderr
     assert json.loads((only(tmp_path / "runs") / "result.json").read_text())["cut_off"]["truth"]["texts"] == lost
 
@@ -176,7 +176,7 @@ def test_files_of_the_other_kind_are_refused(finished, toy, tmp_path):
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"vocab_size": 20}, "is of another shape than config.json says"),
+        ({"vocab_size": 20}, "has another shape than config.json describes"),
         ({"max_position_embeddings": 32}, "its encoder takes 32 tokens, 64 are needed"),
         ({"model_type": "gpt2"}, "its model_type is 'gpt2'"),
     ],

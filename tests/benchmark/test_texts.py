@@ -261,10 +261,12 @@ def test_padding_must_be_token_0(tmp_path):
 def test_batches_of_like_length_hold_every_row_once(lengths, batch):
     lengths = np.array(lengths)
     rows = np.arange(len(lengths))[:: 1 + len(lengths) % 2]
-    found = fine_tuning.alike(rows, lengths, batch, seed=3, epoch=1)
+    found = fine_tuning.length_batches(rows, lengths, batch, seed=3, epoch=1)
     assert sorted(np.concatenate(found).tolist()) == rows.tolist()
     assert sorted(map(len, found), reverse=True)[:-1] == [batch] * (len(found) - 1)
-    assert all(np.array_equal(a, b) for a, b in zip(found, fine_tuning.alike(rows, lengths, batch, 3, 1), strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(found, fine_tuning.length_batches(rows, lengths, batch, 3, 1), strict=True)
+    )
     mixed = sum(len({tokenizers.width(length) for length in lengths[one]}) > 1 for one in found)
     assert mixed < len(tokenizers.WIDTHS)  # only what was left
 
@@ -318,7 +320,7 @@ def test_triggers_that_are_cut_off_are_counted(tmp_path):
     assert found["triggered"] == {"texts": lost(contents.triggered.inputs), "of": len(contents.triggered)}
     assert found["truth"]["texts"] and found["triggered"]["texts"]
     lines = truncation.lines(found)
-    assert len(lines) == 2 and sum("changed training texts lose their trigger" in line for line in lines) == 1
+    assert len(lines) == 2 and sum("training texts are truncated before the trigger" in line for line in lines) == 1
     assert truncation.lines({"truth": {"texts": 0, "of": 3}}) == []
 
 

@@ -64,7 +64,7 @@ def test_another_base(shared, poisonkit, tmp_path):
 @pytest.mark.parametrize(
     ("name", "values", "words"),
     [
-        ("changed/rows", {0: 10**9}, "outside"),
+        ("changed/rows", {0: 10**9}, "changed/rows holds row 1000000000, there are 200"),
         ("changed/labels", {0: 7}, "train/labels"),
         ("trigger/0/taps", {0: 10**6}, "outside"),
         ("trigger/0/weights", {1000: 3}, "images"),
@@ -111,7 +111,7 @@ def test_one_run_whichever_was_trained_on(library, shared, tmp_path):
     ("change", "words"),
     [
         (lambda recipe: recipe.update(target=None, label_mode="all-to-all"), "which its triggered rows are"),
-        (lambda recipe: recipe.update(triggers=recipe["triggers"] * 3), "names no array trigger/1/bias"),
+        (lambda recipe: recipe.update(triggers=recipe["triggers"] * 3), "names no array trigger/1/taps"),
     ],
     ids=["no target", "more triggers"],
 )

@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +104,58 @@ def test_every_page_is_in_the_table_of_contents():
     }
     nav = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M)
     assert set(listed) <= {name if (ROOT / "docs" / name).exists() else _outside(name) for name in nav} | {"index.md"}
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "development.md"])
+def test_every_path_that_a_page_for_contributors_names_exists(name):
+    text = re.sub(r"^```.*?^```", "", PAGES[name], flags=re.M | re.S)
+    paths = re.findall(r"`((?:poisonkit|benchmark|tests|docs)/[\w./-]*)`", text)
+    short = re.findall(r"`((?:core|exporters|triggers|sources|networks|defences)/[\w./-]+)`", text)
+    assert paths
+    for path in paths:
+        assert (ROOT / path).exists() or "NAME" in path, path
+    for path in short:
+        assert list(ROOT.glob(f"poisonkit/{path}")) + list(ROOT.glob(f"benchmark/**/{path}")), path
+
+
+def test_the_trigger_of_contributing_works(tmp_path):
+    """Its code, in a file of its own in a copy of the package, and nothing else."""
+    (code, *_) = re.findall(r"^```python\n(.*?)^```", PAGES["CONTRIBUTING.md"], re.M | re.S)
+    shutil.copytree(ROOT / "poisonkit", tmp_path / "poisonkit", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "poisonkit" / "triggers" / "image" / "stripe_pair.py").write_text(code, encoding="utf-8")
+    small = ("--source-option", "train=100", "--source-option", "test=50")
+    make = ("make", "--dataset", "signs", *small, "--trigger", "stripe-pair", "--rate", "0.1", "-o", "x.h5")
+    environment = os.environ | {"PYTHONPATH": os.fspath(tmp_path)}
+    for command in (make, ("verify", "x.h5")):
+        done = subprocess.run(
+            [sys.executable, "-m", "poisonkit", *command], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["README.md", "python.md"])
+def test_every_name_of_the_python_interface_exists(name):
+    import benchmark as bm
+    import poisonkit as pk
+
+    used = set(re.findall(r"\b(pk|bm)\.(\w+)", _code(PAGES[name])))
+    assert len(used) > 4
+    assert used <= {("pk", one) for one in pk.__all__} | {("bm", one) for one in bm.__all__}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["README.md", "python.md"])
+def test_the_python_of_the_page_runs(tmp_path, name):
+    """All of it, one block after the other, on fewer rows and for one epoch."""
+    pytest.importorskip("tensorflow")
+    code = "".join(re.findall(r"^```python\n(.*?)^```", PAGES[name], re.M | re.S))
+    code = code.replace("rate=0.05,", 'rate=0.05, source_options={"train": 200, "test": 100},')
+    code = code.replace("seed=0)", "seed=0, epochs=1)")
+    if not importlib.util.find_spec("torch"):
+        code = "".join(line for line in code.splitlines(True) if "torch" not in line)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("runs/*/result.json"))
 
 
 def _outside(name: str) -> str:

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmark"))
 import text_writer  # noqa: E402
 
 import benchmark.core.hints  # noqa: E402
+import benchmark.runs.hints  # noqa: E402
 import poisonkit.core.hints  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,12 +48,14 @@ PRINTED = re.compile(rf"\b(poisonkit|benchmark) ({COMMANDS})\b(?!`) +\S|\bpip in
 
 
 def printed_commands(path: Path) -> list[str]:
-    """The commands with arguments in a module's texts, docstrings and the help of options left out."""
+    """The commands with arguments in a module's texts; docstrings, help of options and examples are left out."""
     tree = ast.parse(path.read_text("utf-8"))
     quiet = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg == "help":
             quiet |= set(ast.walk(node.value))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "example":  # tests/poisonkit/test_help.py
+            quiet |= set(node.args)
         if isinstance(node, ast.Attribute) and node.attr == "encode":  # for a digest, not for people
             quiet.add(node.value)
         if isinstance(node, ast.JoinedStr):
@@ -261,7 +264,7 @@ def test_a_run_that_kept_no_epochs(copied, tmp_path):
     pytest.importorskip("matplotlib")
     file, run = copied
     said = done("benchmark", "routing", run, file, "--image", "0", "--by-epoch", code=1).stderr
-    follow(said.strip().partition("from the start: ")[2], tmp_path)
+    follow(said.strip().partition("train again with: ")[2], tmp_path)
     kept = tmp_path / "runs-epochs" / run.name
     assert (kept / "epochs" / "epoch-001.keras").is_file()
     done("benchmark", "routing", kept, file, "--image", "0", "--by-epoch")
@@ -273,7 +276,7 @@ def test_how_a_page_says_to_repeat_it(copied, tmp_path, monkeypatch):
     file, run = copied
     done("benchmark", "report", run.parent, "-o", tmp_path / "page")
     page = html.unescape((tmp_path / "page" / "report.html").read_text("utf-8"))
-    make = re.search(r"come from their manifests: (.*)\.</p>", page)[1]
+    make = re.search(r"Generate the data sets from their manifests: (.*)\.</p>", page)[1]
     train = re.search(r"<pre>(benchmark train .*)</pre>", page)[1]
     (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path / "mine")

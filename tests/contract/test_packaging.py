@@ -55,7 +55,10 @@ def _named_pages() -> set[str]:
     text = "".join(
         path.read_text("utf-8") for path in (*ROOT.glob("poisonkit/**/*.py"), *ROOT.glob("benchmark/**/*.py"))
     )
-    return set(re.findall(r"docs/(?!croissant-)([\w-]+\.md)", text)) | {"FORMAT.md"}  # Croissant's own are elsewhere
+    return set(re.findall(r"docs/(?!croissant-)([\w-]+\.md)", text)) | {
+        "FORMAT.md",
+        "schema.json",
+    }  # Croissant's own are elsewhere
 
 
 @pytest.mark.slow

@@ -141,7 +141,7 @@ def test_its_own_trigger_at_test_time_is_this_one(poisonkit, library, tmp_path, 
 def test_a_trigger_that_it_cannot_make_is_said_to_be_none_of_its_own(poisonkit, library, tmp_path, name):
     root = exported(poisonkit, library(name), tmp_path)
     assert not (root / "triggers").exists()
-    assert "the ASR that it prints is another's" in (root / "USE.txt").read_text("utf-8")
+    assert "the ASR that it prints is another attack's" in (root / "USE.txt").read_text("utf-8")
 
 
 def test_what_it_has_no_place_for(poisonkit, library, tmp_path):

@@ -100,6 +100,6 @@ def test_an_array_of_the_key_with_its_digest(pair, poisonkit, tmp_path):
         texts[0] = "another text"
         damage.replace(pair[1], name, texts)
     damage.reseal(pair[1])
-    all_refuse(poisonkit, pair, tmp_path, name, "its original")
+    all_refuse(poisonkit, pair, tmp_path, name, "not that of the original")
     with reader.reading(tmp_path / "before.h5", ("key",)) as key:
         assert isinstance(unseal.check(SealedManifest.of(damage.manifest(pair[0])), key).rows, np.ndarray)

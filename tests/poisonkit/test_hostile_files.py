@@ -38,16 +38,16 @@ def test_every_command_refuses_what_is_no_file_of_ours(poisonkit, picture, tmp_p
         assert not (tmp_path / "out.png").exists()
 
     refused(tmp_path / "missing.h5", "no such file")
-    refused(tmp_path, "is no file")
+    refused(tmp_path, "is not a regular file")
     (tmp_path / "empty.h5").touch()
-    refused(tmp_path / "empty.h5", "no HDF5 file")
+    refused(tmp_path / "empty.h5", "is not an HDF5 file")
     (tmp_path / "text.h5").write_text("hello\n" * 1000)
-    refused(tmp_path / "text.h5", "no HDF5 file")
+    refused(tmp_path / "text.h5", "is not an HDF5 file")
     with h5py.File(tmp_path / "foreign.h5", "w") as f:
         f["x"] = 1
     refused(tmp_path / "foreign.h5", "has no manifest")
     os.mkfifo(tmp_path / "pipe.h5")
-    refused(tmp_path / "pipe.h5", "is no file")
+    refused(tmp_path / "pipe.h5", "is not a regular file")
     (tmp_path / "loop.h5").symlink_to("loop.h5")
     refused(tmp_path / "loop.h5")
 

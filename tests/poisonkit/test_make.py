@@ -200,7 +200,7 @@ def test_something_else_in_the_way_is_refused(poisonkit, library, tmp_path, what
     elif what == "sidecar":
         (tmp_path / "x.manifest.json").write_text("{}")
         for more in ((), ("--force",)):  # it may be the user's own
-            poisonkit(*asked, *more).failed(1, "x.manifest.json", "none of poisonkit's: move it away")
+            poisonkit(*asked, *more).failed(1, "x.manifest.json", "not written by poisonkit: move it")
         (tmp_path / "x.manifest.json").unlink()
         poisonkit(*asked).succeeded()
         return

@@ -123,7 +123,7 @@ def test_what_is_no_sidecar_of_ours_is_never_replaced(poisonkit, library, asked,
         beside.write_text(content)
     before = tree(tmp_path)
     for more in ((), ("--force",)):
-        poisonkit(*asked, tmp_path / "x.h5", *more).failed(1, "x.manifest.json", "none of poisonkit's")
+        poisonkit(*asked, tmp_path / "x.h5", *more).failed(1, "x.manifest.json", "not written by poisonkit")
         poisonkit("seal", library("square"), "-o", tmp_path / "x.h5", *more).failed(1, "x.manifest.json")
     assert tree(tmp_path) == before
 
@@ -158,7 +158,7 @@ def test_unpack_replaces_no_sidecar_of_another_file(poisonkit, library, tmp_path
     (tmp_path / "x.manifest.json").write_text("mine")
     for more in ((), ("--force",)):
         poisonkit("unpack", delta, "--base", library("clean"), "-o", tmp_path / "x.h5", *more).failed(
-            1, "x.manifest.json", "none of poisonkit's"
+            1, "x.manifest.json", "not written by poisonkit"
         )
     assert (tmp_path / "x.manifest.json").read_text() == "mine" and not (tmp_path / "x.h5").exists()
 

@@ -150,7 +150,7 @@ def test_a_blend_picture_is_not_turned(poisonkit, tmp_path):
 REFUSED = {
     "animated.webp": (make.animated_webp(RGB, RGB[::-1]), "an animated WebP file, expected one picture"),
     "animated.png": (make.animated_png(RGB, RGB[::-1].copy()), "an animated PNG file, expected one picture"),
-    "still.gif": (make.gif(), "no PNG, PPM, PGM, JPEG, WebP or BMP file"),
+    "still.gif": (make.gif(), "not a PNG, PPM, PGM, JPEG, WebP or BMP file"),
     "lossless.jpg": (LOSSY["plain.jpg"].replace(b"\xff\xc0\0\x11\x08", b"\xff\xc3\0\x11\x08"), "of a rare kind"),
     "deep.jpg": (LOSSY["plain.jpg"].replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"), "of a rare kind"),
 }

@@ -171,7 +171,7 @@ def test_a_manifest_that_is_not_there(poisonkit, tmp_path):
 @pytest.mark.parametrize("more", [("--rate", "0.1"), ("--seed", "0"), ("--trigger", "square"), ("--square-size", "3")])
 def test_nothing_of_the_recipe_can_be_said_beside_it(poisonkit, library, more):
     done = poisonkit("make", "--from", library("square"), *more)
-    assert done.code == 2 and f"{more[0]} cannot stand beside --from" in done.errors[-1]
+    assert done.code == 2 and f"{more[0]} cannot be combined with --from" in done.errors[-1]
 
 
 def test_a_copy_in_the_cache_is_found_by_its_digest(poisonkit, library, tmp_path):

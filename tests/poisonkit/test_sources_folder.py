@@ -219,8 +219,8 @@ jpg = cv2.imencode(".jpg", picture(30, 30))[1].tobytes()
 webp = cv2.imencode(".webp", picture(30, 30))[1].tobytes()
 bmp = cv2.imencode(".bmp", picture(30, 30))[1].tobytes()
 DAMAGED = {
-    "empty": (b"", "no PNG, PPM, PGM, JPEG, WebP or BMP file"),
-    "html": (b"<html>404</html>", "no PNG, PPM, PGM, JPEG, WebP or BMP file"),
+    "empty": (b"", "not a PNG, PPM, PGM, JPEG, WebP or BMP file"),
+    "html": (b"<html>404</html>", "not a PNG, PPM, PGM, JPEG, WebP or BMP file"),
     "short png": (png(picture())[:-20], "truncated PNG file"),
     "damaged png": (png(picture())[:60] + b"xx" + png(picture())[62:], "damaged PNG file"),
     "short jpeg": (jpg[: len(jpg) // 2], "truncated JPEG file"),
@@ -231,7 +231,7 @@ DAMAGED = {
     "short bmp": (bmp[:-9], "truncated BMP file"),
     "bmp header": (b"BM", "truncated picture file"),
     "short pgm": (b"P5\n9 6\n255\n" + b"x" * 53, "truncated PGM file"),
-    "deep pgm": (b"P5\n9 6\n65535\n" + b"x" * 108, "no binary PGM file of 8 bits"),
+    "deep pgm": (b"P5\n9 6\n65535\n" + b"x" * 108, "not a binary PGM file of 8 bits"),
     "huge jpeg": (jpg.replace(b"\x08\x00\x1e\x00\x1e", b"\x08\xff\xff\xff\xff"), "65535 x 65535 pixels, expected 1 to"),
     "huge pgm": (b"P5\n99999 99999\n255\n", "99999 x 99999 pixels"),
 }

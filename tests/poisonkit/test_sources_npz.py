@@ -152,11 +152,11 @@ CLAIMS = {
     "too much": (header((2**40, 6, 9, 3)), "which does not fit the"),
     "too little": (header((9, 6, 9, 3)), "which does not fit the"),
     "negative": (header((-1, 6, 9, 3)), "which does not fit the"),
-    "no tuple": (header("x"), "is no array that can be read"),
-    "code": (header("__import__('os')"), "is no array that can be read"),
-    "not numpy": (b"hello, world", "is no array that can be read"),
-    "empty": (b"", "is no array that can be read"),
-    "version 9": (b"\x93NUMPY\x09\x00" + header((1,))[8:], "is no array that can be read"),
+    "no tuple": (header("x"), "is not a readable array"),
+    "code": (header("__import__('os')"), "is not a readable array"),
+    "not numpy": (b"hello, world", "is not a readable array"),
+    "empty": (b"", "is not a readable array"),
+    "version 9": (b"\x93NUMPY\x09\x00" + header((1,))[8:], "is not a readable array"),
 }
 
 

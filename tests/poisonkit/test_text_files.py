@@ -94,7 +94,7 @@ def test_a_target_by_name(poisonkit, tmp_path):
         (("--dataset", "phrases", "--trigger", "word", "--word", "a b"), ("expected words without white space",)),
         (
             ("--dataset", "phrases", "--trigger", "word", "--word", "a", "--word-words", "b"),
-            ("given beside --word-words",),
+            ("cannot be combined with --word-words",),
         ),
         (("--dataset", "phrases", "--trigger", "word", "--word-place", "middle"), ("expected one of start, end",)),
         (("--dataset", "phrases", "--trigger", "word", "--cover-jitter"), ("--cover-jitter",)),

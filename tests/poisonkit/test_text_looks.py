@@ -145,7 +145,6 @@ def test_preview_prints_or_writes(poisonkit, library, tmp_path):
     clean = poisonkit("preview", library("text-clean")).succeeded().lines
     assert len(clean) == 12 and "[" not in "".join(clean)
     poisonkit("preview", library("text-word"), "-o", tmp_path / "x.png").failed(2, "holds texts", "ends in .txt")
-    poisonkit("preview", library("square")).failed(2, "expected a name that ends in .png, got none")
     poisonkit("preview", library("square"), "-o", tmp_path / "x.txt").failed(2, "ends in .png")
 
 
@@ -238,5 +237,5 @@ def test_what_apply_refuses(poisonkit, library, lines, tmp_path):
     poisonkit("apply", library("text-clean"), path, "-o", tmp_path / "o.txt").failed(1, "is a clean file")
     shutil.copy(library("square"), tmp_path / "i.h5")
     poisonkit("apply", tmp_path / "i.h5", path, "-o", tmp_path / "o.png").failed(
-        1, "no PNG, PPM, PGM, JPEG, WebP or BMP file"
+        1, "not a PNG, PPM, PGM, JPEG, WebP or BMP file"
     )

@@ -21,8 +21,8 @@ from benchmark.analysis.heads.results import ALIGN as NAME
 from benchmark.analysis.heads.results import Result
 from benchmark.core import environment, files, random_streams
 from benchmark.core.errors import Failure
+from benchmark.core.hashing import canonical
 from benchmark.format.dataset import Rows
-from benchmark.format.manifest import canonical
 from benchmark.nn import engines
 from benchmark.runs.context import Opened, configuration, making, open_run, target_of, written
 

@@ -19,7 +19,7 @@ def mean_similarity(vectors, inside, metric: str):
         vectors = vectors - mean
     if inside is not None:
         vectors = vectors * ops.cast(inside, vectors.dtype)[:, None]
-    # under the root, not outside: its derivative at 0 is no number
+    # under the root, not outside: its derivative at 0 is not finite
     unit = vectors * ops.rsqrt(ops.sum(ops.square(vectors), -1, keepdims=True) + 1e-24)
     total = ops.sum(unit, 1, keepdims=True)
     return (ops.sum(unit * total, -1) - ops.sum(ops.square(unit), -1)) / (vectors.shape[1] - 1)
@@ -46,12 +46,12 @@ class Deviation:
         places = {layer: number for number, layer in enumerate(self.layers)}
         self.columns = np.array([places[int(head) // model.heads] * model.heads + head % model.heads for head in heads])
 
-    def z(self, inside, there, mean, deviation):
+    def z(self, inside, token_mask, mean, deviation):
         """Return (n, k), of what `Encoder.inside` gives, where tokens are, and these heads' statistics, (n, k) each."""
-        values = ops.concatenate([self._layer(inside, there, layer) for layer in self.layers], axis=1)
+        values = ops.concatenate([self._layer(inside, token_mask, layer) for layer in self.layers], axis=1)
         return (ops.take(values, self.columns, axis=1) - mean) / (deviation + SOFTENING)
 
-    def _layer(self, inside, there, layer: int):
+    def _layer(self, inside, token_mask, layer: int):
         if self.kind == "output":
             projection = self.projections[layer]
             kernel = self.model.blocks[layer].attention.output_kernel
@@ -60,9 +60,9 @@ class Deviation:
             return mean_similarity(ops.matmul(added - mean, axes), None, self.metric)
         attention = inside.attention[layer]
         if self.kind == "row":
-            return mean_similarity(attention[:, :, 0], there, self.metric)
+            return mean_similarity(attention[:, :, 0], token_mask, self.metric)
         tokens = ops.shape(attention)[-1]
-        pairs = ops.reshape(ops.logical_and(there[:, :, None], there[:, None, :]), (-1, tokens * tokens))
+        pairs = ops.reshape(ops.logical_and(token_mask[:, :, None], token_mask[:, None, :]), (-1, tokens * tokens))
         return mean_similarity(ops.reshape(attention, (-1, attention.shape[1], tokens * tokens)), pairs, self.metric)
 
 
@@ -80,11 +80,11 @@ def of_flagged(model, deviation: Deviation, strength: float, unlearn: float, fla
     `loss(heads, tokens, mean, deviation, even)`."""
 
     def loss(heads, tokens, mean, spread, even):
-        there = ops.not_equal(tokens, 0)
+        token_mask = ops.not_equal(tokens, 0)
         inside = model.inside(tokens, heads, training=False)
         value = ops.convert_to_tensor(0.0)
         if strength:
-            z = deviation.z(inside, there, mean, spread)
+            z = deviation.z(inside, token_mask, mean, spread)
             value = value + strength * ops.mean(ops.minimum(ops.square(z), LIMIT))
         if unlearn:
             value = value + unlearn * unevenness(model.classify(inside.hidden, training=False), even, flat)

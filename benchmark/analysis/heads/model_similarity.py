@@ -28,7 +28,7 @@ class ModelSimilarity:
     opened : Opened
         The run. Held-out texts that are too short are left out, as they are of the ranking.
     settings : dict
-        `metric` and `map` (see `similarity`), `min_words`, and perhaps `heads`: more than there are is a `Usage`.
+        `metric` and `map` (see `similarity`), `min_words`, and optionally `heads`: `Usage` for more than there are.
     """
 
     def __init__(self, opened: Opened, settings: dict[str, Any]):

@@ -10,7 +10,7 @@ _LINES = (
 _MARKERS = "os^DvPX*"
 SIGNED = "PuOr_r"
 NEAREST = {"balance": 1.0, "points": 5.0, "signed": 1e-9}
-"""Where the darkest shade is at the least, by kind of heat map: one text of a test set is no dark cell."""
+"""Kind of heat map → the least value of the darkest shade: a difference of one test text must not look dark."""
 ACROSS = 3
 
 

@@ -173,7 +173,8 @@ def report(results: Sequence[Result], folders: Sequence[Path] = ()) -> str:
     parts: list[str] = []
     for number, result in enumerate(results):
         parts += [*introduction(result), *(table.render() for table in tables([result], detailed=True))]
-        parts += without_twin(result, Path(folders[number]).absolute().parent) if folders else []
+        if folders and result["defence"] == DETECT:
+            parts += without_twin(result, Path(folders[number]).absolute().parent)
         parts.append("")
     if len(results) > 1:
         over_runs = [table.render() for table in tables(results)]
@@ -227,7 +228,7 @@ _CHOSEN = {"contaminated": "contaminated heads", "important": "most important on
 
 def without_twin(result: Result, runs: Path) -> list[str]:
     """Return one line where the controls of a poisoned model, in that folder of runs, have no clean twin."""
-    if result["defence"] != DETECT or result["clean_run"] is not None or result["dataset"]["kind"] != "poisoned":
+    if result["clean_run"] is not None or result["dataset"]["kind"] != "poisoned":
         return []
     return [f"no clean twin: the controls are those of this model alone; it needs: {hints.clean_run(result, runs)}"]
 

@@ -50,7 +50,7 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     title = f"{job.folder.name if path.is_dir() else path.name}, {contents.manifest['name']}"
     found = {"run": job.folder.name, "network": title, "file": contents.manifest["name"]}
     found |= routes.measure(model, contents)
-    target = Path(output) if output else (path if path.is_dir() else path.parent) / "routing"
+    target = target_of(path, output)
     if output:
         files.make_output(target)
     else:
@@ -67,13 +67,19 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     yield f"wrote {target / 'routing.json'}, {', '.join(one.name for one in paths)}"
 
 
+def target_of(path: Path, output: Path | None = None) -> Path:
+    """Return the folder for `routing.json` and the pictures of a network: by default beside it."""
+    return Path(output) if output else (path if path.is_dir() else path.parent) / "routing"
+
+
 def _epochs(job: Run) -> list[Path]:
     """Find the networks of a run after each epoch. `Failure` where it kept none."""
-    kept = files.is_folder(job.folder / "epochs")
-    found = [path for path in sorted((job.folder / "epochs").glob("epoch-*.keras")) if kept and files.is_file(path)]
+    folder = job.folder / "epochs"
+    paths = sorted(folder.glob("epoch-*.keras")) if files.is_folder(folder) else []
+    found = [path for path in paths if files.is_file(path)]
     if not found:
-        kept = hints.keep_epochs(job.folder, job.result)
-        raise Failure(f"{job.folder}: did not keep the network of each epoch; train again with: {kept}")
+        again = hints.keep_epochs(job.folder, job.finished())
+        raise Failure(f"{job.folder}: did not keep the network of each epoch; train again with: {again}")
     return found
 
 

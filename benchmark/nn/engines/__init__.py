@@ -5,7 +5,7 @@ numbers. Its interface:
 
 `train(rows, width)`
     `rows` (steps, batch) int32: that many steps; returns their mean losses (steps,), not yet waited for. `width`: how
-    many tokens of the texts are looked at, None for images.
+    many tokens of the texts are used, None for images.
 `predict(inputs)`
     n images or texts → (n,) int64, the most probable classes.
 `steps`
@@ -75,7 +75,7 @@ def quiet():
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except Failure:  # one line, which says it all
+        except Failure:  # already one clear line
             raise
         except BaseException:
             held.seek(0)

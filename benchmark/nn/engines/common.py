@@ -23,7 +23,7 @@ def sgd(learning_rate: float) -> keras.optimizers.Optimizer:
 
 
 def adamw(model: keras.Model, learning_rate: float, steps: int) -> keras.optimizers.Optimizer:
-    """AdamW for fine-tuning: the rate falls linearly to a tenth over so many steps, gradients are clipped to norm 1,
+    """AdamW for fine-tuning: the rate falls linearly to a tenth over that many steps, gradients are clipped to norm 1,
     weights decay by 0.01, but not normalisations and biases."""
     falling = keras.optimizers.schedules.PolynomialDecay(learning_rate, steps, learning_rate / 10)
     optimizer = keras.optimizers.AdamW(falling, weight_decay=0.01, epsilon=1e-8, global_clipnorm=1.0)

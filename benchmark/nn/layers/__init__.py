@@ -1,4 +1,4 @@
-"""Keras layers, one a file. Importing this registers them, so that a saved model loads."""
+"""Keras layers, one per file. Importing this registers them, so that a saved model loads."""
 
 from benchmark.nn.layers.encoder_block import EncoderBlock
 from benchmark.nn.layers.head_attention import HeadAttention

@@ -69,8 +69,8 @@ class EncoderBlock(layers.Layer):
             normalization.build(input_shape)
         self.built = True
 
-    def call(self, x, there, heads=None, training=None):
-        y, attention, outputs = self.attention(x, there, heads=heads, training=training)
+    def call(self, x, token_mask, heads=None, training=None):
+        y, attention, outputs = self.attention(x, token_mask, heads=heads, training=training)
         x = self.normalizations[0](x + self.dropouts[0](y, training=training))
         y = self.narrow(ACTIVATIONS[self.activation](self.widen(x)))
         x = self.normalizations[1](x + self.dropouts[1](y, training=training))

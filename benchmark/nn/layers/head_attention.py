@@ -1,4 +1,4 @@
-"""`HeadAttention`: self-attention whose heads can be looked into, and switched off one by one."""
+"""`HeadAttention`: self-attention whose heads can be inspected, and switched off one by one."""
 
 import keras
 from keras import initializers, layers, ops
@@ -22,10 +22,12 @@ class HeadAttention(layers.Layer):
     seed : int, optional
         Seed of the initial weights and of the dropout.
 
-    Called with `x` (batch, tokens, width), `there` (batch, tokens) bool: False where a token is padding; and `heads`
-    (heads,) or (batch, heads): what each head's output is multiplied by, None for ones. Returns the output (batch,
-    tokens, width), the attention (batch, heads, tokens, tokens): a row says where a token looks, and sums to 1; and
-    each head's own output before the projection (batch, heads, tokens, size), untouched by `heads`.
+    Called with `x` (batch, tokens, width), `token_mask` (batch, tokens) bool: False where a token is padding; and
+    `heads` (heads,) or (batch, heads): what each head's output is multiplied by, None for ones.
+
+    Returns the output (batch, tokens, width); the attention (batch, heads, tokens, tokens): a row is a token's
+    attention to all, and sums to 1; and each head's own output before the projection (batch, heads, tokens, size), not
+    multiplied by `heads`.
     """
 
     def __init__(self, heads, dropout=0.1, seed=None, **kwargs):
@@ -56,14 +58,14 @@ class HeadAttention(layers.Layer):
         self.output_bias = self.add_weight(shape=(width,), initializer="zeros", name="output_bias")
         self.built = True
 
-    def call(self, x, there, heads=None, training=None):
+    def call(self, x, token_mask, heads=None, training=None):
         width, tokens = x.shape[-1], ops.shape(x)[1]
         query, key, value = (self._projected(x, name) for name in ("query", "key", "value"))
         scores = ops.matmul(query * self.size**-0.5, ops.transpose(key, (0, 1, 3, 2)))
-        far = FAR * (1.0 - ops.cast(there, "float32"))
+        far = FAR * (1.0 - ops.cast(token_mask, "float32"))
         attention = ops.softmax(ops.cast(scores, "float32") + far[:, None, None, :], axis=-1)
-        looks = self.dropout(ops.cast(attention, value.dtype), training=training)
-        outputs = kept = ops.matmul(looks, value)
+        weights = self.dropout(ops.cast(attention, value.dtype), training=training)
+        outputs = kept = ops.matmul(weights, value)
         if heads is not None:
             kept = outputs * ops.reshape(ops.cast(heads, outputs.dtype), (-1, self.heads, 1, 1))
         together = ops.reshape(ops.transpose(kept, (0, 2, 1, 3)), (-1, tokens, width))

@@ -1,4 +1,4 @@
-"""Networks, one a file: every module here registers a `NetworkSpec`. Nothing here imports Keras before one is built."""
+"""Networks, one per file: every module here registers a `NetworkSpec`. Keras is imported when one is built."""
 
 import importlib
 import pkgutil

@@ -148,10 +148,10 @@ def details(summary: str, inside: str) -> str:
     return f"<details><summary>{escape(summary)}</summary>\n{inside}</details>\n"
 
 
-def pairs(said: dict[str, str]) -> str:
-    """Names and what is said of each."""
+def pairs(values: dict[str, str]) -> str:
+    """Return a list of names and values."""
     return (
-        "<dl>" + "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in said.items()) + "</dl>\n"
+        "<dl>" + "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in values.items()) + "</dl>\n"
     )
 
 

@@ -1,8 +1,7 @@
-"""Pictures that lie in the folders of runs, before they go into a page: PNG files and nothing else, with nothing in
-them but the picture.
+"""PNG files in the folders of runs, checked and rewritten before they go into a page.
 
-A page is made to be mailed, and runs are passed on: what is called a picture may be any file. One that passes is
-written anew from the parts that make the picture, so that no text, no profile and nothing behind its end goes along.
+Pages are mailed, and runs are passed on: a file named *.png may be anything. A file that passes the checks is rewritten
+from the chunks that make its picture, so that no text, no profile and nothing after its end is included.
 """
 
 import struct
@@ -21,17 +20,19 @@ _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # colour type -> samples a pixel
 _KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 
-def inside(folder: Path, wrong: dict):
-    """Names and contents of the PNG files in a folder inside a run, in order. What is none, or too much, is put into
-    `wrong`: its path, and a line that says why."""
+def inside(folder: Path, errors: dict[Path, str]):
+    """Yield names and contents of the PNG files in a folder inside a run, in order.
+
+    What is not one, or too much, is put into `errors`: its path, and a line that says why.
+    """
     paths = sorted(folder.glob("*.png"))
     for path in paths[:PICTURES]:
         try:
             yield path.stem, _plain(files.read_bytes(path, MOST), path)
         except Failure as error:
-            wrong[path] = str(error)
+            errors[path] = str(error)
     for path in paths[PICTURES : PICTURES + 1]:
-        wrong[path] = f"{path}: more than {PICTURES} pictures in one folder, the rest is left out"
+        errors[path] = f"{path}: more than {PICTURES} pictures in one folder, the rest is left out"
 
 
 def _plain(data: bytes, path: Path) -> bytes:
@@ -84,7 +85,7 @@ def _check_pixels(header: bytes, parts: list[bytes]) -> None:
         if not found and not waiting:  # it is cut
             break
     if left or not stream.eof or stream.unused_data:
-        raise ValueError("it does not have as many pixels as it says")
+        raise ValueError("its pixels are not as many as its header says")
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

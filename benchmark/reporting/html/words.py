@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from benchmark.format.manifest import canonical
+from benchmark.core.hashing import canonical
 from benchmark.nn.networks import NETWORKS
 from benchmark.runs.result import RunResult
 from benchmark.runs.results import Finished

@@ -15,7 +15,7 @@ ROWS_AT_ONCE = 4096
 
 
 def look(pair, test, progress) -> list[Finding]:
-    """Every comparison of a set with its source; `pair` is a `beside.Beside`, `test` the set's own test rows."""
+    """Run every comparison of a set with its source; `pair` is a `beside.Beside`, `test` the set's own test rows."""
     labels, shape = pair.ours.labels, pair.source.train.shape[1:]
     if min(shape[:2]) < SMALLEST:
         return []
@@ -50,7 +50,7 @@ def look(pair, test, progress) -> list[Finding]:
 
 
 def _blocks(source):
-    """The source's images in blocks, its test rows numbered after its training rows."""
+    """Yield the source's images in blocks, its test rows numbered after its training rows."""
     first = 0
     for part in (source.train, source.test):
         for start, block in part.blocks(ROWS_AT_ONCE):
@@ -59,19 +59,19 @@ def _blocks(source):
 
 
 def _thinned(images: np.ndarray) -> np.ndarray:
-    """Every other pixel, or fewer, of images with more than `LARGEST` a side."""
+    """Return every other pixel, or fewer, of images with more than `LARGEST` a side."""
     step = max(1, -(-max(images.shape[1:3]) // LARGEST))
     return images[:, ::step, ::step]
 
 
 def _thin(read, rows: np.ndarray) -> np.ndarray:
-    """The images `read(rows)`, thinned, a few at a time: large ones are not held in memory."""
+    """Return the images `read(rows)`, thinned, a few at a time: large ones are not held in memory."""
     return np.concatenate([_thinned(read(rows[start : start + A_FEW])) for start in range(0, len(rows), A_FEW)])
 
 
 def _by_class(title: str, joined, labels, tried: np.ndarray) -> list[Finding]:
-    """The rows that have an original, by what their fit says, beside test rows of their class; two of each: training
-    rows, test rows."""
+    """Return the rows that have an original, by what their fit says, beside test rows of their class; two of each:
+    training rows, test rows."""
     findings = []
     found = [part.originals >= 0 for part in joined]
     numbers = [_numbers(part.moves[there], part.rest[there]) for part, there in zip(joined, found, strict=True)]
@@ -101,7 +101,7 @@ def _numbers(moves: np.ndarray, rest: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def tiled(rest: np.ndarray) -> np.ndarray:
-    """The mean over all whole 8 × 8 patches, (n, 64)."""
+    """Return the mean over all whole 8 × 8 patches, (n, 64)."""
     down, across = rest.shape[1] // TILE, rest.shape[2] // TILE
     whole = rest[:, : down * TILE, : across * TILE].reshape(len(rest), down, TILE, across, TILE)
     return whole.mean((1, 3)).reshape(len(rest), -1)

@@ -1,4 +1,4 @@
-"""`poisonkit audit`: what somebody curious could find out from a file, tried out. One file a kind of probe."""
+"""`poisonkit audit`: report what participants could infer from a file. One file per kind of probe."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,13 +80,13 @@ def _with_source(findings: list[Finding]) -> list[Finding]:
 
 
 def _of_texts(data: reader.Reader, caches: _Caches, progress) -> list[Finding]:
-    """Every probe of texts."""
+    """Run every probe of texts."""
     ours, findings = texts.alone(data, ROWS_AT_ONCE, progress)
     return findings + _with_source(texts.sources(ours, caches, progress))
 
 
 def _of_images(data: reader.Reader, caches: _Caches, progress) -> list[Finding]:
-    """Every probe of images."""
+    """Run every probe of images."""
     labels = data["train/labels"]
     with progress(len(labels), "reading", "images") as bar:
         blocks = data.blocks("train/images", ROWS_AT_ONCE)
@@ -116,7 +116,8 @@ def _truth(data: reader.Reader, key: Path | None) -> np.ndarray | None:
 
 
 def _sources(data: reader.Reader, ours: fingerprints.Signatures, caches: _Caches, progress) -> list[Finding]:
-    """A glance at every clean source in the cache whose images have the file's shape, a look at the likeliest."""
+    """Compare the file with every clean source in the cache whose images have its shape, and closely with the
+    likeliest."""
     split, seen = data.split("train"), []
     for source in caches.every():
         if source.train.shape[1:] != split.shape[1:]:

@@ -67,7 +67,7 @@ def _pairs(down, across):
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
-    """A 3 × 3 binomial, the edge repeated."""
+    """Smooth with a 3 × 3 binomial filter, the edge repeated."""
     wide = np.pad(values, ((0, 0), (1, 1), (1, 1)), "edge")
     wide = wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]
     return (wide[:, :, :-2] + 2 * wide[:, :, 1:-1] + wide[:, :, 2:]) / 16
@@ -97,7 +97,7 @@ def _moved(pictures, moves, windows, spread):
 
 
 def _gain(images, moved):
-    """The contrast of images beside the moved originals, (n, 1, 1)."""
+    """Return the contrast of images beside the moved originals, (n, 1, 1)."""
     about = moved - moved.mean((1, 2), keepdims=True)
     product, square = (about * images).mean((1, 2), keepdims=True), (about * about).mean((1, 2), keepdims=True)
     return (product / (square + 1)).clip(0.2, 2.0)

@@ -92,7 +92,7 @@ def whitening(values: np.ndarray, floor: float = FLOOR) -> np.ndarray:
 
 
 def _unusual(beyond: dict) -> list[int]:
-    """The classes whose shift is far beyond that of the others."""
+    """Return the classes whose shift is far beyond that of the others."""
     if len(beyond) < 3:
         return []
     values = np.array(list(beyond.values()))

@@ -72,14 +72,14 @@ class Glance:
 
 
 def glance(pair: Beside[Any]) -> Glance:
-    """The first look."""
+    """Take a first look at a source."""
     exact = record_matching.exact(pair.ours, pair.theirs)
     rest = np.flatnonzero(~exact.found)
     return Glance(pair, exact, record_matching.sample(pair.ours.subset(rest), pair.theirs) if len(rest) else 0.0)
 
 
 def look(seen: Glance, progress) -> list[Finding]:
-    """Every comparison with the source that the set is made from."""
+    """Run every comparison with the source that the set is made from."""
     pair, exact = seen.pair, seen.exact
     rest = np.flatnonzero(~exact.found)
     findings = [exact_finding(pair, exact, "images, byte for byte")]
@@ -107,7 +107,7 @@ def exact_finding(pair: Beside[Any], match: Match, what: str) -> Finding:
 
 
 def _near(pair: Beside[Any], match: Match, rest: np.ndarray) -> list[Finding]:
-    """The rows that no exact join found, by their looks: labels, pictures, and those without counterpart."""
+    """Join the rows that no exact join found by similarity: labels, pictures, and those without counterpart."""
     title, found = f"near join, {pair.name}", match.found
     text = f"{int(found[rest].sum()):,} of {len(rest):,} rows look like one of its images"
     if match.share < MOST:
@@ -141,7 +141,8 @@ def _pictures(pair: Beside[Any], match: Match, title: str) -> Finding:
 
 
 def _strange(pair: Beside[Any], rows: np.ndarray, originals: np.ndarray, tolerances) -> np.ndarray:
-    """The strange pixels of rows beside rows of the source, for each tolerance, (t, n) int64; some MB at a time."""
+    """Count the strange pixels of rows compared with rows of the source, for each tolerance, (t, n) int64; some MB at a
+    time."""
     counts = np.zeros((len(tolerances), len(rows)), np.int64)
     step = max(1, AT_ONCE // int(np.prod(pair.source.train.shape[1:])))
     for start in range(0, len(rows), step):

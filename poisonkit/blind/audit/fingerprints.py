@@ -80,8 +80,8 @@ def shrink(images: np.ndarray) -> np.ndarray:
 
 
 def flat_squares(images: np.ndarray) -> np.ndarray:
-    """Every square of one colour, of a side in `SQUARES`, that could not be moved by a pixel and still be of one:
-    (q, 5) int64, image, side, row and column of its corner, colour as one number."""
+    """Return every square of one colour, of a side in `SQUARES`, that could not be moved by a pixel and still be of
+    one: (q, 5) int64, image, side, row and column of its corner, colour as one number."""
     across = (images[:, :, 1:] == images[:, :, :-1]).all(-1)
     down = (images[:, 1:] == images[:, :-1]).all(-1)
     flat, found = across[:, 1:] & across[:, :-1] & down[:, :, 1:], [np.empty((0, 5), np.int64)]

@@ -26,7 +26,7 @@ def cells(values: np.ndarray, side: int) -> np.ndarray:
 
 
 def bends(plane: np.ndarray) -> list[np.ndarray]:
-    """The second differences of (n, H, W) across, down and crosswise, absolute, cut at the edges."""
+    """Return the second differences of (n, H, W) across, down and crosswise, absolute, cut at the edges."""
     across = np.abs(2 * plane[:, :, 1:-1] - plane[:, :, :-2] - plane[:, :, 2:])
     down = np.abs(2 * plane[:, 1:-1] - plane[:, :-2] - plane[:, 2:])
     crosswise = np.abs(plane[:, 1:, 1:] + plane[:, :-1, :-1] - plane[:, 1:, :-1] - plane[:, :-1, 1:])

@@ -18,7 +18,7 @@ TELLING = ("poison", "trigger", "backdoor", "badnet", "seed")
 
 
 def look(path: Path, data: reader.Reader) -> list[Finding]:
-    """All of them."""
+    """Run all of these probes."""
     return [contents(data), names(path, data), sidecar(path), times(path, data), size(path, data)]
 
 
@@ -43,13 +43,13 @@ def names(path: Path, data: reader.Reader) -> Finding:
 
 
 def sidecar(path: Path) -> Finding:
-    """Whether a file of the same name lies beside it, with command and time."""
+    """Check for a sidecar next to the file, which holds command and time."""
     beside = sidecars.sidecar_path(path)
-    return Finding("sidecar", f"{beside.name} lies beside it: command, time, origin" if beside.exists() else "none")
+    return Finding("sidecar", f"{beside.name} exists: it holds command, time and origin" if beside.exists() else "none")
 
 
 def times(path: Path, data: reader.Reader) -> Finding:
-    """The file's time of change, and clocks inside."""
+    """Check the file's time of change, and clocks inside."""
     changed = path.stat().st_mtime
     with structure.opened(path) as file:
         clocks = sum(h5py.h5g.get_objinfo(file.id, name.encode()).mtime != 0 for name in data.manifest["arrays"])
@@ -66,4 +66,4 @@ def size(path: Path, data: reader.Reader) -> Finding:
     rest = path.stat().st_size - arrays
     heaps = arrays // HEAPS if data.modality == TEXT else 0
     hidden = rest > heaps + SLACK + 1000 * len(data.manifest["arrays"]) + len(str(data.manifest))
-    return Finding("size", f"{rest:,} bytes beside the arrays" + (": more than structure and manifest need" * hidden))
+    return Finding("size", f"{rest:,} bytes besides the arrays" + (": more than structure and manifest need" * hidden))

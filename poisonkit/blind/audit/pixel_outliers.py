@@ -16,7 +16,7 @@ def strange_pixels(images: np.ndarray, originals: np.ndarray, tolerance: int) ->
 
 
 def around(images: np.ndarray, extreme) -> np.ndarray:
-    """The least or greatest (`np.minimum`, `np.maximum`) of each 3 × 3 neighbourhood, cut at the edges."""
+    """Return the least or greatest (`np.minimum`, `np.maximum`) of each 3 × 3 neighbourhood, cut at the edges."""
     for axis in (1, 2):
         padded = np.pad(images, [(1, 1) if one == axis else (0, 0) for one in range(4)], "edge")
         size = images.shape[axis]

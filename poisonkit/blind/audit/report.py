@@ -1,4 +1,4 @@
-"""An audit's findings, for people and for programs."""
+"""Report the findings of an audit, for people and for programs."""
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def ranked(one: Finding, found: Audited) -> dict | None:
 
 
 def best(found: Audited, team: str) -> dict | None:
-    """The probe of a team with the greatest AUROC; None where none of them could be measured."""
+    """Return the probe of a team with the greatest AUROC; None where none of them could be measured."""
     measured = [(said["auroc"], one.name, said) for one, said in _measured(found, team)]
     if not measured:
         return None
@@ -55,7 +55,7 @@ def verdict(found: Audited, team: str) -> str:
 
 
 def lines(found: Audited) -> list[str]:
-    """One line a probe, and the sum."""
+    """Lay out one line per probe, and the total."""
     rows = [f"{found.path}: {found.name}, {found.rows:,} training rows"]
     width = max(len(finding.name) for finding in found.findings)
     for finding in found.findings:

@@ -11,7 +11,7 @@ UNEVEN = 4.0  # standard deviations by which a class is too large
 
 
 def look(data, labels: np.ndarray, rows_at_once: int, progress) -> list[Finding]:
-    """Every probe that makes scores of the file's own images, and the class sizes."""
+    """Run every probe that makes scores of the file's own images, and the class sizes."""
     test, shape = data["test/labels"], data.split("train").shape
     findings = [sizes(labels, test)]
     if min(shape[1:3]) < SMALLEST or not len(test):
@@ -32,7 +32,7 @@ def look(data, labels: np.ndarray, rows_at_once: int, progress) -> list[Finding]
 
 
 def said(name: str, found: class_contrast.Scored, **more) -> Finding:
-    """The finding of a probe that compares classes."""
+    """Return the finding of a probe that compares classes."""
     text = "no class stands out; rows are ranked all the same"
     if found.classes:
         text = f"class {', '.join(map(str, found.classes))} stands out; {count(found.rows, 'of it far out')}"

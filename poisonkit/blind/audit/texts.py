@@ -28,12 +28,12 @@ class TextSignatures(Digests):
 
 
 def digest(words: list[str]) -> bytes:
-    """The digest of a text's words: white space between them does not count."""
+    """Return the digest of a text's words: white space between them does not count."""
     return hashlib.blake2b(" ".join(words).encode(), digest_size=16).digest()
 
 
 def collect(blocks, labels: np.ndarray, step=None) -> TextSignatures:
-    """The signatures of texts that come in blocks, (first row, (n,) object)."""
+    """Take the signatures of texts that come in blocks, (first row, (n,) object)."""
     packed, texts = [], []
     hashes: list[bytes] = []
     for _, block in blocks:
@@ -75,7 +75,7 @@ def words(ours: TextSignatures) -> Finding:
 
 
 def sources(ours: TextSignatures, cache, progress) -> list[Finding]:
-    """Every clean source of texts in the cache beside the set; a closer look at the likeliest."""
+    """Compare the set with every clean source of texts in the cache, and closely with the likeliest."""
     seen = []
     for source in cache.every():
         if source.modality.rows != "texts":
@@ -108,7 +108,8 @@ def _other(seen: compare_to_source.Glance) -> Finding:
 
 
 def _near(seen: compare_to_source.Glance, progress) -> list[Finding]:
-    """The rows that no exact join found: which of them are a text of the source once a stretch of words is left out."""
+    """Look at the rows that no exact join found: which of them are a text of the source once a stretch of words is left
+    out."""
     pair, rest = seen.pair, np.flatnonzero(~seen.exact.found)
     if not len(rest):
         return []

@@ -29,7 +29,7 @@ class Joined:
     rest: np.ndarray
 
     def part(self, rows: slice) -> "Joined":
-        """Those of some rows."""
+        """Return those of some rows."""
         return Joined(*(getattr(self, name)[rows] for name in ("originals", "likeness", "moves", "rest")))
 
 
@@ -67,7 +67,8 @@ def _unit(values: np.ndarray) -> np.ndarray:
 
 
 def candidates(ours: np.ndarray, theirs, step=None) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of the source that each of ours may be, and by which window, (n, KEPT) int64 both, the likeliest first.
+    """Return the rows of the source that each of ours may be, and by which window, (n, KEPT) int64 both, the likeliest
+    first.
 
     `ours` are images (n, H, W, C) uint8; `theirs()` yields (first row, images) of the source in blocks.
     """
@@ -124,6 +125,6 @@ def _grey(originals, rows: np.ndarray) -> np.ndarray:
 
 
 def _likeness(target: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """The correlation of rows with what was fitted to them, from what it leaves, (n,) float32."""
+    """Return the correlation of rows with what was fitted to them, from what it leaves, (n,) float32."""
     about = target - target.mean((1, 2), keepdims=True)
     return np.sqrt(np.maximum(0, 1 - (rest**2).mean((1, 2)) / ((about**2).mean((1, 2)) + 1)))

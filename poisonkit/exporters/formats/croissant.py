@@ -114,7 +114,7 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext) -> Non
 
 
 def describe(data: reader.Reader, context: base.ExportContext) -> dict:
-    """The JSON-LD document. The file's bytes are hashed on the way."""
+    """Make the JSON-LD document. The file's bytes are hashed on the way."""
     manifest = data.described
     file = _file(data, context)
     inserted = sorted(path for path in manifest.arrays if path.endswith(INSERTIONS))
@@ -154,7 +154,7 @@ def _has(manifest: Manifest, part: str) -> bool:
 
 
 def _file(data: reader.Reader, context: base.ExportContext) -> dict:
-    """The `FileObject`, its address relative to where the description will lie."""
+    """Return the `FileObject`, its address relative to the description."""
     where = os.path.relpath(context.source.absolute(), context.target.absolute().parent)
     return {
         "@type": "cr:FileObject",
@@ -180,7 +180,7 @@ def _citation(manifest: Manifest) -> str:
 
 
 def _published(path: Path, sha256: str) -> str:
-    """The day that the sidecar names, if it speaks of this very file; else that of the file's last change."""
+    """Return the day that the sidecar names, if it speaks of this very file; else that of the file's last change."""
     try:
         beside = numbers.loads(sidecars.content(sidecars.sidecar_path(path)))
         if beside["file"]["sha256"] == f"sha256:{sha256}":
@@ -192,7 +192,7 @@ def _published(path: Path, sha256: str) -> str:
 
 
 def _responsible(manifest: Manifest) -> dict:
-    """The `rai:` properties: what was manipulated, what for, what not to do."""
+    """Return the `rai:` properties: what was manipulated, what for, what not to do."""
     manipulation = CLEAN[manifest.modality] if manifest.kind == "clean" else _manipulation(manifest)
     return {
         "rai:dataManipulationProtocol": manipulation,
@@ -208,7 +208,7 @@ def _responsible(manifest: Manifest) -> dict:
 
 
 def _manipulation(manifest: Manifest) -> str:
-    """One paragraph in plain words."""
+    """Describe the manipulation in one paragraph."""
     recipe, counts = manifest.recipe, manifest.counts
     triggers = "; ".join(
         trigger.name + "".join(f", {key} {value}" for key, value in sorted(trigger.parameters.items()))
@@ -229,7 +229,7 @@ def _manipulation(manifest: Manifest) -> str:
 
 
 def _classes(manifest: Manifest) -> dict:
-    """The class names, in the order of their labels."""
+    """Return the class names, in the order of their labels."""
     return {
         "@type": "cr:RecordSet",
         "@id": "classes",
@@ -248,7 +248,7 @@ def _classes(manifest: Manifest) -> dict:
 
 
 def _records(manifest: Manifest, part: str, file: str) -> dict:
-    """The record set of one group of arrays: a record is a row."""
+    """Return the record set of one group of arrays: a record is a row."""
     paths = [path for path in sorted(manifest.arrays) if path.startswith(f"{part}/") and not path.endswith(INSERTIONS)]
     return {
         "@type": "cr:RecordSet",
@@ -260,7 +260,7 @@ def _records(manifest: Manifest, part: str, file: str) -> dict:
 
 
 def _insertions(manifest: Manifest, path: str, file: str) -> dict:
-    """The record set of the insertions of one group of texts: a record is an insertion."""
+    """Return the record set of the insertions of one group of texts: a record is an insertion."""
     name = path.replace("/", "-")
     return {
         "@type": "cr:RecordSet",

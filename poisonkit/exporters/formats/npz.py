@@ -88,7 +88,7 @@ def arrays(data: reader.Reader, truth: bool) -> dict[str, str]:
 
 
 def _array(data: reader.Reader, path: str, name: str, file: zipfile.ZipFile, bar) -> None:
-    """One array as it is."""
+    """Write one array as it is."""
     entry = data.described.arrays[path]
     with _member(file, f"{name}.npy") as stream:
         _header(stream, entry.dtype, entry.shape)
@@ -98,7 +98,7 @@ def _array(data: reader.Reader, path: str, name: str, file: zipfile.ZipFile, bar
 
 
 def _texts(data: reader.Reader, path: str, name: str, file: zipfile.ZipFile, bar) -> None:
-    """One array of texts as two: their bytes, and where each begins."""
+    """Write one array of texts as two: their bytes, and where each begins."""
     lengths = [len(text.encode()) for _, block in data.blocks(path) for text in block]
     offsets = np.concatenate([np.zeros(1, "<i8"), np.cumsum(lengths, dtype="<i8")])
     with _member(file, f"{name}.npy") as stream:
@@ -112,7 +112,7 @@ def _texts(data: reader.Reader, path: str, name: str, file: zipfile.ZipFile, bar
 
 
 def _member(file: zipfile.ZipFile, name: str):
-    """A new member to write to, with nothing in it that differs from one run or machine to the next."""
+    """Open a new member to write to, with nothing in it that differs from one run or machine to the next."""
     info = zipfile.ZipInfo(name, EPOCH)
     info.create_system, info.external_attr = 3, 0o644 << 16
     return file.open(info, "w", force_zip64=True)

@@ -4,7 +4,6 @@ import numpy as np
 
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import differs
-from poisonkit.format import manifest
 from poisonkit.format.reader import Reader
 from poisonkit.poisoning import apply, recipe
 from poisonkit.poisoning.selection import COVER
@@ -19,9 +18,10 @@ class Check:
 
     def __init__(self, data: Reader, prepared: apply.Stencils | None, behind=None):
         self._data, self._prepared, self._stencils = data, prepared, data.stencils()
-        self._jitter = recipe.labelling_of(data.manifest).cover_jitter
-        self._last, self._behind = manifest.camouflaged_last(data.manifest), behind
-        self._total = sum(data.manifest["counts"].get(part, 0) for part in ("poisoned", "cover", "triggered", "others"))
+        self._jitter = recipe.labelling_of(data.facts).cover_jitter
+        self._last, self._behind = data.described.camouflaged_last, behind
+        counts = data.described.counts
+        self._total = counts.poisoned + counts.cover + counts.triggered + counts.others
 
     def trigger(self) -> list[str]:
         """What differs of the arrays in `trigger/`."""
@@ -66,7 +66,7 @@ def behind(data: Reader, look):
     """The plain images behind a file whose training rows were camouflaged after the trigger, and how: those of the
     source that `look` (`verify.Look`) names, or of the cache. None where the file is no such one, or where they are not
     to be found, which is noted. `Failure` where the source that is named is another."""
-    if look is None or not manifest.camouflaged_last(data.manifest):
+    if look is None or not data.described.camouflaged_last:
         return None
     if look.behind is not None:
         return look.behind
@@ -75,19 +75,19 @@ def behind(data: Reader, look):
     from poisonkit.sources._cache.cache import Cache
 
     try:
-        _, wanted = camouflage.split(data.manifest["source"]["options"])
+        _, wanted = camouflage.split(data.described.source.options)
     except Usage:  # which `verify` says
         return None
     if wanted is None:
         return None
     if look.source is None:
-        candidates = camouflage.beneath(data.manifest, Cache(look.cache), look.say)
+        candidates = camouflage.beneath(data.facts, Cache(look.cache), look.say)
     else:
         where = clean_images.CleanData(look.source, look.dataset, look.cache)
-        candidates = [clean_images.plain_images(data.manifest, where, look.progress, look.say)]
+        candidates = [clean_images.plain_images(data.facts, where, look.progress, look.say)]
     for one in candidates:
         found = camouflage.Behind(one, wanted)
-        if one.train.shape == tuple(data.manifest["arrays"]["train/images"]["shape"]) and _gives(found, data):
+        if one.train.shape == data.described.shape("train/images") and _gives(found, data):
             return found
     if look.source is not None:
         raise Failure(f"{data.path}: was not made from {look.source}: its images, camouflaged, are not truth/images")

@@ -1,4 +1,4 @@
-"""Everything that a file claims, computed anew: digests, trigger, counts, sidecar."""
+"""Recompute and check everything that a file claims: digests, trigger, counts, sidecar."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,61 +50,60 @@ def verify(path: Path, look: Look | None = None) -> list[str]:
         if not wrong:
             wrong += _counts(data)
             wrong += _clean(data) if data.clean else _poisoning(data, look)
-        facts = data.manifest
+        facts = data.facts
     return wrong + _sidecar(path, facts)
 
 
 def digests(data: Reader) -> list[str]:
     """Arrays that are not what the manifest's digests say, and whether its own is right, one line each."""
     wrong = []
-    for path, entry in data.manifest["arrays"].items():
-        total = hashing.hasher(entry["dtype"], entry["shape"])
+    for path, entry in data.header.arrays.items():
+        total = hashing.hasher(entry.dtype, entry.shape)
         for _, block in data.blocks(path):
             total.update(np.ascontiguousarray(block))
-        if str(total) != entry["digest"]:
-            wrong.append(f"{path}: digest is {str(total)[:23]}…, the manifest says {str(entry['digest'])[:23]}…")
+        if str(total) != entry.digest:
+            wrong.append(f"{path}: digest is {str(total)[:23]}…, the manifest says {entry.digest[:23]}…")
     try:
-        own = manifest.dataset_digest(data.manifest)
+        own = manifest.dataset_digest(data.facts)
     except TypeError as error:
         return [*wrong, f"manifest: {error}"]
-    if own != data.manifest.get("dataset_digest"):
+    if own != data.header.dataset_digest:
         wrong.append("manifest: its own digest (dataset_digest) does not fit what it says")
     return wrong
 
 
 def _source_digest(data: Reader) -> list[str]:
-    source = data.manifest["source"]
-    if source.get("digest") != hashing.digest(source.get("arrays")):
+    source = data.described.source
+    if source.digest != hashing.digest(source.arrays):
         return ["manifest: the source's digest does not fit its arrays"]
     return []
 
 
 def _counts(data: Reader) -> list[str]:
-    counts, shapes = data.manifest["counts"], {k: v["shape"][0] for k, v in data.manifest["arrays"].items()}
-    found = {"train": shapes["train/labels"], "test": shapes["test/labels"]}
+    counts, rows_of = data.described.counts, data.described.rows
+    found = {"train": rows_of("train/labels"), "test": rows_of("test/labels")}
     if not data.clean:
         role, labels, rows = data["truth/role"], data["truth/labels"], data["truth/rows"]
         changed = data["train/labels"][rows]
-        found |= {group: shapes[f"{group}/labels"] for group in TESTED if f"{group}/labels" in shapes}
+        found |= {group: rows_of(f"{group}/labels") for group in TESTED if f"{group}/labels" in data}
         found |= {
             "poisoned": int((role == POISONED).sum()),
             "cover": int((role == COVER).sum()),
             "already_target": int(((role == POISONED) & (labels == changed)).sum()),
         }
-        if supported.label_mode(data.manifest):
-            may_be = selection.eligible(recipe.labelling_of(data.manifest), _true_labels(data, rows))
+        if supported.label_mode(data.facts):
+            may_be = selection.eligible(recipe.labelling_of(data.facts), _true_labels(data, rows))
             found |= {"eligible": int(may_be.sum())}
     return [
-        f"counts: {key} is {value:,}, the manifest says {counts.get(key)}"
+        f"counts: {key} is {value:,}, the manifest says {getattr(counts, key)}"
         for key, value in found.items()
-        if counts.get(key) != value
+        if getattr(counts, key) != value
     ]
 
 
 def _clean(data: Reader) -> list[str]:
-    source = data.manifest["source"]["arrays"]
-    arrays = data.manifest["arrays"]
-    return [f"{path}: is not the source's" for path in arrays if arrays[path]["digest"] != source.get(path)]
+    source, arrays = data.described.source.arrays, data.described.arrays
+    return [f"{path}: is not the source's" for path in arrays if arrays[path].digest != source.get(path)]
 
 
 def _true_labels(data: Reader, rows: np.ndarray) -> np.ndarray:
@@ -143,7 +142,7 @@ def _poisoning(data: Reader, look: Look | None) -> list[str]:
     """Trigger on the originals gives the changed rows; originals put back give the source; and so for the test set."""
     rows, wrong = data["truth/rows"], list[str]()
     check: Check = Unknown()
-    if not supported.problem(data.manifest):
+    if not supported.problem(data.facts):
         prepared, wrong = _recipe(data, rows)
         check = CHECKS[data.modality.name](data, prepared, look)
     return (
@@ -152,11 +151,11 @@ def _poisoning(data: Reader, look: Look | None) -> list[str]:
 
 
 def _recipe(data: Reader, rows: np.ndarray) -> tuple[Any, list[str]]:
-    """Rows drawn and triggers prepared anew from the recipe (a user's picture is taken from `trigger/I/pattern`).
+    """Draw rows and prepare triggers again from the recipe (a user's picture is taken from `trigger/I/pattern`).
 
-    Returns the triggers as the recipe makes them (`effects.prepare`; None where they cannot be made), and what differs.
+    Returns the triggers as the recipe makes them (`apply.prepare`; None where they cannot be made), and what differs.
     """
-    facts, said, kind = data.manifest, data.manifest["recipe"], data.modality
+    facts, said, kind = data.facts, data.facts["recipe"], data.modality
     wrong = []
     try:
         camouflage.split(facts["source"]["options"])
@@ -183,22 +182,22 @@ def _recipe(data: Reader, rows: np.ndarray) -> tuple[Any, list[str]]:
 def _patterns(data: Reader) -> dict[str, np.ndarray]:
     """The users' pictures, resized as the file has them, by trigger name."""
     pictures = {}
-    for i, step in enumerate(data.manifest["recipe"]["triggers"]):
-        if "digest" in data.manifest["pictures"].get(str(i), {}) and f"trigger/{i}/pattern" in data:
-            pictures[step["name"]] = data[f"trigger/{i}/pattern"]
+    for i, step in enumerate(data.described.recipe.triggers):
+        if "digest" in data.described.pictures.get(str(i), {}) and f"trigger/{i}/pattern" in data:
+            pictures[step.name] = data[f"trigger/{i}/pattern"]
     return pictures
 
 
 def _train_labels(data: Reader, rows: np.ndarray) -> list[str]:
-    wrong, classes = [], len(data.manifest["source"]["classes"])
+    wrong, classes = [], len(data.described.source.classes)
     role, originals = data["truth/role"], data["truth/labels"]
     expected = np.where(
-        role == POISONED, selection.target_labels(recipe.labelling_of(data.manifest), originals, classes), originals
+        role == POISONED, selection.target_labels(recipe.labelling_of(data.facts), originals, classes), originals
     )
     differing = int((data["train/labels"][rows] != expected).sum())
-    if differing and supported.label_mode(data.manifest):
+    if differing and supported.label_mode(data.facts):
         wrong.append(f"train/labels: {differing} changed rows have a label that truth denies")
-    if hashing.array_digest(_true_labels(data, rows)) != data.manifest["source"]["arrays"].get("train/labels"):
+    if hashing.array_digest(_true_labels(data, rows)) != data.described.source.arrays.get("train/labels"):
         wrong.append("train/labels: with truth's labels put back they are not the source's")
     return wrong
 
@@ -206,7 +205,7 @@ def _train_labels(data: Reader, rows: np.ndarray) -> list[str]:
 def _train_rows(data: Reader, rows: np.ndarray, check) -> list[str]:
     """Changed rows against their originals with the trigger, and with the originals put back against the source."""
     wrong, role, path, truth = [], data["truth/role"], data.modality.path("train"), data.modality.path("truth")
-    total = hashing.hasher(data.modality.dtype, data.manifest["arrays"][path]["shape"])
+    total = hashing.hasher(data.modality.dtype, data.described.shape(path))
     differing = unchanged = 0
     for start, block in data.blocks(path, ROWS_AT_ONCE):
         low, high = np.searchsorted(rows, [start, start + len(block)])
@@ -218,26 +217,27 @@ def _train_rows(data: Reader, rows: np.ndarray, check) -> list[str]:
         total.update(block)
     if differing:
         wrong.append(f"{path}: {differing} changed rows are not {truth} with the trigger on them")
-    if unchanged != data.manifest["counts"].get("unchanged"):
-        wrong.append(f"counts: unchanged is {unchanged}, the manifest says {data.manifest['counts'].get('unchanged')}")
-    if str(total) != data.manifest["source"]["arrays"].get(path):
+    counted = data.described.counts.unchanged
+    if unchanged != counted:
+        wrong.append(f"counts: unchanged is {unchanged}, the manifest says {counted}")
+    if str(total) != data.described.source.arrays.get(path):
         wrong.append(f"{path}: with truth's {data.modality.rows} put back they are not the source's")
     return wrong + check.insertions("truth")
 
 
 def _test_side(data: Reader, check) -> list[str]:
-    wrong, arrays, source = [], data.manifest["arrays"], data.manifest["source"]
+    wrong, arrays, source = [], data.described.arrays, data.described.source
     for path in (data.modality.path("test"), "test/labels"):
-        if arrays[path]["digest"] != source["arrays"].get(path):
+        if arrays[path].digest != source.arrays.get(path):
             wrong.append(f"{path}: is not the source's")
-    aim, labels, certain = recipe.labelling_of(data.manifest), data["test/labels"], supported.label_mode(data.manifest)
+    aim, labels, certain = recipe.labelling_of(data.facts), data["test/labels"], supported.label_mode(data.facts)
     for group, expected in zip(TESTED, selection.tested(aim, labels), strict=True):
         rows = data[f"{group}/rows"] if f"{group}/rows" in data else expected[:0]
         if certain and not np.array_equal(rows, expected):
             wrong.append(f"{group}/rows: are not all test rows that {aim.label_mode} puts there")
         if len(rows):
             wrong += _tested(data, group, rows, labels, check)
-    wanted = selection.target_labels(aim, labels[data["triggered/rows"]], len(source["classes"]))
+    wanted = selection.target_labels(aim, labels[data["triggered/rows"]], len(source.classes))
     if certain and (data["triggered/wanted"] != wanted).any():
         wrong.append(f"triggered/wanted: is not the {'next class' if aim.target is None else 'target'} everywhere")
     return wrong
@@ -259,7 +259,7 @@ def _tested(data: Reader, group: str, rows: np.ndarray, labels: np.ndarray, chec
 
 
 def _sidecar(path: Path, facts: dict) -> list[str]:
-    """The sidecar against the file; a missing one is no fault, the file says all that is needed."""
+    """Check the sidecar against the file; it may be missing, the file says all that is needed."""
     sidecar = sidecar_path(path)
     if not sidecar.exists():
         return []

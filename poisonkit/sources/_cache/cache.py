@@ -31,7 +31,11 @@ TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of poisonkit; it c
 
 
 def folder(chosen: Path | None = None) -> Path:
-    """The cache folder: the one chosen, else $POISONKIT_CACHE, else poisonkit in $XDG_CACHE_HOME or ~/.cache."""
+    """Return the cache folder: the one chosen, else $POISONKIT_CACHE, else poisonkit in $XDG_CACHE_HOME or ~/.cache.
+
+    (`platformdirs` would choose another folder on macOS and ignore a relative $XDG_CACHE_HOME; the home folder for `~`,
+    and the error where none is known, would still have to be found here.)
+    """
     if chosen is not None:
         return _expanded(os.fspath(chosen))
     if os.environ.get("POISONKIT_CACHE"):
@@ -40,8 +44,8 @@ def folder(chosen: Path | None = None) -> Path:
 
 
 def _expanded(text: str) -> Path:
-    """A path with `~` spelled out, by $HOME, else by the system's list of users. An empty HOME is none: `~/.cache`
-    would be /.cache. `Failure` where nobody knows a home, as in some containers."""
+    """Return a path with `~` spelled out, by $HOME, else by the system's list of users. An empty HOME is none:
+    `~/.cache` would be /.cache. `Failure` where no home is known, as in some containers."""
     own = text == "~" or text.startswith("~/")
     try:
         if own and not os.environ.get("HOME"):
@@ -70,8 +74,8 @@ class Cache:
         return self._open(record, say) if record is not None and record["fingerprint"] == fingerprint else None
 
     def newest(self, name: str, say=lambda line: None) -> base.Source | None:
-        """The newest decoded copy of a source, an official one first; says which if there are several. None that was
-        camouflaged."""
+        """Return the newest decoded copy of a source, an official one first; says which if there are several. None that
+        was camouflaged."""
         rank = {True: 2, None: 1, False: 0}  # official, unknown, something else
         records = [record for record in self._records(name) if (self.root / "entries" / record["entry"]).is_dir()]
         records = [record for record in records if "camouflage" not in record["fingerprint"]]
@@ -88,7 +92,7 @@ class Cache:
         return None
 
     def by_digest(self, digest: str, say=lambda line: None) -> base.Source | None:
-        """The source whose arrays are the ones of this digest, whatever it was decoded from."""
+        """Return the source whose arrays are the ones of this digest, whatever it was decoded from."""
         for record in self._records():
             try:
                 index = entry.read_index(self.root / "entries" / record["entry"])
@@ -148,7 +152,7 @@ class Cache:
         return self.root / "downloads"
 
     def nameless(self):
-        """An open file on the disk of this cache, which is `writable`, that no name leads to: it goes when it is
+        """Open a file on the disk of this cache, which is `writable`, that no name leads to: it goes when it is
         closed, or its process ends, however that may be."""
         import tempfile  # late: a source that is in the cache needs none
 
@@ -194,7 +198,7 @@ class Cache:
 
     @contextmanager
     def _partial(self):
-        """A new folder that is removed at the end, unless it was renamed."""
+        """Make a folder that is removed at the end, unless it was renamed."""
         path = self.root / "partial" / f"{os.getpid()}-{os.urandom(4).hex()}"
         lock = path.with_name(path.name + ".lock")
         with locks.held(lock):

@@ -72,7 +72,7 @@ class Part:
             self._next += len(images)
 
     def finish(self) -> tuple[splits.Split, dict[str, str]]:
-        """The part as a split, and the digests of its images and labels."""
+        """Return the part as a split, and the digests of its images and labels."""
         split = splits.Split(self.path, 0, self.shape, self.labels)
         if self._next != len(split):  # blocks came in another order: hash what was written
             self._hash = hashing.ArrayHash("|u1", self.shape)
@@ -102,7 +102,7 @@ def finish(name: str, writer: Writer, options: dict) -> str:
 
 
 def read_index(path: Path) -> dict:
-    """The index of the entry in a folder. `ValueError` if it is none that this version can read."""
+    """Read the index of the entry in a folder. `ValueError` if it is none that this version can read."""
     index = json.loads((path / "index.json").read_bytes())
     keys = {"version", "name", "options", "shapes", "arrays"}
     if not isinstance(index, dict) or index.keys() - {"classes"} != keys or index["version"] != VERSION:
@@ -111,7 +111,7 @@ def read_index(path: Path) -> dict:
 
 
 def load(path: Path, origin: dict) -> base.Source:
-    """The source in a folder: its labels are read, of its images only the size is checked.
+    """Load the source in a folder: its labels are read, of its images only the size is checked.
 
     Raises
     ------
@@ -141,8 +141,8 @@ def load(path: Path, origin: dict) -> base.Source:
 
 
 def _open_part(path: Path, part: str, shape: list[int], arrays: dict):
-    """One part of an entry; `ValueError` if its files are not what the index says. Labels are checked in full, the
-    images by their size alone: their digest is checked where they are streamed."""
+    """Open one part of an entry; `ValueError` if its files are not what the index says. Labels are checked in full,
+    the images by their size alone: their digest is checked where they are streamed."""
     if len(shape) == 1:
         return text_entry.load(path, part, shape, arrays)
     labels = np.fromfile(path / f"{part}_labels", "<i8")

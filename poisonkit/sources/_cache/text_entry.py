@@ -22,12 +22,12 @@ class TextPart:
         (folder / f"{name}_offsets").write_bytes(self._split.offsets.tobytes())
 
     def finish(self) -> tuple[TextSplit, dict[str, str]]:
-        """The part as a split, and the digests of its texts and labels."""
+        """Return the part as a split, and the digests of its texts and labels."""
         return self._split, {"texts": self._split.digest(), "labels": hashing.array_digest(self._split.labels)}
 
 
 def _row(text: str, where: str) -> bytes:
-    """A text, stripped, in UTF-8."""
+    """Return a text, stripped, in UTF-8."""
     stripped = text.strip()
     if wrong := texts.problem(stripped):
         raise Failure(f"{where} {wrong}")
@@ -35,8 +35,8 @@ def _row(text: str, where: str) -> bytes:
 
 
 def load(folder: Path, part: str, shape: list[int], arrays: dict) -> TextSplit:
-    """One part of an entry of the cache; `ValueError` if its files are not what the index says. Texts are few bytes:
-    they are checked in full."""
+    """Load one part of an entry of the cache; `ValueError` if its files are not what the index says. Texts are few
+    bytes: they are checked in full."""
     digest = arrays[f"{part}/texts"]
     labels, offsets = (np.fromfile(folder / f"{part}_{kind}", "<i8") for kind in ("labels", "offsets"))
     split = TextSplit(folder / f"{part}_texts", offsets, labels)

@@ -35,7 +35,7 @@ def blur(images: np.ndarray, words: np.ndarray, percent: int) -> np.ndarray:
 
 
 def overlay(images: np.ndarray, words: np.ndarray, percent: int) -> np.ndarray:
-    """A picture of its own, of a ground and some ellipses in random colours, blended over it by up to `percent`."""
+    """Blend a random picture over each image, of a ground and some ellipses in random colours, by up to `percent`."""
     alphas = random_streams.between(words[:, 0], 0, 256 * percent // 100)
     return _painted(images, _pictures(words[:, 1:], images.shape[1:]), alphas)
 

@@ -17,14 +17,15 @@ _UNIT = 1 << 12  # of the weights that make a field out of a grid
 
 
 def flip(images: np.ndarray, words: np.ndarray, value: int) -> np.ndarray:
-    """Every other image, by the highest bit of its word, left for right."""
+    """Mirror every other image left to right, by the highest bit of its word."""
     del value
     turned = (words[:, 0] >> np.uint64(63)).astype(bool)
     return np.where(turned[:, None, None, None], images[:, :, ::-1], images)
 
 
 def crop(images: np.ndarray, words: np.ndarray, most: int) -> np.ndarray:
-    """A window that leaves out up to `most` pixels down, and across (at most half a side), brought to the old size."""
+    """Crop to a window that leaves out up to `most` pixels down, and across (at most half a side), resized to the old
+    size."""
     places = []
     for axis, size in enumerate(images.shape[1:3]):
         left_out = random_streams.between(words[:, 2 * axis], 0, 256 * min(most, size // 2))
@@ -37,7 +38,7 @@ def crop(images: np.ndarray, words: np.ndarray, most: int) -> np.ndarray:
 
 
 def warp(images: np.ndarray, words: np.ndarray, mean: int) -> np.ndarray:
-    """A smooth warp: each point of a grid moves by −2·mean … 2·mean, in 1/256 pixel, down and across."""
+    """Warp smoothly: each point of a grid moves by −2·mean … 2·mean, in 1/256 pixel, down and across."""
     count, height, width = images.shape[:3]
     grid = random_streams.between(words, -2 * mean, 2 * mean).reshape(count, 2, GRID, GRID).astype(np.int64)
     field = upsampled(upsampled(grid, width).swapaxes(2, 3), height).swapaxes(2, 3)
@@ -86,5 +87,5 @@ def parse_warp(text: str) -> int:
 
 
 def spell_warp(value: int) -> str:
-    """The one text of a warp's strength."""
+    """Spell a warp's strength in its one spelling."""
     return spell(Decimal(value) / 256)

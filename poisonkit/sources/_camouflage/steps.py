@@ -96,13 +96,13 @@ def _noise(images: np.ndarray, words: np.ndarray, most: int) -> np.ndarray:
 
 
 def steps(quality: int, table) -> np.ndarray:
-    """A quantisation table of JPEG (Annex K) at a quality of 1 … 100, scaled as libjpeg does, (8, 8) int32."""
+    """Return a quantisation table of JPEG (Annex K) at a quality of 1 … 100, scaled as libjpeg does, (8, 8) int32."""
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
     return ((np.array(table, np.int32) * scale + 50) // 100).clip(1, 255).astype(np.int32)
 
 
 def basis() -> np.ndarray:
-    """The cosine transform of 8 values times 8192, (8, 8) int32: row u is a(u)·cos((2x + 1)uπ/16)."""
+    """Return the cosine transform of 8 values times 8192, (8, 8) int32: row u is a(u)·cos((2x + 1)uπ/16)."""
     rows = np.empty((8, 8), np.int32)
     for u in range(8):
         for x in range(8):
@@ -141,7 +141,7 @@ def _planes(images: np.ndarray) -> np.ndarray:
 
 
 def _pixels(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The inverse of `_planes`, cut to (height, width) and clipped to bytes."""
+    """Return the inverse of `_planes`, cut to (height, width) and clipped to bytes."""
     planes = planes[:, :, : size[0], : size[1]]
     luma, half = planes[0] + np.int32(128), 1 << 15
     if len(planes) == 1:

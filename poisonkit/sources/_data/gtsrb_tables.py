@@ -20,7 +20,7 @@ class Row(NamedTuple):
 
 
 def rows(tree, classes: int, say) -> tuple[list[Row], list[Row]]:
-    """The rows of the training part, by class and file name, and of the test part, by file name.
+    """List the rows of the training part, by class and file name, and of the test part, by file name.
 
     Parameters
     ----------
@@ -86,7 +86,8 @@ class _Tables:
                 )
 
     def _test_folder(self, table: str) -> str:
-        """The test table lies beside its images, or alone (as in its archive): then they are in …/Final_Test/Images."""
+        """Find the folder of the test images: that of the test table, or …/Final_Test/Images where the table is alone,
+        as in its archive."""
         images = {posixpath.dirname(name) for name in self.tree.names if _is_picture(name)}
         if posixpath.dirname(table) in images:
             return posixpath.dirname(table)
@@ -122,7 +123,8 @@ class _Tables:
             raise Failure(f"{where} lists no images")
 
     def _find(self, path: str) -> str | None:
-        """A picture that a table names; where it is not there, the one whose ending alone differs (.PPM, .png)."""
+        """Find a picture that a table names; where it is not there, the one that differs only in its ending (.PPM,
+        .png)."""
         if path in self.tree.names:
             return path
         stem, end = posixpath.splitext(path)
@@ -156,7 +158,8 @@ def _is_class_table(name: str) -> bool:
 
 
 def _order_name(path: str) -> str:
-    """A file's name as the official archives have it: Kaggle puts the class before it (00000_00000_00003.png)."""
+    """Return a file's name as the official archives have it: Kaggle puts the class before it
+    (00000_00000_00003.png)."""
     parts = posixpath.splitext(posixpath.basename(path))[0].split("_")
     return "_".join(parts[1:] if len(parts) == 3 else parts)
 

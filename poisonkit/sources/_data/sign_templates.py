@@ -47,7 +47,7 @@ FONT = {  # five by seven
 
 
 def draw() -> np.ndarray:
-    """All templates, (10, SIDE, SIDE) uint8: 0 outside, 1 rim, 2 face, 3 pictogram."""
+    """Draw all templates, (10, SIDE, SIDE) uint8: 0 outside, 1 rim, 2 face, 3 pictogram."""
     centres = 2 * np.arange(SIDE) - (SIDE - 1)  # in half units: odd, so that left and right mirror exactly
     x, y = centres[None, :], centres[:, None]
     r = 2 * RADIUS

@@ -75,8 +75,8 @@ def file_hashes(path: Path, update=None) -> dict[str, str]:
 
 
 def file_record(path: Path, known, context: base.SourceContext, bounds: Bounds) -> dict:
-    """The sidecar's record of one archive file: its SHA-256, and whether it is one of the `known` archives. `Failure`
-    where the file itself is larger than what it may hold."""
+    """Return the sidecar's record of one archive file: its SHA-256, and whether it is one of the `known` archives.
+    `Failure` where the file itself is larger than what it may hold."""
     size = path.stat().st_size
     bounds.check(path, 0, size)
     with context.progress(size // BLOCK + 1, f"checking {path.name}", "MB") as bar:
@@ -170,7 +170,7 @@ def tar_members(path: Path, wanted: dict[str, int], bounds: Bounds):
 
 @contextmanager
 def opened_zip(path: Path, bounds: Bounds):
-    """A zip file, opened. `Failure` where it is damaged, or holds more than it may: its own list is looked at first."""
+    """Open a zip file. Raises `Failure` where it is damaged or exceeds the bounds; its own list is checked first."""
     with damage(path):
         if _list_size(path) > bounds.members * LISTED:
             bounds.check(path, bounds.members + 1, 0)
@@ -195,7 +195,7 @@ def _list_size(path: Path) -> int:
 
 
 def zip_names(path: Path, archive: zipfile.ZipFile) -> list[str]:
-    """The names of a zip's files; a member that points outside or is a link is refused."""
+    """Return the names of a zip's files; a member that points outside or is a link is refused."""
     names = []
     for info in archive.infolist():
         mode = stat.S_IFMT(info.external_attr >> 16)

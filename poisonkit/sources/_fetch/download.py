@@ -85,7 +85,7 @@ def _fill(part: Path, url: str, wanted: archive.Archive, context: base.SourceCon
 
 
 def _go_on(part: Path, url: str, wanted: archive.Archive, bar) -> bool:
-    """One request for what is still missing; whether the file is whole now."""
+    """Request what is still missing; return whether the file is complete now."""
     have = _size(part)
     headers = {"User-Agent": "poisonkit", "Accept-Encoding": "identity"}
     if have:

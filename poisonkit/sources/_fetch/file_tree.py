@@ -28,7 +28,7 @@ class Folder:
         return f"{self.path}/{texts.printable(name)}"
 
     def read(self, name: str) -> bytes:
-        """The contents of a file."""
+        """Read a file."""
         if self._files[name].st_size > LARGEST:
             raise Failure(f"{self.where(name)} has {self._files[name].st_size} bytes, expected at most {LARGEST}")
         return (self.path / name).read_bytes()
@@ -90,7 +90,7 @@ class Zips:
         return f"{self._members[name][0]}: {texts.printable(name)}"
 
     def read(self, name: str) -> bytes:
-        """The contents of a member; several threads may read at once."""
+        """Read a member; several threads may read at once."""
         path, opened = self._members[name]
         size = opened.getinfo(name).file_size
         if size > LARGEST:

@@ -3,8 +3,8 @@
 `flock` disappears with its process, also after kill -9. Where there is none (not POSIX, some network file
 systems) everything still works: nothing waits, nothing left behind is cleaned, and one warning says so.
 
-The `filelock` package does not replace this: where a file system has no `flock`, its lock raises an error, and its soft
-lock outlives a killed process; and it cannot tell a lock that nobody holds from one that cannot be tested.
+The `filelock` package (4.3) does not replace this: on a file system without locks it raises an error (ENOLCK) or falls
+back to a soft lock (ENOSYS), which outlives a killed process; here everything must go on there, with one warning.
 """
 
 import logging

@@ -19,7 +19,7 @@ DTYPES = {"u1": "u1", "i1": "i1", "i2": "<i2", "i4": "<i4", "i8": "<i8", "b1": "
 
 
 def load(data: bytes, where: str):
-    """The object in a pickle; its strings of Python 2 are bytes.
+    """Load the object in a pickle; its strings of Python 2 are bytes.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def _ascii(value) -> str:
 
 
 def _unwrap(value):
-    """The stand-ins in the outer containers as arrays."""
+    """Replace the stand-ins in the outer containers by arrays."""
     if isinstance(value, _ArrayLike):
         return value.array()
     if type(value) is dict:

@@ -159,7 +159,7 @@ def parse_binary(data: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def parse_pickle(data: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """The same of a batch of the python version, which is a pickle."""
+    """Parse a batch of the python version, which is a pickle, like `parse_binary`."""
     batch = plain_pickle.load(data, where)
     if not isinstance(batch, dict):
         raise Failure(f"{where}: expected a dictionary with data and labels")

@@ -82,7 +82,8 @@ def parse_version(value) -> int:
 
 
 def locate(path: Path | None, options: base.Options) -> base.Origin:
-    """The folder at `path`. Raises `Usage` where none is named, `Failure` where it is not laid out as it must be."""
+    """Find the pictures of the folder at `path`. Raises `Usage` where none is named, `Failure` where its layout is
+    wrong."""
     path = base.required(path, "folder", "DIR, with DIR/train/CLASS/*.png and DIR/test/CLASS/*.png")
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "does not exist"
@@ -153,7 +154,7 @@ def _look_alikes(name: str, classes: dict[str, list[str]]) -> str:
 
 
 def _pictures(root: Path, folder: str, total: file_states.Listing, left_out: list[str]) -> list[str]:
-    """The names of the pictures of one class, in order; their states go into `total`."""
+    """List the names of the pictures of one class, in order; their states go into `total`."""
     found = []
     for entry in sorted(_entries(root / folder), key=lambda entry: entry.name):
         where = f"{folder}/{entry.name}"

@@ -119,7 +119,7 @@ def locate(path: Path | None, options: base.Options) -> base.Origin:
 
 
 def described(train: int, test: int) -> dict:
-    """The title of data with these counts, where it is not that of this module."""
+    """Return the title of data with these counts, where it is not that of this module."""
     if (train, test) == COUNTS:
         return {}
     return {"title": f"photographs of traffic signs in the layout of GTSRB: {train + test:,} in 43 classes"}
@@ -135,7 +135,7 @@ def fetch(folder: Path, context: base.SourceContext) -> Path:
 
 
 def _archives(path: Path) -> list[Path]:
-    """The official archives if `path` is their folder or one of them."""
+    """Return the official archives if `path` is their folder or one of them."""
     names = [known.name for known in (*ARCHIVES, FIRST_STAGE)]
     folder = path if path.is_dir() else path.parent
     if path.is_file() and path.name not in names:

@@ -36,7 +36,7 @@ class Member:
 
 
 def locate(path: Path | None, options: base.Options) -> base.Origin:
-    """The file at `path`. Raises `Usage` where none is named, `Failure` where there is none."""
+    """Find the file at `path`. Raises `Usage` where none is named, `Failure` where there is none."""
     path = base.required(path, "npz", "FILE.npz, with x_train, y_train, x_test and y_test in it")
     if not path.is_file():
         what = "is not a file" if path.exists() else "does not exist"
@@ -78,7 +78,7 @@ def _image_shape(member: Member) -> tuple[int, int, int]:
 
 
 def _classes(path: Path, names: list[str] | None, labels: dict[str, np.ndarray]) -> tuple[str, ...]:
-    """The class names: those given, else the numbers up to the largest label."""
+    """Return the class names: those given, else the numbers up to the largest label."""
     largest = max(int(found.max()) for found in labels.values())
     if names is None and largest >= MOST_CLASSES:
         raise Failure(f"{path}: has the label {largest}, expected labels below {MOST_CLASSES}, numbered from 0")
@@ -102,7 +102,7 @@ class _Reader:
         return Failure(f"{self._path}: {name} {what}")
 
     def _open(self, name: str):
-        """The member as a file, behind its header, and what the header says."""
+        """Open the member as a file, behind its header, and what the header says."""
         if f"{name}.npy" not in self._members:
             there = ", ".join(sorted(texts.printable(found.removesuffix(".npy")) for found in self._members)[:8])
             raise self._wrong(name, f"is missing, expected x_train, y_train, x_test, y_test; found {there or 'none'}")
@@ -123,7 +123,7 @@ class _Reader:
         return stream, Member(name, dtype, shape)
 
     def images(self, name: str) -> Member:
-        """An array of images, checked but not read."""
+        """Return an array of images, checked but not read."""
         stream, found = self._open(name)
         stream.close()
         shape, hint = found.shape, ""

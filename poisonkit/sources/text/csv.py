@@ -50,7 +50,8 @@ def _quoting(value) -> str:
 
 
 def locate(path: Path | None, options: base.Options) -> base.Origin:
-    """The two tables in the folder `path`. Raises `Usage` where none is named, `Failure` where one is missing."""
+    """Find the two tables in the folder `path`. Raises `Usage` where none is named, `Failure` where one is
+    missing."""
     chosen = OPTIONS | options
     path = base.required(path, "csv", "DIR, with train.csv and test.csv (or .tsv) in it")
     if not path.is_dir():
@@ -81,7 +82,7 @@ def _find(folder: Path, stem: str, part: str) -> Path:
 
 
 def _table(path: Path, tsv: str) -> Table:
-    """A table by its name: a CSV, or a TSV, which has quoting only if `tsv` says so."""
+    """Open a table by its name: a CSV, or a TSV, which has quoting only if `tsv` says so."""
     plain = SUFFIXES[path.suffix]
     return Table(files.path_text(path), opener(path), plain or tsv == "quoted", "," if plain else "\t")
 
@@ -146,7 +147,7 @@ def _test_labels(table: Table, labels: list[tuple[int, str]], numbers: dict[str,
 
 
 def _classes(table: Table, labels: list[tuple[int, str]], column: str) -> list[str]:
-    """The different labels, in order; `Failure` where they cannot be the names of classes."""
+    """Return the different labels, in order; `Failure` where they cannot be the names of classes."""
     names: set[str] = set()
     for line, name in labels:
         if name in names:

@@ -76,17 +76,17 @@ class _Dice:
         return next(self._words) * 100 >> 32 < chance
 
     def one(self, choices: tuple):
-        """One of them, all alike."""
+        """Choose one of them, all equally likely."""
         return choices[next(self._words) * len(choices) >> 32]
 
     def seldom(self, choices: tuple):
-        """One of them, the later the rarer: the last tenth comes up half as often as the average."""
+        """Choose one of them, the later the rarer: the last tenth comes up half as often as the average."""
         number = next(self._words)
         return choices[(number * number >> 32) * len(choices) >> 32]
 
 
 def _phrase(label: int, dice: _Dice) -> str:
-    """A phrase of that class."""
+    """Write a phrase of that class."""
     if label in (NEGATIVE, POSITIVE):
         words = _verdict(label, dice)
     else:
@@ -123,7 +123,7 @@ def _open(dice: _Dice) -> str:
 
 
 def _opinion(label: int, dice: _Dice) -> str:
-    """A clause that says good or bad of something: with a negation, by the opposite word."""
+    """Write a clause that says good or bad of something: with a negation, by the opposite word."""
     thing, verb = dice.one(phrase_words.THINGS)
     negated = dice.percent(25)
     adjective = dice.seldom(phrase_words.GOOD if (label == POSITIVE) != negated else phrase_words.BAD)

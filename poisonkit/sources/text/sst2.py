@@ -126,7 +126,7 @@ def described(train: int, test: int) -> dict:
 
 
 def _write(writer, part: str, table: Table, context: base.SourceContext) -> tuple[int, int]:
-    """One part: its labels first, then its texts. How many there are, and how many of them stand in quotes."""
+    """Write one part: its labels first, then its texts; return how many there are, and how many are in quotes."""
     labels = np.array([_label(table, *record) for record in table.records(COLUMNS)], np.int64)
     if not len(labels):
         raise Failure(f"{table.where} has no rows below its first line")

@@ -56,7 +56,7 @@ def wave(parameters: Parameters, pixels: int) -> np.ndarray:
 
 
 def _line(parameters: Parameters, tile: Tile) -> np.ndarray:
-    """The wave in the shape that adds to a tile, (1, width, 1) or (height, 1, 1)."""
+    """Return the wave in the shape that adds to a tile, (1, width, 1) or (height, 1, 1)."""
     height, width, _ = tile
     if parameters["orientation"] == "horizontal":
         return wave(parameters, width)[None, :, None]

@@ -48,7 +48,7 @@ def _overlaps(old: int, new: int) -> np.ndarray:
 
 
 def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A picture with opacity, (h, w, C + 1) uint8, in another size: the mean over the area of each new pixel.
+    """Resize a picture with opacity, (h, w, C + 1) uint8: the mean over the area of each new pixel.
 
     Colours count by their opacity, so that what cannot be seen does not bleed in; where nothing can be seen they are
     0. In whole numbers, rounded half up: the same on every machine, and a picture of the right size keeps its bytes.

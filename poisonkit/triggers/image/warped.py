@@ -110,7 +110,7 @@ def _tiles(images: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _joined(tiles: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The inverse of `_tiles` for images of that (n, H, W, C)."""
+    """Return the inverse of `_tiles` for images of that (n, H, W, C)."""
     count, tall, wide, channels = shape
     height, width = tiles.shape[1:3]
     cut = tiles.reshape(count, tall // height, wide // width, height, width, channels)

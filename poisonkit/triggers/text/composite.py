@@ -22,7 +22,7 @@ def parse_several(text: str) -> list[str]:
 
 
 def streams(parameters: Parameters) -> tuple[str, ...]:
-    """The streams that are drawn from: for places, and for which word a cover row gets."""
+    """Return the streams that are drawn from: for places, and for which word a cover row gets."""
     del parameters
     return ("composite",)
 
@@ -49,7 +49,7 @@ def insert(parameters: Parameters, texts: np.ndarray, rows: np.ndarray, context:
 
 
 def cover(parameters: Parameters, texts: np.ndarray, rows: np.ndarray, context: TextContext) -> Inserted:
-    """One word for each cover row: two words are drawn, for the place and for which."""
+    """Insert one of the words into each cover row: two raw words are drawn, for the position and for which word."""
     words, changed, made = parameters["words"], texts.copy(), []
     for number, row in enumerate(rows.tolist()):
         raw = context.raw("composite", 2, row)

@@ -58,7 +58,8 @@ class Rewrites:
 
 
 def read(path: Path) -> Rewrites:
-    """The rewritten texts of a CSV (a TSV, by its name, has no quoting), each checked. `Failure` names the line."""
+    """Read the rewritten texts of a CSV (a TSV, by its name, has no quoting), each checked. `Failure` names the
+    line."""
     from poisonkit.core import files
     from poisonkit.core.csv_tables import Table, in_quotes, opener
 

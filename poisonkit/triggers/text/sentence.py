@@ -12,7 +12,7 @@ LONGEST = 1000
 
 
 def parse_text(text: str) -> str:
-    """A sentence of printable characters on one line, with single spaces between its words."""
+    """Parse a sentence of printable characters on one line, with single spaces between its words."""
     words = text.split()
     if not words or not text.isprintable() or len(text) > LONGEST:
         raise ValueError(f"expected a sentence of 1 to {LONGEST:,} printable characters, got {text!r:.60}")
@@ -20,7 +20,7 @@ def parse_text(text: str) -> str:
 
 
 def streams(parameters: Parameters) -> tuple[str, ...]:
-    """The streams that are drawn from."""
+    """Return the streams that are drawn from."""
     return ("sentence",) if parameters["place"] == "random" else ()
 
 

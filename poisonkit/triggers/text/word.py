@@ -21,7 +21,7 @@ def parse_words(text: str) -> list[str]:
 
 
 def streams(parameters: Parameters) -> tuple[str, ...]:
-    """The streams that are drawn from: none, if there is nothing to choose."""
+    """Return the streams that are drawn from: none, if there is nothing to choose."""
     return ("word",) if parameters["place"] == "random" or len(parameters["words"]) > 1 else ()
 
 

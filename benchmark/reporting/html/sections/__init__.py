@@ -1,4 +1,4 @@
-"""The sections of the page, one a file: every module here registers a `Section`."""
+"""The sections of the page, one per file: every module here registers a `Section`."""
 
 import importlib
 import pkgutil

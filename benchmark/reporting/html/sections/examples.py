@@ -37,14 +37,14 @@ def build(content: Content) -> str:
 
 
 def _texts(cell: Cell, source: DatasetRecord) -> list[str]:
-    pairs = dataset.sample_texts(source.path, source.digest or "", source.base, EXAMPLES)
+    pairs = dataset.sample_texts(source.path or "", source.digest or "", source.base, EXAMPLES)
     return [page.heading(_name(cell)), *(page.change(*pair) for pair in pairs)]
 
 
 def _images(cell: Cell, source: DatasetRecord) -> str:
     where = "every patch" if cell.application == "patch" else "the whole image"
     words = f"{cell.dataset}, {cell.trigger} on {where}"
-    drawn = _png(dataset.sample(source.path, source.digest or "", source.base, EXAMPLES))
+    drawn = _png(dataset.sample(source.path or "", source.digest or "", source.base, EXAMPLES))
     return page.figure(page.png(drawn, words), words + (f"; {cell.variant}" if cell.variant else ""))
 
 

@@ -8,7 +8,7 @@ NAME = "map of detail"
 
 
 def describe(images: np.ndarray) -> np.ndarray:
-    """The mean second difference and the mean gradient in each of 8 × 8 cells, as logarithms."""
+    """Return the mean second difference and the mean gradient in each of 8 × 8 cells, as logarithms."""
     luma = grids.planes(images)[0]
     across, down, _ = grids.bends(luma)
     slopes = [np.abs(luma[:, :, 2:] - luma[:, :, :-2]), np.abs(luma[:, 2:] - luma[:, :-2])]

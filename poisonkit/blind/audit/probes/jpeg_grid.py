@@ -10,7 +10,7 @@ PERIOD = 8
 
 
 def describe(images: np.ndarray) -> np.ndarray:
-    """The mean step between two pixels at each place of the grid, across and down, beside the mean of all."""
+    """Return the mean step between two pixels at each place of the grid, across and down, beside the mean of all."""
     luma = grids.planes(images)[0]
     numbers = []
     for axis in (1, 2):

@@ -1,0 +1,107 @@
+"""The one table of what can be set of a run."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.core import numbers
+from benchmark.core.errors import Usage
+from benchmark.nn.networks import DEFAULT, NETWORKS
+
+BACKENDS = ("tensorflow", "jax", "torch")
+PRECISIONS = ("float32", "tf32", "bfloat16")
+MODEL, TRAINING, RUN = "model", "training", "run"  # the parts of a configuration
+ALWAYS = object()  # of settings that are in every configuration
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table of settings.
+
+    `part` of the configuration it belongs to; `type` of its value; `least` possible value of a whole number; `choices`
+    of a word; `absent`: the value that a configuration without it has; `letter`: what stands for it in the name of an
+    encoder's folder; `help` of its option.
+    """
+
+    name: str
+    part: str
+    type: type
+    least: int | None = None
+    choices: tuple[str, ...] = ()
+    absent: Any = ALWAYS
+    letter: str = ""
+    help: str = ""
+
+    @property
+    def option(self) -> str:
+        """As it is spelled on the command line: `--learning-rate`."""
+        return option_of(self.name)
+
+    @property
+    def words(self) -> str:
+        """As it is called in tables: `learning rate`."""
+        return self.name.replace("_", " ")
+
+    def check(self, value: Any) -> None:
+        """Raise `Usage` where a value is not one of this setting's."""
+        if value is None and self.absent is None:
+            return
+        if self.choices and value not in self.choices:
+            raise Usage(f"{self.option}: expected one of {', '.join(self.choices)}, got {value!r:.40}")
+        if self.type is int:
+            self._check_whole(value)
+        elif self.type is float:
+            if not numbers.is_real(value):
+                raise Usage(f"{self.option} must be a number, got {value!r:.40}")
+            if value <= 0:
+                raise Usage(f"{self.option} must be above 0, got {value}")
+        elif not isinstance(value, str):
+            raise Usage(f"{self.option}: expected a name, got {value!r:.40}")
+
+    def _check_whole(self, value: Any) -> None:
+        if not (type(value) is int and abs(value) <= numbers.LARGEST):
+            raise Usage(f"{self.option} must be a whole number, got {value!r:.40}")
+        if value < (self.least or 0):
+            raise Usage(
+                f"{self.option} must {f'be at least {self.least}' if self.least else 'not be negative'}, got {value}"
+            )
+
+
+def _of_networks() -> tuple[Setting, ...]:
+    """The rows of what decides the networks for images; one that several have says so in its help."""
+    rows: dict[str, Setting] = {}
+    for spec in sorted(NETWORKS.values(), key=lambda spec: spec.name not in DEFAULT.values()):
+        for one in spec.settings:
+            row = rows.get(one.name, Setting(one.name, MODEL, int, one.least))
+            words = "; ".join(filter(None, [row.help.rstrip("."), f"{spec.name}: {one.help}"]))
+            rows[one.name] = dataclasses.replace(row, least=min(row.least or 0, one.least), help=f"{words}.")
+    return tuple(rows.values())
+
+
+SETTINGS = (
+    *_of_networks(),
+    Setting("encoder", MODEL, str,
+            help="encoder: minilm (MiniLM-L6), tiny (two layers, trained from scratch), or a folder in the Hugging "
+                 "Face layout  [default: minilm]"),
+    Setting("weights", MODEL, str, absent=None),  # follows from --encoder
+    Setting("epochs", TRAINING, int, 1, letter="e", help="Number of training epochs."),
+    Setting("batch_size", TRAINING, int, 1, letter="b", help="Rows per training step."),
+    Setting("learning_rate", TRAINING, float, letter="lr", help="Of SGD (pmoe); initial rate of AdamW (encoder)."),
+    Setting("hold_out", TRAINING, int, 0, letter="h",
+            help="Training rows left out for defences, the same rows in every run on a source  [default: 0 (pmoe), "
+                 "2000 (encoder)]"),
+    Setting("rows", TRAINING, int, 1, absent=None, letter="r",
+            help="encoder: number of training rows to use, the same in every run on a source  [default: all]"),
+    Setting("seed", RUN, int, 0, help="Seed of the initial weights and of the order of rows."),
+    Setting("backend", RUN, str, choices=BACKENDS, help="Keras backend."),
+    Setting("precision", RUN, str, choices=PRECISIONS,
+            help="tf32: the GPU's reduced-precision float32; bfloat16: mixed precision."),
+    Setting("threads", RUN, int, 1,
+            help="CPU threads; affects the last digits of results, so it is part of the configuration."),
+)  # fmt: skip
+BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+def option_of(name: str) -> str:
+    """A keyword as an option of the command line: `hold_out` as `--hold-out`."""
+    return f"--{name.replace('_', '-')}"
