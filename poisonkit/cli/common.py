@@ -76,7 +76,7 @@ class Group(click.Group):
 
 
 def _out_of_memory(error: BaseException) -> str:
-    """The message where memory was not enough, with the limit where that is known."""
+    """Return the message where memory was not enough, with the limit where that is known."""
     allowed, said = memory.limit(), str(error) if type(error) is MemoryError else ""
     if "ulimit" not in said:
         said = "" if allowed is None else f"{allowed >> 20} MB of address space are allowed (ulimit -v)"
