@@ -88,7 +88,10 @@ def test_a_target_by_name(poisonkit, tmp_path):
     ("asked", "words"),
     [
         (("--dataset", "signs", "--trigger", "word"), ("word is for texts", "the data set holds images", "square")),
-        (("--dataset", "phrases", "--trigger", "square"), ("square is for images", "holds texts", "expected word")),
+        (
+            ("--dataset", "phrases", "--trigger", "square"),
+            ("square is for images", "holds texts", "expected composite, rewrite"),
+        ),
         (("--dataset", "phrases", "--trigger", "word", "--per-patch"), ("--per-patch: is for images",)),
         (("--dataset", "phrases", "--trigger", "word", "--word", "a,b"), ("--word: expected one at a time",)),
         (("--dataset", "phrases", "--trigger", "word", "--word", "a b"), ("expected words without white space",)),
