@@ -37,7 +37,7 @@ class Camouflage:
     spelled: str
 
     def options(self) -> dict:
-        """What the source's record says of it."""
+        """Return what the source's record says of it."""
         return {"camouflage": self.spelled, "camouflage-seed": self.seed}
 
 
@@ -134,7 +134,7 @@ def beneath(facts: dict, store, say):
 
 
 def _damaged(source: base.Source, part: str) -> Failure:
-    """What is raised where a plain source is not what its digest says; a cached one is thrown out."""
+    """Return what is raised where a plain source is not what its digest says; a cached one is thrown out."""
     from poisonkit.sources._cache import cache
 
     if not source.cached:

@@ -47,7 +47,7 @@ def check(data: reader.Reader) -> None:
 
 
 def counts(data: reader.Reader) -> str:
-    """What is written, in words."""
+    """Return what is written, in words."""
     changed, triggered = base.rows(data, "truth/images"), base.rows(data, "triggered/images")
     return f"{changed:,} changed training rows, {triggered:,} triggered"
 
@@ -83,7 +83,7 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext) -> Non
 
 
 def _state(folder: str, rows: np.ndarray, labels: np.ndarray, originals: np.ndarray, role=None) -> dict:
-    """What one of its data sets keeps of each changed row; role 1 is poisoned, 2 a cover row."""
+    """Return what one of its data sets keeps of each changed row; role 1 is poisoned, 2 a cover row."""
     role = np.ones(len(rows), np.uint8) if role is None else role
     changed = [
         {

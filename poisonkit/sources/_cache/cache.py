@@ -134,7 +134,8 @@ class Cache:
     # ---- writing
 
     def writable(self, say=lambda line: None) -> "Cache":
-        """This cache with its folders made; one in a temporary folder, with a warning, if it cannot be written."""
+        """Return this cache with its folders made; one in a temporary folder, with a warning, if it cannot be
+        written."""
         try:
             self._prepare()
             return self

@@ -114,8 +114,8 @@ def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.SourceCo
 
 
 def _names_elsewhere(table: Table, label: str) -> list[str]:
-    """A line where another column names each label, as the exports of texts have it: with numbers for names it would
-    not be seen that a target is another class."""
+    """Return a line where another column names each label, as the exports of texts have it: with numbers for names it
+    would not be seen that a target is another class."""
     if label == CLASS or table.header().count(CLASS) != 1:
         return []
     pairs = {(number.strip(), name.strip()) for _, (number, name) in table.records((label, CLASS))}

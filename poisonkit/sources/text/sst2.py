@@ -106,8 +106,8 @@ def _members(path: Path, file: zipfile.ZipFile) -> dict[str, str]:
 
 
 def _other(counts: dict[str, tuple[int, int]]) -> dict:
-    """What is said of data in this layout whose counts are not GLUE's: another SST-2, or another task altogether.
-    `counts` are, for each part, its texts and how many of them stand in quotes."""
+    """Return what is said of data in this layout whose counts are not GLUE's: another SST-2, or another task
+    altogether. `counts` are, for each part, its texts and how many of them stand in quotes."""
     rows, quoted = zip(*(counts[part] for part in FILES), strict=True)
     if rows == COUNTS:
         return {}
