@@ -212,7 +212,7 @@ def test_a_local_archive_with_another_hash_is_used_with_one_warning(tmp_path, mo
     lines = []
     source = opened(path, tmp_path, say=lines.append)
     assert source.origin["official"] is False and source.origin["sha256"].startswith("sha256:")
-    assert len(lines) == 1 and lines[0].startswith("warning: ") and "not the official" in lines[0]
+    assert len(lines) == 1 and lines[0].startswith("warning: ") and "does not match the official" in lines[0]
     again = opened(path, tmp_path, say=lines.append)
     assert again.origin == source.origin and lines[1:] == lines[:1]
 

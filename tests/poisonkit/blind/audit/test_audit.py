@@ -43,7 +43,10 @@ SQUARE = ("--trigger", "square", "--rate", "0.05")
 def test_a_file_that_is_not_sealed_tells_itself(audited, library):
     code, found, table = audited(library("square"))
     assert code == 3 and found["contents"]["precision"] == found["contents"]["recall"] == 1.0
-    assert "lies beside it" in found["sidecar"]["text"] and "says what was done" in found["names"]["text"]
+    assert (
+        "it holds command, time and origin" in found["sidecar"]["text"]
+        and "says what was done" in found["names"]["text"]
+    )
     with h5py.File(library("square")) as f:
         assert table["found"]["rows"] == f["truth/rows"][()].tolist() and table["changed"] == 20
 
@@ -139,7 +142,7 @@ def test_traces_of_all_sorts(poisonkit, library, tmp_path):
         file.write(bytes(100_000))
     with reader.reading(named, ("sealed",)) as data:
         found = {finding.name: finding.text for finding in metadata_leaks.look(named, data)}
-    assert "says what was done" in found["names"] and "lies beside it" in found["sidecar"]
+    assert "says what was done" in found["names"] and "it holds command, time and origin" in found["sidecar"]
     assert "was changed 20" in found["times"] and "more than structure" in found["size"]
 
 
