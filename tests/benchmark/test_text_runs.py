@@ -80,7 +80,7 @@ def test_what_a_finished_run_holds(finished, toy):
 def test_it_is_compared_with_the_clean_run(finished, runs, toy):
     (shown,) = (row for row in json.loads(invoke("show", runs, "--json").stdout) if row["name"] == finished.name)
     assert shown["baseline"]["how"] == "same seed" and shown["baseline"]["asr"]["of"] == 30
-    text = invoke("table", runs).stdout
+    text = " ".join(invoke("table", runs).stdout.split())
     assert "tiny, epochs 5, batch size 16, learning rate 0.002, hold out 20" in text and "word" in text
     score = invoke("score", finished, toy[1], "--json")
     assert json.loads(score.stdout)["scores"] == json.loads((finished / "result.json").read_text())["scores"]
