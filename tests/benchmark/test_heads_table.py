@@ -189,7 +189,7 @@ def test_a_title_leaves_out_what_was_not_asked_for(tmp_path):
 def test_the_page_has_it_and_outlives_a_broken_result(runs, tmp_path):
     found = results.gather([runs])
     shown = heads.build(Content(found, []))
-    assert "2 runs" in shown and "0.850<small>[" in shown
+    assert "2 runs" in shown and "<td>0.850<small>[0.215, 1.000]</small></td>" in shown
     (path,) = list(runs.glob("*/heads-detect-1/result.json"))[:1]
     path.write_text(json.dumps(detected(0.9) | {"flagged": 3}))
     assert "not a result that can be shown" in heads.build(Content(found, []))
