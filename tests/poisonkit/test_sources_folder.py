@@ -313,7 +313,7 @@ def test_the_command_line_says_what_is_wrong(poisonkit, tmp_path):
     poisonkit(*asked, "--source", tmp_path / "none").failed(1, "does not exist")
     path = written(tmp_path / "in", files())
     (path / "train/a/0.png").write_bytes(b"no")
-    poisonkit(*asked, "--source", path).failed(1, "/in/train/a/0.png: no PNG")
+    poisonkit(*asked, "--source", path).failed(1, "/in/train/a/0.png: not a PNG")
     assert not (tmp_path / "out").exists()
     assert "folder" in poisonkit("sources").succeeded().out
 
