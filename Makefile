@@ -1,6 +1,6 @@
 # make demo   the whole road on the built-in data set, in a virtual environment of its own
 # make test   everything that the tests need, then the tests      make test-all  the slow ones too
-# make lint   style, format, floors of imports                    make bench     the speed measurements
+# make lint   style, format, floors of imports, types             make bench     the speed measurements
 # make table-small   three triggers at three rates on SET, trained, as table, figures and report
 # make minilm the weights of MiniLM-L6, for text encoders
 # make docs   docs/cli.md from the code, the tables of data/FORMAT.md from data/schema.json
@@ -42,10 +42,11 @@ test: $(VENV)/.installed
 test-all: $(VENV)/.installed
 	HYPOTHESIS_PROFILE=random $(PYTEST) -m ""
 
-lint: $(VENV)/.lint
+lint: $(VENV)/.lint $(VENV)/.installed
 	$(VENV)/lint/bin/ruff check .
 	$(VENV)/lint/bin/ruff format --check .
 	PYTHONPATH=. $(VENV)/lint/bin/lint-imports --no-cache
+	$(VENV)/lint/bin/mypy --python-executable $(BIN)/python
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/generate_cli.py
@@ -79,7 +80,7 @@ $(VENV)/.installed: setup.cfg
 
 $(VENV)/.lint: setup.cfg
 	$(PYTHON) -m venv $(VENV)/lint
-	$(VENV)/lint/bin/python -m pip install $(PIP_FLAGS) "ruff ==0.17.*" "import-linter ==2.*"
+	$(VENV)/lint/bin/python -m pip install $(PIP_FLAGS) "ruff ==0.17.*" "import-linter ==2.*" "mypy ==2.*"
 	touch $@
 
 clean:

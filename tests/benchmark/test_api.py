@@ -123,6 +123,16 @@ def test_errors_are_exceptions_of_one_line(runs, toy, tmp_path):
     assert not list(tmp_path.iterdir()) and issubclass(bm.Usage, bm.Failure)
 
 
+def test_warnings_are_python_s(runs, toy, tmp_path, capfd):
+    """A damaged clean run beside it: CAD is computed without it, which is not silent."""
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "result.json").write_text("{")
+    with pytest.warns(UserWarning, match="damaged/result.json: .*: nothing is compared with it"):
+        bm.train(toy[1], runs=tmp_path, **QUICK)
+    assert len(bm.results(tmp_path)) == 1 and list(bm.results(tmp_path).errors) == [tmp_path / "damaged/result.json"]
+    assert capfd.readouterr() == ("", "")
+
+
 LAZY = """
 import sys
 import benchmark as bm

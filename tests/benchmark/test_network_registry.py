@@ -1,6 +1,7 @@
 """The registry of networks: what each has to say of itself, and that one more is one more file."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -101,8 +102,8 @@ def test_one_more_file_is_one_more_network(tmp_path, root):
         assert done.returncode == code, done.stderr
         return done.stdout if code == 0 else done.stderr
 
-    shown = invoke("train", "--help")
-    assert "[encoder|linear|pmoe]" in shown and "--blocks" in shown and "linear: number of linear layers" in shown
+    shown = " ".join(invoke("train", "--help").split())
+    assert re.search(r"--model \[[a-z|]*\blinear\b", shown) and "linear: number of linear layers" in shown
     files, runs = writer.toy(tmp_path), tmp_path / "runs"
     for file in files:
         invoke("train", file, "--model", "linear", "--runs", runs, "--quiet")
@@ -118,7 +119,3 @@ def test_one_more_file_is_one_more_network(tmp_path, root):
     assert "settings: linear short" in invoke("table", runs)
     invoke("report", runs, "-o", tmp_path / "page")
     assert "Backdoors in linear classifiers" in (tmp_path / "page" / "report.html").read_text()
-    assert "--experts is not for --model linear" in invoke(
-        "train", files[0], "--model", "linear", "--experts", "2", code=2
-    )
-    assert "--blocks is not for --model pmoe" in invoke("train", files[0], "--blocks", "2", code=2)

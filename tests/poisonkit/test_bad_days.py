@@ -12,6 +12,8 @@ import time
 import pytest
 from running import TEXT_SMALL
 
+from poisonkit.core import files
+
 RECIPE = ("--trigger", "warped", "--per-patch", "--rate", "0.1")
 
 
@@ -59,9 +61,7 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_written(poisonkit, 
 
 @pytest.mark.parametrize("fraction", [0.02, 0.3, 0.7, 0.97])
 def test_a_disk_that_fills_up_in_the_middle(poisonkit, tiny_disk, size, fraction, monkeypatch):
-    from poisonkit.format import reader
-
-    monkeypatch.setattr(reader, "check_space", lambda *_: None)
+    monkeypatch.setattr(files, "check_space", lambda *_: None)
     disk = tiny_disk(max(4096, int(size * fraction) // 4096 * 4096))
     for path in (disk / "x.h5", disk / "folder"):
         poisonkit(*asked(poisonkit, path)).failed(1, "No space left on device")
@@ -69,9 +69,7 @@ def test_a_disk_that_fills_up_in_the_middle(poisonkit, tiny_disk, size, fraction
 
 
 def test_a_disk_that_has_no_room_for_the_sidecar(poisonkit, tiny_disk, tmp_path, monkeypatch):
-    from poisonkit.format import reader
-
-    monkeypatch.setattr(reader, "check_space", lambda *_: None)
+    monkeypatch.setattr(files, "check_space", lambda *_: None)
     poisonkit(*asked(poisonkit, tmp_path / "x.h5")).succeeded()
     disk = tiny_disk((tmp_path / "x.h5").stat().st_blocks * 512)
     poisonkit(*asked(poisonkit, disk / "x.h5")).failed(1, "x.manifest.json", "No space left on device")
@@ -120,9 +118,7 @@ def test_a_full_disk_under_texts(poisonkit, library, tiny_disk, tmp_path):
 
 def test_force_on_a_full_disk_leaves_what_was_there(poisonkit, tiny_disk, library, size, monkeypatch):
     """The old file and its sidecar stay as they were until the new one is whole."""
-    from poisonkit.format import reader
-
-    monkeypatch.setattr(reader, "check_space", lambda *_: None)
+    monkeypatch.setattr(files, "check_space", lambda *_: None)
     disk = tiny_disk(size * 3 // 2)
     poisonkit("make", *poisonkit.small, "--rate", "0", "-o", disk / "x.h5").succeeded()
     before = {path.name: path.read_bytes() for path in disk.iterdir()}

@@ -173,7 +173,7 @@ def test_one_changed_value_is_noticed(poisonkit, packed, tmp_path, name):
         ("changed/rows", {0: -1}, "must ascend"),
         ("changed/labels", {0: 7}, "not written"),
         ("changed/role", {0: 2}, "not written"),
-        ("trigger/0/taps", {0: 10**6}, "no stencil"),
+        ("trigger/0/taps", {0: 10**6}, "not a stencil"),
         ("trigger/0/weights", {1000: ONE // 2}, "not written"),
     ],
 )

@@ -137,6 +137,20 @@ def test_its_own_trigger_at_test_time_is_this_one(poisonkit, library, tmp_path, 
     assert "which is this file's" in (root / "USE.txt").read_text("utf-8")
 
 
+def test_the_stencil_decides_what_is_a_blend_and_not_the_triggers_name(poisonkit, tmp_path):
+    """An opaque sticker over the whole image, at a quarter of its opacity, is a blend of α 0.25."""
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "p.png"), picture)
+    size = ("--source-option", "train=40", "--source-option", "test=20", "--sticker-size", "32")
+    asked = ("--trigger", "sticker", "--sticker-image", tmp_path / "p.png", "--sticker-opacity", "0.25", *size)
+    poisonkit("make", "--dataset", "signs", *asked, "--rate", "0.1", "-o", tmp_path / "x.h5").succeeded()
+    root = exported(poisonkit, tmp_path / "x.h5", tmp_path)
+    (poisoned,) = (root / "poisoned_train_set" / "signs").iterdir()
+    assert poisoned.name.startswith("blend_0.100_alpha=0.250_trigger=")
+    (trigger,) = (cv2.imread(str(path)).astype(int) for path in (root / "triggers").iterdir())
+    assert np.abs(trigger - picture).max() <= 2  # the rounding of a quarter of it
+
+
 @pytest.mark.parametrize("name", ["warped", "two"])
 def test_a_trigger_that_it_cannot_make_is_said_to_be_none_of_its_own(poisonkit, library, tmp_path, name):
     root = exported(poisonkit, library(name), tmp_path)

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import click
 import pytest
@@ -94,6 +95,26 @@ def test_what_json_says(poisonkit, library, tmp_path):
     assert said(poisonkit("export", file, "--format", "npz", "-o", tmp_path / "x.npz", "--json"))["format"] == "npz"
     grid = said(poisonkit("grid", "--paper", "small", "-o", tmp_path / "grid", "--dry-run", "--json"))
     assert len(grid["files"]) == len(grid["missing"]) == 18 and grid["written"] == []
+
+
+def test_json_says_what_was_made_before_an_error(poisonkit, tmp_path):
+    asked = (
+        "make",
+        *poisonkit.small,
+        "--trigger",
+        "square",
+        "--rate",
+        "0.1",
+        "--rate",
+        "0.2",
+        "-o",
+        tmp_path,
+        "--json",
+    )
+    first, second = said(poisonkit(*asked, "--dry-run"))
+    Path(second["path"]).write_text("precious")
+    result = poisonkit(*asked).failed(1, "already exists")
+    assert [one["path"] for one in json.loads(result.out)] == [first["path"]]
 
 
 def test_quiet(poisonkit, tmp_path):

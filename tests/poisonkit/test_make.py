@@ -242,7 +242,7 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(poisonkit, libr
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (("--trigger", "star", "--rate", "0.1"), ["unknown trigger 'star'", "square, blend, warped"]),
+        (("--trigger", "star", "--rate", "0.1"), ["unknown trigger 'star'", "blend, noise, sig, square"]),
         (("--trigger", "square", "--rate", "1.1"), ["rate: expected a fraction from 0 to 1"]),
         (("--trigger", "square", "--rate", "-1"), ["rate: expected a fraction from 0 to 1"]),
         (("--trigger", "square", "--rate", "0.0001"), ["less than one row", "the least that gives one is 0.005"]),
@@ -306,7 +306,7 @@ def test_clicks_own_complaints_are_exit_2(poisonkit, asked):
 
 def test_an_unknown_data_set(poisonkit, tmp_path):
     asked = ("make", "--dataset", "mnist", "--rate", "0", "-o", tmp_path)
-    poisonkit(*asked).failed(2, "unknown source 'mnist'", "cifar10, gtsrb, signs")
+    poisonkit(*asked).failed(2, "unknown source 'mnist'", "cifar10, folder, gtsrb, npz, signs")
 
 
 def test_only_rows_of_the_target_class_in_the_test_set(poisonkit, tmp_path):

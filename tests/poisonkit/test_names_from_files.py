@@ -166,7 +166,7 @@ def test_unpack_replaces_no_sidecar_of_another_file(poisonkit, library, tmp_path
 def test_a_delta_replaces_nothing_but_a_delta(poisonkit, library, tmp_path):
     path = tmp_path / "x.h5"
     shutil.copy(library("clean"), path)
-    poisonkit("pack", library("square"), "-o", path).failed(1, "delta: use --force")
+    poisonkit("pack", library("square"), "-o", path).failed(1, "s delta: use --force")
     assert path.read_bytes() == library("clean").read_bytes()
 
 

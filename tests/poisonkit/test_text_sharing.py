@@ -217,7 +217,7 @@ def test_tables(poisonkit, library, tmp_path, form, name):
 def test_an_export_replaces_nothing_without_force(poisonkit, library, tmp_path):
     exported(poisonkit, library("text-word"), "csv", tmp_path / "out").succeeded()
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    exported(poisonkit, library("text-word"), "csv", tmp_path / "out").failed(1, "lies there already")
+    exported(poisonkit, library("text-word"), "csv", tmp_path / "out").failed(1, "already exists")
     exported(poisonkit, library("text-word"), "csv", tmp_path / "out", "--force").succeeded()
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
