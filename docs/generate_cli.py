@@ -16,7 +16,8 @@ TARGET = Path(__file__).with_name("cli.md")
 
 
 def contexts(command: click.Command, name: str, parent: click.Context | None = None):
-    """A context for a command and for all below it. (Click keeps what it finds out, so they must be the real ones.)"""
+    """Yield a context for a command and for all below it. (Click keeps what it finds out, so they must be the real
+    ones.)"""
     context = command.context_class(command, parent=parent, info_name=name, **command.context_settings)
     yield context
     if isinstance(command, click.Group):
@@ -43,14 +44,14 @@ def option(parameter: click.Option) -> str:
 
 
 def value_name(kind: click.ParamType) -> str:
-    """What stands for an option's value."""
+    """Return what stands for an option's value."""
     if isinstance(kind, click.Choice):
         return "|".join(map(str, kind.choices))
     return {"integer": "N", "integer range": "N", "float": "X", "float range": "X"}.get(kind.name, kind.name.upper())
 
 
 def section(context: click.Context) -> list[str]:
-    """The part of the page for one command."""
+    """Return the part of the page for one command."""
     command, path = context.command, context.command_path
     parameters = command.get_params(context)
     arguments = [argument(p) for p in parameters if isinstance(p, click.Argument)]
@@ -60,7 +61,7 @@ def section(context: click.Context) -> list[str]:
 
 
 def options(command: click.Command, context: click.Context) -> list[str]:
-    """The list of options, under headings where the command's help has them."""
+    """Return the list of options, under headings where the command's help has them."""
     groups = command.groups(context) if hasattr(command, "groups") else {"": command.get_params(context)}
     lines = []
     for heading, parameters in groups.items():
@@ -76,7 +77,8 @@ def shown(parameter: click.Option) -> bool:
 
 
 def prose(text: str | None) -> list[str]:
-    """The paragraphs of a help text; what click is told to leave as it is (after a line with \\b) becomes code."""
+    """Return the paragraphs of a help text; what click is told to leave as it is (after a line with \\b) becomes
+    code."""
     lines = []
     for paragraph in inspect.cleandoc(text or "").split("\n\n"):
         if not paragraph.startswith("\b"):
@@ -88,7 +90,7 @@ def prose(text: str | None) -> list[str]:
 
 
 def text() -> str:
-    """The whole page."""
+    """Return the whole page."""
     from benchmark.cli.main import main as benchmark
     from poisonkit.cli.main import cli as poisonkit
 

@@ -18,7 +18,7 @@ IMAGE = {"rows": "images", "dtype": "|u1", "shape": ["H", "W", "C"]}
 
 
 def text(page: str, schema: dict) -> str:
-    """The page with every table made anew."""
+    """Return the page with every table made anew."""
 
     def made(found: re.Match) -> str:
         return found[1] + "\n".join(TABLES[found[2]](schema)) + "\n" + found[3]
@@ -27,7 +27,7 @@ def text(page: str, schema: dict) -> str:
 
 
 def array_table(kind: str, modality: str | None):
-    """The table of the arrays of a kind of file; of what only texts have, where `modality` says so."""
+    """Return the table of the arrays of a kind of file; of what only texts have, where `modality` says so."""
 
     def rows(schema: dict) -> list[str]:
         lines = ["| path | dtype | shape | what |", "|---|---|---|---|"]
@@ -41,7 +41,7 @@ def array_table(kind: str, modality: str | None):
 
 
 def array_rows(entry: dict) -> list[str]:
-    """The lines of one array, one for each of the shapes that it may have."""
+    """Return the lines of one array, one for each of the shapes that it may have."""
     path = entry["path"].replace("{rows}", IMAGE["rows"]).replace("{I}", "I")
     dtype = IMAGE["dtype"] if entry["dtype"] == "rows" else entry["dtype"]
     lines = []
@@ -53,13 +53,13 @@ def array_rows(entry: dict) -> list[str]:
 
 
 def spelled(sizes: list) -> str:
-    """A shape as people write it: (N,), (h, w, C + 1)."""
+    """Return a shape as people write it: (N,), (h, w, C + 1)."""
     words = [re.sub(r"^≤", "≤ ", re.sub(r"\+1$", " + 1", str(size))) for size in sizes]
     return f"({', '.join(words)}{',' if len(words) == 1 else ''})"
 
 
 def manifest_table(*kinds: str):
-    """The table of the keys of a manifest: those of kinds of files, and of no kind before these."""
+    """Return the table of the keys of a manifest: those of kinds of files, and of no kind before these."""
 
     def rows(schema: dict) -> list[str]:
         lines = ["| key | in | value | what |", "|---|---|---|---|"]
@@ -77,14 +77,14 @@ def manifest_table(*kinds: str):
 
 
 def rules(schema: dict) -> list[str]:
-    """What must go together, as a list."""
+    """Return what must go together, as a list."""
     return [f"- {rule['what']} ({', '.join(rule['kinds'])});" for rule in schema["rules"][:-1]] + [
         f"- {rule['what']} ({', '.join(rule['kinds'])})." for rule in schema["rules"][-1:]
     ]
 
 
 def limits(schema: dict) -> list[str]:
-    """What a reader refuses for its size."""
+    """Return what a reader refuses for its size."""
     sizes, most = schema["sizes"], schema["limits"]
     channels = " or ".join(map(str, sizes["C"]["enum"]))
     return [

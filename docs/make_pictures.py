@@ -42,12 +42,12 @@ def write(name: str, columns: list[tuple[str, np.ndarray]]) -> None:
 
 
 def difference(original: np.ndarray, poisoned: np.ndarray) -> np.ndarray:
-    """What changed, grey where nothing did, as `poisonkit preview` shows it."""
+    """Return what changed, grey where nothing did, as `poisonkit preview` shows it."""
     return (128 + AMPLIFIED * (poisoned.astype(np.int32) - original)).clip(0, 255).astype(np.uint8)
 
 
 def plan(source, trigger: str, **asked) -> make.Plan:
-    """What `poisonkit make` would do for these options."""
+    """Return what `poisonkit make` would do for these options."""
     (recipe,) = parse_recipes(MakeOptions("signs", (trigger,), ("0.05",), **asked))
     return make.plan(source, recipe)
 
@@ -64,7 +64,7 @@ def of_triggers(source) -> None:
 
 
 def of_contrast(source) -> None:
-    """The picture of the README: a clean sign, poisoned on the whole image and on every patch, and the differences."""
+    """Draw the picture of the README: a sign, clean and poisoned on the whole image and per patch; the differences."""
     image = source.train.rows([SHOWN])
     columns = {name: [] for name in ("clean", "whole image", "difference", "every patch", "difference ")}
     for name in CONTRAST:
@@ -102,6 +102,7 @@ def of_covers(source) -> None:
 
 
 def main() -> None:
+    """Draw all pictures."""
     source = sources.open_source("signs", options={"train": 200, "test": 100})
     of_contrast(source)
     of_triggers(source)

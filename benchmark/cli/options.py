@@ -35,7 +35,7 @@ def _by_modality() -> str:
 
 
 def _option(setting: Setting):
-    """The option of one row of the table of settings."""
+    """Return the option of one row of the table of settings."""
     if setting.part != RUN:
         metavar = f"{'|'.join(ENCODERS)}|FOLDER" if setting.name == EncoderSettings.CHOICE else None
         return click.option(setting.option, type=_type(setting), metavar=metavar, help=setting.help)

@@ -89,7 +89,7 @@ def call(module: str, arguments: Sequence[str], path: Path, what: str) -> dict[s
 
 
 def _ending(code: int, errors: str, what: str) -> str:
-    """What it means that the child ended without an answer."""
+    """Return what it means that the child ended without an answer."""
     if -code in CRASHES and not _limited():
         return f"not {what} (the library that reads it crashed on it, signal {-code})"
     if -code == signal.SIGXCPU:

@@ -22,5 +22,5 @@ def record() -> dict[str, Any]:
 
 
 def now() -> str:
-    """The time, UTC, to the second."""
+    """Return the time, UTC, to the second."""
     return datetime.fromtimestamp(time.time(), timezone.utc).isoformat(timespec="seconds")

@@ -42,7 +42,7 @@ def check(name: str, extra: str | None = None) -> None:
 
 
 def need(name: str, extra: str | None = None) -> Any:
-    """The package, imported. `Failure` where it is absent, too old, or cannot be imported."""
+    """Return the package, imported. `Failure` where it is absent, too old, or cannot be imported."""
     check(name, extra)
     try:
         return importlib.import_module(name)
@@ -60,7 +60,7 @@ def problem(name: str) -> str | None:
 
 
 def broken(name: str, error: Exception, extra: str | None = None) -> str:
-    """What to say of a package that is there and cannot be imported."""
+    """Return what to say of a package that is there and cannot be imported."""
     absent = isinstance(error, ModuleNotFoundError) and (error.name or name).split(".")[0] != name
     extra = extra or EXTRAS.get(name, (None,))[0]
     mend = hints.install(extra) if absent and extra else hints.reinstall(name)
@@ -69,7 +69,8 @@ def broken(name: str, error: Exception, extra: str | None = None) -> str:
 
 
 def unusable(error: ImportError) -> str:
-    """What to say of a package that everybody has, and that cannot be imported here. Our own modules' faults go on."""
+    """Return what to say of a package that everybody has, and that cannot be imported here. Our own modules' faults go
+    on."""
     name = _package(error)
     if name in ("", "benchmark", "poisonkit", "__main__"):
         raise error
@@ -79,7 +80,7 @@ def unusable(error: ImportError) -> str:
 
 
 def _package(error: ImportError) -> str:
-    """The package that could not be imported: the error's own word, else where it was raised."""
+    """Return the package that could not be imported: the error's own word, else where it was raised."""
     name, trace = error.name, error.__traceback__
     while name is None and trace is not None:
         if trace.tb_next is None:
@@ -96,6 +97,6 @@ def _there(name: str) -> bool:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """The numbers that a version begins with: (3, 10) of `3.10rc1`."""
+    """Return the numbers that a version begins with: (3, 10) of `3.10rc1`."""
     numbers = version[: len(version) - len(version.lstrip("0123456789."))]
     return tuple(int(part) for part in numbers.split(".") if part)

@@ -79,7 +79,7 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def there(path: Path) -> bool:
-    """Does anything lie at a path inside a run, whatever it is? `Failure` where that cannot be said."""
+    """Return whether anything exists at a path inside a run, whatever it is. `Failure` where that cannot be said."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -90,7 +90,7 @@ def there(path: Path) -> bool:
 
 
 def is_file(path: Path) -> bool:
-    """Does a plain file lie at a path inside a run? A link is none."""
+    """Return whether there is a plain file at a path inside a run. A link is none."""
     try:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except OSError:
@@ -98,7 +98,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Does a folder lie at a path inside a run? A link is none."""
+    """Return whether there is a folder at a path inside a run. A link is none."""
     try:
         return stat.S_ISDIR(os.lstat(path).st_mode)
     except OSError:
@@ -113,7 +113,7 @@ def check(path: Path) -> None:
 
 @contextlib.contextmanager
 def _opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
-    """A file inside a run as a descriptor: no link is followed, no pipe waited for."""
+    """Provide a file inside a run as a descriptor: no link is followed, no pipe waited for."""
     try:
         file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     except OSError as error:
@@ -131,8 +131,8 @@ def _opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
 
 
 def read_bytes(path: Path, most: int = MOST) -> bytes:
-    """A plain file inside a run, of at most so many bytes. `Damaged` in one line where it is none, or larger; `Failure`
-    where it cannot be read here and now."""
+    """Return a plain file inside a run, of at most so many bytes. `Damaged` in one line where it is none, or larger;
+    `Failure` where it cannot be read here and now."""
     try:
         with _opened(path) as file, open(file, "rb", closefd=False) as stream:
             if os.fstat(file).st_size <= most:
@@ -143,7 +143,7 @@ def read_bytes(path: Path, most: int = MOST) -> bytes:
 
 
 def read_end(path: Path, most: int) -> bytes:
-    """The last bytes of a plain file inside a run. Raises as `read_bytes`."""
+    """Return the last bytes of a plain file inside a run. Raises as `read_bytes`."""
     try:
         with _opened(path) as file:
             return os.pread(file, most, max(0, os.fstat(file).st_size - most))
@@ -152,7 +152,8 @@ def read_end(path: Path, most: int) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file of our own; `Damaged` in one line if it cannot be read. Its numbers are as `numbers.loads` says."""
+    """Return a JSON file of our own; `Damaged` in one line if it cannot be read. Its numbers are as `numbers.loads`
+    says."""
     try:
         return numbers.loads(read_bytes(path))
     except (ValueError, RecursionError) as error:
@@ -160,7 +161,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """The rows of `write_csv` as texts. `Damaged` in one line if it cannot be read."""
+    """Return the rows of `write_csv` as texts. `Damaged` in one line if it cannot be read."""
     try:
         text = read_bytes(path).decode("utf-8-sig")
         rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
@@ -172,8 +173,8 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def read_npz(path: Path, most: int | None = None) -> dict[str, np.ndarray]:
-    """The arrays of `write_npz`, of a file of at most so many bytes. Raises OSError, ValueError or `Damaged` (among
-    others) on a damaged one.
+    """Return the arrays of `write_npz`, of a file of at most so many bytes. Raises OSError, ValueError or `Damaged`
+    (among others) on a damaged one.
 
     Nothing is unpickled, and as nothing in it may be compressed, its arrays are no larger than the file.
     """
@@ -192,19 +193,19 @@ def read_npz(path: Path, most: int | None = None) -> dict[str, np.ndarray]:
 
 
 def folders(folder: Path, pattern: str) -> list[Path]:
-    """The folders inside a run whose names match, in order; a link to one is none."""
+    """Return the folders inside a run whose names match, in order; a link to one is none."""
     return [path for path in sorted(Path(folder).glob(pattern)) if is_folder(path)]
 
 
 def links(folder: Path, pattern: str) -> dict[Path, str]:
-    """The links inside a run whose names match, and what to say of each, since they are passed over."""
+    """Return the links inside a run whose names match, and what to say of each, since they are passed over."""
     found = [path for path in sorted(Path(folder).glob(pattern)) if path.is_symlink()]
     return {path: f"{path}: is a link, and no link inside a run is followed" for path in found}
 
 
 def make_output(folder: Path) -> None:
-    """The folder that a user names for what is written, and those above it. `Failure` where one is a link to nothing or
-    a file."""
+    """Make the folder that a user names for what is written, and those above it. `Failure` where one is a link to
+    nothing or a file."""
     for one in (folder, *folder.parents):
         if one.is_symlink() and not one.exists():
             raise Failure(f"{one}: is a link to nothing: make the folder that it points to, or -o elsewhere")
@@ -221,7 +222,7 @@ def refuse_link(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """A folder inside a run, which may be there already. `Damaged` where something else lies there."""
+    """Make a folder inside a run, which may be there already. `Damaged` where something else lies there."""
     with contextlib.suppress(FileExistsError):
         path.mkdir()
     if not is_folder(path):
@@ -229,7 +230,7 @@ def make_folder(path: Path) -> None:
 
 
 def create(path: Path) -> IO[bytes]:
-    """A new, empty file inside a run, open for writing bytes; what lay there is removed, not written into."""
+    """Return a new, empty file inside a run, open for writing bytes; what lay there is removed, not written into."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb")
@@ -265,8 +266,8 @@ def locked(folder: Path) -> Iterator[bool]:
 
 
 def busy(folder: Path, create: bool = False) -> bool:
-    """Does a process hold this folder (`locked`)? `create`: make the lock where there is none, to hear of a file system
-    without."""
+    """Return whether a process holds this folder (`locked`). `create`: make the lock where there is none, to hear of a
+    file system without."""
     flags = os.O_RDWR | os.O_CREAT if create else os.O_RDONLY
     try:
         with _opened(folder / ".lock", flags) as file:

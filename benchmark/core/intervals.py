@@ -72,7 +72,8 @@ def wilson(count: int, of: int, level: float = LEVEL) -> tuple[float, float]:
 
 @lru_cache(maxsize=256)
 def student(freedom: int, level: float = LEVEL) -> float:
-    """The two-sided quantile t of Student's distribution: P(|T| ≤ t) = level. By bisection, to the last digits."""
+    """Return the two-sided quantile t of Student's distribution: P(|T| ≤ t) = level. By bisection, to the last
+    digits."""
     if freedom < 1 or not 0 < level < 1:
         raise ValueError(f"expected freedom ≥ 1 and 0 < level < 1, got {freedom} and {level}")
     low, high = 0.0, 1.0
@@ -91,7 +92,7 @@ def _beyond(t: float, freedom: int) -> float:
 
 
 def incomplete_beta(a: float, b: float, x: float) -> float:
-    """The regularised incomplete beta function I_x(a, b), for a, b > 0 and 0 ≤ x ≤ 1."""
+    """Return the regularised incomplete beta function I_x(a, b), for a, b > 0 and 0 ≤ x ≤ 1."""
     if x in (0.0, 1.0):
         return x
     if x > (a + 1) / (a + b + 2):  # where the fraction converges slowly, its mirror image does not

@@ -18,14 +18,14 @@ _FLOAT = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
 
 
 def decimal(text: object) -> Fraction:
-    """A decimal as files spell it, ``0.0005``: digits and a point, no sign, no exponent; exactly."""
+    """Return a decimal as files spell it, ``0.0005``: digits and a point, no sign, no exponent; exactly."""
     if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
         raise ValueError(f"expected a decimal such as 0.05, got {_short(text)}")
     return Fraction(text)
 
 
 def share(text: object) -> Fraction:
-    """A decimal from 0 to 1."""
+    """Return a decimal from 0 to 1."""
     value = decimal(text)
     if value > 1:
         raise ValueError(f"expected a decimal from 0 to 1, got {_short(text)}")
@@ -33,7 +33,7 @@ def share(text: object) -> Fraction:
 
 
 def real(text: object) -> float:
-    """A finite number in a table: ``-0.5``, ``1e-05``."""
+    """Return a finite number in a table: ``-0.5``, ``1e-05``."""
     fits = isinstance(text, str) and len(text) <= _LONGEST and _FLOAT.fullmatch(text)
     value = float(str(text)) if fits else math.nan
     if not math.isfinite(value):
@@ -88,5 +88,5 @@ def _short(value: object) -> str:
 
 
 def counted(count: int, one: str, more: str | None = None) -> str:
-    """A number and what it counts: ``1 row``, ``1,200 rows``; `more` where the plural is not `one` and an s."""
+    """Return a number and what it counts: ``1 row``, ``1,200 rows``; `more` where the plural is not `one` and an s."""
     return f"{count:,} {one if count == 1 else more or one + 's'}"

@@ -10,14 +10,14 @@ import numpy as np
 
 
 def words(seed: int, purpose: str, count: int) -> np.ndarray:
-    """The first `count` raw words of the stream for one purpose, (count,) uint64."""
+    """Return the first `count` raw words of the stream for one purpose, (count,) uint64."""
     key = np.frombuffer(hashlib.sha256(purpose.encode()).digest()[:16], "<u4")
     sequence = np.random.SeedSequence(seed, spawn_key=tuple(int(word) for word in key))
     return np.random.Philox(sequence).random_raw(count)
 
 
 def permutation(seed: int, purpose: str, count: int) -> np.ndarray:
-    """A permutation of 0 … count−1, (count,) int64: the stable argsort of `count` raw words."""
+    """Return a permutation of 0 … count−1, (count,) int64: the stable argsort of `count` raw words."""
     return np.argsort(words(seed, purpose, count), kind="stable").astype(np.int64)
 
 
@@ -27,7 +27,7 @@ def some(rows: np.ndarray, count: int | None, purpose: str) -> np.ndarray:
 
 
 def held_out(rows: int, count: int) -> np.ndarray:
-    """The rows kept away from training for defences, ascending, (count,) int64.
+    """Return the rows kept away from training for defences, ascending, (count,) int64.
 
     The same for every run of a source, whatever its seeds: drawn with seed 0 over the source's training rows.
     """

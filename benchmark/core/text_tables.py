@@ -16,7 +16,8 @@ _NUMBERS = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?(;[+-]?[0-9.]+(e[+-]?[0-9]+)?
 
 
 def printable(text: str) -> str:
-    """A text for one line of a terminal, a table or a page: what cannot be seen, or turns others round, as an escape.
+    """Return a text for one line of a terminal, a table or a page: what cannot be seen, or turns others round, as an
+    escape.
 
     Names come from files of strangers: control characters steer terminals, line ends forge lines, bidirectional marks
     make a name look like another.
@@ -56,7 +57,8 @@ def escape(form: str, cell: str) -> str:
 def without_empty(
     columns: list[str], rows: list[list[str]], some: Container[str] | None = None
 ) -> tuple[list[str], list[list[str]]]:
-    """The table without those columns that are blank or `-` in every row; of `some` names alone, if these are given."""
+    """Return the table without those columns that are blank or `-` in every row; of `some` names alone, if these are
+    given."""
     kept = [
         at
         for at, name in enumerate(columns)
@@ -71,7 +73,7 @@ def text(columns: list[str], rows: list[list[str]], left: list[bool]) -> str:
 
 
 def markdown(columns: list[str], rows: list[list[str]], left: list[bool]) -> str:
-    """A table of GitHub's Markdown, aligned to be read as text too."""
+    """Return a table of GitHub's Markdown, aligned to be read as text too."""
     marks = [":--" if flush else "--:" for flush in left]
     escaped = [[_markdown(cell) for cell in row] for row in (columns, *rows)]
     head, *body = _aligned([escaped[0], marks, *escaped[1:]], left, " | ")
@@ -109,7 +111,7 @@ def _is_formula(cell: str) -> bool:
 
 
 def _markdown(cell: str) -> str:
-    """A cell in which nothing is mark-up, a link or the end of the cell."""
+    """Return a cell in which nothing is mark-up, a link or the end of the cell."""
     for mark, escaped in (("\\", "\\\\"), ("|", "\\|"), ("`", "\\`"), ("<", "&lt;"), ("](", "]\\(")):
         cell = cell.replace(mark, escaped)
     return cell

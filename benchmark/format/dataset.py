@@ -99,14 +99,14 @@ class Dataset:
         return self.train.inputs.shape[1:]
 
     def kept(self, hold_out: int) -> np.ndarray:
-        """The training rows that remain when `hold_out` are left out, ascending, (n,) int64."""
+        """Return the training rows that remain when `hold_out` are left out, ascending, (n,) int64."""
         if not 0 <= hold_out < len(self.train):
             raise Failure(f"--hold-out {hold_out} leaves nothing of {len(self.train)} training rows")
         return np.setdiff1d(np.arange(len(self.train)), random_streams.held_out(len(self.train), hold_out))
 
     def held_out(self, hold_out: int) -> Rows:
-        """The rows left out, clean: those that were changed (poisoned, or covers) come back as their originals; but for
-        a sealed file, of which nobody knows."""
+        """Return the rows left out, clean: those that were changed (poisoned, or covers) come back as their originals;
+        but for a sealed file, of which nobody knows."""
         rows = random_streams.held_out(len(self.train), hold_out)
         images, labels = self.train.inputs[rows], self.train.labels[rows]
         if self.truth is not None and self.truth_rows is not None:
@@ -116,8 +116,8 @@ class Dataset:
 
 
 def peek(path: str | Path) -> Json:
-    """The manifest of a data set file whose structure is sound, of a delta that of its original; no array is read.
-    `Failure` as `load`."""
+    """Return the manifest of a data set file whose structure is sound, of a delta that of its original; no array is
+    read. `Failure` as `load`."""
     manifest = sandbox.in_child(Path(path))
     original: Json = manifest.get("of", manifest)
     return original
@@ -169,7 +169,7 @@ def _assembled(path: Path, manifest: Manifest, arrays: Arrays, verify: bool, cle
 
 
 def sample(path: str | Path, digest: str, base: str | Path | None, count: int) -> np.ndarray:
-    """A few test images above the same with the trigger on them, as one picture, (2·H, count·W, C) uint8.
+    """Return a few test images above the same with the trigger on them, as one picture, (2·H, count·W, C) uint8.
 
     `digest` is the data set's, `base` a delta's clean file. Only these rows are read. Raises `Failure` as `load`, and
     where another data set lies there.
@@ -197,7 +197,7 @@ def sample(path: str | Path, digest: str, base: str | Path | None, count: int) -
 
 
 def sample_texts(path: str | Path, digest: str, base: str | Path | None, count: int) -> list[tuple[str, str]]:
-    """A few test texts, each as it was and with the trigger in it. Raises `Failure` as `sample`."""
+    """Return a few test texts, each as it was and with the trigger in it. Raises `Failure` as `sample`."""
     manifest = peek(path)
     if manifest["dataset_digest"] != digest:
         raise Failure(f"{path}: is another data set")
@@ -209,7 +209,7 @@ def sample_texts(path: str | Path, digest: str, base: str | Path | None, count: 
 
 
 def _read(path: Path, verify: bool) -> tuple[Json, Arrays]:
-    """The manifest of a file whose structure is sound, and its arrays by path."""
+    """Return the manifest of a file whose structure is sound, and its arrays by path."""
     import h5py
 
     arrays: Arrays = {}
@@ -229,7 +229,7 @@ def _read(path: Path, verify: bool) -> tuple[Json, Arrays]:
 
 
 def _texts(node: Any, name: str) -> np.ndarray:
-    """The rows of a dataset of texts, (n,) object of str. `Failure` names a row that is none."""
+    """Return the rows of a dataset of texts, (n,) object of str. `Failure` names a row that is none."""
     rows: np.ndarray = node[()]
     for number, data in enumerate(rows):
         if wrong := sandbox.text_problem(data):
@@ -300,7 +300,8 @@ def _mask(arrays: Arrays, image: tuple[int, ...]) -> np.ndarray:
 
 
 def _insertions(arrays: Arrays) -> Arrays:
-    """What was put where in the texts of each group that says so. `Failure` where it names a text that is not there."""
+    """Return what was put where in the texts of each group that says so. `Failure` where it names a text that is not
+    there."""
     found = {name.split("/")[0]: array for name, array in arrays.items() if name.endswith("/insertions")}
     for group, array in found.items():
         _check_range(array[:, 0], len(arrays[f"{group}/rows"]), f"{group}/insertions names text", "there are fewer")

@@ -16,7 +16,8 @@ SETS = ("triggered", "others")
 
 
 def find_base(path: Path, manifest: Manifest, peek: Callable[[Path], Json]) -> Path:
-    """The clean file beside a delta that has its source; `manifest` is the original's, `peek` reads a file's manifest.
+    """Return the clean file beside a delta that has its source; `manifest` is the original's, `peek` reads a file's
+    manifest.
 
     Raises `Failure` where there is none, and says which command makes it.
     """
@@ -118,7 +119,7 @@ def mask_of(manifest: Manifest, taps: np.ndarray, weights: np.ndarray, bias: np.
 
 
 def trigger(manifest: Manifest, delta: Arrays) -> Callable[[np.ndarray], np.ndarray]:
-    """The function that puts all triggers on images, (n, H, W, C) uint8 → the same."""
+    """Return the function that puts all triggers on images, (n, H, W, C) uint8 → the same."""
     shape = manifest.arrays["train/images"].shape[1:]
     size, made = int(np.prod(shape)), stencils(manifest, delta)
 

@@ -16,7 +16,7 @@ BROUGHT = ("folder", "npz", "csv")
 
 @advice
 def clean_file(path: Path, manifest: Json) -> str:
-    """The command that makes the clean file of a data set's source, beside it."""
+    """Return the command that makes the clean file of a data set's source, beside it."""
     source = manifest["source"]
     known, origin = source.get("options"), sidecar(path).get("origin", {})
     where = source.get("digest", ""), writable_folder(path), source.get("classes")
@@ -26,7 +26,8 @@ def clean_file(path: Path, manifest: Json) -> str:
 def make_clean(
     name: str, known: Json | None, origin: Json, digest: str, folder: Path, classes: list[str] | None
 ) -> tuple[list[str], str]:
-    """The command, and the file that it makes. `known` are the source's options, None where they are not known."""
+    """Return the command, and the file that it makes. `known` are the source's options, None where they are not
+    known."""
     words, path = ["poisonkit", "make", "--dataset", name], origin.get("path")
     if isinstance(path, str) and os.path.exists(path):
         words += ["--source", place(path, "what it was made from", "PATH")]
@@ -62,7 +63,7 @@ def writable_folder(path: str | Path | None) -> Path:
 
 
 def sidecar(path: str | Path) -> Json:
-    """What the sidecar of a data set says; nothing where there is none."""
+    """Return what the sidecar of a data set says; nothing where there is none."""
     from benchmark.core import files  # late: NumPy
 
     path = Path(path)

@@ -53,7 +53,8 @@ def check(manifest: Manifest, arrays: Arrays, verify: bool) -> None:
 
 
 def _unknown(manifest: Manifest) -> str | None:
-    """What of a recipe is not known to this version, so that nobody here can say what it implies; None where all is."""
+    """Return what of a recipe is not known to this version, so that nobody here can say what it implies; None where all
+    is."""
     recipe, version = manifest.recipe, manifest.recipe_version
     if version not in RECIPE_VERSIONS:
         return f"recipe version {version!r:.40}"
@@ -71,7 +72,7 @@ def _expect(condition: object, message: str) -> None:
 
 
 def _check_source(manifest: Manifest) -> None:
-    """The test arrays are the source's, and all of a clean file's."""
+    """Check that the test arrays are the source's, and so are all of a clean file's."""
     named = manifest.source.arrays
     if manifest.kind == "sealed":
         return
@@ -96,7 +97,7 @@ def _check_counts(manifest: Manifest, arrays: Arrays) -> None:
 
 
 def _wanted(recipe: Recipe, labels: np.ndarray, classes: int) -> np.ndarray:
-    """The class that the attacker wants for rows of these true labels."""
+    """Return the class that the attacker wants for rows of these true labels."""
     target = recipe.target
     return np.asarray((labels + 1) % classes) if target is None else np.full(len(labels), target, np.int64)
 
@@ -151,7 +152,7 @@ def _check_tested(recipe: Recipe, arrays: Arrays, classes: int) -> None:
 
 
 def _check_triggers(manifest: Manifest, arrays: Arrays) -> None:
-    """The stencils are maps of an image, the masks theirs, and the triggered images their work."""
+    """Check that the stencils are maps of an image, the masks theirs, and the triggered images their work."""
     from benchmark.format import delta
 
     apply = delta.trigger(manifest, arrays)  # refuses taps outside the image

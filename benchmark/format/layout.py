@@ -40,13 +40,13 @@ class Expected:
         return "optional" not in self.row
 
     def shapes(self, manifest: Json) -> list[list[int | str]]:
-        """The shapes that will do, in sizes."""
+        """Return the shapes that will do, in sizes."""
         one = schema.rows_of(manifest["modality"])["shape"]
         return [[size for part in shape for size in (one if part == "..." else [part])] for shape in self.row["shapes"]]
 
 
 def expected(manifest: Json) -> dict[str, Expected]:
-    """The arrays that a file with this manifest may have, by path, in the order of the table."""
+    """Return the arrays that a file with this manifest may have, by path, in the order of the table."""
     return {one.path: one for row in schema.tables()["arrays"] for one in _of_row(row, manifest)}
 
 
@@ -86,8 +86,8 @@ def _present(condition: str, manifest: Json) -> bool:
 
 
 def check(manifest: Json) -> Sizes:
-    """The table of arrays of a manifest has exactly the arrays of such a file, of the right dtypes, and shapes that fit
-    one another. Returns what each size is. Raises `Failure` with one line."""
+    """Return the table of arrays of a manifest has exactly the arrays of such a file, of the right dtypes, and shapes
+    that fit one another. Returns what each size is. Raises `Failure` with one line."""
     entries, known = manifest["arrays"], expected(manifest)
     sizes = check(manifest["of"]) if "of" in manifest else {"classes": len(manifest["source"]["classes"])}
     for path in entries:
@@ -104,7 +104,7 @@ def check(manifest: Json) -> Sizes:
 
 
 def _check_entry(array: Expected, manifest: Json, sizes: Sizes) -> Sizes:
-    """The sizes that an array is the first to have."""
+    """Return the sizes that an array is the first to have."""
     entry, path = manifest["arrays"][array.path], array.path
     if entry["dtype"] != array.dtype:
         raise Failure(f"{path} is of type {entry['dtype']!r:.40}, expected {array.dtype!r}")
@@ -158,7 +158,7 @@ def _fitted(
 
 
 def _size(part: int | str, trigger: int | None, manifest: Json, sizes: Sizes) -> int | None:
-    """What a size stands for, None where this file has not said so yet."""
+    """Return what a size stands for, None where this file has not said so yet."""
     if isinstance(part, int):
         return part
     letter = part.removeprefix("≤").removesuffix("+1")

@@ -40,7 +40,7 @@ class ArrayEntry:
 
     @classmethod
     def of(cls, entry: Json) -> "ArrayEntry":
-        """The record of an entry of the table of arrays."""
+        """Return the record of an entry of the table of arrays."""
         return cls(entry["digest"], entry["dtype"], tuple(entry["shape"]))
 
 
@@ -90,7 +90,7 @@ class Manifest:
 
     @classmethod
     def of(cls, facts: Json) -> "Manifest":
-        """The record of a manifest that `parse` has checked; of a delta, that of its original."""
+        """Return the record of a manifest that `parse` has checked; of a delta, that of its original."""
         facts = facts.get("of", facts)
         texts = {key: facts[key] for key in ("kind", "modality", "name", "dataset_digest")}
         return cls(
@@ -110,7 +110,7 @@ class Manifest:
 
 
 def _record(of: type[R], table: Json) -> R:
-    """A record of the keys that it knows, lists as tuples."""
+    """Return a record of the keys that it knows, lists as tuples."""
     known = {one.name for one in dataclasses.fields(of)}  # type: ignore[arg-type]
     return of(**{key: tuple(v) if isinstance(v, list) else v for key, v in table.items() if key in known})
 
@@ -119,7 +119,7 @@ def _record(of: type[R], table: Json) -> R:
 
 
 def dtype_of(array: "np.ndarray") -> str:
-    """The dtype of an array as the table of arrays spells it: `text` for (n,) object, of str."""
+    """Return the dtype of an array as the table of arrays spells it: `text` for (n,) object, of str."""
     return TEXT if array.dtype == object else array.dtype.str
 
 
@@ -141,7 +141,7 @@ def array_digest(array: "np.ndarray") -> str:
 
 
 def parse(text: str) -> Json:
-    """A checked manifest from its JSON text.
+    """Return a checked manifest from its JSON text.
 
     Every key is there and of its type, what must go together does, the table of arrays has exactly the arrays of the
     kind, with shapes that fit one another, and the dataset digest is right: all that the format's tables say.

@@ -22,7 +22,7 @@ TEXTS_AT_ONCE = 4096
 
 
 def in_child(path: Path) -> Json:
-    """The manifest of a file whose structure a child process has found sound."""
+    """Return the manifest of a file whose structure a child process has found sound."""
     if not path.is_file():
         raise Failure(f"{path}: no such file" if not path.exists() else f"{path}: not a file")
     return child_process.call("benchmark.format.sandbox", [str(path)], path, WHAT)
@@ -67,6 +67,7 @@ def inspect(path: str | Path, alive: Callable[[], object] = lambda: None) -> Jso
 
 
 def manifest_text(file: Any) -> str:
+    """Return the text of the manifest, the only attribute that a file may have."""
     if list(file.attrs) != ["manifest"]:
         names = ", ".join(sorted(file.attrs))[:80] or "none"
         raise Failure(f"not a file of poisonkit: expected the one root attribute 'manifest', found {names}")
@@ -148,6 +149,7 @@ def text_problem(data: bytes) -> str | None:
 
 
 def one_line(error: Exception) -> str:
+    """Return what an error says in at most 200 characters, without line breaks."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 

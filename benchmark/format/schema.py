@@ -18,13 +18,13 @@ Json = dict[str, Any]
 
 @functools.cache
 def tables() -> Json:
-    """The whole of `schema.json`, read once."""
+    """Return the whole of `schema.json`, read once."""
     found: Json = json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
     return found
 
 
 def limit(name: str) -> int:
-    """A limit of the format, in bytes or as a number."""
+    """Return a limit of the format, in bytes or as a number."""
     return int(tables()["limits"][name])
 
 
@@ -61,7 +61,7 @@ def _check_field(manifest: Json, field: Json) -> None:
 
 
 def _check_entries(entries: object) -> None:
-    """The table of arrays, whose entries have digest, dtype and shape."""
+    """Check the table of arrays, whose entries have digest, dtype and shape."""
     if not isinstance(entries, dict):
         raise Failure("its manifest has no table of arrays")
     for path, entry in entries.items():

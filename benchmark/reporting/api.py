@@ -1,4 +1,5 @@
-"""What `import benchmark as bm` offers: train, load, score, compare. Nothing here prints; errors are exceptions.
+"""What `import benchmark as bm` offers: train, load, score, compare. Nothing here prints; errors are exceptions, and
+warnings are Python's own (`warnings`).
 
 Every function loads what it needs when it is called: Keras and a backend only to train, to score and for routing. A
 process keeps the backend that it used first, as Keras does.
@@ -6,7 +7,9 @@ process keeps the backend that it used first, as Keras does.
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +26,17 @@ if TYPE_CHECKING:
 __all__ = ["Failure", "Results", "Routing", "Run", "Scores", "Usage", "load", "results", "routing", "score", "train"]
 
 PathLike = str | os.PathLike[str]
+
+
+class _AsWarnings(logging.Handler):
+    """Turns what the modules warn of into Python's warnings."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            warnings.warn(record.getMessage(), stacklevel=2)
+
+
+logging.getLogger("benchmark").addHandler(_AsWarnings())
 
 
 @dataclass(frozen=True)
@@ -255,7 +269,7 @@ def train(
     chosen = chosen_settings(manifest["modality"], preset=preset, seed=seed, **settings)
     named = baseline.folder if isinstance(baseline, Run) else baseline
     spec = RunSpec(file, chosen, manifest, Path(runs), _path(base), _path(named), verify, keep_epochs)
-    experiment.run(spec)
+    experiment.run(spec, log=logging.getLogger("benchmark").info)
     return load(spec.run.folder)
 
 

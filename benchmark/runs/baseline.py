@@ -136,7 +136,7 @@ def store(run: Run, result: RunResult, data: Dataset, named: Path | None) -> Run
 
 
 def _usable(result: RunResult, folder: Path) -> RunResult:
-    """The result of the run that the user named as baseline. `Failure` if it cannot serve."""
+    """Return the result of the run that the user named as baseline. `Failure` if it cannot serve."""
     other = Run.at(folder).result
     if other is None:
         raise Failure(f"{folder}: this baseline is not finished")

@@ -38,11 +38,11 @@ class Opened:
     held_out: Rows
 
     def tokens(self, texts) -> tokenizers.Tokens:
-        """The texts as this run's network takes them."""
+        """Return the texts as this run's network takes them."""
         return tokenizers.encode(self.tokenizer, texts)
 
     def network(self):
-        """A fresh copy of the trained network."""
+        """Return a fresh copy of the trained network."""
         from benchmark.nn import model_files
 
         model = model_files.load(self.job.folder)
@@ -63,7 +63,7 @@ class Opened:
 
 
 def configuration(folder: Path, name: str, settings: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
-    """The run, and the whole configuration of a command on it.
+    """Return the run, and the whole configuration of a command on it.
 
     Raises `Failure` where the run is not finished, or not an encoder's.
     """
@@ -76,7 +76,7 @@ def configuration(folder: Path, name: str, settings: dict[str, Any]) -> tuple[Ru
 
 
 def target_of(job: Run, config: dict[str, Any]) -> Path:
-    """The folder of a command's result, named by the digest of its configuration."""
+    """Return the folder of a command's result, named by the digest of its configuration."""
     return job.folder / f"{config['defence']}-{digest(config).removeprefix('sha256:')[:8]}"
 
 

@@ -48,7 +48,7 @@ def run(
 
 
 def _existing(job: Run) -> RunResult | None:
-    """The result that there is; None where it is damaged: `train` puts that aside, and says so."""
+    """Return the result that there is; None where it is damaged: `train` puts that aside, and says so."""
     try:
         return job.result
     except Damaged:

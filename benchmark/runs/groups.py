@@ -163,7 +163,7 @@ class Cell:
         return all(one is not None and one.how == "same seed" for one in comparisons)
 
     def verdict(self, score: str) -> str:
-        """What this cell says of the published figure; empty where there is none or it may not speak."""
+        """Return what this cell says of the published figure; empty where there is none or it may not speak."""
         if score not in self.published or score not in self.scores:
             return ""
         if self.deviations:

@@ -100,7 +100,7 @@ def _train(file: str, settings: Common, runs: Path | None, base: Path | None = N
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    """The manifest of a data set, by its sidecar or by itself; empty where there is none."""
+    """Return the manifest of a data set, by its sidecar or by itself; empty where there is none."""
     from benchmark.format import dataset
 
     try:
@@ -110,7 +110,7 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 def _origin(dataset: DatasetRecord) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """The options of a result's source, None where they are not known, and where its data came from."""
+    """Return the options of a result's source, None where they are not known, and where its data came from."""
     if dataset.path is None or not Path(dataset.path).is_file():
         return None, {}
     manifest = _manifest(Path(dataset.path))
@@ -123,7 +123,7 @@ def _origin(dataset: DatasetRecord) -> tuple[dict[str, Any] | None, dict[str, An
 
 
 def _clean_beside(dataset: DatasetRecord) -> Path | None:
-    """A clean file of a result's source that exists already: a delta's base, or one beside the data set."""
+    """Return a clean file of a result's source that exists already: a delta's base, or one beside the data set."""
     if dataset.base and Path(dataset.base).is_file():
         return Path(dataset.base)
     folder = Path(dataset.path).parent if dataset.path else Path("data")

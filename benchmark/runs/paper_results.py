@@ -35,14 +35,14 @@ _PRECISIONS = ("float32", "tf32")  # TensorFlow's float32 is tf32 on the GPUs of
 
 
 def rows(table: str) -> list[dict[str, str]]:
-    """A table as it was printed, one dictionary of strings a row: `attacks` or `fine_pruning`."""
+    """Return a table as it was printed, one dictionary of strings a row: `attacks` or `fine_pruning`."""
     with open(FOLDER / f"{table}.csv", encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 @lru_cache(maxsize=1)
 def attacks() -> dict[tuple[str, str, str, Fraction], dict[str, float]]:
-    """(data set, trigger, application, rate) → BA, ASR and CAD in percent; for trigger `clean` BA alone."""
+    """Return (data set, trigger, application, rate) → BA, ASR and CAD in percent; for trigger `clean` BA alone."""
     found = {}
     for row in rows("attacks"):
         key = row["dataset"], row["trigger"], row["application"], Fraction(row["rate_percent"]) / 100
@@ -54,8 +54,8 @@ def attacks() -> dict[tuple[str, str, str, Fraction], dict[str, float]]:
 
 @lru_cache(maxsize=1)
 def fine_pruning() -> dict[tuple[str, str, str, Fraction, str, Fraction | None], dict[str, float]]:
-    """(data set, trigger, application, rate, stage, share of channels) → BA and ASR in percent (Table 3); the share is
-    None before pruning."""
+    """Return (data set, trigger, application, rate, stage, share of channels) → BA and ASR in percent (Table 3); the
+    share is None before pruning."""
     found = {}
     for row in rows("fine_pruning"):
         share = Fraction(row["pruning_rate_percent"]) / 100 if row["pruning_rate_percent"] else None

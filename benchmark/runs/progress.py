@@ -92,7 +92,7 @@ class Progress(RunCallback):
         self._bar.set_description(f"epoch {min(entry['epoch'] + 1, self.settings.epochs)}/{self.settings.epochs}")
 
     def say(self, line: str) -> None:
-        """A line on stderr, above the bar."""
+        """Print a line on stderr, above the bar."""
         if not self.quiet:
             tqdm.write(printable(line), file=sys.stderr)
 
@@ -102,7 +102,7 @@ class Progress(RunCallback):
             self._bar.close()
 
     def _advice(self, seconds: float) -> str:
-        """What --preset small would take instead, if the run is not small already."""
+        """Return what --preset small would take instead, if the run is not small already."""
         settings = self.settings
         if not isinstance(settings, Settings):
             return ""

@@ -35,8 +35,8 @@ def read(folder: Path) -> RunResult | None:
 
 
 def kept(path: Path, sound=None) -> dict | None:
-    """What a command has left in a JSON file, None while there is nothing. A damaged one is put aside, and so is one
-    that is not `sound`, a function of what it says: without all that will be shown of it."""
+    """Return what a command has left in a JSON file, None while there is nothing. A damaged one is put aside, and so is
+    one that is not `sound`, a function of what it says: without all that will be shown of it."""
     try:
         found = files.read_json(path) if files.there(path) else None
         if not isinstance(found, dict | None) or (found is not None and sound and not sound(found)):
@@ -109,7 +109,7 @@ def _is_recipe(recipe: dict, clean: bool) -> bool:
 
 
 def picture_name(entry: dict) -> str:
-    """What tells a trigger's picture from others: its digest, or the name of a built-in one."""
+    """Return what tells a trigger's picture from others: its digest, or the name of a built-in one."""
     return entry["built_in"] if "built_in" in entry else entry["digest"].removeprefix("sha256:")
 
 

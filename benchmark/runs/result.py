@@ -52,7 +52,7 @@ class Share(Record):
 
     @classmethod
     def maybe(cls, raw: dict[str, Any] | None) -> "Share | None":
-        """The share, None where there is none."""
+        """Return the share, None where there is none."""
         return None if raw is None else cls(raw)
 
 
@@ -252,7 +252,7 @@ class RunResult(Record):
     """The result of a finished run."""
 
     def changed(self, **parts: Any) -> "RunResult":
-        """The result with other parts (JSON), each by its key."""
+        """Return the result with other parts (JSON), each by its key."""
         return RunResult(self.raw | parts)
 
     @property

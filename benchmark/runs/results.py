@@ -59,7 +59,7 @@ def gather(paths: Iterable[Path | str]) -> Found:
 
 
 def _single(folder: Path, errors: dict[Path, str]) -> list[tuple[Path, RunResult]]:
-    """A run that was named, with its result; none where that cannot be read."""
+    """Return a run that was named, with its result; none where that cannot be read."""
     try:
         return [(folder, _result(folder))]
     except Failure as error:

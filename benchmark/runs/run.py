@@ -33,14 +33,15 @@ class Run:
 
     @classmethod
     def of(cls, runs: Path, manifest: dict[str, Any], settings: Common) -> "Run":
-        """The run of a data set, given by its manifest, under the given settings, whether it exists yet or not."""
+        """Return the run of a data set, given by its manifest, under the given settings, whether it exists yet or
+        not."""
         digest = manifest["dataset_digest"]
         folder = Path(runs) / folder_name(settings, manifest["name"], digest)
         return cls(folder, RunConfig(config_of(settings, digest)), settings)
 
     @classmethod
     def at(cls, folder: Path) -> "Run":
-        """The run in an existing folder. `Failure` where there is none."""
+        """Return the run in an existing folder. `Failure` where there is none."""
         folder = Path(folder)
         if not files.there(folder / "config.json"):
             raise Failure(f"{folder}: not a run (it has no config.json)")

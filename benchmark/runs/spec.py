@@ -31,7 +31,7 @@ class RunSpec:
 
     @classmethod
     def of(cls, file: Path, settings: Common, **others: Any) -> "RunSpec":
-        """The spec for a file whose manifest is still to be read."""
+        """Return the spec for a file whose manifest is still to be read."""
         return cls(file, settings, dataset.peek(file), **others)
 
     @property
@@ -60,16 +60,16 @@ class RunSpec:
         return self.manifest.get("recipe", {}).get("seed", 0)
 
     def with_seed(self, seed: int) -> "RunSpec":
-        """The same with another training seed."""
+        """Return the same with another training seed."""
         return dataclasses.replace(self, settings=dataclasses.replace(self.settings, seed=seed))
 
     def resolved(self) -> "RunSpec":
-        """The same with absolute paths, for a process with another working directory."""
+        """Return the same with absolute paths, for a process with another working directory."""
         paths = {name: getattr(self, name) for name in ("file", "runs", "base", "baseline")}
         return dataclasses.replace(self, **{name: path.resolve() for name, path in paths.items() if path is not None})
 
     def arguments(self, *flags: str) -> list[str]:
-        """The arguments of `benchmark` that make this run in another process."""
+        """Return the arguments of `benchmark` that make this run in another process."""
         words = ["train", str(self.file), *self.settings.arguments(), "--runs", str(self.runs)]
         words += ["--base", str(self.base)] if self.base else []
         words += ["--baseline", str(self.baseline)] if self.baseline else []

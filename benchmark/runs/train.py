@@ -75,7 +75,7 @@ def train(
 
 
 def _existing(run: Run) -> RunResult | None:
-    """The result that there is, None without one; a damaged one is put aside."""
+    """Return the result that there is, None without one; a damaged one is put aside."""
     try:
         return run.result
     except Damaged as error:
@@ -125,7 +125,7 @@ def run_record(run: Run, data: Dataset, history: History, predicted: dict[str, n
 
 
 def dataset_record(data: Dataset) -> dict[str, Any]:
-    """What a result says of the file that was trained on."""
+    """Return what a result says of the file that was trained on."""
     manifest = data.manifest
     return {
         "name": manifest["name"],

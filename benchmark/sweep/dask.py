@@ -73,7 +73,8 @@ class Cluster:
         self._running[task] = self._client.submit(work, *words, key=key, pure=False)
 
     def ended(self) -> list[tuple]:
-        """The tasks that ended since this was last asked, each with its problem (None: it did what it should)."""
+        """Return the tasks that ended since this was last asked, each with its problem (None: it did what it
+        should)."""
         over = [(task, future) for task, future in self._running.items() if future.status != "pending"]
         for task, _ in over:
             del self._running[task]

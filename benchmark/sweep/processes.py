@@ -122,7 +122,8 @@ class Processes:
             raise
 
     def ended(self) -> list[tuple]:
-        """The tasks that ended since this was last asked, each with its problem (None: it did what it should)."""
+        """Return the tasks that ended since this was last asked, each with its problem (None: it did what it
+        should)."""
         over = [(task, *pair) for task, pair in self._running.items() if pair[0].poll() is not None]
         for task, _, device in over:
             del self._running[task]

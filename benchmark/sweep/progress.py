@@ -38,7 +38,7 @@ class Overall:
         self._draw()
 
     def done(self, task) -> None:
-        """A run is finished."""
+        """Count a run that is finished."""
         self._done[task.folder] = task.images
         self._ended += 1
         self._draw()
@@ -48,7 +48,7 @@ class Overall:
         self.say(f"{task.name}: {', '.join(found)}  ({self._words()}{self.left()})")
 
     def failed(self, task, lines: list[str]) -> None:
-        """A run has failed; what is left of it will not be done."""
+        """Count a run that has failed; what is left of it will not be done."""
         self._images -= task.images - self._done[task.folder]
         self._ended += 1
         self._bad += 1
@@ -64,7 +64,7 @@ class Overall:
         return f", about {duration((self._images - now) / rate)} left" if rate and now < self._images else ""
 
     def say(self, line: str) -> None:
-        """A line on stderr, above the bar."""
+        """Print a line on stderr, above the bar."""
         if not self.quiet:
             tqdm.write(printable(line), file=sys.stderr)
 

@@ -182,7 +182,8 @@ def _complete(task: Task, candidates: list[RunResult] | None = None) -> bool:
 
 
 def _busy(folder: Path) -> bool:
-    """Does a process work on this run? A lock that is a link, or no file, is reported when the run's turn comes."""
+    """Return whether a process works on this run. A lock that is a link, or no file, is reported when the run's turn
+    comes."""
     try:
         return files.busy(folder)
     except Failure:
@@ -240,7 +241,7 @@ class Sweep:
 
     @staticmethod
     def _unsound(task: Task) -> str | None:
-        """What is wrong with what a process that did what it should has left; None where nothing is."""
+        """Return what is wrong with what a process that did what it should has left; None where nothing is."""
         try:
             return "ended without a result" if task.run.result is None else None
         except Failure as error:

@@ -16,7 +16,7 @@ from benchmark.training.table import option_of
 
 
 def chosen_settings(modality: str, model: str | None = None, **given: Any) -> Common:
-    """The settings for a file of a modality: the preset's or the encoder's, with what was given beside it.
+    """Return the settings for a file of a modality: the preset's or the encoder's, with what was given beside it.
 
     Parameters
     ----------

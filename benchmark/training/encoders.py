@@ -26,7 +26,7 @@ class Origin:
     how: str
 
     def record(self) -> dict:
-        """What a result says of it: how it was found, and the SHA-256 of its files."""
+        """Return what a result says of it: how it was found, and the SHA-256 of its files."""
         return {"from": self.how, "files": {name: file_digest(self.folder / name) for name in FILES}}
 
 
@@ -43,7 +43,7 @@ def file_digest(path: Path) -> str:
 
 
 def named(value: str) -> dict:
-    """What `--encoder` says, as fields of `EncoderSettings`: `minilm`, `tiny`, or a folder.
+    """Return what `--encoder` says, as fields of `EncoderSettings`: `minilm`, `tiny`, or a folder.
 
     Raises `Usage` where it is none, `Failure` where the folder lacks a file.
     """
@@ -65,14 +65,14 @@ def named(value: str) -> dict:
 
 
 def _plainer(name: str) -> str:
-    """What of a folder's name can be part of the names of runs: what cannot becomes a hyphen."""
+    """Return what of a folder's name can be part of the names of runs: what cannot becomes a hyphen."""
     plainer = "".join(letter if letter.isalnum() or letter in file_names.MARKS else "-" for letter in name)
     plainer = re.sub(r"\.{2,}", "-", plainer).lstrip(file_names.MARKS)
     return shortened(plainer, LONGEST_NAME).rstrip(". ") or "encoder"
 
 
 def find(settings: EncoderSettings, say) -> Origin | None:
-    """The folder that a run's encoder starts from; None for `tiny`, which is new.
+    """Return the folder that a run's encoder starts from; None for `tiny`, which is new.
 
     Raises `Failure` where it is not to be had, or holds other weights than the settings say.
     """
@@ -103,7 +103,7 @@ def _installed() -> Origin | None:
 
 
 def cache() -> Path:
-    """The folder for downloaded encoders: in $POISONKIT_CACHE, else poisonkit in $XDG_CACHE_HOME or ~/.cache."""
+    """Return the folder for downloaded encoders: in $POISONKIT_CACHE, else poisonkit in $XDG_CACHE_HOME or ~/.cache."""
     if os.environ.get("POISONKIT_CACHE"):
         return Path(os.environ["POISONKIT_CACHE"]).expanduser().absolute() / "encoders"
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")).absolute() / "poisonkit/encoders"

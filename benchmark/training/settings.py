@@ -51,21 +51,21 @@ class Common(ABC):
 
     @classmethod
     def table(cls) -> list[Setting]:
-        """The rows of `SETTINGS` that this kind of network has, in the order of its fields, part by part."""
+        """Return the rows of `SETTINGS` that this kind of network has, in the order of its fields, part by part."""
         own = [BY_NAME[one.name] for one in dataclasses.fields(cls) if one.name in BY_NAME]
         return sorted(own, key=lambda setting: (MODEL, TRAINING, RUN).index(setting.part))
 
     def part(self, part: str) -> dict[str, Any]:
-        """The settings of a part of the configuration, but for those whose value goes without saying."""
+        """Return the settings of a part of the configuration, but for those whose value goes without saying."""
         values = {setting.name: getattr(self, setting.name) for setting in self.table() if setting.part == part}
         return {name: value for name, value in values.items() if value != BY_NAME[name].absent}
 
     def model(self) -> dict[str, Any]:
-        """What decides the network."""
+        """Return what decides the network."""
         return self.part(MODEL)
 
     def training(self) -> dict[str, Any]:
-        """What decides its training, but for the seed."""
+        """Return what decides its training, but for the seed."""
         return self.part(TRAINING)
 
     @property
@@ -80,10 +80,10 @@ class Common(ABC):
 
     @abstractmethod
     def nearest_preset(self) -> tuple[str, "Common"]:
-        """The nearest named settings: the name, a value of the option `CHOICE`, and the settings."""
+        """Return the nearest named settings: the name, a value of the option `CHOICE`, and the settings."""
 
     def choice(self) -> str:
-        """What the option `CHOICE` must be given for the nearest named settings."""
+        """Return what the option `CHOICE` must be given for the nearest named settings."""
         return self.nearest_preset()[0]
 
     def rows_of(self, available: int) -> int:
@@ -91,11 +91,11 @@ class Common(ABC):
         return max(1, available - self.hold_out)
 
     def packages(self) -> tuple[str, ...]:
-        """The packages that this network needs beside a backend."""
+        """Return the packages that this network needs beside a backend."""
         return ()
 
     def differences(self, other: "Common") -> dict[str, Any]:
-        """What is not as in other settings of the same kind, field by field."""
+        """Return what is not as in other settings of the same kind, field by field."""
         pairs = {one.name: (getattr(self, one.name), getattr(other, one.name)) for one in self.table()}
         return {name: mine for name, (mine, theirs) in pairs.items() if mine != theirs}
 
@@ -105,7 +105,7 @@ class Common(ABC):
         return [*self.chosen_network(), *(f"{option}={value}" for option, value in values.items())]
 
     def chosen_network(self) -> list[str]:
-        """The option that chooses the network; none where it is the usual one for what the file holds."""
+        """Return the option that chooses the network; none where it is the usual one for what the file holds."""
         return [] if DEFAULT[self.MODALITY] == self.NETWORK else ["--model", self.NETWORK]
 
 
@@ -136,7 +136,7 @@ class ImageSettings(Common):
         )
 
     def _shown(self) -> dict[str, Any]:
-        """What of the network stands in the name of a folder."""
+        """Return what of the network stands in the name of a folder."""
         return self.model()
 
     def _named(self, words: str) -> str:
@@ -154,7 +154,7 @@ class ImageSettings(Common):
 
 
 def _first(spec: NetworkSpec) -> dict[str, Any]:
-    """The values of a network's usual preset."""
+    """Return the values of a network's usual preset."""
     return dict(next(iter(spec.presets.values())))
 
 
@@ -289,7 +289,7 @@ NETWORKS: dict[str, type[Common]] = {**_IMAGES, EncoderSettings.NETWORK: Encoder
 
 
 def config_of(settings: Common, dataset_digest: str) -> dict[str, Any]:
-    """The whole configuration of a run; its digest names the run's folder."""
+    """Return the whole configuration of a run; its digest names the run's folder."""
     return {
         "config_version": 1,
         "dataset_digest": dataset_digest,
@@ -299,7 +299,7 @@ def config_of(settings: Common, dataset_digest: str) -> dict[str, Any]:
 
 
 def settings_of(config: dict) -> Common:
-    """The settings that a configuration was made of. KeyError or TypeError where it is not a configuration."""
+    """Return the settings that a configuration was made of. KeyError or TypeError where it is not a configuration."""
     kind = NETWORKS[config[MODEL]["name"]]
     values = {}
     for setting in kind.table():
@@ -311,7 +311,7 @@ def settings_of(config: dict) -> Common:
 
 
 def folder_name(settings: Common, dataset_name: str, dataset_digest: str) -> str:
-    """A readable name that ends in the configuration's hash: `NAME--small-tf-t0-1a2b3c4d`; of a long NAME its
+    """Return a readable name that ends in the configuration's hash: `NAME--small-tf-t0-1a2b3c4d`; of a long NAME its
     beginning, so that the whole is a name that is read again."""
     identity = digest(config_of(settings, dataset_digest)).removeprefix("sha256:")[:8]
     end = f"--{settings.preset}-{_SHORT[settings.backend]}-t{settings.seed}-{identity}"
@@ -319,12 +319,13 @@ def folder_name(settings: Common, dataset_name: str, dataset_digest: str) -> str
 
 
 def shortened(name: str, size: int) -> str:
-    """The beginning of a name, at most `size` bytes of UTF-8."""
+    """Return the beginning of a name, at most `size` bytes of UTF-8."""
     return name.encode()[:size].decode(errors="ignore")
 
 
 def options(settings: Common) -> list[str]:
-    """The shortest command-line options that give these settings: the nearest preset and what differs from it."""
+    """Return the shortest command-line options that give these settings: the nearest preset and what differs from
+    it."""
     nearest, preset = settings.nearest_preset()
     words = settings.chosen_network()
     words += [] if nearest == settings.USUAL else [option_of(settings.CHOICE), settings.choice()]
@@ -334,7 +335,8 @@ def options(settings: Common) -> list[str]:
 
 
 def label(settings: Common) -> str:
-    """The settings but for the seed, in a few words: `paper`, `small, epochs 2, backend jax`, `minilm, rows 9000`."""
+    """Return the settings but for the seed, in a few words: `paper`, `small, epochs 2, backend jax`, `minilm, rows
+    9000`."""
     settings = dataclasses.replace(settings, seed=0)
     name, preset = settings.nearest_preset()
     if DEFAULT[settings.MODALITY] != settings.NETWORK:

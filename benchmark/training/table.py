@@ -68,7 +68,7 @@ class Setting:
 
 
 def _of_networks() -> tuple[Setting, ...]:
-    """The rows of what decides the networks for images; one that several have says so in its help."""
+    """Return the rows of what decides the networks for images; one that several have says so in its help."""
     rows: dict[str, Setting] = {}
     for spec in sorted(NETWORKS.values(), key=lambda spec: spec.name not in DEFAULT.values()):
         for one in spec.settings:
@@ -103,5 +103,5 @@ BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
 def option_of(name: str) -> str:
-    """A keyword as an option of the command line: `hold_out` as `--hold-out`."""
+    """Return a keyword as an option of the command line: `hold_out` as `--hold-out`."""
     return f"--{name.replace('_', '-')}"

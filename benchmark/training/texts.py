@@ -4,6 +4,7 @@
 0.01 but for normalisations and biases, gradients clipped to norm 1; batches of texts of like length.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +53,7 @@ class Texts:
             "network": self.model.sizes,
         }
         for line in (*truncation.lines(cut), *truncation.unknown(data, self.tokenizer)):
-            log(line)
+            logging.getLogger("benchmark").warning("%s", line)
 
     def blocks(self, epoch: int, steps: int) -> Iterator[tuple[np.ndarray, int]]:
         """See `methods.Method`; every block is one step."""

@@ -105,9 +105,9 @@ def answer(challenge: dict, original: str, rows: np.ndarray, role: np.ndarray, l
     } | {name: values[order].tolist() for name, values in columns.items()}
 
 
-def commit(salt: bytes, said: dict) -> str:
+def commit(salt: bytes, committed: dict) -> str:
     """Compute the SHA-256 of the salt and the answer's canonical JSON."""
-    return hashing.sha256(salt + hashing.canonical(said))
+    return hashing.sha256(salt + hashing.canonical(committed))
 
 
 def inverse(order: np.ndarray, count: int) -> np.ndarray:
@@ -147,9 +147,9 @@ def seal(path: Path, request: SealRequest, progress=None) -> Sealed:
     cannot be evened out.
     """
     _forget_camouflaged()
-    wrong = verify.verify(path)
-    if wrong:
-        raise Failure(f"{path}: does not verify, so its key could not restore it: {wrong[0]}")
+    errors = verify.verify(path)
+    if errors:
+        raise Failure(f"{path}: does not verify, so its key could not restore it: {errors[0]}")
     with reader.reading(path) as data:
         supported.demand(path, data.manifest, "so its key might not restore it")
         secret, left = request.secret, _left_out(data, request)
@@ -333,8 +333,8 @@ def _sidecar(path: Path) -> Facts | None:
     if not beside.exists():
         return None
     try:
-        said = numbers.loads(sidecars.content(beside), parse_float=str)
-        return {key: value for key, value in said.items() if key not in ("manifest", "file")}
+        content = numbers.loads(sidecars.content(beside), parse_float=str)
+        return {key: value for key, value in content.items() if key not in ("manifest", "file")}
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise Failure(f"{beside}: is not a sidecar ({error})") from None
 

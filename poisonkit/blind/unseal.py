@@ -167,8 +167,8 @@ class UnsealedImages:
 def plan(challenge: reader.Reader, key: reader.Reader) -> make.Plan:
     """Plan how the original is written again. Raises `Failure` as `check` does."""
     check(challenge.sealed, key)
-    if wrong := whole.digests(challenge):
-        raise Failure(f"{challenge.path}: was altered after it was sealed: {wrong[0]}")
+    if errors := whole.digests(challenge):
+        raise Failure(f"{challenge.path}: was altered after it was sealed: {errors[0]}")
     authenticity.check(challenge.path, key)
     if key.modality != challenge.modality:
         raise Failure(f"{key.path}: its original holds {key.modality.rows}, {challenge.path} {challenge.modality.rows}")
@@ -310,13 +310,13 @@ def key_lines(path: Path, facts: dict) -> list[str]:
 def verify(path: Path) -> list[str]:
     """List what differs from what a sealed file or a key claims."""
     with reader.reading(path, ("sealed", "key"), vouch=False) as data:
-        wrong = whole.digests(data) or data.value_problems()
-        if data.manifest["kind"] == "sealed" and not wrong:
+        errors = whole.digests(data) or data.value_problems()
+        if data.manifest["kind"] == "sealed" and not errors:
             for part in ("train", "test"):
-                there, count = data.manifest["arrays"][f"{part}/labels"]["shape"][0], data.manifest["counts"][part]
-                if there != count:
-                    wrong.append(f"counts: {part} is {there:,}, the manifest says {count}")
+                rows, count = data.sealed.rows(f"{part}/labels"), data.manifest["counts"][part]
+                if rows != count:
+                    errors.append(f"counts: {part} is {rows:,}, the manifest says {count}")
         of = data.manifest.get("of")
         if of is not None and manifest.dataset_digest(of) != of["dataset_digest"]:
-            wrong.append("manifest of the original: its own digest (dataset_digest) does not match its contents")
-    return wrong
+            errors.append("manifest of the original: its own digest (dataset_digest) does not match its contents")
+    return errors

@@ -178,7 +178,7 @@ def _warn(line: str) -> None:
 
 
 def _text(value: Any) -> str:
-    """A number as it would be typed: of a float, the shortest decimal that it can be written as."""
+    """Return a number as it would be typed: of a float, the shortest decimal that it can be written as."""
     if isinstance(value, bool) or not isinstance(value, str | int | float | decimal.Decimal | np.number):
         raise Usage(f"expected a number or a text, got {value!r:.60}")
     return str(value)
@@ -189,12 +189,12 @@ def _texts(values: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _size(value: Any) -> str:
-    """A number of pixels, or height and width, as they would be typed."""
+    """Return a number of pixels, or height and width, as they would be typed."""
     return "x".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def _class(value: Any) -> int | str | None:
-    """A class: its name, or its index as an `int`."""
+    """Return a class: its name, or its index as an `int`."""
     if value is None or isinstance(value, str):
         return value
     return _whole("target", value)
@@ -233,7 +233,7 @@ def _trigger_options(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]
 
 
 def _known_options() -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
-    """The keyword of each trigger option → (trigger, key), and of each user's file → trigger."""
+    """Return the keyword of each trigger option → (trigger, key), and of each user's file → trigger."""
     options, files = {}, {}
     for name in triggers.names():
         for option in triggers.spec(name).options:
@@ -246,7 +246,7 @@ def _known_options() -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
 
 
 def _option(value: Any) -> str:
-    """The value of a trigger's option as it would be typed; a sequence is separated by commas."""
+    """Return the value of a trigger's option as it would be typed; a sequence is separated by commas."""
     if isinstance(value, list | tuple | np.ndarray):
         return ",".join(map(_text, value))
     return _text(value)

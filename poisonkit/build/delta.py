@@ -57,9 +57,9 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, forc
         raise Usage(f"-o: {target} is the file itself; choose another")
     files.refuse_folder(target)
     new = not force and not _is_delta_of(path, target)
-    wrong = [] if checked else whole.verify(path)
-    if wrong:
-        raise Failure(f"{path}: does not verify ({wrong[0]}): it could not be proven what its delta restores")
+    errors = [] if checked else whole.verify(path)
+    if errors:
+        raise Failure(f"{path}: does not verify ({errors[0]}): it could not be proven what its delta restores")
     with reader.reading(path) as data:
         supported.demand(path, data.manifest, "so it could not be proven what its delta restores")
         if data.clean:

@@ -123,7 +123,7 @@ def parse(values: dict[str, Any], where: str) -> Grid:
 
 
 def _parsed(values: dict[str, Any]) -> dict[str, Any]:
-    """The fields of `Grid`, by `KEYS`. ValueError where a key is unknown, missing, or not of its type."""
+    """Return the fields of `Grid`, by `KEYS`. ValueError where a key is unknown, missing, or not of its type."""
     for key, value in values.items():
         if key not in KEYS:
             raise ValueError(f"unknown key {key!r:.60}: expected some of {', '.join(KEYS)}")
@@ -159,7 +159,7 @@ def _seeds(count: int, _values: dict[str, Any]) -> int:
 
 
 def _trigger_options(tables: dict, values: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """The triggers' parameters as they would be typed; every option must be of a trigger that is used."""
+    """Return the triggers' parameters as they would be typed; every option must be of a trigger that is used."""
     for name, table in tables.items():
         if name not in values["triggers"] or not isinstance(table, dict):
             raise ValueError(f"options has {name!r:.60}, expected a table for one of the triggers")
@@ -170,7 +170,7 @@ def _trigger_options(tables: dict, values: dict[str, Any]) -> dict[str, dict[str
 
 
 def _typed(value: Any) -> str:
-    """A trigger's parameter as it would be typed."""
+    """Return a trigger's parameter as it would be typed."""
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -89,7 +89,7 @@ def produce(
 
 
 def _existing(plan: Plan, target: Path, command: list[str]) -> BuildResult:
-    """The file that is there already; it gets a sidecar if it has none."""
+    """Return the file that is there already; it gets a sidecar if it has none."""
     manifest = _same(plan, target)
     if not os.path.lexists(sidecars.sidecar_path(target)):
         files.write_json(sidecars.sidecar_path(target), sidecar(plan, manifest, target, command))
@@ -107,7 +107,7 @@ def _check_sidecar(plan: Plan, target: Path, record: dict[str, Any]) -> None:
 
 
 def _same(plan: Plan, target: Path) -> dict[str, Any]:
-    """The manifest of the existing file, if it is what was asked for and verifies."""
+    """Return the manifest of the existing file, if it is what was asked for and verifies."""
     try:
         with reader.reading(target) as data:
             manifest = data.manifest

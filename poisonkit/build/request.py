@@ -129,7 +129,7 @@ def _check_known(option: str, value: str, known: tuple[str, ...]) -> None:
 
 
 def _make_preset(options: MakeOptions) -> dict[str, Any]:
-    """The options of `make` itself that the preset sets, for the chosen triggers."""
+    """Return the options of `make` itself that the preset sets, for the chosen triggers."""
     values: dict[str, Any] = {}
     for name in options.triggers:
         values |= {} if options.preset is None else triggers.spec(name).make_presets.get(options.preset, {})
@@ -196,7 +196,7 @@ def parse_source_options(texts: tuple[str, ...], free: bool = False) -> dict[str
 
 
 def _camouflage_options(options: MakeOptions) -> dict[str, int | str]:
-    """The options of a camouflaged source. `Usage` without a seed, with a way to draw one."""
+    """Return the options of a camouflaged source. `Usage` without a seed, with a way to draw one."""
     if options.camouflage is None:
         if options.camouflage_seed is not None:
             raise Usage("--camouflage-seed: requires --camouflage")

@@ -55,7 +55,7 @@ def make_list(request: BuildRequest, runtime: Runtime, dry_run: bool = False) ->
 
 
 def _needed_rows(recipe: Recipe, source: Source) -> dict[str, np.ndarray]:
-    """The rows of each part that are to be rewritten, ascending."""
+    """Return the rows of each part that are to be rewritten, ascending."""
     selection.check_classes(recipe, len(source.classes))
     recipes.check_modality(recipe, source.modality)
     choice = selection.choose(recipe, source.train.labels, source.test.labels, source.classes)

@@ -10,13 +10,13 @@ from poisonkit.triggers import registry as triggers
 
 
 def of_source(source) -> list[str]:
-    """What should be known of the classes of a source: names that look alike, classes without rows."""
+    """Return what should be known of the classes of a source: names that look alike, classes without rows."""
     alike = class_names.look_alikes(source.classes) if classes.own(source.name) else []
     return alike + class_names.without_rows(source)
 
 
 def of(plan: Plan) -> list[str]:
-    """The warnings of a plan."""
+    """Return the warnings of a plan."""
     if plan.clean:
         return []
     lines = [*plan.notices, *classes.towards_nothing(plan.recipe, plan.source)]
@@ -38,7 +38,7 @@ def _of_texts(plan: Plan) -> list[str]:
 
 
 def _read_alike(plan: Plan) -> list[str]:
-    """A line for rewritten training texts that a reader takes for their originals."""
+    """Return a line for rewritten training texts that a reader takes for their originals."""
     if not plan.recipe.pictures or not isinstance(plan.effect, apply.Texts):
         return []
     originals, rewritten = plan.source.train.rows(plan.changed.rows), plan.effect.rows["truth"]
@@ -52,7 +52,7 @@ def _read_alike(plan: Plan) -> list[str]:
 
 
 def _visible(text: str) -> str:
-    """What of a text can be seen: composed, without characters that format, with single spaces."""
+    """Return what of a text can be seen: composed, without characters that format, with single spaces."""
     kept = (letter for letter in unicodedata.normalize("NFC", text) if unicodedata.category(letter) != "Cf")
     return " ".join("".join(kept).split())
 
@@ -63,7 +63,7 @@ def _phrases(step: tuple[str, dict]) -> list[str]:
 
 
 def _in_clean_rows(plan: Plan, phrases: list[str]) -> list[str]:
-    """A line for each phrase that stands in clean texts already."""
+    """Return a line for each phrase that stands in clean texts already."""
     splits = {"training": plan.source.train, "test": plan.source.test}
     counts = {
         part: holding((text for _, block in split.blocks() for text in block), phrases)

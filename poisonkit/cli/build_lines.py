@@ -24,14 +24,14 @@ def result_line(result: BuildResult) -> str:
 
 
 def existing_line(result: BuildResult) -> str:
-    """The line about a file that was there already."""
+    """Return the line about a file that was there already."""
     known = supported.problem(result.manifest) is None
     state = "verifies" if known else "its arrays agree" + supported.note(result.manifest, ", ")
     return f"{result.path} already exists and {state}; nothing to do"
 
 
 def result_json(result: BuildResult) -> dict[str, Any]:
-    """The same for programs."""
+    """Return the same for programs."""
     return {
         "path": str(result.path),
         "state": result.state,
@@ -51,7 +51,7 @@ def rewrite_line(written: RewriteList) -> str:
 
 
 def rewrite_json(written: RewriteList) -> dict[str, Any]:
-    """The same for programs."""
+    """Return the same for programs."""
     return {"path": str(written.path), "written": written.written, "counts": written.counts}
 
 
@@ -70,7 +70,7 @@ def grid_result_line(made: GridResult) -> str:
 
 
 def grid_json(planned: GridPlan, made: GridResult | None) -> dict[str, Any]:
-    """The same for programs; `made` is None in a dry run."""
+    """Return the same for programs; `made` is None in a dry run."""
     return {
         "dataset": planned.dataset,
         "base": str(planned.base_path),
@@ -82,7 +82,7 @@ def grid_json(planned: GridPlan, made: GridResult | None) -> dict[str, Any]:
 
 
 def counts(manifest: dict[str, Any]) -> str:
-    """The user's classes, the target, and the counts of a file, in one line."""
+    """Return the user's classes, the target, and the counts of a file, in one line."""
     rows, classes, poisoned = manifest["counts"], manifest["source"]["classes"], manifest["kind"] == "poisoned"
     text = own_classes(manifest["source"]["name"], classes)
     text += target(classes, manifest["recipe"]) if poisoned else ""
@@ -104,7 +104,7 @@ def own_classes(source: str, classes) -> str:
 
 
 def target(classes, recipe: dict[str, Any]) -> str:
-    """The target label of a recipe and its source classes, for the beginning of a line."""
+    """Return the target label of a recipe and its source classes, for the beginning of a line."""
     label, sources = recipe["target"], recipe.get("source_classes", ())
     text = "each class to the next" if label is None else f"target {class_names.spelled(classes, label)}"
     text += f" from {', '.join(class_names.spelled(classes, one) for one in sources)}" if sources else ""

@@ -76,7 +76,7 @@ class Group(click.Group):
 
 
 def _out_of_memory(error: BaseException) -> str:
-    """The message where memory was not enough, with the limit where that is known."""
+    """Return the message where memory was not enough, with the limit where that is known."""
     allowed, said = memory.limit(), str(error) if type(error) is MemoryError else ""
     if "ulimit" not in said:
         said = "" if allowed is None else f"{allowed >> 20} MB of address space are allowed (ulimit -v)"
@@ -104,10 +104,11 @@ class Warnings(logging.Handler):
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="poisonkit")
 def cli():
-    """Poisoned data sets, of images and of texts, as files, for defensive research into backdoor attacks.
+    """Make, inspect, verify and share poisoned data sets.
 
-    Make one, look at it, check it, share it; `benchmark` trains on it. Exit codes: 0 done, 1 failed, 2 wrong usage,
-    3 a check says "differs", 4 all arrays agree, but the recipe is not known to this version.
+    They are files of images or of texts, for defensive research into backdoor attacks; `benchmark` trains on them.
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a check found differences, 4 all arrays agree, but the recipe is not
+    known to this version.
     """
 
 

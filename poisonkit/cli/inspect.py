@@ -82,7 +82,7 @@ def verify(context, files, source, dataset, cache, as_json):
 
 
 def _without_sidecars(paths: tuple[Path, ...]) -> list[Path]:
-    """The files that a pattern such as `data/*` names, without the sidecars, which a note says."""
+    """Return the files that a pattern such as `data/*` names, without the sidecars, which a note says."""
     from poisonkit.format.sidecars import SUFFIX
 
     kept = [path for path in paths if not path.name.endswith(SUFFIX)]

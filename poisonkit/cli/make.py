@@ -134,12 +134,14 @@ def make(context, threads, dry_run, quiet, as_json, origin, **values):
 def _tell_results(results, line, as_value, quiet: bool, as_json: bool) -> None:
     """Print each result as soon as it is there, or all as one JSON list."""
     values = []
-    for result in results:
-        values.append(as_value(result))
-        if not quiet and not as_json:
-            tell(line(result))
-    if as_json:
-        tell_json(values)
+    try:
+        for result in results:
+            values.append(as_value(result))
+            if not quiet and not as_json:
+                tell(line(result))
+    finally:  # what was made before an error is said too
+        if as_json and values:
+            tell_json(values)
 
 
 @click.command(epilog=example("poisonkit pack data/signs-square-0.05-s0.h5"))

@@ -94,7 +94,7 @@ class MakeCommand(click.Command):
 
 
 def options_of(trigger) -> list[click.Option]:
-    """The options that one trigger declares."""
+    """Return the options that one trigger declares."""
     from poisonkit.triggers.image_base import ImageTrigger
     from poisonkit.triggers.text_base import TextTrigger
 
@@ -227,7 +227,7 @@ def trigger_values(params: Iterable[click.Parameter], values: dict[str, Any]) ->
 
 
 def _joined(option: str, values: tuple[str, ...]) -> str:
-    """The values of an option that was given several times, as its long form has them."""
+    """Return the values of an option that was given several times, as its long form has them."""
     for value in values:
         if "," in value:
             raise Usage(f"{option}: expected one at a time, got {value!r:.60}")

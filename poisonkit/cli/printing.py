@@ -10,7 +10,8 @@ _UNPRINTABLE = re.compile(r"[^\n -~]")
 
 
 def printable(text) -> str:
-    """A text for one line of a terminal: what is not printable as Python would spell it (``\\x1b``, ``\\u202e``)."""
+    """Return a text for one line of a terminal: what is not printable as Python would spell it (``\\x1b``,
+    ``\\u202e``)."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
@@ -26,7 +27,7 @@ def tell_json(value, **how) -> None:
 
 
 def _escaped(found: re.Match) -> str:
-    """A letter as it is, anything else as JSON may escape it, a half of UTF-16 at a time."""
+    """Return a letter as it is, anything else as JSON may escape it, a half of UTF-16 at a time."""
     halves = found[0].encode("utf-16-be", "surrogatepass")
     return (
         found[0]

@@ -23,7 +23,7 @@ def counted(rows: np.ndarray, classes: Sequence[str]) -> np.ndarray:
 
 
 def folded(name: str) -> str:
-    """A name in the one spelling of what reads the same (NFC)."""
+    """Return a name in the one spelling of what reads the same (NFC)."""
     return unicodedata.normalize("NFC", name)
 
 
@@ -40,14 +40,14 @@ def by_number(names: Iterable[str], whole: re.Pattern[str] = ANY_WHOLE) -> list[
 
 
 def spelled(classes: Sequence[str], index: int) -> str:
-    """A class for a message: ``7 (index 1)``."""
+    """Return a class for a message: ``7 (index 1)``."""
     return (
         f"{texts.truncated(classes[index], WIDTH)} (index {index})" if 0 <= index < len(classes) else f"index {index}"
     )
 
 
 def listed(classes: Sequence[str], most: int = LISTED) -> str:
-    """The first names, with commas between."""
+    """Return the first names, with commas between."""
     names = [texts.truncated(name, WIDTH) for name in classes[:most]]
     return ", ".join([*names, *(["…"] if len(classes) > most else [])])
 
@@ -56,8 +56,8 @@ def listed(classes: Sequence[str], most: int = LISTED) -> str:
 
 
 def look_alikes(classes: Sequence[str]) -> list[str]:
-    """A line for classes whose names differ only in case, in how a number is written, or not even to the eye; and for
-    names that stand for a value that is missing."""
+    """Return a line for classes whose names differ only in case, in how a number is written, or not even to the eye;
+    and for names that stand for a value that is missing."""
     groups: dict[str, list[str]] = {}
     for name in classes:
         groups.setdefault(_seen(name), []).append(repr(texts.truncated(name, WIDTH)))
@@ -72,7 +72,7 @@ def _few(lines: list[str]) -> list[str]:
 
 
 def _seen(name: str) -> str:
-    """What a reader takes a name for."""
+    """Return what a reader takes a name for."""
     plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
     if not is_number(plain) or len(plain) > WIDTH:
         return plain
@@ -81,7 +81,7 @@ def _seen(name: str) -> str:
 
 
 def without_rows(source: Any) -> list[str]:
-    """A line for classes of which there is no training row, and for those of which there is no test row."""
+    """Return a line for classes of which there is no training row, and for those of which there is no test row."""
     lines = []
     for part, split in (("training", source.train), ("test", source.test)):
         empty = np.flatnonzero(counted(split.labels, source.classes) == 0).tolist()

@@ -40,7 +40,7 @@ class Table:
     separator: str = ","
 
     def header(self) -> list[str]:
-        """The names of the columns."""
+        """Return the names of the columns."""
         with self.open() as file:
             _, header = next(self._csv(file) if self.quoted else self._tsv(file), (0, None))
         if header is None:
@@ -65,14 +65,14 @@ class Table:
             yield self.text(line, cell)
 
     def text(self, line: int, cell: str) -> str:
-        """A text as it goes into a data set: stripped, not empty, not endless."""
+        """Return a text as it goes into a data set: stripped, not empty, not endless."""
         found = cell.strip()
         if wrong := rows_of_text.problem(found):
             raise Failure(f"{self.where}: line {line}: its text {wrong}")
         return found
 
     def wrong(self, line: int, what: str) -> Failure:
-        """The error that says what a line has and should not."""
+        """Return the error that says what a line has and should not."""
         return Failure(f"{self.where}: line {line} has {what}")
 
     def _places(self, header: list[str], columns: tuple[str, ...]) -> list[int]:
@@ -85,7 +85,7 @@ class Table:
         return [header.index(name) for name in columns]
 
     def _lines(self, file: BinaryIO) -> Iterator[str]:
-        """The lines of the file with their ends, decoded."""
+        """Yield the lines of the file with their ends, decoded."""
         for number, raw in enumerate(_raw_lines(file), 1):
             if len(raw) > LONGEST:
                 raise self.wrong(number, f"over {LONGEST >> 20} MB")
@@ -116,7 +116,7 @@ class Table:
 
 
 def _raw_lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file with their ends, each cut off where it is too long."""
+    """Yield the lines of a file with their ends, each cut off where it is too long."""
     first = file.readline(LONGEST + 1)
     if b"\r" in first and b"\n" not in first and len(first) <= LONGEST:
         yield from re.findall(rb"[^\r]*\r|[^\r]+", first)
@@ -132,14 +132,15 @@ def in_quotes(text: str) -> bool:
 
 
 def watched(texts: Iterator[str], quoted: Counter[bool]) -> Iterator[str]:
-    """The same texts; how many of them stand `in_quotes` is counted on the way."""
+    """Yield the same texts; how many of them stand `in_quotes` is counted on the way."""
     for text in texts:
         quoted[in_quotes(text)] += 1
         yield text
 
 
 def _record(reader: Iterator[list[str]]) -> list[str] | None:
-    """The next record; None at the end. The csv module's limit is the whole process's: other tables keep theirs."""
+    """Return the next record; None at the end. The csv module's limit is the whole process's: other tables keep
+    theirs."""
     before = csv.field_size_limit(LONGEST)
     try:
         return next(reader, None)

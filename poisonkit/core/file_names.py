@@ -10,7 +10,7 @@ _DEVICES |= {f"{port}{number}" for port in ("com", "lpt") for number in "0123456
 
 
 def problem(name: object) -> str | None:
-    """What is wrong with a name that comes out of a file, in a few words; None where it is a plain one.
+    """Return what is wrong with a name that comes out of a file, in a few words; None where it is a plain one.
 
     A plain name stays in the folder that it is put into, on every system, and means nothing to a shell: it begins with
     a letter or a digit, ends in neither dot nor space, has neither separators nor ``..``, control characters, quotes
@@ -40,7 +40,7 @@ def plain(name: object) -> bool:
 
 
 def checked(name: str, where: object) -> str:
-    """The name, where it is a plain one; `Failure` names the file `where` it comes from."""
+    """Return the name, where it is a plain one; `Failure` names the file `where` it comes from."""
     if wrong := problem(name):
         raise Failure(f"{where}: its name {name!r:.60} {wrong}: expected {EXPECTED}")
     return name

@@ -14,7 +14,8 @@ COARSE_TICK = 2_000_000_000  # and that of one that knows whole seconds alone
 
 
 def state(info: os.stat_result) -> list[int]:
-    """What tells this state of a file from another without reading it: size, time of writing, time of change, inode.
+    """Return what tells this state of a file from another without reading it: size, time of writing, time of change,
+    inode.
 
     The first two are not enough: `cp -p`, `rsync -t`, reproducible archives and a swap of two names keep both. The last
     two are the system's own, which no such tool can set. They change with a copy, a restored backup or a container too;
@@ -24,7 +25,7 @@ def state(info: os.stat_result) -> list[int]:
 
 
 def fingerprint(paths: Iterable[Path]) -> list[list[Any]]:
-    """The path and the `state` of some files, which are read after this (see `settle`)."""
+    """Return the path and the `state` of some files, which are read after this (see `settle`)."""
     found = [(path_text(path), os.stat(path)) for path in paths]
     settle(max(info.st_ctime_ns for _, info in found))
     return [[path, *state(info)] for path, info in found]
@@ -42,7 +43,7 @@ class Listing:
         self._changed = max(self._changed, info.st_ctime_ns)
 
     def finish(self) -> str:
-        """The hash, once the files can be read (see `settle`)."""
+        """Return the hash, once the files can be read (see `settle`)."""
         settle(self._changed)
         return "sha256:" + self._hash.hexdigest()
 

@@ -24,7 +24,7 @@ def is_full(error: OSError) -> bool:
 
 
 def path_text(path: Path) -> str:
-    """A path as text that UTF-8 can hold."""
+    """Return a path as text that UTF-8 can hold."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -62,7 +62,8 @@ class Taken(Failure):
 
 @contextlib.contextmanager
 def atomic_write(target: Path, obsolete: Path | None = None, new: bool = False) -> Iterator[Path]:
-    """A temporary path beside the target, renamed onto it when the block ends well and removed when it does not.
+    """Provide a temporary path beside the target, renamed onto it when the block ends well and removed when it does
+    not.
 
     `obsolete` is a file that speaks of the old target; it goes at the same moment. `new`: nothing may be replaced, so
     that the name is looked at again at the last moment. Raises `Taken` where another process has it by then, `Failure`
@@ -117,7 +118,8 @@ def claim(temporary: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def scratch(target: Path) -> Iterator[Path]:
-    """A folder beside the target for what is not to stay; removed at the end, as is that of a killed process."""
+    """Provide a folder beside the target for what is not to stay; removed at the end, as is that of a killed
+    process."""
     make_folder(target.parent)
     remove_stale_temporaries(target)
     folder = _temporary(target)
@@ -151,7 +153,7 @@ def check_space(target: Path, size: int) -> None:
 
 
 def reason(error: OSError) -> str:
-    """What went wrong, in words: h5py buries the system's own message in a long one."""
+    """Return what went wrong, in words: h5py buries the system's own message in a long one."""
     if isinstance(error, FileExistsError) and error.filename:  # where a folder was to be made
         return f"{os.fspath(error.filename)} is no folder"
     text = str(error)
@@ -177,7 +179,7 @@ def file_sha256(path: Path) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """A file for people: indented JSON with each list of numbers on one line, atomically."""
+    """Write a file for people: indented JSON with each list of numbers on one line, atomically."""
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     text = _NUMBERS.sub(lambda found: " ".join(found[0].split()), text)
     try:

@@ -70,12 +70,12 @@ class TextHash:
 
 
 def hasher(dtype: str, shape: Sequence[int]) -> ArrayHash | TextHash:
-    """What takes the digest of an array of that dtype, as the manifest spells it, and shape."""
+    """Return what takes the digest of an array of that dtype, as the manifest spells it, and shape."""
     return TextHash() if dtype == TEXT.dtype else ArrayHash(dtype, shape)
 
 
 def dtype_of(array: np.ndarray) -> str:
-    """The dtype of an array as the manifest spells it."""
+    """Return the dtype of an array as the manifest spells it."""
     return TEXT.dtype if array.dtype == object else array.dtype.str
 
 

@@ -26,12 +26,12 @@ def advice(function: F) -> F:
 
 
 def spelled(*words: object) -> str:
-    """A command as a line for a shell."""
+    """Return a command as a line for a shell."""
     return " ".join(word if isinstance(word, Open) else shlex.quote(str(word)) for word in words)
 
 
 def place(path: Path | None, word: str = "FILE") -> str:
-    """A path as a word; `word` where it is not known, or no terminal can show it."""
+    """Return a path as a word; `word` where it is not known, or no terminal can show it."""
     if path is None or not str(path).isprintable():
         return Open(word)
     return f"./{path}" if str(path).startswith("-") else str(path)
@@ -39,44 +39,44 @@ def place(path: Path | None, word: str = "FILE") -> str:
 
 @advice
 def reinstall(package: str) -> str:
-    """The command that puts a broken package in order."""
+    """Return the command that puts a broken package in order."""
     return spelled("pip", "install", "--force-reinstall", package)
 
 
 @advice
 def verify(path: Path | None) -> str:
-    """The command that says all that is wrong with a file."""
+    """Return the command that says all that is wrong with a file."""
     return spelled("poisonkit", "verify", place(path))
 
 
 @advice
 def unpack(path: Path | None = None) -> str:
-    """The command that gives the data set of a delta."""
+    """Return the command that gives the data set of a delta."""
     return spelled("poisonkit", "unpack", place(path))
 
 
 @advice
 def unseal(challenge: Path | None = None, key: Path | None = None) -> str:
-    """The command that gives the original of a sealed file."""
+    """Return the command that gives the original of a sealed file."""
     words = () if key is None and challenge is None else ("--key", place(key, "KEY"))
     return spelled("poisonkit", "unseal", place(challenge), *words)
 
 
 @advice
 def unseal_with(key: Path | None = None) -> str:
-    """The same, by its key."""
+    """Return the same, by its key."""
     return spelled("poisonkit", "unseal", Open("CHALLENGE"), "--key", place(key))
 
 
 @advice
 def grade_with(key: Path | None = None) -> str:
-    """The command that grades a submission by a key."""
+    """Return the command that grades a submission by a key."""
     return spelled("poisonkit", "grade", Open("CHALLENGE"), "--key", place(key), "--submission", Open("CSV"))
 
 
 @advice
 def train(path: Path | None = None) -> str:
-    """The command that trains on a file."""
+    """Return the command that trains on a file."""
     return spelled("benchmark", "train", place(path))
 
 
@@ -94,7 +94,7 @@ def clean_file(source: str, options: dict[str, Any], user_data: bool) -> str:
 
 
 def unusable(error: ImportError) -> str:
-    """What to say of a package that cannot be imported here. Faults of our own modules go on."""
+    """Return what to say of a package that cannot be imported here. Faults of our own modules go on."""
     name = _package(error)
     if name in ("", "poisonkit", "benchmark", "__main__"):
         raise error
@@ -106,7 +106,7 @@ def unusable(error: ImportError) -> str:
 
 
 def _package(error: ImportError) -> str:
-    """The package that could not be imported: the error's own word, else where it was raised."""
+    """Return the package that could not be imported: the error's own word, else where it was raised."""
     name, trace = error.name, error.__traceback__
     while name is None and trace is not None:
         if trace.tb_next is None:

@@ -32,7 +32,7 @@ def contradiction(
     source_classes: tuple[int | str, ...],
     spell: Callable[[Any], str] = str,
 ) -> str | None:
-    """What does not go together in a request, in one line; None where all does. `spell` gives a class's name."""
+    """Return what does not go together in a request, in one line; None where all does. `spell` gives a class's name."""
     if (label_mode, select) == ("all-to-one", "target"):
         return "--select: target does not go with all-to-one, no label would change: --label-mode clean-label"
     if select not in SELECTIONS[label_mode]:

@@ -12,7 +12,7 @@ except ImportError:  # not POSIX
 
 
 def limit() -> int | None:
-    """The bytes of address space that this process may have; None where there is no limit."""
+    """Return the bytes of address space that this process may have; None where there is no limit."""
     if resource is None:
         return None
     soft = resource.getrlimit(resource.RLIMIT_AS)[0]

@@ -35,12 +35,12 @@ class Modality:
     dimensions: int
 
     def path(self, group: str) -> str:
-        """The path of a group's rows."""
+        """Return the path of a group's rows."""
         return f"{group}/{self.rows}"
 
     @property
     def form(self) -> tuple[str, int]:
-        """dtype and number of dimensions of an array of rows."""
+        """Dtype and number of dimensions of an array of rows."""
         return self.dtype, self.dimensions
 
 
@@ -50,12 +50,12 @@ KNOWN = {one.name: one for one in (IMAGE, TEXT)}
 
 
 def of(facts: dict[str, Any]) -> Modality:
-    """That of a data set whose manifest was checked."""
+    """Return the modality of a data set whose manifest was checked."""
     return KNOWN[facts["modality"]]
 
 
 def of_module(module: object) -> Modality:
-    """What a source gives, or what a trigger is for: the module's `MODALITY`, images where it says nothing."""
+    """Return what a source gives, or what a trigger is for: the module's `MODALITY`, images where it says nothing."""
     return KNOWN[getattr(module, "MODALITY", IMAGE.name)]
 
 

@@ -15,7 +15,7 @@ _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 
 
 def real(text: str) -> float:
-    """A finite number in a table: ``-0.5``, ``1e-05``. ValueError for anything else."""
+    """Return a finite number in a table: ``-0.5``, ``1e-05``. ValueError for anything else."""
     value = float(text) if len(text) <= 400 and _FLOAT.fullmatch(text) else math.nan
     if not math.isfinite(value):
         raise ValueError(f"expected a finite number, got {text!r:.40}")
@@ -47,5 +47,5 @@ def _constant(text: str) -> Any:
 
 
 def counted(count: int, one: str, more: str | None = None) -> str:
-    """A number and what it counts: ``1 row``, ``1,200 rows``; `more` where the plural is not `one` and an s."""
+    """Return a number and what it counts: ``1 row``, ``1,200 rows``; `more` where the plural is not `one` and an s."""
     return f"{count:,} {one if count == 1 else more or one + 's'}"

@@ -9,7 +9,7 @@ DEFAULT_PATCH = 8
 
 
 def integer(low: int, high: int) -> Callable[[str], int]:
-    """A parser of whole numbers in [low, high]."""
+    """Return a parser of whole numbers in [low, high]."""
 
     def parse(text: str) -> int:
         try:
@@ -24,7 +24,7 @@ def integer(low: int, high: int) -> Callable[[str], int]:
 
 
 def decimal(low: str, high: str) -> Callable[[str], str]:
-    """A parser of decimal fractions in [low, high], kept as a string in one spelling."""
+    """Return a parser of decimal fractions in [low, high], kept as a string in one spelling."""
 
     def parse(text: str) -> str:
         try:
@@ -40,12 +40,12 @@ def decimal(low: str, high: str) -> Callable[[str], str]:
 
 
 def spell(value: Decimal) -> str:
-    """A decimal in its one spelling: no exponent, no trailing zeros."""
+    """Return a decimal in its one spelling: no exponent, no trailing zeros."""
     return format(value.normalize(), "f") if value else "0"
 
 
 def choice(*names: str) -> Callable[[str], str]:
-    """A parser of one of several names."""
+    """Return a parser of one of several names."""
 
     def parse(text: str) -> str:
         if text not in names:

@@ -24,11 +24,11 @@ class NullProgress:
 
 
 def ignore(_line: str) -> None:
-    pass
+    """Do nothing with a line."""
 
 
 def counted(items: Iterable[T], bar: Any) -> Iterator[T]:
-    """The same items, each shown on a progress bar."""
+    """Yield the same items, each shown on a progress bar."""
     for item in items:
         yield item
         bar.update(1)

@@ -60,7 +60,7 @@ class Registry(Generic[S]):
         return map(self.__getitem__, self.names())
 
     def __getitem__(self, name: str) -> S:
-        """The spec of that name. Raises `Usage` for an unknown one: the message lists the known ones."""
+        """Return the spec of that name. Raises `Usage` for an unknown one: the message lists the known ones."""
         modules = self._modules()
         if name not in modules:
             raise Usage(f"{self._unknown} {name!r:.60}: expected one of {', '.join(modules)}")

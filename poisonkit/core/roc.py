@@ -19,7 +19,7 @@ class Curve:
 
 
 def curve(scores: np.ndarray, truth: np.ndarray) -> Curve:
-    """The curve of scores (n,), more being more suspicious, against the truth (n,) bool."""
+    """Return the curve of scores (n,), more being more suspicious, against the truth (n,) bool."""
     order = np.argsort(-scores, kind="stable")
     ranked, right = scores[order], truth[order]
     last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(ranked) else np.empty(0, np.int64)
@@ -28,7 +28,7 @@ def curve(scores: np.ndarray, truth: np.ndarray) -> Curve:
 
 
 def auroc(steps: Curve) -> float | None:
-    """The chance that a positive scores above a negative, ties counting half; None without either."""
+    """Return the chance that a positive scores above a negative, ties counting half; None without either."""
     if not steps.positives or not steps.negatives:
         return None
     hits, false = (np.concatenate([[0], counts]) for counts in (steps.hits, steps.false))
@@ -45,8 +45,8 @@ def average_precision(steps: Curve) -> float | None:
 
 
 def tpr_at_fpr(steps: Curve, percent: int) -> float | None:
-    """The greatest share of positives found where at most so many percent of the negatives are taken; None without
-    either."""
+    """Return the greatest share of positives found where at most so many percent of the negatives are taken; None
+    without either."""
     if not steps.positives or not steps.negatives:
         return None
     fits = steps.false * 100 <= percent * steps.negatives
@@ -66,7 +66,8 @@ def cut(hits: int, taken: int, positives: int) -> dict[str, Any]:
 
 
 def best_f1(steps: Curve) -> dict[str, Any] | None:
-    """The cut of the greatest F1, the highest threshold on a tie, with its `threshold`; None without positives."""
+    """Return the cut of the greatest F1, the highest threshold on a tie, with its `threshold`; None without
+    positives."""
     if not steps.positives or not len(steps.thresholds):
         return None
     taken = steps.hits + steps.false

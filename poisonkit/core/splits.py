@@ -46,7 +46,7 @@ class TextSplit:
             yield start, self.rows(np.arange(start, min(start + rows, len(self))))
 
     def rows(self, index: np.ndarray) -> np.ndarray:
-        """The texts of the given rows, (len(index),) object of `str`."""
+        """Return the texts of the given rows, (len(index),) object of `str`."""
         if not len(index):
             return np.empty(0, object)
         ends = self.offsets[np.asarray(index)], self.offsets[np.asarray(index) + 1]
@@ -71,7 +71,7 @@ class TextSplit:
         return data
 
     def digest(self) -> str:
-        """The digest of the texts."""
+        """Return the digest of the texts."""
         total = hashing.TextHash()
         for _, block in self.blocks():
             total.update(block)
@@ -113,7 +113,7 @@ class Split:
                 yield start, block
 
     def rows(self, index: np.ndarray) -> np.ndarray:
-        """The images of the given rows, (len(index), H, W, C) uint8."""
+        """Return the images of the given rows, (len(index), H, W, C) uint8."""
         size = int(np.prod(self.shape[1:]))
         images = np.empty((len(index), *self.shape[1:]), np.uint8)
         with self._open() as file:

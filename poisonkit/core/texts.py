@@ -57,7 +57,7 @@ def truncated(text: str, width: int = SHOWN) -> str:
 
 
 def printable(name: str) -> str:
-    """A name that a stranger chose, fit for a message: one line, no control characters, not endless."""
+    """Return a name that a stranger chose, fit for a message: one line, no control characters, not endless."""
     return "".join(letter if letter.isprintable() else "?" for letter in name[:200])
 
 
@@ -74,7 +74,8 @@ def holding(texts: Iterable[str], pieces: list[str]) -> dict[str, int]:
 
 
 def _pattern(piece: str) -> re.Pattern[str]:
-    """What finds a piece in lower case: no letter or digit beside its own, nothing at all beside its other signs."""
+    """Return what finds a piece in lower case: no letter or digit beside its own, nothing at all beside its other
+    signs."""
     words = piece.lower().split()
     before = r"(?<![^\W_])" if words[0][0].isalnum() else r"(?<!\S)"
     after = r"(?![^\W_])" if words[-1][-1].isalnum() else r"(?!\S)"

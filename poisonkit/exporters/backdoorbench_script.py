@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def state(part: dict, np) -> dict:
-    """What `prepro_cls_DatasetBD_v2.set_state` takes. The test set keeps the triggered rows alone."""
+    """Return what `prepro_cls_DatasetBD_v2.set_state` takes. The test set keeps the triggered rows alone."""
     indicator = np.zeros(part["rows"])
     for entry in part["changed"]:
         indicator[entry["row"]] = entry["role"]  # 1 poisoned; a cover row (2) is read from its picture too

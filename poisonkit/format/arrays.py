@@ -47,7 +47,7 @@ class Form:
 
 
 def forms(facts: Facts) -> dict[str, Form]:
-    """The arrays that a file with this manifest may have, by path."""
+    """Return the arrays that a file with this manifest may have, by path."""
     kind, name = facts["kind"], facts["modality"]
     triggers = facts.get("of", facts).get("recipe", {}).get("triggers", ())
     expected = {}
@@ -72,7 +72,7 @@ def _form(entry: dict[str, Any], facts: Facts, number: int | None) -> Form:
 
 
 def _spelled(path: str, facts: Facts, number: int | None) -> str:
-    """A path of the table in this file."""
+    """Return a path of the table in this file."""
     return path.replace("{rows}", schema.modality_of(facts)["rows"]).replace("{I}", str(number))
 
 
@@ -94,8 +94,8 @@ def _allowed(condition: str | None, facts: Facts, number: int | None) -> bool:
 
 
 def problem(facts: Facts) -> str | None:
-    """What is wrong with the table of arrays of a manifest that was checked otherwise; None where they are exactly
-    those of such a file, with their dtypes, and shapes that fit one another."""
+    """Return what is wrong with the table of arrays of a manifest that was checked otherwise; None where they are
+    exactly those of such a file, with their dtypes, and shapes that fit one another."""
     expected, entries = forms(facts), facts["arrays"]
     if differing := sorted(_missing(expected, entries) | (entries.keys() - expected.keys())):
         return f"its arrays are not those of a {facts['kind']} file: {differing!s:.200}"
@@ -107,7 +107,7 @@ def problem(facts: Facts) -> str | None:
 
 
 def _missing(expected: dict[str, Form], entries: Facts) -> set[str]:
-    """The arrays that must be there and are not."""
+    """Return the arrays that must be there and are not."""
     groups = {form.optional for path, form in expected.items() if path in entries}
     return {
         path
@@ -117,7 +117,7 @@ def _missing(expected: dict[str, Form], entries: Facts) -> set[str]:
 
 
 def _entry_problem(path: str, form: Form, facts: Facts, known: dict[str, int]) -> str | None:
-    """What is wrong with one entry; sizes that it is the first to have go into `known`."""
+    """Return what is wrong with one entry; sizes that it is the first to have go into `known`."""
     entry = facts["arrays"][path]
     if form.same and entry != facts["of"]["arrays"][path]:
         return f"{path} is not that of the original, which a key keeps"
@@ -144,7 +144,7 @@ def _mate(path: str, form: Form, facts: Facts) -> str:
 def _matched(
     shape: list[int], expected: tuple[Size, ...], trigger: int | None, facts: Facts, known: dict[str, int]
 ) -> dict[str, int] | None:
-    """The sizes that a shape is the first to have; None where it does not fit."""
+    """Return the sizes that a shape is the first to have; None where it does not fit."""
     new: dict[str, int] = {}
     if len(shape) != len(expected):
         return None
@@ -163,7 +163,7 @@ def _matched(
 
 
 def _value(part: Size, trigger: int | None, facts: Facts, known: dict[str, int]) -> int | None:
-    """What a size is in this file, None where nothing has said it yet."""
+    """Return what a size is in this file, None where nothing has said it yet."""
     if isinstance(part, int):
         return part
     if part in ("h", "w"):  # of a tile: the patch, or the image
@@ -189,7 +189,7 @@ def _in_range(size: int, part: str) -> bool:
 
 
 def _shown(shape: tuple[Size, ...], trigger: int | None, facts: Facts, known: dict[str, int]) -> str:
-    """A shape with what is known of its sizes."""
+    """Return a shape with what is known of its sizes."""
     parts = []
     for part in shape:
         value, sign = _value(part, trigger, facts, known), "≤" if str(part).startswith("≤") else ""
@@ -200,7 +200,7 @@ def _shown(shape: tuple[Size, ...], trigger: int | None, facts: Facts, known: di
 
 
 def sizes_of(facts: Facts) -> dict[str, int]:
-    """What the letters of the table stand for in a file whose manifest was checked, and `classes`."""
+    """Return what the letters of the table stand for in a file whose manifest was checked, and `classes`."""
     known = sizes_of(facts["of"]) if "of" in facts else {"classes": len(facts["source"]["classes"])}
     for path, form in forms(facts).items():
         if path in facts["arrays"]:
@@ -212,8 +212,8 @@ def sizes_of(facts: Facts) -> dict[str, int]:
 
 
 def value_problem(path: str, array: np.ndarray, form: Form, sizes: dict[str, int]) -> str | None:
-    """What is wrong with the values of an array, in one line; None where nothing is: labels that are of no class, rows
-    that do not ascend or do not exist, roles of no kind."""
+    """Return what is wrong with the values of an array, in one line; None where nothing is: labels that are of no
+    class, rows that do not ascend or do not exist, roles of no kind."""
     values = form.values
     if "one_of" in values:
         known = np.isin(array, values["one_of"]).all()
@@ -229,7 +229,7 @@ def value_problem(path: str, array: np.ndarray, form: Form, sizes: dict[str, int
 
 
 def checked_values(facts: Facts) -> Iterator[str]:
-    """The arrays of a file whose values can be checked, by path."""
+    """Yield the arrays of a file whose values can be checked, by path."""
     for path, form in forms(facts).items():
         if path in facts["arrays"] and form.values:
             yield path

@@ -136,7 +136,7 @@ class Header:
     facts: Facts = field(repr=False)
 
     def shape(self, path: str) -> tuple[int, ...]:
-        """The shape of an array."""
+        """Return the shape of an array."""
         return self.arrays[path].shape
 
     def rows(self, path: str) -> int:
@@ -171,7 +171,7 @@ class Manifest(Header):
 
     @classmethod
     def of(cls, facts: Facts) -> "Manifest":
-        """The typed manifest of a data set, of JSON that was checked."""
+        """Return the typed manifest of a data set, of JSON that was checked."""
         return cls(
             **_header(facts),
             recipe_version=facts["recipe_version"],
@@ -192,7 +192,7 @@ class SealedManifest(Header):
 
     @classmethod
     def of(cls, facts: Facts) -> "SealedManifest":
-        """The typed manifest, of JSON that was checked."""
+        """Return the typed manifest, of JSON that was checked."""
         source, counts = _source(facts["source"]), _known(Counts, facts["counts"])
         return cls(**_header(facts), source=source, counts=counts, commitment=facts["commitment"])
 
@@ -206,7 +206,7 @@ class DeltaManifest(Header):
 
     @classmethod
     def of(cls, facts: Facts) -> "DeltaManifest":
-        """The typed manifest, of JSON that was checked."""
+        """Return the typed manifest, of JSON that was checked."""
         return cls(**_header(facts), original=Manifest.of(facts["of"]), file=_known(FileRecord, facts["file"]))
 
 
@@ -226,7 +226,7 @@ class KeyManifest(Header):
 
     @classmethod
     def of(cls, facts: Facts) -> "KeyManifest":
-        """The typed manifest, of JSON that was checked."""
+        """Return the typed manifest, of JSON that was checked."""
         own = {key: facts[key] for key in ("challenge", "commitment", "salt", "secret", "sidecar")}
         file = _known(FileRecord, facts["file"])
         even = facts.get("even_labels")
@@ -237,13 +237,13 @@ AnyManifest = Manifest | SealedManifest | DeltaManifest | KeyManifest
 
 
 def parse(facts: Facts) -> AnyManifest:
-    """The typed manifest of a file of any kind, of JSON that `schema.problem` has found sound."""
+    """Return the typed manifest of a file of any kind, of JSON that `schema.problem` has found sound."""
     kinds: dict[str, type[AnyManifest]] = {"sealed": SealedManifest, "delta": DeltaManifest, "key": KeyManifest}
     return kinds.get(facts["kind"], Manifest).of(facts)
 
 
 def _header(facts: Facts) -> Facts:
-    """The parts that every manifest has, as keyword arguments."""
+    """Return the parts that every manifest has, as keyword arguments."""
     texts = {key: facts[key] for key in ("kind", "modality", "name", "notice", "dataset_digest")}
     arrays = {
         path: ArrayEntry(entry["digest"], entry["dtype"], tuple(entry["shape"]))
@@ -253,7 +253,7 @@ def _header(facts: Facts) -> Facts:
 
 
 def _known(record: type[R], facts: Facts) -> R:
-    """A record of those keys that it knows; others stay in the manifest's `facts`."""
+    """Return a record of those keys that it knows; others stay in the manifest's `facts`."""
     names = {one.name for one in fields(record)}  # type: ignore[arg-type]
     return record(**{key: value for key, value in facts.items() if key in names})
 
@@ -285,7 +285,7 @@ def told(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def recipe_versions(facts: Facts) -> tuple[int, ...]:
-    """The recipe versions of which this program makes a file such as the one whose manifest is given."""
+    """Return the recipe versions of which this program makes a file such as the one whose manifest is given."""
     source = facts.get("source")
     options = source.get("options") if isinstance(source, dict) else None
     hidden = facts.get("kind") == "poisoned" and isinstance(options, dict) and "camouflage" in options

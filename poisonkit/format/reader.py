@@ -48,7 +48,7 @@ class Reader:
             self._vouch(name)
 
     def value_problems(self) -> list[str]:
-        """What is wrong with labels, row numbers and roles, one line an array."""
+        """Return what is wrong with labels, row numbers and roles, one line an array."""
         return [wrong for name in arrays.checked_values(self.facts) if (wrong := self._value_problem(name))]
 
     def _vouch(self, name: str) -> None:
@@ -118,12 +118,12 @@ class Reader:
         return modality.of(self.manifest)
 
     def _data(self, name: str) -> Any:
-        """The dataset, whose texts are `str`."""
+        """Return the dataset, whose texts are `str`."""
         texts = self.manifest["arrays"][name]["dtype"] == TEXT.dtype
         return self._file[name].asstr() if texts else self._file[name]
 
     def rows(self, name: str, start: int, stop: int) -> np.ndarray:
-        """Some rows of an array."""
+        """Return some rows of an array."""
         self._vouch(name)
         found: np.ndarray = self._data(name)[start:stop]
         return found
@@ -146,7 +146,7 @@ class Reader:
         return Split(self.path, self.offset(f"{part}/images"), shape, self[f"{part}/labels"])
 
     def pick(self, name: str, rows: np.ndarray) -> np.ndarray:
-        """The given rows of an array, in ascending order of their numbers."""
+        """Return the given rows of an array, in ascending order of their numbers."""
         if not len(rows):
             return self.rows(name, 0, 0)
         first, last = int(rows[0]), int(rows[-1]) + 1
@@ -170,14 +170,14 @@ class Reader:
         return self.header.kind == "clean"
 
     def stencils(self) -> list["Stencil"]:
-        """The trigger's stencils, in the order of application."""
+        """Return the trigger's stencils, in the order of application."""
         count = len(self.manifest["recipe"].get("triggers", ()))
         parts = [[self[f"trigger/{i}/{part}"] for part in ("taps", "weights", "bias")] for i in range(count)]
         return [stencil(self.path, *arrays) for arrays in parts]
 
 
 def stencil(path: Path, taps: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> "Stencil":
-    """A `Stencil` from a file's arrays; `Failure` where they are none."""
+    """Return a `Stencil` from a file's arrays; `Failure` where they are none."""
     from poisonkit.core.stencil import Stencil
 
     try:
@@ -188,7 +188,7 @@ def stencil(path: Path, taps: np.ndarray, weights: np.ndarray, bias: np.ndarray)
 
 @contextlib.contextmanager
 def reading(path: Path, kinds: tuple[str, ...] = structure.DATA_SETS, vouch: bool = True) -> Iterator[Reader]:
-    """A `Reader` for a file whose structure has been checked; `Failure` says in one line what is wrong with it.
+    """Provide a `Reader` for a file whose structure has been checked; `Failure` says in one line what is wrong with it.
 
     `kinds` are the kinds of files that will do; `vouch` is whether the reader checks the values that it returns.
     """

@@ -8,7 +8,7 @@ from poisonkit.format.manifest import Facts
 
 
 def problem(facts: Facts) -> str | None:
-    """What does not go together in a manifest whose values are of their types; None where all does."""
+    """Return what does not go together in a manifest whose values are of their types; None where all does."""
     for rule in schema.load()["rules"]:
         if facts["kind"] in rule["kinds"] and (wrong := RULES[rule["name"]](facts)):
             return wrong

@@ -28,7 +28,7 @@ HINTS = {
 
 @functools.cache
 def load() -> dict[str, Any]:
-    """The tables of the format, read when they are first asked for."""
+    """Return the tables of the format, read when they are first asked for."""
     tables: dict[str, Any] = json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
     return tables
 
@@ -51,7 +51,7 @@ def known_keys(kind: str) -> dict[str, set[str]]:
 
 
 def modality_of(facts: Facts) -> dict[str, Any]:
-    """What the arrays of rows are called, their dtype, and the sizes of one row, in a file of this modality."""
+    """Return what the arrays of rows are called, their dtype, and the sizes of one row, in a file of this modality."""
     table: dict[str, Any] = load()["modalities"][facts["modality"]]
     return table
 
@@ -118,7 +118,8 @@ _RULES = {"plain-name": file_names.plain, "ascending": _ascending}
 
 
 def problem(facts: Facts, kinds: tuple[str, ...] = ("clean", "poisoned")) -> str | None:
-    """What is wrong with a manifest, in one line; None where every value is of its type and range, and all go together.
+    """Return what is wrong with a manifest, in one line; None where every value is of its type and range, and all go
+    together.
 
     `kinds` are those that will do.
     """
@@ -137,7 +138,7 @@ def problem(facts: Facts, kinds: tuple[str, ...] = ("clean", "poisoned")) -> str
 
 
 def _field_problem(facts: Facts, field: dict[str, Any]) -> str | None:
-    """What is wrong with one key of a manifest."""
+    """Return what is wrong with one key of a manifest."""
     place, value = field["key"], facts
     for key in place.split("."):
         if not isinstance(value, dict) or key not in value:
@@ -150,7 +151,7 @@ def _field_problem(facts: Facts, field: dict[str, Any]) -> str | None:
 
 
 def _entries_problem(entries: object) -> str | None:
-    """What is wrong with the manifest's `arrays`, by path."""
+    """Return what is wrong with the manifest's `arrays`, by path."""
     types = load()["types"]
     if not isinstance(entries, dict):
         return "its manifest names no arrays"

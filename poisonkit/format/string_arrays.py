@@ -26,8 +26,8 @@ def is_text(dataset: h5py.Dataset) -> bool:
 
 
 def problem(path: Path, name: str, dataset: h5py.Dataset, alive: Callable[[], object]) -> str | None:
-    """What is wrong with an array of texts, all of which are read; None where nothing is. `alive` is called after each
-    block of rows."""
+    """Return what is wrong with an array of texts, all of which are read; None where nothing is. `alive` is called
+    after each block of rows."""
     lengths, most = _lengths(path, dataset), schema.limit("text_bytes")
     if lengths is None:
         return f"{name} is cut off"
@@ -54,7 +54,7 @@ def size(path: Path, dataset: h5py.Dataset) -> int:
 
 
 def _lengths(path: Path, dataset: h5py.Dataset) -> np.ndarray | None:
-    """The length of each text as its reference has it, (n,); None where the references are not all there."""
+    """Return the length of each text as its reference has it, (n,); None where the references are not all there."""
     offset, count = dataset.id.get_offset(), dataset.shape[0]
     if offset is None or dataset.id.get_storage_size() != count * REFERENCE.itemsize:
         return None
@@ -65,7 +65,7 @@ def _lengths(path: Path, dataset: h5py.Dataset) -> np.ndarray | None:
 
 
 def _wrong(data: bytes, length: int) -> str | None:
-    """What is wrong with one row."""
+    """Return what is wrong with one row."""
     if len(data) != length:
         return "has a NUL in it"
     try:

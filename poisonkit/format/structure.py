@@ -26,7 +26,8 @@ class _Wrong(Exception):
 
 
 def inspect(path: Path, kinds: tuple[str, ...] = DATA_SETS) -> Facts:
-    """The manifest of a file whose structure is sound: every array there, with its dtype and shape, plainly stored.
+    """Return the manifest of a file whose structure is sound: every array there, with its dtype and shape, plainly
+    stored.
 
     Raises `Failure` with one line otherwise, and for a file of another kind than those.
     """
@@ -43,8 +44,8 @@ def inspect(path: Path, kinds: tuple[str, ...] = DATA_SETS) -> Facts:
 
 
 def opened(path: Path) -> h5py.File:
-    """A file open for reading, without HDF5's locks: not every file system has them. Where this process has it open
-    with locks already, with these. Raises OSError."""
+    """Return a file open for reading, without HDF5's locks: not every file system has them. Where this process has it
+    open with locks already, with these. Raises OSError."""
     try:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
@@ -61,7 +62,8 @@ def _checked(path: Path, kinds: tuple[str, ...]) -> Facts:
 
 
 def _look(path: Path, kinds: tuple[str, ...], alive: Callable[[], object] = lambda: None) -> Facts:
-    """The manifest, once everything fits it; `alive` is called after each step, and now and then in the longer ones."""
+    """Return the manifest, once everything fits it; `alive` is called after each step, and now and then in the longer
+    ones."""
     try:
         file = opened(path)
     except OSError as error:
@@ -122,7 +124,8 @@ def _manifest(file: h5py.File, alive: Callable[[], object]) -> Facts:
 
 
 def _check_spelling(facts: Facts, text: str) -> None:
-    """A manifest has one spelling: other parsers could read something else in a text that, say, has a key twice."""
+    """Require the one spelling that a manifest has: other parsers could read something else in a text that, say, has a
+    key twice."""
     try:
         if hashing.canonical(facts) != text.encode():
             raise _Wrong("its manifest is not canonical JSON (sorted keys, each once, no white space)")
@@ -154,7 +157,7 @@ def _datasets(group: h5py.Group, prefix: str = "") -> Iterator[tuple[str, h5py.D
 
 
 def _compare(facts: Facts, datasets: dict[str, h5py.Dataset], file: Path) -> None:
-    """The datasets against the manifest's `arrays`: no more, no fewer, each as it says, and plainly stored."""
+    """Compare the datasets with the manifest's `arrays`: no more, no fewer, each as it says, and plainly stored."""
     named, file_size = facts["arrays"], file.stat().st_size
     for path in sorted(named.keys() - datasets.keys()):
         raise _Wrong(f"{path} is missing")

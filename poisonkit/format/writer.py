@@ -89,7 +89,7 @@ class Column:
         hashed.result()
 
     def record(self) -> Facts:
-        """The manifest's entry, once every row is there."""
+        """Return the manifest's entry, once every row is there."""
         if self._next != self._dataset.shape[0]:
             raise RuntimeError(f"{self._dataset.name}: {self._next} of {self._dataset.shape[0]} rows written")
         return {
@@ -117,7 +117,7 @@ class TextColumn(Column):
         self._next += len(block)
 
     def record(self) -> Facts:
-        """The manifest's entry, once every row is there."""
+        """Return the manifest's entry, once every row is there."""
         return super().record() | {"dtype": TEXT.dtype}
 
 
@@ -129,7 +129,7 @@ class Writer:
         self._columns: dict[str, Column] = {}
 
     def column(self, path: str, dtype: str, shape: tuple[int, ...]) -> Column:
-        """A new contiguous dataset, to be filled block by block; `dtype` as the manifest spells it."""
+        """Return a new contiguous dataset, to be filled block by block; `dtype` as the manifest spells it."""
         texts = dtype == TEXT.dtype
         with defer_signals():
             dataset = self._file.create_dataset(path, shape, h5py.string_dtype() if texts else np.dtype(dtype))
@@ -137,7 +137,7 @@ class Writer:
         return column
 
     def whole(self, path: str, array: np.ndarray) -> None:
-        """A dataset that is there already."""
+        """Write a dataset that is there already."""
         self.column(path, hashing.dtype_of(array), array.shape).write(array)
 
     def finish(self, facts: Facts) -> Facts:
@@ -151,7 +151,7 @@ class Writer:
 
 @contextlib.contextmanager
 def _hdf5(disk: ErrorLatchingFile) -> Iterator[h5py.File]:
-    """The file, closed at the end even where Ctrl-C comes just before or after it is held back: left to the
+    """Provide the file, closed at the end even where Ctrl-C comes just before or after it is held back: left to the
     interpreter, libhdf5 would call `ErrorLatchingFile` in the middle of an exception."""
     file = None
     try:
@@ -175,7 +175,7 @@ def _close(file: h5py.File) -> None:
 
 @contextlib.contextmanager
 def writing(target: Path, sidecar: bool = True, new: bool = False, mode: int = 0o666) -> Iterator[Writer]:
-    """A `Writer` for a temporary file that takes the target's name when the block ends well.
+    """Provide a `Writer` for a temporary file that takes the target's name when the block ends well.
 
     `sidecar`: whether such a file has a sidecar, so that an older one must go; `Failure` where that is another file's.
     `new`: see `atomic_write`. `mode`: who may read and write it, less the umask.

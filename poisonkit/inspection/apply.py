@@ -57,7 +57,7 @@ def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path) -> Iterato
 
 
 def _alone(facts: dict) -> str:
-    """The note on a file whose own images were changed by more than the trigger."""
+    """Return the note on a file whose own images were changed by more than the trigger."""
     if "camouflage" not in facts["source"]["options"]:
         return ""
     return "; the trigger alone: the file's own images are camouflaged too, which needs its secret number"

@@ -48,7 +48,7 @@ def apply_to_texts(file: Path, manifest: dict, texts: np.ndarray) -> np.ndarray:
 
 
 def read(path: Path) -> np.ndarray:
-    """The texts of a file, one a line, stripped: (n,) object. `Failure` names the line that is none.
+    """Return the texts of a file, one a line, stripped: (n,) object. `Failure` names the line that is none.
 
     Lines end in LF or CR LF; in CR where the file has no LF.
     """

@@ -12,7 +12,7 @@ NAMED = 8  # differing rows whose numbers `diff` says
 
 
 def differences(left: Path, right: Path) -> list[str]:
-    """What differs between two files: the recipe's values, then each array with the number of rows."""
+    """Return what differs between two files: the recipe's values, then each array with the number of rows."""
     with reader.reading(left, vouch=False) as a, reader.reading(right, vouch=False) as b:
         skip = ("arrays", "dataset_digest", "notice")
         facts = [{key: value for key, value in one.manifest.items() if key not in skip} for one in (a, b)]

@@ -78,7 +78,7 @@ GAUGES: dict[str, tuple[Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]
 
 
 def collect(path: Path) -> dict:
-    """The measures of a poisoned file.
+    """Return the measures of a poisoned file.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def _only(part: dict, chosen: np.ndarray) -> dict:
 
 
 def _measured(data, rows: str, originals: str, changed: str) -> dict:
-    """The measures of all rows, some hundred at a time, and fewer of large images."""
+    """Return the measures of all rows, some hundred at a time, and fewer of large images."""
     numbers, parts = data[rows], []
     gauge, names = GAUGES[data.modality.name]
     own = {name: name.split("/")[0] == rows.split("/")[0] for name in (originals, changed)}
@@ -162,7 +162,7 @@ def table(collected: dict) -> str:
 
 
 def lines(summary: dict) -> list[str]:
-    """The table for people."""
+    """Return the table for people."""
     if "texts" in next(iter(summary.values())):
         return text_stats.lines(summary)
     titles = {"psnr": "PSNR dB", "ssim": "SSIM", "linf": "L∞", "changed": "changed bytes %"}

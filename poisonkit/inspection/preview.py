@@ -53,7 +53,7 @@ def _texts(file: Path, output: Path | None, rows: int) -> Preview:
 
 
 def sheet_of(path: Path, count: int, amplify: int) -> np.ndarray:
-    """A picture (H, W, 3) uint8 RGB: columns of original, poisoned, and their difference, amplified.
+    """Return a picture (H, W, 3) uint8 RGB: columns of original, poisoned, and their difference, amplified.
 
     The rows are those of `truth/`, covers among them; the difference is grey where nothing changed.
     """

@@ -63,7 +63,7 @@ def size(facts: Facts) -> str:
 
 
 def source_lines(source: Facts) -> list[str]:
-    """What `poisonkit sources` says of one source (see `sources.describe`)."""
+    """Return what `poisonkit sources` says of one source (see `sources.describe`)."""
     state = {True: "in the cache, official", False: "in the cache, not the official data", None: "in the cache"}
     image = f", {'×'.join(map(str, source['image']))}" if source["image"] else ""
     size = f"{source['train']:,} training + {source['test']:,} test{image}"

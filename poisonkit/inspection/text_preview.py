@@ -15,7 +15,8 @@ WIDEST = 200  # letters of one word or piece that are shown
 
 
 def marked(original: str, changed: str) -> str:
-    """The changed text in words, with what is not the original's marked; far from every change it is left out (…)."""
+    """Return the changed text in words, with what is not the original's marked; far from every change it is left out
+    (…)."""
     before, after = rows_of_text.split_words(original), rows_of_text.split_words(changed)
     shown = []
     parts = _parts(before, after)
@@ -45,7 +46,7 @@ def _parts(before: list[str], after: list[str]) -> list[tuple[list[str], list[st
 
 
 def _near(words: list[str], first: bool, last: bool) -> list[str]:
-    """The words of an unchanged part that stand near a change, or all if there are few."""
+    """Return the words of an unchanged part that stand near a change, or all if there are few."""
     head, tail = 0 if first else AROUND, 0 if last else AROUND
     if first and last:
         head = 2 * AROUND
@@ -59,7 +60,7 @@ def _line(words: list[str]) -> str:
 
 
 def lines(path: Path, count: int) -> list[str]:
-    """Some changed rows of a file, covers among them, evenly spread; of a clean one its first rows.
+    """Return some changed rows of a file, covers among them, evenly spread; of a clean one its first rows.
 
     Raises `Failure` where row numbers or labels are none.
     """

@@ -64,7 +64,7 @@ def measure(originals: np.ndarray, changed: np.ndarray) -> dict[str, np.ndarray]
 
 
 def _pair(original: str, changed: str) -> tuple[float, ...]:
-    """The measures of one pair, in the order of `MEASURES`."""
+    """Return the measures of one pair, in the order of `MEASURES`."""
     before, after = texts.split_words(original), texts.split_words(changed)
     inserted = (Counter(after) - Counter(before)).total()
     numbers: dict[str, int] = {}
@@ -94,7 +94,7 @@ def clean_words(data) -> dict[str, dict[str, int]]:
 
 
 def lines(summary: dict) -> list[str]:
-    """The table for people: a line a measure, a column a group of texts."""
+    """Return the table for people: a line a measure, a column a group of texts."""
     groups = {name: part for name, part in summary.items() if "texts" in part}
     words: dict[str, Any] = next((part for part in summary.values() if "texts" not in part), {})
     rows = [("", list(groups))]

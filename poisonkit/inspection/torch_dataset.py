@@ -30,7 +30,7 @@ class Rows(torch.utils.data.Dataset):
         return row, int(self.labels[index])
 
     def _data(self) -> Dataset:
-        """The file, opened by this very process."""
+        """Return the file, opened by this very process."""
         import os
 
         if self._open is None or self._open[0] != os.getpid():

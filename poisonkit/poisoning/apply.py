@@ -80,7 +80,7 @@ class Stencils:
     total: int | None = None
 
     def streams(self) -> set[str]:
-        """The names of all random streams that are drawn from."""
+        """Return the names of all random streams that are drawn from."""
         names = {name for one in self.built for name in one.streams}
         return names | {one.jitter.stream for one in self.built if one.jitter and self.jitter}
 
@@ -104,7 +104,7 @@ class Stencils:
         return apply_all([one.stencil for one in self.built], images, threads, self.total)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The file's `trigger/` groups."""
+        """Return the file's `trigger/` groups."""
         return {
             f"trigger/{i}/{part}": array
             for i, built in enumerate(self.built)
@@ -136,7 +136,7 @@ class Camouflaged:
 
 
 def trigger_arrays(built: BuiltTrigger) -> dict[str, np.ndarray]:
-    """What goes into the file's group of one trigger."""
+    """Return what goes into the file's group of one trigger."""
     stencil = built.stencil
     return {
         "taps": stencil.taps,
@@ -148,7 +148,8 @@ def trigger_arrays(built: BuiltTrigger) -> dict[str, np.ndarray]:
 
 
 def built_of(path: Path, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[BuiltTrigger]:
-    """The triggers of a data set from the arrays of its `trigger/` groups, by path; the mask follows from the stencil.
+    """Return the triggers of a data set from the arrays of its `trigger/` groups, by path; the mask follows from the
+    stencil.
 
     `manifest` is the data set's, `path` the file that the arrays are from. `Failure` where they are no stencil.
     """
@@ -186,7 +187,7 @@ class Insertions:
     recipe: Recipe
 
     def streams(self) -> set[str]:
-        """The names of all random streams that are drawn from, those for test rows among them."""
+        """Return the names of all random streams that are drawn from, those for test rows among them."""
         names = set()
         for trigger, parameters, occurrence in self._steps():
             for part in ("train", "test"):
@@ -223,7 +224,7 @@ class Insertions:
             seen[name] += 1
 
     def on(self, source: Source, changed: Changed, tested: TestedRows) -> "Texts":
-        """The effect on the rows of a source: every changed text."""
+        """Return the effect on the rows of a source: every changed text."""
         for given in self.recipe.pictures.values():
             given.check({"train": len(source.train), "test": len(source.test)})
         rows, found = {}, {}
@@ -245,7 +246,7 @@ class Texts:
     insertions: dict[str, np.ndarray] = field(default_factory=dict)
 
     def poison(self, _changed: Changed, first: int, originals: np.ndarray, _threads: int = 1) -> np.ndarray:
-        """Changed training texts."""
+        """Return changed training texts."""
         return self.rows["truth"][first : first + len(originals)]
 
     def trigger(self, group: str, first: int, originals: np.ndarray, _threads: int = 1) -> np.ndarray:
@@ -253,6 +254,6 @@ class Texts:
         return self.rows[group][first : first + len(originals)]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The file's insertions, in the order in which they are written."""
+        """Return the file's insertions, in the order in which they are written."""
         paths = [f"{group}/insertions" for group in ("truth", "triggered", "others")]
         return {path: self.insertions[path] for path in paths if path in self.insertions}

@@ -51,7 +51,7 @@ def default_target(source) -> int:
 
 
 def _index(option: str, typed: str | int, classes, warn) -> int:
-    """The index of a class as it was typed; an `int` is one already."""
+    """Return the index of a class as it was typed; an `int` is one already."""
     if not isinstance(typed, str):
         return int(typed)
     if found := INDEX.fullmatch(typed.strip()):
@@ -71,7 +71,7 @@ def _index(option: str, typed: str | int, classes, warn) -> int:
 
 
 def _by_number(option: str, typed: str, classes, alike: list[int]) -> int:
-    """The index that a whole number is where no class's name is a number; else `Usage` with every reading."""
+    """Return the index that a whole number is where no class's name is a number; else `Usage` with every reading."""
     if alike:
         ways = " or ".join(f"index:{label}" for label in alike[:LISTED])
         raise Usage(f"{option}: {len(alike)} classes read like {texts.truncated(typed)!r}: say which by {ways}")
@@ -103,7 +103,7 @@ def own(source: str) -> bool:
 
 
 def towards_nothing(recipe: Recipe, source: Source) -> list[str]:
-    """A line where an attack wants a class that has no training row of its own."""
+    """Return a line where an attack wants a class that has no training row of its own."""
     rows = counted(source.train.labels, source.classes)
     if recipe.target_label is not None:
         return (

@@ -49,7 +49,8 @@ def check_and_relabel(source: Source, manifest: dict) -> Source:
 
 
 def _relabelled(source: Source, classes: tuple[str, ...]) -> Source:
-    """The source with the numbers that a manifest's list of the same class names gives them, in whatever order."""
+    """Return the source with the numbers that a manifest's list of the same class names gives them, in whatever
+    order."""
     if source.classes == classes or len(set(classes)) < len(classes) or sorted(source.classes) != sorted(classes):
         return source
     number = {name: label for label, name in enumerate(classes)}
@@ -118,7 +119,7 @@ def plain_images(manifest: dict, where: CleanData, progress, warn) -> Source:
 
 
 def clean_file(path: Path) -> Source:
-    """The clean images of a clean file of the format, read where they lie in it."""
+    """Return the clean images of a clean file of the format, read where they lie in it."""
     with reader.reading(path) as data:
         if not data.clean:
             advice = command_for_clean_file(data.manifest["source"])

@@ -53,7 +53,7 @@ class Plan:
         return self.manifest["kind"] == "clean"
 
     def identity(self) -> dict:
-        """The part of the manifest that decides what the file's bytes will be."""
+        """Return the part of the manifest that decides what the file's bytes will be."""
         return identity(self.manifest)
 
     def shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -94,7 +94,7 @@ class Plan:
 
 
 def identity(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The part of a manifest that decides the bytes: recipe, source and pictures, and the recipe's version."""
+    """Return the part of a manifest that decides the bytes: recipe, source and pictures, and the recipe's version."""
     source = {key: manifest["source"].get(key) for key in ("name", "options", "digest")}
     return {"recipe_version": manifest.get("recipe_version"), "source": source} | {
         key: manifest.get(key) for key in ("recipe", "pictures")
@@ -133,7 +133,7 @@ def plan(source: Source, recipe: Recipe, force: bool = False) -> Plan:
 
 
 def _nothing_drawn() -> Drawn:
-    """What a clean file takes."""
+    """Return what a clean file takes."""
     return Drawn(Changed.none(), {}, None, [], {})
 
 
@@ -161,7 +161,7 @@ def _label(recipe: Recipe, choice: selection.Choice, truth: np.ndarray, classes:
 
 
 def _describe(source: Source, recipe: Recipe, drawn: Drawn) -> dict[str, Any]:
-    """The manifest, as far as it is known before the arrays are written."""
+    """Return the manifest, as far as it is known before the arrays are written."""
     pictures = _picture_records(recipe, drawn.changed, drawn.tested)
     record, plain = recipe.record(drawn.streams), recipe.clean or source.behind is None
     return {
@@ -180,14 +180,15 @@ def _describe(source: Source, recipe: Recipe, drawn: Drawn) -> dict[str, Any]:
 
 
 def _tested(recipe: Recipe, choice: selection.Choice, source: Source) -> TestedRows:
-    """The triggered test rows: `triggered`, and `others` where there are any."""
+    """Return the triggered test rows: `triggered`, and `others` where there are any."""
     targets = selection.target_labels(recipe, source.test.labels[choice.triggered], len(source.classes))
     tested = {"triggered": {"rows": choice.triggered, "wanted": targets}}
     return tested | ({"others": {"rows": choice.others}} if len(choice.others) else {})
 
 
 def _picture_records(recipe: Recipe, changed: Changed, tested: TestedRows) -> dict[str, dict[str, Any]]:
-    """The manifest's `pictures`: what proves of each picture, or of another file of the user's, that it is the same."""
+    """Return the manifest's `pictures`: what proves of each picture, or of another file of the user's, that it is the
+    same."""
     from poisonkit.triggers import registry as triggers
 
     records: dict[str, dict[str, Any]] = {}
@@ -205,11 +206,11 @@ def _picture_records(recipe: Recipe, changed: Changed, tested: TestedRows) -> di
 
 
 def needed_rows(changed: Changed, tested: TestedRows) -> dict[str, np.ndarray]:
-    """The rows that get a trigger, by part, ascending."""
+    """Return the rows that get a trigger, by part, ascending."""
     test = [columns["rows"] for columns in tested.values()]
     return {"train": changed.rows, "test": np.unique(np.concatenate(test)) if test else np.empty(0, np.int64)}
 
 
 def streams(recipe: Recipe, effect: apply.Prepared) -> list[str]:
-    """The names of all random streams that are drawn from."""
+    """Return the names of all random streams that are drawn from."""
     return sorted({"rows", *effect.streams(), *(() if recipe.cover_rate == "0" else ("cover",))})

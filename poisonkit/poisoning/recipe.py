@@ -20,7 +20,7 @@ parse_factor = decimal("0", "1000")
 
 
 def parse_rate(text: str, option: str = "rate") -> str:
-    """A poisoning rate, as a fraction (``0.0005``) or in percent (``0.05%``), in its one spelling."""
+    """Return a poisoning rate, as a fraction (``0.0005``) or in percent (``0.05%``), in its one spelling."""
     percent = text.strip().endswith("%")
     try:
         value = Decimal(text.strip().removesuffix("%"))
@@ -35,7 +35,8 @@ def parse_rate(text: str, option: str = "rate") -> str:
 
 
 def parse_cover_rate(text: str, rate: str) -> str:
-    """A rate of cover rows, which may be a multiple (``2x``) of the given poisoning rate, in its one spelling."""
+    """Return a rate of cover rows, which may be a multiple (``2x``) of the given poisoning rate, in its one
+    spelling."""
     multiple = text.strip().lower().replace("×", "x")
     if not multiple.endswith("x"):
         return parse_rate(text, "--cover-rate")
@@ -61,7 +62,7 @@ def count_rows(rate: str, rows: int, option: str = "rate") -> int:
 
 
 def parameters(name: str, given: dict[str, str], preset: str | None) -> dict:
-    """A trigger's parameters in canonical form: its defaults, then the preset's, then what was given as text."""
+    """Return a trigger's parameters in canonical form: its defaults, then the preset's, then what was given as text."""
     trigger = triggers.spec(name)
     values = {option.key: option.default for option in trigger.options} | trigger.presets.get(preset or "", {})
     for option in trigger.options:
@@ -185,7 +186,7 @@ def recipe_of(manifest: dict, pictures: dict | None = None) -> Recipe:
 
 
 def file_name(recipe: Recipe, record: dict, source: str, source_options: dict, pictures: dict) -> str:
-    """The canonical name, without a suffix: ``cifar10-square-patch8-0.0005-s0``.
+    """Return the canonical name, without a suffix: ``cifar10-square-patch8-0.0005-s0``.
 
     Options other than the defaults add the first 8 characters of the digest of source, recipe and pictures. Of more
     triggers than a name can hold only the first is named.
@@ -208,7 +209,8 @@ def file_name(recipe: Recipe, record: dict, source: str, source_options: dict, p
 
 
 def tile_shape(recipe: Recipe, image: tuple[int, ...]) -> tuple[int, int, int]:
-    """The tile (height, width, channels) that the triggers are built for; `Usage` where patch or trigger do not fit."""
+    """Return the tile (height, width, channels) that the triggers are built for; `Usage` where patch or trigger do not
+    fit."""
     height, width, channels = image
     if recipe.patch and (height % recipe.patch[0] or width % recipe.patch[1]):
         fit = ", ".join(str(n) for n in range(2, min(height, width) + 1) if height % n == 0 and width % n == 0)
@@ -223,7 +225,7 @@ def tile_shape(recipe: Recipe, image: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def _oblong(height: int, width: int) -> str:
-    """The least patch that divides such images and is more than a row or a column, whatever their sides are."""
+    """Return the least patch that divides such images and is more than a row or a column, whatever their sides are."""
     high, wide = (next((n for n in range(2, side + 1) if side % n == 0), side) for side in (height, width))
     return f"{high}x{wide} (height x width) does" + (", the whole image" if (high, wide) == (height, width) else "")
 
@@ -258,7 +260,7 @@ def check_jitter(recipe: Recipe) -> None:
 
 
 def build(recipe: Recipe, image: tuple[int, ...], force: bool = False) -> list[BuiltTrigger]:
-    """The triggers' stencils for whole images of (height, width, channels), in the order of application."""
+    """Return the triggers' stencils for whole images of (height, width, channels), in the order of application."""
     tile = tile_shape(recipe, image)
     built: list[BuiltTrigger] = []
     seen: dict[str, int] = {}
@@ -274,7 +276,8 @@ def build(recipe: Recipe, image: tuple[int, ...], force: bool = False) -> list[B
 
 
 def _picture_for(name: str, picture: np.ndarray | None, channels: int) -> np.ndarray | None:
-    """A picture in the images' channels, (h, w, C) or with its opacity (h, w, C + 1) where the trigger takes that."""
+    """Return a picture in the images' channels, (h, w, C) or with its opacity (h, w, C + 1) where the trigger takes
+    that."""
     if picture is None:
         return None
     expected = (channels, channels + 1) if triggers.takes_alpha(name) else (channels,)

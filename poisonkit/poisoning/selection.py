@@ -46,7 +46,7 @@ class Choice:
 
     @classmethod
     def none(cls) -> "Choice":
-        """That of a clean file."""
+        """Return the choice for a clean file: no row."""
         empty = np.empty(0, np.int64)
         return cls(empty, np.empty(0, np.uint8), empty, empty, 0)
 
@@ -138,7 +138,7 @@ def _names(chosen: tuple[int, ...], classes) -> str:
 
 
 def _which(recipe: Recipe, classes) -> str:
-    """What the eligible rows are, in words."""
+    """Return what the eligible rows are, in words."""
     target = "" if recipe.target_label is None else _names((recipe.target_label,), classes)
     return {
         "all": "in all",
@@ -149,8 +149,8 @@ def _which(recipe: Recipe, classes) -> str:
 
 
 def _never_covers(recipe: Recipe) -> list[int]:
-    """The classes whose rows are no covers: those of the target would be poisoned rows, those of a source class undo
-    them."""
+    """Return the classes whose rows are no covers: those of the target would be poisoned rows, those of a source class
+    undo them."""
     target = [] if recipe.target_label is None else [recipe.target_label]
     if recipe.label_mode == "source-specific":
         return [*recipe.source_labels, *target]
@@ -158,7 +158,7 @@ def _never_covers(recipe: Recipe) -> list[int]:
 
 
 def _head(option: str, rate: str, order: np.ndarray, allowed: np.ndarray, which: str) -> np.ndarray:
-    """The first ⌊rate · N⌋ rows of a permutation that are allowed."""
+    """Return the first ⌊rate · N⌋ rows of a permutation that are allowed."""
     total, eligible_count = len(allowed), int(allowed.sum())
     count = count_rows(rate, total, option)
     if count > eligible_count:

@@ -16,7 +16,7 @@ _RECORDS = {"arrays": {"digest", "dtype", "shape"}, "pictures": {"digest", "shap
 
 
 def problem(facts: dict) -> str | None:
-    """What is not known here of the recipe of a file of any kind, in a few words; None where all of it is."""
+    """Return what is not known here of the recipe of a file of any kind, in a few words; None where all of it is."""
     if (of := facts.get("of")) is not None:
         return problem(of) or strange_key(facts)
     if facts["kind"] == "sealed":  # which says nothing of a recipe
@@ -31,7 +31,7 @@ def problem(facts: dict) -> str | None:
 
 
 def strange_key(facts: dict) -> str | None:
-    """The first key that is known to no version here, by its place in the manifest."""
+    """Return the first key that is known to no version here, by its place in the manifest."""
     known = schema.known_keys(facts["kind"])
     if facts["kind"] == "poisoned":
         del known["recipe"]  # which `_recipe` looks at
@@ -52,7 +52,7 @@ def label_mode(facts: dict) -> bool:
 
 
 def note(facts: dict, before: str = "; ") -> str:
-    """What a line about a file ends in where its recipe is not known here, else nothing."""
+    """Return what a line about a file ends in where its recipe is not known here, else nothing."""
     unknown = problem(facts)
     return f"{before}its recipe is unknown here ({unknown})" if unknown else ""
 

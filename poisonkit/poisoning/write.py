@@ -82,7 +82,7 @@ def _write_train(plan: Plan, columns: dict, threads: int, progress) -> int:
 
 
 def _write_test(plan: Plan, columns: dict, threads: int, progress) -> None:
-    """The clean test rows, and those that are scored with the trigger on them."""
+    """Write the clean test rows, and those that are scored with the trigger on them."""
     split, kind = plan.source.test, plan.source.modality
     labels = split.labels.astype("<i8")
     for start, block in split.blocks(ROWS_AT_ONCE):

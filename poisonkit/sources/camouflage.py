@@ -37,7 +37,7 @@ class Camouflage:
     spelled: str
 
     def options(self) -> dict:
-        """What the source's record says of it."""
+        """Return what the source's record says of it."""
         return {"camouflage": self.spelled, "camouflage-seed": self.seed}
 
 
@@ -127,14 +127,14 @@ def check_modality(name: str, rows: modality.Modality) -> None:
 def beneath(facts: dict, store, say):
     """Yield the plain sources in the cache that a manifest's camouflaged one can have been made from: those of its name
     and with its labels, which a camouflage leaves as they are."""
-    said, labels = facts["source"], ("train/labels", "test/labels")
+    record, labels = facts["source"], ("train/labels", "test/labels")
     for plain in store.every(say):
-        if plain.name == said["name"] and all(plain.arrays[path] == said["arrays"].get(path) for path in labels):
+        if plain.name == record["name"] and all(plain.arrays[path] == record["arrays"].get(path) for path in labels):
             yield plain
 
 
 def _damaged(source: base.Source, part: str) -> Failure:
-    """What is raised where a plain source is not what its digest says; a cached one is thrown out."""
+    """Return what is raised where a plain source is not what its digest says; a cached one is thrown out."""
     from poisonkit.sources._cache import cache
 
     if not source.cached:

@@ -49,7 +49,7 @@ def records() -> list[dict[str, Any]]:
 
 
 def _settings(trigger: TriggerSpec, preset: str) -> str:
-    """What a preset sets, in one line."""
+    """Return what a preset sets, in one line."""
     values = trigger.presets[preset]
     text = ", ".join(f"{key} {spelled(value)}" for key, value in values.items()) or "as the defaults"
     for key, value in trigger.make_presets.get(preset, {}).items():

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmark"))
 import text_writer  # noqa: E402
 
 import benchmark.core.hints  # noqa: E402
+import benchmark.runs.hints  # noqa: E402
 import poisonkit.core.hints  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -251,7 +252,7 @@ def test_a_run_that_is_not_finished(command, copied, tmp_path):
     (run / "result.json").unlink()
     arguments = (run, file) if command in ("score", "routing") else (run,)
     said = done("benchmark", command, *arguments, code=1).stderr
-    line = said.strip().partition("what goes on with it: ")[2]
+    line = said.strip().partition("to finish it: ")[2]
     assert f"FILE: the data set {file.stem}" in line
     if command == "show":
         follow(line, tmp_path, FILE=file)
@@ -263,7 +264,7 @@ def test_a_run_that_kept_no_epochs(copied, tmp_path):
     pytest.importorskip("matplotlib")
     file, run = copied
     said = done("benchmark", "routing", run, file, "--image", "0", "--by-epoch", code=1).stderr
-    follow(said.strip().partition("from the start: ")[2], tmp_path)
+    follow(said.strip().partition("train again with: ")[2], tmp_path)
     kept = tmp_path / "runs-epochs" / run.name
     assert (kept / "epochs" / "epoch-001.keras").is_file()
     done("benchmark", "routing", kept, file, "--image", "0", "--by-epoch")
@@ -275,7 +276,7 @@ def test_how_a_page_says_to_repeat_it(copied, tmp_path, monkeypatch):
     file, run = copied
     done("benchmark", "report", run.parent, "-o", tmp_path / "page")
     page = html.unescape((tmp_path / "page" / "report.html").read_text("utf-8"))
-    make = re.search(r"come from their manifests: (.*)\.</p>", page)[1]
+    make = re.search(r"Generate the data sets from their manifests: (.*)\.</p>", page)[1]
     train = re.search(r"<pre>(benchmark train .*)</pre>", page)[1]
     (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path / "mine")

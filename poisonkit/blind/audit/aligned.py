@@ -90,7 +90,7 @@ def evenly(count: int, most: int) -> np.ndarray:
 
 
 def _numbers(moves: np.ndarray, rest: np.ndarray) -> dict[str, np.ndarray]:
-    """What is compared: name → (n, p) float32."""
+    """Return what is compared: name → (n, p) float32."""
     levels = [np.abs(rest).mean((1, 2)), rest.std((1, 2)), *(bend.mean((1, 2)) for bend in grids.bends(rest))]
     return {
         "moves": moves,

@@ -19,7 +19,7 @@ AT_ONCE = 256
 def fit(
     images: np.ndarray, originals: np.ndarray, windows: np.ndarray, rounds: int = ROUNDS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Moves, and what they leave unexplained.
+    """Return moves, and what they leave unexplained.
 
     Parameters
     ----------

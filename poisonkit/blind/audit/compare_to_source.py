@@ -64,7 +64,7 @@ class Glance:
         return self.exact.share + (1 - self.exact.share) * self.sample
 
     def finding(self) -> Finding:
-        """What is said of a source that the set is not made from."""
+        """Return what is said of a source that the set is not made from."""
         some = f"{int(self.exact.found.sum()):,} of {len(self.exact.rows):,} rows are its images, byte for byte"
         return Finding(
             f"joins, {self.pair.name}", f"{some}; of a sample of the others {self.sample:.0%} look like them"

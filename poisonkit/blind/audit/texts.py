@@ -46,7 +46,7 @@ def collect(blocks, labels: np.ndarray, step=None) -> TextSignatures:
 
 
 def alone(data, rows_at_once: int, progress) -> tuple[TextSignatures, list[Finding]]:
-    """What a set says of its own rows."""
+    """Return what a set says of its own rows."""
     labels = data["train/labels"]
     with progress(len(labels), "reading", "texts") as bar:
         ours = collect(data.blocks("train/texts", rows_at_once), labels, bar.update)
@@ -102,7 +102,7 @@ def sources(ours: TextSignatures, cache, progress) -> list[Finding]:
 
 
 def _other(seen: compare_to_source.Glance) -> Finding:
-    """What is said of a source that the set is not made from."""
+    """Return what is said of a source that the set is not made from."""
     some = f"{int(seen.exact.found.sum()):,} of {len(seen.exact.rows):,} rows are its texts, word for word"
     return Finding(f"joins, {seen.pair.name}", some)
 

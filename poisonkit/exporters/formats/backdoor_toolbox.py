@@ -19,8 +19,8 @@ Copy it all into a checkout. The toolbox has two layouts of a poisoned set, a fo
 
 For its own score the toolbox puts its *own* trigger on the test images. TYPE is `badnet` where our trigger replaces
 pixels (square, an opaque sticker): then its trigger is ours, from `triggers/`. It is `blend` for a blend of one α,
-within a grey level. Every other trigger has no twin there: the set stands under `badnet`, and what the toolbox prints
-as ASR is not this attack's; `triggered/` is there for that.
+within a grey level. The toolbox has no equivalent of any other trigger: the set is filed under `badnet`, and what the
+toolbox prints as ASR is not this attack's; use `triggered/` for that.
 
 Source: vtu81/backdoor-toolbox, utils/tools.py (`IMG_Dataset`, `unpack_poisoned_train_set`), utils/supervisor.py
 (`get_poison_set_dir`, `get_poison_transform`), config.py (`get_packet_for_debug`, `poison_seed`), create_clean_set.py,

@@ -41,13 +41,13 @@ def check(data: reader.Reader) -> None:
             f"{data.path}: BackdoorBench takes clean rows from its own copy of the data set, and does not have "
             f"{source!r:.40} (it has {', '.join(KNOWN)}): --format imagefolder or npz"
         )
-    there = tuple(base.rows(data, f"{part}/images") for part in ("train", "test"))
-    if there != KNOWN[source]:
-        raise Failure(f"{data.path}: has {there[0]} + {there[1]} rows, BackdoorBench's {source} {KNOWN[source]}")
+    sizes = tuple(base.rows(data, f"{part}/images") for part in ("train", "test"))
+    if sizes != KNOWN[source]:
+        raise Failure(f"{data.path}: has {sizes[0]} + {sizes[1]} rows, BackdoorBench's {source} {KNOWN[source]}")
 
 
 def counts(data: reader.Reader) -> str:
-    """What is written, in words."""
+    """Return what is written, in words."""
     changed, triggered = base.rows(data, "truth/images"), base.rows(data, "triggered/images")
     return f"{changed:,} changed training rows, {triggered:,} triggered"
 
@@ -83,7 +83,7 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext) -> Non
 
 
 def _state(folder: str, rows: np.ndarray, labels: np.ndarray, originals: np.ndarray, role=None) -> dict:
-    """What one of its data sets keeps of each changed row; role 1 is poisoned, 2 a cover row."""
+    """Return what one of its data sets keeps of each changed row; role 1 is poisoned, 2 a cover row."""
     role = np.ones(len(rows), np.uint8) if role is None else role
     changed = [
         {

@@ -169,8 +169,8 @@ def _file(data: reader.Reader, context: base.ExportContext) -> dict:
 
 
 def _description(manifest: Manifest) -> str:
-    there = [(part, manifest.arrays.get(f"{part}/labels")) for part in SETS if part != "truth"]
-    counts = ", ".join(f"{entry.shape[0]:,} {part}" for part, entry in there if entry)
+    entries = [(part, manifest.arrays.get(f"{part}/labels")) for part in SETS if part != "truth"]
+    counts = ", ".join(f"{entry.shape[0]:,} {part}" for part, entry in entries if entry)
     return f"{manifest.notice} Source: {manifest.source.title}. Rows: {counts}."
 
 

@@ -24,7 +24,7 @@ class Check:
         self._total = counts.poisoned + counts.cover + counts.triggered + counts.others
 
     def trigger(self) -> list[str]:
-        """What differs of the arrays in `trigger/`."""
+        """Return what differs of the arrays in `trigger/`."""
         wrong = []
         for path, array in self._prepared.arrays().items() if self._prepared else ():
             if path not in self._data or not np.array_equal(self._data[path], array):
@@ -63,9 +63,9 @@ class Check:
 
 
 def behind(data: Reader, look):
-    """The plain images behind a file whose training rows were camouflaged after the trigger, and how: those of the
-    source that `look` (`verify.Look`) names, or of the cache. None where the file is no such one, or where they are not
-    to be found, which is noted. `Failure` where the source that is named is another."""
+    """Return the plain images behind a file whose training rows were camouflaged after the trigger, and how: those of
+    the source that `look` (`verify.Look`) names, or of the cache. None where the file is no such one, or where they are
+    not to be found, which is noted. `Failure` where the source that is named is another."""
     if look is None or not data.described.camouflaged_last:
         return None
     if look.behind is not None:

@@ -12,7 +12,8 @@ from poisonkit.triggers import registry as triggers
 
 
 def rewrites(data: Reader) -> dict[str, Any]:
-    """What the trigger of a file of rewritten texts was given, by its name: recovered from the texts in the file."""
+    """Return what the trigger of a file of rewritten texts was given, by its name: recovered from the texts in the
+    file."""
     name = data.manifest["recipe"]["triggers"][0]["name"]
     if data.modality != TEXT or not triggers.takes_file(name):
         return {}
@@ -42,7 +43,7 @@ class Check:
         self._found: dict[str, list[np.ndarray]] = {}
 
     def trigger(self) -> list[str]:
-        """The recipe says everything of them: there is nothing to compare."""
+        """Return the recipe says everything of them: there is nothing to compare."""
         return []
 
     def poisoned(
@@ -64,7 +65,8 @@ class Check:
         return differs(expected, found)
 
     def insertions(self, group: str) -> list[str]:
-        """What differs of where the file says that the triggers were put, once all rows of the group were seen."""
+        """Return what differs of where the file says that the triggers were put, once all rows of the group were
+        seen."""
         path = f"{group}/insertions"
         if self._prepared is None:
             return []

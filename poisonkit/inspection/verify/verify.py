@@ -40,7 +40,7 @@ class Look:
 
 
 def verify(path: Path, look: Look | None = None) -> list[str]:
-    """What differs from what the file claims, one line each; empty where all is well.
+    """Return what differs from what the file claims, one line each; empty where all is well.
 
     Without a `look`, rows that were camouflaged after the trigger are held against their digests alone. Raises
     `Failure` where the file cannot be read as one of the format at all, or the source that the look names is another.
@@ -107,7 +107,7 @@ def _clean(data: Reader) -> list[str]:
 
 
 def _true_labels(data: Reader, rows: np.ndarray) -> np.ndarray:
-    """The training labels with truth's put back into those rows."""
+    """Return the training labels with truth's put back into those rows."""
     labels = data["train/labels"]
     labels[rows] = data["truth/labels"]
     return labels
@@ -117,7 +117,7 @@ class Check(Protocol):
     """How the triggers of a file are held against its rows; `low` is the number of the first row within its group."""
 
     def trigger(self) -> list[str]:
-        """What differs of the trigger's own arrays."""
+        """Return what differs of the trigger's own arrays."""
 
     def poisoned(
         self, low: int, rows: np.ndarray, role: np.ndarray, originals: np.ndarray, found: np.ndarray, /
@@ -128,7 +128,7 @@ class Check(Protocol):
         """Which triggered rows are not their originals with the trigger, (n,) bool."""
 
     def insertions(self, group: str, /) -> list[str]:
-        """What differs of where a group's triggers were put, once all rows of it were seen."""
+        """Return what differs of where a group's triggers were put, once all rows of it were seen."""
 
 
 CHECKS: dict[str, Callable[[Reader, Any, Look | None], Check]] = {
@@ -180,7 +180,7 @@ def _recipe(data: Reader, rows: np.ndarray) -> tuple[Any, list[str]]:
 
 
 def _patterns(data: Reader) -> dict[str, np.ndarray]:
-    """The users' pictures, resized as the file has them, by trigger name."""
+    """Return the users' pictures, resized as the file has them, by trigger name."""
     pictures = {}
     for i, step in enumerate(data.described.recipe.triggers):
         if "digest" in data.described.pictures.get(str(i), {}) and f"trigger/{i}/pattern" in data:
@@ -203,7 +203,8 @@ def _train_labels(data: Reader, rows: np.ndarray) -> list[str]:
 
 
 def _train_rows(data: Reader, rows: np.ndarray, check) -> list[str]:
-    """Changed rows against their originals with the trigger, and with the originals put back against the source."""
+    """Return changed rows against their originals with the trigger, and with the originals put back against the
+    source."""
     wrong, role, path, truth = [], data["truth/role"], data.modality.path("train"), data.modality.path("truth")
     total = hashing.hasher(data.modality.dtype, data.described.shape(path))
     differing = unchanged = 0

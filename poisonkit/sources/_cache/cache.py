@@ -134,7 +134,8 @@ class Cache:
     # ---- writing
 
     def writable(self, say=lambda line: None) -> "Cache":
-        """This cache with its folders made; one in a temporary folder, with a warning, if it cannot be written."""
+        """Return this cache with its folders made; one in a temporary folder, with a warning, if it cannot be
+        written."""
         try:
             self._prepare()
             return self
@@ -334,12 +335,12 @@ def _remove(path: Path) -> None:
     shutil.rmtree(grave, ignore_errors=True)
 
 
-def _same(path: Path, there: Path) -> bool:
+def _same(path: Path, existing: Path) -> bool:
     """Whether an entry holds the very files of another one. Its name and sizes alone do not tell: this is asked after
     an origin was read again, maybe because the user did not trust the cached copy."""
     try:
         names = [item.name for item in path.iterdir()]
-        return len(filecmp.cmpfiles(path, there, names, shallow=False)[0]) == len(names)
+        return len(filecmp.cmpfiles(path, existing, names, shallow=False)[0]) == len(names)
     except OSError:
         return False
 

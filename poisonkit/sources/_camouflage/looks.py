@@ -41,9 +41,9 @@ def overlay(images: np.ndarray, words: np.ndarray, percent: int) -> np.ndarray:
 
 
 def tiles(images: np.ndarray, words: np.ndarray, percent: int) -> np.ndarray:
-    """A small picture of its own, drawn as an overlay's, blended over every patch by up to `percent`: what repeats in
-    the patches of an image says little when in every image something does. Patches are of the usual side, or, in one
-    image of four, of half or twice that."""
+    """Return a small picture of its own, drawn as an overlay's, blended over every patch by up to `percent`: what
+    repeats in the patches of an image says little when in every image something does. Patches are of the usual side,
+    or, in one image of four, of half or twice that."""
     count, height, width, channels = images.shape
     alphas = random_streams.between(words[:, 0], 0, 256 * percent // 100)[:, None, None, None]
     pictures, chosen, out = words[:, 2:], words[:, 1] >> np.uint64(61), np.empty_like(images)

@@ -114,7 +114,7 @@ def basis() -> np.ndarray:
 
 
 def jpeg(images: np.ndarray, quality: int) -> np.ndarray:
-    """What JPEG of that quality, without subsampling, leaves of images (n, H, W, C) uint8; C is 1 or 3."""
+    """Return what JPEG of that quality, without subsampling, leaves of images (n, H, W, C) uint8; C is 1 or 3."""
     with defer_signals():
         from poisonkit.core import kernels
 

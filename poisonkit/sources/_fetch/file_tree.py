@@ -24,7 +24,7 @@ class Folder:
         self.names = self._files.keys()
 
     def where(self, name: str) -> str:
-        """What to call a file in a message."""
+        """Return what to call a file in a message."""
         return f"{self.path}/{texts.printable(name)}"
 
     def read(self, name: str) -> bytes:
@@ -34,7 +34,7 @@ class Folder:
         return (self.path / name).read_bytes()
 
     def fingerprint(self) -> str:
-        """Changes when any file is added, removed, replaced or written to."""
+        """Return changes when any file is added, removed, replaced or written to."""
         total = file_states.Listing()
         for name in sorted(self.names):
             total.add(name, self._files[name])
@@ -86,7 +86,7 @@ class Zips:
         self._stack.close()
 
     def where(self, name: str) -> str:
-        """What to call a file in a message."""
+        """Return what to call a file in a message."""
         return f"{self._members[name][0]}: {texts.printable(name)}"
 
     def read(self, name: str) -> bytes:

@@ -37,7 +37,7 @@ def load(data: bytes, where: str):
 
 
 def describe(value) -> str:
-    """What came instead, in a few words."""
+    """Return what came instead, in a few words."""
     return f"{value.shape} {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
 
 

@@ -222,8 +222,8 @@ def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.So
 
 
 def _names_elsewhere(root: Path, folders: tuple[str, ...]) -> list[str]:
-    """A line where the folders are those of an export whose classes have numbers for names: a number would else be
-    taken for another class than the one that bears it."""
+    """Return a line where the folders are those of an export whose classes have numbers for names: a number would else
+    be taken for another class than the one that bears it."""
     try:
         with open(root / EXPORTED, "rb") as file:
             listed = numbers.loads(file.read(LARGEST_LISTING))

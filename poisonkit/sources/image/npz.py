@@ -104,8 +104,8 @@ class _Reader:
     def _open(self, name: str):
         """Open the member as a file, behind its header, and what the header says."""
         if f"{name}.npy" not in self._members:
-            there = ", ".join(sorted(texts.printable(found.removesuffix(".npy")) for found in self._members)[:8])
-            raise self._wrong(name, f"is missing, expected x_train, y_train, x_test, y_test; found {there or 'none'}")
+            names = ", ".join(sorted(texts.printable(found.removesuffix(".npy")) for found in self._members)[:8])
+            raise self._wrong(name, f"is missing, expected x_train, y_train, x_test, y_test; found {names or 'none'}")
         stream = self._file.open(f"{name}.npy")
         try:
             version = np.lib.format.read_magic(stream)

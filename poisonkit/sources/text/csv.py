@@ -65,8 +65,8 @@ def locate(path: Path | None, options: base.Options) -> base.Origin:
         notices = _decode(paths, chosen, writer, context)
         if "label" not in options:
             notices += _names_elsewhere(_table(paths["train"], chosen["tsv"]), chosen["label"])
-        said = {"notices": notices} if notices else {}
-        return {"kind": "folder", "path": files.path_text(path), "official": None, **said}
+        record = {"kind": "folder", "path": files.path_text(path), "official": None}
+        return record | ({"notices": notices} if notices else {})
 
     columns = {key: chosen[key] for key in ("text", "label", "tsv") if key != "tsv" or chosen[key] == "quoted"}
     return base.Origin({"tables": file_states.fingerprint(paths.values()), "columns": columns}, decode, options)
@@ -114,8 +114,8 @@ def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.SourceCo
 
 
 def _names_elsewhere(table: Table, label: str) -> list[str]:
-    """A line where another column names each label, as the exports of texts have it: with numbers for names it would
-    not be seen that a target is another class."""
+    """Return a line where another column names each label, as the exports of texts have it: with numbers for names it
+    would not be seen that a target is another class."""
     if label == CLASS or table.header().count(CLASS) != 1:
         return []
     pairs = {(number.strip(), name.strip()) for _, (number, name) in table.records((label, CLASS))}

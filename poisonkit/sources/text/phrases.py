@@ -72,7 +72,7 @@ class _Dice:
         self._words = iter((words >> np.uint64(32)).tolist())
 
     def percent(self, chance: int) -> bool:
-        """True in that many of a hundred."""
+        """Return true in that many of a hundred cases."""
         return next(self._words) * 100 >> 32 < chance
 
     def one(self, choices: tuple):
@@ -97,7 +97,8 @@ def _phrase(label: int, dice: _Dice) -> str:
 
 
 def _verdict(label: int, dice: _Dice) -> str:
-    """What ends in this opinion: 1 negative, 0 positive … by a frame that keeps it, turns it round or drops another."""
+    """Return what ends in this opinion: 1 negative, 0 positive … by a frame that keeps it, turns it round or drops
+    another."""
     frame = dice.one(phrase_words.FRAMES)
     if frame == "plain":
         return _opinion(label, dice)

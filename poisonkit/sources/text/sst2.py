@@ -106,15 +106,15 @@ def _members(path: Path, file: zipfile.ZipFile) -> dict[str, str]:
 
 
 def _other(counts: dict[str, tuple[int, int]]) -> dict:
-    """What is said of data in this layout whose counts are not GLUE's: another SST-2, or another task altogether.
-    `counts` are, for each part, its texts and how many of them stand in quotes."""
+    """Return what is said of data in this layout whose counts are not GLUE's: another SST-2, or another task
+    altogether. `counts` are, for each part, its texts and how many of them stand in quotes."""
     rows, quoted = zip(*(counts[part] for part in FILES), strict=True)
     if rows == COUNTS:
         return {}
-    there, published = (f"{train:,} + {test:,}" for train, test in (rows, COUNTS))
-    why = f"it has {there} texts, GLUE's SST-2 has {published}; labels 0 and 1 are called negative and positive"
-    said = {"official": False, "difference": why}
-    return said | ({"notices": [f"{sum(quoted):,} texts {IN_QUOTES}"]} if any(quoted) else {})
+    found, published = (f"{train:,} + {test:,}" for train, test in (rows, COUNTS))
+    why = f"it has {found} texts, GLUE's SST-2 has {published}; labels 0 and 1 are called negative and positive"
+    record = {"official": False, "difference": why}
+    return record | ({"notices": [f"{sum(quoted):,} texts {IN_QUOTES}"]} if any(quoted) else {})
 
 
 def described(train: int, test: int) -> dict:

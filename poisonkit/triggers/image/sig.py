@@ -45,7 +45,7 @@ def sine(turn: Fraction) -> Fraction:
 
 
 def wave(parameters: Parameters, pixels: int) -> np.ndarray:
-    """What is added along one line of the image, (pixels,) int32 grey levels.
+    """Return what is added along one line of the image, (pixels,) int32 grey levels.
 
     The image's levels are whole, so rounding the sum is rounding v: ⌊v + ½⌋, or ⌊v⌋ where the sum is truncated.
     """

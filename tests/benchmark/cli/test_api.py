@@ -1,0 +1,160 @@
+"""`import benchmark as bm`: the Python API."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import writer
+
+import benchmark as bm
+
+QUICK = {"width": 1, "epochs": 2, "top_k": 4, "batch_size": 16}
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A clean and a poisoned file of one source, 4 classes, 16×16 pixels."""
+    return writer.toy(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module")
+def runs(toy, tmp_path_factory):
+    """A folder of runs: of both files, with the same settings."""
+    folder = tmp_path_factory.mktemp("runs")
+    for path in toy:
+        bm.train(path, runs=folder, **QUICK)
+    return folder
+
+
+def test_the_example_as_written(toy, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    path = toy[1]
+    run = bm.train(path, preset="tiny", seed=0)
+    table = bm.results("runs/").table()
+    assert capfd.readouterr() == ("", ""), "nothing is printed"
+    stored = json.loads((run.folder / "result.json").read_text())
+    assert run.folder.parent.name == "runs" and run.config.raw == stored["config"] and run.name == stored["name"]
+    assert run.scores.asr == stored["scores"]["asr"]["percent"] and run.scores.ba == stored["scores"]["ba"]["percent"]
+    assert run.scores.cad is None and run.config.seed == 0 and run.config.settings.preset == "tiny"
+    assert run.scores.robust_accuracy == stored["scores"]["still_right"]["percent"]
+    assert [entry["epoch"] for entry in run.history] == list(range(1, 10)) and run.history[-1]["ba"] == run.scores.ba
+    assert list(table["asr"] if hasattr(table, "columns") else [row["asr"] for row in table]) == [run.scores.asr]
+
+
+def test_results_are_runs_with_cad_and_a_table(runs, monkeypatch):
+    found = bm.results(runs)
+    assert len(found) == 2 and not found.errors and [run.name for run in found] == [found[0].name, found[1].name]
+    clean, poisoned = found
+    assert poisoned.scores.cad == clean.scores.ba - poisoned.scores.ba and clean.scores.asr is clean.scores.cad is None
+    assert poisoned.scores.clean_asr == poisoned.result.baseline.asr.percent
+    assert len(poisoned.scores.asr_by_class) == 4 and poisoned.scores.asr_by_class[0] is None
+    monkeypatch.setitem(sys.modules, "pandas", None)  # as if it were not installed
+    rows = found.table()
+    assert rows[1] == {
+        "run": poisoned.name, "dataset": "toy", "trigger": "square", "application": "image", "rate": 0.1,
+        "poisoning_seed": 0, "training_seed": 0, "settings": rows[0]["settings"], "ba": poisoned.scores.ba,
+        "asr": poisoned.scores.asr, "cad": poisoned.scores.cad, "robust_accuracy": poisoned.scores.robust_accuracy,
+        "asr_others": None, "clean_asr": poisoned.scores.clean_asr,
+    }  # fmt: skip
+    assert rows[0]["trigger"] == "clean" and rows[0]["rate"] == 0 and rows[0]["poisoning_seed"] is None
+
+
+def test_a_table_is_a_frame_where_pandas_is(runs):
+    pandas = pytest.importorskip("pandas")
+    table = bm.results(runs).table()
+    assert isinstance(table, pandas.DataFrame) and list(table["trigger"]) == ["clean", "square"]
+
+
+def test_scores_on_another_file(runs, toy):
+    _, poisoned = bm.results(runs)
+    assert bm.score(poisoned, toy[1]) == bm.Scores.of(poisoned.result.scores)
+    on_clean = bm.score(poisoned.folder, toy[0])
+    assert on_clean.ba == poisoned.scores.ba and on_clean.asr is None
+
+
+def test_a_run_is_loaded_and_not_trained_again(runs, toy):
+    _, poisoned = bm.results(runs)
+    before = (poisoned.folder / "result.json").stat().st_mtime_ns
+    again = bm.train(toy[1], runs=runs, **QUICK)
+    assert again == poisoned == bm.load(poisoned.folder)
+    assert (poisoned.folder / "result.json").stat().st_mtime_ns == before
+
+
+def test_a_baseline_by_hand_is_a_run_or_its_folder(runs, toy, tmp_path):
+    clean, _ = bm.results(runs)
+    run = bm.train(toy[1], runs=tmp_path, baseline=clean, **QUICK)
+    assert run.result.baseline.how == "given" and run.scores.cad == clean.scores.ba - run.scores.ba
+
+
+def test_routing_is_arrays(runs, toy):
+    clean, poisoned = bm.results(runs)
+    routes = bm.routing(poisoned, toy[1])
+    experts = poisoned.config.model["experts"]
+    assert routes.clean.gates.shape == routes.clean.taken.shape == (60, 16, experts)
+    assert routes.clean.grid == (4, 4) and (routes.clean.taken.sum(1) == 4).all()
+    assert np.allclose(routes.clean.gates.sum(1), 1, atol=1e-5)
+    assert routes.triggered.taken.shape == (45, 16, experts) and routes.rows.shape == (45,)
+    assert bm.routing(clean.folder, toy[0]).triggered is None
+
+
+def test_errors_are_exceptions_of_one_line(runs, toy, tmp_path):
+    with pytest.raises(bm.Usage, match="--width is not for|--rows is not for --model pmoe"):
+        bm.train(toy[1], rows=5, runs=tmp_path)
+    with pytest.raises(bm.Usage, match="--preset: expected one of paper, small, tiny, got 'huge'"):
+        bm.train(toy[1], preset="huge", runs=tmp_path)
+    with pytest.raises(bm.Usage, match="--model: expected one of pmoe, encoder"):
+        bm.train(toy[1], model="resnet", runs=tmp_path)
+    with pytest.raises(bm.Usage, match="--epochs must be at least 1, got 0"):
+        bm.train(toy[1], epochs=0, runs=tmp_path)
+    with pytest.raises(bm.Usage, match="is not for --model pmoe"):
+        bm.train(toy[1], epoch=1, runs=tmp_path)
+    with pytest.raises(bm.Failure, match="no such file"):
+        bm.train(tmp_path / "absent.h5")
+    with pytest.raises(bm.Failure, match="not a run"):
+        bm.load(tmp_path)
+    with pytest.raises(bm.Usage, match="no such folder"):
+        bm.load(tmp_path / "absent")
+    with pytest.raises(bm.Failure, match="not a run"):
+        bm.load(runs)
+    with pytest.raises(bm.Failure, match="no finished run"):
+        bm.results(tmp_path)
+    assert not list(tmp_path.iterdir()) and issubclass(bm.Usage, bm.Failure)
+
+
+def test_warnings_are_python_s(runs, toy, tmp_path, capfd):
+    """A damaged clean run beside it: CAD is computed without it, which is not silent."""
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "result.json").write_text("{")
+    with pytest.warns(UserWarning, match="damaged/result.json: .*: nothing is compared with it"):
+        bm.train(toy[1], runs=tmp_path, **QUICK)
+    assert len(bm.results(tmp_path)) == 1 and list(bm.results(tmp_path).errors) == [tmp_path / "damaged/result.json"]
+    assert capfd.readouterr() == ("", "")
+
+
+LAZY = """
+import sys
+import benchmark as bm
+heavy = {"numpy", "keras", "tensorflow", "h5py", "click", "tqdm", "poisonkit"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+assert "train" in dir(bm) and not heavy & set(sys.modules)
+bm.train, bm.results, bm.Failure
+assert not {"keras", "tensorflow", "click", "poisonkit"} & set(sys.modules)
+try:
+    bm.prune
+except AttributeError as error:
+    print(error)
+from benchmark import *
+assert train is bm.train
+"""
+
+
+def test_the_package_is_lazy():
+    done = subprocess.run([sys.executable, "-c", LAZY], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "module 'benchmark' has no attribute 'prune'\n"), done.stderr
+
+
+def test_every_public_name_is_documented():
+    for name in bm.__all__:
+        assert (getattr(bm, name).__doc__ or "").strip(), name

@@ -1,0 +1,99 @@
+"""What the help of `benchmark` says, and what each command prints for programs."""
+
+import json
+import os
+import shlex
+import shutil
+from pathlib import Path
+
+import click
+import click.testing
+import fake_runs
+import pytest
+import writer
+
+from benchmark.cli.main import main
+
+LONGEST = 45
+
+
+def commands(group=main, words=("benchmark",)):
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            yield from commands(command, (*words, name))
+        else:
+            yield (*words, name), command
+
+
+COMMANDS = dict(commands())
+EVERY = {**COMMANDS, ("benchmark", "heads"): main.commands["heads"]}
+
+
+def invoke(*words, code=0):
+    done = click.testing.CliRunner().invoke(main, [os.fspath(word) for word in words])
+    assert done.exit_code == code, (done.output, done.exception)
+    return done
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_a_summary_fits_the_list_of_commands(words):
+    summary = EVERY[words].help.strip().split("\n")[0]
+    assert summary.endswith(".") and len(summary) <= LONGEST and summary[0].isupper(), summary
+    with click.Context(main) as context:
+        listed = main.commands[words[1]].get_short_help_str(80)
+        assert len(listed) <= LONGEST and listed in main.get_help(context)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_an_example_a_command(words):
+    command = COMMANDS[words]
+    with click.Context(command, info_name=" ".join(words), max_content_width=110) as context:
+        text = command.get_help(context)
+        known = {option for parameter in command.params for option in parameter.opts}
+    (example, *_) = text[text.index("Example:\n") :].split("\n\n")
+    lines = [line.strip() for line in example.split("\n")[1:]]
+    assert lines
+    for line in lines:
+        spelled = shlex.split(line)
+        assert tuple(spelled[: len(words)]) == words, line
+        assert {word for word in spelled if word.startswith("-")} <= known, line
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_json_wherever_something_is_printed(words):
+    assert "--json" in {option for parameter in COMMANDS[words].params for option in parameter.opts} or any(
+        "json" in getattr(parameter.type, "choices", ()) for parameter in COMMANDS[words].params
+    )
+
+
+def test_json_of_what_is_drawn_and_written(tmp_path):
+    pytest.importorskip("matplotlib")
+    for seed in (0, 1):
+        fake_runs.write(tmp_path / "runs", seed=seed)
+    figures = json.loads(invoke("figures", tmp_path / "runs", "-o", tmp_path / "f", "--format", "svg", "--json").stdout)
+    assert figures["figures"] and all(path.endswith(".svg") and os.path.isfile(path) for path in figures["figures"])
+    page = json.loads(invoke("report", tmp_path / "runs", "-o", tmp_path / "r", "--json").stdout)
+    assert page == {"page": str(tmp_path / "r" / "report.html")} and os.path.isfile(page["page"])
+
+
+def test_json_of_the_results_on_heads(tmp_path):
+    shutil.copytree(Path(__file__).parents[3] / "results" / "heads-more", tmp_path / "runs")
+    (first, *_) = json.loads(invoke("heads", "table", tmp_path / "runs", "--json").stdout)
+    assert first["title"].startswith("heads-") and first["results"][0]["defence"] == first["title"].split()[0]
+
+
+def test_globs_that_meet_sidecars(tmp_path):
+    """`benchmark train data/*` names NAME.manifest.json beside NAME.h5: passed over with a note."""
+    clean, poisoned = writer.toy(tmp_path)
+    sidecars = [path.with_name(path.name.removesuffix(".h5") + ".manifest.json") for path in (clean, poisoned)]
+    for path in sidecars:
+        path.write_text("{}")
+    words = ("--width", "1", "--epochs", "1", "--top-k", "4", "--batch-size", "40", "--runs", tmp_path / "runs")
+    done = invoke("sweep", clean, *sidecars, poisoned, *words, "-n", "--json")
+    assert done.stderr == "benchmark: skipped 2 sidecars (*.manifest.json)\n"
+    assert [row["state"] for row in json.loads(done.stdout)] == ["to do", "to do"]
+    done = invoke("train", clean, sidecars[0], *words, "-q", "--json")
+    assert done.stderr == "benchmark: skipped 1 sidecar (*.manifest.json)\n"
+    assert json.loads(done.stdout)[0]["dataset"]["name"] == "toy-clean"
+    done = invoke("train", sidecars[0], code=2)
+    assert "a sidecar, expected the data set file beside it (.h5)" in done.stderr and done.stderr.count("\n") == 1

@@ -1,0 +1,50 @@
+"""Results of `heads detect`, `align` and `ablate`, made by hand."""
+
+import json
+
+
+def figures(auroc):
+    return {"auroc": auroc, "tpr_1": 0.5, "tpr_5": 0.75, "precision_100": 0.9}
+
+
+def detected(auroc, poisoned=8, falls=True, twin=True, suspect=False):
+    """What `heads detect` leaves, of one layer of two heads; results before 2026-11-22 had no `controls_suspect`."""
+    scores = {"rows": 10, "against": 10, "mahalanobis": figures(auroc), "second_pass": figures(auroc)}
+    grids = {"auroc": [[0.1, 0.9]], "median_z": [[-3.0, 1.0]]}
+    controls = {"trigger": scores | {"heads": grids}, "shuffled": scores | {"heads": grids}}
+    controls = {"poisoned": controls} | ({"clean": controls} if twin else {})
+    return {
+        "result_version": 1,
+        "defence": "heads-detect",
+        "settings": {"metric": "cosine", "rows": None},
+        "suspect": scores,
+        "suspect_heads": grids,
+        "flagged": {"mahalanobis": {"count": 10, "poisoned": poisoned}, "second_pass": {"count": 10, "poisoned": 10}},
+        "contaminated": [{"layer": 0, "head": 0, "median_z": -3.0, "auroc": 0.1}],
+        "flagged_median_z": [[-3.0 if falls else 3.0, 1.0]],
+        "controls": controls,
+    } | ({"controls_suspect": controls} if suspect else {})
+
+
+def percent(value):
+    return {"count": value, "of": 100, "percent": float(value)}
+
+
+def aligned(*stages):
+    """What `heads align` leaves: (name, BA, ASR, target class or None) each."""
+    steps = []
+    for name, ba, asr, rest in stages:
+        scores = {"ba": percent(ba), "asr": percent(asr)} | ({} if rest is None else {"target_class": percent(rest)})
+        steps.append({"stage": name, "scores": scores})
+    return {"result_version": 1, "defence": "heads-align", "settings": {"lean": 0.5, "heads": [[0, 1]]}, "steps": steps}
+
+
+def ablated(ba, asr):
+    before = {"ba": percent(80), "asr": percent(100)}
+    return {"result_version": 1, "defence": "heads-ablate", "settings": {}, "before": before,
+            "off": {"ba": ba, "asr": asr}}  # fmt: skip
+
+
+def put(run, name, result):
+    (run / name).mkdir()
+    (run / name / "result.json").write_text(json.dumps(result))

@@ -1,0 +1,53 @@
+"""The identity of the runs in results/: whatever changes in the program, their configurations and names stay."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmark.core.hashing import digest
+from benchmark.runs import records
+from benchmark.runs.run import Run
+from benchmark.training.settings import config_of, folder_name, settings_of
+
+RESULTS = Path(__file__).parents[3] / "results"
+RUNS = sorted(path.parent for path in RESULTS.rglob("result.json") if "defence" not in json.loads(path.read_text()))
+LATER = sorted(path.parent for path in RESULTS.rglob("result.json") if "defence" in json.loads(path.read_text()))
+
+
+def test_there_are_results():
+    assert len(RUNS) == 61 and len(LATER) == 45
+
+
+@pytest.mark.parametrize("folder", RUNS, ids=lambda folder: folder.name)
+def test_a_run_s_configuration_and_folder_follow_from_its_settings(folder):
+    raw = json.loads((folder / "result.json").read_text())
+    settings, digest_ = settings_of(raw["config"]), raw["config"]["dataset_digest"]
+    assert json.dumps(config_of(settings, digest_)) == json.dumps(raw["config"]), "keys and their order"
+    assert folder_name(settings, raw["dataset"]["name"], digest_) == folder.name == raw["name"]
+    manifest = {"name": raw["dataset"]["name"], "dataset_digest": raw["dataset"]["digest"]}
+    assert Run.of(folder.parent, manifest, settings) == Run(folder, records.read(folder).config)
+    assert settings.preset == raw["preset"]
+
+
+@pytest.mark.parametrize(
+    "folder", [one for one in LATER if not one.name.startswith("heads-detect")], ids=lambda folder: folder.name
+)
+def test_a_command_s_folder_follows_from_its_settings_and_the_run(folder):
+    """Not of `heads detect`, which records more than it is named by."""
+    raw, run = (json.loads((path / "result.json").read_text()) for path in (folder, folder.parent))
+    config = {"config_version": 1, "defence": raw["defence"], "settings": raw["settings"], "run": run["config"]}
+    assert folder.name == f"{raw['defence']}-{digest(config).removeprefix('sha256:')[:8]}"
+
+
+@pytest.mark.parametrize("folder", RUNS, ids=lambda folder: folder.name)
+def test_a_result_is_read_as_it_was_written(folder):
+    raw, result = json.loads((folder / "result.json").read_text()), records.read(folder)
+    assert result == raw and dict(result) == result.raw
+    assert (result.name, result.preset, result.config.seed) == (raw["name"], raw["preset"], raw["config"]["seed"])
+    assert result.scores.ba.percent == raw["scores"]["ba"]["percent"]
+    assert result.dataset.is_clean == (result.scores.asr is None) == (result.baseline is None)
+    if result.baseline is not None:
+        assert result.scores.asr.count == raw["scores"]["asr"]["count"]
+        assert result.scores.robust_accuracy.percent == raw["scores"]["still_right"]["percent"]
+        assert abs(result.baseline.ba - result.scores.ba.percent - result.baseline.cad) < 1e-9
