@@ -40,8 +40,19 @@ def example(*lines: str) -> str:
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 
+def documentation() -> Path:
+    """Return the folder of the documentation: beside the code in an installation, in docs/ of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    return next((folder for folder in (package / "docs", package.parent / "docs") if folder.is_dir()), package)
+
+
 class Group(click.Group):
     """The group of all commands: turns errors that a user is meant to read into one line and an exit code."""
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say where the pages are that the help of the commands names."""
+        with formatter.section("Documentation"):
+            formatter.write_text(f"The pages named docs/… are in {documentation()}.")
 
     def add_command(self, command: click.Command, name: str | None = None) -> None:
         super().add_command(once.guard(command), name)
