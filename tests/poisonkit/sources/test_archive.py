@@ -156,7 +156,7 @@ def crafted_tar(path, kind, size):
     return path
 
 
-KINDS = [("members", "more than the limit of 1,000 members"), ("zeros", "more than the limit of {} MB"), ("header", "holds over {} MB")]
+KINDS = [("members", "more than the limit of 1,000 members"), ("zeros", "more than the limit of {} MB"), ("header", "more than the limit of {} MB")]
 
 
 @pytest.mark.parametrize(("kind", "words"), KINDS)
