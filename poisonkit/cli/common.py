@@ -1,8 +1,10 @@
 """What the commands of `poisonkit` share: the group, common options, errors as one line and an exit code."""
 
+import contextlib
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -46,6 +48,26 @@ def documentation() -> Path:
     return next((folder for folder in (package / "docs", package.parent / "docs") if folder.is_dir()), package)
 
 
+class Warnings(logging.Handler):
+    """Prints the log messages of the modules as the commands print theirs."""
+
+    def emit(self, record):
+        complain(record.getMessage())
+
+
+@contextlib.contextmanager
+def _warnings_printed() -> Iterator[None]:
+    """Print what the modules warn of while a command runs. Whoever imports the package decides that for himself."""
+    logger, handler = logging.getLogger("poisonkit"), Warnings()
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+
+
 class Group(click.Group):
     """The group of all commands: turns errors that a user is meant to read into one line and an exit code."""
 
@@ -59,7 +81,8 @@ class Group(click.Group):
 
     def invoke(self, context: click.Context):
         try:
-            return super().invoke(context)
+            with _warnings_printed():
+                return super().invoke(context)
         except Failure as error:
             complain(error)
             context.exit(error.exit_code)
@@ -103,13 +126,6 @@ def complain(message) -> None:
 def forget_output() -> None:
     """Discard what could not be printed, so that Python does not try again at exit and complain in its own way."""
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-
-
-class Warnings(logging.Handler):
-    """Prints the log messages of the modules as the commands print theirs."""
-
-    def emit(self, record):
-        complain(record.getMessage())
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
