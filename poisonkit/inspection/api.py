@@ -56,7 +56,7 @@ def diff(first: AnyPath, second: AnyPath) -> list[str]:
 
 
 @interface.public
-def apply(path: AnyPath, rows: Any) -> Any:
+def apply(path: AnyPath, rows: Any) -> np.ndarray:
     """Apply a file's trigger to your own images or texts.
 
     Parameters
