@@ -7,18 +7,14 @@ process keeps the backend that it used first, as Keras does.
 
 from __future__ import annotations
 
-import decimal
-import functools
 import logging
-import numbers
 import os
-import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from benchmark.core import interface
 from benchmark.core.errors import Failure, Usage
 from benchmark.runs.result import RunConfig, RunResult, Share
 from benchmark.runs.result import Scores as StoredScores
@@ -30,42 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Failure", "Results", "Routing", "Run", "Scores", "Usage", "load", "results", "routing", "score", "train"]
 
 PathLike = str | os.PathLike[str]
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
-def _public(function: Callable[P, R]) -> Callable[P, R]:
-    """Let errors of the system (no permission, a full disk) reach the caller as `Failure`, in one line."""
-
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except OSError as error:
-            where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-            raise Failure(where + (error.strerror or str(error))) from error
-
-    return call
-
-
-class _AsWarnings(logging.Handler):
-    """Turns what the modules warn of into Python's warnings."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno >= logging.WARNING:
-            warnings.warn(record.getMessage(), stacklevel=_depth())
-
-
-def _depth() -> int:
-    """Return the `stacklevel` of whoever called the interface, however deep in the package a warning arises."""
-    inside = str(Path(__file__).parents[1]) + os.sep, logging.__file__
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
-logging.getLogger("benchmark").addHandler(_AsWarnings())
+logging.getLogger("benchmark").addHandler(interface.AsWarnings())
 
 
 @dataclass(frozen=True)
@@ -242,7 +205,7 @@ class Routing:
     rows: Any = None
 
 
-@_public
+@interface.public
 def train(
     path: PathLike,
     *,
@@ -296,15 +259,15 @@ def train(
 
     file = Path(path)
     manifest = dataset.peek(file)
-    given = {name: _plain(value) for name, value in settings.items()}
-    chosen = chosen_settings(manifest["modality"], preset=preset, seed=_plain(seed), **given)
+    given = {name: interface.plain(value) for name, value in settings.items()}
+    chosen = chosen_settings(manifest["modality"], preset=preset, seed=interface.plain(seed), **given)
     named = baseline.folder if isinstance(baseline, Run) else baseline
     spec = RunSpec(file, chosen, manifest, Path(runs), _path(base), _path(named), verify, keep_epochs)
     experiment.run(spec, log=logging.getLogger("benchmark").info)
     return load(spec.run.folder)
 
 
-@_public
+@interface.public
 def load(folder: PathLike | Run) -> Run:
     """Read a finished run from its folder.
 
@@ -323,7 +286,7 @@ def load(folder: PathLike | Run) -> Run:
     return _run(finished.gather([path])[0])
 
 
-@_public
+@interface.public
 def results(*folders: PathLike) -> Results:
     """Collect finished runs: a folder of runs stands for all that are finished in it. Without one: `runs`.
 
@@ -340,7 +303,7 @@ def results(*folders: PathLike) -> Results:
     return Results(map(_run, found), found.wrong)
 
 
-@_public
+@interface.public
 def score(run: Run | PathLike, path: PathLike, *, base: PathLike | None = None, verify: bool = True) -> Scores:
     """Score a finished run's network on another data set's test rows, and on its triggered ones.
 
@@ -365,7 +328,7 @@ def score(run: Run | PathLike, path: PathLike, *, base: PathLike | None = None, 
     return Scores.of(StoredScores(experiment.score(_folder(run), Path(path), verify, _path(base))["scores"]))
 
 
-@_public
+@interface.public
 def routing(run: Run | PathLike, path: PathLike, *, base: PathLike | None = None) -> Routing:
     """Compute which patches of a file's test images the experts of a run take.
 
@@ -403,15 +366,6 @@ def routing(run: Run | PathLike, path: PathLike, *, base: PathLike | None = None
 
 def _run(found: Finished) -> Run:
     return Run(found.folder, found.result)
-
-
-def _plain(value: Any) -> Any:
-    """Return Python's number for one of NumPy or `decimal`: of a float, the one that is written the same."""
-    if type(value) in (bool, int, float):
-        return value
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    return float(str(value)) if isinstance(value, numbers.Real | decimal.Decimal) else value
 
 
 def _folder(run: Run | PathLike) -> Path:
