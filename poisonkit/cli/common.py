@@ -14,6 +14,7 @@ from poisonkit.core import hints, memory
 from poisonkit.core.errors import Failure
 
 INTERRUPTED = 130
+SIDECAR = ".manifest.json"
 STOPPED = "interrupted; no partial files were left behind"
 A_PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is reported by whoever reads it
 cache_option = click.option(
@@ -40,11 +41,28 @@ def example(*lines: str) -> str:
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 
+def skip_sidecars(command: click.Command) -> click.Command:
+    """Let a command that takes a file ignore the sidecar of it, which a pattern such as `data/NAME*` names as well."""
+    arguments = [one for one in command.params if isinstance(one, click.Argument)]
+    if not arguments or any(one.nargs != 1 for one in arguments):
+        return command
+    plain = command.parse_args
+
+    def parse_args(context: click.Context, args: list[str]) -> list[str]:
+        files = {one.removesuffix(".h5") for one in args if one.endswith(".h5")}
+        return plain(
+            context, [one for one in args if not (one.endswith(SIDECAR) and one.removesuffix(SIDECAR) in files)]
+        )
+
+    command.parse_args = parse_args  # type: ignore[method-assign, assignment]
+    return command
+
+
 class Group(click.Group):
     """The group of all commands: turns errors that a user is meant to read into one line and an exit code."""
 
     def add_command(self, command: click.Command, name: str | None = None) -> None:
-        super().add_command(once.guard(command), name)
+        super().add_command(once.guard(skip_sidecars(command)), name)
 
     def invoke(self, context: click.Context):
         try:
