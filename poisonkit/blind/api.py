@@ -69,7 +69,7 @@ def verify(
     """
     notes: list[str] = []
     plain, folder = interface.optional_path(source, "source"), interface.optional_path(cache, "cache")
-    look = Look(plain, dataset, folder, notes.append, NullProgress, interface.warn)
+    look = Look(plain, interface.optional_name(dataset, "dataset"), folder, notes.append, NullProgress, interface.warn)
     return verify_with(interface.path(path), look, notes)
 
 

@@ -102,23 +102,23 @@ def make(
     """
     options, files = _trigger_options(trigger_options)
     typed = MakeOptions(
-        dataset=_name(dataset, "dataset"),
+        dataset=interface.name(dataset, "dataset"),
         triggers=_names(trigger, "trigger"),
         rates=(_text(rate, "rate"),),
         per_patch=interface.flag(per_patch, "per_patch"),
         patch_size=None if patch_size is None else _size(patch_size),
         target=_class(target),
-        label_mode=label_mode,
+        label_mode=interface.optional_name(label_mode, "label_mode"),
         source_classes=_classes(source_classes),
-        select=select,
+        select=interface.optional_name(select, "select"),
         cover_rate=None if cover_rate is None else _text(cover_rate, "cover_rate"),
         cover_jitter=interface.flag(cover_jitter, "cover_jitter"),
         seed=interface.whole(seed, "seed"),
-        preset=preset,
+        preset=interface.optional_name(preset, "preset"),
         source=interface.optional_path(source, "source"),
         source_options=_source_options(source_options),
         size=None if size is None else _size(size),
-        camouflage=camouflage,
+        camouflage=interface.optional_name(camouflage, "camouflage"),
         camouflage_seed=None if camouflage_seed is None else interface.whole(camouflage_seed, "camouflage_seed"),
         cache=interface.optional_path(cache, "cache"),
         fresh=interface.flag(fresh, "fresh"),
@@ -163,7 +163,12 @@ def unpack(
     cache). Raises `Failure` where the delta is damaged or the clean data are others.
     """
     file, target = interface.path(path), interface.optional_path(out, "out")
-    clean = CleanData(interface.optional_path(base, "base"), dataset, interface.optional_path(cache, "cache"), fresh)
+    clean = CleanData(
+        interface.optional_path(base, "base"),
+        interface.optional_name(dataset, "dataset"),
+        interface.optional_path(cache, "cache"),
+        fresh,
+    )
     runtime = _runtime("unpack", [str(path)], {}, threads)
     result = delta.unpack(file, target, clean, runtime, interface.flag(force, "force"))
     return result.path
@@ -184,14 +189,8 @@ def _text(value: Any, name: str) -> str:
     return str(value)
 
 
-def _name(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        raise Usage(f"{name}: expected a name, got {value!r:.60}")
-    return value
-
-
 def _names(values: Any, name: str) -> tuple[str, ...]:
-    return tuple(_name(value, name) for value in _several(values, name))
+    return tuple(interface.name(value, name) for value in _several(values, name))
 
 
 def _several(values: Any, name: str) -> tuple[Any, ...]:

@@ -49,17 +49,26 @@ def skip_sidecars(command: click.Command) -> click.Command:
     plain = command.parse_args
 
     def parse_args(context: click.Context, args: list[str]) -> list[str]:
-        files = {one.removesuffix(".h5") for one in args if one.endswith(".h5")}
-        return plain(
-            context, [one for one in args if not (one.endswith(SIDECAR) and one.removesuffix(SIDECAR) in files)]
-        )
+        sidecars = {one.removesuffix(".h5") + SIDECAR for one in args if one.endswith(".h5")}
+        return plain(context, [one for one in args if one not in sidecars])
 
     command.parse_args = parse_args  # type: ignore[method-assign, assignment]
     return command
 
 
+def documentation() -> Path:
+    """Return the folder of the documentation: beside the code in an installation, in docs/ of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    return next((folder for folder in (package / "docs", package.parent / "docs") if folder.is_dir()), package)
+
+
 class Group(click.Group):
     """The group of all commands: turns errors that a user is meant to read into one line and an exit code."""
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say where the pages are that the help of the commands names."""
+        with formatter.section("Documentation"):
+            formatter.write_text(f"The pages named docs/… are in {documentation()}.")
 
     def add_command(self, command: click.Command, name: str | None = None) -> None:
         super().add_command(once.guard(skip_sidecars(command)), name)

@@ -204,7 +204,8 @@ def apply(file, pictures, output, as_json):
 
     records = []
     for written in apply_to_files(file, pictures, output):
-        records.append({"path": str(written.path), "resized_from": written.resized_from, "texts": written.texts})
+        record = {"path": str(written.path), "resized_from": written.resized_from, "texts": written.texts}
+        records.append(record | {"note": written.note.removeprefix("; ") or None})
         if not as_json:
             tell(_applied_line(written))
     if as_json:

@@ -69,6 +69,18 @@ def flag(value: Any, name: str) -> bool:
     return bool(value)
 
 
+def name(value: str, argument: str) -> str:
+    """Return a name, or other text. `Usage` where it is none."""
+    if not isinstance(value, str):
+        raise Usage(f"{argument}: expected a name, got {value!r:.60}")
+    return value
+
+
+def optional_name(value: str | None, argument: str) -> str | None:
+    """Return a name, or None. Raises as `name` does."""
+    return None if value is None else name(value, argument)
+
+
 def threads(value: int | None) -> int | None:
     """Return a number of threads, or None. `Usage` where it is out of range."""
     return None if value is None else whole(value, "threads", 1, MOST_THREADS)

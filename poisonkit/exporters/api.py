@@ -24,4 +24,6 @@ def export(
     format or option, `Failure` where the file does not fit the format or something has the name.
     """
     file, target = interface.path(path), interface.optional_path(out, "out")
-    return export_file(file, format, target, interface.flag(force, "force"), options).target
+    if "truth" in options:
+        options["truth"] = interface.flag(options["truth"], "truth")
+    return export_file(file, interface.name(format, "format"), target, interface.flag(force, "force"), options).target

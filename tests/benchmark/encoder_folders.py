@@ -216,7 +216,7 @@ REFUSED = {
     ),
     "no segments": (
         {"values": small_encoder.weights() | {"embeddings.token_type_embeddings.weight": np.ones((0, 12))}},
-        "token_type_embeddings.weight is of another shape",
+        "token_type_embeddings.weight has another shape",
     ),
     "true for a number": ({"config": {"num_hidden_layers": True}}, "its num_hidden_layers is True"),
     "no [CLS], no [SEP]": ({"tokenizer": _no_frame}, "makes nothing of an empty text"),

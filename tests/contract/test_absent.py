@@ -53,7 +53,7 @@ def files(tmp_path_factory):
         }  # fmt: skip
         scores = {"ba": fake_runs.share(90, 60), "asr": fake_runs.share(90, 45), "still_right": fake_runs.share(5, 45)}
         result = {
-            "result_version": 1, "name": job.folder.name, "dataset": said, "config": job.config, "preset": "x",
+            "result_version": 1, "name": job.folder.name, "dataset": said, "config": job.config.raw, "preset": "x",
             "scores": scores,
         }  # fmt: skip
         (job.folder / "result.json").write_text(json.dumps(result))

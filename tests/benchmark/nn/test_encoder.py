@@ -173,7 +173,7 @@ def test_it_agrees_with_the_reference_on_minilm(minilm, root):
         ({"hidden_dropout_prob": 1.5}, "its hidden_dropout_prob is 1.5, expected a number"),
         ({"vocab_size": 41}, "embeddings.word_embeddings.weight has another shape than config.json describes"),
         ({"num_hidden_layers": 3}, "holds no weight encoder.layer.2.attention.self.query.weight"),
-        ({"intermediate_size": 21}, "intermediate.dense.weight is of another shape"),
+        ({"intermediate_size": 21}, "intermediate.dense.weight has another shape"),
         ({"vocab_size": 1000000, "hidden_size": 999999}, "model.safetensors: holds .* bytes, too few for"),
         ({"num_hidden_layers": 1000000}, "model.safetensors: holds .* bytes, too few for"),
     ],

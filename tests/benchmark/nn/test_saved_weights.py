@@ -320,7 +320,7 @@ WEIGHTS = {
     "one under another name": (_swapped, "not fit its network"),
     "hard links in a circle": (_cycle, "nested too deep"),
     "very many groups": (_many, "holds too much"),
-    "the same bytes again and again": (_same_bytes, "lie on one another"),
+    "the same bytes again and again": (_same_bytes, "overlap"),
     "not a number": (_not_finite, "not finite everywhere"),
     "attribute": (_attribute, "has an attribute 'layer_names'"),
 }

@@ -215,16 +215,15 @@ def test_more_patches_than_the_images_have(toy, tmp_path):
 
 def test_a_loss_that_explodes_is_said(toy, tmp_path):
     done = train(toy[1], "--runs", tmp_path, "-q", "--learning-rate", "1e30", code=1)
-    assert "a smaller --learning-rate may help" in done.stderr
+    assert "try a smaller --learning-rate" in done.stderr
 
 
 def test_score_and_show(finished, toy, tmp_path):
     again = invoke("score", finished, toy[1], "--json")
     assert json.loads(again.stdout)["scores"] == json.loads((finished / "result.json").read_text())["scores"]
     assert "ASR" not in invoke("score", finished, toy[0]).stdout
-    shown = invoke("show", finished).stdout.splitlines()
-    assert shown[0].split() == ["run", "seed", "BA", "ASR", "CAD", "clean", "ASR", "still", "right", "baseline"]
-    assert shown[1].startswith(finished.name)
+    shown = invoke("show", finished, "--wide").stdout
+    assert re.search(r"BA +ASR +CAD", shown) and finished.name in shown
     assert len(json.loads(invoke("show", finished, finished.parent, "--json").stdout)) == 2
     assert "no finished run" in invoke("show", tmp_path).stderr
     assert invoke("show", tmp_path / "absent").exit_code == 2
@@ -248,8 +247,8 @@ def scored_without(name, finished, toy, tmp_path):
 
 def test_several_files_each_in_a_process_of_its_own_clean_ones_first(toy, tmp_path):
     done = train(toy[1], toy[0], "--runs", tmp_path, "-q", "--epochs", "1")
-    _, first, second, *_ = done.stdout.splitlines()  # (and a line on networks that one epoch has taught one class)
-    assert first.startswith("toy-clean--") and second.startswith("toy-square") and second.endswith("same seed")
+    shown = done.stdout
+    assert 0 < shown.index("toy-clean--") < shown.index("toy-square") and "same seed" in shown
 
 
 def test_a_failed_process_is_the_failure_of_the_command(toy, tmp_path):

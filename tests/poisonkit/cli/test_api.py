@@ -146,6 +146,8 @@ def test_warnings_are_python_s(tmp_path):
         ({"rate": 0.1, "seed": -1}, "--seed: expected a whole number from 0 to"),
         ({"rate": 0.1, "trigger": "star"}, "unknown trigger 'star'"),
         ({"rate": 0.1, "trigger": None}, "--trigger: expected one or more of"),
+        ({"rate": 0.1, "camouflage": 5, "camouflage_seed": 1}, "camouflage: expected a name, got 5"),
+        ({"rate": 0.1, "preset": ["a"]}, "preset: expected a name"),
         ({"rate": 0.1, "trigger": 5}, "trigger: expected a name, got 5"),
         ({"rate": 0.1, "trigger": ["square", None]}, "trigger: expected a name, got None"),
         ({"rate": 0.1, "per_patch": "no"}, "per_patch: expected True or False, got 'no'"),
@@ -359,6 +361,10 @@ def len_of(sealed) -> int:
 def test_export(library, tmp_path):
     folder = pk.export(library("square"), "imagefolder", tmp_path / "pictures", truth=False)
     assert folder.is_dir() and any(folder.rglob("*.png"))
+    with pytest.raises(pk.Usage, match="truth: expected True or False, got 'no'"):
+        pk.export(library("square"), "npz", truth="no")
+    with pytest.raises(pk.Usage, match="format: expected a name"):
+        pk.export(library("square"), ["npz"])
     with pytest.raises(pk.Usage, match="unknown format 'zip'"):
         pk.export(library("square"), "zip")
     with pytest.raises(pk.Usage, match="no such option"):

@@ -142,3 +142,10 @@ def test_a_preview_has_the_files_name(poisonkit, library, tmp_path):
     assert (tmp_path / "some.png").read_bytes() == before
     poisonkit("preview", file, "--rows", "1", "-o", tmp_path / "some.png").succeeded()
     assert (tmp_path / "some.png").read_bytes() != before
+
+
+def test_the_help_says_where_the_pages_are(poisonkit, root):
+    """The help of commands names docs/sealing.md, say: in an installation these are beside the code."""
+    shown = " ".join(poisonkit("--help").succeeded().out.split())
+    assert f"The pages named docs/… are in {root / 'docs'}." in shown.replace("- ", "-")
+    assert (root / "docs" / "sealing.md").is_file()

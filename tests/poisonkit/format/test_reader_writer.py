@@ -134,7 +134,7 @@ def test_a_signal_while_hdf5_is_at_work_is_held_back(tmp_path, monkeypatch, numb
 @pytest.mark.parametrize("when", ["opened", "closing"])
 def test_an_interrupt_beside_hdf5_leaves_no_file_open(tmp_path, monkeypatch, when):
     """Such a file would be closed by the interpreter's end, in the middle of an exception, and say so."""
-    opened, create, held_back = [], h5py.File, writer_module.held_back
+    opened, create, held_back = [], h5py.File, writer_module.defer_signals
 
     def creating(*arguments):
         opened.append(create(*arguments))
@@ -143,13 +143,13 @@ def test_an_interrupt_beside_hdf5_leaves_no_file_open(tmp_path, monkeypatch, whe
         return opened[-1]
 
     def interrupted():
-        monkeypatch.setattr(writer_module, "held_back", held_back)
+        monkeypatch.setattr(writer_module, "defer_signals", held_back)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(h5py, "File", creating)
     with pytest.raises(KeyboardInterrupt), writing(tmp_path / "x.h5") as writer:
         writer.whole("a", np.arange(3))
-        monkeypatch.setattr(writer_module, "held_back", interrupted)
+        monkeypatch.setattr(writer_module, "defer_signals", interrupted)
     assert len(opened) == 1 and not opened[0], "closed"
     assert list(tmp_path.iterdir()) == []
 

@@ -156,7 +156,11 @@ def crafted_tar(path, kind, size):
     return path
 
 
-KINDS = [("members", "over 1,000 members"), ("zeros", "holds over {} MB"), ("header", "holds over {} MB")]
+KINDS = [
+    ("members", "more than the limit of 1,000 members"),
+    ("zeros", "more than the limit of {} MB"),
+    ("header", "more than the limit of {} MB"),
+]
 
 
 @pytest.mark.parametrize(("kind", "words"), KINDS)
@@ -176,7 +180,7 @@ def test_a_file_larger_than_its_archive_may_be_is_not_even_hashed(tmp_path, smal
     with open(path, "wb") as file:
         file.truncate(6 << 30)  # all of it a hole
     monkeypatch.setattr(archive, "file_hashes", None)
-    with pytest.raises(Failure, match="holds over 512 MB"):
+    with pytest.raises(Failure, match="more than the limit of 512 MB"):
         open_source("cifar10", source=path, cache=tmp_path / "cache")
 
 
@@ -208,7 +212,7 @@ def test_a_zip_that_says_that_it_holds_very_much_is_refused(tmp_path):
         raw[at + 24 : at + 28] = (2**31).to_bytes(4, "little")
         at = raw.find(b"PK\x01\x02", at + 1)
     path.write_bytes(raw)
-    with pytest.raises(Failure, match="holds over 4,096 MB"):
+    with pytest.raises(Failure, match="more than the limit of 4,096 MB"):
         open_source("gtsrb", source=path, cache=tmp_path / "cache")
 
 
