@@ -16,6 +16,7 @@ from poisonkit.core import hints, memory
 from poisonkit.core.errors import Failure
 
 INTERRUPTED = 130
+SIDECAR = ".manifest.json"
 STOPPED = "interrupted; no partial files were left behind"
 A_PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is reported by whoever reads it
 cache_option = click.option(
@@ -40,6 +41,21 @@ def json_option(text: str):
 def example(*lines: str) -> str:
     """Spell the example of a command for the end of its help, one command a line."""
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def skip_sidecars(command: click.Command) -> click.Command:
+    """Let a command that takes a file ignore the sidecar of it, which a pattern such as `data/NAME*` names as well."""
+    arguments = [one for one in command.params if isinstance(one, click.Argument)]
+    if not arguments or any(one.nargs != 1 for one in arguments):
+        return command
+    plain = command.parse_args
+
+    def parse_args(context: click.Context, args: list[str]) -> list[str]:
+        sidecars = {one.removesuffix(".h5") + SIDECAR for one in args if one.endswith(".h5")}
+        return plain(context, [one for one in args if one not in sidecars])
+
+    command.parse_args = parse_args  # type: ignore[method-assign, assignment]
+    return command
 
 
 def documentation() -> Path:
@@ -77,7 +93,7 @@ class Group(click.Group):
             formatter.write_text(f"The pages named docs/… are in {documentation()}.")
 
     def add_command(self, command: click.Command, name: str | None = None) -> None:
-        super().add_command(once.guard(command), name)
+        super().add_command(once.guard(skip_sidecars(command)), name)
 
     def invoke(self, context: click.Context):
         try:
