@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.core import interface, text_tables
+from benchmark.core import interface
 from benchmark.core.errors import Failure, Usage
 from benchmark.runs.result import RunConfig, RunResult, Share
 from benchmark.runs.result import Scores as StoredScores
@@ -127,24 +127,6 @@ class Run:
             raise Failure(f"{self.folder / 'history.csv'}: cannot be read ({error})") from None
 
 
-class Rows(list[dict[str, Any]]):
-    """Rows of a table, a dictionary each with the same keys; they print as a table."""
-
-    def __repr__(self) -> str:
-        if not self:
-            return "[]"
-        cells = [[_shown(value) for value in row.values()] for row in self]
-        words = {name for row in self for name, value in row.items() if isinstance(value, str)}
-        return text_tables.render("text", list(self[0]), cells, words)
-
-
-def _shown(value: Any) -> str:
-    """Return a value as a cell of a table; a number in few digits."""
-    if value is None:
-        return "-"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
 class Results:
     """Finished runs, in order. Iterate over them, index them, or ask for a table.
 
@@ -189,6 +171,8 @@ class Results:
         try:
             import pandas
         except ImportError:
+            from benchmark.reporting.rows import Rows
+
             return Rows(records)
         return pandas.DataFrame(records)
 
