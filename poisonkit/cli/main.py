@@ -11,8 +11,10 @@ import sys
 import click
 
 from poisonkit.cli import blind, inspect, listings, make
-from poisonkit.cli.common import INTERRUPTED, STOPPED, Warnings, cli, complain
+from poisonkit.cli.common import INTERRUPTED, STOPPED, Warnings, cli, complain, in_one_line
 from poisonkit.core.errors import Usage
+
+WHOLE_HELP = getattr(click.exceptions, "NoArgsIsHelpError", ())  # (before click 8.2 that is no error)
 
 logging.getLogger("poisonkit").addHandler(Warnings())
 logging.getLogger("poisonkit").propagate = False
@@ -42,7 +44,10 @@ def main() -> None:
     except Usage as error:
         complain(error)
         code = error.exit_code
-    except click.ClickException as error:
+    except WHOLE_HELP as error:
         error.show()
+        code = error.exit_code
+    except click.ClickException as error:
+        complain(in_one_line(error))
         code = error.exit_code
     sys.exit(code or 0)
