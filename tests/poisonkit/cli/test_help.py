@@ -1,6 +1,8 @@
 """What the help of `poisonkit` says, and what each command prints for programs."""
 
+import inspect
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -26,6 +28,16 @@ def test_a_summary_fits_the_list_of_commands(name):
     summary = cli.commands[name].help.strip().split("\n")[0]
     assert summary.endswith(".") and len(summary) <= LONGEST and summary[0].isupper(), summary
     assert "lies" not in summary and "anew" not in summary
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_paragraphs_are_not_indented(name):
+    """On a page an indented paragraph would be code. (After a line with \\b it is meant to be.)"""
+    command = cli.commands[name]
+    with click.Context(command) as context:
+        command.get_params(context)
+    for paragraph in inspect.cleandoc(command.help).split("\n\n"):
+        assert paragraph.startswith("\b") or not re.search(r"^\s+\S", paragraph, re.MULTILINE), paragraph
 
 
 @pytest.mark.parametrize("name", COMMANDS)
