@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from poisonkit.cli import blind
+from poisonkit.cli import blind, completion
 from poisonkit.cli.common import (
     A_PATH,
     cache_option,
@@ -33,9 +33,19 @@ def runtime_of(threads: int | None):
 
 
 @click.command(cls=MakeCommand, epilog=example("poisonkit make --dataset signs --trigger square --per-patch --rate 5%"))
-@click.option("--dataset", metavar="NAME", help="The clean data: see `poisonkit sources`.")
 @click.option(
-    "--trigger", "triggers", multiple=True, metavar="NAME", help="May be given several times, applied in order."
+    "--dataset",
+    metavar="NAME",
+    shell_complete=completion.sources,
+    help="The clean data: see `poisonkit sources`.",
+)
+@click.option(
+    "--trigger",
+    "triggers",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=completion.triggers,
+    help="May be given several times, applied in order.",
 )
 @click.option(
     "--rate",
@@ -66,6 +76,7 @@ def runtime_of(threads: int | None):
 @click.option(
     "--preset",
     metavar="NAME",
+    shell_complete=completion.presets,
     help="Settings of published code: notebook (BadPatches), backdoorbench, wanet, openbackdoor; covered.",
 )
 @click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean data.")
@@ -173,7 +184,12 @@ def pack(file, output, force, as_json):
     type=click.Choice(["table1", "table2", "table3", "small"]),
     help="The files of a table of BadPatches; small: three triggers, both applications, three rates.",
 )
-@click.option("--dataset", metavar="NAME", help="Another data set than the grid's.  [small: signs]")
+@click.option(
+    "--dataset",
+    metavar="NAME",
+    shell_complete=completion.sources,
+    help="Another data set than the grid's.  [small: signs]",
+)
 @click.option("--seeds", type=click.IntRange(1, 10_000), metavar="N",
               help="Seeds 0 … N − 1.  [default: the grid's, else 1]")  # fmt: skip
 @click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean data.")
@@ -224,7 +240,10 @@ def grid(file, paper, dataset, seeds, source, cache, fresh, output, threads, dry
     "--base", type=A_PATH, metavar="PATH", help="The clean data: a clean .h5 file, or what `make --source` takes."
 )
 @click.option(
-    "--dataset", metavar="NAME", help="How to read --base, if it is another kind of source than the original's."
+    "--dataset",
+    metavar="NAME",
+    shell_complete=completion.sources,
+    help="How to read --base, if it is another kind of source than the original's.",
 )
 @cache_option
 @fresh_option
