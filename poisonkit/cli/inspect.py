@@ -123,8 +123,10 @@ def _verification_json(result) -> dict[str, Any]:
     metavar="PNG|TXT",
     help="The picture to write  [default: NAME.png beside FILE; texts are printed]",
 )
-@click.option("--rows", type=click.IntRange(1, 100), default=6, show_default=True, help="How many poisoned rows.")
-@click.option("--amplify", type=click.IntRange(1, 128), default=4, show_default=True, help="Factor on the difference.")
+@click.option("--rows", type=click.IntRange(1, 100), metavar="N", default=6, show_default=True,
+              help="How many poisoned rows.")  # fmt: skip
+@click.option("--amplify", type=click.IntRange(1, 128), metavar="N", default=4, show_default=True,
+              help="Factor on the difference.")  # fmt: skip
 @json_option("The path of the picture, or the lines of texts, for programs.")
 def preview(file, output, rows, amplify, as_json):
     """Draw poisoned rows beside their originals.

@@ -53,6 +53,16 @@ def test_an_example_a_command(name):
         assert {word for word in words if word.startswith("-")} <= known, line
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_values_have_names_for_people(name):
+    """click's own for a number is INTEGER RANGE."""
+    command = cli.commands[name]
+    with click.Context(command) as context:
+        options = [one for one in command.get_params(context) if isinstance(one, click.Option)]
+    named = [one for one in options if one.metavar or one.is_flag or isinstance(one.type, click.Choice)]
+    assert options == named and "INTEGER" not in shown(name)
+
+
 def test_the_options_of_make_are_in_groups():
     text = shown("make")
     headings = [line.removesuffix(":") for line in text.split("\n") if line.endswith(":") and not line.startswith(" ")]
