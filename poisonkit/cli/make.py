@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,6 +24,12 @@ from poisonkit.cli.make_options import MakeCommand, attack_options, check_typed,
 from poisonkit.cli.printing import tell, tell_json
 from poisonkit.core.errors import Usage
 
+if TYPE_CHECKING:
+    from poisonkit.build.request import SourceRequest
+
+
+DRY = " (clean data that are not in the cache are downloaded all the same)"
+
 
 def runtime_of(threads: int | None):
     """How a command builds: with this command line in the sidecar, a progress bar, and warnings on standard error."""
@@ -30,6 +37,14 @@ def runtime_of(threads: int | None):
     from poisonkit.core.progress import processors
 
     return Runtime(command_line(), threads or processors(), progress_bar, warn)
+
+
+def warn_of_download(source: "SourceRequest") -> None:
+    """Say, before a dry run begins to download, that it needs the clean data too: rows are drawn by their labels."""
+    from poisonkit.sources import opening
+
+    if opening.must_fetch(source.name, source.path, source.cache):
+        warn(f"--dry-run needs the data of {source.name}, which are not in the cache: they are fetched into it first")
 
 
 @click.command(cls=MakeCommand, epilog=example("poisonkit make --dataset signs --trigger square --per-patch --rate 5%"))
@@ -105,7 +120,7 @@ def runtime_of(threads: int | None):
 @click.option(
     "--force", is_flag=True, help="Overwrite existing files; also allow a trigger that covers the whole image."
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
+@click.option("--dry-run", is_flag=True, help=f"Print what would be written, and write nothing{DRY}.")
 @quiet_option
 @json_option("A list with path, state and manifest of each file, for programs.")
 @click.pass_context
@@ -135,6 +150,8 @@ def make(context, threads, dry_run, quiet, as_json, origin, **values):
         rewrite_list=typed.rewrite_list,
     )
     parsed = request.BuildRequest.parse(options)
+    if dry_run:
+        warn_of_download(parsed.source)
     if parsed.rewrite_list is None:
         _tell_results(build.build(parsed, running, dry_run), line, as_value, quiet, as_json)
         return
@@ -204,7 +221,7 @@ def pack(file, output, force, as_json):
     metavar="FOLDER",
 )
 @threads_option
-@click.option("--dry-run", is_flag=True, help="Print how many files would be made, and make none.")
+@click.option("--dry-run", is_flag=True, help=f"Print how many files would be made, and make none{DRY}.")
 @json_option("The names of all files, those that were missing and the sizes, for programs.")
 def grid(file, paper, dataset, seeds, source, cache, fresh, output, threads, dry_run, as_json):
     """Generate all files for a grid of settings.
@@ -224,6 +241,8 @@ def grid(file, paper, dataset, seeds, source, cache, fresh, output, threads, dry
     asked = grids.of_paper(paper) if paper else grids.read(file)
     asked = dataclasses.replace(asked, seeds=seeds or asked.seeds, dataset=dataset or asked.dataset)
     running, clean = runtime_of(threads), SourceRequest(asked.dataset, source, cache=cache, fresh=fresh)
+    if dry_run:
+        warn_of_download(clean)
     planned = grids.plan_grid(asked, clean, output, running)
     if not as_json:
         tell(build_lines.grid_line(planned))
