@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from poisonkit.build.request import SourceRequest
 
 
-DRY = " (clean data that are not in the cache are downloaded all the same)"
+STILL_DOWNLOADS = " (clean data that are not in the cache are downloaded all the same)"
 
 
 def runtime_of(threads: int | None):
@@ -120,7 +120,7 @@ def warn_of_download(source: "SourceRequest") -> None:
 @click.option(
     "--force", is_flag=True, help="Overwrite existing files; also allow a trigger that covers the whole image."
 )
-@click.option("--dry-run", is_flag=True, help=f"Print what would be written, and write nothing{DRY}.")
+@click.option("--dry-run", is_flag=True, help=f"Print what would be written, and write nothing{STILL_DOWNLOADS}.")
 @quiet_option
 @json_option("A list with path, state and manifest of each file, for programs.")
 @click.pass_context
@@ -221,7 +221,7 @@ def pack(file, output, force, as_json):
     metavar="FOLDER",
 )
 @threads_option
-@click.option("--dry-run", is_flag=True, help=f"Print how many files would be made, and make none{DRY}.")
+@click.option("--dry-run", is_flag=True, help=f"Print how many files would be made, and make none{STILL_DOWNLOADS}.")
 @json_option("The names of all files, those that were missing and the sizes, for programs.")
 def grid(file, paper, dataset, seeds, source, cache, fresh, output, threads, dry_run, as_json):
     """Generate all files for a grid of settings.
