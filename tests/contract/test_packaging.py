@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import posixpath
 import re
 import subprocess
 import sys
@@ -66,6 +67,26 @@ def test_the_wheel_holds_every_page_that_a_text_of_the_packages_names(built):
     names = _wheel(built)
     assert {f"poisonkit/docs/{name}" for name in _named_pages()} <= names
     assert all(f"poisonkit/docs/{path.name}" in names for path in ROOT.glob("docs/*.md"))
+
+
+@pytest.mark.slow
+def test_every_relative_link_of_an_installed_page_leads_to_a_file_of_the_wheel(built):
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        pages = [name for name in names if name.startswith("poisonkit/docs/") and name.endswith(".md")]
+        links = {
+            (page, link)
+            for page in pages
+            for link in re.findall(r"\]\(([^)#\s:]+)(?:#[^)\s]*)?\)", archive.read(page).decode("utf-8"))
+        }
+    assert len(pages) > 20 and any(link.endswith(".png") for _, link in links)
+    dead = [
+        (page, link)
+        for page, link in sorted(links)
+        if posixpath.normpath(posixpath.join(posixpath.dirname(page), link)) not in names
+    ]
+    assert not dead
 
 
 @pytest.mark.slow
