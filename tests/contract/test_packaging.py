@@ -149,6 +149,13 @@ def test_the_citation_is_of_this_version():
     assert keys["version"] == version and keys["license"] == "Apache-2.0"
 
 
+def test_the_citation_and_the_page_of_attacks_name_the_same_publications():
+    page = (ROOT / "docs" / "attacks.md").read_text(encoding="utf-8")
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    numbers = set(re.findall(r"arxiv\.org/abs/([\d.]+\d)", page))
+    assert len(numbers) > 5 and numbers == set(re.findall(r"(?:arXiv:|arxiv\.org/abs/)([\d.]+\d)", citation))
+
+
 def test_the_makefile_describes_each_of_its_targets():
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z][\w-]*):", text, re.M)) - {"clean"}
