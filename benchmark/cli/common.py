@@ -1,8 +1,9 @@
 """What the commands of `benchmark` share: the group, and how errors become one line and an exit code."""
 
+import contextlib
 import errno
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -16,6 +17,26 @@ INTERRUPTED = 130
 SIDECAR = ".manifest.json"
 
 
+class Warnings(logging.Handler):
+    """Shows what the modules warn of as the commands show everything."""
+
+    def emit(self, record):
+        complain(record.getMessage())
+
+
+@contextlib.contextmanager
+def _warnings_printed() -> Iterator[None]:
+    """Print what the modules warn of while a command runs. Whoever imports the package decides that for himself."""
+    logger, handler = logging.getLogger("benchmark"), Warnings()
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+
+
 class Commands(click.Group):
     """Turns the errors that a user can cause into one line on stderr and an exit code."""
 
@@ -24,7 +45,8 @@ class Commands(click.Group):
 
     def invoke(self, ctx):
         try:
-            return super().invoke(ctx)
+            with _warnings_printed():
+                return super().invoke(ctx)
         except Failure as error:
             line, code = str(error), error.exit_code
         except OSError as error:
@@ -59,13 +81,6 @@ def without_sidecars(paths: Iterable[Path]) -> list[Path]:
     if len(kept) < len(paths):
         complain(f"skipped {len(paths) - len(kept)} sidecar{'s' * (len(paths) - len(kept) > 1)} (*{SIDECAR})")
     return kept
-
-
-class Warnings(logging.Handler):
-    """Shows what the modules warn of as the commands show everything."""
-
-    def emit(self, record):
-        complain(record.getMessage())
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -4,19 +4,14 @@ Everything heavy is imported inside the commands, so that `poisonkit --help` ans
 """
 
 import io
-import logging
 import signal
 import sys
 
 import click
 
 from poisonkit.cli import blind, inspect, listings, make
-from poisonkit.cli.common import INTERRUPTED, STOPPED, Warnings, cli, complain
+from poisonkit.cli.common import INTERRUPTED, STOPPED, cli, complain
 from poisonkit.core.errors import Usage
-
-logging.getLogger("poisonkit").addHandler(Warnings())
-logging.getLogger("poisonkit").propagate = False
-
 
 for command in (*make.COMMANDS, *inspect.COMMANDS, *listings.COMMANDS, *blind.COMMANDS):
     cli.add_command(command)
