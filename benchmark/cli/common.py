@@ -15,6 +15,7 @@ from benchmark.core.errors import Failure, Usage
 
 INTERRUPTED = 130
 SIDECAR = ".manifest.json"
+WHOLE_HELP = getattr(click.exceptions, "NoArgsIsHelpError", ())  # (before click 8.2 that is no error)
 
 
 class Warnings(logging.Handler):
@@ -37,15 +38,34 @@ def _warnings_printed() -> Iterator[None]:
         logger.propagate = propagate
 
 
+@contextlib.contextmanager
+def _usage_in_one_line() -> Iterator[None]:
+    """Print what click says of wrong usage, which it would print in several lines, and end with its exit code."""
+    try:
+        yield
+    except WHOLE_HELP:
+        raise
+    except click.ClickException as error:
+        text = " ".join(error.format_message().split()).rstrip(".")
+        context = getattr(error, "ctx", None)
+        more = f"; see {context.command_path} --help" if context else ""
+        complain(f"{text[:1].lower()}{text[1:]}{more}")
+        raise click.exceptions.Exit(error.exit_code) from None
+
+
 class Commands(click.Group):
     """Turns the errors that a user can cause into one line on stderr and an exit code."""
 
     def add_command(self, cmd, name=None):
         super().add_command(once.guard(cmd), name)
 
+    def make_context(self, *args, **kwargs):
+        with _usage_in_one_line():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx):
         try:
-            with _warnings_printed():
+            with _usage_in_one_line(), _warnings_printed():
                 return super().invoke(ctx)
         except Failure as error:
             line, code = str(error), error.exit_code
