@@ -37,12 +37,14 @@ if TYPE_CHECKING:
 __all__ = ["Failure", "Results", "Routing", "Run", "Scores", "Usage", "load", "results", "routing", "score", "train"]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module("benchmark.reporting.api"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker would take any name for one of the package's
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module("benchmark.reporting.api"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

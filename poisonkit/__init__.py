@@ -59,13 +59,15 @@ _HOMES = {
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> object:
-    """Import a function of the interface when it is first used (PEP 562)."""
-    if name not in _MODULES:
-        raise AttributeError(f"module 'poisonkit' has no attribute {name!r}")
-    value = getattr(import_module(_MODULES[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker would take any name for one of the package's
+
+    def __getattr__(name: str) -> object:
+        """Import a function of the interface when it is first used (PEP 562)."""
+        if name not in _MODULES:
+            raise AttributeError(f"module 'poisonkit' has no attribute {name!r}")
+        value = getattr(import_module(_MODULES[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

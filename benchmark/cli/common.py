@@ -1,8 +1,9 @@
 """What the commands of `benchmark` share: the group, and how errors become one line and an exit code."""
 
+import contextlib
 import errno
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -14,6 +15,42 @@ from benchmark.core.errors import Failure, Usage
 
 INTERRUPTED = 130
 SIDECAR = ".manifest.json"
+WHOLE_HELP = getattr(click.exceptions, "NoArgsIsHelpError", ())  # (before click 8.2 that is no error)
+
+
+class Warnings(logging.Handler):
+    """Shows what the modules warn of as the commands show everything."""
+
+    def emit(self, record):
+        complain(record.getMessage())
+
+
+@contextlib.contextmanager
+def _warnings_printed() -> Iterator[None]:
+    """Print what the modules warn of while a command runs. Whoever imports the package decides that for himself."""
+    logger, handler = logging.getLogger("benchmark"), Warnings()
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+
+
+@contextlib.contextmanager
+def _usage_in_one_line() -> Iterator[None]:
+    """Print what click says of wrong usage, which it would print in several lines, and end with its exit code."""
+    try:
+        yield
+    except WHOLE_HELP:
+        raise
+    except click.ClickException as error:
+        text = " ".join(error.format_message().split()).rstrip(".")
+        context = getattr(error, "ctx", None)
+        more = f"; see {context.command_path} --help" if context else ""
+        complain(f"{text[:1].lower()}{text[1:]}{more}")
+        raise click.exceptions.Exit(error.exit_code) from None
 
 
 class Commands(click.Group):
@@ -22,9 +59,14 @@ class Commands(click.Group):
     def add_command(self, cmd, name=None):
         super().add_command(once.guard(cmd), name)
 
+    def make_context(self, *args, **kwargs):
+        with _usage_in_one_line():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx):
         try:
-            return super().invoke(ctx)
+            with _usage_in_one_line(), _warnings_printed():
+                return super().invoke(ctx)
         except Failure as error:
             line, code = str(error), error.exit_code
         except OSError as error:
@@ -59,13 +101,6 @@ def without_sidecars(paths: Iterable[Path]) -> list[Path]:
     if len(kept) < len(paths):
         complain(f"skipped {len(paths) - len(kept)} sidecar{'s' * (len(paths) - len(kept) > 1)} (*{SIDECAR})")
     return kept
-
-
-class Warnings(logging.Handler):
-    """Shows what the modules warn of as the commands show everything."""
-
-    def emit(self, record):
-        complain(record.getMessage())
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -1,14 +1,8 @@
 """The command line of `benchmark`: parse, call, print. Keras is imported only by the commands that need it."""
 
-import logging
-
 from benchmark.cli import heads, scores, sweep, train
 from benchmark.cli import results as cli_results
-from benchmark.cli.common import Warnings, main
-
-logging.getLogger("benchmark").addHandler(Warnings())
-logging.getLogger("benchmark").propagate = False
-
+from benchmark.cli.common import main
 
 for command in (*train.COMMANDS, *sweep.COMMANDS, *scores.COMMANDS, *cli_results.COMMANDS, heads.heads):
     main.add_command(command)

@@ -127,9 +127,12 @@ def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, base, a
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "latex", "csv", "json"]), default="text",
               show_default=True, help="csv and json have all columns; latex needs the package booktabs.")  # fmt: skip
 @click.option("--paper", is_flag=True, help="Compare with the paper's published numbers.")
+@click.option(
+    "--all", "every", is_flag=True, help="With --paper: also the published results on data sets that have no runs."
+)
 @COLUMNS
 @WIDE
-def table_command(paths, form, paper, names, wide):
+def table_command(paths, form, paper, every, names, wide):
     """Summarise BA, ASR and CAD over the seeds.
 
     Runs that differ in their seeds alone are one row; a folder of runs stands for all finished runs in it. Results of
@@ -145,11 +148,13 @@ def table_command(paths, form, paper, names, wide):
     """
     from benchmark.core.errors import Usage
     from benchmark.defences import results as points
-    from benchmark.reporting import columns, pruning, records, tables
+    from benchmark.reporting import columns, pruning, published, records, tables
     from benchmark.runs import groups, results
 
     if form in ("json", "csv") and (names is not None or wide):
         raise Usage(f"--columns and --wide are for tables to read: --format {form} has all columns")
+    if every and not paper:
+        raise Usage("--all is for --paper")
     paths, shape = paths or ["runs"], tables.Shape(form, names, wide)
     found = results.gather(paths)
     grouped, pruned = groups.group(found), points.collect(found, found.wrong)
@@ -157,11 +162,15 @@ def table_command(paths, form, paper, names, wide):
         rows = records.records(grouped, paper) + pruning.all_records(pruned, paper)
         say(records.flat(rows)) if form == "csv" else say_json(rows)
     else:
-        say((tables.against_paper if paper else tables.summary)(grouped, shape, found.wrong))
-        if (pruned or paper) and names is None:
+        if paper:
+            say(tables.against_paper(grouped, shape, found.wrong, every))
+        else:
+            say(tables.summary(grouped, shape, found.wrong))
+        shown = published.datasets(grouped, every) if paper else None
+        if (pruned or any(map(pruning.is_published, shown or ()))) and names is None:
             say(
                 "\n"
-                + pruning.render(pruned, shape, paper)
+                + pruning.render(pruned, shape, shown)
                 + ("" if form == "latex" else f"\n\n{columns.wrap(pruning.WORDS)}")
             )
     counts = {

@@ -57,7 +57,7 @@ def sweep_command(paths, seeds, jobs, engine, scheduler, runs, base, verify, dry
     """
     from benchmark.runs.spec import RunSpec
     from benchmark.sweep import sweep
-    from benchmark.training.choose import chosen_settings
+    from benchmark.training.choose import settings_of_files
 
     if (engine == "dask") != (scheduler is not None):
         raise Usage("--engine dask and --scheduler ADDRESS go together")
@@ -66,8 +66,8 @@ def sweep_command(paths, seeds, jobs, engine, scheduler, runs, base, verify, dry
         click.echo(f"reading the manifests of {len(files)} files", err=True)
     found, errors = sweep.manifests(files)
     specs = [
-        RunSpec(path, chosen_settings(manifest["modality"], **options), manifest, runs, base, verify=verify)
-        for path, manifest in found.items()
+        RunSpec(path, settings, found[path], runs, base, verify=verify)
+        for path, settings in settings_of_files(found, **options).items()
     ]
     tasks = sweep.plan(specs, seeds)
     unreadable = {}

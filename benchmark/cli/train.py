@@ -46,15 +46,13 @@ def train(files, seeds, runs, base, baseline, keep_epochs, verify, as_json, quie
     from benchmark.runs import results
     from benchmark.runs.spec import RunSpec
     from benchmark.sweep import processes
-    from benchmark.training.choose import chosen_settings
+    from benchmark.training.choose import settings_of_files
 
     processes.end_with_parent()
     manifests = {file: dataset.peek(file) for file in dict.fromkeys(without_sidecars(files))}
     specs = [
-        RunSpec(
-            file, chosen_settings(manifest["modality"], **options), manifest, runs, base, baseline, verify, keep_epochs
-        )
-        for file, manifest in manifests.items()
+        RunSpec(file, settings, manifests[file], runs, base, baseline, verify, keep_epochs)
+        for file, settings in settings_of_files(manifests, **options).items()
     ]
     specs.sort(key=lambda spec: not spec.is_clean)  # baselines first: CAD needs them
     jobs = [spec.with_seed(seed + number) for spec in specs for number in range(seeds)]

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.core import interface
 from benchmark.core.errors import Failure, Usage
 from benchmark.runs.result import RunConfig, RunResult, Share
 from benchmark.runs.result import Scores as StoredScores
@@ -28,15 +28,7 @@ __all__ = ["Failure", "Results", "Routing", "Run", "Scores", "Usage", "load", "r
 PathLike = str | os.PathLike[str]
 
 
-class _AsWarnings(logging.Handler):
-    """Turns what the modules warn of into Python's warnings."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno >= logging.WARNING:
-            warnings.warn(record.getMessage(), stacklevel=2)
-
-
-logging.getLogger("benchmark").addHandler(_AsWarnings())
+logging.getLogger("benchmark").addHandler(interface.AsWarnings())
 
 
 @dataclass(frozen=True)
@@ -213,6 +205,7 @@ class Routing:
     rows: Any = None
 
 
+@interface.public
 def train(
     path: PathLike,
     *,
@@ -266,14 +259,16 @@ def train(
 
     file = Path(path)
     manifest = dataset.peek(file)
-    chosen = chosen_settings(manifest["modality"], preset=preset, seed=seed, **settings)
+    given = {name: interface.plain(value) for name, value in settings.items()}
+    chosen = chosen_settings(manifest["modality"], preset=preset, seed=interface.plain(seed), **given)
     named = baseline.folder if isinstance(baseline, Run) else baseline
     spec = RunSpec(file, chosen, manifest, Path(runs), _path(base), _path(named), verify, keep_epochs)
     experiment.run(spec, log=logging.getLogger("benchmark").info)
     return load(spec.run.folder)
 
 
-def load(folder: PathLike) -> Run:
+@interface.public
+def load(folder: PathLike | Run) -> Run:
     """Read a finished run from its folder.
 
     Raises
@@ -285,12 +280,13 @@ def load(folder: PathLike) -> Run:
     """
     from benchmark.runs import results as finished
 
-    path = Path(folder)
+    path = _folder(folder)
     if path.is_dir() and not any((path / name).exists() for name in ("config.json", "result.json")):
         raise Failure(f"{path}: not a run (it has no config.json)")
     return _run(finished.gather([path])[0])
 
 
+@interface.public
 def results(*folders: PathLike) -> Results:
     """Collect finished runs: a folder of runs stands for all that are finished in it. Without one: `runs`.
 
@@ -304,9 +300,11 @@ def results(*folders: PathLike) -> Results:
     from benchmark.runs import results as finished
 
     found = finished.gather(map(Path, folders or ("runs",)))
-    return Results(map(_run, found), found.wrong)
+    once = {one.folder.resolve(): one for one in reversed(found)}  # a run that two of the folders name is one
+    return Results(map(_run, reversed(once.values())), found.wrong)
 
 
+@interface.public
 def score(run: Run | PathLike, path: PathLike, *, base: PathLike | None = None, verify: bool = True) -> Scores:
     """Score a finished run's network on another data set's test rows, and on its triggered ones.
 
@@ -331,6 +329,7 @@ def score(run: Run | PathLike, path: PathLike, *, base: PathLike | None = None, 
     return Scores.of(StoredScores(experiment.score(_folder(run), Path(path), verify, _path(base))["scores"]))
 
 
+@interface.public
 def routing(run: Run | PathLike, path: PathLike, *, base: PathLike | None = None) -> Routing:
     """Compute which patches of a file's test images the experts of a run take.
 

@@ -10,10 +10,18 @@ from benchmark.runs.groups import SCORES, TITLES, Cell
 LABELS = (
     Column("dataset", "data set", (), label=True),
     Column("trigger", "trigger", (), label=True, anchor=True),
-    Column("application", "application", (), label=True, phrase="applied to {}", short_title="applied"),
-    Column("rate", "rate", (), label=True, right=True, phrase="rate {}"),
+    Column(
+        "application",
+        "application",
+        (),
+        label=True,
+        phrase="applied to {}",
+        having="poisoned rows",
+        short_title="applied",
+    ),
+    Column("rate", "rate", (), label=True, right=True, phrase="rate {}", having="poisoned rows"),
     Column("settings", "settings", (), label=True, phrase="settings: {}"),
-    Column("seeds", "seeds", (), label=True),
+    Column("seeds", "seeds", (), label=True, having="rows that were run"),
 )
 """The columns that say what a cell is of; `seeds` has a short form."""
 SECONDARY = ("asr_others", "clean_asr", "still_right")
@@ -23,7 +31,7 @@ BEST = {"ba": "highest", "asr": "highest", "cad": "lowest"}
 
 
 def columns(found: Sequence[Cell], best: bool = True) -> list[Column]:
-    """Build all columns of the table of cells; `ASR others` only where there is something in it."""
+    """Build all columns of the table of cells; `ASR, non-source` only where there is something in it."""
     built = [
         *filled(LABELS, turned([names(cell) for cell in found], len(LABELS) + 1)),
         *(score_column(found, name, best) for name in SCORES),

@@ -42,6 +42,8 @@ class Column:
         A label that is set flush right; another column that is set flush left.
     phrase : str
         How its value is written in the heading: `{}` is the value.
+    having : str
+        The rows that have a value (`-` stands in the others), as the heading calls them: `poisoned rows`.
     best : str
         `highest` or `lowest`: its best value is set in bold, where a form has bold; by `values`.
     values : tuple of float or None
@@ -61,6 +63,7 @@ class Column:
     right: bool = False
     left: bool = False
     phrase: str = "{}"
+    having: str = ""
     best: str = ""
     values: tuple[float | None, ...] = ()
     groups: tuple[str, ...] = ()
@@ -87,6 +90,11 @@ class Column:
         return [row for group in several for value, row in group if value == choose_best(group)[0]]
 
     @property
+    def rows(self) -> str:
+        """The rows that its one value holds of, as the heading calls them."""
+        return f"all {self.having}" if self.having and "-" in self.cells else "all rows"
+
+    @property
     def constant(self) -> str | None:
         """The one value of all rows that have one, else None."""
         values = {cell for cell in self.cells if cell not in _NOTHING}
@@ -97,10 +105,21 @@ class Column:
 class Layout:
     """A table as it is shown: what holds of all rows, its columns, what its footnotes say, and what it leaves out."""
 
-    heading: str
+    common: tuple[tuple[str, str], ...]
+    """Rows, as `all rows` or `all poisoned rows`, and what they have in common."""
     columns: tuple[Column, ...]
     footnotes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+
+    @property
+    def headings(self) -> list[str]:
+        """One line for each kind of rows: `all rows: cifar10; settings: small`."""
+        return [f"{rows}: {values}" for rows, values in self.common]
+
+    @property
+    def heading(self) -> str:
+        """All of them in one line; that of all rows goes without saying so."""
+        return "; ".join(self.headings).removeprefix("all rows: ")
 
     @property
     def width(self) -> int:
@@ -130,7 +149,7 @@ class Layout:
 
 def everything(columns: Iterable[Column]) -> Layout:
     """Show all columns, as they are."""
-    return Layout("", tuple(columns))
+    return Layout((), tuple(columns))
 
 
 def choose(columns: Sequence[Column], names: str) -> Layout:
@@ -141,7 +160,7 @@ def choose(columns: Sequence[Column], names: str) -> Layout:
         if name not in known:
             raise Usage(f"--columns: there is no column {name!r:.40}; expected some of {','.join(known)}")
         chosen.append(known[name])
-    return Layout("", tuple(chosen))
+    return Layout((), tuple(chosen))
 
 
 def concise(columns: Sequence[Column]) -> Layout:
@@ -151,8 +170,12 @@ def concise(columns: Sequence[Column]) -> Layout:
     constant = [column for column in labels if column.constant is not None]
     if len(constant) == len(labels):  # something has to say what a row is of
         constant = [column for column in constant if not column.anchor]
-    heading = "; ".join(text_tables.printable(column.phrase.format(column.constant)) for column in constant)
-    return Layout(heading, tuple(column for column in columns if column not in constant))
+    common: dict[str, list[str]] = {"all rows": []}
+    for column in constant:
+        value = text_tables.printable(column.phrase.format(column.constant))
+        common.setdefault(column.rows, []).append(value)
+    said = tuple((rows, "; ".join(values)) for rows, values in common.items() if values)
+    return Layout(said, tuple(column for column in columns if column not in constant))
 
 
 def with_footnotes(columns: Sequence[Column]) -> Layout:
@@ -229,7 +252,7 @@ def wrap(line: str, width: int = WIDTH) -> str:
 
 def text_page(layout: Layout, notes: Iterable[str] = (), width: int = WIDTH) -> str:
     """Return a table as text: its heading, the table, then its footnotes and notes in lines of `width` characters."""
-    above = [wrap(f"all rows: {layout.heading}", width), ""] if layout.heading else []
+    above = [*(wrap(line, width) for line in layout.headings), *([""] if layout.common else [])]
     below = [*layout.footnotes, *notes]
     if layout.left_out:
         below.append(f"left out to fit {WIDTH} columns: {', '.join(layout.left_out)} (--wide shows them)")

@@ -1,6 +1,6 @@
 """Fine-pruning as the commands show it: a line for each stage, then the paper's Table 3 with our figures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,11 +35,12 @@ def progress(run: Any, say: Callable[[str], object]) -> Callable[[dict[str, Any]
     return watch
 
 
-def render(points: Sequence[PruningPoint], shape: Shape | None = None, paper: bool = False) -> str:
-    """Show the table. With `paper` a row for each score, and every published point that was not run."""
+def render(points: Sequence[PruningPoint], shape: Shape | None = None, shown: Collection[str] | None = None) -> str:
+    """Show the table. With data sets that are `shown`, a row for each score, and every published point of theirs that
+    was not run."""
     shape = shape or Shape()
     below = [] if shape.form == "latex" else notes(points)
-    found = columns_against_paper(points) if paper else columns(points)
+    found = columns(points) if shown is None else columns_against_paper(points, shown)
     return shape.page(shape.layout(found), below, "Fine-pruning of the experts, percent", "tab:fine-pruning")
 
 
@@ -57,11 +58,19 @@ def columns(points: Sequence[PruningPoint]) -> list[Column]:
     return [*cells.filled(LABELS, names), ba, replace(asr, best="lowest")]
 
 
-def columns_against_paper(points: Sequence[PruningPoint]) -> list[Column]:
-    """Build columns, a row for each point and score, the published points that were not run at the end."""
+def is_published(dataset: str) -> bool:
+    """Tell whether the paper has fine-pruned on a data set."""
+    return any(key[0] == dataset for key in paper_results.fine_pruning())
+
+
+def columns_against_paper(points: Sequence[PruningPoint], shown: Collection[str]) -> list[Column]:
+    """Build columns, a row for each point and score, the published points of the data sets `shown` that were not run
+    at the end."""
     lines = [line for point in points for line in _beside(point)]
     for key in results.not_run(list(points)):
         dataset, trigger, application, rate, stage, share = key
+        if dataset not in shown:
+            continue
         channels = "" if share is None else f"{float(share):g}"
         names = [dataset, trigger, application, cells.rate(rate), "paper", "-", "-", channels, results.STAGES[stage]]
         lines += published.absent([*names, "-"], paper_results.fine_pruning()[key])

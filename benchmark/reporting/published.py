@@ -1,6 +1,6 @@
 """Our figures beside the paper's, a line for each score, and what was published and not run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from benchmark.reporting import cells
 from benchmark.reporting.columns import Column
@@ -14,16 +14,20 @@ Line = list[str]
 """The cells of one row: labels, seeds in less room, FIGURES, and `ours` in less room."""
 
 
-def columns(found: list[Cell], every: bool = True) -> list[Column]:
+def datasets(found: Sequence[Cell], every: bool = False) -> set[str]:
+    """Return the data sets whose published cells are shown: those that have runs, or `every` one."""
+    return {key[0] for key in paper_results.attacks()} if every else {cell.dataset for cell in found}
+
+
+def columns(found: list[Cell], shown: Collection[str] | None = None) -> list[Column]:
     """Build the columns of the comparison: a line for each cell and score.
 
-    With `every`, also every published cell of these data sets that was not run; without, cells that have a published
-    figure alone.
+    With data sets that are `shown`, also every published cell of theirs that was not run; without, cells that have a
+    published figure alone.
     """
-    if not every:
+    if shown is None:
         return assemble(cells.LABELS, [line for cell in found if cell.published for line in of_cell(cell)])
     blocks = [(place(cell.dataset, cell.trigger, cell.application, cell.rate), of_cell(cell)) for cell in found]
-    shown = {cell.dataset for cell in found if cell.published} or {key[0] for key in paper_results.attacks()}
     blocks += [(place(*key), _not_run(key)) for key in not_run(found) if key[0] in shown]
     blocks.sort(key=lambda block: block[0])
     return assemble(cells.LABELS, [line for _, block in blocks for line in block])
@@ -35,9 +39,12 @@ def not_run(found: list[Cell]) -> list[tuple]:
     return [key for key in sorted(paper_results.attacks(), key=lambda key: place(*key)) if key not in run]
 
 
-def count_not_run(found: list[Cell]) -> str:
-    """Return how many published cells were not run."""
-    return f"published cells not run at the paper's settings: {len(not_run(found))} of {len(paper_results.attacks())}"
+def count_not_run(found: list[Cell], shown: Collection[str]) -> str:
+    """Return how many published cells were not run, and how to see those that are not `shown`."""
+    cells_not_run = not_run(found)
+    hidden = " (--all shows them)" if any(key[0] not in shown for key in cells_not_run) else ""
+    total = len(paper_results.attacks())
+    return f"published cells not run at the paper's settings: {len(cells_not_run)} of {total}{hidden}"
 
 
 def assemble(labels: Sequence[Column], lines: list[Line]) -> list[Column]:

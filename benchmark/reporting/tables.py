@@ -9,12 +9,11 @@ from benchmark.core import text_tables
 from benchmark.reporting import cells, columns, published
 from benchmark.reporting.columns import Column, Layout
 from benchmark.runs import collapse
+from benchmark.runs.baseline import GIVEN, SAME_SEED
 from benchmark.runs.groups import SCORES, TITLES, Cell, group
 from benchmark.runs.result import Comparison, RunResult
 from benchmark.runs.results import Finished
 
-LEGEND = "mean ± standard deviation over seeds [95 % interval: Student's over seeds; of one seed, Wilson's over rows]"
-SHORT_LEGEND = "mean ± standard deviation over seeds (--wide: with 95 % intervals)"
 UNPAIRED = "* against the mean of clean runs of other seeds, or a clean run given by hand"
 
 
@@ -76,36 +75,52 @@ def run_columns(results: Sequence[RunResult]) -> list[Column]:
                phrase="seed {}"),
         *(Column(cells.KEYS.get(name, name), TITLES[name], tuple(percents[name]), secondary=name in cells.SECONDARY)
           for name in SCORES),
-        Column("baseline", "baseline", tuple(one.baseline.how if one.baseline else "-" for one in results), label=True,
-               phrase="baseline: {}"),
+        _baseline_column(results),
     ]  # fmt: skip
     return [column for column in built if column.key != "asr-others" or not column.empty]
+
+
+def _baseline_column(results: Sequence[RunResult]) -> Column:
+    """Build the column that says which clean runs CAD is against; as words where it is the same in all rows."""
+    chosen = [one.baseline.how if one.baseline else "-" for one in results]
+    words = {SAME_SEED: "the clean run of the same seed", GIVEN: "the clean run that was given"}
+    phrase = next((words[how] for how in chosen if how in words), "clean runs: {}")
+    return Column("baseline", "baseline", tuple(chosen), label=True, phrase=f"CAD against {phrase}")
 
 
 def summary(found: Sequence[Cell], shape: Shape | None = None, errors: Iterable[Path] = ()) -> str:
     """Show one row for each cell. `errors`: the paths of what could not be read; they are named below."""
     shape = shape or Shape()
     layout = shape.layout(cells.columns(found))
-    return shape.page(layout, _legend(found, layout, shape.form, errors), _caption(found), _label(found))
+    return shape.page(layout, _legend(found, layout, shape.form, errors), _caption(found, layout), _label(found))
 
 
-def against_paper(found: Sequence[Cell], shape: Shape | None = None, errors: Iterable[Path] = ()) -> str:
-    """Show one row for each cell and score, the paper's figure beside; then every published cell that was not run."""
+def against_paper(
+    found: Sequence[Cell], shape: Shape | None = None, errors: Iterable[Path] = (), every: bool = False
+) -> str:
+    """Show one row for each cell and score, the paper's figure beside, with the published cells that were not run: of
+    the data sets that have runs, or of `every` one."""
     found, shape = list(found), shape or Shape()
-    layout = shape.layout(published.columns(found))
+    shown = published.datasets(found, every)
+    layout = shape.layout(published.columns(found, shown))
     below = _legend(found, layout, shape.form, errors)
     if shape.form != "latex":
         if any(cell.trigger == "blend" and cell.published for cell in found):
             below.append(published.WORDS)
-        below.append(published.count_not_run(found))
-    caption = f"{_caption(found)}, compared with published figures"
+        below.append(published.count_not_run(found, shown))
+    caption = f"{_caption(found, layout)}, compared with published figures"
     return shape.page(layout, below, caption, f"{_label(found)}-published")
 
 
 def scores(result: Mapping[str, Any]) -> str:
     """Show the scores of a run on another file (`benchmark score`)."""
     found = result["scores"]
-    named = [("BA", "ba"), ("ASR", "asr"), ("ASR others", "asr_others"), ("robust accuracy (RA)", "still_right")]
+    named = [
+        ("BA", "ba"),
+        ("ASR", "asr"),
+        (TITLES["asr_others"], "asr_others"),
+        ("robust accuracy (RA)", "still_right"),
+    ]
     rows = [(title, found[name]) for title, name in named if found.get(name)]
     width = max(len(title) for title, _ in rows)
     lines = [f"{title:{width}}  {_percent(value)} {_counts(value)}" for title, value in rows]
@@ -142,12 +157,26 @@ def _legend(found: Sequence[Cell], layout: Layout, form: str, errors: Iterable[P
     if form == "latex":
         return below
     unpaired = any("cad" in cell.scores and not cell.paired for cell in found)
-    return [LEGEND if layout.has_intervals else SHORT_LEGEND, *([UNPAIRED] if unpaired else []), *below]
+    return [legend(found, layout.has_intervals), *([UNPAIRED] if unpaired else []), *below]
 
 
-def _caption(found: Sequence[Cell]) -> str:
+def legend(found: Iterable[Cell], intervals: bool = True) -> str:
+    """Return what the numbers of these cells are: means over seeds or single values, and whose intervals stand beside
+    them; without `intervals`, how these are shown."""
+    summaries = [score.summary for cell in found for score in cell.scores.values()]
+    several, single = any(one.seeds > 1 for one in summaries), any(one.over == "images" for one in summaries)
+    numbers = "mean ± standard deviation over seeds" if several else "one seed"
+    if not intervals:
+        return f"{numbers} (--wide: with 95 % intervals)"
+    one = "of one seed, Wilson's over rows" if several else "Wilson's over rows"
+    kinds = [*(["Student's over seeds"] if several else []), *([one] if single else [])]
+    return f"{numbers} [95 % interval: {'; '.join(kinds)}]" if kinds else numbers
+
+
+def _caption(found: Sequence[Cell], layout: Layout) -> str:
     names = ", ".join(sorted({cell.dataset for cell in found}))
-    return f"Backdoor attacks on {names}: mean ± standard deviation over seeds [95 % interval], percent"
+    kind = legend(found) if layout.has_intervals else legend(found, False).partition(" (")[0]
+    return f"Backdoor attacks on {names}: {kind}, percent"
 
 
 def _label(found: Sequence[Cell]) -> str:

@@ -20,7 +20,7 @@ from benchmark.runs.run import Run
 from benchmark.training import metrics, texts
 
 _SAME = ("model", "training", "backend", "precision")  # what a clean run must share; threads change last digits only
-GIVEN = "given"
+GIVEN, SAME_SEED = "given", "same seed"
 
 
 def finished(runs: Path, errors: dict[Path, str] | None = None) -> dict[Path, RunResult]:
@@ -55,7 +55,7 @@ def matching(result: RunResult, candidates: Iterable[RunResult]) -> tuple[str, l
     ]
     same = [other for other in clean if other.config.seed == result.config.seed]
     if same:
-        return "same seed", same[:1]
+        return SAME_SEED, same[:1]
     return f"mean of {numbers.counted(len(clean), 'other seed')}", clean
 
 

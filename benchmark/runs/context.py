@@ -24,7 +24,6 @@ from benchmark.training.settings import EncoderSettings, check_numbers
 
 TRAINING_SET = "notebook"
 HELD_OUT = "held-out"
-DATA_MODES = (HELD_OUT, TRAINING_SET)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ def run(
     check_modality(spec.manifest["modality"], spec.settings, spec.file)  # said before anything is read
     check_installed(spec.settings)
     data = dataset.load(spec.file, spec.verify, spec.manifest, spec.base)
+    data.kept(spec.settings.hold_out)  # that rows are left: no folder of a run that cannot begin
     engines.activate(spec.settings.backend, spec.settings.precision, spec.settings.threads)
     result = train(job, data, callbacks, log, spec.keep_epochs)
     return result if data.triggered is None else baseline.store(job, result, data, spec.baseline)

@@ -16,7 +16,7 @@ SCORES = ("ba", "asr", "asr_others", "cad", "clean_asr", "still_right")
 TITLES = {
     "ba": "BA",
     "asr": "ASR",
-    "asr_others": "ASR others",
+    "asr_others": "ASR, non-source",
     "cad": "CAD",
     "clean_asr": "clean ASR",
     "still_right": "RA",

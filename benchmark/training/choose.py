@@ -1,9 +1,13 @@
 """From what a person asks for, by option or by keyword, to the settings of a run."""
 
 import dataclasses
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from benchmark.core.errors import Usage
+from benchmark.core.text_tables import some
 from benchmark.nn.networks import DEFAULT
 from benchmark.training.settings import (
     ENCODERS,
@@ -13,6 +17,8 @@ from benchmark.training.settings import (
     EncoderSettings,
 )
 from benchmark.training.table import option_of
+
+logger = logging.getLogger(__name__)
 
 
 def chosen_settings(modality: str, model: str | None = None, **given: Any) -> Common:
@@ -35,16 +41,84 @@ def chosen_settings(modality: str, model: str | None = None, **given: Any) -> Co
         If a folder that was named is not an encoder's.
     """
     network = model or DEFAULT[modality]
-    if network not in NETWORKS:
-        raise Usage(f"--model: expected one of {', '.join(NETWORKS)}, got {network!r:.40}")
-    kind = NETWORKS[network]
+    kind = _kind(network)
     given = {name: value for name, value in given.items() if value is not None}
-    names = {setting.name for setting in kind.table()} - {"weights"} | {kind.CHOICE}
     for name in given:
-        if name not in names:
+        if name not in _options(kind):
             raise Usage(f"{option_of(name)} is not for --model {network}")
     choice = given.pop(kind.CHOICE, kind.USUAL)
     return _of_encoder(choice, given) if kind is EncoderSettings else _of_preset(network, choice, given)
+
+
+def settings_of_files(
+    files: Mapping[Path, Mapping[str, Any]], model: str | None = None, **given: Any
+) -> dict[Path, Common]:
+    """Return the settings for each of several files: an option for images alone is used on images alone.
+
+    Files that an option is not for are trained without it, and a warning says so; an option must be for some of them.
+
+    Parameters
+    ----------
+    files : mapping of Path to mapping
+        The files with their manifests.
+    model, **given
+        As for `chosen_settings`.
+
+    Raises
+    ------
+    Usage
+        If an option is for none of the files, and as `chosen_settings` does.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    examples = {manifest["modality"]: file for file, manifest in reversed(list(files.items()))}
+    networks = _networks(examples, model)
+    asked = [*given, *(["model"] if model else [])]
+    used = {
+        modality: {name for name in given if name in _options(NETWORKS[network])}
+        | ({"model"} if model == network else set())
+        for modality, network in networks.items()
+    }
+    for name in given if files else ():
+        if not any(name in names for names in used.values()):
+            file, modality = next(iter((file, modality) for modality, file in examples.items()))
+            held = "" if model else f"{file} holds {modality}s: "
+            raise Usage(f"{held}{option_of(name)} is not for --model {networks[modality]}")
+    for modality, network in networks.items():
+        if unused := [option_of(name) for name in asked if name not in used[modality]]:
+            others = [str(file) for file, manifest in files.items() if manifest["modality"] == modality]
+            logger.warning(_unused(unused, others, modality, network))
+    chosen = {
+        modality: chosen_settings(modality, network, **{name: given[name] for name in given if name in used[modality]})
+        for modality, network in networks.items()
+    }
+    return {file: chosen[manifest["modality"]] for file, manifest in files.items()}
+
+
+def _networks(modalities: Iterable[str], model: str | None) -> dict[str, str]:
+    """Return the network for each modality: the one that was named is for its own, where there are others too."""
+    kinds = list(modalities)
+    if model is not None and _kind(model).MODALITY not in kinds:
+        return dict.fromkeys(kinds, model)
+    fits = {kind: model is not None and kind == _kind(model).MODALITY for kind in kinds}
+    return {kind: str(model) if fits[kind] else DEFAULT[kind] for kind in kinds}
+
+
+def _unused(options: list[str], files: list[str], modality: str, network: str) -> str:
+    """Say which options are not used for the files of a modality."""
+    verb, them = ("is", "it") if len(options) == 1 else ("are", "them")
+    trained = f"{some(files)} {'is' if len(files) == 1 else 'are'} trained without {them} (--model {network})"
+    return f"{', '.join(options)} {verb} not for {modality}s: {trained}"
+
+
+def _kind(network: str) -> type[Common]:
+    if network not in NETWORKS:
+        raise Usage(f"--model: expected one of {', '.join(NETWORKS)}, got {network!r:.40}")
+    return NETWORKS[network]
+
+
+def _options(kind: type[Common]) -> set[str]:
+    """Return the names of what can be set of a kind of network."""
+    return {setting.name for setting in kind.table()} - {"weights"} | {kind.CHOICE}
 
 
 def _of_preset(network: str, preset: Any, given: dict[str, Any]) -> Common:

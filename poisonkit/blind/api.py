@@ -1,6 +1,6 @@
 """Verify files of any kind, and hold blind exercises, in Python: on the same functions as the commands."""
 
-import warnings
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -14,11 +14,12 @@ from poisonkit.blind import unseal as unsealing
 from poisonkit.blind.audit import audit as auditing
 from poisonkit.blind.audit.audit import Audited
 from poisonkit.blind.seal import Sealed
+from poisonkit.core import interface
 from poisonkit.core.errors import Usage
 from poisonkit.core.progress import NullProgress, processors
 from poisonkit.inspection.verify.verify import Look
 
-AnyPath = str | PathLike[str]
+AnyPath = interface.AnyPath
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Verification:
         return 3 if self.differences else 4 if self.unknown else 0
 
 
+@interface.public
 def verify(
     path: AnyPath, *, source: AnyPath | None = None, dataset: str | None = None, cache: AnyPath | None = None
 ) -> Verification:
@@ -66,8 +68,9 @@ def verify(
     be read as one of the format at all.
     """
     notes: list[str] = []
-    look = Look(_path(source), dataset, _path(cache), notes.append, NullProgress, _warn)
-    return verify_with(Path(path), look, notes)
+    plain, folder = interface.optional_path(source, "source"), interface.optional_path(cache, "cache")
+    look = Look(plain, interface.optional_name(dataset, "dataset"), folder, notes.append, NullProgress, interface.warn)
+    return verify_with(interface.path(path), look, notes)
 
 
 def verify_with(path: Path, look: Look, notes: list[str]) -> Verification:
@@ -77,6 +80,7 @@ def verify_with(path: Path, look: Look, notes: list[str]) -> Verification:
     return Verification(path, differences, unknown, tuple(notes))
 
 
+@interface.public
 def seal(
     path: AnyPath,
     out: AnyPath | None = None,
@@ -104,14 +108,16 @@ def seal(
     Failure
         The file does not verify, or another file has the name.
     """
-    if secret_seed is not None and not 0 <= secret_seed < 1 << 63:
-        raise Usage("secret_seed: expected a whole number from 0 to 2^63 - 1")
-    secret = sealing.Secret.draw() if secret_seed is None else sealing.Secret.of(secret_seed)
+    seed = None if secret_seed is None else interface.whole(secret_seed, "secret_seed", 0, (1 << 63) - 1)
+    secret = sealing.Secret.draw() if seed is None else sealing.Secret.of(seed)
     share = None if even_share is None else sealing.parse_share(str(even_share))
-    wanted = sealing.SealRequest(secret, _path(out), _path(key), even_labels or share is not None, share, force)
-    return sealing.seal(Path(path), wanted)
+    even = interface.flag(even_labels, "even_labels") or share is not None
+    places = interface.optional_path(out, "out"), interface.optional_path(key, "key")
+    request = sealing.SealRequest(secret, *places, even, share, interface.flag(force, "force"))
+    return sealing.seal(interface.path(path), request)
 
 
+@interface.public
 def unseal(
     path: AnyPath,
     key: AnyPath | None = None,
@@ -125,21 +131,27 @@ def unseal(
     `key` is looked for in the user's folder of keys and beside the file. Raises `Failure` where the key is not that of
     the file, or its answer not the one committed to.
     """
-    command = ["poisonkit.unseal", fspath(path)]
-    result = unsealing.unseal(Path(path), _path(key), _path(out), command, force, threads or processors(), NullProgress)
+    file, command = interface.path(path), ["poisonkit.unseal", fspath(path)]
+    places = interface.optional_path(key, "key"), interface.optional_path(out, "out")
+    number = interface.threads(threads) or processors()
+    result = unsealing.unseal(file, *places, command, interface.flag(force, "force"), number, NullProgress)
     return result.path
 
 
-def audit(path: AnyPath, key: AnyPath | None = None, *, caches: Sequence[AnyPath] = ()) -> Audited:
+@interface.public
+def audit(path: AnyPath, key: AnyPath | None = None, *, caches: AnyPath | Sequence[AnyPath] = ()) -> Audited:
     """Report what participants could infer from a file.
 
     `caches` are folders of clean sources to compare with (default: the user's cache). The result has `found`, the rows
     that a sure finding names, and `findings`, one for each probe.
     """
-    file = Path(path)
-    return auditing.audit(file, _path(key) or keys.find(file), tuple(Path(one) for one in caches), NullProgress)
+    file = interface.path(path)
+    folders = (caches,) if isinstance(caches, str | PathLike) else caches
+    every = tuple(interface.path(one, "caches") for one in folders)
+    return auditing.audit(file, interface.optional_path(key, "key") or keys.find(file), every, NullProgress)
 
 
+@interface.public
 def grade(
     path: AnyPath, submission: AnyPath, key: AnyPath | None = None, *, threshold: float | None = None
 ) -> dict[str, Any]:
@@ -147,12 +159,7 @@ def grade(
 
     Returns AUROC, average precision, TPR at 1 % FPR and F1, by the names of ``poisonkit grade --json``.
     """
-    return grading.grade(Path(path), _path(key), Path(submission), threshold)
-
-
-def _path(path: AnyPath | None) -> Path | None:
-    return None if path is None else Path(path)
-
-
-def _warn(line: str) -> None:
-    warnings.warn(line, stacklevel=2)
+    if threshold is not None and (isinstance(threshold, bool) or not isinstance(threshold, numbers.Real)):
+        raise Usage(f"threshold: expected a number, got {threshold!r:.60}")
+    places = interface.optional_path(key, "key"), interface.path(submission, "submission")
+    return grading.grade(interface.path(path), *places, threshold)

@@ -1,9 +1,7 @@
 """Make data sets in Python: `make`, `pack`, `unpack`, on the same functions as the commands."""
 
 import decimal
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +10,27 @@ import numpy as np
 from poisonkit.build import build, delta
 from poisonkit.build.request import BuildRequest, MakeOptions
 from poisonkit.build.runtime import Runtime
+from poisonkit.core import interface
 from poisonkit.core.errors import Usage
 from poisonkit.core.progress import processors
 from poisonkit.poisoning.clean_images import CleanData
 from poisonkit.triggers import registry as triggers
 
-AnyPath = str | PathLike[str]
+AnyPath = interface.AnyPath
 Number = str | int | float | decimal.Decimal
 
 
+@interface.public
 def make(
     dataset: str,
     *,
-    trigger: str | Sequence[str] = (),
+    trigger: str | Sequence[str] | None = None,
     rate: Number,
     per_patch: bool = False,
     patch_size: int | str | tuple[int, int] | None = None,
     target: int | str | None = None,
     label_mode: str | None = None,
-    source_classes: int | str | Sequence[int | str] = (),
+    source_classes: int | str | Sequence[int | str] | None = None,
     select: str | None = None,
     cover_rate: Number | None = None,
     cover_jitter: bool = False,
@@ -102,28 +102,28 @@ def make(
     """
     options, files = _trigger_options(trigger_options)
     typed = MakeOptions(
-        dataset=dataset,
-        triggers=_texts(trigger),
-        rates=(_text(rate),),
-        per_patch=per_patch,
+        dataset=interface.name(dataset, "dataset"),
+        triggers=_names(trigger, "trigger"),
+        rates=(_text(rate, "rate"),),
+        per_patch=interface.flag(per_patch, "per_patch"),
         patch_size=None if patch_size is None else _size(patch_size),
         target=_class(target),
-        label_mode=label_mode,
+        label_mode=interface.optional_name(label_mode, "label_mode"),
         source_classes=_classes(source_classes),
-        select=select,
-        cover_rate=None if cover_rate is None else _text(cover_rate),
-        cover_jitter=cover_jitter,
-        seed=_whole("seed", seed),
-        preset=preset,
-        source=_path(source),
-        source_options=tuple(f"{key}={_size(value)}" for key, value in (source_options or {}).items()),
+        select=interface.optional_name(select, "select"),
+        cover_rate=None if cover_rate is None else _text(cover_rate, "cover_rate"),
+        cover_jitter=interface.flag(cover_jitter, "cover_jitter"),
+        seed=interface.whole(seed, "seed"),
+        preset=interface.optional_name(preset, "preset"),
+        source=interface.optional_path(source, "source"),
+        source_options=_source_options(source_options),
         size=None if size is None else _size(size),
-        camouflage=camouflage,
-        camouflage_seed=int(camouflage_seed) if isinstance(camouflage_seed, np.integer) else camouflage_seed,
-        cache=_path(cache),
-        fresh=fresh,
-        output=Path("data") if out is None else Path(out),
-        force=force,
+        camouflage=interface.optional_name(camouflage, "camouflage"),
+        camouflage_seed=None if camouflage_seed is None else interface.whole(camouflage_seed, "camouflage_seed"),
+        cache=interface.optional_path(cache, "cache"),
+        fresh=interface.flag(fresh, "fresh"),
+        output=Path("data") if out is None else interface.path(out, "out"),
+        force=interface.flag(force, "force"),
         trigger_options=options,
         user_files=files,
     )
@@ -132,17 +132,20 @@ def make(
     return result.path
 
 
+@interface.public
 def pack(path: AnyPath, out: AnyPath | None = None, *, force: bool = False) -> Path:
     """Store only the differences of a poisoned file from the clean data; return the path of the delta.
 
     `out` is a folder or a file name that ends in .h5 (default: NAME.delta.h5 beside the file). Raises `Failure` where
     the file does not verify or another file has the name, `Usage` for a clean file.
     """
-    target = delta.target_path(Path(path), _path(out))
-    delta.pack(Path(path), target, force=force)
+    file = interface.path(path)
+    target = delta.target_path(file, interface.optional_path(out, "out"))
+    delta.pack(file, target, force=interface.flag(force, "force"))
     return target
 
 
+@interface.public
 def unpack(
     path: AnyPath,
     base: AnyPath | None = None,
@@ -159,8 +162,15 @@ def unpack(
     `base` are the clean data: a clean file of the format, or what `make` takes as `source` (default: those in the
     cache). Raises `Failure` where the delta is damaged or the clean data are others.
     """
-    clean = CleanData(_path(base), dataset, _path(cache), fresh)
-    result = delta.unpack(Path(path), _path(out), clean, _runtime("unpack", [str(path)], {}, threads), force)
+    file, target = interface.path(path), interface.optional_path(out, "out")
+    clean = CleanData(
+        interface.optional_path(base, "base"),
+        interface.optional_name(dataset, "dataset"),
+        interface.optional_path(cache, "cache"),
+        fresh,
+    )
+    runtime = _runtime("unpack", [str(path)], {}, threads)
+    result = delta.unpack(file, target, clean, runtime, interface.flag(force, "force"))
     return result.path
 
 
@@ -169,23 +179,33 @@ def unpack(
 
 def _runtime(function: str, positional: Iterable[str], given: Mapping[str, Any], threads: int | None) -> Runtime:
     command = [f"poisonkit.{function}", *positional, *(f"{name}={value!r}" for name, value in given.items())]
-    return Runtime(command, threads or processors(), warn=_warn)
+    return Runtime(command, interface.threads(threads) or processors(), warn=interface.warn)
 
 
-def _warn(line: str) -> None:
-    """Give a warning that points at whoever called the interface."""
-    warnings.warn(line, stacklevel=5)
-
-
-def _text(value: Any) -> str:
+def _text(value: Any, name: str) -> str:
     """Return a number as it would be typed: of a float, the shortest decimal that it can be written as."""
     if isinstance(value, bool) or not isinstance(value, str | int | float | decimal.Decimal | np.number):
-        raise Usage(f"expected a number or a text, got {value!r:.60}")
+        raise Usage(f"{name}: expected a number or a text, got {value!r:.60}")
     return str(value)
 
 
-def _texts(values: str | Iterable[str]) -> tuple[str, ...]:
-    return (values,) if isinstance(values, str) else tuple(values)
+def _names(values: Any, name: str) -> tuple[str, ...]:
+    return tuple(interface.name(value, name) for value in _several(values, name))
+
+
+def _several(values: Any, name: str) -> tuple[Any, ...]:
+    """Return one value, or several, as a tuple; none of None."""
+    if values is None or isinstance(values, str | int | np.integer):
+        return () if values is None else (values,)
+    if not isinstance(values, Iterable):
+        raise Usage(f"{name}: expected one or a sequence of them, got {values!r:.60}")
+    return tuple(values)
+
+
+def _source_options(options: Mapping[str, Any] | None) -> tuple[str, ...]:
+    if options is not None and not isinstance(options, Mapping):
+        raise Usage(f"source_options: expected a dict, such as {{'train': 300}}, got {options!r:.60}")
+    return tuple(f"{key}={_size(value)}" for key, value in (options or {}).items())
 
 
 def _size(value: Any) -> str:
@@ -197,22 +217,12 @@ def _class(value: Any) -> int | str | None:
     """Return a class: its name, or its index as an `int`."""
     if value is None or isinstance(value, str):
         return value
-    return _whole("target", value)
+    return interface.whole(value, "target")
 
 
 def _classes(values: Any) -> tuple[int | str, ...]:
-    several = (values,) if isinstance(values, str | int | np.integer) else tuple(values)
-    return tuple(value if isinstance(value, str) else _whole("source_classes", value) for value in several)
-
-
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise Usage(f"{name}: expected a whole number, got {value!r:.60}")
-    return int(value)
-
-
-def _path(path: AnyPath | None) -> Path | None:
-    return None if path is None else Path(path)
+    several = _several(values, "source_classes")
+    return tuple(value if isinstance(value, str) else interface.whole(value, "source_classes") for value in several)
 
 
 def _trigger_options(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]], dict[str, Path]]:
@@ -221,12 +231,12 @@ def _trigger_options(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]
     options: dict[str, dict[str, str]] = {}
     paths: dict[str, Path] = {}
     for name, value in given.items():
-        if name in files:
-            paths[files[name]] = Path(value)
-        elif name in known:
+        if name in files and value is not None:
+            paths[files[name]] = interface.path(value, name)
+        elif name in known and value is not None:
             trigger, key = known[name]
-            options.setdefault(trigger, {})[key] = _option(value)
-        else:
+            options.setdefault(trigger, {})[key] = _option(value, name)
+        elif name not in files and name not in known:
             expected = ", ".join(sorted([*known, *files]))
             raise Usage(f"make: unknown argument {name!r:.60}: options of triggers are {expected}")
     return options, paths
@@ -245,8 +255,11 @@ def _known_options() -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
     return options, files
 
 
-def _option(value: Any) -> str:
+def _option(value: Any, name: str) -> str:
     """Return the value of a trigger's option as it would be typed; a sequence is separated by commas."""
-    if isinstance(value, list | tuple | np.ndarray):
-        return ",".join(map(_text, value))
-    return _text(value)
+    if not isinstance(value, list | tuple | np.ndarray):
+        return _text(value, name)
+    texts = [_text(one, name) for one in np.ravel(np.asarray(value, object))]
+    if any("," in text for text in texts):
+        raise Usage(f"{name}: a comma separates the parts, none may have one: got {value!r:.60}")
+    return ",".join(texts)

@@ -1,8 +1,10 @@
 """What the commands of `poisonkit` share: the group, common options, errors as one line and an exit code."""
 
+import contextlib
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -14,6 +16,7 @@ from poisonkit.core import hints, memory
 from poisonkit.core.errors import Failure
 
 INTERRUPTED = 130
+SIDECAR = ".manifest.json"
 STOPPED = "interrupted; no partial files were left behind"
 A_PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is reported by whoever reads it
 cache_option = click.option(
@@ -40,10 +43,45 @@ def example(*lines: str) -> str:
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 
+def skip_sidecars(command: click.Command) -> click.Command:
+    """Let a command that takes a file ignore the sidecar of it, which a pattern such as `data/NAME*` names as well."""
+    arguments = [one for one in command.params if isinstance(one, click.Argument)]
+    if not arguments or any(one.nargs != 1 for one in arguments):
+        return command
+    plain = command.parse_args
+
+    def parse_args(context: click.Context, args: list[str]) -> list[str]:
+        sidecars = {one.removesuffix(".h5") + SIDECAR for one in args if one.endswith(".h5")}
+        return plain(context, [one for one in args if one not in sidecars])
+
+    command.parse_args = parse_args  # type: ignore[method-assign, assignment]
+    return command
+
+
 def documentation() -> Path:
     """Return the folder of the documentation: beside the code in an installation, in docs/ of a checkout."""
     package = Path(__file__).resolve().parents[1]
     return next((folder for folder in (package / "docs", package.parent / "docs") if folder.is_dir()), package)
+
+
+class Warnings(logging.Handler):
+    """Prints the log messages of the modules as the commands print theirs."""
+
+    def emit(self, record):
+        complain(record.getMessage())
+
+
+@contextlib.contextmanager
+def _warnings_printed() -> Iterator[None]:
+    """Print what the modules warn of while a command runs. Whoever imports the package decides that for himself."""
+    logger, handler = logging.getLogger("poisonkit"), Warnings()
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
 
 
 class Group(click.Group):
@@ -55,11 +93,12 @@ class Group(click.Group):
             formatter.write_text(f"The pages named docs/… are in {documentation()}.")
 
     def add_command(self, command: click.Command, name: str | None = None) -> None:
-        super().add_command(once.guard(command), name)
+        super().add_command(once.guard(skip_sidecars(command)), name)
 
     def invoke(self, context: click.Context):
         try:
-            return super().invoke(context)
+            with _warnings_printed():
+                return super().invoke(context)
         except Failure as error:
             complain(error)
             context.exit(error.exit_code)
@@ -112,13 +151,6 @@ def in_one_line(error: click.ClickException) -> str:
 def forget_output() -> None:
     """Discard what could not be printed, so that Python does not try again at exit and complain in its own way."""
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-
-
-class Warnings(logging.Handler):
-    """Prints the log messages of the modules as the commands print theirs."""
-
-    def emit(self, record):
-        complain(record.getMessage())
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

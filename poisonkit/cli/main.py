@@ -4,21 +4,16 @@ Everything heavy is imported inside the commands, so that `poisonkit --help` ans
 """
 
 import io
-import logging
 import signal
 import sys
 
 import click
 
 from poisonkit.cli import blind, inspect, listings, make
-from poisonkit.cli.common import INTERRUPTED, STOPPED, Warnings, cli, complain, in_one_line
+from poisonkit.cli.common import INTERRUPTED, STOPPED, cli, complain, in_one_line
 from poisonkit.core.errors import Usage
 
 WHOLE_HELP = getattr(click.exceptions, "NoArgsIsHelpError", ())  # (before click 8.2 that is no error)
-
-logging.getLogger("poisonkit").addHandler(Warnings())
-logging.getLogger("poisonkit").propagate = False
-
 
 for command in (*make.COMMANDS, *inspect.COMMANDS, *listings.COMMANDS, *blind.COMMANDS):
     cli.add_command(command)

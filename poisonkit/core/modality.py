@@ -54,11 +54,6 @@ def of(facts: dict[str, Any]) -> Modality:
     return KNOWN[facts["modality"]]
 
 
-def of_module(module: object) -> Modality:
-    """Return what a source gives, or what a trigger is for: the module's `MODALITY`, images where it says nothing."""
-    return KNOWN[getattr(module, "MODALITY", IMAGE.name)]
-
-
 def problem(facts: dict[str, Any]) -> str | None:
     """Why a manifest's modality is none that this version knows; None where it is one."""
     said = facts.get("modality")

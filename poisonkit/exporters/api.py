@@ -1,16 +1,18 @@
 """Write a file in another format, in Python."""
 
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from poisonkit.core import interface
+from poisonkit.core.interface import AnyPath
 from poisonkit.exporters.run import export_file
 
 
+@interface.public
 def export(
-    path: str | PathLike[str],
+    path: AnyPath,
     format: str,  # noqa: A002
-    out: str | PathLike[str] | None = None,
+    out: AnyPath | None = None,
     *,
     force: bool = False,
     **options: Any,
@@ -21,4 +23,7 @@ def export(
     format's own name); `options` are the format's: ``truth=False``, ``creator``, ``url``. Raises `Usage` for an unknown
     format or option, `Failure` where the file does not fit the format or something has the name.
     """
-    return export_file(Path(path), format, None if out is None else Path(out), force, options).target
+    file, target = interface.path(path), interface.optional_path(out, "out")
+    if "truth" in options:
+        options["truth"] = interface.flag(options["truth"], "truth")
+    return export_file(file, interface.name(format, "format"), target, interface.flag(force, "force"), options).target

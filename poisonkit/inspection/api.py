@@ -1,13 +1,11 @@
 """What can be asked of a file in Python: `stats`, `preview`, `diff`, `apply`, and its rows for the frameworks."""
 
-from collections.abc import Sequence
-from os import PathLike
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poisonkit.core import hints, modality
+from poisonkit.core import hints, interface, modality
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.format import reader, structure
 from poisonkit.inspection import apply_texts, image_stats
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
     import torch
 
-AnyPath = str | PathLike[str]
+AnyPath = interface.AnyPath
 PARTS = ("train", "test", "triggered", "others")
 
 
@@ -34,6 +32,7 @@ class Stats(dict[str, Any]):
             return super().__repr__()
 
 
+@interface.public
 def stats(path: AnyPath) -> Stats:
     """Measure how visible the changes of a poisoned file are.
 
@@ -41,18 +40,18 @@ def stats(path: AnyPath) -> Stats:
     images PSNR (dB), SSIM, the largest change and the share of changed bytes; of texts words and edits. Raises
     `Failure` for a clean or damaged file.
     """
-    return Stats(image_stats.summarise(image_stats.collect(Path(path))))
+    return Stats(image_stats.summarise(image_stats.collect(interface.path(path))))
 
 
+@interface.public
 def preview(path: AnyPath, rows: int = 6, amplify: int = 4) -> np.ndarray | list[str]:
     """Show some changed rows beside their originals.
 
     Of images, returns a picture (H, W, 3) uint8 RGB with the originals, the poisoned ones and the difference times
     `amplify`; of texts, lines in which insertions are marked as ``[+cf+]`` and deletions as ``[-word-]``.
     """
-    if rows < 1 or not 1 <= amplify <= 128:
-        raise Usage(f"preview: expected rows of at least 1 and amplify from 1 to 128, got {rows} and {amplify}")
-    file = Path(path)
+    rows, amplify = interface.whole(rows, "rows", 1), interface.whole(amplify, "amplify", 1, 128)
+    file = interface.path(path)
     if modality.of(structure.inspect(file, structure.DATA_SETS)) == modality.TEXT:
         from poisonkit.inspection import text_preview
 
@@ -62,12 +61,14 @@ def preview(path: AnyPath, rows: int = 6, amplify: int = 4) -> np.ndarray | list
     return sheet_of(file, rows, amplify)
 
 
+@interface.public
 def diff(first: AnyPath, second: AnyPath) -> list[str]:
     """List what differs between two data sets, one line each: values of the recipe, then arrays with their rows."""
-    return differences.differences(Path(first), Path(second))
+    return differences.differences(interface.path(first), interface.path(second))
 
 
-def apply(path: AnyPath, rows: Any) -> Any:
+@interface.public
+def apply(path: AnyPath, rows: Any) -> np.ndarray:
     """Apply a file's trigger to your own images or texts.
 
     Parameters
@@ -88,7 +89,7 @@ def apply(path: AnyPath, rows: Any) -> Any:
     Failure
         The file has no trigger, or none that can be applied to other rows.
     """
-    file = Path(path)
+    file = interface.path(path)
     manifest = structure.inspect(file, structure.DATA_SETS)
     if manifest["kind"] == "clean":
         raise Failure(f"{file}: is a clean file and has no trigger")
@@ -96,7 +97,7 @@ def apply(path: AnyPath, rows: Any) -> Any:
         return apply_texts.apply_to_texts(file, manifest, _texts(rows))
     with reader.reading(file) as data:
         shape = tuple(manifest["arrays"]["train/images"]["shape"][1:])
-        images = np.asarray(rows)
+        images = _images(rows)
         if images.dtype != np.uint8 or images.shape[-3:] != shape or images.ndim not in (3, 4):
             raise Usage(
                 f"images: expected uint8 of (n, {', '.join(map(str, shape))}), got {images.dtype} {images.shape}"
@@ -106,32 +107,42 @@ def apply(path: AnyPath, rows: Any) -> Any:
     return changed.reshape(images.shape)
 
 
+def _images(rows: Any) -> np.ndarray:
+    try:
+        return np.asarray(rows)
+    except ValueError:  # images of different sizes in a list
+        raise Usage("images: expected all of one size") from None
+
+
 def _texts(rows: Any) -> np.ndarray:
     """Texts as an array (n,) object. `Usage` where they are none, or where one cannot be in a file."""
     from poisonkit.core import texts
 
-    if isinstance(rows, str) or not all(isinstance(row, str) for row in rows):
+    every = list(rows) if isinstance(rows, Iterable) and not isinstance(rows, str) else None
+    if every is None or not all(isinstance(row, str) for row in every):
         raise Usage(f"texts: expected a sequence of str, got {type(rows).__name__}")
-    for number, row in enumerate(rows):
+    for number, row in enumerate(every):
         if error := texts.problem(row):
             raise Usage(f"texts: number {number} {error}")
-    return texts.array(rows)
+    return texts.array(every)
 
 
-def arrays(path: AnyPath, groups: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+@interface.public
+def arrays(path: AnyPath, groups: str | Sequence[str] | None = None) -> dict[str, np.ndarray]:
     """Read a file's arrays into memory, by their path in the file (``"train/images"``).
 
     `groups` are those to read (default: all). Images are (n, H, W, C) uint8, labels and rows (n,) int64, texts (n,)
     object of `str`.
     """
     with open_data_set(path) as data:
-        wanted = data.groups if groups is None else list(groups)
+        wanted = data.groups if groups is None else [groups] if isinstance(groups, str) else list(groups)
         for group in wanted:
             data[group]  # says what the file has instead
         paths = [name for name in data.manifest["arrays"] if name.split("/")[0] in wanted]
         return {name: data.read(name) for name in paths}
 
 
+@interface.public
 def torch_dataset(path: AnyPath, part: str = "train") -> "torch.utils.data.Dataset":
     """Make a map-style PyTorch data set of one part: `train`, `test`, `triggered` or `others`.
 
@@ -143,9 +154,10 @@ def torch_dataset(path: AnyPath, part: str = "train") -> "torch.utils.data.Datas
         from poisonkit.inspection.torch_dataset import Rows
     except ImportError as error:
         raise Failure(hints.unusable(error)) from error
-    return Rows(Path(path), part)
+    return Rows(interface.path(path), part)
 
 
+@interface.public
 def tf_dataset(path: AnyPath, part: str = "train", block: int = 1024) -> "tf.data.Dataset":
     """Make a `tf.data.Dataset` of one part: `train`, `test`, `triggered` or `others`, in the order of its rows.
 
@@ -153,11 +165,12 @@ def tf_dataset(path: AnyPath, part: str = "train", block: int = 1024) -> "tf.dat
     row is its true one. Raises `Failure` without TensorFlow.
     """
     _check_part(path, part)
+    block = interface.whole(block, "block", 1)
     try:
         from poisonkit.inspection.tf_dataset import dataset
     except ImportError as error:
         raise Failure(hints.unusable(error)) from error
-    return dataset(Path(path), part, block)
+    return dataset(interface.path(path), part, block)
 
 
 def _check_part(path: AnyPath, part: str) -> None:

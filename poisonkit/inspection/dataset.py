@@ -3,12 +3,12 @@
 import contextlib
 from collections.abc import Iterator
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from poisonkit.core import interface
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import TEXT
 from poisonkit.format import reader, structure
@@ -37,6 +37,11 @@ class Array:
         self.shape: tuple[int, ...] = tuple(entry["shape"])
         self.dtype = np.dtype(object) if entry["dtype"] == TEXT.dtype else np.dtype(entry["dtype"])
 
+    @property
+    def ndim(self) -> int:
+        """The number of its dimensions."""
+        return len(self.shape)
+
     def __len__(self) -> int:
         return self.shape[0]
 
@@ -56,13 +61,17 @@ class Array:
     def __getitem__(self, index: Any) -> Any:
         """Read one row, a slice, rows by their numbers in any order, or where a mask (n,) bool is set.
 
-        A tuple indexes the rows by its first part, and what was read by the others.
+        A tuple indexes the rows by its first part, and what was read by the others; ``...`` reads all.
         """
+        if index is Ellipsis or (isinstance(index, tuple) and not index):
+            return self[:]
         if isinstance(index, tuple):
             rows, rest = index[0], index[1:]
+            if rows is Ellipsis:
+                return self[:][index]
             return self[rows][rest if isinstance(rows, int | np.integer) else (slice(None), *rest)]
         with _reading(self._data, self.path):
-            if isinstance(index, int | np.integer):
+            if isinstance(index, int | np.integer) and not isinstance(index, bool):
                 return self._row(int(index))
             if isinstance(index, slice):
                 return self._slice(index)
@@ -87,9 +96,10 @@ class Array:
             index = np.flatnonzero(index)
         if index.ndim != 1 or (len(index) and not np.issubdtype(index.dtype, np.integer)):
             raise IndexError(f"{self.path}: expected a row, a slice, row numbers (n,) or a mask, got {index.dtype}")
-        rows = np.where(index < 0, index + len(self), index).astype(np.int64)
-        if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
+        if len(index) and (index.min() < -len(self) or index.max() >= len(self)):
             raise IndexError(f"rows {index.min()} … {index.max()} of {self.path}, which has {len(self):,}")
+        index = index.astype(np.int64)  # only now: a number of 64 bits without sign could become another
+        rows = np.where(index < 0, index + len(self), index)
         unique, places = np.unique(rows, return_inverse=True)
         return self._data.pick(self.path, unique)[places]
 
@@ -118,11 +128,16 @@ class Group:
             raise AttributeError(name)
         if name not in self._paths:
             known = ", ".join(self._paths)
-            raise AttributeError(f"{self._data.path}: {self._name} has no {name}: it has {known}")
+            raise Missing(f"{self._data.path}: {self._name} has no {name}: it has {known}")
         return Array(self._data, self._paths[name])
 
     def __getitem__(self, name: str) -> Array:
-        return getattr(self, name)
+        if not isinstance(name, str):
+            raise TypeError(f"{self._name} is a group: take rows of one of its arrays ({', '.join(self._paths)})")
+        return self.__getattr__(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
 
     def __contains__(self, name: str) -> bool:
         return name in self._paths
@@ -212,10 +227,15 @@ class Dataset:
         if name in self._groups:
             return Group(self._data, name)
         known = f"{self.path} is {HOLDS[self.kind]}"
-        raise MissingGroup(f"it has no {name}: {known}; its groups are {', '.join(self._groups)}")
+        raise Missing(f"it has no {name}: {known}; its groups are {', '.join(self._groups)}")
 
     def __getitem__(self, name: str) -> Group:
-        return getattr(self, name)
+        if not isinstance(name, str):
+            raise TypeError(f"{self.path}: expected the name of a group ({', '.join(self._groups)}), got {name!r:.60}")
+        return self.__getattr__(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._groups)
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self._groups]
@@ -224,10 +244,11 @@ class Dataset:
         return f"<{self.path}: {self.kind}, {', '.join(self._groups)}>"
 
 
-class MissingGroup(Failure, AttributeError):
-    """A file has no group of that name; an `AttributeError` too, so that `hasattr` answers."""
+class Missing(Failure, AttributeError):
+    """A file has no group, or a group no array, of that name; an `AttributeError` too, so that `hasattr` answers."""
 
 
+@interface.public
 def open(path: str | PathLike[str]) -> Dataset:  # noqa: A001
     """Open a file of any kind; use it in a ``with`` block, or close it.
 
@@ -236,7 +257,7 @@ def open(path: str | PathLike[str]) -> Dataset:  # noqa: A001
     """
     stack = contextlib.ExitStack()
     try:
-        dataset = Dataset(stack.enter_context(reader.reading(Path(path), KINDS)))
+        dataset = Dataset(stack.enter_context(reader.reading(interface.path(path), KINDS)))
     except BaseException:
         stack.close()
         raise
@@ -246,7 +267,7 @@ def open(path: str | PathLike[str]) -> Dataset:  # noqa: A001
 
 def open_data_set(path: str | PathLike[str]) -> Dataset:
     """Open a file that has training and test rows, as `open` does. Raises `Failure` for a delta or a key."""
-    kind = structure.inspect(Path(path), KINDS)["kind"]
+    kind = structure.inspect(interface.path(path), KINDS)["kind"]
     if kind in ("delta", "key"):
         raise Failure(f"{path}: is {HOLDS[kind]}")
     return open(path)

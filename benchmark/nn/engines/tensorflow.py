@@ -5,15 +5,23 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from benchmark.core.errors import Failure
 from benchmark.nn.engines import common
 
 
 def configure(precision: str, threads: int) -> None:
     """Threads and matrix precision. Only the first call in a process can set the threads."""
     tf.get_logger().setLevel("ERROR")
-    if tf.config.threading.get_intra_op_parallelism_threads() != threads:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    before = tf.config.threading.get_intra_op_parallelism_threads()
+    if before != threads:
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+        except RuntimeError:
+            raise Failure(
+                f"this process has used TensorFlow with {before or 'its own number of'} threads, and cannot change to "
+                f"{threads}: start another process, or use threads={before}"
+            ) from None
     tf.config.experimental.enable_tensor_float_32_execution(precision != "float32")
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)

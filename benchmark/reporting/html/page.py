@@ -93,7 +93,7 @@ def note(text: str) -> str:
 def layout(columns: Sequence[Column]) -> str:
     """Return a table of cells: what is the same in all rows stands above it, intervals in small under their means."""
     shown = concise(columns)
-    above = paragraphs([f"All rows: {shown.heading}."]) if shown.heading else ""
+    above = paragraphs([" ".join(f"{line[0].upper()}{line[1:]}." for line in shown.headings)]) if shown.common else ""
     kinds = ["left name" if one.label and not one.right else "left" if one.left else "" for one in shown.columns]
     return above + _table([column.title for column in shown.columns], shown.rows, kinds)
 

@@ -1,8 +1,10 @@
 """`import benchmark as bm`: the Python API."""
 
+import decimal
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,12 +125,47 @@ def test_errors_are_exceptions_of_one_line(runs, toy, tmp_path):
     assert not list(tmp_path.iterdir()) and issubclass(bm.Usage, bm.Failure)
 
 
+def test_numbers_of_numpy_are_settings(runs, toy):
+    _, poisoned = bm.results(runs)
+    numbers = {**QUICK, "epochs": np.int64(2), "width": np.uint8(1)}
+    assert bm.train(toy[1], runs=runs, seed=np.int32(0), **numbers).folder == poisoned.folder
+    rate = str(poisoned.config.settings.learning_rate)
+    for same in (np.float32(rate), np.float64(rate), decimal.Decimal(rate)):
+        assert bm.train(toy[1], runs=runs, learning_rate=same, **QUICK).folder == poisoned.folder
+
+
+def test_a_process_keeps_its_number_of_threads(runs, toy, tmp_path):
+    with pytest.raises(bm.Failure, match="cannot change to 7: start another process, or use threads=2"):
+        bm.train(toy[1], runs=tmp_path, threads=7, **QUICK)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_left_of_a_run_that_cannot_begin(toy, tmp_path):
+    with pytest.raises(bm.Failure, match="--hold-out 200000 leaves nothing"):
+        bm.train(toy[1], runs=tmp_path, hold_out=200000, **QUICK)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_named_twice_is_one(runs):
+    assert len(bm.results(runs, str(runs) + "/.", bm.results(runs)[0].folder)) == 2
+    assert bm.load(bm.results(runs)[0]).name == bm.results(runs)[0].name
+
+
+def test_errors_of_the_system_are_failures(toy, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(bm.Failure, match="file"):
+        bm.train(toy[1], runs=tmp_path / "file", **QUICK)
+    with pytest.raises(bm.Failure, match="too long"):
+        bm.train(toy[1], runs=tmp_path / ("x" * 300), **QUICK)
+
+
 def test_warnings_are_python_s(runs, toy, tmp_path, capfd):
     """A damaged clean run beside it: CAD is computed without it, which is not silent."""
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "result.json").write_text("{")
-    with pytest.warns(UserWarning, match="damaged/result.json: .*: nothing is compared with it"):
+    with pytest.warns(UserWarning, match="damaged/result.json: .*: nothing is compared with it") as warned:
         bm.train(toy[1], runs=tmp_path, **QUICK)
+    assert {Path(one.filename).name for one in warned if one.category is UserWarning} == {Path(__file__).name}
     assert len(bm.results(tmp_path)) == 1 and list(bm.results(tmp_path).errors) == [tmp_path / "damaged/result.json"]
     assert capfd.readouterr() == ("", "")
 

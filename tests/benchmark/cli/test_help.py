@@ -97,3 +97,32 @@ def test_globs_that_meet_sidecars(tmp_path):
     assert json.loads(done.stdout)[0]["dataset"]["name"] == "toy-clean"
     done = invoke("train", sidecars[0], code=2)
     assert "a sidecar, expected the data set file beside it (.h5)" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("train",), "missing argument 'FILE...'; see benchmark train --help"),
+        (("score", "run"), "missing argument 'FILE'; see benchmark score --help"),
+        (("train", "--preset"), "option '--preset' requires an argument"),
+        (("train", "x.h5", "--epochs", "0"), "invalid value for '--epochs': 0 is not in the range x>=1; see"),
+        (("train", "x.h5", "--epochs", "x"), "invalid value for '--epochs': 'x' is not a valid integer"),
+        (("train", "x.h5", "--preset", "huge"), "invalid value for '--preset': 'huge' is not one of"),
+        (("table", "--no-such-option"), "no such option"),
+        (("heads", "table", "--no-such\nlines"), "no such option"),
+        (("no-such-command",), "no such command 'no-such-command'; see benchmark --help"),
+        (("heads", "no-such-command"), "no such command 'no-such-command'; see benchmark heads --help"),
+        (("--no-such-option",), "no such option"),
+    ],
+    ids=lambda value: " ".join(value).replace("\n", " ") if isinstance(value, tuple) else "",
+)
+def test_wrong_usage_is_one_line_and_exit_2(words, line):
+    done = click.testing.CliRunner().invoke(main, list(words), prog_name="benchmark")
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.output
+    assert done.stderr.startswith(f"benchmark: {line}"), done.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("heads",)])
+def test_no_command_at_all_is_the_whole_help(words):
+    done = click.testing.CliRunner().invoke(main, list(words), prog_name="benchmark")
+    assert done.exit_code == 2 and done.output.startswith("Usage: benchmark") and "Commands:" in done.output

@@ -54,7 +54,7 @@ def test_train_in_this_process_and_in_others(trap, toy, tmp_path):
 
 def test_sweep(trap, toy, tmp_path):
     done = run(trap, "sweep", toy[0], *SETTINGS, "--runs", tmp_path / "runs", "-q")
-    assert (done.returncode, done.stdout) == (0, "1 runs: 0 existed, 1 made\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "1 run: 0 existed, 1 made\n"), done.stderr
 
 
 def test_sweep_on_a_dask_cluster(trap, toy, tmp_path):
@@ -83,7 +83,7 @@ def test_sweep_on_a_dask_cluster(trap, toy, tmp_path):
             for process in reversed(started):
                 os.killpg(process.pid, 9)
                 process.wait()
-    assert (done.returncode, done.stdout) == (0, "1 runs: 0 existed, 1 made\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "1 run: 0 existed, 1 made\n"), done.stderr
 
 
 def test_checks_of_files_and_tokenizers(trap, toy, tmp_path):

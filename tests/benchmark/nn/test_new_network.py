@@ -89,7 +89,7 @@ def test_its_options_are_the_table_s(benchmark, tmp_path):
     assert "pmoe: channels; 10 in the paper, 1 suits a laptop; dense: units" in " ".join(said.split())
     _, poisoned = writer.toy(tmp_path)
     for words, line in {
-        ("--depth", "1"): "--depth is not for --model pmoe",
+        ("--depth", "1"): f"{poisoned} holds images: --depth is not for --model pmoe",
         ("--model", "dense", "--experts", "2"): "--experts is not for --model dense",
         ("--model", "dense", "--preset", "paper"): "--preset: expected one of flat, deep, got 'paper'",
     }.items():

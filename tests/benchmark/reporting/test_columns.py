@@ -13,6 +13,7 @@ from benchmark.cli import main
 from benchmark.core.errors import Usage
 from benchmark.reporting import cells, columns
 from benchmark.reporting.columns import Column
+from benchmark.reporting.html import page
 from benchmark.runs import groups, results
 from benchmark.training.settings import PRESETS
 
@@ -42,6 +43,29 @@ def test_what_all_rows_have_in_common_stands_above(tmp_path):
     heading, blank, titles, *rows = shown("table", tmp_path).splitlines()
     assert heading == "all rows: cifar10; square; applied to image; settings: small; 1 seed" and not blank
     assert titles.split() == ["rate", "BA", "ASR", "RA"] and [row.split()[0] for row in rows[:2]] == ["0.5", "2"]
+
+
+def test_what_poisoned_rows_have_in_common_is_not_said_of_the_clean_one(tmp_path):
+    fake_runs.write(tmp_path, trigger=None, settings=SMALL)
+    fake_runs.write(tmp_path, settings=SMALL)
+    first, second, blank, titles, *_ = shown("table", tmp_path).splitlines()
+    assert first == "all rows: cifar10; settings: small; 1 seed" and not blank and titles.split()[0] == "trigger"
+    assert second == "all poisoned rows: applied to image; rate 0.5 %"
+    heading = shown("table", tmp_path, "--format", "markdown").splitlines()[0]
+    assert heading == "cifar10; settings: small; 1 seed; all poisoned rows: applied to image; rate 0.5 %"
+    found = columns.concise(cells.columns(groups.group(results.gather([tmp_path]))))
+    assert "<p>All rows: cifar10; settings: small; 1 seed. All poisoned rows: applied to image; rate 0.5 %.</p>" in (
+        page.layout(cells.columns(groups.group(results.gather([tmp_path]))))
+    ), found.headings
+
+
+@pytest.mark.parametrize(("words", "training"), [
+    ("CAD against the clean run of the same seed", 0), ("CAD against clean runs: mean of 1 other seed", 4),
+])  # fmt: skip
+def test_the_heading_says_in_words_what_cad_is_against(words, training, tmp_path):
+    fake_runs.write(tmp_path, trigger=None, training_seed=training)
+    fake_runs.write(tmp_path)
+    assert shown("show", tmp_path).splitlines()[0] == f"all rows: {'seed 0; ' * (training == 0)}{words}"
 
 
 def test_one_row_still_says_what_it_is_of(tmp_path):

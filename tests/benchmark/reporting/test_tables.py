@@ -156,9 +156,28 @@ def test_against_the_paper(tmp_path):
     patch = found["square", "patch", "0.005", "paper"]["scores"]
     assert patch["ba"]["verdict"] == "differs" and patch["asr"]["verdict"] == "differs"
     text = table(tmp_path, "--paper", "--wide")
-    assert "published cells not run at the paper's settings: 71 of 74" in text.splitlines()
+    assert "published cells not run at the paper's settings: 71 of 74 (--all shows them)" in text.splitlines()
     assert re.search(r"ASR +91\.0 ± 1\.0 \[88\.5, 93\.5\] +90\.7 +\+0\.3 +agrees", text)
     assert "gtsrb" not in text and table(tmp_path, "--paper", "--format", "csv").count("not run") == 70 * 3 + 1 + 14 * 2
+
+
+def test_published_cells_of_data_sets_without_runs_are_counted_and_shown_on_demand(tmp_path):
+    fake_runs.write(tmp_path, source="toy", trigger=None, settings=SMALL)
+    fake_runs.write(tmp_path, source="toy", settings=SMALL)
+    lines = table(tmp_path, "--paper").splitlines()
+    assert "published cells not run at the paper's settings: 74 of 74 (--all shows them)" in lines
+    assert len(lines) < 12 and "cifar10" not in "".join(lines) and "Fine-pruning" not in "".join(lines)
+    lines = table(tmp_path, "--paper", "--all").splitlines()
+    assert "published cells not run at the paper's settings: 74 of 74" in lines
+    assert sum("not run" in line for line in lines) == 72 * 3 + 2 + 14 * 2 + 1
+    done = invoke("table", tmp_path, "--all")
+    assert (done.exit_code, done.stderr) == (2, "benchmark: --all is for --paper\n")
+
+
+def test_what_was_not_run_has_no_seeds(tmp_path):
+    fake_runs.write(tmp_path, rate="0.02")
+    lines = table(tmp_path, "--paper").splitlines()
+    assert lines[0] == "all rows: cifar10; settings: paper" and lines[1] == "all rows that were run: 1 seed"
 
 
 @pytest.mark.parametrize("hold_out", [0, 2000])
@@ -193,7 +212,7 @@ def test_fine_pruning_at_other_settings_says_nothing_of_the_paper(tmp_path):
 
 def test_without_runs_of_a_published_data_set_everything_is_not_run(tmp_path):
     fake_runs.write(tmp_path, source="toy")
-    text = table(tmp_path, "--paper")
+    text = table(tmp_path, "--paper", "--all")
     assert "74 of 74" in text and "gtsrb" in text and "cifar10" in text and "agrees" not in text
 
 
@@ -250,6 +269,26 @@ def test_the_published_tables_are_part_of_the_package():
     setup = configparser.ConfigParser()
     setup.read(paper_results.FOLDER.parents[2] / "setup.cfg")
     assert {"runs/paper/*.csv", "runs/paper/*.md"} <= set(setup["options.package_data"]["benchmark"].split())
+
+
+@pytest.mark.parametrize(("seeds", "words"), [
+    ({"clean": 1, "square": 1}, "one seed [95 % interval: Wilson's over rows]"),
+    ({"clean": 2, "square": 2}, "mean ± standard deviation over seeds [95 % interval: Student's over seeds]"),
+    ({"clean": 2, "square": 1}, "mean ± standard deviation over seeds [95 % interval: Student's over seeds; of one "
+                                "seed, Wilson's over rows]"),
+])  # fmt: skip
+def test_the_caption_and_the_legend_say_what_the_numbers_are(seeds, words, tmp_path):
+    for trigger, count in seeds.items():
+        for seed in range(count):
+            fake_runs.write(
+                tmp_path, trigger=None if trigger == "clean" else trigger, seed=seed, ba=80 + seed, asr=90 + seed
+            )
+    caption = table(tmp_path, "--format", "latex").splitlines()[2]
+    escaped = words.replace("%", r"\%").replace("±", r"$\pm$")
+    assert caption.startswith(rf"\caption{{Backdoor attacks on cifar10: {escaped}, percent;")
+    assert words in " ".join(table(tmp_path, "--format", "markdown").split())
+    chosen = table(tmp_path, "--format", "latex", "--columns", "rate").splitlines()[2]
+    assert "interval" not in chosen
 
 
 @pytest.mark.parametrize("paper", [(), ("--paper",)])

@@ -74,19 +74,19 @@ def test_the_share_that_reached_the_target():
 
 def test_trained_scored_and_shown(specific, tmp_path):
     done = train(specific, "--runs", tmp_path, "--quiet", "--epochs", "1")
-    assert sum("ASR others" in line for line in done.stdout.splitlines()[:3]) == 1, "the heading of the table"
+    assert sum("ASR, non-source" in line for line in done.stdout.splitlines()[:3]) == 1, "the heading of the table"
     (folder,) = tmp_path.glob("toy-specific*")
     result = json.loads((folder / "result.json").read_text())
     assert result["scores"]["asr"]["of"] == 15 and result["scores"]["asr_others"]["of"] == 30
     assert json.loads(invoke("score", folder, specific, "--json").stdout)["scores"] == result["scores"]
     share = result["scores"]["asr_others"]
-    line = f"ASR others            {share['percent']:.1f} ({share['count']} of 30)"
+    line = f"ASR, non-source       {share['percent']:.1f} ({share['count']} of 30)"
     assert line in invoke("score", folder, specific).stdout.splitlines()
     lines = invoke("show", folder).stdout.splitlines()
-    at = next(number for number, line in enumerate(lines) if "ASR others" in line)
+    at = next(number for number, line in enumerate(lines) if "ASR, non-source" in line)
     head, row = lines[at : at + 2]
-    start = head.index("ASR others")
-    assert float(row[start : start + len("ASR others")]) == round(share["percent"], 1)
+    start = head.index("ASR, non-source")
+    assert float(row[start : start + len("ASR, non-source")]) == round(share["percent"], 1)
 
 
 SPOILT = {

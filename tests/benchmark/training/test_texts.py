@@ -196,6 +196,62 @@ def test_options_that_do_not_fit_images(options, tmp_path):
     assert "is not for --model pmoe" in line or "holds images, --model encoder is for texts" in line
 
 
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """A folder with files of images and of texts."""
+    folder = tmp_path_factory.mktemp("both")
+    writer.toy(folder, train=40, test=20, size=8)
+    for number, path in enumerate(text_writer.toy(tmp_path_factory.mktemp("words"))):
+        path.rename(folder / f"words-{number}.h5")
+    return folder
+
+
+def listed(folder, *options):
+    """The dry run of `benchmark sweep`: the names of the runs, and the lines on stderr."""
+    words = ["sweep", str(folder), "-n", "--runs", str(folder / "runs"), *options]
+    done = CliRunner().invoke(main.main, words)
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.stdout.splitlines(), done.stderr
+
+
+def test_a_sweep_uses_image_options_on_images_alone(both):
+    runs, warned = listed(both, "--preset", "small", "--width", "3")
+    assert sum("--w3-e8-tf-" in line for line in runs) == 2 == sum("--minilm-tf-" in line for line in runs)
+    assert len(runs) == 4
+    names = f"{both / 'words-0.h5'}, {both / 'words-1.h5'}"
+    assert (
+        f"benchmark: --preset, --width are not for texts: {names} are trained without them (--model encoder)" in warned
+    )
+
+
+def test_a_sweep_uses_each_option_where_it_is_for(both):
+    runs, warned = listed(both, "--preset", "tiny", "--encoder", "tiny", "--rows", "50")
+    assert sum("--tiny-r50-tf-" in line for line in runs) == 2 == sum("--tiny-tf-" in line for line in runs)
+    assert "--preset is not for texts" in warned and "--encoder, --rows are not for images" in warned
+    runs, warned = listed(both, "--model", "pmoe", "--epochs", "2")
+    assert sum("-e2-" in line for line in runs) == 4 and "--model is not for texts" in warned, runs
+
+
+def test_training_on_files_of_both_uses_image_options_on_images_alone(both, monkeypatch):
+    from benchmark.sweep import processes
+
+    started = []
+    monkeypatch.setattr(processes, "foreground", lambda words: started.append(words) or 3)
+    files = [str(both / "toy-clean.h5"), str(both / "words-0.h5")]
+    done = CliRunner().invoke(main.main, ["train", *files, "--preset", "tiny", "--runs", str(both / "runs")])
+    assert done.exit_code == 3 and "--preset is not for texts" in done.stderr and "--width=1" in started[0]
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--preset", "small"], "holds texts: --preset is not for --model encoder"),
+    (["--rows", "5"], "holds images: --rows is not for --model pmoe"),
+])  # fmt: skip
+def test_an_option_for_none_of_the_files_names_one(both, options, words):
+    name = "words-0.h5" if "texts" in words else "toy-clean.h5"
+    done = CliRunner().invoke(main.main, ["sweep", str(both / name), "-n", *options])
+    assert (done.exit_code, done.stderr) == (2, f"benchmark: {both / name} {words}\n")
+
+
 def test_a_folder_is_known_by_what_is_in_it(tmp_path):
     from benchmark.training.choose import chosen_settings
     from benchmark.training.settings import config_of, label, options, settings_of

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -160,6 +161,24 @@ def test_warnings_are_python_s(tmp_path):
         ({"rate": 0.1, "seed": "x"}, "seed: expected a whole number"),
         ({"rate": 0.1, "seed": -1}, "--seed: expected a whole number from 0 to"),
         ({"rate": 0.1, "trigger": "star"}, "unknown trigger 'star'"),
+        ({"rate": 0.1, "trigger": None}, "--trigger: expected one or more of"),
+        ({"rate": 0.1, "camouflage": 5, "camouflage_seed": 1}, "camouflage: expected a name, got 5"),
+        ({"rate": 0.1, "preset": ["a"]}, "preset: expected a name"),
+        ({"rate": 0.1, "trigger": 5}, "trigger: expected a name, got 5"),
+        ({"rate": 0.1, "trigger": ["square", None]}, "trigger: expected a name, got None"),
+        ({"rate": 0.1, "per_patch": "no"}, "per_patch: expected True or False, got 'no'"),
+        ({"rate": 0.1, "cover_rate": 0.1, "cover_jitter": "off"}, "cover_jitter: expected True or False"),
+        ({"rate": 0.1, "force": "x"}, "force: expected True or False"),
+        ({"rate": 0.1, "threads": 0}, "threads: expected a whole number from 1 to 256, got 0"),
+        ({"rate": 0.1, "threads": 1.5}, "threads: expected a whole number"),
+        ({"rate": 0.1, "threads": 257}, "threads: expected a whole number"),
+        ({"rate": 0.1, "source_options": "train=300"}, "source_options: expected a dict"),
+        ({"rate": 0.1, "out": "a\0.h5"}, "out: expected a path"),
+        ({"rate": 0.1, "out": 5}, "out: expected a path, got 5"),
+        ({"rate": 0.1, "cache": b"x"}, "cache: expected a path"),
+        ({"rate": 0.1, "square_size": True}, "square_size: expected a number or a text"),
+        ({"rate": 0.1, "trigger": "word", "word_words": ["a,b"]}, "word_words: a comma separates the parts"),
+        ({"rate": 0.1, "trigger": "blend", "blend_image": 5}, "blend_image: expected a path"),
     ],
     ids=str,
 )
@@ -171,10 +190,48 @@ def test_what_makes_no_sense_is_usage(more, words):
 def test_seeds_and_numbers_out_of_range(library):
     with pytest.raises(pk.Usage, match="secret_seed"):
         pk.seal(library("square"), secret_seed=-1)
-    with pytest.raises(pk.Usage, match="rows of at least 1"):
+    with pytest.raises(pk.Usage, match="rows: expected a whole number of at least 1, got 0"):
         pk.preview(library("square"), rows=0)
     with pytest.raises(pk.Usage, match="camouflage.* below 2\\^63"):
         pk.make("signs", rate=0, camouflage="light", camouflage_seed=-1, **SMALL)
+
+
+def test_numbers_of_the_wrong_kind(library):
+    for seed in ("5", 1.5, True):
+        with pytest.raises(pk.Usage, match="secret_seed: expected a whole number"):
+            pk.seal(library("square"), secret_seed=seed)
+    for more in ({"rows": "6"}, {"rows": 1.5}, {"amplify": 2.5}, {"amplify": 129}):
+        with pytest.raises(pk.Usage, match=f"{next(iter(more))}: expected a whole number"):
+            pk.preview(library("square"), **more)
+    with pytest.raises(pk.Usage, match="threshold: expected a number, got '5'"):
+        pk.grade(library("square"), "none.csv", threshold="5")
+    with pytest.raises(pk.Usage, match="block: expected a whole number"):
+        pk.tf_dataset(library("square"), block=0)
+
+
+def test_an_option_of_none_is_the_default(tmp_path):
+    given = {"trigger": "square", "rate": 0.1, **SMALL}
+    one = pk.make("signs", **given, out=tmp_path / "a.h5")
+    two = pk.make("signs", **given, square_size=None, source_classes=None, blend_image=None, out=tmp_path / "b.h5")
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_errors_of_the_system_are_failures(library, tmp_path):
+    name = tmp_path / ("x" * 300 + ".h5")
+    for function in (pk.pack, pk.seal, lambda file, out: pk.export(file, "npz", out.with_suffix(".npz"))):
+        with pytest.raises(pk.Failure, match=r"x{300}.*: File name too long"):
+            function(library("square"), name)
+    with pytest.raises(pk.Failure, match="File name too long"):
+        pk.make("signs", rate=0, out=name, **SMALL)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_warning_points_at_the_caller(tmp_path):
+    file = tmp_path / "no folder"
+    file.write_bytes(b"")
+    with pytest.warns(UserWarning, match="the cache .* cannot be written") as warned:
+        pk.make("signs", rate=0, **{**SMALL, "cache": file / "cache"})
+    assert {Path(one.filename).name for one in warned} == {Path(__file__).name}
 
 
 def test_what_cannot_be_done_is_failure(tmp_path):
@@ -206,11 +263,22 @@ def test_arrays_are_read_where_they_are_indexed(library):
         assert np.array_equal(list(ds.train.labels), labels)
         assert lazy[[]].shape == (0, 32, 32, 3)
         assert ds["train"]["labels"][3] == labels[3] and "images" in ds.train and "others" not in ds
-        for wrong in (200, -201, [200], np.zeros(3, bool), [0.5]):
+        assert np.array_equal(lazy[...], images) and np.array_equal(lazy[()], images) and lazy.ndim == 4
+        assert np.array_equal(lazy[..., 0], images[..., 0])
+        for kind in (np.uint8, np.int8, np.uint64):
+            assert np.array_equal(lazy[np.array([5, 2], kind)], images[[5, 2]])
+        assert np.array_equal(lazy[np.array([-1, 2], np.int8)], images[[-1, 2]])
+        assert list(ds.train) == ["images", "labels"] and list(ds) == ds.groups
+        for wrong in (200, -201, [200], np.zeros(3, bool), [0.5], True, np.array([2**64 - 1], np.uint64)):
             with pytest.raises(IndexError):
                 lazy[wrong]
         with pytest.raises(AttributeError, match="train has no texts: it has images, labels"):
             ds.train.texts  # noqa: B018
+        with pytest.raises(pk.Failure, match="train has no texts"):
+            ds.train["texts"]
+        for container in (ds, ds.train):
+            with pytest.raises(TypeError, match="group"):
+                container[0]
         assert not hasattr(ds, "others") and "poisoned" in repr(ds)
     with pytest.raises(pk.Failure, match="is closed"):
         lazy[0]
@@ -231,7 +299,8 @@ def test_texts_too(library):
     with pk.open(path) as ds:
         every = pk.apply(path, ds.test.texts[:])
         assert every[ds.triggered.rows[:]].tolist() == triggered.tolist() and len(originals) == len(triggered)
-    for wrong in ("one text", [1, 2], ["a\x00b"]):
+    assert pk.apply(path, iter(["a fine film", "a dull film"])).tolist() == changed.tolist()
+    for wrong in ("one text", [1, 2], ["a\x00b"], None, 5):
         with pytest.raises(pk.Usage, match="texts"):
             pk.apply(path, wrong)
 
@@ -278,6 +347,8 @@ def test_apply_is_what_stands_in_the_file(library):
     for wrong in (originals / 255, originals[:, :16], originals[0, 0]):
         with pytest.raises(pk.Usage, match=r"images: expected uint8 of \(n, 32, 32, 3\)"):
             pk.apply(path, wrong)
+    with pytest.raises(pk.Usage, match="images: expected all of one size"):
+        pk.apply(path, [originals[0], originals[0][:5]])
     with pytest.raises(pk.Failure, match="is a clean file and has no trigger"):
         pk.apply(library("clean"), originals)
 
@@ -306,6 +377,10 @@ def len_of(sealed) -> int:
 def test_export(library, tmp_path):
     folder = pk.export(library("square"), "imagefolder", tmp_path / "pictures", truth=False)
     assert folder.is_dir() and any(folder.rglob("*.png"))
+    with pytest.raises(pk.Usage, match="truth: expected True or False, got 'no'"):
+        pk.export(library("square"), "npz", truth="no")
+    with pytest.raises(pk.Usage, match="format: expected a name"):
+        pk.export(library("square"), ["npz"])
     with pytest.raises(pk.Usage, match="unknown format 'zip'"):
         pk.export(library("square"), "zip")
     with pytest.raises(pk.Usage, match="no such option"):

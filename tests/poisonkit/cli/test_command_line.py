@@ -42,6 +42,21 @@ def test_version(poisonkit):
     assert poisonkit("--version").succeeded().out == f"poisonkit, version {__version__}\n"
 
 
+def test_a_pattern_that_names_a_sidecar_too(poisonkit, library, tmp_path):
+    names = []
+    for name in ("square", "clean"):
+        names += [shutil.copy(library(name), tmp_path / f"{name}.h5")]
+        names += [shutil.copy(library(name).with_suffix(".manifest.json"), tmp_path / f"{name}.manifest.json")]
+    poisoned, clean = names[:2], names[2:]
+    for command in (["show"], ["stats"], ["preview"], ["pack"]):
+        poisonkit(*command, *poisoned).succeeded()
+    poisonkit("export", *poisoned, "--format", "npz", "-o", tmp_path / "x.npz").succeeded()
+    poisonkit("seal", *poisoned, "-o", tmp_path / "c.h5", "--key", tmp_path / "k.h5").succeeded()
+    assert poisonkit("diff", *poisoned, *clean).code == 3
+    assert poisonkit("show", poisoned[1]).code == 1, "a sidecar alone is still no data set"
+    assert poisonkit("show", *poisoned, clean[1]).code == 2, "nor is that of another file ignored"
+
+
 def test_the_installed_script_and_the_module_are_one(poisonkit):
     script = Path(sysconfig.get_path("scripts")) / "poisonkit"
     if not script.exists():

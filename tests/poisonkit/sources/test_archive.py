@@ -156,7 +156,8 @@ def crafted_tar(path, kind, size):
     return path
 
 
-KINDS = [("members", "more than the limit of 1,000 members"), ("zeros", "more than the limit of {} MB"), ("header", "more than the limit of {} MB")]
+MUCH = "more than the limit of {} MB"
+KINDS = [("members", "more than the limit of 1,000 members"), ("zeros", MUCH), ("header", MUCH)]
 
 
 @pytest.mark.parametrize(("kind", "words"), KINDS)

@@ -209,8 +209,10 @@ def test_a_dry_run_says_that_it_needs_the_data_before_it_downloads_them(
     needed = (
         "poisonkit: --dry-run needs the data of cifar10, which are not in the cache: they are fetched into it first"
     )
-    begun = f"poisonkit: downloading {running.url}/{wanted.name} ({len(data) / 1e6:.1f} MB)"
-    assert first.errors[:2] == [needed, begun]
+    assert first.errors[:2] == [
+        needed,
+        f"poisonkit: downloading {running.url}/{wanted.name} ({len(data) / 1e6:.1f} MB)",
+    ]
     assert "--dry-run" not in second.err and "downloading" not in second.err and first.out == second.out
     assert not (tmp_path / "out").exists()
     fresh = poisonkit(*asked, "--fresh").errors

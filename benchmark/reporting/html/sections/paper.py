@@ -7,7 +7,7 @@ from benchmark.reporting.html.registry import Content, Section, register
 
 def build(content: Content) -> str:
     """Build the section."""
-    columns = published.columns(content.cells, every=False)
+    columns = published.columns(content.cells)
     if not columns[0].cells:
         return ""
     lines = (

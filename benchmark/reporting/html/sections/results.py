@@ -11,7 +11,7 @@ def build(content: Content) -> str:
     legend = (
         f"BA: accuracy on clean test {kinds}. ASR: share of triggered {kinds} classified as the attacker intends. CAD: "
         f"the clean model's BA minus BA. Clean ASR: the clean model's ASR on the same {kinds}. RA (robust accuracy): "
-        f"share of triggered {kinds} still assigned their true label. Percent; {tables.LEGEND}."
+        f"share of triggered {kinds} still assigned their true label. Percent; {tables.legend(content.cells)}."
     )
     below = [*tables.notes([run.result for run in content.found]), *tables.left_out(content.errors)]
     notes = "".join(map(page.note, below))

@@ -60,7 +60,7 @@ def test_another_trigger_is_in_neither_the_recipe_nor_the_texts():
     assert controls.words_of({"triggers": [{"text": "I watch this 3D movie"}]}) == {"i", "watch", "this", "3d", "movie"}
     assert controls.words_of({}) == set()
     assert controls.other_trigger(np.array(["a bb b"], object), {"cf", "mn"}) == "tq"
-    assert controls.other_trigger(np.array([" ".join(controls.USUAL_TRIGGERS)], object), set()) is None
+    assert controls.other_trigger(np.array([" ".join(controls.COMMON_TRIGGERS)], object), set()) is None
 
 
 def test_all_of_them_without_the_trigger():

@@ -1,0 +1,86 @@
+"""What the functions of the Python interface share: arguments of the right kind, errors and warnings for the caller."""
+
+import functools
+import numbers
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from poisonkit.core import files
+from poisonkit.core.errors import Failure, Usage
+
+P = ParamSpec("P")
+R = TypeVar("R")
+AnyPath = str | os.PathLike[str]
+PACKAGE = str(Path(__file__).parents[1]) + os.sep
+MOST_THREADS = 256
+
+
+def public(function: Callable[P, R]) -> Callable[P, R]:
+    """Let errors of the system (no permission, a name that is too long) reach the caller as `Failure`, in one line."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except OSError as error:
+            where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+            raise Failure(where + files.reason(error)) from error
+
+    return call
+
+
+def warn(line: str) -> None:
+    """Give a warning that points at whoever called the interface, however deep in the package it arises."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(line, stacklevel=level)
+
+
+def path(value: AnyPath, name: str = "path") -> Path:
+    """Return a path. `Usage` where it is none, or none that a system could have."""
+    if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes) or "\0" in os.fspath(value):
+        raise Usage(f"{name}: expected a path, got {value!r:.60}")
+    return Path(value)
+
+
+def optional_path(value: AnyPath | None, name: str = "path") -> Path | None:
+    """Return a path, or None. Raises as `path` does."""
+    return None if value is None else path(value, name)
+
+
+def whole(value: Any, name: str, low: int | None = None, high: int | None = None) -> int:
+    """Return a whole number, NumPy's among them, in [low, high]. `Usage` for any other."""
+    fits = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not fits or (low is not None and value < low) or (high is not None and value > high):
+        span = f" of at least {low}" if high is None and low is not None else f" from {low} to {high}" if high else ""
+        raise Usage(f"{name}: expected a whole number{span}, got {value!r:.60}")
+    return int(value)
+
+
+def flag(value: Any, name: str) -> bool:
+    """Return True or False. `Usage` for anything else: any text, "no" too, would count as true."""
+    if type(value).__name__ not in ("bool", "bool_") and value not in (0, 1):
+        raise Usage(f"{name}: expected True or False, got {value!r:.60}")
+    return bool(value)
+
+
+def name(value: str, argument: str) -> str:
+    """Return a name, or other text. `Usage` where it is none."""
+    if not isinstance(value, str):
+        raise Usage(f"{argument}: expected a name, got {value!r:.60}")
+    return value
+
+
+def optional_name(value: str | None, argument: str) -> str | None:
+    """Return a name, or None. Raises as `name` does."""
+    return None if value is None else name(value, argument)
+
+
+def threads(value: int | None) -> int | None:
+    """Return a number of threads, or None. `Usage` where it is out of range."""
+    return None if value is None else whole(value, "threads", 1, MOST_THREADS)
