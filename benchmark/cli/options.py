@@ -2,13 +2,15 @@
 
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import click
 
+from benchmark.core import numbers
 from benchmark.nn.networks import DEFAULT
 from benchmark.nn.networks import NETWORKS as SPECS
 from benchmark.training.settings import ENCODERS, NETWORKS, PRESETS, PRESETS_OF, EncoderSettings, Settings
-from benchmark.training.table import RUN, SETTINGS, Setting
+from benchmark.training.table import BY_NAME, RUN, SETTINGS, Setting
 
 MOST_SEEDS = 10_000
 
@@ -19,8 +21,7 @@ def setting_options(command):
         click.option("--model", type=click.Choice(list(NETWORKS)),
                      help=f"{_by_modality()}  [default: {' or '.join(DEFAULT.values())}, by what the file holds]"),
         click.option("--preset", type=click.Choice(list(dict.fromkeys(chain(*PRESETS_OF.values())))),
-                     help="pmoe: paper (width 10, 25 epochs, for a GPU), small (width 1, 8 epochs), or tiny (9 epochs, "
-                          "for signs)  [default: paper]"),
+                     help=f"{_presets()}  [default: {_usual_presets()}]"),
         *(_option(setting) for setting in SETTINGS if setting.help and setting.name != "seed"),
     ]  # fmt: skip
     for option in reversed(options):
@@ -32,6 +33,36 @@ def _by_modality() -> str:
     """Say which networks there are for images and for texts."""
     named = {kind: [spec.name for spec in SPECS.values() if spec.modality == kind] for kind in DEFAULT}
     return "; ".join(f"for {kind}s: {', '.join(names)}" for kind, names in named.items())
+
+
+def _presets() -> str:
+    """Say which presets there are of each network for images, and in what they differ."""
+    return "; ".join(
+        f"{network}: {', '.join(_preset(network, name) for name in presets)}"
+        for network, presets in sorted(PRESETS_OF.items(), key=_usual_first)
+    )
+
+
+def _preset(network: str, name: str) -> str:
+    """Return `small (width 1, 8 epochs)`: what of the network differs between its presets, epochs, and its use."""
+    spec, presets = SPECS[network], PRESETS_OF[network]
+    differing = [
+        one.name for one in spec.settings if len({getattr(preset, one.name) for preset in presets.values()}) > 1
+    ]
+    words = [f"{BY_NAME[key].words} {getattr(presets[name], key)}" for key in differing]
+    words.append(numbers.counted(presets[name].epochs, "epoch"))
+    return f"{name} ({', '.join([*words, *([spec.uses[name]] if name in spec.uses else [])])})"
+
+
+def _usual_presets() -> str:
+    usual = {network: next(iter(presets)) for network, presets in sorted(PRESETS_OF.items(), key=_usual_first)}
+    if len(usual) == 1:
+        return next(iter(usual.values()))
+    return ", ".join(f"{preset} ({network})" for network, preset in usual.items())
+
+
+def _usual_first(entry: tuple[str, Any]) -> bool:
+    return entry[0] not in DEFAULT.values()
 
 
 def _option(setting: Setting):

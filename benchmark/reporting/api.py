@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.core import interface
+from benchmark.core import interface, text_tables
 from benchmark.core.errors import Failure, Usage
 from benchmark.runs.result import RunConfig, RunResult, Share
 from benchmark.runs.result import Scores as StoredScores
@@ -127,6 +127,24 @@ class Run:
             raise Failure(f"{self.folder / 'history.csv'}: cannot be read ({error})") from None
 
 
+class Rows(list[dict[str, Any]]):
+    """Rows of a table, a dictionary each with the same keys; they print as a table."""
+
+    def __repr__(self) -> str:
+        if not self:
+            return "[]"
+        cells = [[_shown(value) for value in row.values()] for row in self]
+        words = {name for row in self for name, value in row.items() if isinstance(value, str)}
+        return text_tables.render("text", list(self[0]), cells, words)
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a cell of a table; a number in few digits."""
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 class Results:
     """Finished runs, in order. Iterate over them, index them, or ask for a table.
 
@@ -152,8 +170,16 @@ class Results:
     def __repr__(self) -> str:
         return f"<{len(self)} runs>"
 
+    def __str__(self) -> str:
+        """Return the runs and their scores as `benchmark show` prints them."""
+        from benchmark.reporting import tables
+        from benchmark.runs.results import Finished
+
+        return tables.runs([Finished(run.folder, run.result) for run in self.runs], self.errors)
+
     def table(self) -> Any:
-        """Make a table of the runs, one row each: a pandas DataFrame, or without pandas a list of dictionaries.
+        """Make a table of the runs, one row each: a pandas DataFrame, or without pandas a list of dictionaries
+        that prints as a table.
 
         Columns: `run`, `dataset`, `trigger` (empty for a sealed file), `application`, `rate`, `poisoning_seed`,
         `training_seed`, `settings`, and the scores in percent: `ba`, `asr`, `cad`, `robust_accuracy`, `asr_others`,
@@ -163,7 +189,7 @@ class Results:
         try:
             import pandas
         except ImportError:
-            return records
+            return Rows(records)
         return pandas.DataFrame(records)
 
 

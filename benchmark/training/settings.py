@@ -82,6 +82,14 @@ class Common(ABC):
     def nearest_preset(self) -> tuple[str, "Common"]:
         """Return the nearest named settings: the name, a value of the option `CHOICE`, and the settings."""
 
+    def words(self) -> list[str]:
+        """Return the settings, but for the seed and what is as usual, in a few words each: the name of the nearest
+        named ones, then what differs from it."""
+        name, named = self.nearest_preset()
+        if DEFAULT[self.MODALITY] != self.NETWORK:
+            name = f"{self.NETWORK} {name}"
+        return [name, *_in_words({key: value for key, value in self.differences(named).items() if key != "seed"})]
+
     def choice(self) -> str:
         """Return what the option `CHOICE` must be given for the nearest named settings."""
         return self.nearest_preset()[0]
@@ -151,6 +159,20 @@ class ImageSettings(Common):
         """See `Common`."""
         name = min(self.presets, key=lambda name: len(self.differences(self.presets[name])))
         return name, self.presets[name]
+
+    def words(self) -> list[str]:
+        """See `Common`. Settings that are not near one preset alone are not called by its name."""
+        changes = [self._changes(preset) for preset in self.presets.values()]
+        if min(changes) <= 1 and changes.count(min(changes)) == 1:
+            return super().words()
+        shown = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
+        others = self.differences(self.presets[self.USUAL])
+        shown |= {name: value for name, value in others.items() if name not in self._shown() and name != "seed"}
+        return [self.network, *_in_words(shown)]
+
+    def _changes(self, preset: "ImageSettings") -> int:
+        """Count what of the network and its training is not as in a preset. Rows held out are for a defence, later."""
+        return len([name for name in self.differences(preset) if BY_NAME[name].part != RUN and name != "hold_out"])
 
 
 def _first(spec: NetworkSpec) -> dict[str, Any]:
@@ -336,10 +358,9 @@ def options(settings: Common) -> list[str]:
 
 def label(settings: Common) -> str:
     """Return the settings but for the seed, in a few words: `paper`, `small, epochs 2, backend jax`, `minilm, rows
-    9000`."""
-    settings = dataclasses.replace(settings, seed=0)
-    name, preset = settings.nearest_preset()
-    if DEFAULT[settings.MODALITY] != settings.NETWORK:
-        name = f"{settings.NETWORK} {name}"
-    pairs = [f"{BY_NAME[key].words} {value}" for key, value in settings.differences(preset).items()]
-    return ", ".join([name, *pairs])
+    9000`, `width 1, epochs 7, batch size 8, learning rate 0.03`."""
+    return ", ".join(dataclasses.replace(settings, seed=0).words())
+
+
+def _in_words(values: Mapping[str, Any]) -> list[str]:
+    return [f"{BY_NAME[name].words} {value}" for name, value in values.items()]

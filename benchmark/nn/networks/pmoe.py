@@ -127,6 +127,7 @@ PMOE = register(
             "small": {"width": 1, "epochs": 8},
             "tiny": {"width": 1, "epochs": 9, "batch_size": 32, "learning_rate": 0.2},
         },
+        uses={"paper": "for a GPU", "tiny": "for signs"},
         least_weights=least_weights,
         keras_classes=frozenset(
             {

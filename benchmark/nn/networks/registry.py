@@ -50,6 +50,8 @@ class NetworkSpec:
         What can be set of it.
     presets : mapping
         Name → values of its settings and of its training, by name; the first is used by default.
+    uses : mapping
+        Name of a preset → what it is for, in a few words of the help of `--preset`.
     least_weights : callable
         Sizes → a lower bound of the number of weights: a smaller file is refused before anything is built.
     keras_classes : frozenset of str
@@ -81,6 +83,7 @@ class NetworkSpec:
     check: Callable[[Sizes], None] = _no_check
     described: Callable[[Mapping[str, Any]], Sizes] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    uses: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.integers:

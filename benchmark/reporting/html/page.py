@@ -31,7 +31,7 @@ figure { margin: .8rem 0; overflow-x: auto; } figcaption { color: var(--soft); f
 figure svg, figure img { background: #fff; max-width: 100%; height: auto; border-radius: 4px; }
 .row { display: flex; flex-wrap: wrap; gap: 1rem; }
 .row figure { flex: 0 1 auto; max-width: 100%; }
-.sharp img { image-rendering: pixelated; }
+.sharp img { image-rendering: pixelated; min-width: min(24rem, 100%); }
 details { border-bottom: 1px solid var(--line); padding: .25rem 0; }
 summary { cursor: pointer; overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: .85rem; }

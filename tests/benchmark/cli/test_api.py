@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click.testing
 import numpy as np
 import pytest
 import writer
 
 import benchmark as bm
+from benchmark.cli.main import main
 
 QUICK = {"width": 1, "epochs": 2, "top_k": 4, "batch_size": 16}
 
@@ -61,6 +63,19 @@ def test_results_are_runs_with_cad_and_a_table(runs, monkeypatch):
         "asr_others": None, "clean_asr": poisoned.scores.clean_asr,
     }  # fmt: skip
     assert rows[0]["trigger"] == "clean" and rows[0]["rate"] == 0 and rows[0]["poisoning_seed"] is None
+
+
+def test_results_can_be_read_where_pandas_is_not(runs, monkeypatch):
+    found = bm.results(runs)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    titles, *rows = str(found.table()).splitlines()
+    assert titles.split()[:4] == ["run", "dataset", "trigger", "application"] and len(rows) == 2
+    assert rows[1].split()[:5] == [found[1].name, "toy", "square", "image", "0.1"] and repr(found.table()) == "\n".join(
+        [titles, *rows]
+    )
+    assert json.loads(json.dumps(found.table())) == found.table(), "a list of dictionaries"
+    shown = click.testing.CliRunner().invoke(main, ["show", str(runs)]).stdout
+    assert f"{found}\n" == shown and found[1].name in shown and repr(found) == "<2 runs>"
 
 
 def test_a_table_is_a_frame_where_pandas_is(runs):

@@ -87,6 +87,11 @@ def test_its_options_are_the_table_s(benchmark, tmp_path):
     said = benchmark("train", "--help").stdout
     assert "--depth INTEGER RANGE" in said and "dense: hidden layers" in said
     assert "pmoe: channels; 10 in the paper, 1 suits a laptop; dense: units" in " ".join(said.split())
+    assert (
+        "pmoe: paper (width 10, 25 epochs, for a GPU), small (width 1, 8 epochs), tiny (width 1, 9 epochs, for signs); "
+        "dense: flat (depth 0, width 1, 3 epochs), deep (depth 2, width 8, 3 epochs) "
+        "[default: paper (pmoe), flat (dense)]"
+    ) in " ".join(said.split())
     _, poisoned = writer.toy(tmp_path)
     for words, line in {
         ("--depth", "1"): f"{poisoned} holds images: --depth is not for --model pmoe",

@@ -1,10 +1,13 @@
 """The sections of the page: one file each, and one more is one more file."""
 
+import re
+
 import clone
 import fake_runs
 import pytest
 
-from benchmark.reporting.html import registry
+from benchmark.core import environment
+from benchmark.reporting.html import page, registry, report, words
 from benchmark.reporting.html.sections import SECTIONS
 
 SECTION = """
@@ -25,6 +28,21 @@ def test_sections_stand_in_their_order():
     assert titles[:4] == ["Overview", "Files that could not be read", "Results", "Comparison with the paper"]
     assert titles[-2:] == ["All runs", "How to reproduce"]
     assert [title for title, section in SECTIONS.items() if section.last] == ["Files that could not be read"]
+
+
+def test_the_overview_is_in_words_for_people(tmp_path, monkeypatch):
+    for seed in range(2):
+        fake_runs.write(tmp_path / "runs", seed=seed)
+    monkeypatch.setattr(words, "seconds", lambda result: 65)
+    monkeypatch.setattr(environment, "now", lambda: "2026-11-27T13:41:15+00:00")
+    text = report.write([tmp_path / "runs"], tmp_path / "out").read_text()
+    assert "; 2 min of training in all." in text and "Written 2026-11-27 13:41 UTC." in text
+
+
+def test_examples_of_attacks_are_drawn_larger_than_their_pixels():
+    """Four images of 32 pixels side by side would be 128 pixels wide."""
+    (rule,) = re.findall(r"^\.sharp img \{(.*)\}$", page.STYLE, re.MULTILINE)
+    assert "image-rendering: pixelated" in rule and "min-width: min(24rem, 100%)" in rule
 
 
 @pytest.mark.parametrize(("order", "title"), [(10, "Another"), (11, "Results")])

@@ -375,6 +375,16 @@ def test_settings_in_words():
     assert [label(PRESETS[name]) for name in PRESETS] == list(PRESETS)
     assert label(replace(SMALL, seed=3, threads=1)) == "small, threads 1"
     assert label(replace(PRESETS["paper"], precision="bfloat16", hold_out=5)) == "paper, hold out 5, precision bfloat16"
+    assert label(replace(PRESETS["tiny"], epochs=7, batch_size=8, learning_rate=0.03)) == (
+        "width 1, epochs 7, batch size 8, learning rate 0.03"
+    )
+    assert label(replace(SMALL, hold_out=2000, epochs=2)) == "small, epochs 2, hold out 2000"
+    assert label(replace(SMALL, epochs=25)) == "width 1, epochs 25, batch size 128, learning rate 0.1", (
+        "near two presets"
+    )
+    assert label(replace(SMALL, experts=2, epochs=3, hold_out=9, threads=1)) == (
+        "width 1, epochs 3, batch size 128, learning rate 0.1, experts 2, hold out 9, threads 1"
+    )
 
 
 def test_the_help_of_every_command_imports_nothing_heavy():

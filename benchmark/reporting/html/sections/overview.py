@@ -1,6 +1,7 @@
 """What was run, where, and for how long."""
 
 from benchmark.core import environment, numbers
+from benchmark.core.duration import duration
 from benchmark.reporting.html import page, words
 from benchmark.reporting.html.registry import Content, Section, register
 
@@ -16,8 +17,8 @@ def build(content: Content) -> str:
         f"{numbers.counted(len(found), 'finished run')} "
         f"({numbers.counted(clean, 'of them a clean baseline', 'of them clean baselines')}) of {', '.join(names)}.",
         f"Network and training: {'; '.join(settings)}.",
-        f"Device: {', '.join(devices)}; {seconds / 3600:.1f} hours of training in all.",
-        f"Written {environment.now()}.",
+        f"Device: {', '.join(devices)}; {duration(seconds)} of training in all.",
+        f"Written {environment.now()[:16].replace('T', ' ')} UTC.",
     ]
     notice = (
         f"These data sets contain deliberately poisoned {' and '.join(words.inputs(found))}, made for defensive "
