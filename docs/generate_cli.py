@@ -26,8 +26,9 @@ def contexts(command: click.Command, name: str, parent: click.Context | None = N
 
 
 def argument(parameter: click.Argument) -> str:
-    """FILE, or FILE… where several may be given, in brackets where none need be."""
-    text = parameter.name.upper().rstrip("S") if parameter.nargs == -1 else parameter.name.upper()
+    """FILE, or FILE… where several may be given, in brackets where none need be; as the help has it, if it names it."""
+    text = (parameter.metavar or parameter.name.upper()).removesuffix("...").strip("[]")
+    text = text if parameter.metavar or parameter.nargs != -1 else text.rstrip("S")
     text += "…" if parameter.nargs == -1 else ""
     return text if parameter.required else f"[{text}]"
 

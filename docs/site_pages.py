@@ -1,14 +1,12 @@
-"""A hook of MkDocs: pages that live outside docs/ become pages of the site, and links to them are followed there.
+"""Pages that live outside docs/ become pages of the site and of the installed documentation, and links lead to them.
 
-Links in the sources are relative to the file, so that they also work in a checkout and on a code host. In the site all
-these pages are in one folder.
+Links in the sources are relative to the file, so that they also work in a checkout and on a code host. In the site
+(of which this is a hook of MkDocs) and in the wheel (`setup.py`) all these pages are in one folder.
 """
 
 import posixpath
 import re
 from pathlib import Path
-
-from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTSIDE = {
@@ -28,6 +26,8 @@ LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(#[^)\s]*)?(?=\))")  # a relative target
 
 def on_files(files, config):
     """Add the pages from outside docs/."""
+    from mkdocs.structure.files import File  # here: setup.py uses this module where there is no MkDocs
+
     for source, name in OUTSIDE.items():
         files.append(File.generated(config, name, content=(ROOT / source).read_text(encoding="utf-8")))
     return files
@@ -48,6 +48,11 @@ def link_in_site(link: str, page: str) -> str:
     return link
 
 
+def with_links(markdown: str, page: str) -> str:
+    """Return the text of a page of the site with its relative links leading to where their targets are in the site."""
+    return LINK.sub(lambda link: link_in_site(link[1], page) + (link[2] or ""), markdown)
+
+
 def on_page_markdown(markdown, page, **_):
     """Rewrite relative links, so that MkDocs finds and checks them."""
-    return LINK.sub(lambda found: link_in_site(found[1], page.file.src_uri) + (found[2] or ""), markdown)
+    return with_links(markdown, page.file.src_uri)

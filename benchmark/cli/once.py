@@ -27,7 +27,8 @@ def guard(command: click.Command) -> click.Command:
 
         def parse_args(args):
             found = parse(args)
-            check(found[2])
+            if not context.resilient_parsing:  # as where a shell asks what may come next
+                check(found[2])
             return found
 
         parser.parse_args = parse_args

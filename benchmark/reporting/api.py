@@ -310,7 +310,8 @@ def results(*folders: PathLike) -> Results:
     from benchmark.runs import results as finished
 
     found = finished.gather(map(Path, folders or ("runs",)))
-    return Results(map(_run, found), found.wrong)
+    once = {one.folder.resolve(): one for one in reversed(found)}  # a run that two of the folders name is one
+    return Results(map(_run, reversed(once.values())), found.wrong)
 
 
 @interface.public

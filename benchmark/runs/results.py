@@ -39,28 +39,23 @@ def gather(paths: Iterable[Path | str]) -> Found:
     Failure
         If nothing in it is finished, or nothing that is can be read.
     """
-    stored: dict[Path, tuple[Path, RunResult]] = {}  # by real path: a folder that is named twice is one run
+    stored: list[tuple[Path, RunResult]] = []
     errors: dict[Path, str] = {}
     for folder in map(Path, paths):
         if not folder.is_dir():
             raise Usage(f"{folder}: no such folder")
         if any(files.there(folder / name) for name in ("config.json", "result.json")):
-            _add(stored, _single(folder, errors))
+            stored += _single(folder, errors)
             continue
         before = len(errors)
         inside = baseline.finished(folder, errors)
         if not inside and len(errors) == before:
             raise Failure(f"{folder}: no finished run there")
-        _add(stored, inside.items())
+        stored += inside.items()
     if not stored:
         first, *more = errors.values()
         raise Failure(first + (f"; and {len(more)} more like it" if more else ""))
-    return _compared(list(stored.values()), errors)
-
-
-def _add(stored: dict[Path, tuple[Path, RunResult]], more: Iterable[tuple[Path, RunResult]]) -> None:
-    for folder, result in more:
-        stored.setdefault(folder.resolve(), (folder, result))
+    return _compared(stored, errors)
 
 
 def _single(folder: Path, errors: dict[Path, str]) -> list[tuple[Path, RunResult]]:

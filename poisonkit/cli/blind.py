@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from poisonkit.cli import completion
 from poisonkit.cli.common import A_PATH, example, force_option, json_option, threads_option
 from poisonkit.cli.printing import tell, tell_json
 
@@ -35,6 +36,7 @@ def camouflage_options(command):
     level = click.option(
         "--camouflage",
         metavar="LEVEL",
+        shell_complete=completion.camouflages,
         help="Change every image a little: light, medium, strong, or steps (jpeg=90,shift=0.5,noise=1). Prevents an "
         "exact match with public data, not a near one: docs/sealing.md has all steps, and the figures.",
     )

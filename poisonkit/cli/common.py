@@ -139,6 +139,15 @@ def complain(message) -> None:
     click.echo(f"poisonkit: {text if len(text) <= 800 else text[:800] + '…'}", err=True)
 
 
+def in_one_line(error: click.ClickException) -> str:
+    """Return what click says of wrong usage, which it would print in several lines, with the command whose help says
+    more."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    more = "" if context is None else f"; see {context.command_path} --help"
+    return f"{text[:1].lower()}{text[1:]}{more}"
+
+
 def forget_output() -> None:
     """Discard what could not be printed, so that Python does not try again at exit and complain in its own way."""
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115

@@ -1,5 +1,6 @@
 """The command `export`, whose help lists what each format declares of itself."""
 
+import inspect
 from collections.abc import Iterable
 
 import click
@@ -16,7 +17,7 @@ class ExportCommand(click.Command):
 
         if not self.epilog:
             lines = [f"{form.name}: {form.help}{_rows(form.modality)}." for form in FORMATS]
-            self.help = "\n\n".join([self.help or "", *lines])
+            self.help = "\n\n".join([inspect.cleandoc(self.help or ""), *lines])
             self.epilog = example("poisonkit export data/signs-square-0.05-s0.h5 --format imagefolder")
             for parameter in self.params:
                 if isinstance(parameter, click.Option) and parameter.name in ("no_truth", "creator", "url"):

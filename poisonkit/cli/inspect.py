@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from poisonkit.cli import completion
 from poisonkit.cli.common import (
     A_PATH,
     cache_option,
@@ -43,7 +44,10 @@ def show(file, as_json):
     "--source", type=A_PATH, metavar="PATH", help="Of camouflaged files: the plain images, as `unpack --base` has them."
 )
 @click.option(
-    "--dataset", metavar="NAME", help="How to read --source, if it is another kind of source than the file's."
+    "--dataset",
+    metavar="NAME",
+    shell_complete=completion.sources,
+    help="How to read --source, if it is another kind of source than the file's.",
 )
 @cache_option
 @json_option("What differs in each file, for programs.")
@@ -119,8 +123,10 @@ def _verification_json(result) -> dict[str, Any]:
     metavar="PNG|TXT",
     help="The picture to write  [default: NAME.png beside FILE; texts are printed]",
 )
-@click.option("--rows", type=click.IntRange(1, 100), default=6, show_default=True, help="How many poisoned rows.")
-@click.option("--amplify", type=click.IntRange(1, 128), default=4, show_default=True, help="Factor on the difference.")
+@click.option("--rows", type=click.IntRange(1, 100), metavar="N", default=6, show_default=True,
+              help="How many poisoned rows.")  # fmt: skip
+@click.option("--amplify", type=click.IntRange(1, 128), metavar="N", default=4, show_default=True,
+              help="Factor on the difference.")  # fmt: skip
 @json_option("The path of the picture, or the lines of texts, for programs.")
 def preview(file, output, rows, amplify, as_json):
     """Draw poisoned rows beside their originals.
@@ -221,7 +227,7 @@ def _applied_line(written) -> str:
 
 @click.command(cls=ExportCommand)
 @click.argument("file", type=A_PATH)
-@click.option("--format", "form", required=True, metavar="FORMAT")
+@click.option("--format", "form", required=True, metavar="FORMAT", shell_complete=completion.formats)
 @click.option(
     "-o", "--output", type=A_PATH, metavar="PATH", help="Where to.  [default: beside FILE, under the format's own name]"
 )

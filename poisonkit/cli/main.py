@@ -10,8 +10,10 @@ import sys
 import click
 
 from poisonkit.cli import blind, inspect, listings, make
-from poisonkit.cli.common import INTERRUPTED, STOPPED, cli, complain
+from poisonkit.cli.common import INTERRUPTED, STOPPED, cli, complain, in_one_line
 from poisonkit.core.errors import Usage
+
+WHOLE_HELP = getattr(click.exceptions, "NoArgsIsHelpError", ())  # (before click 8.2 that is no error)
 
 for command in (*make.COMMANDS, *inspect.COMMANDS, *listings.COMMANDS, *blind.COMMANDS):
     cli.add_command(command)
@@ -37,7 +39,10 @@ def main() -> None:
     except Usage as error:
         complain(error)
         code = error.exit_code
-    except click.ClickException as error:
+    except WHOLE_HELP as error:
         error.show()
+        code = error.exit_code
+    except click.ClickException as error:
+        complain(in_one_line(error))
         code = error.exit_code
     sys.exit(code or 0)

@@ -2,10 +2,11 @@
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from poisonkit.cli import blind
+from poisonkit.cli import blind, completion
 from poisonkit.cli.common import (
     A_PATH,
     cache_option,
@@ -23,6 +24,12 @@ from poisonkit.cli.make_options import MakeCommand, attack_options, check_typed,
 from poisonkit.cli.printing import tell, tell_json
 from poisonkit.core.errors import Usage
 
+if TYPE_CHECKING:
+    from poisonkit.build.request import SourceRequest
+
+
+STILL_DOWNLOADS = " (clean data that are not in the cache are downloaded all the same)"
+
 
 def runtime_of(threads: int | None):
     """How a command builds: with this command line in the sidecar, a progress bar, and warnings on standard error."""
@@ -32,10 +39,28 @@ def runtime_of(threads: int | None):
     return Runtime(command_line(), threads or processors(), progress_bar, warn)
 
 
+def warn_of_download(source: "SourceRequest") -> None:
+    """Say, before a dry run begins to download, that it needs the clean data too: rows are drawn by their labels."""
+    from poisonkit.sources import opening
+
+    if opening.must_fetch(source.name, source.path, source.cache):
+        warn(f"--dry-run needs the data of {source.name}, which are not in the cache: they are fetched into it first")
+
+
 @click.command(cls=MakeCommand, epilog=example("poisonkit make --dataset signs --trigger square --per-patch --rate 5%"))
-@click.option("--dataset", metavar="NAME", help="The clean data: see `poisonkit sources`.")
 @click.option(
-    "--trigger", "triggers", multiple=True, metavar="NAME", help="May be given several times, applied in order."
+    "--dataset",
+    metavar="NAME",
+    shell_complete=completion.sources,
+    help="The clean data: see `poisonkit sources`.",
+)
+@click.option(
+    "--trigger",
+    "triggers",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=completion.triggers,
+    help="May be given several times, applied in order.",
 )
 @click.option(
     "--rate",
@@ -66,6 +91,7 @@ def runtime_of(threads: int | None):
 @click.option(
     "--preset",
     metavar="NAME",
+    shell_complete=completion.presets,
     help="Settings of published code: notebook (BadPatches), backdoorbench, wanet, openbackdoor; covered.",
 )
 @click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean data.")
@@ -94,7 +120,7 @@ def runtime_of(threads: int | None):
 @click.option(
     "--force", is_flag=True, help="Overwrite existing files; also allow a trigger that covers the whole image."
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
+@click.option("--dry-run", is_flag=True, help=f"Print what would be written, and write nothing{STILL_DOWNLOADS}.")
 @quiet_option
 @json_option("A list with path, state and manifest of each file, for programs.")
 @click.pass_context
@@ -124,6 +150,8 @@ def make(context, threads, dry_run, quiet, as_json, origin, **values):
         rewrite_list=typed.rewrite_list,
     )
     parsed = request.BuildRequest.parse(options)
+    if dry_run:
+        warn_of_download(parsed.source)
     if parsed.rewrite_list is None:
         _tell_results(build.build(parsed, running, dry_run), line, as_value, quiet, as_json)
         return
@@ -173,7 +201,12 @@ def pack(file, output, force, as_json):
     type=click.Choice(["table1", "table2", "table3", "small"]),
     help="The files of a table of BadPatches; small: three triggers, both applications, three rates.",
 )
-@click.option("--dataset", metavar="NAME", help="Another data set than the grid's.  [small: signs]")
+@click.option(
+    "--dataset",
+    metavar="NAME",
+    shell_complete=completion.sources,
+    help="Another data set than the grid's.  [small: signs]",
+)
 @click.option("--seeds", type=click.IntRange(1, 10_000), metavar="N",
               help="Seeds 0 … N − 1.  [default: the grid's, else 1]")  # fmt: skip
 @click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean data.")
@@ -188,7 +221,7 @@ def pack(file, output, force, as_json):
     metavar="FOLDER",
 )
 @threads_option
-@click.option("--dry-run", is_flag=True, help="Print how many files would be made, and make none.")
+@click.option("--dry-run", is_flag=True, help=f"Print how many files would be made, and make none{STILL_DOWNLOADS}.")
 @json_option("The names of all files, those that were missing and the sizes, for programs.")
 def grid(file, paper, dataset, seeds, source, cache, fresh, output, threads, dry_run, as_json):
     """Generate all files for a grid of settings.
@@ -208,6 +241,8 @@ def grid(file, paper, dataset, seeds, source, cache, fresh, output, threads, dry
     asked = grids.of_paper(paper) if paper else grids.read(file)
     asked = dataclasses.replace(asked, seeds=seeds or asked.seeds, dataset=dataset or asked.dataset)
     running, clean = runtime_of(threads), SourceRequest(asked.dataset, source, cache=cache, fresh=fresh)
+    if dry_run:
+        warn_of_download(clean)
     planned = grids.plan_grid(asked, clean, output, running)
     if not as_json:
         tell(build_lines.grid_line(planned))
@@ -224,7 +259,10 @@ def grid(file, paper, dataset, seeds, source, cache, fresh, output, threads, dry
     "--base", type=A_PATH, metavar="PATH", help="The clean data: a clean .h5 file, or what `make --source` takes."
 )
 @click.option(
-    "--dataset", metavar="NAME", help="How to read --base, if it is another kind of source than the original's."
+    "--dataset",
+    metavar="NAME",
+    shell_complete=completion.sources,
+    help="How to read --base, if it is another kind of source than the original's.",
 )
 @cache_option
 @fresh_option

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from poisonkit.cli import completion
 from poisonkit.cli.common import A_PATH
 from poisonkit.core.errors import Usage
 
@@ -20,6 +21,7 @@ ATTACK = (
     click.option(
         "--label-mode",
         metavar="MODE",
+        shell_complete=completion.modes,
         help="all-to-one, all-to-all (each class becomes the next), source-specific, clean-label (the target's own "
         "rows, labels kept).  [default: all-to-one; source-specific with --source-class]",
     ),
@@ -33,6 +35,7 @@ ATTACK = (
     click.option(
         "--select",
         metavar="WHICH",
+        shell_complete=completion.selections,
         help="Rows that may be poisoned: all, non-target, target, class (those of --source-class).  "
         "[default: what the label mode needs, else all]",
     ),

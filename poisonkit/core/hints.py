@@ -12,6 +12,10 @@ from typing import Any, TypeVar
 ADVICE: dict[str, Callable[..., str]] = {}
 """Every piece of advice, by the name of its function."""
 
+OWN = ("poisonkit", "benchmark", "__main__")
+PACKAGES = {"cv2": "opencv-python-headless"}
+"""Module → what pip calls it, where that is another name."""
+
 F = TypeVar("F", bound=Callable[..., str])
 
 
@@ -35,6 +39,12 @@ def place(path: Path | None, word: str = "FILE") -> str:
     if path is None or not str(path).isprintable():
         return Open(word)
     return f"./{path}" if str(path).startswith("-") else str(path)
+
+
+@advice
+def install(package: str) -> str:
+    """Return the command that installs a package that is absent."""
+    return spelled("pip", "install", package)
 
 
 @advice
@@ -96,13 +106,27 @@ def clean_file(source: str, options: dict[str, Any], user_data: bool) -> str:
 def unusable(error: ImportError) -> str:
     """Return what to say of a package that cannot be imported here. Faults of our own modules go on."""
     name = _package(error)
-    if name in ("", "poisonkit", "benchmark", "__main__"):
+    if name in ("", *OWN):
         raise error
-    package = {"cv2": "opencv-python-headless"}.get(name, name)
-    if isinstance(error, ModuleNotFoundError):
-        return f"{name} is not installed: {reinstall(package)}"
-    why = " ".join(str(error).split())[:200]
-    return f"{name} is installed but cannot be imported ({why}): {reinstall(package)}"
+    importing = _importing(error)
+    if isinstance(error, ModuleNotFoundError) and importing is None and "." not in (error.name or ""):
+        return f"{name} is not installed: {install(PACKAGES.get(name, name))}"
+    broken, why = importing or name, " ".join(str(error).split())[:200]
+    return f"{broken} is installed but cannot be imported ({why}): {reinstall(PACKAGES.get(broken, broken))}"
+
+
+def _importing(error: ImportError) -> str | None:
+    """Return the package that our own code was importing when another could not be imported; None where it was that
+    one itself."""
+    package, trace = None, error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_globals.get("__name__", "").split(".")[0]
+        if name in OWN:
+            package = None
+        elif package is None and name != "importlib":
+            package = name
+        trace = trace.tb_next
+    return package
 
 
 def _package(error: ImportError) -> str:

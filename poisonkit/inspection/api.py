@@ -21,14 +21,26 @@ AnyPath = interface.AnyPath
 PARTS = ("train", "test", "triggered", "others")
 
 
+class Stats(dict[str, Any]):
+    """The measures of a file, group → measure → ``mean``, ``min`` and ``max``; shown as the table of ``poisonkit
+    stats``."""
+
+    def __repr__(self) -> str:
+        try:
+            return "\n".join(image_stats.lines(self))
+        except (LookupError, TypeError, AttributeError, ValueError, StopIteration):  # somebody has changed it
+            return super().__repr__()
+
+
 @interface.public
-def stats(path: AnyPath) -> dict[str, Any]:
+def stats(path: AnyPath) -> Stats:
     """Measure how visible the changes of a poisoned file are.
 
-    Returns group → measure → ``mean``, ``min`` and ``max``: of images PSNR (dB), SSIM, the largest change and the share
-    of changed bytes; of texts words and edits. Raises `Failure` for a clean or damaged file.
+    Returns a dictionary, group → measure → ``mean``, ``min`` and ``max``, which reads as a table where it is shown: of
+    images PSNR (dB), SSIM, the largest change and the share of changed bytes; of texts words and edits. Raises
+    `Failure` for a clean or damaged file.
     """
-    return image_stats.summarise(image_stats.collect(interface.path(path)))
+    return Stats(image_stats.summarise(image_stats.collect(interface.path(path))))
 
 
 @interface.public

@@ -6,6 +6,8 @@ import numpy as np
 _CELL = 128
 _MARGIN = 8
 _TEXT = 22
+UNICODE = int(cv2.__version__.split(".")[0]) >= 5
+"""Whether OpenCV's font has more letters than ASCII's."""
 
 
 def sheet(columns: list[tuple[str, np.ndarray]], captions: list[str]) -> np.ndarray:
@@ -30,8 +32,15 @@ def sheet(columns: list[tuple[str, np.ndarray]], captions: list[str]) -> np.ndar
 
 def _text(canvas: np.ndarray, text: str, x: int, y: int, width: int) -> None:
     """Dark text, made smaller until it fits the width."""
-    text = text.encode("ascii", "replace").decode()
+    text = drawable(text, UNICODE)
     scale = 0.5
     while scale > 0.25 and cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0] > width:
         scale -= 0.05
     cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, (40, 40, 40), 1, cv2.LINE_AA)
+
+
+def drawable(text: str, unicode: bool) -> str:
+    """Return a text as a font can draw it, in one line: without `unicode`, in ASCII."""
+    if not unicode:
+        text = text.replace("×", "x").replace("→", ">").encode("ascii", "replace").decode()
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

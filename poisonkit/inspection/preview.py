@@ -70,14 +70,14 @@ def sheet_of(path: Path, count: int, amplify: int) -> np.ndarray:
         poisoned = np.stack([data.rows("train/images", int(rows[i]), int(rows[i]) + 1)[0] for i in chosen])
         change = poisoned.astype(np.int32) - originals
         captions = [
-            f"{classes[labels[i]]} (cover)" if role[i] == COVER else f"{classes[labels[i]]} > {classes[given[i]]}"
+            f"{classes[labels[i]]} (cover)" if role[i] == COVER else f"{classes[labels[i]]} → {classes[given[i]]}"
             for i in chosen
         ]
         return pictures.sheet(
             [
                 ("original", originals),
                 ("poisoned", poisoned),
-                (f"difference x{amplify}", (128 + amplify * change).clip(0, 255).astype(np.uint8)),
+                (f"difference ×{amplify}", (128 + amplify * change).clip(0, 255).astype(np.uint8)),
             ],
             captions,
         )

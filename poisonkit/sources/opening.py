@@ -71,6 +71,16 @@ def open_source(
         return opened if disguise is None else camouflage.derive(opened, disguise, store, context)
 
 
+def must_fetch(name: str, source: Path | None, cache: Path | None) -> bool:
+    """Tell whether data that the user does not bring are neither in the cache nor among its downloads, so that
+    `open_source` would begin with a download. Nothing is opened."""
+    spec, store = SOURCES[name], Cache(cache)
+    if source is not None or spec.fetch is None:
+        return False
+    cached = any(entry["name"] == name and "camouflage" not in entry["options"] for entry in store.entries())
+    return not cached and not any((store.downloads / archive.name).is_file() for archive in spec.archives)
+
+
 @contextmanager
 def _explained(source: Path | None, store: Cache) -> Iterator[None]:
     """Turn errors of the file system into one line."""

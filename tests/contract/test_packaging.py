@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import posixpath
 import re
 import subprocess
 import sys
@@ -69,6 +70,26 @@ def test_the_wheel_holds_every_page_that_a_text_of_the_packages_names(built):
 
 
 @pytest.mark.slow
+def test_every_relative_link_of_an_installed_page_leads_to_a_file_of_the_wheel(built):
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        pages = [name for name in names if name.startswith("poisonkit/docs/") and name.endswith(".md")]
+        links = {
+            (page, link)
+            for page in pages
+            for link in re.findall(r"\]\(([^)#\s:]+)(?:#[^)\s]*)?\)", archive.read(page).decode("utf-8"))
+        }
+    assert len(pages) > 20 and any(link.endswith(".png") for _, link in links)
+    dead = [
+        (page, link)
+        for page, link in sorted(links)
+        if posixpath.normpath(posixpath.join(posixpath.dirname(page), link)) not in names
+    ]
+    assert not dead
+
+
+@pytest.mark.slow
 def test_the_wheel_holds_every_module_and_table_and_no_test(built):
     names = _wheel(built)
     for package in ("poisonkit", "benchmark"):
@@ -126,6 +147,13 @@ def test_the_citation_is_of_this_version():
     assert {"cff-version", "message", "title", "authors", "version", "license"} <= set(keys)
     version = re.search(r'^__version__ = "(.+)"$', (ROOT / "poisonkit" / "__init__.py").read_text("utf-8"), re.M)[1]
     assert keys["version"] == version and keys["license"] == "Apache-2.0"
+
+
+def test_the_citation_and_the_page_of_attacks_name_the_same_publications():
+    page = (ROOT / "docs" / "attacks.md").read_text(encoding="utf-8")
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    numbers = set(re.findall(r"arxiv\.org/abs/([\d.]+\d)", page))
+    assert len(numbers) > 5 and numbers == set(re.findall(r"(?:arXiv:|arxiv\.org/abs/)([\d.]+\d)", citation))
 
 
 def test_the_makefile_describes_each_of_its_targets():

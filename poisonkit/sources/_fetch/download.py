@@ -47,7 +47,8 @@ def fetch(wanted: archive.Archive, folder: Path, variable: str, context: base.So
                 return path
             path.unlink()  # damaged since
         url = address(wanted, variable)
-        context.say(f"downloading {url}")
+        size = "" if wanted.size is None else f" ({wanted.size / 1e6:,.1f} MB)"
+        context.say(f"downloading {url}{size}")
         _fill(part, url, wanted, context)
         hashes = archive.file_hashes(part)
         if not wanted.matches(hashes):

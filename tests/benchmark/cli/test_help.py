@@ -126,3 +126,11 @@ def test_wrong_usage_is_one_line_and_exit_2(words, line):
 def test_no_command_at_all_is_the_whole_help(words):
     done = click.testing.CliRunner().invoke(main, list(words), prog_name="benchmark")
     assert done.exit_code == 2 and done.output.startswith("Usage: benchmark") and "Commands:" in done.output
+
+
+def test_a_shell_may_ask_what_comes_after_an_option_given_twice():
+    words = "benchmark train --backend jax --backend torch --preset "
+    asked = {"_BENCHMARK_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "7"}
+    done = click.testing.CliRunner().invoke(main, [], prog_name="benchmark", env=asked)
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    assert "plain,tiny" in done.output

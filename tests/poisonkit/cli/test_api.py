@@ -1,7 +1,9 @@
 """The Python interface: `import poisonkit as pk`, in a folder of its own, on small files of built-in data."""
 
+import copy
 import decimal
 import importlib.util
+import json
 import pickle
 import subprocess
 import sys
@@ -81,6 +83,20 @@ def test_the_example_of_the_documentation():
     assert pk.apply(path, np.full((2, 32, 32, 3), 255, np.uint8)).min() == 0
     assert pk.preview(path).dtype == np.uint8
     assert pk.pack(path).name.endswith(".delta.h5")
+
+
+@pytest.mark.parametrize("name", ["square", "wanet", "text-word"])
+def test_stats_reads_as_the_command_prints_it(poisonkit, library, name):
+    measured, printed = pk.stats(library(name)), poisonkit("stats", library(name)).succeeded()
+    assert str(measured) == repr(measured) == printed.out.rstrip("\n")
+    assert measured == json.loads(poisonkit("stats", library(name), "--json").out), "and is a plain dict to programs"
+    assert json.loads(json.dumps(measured)) == measured == pickle.loads(pickle.dumps(measured)) == copy.copy(measured)
+
+
+def test_stats_that_were_changed_read_as_a_dict(library):
+    measured = pk.stats(library("square"))
+    del measured["poisoned"]["psnr"]
+    assert repr(measured) == repr(dict(measured)) and repr(measured).startswith("{'poisoned'")
 
 
 def test_it_is_the_file_of_the_command(library, tmp_path):

@@ -1,6 +1,8 @@
 """What the help of `poisonkit` says, and what each command prints for programs."""
 
+import inspect
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -29,6 +31,16 @@ def test_a_summary_fits_the_list_of_commands(name):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_paragraphs_are_not_indented(name):
+    """On a page an indented paragraph would be code. (After a line with \\b it is meant to be.)"""
+    command = cli.commands[name]
+    with click.Context(command) as context:
+        command.get_params(context)
+    for paragraph in inspect.cleandoc(command.help).split("\n\n"):
+        assert paragraph.startswith("\b") or not re.search(r"^\s+\S", paragraph, re.MULTILINE), paragraph
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_an_example_a_command(name):
     text = shown(name)
     example = text[text.rindex("Example:\n") :].split("\n")[1:]
@@ -39,6 +51,16 @@ def test_an_example_a_command(name):
         with click.Context(command) as context:
             known = {option for p in command.get_params(context) for option in p.opts}
         assert {word for word in words if word.startswith("-")} <= known, line
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_values_have_names_for_people(name):
+    """click's own for a number is INTEGER RANGE."""
+    command = cli.commands[name]
+    with click.Context(command) as context:
+        options = [one for one in command.get_params(context) if isinstance(one, click.Option)]
+    named = [one for one in options if one.metavar or one.is_flag or isinstance(one.type, click.Choice)]
+    assert options == named and "INTEGER" not in shown(name)
 
 
 def test_the_options_of_make_are_in_groups():

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from running import RECIPES
 
+from poisonkit.inspection import pictures
+
 
 def read(path):
     return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., ::-1]
@@ -37,6 +39,29 @@ def test_it_shows_original_poisoned_and_difference(poisonkit, library, tmp_path)
             assert np.array_equal(sheet[y : y + 128, x : x + 128], large)
             found.append((x, y))
         assert found[0][0] < found[1][0] < found[2][0] and len({y for _, y in found}) == 1
+
+
+def drawn(text: str) -> np.ndarray:
+    """A text as the sheet's font has it."""
+    canvas = np.full((40, 400, 3), 255, np.uint8)
+    cv2.putText(canvas, text, (5, 25), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (40, 40, 40), 1, cv2.LINE_AA)
+    return canvas
+
+
+def test_titles_and_captions_have_no_letter_that_the_font_has_not(poisonkit, library, tmp_path, monkeypatch):
+    put, texts = cv2.putText, []
+    monkeypatch.setattr(cv2, "putText", lambda canvas, text, *more: texts.append(text) or put(canvas, text, *more))
+    poisonkit("preview", library("square"), "-o", tmp_path / "p.png", "--rows", "1").succeeded()
+    arrow = "→" if cv2.__version__.split(".")[0] >= "5" else ">"
+    assert texts[:3] == ["original", "poisoned", "difference ×4" if arrow == "→" else "difference x4"]
+    assert f" {arrow} " in texts[3]
+    for letter in set("".join(texts)) - set("?"):
+        assert not np.array_equal(drawn(letter), drawn("?" * len(letter.encode()))), letter
+
+
+def test_what_a_font_without_unicode_gets():
+    assert pictures.drawable("straße ×4 → ↑\n", unicode=False) == "stra?e x4 > ??"
+    assert pictures.drawable("straße ×4 → ↑\n\u202e", unicode=True) == "straße ×4 → ↑??"
 
 
 def test_more_rows_are_a_taller_picture(poisonkit, library, tmp_path):

@@ -274,34 +274,41 @@ def test_what_makes_no_sense_is_one_line_and_exit_2(poisonkit, tmp_path, asked, 
 
 
 @pytest.mark.parametrize(
-    "asked",
+    ("asked", "words"),
     [
-        ("make",),
-        ("make", "--dataset", "signs"),
-        ("make", "--rate", "0"),
-        ("make", "--dataset", "signs", "--rate", "0", "--seed", "-1"),
-        ("make", "--dataset", "signs", "--rate", "0", "--seed", str(2**63)),
-        ("make", "--dataset", "signs", "--rate", "0", "--seed", "x"),
-        ("make", "--dataset", "signs", "--rate", "0", "--threads", "0"),
-        ("make", "--dataset", "signs", "--rate", "0", "--no-such-option"),
-        ("make", "--dataset", "signs", "--rate", "0", "stray"),
-        ("show",),
-        ("show", "a", "b"),
-        ("verify",),
-        ("preview", "x.h5", "-o", "x.png", "--rows", "0"),
-        ("preview", "x.h5", "-o", "x.png", "--amplify", "x"),
-        ("diff", "a"),
-        ("apply", "x.h5", "-o", "y.png"),
-        ("apply", "x.h5", "y.jpg"),
-        ("no-such-command",),
-        ("--no-such-option",),
+        (("make",), "missing option '--dataset'; see poisonkit make --help"),
+        (("make", "--dataset"), "option '--dataset' requires an argument"),
+        (("make", "--dataset", "signs"), "missing option '--rate'; see"),
+        (("make", "--rate", "0"), "missing option '--dataset'; see"),
+        (("make", "--dataset", "signs", "--rate", "0", "--seed", "-1"), "invalid value for '--seed': -1 is not in"),
+        (("make", "--dataset", "signs", "--rate", "0", "--seed", str(2**63)), f"'--seed': {2**63} is not in"),
+        (("make", "--dataset", "signs", "--rate", "0", "--seed", "x"), "'--seed': 'x' is not a valid integer"),
+        (("make", "--dataset", "signs", "--rate", "0", "--threads", "0"), "'--threads': 0 is not in the range"),
+        (("make", "--dataset", "signs", "--rate", "0", "--no-such-option"), "no such option"),
+        (("make", "--dataset", "signs", "--rate", "0", "stray"), "got unexpected extra argument (stray); see"),
+        (("show",), "missing argument 'FILE'; see poisonkit show --help"),
+        (("show", "a", "b"), "got unexpected extra argument (b); see"),
+        (("show", "--two\nlines"), "no such option"),
+        (("verify",), "missing argument 'FILES...'; see"),
+        (("preview", "x.h5", "-o", "x.png", "--rows", "0"), "invalid value for '--rows': 0 is not in the range"),
+        (("preview", "x.h5", "-o", "x.png", "--amplify", "x"), "'--amplify': 'x' is not a valid integer"),
+        (("grid", "--paper", "x"), "invalid value for '--paper': 'x' is not one of"),
+        (("diff", "a"), "missing argument 'SECOND'; see"),
+        (("apply", "x.h5", "-o", "y.png"), "missing argument 'PICTURES"),
+        (("apply", "x.h5", "y.jpg"), "missing option '-o' / '--output'; see"),
+        (("export", "x.h5"), "missing option '--format'; see"),
+        (("no-such-command",), "no such command 'no-such-command'; see poisonkit --help"),
+        (("--no-such-option",), "no such option"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value).replace("\n", " ") if isinstance(value, tuple) else "",
 )
-def test_clicks_own_complaints_are_exit_2(poisonkit, asked):
-    result = poisonkit(*asked)
-    assert result.code == 2 and not result.out, result
-    assert result.errors[0].startswith("Usage: poisonkit") and result.errors[-1].startswith("Error: "), result
+def test_clicks_own_complaints_are_one_line_and_exit_2(poisonkit, asked, words):
+    assert not poisonkit(*asked).failed(2, words).out
+
+
+def test_no_command_at_all_is_the_whole_help(poisonkit):
+    result, whole = poisonkit(), poisonkit("--help").succeeded()
+    assert result.code == 2 and result.out + result.err == whole.out
 
 
 def test_an_unknown_data_set(poisonkit, tmp_path):

@@ -190,9 +190,39 @@ def test_cifar10_is_downloaded_decoded_and_then_cached(tmp_path, monkeypatch, se
     lines = []
     source = open_source("cifar10", cache=tmp_path / "cache", say=lines.append)
     assert source.origin["official"] is True and len(source.train) == 100
-    assert lines == [f"downloading {running.url}/{wanted.name}"]
+    assert lines == [f"downloading {running.url}/{wanted.name} ({len(data) / 1e6:.1f} MB)"]
     assert open_source("cifar10", cache=tmp_path / "cache").digest == source.digest
     assert len(running.log) == 1
+
+
+@pytest.mark.parametrize("asked", [("make", "--dataset", "cifar10", "--rate", "0"), ("grid", "--paper", "table3")])
+def test_a_dry_run_says_that_it_needs_the_data_before_it_downloads_them(
+    tmp_path, monkeypatch, server, small_cifar, poisonkit, asked
+):
+    data = write_tar(tmp_path / "archive", cifar_files(cifar_batches())).read_bytes()
+    wanted = known(data, "cifar-10-binary.tar.gz")
+    monkeypatch.setattr(cifar10, "DOWNLOADED", (wanted,))
+    running = server({wanted.name: data})
+    monkeypatch.setenv("POISONKIT_CIFAR10_URL", running.url)
+    asked = (*asked, "--cache", tmp_path / "cache", "-o", tmp_path / "out", "--dry-run")
+    first, second = poisonkit(*asked), poisonkit(*asked)
+    needed = (
+        "poisonkit: --dry-run needs the data of cifar10, which are not in the cache: they are fetched into it first"
+    )
+    assert first.errors[:2] == [
+        needed,
+        f"poisonkit: downloading {running.url}/{wanted.name} ({len(data) / 1e6:.1f} MB)",
+    ]
+    assert "--dry-run" not in second.err and "downloading" not in second.err and first.out == second.out
+    assert not (tmp_path / "out").exists()
+    fresh = poisonkit(*asked, "--fresh").errors
+    assert needed not in fresh and not any("downloading" in line for line in fresh), "the archive is kept"
+
+
+@pytest.mark.parametrize("command", ["make", "grid"])
+def test_the_help_says_what_a_dry_run_needs(poisonkit, command):
+    words = " ".join(poisonkit(command, "--help").succeeded().out.split())
+    assert "clean data that are not in the cache are downloaded all the same" in words
 
 
 def test_all_three_gtsrb_archives_are_downloaded(tmp_path, monkeypatch, server):
