@@ -219,7 +219,7 @@ def test_train_says_which_clean_run_it_could_not_compare_with(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "emptied", "a list", "folder", "link", "pipe"])
-def test_what_a_command_left_and_is_damaged_is_kept_aside_and_made_anew(damage, tmp_path, capsys):
+def test_what_a_command_left_and_is_damaged_is_kept_aside_and_made_anew(damage, tmp_path, caplog):
     path = tmp_path / "result.json"
     assert records.kept(path) is None and not list(tmp_path.iterdir())
     path.write_text('{"settings": {"seed": 1}}' + " " * 300)
@@ -227,11 +227,11 @@ def test_what_a_command_left_and_is_damaged_is_kept_aside_and_made_anew(damage, 
     DAMAGE[damage](path) if damage != "cut" else path.write_text('{"settings')
     assert records.kept(path) is None and not files.there(path)
     assert files.there(tmp_path / "result.json.damaged")
-    assert "kept as result.json.damaged" in capsys.readouterr().err
+    assert "kept as result.json.damaged" in caplog.text
 
 
-def test_what_a_command_left_without_what_is_shown_of_it_is_made_anew_too(tmp_path, capsys):
+def test_what_a_command_left_without_what_is_shown_of_it_is_made_anew_too(tmp_path, caplog):
     path = tmp_path / "result.json"
     path.write_text('{"defence": "prune"}')
-    assert records.kept(path, records.is_pruning) is None and "kept as result.json.damaged" in capsys.readouterr().err
+    assert records.kept(path, records.is_pruning) is None and "kept as result.json.damaged" in caplog.text
     assert not files.there(path)
