@@ -311,7 +311,7 @@ def verify(path: Path) -> list[str]:
     """List what differs from what a sealed file or a key claims."""
     with reader.reading(path, ("sealed", "key"), vouch=False) as data:
         errors = whole.digests(data) or data.value_problems()
-        if data.manifest["kind"] == "sealed" and not errors:
+        if manifest.is_sealed(data.facts) and not errors:
             for part in ("train", "test"):
                 rows, count = data.sealed.rows(f"{part}/labels"), data.manifest["counts"][part]
                 if rows != count:

@@ -167,7 +167,7 @@ class Reader:
     @property
     def clean(self) -> bool:
         """Whether it is a clean file."""
-        return self.header.kind == "clean"
+        return self.header.clean
 
     def stencils(self) -> list["Stencil"]:
         """Return the trigger's stencils, in the order of application."""

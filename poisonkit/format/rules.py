@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from poisonkit.core import label_modes
 from poisonkit.format import schema
-from poisonkit.format.manifest import Facts
+from poisonkit.format.manifest import Facts, is_poisoned
 
 
 def problem(facts: Facts) -> str | None:
@@ -24,7 +24,7 @@ def _source_arrays(facts: Facts) -> str | None:
 
 
 def _pictures(facts: Facts) -> str | None:
-    count = len(facts["recipe"]["triggers"]) if facts["kind"] == "poisoned" else 0
+    count = len(facts["recipe"]["triggers"]) if is_poisoned(facts) else 0
     more = [number for number in facts["pictures"] if int(number) >= count]
     return f"its manifest has a picture of trigger {more[0]}, its recipe {count} triggers" if more else None
 

@@ -8,6 +8,7 @@ import numpy as np
 from poisonkit.core import hints, interface, modality
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.format import reader, structure
+from poisonkit.format.manifest import is_clean
 from poisonkit.inspection import apply_texts, image_stats
 from poisonkit.inspection import diff as differences
 from poisonkit.inspection.dataset import open_data_set
@@ -91,7 +92,7 @@ def apply(path: AnyPath, rows: Any) -> np.ndarray:
     """
     file = interface.path(path)
     manifest = structure.inspect(file, structure.DATA_SETS)
-    if manifest["kind"] == "clean":
+    if is_clean(manifest):
         raise Failure(f"{file}: is a clean file and has no trigger")
     if modality.of(manifest) == modality.TEXT:
         return apply_texts.apply_to_texts(file, manifest, _texts(rows))

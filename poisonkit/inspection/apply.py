@@ -9,6 +9,7 @@ import numpy as np
 from poisonkit.core import modality
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.format import reader, structure
+from poisonkit.format.manifest import is_clean
 from poisonkit.poisoning import apply, supported
 
 
@@ -66,7 +67,7 @@ def _alone(facts: dict) -> str:
 def _apply_to_texts(file: Path, facts: dict, paths: tuple[Path, ...], output: Path) -> Applied:
     from poisonkit.inspection import apply_texts
 
-    if facts["kind"] == "clean":
+    if is_clean(facts):
         raise Failure(f"{file}: is a clean file and has no trigger")
     if len(paths) > 1:
         raise Usage(f"apply: {file} holds texts: expected one file of texts, one a line, got {len(paths)}")

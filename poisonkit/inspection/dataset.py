@@ -12,6 +12,7 @@ from poisonkit.core import interface
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import TEXT
 from poisonkit.format import reader, structure
+from poisonkit.format.manifest import is_data_set
 from poisonkit.format.reader import Reader
 
 KINDS = ("clean", "poisoned", "sealed", "delta", "key")
@@ -267,7 +268,7 @@ def open(path: str | PathLike[str]) -> Dataset:  # noqa: A001
 
 def open_data_set(path: str | PathLike[str]) -> Dataset:
     """Open a file that has training and test rows, as `open` does. Raises `Failure` for a delta or a key."""
-    kind = structure.inspect(interface.path(path), KINDS)["kind"]
-    if kind in ("delta", "key"):
-        raise Failure(f"{path}: is {HOLDS[kind]}")
+    facts = structure.inspect(interface.path(path), KINDS)
+    if not is_data_set(facts):
+        raise Failure(f"{path}: is {HOLDS[facts['kind']]}")
     return open(path)

@@ -50,7 +50,7 @@ class Plan:
     @property
     def clean(self) -> bool:
         """Whether this is the clean file."""
-        return self.manifest["kind"] == "clean"
+        return manifests.is_clean(self.manifest)
 
     def identity(self) -> dict:
         """Return the part of the manifest that decides what the file's bytes will be."""

@@ -11,6 +11,7 @@ from poisonkit.core import file_names, hashing, label_modes, modality
 from poisonkit.core.errors import Usage
 from poisonkit.core.images import grey
 from poisonkit.core.parsing import decimal, spell
+from poisonkit.format.manifest import is_clean
 from poisonkit.sources import registry
 from poisonkit.triggers import registry as triggers
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext
@@ -173,7 +174,7 @@ def recipe_of(manifest: dict, pictures: dict | None = None) -> Recipe:
 
     Raises `Usage` where it makes no sense to this version of the tool.
     """
-    if manifest["kind"] == "clean":
+    if is_clean(manifest):
         return Recipe("0")
     steps = []
     for step in manifest["recipe"]["triggers"]:

@@ -104,15 +104,15 @@ def _of_images(data: reader.Reader, caches: _Caches, progress) -> list[Finding]:
 
 
 def _truth(data: reader.Reader, key: Path | None) -> np.ndarray | None:
-    kind = data.manifest["kind"]
-    if key is not None and kind != "sealed":
+    header = data.header
+    if key is not None and not header.sealed:
         raise Usage(f"--key: {data.path} is not sealed")
     if key is not None:
         with reader.reading(key, ("key",)) as held:
             rows = unseal.check(data.sealed, held).rows
             authenticity.check(data.path, held)
             return rows
-    return data["truth/rows"] if kind == "poisoned" else np.empty(0, np.int64) if kind == "clean" else None
+    return data["truth/rows"] if header.poisoned else np.empty(0, np.int64) if header.clean else None
 
 
 def _sources(data: reader.Reader, ours: fingerprints.Signatures, caches: _Caches, progress) -> list[Finding]:

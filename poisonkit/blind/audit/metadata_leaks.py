@@ -24,9 +24,9 @@ def look(path: Path, data: reader.Reader) -> list[Finding]:
 
 def contents(data: reader.Reader) -> Finding:
     """Whether the file gives its own answer."""
-    kind = data.manifest["kind"]
-    if kind != "poisoned":
-        return Finding("contents", "sealed: no truth, no trigger, no recipe" if kind == "sealed" else "a clean file")
+    if not data.header.poisoned:
+        sealed = data.header.sealed
+        return Finding("contents", "sealed: no truth, no trigger, no recipe" if sealed else "a clean file")
     rows = data["truth/rows"]
     return Finding("contents", f"not sealed: truth/ names {len(rows):,} changed rows; recipe and trigger too", rows)
 
