@@ -10,7 +10,6 @@ import numpy as np
 
 from poisonkit.core import interface
 from poisonkit.core.errors import Failure
-from poisonkit.core.modality import TEXT
 from poisonkit.format import reader, structure
 from poisonkit.format.manifest import is_data_set
 from poisonkit.format.reader import Reader
@@ -36,7 +35,7 @@ class Array:
         entry = data.manifest["arrays"][path]
         self._data, self.path = data, path
         self.shape: tuple[int, ...] = tuple(entry["shape"])
-        self.dtype = np.dtype(object) if entry["dtype"] == TEXT.dtype else np.dtype(entry["dtype"])
+        self.dtype = np.dtype(object) if data.has_texts(path) else np.dtype(entry["dtype"])
 
     @property
     def ndim(self) -> int:

@@ -148,7 +148,7 @@ class Recipe:
         if self.clean:
             return not source_options
         plain = all(values == parameters(name, {}, None) for name, values in self.steps)
-        target = registry.default_target(source) if self.modality == modality.TEXT else 0
+        target = registry.default_target(source) if self.modality.is_text else 0
         usual = Recipe(self.rate, self.steps, self.patch, target, self.seed)
         return plain and not source_options and self == usual
 
@@ -238,7 +238,7 @@ def check_modality(recipe: Recipe, rows: modality.Modality) -> None:
         if wanted != rows:
             fit = ", ".join(triggers.names(rows))
             raise Usage(f"--trigger: {name} is for {wanted.rows}, the data set holds {rows.rows}: expected {fit}")
-    if recipe.patch and rows != modality.IMAGE:
+    if recipe.patch and rows.is_text:
         raise Usage(f"--per-patch: is for images, the data set holds {rows.rows}")
 
 

@@ -17,7 +17,6 @@ from poisonkit.blind.audit import (
 )
 from poisonkit.blind.audit.finding import SOURCE, Finding
 from poisonkit.core.errors import Usage
-from poisonkit.core.modality import TEXT
 from poisonkit.format import reader
 
 KINDS = ("sealed", "clean", "poisoned")
@@ -52,9 +51,9 @@ def audit(path: Path, key: Path | None, caches, progress) -> Audited:
     """
     with reader.reading(path, KINDS) as data:
         truth = _truth(data, key)
-        findings = metadata_leaks.look(path, data) + (_of_texts if data.modality == TEXT else _of_images)(
-            data, _Caches(caches or (None,)), progress
-        )
+        findings = metadata_leaks.look(path, data)
+        probes = data.modality.choose(image=_of_images, text=_of_texts)
+        findings += probes(data, _Caches(caches or (None,)), progress)
         return Audited(path, data.manifest["name"], data.manifest["counts"]["train"], findings, truth)
 
 

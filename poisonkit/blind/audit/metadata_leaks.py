@@ -8,7 +8,6 @@ import h5py
 
 from poisonkit.blind.audit.finding import Finding
 from poisonkit.blind.seal import LONG_AGO
-from poisonkit.core.modality import TEXT
 from poisonkit.format import reader, sidecars, structure
 from poisonkit.triggers import registry as triggers
 
@@ -64,6 +63,6 @@ def size(path: Path, data: reader.Reader) -> Finding:
     """Bytes that no array accounts for."""
     arrays = sum(data.size(name) for name in data.manifest["arrays"])
     rest = path.stat().st_size - arrays
-    heaps = arrays // HEAPS if data.modality == TEXT else 0
+    heaps = arrays // HEAPS if data.modality.is_text else 0
     hidden = rest > heaps + SLACK + 1000 * len(data.manifest["arrays"]) + len(str(data.manifest))
     return Finding("size", f"{rest:,} bytes besides the arrays" + (": more than structure and manifest need" * hidden))
