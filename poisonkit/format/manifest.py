@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from poisonkit.core.hashing import digest
-from poisonkit.core.modality import is_text_dtype
 
 FORMAT = "poisonkit"
 FORMAT_VERSION = 1
@@ -71,11 +70,6 @@ class ArrayEntry:
     digest: str
     dtype: str
     shape: tuple[int, ...]
-
-    @property
-    def is_text(self) -> bool:
-        """Whether it is an array of texts."""
-        return is_text_dtype(self.dtype)
 
 
 @dataclass(frozen=True)
