@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from poisonkit.core.errors import Failure
-from poisonkit.format import structure
+from poisonkit.format import manifest, structure
 
 SUFFIX = ".key.h5"
 NAME = re.compile(r"challenge-[0-9a-f]{8}")
@@ -64,7 +64,7 @@ def places(challenge: Path, name: str) -> list[Path]:
 def find(challenge: Path) -> Path | None:
     """Find the key of a sealed file; None where there is none, or where the file is not a sealed one."""
     facts = structure.inspect(challenge, ("clean", "poisoned", "sealed"))
-    if facts["kind"] != "sealed":
+    if not manifest.is_sealed(facts):
         return None
     return next((path for path in places(challenge, facts["name"]) if path.is_file()), None)
 

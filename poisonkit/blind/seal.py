@@ -16,9 +16,8 @@ import numpy as np
 
 from poisonkit.blind import even_labels as even
 from poisonkit.blind import keys
-from poisonkit.core import files, hashing, numbers, random_streams, splits
+from poisonkit.core import files, hashing, modality, numbers, random_streams, splits
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.core.modality import IMAGE
 from poisonkit.format import manifest, reader, sidecars
 from poisonkit.format.arrays import kept_in_key
 from poisonkit.format.manifest import Facts, Manifest
@@ -226,7 +225,7 @@ def _shuffled(data: reader.Reader, part: str, order: np.ndarray) -> Iterator[np.
     """Yield the rows of a part in their secret order, in blocks."""
     split = data.split(part)
     rows = ROWS_AT_ONCE
-    if data.modality == IMAGE:
+    if not data.modality.is_text:
         rows = max(1, min(rows, splits.BLOCK // int(np.prod(split.shape[1:]))))
     for start in range(0, len(order), rows):
         yield split.rows(order[start : start + rows])
@@ -348,7 +347,7 @@ def advice(done: Sealed) -> list[str]:
             f"labels evened out to {share:.4f} of the clean class sizes: {numbers.counted(count, 'row')} left out, "
             "kept in the key"
         )
-    if done.manifest["modality"] == "text":
+    if modality.of(done.manifest).is_text:
         return [*lines, f"note: whoever has {name} can find every changed row by comparing: {how}"]
     if done.seed is None:
         return [

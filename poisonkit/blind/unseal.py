@@ -12,7 +12,6 @@ from poisonkit.blind.seal import NO_ROWS, Secret, answer, commit, inverse
 from poisonkit.build import produce
 from poisonkit.core import files, hashing, modality, splits
 from poisonkit.core.errors import Failure
-from poisonkit.core.modality import TEXT
 from poisonkit.core.splits import TextSplit
 from poisonkit.format import manifest, reader, sidecars
 from poisonkit.format.manifest import SealedManifest
@@ -184,7 +183,7 @@ def plan(challenge: reader.Reader, key: reader.Reader) -> make.Plan:
     source = _source(challenge, key)
     tested = _tested(key)
     facts = {name: value for name, value in original.facts.items() if name not in ("arrays", "dataset_digest")}
-    effect = _texts(challenge, key) if challenge.modality == TEXT else _images(challenge, key)
+    effect = challenge.modality.choose(image=_images, text=_texts)(challenge, key)
     return make.Plan(
         source, Recipe(original.recipe.rate), effect, changed, tested, facts, original.facts, key.key.file.sha256,
     )  # fmt: skip
@@ -214,7 +213,7 @@ def _positions(key: reader.Reader, part: str) -> np.ndarray:
     return inverse(_order(key, part), _count(key, part))
 
 
-def _images(challenge: reader.Reader, key: reader.Reader) -> UnsealedImages:
+def _images(challenge: reader.Reader, key: reader.Reader) -> apply.Effect:
     """Return the effect on images."""
     arrays = {name: key[name] for name in key.key.arrays if name.startswith("trigger/")}
     stencils = apply.of_file(key.path, key.key.original.facts, arrays)
@@ -222,7 +221,7 @@ def _images(challenge: reader.Reader, key: reader.Reader) -> UnsealedImages:
     return UnsealedImages(stencils, challenge.split("train"), _positions(key, "train")[rows])
 
 
-def _texts(challenge: reader.Reader, key: reader.Reader) -> apply.Texts:
+def _texts(challenge: reader.Reader, key: reader.Reader) -> apply.Effect:
     """Return the effect on texts: the sealed file has the changed ones, the key the others."""
     rows = {group: key[f"{group}/texts"] for group in ("triggered", "others") if f"{group}/texts" in key}
     if "truth/rows" in key:
@@ -239,7 +238,7 @@ def _restored(challenge: reader.Reader, key: reader.Reader, part: str) -> Restor
         kept = {group: key[f"{group}/rows"] for group in ("truth", "left") if f"{group}/rows" in key}
     for group, rows in kept.items():
         labels[rows] = key[f"{group}/labels"]
-    if challenge.modality == TEXT:
+    if challenge.modality.is_text:
         texts = split.rows(positions.clip(0))
         for group, rows in kept.items():
             texts[rows] = key[f"{group}/texts"]
@@ -311,7 +310,7 @@ def verify(path: Path) -> list[str]:
     """List what differs from what a sealed file or a key claims."""
     with reader.reading(path, ("sealed", "key"), vouch=False) as data:
         errors = whole.digests(data) or data.value_problems()
-        if data.manifest["kind"] == "sealed" and not errors:
+        if manifest.is_sealed(data.facts) and not errors:
             for part in ("train", "test"):
                 rows, count = data.sealed.rows(f"{part}/labels"), data.manifest["counts"][part]
                 if rows != count:

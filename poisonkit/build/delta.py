@@ -16,7 +16,6 @@ from poisonkit.build.produce import BuildResult
 from poisonkit.build.runtime import Runtime
 from poisonkit.core import files, hashing, hints, modality
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.core.modality import TEXT
 from poisonkit.format import manifest, reader
 from poisonkit.format.manifest import DeltaManifest, Facts, FileRecord, Manifest
 from poisonkit.format.reader import Reader
@@ -100,7 +99,7 @@ def _arrays(data: Reader, threads: int) -> Arrays:
     """Collect the arrays of a file's delta, by path."""
     rows = data["truth/rows"]
     arrays = {"changed/rows": rows, "changed/role": data["truth/role"], "changed/labels": data["train/labels"][rows]}
-    whole_rows = data.modality == TEXT or data.described.camouflaged_last
+    whole_rows = data.modality.is_text or data.described.camouflaged_last
     kept = rows if whole_rows else _not_from_stencils(data, rows, threads)
     if len(kept):
         train = data.modality.path("train")
@@ -113,7 +112,7 @@ def _arrays(data: Reader, threads: int) -> Arrays:
     for path in sorted(data.described.arrays):
         if path.startswith("trigger/") and not path.endswith("/mask"):  # the mask follows from the stencil
             arrays[path] = data[path]
-    return arrays | (_texts(data) if data.modality == TEXT else {})
+    return arrays | (_texts(data) if data.modality.is_text else {})
 
 
 def _texts(data: Reader) -> Arrays:
@@ -221,8 +220,8 @@ def _name(of: Facts) -> list[str]:
 
 def lines(path: Path, facts: Facts) -> list[str]:
     """Summarise a delta's manifest for people."""
-    kept, rows = facts["arrays"].get("kept/rows", {"shape": [0]})["shape"][0], modality.of(facts).rows
-    file, trigger = facts["file"], " and the trigger" if rows == "images" else ""
+    kept, kind = facts["arrays"].get("kept/rows", {"shape": [0]})["shape"][0], modality.of(facts)
+    file, rows, trigger = facts["file"], kind.rows, kind.choose(image=" and the trigger", text="")
     first = [
         f"delta     {path} ({path.stat().st_size / 1e3:,.1f} kB); `{hints.unpack(path)}` restores the file",
         f"of        {facts['of']['name']}.h5 ({file['size'] / 1e6:,.1f} MB, {file['sha256']})",
@@ -267,7 +266,7 @@ def plan(delta: Delta, source: Source) -> Plan:
     if "triggered" not in tested:
         supported.demand(delta.path, facts, "and the delta does not say which its triggered rows are")
         raise Failure(f"{delta.path}: has no triggered/rows: the delta is damaged")
-    effect = _kept_texts(delta, changed) if source.modality == TEXT else _kept_images(delta, changed)
+    effect = source.modality.choose(image=_kept_images, text=_kept_texts)(delta, changed)
     facts = {key: value for key, value in facts.items() if key not in ("arrays", "dataset_digest")}
     counts = {key: value for key, value in facts["counts"].items() if key != "unchanged"}
     return Plan(

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from poisonkit.core import class_names, modality
+from poisonkit.core import class_names
 from poisonkit.core.texts import holding
 from poisonkit.poisoning import apply, classes
 from poisonkit.poisoning.plan import Plan
@@ -20,7 +20,7 @@ def of(plan: Plan) -> list[str]:
     if plan.clean:
         return []
     lines = [*plan.notices, *classes.towards_nothing(plan.recipe, plan.source)]
-    return lines + (_of_texts(plan) if plan.source.modality == modality.TEXT else [])
+    return lines + (_of_texts(plan) if plan.source.modality.is_text else [])
 
 
 def _of_texts(plan: Plan) -> list[str]:

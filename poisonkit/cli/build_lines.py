@@ -7,6 +7,7 @@ from poisonkit.build.produce import BuildResult
 from poisonkit.build.rewrite_list import RewriteList
 from poisonkit.core import class_names
 from poisonkit.core.numbers import counted
+from poisonkit.format.manifest import is_poisoned
 from poisonkit.poisoning import supported
 from poisonkit.poisoning.classes import own
 
@@ -83,7 +84,7 @@ def grid_json(planned: GridPlan, made: GridResult | None) -> dict[str, Any]:
 
 def counts(manifest: dict[str, Any]) -> str:
     """Return the user's classes, the target, and the counts of a file, in one line."""
-    rows, classes, poisoned = manifest["counts"], manifest["source"]["classes"], manifest["kind"] == "poisoned"
+    rows, classes, poisoned = manifest["counts"], manifest["source"]["classes"], is_poisoned(manifest)
     text = own_classes(manifest["source"]["name"], classes)
     text += target(classes, manifest["recipe"]) if poisoned else ""
     text += counted(rows["train"], "training row")

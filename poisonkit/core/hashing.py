@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from poisonkit.core.modality import TEXT
+from poisonkit.core.modality import TEXT, is_text_dtype
 
 
 def canonical(value: Any) -> bytes:
@@ -71,7 +71,7 @@ class TextHash:
 
 def hasher(dtype: str, shape: Sequence[int]) -> ArrayHash | TextHash:
     """Return what takes the digest of an array of that dtype, as the manifest spells it, and shape."""
-    return TextHash() if dtype == TEXT.dtype else ArrayHash(dtype, shape)
+    return TextHash() if is_text_dtype(dtype) else ArrayHash(dtype, shape)
 
 
 def dtype_of(array: np.ndarray) -> str:

@@ -6,11 +6,13 @@ A block of rows is an array whose first axis are the rows: images (n, H, W, C) u
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from poisonkit.core.errors import Failure
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,24 @@ class Modality:
         """Dtype and number of dimensions of an array of rows."""
         return self.dtype, self.dimensions
 
+    @property
+    def is_text(self) -> bool:
+        """Whether a row is a text."""
+        return self.choose(image=False, text=True)
+
+    def choose(self, *, image: T, text: T) -> T:
+        """Return what is for rows of this modality, of a value (or function, or class) for each."""
+        return {IMAGE: image, TEXT: text}[self]
+
 
 IMAGE = Modality("image", "images", "|u1", 4)
 TEXT = Modality("text", "texts", "text", 1)
 KNOWN = {one.name: one for one in (IMAGE, TEXT)}
+
+
+def is_text_dtype(dtype: str) -> bool:
+    """Whether an array of that dtype, as the manifest spells it, has texts."""
+    return dtype == TEXT.dtype
 
 
 def of(facts: dict[str, Any]) -> Modality:

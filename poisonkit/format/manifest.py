@@ -37,6 +37,29 @@ Facts = dict[str, Any]
 R = TypeVar("R")
 
 
+# ---------------------------------------------------------------- which kind of file
+
+
+def is_clean(facts: Facts) -> bool:
+    """Whether a manifest is that of a data set in which nothing was poisoned."""
+    return facts.get("kind") == "clean"
+
+
+def is_poisoned(facts: Facts) -> bool:
+    """Whether a manifest is that of a poisoned data set, which has its truth and its trigger."""
+    return facts.get("kind") == "poisoned"
+
+
+def is_sealed(facts: Facts) -> bool:
+    """Whether a manifest is that of a sealed file, which does not say whether anything was poisoned."""
+    return facts.get("kind") == "sealed"
+
+
+def is_data_set(facts: Facts) -> bool:
+    """Whether a file with this manifest has training and test rows: any but a delta and a key."""
+    return is_clean(facts) or is_poisoned(facts) or is_sealed(facts)
+
+
 # ---------------------------------------------------------------- typed parts
 
 
@@ -135,6 +158,21 @@ class Header:
     dataset_digest: str
     facts: Facts = field(repr=False)
 
+    @property
+    def clean(self) -> bool:
+        """Whether this is a data set in which nothing was poisoned."""
+        return is_clean(self.facts)
+
+    @property
+    def poisoned(self) -> bool:
+        """Whether this is a poisoned data set."""
+        return is_poisoned(self.facts)
+
+    @property
+    def sealed(self) -> bool:
+        """Whether this is a sealed file."""
+        return is_sealed(self.facts)
+
     def shape(self, path: str) -> tuple[int, ...]:
         """Return the shape of an array."""
         return self.arrays[path].shape
@@ -153,11 +191,6 @@ class Manifest(Header):
     recipe: Recipe
     counts: Counts
     pictures: dict[str, Facts]
-
-    @property
-    def clean(self) -> bool:
-        """Whether nothing was poisoned."""
-        return self.kind == "clean"
 
     @property
     def recipe_versions(self) -> tuple[int, ...]:
@@ -288,7 +321,7 @@ def recipe_versions(facts: Facts) -> tuple[int, ...]:
     """Return the recipe versions of which this program makes a file such as the one whose manifest is given."""
     source = facts.get("source")
     options = source.get("options") if isinstance(source, dict) else None
-    hidden = facts.get("kind") == "poisoned" and isinstance(options, dict) and "camouflage" in options
+    hidden = is_poisoned(facts) and isinstance(options, dict) and "camouflage" in options
     return (RECIPE_VERSION, CAMOUFLAGED_LAST) if hidden else (RECIPE_VERSION,)
 
 

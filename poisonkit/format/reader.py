@@ -13,7 +13,6 @@ import numpy as np
 from poisonkit.core import hints, modality
 from poisonkit.core.errors import Failure
 from poisonkit.core.files import reason
-from poisonkit.core.modality import TEXT
 from poisonkit.core.splits import Split, TextSplit
 from poisonkit.format import arrays, manifest, string_arrays, structure
 
@@ -117,10 +116,13 @@ class Reader:
         """What its rows are."""
         return modality.of(self.manifest)
 
+    def has_texts(self, name: str) -> bool:
+        """Whether an array is one of texts."""
+        return modality.is_text_dtype(self.manifest["arrays"][name]["dtype"])
+
     def _data(self, name: str) -> Any:
         """Return the dataset, whose texts are `str`."""
-        texts = self.manifest["arrays"][name]["dtype"] == TEXT.dtype
-        return self._file[name].asstr() if texts else self._file[name]
+        return self._file[name].asstr() if self.has_texts(name) else self._file[name]
 
     def rows(self, name: str, start: int, stop: int) -> np.ndarray:
         """Return some rows of an array."""
@@ -130,8 +132,8 @@ class Reader:
 
     def size(self, name: str) -> int:
         """Bytes that an array takes in the file."""
-        data, texts = self._file[name], self.manifest["arrays"][name]["dtype"] == TEXT.dtype
-        return string_arrays.size(self.path, data) if texts else data.nbytes
+        data = self._file[name]
+        return string_arrays.size(self.path, data) if self.has_texts(name) else data.nbytes
 
     def offset(self, name: str) -> int:
         """Where an array begins in the file, in bytes: the format's arrays are plain."""
@@ -140,7 +142,7 @@ class Reader:
     def split(self, part: str) -> Any:
         """`train` or `test` as a `Split` or `TextSplit`, whose rows are read in any order: images past libhdf5, texts
         held in memory."""
-        if self.modality == TEXT:
+        if self.modality.is_text:
             return TextSplit.held(self.path, self[f"{part}/texts"], self[f"{part}/labels"])
         shape = tuple(self.manifest["arrays"][f"{part}/images"]["shape"])
         return Split(self.path, self.offset(f"{part}/images"), shape, self[f"{part}/labels"])
@@ -151,7 +153,7 @@ class Reader:
             return self.rows(name, 0, 0)
         first, last = int(rows[0]), int(rows[-1]) + 1
         close = last - first <= 4 * len(rows)
-        if close or self.manifest["arrays"][name]["dtype"] == TEXT.dtype:  # one read of the whole stretch
+        if close or self.has_texts(name):  # one read of the whole stretch
             stretch = self.rows(name, first, last)
             return stretch[rows - first]  # type: ignore[no-any-return]
         return np.stack([self._file[name][int(row)] for row in rows])
@@ -167,7 +169,7 @@ class Reader:
     @property
     def clean(self) -> bool:
         """Whether it is a clean file."""
-        return self.header.kind == "clean"
+        return self.header.clean
 
     def stencils(self) -> list["Stencil"]:
         """Return the trigger's stencils, in the order of application."""

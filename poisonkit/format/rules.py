@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from poisonkit.core import label_modes
+from poisonkit.core import label_modes, modality
 from poisonkit.format import schema
-from poisonkit.format.manifest import Facts
+from poisonkit.format.manifest import Facts, is_poisoned
 
 
 def problem(facts: Facts) -> str | None:
@@ -24,7 +24,7 @@ def _source_arrays(facts: Facts) -> str | None:
 
 
 def _pictures(facts: Facts) -> str | None:
-    count = len(facts["recipe"]["triggers"]) if facts["kind"] == "poisoned" else 0
+    count = len(facts["recipe"]["triggers"]) if is_poisoned(facts) else 0
     more = [number for number in facts["pictures"] if int(number) >= count]
     return f"its manifest has a picture of trigger {more[0]}, its recipe {count} triggers" if more else None
 
@@ -60,7 +60,7 @@ def _jitter(facts: Facts) -> str | None:
 
 def _application(facts: Facts) -> str | None:
     recipe, application = facts["recipe"], facts["recipe"]["application"]
-    if (application == "text") != (facts["modality"] == "text"):
+    if (application == "text") != modality.of(facts).is_text:
         return f"its manifest's recipe is for {application}, its modality is {facts['modality']}"
     if application == "text" and (recipe["patch"] is not None or "cover_jitter" in recipe):
         return "its manifest's recipe has a patch or a cover_jitter, which texts have not"

@@ -85,9 +85,8 @@ def _look(path: Path, kinds: tuple[str, ...], alive: Callable[[], object] = lamb
         if wrong := arrays.problem(facts):
             raise _Wrong(wrong)
         for name, dataset in datasets.items():
-            if facts["arrays"][name]["dtype"] == TEXT.dtype and (
-                wrong := string_arrays.problem(path, name, dataset, alive)
-            ):
+            texts = modality.is_text_dtype(facts["arrays"][name]["dtype"])
+            if texts and (wrong := string_arrays.problem(path, name, dataset, alive)):
                 raise _Wrong(wrong)
         return facts
 

@@ -13,7 +13,7 @@ import numpy as np
 from poisonkit.core import hashing
 from poisonkit.core.errors import Failure
 from poisonkit.core.files import atomic_write, reason
-from poisonkit.core.modality import TEXT
+from poisonkit.core.modality import TEXT, is_text_dtype
 from poisonkit.core.signals import defer_signals
 from poisonkit.format import manifest, sidecars
 from poisonkit.format.manifest import Facts
@@ -130,7 +130,7 @@ class Writer:
 
     def column(self, path: str, dtype: str, shape: tuple[int, ...]) -> Column:
         """Return a new contiguous dataset, to be filled block by block; `dtype` as the manifest spells it."""
-        texts = dtype == TEXT.dtype
+        texts = is_text_dtype(dtype)
         with defer_signals():
             dataset = self._file.create_dataset(path, shape, h5py.string_dtype() if texts else np.dtype(dtype))
         column = self._columns[path] = (TextColumn if texts else Column)(dataset, self.pool, self._disk)

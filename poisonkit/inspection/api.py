@@ -1,6 +1,7 @@
 """What can be asked of a file in Python: `stats`, `preview`, `diff`, `apply`, and its rows for the frameworks."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from poisonkit.core import hints, interface, modality
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.format import reader, structure
+from poisonkit.format.manifest import Facts, is_clean
 from poisonkit.inspection import apply_texts, image_stats
 from poisonkit.inspection import diff as differences
 from poisonkit.inspection.dataset import open_data_set
@@ -52,13 +54,20 @@ def preview(path: AnyPath, rows: int = 6, amplify: int = 4) -> np.ndarray | list
     """
     rows, amplify = interface.whole(rows, "rows", 1), interface.whole(amplify, "amplify", 1, 128)
     file = interface.path(path)
-    if modality.of(structure.inspect(file, structure.DATA_SETS)) == modality.TEXT:
-        from poisonkit.inspection import text_preview
+    kind = modality.of(structure.inspect(file, structure.DATA_SETS))
+    return kind.choose(image=_sheet, text=_marked_lines)(file, rows, amplify)
 
-        return list(text_preview.lines(file, rows))
+
+def _sheet(file: Path, rows: int, amplify: int) -> np.ndarray | list[str]:
     from poisonkit.inspection.preview import sheet_of
 
     return sheet_of(file, rows, amplify)
+
+
+def _marked_lines(file: Path, rows: int, _amplify: int) -> np.ndarray | list[str]:
+    from poisonkit.inspection import text_preview
+
+    return list(text_preview.lines(file, rows))
 
 
 @interface.public
@@ -91,10 +100,16 @@ def apply(path: AnyPath, rows: Any) -> np.ndarray:
     """
     file = interface.path(path)
     manifest = structure.inspect(file, structure.DATA_SETS)
-    if manifest["kind"] == "clean":
+    if is_clean(manifest):
         raise Failure(f"{file}: is a clean file and has no trigger")
-    if modality.of(manifest) == modality.TEXT:
-        return apply_texts.apply_to_texts(file, manifest, _texts(rows))
+    return modality.of(manifest).choose(image=_apply_to_images, text=_apply_to_texts)(file, manifest, rows)
+
+
+def _apply_to_texts(file: Path, manifest: Facts, rows: Any) -> np.ndarray:
+    return apply_texts.apply_to_texts(file, manifest, _texts(rows))
+
+
+def _apply_to_images(file: Path, manifest: Facts, rows: Any) -> np.ndarray:
     with reader.reading(file) as data:
         shape = tuple(manifest["arrays"]["train/images"]["shape"][1:])
         images = _images(rows)

@@ -9,6 +9,7 @@ import numpy as np
 from poisonkit.core import modality
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.format import reader, structure
+from poisonkit.format.manifest import is_clean
 from poisonkit.poisoning import apply, supported
 
 
@@ -28,9 +29,10 @@ def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path) -> Iterato
     `output` is the PNG for one picture where it ends in .png, else a folder that gets NAME.png for each.
     """
     facts = structure.inspect(file, structure.DATA_SETS)
-    if modality.of(facts) == modality.TEXT:
-        yield _apply_to_texts(file, facts, paths, output)
-        return
+    yield from modality.of(facts).choose(image=_apply_to_pictures, text=_apply_to_texts)(file, facts, paths, output)
+
+
+def _apply_to_pictures(file: Path, facts: dict, paths: tuple[Path, ...], output: Path) -> Iterator[Applied]:
     from poisonkit.core import picture_files
 
     single = output.suffix.lower() == ".png"
@@ -63,11 +65,11 @@ def _alone(facts: dict) -> str:
     return "; the trigger alone: the file's own images are camouflaged too, which needs its secret number"
 
 
-def _apply_to_texts(file: Path, facts: dict, paths: tuple[Path, ...], output: Path) -> Applied:
+def _apply_to_texts(file: Path, facts: dict, paths: tuple[Path, ...], output: Path) -> Iterator[Applied]:
     from poisonkit.inspection import apply_texts
 
-    if facts["kind"] == "clean":
+    if is_clean(facts):
         raise Failure(f"{file}: is a clean file and has no trigger")
     if len(paths) > 1:
         raise Usage(f"apply: {file} holds texts: expected one file of texts, one a line, got {len(paths)}")
-    return Applied(output, texts=apply_texts.apply_to_file(file, facts, paths[0], output))
+    yield Applied(output, texts=apply_texts.apply_to_file(file, facts, paths[0], output))

@@ -10,8 +10,8 @@ import numpy as np
 
 from poisonkit.core import interface
 from poisonkit.core.errors import Failure
-from poisonkit.core.modality import TEXT
 from poisonkit.format import reader, structure
+from poisonkit.format.manifest import is_data_set
 from poisonkit.format.reader import Reader
 
 KINDS = ("clean", "poisoned", "sealed", "delta", "key")
@@ -35,7 +35,7 @@ class Array:
         entry = data.manifest["arrays"][path]
         self._data, self.path = data, path
         self.shape: tuple[int, ...] = tuple(entry["shape"])
-        self.dtype = np.dtype(object) if entry["dtype"] == TEXT.dtype else np.dtype(entry["dtype"])
+        self.dtype = np.dtype(object) if data.has_texts(path) else np.dtype(entry["dtype"])
 
     @property
     def ndim(self) -> int:
@@ -267,7 +267,7 @@ def open(path: str | PathLike[str]) -> Dataset:  # noqa: A001
 
 def open_data_set(path: str | PathLike[str]) -> Dataset:
     """Open a file that has training and test rows, as `open` does. Raises `Failure` for a delta or a key."""
-    kind = structure.inspect(interface.path(path), KINDS)["kind"]
-    if kind in ("delta", "key"):
-        raise Failure(f"{path}: is {HOLDS[kind]}")
+    facts = structure.inspect(interface.path(path), KINDS)
+    if not is_data_set(facts):
+        raise Failure(f"{path}: is {HOLDS[facts['kind']]}")
     return open(path)

@@ -102,7 +102,7 @@ def collect(path: Path) -> dict:
             if f"{group}/rows" in data:
                 result[group] = _measured(data, f"{group}/rows", named("test"), named(group))
         result = {name: part for name, part in result.items() if len(part["rows"])}
-        words = text_stats.clean_words(data) if data.modality == modality.TEXT else {}
+        words = text_stats.clean_words(data) if data.modality.is_text else {}
         return result | ({WORDS: words} if words else {})
 
 
@@ -144,7 +144,7 @@ def summarise(collected: dict) -> dict:
                 if len(finite)
                 else None
             )
-        if kind == "texts" and (left_out := int(np.isnan(values["characters"]).sum())):
+        if "characters" in values and (left_out := int(np.isnan(values["characters"]).sum())):
             summary[name]["too_long"] = left_out
     return summary
 

@@ -23,8 +23,11 @@ class Preview:
 def preview_file(file: Path, output: Path | None, rows: int, amplify: int) -> Preview:
     """Write a picture of some changed rows to `output`, a name in .png (default: NAME.png beside the file, unless that
     exists); of texts, write marked lines to a name in .txt, or give them back where there is no `output`."""
-    if modality.of(structure.inspect(file, structure.DATA_SETS)) == modality.TEXT:
-        return _texts(file, output, rows)
+    write = modality.of(structure.inspect(file, structure.DATA_SETS)).choose(image=_picture, text=_texts)
+    return write(file, output, rows, amplify)
+
+
+def _picture(file: Path, output: Path | None, rows: int, amplify: int) -> Preview:
     target = file.with_name(f"{file.name.removesuffix('.h5')}.png") if output is None else output
     if target.suffix.lower() != ".png":  # a slip of the finger must not replace a data set
         raise Usage(f"-o: expected a name that ends in .png, got {target}")
@@ -36,7 +39,7 @@ def preview_file(file: Path, output: Path | None, rows: int, amplify: int) -> Pr
     return Preview(target)
 
 
-def _texts(file: Path, output: Path | None, rows: int) -> Preview:
+def _texts(file: Path, output: Path | None, rows: int, _amplify: int) -> Preview:
     from poisonkit.inspection import text_preview
 
     if output is not None and output.suffix.lower() != ".txt":

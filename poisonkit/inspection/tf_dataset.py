@@ -4,6 +4,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from poisonkit.core.modality import KNOWN
 from poisonkit.inspection.dataset import open_data_set
 
 
@@ -12,7 +13,7 @@ def dataset(path: Path, part: str, block: int) -> "tf.data.Dataset":
     with open_data_set(path) as data:
         rows = data.rows
         array = data[part][rows]
-        shape, kind = array.shape[1:], tf.string if rows == "texts" else tf.uint8
+        shape, kind = array.shape[1:], KNOWN[data.modality].choose(image=tf.uint8, text=tf.string)
         count = len(array)
 
     def blocks():

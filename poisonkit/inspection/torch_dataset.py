@@ -25,7 +25,7 @@ class Rows(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
         row = self._data()[self.part][self._rows][int(index)]
-        if self._rows == "images":
+        if isinstance(row, np.ndarray):
             row = torch.from_numpy(np.ascontiguousarray(row)).permute(2, 0, 1) / 255
         return row, int(self.labels[index])
 

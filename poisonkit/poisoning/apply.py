@@ -56,7 +56,7 @@ def prepare(kind: modality.Modality, recipe: Recipe, shape: tuple[int, ...], for
     """
     recipes.check_modality(recipe, kind)
     recipes.check_jitter(recipe)
-    if kind == modality.TEXT:
+    if kind.is_text:
         recipes.check_alone(recipe)
         return Insertions(recipe)
     return Stencils(recipes.build(recipe, shape, force), recipe.cover_jitter)

@@ -50,7 +50,7 @@ class Plan:
     @property
     def clean(self) -> bool:
         """Whether this is the clean file."""
-        return self.manifest["kind"] == "clean"
+        return manifests.is_clean(self.manifest)
 
     def identity(self) -> dict:
         """Return the part of the manifest that decides what the file's bytes will be."""
@@ -81,7 +81,7 @@ class Plan:
         """Bytes of all arrays; of texts, what they will hardly be more than."""
         size = 0
         for path, (dtype, shape) in self.shapes().items():
-            each = TEXT_BYTES + self._mean_text(path) if dtype == modality.TEXT.dtype else np.dtype(dtype).itemsize
+            each = TEXT_BYTES + self._mean_text(path) if modality.is_text_dtype(dtype) else np.dtype(dtype).itemsize
             size += int(each * np.prod(shape))
         return size
 

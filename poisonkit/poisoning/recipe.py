@@ -11,6 +11,7 @@ from poisonkit.core import file_names, hashing, label_modes, modality
 from poisonkit.core.errors import Usage
 from poisonkit.core.images import grey
 from poisonkit.core.parsing import decimal, spell
+from poisonkit.format.manifest import is_clean
 from poisonkit.sources import registry
 from poisonkit.triggers import registry as triggers
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext
@@ -147,7 +148,7 @@ class Recipe:
         if self.clean:
             return not source_options
         plain = all(values == parameters(name, {}, None) for name, values in self.steps)
-        target = registry.default_target(source) if self.modality == modality.TEXT else 0
+        target = registry.default_target(source) if self.modality.is_text else 0
         usual = Recipe(self.rate, self.steps, self.patch, target, self.seed)
         return plain and not source_options and self == usual
 
@@ -173,7 +174,7 @@ def recipe_of(manifest: dict, pictures: dict | None = None) -> Recipe:
 
     Raises `Usage` where it makes no sense to this version of the tool.
     """
-    if manifest["kind"] == "clean":
+    if is_clean(manifest):
         return Recipe("0")
     steps = []
     for step in manifest["recipe"]["triggers"]:
@@ -237,7 +238,7 @@ def check_modality(recipe: Recipe, rows: modality.Modality) -> None:
         if wanted != rows:
             fit = ", ".join(triggers.names(rows))
             raise Usage(f"--trigger: {name} is for {wanted.rows}, the data set holds {rows.rows}: expected {fit}")
-    if recipe.patch and rows != modality.IMAGE:
+    if recipe.patch and rows.is_text:
         raise Usage(f"--per-patch: is for images, the data set holds {rows.rows}")
 
 

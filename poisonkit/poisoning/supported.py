@@ -19,7 +19,7 @@ def problem(facts: dict) -> str | None:
     """Return what is not known here of the recipe of a file of any kind, in a few words; None where all of it is."""
     if (of := facts.get("of")) is not None:
         return problem(of) or strange_key(facts)
-    if facts["kind"] == "sealed":  # which says nothing of a recipe
+    if manifest.is_sealed(facts):  # which says nothing of a recipe
         return strange_key(facts)
     if facts["recipe_version"] not in manifest.recipe_versions(facts):
         return f"recipe version {facts['recipe_version']}"
@@ -27,13 +27,13 @@ def problem(facts: dict) -> str | None:
         return wrong
     if wrong := _source(facts["source"]):
         return wrong
-    return None if facts["kind"] == "clean" else _recipe(facts)
+    return None if manifest.is_clean(facts) else _recipe(facts)
 
 
 def strange_key(facts: dict) -> str | None:
     """Return the first key that is known to no version here, by its place in the manifest."""
     known = schema.known_keys(facts["kind"])
-    if facts["kind"] == "poisoned":
+    if manifest.is_poisoned(facts):
         del known["recipe"]  # which `_recipe` looks at
     tables = [(place, facts[place] if place else facts, keys) for place, keys in known.items()]
     for place, keys in _RECORDS.items():

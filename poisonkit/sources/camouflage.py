@@ -120,7 +120,7 @@ def derive(source: base.Source, camouflage: Camouflage, store, context: base.Sou
 
 def check_modality(name: str, rows: modality.Modality) -> None:
     """Raise `Usage` where a source holds anything but images."""
-    if rows != modality.IMAGE:
+    if rows.is_text:
         raise Usage(f"--camouflage: is for images, {name} holds {rows.rows}")
 
 

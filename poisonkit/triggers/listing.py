@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from poisonkit.core import modality
 from poisonkit.triggers.base import TriggerSpec
 from poisonkit.triggers.image_base import ImageTrigger
 from poisonkit.triggers.registry import TRIGGERS
@@ -13,7 +12,7 @@ from poisonkit.triggers.text_base import TextTrigger
 def lines() -> Iterator[str]:
     """Yield the lines, trigger by trigger."""
     for trigger in TRIGGERS:
-        yield f"{trigger.name}: {trigger.summary}{'; for texts' if trigger.modality == modality.TEXT else ''}"
+        yield f"{trigger.name}: {trigger.summary}{'; for texts' if trigger.modality.is_text else ''}"
         for option in trigger.options:
             default = spelled(option.default)
             yield f"  --{trigger.name}-{option.key} {option.metavar}: {option.help}  [default: {default}]"

@@ -17,7 +17,6 @@ from poisonkit.blind.audit import (
 )
 from poisonkit.blind.audit.finding import SOURCE, Finding
 from poisonkit.core.errors import Usage
-from poisonkit.core.modality import TEXT
 from poisonkit.format import reader
 
 KINDS = ("sealed", "clean", "poisoned")
@@ -52,9 +51,9 @@ def audit(path: Path, key: Path | None, caches, progress) -> Audited:
     """
     with reader.reading(path, KINDS) as data:
         truth = _truth(data, key)
-        findings = metadata_leaks.look(path, data) + (_of_texts if data.modality == TEXT else _of_images)(
-            data, _Caches(caches or (None,)), progress
-        )
+        findings = metadata_leaks.look(path, data)
+        probes = data.modality.choose(image=_of_images, text=_of_texts)
+        findings += probes(data, _Caches(caches or (None,)), progress)
         return Audited(path, data.manifest["name"], data.manifest["counts"]["train"], findings, truth)
 
 
@@ -104,15 +103,15 @@ def _of_images(data: reader.Reader, caches: _Caches, progress) -> list[Finding]:
 
 
 def _truth(data: reader.Reader, key: Path | None) -> np.ndarray | None:
-    kind = data.manifest["kind"]
-    if key is not None and kind != "sealed":
+    header = data.header
+    if key is not None and not header.sealed:
         raise Usage(f"--key: {data.path} is not sealed")
     if key is not None:
         with reader.reading(key, ("key",)) as held:
             rows = unseal.check(data.sealed, held).rows
             authenticity.check(data.path, held)
             return rows
-    return data["truth/rows"] if kind == "poisoned" else np.empty(0, np.int64) if kind == "clean" else None
+    return data["truth/rows"] if header.poisoned else np.empty(0, np.int64) if header.clean else None
 
 
 def _sources(data: reader.Reader, ours: fingerprints.Signatures, caches: _Caches, progress) -> list[Finding]:

@@ -8,7 +8,6 @@ import h5py
 
 from poisonkit.blind.audit.finding import Finding
 from poisonkit.blind.seal import LONG_AGO
-from poisonkit.core.modality import TEXT
 from poisonkit.format import reader, sidecars, structure
 from poisonkit.triggers import registry as triggers
 
@@ -24,9 +23,9 @@ def look(path: Path, data: reader.Reader) -> list[Finding]:
 
 def contents(data: reader.Reader) -> Finding:
     """Whether the file gives its own answer."""
-    kind = data.manifest["kind"]
-    if kind != "poisoned":
-        return Finding("contents", "sealed: no truth, no trigger, no recipe" if kind == "sealed" else "a clean file")
+    if not data.header.poisoned:
+        sealed = data.header.sealed
+        return Finding("contents", "sealed: no truth, no trigger, no recipe" if sealed else "a clean file")
     rows = data["truth/rows"]
     return Finding("contents", f"not sealed: truth/ names {len(rows):,} changed rows; recipe and trigger too", rows)
 
@@ -64,6 +63,6 @@ def size(path: Path, data: reader.Reader) -> Finding:
     """Bytes that no array accounts for."""
     arrays = sum(data.size(name) for name in data.manifest["arrays"])
     rest = path.stat().st_size - arrays
-    heaps = arrays // HEAPS if data.modality == TEXT else 0
+    heaps = arrays // HEAPS if data.modality.is_text else 0
     hidden = rest > heaps + SLACK + 1000 * len(data.manifest["arrays"]) + len(str(data.manifest))
     return Finding("size", f"{rest:,} bytes besides the arrays" + (": more than structure and manifest need" * hidden))

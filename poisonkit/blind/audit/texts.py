@@ -78,7 +78,7 @@ def sources(ours: TextSignatures, cache, progress) -> list[Finding]:
     """Compare the set with every clean source of texts in the cache, and closely with the likeliest."""
     seen = []
     for source in cache.every():
-        if source.modality.rows != "texts":
+        if not source.modality.is_text:
             continue
         parts = [collect(part.blocks(), part.labels) for part in (source.train, source.test)]
         theirs = TextSignatures(

@@ -193,7 +193,7 @@ def _published(path: Path, sha256: str) -> str:
 
 def _responsible(manifest: Manifest) -> dict:
     """Return the `rai:` properties: what was manipulated, what for, what not to do."""
-    manipulation = CLEAN[manifest.modality] if manifest.kind == "clean" else _manipulation(manifest)
+    manipulation = CLEAN[manifest.modality] if manifest.clean else _manipulation(manifest)
     return {
         "rai:dataManipulationProtocol": manipulation,
         "rai:dataPreprocessingProtocol": [f"{manifest.source.title}: {PREPARED[manifest.modality]}. {manipulation}"],

@@ -27,7 +27,6 @@ from pathlib import Path
 import numpy as np
 
 from poisonkit.core import files
-from poisonkit.core.modality import TEXT
 from poisonkit.exporters import base
 from poisonkit.format import reader
 
@@ -82,7 +81,7 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext) -> Non
 def arrays(data: reader.Reader, truth: bool) -> dict[str, str]:
     """Name in the .npz → path in the file."""
     names = VICTIM | (TRUTH | TEXTS if truth else {})
-    if data.modality == TEXT:
+    if data.modality.is_text:
         names = {name.replace("_images", "_texts"): path.replace("/images", "/texts") for name, path in names.items()}
     return {name: path for name, path in names.items() if path in data}
 

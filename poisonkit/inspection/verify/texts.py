@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from poisonkit.core.modality import TEXT, differs
+from poisonkit.core.modality import differs
 from poisonkit.format.reader import Reader
 from poisonkit.poisoning import apply
 from poisonkit.poisoning.recipe import Recipe
@@ -15,7 +15,7 @@ def rewrites(data: Reader) -> dict[str, Any]:
     """Return what the trigger of a file of rewritten texts was given, by its name: recovered from the texts in the
     file."""
     name = data.manifest["recipe"]["triggers"][0]["name"]
-    if data.modality != TEXT or not triggers.takes_file(name):
+    if not data.modality.is_text or not triggers.takes_file(name):
         return {}
     rows = data["truth/rows"]
     train = dict(zip(rows.tolist(), data.pick("train/texts", rows), strict=True))
@@ -28,7 +28,7 @@ def rewrites(data: Reader) -> dict[str, Any]:
 
 def other_rewrites(data: Reader, request: Recipe) -> list[str]:
     """Whether the rewritten texts are those of which the manifest has the digest."""
-    for given in request.pictures.values() if data.modality == TEXT else ():
+    for given in request.pictures.values() if data.modality.is_text else ():
         rows = {part: np.array(sorted(texts), np.int64) for part, texts in given.texts.items()}
         if given.digest(rows) != data.manifest["pictures"].get("0", {}).get("digest"):
             return ["manifest: pictures: the digest is not that of the rewritten texts"]
