@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from benchmark.core.errors import Failure
 from benchmark.core.hints import Open, advice, place, spelled
 from benchmark.format.hints import make_clean, sidecar, writable_folder
-from benchmark.runs.result import CLEAN, DatasetRecord
+from benchmark.format.manifest import Kind
+from benchmark.runs.result import DatasetRecord
 from benchmark.training.settings import ENCODERS, Common, EncoderSettings, options, settings_of
 from benchmark.training.table import option_of
 
@@ -131,6 +132,6 @@ def _clean_beside(dataset: DatasetRecord) -> Path | None:
         manifest = _manifest(file)
         source = manifest.get("source")
         same = isinstance(source, dict) and source.get("digest") == dataset.source_digest
-        if same and manifest.get("kind") == CLEAN:
+        if same and Kind.of(manifest).clean:
             return file
     return None
