@@ -81,7 +81,7 @@ def network(job: Run, data: Dataset, path: Path | None = None):
 
     Raises `Failure` where the classes or the size of the images are others than those that it was trained on.
     """
-    if data.modality != job.settings.MODALITY:
+    if not job.settings.trains_on(data.modality):
         raise Failure(f"{data.path}: holds {data.modality}s, {job.folder.name} was trained on {job.settings.MODALITY}s")
     if data.classes != job.finished().dataset.classes:
         raise Failure(f"{data.path}: its classes are not those that {job.folder.name} was trained on")
