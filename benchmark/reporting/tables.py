@@ -11,7 +11,7 @@ from benchmark.reporting.columns import Column, Layout
 from benchmark.runs import collapse
 from benchmark.runs.baseline import GIVEN, SAME_SEED
 from benchmark.runs.groups import SCORES, TITLES, Cell, group
-from benchmark.runs.result import Comparison, RunResult
+from benchmark.runs.result import Comparison, RunResult, Scores
 from benchmark.runs.results import Finished
 
 UNPAIRED = "* against the mean of clean runs of other seeds, or a clean run given by hand"
@@ -125,7 +125,7 @@ def scores(result: Mapping[str, Any]) -> str:
     width = max(len(title) for title, _ in rows)
     lines = [f"{title:{width}}  {_percent(value)} {_counts(value)}" for title, value in rows]
     heading = f"{result['run']} on {result['file']['name']}"
-    return "\n".join([heading, *lines, *collapse.notes([collapse.by_counts(found)])])
+    return "\n".join([heading, *lines, *collapse.notes([collapse.by_counts(Scores(found))])])
 
 
 def notes(results: Iterable[RunResult]) -> list[str]:
@@ -133,7 +133,7 @@ def notes(results: Iterable[RunResult]) -> list[str]:
     results = list(results)
     marks = {result.name: mark for result in results if (mark := collapse.mark(result))}
     compared = [result.baseline for result in results if result.baseline is not None]
-    clean = {name for baseline in compared for name in baseline.get("collapsed", ())}
+    clean = {name for baseline in compared for name in baseline.collapsed}
     marks |= dict.fromkeys(clean, collapse.SURE)
     by_mark = {mark: [name for name, one in marks.items() if one == mark] for mark in marks.values()}
     lines = collapse.notes(by_mark)
@@ -189,7 +189,7 @@ def _label(found: Sequence[Cell]) -> str:
 def _cad(baseline: Comparison | None) -> str:
     if baseline is None or "cad" not in baseline:
         return "-"
-    return cells.signed(baseline.cad) + collapse.SURE * bool(baseline.get("collapsed"))
+    return cells.signed(baseline.cad) + collapse.SURE * bool(baseline.collapsed)
 
 
 def _counts(value: dict[str, Any]) -> str:

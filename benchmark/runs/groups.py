@@ -203,7 +203,7 @@ def _identity(result: RunResult) -> bytes:
         dataset.source_digest,
         {key: value for key, value in dataset.recipe.items() if key not in ("seed", "streams")},
         dataset.pictures,
-        {key: value for key, value in config.items() if key not in ("seed", "dataset_digest")},
+        {key: value for key, value in config.raw.items() if key not in ("seed", "dataset_digest")},
     ])  # fmt: skip
 
 

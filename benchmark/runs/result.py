@@ -111,6 +111,11 @@ class Comparison(Record):
         return self.raw["ba"]
 
     @property
+    def collapsed(self) -> list[str]:
+        """The names of those of them whose network predicts one class whatever it is shown."""
+        return self.raw.get("collapsed", [])
+
+    @property
     def cad(self) -> float:
         """Clean accuracy drop in percentage points."""
         return self.raw["cad"]
