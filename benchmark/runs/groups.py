@@ -210,7 +210,7 @@ def _identity(result: RunResult) -> bytes:
 def _count(result: RunResult, name: str) -> Share | None:
     if name == "cad":
         return None
-    share = Share.maybe(result.scores.get(name))
+    share = Share.maybe(result.scores.raw.get(name))
     if name == "clean_asr":
         share = None if result.baseline is None else result.baseline.asr
     return share if share is not None and share.of else None

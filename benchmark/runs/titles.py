@@ -1,11 +1,8 @@
 """What a run, or a cell of runs, is called in titles: data set, attack and network in words, not the run's folder."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from benchmark.core import numbers
 from benchmark.nn.networks import NETWORKS
-from benchmark.runs.result import DatasetRecord, RunConfig
+from benchmark.runs.result import RunConfig, RunResult
 from benchmark.training.settings import label
 
 
@@ -14,12 +11,12 @@ def network(config: RunConfig) -> str:
     return f"{NETWORKS[config.network].title} ({label(config.settings)})"
 
 
-def run(result: Mapping[str, Any]) -> str:
+def run(result: RunResult) -> str:
     """Return what a run is of: `sst2, word at 5 %, text encoder (minilm), seed 1`.
 
     `result`: of a run, or of a command on one that has its `dataset` and `config`.
     """
-    dataset, config = DatasetRecord(result["dataset"]), RunConfig(result["config"])
+    dataset, config = result.dataset, result.config
     recipe = dataset.recipe
     triggers = "+".join(step["name"] for step in recipe.get("triggers", ()))
     attack: str = dataset.kind
