@@ -39,7 +39,7 @@ def run(
             return result
     if spec.baseline is not None and Run.at(spec.baseline).result is None:
         raise Failure(f"{spec.baseline}: this baseline is not finished")
-    check_modality(spec.manifest["modality"], spec.settings, spec.file)  # said before anything is read
+    check_modality(spec.modality, spec.settings, spec.file)  # said before anything is read
     check_installed(spec.settings)
     data = dataset.load(spec.file, spec.verify, spec.manifest, spec.base)
     data.kept(spec.settings.hold_out)  # that rows are left: no folder of a run that cannot begin

@@ -50,6 +50,12 @@ class RunSpec:
         return Kind.of(self.manifest).poisoned
 
     @property
+    def modality(self) -> str:
+        """`image` or `text`: what its file holds."""
+        modality: str = self.manifest["modality"]
+        return modality
+
+    @property
     def source_digest(self) -> str | None:
         """Digest of the clean data that its file was made from; None where that is sealed."""
         return self.manifest["source"].get("digest")
