@@ -99,7 +99,7 @@ def _apply(job: Run, trained: RunResult, contents: Dataset, rows: Rows, apply, o
     from benchmark.nn import model_files
 
     context = DefenceContext(lambda: model_files.load(job.folder), job.settings, rows)
-    steps = [{"stage": "before", "scores": trained["scores"]}]
+    steps = [{"stage": "before", "scores": trained.scores.raw}]
     on_stage(steps[0])
     for stage in apply(context):
         engine = engines.engine(stage.model, job.settings.learning_rate)
@@ -109,8 +109,8 @@ def _apply(job: Run, trained: RunResult, contents: Dataset, rows: Rows, apply, o
         steps.append(stage.record | {"model": file, "scores": scores})
         on_stage(steps[-1])
     return {
-        "run": trained["name"],
-        "dataset": trained["dataset"],
+        "run": trained.name,
+        "dataset": trained.dataset.raw,
         "config": job.config.raw,
         "preset": job.settings.preset,
         "steps": steps,

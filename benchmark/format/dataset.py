@@ -18,7 +18,7 @@ from benchmark.core import random_streams
 from benchmark.core.errors import Failure
 from benchmark.format import delta, implied, layout, sandbox
 from benchmark.format.delta import Arrays
-from benchmark.format.manifest import TEXT, ArrayEntry, Manifest, array_digest, dtype_of, parse
+from benchmark.format.manifest import ArrayEntry, Kind, Manifest, array_digest, dtype_of, parse
 from benchmark.format.schema import Json
 
 
@@ -148,7 +148,7 @@ def load(
     described = Manifest.of(manifest or peek(path))
     _check_memory(path, described)
     own, arrays = _read(path, verify)
-    if own["kind"] != "delta":
+    if not Kind.of(own).delta:
         return _assembled(path, described, arrays, verify)
     source = Path(base) if base else delta.find_base(path, described, peek)
     delta.check_base(path, source, peek(source), described)
@@ -216,10 +216,12 @@ def _read(path: Path, verify: bool) -> tuple[Json, Arrays]:
     try:
         with h5py.File(path, "r", locking=False) as file:
             manifest = parse(sandbox.manifest_text(file))
-            for name, entry in manifest["arrays"].items():
-                if verify or not name.startswith("trigger/") or name.endswith("/mask") or manifest["kind"] == "delta":
-                    arrays[name] = _texts(file[name], name) if entry["dtype"] == TEXT else file[name][()]
-                    _check_read(arrays[name], ArrayEntry.of(entry), name, verify)
+            entries = {name: ArrayEntry.of(entry) for name, entry in manifest["arrays"].items()}
+            every = verify or Kind.of(manifest).delta
+            for name, entry in entries.items():
+                if every or not name.startswith("trigger/") or name.endswith("/mask"):
+                    arrays[name] = _texts(file[name], name) if entry.is_text else file[name][()]
+                    _check_read(arrays[name], entry, name, verify)
             layout.check_values(manifest, arrays)
     except Failure as error:
         raise Failure(f"{path}: {error}") from None
@@ -259,7 +261,7 @@ def _assemble(path: Path, manifest: Manifest, arrays: Arrays, verify: bool) -> D
     """Check labels and rows against one another and against the recipe, and put the arrays together."""
     inputs = manifest.inputs
     train, test = (Rows(arrays[f"{group}/{inputs}"], arrays[f"{group}/labels"]) for group in ("train", "test"))
-    if manifest.kind in ("clean", "sealed"):
+    if manifest.clean or manifest.sealed:
         implied.check(manifest, arrays, verify)
         return Dataset(path, manifest.facts, train, test)
     tested = [group for group in ("triggered", "others") if f"{group}/rows" in arrays]

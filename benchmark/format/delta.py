@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmark.core.errors import Failure
 from benchmark.format import hints
-from benchmark.format.manifest import TEXT, Manifest
+from benchmark.format.manifest import Kind, Manifest
 from benchmark.format.schema import Json
 
 ROWS_AT_ONCE = 256
@@ -27,7 +27,7 @@ def find_base(path: Path, manifest: Manifest, peek: Callable[[Path], Json]) -> P
             found = peek(candidate)
         except Failure:
             continue
-        if found["kind"] == "clean" and found["source"]["digest"] == manifest.source.digest:
+        if Kind.of(found).clean and found["source"]["digest"] == manifest.source.digest:
             return candidate
     raise Failure(
         f"{path}: is a delta, and no {name}-clean.h5 with its clean images lies beside it: name that file with --base; "
@@ -37,7 +37,7 @@ def find_base(path: Path, manifest: Manifest, peek: Callable[[Path], Json]) -> P
 
 def check_base(path: Path, base: Path, clean: Json, manifest: Manifest) -> None:
     """`Failure` where the clean file is not the one that the delta is to be applied to."""
-    if clean["kind"] != "clean":
+    if not Kind.of(clean).clean:
         raise Failure(f"{base}: --base must be a clean file, this one is {clean['kind']}")
     if clean["source"]["digest"] != manifest.source.digest:
         raise Failure(
@@ -62,7 +62,7 @@ def rebuild(manifest: Manifest, delta: Arrays, clean: Arrays) -> Arrays:
         Where rows lie outside the arrays.
     """
     rows, inputs = delta["changed/rows"], manifest.inputs
-    put = None if manifest.modality == TEXT else trigger(manifest, delta)  # a text delta keeps all of them whole
+    put = None if manifest.of_texts else trigger(manifest, delta)  # a text delta keeps all of them whole
     images, labels = clean[f"train/{inputs}"], clean["train/labels"]
     arrays = dict(clean)
     arrays |= {"truth/rows": rows, "truth/role": delta["changed/role"]}

@@ -14,7 +14,7 @@ from benchmark.core.errors import Failure
 from benchmark.core.hashing import digest
 from benchmark.format import rules
 from benchmark.format.delta import Arrays
-from benchmark.format.manifest import TEXT, Manifest, Recipe, array_digest
+from benchmark.format.manifest import Manifest, Recipe, array_digest
 from benchmark.format.schema import Json
 
 POISONED, COVER = 1, 2
@@ -27,7 +27,7 @@ def check(manifest: Manifest, arrays: Arrays, verify: bool) -> None:
     its recipe. `verify`: digests and triggers too, which takes as long as reading the file."""
     _check_source(manifest)
     _check_counts(manifest, arrays)
-    if manifest.kind != "poisoned":
+    if not manifest.poisoned:
         return
     recipe, inputs, classes = manifest.recipe, manifest.inputs, len(manifest.source.classes)
     true = arrays["train/labels"].copy()
@@ -39,7 +39,7 @@ def check(manifest: Manifest, arrays: Arrays, verify: bool) -> None:
     else:
         _check_changed(recipe, arrays, true, classes)
         _check_tested(recipe, arrays, classes)
-    if manifest.modality == TEXT:
+    if manifest.of_texts:
         _check_insertions(recipe, arrays)
     if not verify:
         return
@@ -48,7 +48,7 @@ def check(manifest: Manifest, arrays: Arrays, verify: bool) -> None:
     for name, array in originals.items():
         same = array_digest(array) == manifest.source.arrays.get(name)
         _expect(same, f"{name}, with truth/ put back, are not those of its source")
-    if manifest.modality != TEXT and "trigger/0/taps" in arrays:
+    if not manifest.of_texts and "trigger/0/taps" in arrays:
         _check_triggers(manifest, arrays)
 
 
@@ -74,18 +74,18 @@ def _expect(condition: object, message: str) -> None:
 def _check_source(manifest: Manifest) -> None:
     """Check that the test arrays are the source's, and so are all of a clean file's."""
     named = manifest.source.arrays
-    if manifest.kind == "sealed":
+    if manifest.sealed:
         return
     _expect(manifest.source.digest == digest(named), "its source's digest is not that of the source's arrays")
     for name, entry in manifest.arrays.items():
-        if name.startswith("test/") or manifest.kind == "clean":
+        if name.startswith("test/") or manifest.clean:
             _expect(named.get(name) == entry.digest, f"{name} are not those of its source")
 
 
 def _check_counts(manifest: Manifest, arrays: Arrays) -> None:
     counts = manifest.counts
     found = {group: len(arrays[f"{group}/labels"]) for group in ("train", "test")}
-    if manifest.kind == "poisoned":
+    if manifest.poisoned:
         role, labels = arrays["truth/role"], arrays["truth/labels"]
         given = arrays["train/labels"][arrays["truth/rows"]]
         found |= {group: len(arrays[f"{group}/rows"]) for group in ("triggered", "others") if f"{group}/rows" in arrays}

@@ -6,6 +6,7 @@ record's `facts`.
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,12 +23,43 @@ FORMAT = "poisonkit"
 FORMAT_VERSION = 1
 TEXT = "text"  # a modality, and the dtype of its rows in the table of arrays
 INPUTS = {"image": "images", TEXT: "texts"}  # modality -> what the arrays of its rows are called
-KINDS = ("poisoned", "clean", "delta", "sealed")
+POISONED, CLEAN, DELTA, SEALED = KINDS = ("poisoned", "clean", "delta", "sealed")
 
 R = TypeVar("R")
 
 
 # ---- typed records
+
+
+class Kind(str):
+    """What a file is: `clean`, `poisoned`, `delta` or `sealed`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> "Kind":
+        """Return the kind that a manifest gives, checked or not: without one it is none of them."""
+        return cls(facts.get("kind", ""))
+
+    @property
+    def clean(self) -> bool:
+        """Is nothing in it poisoned?"""
+        return self == CLEAN
+
+    @property
+    def poisoned(self) -> bool:
+        """Does it say how it was poisoned?"""
+        return self == POISONED
+
+    @property
+    def delta(self) -> bool:
+        """Does it hold only what differs from a clean file?"""
+        return self == DELTA
+
+    @property
+    def sealed(self) -> bool:
+        """Is it not said here whether and how it was poisoned?"""
+        return self == SEALED
 
 
 @dataclass(frozen=True)
@@ -42,6 +74,11 @@ class ArrayEntry:
     def of(cls, entry: Json) -> "ArrayEntry":
         """Return the record of an entry of the table of arrays."""
         return cls(entry["digest"], entry["dtype"], tuple(entry["shape"]))
+
+    @property
+    def is_text(self) -> bool:
+        """Are its rows texts?"""
+        return self.dtype == TEXT
 
 
 @dataclass(frozen=True)
@@ -75,7 +112,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A checked manifest of a clean, poisoned or sealed file. `facts` is its JSON, to the last key."""
+    """A checked manifest of a clean, poisoned or sealed file. `facts` is its JSON, to the last key.
+
+    `delta`: the file holds only what differs from a clean one, and this is its original's manifest.
+    """
 
     kind: str
     modality: str
@@ -87,11 +127,12 @@ class Manifest:
     arrays: dict[str, ArrayEntry]
     recipe_version: int
     facts: Json = field(repr=False)
+    delta: bool = False
 
     @classmethod
     def of(cls, facts: Json) -> "Manifest":
         """Return the record of a manifest that `parse` has checked; of a delta, that of its original."""
-        facts = facts.get("of", facts)
+        delta, facts = Kind.of(facts).delta, facts.get("of", facts)
         texts = {key: facts[key] for key in ("kind", "modality", "name", "dataset_digest")}
         return cls(
             **texts,
@@ -101,7 +142,28 @@ class Manifest:
             arrays={path: ArrayEntry.of(entry) for path, entry in facts["arrays"].items()},
             recipe_version=facts.get("recipe_version", 1),
             facts=facts,
+            delta=delta,
         )
+
+    @property
+    def clean(self) -> bool:
+        """Is nothing in it poisoned?"""
+        return Kind(self.kind).clean
+
+    @property
+    def poisoned(self) -> bool:
+        """Does it say how it was poisoned?"""
+        return Kind(self.kind).poisoned
+
+    @property
+    def sealed(self) -> bool:
+        """Is it not said here whether and how it was poisoned?"""
+        return Kind(self.kind).sealed
+
+    @property
+    def of_texts(self) -> bool:
+        """Are its rows texts, not images?"""
+        return self.modality == TEXT
 
     @property
     def inputs(self) -> str:
@@ -126,7 +188,7 @@ def dtype_of(array: "np.ndarray") -> str:
 def array_digest(array: "np.ndarray") -> str:
     """Digest of a C-contiguous little-endian array: dtype and shape as a line, then its bytes. Of texts, for each row
     its length in bytes as 8 bytes, and its bytes."""
-    if dtype_of(array) == TEXT:
+    if array.dtype == object:
         total = hashlib.sha256()
         for text in array:
             data = text.encode()
@@ -168,7 +230,7 @@ def parse(text: str) -> Json:
     schema.check_fields(manifest)
     rules.check(manifest)
     layout.check(manifest)
-    if "of" in manifest and manifest["kind"] == "delta":
+    if "of" in manifest and Kind.of(manifest).delta:
         _check_digest(manifest["of"])
     return manifest
 

@@ -14,7 +14,7 @@ from typing import Any
 from benchmark.core import child_process
 from benchmark.core.errors import Failure
 from benchmark.format import schema
-from benchmark.format.manifest import TEXT, parse
+from benchmark.format.manifest import ArrayEntry, parse
 from benchmark.format.schema import Json
 
 WHAT = "a sound HDF5 file"
@@ -57,7 +57,7 @@ def inspect(path: str | Path, alive: Callable[[], object] = lambda: None) -> Jso
                     raise Failure(f"holds an array that its manifest does not name: {name!r:.80}")
                 _check_dataset(node, name, manifest["arrays"][name], os.path.getsize(path))
             for name, entry in manifest["arrays"].items():
-                if entry["dtype"] == TEXT:
+                if ArrayEntry.of(entry).is_text:
                     _read_texts(found[name], name, alive)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         if "alloc" in str(error):
@@ -101,7 +101,7 @@ def _walk(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _check_dataset(node: Any, name: str, entry: Json, file_size: int) -> None:
-    if entry["dtype"] == TEXT:
+    if ArrayEntry.of(entry).is_text:
         _check_texts(node, name)
     elif node.dtype.str != entry["dtype"]:
         raise Failure(f"{name} is of type {node.dtype.str!r:.40}, its manifest says {entry['dtype']!r}")

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmark.core import child_process, files
 from benchmark.core.errors import Failure
-from benchmark.nn.networks import IMAGE, NETWORKS, NetworkSpec, Sizes
+from benchmark.nn.networks import NETWORKS, NetworkSpec, Sizes
 
 WHAT = "a model that can be loaded"
 WEIGHTS = "model.weights.h5"
@@ -105,7 +105,7 @@ def sizes(path: Path, saved: Saved) -> dict:
 
 def _named_sizes(recorded: dict[str, Any], spec: NetworkSpec) -> Sizes:
     found = {name: recorded[name] for name in (*spec.integers, *spec.fractions) if name in recorded}
-    if spec.modality == IMAGE:
+    if spec.of_images:
         found["image_shape"] = recorded.get("image_shape")
     return found | {name: recorded.get(name, value) for name, value in spec.defaults.items()}
 
@@ -128,7 +128,7 @@ def _check(found: Sizes, spec: NetworkSpec, path: Path) -> None:
         value = found.get(name, 0.0)
         if type(value) not in (int, float) or not 0 <= value < 1:
             raise Failure(f"{path}: its network's {name} is {value!r:.60}, expected a number from 0, below 1")
-    if spec.modality == IMAGE:
+    if spec.of_images:
         shape = found["image_shape"]
         sane = isinstance(shape, (list, tuple)) and len(shape) == 3
         if not sane or not all(type(side) is int and 1 <= side <= SIDE for side in shape):

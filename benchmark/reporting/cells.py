@@ -122,7 +122,7 @@ def score(cell: Cell, name: str, interval: bool = True) -> str:
     if name == "ba":
         words[0] += cell.mark
     baselines = [run.result.baseline for run in cell.runs]
-    if name == "cad" and any(baseline and baseline.get("collapsed") for baseline in baselines):
+    if name == "cad" and any(baseline and baseline.collapsed for baseline in baselines):
         words[0] += collapse.SURE
     return " ".join(words)
 

@@ -11,7 +11,7 @@ from benchmark.reporting.columns import Column, Layout
 from benchmark.runs import collapse
 from benchmark.runs.baseline import GIVEN, SAME_SEED
 from benchmark.runs.groups import SCORES, TITLES, Cell, group
-from benchmark.runs.result import Comparison, RunResult
+from benchmark.runs.result import Comparison, RunResult, Scores, Share
 from benchmark.runs.results import Finished
 
 UNPAIRED = "* against the mean of clean runs of other seeds, or a clean run given by hand"
@@ -66,7 +66,7 @@ def run_columns(results: Sequence[RunResult]) -> list[Column]:
         "asr": [_percent(result.scores.asr) for result in results],
         "asr_others": [_percent(result.scores.asr_others) for result in results],
         "cad": [_cad(result.baseline) for result in results],
-        "clean_asr": [_percent(result.baseline and result.baseline.asr) for result in results],
+        "clean_asr": [_percent(result.baseline.asr if result.baseline else None) for result in results],
         "still_right": [_percent(result.scores.robust_accuracy) for result in results],
     }
     built = [
@@ -121,11 +121,11 @@ def scores(result: Mapping[str, Any]) -> str:
         (TITLES["asr_others"], "asr_others"),
         ("robust accuracy (RA)", "still_right"),
     ]
-    rows = [(title, found[name]) for title, name in named if found.get(name)]
+    rows = [(title, Share(found[name])) for title, name in named if found.get(name)]
     width = max(len(title) for title, _ in rows)
-    lines = [f"{title:{width}}  {_percent(value)} {_counts(value)}" for title, value in rows]
+    lines = [f"{title:{width}}  {_percent(share)} {_counts(share)}" for title, share in rows]
     heading = f"{result['run']} on {result['file']['name']}"
-    return "\n".join([heading, *lines, *collapse.notes([collapse.by_counts(found)])])
+    return "\n".join([heading, *lines, *collapse.notes([collapse.by_counts(Scores(found))])])
 
 
 def notes(results: Iterable[RunResult]) -> list[str]:
@@ -133,7 +133,7 @@ def notes(results: Iterable[RunResult]) -> list[str]:
     results = list(results)
     marks = {result.name: mark for result in results if (mark := collapse.mark(result))}
     compared = [result.baseline for result in results if result.baseline is not None]
-    clean = {name for baseline in compared for name in baseline.get("collapsed", ())}
+    clean = {name for baseline in compared for name in baseline.collapsed}
     marks |= dict.fromkeys(clean, collapse.SURE)
     by_mark = {mark: [name for name, one in marks.items() if one == mark] for mark in marks.values()}
     lines = collapse.notes(by_mark)
@@ -187,14 +187,14 @@ def _label(found: Sequence[Cell]) -> str:
 
 
 def _cad(baseline: Comparison | None) -> str:
-    if baseline is None or "cad" not in baseline:
+    if baseline is None:
         return "-"
-    return cells.signed(baseline.cad) + collapse.SURE * bool(baseline.get("collapsed"))
+    return cells.signed(baseline.cad) + collapse.SURE * bool(baseline.collapsed)
 
 
-def _counts(value: dict[str, Any]) -> str:
-    return f"({value['count']:,} of {value['of']:,})"
+def _counts(share: Share) -> str:
+    return f"({share.count:,} of {share.of:,})"
 
 
-def _percent(value: Mapping[str, Any] | None) -> str:
-    return "-" if value is None or value["percent"] is None else f"{value['percent']:.1f}"
+def _percent(share: Share | None) -> str:
+    return "-" if share is None or share.percent is None else f"{share.percent:.1f}"

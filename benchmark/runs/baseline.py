@@ -7,6 +7,7 @@ from scores: a baseline that the user named, and the clean model's ASR.
 
 import logging
 from collections.abc import Iterable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from benchmark.runs.result import Comparison, RunResult
 from benchmark.runs.run import Run
 from benchmark.training import metrics, texts
 
-_SAME = ("model", "training", "backend", "precision")  # what a clean run must share; threads change last digits only
+_comparable = attrgetter("model", "training", "backend", "precision")
+"""What of its configuration a clean run must share; threads change last digits only."""
 GIVEN, SAME_SEED = "given", "same seed"
 
 
@@ -51,7 +53,7 @@ def matching(result: RunResult, candidates: Iterable[RunResult]) -> tuple[str, l
         for other in candidates
         if other.dataset.is_clean
         and other.dataset.source_digest == result.dataset.source_digest
-        and all(other.config[key] == result.config[key] for key in _SAME)
+        and _comparable(other.config) == _comparable(result.config)
     ]
     same = [other for other in clean if other.config.seed == result.config.seed]
     if same:
@@ -92,7 +94,7 @@ def compare(result: RunResult, candidates: Iterable[RunResult], named: RunResult
     ba = sum(other.scores.ba.percent or 0.0 for other in clean) / len(clean)
     names = [other.name for other in clean]
     collapsed = [other.name for other in clean if collapse.mark(other) == collapse.SURE]
-    known = stored["asr"] if stored is not None and stored.runs == names else None
+    known = stored.raw["asr"] if stored is not None and stored.runs == names else None
     raw: dict[str, Any] = {"collapsed": collapsed} if collapsed else {}
     return Comparison(raw | {"how": how, "runs": names, "ba": ba, "cad": ba - own, "asr": known})
 

@@ -6,13 +6,12 @@ has.
 """
 
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from benchmark.core import files
 from benchmark.core.errors import Failure
-from benchmark.runs.result import RunResult
+from benchmark.runs.result import RunResult, Scores
 from benchmark.training import metrics
 
 SHARE = 99  # percent of the clean test rows
@@ -33,9 +32,10 @@ def mark(result: RunResult) -> str:
     return PERHAPS if any(100 * abs(scores.ba.count - size) <= near for size in _class_sizes(result)) else ""
 
 
-def by_counts(scores: Mapping[str, Any]) -> str:
+def by_counts(scores: Scores) -> str:
     """Judge scores that say how often the most predicted class was predicted: SURE or nothing."""
-    return SURE if 100 * scores["most_predicted"]["count"] >= SHARE * scores["most_predicted"]["of"] else ""
+    most = scores.most_predicted
+    return SURE if most is not None and 100 * most.count >= SHARE * most.of else ""
 
 
 def _class_sizes(result: RunResult) -> set[float]:

@@ -39,7 +39,7 @@ def run(
             return result
     if spec.baseline is not None and Run.at(spec.baseline).result is None:
         raise Failure(f"{spec.baseline}: this baseline is not finished")
-    check_modality(spec.manifest["modality"], spec.settings, spec.file)  # said before anything is read
+    check_modality(spec.modality, spec.settings, spec.file)  # said before anything is read
     check_installed(spec.settings)
     data = dataset.load(spec.file, spec.verify, spec.manifest, spec.base)
     data.kept(spec.settings.hold_out)  # that rows are left: no folder of a run that cannot begin
@@ -81,7 +81,7 @@ def network(job: Run, data: Dataset, path: Path | None = None):
 
     Raises `Failure` where the classes or the size of the images are others than those that it was trained on.
     """
-    if data.modality != job.settings.MODALITY:
+    if not job.settings.trains_on(data.modality):
         raise Failure(f"{data.path}: holds {data.modality}s, {job.folder.name} was trained on {job.settings.MODALITY}s")
     if data.classes != job.finished().dataset.classes:
         raise Failure(f"{data.path}: its classes are not those that {job.folder.name} was trained on")

@@ -203,14 +203,14 @@ def _identity(result: RunResult) -> bytes:
         dataset.source_digest,
         {key: value for key, value in dataset.recipe.items() if key not in ("seed", "streams")},
         dataset.pictures,
-        {key: value for key, value in config.items() if key not in ("seed", "dataset_digest")},
+        {key: value for key, value in config.raw.items() if key not in ("seed", "dataset_digest")},
     ])  # fmt: skip
 
 
 def _count(result: RunResult, name: str) -> Share | None:
     if name == "cad":
         return None
-    share = Share.maybe(result.scores.get(name))
+    share = Share.maybe(result.scores.raw.get(name))
     if name == "clean_asr":
         share = None if result.baseline is None else result.baseline.asr
     return share if share is not None and share.of else None

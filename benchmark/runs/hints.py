@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from benchmark.core.errors import Failure
 from benchmark.core.hints import Open, advice, place, spelled
 from benchmark.format.hints import make_clean, sidecar, writable_folder
-from benchmark.runs.result import CLEAN, DatasetRecord
+from benchmark.format.manifest import Kind
+from benchmark.runs.result import DatasetRecord, RunResult
 from benchmark.training.settings import ENCODERS, Common, EncoderSettings, options, settings_of
 from benchmark.training.table import option_of
 
@@ -43,39 +44,39 @@ def hold_out(folder: Path, contents: "Dataset", settings: Common) -> str:
 
 
 @advice
-def keep_epochs(folder: Path, result: Mapping[str, Any]) -> str:
+def keep_epochs(folder: Path, result: RunResult) -> str:
     """Give the command that trains a finished run once more, in another folder, with the network of each epoch kept."""
-    file = place(result["dataset"].get("path") or f"{result['dataset']['name']}.h5", "the data set")
+    file = place(result.dataset.path or f"{result.dataset.name}.h5", "the data set")
     runs = folder.absolute().parent
-    words = _train(file, settings_of(result["config"]), runs.with_name(f"{runs.name}-epochs"))
+    words = _train(file, result.config.settings, runs.with_name(f"{runs.name}-epochs"))
     return spelled([*words, "--keep-epochs"])
 
 
 @advice
-def clean_run(result: Mapping[str, Any], runs: Path) -> str:
+def clean_run(result: RunResult, runs: Path) -> str:
     """Give the commands that make the clean run which a result is to be compared with, in the same folder of runs.
 
     `result`: of a run, or of a command on one that has its `dataset` and `config`.
     """
-    dataset = DatasetRecord(result["dataset"])
+    dataset = result.dataset
     file = _clean_beside(dataset)
     if file is not None:
-        return spelled(_train(place(file, "the clean data set"), settings_of(result["config"]), runs))
+        return spelled(_train(place(file, "the clean data set"), result.config.settings, runs))
     make, target = make_clean(
         dataset.source,
         *_origin(dataset),
         dataset.source_digest or "",
         writable_folder(dataset.path),
-        dataset.get("classes"),
+        dataset.classes,
     )
-    return spelled(make, _train(target, settings_of(result["config"]), runs))
+    return spelled(make, _train(target, result.config.settings, runs))
 
 
 @advice
-def repeat(results: Iterable[Mapping[str, Any]]) -> list[str]:
+def repeat(results: Iterable[RunResult]) -> list[str]:
     """Give the commands that repeat all of these runs; their data sets are made as `regenerate` says."""
     lines = [
-        spelled(_train(place(f"data/{one['dataset']['name']}.h5", "the data set"), settings_of(one["config"]), None))
+        spelled(_train(place(f"data/{one.dataset.name}.h5", "the data set"), one.config.settings, None))
         for one in results
     ]
     return list(dict.fromkeys(lines))
@@ -131,6 +132,6 @@ def _clean_beside(dataset: DatasetRecord) -> Path | None:
         manifest = _manifest(file)
         source = manifest.get("source")
         same = isinstance(source, dict) and source.get("digest") == dataset.source_digest
-        if same and manifest.get("kind") == CLEAN:
+        if same and Kind.of(manifest).clean:
             return file
     return None

@@ -5,7 +5,8 @@ from pathlib import Path
 from benchmark.core import file_names, files, numbers
 from benchmark.core.errors import Damaged, Failure
 from benchmark.core.hashing import canonical
-from benchmark.runs.result import CLEAN, KINDS, SEALED, RunResult
+from benchmark.format.manifest import Kind
+from benchmark.runs.result import KINDS, RunResult
 from benchmark.training.settings import settings_of
 
 VERSION = 1
@@ -82,14 +83,14 @@ def _is_dataset(dataset: dict) -> bool:
         return False
     if not all(file_names.plain(dataset[key]) for key in ("name", "source")):
         return False
-    if dataset["kind"] == SEALED:  # of which nothing more is known
+    if (kind := Kind.of(dataset)).sealed:  # of which nothing more is known
         return dataset["recipe"] == {}
     counts, pictures = dataset["counts"], dataset.get("pictures") or {}
     return (
         isinstance(dataset["source_digest"], str)
         and all(isinstance(picture_name(entry), str) for entry in pictures.values())
         and all(map(numbers.is_count, counts.values()))
-        and _is_recipe(dataset["recipe"], dataset["kind"] == CLEAN)
+        and _is_recipe(dataset["recipe"], kind.clean)
     )
 
 

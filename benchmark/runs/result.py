@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from benchmark.format.manifest import CLEAN, POISONED, SEALED, Kind
 from benchmark.training.settings import Common, settings_of
 from benchmark.training.table import MODEL, TRAINING
 
-CLEAN, POISONED, SEALED = "clean", "poisoned", "sealed"
-KINDS = (CLEAN, POISONED, SEALED)
+KINDS = (CLEAN, POISONED, SEALED)  # what can be trained on: a delta is read as its original
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +111,11 @@ class Comparison(Record):
         return self.raw["ba"]
 
     @property
+    def collapsed(self) -> list[str]:
+        """The names of those of them whose network predicts one class whatever it is shown."""
+        return self.raw.get("collapsed", [])
+
+    @property
     def cad(self) -> float:
         """Clean accuracy drop in percentage points."""
         return self.raw["cad"]
@@ -138,17 +143,17 @@ class DatasetRecord(Record):
     @property
     def is_clean(self) -> bool:
         """Was the run trained on a clean file?"""
-        return self.kind == CLEAN
+        return Kind.of(self.raw).clean
 
     @property
     def is_poisoned(self) -> bool:
         """Was it trained on a file that says how it was poisoned?"""
-        return self.kind == POISONED
+        return Kind.of(self.raw).poisoned
 
     @property
     def is_sealed(self) -> bool:
         """Was it trained on a file of which nobody here knows whether and how it was poisoned?"""
-        return self.kind == SEALED
+        return Kind.of(self.raw).sealed
 
     @property
     def digest(self) -> str | None:

@@ -123,7 +123,7 @@ def advice(found: Iterable[Finished]) -> list[str]:
     for run in found:
         dataset, config = run.result.dataset, run.result.config
         if run.result.baseline is None and dataset.is_poisoned:
-            settings = {key: value for key, value in config.items() if key != "dataset_digest"}
+            settings = {key: value for key, value in config.raw.items() if key != "dataset_digest"}
             place = str(Path(dataset.path or "").parent), str(run.folder.parent)
             needed.setdefault((dataset.source_digest, canonical(settings), *place), run)
     lines = [hints.clean_run(run.result, run.folder.parent) for run in needed.values()]

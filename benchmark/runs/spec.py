@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.format import dataset
-from benchmark.runs.result import CLEAN, POISONED
+from benchmark.format.manifest import Kind
 from benchmark.runs.run import Run
 from benchmark.training.settings import Common
 
@@ -42,12 +42,18 @@ class RunSpec:
     @property
     def is_clean(self) -> bool:
         """Is it the clean model that others are compared with?"""
-        return self.manifest["kind"] == CLEAN
+        return Kind.of(self.manifest).clean
 
     @property
     def is_poisoned(self) -> bool:
         """Is its file one that says how it was poisoned?"""
-        return self.manifest["kind"] == POISONED
+        return Kind.of(self.manifest).poisoned
+
+    @property
+    def modality(self) -> str:
+        """`image` or `text`: what its file holds."""
+        modality: str = self.manifest["modality"]
+        return modality
 
     @property
     def source_digest(self) -> str | None:

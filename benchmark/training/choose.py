@@ -96,11 +96,12 @@ def settings_of_files(
 
 def _networks(modalities: Iterable[str], model: str | None) -> dict[str, str]:
     """Return the network for each modality: the one that was named is for its own, where there are others too."""
-    kinds = list(modalities)
-    if model is not None and _kind(model).MODALITY not in kinds:
-        return dict.fromkeys(kinds, model)
-    fits = {kind: model is not None and kind == _kind(model).MODALITY for kind in kinds}
-    return {kind: str(model) if fits[kind] else DEFAULT[kind] for kind in kinds}
+    usual = {modality: DEFAULT[modality] for modality in modalities}
+    if model is None:
+        return usual
+    chosen = _kind(model)
+    own = [modality for modality in usual if chosen.trains_on(modality)]
+    return usual | dict.fromkeys(own or usual, model)
 
 
 def _unused(options: list[str], files: list[str], modality: str, network: str) -> str:

@@ -112,6 +112,11 @@ class Common(ABC):
         values = {setting.option: getattr(self, setting.name) for setting in self.table()}
         return [*self.chosen_network(), *(f"{option}={value}" for option, value in values.items())]
 
+    @classmethod
+    def trains_on(cls, modality: str) -> bool:
+        """Are files of this modality, `image` or `text`, those that it trains on?"""
+        return modality == cls.MODALITY
+
     def chosen_network(self) -> list[str]:
         """Return the option that chooses the network; none where it is the usual one for what the file holds."""
         return [] if DEFAULT[self.MODALITY] == self.NETWORK else ["--model", self.NETWORK]
@@ -297,7 +302,7 @@ def _preset(kind: type[ImageSettings], values: Mapping[str, Any]) -> ImageSettin
     return kind(**values)
 
 
-_IMAGES = {name: _class_of(spec) for name, spec in SPECS.items() if spec.modality == IMAGE}
+_IMAGES = {name: _class_of(spec) for name, spec in SPECS.items() if spec.of_images}
 PRESETS_OF = {
     name: {preset: _preset(kind, values) for preset, values in SPECS[name].presets.items()}
     for name, kind in _IMAGES.items()

@@ -106,7 +106,7 @@ def tokenized(data: Dataset, tokenizer) -> Dataset:
 
 def for_run(folder: Path, data: Dataset, model) -> Dataset:
     """Turn a data set into what a run's trained network takes: texts into tokens of the tokenizer in its folder."""
-    if data.modality != EncoderSettings.MODALITY:
+    if not EncoderSettings.trains_on(data.modality):
         return data
     tokenizer = tokenizers.load(folder)
     check_vocabulary(tokenizer, model, folder)

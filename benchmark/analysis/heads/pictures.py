@@ -10,6 +10,7 @@ from benchmark.analysis.heads import controls, plots, roc
 from benchmark.core import plotting
 from benchmark.core.errors import Failure
 from benchmark.runs import titles
+from benchmark.runs.result import RunResult
 
 Drawn = Iterator[tuple[str, Any]]
 
@@ -75,7 +76,7 @@ def of_alignment(model, detector, steps: list[dict], importance: np.ndarray, med
 def of_ablation(result: dict, changes: dict[str, np.ndarray]) -> Drawn:
     """Draw by how many points BA and ASR change with each head off."""
     panels = [(f"{name.upper()}, points", values, "points") for name, values in changes.items()]
-    yield "ablation", plots.grids(panels, f"{titles.run(result)}: change with each head switched off")
+    yield "ablation", plots.grids(panels, f"{titles.run(RunResult(result))}: change with each head switched off")
 
 
 def _attention(model, shown: list, head: int):

@@ -28,6 +28,7 @@ from benchmark.analysis.heads.results import (
 )
 from benchmark.core import intervals, text_tables
 from benchmark.runs import hints
+from benchmark.runs.result import RunResult
 
 FIGURES = {"auroc": "AUROC", "tpr_1": "TPR at 1 %", "tpr_5": "TPR at 5 %", "precision_100": "first 100"}
 LEFT = {"run", "rows", "score", "against", "texts", "model", "head", "direction", "variant", "stage"}
@@ -228,9 +229,10 @@ _CHOSEN = {"contaminated": "contaminated heads", "important": "most important on
 
 def without_twin(result: Result, runs: Path) -> list[str]:
     """Return one line where the controls of a poisoned model, in that folder of runs, have no clean twin."""
-    if result["clean_run"] is not None or result["dataset"]["kind"] != "poisoned":
+    of = RunResult(result)
+    if result["clean_run"] is not None or not of.dataset.is_poisoned:
         return []
-    return [f"no clean twin: the controls are those of this model alone; it needs: {hints.clean_run(result, runs)}"]
+    return [f"no clean twin: the controls are those of this model alone; it needs: {hints.clean_run(of, runs)}"]
 
 
 def points(values: Sequence[float] | np.ndarray, least: float = 0.0) -> str:

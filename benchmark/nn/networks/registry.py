@@ -89,6 +89,11 @@ class NetworkSpec:
         if not self.integers:
             object.__setattr__(self, "integers", ("classes", *(setting.name for setting in self.settings)))
 
+    @property
+    def of_images(self) -> bool:
+        """Does it classify images, not texts?"""
+        return self.modality == IMAGE
+
     def build(self, sizes: Sizes) -> Any:
         """Build the untrained network. The backend must have been activated."""
         return self.builder(**sizes)

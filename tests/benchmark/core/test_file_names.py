@@ -18,6 +18,7 @@ from benchmark.core import text_tables
 from benchmark.reporting.html import page
 from benchmark.runs import hints
 from benchmark.runs.progress import Progress
+from benchmark.runs.result import RunResult
 from benchmark.training.settings import ENCODERS
 
 EVIL = "\x1b[2J\x9b31m\r\nBA 99.9\u202e\u2066\x00\x7f\u200b|`<img src=x>](http://x)$x^2$\\end{tabular}"
@@ -142,7 +143,8 @@ def test_commands_that_are_printed_do_what_they_say(name, tmp_path):
     result = json.loads((folder / "result.json").read_text())
     result["config"]["model"] = {"name": "encoder", "encoder": name, "weights": None}
     result["dataset"] |= {"path": str(tmp_path / "sets" / text_tables.printable(name).replace("/", "-")) + ".h5"}
-    for line in (*hints.repeat([result]), hints.clean_run(result, tmp_path / name)):
+    run = RunResult(result)
+    for line in (*hints.repeat([run]), hints.clean_run(run, tmp_path / name)):
         assert line.isprintable()
         command = line.split(" (")[0]  # what follows says what its words in capitals stand for
         script = f"poisonkit() {{ printf '%s\\0' \"$@\"; }}; benchmark() {{ printf '%s\\0' \"$@\"; }}; {command}"

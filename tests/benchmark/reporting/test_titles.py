@@ -6,6 +6,7 @@ import fake_runs
 import pytest
 
 from benchmark.runs import titles
+from benchmark.runs.result import RunResult
 from benchmark.training.settings import ENCODERS, PRESETS
 
 
@@ -25,10 +26,10 @@ def result(tmp_path, **more):
     ],
 )  # fmt: skip
 def test_a_run_is_its_data_attack_network_and_seed(run, title, tmp_path):
-    assert titles.run(result(tmp_path, **run)) == title
+    assert titles.run(RunResult(result(tmp_path, **run))) == title
 
 
 def test_of_a_sealed_file_nobody_knows_the_attack(tmp_path):
     sealed = result(tmp_path)
     sealed["dataset"] |= {"kind": "sealed", "recipe": {}}
-    assert titles.run(sealed) == "cifar10, sealed, pMoE (paper), seed 0"
+    assert titles.run(RunResult(sealed)) == "cifar10, sealed, pMoE (paper), seed 0"

@@ -18,6 +18,7 @@ from benchmark.format import dataset
 from benchmark.nn import model_files
 from benchmark.runs import hints
 from benchmark.runs.context import open_run
+from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
 
 TINY = ("--model", "encoder", "--encoder", "tiny", "--hold-out", "80", "--epochs", "4", "--batch-size", "32")
@@ -181,7 +182,8 @@ def test_without_a_clean_twin_it_says_how_to_get_one(detected, clean):
 
     assert not tables.without_twin(detected, clean.parent)
     (said,) = tables.without_twin(detected | {"clean_run": None}, clean.parent)
-    assert said.startswith("no clean twin: ") and said.endswith(hints.clean_run(clean_result(clean), clean.parent))
+    advised = hints.clean_run(RunResult(clean_result(clean)), clean.parent)
+    assert said.startswith("no clean twin: ") and said.endswith(advised)
     assert not tables.without_twin(clean_result(clean) | {"clean_run": None}, clean.parent)
 
 
