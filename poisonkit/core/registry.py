@@ -8,6 +8,7 @@ imported before a spec is asked for. Modules whose names begin with an underscor
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
 from poisonkit.core.errors import Usage
@@ -40,8 +41,9 @@ class Registry(Generic[S]):
     def __init__(self, unknown: str, spec: type[S], *packages: str) -> None:
         self._unknown, self._spec, self._packages = unknown, spec, packages
 
+    @cached_property
     def _modules(self) -> dict[str, str]:
-        """Name → dotted name of its module."""
+        """Name → dotted name of its module; the folders are listed once a process."""
         return {
             module.name.replace("_", "-"): f"{package}.{module.name}"
             for package in self._packages
@@ -51,17 +53,17 @@ class Registry(Generic[S]):
 
     def names(self) -> list[str]:
         """All names."""
-        return list(self._modules())
+        return list(self._modules)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._modules()
+        return name in self._modules
 
     def __iter__(self) -> Iterator[S]:
         return map(self.__getitem__, self.names())
 
     def __getitem__(self, name: str) -> S:
         """Return the spec of that name. Raises `Usage` for an unknown one: the message lists the known ones."""
-        modules = self._modules()
+        modules = self._modules
         if name not in modules:
             raise Usage(f"{self._unknown} {name!r:.60}: expected one of {', '.join(modules)}")
         spec = getattr(importlib.import_module(modules[name]), "SPEC", None)
