@@ -112,10 +112,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A checked manifest of a clean, poisoned or sealed file. `facts` is its JSON, to the last key.
-
-    `delta`: the file holds only what differs from a clean one, and this is its original's manifest.
-    """
+    """A checked manifest of a clean, poisoned or sealed file. `facts` is its JSON, to the last key."""
 
     kind: str
     modality: str
@@ -127,12 +124,11 @@ class Manifest:
     arrays: dict[str, ArrayEntry]
     recipe_version: int
     facts: Json = field(repr=False)
-    delta: bool = False
 
     @classmethod
     def of(cls, facts: Json) -> "Manifest":
         """Return the record of a manifest that `parse` has checked; of a delta, that of its original."""
-        delta, facts = Kind.of(facts).delta, facts.get("of", facts)
+        facts = facts.get("of", facts)
         texts = {key: facts[key] for key in ("kind", "modality", "name", "dataset_digest")}
         return cls(
             **texts,
@@ -142,7 +138,6 @@ class Manifest:
             arrays={path: ArrayEntry.of(entry) for path, entry in facts["arrays"].items()},
             recipe_version=facts.get("recipe_version", 1),
             facts=facts,
-            delta=delta,
         )
 
     @property
