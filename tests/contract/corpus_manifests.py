@@ -1,7 +1,7 @@
 """Values of manifests: (name, base, whether it is accepted, place in the manifest, value)."""
 
 LONG = "a" * 201
-CLASSES = [str(number) for number in range(100_001)]
+CLASSES = [str(number) for number in range(1_000_001)]
 
 VALUES = [
     # name, base, accepted, place, value
@@ -42,8 +42,8 @@ VALUES = [
     ("a class that is a number", "clean", False, "source.classes", lambda old: [*old[:-1], 7]),
     ("more classes than labels", "clean", True, "source.classes", lambda old: [*old, "more"]),
     ("fewer classes than labels", "clean", False, "source.classes", lambda old: old[:5]),
-    ("100,000 classes", "clean", True, "source.classes", CLASSES[:-1]),
-    ("100,001 classes", "clean", False, "source.classes", CLASSES),
+    ("1,000,000 classes", "clean", True, "source.classes", CLASSES[:-1]),
+    ("1,000,001 classes", "clean", False, "source.classes", CLASSES),
     ("a source's name with a quote", "clean", False, "source.name", "a`b`"),
     ("a source of later", "clean", True, "source.name", "later"),
     ("a title that is a number", "clean", False, "source.title", 3),
