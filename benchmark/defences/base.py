@@ -5,7 +5,7 @@ a `DefenceContext`: the trained network, the data, and the clean rows that it ma
 measured on.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,15 @@ from benchmark.core import environment, files
 from benchmark.core.hashing import digest
 from benchmark.format.dataset import Dataset, Rows
 from benchmark.nn import engines
+from benchmark.nn.networks import NETWORKS
 from benchmark.runs import records
 from benchmark.runs.context import defender_rows, open_data
 from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
 from benchmark.training import loop
 from benchmark.training.settings import Common, check_numbers
+
+FOR_IMAGES = tuple(name for name, spec in NETWORKS.items() if spec.of_images)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def run(
     settings: dict[str, Any],
     apply: Callable[[DefenceContext], Iterator[Stage]],
     on_stage: Callable[[dict[str, Any]], object],
-    network: str = "pmoe",
+    networks: Collection[str] = FOR_IMAGES,
 ) -> dict[str, Any]:
     """Run a defence on a finished run, unless its result exists already.
 
@@ -66,8 +69,8 @@ def run(
         See `DefenceContext` and `Stage`.
     on_stage : callable
         Takes each stage's record when it has been scored.
-    network : str
-        The kind of network that the defence is for, by its name in the registry.
+    networks : collection of str
+        The networks that the defence is for, by their names in the registry.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def run(
     check_numbers(settings)
     job = Run.at(folder)
     trained = job.finished()
-    job.needs(network, name)
+    job.needs(networks, name)
     config = {"config_version": 1, "defence": name, "settings": settings, "run": job.config.raw}
     target = job.folder / f"{name}-{digest(config).removeprefix('sha256:')[:8]}"
     sound = records.is_pruning if name == "prune" else None
