@@ -159,9 +159,14 @@ def test_what_the_readme_and_the_contents_count_and_list_is_all_there_is():
     assert sorted(named.split("|")) == sorted(FORMATS.names())
     (shown,) = re.findall(r"^\| networks \| (.*?) \|", PAGES["README.md"], re.M)
     assert len(shown.split(", ")) == len(NETWORKS)
-    (table,) = re.findall(r"^\| `--preset` \|.*\n\|[-|]+\n((?:\|.*\n)+)", PAGES["training.md"], re.M)
-    presets = {name for names in settings.PRESETS_OF.values() for name in names}
-    assert set(re.findall(r"^\| `([\w-]+)`", table, re.M)) == presets
+    (table,) = re.findall(r"^\| `--network` \| `--preset` \|.*\n\|[-|]+\n((?:\|.*\n)+)", PAGES["training.md"], re.M)
+    said, networks = {}, []
+    for first, preset in re.findall(r"^\| (.*?) \| (.*?) \|", table, re.M):
+        networks = re.findall(r"`([\w-]+)`", first) or networks
+        for network in networks:
+            named = re.findall(r"`([\w-]+)`", preset)
+            said.setdefault(network, set()).update(said[named[0]] if named[0] in said else named)
+    assert said == {network: set(presets) for network, presets in settings.PRESETS_OF.items()}
 
 
 @pytest.mark.slow

@@ -47,6 +47,13 @@ def cross_entropy(labels, logits):
     return ops.mean(ops.sparse_categorical_crossentropy(labels, logits, from_logits=True))
 
 
+def with_own(loss, added):
+    """Return the loss that is minimised: the cross-entropy, and what layers have added (`add_loss`), a scalar."""
+    for one in added:
+        loss = loss + ops.cast(one, loss.dtype)
+    return loss
+
+
 def predict_batches(step, images) -> np.ndarray:
     """Apply `step`, (BATCH, H, W, C) → (BATCH,) classes, to any number of images; the last batch is padded. Texts go
     in batches of TEXTS of like length."""
