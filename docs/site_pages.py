@@ -21,6 +21,7 @@ OUTSIDE = {
     "examples/poison_and_look.ipynb": "examples/poison_and_look.ipynb",
     "examples/train_and_compare.ipynb": "examples/train_and_compare.ipynb",
 }
+CODE_IN_TABLE = re.compile(r"(?<=`)[^`\n]*\\\|[^`\n]*(?=`)")  # `\|u1`: a code host needs the backslash, MkDocs would show it
 LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(#[^)\s]*)?(?=\))")  # a relative target, and its anchor
 
 
@@ -54,5 +55,6 @@ def with_links(markdown: str, page: str) -> str:
 
 
 def on_page_markdown(markdown, page, **_):
-    """Rewrite relative links, so that MkDocs finds and checks them."""
-    return with_links(markdown, page.file.src_uri)
+    """Rewrite relative links, so that MkDocs finds and checks them, and bars in the code of tables."""
+    text = CODE_IN_TABLE.sub(lambda code: code[0].replace(r"\|", "|"), markdown)
+    return with_links(text, page.file.src_uri)
