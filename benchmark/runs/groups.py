@@ -7,7 +7,7 @@ from functools import cached_property
 from benchmark.core import intervals, numbers
 from benchmark.core.hashing import canonical
 from benchmark.core.intervals import Summary
-from benchmark.runs import collapse, paper_results, records
+from benchmark.runs import collapse, paper_results, records, trigger_defaults
 from benchmark.runs.result import RunResult, Share
 from benchmark.runs.results import Finished
 from benchmark.training.settings import label
@@ -88,7 +88,7 @@ class Cell:
 
     @property
     def variant(self) -> str:
-        """What of the attack is not the paper's, in words, and `note`."""
+        """What of the attack is not the default, in words, and `note`."""
         return "; ".join(filter(None, [*_unusual(self.recipe), self.note]))
 
     @property
@@ -217,12 +217,13 @@ def _count(result: RunResult, name: str) -> Share | None:
 
 
 def _unusual(recipe: dict) -> list[str]:
-    """In what an attack is not the paper's text's, in words. Of triggers that the paper has not, all parameters."""
+    """In what an attack is not the default, in words; what is said of one of several triggers begins with its name."""
     words = []
-    for step in recipe.get("triggers", []):
-        if not paper_results.plain(step):
-            given = [f"{key} {_word(value)}" for key, value in step.items() if key != "name"]
-            words.append(f"{step['name']} {', '.join(given)}".strip())
+    triggers = recipe.get("triggers", [])
+    for step in triggers:
+        given = [f"{key} {_word(value)}" for key, value in trigger_defaults.unusual(step).items()]
+        if given:
+            words.append(" ".join([*([step["name"]] if len(triggers) > 1 else []), ", ".join(given)]))
     if recipe.get("patch") not in (None, [8, 8]):
         words.append("patches of " + "×".join(map(str, recipe["patch"])))
     for key, value in recipe.items():

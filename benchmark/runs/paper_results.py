@@ -65,11 +65,6 @@ def fine_pruning() -> dict[tuple[str, str, str, Fraction, str, Fraction | None],
     return found
 
 
-def plain(trigger: dict) -> bool:
-    """Is a trigger of a recipe as in the text of the paper?"""
-    return {key: value for key, value in trigger.items() if key != "name"} in _PARAMETERS.get(trigger["name"], [])[:1]
-
-
 def deviations(result: RunResult) -> list[str]:
     """Say in what a run is not at the paper's settings; empty where it is."""
     dataset, config = result.dataset, result.config

@@ -13,6 +13,8 @@ from benchmark.core.errors import Failure
 Result = dict[str, Any]
 """What a command wrote as result.json."""
 DETECT, ALIGN, ABLATE = COMMANDS = ("heads-detect", "heads-align", "heads-ablate")
+NAMES = {DETECT: "Detection", ALIGN: "Alignment", ABLATE: "Ablation"}
+"""What titles call the results of these commands."""
 MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError)
 """What a result raises that somebody edited."""
 
@@ -67,7 +69,8 @@ def question(result: Result) -> str:
 
 def describe_settings(settings: Mapping[str, Any]) -> str:
     """Describe a command's settings in one line, without those that were not asked for."""
-    return ", ".join(f"{key} {_word(value)}" for key, value in settings.items() if value is not None and value != [])
+    asked = {key.replace("_", " "): value for key, value in settings.items() if value is not None and value != []}
+    return ", ".join(f"{key} {_word(value)}" for key, value in asked.items())
 
 
 def triggered(result: Result) -> dict[str, Any] | None:
@@ -100,4 +103,6 @@ def most_changing(changed: Mapping[str, np.ndarray], most: int) -> list[tuple[in
 def _word(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
