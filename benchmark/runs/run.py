@@ -13,10 +13,10 @@ Killed at any moment, the same command goes on from the last epoch in the checkp
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure
+from benchmark.format.manifest import Manifest
 from benchmark.runs import hints, records
 from benchmark.runs.result import RunConfig, RunResult
 from benchmark.training.settings import Common, config_of, folder_name
@@ -32,11 +32,11 @@ class Run:
     given: Common | None = field(default=None, compare=False)  # with where on this machine things are
 
     @classmethod
-    def of(cls, runs: Path, manifest: dict[str, Any], settings: Common) -> "Run":
+    def of(cls, runs: Path, manifest: Manifest, settings: Common) -> "Run":
         """Return the run of a data set, given by its manifest, under the given settings, whether it exists yet or
         not."""
-        digest = manifest["dataset_digest"]
-        folder = Path(runs) / folder_name(settings, manifest["name"], digest)
+        digest = manifest.dataset_digest
+        folder = Path(runs) / folder_name(settings, manifest.name, digest)
         return cls(folder, RunConfig(config_of(settings, digest)), settings)
 
     @classmethod
