@@ -3,6 +3,7 @@
     config.json       the configuration: data set digest, network, training, seed, backend, precision, threads
     checkpoint.npz    while it trains: all variables after the last whole epoch, and the history so far
     history.csv       one row an epoch
+    losses.npz        the loss of each training row after each of the first epochs (`row_losses`)
     predictions.npz   the predicted class of every row scored
     model.keras       the trained network
     epochs/           with `train --keep-epochs`: the network after each epoch
