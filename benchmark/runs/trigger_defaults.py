@@ -1,7 +1,8 @@
 """The parameters that a trigger has unless others are asked for, so that tables name only what is different."""
 
-from collections.abc import Mapping
 from typing import Any
+
+from benchmark.format.manifest import Trigger
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "blend": {"alpha": "0.5"},
@@ -17,7 +18,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 """Trigger → parameters, as a recipe has them. Of a trigger that is not here, every parameter is named."""
 
 
-def unusual(trigger: Mapping[str, Any]) -> dict[str, Any]:
+def unusual(trigger: Trigger) -> dict[str, Any]:
     """Return the parameters of a trigger of a recipe that are not its defaults."""
-    usual = DEFAULTS.get(trigger["name"], {})
-    return {key: value for key, value in trigger.items() if key != "name" and usual.get(key) != value}
+    usual = DEFAULTS.get(trigger.name, {})
+    return {key: value for key, value in trigger.parameters.items() if usual.get(key) != value}

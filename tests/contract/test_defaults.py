@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmark.format.manifest import Trigger
 from benchmark.runs.trigger_defaults import DEFAULTS, unusual
 from poisonkit.triggers.registry import TRIGGERS
 
@@ -16,8 +17,14 @@ def test_every_trigger_with_parameters_has_them():
     assert {spec.name for spec in TRIGGERS if spec.options} == set(DEFAULTS)
 
 
-def test_what_differs_is_named_and_all_of_a_trigger_that_nobody_here_knows():
-    assert unusual({"name": "square", **DEFAULTS["square"]}) == {}
-    assert unusual({"name": "square", **DEFAULTS["square"], "size": 1}) == {"size": 1}
-    assert unusual({"name": "blend", "alpha": "0.5", "rounding": "truncate"}) == {"rounding": "truncate"}
-    assert unusual({"name": "halo", "radius": 3}) == {"radius": 3}
+@pytest.mark.parametrize(
+    ("name", "parameters", "differing"),
+    [
+        ("square", DEFAULTS["square"], {}),
+        ("square", DEFAULTS["square"] | {"size": 1}, {"size": 1}),
+        ("blend", {"alpha": "0.5", "rounding": "truncate"}, {"rounding": "truncate"}),
+        ("halo", {"radius": 3}, {"radius": 3}),
+    ],
+)
+def test_what_differs_is_named_and_all_of_a_trigger_that_nobody_here_knows(name, parameters, differing):
+    assert unusual(Trigger(name, parameters)) == differing
