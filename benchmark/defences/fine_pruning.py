@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.core import fractions
 from benchmark.defences import base as defences
-from benchmark.defences.base import DefenceContext, Stage
+from benchmark.defences.base import DefenceContext, DefenceResult, Stage, Step
 from benchmark.nn import engines
 from benchmark.runs.context import HELD_OUT
 from benchmark.training import loop
@@ -18,8 +18,8 @@ NAME = "prune"
 
 
 def run(
-    folder: Path, file: Path | None, base: Path | None, settings: dict[str, Any], on_stage: Callable[[dict], None]
-) -> dict[str, Any]:
+    folder: Path, file: Path | None, base: Path | None, settings: dict[str, Any], on_stage: Callable[[Step], None]
+) -> DefenceResult:
     """Prune and fine-tune one run, unless the result exists already.
 
     `settings` are `rates`, `finetune_epochs`, `rows` and `data_mode`; for the rest see `defences.base.run`.
@@ -51,15 +51,14 @@ def prune(context: DefenceContext, rates: list[str], epochs: int, hold: bool) ->
     order = ranking(context)
     for rate in rates:
         count = pruned_count(rate, order.shape[1])
-        point = {"rate": rate, "channels": count}
         model = context.network()
         dead = set_to_zero(model, order[:, :count])
-        yield Stage(model, {"stage": "pruned"} | point)
+        yield Stage(model, "pruned", rate, count)
         if experts_of(model) is not None:
-            yield Stage(masked(context.network(), dead), {"stage": "masked"} | point)
+            yield Stage(masked(context.network(), dead), "masked", rate, count)
         if epochs:
             fine_tune(model, context, epochs, dead if hold else None)
-            yield Stage(model, {"stage": "fine-tuned"} | point)
+            yield Stage(model, "fine-tuned", rate, count)
 
 
 def parse_rates(text: str) -> list[str]:

@@ -3,6 +3,7 @@
     config.json       the configuration: data set digest, network, training, seed, backend, precision, threads
     checkpoint.npz    while it trains: all variables after the last whole epoch, and the history so far
     history.csv       one row an epoch
+    losses.npz        the loss of each training row after each of the first epochs (`row_losses`)
     predictions.npz   the predicted class of every row scored
     model.keras       the trained network
     epochs/           with `train --keep-epochs`: the network after each epoch
@@ -14,10 +15,10 @@ Killed at any moment, the same command goes on from the last epoch in the checkp
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure
+from benchmark.format.manifest import Manifest
 from benchmark.nn.networks import NETWORKS
 from benchmark.runs import hints, records
 from benchmark.runs.result import RunConfig, RunResult
@@ -34,11 +35,11 @@ class Run:
     given: Common | None = field(default=None, compare=False)  # with where on this machine things are
 
     @classmethod
-    def of(cls, runs: Path, manifest: dict[str, Any], settings: Common) -> "Run":
+    def of(cls, runs: Path, manifest: Manifest, settings: Common) -> "Run":
         """Return the run of a data set, given by its manifest, under the given settings, whether it exists yet or
         not."""
-        digest = manifest["dataset_digest"]
-        folder = Path(runs) / folder_name(settings, manifest["name"], digest)
+        digest = manifest.dataset_digest
+        folder = Path(runs) / folder_name(settings, manifest.name, digest)
         return cls(folder, RunConfig(config_of(settings, digest)), settings)
 
     @classmethod
@@ -71,7 +72,7 @@ class Run:
 
     def routed_layers(self) -> tuple[str, ...]:
         """Return the layers whose experts choose patches; `Failure` where its network has none, and why not."""
-        own = NETWORKS.get(self.config.model.get("name", ""))
+        own = NETWORKS.get(str(self.config.model.get("name")))
         routed = [name for name, spec in NETWORKS.items() if spec.routed]
         self.needs(routed, "routing", f", which {own.unrouted}" if own else "")
         return own.routed if own else ()

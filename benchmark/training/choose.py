@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmark.core.errors import Usage
 from benchmark.core.text_tables import some
+from benchmark.format.manifest import Manifest
 from benchmark.nn.networks import DEFAULT
 from benchmark.training.settings import (
     ENCODERS,
@@ -50,16 +51,14 @@ def chosen_settings(modality: str, network: str | None = None, **given: Any) -> 
     return _of_encoder(choice, given) if kind is EncoderSettings else _of_preset(network, choice, given)
 
 
-def settings_of_files(
-    files: Mapping[Path, Mapping[str, Any]], network: str | None = None, **given: Any
-) -> dict[Path, Common]:
+def settings_of_files(files: Mapping[Path, Manifest], network: str | None = None, **given: Any) -> dict[Path, Common]:
     """Return the settings for each of several files: an option for images alone is used on images alone.
 
     Files that an option is not for are trained without it, and a warning says so; an option must be for some of them.
 
     Parameters
     ----------
-    files : mapping of Path to mapping
+    files : mapping of Path to Manifest
         The files with their manifests.
     network, **given
         As for `chosen_settings`.
@@ -70,7 +69,7 @@ def settings_of_files(
         If an option is for none of the files, and as `chosen_settings` does.
     """
     given = {name: value for name, value in given.items() if value is not None}
-    examples = {manifest["modality"]: file for file, manifest in reversed(list(files.items()))}
+    examples = {manifest.modality: file for file, manifest in reversed(list(files.items()))}
     networks = _networks(examples, network)
     asked = [*given, *(["network"] if network else [])]
     used = {
@@ -85,13 +84,13 @@ def settings_of_files(
             raise Usage(f"{held}{option_of(name)} is not for --network {networks[modality]}")
     for modality, own in networks.items():
         if unused := [option_of(name) for name in asked if name not in used[modality]]:
-            others = [str(file) for file, manifest in files.items() if manifest["modality"] == modality]
+            others = [str(file) for file, manifest in files.items() if manifest.modality == modality]
             logger.warning(_unused(unused, others, modality, own))
     chosen = {
         modality: chosen_settings(modality, own, **{name: given[name] for name in given if name in used[modality]})
         for modality, own in networks.items()
     }
-    return {file: chosen[manifest["modality"]] for file, manifest in files.items()}
+    return {file: chosen[manifest.modality] for file, manifest in files.items()}
 
 
 def _networks(modalities: Iterable[str], named: str | None) -> dict[str, str]:

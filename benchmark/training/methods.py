@@ -63,7 +63,7 @@ def check_modality(modality: str, settings: Common, path: Path) -> None:
 
 
 def check_installed(settings: Common) -> None:
-    """Raise `Failure` where a package that the training needs is missing: said before a large file is read."""
+    """Raise `Failure` where a package that the training needs is missing: before a large file is read."""
     engines.installed(settings.backend)
     for package in settings.packages():
         extras.check(package)

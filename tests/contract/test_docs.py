@@ -1,6 +1,8 @@
 """The documentation against the code."""
 
+import html
 import importlib.util
+import inspect
 import json
 import os
 import re
@@ -85,6 +87,15 @@ def test_the_readme_is_short_and_fits_a_window():
     assert len(lines) <= 150 and max(len(line) for line in lines if not line.startswith(("|", "!"))) < 110
 
 
+@pytest.mark.parametrize("name", [*PAGES, "cli.md"])
+def test_the_lines_of_a_page_fit_a_window(name):
+    """Tables apart: 120 characters of text, and 110 of code, which is what the site shows at 1280 pixels."""
+    code = False
+    for line in PAGES.get(name, REFERENCE).splitlines():
+        code ^= line.startswith("```")
+        assert line.startswith(("|", "![")) or len(line) <= (110 if code else 120), line
+
+
 def _targets(page: str) -> list[str]:
     """The relative targets of a page's links and pictures, without anchors."""
     return [target for target in re.findall(r"\]\(([^)#\s:]+)(?:#[^)\s]*)?\)", page)]
@@ -165,7 +176,7 @@ def test_what_the_readme_and_the_contents_count_and_list_is_all_there_is():
         networks = re.findall(r"`([\w-]+)`", first) or networks
         for network in networks:
             named = re.findall(r"`([\w-]+)`", preset)
-            said.setdefault(network, set()).update(said[named[0]] if named[0] in said else named)
+            said.setdefault(network, set()).update(said.get(named[0], named))
     assert said == {network: set(presets) for network, presets in settings.PRESETS_OF.items()}
 
 
@@ -220,6 +231,19 @@ def test_the_site_is_built_without_a_warning_and_without_the_net(tmp_path):
         loaded = re.findall(r"<(?:script|img|link)[^>]* (?:src|href)=\"?(https?://[^\s\">]+)", page.read_text("utf-8"))
         assert not loaded, f"{page.name} loads {loaded}"
     assert (tmp_path / "FORMAT.html").exists() and (tmp_path / "gtsrb-curves.png").exists()
+    assert "<code>|u1</code>" in (tmp_path / "FORMAT.html").read_text("utf-8")
+    _the_reference_describes_every_name((tmp_path / "python.html").read_text("utf-8"))
+
+
+def _the_reference_describes_every_name(page: str):
+    import benchmark as bm
+    import poisonkit as pk
+
+    text = " ".join(re.sub(r"[^\w]+", " ", re.sub(r"<[^>]+>", "", html.unescape(page))).split())
+    for package in (pk, bm):
+        for name in package.__all__:
+            first = inspect.getdoc(getattr(package, name)).split(".")[0]
+            assert " ".join(re.sub(r"[^\w]+", " ", first).split()) in text, f"{package.__name__}.{name}: {first}"
 
 
 def _attacks() -> str:

@@ -47,8 +47,8 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
         raise Usage("--beside and --by-epoch draw single images: name one with --image ROW")
     epochs = _epochs(job) if by_epoch else []
     model = experiment.network(job, contents, path)
-    title = f"{job.folder.name if path.is_dir() else path.name}, {contents.manifest['name']}"
-    found = {"run": job.folder.name, "network": title, "file": contents.manifest["name"]}
+    title = f"{job.folder.name if path.is_dir() else path.name}, {contents.manifest.name}"
+    found = {"run": job.folder.name, "network": title, "file": contents.manifest.name}
     measured = {layer: routes.measure(model, contents, layer) for layer in layers}
     found |= measured[layers[0]] if len(layers) == 1 else {"layers": measured}
     target = target_of(path, output)

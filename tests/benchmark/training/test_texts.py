@@ -56,7 +56,7 @@ def test_a_file_is_read_whole(toy):
         assert np.array_equal(read.insertions["truth"], file["truth/insertions"])
         assert np.array_equal(read.wanted, file["triggered/wanted"])
     clean = dataset.load(toy[0])
-    assert clean.triggered is None and clean.insertions == {} and dataset.peek(toy[0])["modality"] == "text"
+    assert clean.triggered is None and clean.insertions == {} and dataset.peek(toy[0]).modality == "text"
     held, expected = read.held_out(50), clean.held_out(50)
     assert held.inputs.tolist() == expected.inputs.tolist() and np.array_equal(held.labels, expected.labels)
     assert len(read.held_out(0)) == 0
