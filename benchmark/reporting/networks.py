@@ -1,5 +1,6 @@
 """The table of the networks that there are: how large they are, what an image costs, their presets and sources."""
 
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from benchmark.nn.networks import DEFAULT, NETWORKS, NetworkSpec
 from benchmark.training.settings import PRESETS_OF
 from benchmark.training.table import BY_NAME
 
+WIDTH = 100
 PUBLISHED = "(as published)"
 _COLUMNS = ("network", "preset", "size", "trainable", "all", "M multiply-adds")
 _LEFT = {"network", "preset", "size"}
@@ -76,7 +78,8 @@ def render(found: list[dict[str, Any]], image_shape: tuple[int, int, int], class
     height, width, channels = image_shape
     lines = [f"For images of {height}x{width}x{channels} in {classes} classes; multiply-adds of one image.", ""]
     lines += [text_tables.render("text", list(_COLUMNS), rows, _LEFT), ""]
-    lines += [f"{record['name']}: {record['source']}" for record in found]
+    for record in found:
+        lines += textwrap.wrap(f"{record['name']}: {record['source']}", WIDTH, subsequent_indent="  ")
     return "\n".join([*lines, *(f"{name}: not for such images: {why}" for name, why in refused.items())])
 
 

@@ -172,7 +172,7 @@ def test_what_the_readme_and_the_contents_count_and_list_is_all_there_is():
     assert len(shown.split(", ")) == len(NETWORKS)
     (table,) = re.findall(r"^\| `--network` \| `--preset` \|.*\n\|[-|]+\n((?:\|.*\n)+)", PAGES["training.md"], re.M)
     said, networks = {}, []
-    for first, preset in re.findall(r"^\| (.*?) \| (.*?) \|", table, re.M):
+    for first, preset in (line.split("|")[1:3] for line in table.splitlines()):
         networks = re.findall(r"`([\w-]+)`", first) or networks
         for network in networks:
             named = re.findall(r"`([\w-]+)`", preset)
