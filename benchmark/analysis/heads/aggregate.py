@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.analysis.heads import results as stored
-from benchmark.analysis.heads.results import COMMANDS, MALFORMED, Result
+from benchmark.analysis.heads.results import COMMANDS, HeadsResult
 from benchmark.analysis.heads.tables import tables
-from benchmark.core import text_tables
+from benchmark.core import numbers, text_tables
+from benchmark.runs import titles
 from benchmark.runs.groups import Cell, group
 from benchmark.runs.results import Finished
 
@@ -16,17 +17,21 @@ class Group:
     """The results of one command, with one `settings`, on the runs of a `cell`; one result a run."""
 
     cell: Cell
-    results: tuple[Result, ...]
+    results: tuple[HeadsResult, ...]
 
     @property
     def title(self) -> str:
-        """What was run on what, in one line."""
-        first, cell = self.results[0], self.cell
-        what = " ".join(filter(None, [cell.dataset, cell.trigger, cell.variant and f"({cell.variant})"]))
-        rate = "" if cell.clean else f", rate {float(cell.rate):g}"
-        words = stored.describe_settings(first["settings"])
-        runs = f"{len(self.results)} run{'s' if len(self.results) > 1 else ''}"
-        return f"{first['defence']} on {what}{rate}, {cell.settings}{words and f'; {words}'}: {runs}"
+        """What was done to what, in one line: `Detection: sst2, word at 5 %, text encoder (minilm), 5 runs`."""
+        cell = self.cell
+        attack = cell.trigger if cell.clean else f"{cell.trigger} at {100 * float(cell.rate):g} %"
+        what = [cell.dataset, attack, *filter(None, [cell.variant]), titles.network(cell.first.config)]
+        runs = numbers.counted(len(self.results), "run")
+        return f"{stored.NAMES[self.results[0].command]}: {', '.join(what)}, {runs}"
+
+    @property
+    def settings(self) -> str:
+        """The settings of the command, in one line; empty where it has none."""
+        return self.results[0].described
 
 
 def collect(found: list[Finished], errors: dict[Path, str] | None = None) -> list[Group]:
@@ -37,32 +42,21 @@ def collect(found: list[Finished], errors: dict[Path, str] | None = None) -> lis
     errors = {} if errors is None else errors
     groups = []
     for cell in group(found):
-        by_question: dict[str, dict[Path, Result]] = {}
+        by_question: dict[str, dict[Path, HeadsResult]] = {}
         for run in cell.runs:
-            for folder, result in stored.in_run(run.folder, errors):
-                if can_be_shown(result):
-                    by_question.setdefault(stored.question(result), {})[run.folder] = result
-                else:
-                    errors[folder / "result.json"] = f"{folder / 'result.json'}: not a result that can be shown"
+            for _, result in stored.in_run(run.folder, errors):
+                by_question.setdefault(result.question, {})[run.folder] = result
         groups += [Group(cell, tuple(results.values())) for results in by_question.values()]
-    return sorted(groups, key=lambda one: COMMANDS.index(one.results[0]["defence"]))
-
-
-def can_be_shown(result: Result) -> bool:
-    """Return whether the tables find in a result what they show: runs are passed on, and edited."""
-    try:
-        tables([result])
-        stored.describe_settings(result["settings"])
-    except MALFORMED:
-        return False
-    return True
+    return sorted(groups, key=lambda one: COMMANDS.index(one.results[0].command))
 
 
 def render(groups: list[Group], form: str) -> str:
     """Return every group's title and tables, in one of `text_tables.FORMS`."""
     before = {"latex": "% ", "markdown": "### "}.get(form, "")
+    below = {"latex": "% ", "markdown": "\n"}.get(form, "")
     parts = []
     for one in groups:
-        parts.append(before + text_tables.printable(one.title))
+        settings = f"\n{below}{text_tables.printable(one.settings)}" if one.settings else ""
+        parts.append(before + text_tables.printable(one.title) + settings)
         parts += [table.render(form) for table in tables(one.results)]
     return "\n\n".join(parts)

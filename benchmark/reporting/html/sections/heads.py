@@ -4,24 +4,26 @@ from pathlib import Path
 
 from benchmark.analysis.heads import aggregate, tables
 from benchmark.analysis.heads import results as stored
+from benchmark.analysis.heads.results import HeadsResult
 from benchmark.reporting.html import page, png
 from benchmark.reporting.html.registry import Content, Section, register
+from benchmark.runs import titles
 from benchmark.runs.results import Finished
 
 _WORDS = {
     "heads-detect": (
-        "Detection. Similarity of a layer's heads, standardised against clean held-out texts of similar length. AUROC "
+        "Similarity of a layer's heads, standardised against clean held-out texts of similar length. AUROC "
         "below 0.5 means that a score falls where it should rise. Intervals are 95 %, of one run bootstrap over the "
         "texts, of several Student's over the runs. The controls are texts without the trigger, each against "
         "the same texts unchanged, on this model and on its clean twin: an alarm there is not due to the backdoor. "
         "For the suspect file's own texts, the trigger row is its poisoned texts, unchanged."
     ),
     "heads-align": (
-        "Alignment, compared with all baselines. BA and ASR are those of the last epoch, in "
+        "The baselines are in the table too. BA and ASR are those of the last epoch, in "
         "percent; no training row of the alignment is scored on. Target class: share of the poisoned rows whose true "
         "label is the target class, without those learned from, that are still predicted right."
     ),
-    "heads-ablate": "Ablation of one head at a time: change of BA and ASR in percentage points.",
+    "heads-ablate": "One head switched off at a time: change of BA and ASR in percentage points.",
 }
 
 
@@ -29,8 +31,8 @@ def build(content: Content) -> str:
     """Build the section: over the seeds, where there are several, then tables and pictures run by run."""
     parts = _over_seeds(content.found, content.errors)
     for run in content.found:
-        results = stored.in_run(run.folder, content.errors)
-        parts += [_shown(folder, result, content.errors) for folder, result in results]
+        for folder, result in stored.in_run(run.folder, content.errors):
+            parts.append(_result(run, folder, result, content.errors))
     return "".join(parts)
 
 
@@ -38,27 +40,18 @@ def _over_seeds(found: list[Finished], errors: dict[Path, str]) -> list[str]:
     groups = [one for one in aggregate.collect(found, errors) if len(one.results) > 1]
     parts = []
     for one in groups:
-        kind = one.results[0]["defence"]
-        parts += [page.heading(one.title), page.paragraphs([_WORDS[kind], "Means over the runs."])]
+        settings = [f"Settings: {one.settings}."] if one.settings else []
+        words = [_WORDS[one.results[0].command], *settings, "Means over the runs."]
+        parts += [page.heading(one.title), page.paragraphs(words)]
         parts += [page.table(table.columns, table.rows, table.labels) for table in tables.tables(one.results)]
     return parts
 
 
-def _shown(folder: Path, result: dict, errors: dict[Path, str]) -> str:
-    try:
-        return _result(folder, result, errors)
-    except stored.MALFORMED:  # runs are passed on, and edited
-        path = folder / "result.json"
-        errors[path] = f"{path}: not a result that can be shown"
-        return page.paragraphs([f"{folder.parent.name}/{folder.name}: not a result that can be shown."])
-
-
-def _result(folder: Path, result: dict, errors: dict[Path, str]) -> str:
-    kind = result["defence"]
-    settings = stored.describe_settings(result["settings"])
-    parts = [page.heading(f"{result['run']}: {kind.removeprefix('heads-')}"), page.paragraphs([_WORDS[kind]])]
-    parts += [page.paragraphs([f"Settings: {settings}."])] if settings else []
-    if kind != stored.ABLATE:  # of an ablation it is the run's name, as in the heading
+def _result(run: Finished, folder: Path, result: HeadsResult, errors: dict[Path, str]) -> str:
+    heading = page.heading(f"{stored.NAMES[result.command]}: {titles.run(run.result)}")
+    parts = [heading, page.paragraphs([_WORDS[result.command], f"Run: {result.name}."])]
+    parts += [page.paragraphs([f"Settings: {result.described}."])] if result.described else []
+    if result.command != stored.ABLATE:  # of an ablation it is the run's name, as in the heading
         parts.append(page.paragraphs(tables.introduction(result)))
     parts += [page.table(table.columns, table.rows, table.labels) for table in tables.tables([result], detailed=True)]
     parts.append(page.row([page.figure(page.png(content, name), name) for name, content in png.inside(folder, errors)]))
