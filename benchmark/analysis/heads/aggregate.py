@@ -1,11 +1,12 @@
 """What the commands on heads found, over the seeds: runs that differ in their seeds alone are summed up together."""
 
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.analysis.heads import results as stored
 from benchmark.analysis.heads.results import COMMANDS, HeadsResult
-from benchmark.analysis.heads.tables import tables
+from benchmark.analysis.heads.tables import WIDTH, tables
 from benchmark.core import numbers, text_tables
 from benchmark.runs.groups import Cell, group
 from benchmark.runs.results import Finished
@@ -45,11 +46,14 @@ def collect(found: list[Finished], errors: dict[Path, str] | None = None) -> lis
     return sorted(groups, key=lambda one: COMMANDS.index(one.results[0].command))
 
 
-def render(groups: list[Group], form: str) -> str:
-    """Return every group's title and tables, in one of `text_tables.FORMS`."""
+def render(groups: list[Group], form: str, wide: bool = False) -> str:
+    """Return every group's title and tables, in one of `text_tables.FORMS`; text that is not `wide` fits a window."""
+    width = None if wide else WIDTH
     before = {"latex": "% ", "markdown": "### "}.get(form, "")
     parts = []
     for one in groups:
-        parts.append(before + text_tables.printable(one.title))
-        parts += [table.render(form) for table in tables(one.results)]
+        title = before + text_tables.printable(one.title)
+        narrow = form == "text" and width is not None
+        parts.append(textwrap.fill(title, WIDTH, break_on_hyphens=False) if narrow else title)
+        parts += [table.render(form, width) for table in tables(one.results)]
     return "\n\n".join(parts)
