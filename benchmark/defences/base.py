@@ -5,7 +5,7 @@ a `DefenceContext`: the trained network, the data, and the clean rows that it ma
 measured on.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from benchmark.core.errors import Failure
 from benchmark.core.hashing import digest
 from benchmark.format.dataset import Dataset, Rows
 from benchmark.nn import engines
+from benchmark.nn.networks import NETWORKS
 from benchmark.runs import records
 from benchmark.runs.context import defender_rows, open_data
 from benchmark.runs.result import RunResult
@@ -22,6 +23,8 @@ from benchmark.runs.run import Run
 from benchmark.training import loop
 from benchmark.training.metrics import Json, Scores
 from benchmark.training.settings import Common, check_numbers
+
+FOR_IMAGES = tuple(name for name, spec in NETWORKS.items() if spec.of_images)
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def run(
     settings: dict[str, Any],
     apply: Callable[[DefenceContext], Iterator[Stage]],
     on_stage: Callable[[Step], object],
-    network: str = "pmoe",
+    networks: Collection[str] = FOR_IMAGES,
 ) -> DefenceResult:
     """Run a defence on a finished run, unless its result exists already.
 
@@ -115,13 +118,13 @@ def run(
         See `DefenceContext` and `Stage`.
     on_stage : callable
         Takes each step when it has been scored.
-    network : str
-        The kind of network that the defence is for, by its name in the registry.
+    networks : collection of str
+        The networks that the defence is for, by their names in the registry.
     """
     check_numbers(settings)
     job = Run.at(folder)
     trained = job.finished()
-    job.needs(network, name)
+    job.needs(networks, name)
     config = {"config_version": 1, "defence": name, "settings": settings, "run": job.config.raw}
     target = job.folder / f"{name}-{digest(config).removeprefix('sha256:')[:8]}"
     if (existing := records.kept(target / "result.json", DefenceResult.of)) is not None:

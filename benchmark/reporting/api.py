@@ -253,7 +253,7 @@ def train(
     keep_epochs : bool
         Save the network after each epoch.
     **settings
-        Any option of `benchmark train` that belongs to the configuration, with underscores: `model`, `width`,
+        Any option of `benchmark train` that belongs to the configuration, with underscores: `network`, `width`,
         `experts`, `top_k`, `encoder`, `rows`, `epochs`, `batch_size`, `learning_rate`, `hold_out`, `backend`,
         `precision`, `threads`.
 
@@ -367,7 +367,7 @@ def routing(run: Run | PathLike, path: PathLike, *, base: PathLike | None = None
 
     job = RunFolder.at(_folder(run))
     job.finished()
-    job.needs("pmoe", "routing")
+    job.needs(["pmoe"], "routing")
     engines.installed(job.settings.backend)
     data = dataset.load(Path(path), base=_path(base))
     network = experiment.network(job, data)

@@ -13,6 +13,7 @@ from benchmark.format.dataset import Dataset
 from benchmark.nn import engines
 from benchmark.runs.checkpoint import Checkpoint, History
 from benchmark.runs.result import RunResult
+from benchmark.runs.row_losses import RecordLosses
 from benchmark.runs.run import Run
 from benchmark.training import loop
 from benchmark.training.callbacks import Callback, Callbacks, Epoch, LastPredictions, StopOnDivergence
@@ -96,7 +97,8 @@ def _train(run: Run, training: Method, callbacks: Sequence[RunCallback], keep_ep
     for callback in callbacks:
         callback.on_start(run, training, history)
     kept = [KeepEpochs(run, training.model)] if keep_epochs else []
-    loop.fit(engine, training, history, Callbacks([StopOnDivergence(), last, *kept, checkpoint, *callbacks]))
+    losses = RecordLosses(run, training, engine, len(history))  # written before the checkpoint that goes past them
+    loop.fit(engine, training, history, Callbacks([StopOnDivergence(), last, losses, *kept, checkpoint, *callbacks]))
     predicted = last.predicted or loop.score(engine, data)  # none: killed after the last epoch's checkpoint
     files.write_npz(run.folder / "predictions.npz", predicted)
     checkpoint.write_history()

@@ -60,7 +60,7 @@ def method(data: Dataset, settings: Common, log: Callable[[str], None]) -> Metho
 def check_modality(modality: str, settings: Common, path: Path) -> None:
     """Raise `Usage` where a file holds what these settings' network does not take."""
     if not settings.trains_on(modality):
-        raise Usage(f"{path}: holds {modality}s, --model {settings.NETWORK} is for {settings.MODALITY}s")
+        raise Usage(f"{path}: holds {modality}s, --network {settings.NETWORK} is for {settings.MODALITY}s")
 
 
 def check_installed(settings: Common) -> None:

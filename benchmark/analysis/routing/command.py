@@ -35,7 +35,7 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     path = Path(path)
     job = Run.at(next((one for one in (path, *path.parents) if files.is_file(one / "predictions.npz")), path))
     job.finished()
-    job.needs("pmoe", "routing")
+    job.needs(["pmoe"], "routing")
     if rows:
         extras.check("matplotlib")
     engines.installed(job.settings.backend)

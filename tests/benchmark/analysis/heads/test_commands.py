@@ -23,7 +23,7 @@ from benchmark.runs.context import open_run
 from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
 
-TINY = ("--model", "encoder", "--encoder", "tiny", "--hold-out", "80", "--epochs", "4", "--batch-size", "32")
+TINY = ("--network", "encoder", "--encoder", "tiny", "--hold-out", "80", "--epochs", "4", "--batch-size", "32")
 FAST = ("--clean-rows", "64", "--epochs", "2", "--full-epochs", "1", "--heads", "2")
 HELD_OUT, TRAIN, TEST = 80, 320, 60
 
