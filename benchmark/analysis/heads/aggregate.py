@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.analysis.heads import results as stored
-from benchmark.analysis.heads.results import COMMANDS, HeadsResult
+from benchmark.analysis.heads.records import COMMANDS, HeadsResult
 from benchmark.analysis.heads.tables import WIDTH, tables
 from benchmark.core import numbers, text_tables
 from benchmark.runs.groups import Cell, group

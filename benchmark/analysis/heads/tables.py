@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmark.analysis.heads import controls, detector
 from benchmark.analysis.heads.detector import SCORES
-from benchmark.analysis.heads.results import (
+from benchmark.analysis.heads.records import (
     ABLATE,
     ALIGN,
     DETECT,
