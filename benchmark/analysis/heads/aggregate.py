@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.analysis.heads import results as stored
-from benchmark.analysis.heads.records import COMMANDS, HeadsResult
+from benchmark.analysis.heads.records import COMMANDS, NAMES, HeadsResult
 from benchmark.analysis.heads.tables import WIDTH, tables
 from benchmark.core import numbers, text_tables
+from benchmark.runs import titles
 from benchmark.runs.groups import Cell, group
 from benchmark.runs.results import Finished
 
@@ -21,13 +22,17 @@ class Group:
 
     @property
     def title(self) -> str:
-        """What was run on what, in one line."""
-        first, cell = self.results[0], self.cell
-        what = " ".join(filter(None, [cell.dataset, cell.trigger, cell.variant and f"({cell.variant})"]))
-        rate = "" if cell.clean else f", rate {float(cell.rate):g}"
-        words = first.described
+        """What was done to what, in one line: `Detection: sst2, word at 5 %, text encoder (minilm), 5 runs`."""
+        cell = self.cell
+        attack = cell.trigger if cell.clean else f"{cell.trigger} at {100 * float(cell.rate):g} %"
+        what = [cell.dataset, attack, *filter(None, [cell.variant]), titles.network(cell.first.config)]
         runs = numbers.counted(len(self.results), "run")
-        return f"{first.command} on {what}{rate}, {cell.settings}{words and f'; {words}'}: {runs}"
+        return f"{NAMES[self.results[0].command]}: {', '.join(what)}, {runs}"
+
+    @property
+    def settings(self) -> str:
+        """The settings of the command, in one line; empty where it has none."""
+        return self.results[0].described
 
 
 def collect(found: list[Finished], errors: dict[Path, str] | None = None) -> list[Group]:
@@ -50,10 +55,12 @@ def render(groups: list[Group], form: str, wide: bool = False) -> str:
     """Return every group's title and tables, in one of `text_tables.FORMS`; text that is not `wide` fits a window."""
     width = None if wide else WIDTH
     before = {"latex": "% ", "markdown": "### "}.get(form, "")
+    below = {"latex": "% ", "markdown": "\n"}.get(form, "")
     parts = []
     for one in groups:
-        title = before + text_tables.printable(one.title)
-        narrow = form == "text" and width is not None
-        parts.append(textwrap.fill(title, WIDTH, break_on_hyphens=False) if narrow else title)
+        wraps = form == "text" and width is not None
+        lines = [before + text_tables.printable(one.title)]
+        lines += [below + text_tables.printable(one.settings)] if one.settings else []
+        parts.append("\n".join(textwrap.fill(line, WIDTH, break_on_hyphens=False) if wraps else line for line in lines))
         parts += [table.render(form, width) for table in tables(one.results)]
     return "\n\n".join(parts)
