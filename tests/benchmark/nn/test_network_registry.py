@@ -109,7 +109,7 @@ def test_one_more_file_is_one_more_network(benchmark, tmp_path):
     assert result["baseline"]["asr"] is not None, "the clean network was loaded again"
     done = benchmark("score", folder, files[1], "--json")
     assert done.returncode == 0 and json.loads(done.stdout)["scores"] == result["scores"], done.stderr
-    assert "settings: dense deep, depth 1, epochs 2" in benchmark("table", runs).stdout
+    assert "settings: dense, depth 1, width 8, epochs 2, batch size 20" in benchmark("table", runs).stdout
     assert benchmark("report", runs, "-o", tmp_path / "page").returncode == 0
     assert "Backdoors in dense networks" in (tmp_path / "page" / "report.html").read_text()
     done = benchmark("sweep", files[1], "--network", "dense", "-n", "--json", "--runs", tmp_path / "s")
