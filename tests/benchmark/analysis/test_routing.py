@@ -157,7 +157,7 @@ def test_what_the_network_routes(trained):
     assert len(found.triggered.frequency) == 4 and set(found.frequency_by_class) == set(contents.classes)
     changed = contents.triggered.inputs != contents.test.inputs[contents.triggered_rows]
     assert not changed.any(0)[~contents.mask].any()
-    json.dumps(found)
+    json.dumps(found.json())
 
 
 def test_the_command(trained, tmp_path):
