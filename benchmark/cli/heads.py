@@ -173,8 +173,9 @@ def ablate(paths, file, base, as_json, quiet, pairs):
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
               help="latex: needs the package booktabs.")  # fmt: skip
+@click.option("--wide", is_flag=True, help="Show tables in one part, however wide  [default: at most 100 characters].")
 @JSON
-def table_command(paths, form, as_json):
+def table_command(paths, form, wide, as_json):
     """Summarise these results over the seeds.
 
     A folder of runs (default: runs) stands for all finished runs in it. Runs that differ in their seeds alone are
@@ -198,7 +199,7 @@ def table_command(paths, form, as_json):
         end(found.wrong)
         return
     below = [f"% {line}" if form == "latex" else line for line in tables.left_out(found.wrong)]
-    say("\n\n".join(filter(None, [aggregate.render(groups, form), *below])))
+    say("\n\n".join(filter(None, [aggregate.render(groups, form, wide), *below])))
     end(found.wrong)
 
 
