@@ -6,13 +6,28 @@ from typing import Any
 
 import click
 
-from benchmark.core import numbers
+from benchmark.core import duration, numbers
 from benchmark.nn.networks import DEFAULT
 from benchmark.nn.networks import NETWORKS as SPECS
 from benchmark.training.settings import ENCODERS, NETWORKS, PRESETS, PRESETS_OF, EncoderSettings, Settings
 from benchmark.training.table import BY_NAME, RUN, SETTINGS, Setting
 
 MOST_SEEDS = 10_000
+
+
+class Duration(click.types.FloatParamType):
+    """Seconds, as `duration.parsed` reads them."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        try:
+            return duration.parsed(value)
+        except ValueError as error:
+            self.fail(f"{error}, got {value!r:.40}", param, ctx)
 
 
 def setting_options(command):
@@ -67,11 +82,17 @@ def _usual_first(entry: tuple[str, Any]) -> bool:
 
 def _option(setting: Setting):
     """Return the option of one row of the table of settings."""
-    if setting.part != RUN:
-        metavar = f"{'|'.join(ENCODERS)}|FOLDER" if setting.name == EncoderSettings.CHOICE else None
-        return click.option(setting.option, type=_type(setting), metavar=metavar, help=setting.help)
-    usual = getattr(PRESETS[Settings.USUAL], setting.name)
-    return click.option(setting.option, type=_type(setting), default=usual, show_default=True, help=setting.help)
+    words: dict[str, Any] = {"type": _type(setting), "metavar": _metavar(setting), "help": setting.help}
+    if setting.part == RUN:
+        words |= {"default": getattr(PRESETS[Settings.USUAL], setting.name), "show_default": True}
+    return click.option(setting.option, **words)
+
+
+def _metavar(setting: Setting) -> str | None:
+    """Return what stands for a setting's value in the help; None where its choices do."""
+    if setting.name == EncoderSettings.CHOICE:
+        return f"{'|'.join(ENCODERS)}|FOLDER"
+    return None if setting.choices else {int: "N", float: "X"}.get(setting.type, setting.name.upper())
 
 
 def _type(setting: Setting) -> click.ParamType:
@@ -84,11 +105,14 @@ def _type(setting: Setting) -> click.ParamType:
 
 BASE = click.option("--base", type=click.Path(path_type=Path), metavar="CLEAN",
                     help="The clean file that a delta is applied to  [default: the one next to it]")  # fmt: skip
-SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+SEED = click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True,
                     help="Seed of the initial weights and of the order of rows.")  # fmt: skip
 RUNS = click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"),
                     show_default=True, metavar="FOLDER", help="The folder with the run folders.")  # fmt: skip
 VERIFY = click.option("--no-verify", "verify", is_flag=True, flag_value=False, default=True,
                       help="Do not recompute the digests of the arrays.")  # fmt: skip
+STOP_AFTER = click.option("--stop-after", type=Duration(), metavar="TIME",
+                          help="End within this time, such as 8m, 1h30m or 90 (seconds): runs stop at the end of an "
+                               "epoch, and the same command goes on later.")  # fmt: skip
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")

@@ -19,7 +19,7 @@ from benchmark.cli import main
 from benchmark.core import files
 from benchmark.core.errors import Usage
 from benchmark.runs.spec import RunSpec
-from benchmark.sweep import processes, sweep
+from benchmark.sweep import plan, processes, sweep
 from benchmark.sweep.progress import Overall
 from benchmark.training.settings import Settings
 
@@ -39,7 +39,7 @@ def manifest(name, kind="poisoned", seed=None, source="toy", rows=100):
 def planned(tmp_path, *manifests, seeds=None):
     found = {tmp_path / f"{number}.h5": one for number, one in enumerate(manifests)}
     settings, runs = Settings(width=1, epochs=2), tmp_path / "runs"
-    return sweep.plan([RunSpec(path, settings, one, runs) for path, one in found.items()], seeds)
+    return plan.plan([RunSpec(path, settings, one, runs) for path, one in found.items()], seeds)
 
 
 def names(tasks):
@@ -67,12 +67,12 @@ def test_two_copies_of_a_file_are_one_run(tmp_path):
 def test_which_files_are_meant(tmp_path):
     for name in ("b.h5", "a.h5", "a.manifest.json", ".part-1"):
         (tmp_path / name).touch()
-    assert [path.name for path in sweep.find([tmp_path, tmp_path / "a.h5"])] == ["a.h5", "b.h5"]
+    assert [path.name for path in plan.find([tmp_path, tmp_path / "a.h5"])] == ["a.h5", "b.h5"]
     with pytest.raises(Usage, match="no such file"):
-        sweep.find([tmp_path / "absent.h5"])
+        plan.find([tmp_path / "absent.h5"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(Usage, match="no .h5 file there"):
-        sweep.find([tmp_path / "empty"])
+        plan.find([tmp_path / "empty"])
 
 
 class Pretend:
@@ -124,7 +124,7 @@ def quick(monkeypatch):
 
 
 def go(tasks, engine):
-    todo = sweep.missing(tasks)
+    todo = plan.missing(tasks)
     run = sweep.Sweep(todo, engine, Overall(todo, len(tasks), quiet=True))
     return run.go()
 
@@ -162,7 +162,7 @@ def test_nothing_is_done_twice(tmp_path, quick):
     tasks = planned(tmp_path, manifest("clean", "clean"), manifest("a-s0", seed=0))
     go(tasks, Pretend())
     engine = Pretend()
-    assert sweep.missing(tasks) == [] and go(tasks, engine) == {} and engine.log == []
+    assert plan.missing(tasks) == [] and go(tasks, engine) == {} and engine.log == []
     more = planned(tmp_path, manifest("clean", "clean"), manifest("a-s0", seed=0), manifest("a-s1", seed=1))
     go(more, engine)
     assert engine.log == ["clean t1", "a-s1 t1"]
@@ -173,12 +173,12 @@ def test_a_clean_run_that_comes_later_is_compared_with(tmp_path, quick):
     square = manifest("a-s0", seed=0)
     go(planned(tmp_path, square), Pretend())
     tasks = planned(tmp_path, square, manifest("clean", "clean"))
-    assert names(sweep.missing(tasks)) == ["clean t0", "a-s0 t0"]
+    assert names(plan.missing(tasks)) == ["clean t0", "a-s0 t0"]
     engine = Pretend(lambda task: (task.folder / "model.keras").touch())
     go(tasks, engine)
     assert engine.log == ["clean t0", "a-s0 t0"]
     (tasks[0].folder / "model.keras").unlink()
-    assert sweep.missing(tasks) == [], "without the model there is nothing to compute it with"
+    assert plan.missing(tasks) == [], "without the model there is nothing to compute it with"
 
 
 def test_a_run_that_ends_without_a_result_has_failed(tmp_path, quick):
@@ -201,7 +201,7 @@ def test_a_damaged_result_is_made_anew(tmp_path, quick):
     task.folder.mkdir(parents=True)
     (task.folder / "result.json").write_text("{")
     engine = Pretend()
-    assert sweep.missing([task]) == [task] and task.trained() == 0 and "made again" in task.problem()
+    assert plan.missing([task]) == [task] and task.trained() == 0 and "made again" in task.problem()
     assert go([task], engine) == {} and engine.log == ["a-s0 t0"] and task.problem() is None
 
 
@@ -218,7 +218,7 @@ def test_a_run_that_another_process_works_on_is_waited_for(tmp_path, quick):
                     assert engine.log == ["b-s0 t0"]
                     raise KeyboardInterrupt
 
-        todo = sweep.missing([busy, free])
+        todo = plan.missing([busy, free])
         with pytest.raises(KeyboardInterrupt):
             sweep.Sweep(todo, engine, Watch(todo, 2, quiet=True)).go()
     assert engine.stopped and not files.busy(busy.folder)
@@ -352,8 +352,42 @@ def test_one_run_a_device(started, monkeypatch):
     for device in ("0", "3"):
         assert most_at_once([span for span in seen if span[0] == device]) == 1
     assert most_at_once(seen) == 2
-    assert most_at_once(started(3, 1, ["0", "3"])[0]) == 1
-    assert most_at_once(started(4, 9, ["0", "0"])[0]) == 2
+    assert most_at_once(started(3, 1, ["0", "3"])[0]) == 2
+    assert most_at_once(started(4, None, ["0", "0"])[0]) == 2
+
+
+def test_jobs_are_counted_on_each_device(started, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    gpus = processes.devices()
+    seen, _ = started(5, 3, gpus)
+    assert most_at_once(seen) == 3 and {device for device, *_ in seen} == {"5"}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,MIG-1")
+    seen, problems = started(9, 2, processes.devices())
+    assert most_at_once(seen) == 4 and len(problems) == 9
+    for device in ("0", "MIG-1"):
+        assert most_at_once([span for span in seen if span[0] == device]) == 2
+    assert {seen[0][0], seen[1][0]} == {"0", "MIG-1"}, "the first two are not put on one"
+
+
+def test_jax_shares_the_memory_of_a_device(tmp_path, monkeypatch):
+    """JAX would take three quarters of it for the first process, and the second would find none."""
+    script = 'echo "${XLA_PYTHON_CLIENT_MEM_FRACTION-unset}"'
+    monkeypatch.setattr(sys, "executable", str(program(tmp_path / "pretend", script)))
+    for name in processes.JAX_MEMORY:
+        monkeypatch.delenv(name, raising=False)
+
+    def shares(jobs, gpus):
+        engine = processes.Processes(jobs, gpus)
+        task = Key(SimpleNamespace(arguments=(), folder=tmp_path))
+        engine.start(task)
+        wait_for(engine.ended)
+        return (tmp_path / processes.LOG).read_text().strip()
+
+    assert [shares(*words) for words in ((None, ["0"]), (3, ["0"]), (2, ["0", "0"]), (3, []))] == [
+        "unset", "0.300", "0.225", "unset",
+    ]  # fmt: skip
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.1")
+    assert shares(3, ["0"]) == "0.1"
 
 
 def test_jobs_at_a_time_without_devices(started, monkeypatch):
