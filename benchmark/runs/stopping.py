@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from benchmark.runs.train import RunCallback
 
-
 GRACE = 20.0  # seconds after its time that a run may need to end its epoch, before it is ended in the middle
 
 
