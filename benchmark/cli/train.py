@@ -72,7 +72,8 @@ def train(files, seeds, runs, base, baseline, keep_epochs, stop_after, verify, a
     else:
         train_each(jobs, quiet, stop)
     made = [spec.run for spec in jobs if stop is None or finished(spec)]
-    print_results(results.of(made), as_json)
+    if made or as_json:
+        print_results(results.of(made), as_json)
 
 
 def train_each(jobs, quiet, stop):
