@@ -48,8 +48,8 @@ class Reported(RunCallback):
         if self._rows == count or self._clock() - self._written >= EVERY:
             self._write()
 
-    def on_epoch(self, entry, predicted):
-        self._epoch, self._rows = entry["epoch"] + 1, 0
+    def on_epoch(self, epoch, predicted):
+        self._epoch, self._rows = epoch.epoch + 1, 0
         self._write()
 
     def close(self) -> None:

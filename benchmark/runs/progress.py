@@ -98,21 +98,20 @@ class Progress(RunCallback):
         advice = self._advice(left) if left > LONG else ""
         self.say(f"about {duration(left)} at {rate:,.0f} {self._noun}/s{advice}")
 
-    def on_epoch(self, entry, predicted):
-        self.epochs_done = entry["epoch"]
-        self._row, self._scoring = 0, entry["score_seconds"]
+    def on_epoch(self, epoch, predicted):
+        self.epochs_done = epoch.epoch
+        self._row, self._scoring = 0, epoch.score_seconds
         if self._bar is None:
             return
-        asr = "" if entry["asr"] is None else f"  ASR {entry['asr']:5.1f}"
-        spent = duration(entry["seconds"] + entry["score_seconds"])
+        asr = "" if epoch.asr is None else f"  ASR {epoch.asr:5.1f}"
+        spent = duration(epoch.seconds + epoch.score_seconds)
         self.say(
-            f"epoch {entry['epoch']:>2}/{self.settings.epochs}  loss {entry['loss']:.4f}  "
-            f"BA {entry['ba']:5.1f}{asr}  {spent}"
+            f"epoch {epoch.epoch:>2}/{self.settings.epochs}  loss {epoch.loss:.4f}  BA {epoch.ba:5.1f}{asr}  {spent}"
         )
         self._bar.set_postfix_str("", refresh=False)
-        if entry["epoch"] < self.settings.epochs:
+        if epoch.epoch < self.settings.epochs:
             self._bar.reset()
-            self._bar.set_description(f"epoch {entry['epoch'] + 1}/{self.settings.epochs}")
+            self._bar.set_description(f"epoch {epoch.epoch + 1}/{self.settings.epochs}")
 
     def say(self, line: str) -> None:
         """Print a line on stderr, above the bar."""

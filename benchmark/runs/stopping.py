@@ -51,9 +51,9 @@ class StopInTime(RunCallback):
         if self._first is None:
             self._first = self._trained, count
 
-    def on_epoch(self, entry, predicted):
-        if entry["epoch"] < self._epochs and self.left() < self._needed():
-            raise OutOfTime(entry["epoch"])
+    def on_epoch(self, epoch, predicted):
+        if epoch.epoch < self._epochs and self.left() < self._needed():
+            raise OutOfTime(epoch.epoch)
         self._begin()
 
     def _needed(self) -> float:

@@ -3,15 +3,15 @@
 import fnmatch
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from benchmark.core import text_tables
 from benchmark.core.errors import Usage
+from benchmark.format.manifest import Manifest
 
 MOST = 16 << 20  # bytes of such a file
 
 
-def ranks(order: Path, files: Iterable[Path], manifests: Mapping[Path, Mapping[str, Any]]) -> dict[Path, int]:
+def ranks(order: Path, files: Iterable[Path], manifests: Mapping[Path, Manifest]) -> dict[Path, int]:
     """Return how early each of the files is wanted, by a text file with one data set a line, the most wanted first.
 
     A line is the name of a data set, with or without .h5, or a path (from here or from the folder of `order`), or a
@@ -27,7 +27,7 @@ def ranks(order: Path, files: Iterable[Path], manifests: Mapping[Path, Mapping[s
     found: dict[Path, int] = {}
     wanted = _lines(order)
     for number, word in wanted.items():
-        meant = [file for file in files if _means(word, file, manifests.get(file, {}), order.parent)]
+        meant = [file for file in files if _means(word, file, manifests.get(file), order.parent)]
         if not meant:
             known = text_tables.some([file.name for file in files]) or "none"
             raise Usage(f"{order}, line {number}: none of the files is {word!r:.80} (there are: {known})")
@@ -55,9 +55,9 @@ def _lines(order: Path) -> dict[int, str]:
     return words
 
 
-def _means(word: str, file: Path, manifest: Mapping[str, Any], beside: Path) -> bool:
+def _means(word: str, file: Path, manifest: Manifest | None, beside: Path) -> bool:
     """Return whether a line means this file."""
-    names = {file.name, file.stem, str(file), str(manifest.get("name", file.stem))}
+    names = {file.name, file.stem, str(file), *([manifest.name] if manifest else [])}
     if word in names or any(fnmatch.fnmatchcase(name, word) for name in names):
         return True
     path = file.resolve()

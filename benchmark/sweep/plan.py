@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure, Usage
 from benchmark.format import dataset, hints
+from benchmark.format.manifest import Manifest
 from benchmark.runs import baseline, position
 from benchmark.runs.result import RunConfig, RunResult
 from benchmark.runs.run import Run
@@ -142,10 +143,10 @@ def find(paths: Sequence[Path]) -> dict[Path, int]:
     return found
 
 
-def manifests(paths: Iterable[Path]) -> tuple[dict[Path, dict[str, Any]], dict[Path, str]]:
+def manifests(paths: Iterable[Path]) -> tuple[dict[Path, Manifest], dict[Path, str]]:
     """Read the manifests of the files; those that cannot be read, with the reasons."""
 
-    def peek(path: Path) -> dict[str, Any] | Failure:
+    def peek(path: Path) -> Manifest | Failure:
         try:
             return dataset.peek(path)
         except Failure as error:
@@ -198,10 +199,10 @@ def _comparable(spec: RunSpec) -> str:
 
 def _task(spec: RunSpec, clean: Path | None, after: Path | None) -> Task:
     """Make the task of a run."""
-    run, arrays = spec.run, spec.manifest["arrays"]
-    images = spec.settings.rows_of(arrays["train/labels"]["shape"][0]) * spec.settings.epochs
+    run, arrays = spec.run, spec.manifest.arrays
+    images = spec.settings.rows_of(arrays["train/labels"].shape[0]) * spec.settings.epochs
     labels = [arrays.get(f"{group}/labels") for group in ("test", "triggered", "others")]
-    scored = sum(entry["shape"][0] for entry in labels if entry)
+    scored = sum(entry.shape[0] for entry in labels if entry)
     kind = kind_of(run.config, spec.source_digest)
     return Task(run, tuple(spec.arguments()), spec.is_clean, images, after, clean, scored, kind)
 
@@ -230,8 +231,8 @@ def without_baseline(specs: Sequence[RunSpec]) -> list[str]:
         if spec.is_poisoned and spec.source_digest not in clean:
             alone.setdefault(spec.source_digest, spec)
     return sorted(
-        f"no clean file of {spec.manifest['source']['name']} here, so no CAD; what makes it: "
-        f"{hints.clean_file(spec.file, spec.manifest)}"
+        f"no clean file of {spec.manifest.source.name} here, so no CAD; what makes it: "
+        f"{hints.clean_file(spec.file, spec.manifest.source)}"
         for spec in alone.values()
     )
 

@@ -119,7 +119,8 @@ class Processes:
     """
 
     def __init__(self, jobs: int | None, gpus: list[str]):
-        self._free: list[str | None] = [*(gpus or [None])] * (jobs or 1)
+        devices: list[str | None] = [*gpus] or [None]
+        self._free = devices * (jobs or 1)
         self._at_once = Counter(self._free)
         self._running: dict[Any, tuple[subprocess.Popen[bytes], str | None]] = {}
 

@@ -168,7 +168,7 @@ class Sweep:
                     self._finish(task)
                     continue
                 task.run.create()
-                files.busy(task.folder, create=True)  # where the file system has no locks it is said here, once
+                files.busy(task.folder, create=True)  # where the file system has no locks a line says so, once
                 position.remove(task.folder)
                 self.estimates.begun(task, self.clock())
                 self.engine.start(self._limited(task))
