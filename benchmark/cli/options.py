@@ -30,13 +30,18 @@ class Duration(click.types.FloatParamType):
             self.fail(f"{error}, got {value!r:.40}", param, ctx)
 
 
-def setting_options(command):
-    """Add the options of all settings of a run but its seed. None means: as the preset, or the encoder, says."""
+def setting_options(command, several: bool = False):
+    """Add the options of all settings of a run but its seed. None means: as the preset, or the encoder, says.
+
+    `several`: more than one network and preset may be given.
+    """
+    more = "; may be given several times" if several else ""
     options = [
-        click.option("--network", type=click.Choice(list(NETWORKS)),
-                     help=f"{_by_modality()}  [default: {' or '.join(DEFAULT.values())}, by what the file holds]"),
-        click.option("--preset", type=click.Choice(list(dict.fromkeys(chain(*PRESETS_OF.values())))),
-                     help=f"{_presets()}  [default: the network's first]"),
+        click.option("--network", type=click.Choice(list(NETWORKS)), multiple=several,
+                     help=f"{_by_modality()}{more}  [default: {' or '.join(DEFAULT.values())}, by what the file "
+                          "holds]"),
+        click.option("--preset", type=click.Choice(list(dict.fromkeys(chain(*PRESETS_OF.values())))), multiple=several,
+                     help=f"{_presets()}{more}  [default: the network's first]"),
         *(_option(setting) for setting in SETTINGS if setting.help and setting.name != "seed"),
     ]  # fmt: skip
     for option in reversed(options):

@@ -1,5 +1,6 @@
 """`benchmark sweep`."""
 
+import functools
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from benchmark.core.errors import Usage
 
 @click.command("sweep")
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="PATH...")
-@setting_options
+@functools.partial(setting_options, several=True)
 @click.option(
     "--seeds",
     type=click.IntRange(1, MOST_SEEDS),
@@ -58,7 +59,8 @@ def sweep_command(
     A PATH is a data set file, or a folder of them. What is named first is trained first; of a folder the clean files
     come first, then seed after seed. A file that was poisoned with seed 3 is trained with seed 3, so that both vary
     from one replicate to the next; a clean file is trained with every seed that occurs. A run that comes before the
-    clean run which it is compared with is compared when that has ended.
+    clean run which it is compared with is compared when that has ended. With several networks and presets every file is
+    trained with each.
 
     Stop it, start it again, add files or seeds: it makes the runs that are missing in --runs, and none twice. A run
     that fails is reported at the end and stops no other. CUDA_VISIBLE_DEVICES selects the GPUs; a device that is named
@@ -117,11 +119,11 @@ def report(errors, failed):
 def specs_of(found, options, **others):
     """Return the runs that the files and options ask for, but for their seeds."""
     from benchmark.runs.spec import RunSpec
-    from benchmark.training.choose import settings_of_files
+    from benchmark.sweep.settings import settings_of_sweep
 
-    return [
-        RunSpec(path, settings, found[path], **others) for path, settings in settings_of_files(found, **options).items()
-    ]
+    networks, presets = options.pop("network"), options.pop("preset")
+    chosen = settings_of_sweep(found, networks, presets, **options)
+    return [RunSpec(path, settings, found[path], **others) for path, settings in chosen]
 
 
 def list_tasks(tasks, todo, as_json):
