@@ -90,7 +90,10 @@ def _metavar(setting: Setting) -> str | None:
     """Return what stands for a setting's value in the help; None where its choices do."""
     if setting.name == EncoderSettings.CHOICE:
         return f"{'|'.join(ENCODERS)}|FOLDER"
-    return None if setting.choices else {int: "N", float: "X"}.get(setting.type, setting.name.upper())
+    if setting.choices:
+        return None
+    share = "RATE" if setting.name.endswith("rate") else "X"
+    return {int: "N", float: share}.get(setting.type, setting.name.upper())
 
 
 def _type(setting: Setting) -> click.ParamType:

@@ -87,7 +87,7 @@ def test_a_new_network_is_trained_scored_and_shown(benchmark, tmp_path):
 
 def test_its_options_are_the_table_s(benchmark, tmp_path):
     said = " ".join(benchmark("train", "--help").stdout.split())
-    assert "--depth INTEGER RANGE" in said and "dense: hidden layers" in said
+    assert "--depth N" in said and "dense: hidden layers" in said
     assert "pmoe: channels; 10 in the paper, 1 suits a laptop; dense: units of each;" in said
     for network in (
         "pmoe: paper (width 10, 25 epochs, for a GPU), small (width 1, 8 epochs), tiny (width 1, 9 epochs, for signs);",
