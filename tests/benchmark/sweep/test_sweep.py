@@ -14,38 +14,15 @@ import click.testing
 import h5py
 import pytest
 import writer
+from pretend_runs import finish, manifest, names, planned
 
 from benchmark.cli import main
 from benchmark.core import files
 from benchmark.core.errors import Usage
-from benchmark.format.manifest import Manifest
-from benchmark.runs.spec import RunSpec
 from benchmark.sweep import plan, processes, sweep
 from benchmark.sweep.progress import Overall
-from benchmark.training.settings import Settings
 
 SETTINGS = ("--width", "1", "--top-k", "4", "--batch-size", "16")
-
-
-def manifest(name, kind="poisoned", seed=None, source="toy", rows=100):
-    """As much of a manifest as planning asks for."""
-    return Manifest.of({
-        "name": name, "kind": kind, "modality": "image", "dataset_digest": f"sha256:{name}", "counts": {},
-        "recipe": {"rate": "0"} if seed is None else {"rate": "0.1", "seed": seed},
-        "source": {"name": source, "title": "", "classes": [], "digest": f"sha256:{source}"},
-        "arrays": {"train/labels": {"digest": "", "dtype": "<i8", "shape": [rows]}},
-    })  # fmt: skip
-
-
-def planned(tmp_path, *manifests, seeds=None):
-    found = {tmp_path / f"{number}.h5": one for number, one in enumerate(manifests)}
-    settings, runs = Settings(width=1, epochs=2), tmp_path / "runs"
-    return plan.plan([RunSpec(path, settings, one, runs) for path, one in found.items()], seeds)
-
-
-def names(tasks):
-    """`NAME tSEED` of each."""
-    return [re.sub(r"--.*-tf-(t\d+)-.*", r" \1", task.name) for task in tasks]
 
 
 def test_a_file_is_trained_with_the_seed_that_it_was_poisoned_with_and_a_clean_one_with_all(tmp_path):
@@ -100,23 +77,6 @@ class Pretend:
 
     def stop(self):
         self.stopped = True
-
-
-def finish(task):
-    """Write the result of a task that was never trained."""
-    recipe = {"rate": "0"} if task.is_clean else {"rate": "0.1", "seed": 0, "triggers": [{"name": "square"}]}
-    half = {"count": 5, "of": 10, "percent": 50.0}
-    result = {
-        "result_version": 1, "name": task.name, "config": task.run.config.raw, "baseline": None,
-        "dataset": {
-            "name": "toy", "kind": "clean" if task.is_clean else "poisoned", "source": "toy",
-            "source_digest": "sha256:toy", "recipe": recipe,
-            "counts": {},
-        },
-        "scores": {"ba": half, "asr": None if task.is_clean else half},
-    }  # fmt: skip
-    task.folder.mkdir(parents=True, exist_ok=True)
-    files.write_json(task.folder / "result.json", result)
 
 
 @pytest.fixture
