@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from types import SimpleNamespace
 
 import click.testing
@@ -328,6 +329,31 @@ def test_jobs_are_counted_on_each_device(started, monkeypatch):
     for device in ("0", "MIG-1"):
         assert most_at_once([span for span in seen if span[0] == device]) == 2
     assert {seen[0][0], seen[1][0]} == {"0", "MIG-1"}, "the first two are not put on one"
+
+
+@pytest.mark.parametrize(
+    ("devices", "jobs", "begun"),
+    [("3", ("--jobs", "3"), {"3": 3}), ("0,1", ("--jobs", "2"), {"0": 2, "1": 2}), ("0,1", (), {"0": 1, "1": 1}),
+     ("0,0", (), {"0": 2}), ("", ("--jobs", "2"), {None: 2}), ("", (), {None: 1})],
+)  # fmt: skip
+def test_jobs_of_the_command_are_a_gpu_s(tmp_path, monkeypatch, devices, jobs, begun):
+    """What is begun before anything has ended, by the command itself."""
+    _, poisoned = writer.toy(tmp_path)
+    started = []
+
+    def process(words, folder, device, at_once):
+        started.append(device)
+        return subprocess.Popen(["sleep", "600"])
+
+    def look(self, running):
+        if running:
+            raise KeyboardInterrupt
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+    monkeypatch.setattr(processes, "process", process)
+    monkeypatch.setattr(Overall, "tick", look)
+    done = invoke("sweep", *SETTINGS, poisoned, "--seeds", "9", "--runs", tmp_path / "runs", *jobs)
+    assert done.exit_code == 130 and Counter(started) == begun
 
 
 def test_jax_shares_the_memory_of_a_device(tmp_path, monkeypatch):
