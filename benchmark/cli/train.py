@@ -44,7 +44,7 @@ def train(files, seeds, runs, base, baseline, keep_epochs, stop_after, verify, a
     """Train on data sets and score the backdoor.
 
     Each run has its own folder in --runs, named by its whole configuration. Killed and started again, it goes on from
-    its last epoch; finished, it is not trained again. So does one that --stop-after has stopped, which is exit code 0.
+    its last epoch, as it does when --stop-after has stopped it (exit code 0); finished, it is not trained again.
 
     \b
     Example:
