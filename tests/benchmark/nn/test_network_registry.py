@@ -118,7 +118,7 @@ def test_one_more_file_is_one_more_network(benchmark, tmp_path):
 
 def test_its_options_are_the_table_s(benchmark, tmp_path):
     shown = " ".join(benchmark("train", "--help").stdout.split())
-    assert "--depth INTEGER RANGE" in shown and "dense: hidden layers" in shown
+    assert "--depth N" in shown and "dense: hidden layers" in shown
     assert "pmoe: channels; 10 in the paper, 1 suits a laptop; dense: units of each;" in shown
     for network in (
         "pmoe: paper (width 10, 25 epochs, for a GPU), small (width 1, 8 epochs), tiny (width 1, 9 epochs, for signs);",
