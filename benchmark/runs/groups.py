@@ -7,7 +7,8 @@ from functools import cached_property
 from benchmark.core import intervals, numbers
 from benchmark.core.hashing import canonical
 from benchmark.core.intervals import Summary
-from benchmark.runs import collapse, paper_results, records
+from benchmark.runs import collapse, records
+from benchmark.runs.published import Beside, Key, PublishedSpec, badpatches
 from benchmark.runs.result import RunResult, Share
 from benchmark.runs.results import Finished
 from benchmark.training.settings import label
@@ -106,14 +107,9 @@ class Cell:
         return [name for name, seeds in self.seeds.items() if len(seeds) > 1]
 
     @property
-    def published(self) -> dict[str, float]:
-        """The paper's figures for this data set, trigger, application and rate; empty where it has none."""
-        return paper_results.attacks().get((self.dataset, self.trigger, self.application, self.rate), {})
-
-    @property
-    def deviations(self) -> list[str]:
-        """In what it is not at the paper's settings."""
-        return sorted({word for run in self.runs for word in paper_results.deviations(run.result)})
+    def key(self) -> Key:
+        """What published figures of the same would be found under."""
+        return Key(self.dataset, self.first.config.network, self.trigger, self.application, self.rate)
 
     @cached_property
     def scores(self) -> dict[str, Score]:
@@ -162,13 +158,10 @@ class Cell:
         comparisons = [run.result.baseline for run in self.runs]
         return all(one is not None and one.how == "same seed" for one in comparisons)
 
-    def verdict(self, score: str) -> str:
-        """Return what this cell says of the published figure; empty where there is none or it may not speak."""
-        if score not in self.published or score not in self.scores:
-            return ""
-        if self.deviations:
-            return "other settings"
-        return paper_results.verdict(self.scores[score].summary, self.published[score])
+    def beside(self, source: PublishedSpec) -> Beside:
+        """Return a source's figures for the same data set, network, trigger, application and rate."""
+        summaries = {name: score.summary for name, score in self.scores.items()}
+        return Beside.of(source, source.attacks().get(self.key), [run.result for run in self.runs], summaries)
 
 
 def group(runs: list[Finished]) -> list[Cell]:
@@ -188,7 +181,7 @@ def order(cell: Cell) -> tuple:
 
 def place(dataset: str, trigger: str, application: str, rate: Fraction) -> tuple:
     """Where a cell stands in a table, but for its settings."""
-    known = ("clean", *paper_results.TRIGGERS)
+    known = ("clean", *badpatches.TRIGGERS)
     return dataset, known.index(trigger) if trigger in known else len(known), trigger, application, rate
 
 
@@ -220,7 +213,7 @@ def _unusual(recipe: dict) -> list[str]:
     """In what an attack is not the paper's text's, in words. Of triggers that the paper has not, all parameters."""
     words = []
     for step in recipe.get("triggers", []):
-        if not paper_results.plain(step):
+        if not badpatches.plain(step):
             given = [f"{key} {_word(value)}" for key, value in step.items() if key != "name"]
             words.append(f"{step['name']} {', '.join(given)}".strip())
     if recipe.get("patch") not in (None, [8, 8]):
