@@ -162,7 +162,11 @@ def _panels(rows: int, columns: int, cell: Cell, sharey=True, sources: Sequence[
     title = f"{cell.dataset}, {titles.network(cell.first.config)}"
     for source in sources:
         there = {(key.dataset, key.network) for key in source.attacks()}
-        if source.made_with and cell.settings != source.settings and (cell.dataset, cell.key.network) in there:
+        if (
+            source.made_with
+            and (cell.dataset, cell.key.network) in there
+            and cell.settings != source.settings(cell.dataset)
+        ):
             title += f"; {source.title}: {source.made_with}"
     figure.suptitle(text_tables.printable(title), fontsize=10, color=_GREY)
     return figure, figure.subplots(rows, columns, squeeze=False, sharex="col", sharey=sharey)

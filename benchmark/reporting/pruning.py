@@ -87,7 +87,7 @@ def columns_beside(
     for source, key in absent:
         channels = "" if key.channels is None else f"{float(key.channels):g}"
         dataset, _, trigger, application, rate = key.cell
-        names = [dataset, trigger, application, cells.rate(rate), source.settings, "-", "-", channels]
+        names = [dataset, trigger, application, cells.rate(rate), source.settings(dataset), "-", "-", channels]
         named = sources.named([*names, results.STAGES[key.stage], "-"], source)
         lines += published.absent(named, source.fine_pruning()[key])
     return published.assemble((*LABELS, *sources.labels), lines)

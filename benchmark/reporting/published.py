@@ -66,7 +66,7 @@ def columns(found: Sequence[Cell], sources: Sources, with_absent: bool = True) -
 def not_run(found: Sequence[Cell], source: PublishedSpec) -> list[Key]:
     """Return the published cells that no run at the published settings is of."""
     run = {cell.key for cell in found if cell.beside(source).judged}
-    return [key for key in sorted(source.attacks(), key=_place) if key not in run]
+    return [key for key in sorted(source.repeatable(), key=_place) if key not in run]
 
 
 def has_figures(found: Iterable[Cell], source: PublishedSpec) -> bool:
@@ -91,7 +91,7 @@ def _count_not_run(found: Sequence[Cell], sources: Sources, source: PublishedSpe
     """Return how many published cells were not run, and how to see those that are not shown."""
     cells_not_run, shown = not_run(found, source), sources.datasets(found, source)
     hidden = " (--all shows them)" if any(key.dataset not in shown for key in cells_not_run) else ""
-    total = len(source.attacks())
+    total = len(source.repeatable())
     return f"{source.title}: published cells not run at its settings: {len(cells_not_run)} of {total}{hidden}"
 
 
@@ -155,7 +155,7 @@ def _once(names: list[str], lines: list[Line]) -> list[str]:
 
 def _not_run(key: Key, sources: Sources, source: PublishedSpec) -> list[Line]:
     rate = "-" if key.trigger == "clean" else cells.rate(key.rate)
-    names = [key.dataset, key.trigger, key.application or "-", rate, source.settings, "-", "-"]
+    names = [key.dataset, key.trigger, key.application or "-", rate, source.settings(key.dataset), "-", "-"]
     return absent(sources.named(names, source), source.attacks()[key])
 
 

@@ -81,7 +81,7 @@ def names_of(key: Key, source: PublishedSpec) -> Record:
     """Return what a published cell is of."""
     return {
         "dataset": key.dataset, "trigger": key.trigger, "application": key.application or None,
-        "rate": decimal(key.rate), "settings": source.settings, "runs": [],
+        "rate": decimal(key.rate), "settings": source.settings(key.dataset), "runs": [],
     }  # fmt: skip
 
 

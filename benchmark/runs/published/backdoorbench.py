@@ -24,11 +24,11 @@ from benchmark.runs.published.registry import (
     register,
 )
 from benchmark.runs.result import DatasetRecord, RunResult
-from benchmark.training.settings import PRESETS_OF
+from benchmark.training.settings import PRESETS_OF, Common, label
 
-NETWORKS = {"preactresnet18": "preact-resnet18"}
+NETWORK = "preact-resnet18"
+NETWORKS = {"preactresnet18": NETWORK}
 """Their name → ours, of networks that are the same."""
-PRESET = "backdoorbench"
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,15 @@ def key(row: Row) -> Key | None:
     return Key(row.dataset, NETWORKS[row.network], ATTACKS[row.attack].trigger, "image", row.rate)
 
 
+def settings(dataset: str) -> Common:
+    """Return the settings that the figures of a data set were made with; KeyError where there are none."""
+    return PRESETS_OF[NETWORK][f"backdoorbench-{dataset}"]
+
+
 def deviations(result: RunResult, pictures: frozenset[str] = frozenset()) -> list[str]:
     """Say in what a run is not at BackdoorBench's settings; empty where it is. `pictures`: digests of the pictures
     that are known to be theirs."""
-    theirs = PRESETS_OF[NETWORKS["preactresnet18"]][PRESET]
-    return compare(result, theirs, lambda dataset: _other_attack(dataset, pictures))
+    return compare(result, settings(result.dataset.source), lambda dataset: _other_attack(dataset, pictures))
 
 
 def _other_attack(dataset: DatasetRecord, pictures: frozenset[str]) -> list[str]:
@@ -87,6 +91,12 @@ def _other_attack(dataset: DatasetRecord, pictures: frozenset[str]) -> list[str]
     if attack:
         wanted |= {"label_mode": attack.label_mode, "select": attack.select}
     return [*([] if same else [TRIGGER]), *([] if rest == wanted else [ATTACK])]
+
+
+def never_same(pictures: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Return the triggers of which no run can be theirs, where these pictures alone are known to be."""
+    wanting = (one.trigger for one in ATTACKS.values() if one.parameters is None or (one.picture and not pictures))
+    return frozenset(wanting)
 
 
 def of_rows(rows: Iterable[Row]) -> dict[Key, Figures]:
@@ -105,12 +115,13 @@ BACKDOORBENCH = register(
         name="backdoorbench",
         title="BackdoorBench",
         scores=("ba", "asr", "still_right"),
-        settings=f"{NETWORKS['preactresnet18']} {PRESET}",
+        settings=lambda dataset: label(settings(dataset)),
         attacks=attacks,
         deviations=deviations,
         note="one run, no interval",
         made_with="100 epochs on CIFAR-10, 50 on GTSRB",
         warnings={"blend": "BackdoorBench's blend picture is not part of this program; another picture is no match"},
+        never_same=never_same(),
     )
 )
 
@@ -129,4 +140,5 @@ def of_file(path: Path) -> PublishedSpec:
         attacks=lambda: figures,
         deviations=lambda result: deviations(result, pictures),
         remarks=lambda: [words],
+        never_same=never_same(pictures),
     )

@@ -61,8 +61,8 @@ class PublishedSpec:
         As legends and headings call it.
     scores : tuple of str
         The scores that it publishes, in the order of a table.
-    settings : str
-        The settings that they were made with, as tables name ours.
+    settings : callable
+        Name of a data set → the settings that its figures were made with, as tables name ours.
     attacks : callable
         () → `Key` → figures, in percent.
     deviations : callable
@@ -78,12 +78,14 @@ class PublishedSpec:
         () → what is to be known of the source, a line each.
     warnings : mapping
         Trigger → a line for tables that show it beside ours.
+    never_same : frozenset of str
+        Triggers of which no run here can be the same attack: figures of theirs are not said to be missing.
     """
 
     name: str
     title: str
     scores: tuple[str, ...]
-    settings: str
+    settings: Callable[[str], str]
     attacks: Callable[[], Mapping[Key, Figures]]
     deviations: Callable[[RunResult], list[str]]
     note: str = ""
@@ -91,6 +93,11 @@ class PublishedSpec:
     fine_pruning: Callable[[], Mapping[PruningKey, Figures]] = _nothing
     remarks: Callable[[], list[str]] = _no_lines
     warnings: Mapping[str, str] = field(default_factory=dict)
+    never_same: frozenset[str] = frozenset()
+
+    def repeatable(self) -> list[Key]:
+        """Return the published cells that runs here could be of."""
+        return [key for key in self.attacks() if key.trigger not in self.never_same]
 
     @property
     def label(self) -> str:
