@@ -30,7 +30,7 @@ _STYLES: dict[str, Style] = {
     "image": (_VERMILION, (0, (5, 2)), "o"),
 }
 _MORE: tuple[Style, ...] = ((_GREEN, (0, (1, 1.2)), "^"), (_PURPLE, (0, (5, 1, 1, 1)), "D"), (_GREY, (0, (8, 3)), "v"))
-_HOLLOW = "DP^vX"  # of published points beside others
+_HOLLOW = "DP^vX"  # of published points of a further source; the last, of another trigger than any of ours
 _MARKERS = "os^DvPX*<>"  # of training curves: one per rate
 _HISTORY = ("epoch", "asr", "ba", "loss")
 _WORDS = {"patch": "every patch", "image": "whole image"}
@@ -115,7 +115,7 @@ def against_rate(cells: list[Cell], score: str, sources: Sequence[PublishedSpec]
         rates = {cell.rate for cell in inside}
         if score == "ba":
             _clean_line(panel, [cell for cell in cells if cell.clean])
-        rates |= _published_points(panel, inside, score, sources)
+        rates |= _published_points(panel, inside, score, sources, styles)
         _rate_axis(panel, rates)
         panel.set_title(text_tables.printable(trigger))
     panels[0][0].set_ylabel(f"{TITLES[score]} (%)")
@@ -224,21 +224,31 @@ def _clean_line(panel, clean: list[Cell]) -> None:
             panel.axhspan(summary.low, summary.high, color=_GREY, alpha=0.10, linewidth=0)
 
 
-def _published_points(panel, cells: list[Cell], score: str, sources: Sequence[PublishedSpec]) -> set[Fraction]:
+def _published_points(
+    panel, cells: list[Cell], score: str, sources: Sequence[PublishedSpec], styles: dict[tuple[str, str], Style]
+) -> set[Fraction]:
     """Draw published figures for cells of one trigger as hollow markers; return their rates.
 
-    The first source with any has the markers of our own lines, a further one others.
+    They look like our line of the same attack, if there is one; a further source has markers of its own.
     """
     rates: set[Fraction] = set()
     drawn = 0
     for source in sources:
         points = _points(cells[0].key, score, source)
         for application, of_application in points.items():
-            color, _, marker = _STYLES[application]
-            label = f"{source.title}, {_WORDS[application]}{_aside(cells, source, application)}"
+            ours = [(cell.beside(source), cell) for cell in cells if cell.application == application]
+            same = [cell for one, cell in ours if one.figures and not one.other]
+            color, _, marker = styles[_series(same[0])] if same else _STYLES[application]
+            others = {one.other for one, _ in ours if one.figures}
+            aside = "; ".join(filter(None, [source.note, *(others if len(others) == 1 else ())]))
+            if others and not same:
+                color, marker = _GREY, _HOLLOW[-1]
+            if drawn:
+                marker = _HOLLOW[(drawn - 1) % len(_HOLLOW)]
+            label = f"{source.title}, {_WORDS[application]}{f' ({aside})' if aside else ''}"
             panel.plot([100 * float(rate) for rate in of_application], list(of_application.values()), linestyle="none",
-                       marker=_HOLLOW[drawn % len(_HOLLOW)] if drawn else marker, markersize=7.5, color=color,
-                       markerfacecolor="none", markeredgecolor=color, markeredgewidth=1.1, zorder=4,
+                       marker=marker, markersize=7.5, markerfacecolor="none", markeredgecolor=color,
+                       markeredgewidth=1.1, zorder=4,
                        label=textwrap.fill(text_tables.printable(label), 44, break_on_hyphens=False))  # fmt: skip
             rates |= of_application.keys()
         drawn += bool(points)
@@ -252,15 +262,6 @@ def _points(key: Key, score: str, source: PublishedSpec) -> dict[str, dict[Fract
         if one[:3] == key[:3] and score in figures and one.application in found:
             found[one.application][one.rate] = figures[score]
     return {application: points for application, points in found.items() if points}
-
-
-def _aside(cells: list[Cell], source: PublishedSpec, application: str) -> str:
-    """Return what a legend says of published points in brackets: how many runs, and whether none of ours is of the
-    same attack."""
-    ours = [cell.beside(source) for cell in cells if cell.application == application]
-    other = {one.other for one in ours}
-    words = [source.note, *(other if len(other) == 1 else ())]
-    return f" ({'; '.join(filter(None, words))})" if any(words) else ""
 
 
 def _rate_axis(panel, rates: set) -> None:

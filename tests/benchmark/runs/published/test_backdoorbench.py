@@ -117,7 +117,7 @@ def test_at_their_settings_ours_is_judged(seeds, tmp_path):
         ({"trigger": fake_runs.TRIGGERS["square"]}, "other trigger", "trigger"),
         ({"trigger": BLEND}, "other trigger", "trigger"),  # our picture
         ({"trigger": SIG}, "other attack", "attack"),  # of all rows
-        ({"trigger": fake_runs.TRIGGERS["warped"], "cover_rate": "0.2", "cover_jitter": True}, "other trigger", "trigger"),
+        ({"trigger": "warped", "cover_rate": "0.2", "cover_jitter": True}, "other trigger", "trigger"),
         ({"target": 1}, "other attack", "attack"),
         ({"select": "non-target"}, "other attack", "attack"),
         ({"cover_rate": "0.1"}, "other attack", "attack"),
@@ -125,8 +125,8 @@ def test_at_their_settings_ours_is_judged(seeds, tmp_path):
     ],
 )  # fmt: skip
 def test_everything_else_stands_beside_and_is_not_judged(change, word, deviation, tmp_path):
-    settings = change.pop("settings", {})
-    write(tmp_path, settings=at_their_settings(**settings), ba=91.3, asr=95, **change)
+    settings = at_their_settings(**change.get("settings", {}))
+    write(tmp_path, **change | {"settings": settings, "ba": 91.3, "asr": 95})
     assert set(verdicts(tmp_path, "--beside", "backdoorbench").values()) == {word}
     (row,) = rows(tmp_path, "--beside", "backdoorbench")
     assert deviation in row["deviates_in"]["backdoorbench"]
