@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark.runs.published import leaderboard
 from benchmark.runs.published.leaderboard import Row
@@ -23,8 +23,10 @@ from benchmark.runs.published.registry import (
     compare,
     register,
 )
-from benchmark.runs.result import DatasetRecord, RunResult
 from benchmark.training.settings import PRESETS_OF, Common, label
+
+if TYPE_CHECKING:  # what it imports is heavy, and the help of a command names the sources
+    from benchmark.runs.result import DatasetRecord, RunResult
 
 NETWORK = "preact-resnet18"
 NETWORKS = {"preactresnet18": NETWORK}
@@ -72,21 +74,20 @@ def settings(dataset: str) -> Common:
     return PRESETS_OF[NETWORK][f"backdoorbench-{dataset}"]
 
 
-def deviations(result: RunResult, pictures: frozenset[str] = frozenset()) -> list[str]:
-    """Say in what a run is not at BackdoorBench's settings; empty where it is. `pictures`: digests of the pictures
-    that are known to be theirs."""
-    return compare(result, settings(result.dataset.source), lambda dataset: _other_attack(dataset, pictures))
+def deviations(result: "RunResult", defended: bool = False, pictures: frozenset[str] = frozenset()) -> list[str]:
+    """Say in what a run is not at BackdoorBench's settings; empty where it is. `pictures`: digests, in
+    hexadecimal, of the pictures that are known to be theirs."""
+    return compare(result, settings(result.dataset.source), lambda dataset: _other_attack(dataset, pictures), defended)
 
 
-def _other_attack(dataset: DatasetRecord, pictures: frozenset[str]) -> list[str]:
+def _other_attack(dataset: "DatasetRecord", pictures: frozenset[str]) -> list[str]:
     recipe = dataset.recipe
-    step, *more = recipe["triggers"]
-    attack = _OF_TRIGGER.get(step["name"])
-    parameters = {name: value for name, value in step.items() if name != "name"}
-    same = attack is not None and not more and parameters == attack.parameters
-    if attack and attack.picture and dataset.pictures.get("0", {}).get("digest") not in pictures:
+    trigger, *more = recipe.triggers
+    attack = _OF_TRIGGER.get(trigger.name)
+    same = attack is not None and not more and trigger.parameters == attack.parameters
+    if attack and attack.picture and not (dataset.pictures and pictures.issuperset(dataset.pictures)):
         same = False
-    rest = {name: value for name, value in recipe.items() if name not in ("rate", "seed", "streams", "triggers")}
+    rest = {name: value for name, value in recipe.raw.items() if name not in ("rate", "seed", "streams", "triggers")}
     wanted = {"application": "image", "patch": None, "target": 0}
     if attack:
         wanted |= {"label_mode": attack.label_mode, "select": attack.select}
@@ -130,7 +131,7 @@ def of_file(path: Path) -> PublishedSpec:
     """Return a file of the user's, the whole leaderboard or a part, as a source. Raises as `leaderboard.read`."""
     rows = leaderboard.read(path)
     figures = of_rows(rows)
-    pictures = frozenset(row.picture for row in rows if row.picture)
+    pictures = frozenset(row.picture.removeprefix("sha256:") for row in rows if row.picture)
     defended = sum(row.defence != leaderboard.UNDEFENDED for row in rows)
     words = f"{len(figures):,} of its {len(rows):,} rows can be compared with ours ({defended:,} are of defences)"
     return replace(
@@ -138,7 +139,7 @@ def of_file(path: Path) -> PublishedSpec:
         name=path.name,
         title=path.name,
         attacks=lambda: figures,
-        deviations=lambda result: deviations(result, pictures),
+        deviations=lambda result, defended: deviations(result, defended, pictures),
         remarks=lambda: [words],
         never_same=never_same(pictures),
     )

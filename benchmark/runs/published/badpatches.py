@@ -3,8 +3,9 @@
 import csv
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from benchmark.format.manifest import Trigger
 from benchmark.runs.published.registry import (
     ATTACK,
     FOLDER,
@@ -15,8 +16,10 @@ from benchmark.runs.published.registry import (
     compare,
     register,
 )
-from benchmark.runs.result import DatasetRecord, RunResult
 from benchmark.training.settings import PRESETS, label
+
+if TYPE_CHECKING:  # what it imports is heavy, and the help of a command names the sources
+    from benchmark.runs.result import DatasetRecord, RunResult
 
 TRIGGERS = ("square", "blend", "warped")
 
@@ -67,24 +70,23 @@ def fine_pruning() -> dict[PruningKey, dict[str, float]]:
     return found
 
 
-def plain(trigger: dict) -> bool:
+def plain(trigger: Trigger) -> bool:
     """Is a trigger of a recipe as in the text of the paper?"""
-    return {key: value for key, value in trigger.items() if key != "name"} in _PARAMETERS.get(trigger["name"], [])[:1]
+    return trigger.parameters in _PARAMETERS.get(trigger.name, [])[:1]
 
 
-def deviations(result: RunResult) -> list[str]:
+def deviations(result: "RunResult", defended: bool = False) -> list[str]:
     """Say in what a run is not at the paper's settings; empty where it is."""
-    return compare(result, PRESETS["paper"], _other_attack)
+    return compare(result, PRESETS["paper"], _other_attack, defended)
 
 
-def _other_attack(dataset: DatasetRecord) -> list[str]:
+def _other_attack(dataset: "DatasetRecord") -> list[str]:
     recipe = dataset.recipe
     known = {"rate", "seed", "streams", "application", "patch", "triggers"}
-    rest = {key: value for key, value in recipe.items() if key not in known}
-    (step, *more) = recipe["triggers"]
-    parameters = {key: value for key, value in step.items() if key != "name"}
-    found = [] if not more and parameters in _PARAMETERS.get(step["name"], []) else [TRIGGER]
-    return found + ([] if rest == _ATTACK and recipe.get("patch") in (None, [8, 8]) else [ATTACK])
+    rest = {key: value for key, value in recipe.raw.items() if key not in known}
+    trigger, *more = recipe.triggers
+    found = [] if not more and trigger.parameters in _PARAMETERS.get(trigger.name, []) else [TRIGGER]
+    return found + ([] if rest == _ATTACK and recipe.patch in (None, (8, 8)) else [ATTACK])
 
 
 BADPATCHES = register(

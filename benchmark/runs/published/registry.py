@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.core.intervals import Summary
-from benchmark.runs.result import DatasetRecord, RunResult
 from benchmark.training.settings import Common
+
+if TYPE_CHECKING:  # what it imports is heavy, and the help of a command names the sources
+    from benchmark.runs.result import DatasetRecord, RunResult
 
 FOLDER = Path(__file__).with_name("figures")
 NEAR = 2.0  # points: this close it agrees, whatever the interval
@@ -66,8 +68,8 @@ class PublishedSpec:
     attacks : callable
         () → `Key` → figures, in percent.
     deviations : callable
-        Result of a run → in what it is not at the published settings: some of `data set`, `trigger`, `attack`,
-        `network`, `training`, `precision`.
+        Result of a run, and whether a defence was applied to it (for which it may have left rows out) → in what it is
+        not at the published settings: some of `data set`, `trigger`, `attack`, `network`, `training`, `precision`.
     note : str
         What stands beside its figures wherever they are shown: `one run, no interval`.
     made_with : str
@@ -87,7 +89,7 @@ class PublishedSpec:
     scores: tuple[str, ...]
     settings: Callable[[str], str]
     attacks: Callable[[], Mapping[Key, Figures]]
-    deviations: Callable[[RunResult], list[str]]
+    deviations: Callable[["RunResult", bool], list[str]]
     note: str = ""
     made_with: str = ""
     fine_pruning: Callable[[], Mapping[PruningKey, Figures]] = _nothing
@@ -120,13 +122,15 @@ class Beside:
         cls,
         source: PublishedSpec,
         figures: Figures | None,
-        results: Iterable[RunResult],
+        results: Iterable["RunResult"],
         summaries: Mapping[str, Summary],
+        defended: bool = False,
     ) -> "Beside":
         """Return the figures beside these runs; no deviations where there are no figures."""
         if figures is None:
             return cls(source, {}, [], summaries)
-        return cls(source, figures, sorted({word for one in results for word in source.deviations(one)}), summaries)
+        deviations = {word for one in results for word in source.deviations(one, defended)}
+        return cls(source, figures, sorted(deviations), summaries)
 
     @property
     def judged(self) -> bool:
@@ -158,13 +162,17 @@ class Beside:
         return found | {"verdict": self.verdict(score) or None, "note": self.source.note or None}
 
 
-def compare(result: RunResult, theirs: Common, attack: Callable[[DatasetRecord], list[str]]) -> list[str]:
-    """Return in what a run is not at published settings; `attack` says it of the attack on a poisoned file."""
+def compare(
+    result: "RunResult", theirs: Common, attack: Callable[["DatasetRecord"], list[str]], defended: bool = False
+) -> list[str]:
+    """Return in what a run is not at published settings; `attack` says it of the attack on a poisoned file. Of one that
+    is `defended` it does not count that it left rows out for the defender."""
     dataset, config = result.dataset, result.config
+    training = config.training | ({"hold_out": theirs.hold_out} if defended else {})
     sound = {
         "data set": (dataset.counts.get("train"), dataset.counts.get("test")) == ROWS.get(dataset.source),
         "network": config.model == {"name": theirs.NETWORK} | theirs.model(),
-        "training": config.training == {"optimizer": theirs.OPTIMIZER} | theirs.training(),
+        "training": training == {"optimizer": theirs.OPTIMIZER} | theirs.training(),
         "precision": config.precision in PRECISIONS,
     }
     return [*([] if dataset.is_clean else attack(dataset)), *(name for name, same in sound.items() if not same)]
