@@ -133,7 +133,7 @@ def of_file(path: Path) -> PublishedSpec:
     figures = of_rows(rows)
     pictures = frozenset(row.picture.removeprefix("sha256:") for row in rows if row.picture)
     defended = sum(row.defence != leaderboard.UNDEFENDED for row in rows)
-    words = f"{len(figures):,} of its {len(rows):,} rows can be compared with ours ({defended:,} are of defences)"
+    words = f"rows that ours can be compared with: {len(figures):,} of {len(rows):,} (on defences: {defended:,})"
     return replace(
         BACKDOORBENCH,
         name=path.name,

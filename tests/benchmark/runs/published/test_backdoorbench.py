@@ -276,3 +276,66 @@ def test_a_cell_has_no_deviations_from_what_has_no_figure_for_it(tmp_path):
     (cell,) = groups.group(results.gather([tmp_path]))
     found = cell.beside(published.PUBLISHED["backdoorbench"])
     assert not found.figures and not found.judged and found.verdict("asr") == ""
+
+
+# ---------------------------------------------------------------- figures
+
+
+def _panels(runs, *names):
+    """Title of a panel → label → (x, y, look) of what is drawn in the figure of ASR."""
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra `report`)")
+    from benchmark.reporting import figures
+
+    drawn = dict(figures.drawn(groups.group(results.gather([runs])), published.chosen(names)))
+    (name,) = [name for name in drawn if name.startswith("asr-")]
+    found = {}
+    for panel in drawn[name].axes:
+        named = {bar.get_label(): bar.lines[0] for bar in panel.containers}
+        named |= {line.get_label(): line for line in panel.get_lines() if not line.get_label().startswith("_")}
+        found[panel.get_title()] = {
+            " ".join(label.split()): (list(line.get_xdata()), list(line.get_ydata()), line)
+            for label, line in named.items()
+        }
+    return found
+
+
+def test_published_points_look_like_our_line_of_the_same_attack(tmp_path):
+    for rate in ("0.001", "0.1"):
+        write(tmp_path, rate=rate, asr=50)
+        write(tmp_path, rate=rate, asr=40, trigger="square")  # another trigger, which takes the usual look
+    write(tmp_path, trigger=BLEND, asr=99)
+    found = _panels(tmp_path, "backdoorbench")
+    x, y, theirs = found["square"]["BackdoorBench, whole image (one run, no interval)"]
+    assert x == [0.1, 0.5, 1, 5, 10] and y == [1.23, 50.06, 74.73, 88.74, 95.03]
+    ours = found["square"]["whole image (square position lower-right, size 3, value 255)"][2]
+    assert (theirs.get_markeredgecolor(), theirs.get_marker()) == (ours.get_color(), ours.get_marker())
+    assert theirs.get_markerfacecolor() == "none" and ours.get_markerfacecolor() != "none"
+    (other,) = [label for label in found["blend"] if label.startswith("BackdoorBench")]
+    assert other == "BackdoorBench, whole image (one run, no interval; other trigger)"
+    assert found["blend"][other][2].get_markeredgecolor() != theirs.get_markeredgecolor()
+
+
+def test_points_of_several_sources_differ_in_their_markers(tmp_path):
+    write(tmp_path / "runs", asr=50)
+    file = tmp_path / "mine.csv"
+    file.write_text("dataset,network,attack,defence,rate,BA,ASR,RA\n"
+                    "cifar10,preactresnet18,badnet,no defense,0.02,80,50,40\n")  # fmt: skip
+    panel = _panels(tmp_path / "runs", "backdoorbench", str(file))["square"]
+    x, y, mine = panel["mine.csv, whole image (one run, no interval)"]
+    assert (x, y) == ([2.0], [50.0])
+    assert mine.get_marker() != panel["BackdoorBench, whole image (one run, no interval)"][2].get_marker()
+
+
+def test_another_network_has_no_points(tmp_path):
+    fake_runs.write(tmp_path, trigger=SQUARE, settings=PRESETS["small"])
+    assert not any(label.startswith("BackdoorBench") for label in _panels(tmp_path, "backdoorbench")["square"])
+    write(tmp_path / "theirs")
+    assert not any(label.startswith("BadPatches") for label in _panels(tmp_path / "theirs", "badpatches")["square"])
+
+
+def test_points_that_were_made_otherwise_say_how(tmp_path):
+    from benchmark.reporting import figures
+
+    write(tmp_path, settings=at_their_settings(epochs=8))
+    drawn = dict(figures.drawn(groups.group(results.gather([tmp_path])), published.chosen(["backdoorbench"])))
+    assert all("BackdoorBench: 100 epochs on CIFAR-10" in figure.get_suptitle() for figure in drawn.values())

@@ -163,7 +163,7 @@ def test_only_what_ours_can_be_compared_with_is_kept(file):
     ]
     found = backdoorbench.of_file(written(file, OURS, *rows))
     assert list(found.attacks()) == [("cifar10", "preact-resnet18", "square", "image", Fraction(1, 10))]
-    assert found.remarks() == ["1 of its 5 rows can be compared with ours (1 are of defences)"]
+    assert found.remarks() == ["rows that ours can be compared with: 1 of 5 (on defences: 1)"]
     assert found.note == "one run, no interval" and found.name == "results.csv"
 
 
