@@ -151,6 +151,13 @@ def test_the_settings_of_a_data_set_are_its_own(tmp_path):
     assert verdicts(tmp_path / "own", "--beside", "backdoorbench")["ba"] == "agrees"
 
 
+def test_their_settings_are_those_of_their_code():
+    """Width and epochs; the rest of the preset is tested where it is defined."""
+    cifar10, gtsrb = at_their_settings("cifar10"), at_their_settings("gtsrb")
+    assert (cifar10.width, cifar10.epochs, gtsrb.width, gtsrb.epochs) == (64, 100, 64, 50)
+    assert cifar10.learning_rate == gtsrb.learning_rate == 0.01 and cifar10.batch_size == gtsrb.batch_size == 128
+
+
 def test_sig_is_clean_label(tmp_path):
     write(tmp_path, trigger=SIG, rate="0.05", ba=93.6, asr=97, **CLEAN_LABEL)
     found = verdicts(tmp_path, "--beside", "backdoorbench")
