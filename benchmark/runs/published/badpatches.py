@@ -5,7 +5,6 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from benchmark.format.manifest import Trigger
 from benchmark.runs.published.registry import (
     ATTACK,
     FOLDER,
@@ -68,11 +67,6 @@ def fine_pruning() -> dict[PruningKey, dict[str, float]]:
         key = Key(row["dataset"], _NETWORK, row["trigger"], row["application"], rate)
         found[PruningKey(key, row["stage"], share)] = {score: float(row[f"{score}_percent"]) for score in ("ba", "asr")}
     return found
-
-
-def plain(trigger: Trigger) -> bool:
-    """Is a trigger of a recipe as in the text of the paper?"""
-    return trigger.parameters in _PARAMETERS.get(trigger.name, [])[:1]
 
 
 def deviations(result: "RunResult", defended: bool = False) -> list[str]:

@@ -314,7 +314,7 @@ def test_published_points_look_like_our_line_of_the_same_attack(tmp_path):
     found = _panels(tmp_path, "backdoorbench")
     x, y, theirs = found["square"]["BackdoorBench, whole image (one run, no interval)"]
     assert x == [0.1, 0.5, 1, 5, 10] and y == [1.23, 50.06, 74.73, 88.74, 95.03]
-    ours = found["square"]["whole image (square position lower-right, size 3, value 255)"][2]
+    ours = found["square"]["whole image (position lower-right, size 3, value 255)"][2]
     assert (theirs.get_markeredgecolor(), theirs.get_marker()) == (ours.get_color(), ours.get_marker())
     assert theirs.get_markerfacecolor() == "none" and ours.get_markerfacecolor() != "none"
     (other,) = [label for label in found["blend"] if label.startswith("BackdoorBench")]
