@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.core import text_tables
 from benchmark.runs.published import leaderboard
 from benchmark.runs.published.leaderboard import Row
 from benchmark.runs.published.registry import (
@@ -136,8 +137,8 @@ def of_file(path: Path) -> PublishedSpec:
     words = f"rows that ours can be compared with: {len(figures):,} of {len(rows):,} (on defences: {defended:,})"
     return replace(
         BACKDOORBENCH,
-        name=path.name,
-        title=path.name,
+        name=text_tables.printable(path.name),
+        title=text_tables.printable(path.name),
         attacks=lambda: figures,
         deviations=lambda result, defended: deviations(result, defended, pictures),
         remarks=lambda: [words],

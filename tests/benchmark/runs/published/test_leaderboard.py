@@ -8,6 +8,7 @@ import time
 from fractions import Fraction
 
 import click.testing
+import clone
 import fake_runs
 import pytest
 
@@ -15,6 +16,7 @@ from benchmark.cli import main
 from benchmark.core.errors import Damaged, Usage
 from benchmark.runs import published
 from benchmark.runs.published import backdoorbench, leaderboard, registry
+from benchmark.training.settings import PRESETS_OF
 
 OURS = "dataset,network,attack,defence,rate,BA,ASR,RA"
 SITE = ",dataset,backbone,attack_name,defense_name,ratio,test_acc,test_asr,test_ra"
@@ -187,6 +189,55 @@ def test_the_help_names_every_source():
         done = click.testing.CliRunner().invoke(main.main, [command, "--help"])
         said = " ".join(done.stdout.split())
         assert "--beside NAME|FILE.csv" in said and all(name in said for name in published.PUBLISHED)
+
+
+SOURCE = """
+from fractions import Fraction
+
+from benchmark.runs.published.registry import Key, PublishedSpec, compare, register
+from benchmark.training.settings import PRESETS
+
+FIGURES = {Key("cifar10", "pmoe", "square", "image", Fraction("0.005")): {"asr": 12.0}}
+OURS = register(
+    PublishedSpec(
+        name="somebody",
+        title="Somebody",
+        scores=("asr",),
+        settings=lambda dataset: "theirs",
+        attacks=lambda: FIGURES,
+        deviations=lambda result, defended: compare(result, PRESETS["paper"], lambda dataset: [], defended),
+    )
+)
+"""
+
+
+def test_one_more_file_is_one_more_source(tmp_path, root):
+    clone.with_file(root, tmp_path, "runs/published/somebody.py", SOURCE)
+    fake_runs.write(tmp_path / "runs")
+    done = clone.benchmark(tmp_path, "table", tmp_path / "runs", "--beside", "somebody", "--wide")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"ASR +90\.7.* +12\.0 +\+78\.7 +undecided", done.stdout)
+    assert "somebody" in clone.benchmark(tmp_path, "table", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    "name", ["$\\frac$.csv", "a\x1b[2J.csv", "\udcff.csv", "\u202egnp.csv", "=1+1.csv", "|`<b>.csv"]
+)
+def test_the_name_of_a_file_does_nothing_to_what_shows_it(name, tmp_path):
+    fake_runs.write(tmp_path / "runs", settings=PRESETS_OF[backdoorbench.NETWORK]["backdoorbench-cifar10"], rate="0.1")
+    file = os.fsencode(tmp_path / "") + b"/" + name.encode("utf-8", "surrogateescape")
+    with open(file, "wb") as stream:
+        stream.write(f"{OURS}\n{ROW}\n".encode())
+    words = ("--beside", os.fsdecode(file), "--beside", "backdoorbench")
+    for form in ("text", "markdown", "latex", "csv", "json"):
+        done = table(tmp_path / "runs", *words, "--format", form)
+        assert done.exit_code == 0, (form, done.output, done.exception)
+        assert "\x1b" not in done.stdout and "\u202e" not in done.stdout
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra `report`)")
+    for command in ("figures", "report"):
+        asked = [command, str(tmp_path / "runs"), *words, "-o", str(tmp_path / command)]
+        done = click.testing.CliRunner().invoke(main.main, asked)
+        assert done.exit_code == 0, (command, done.output, done.exception)
 
 
 def test_two_sources_of_one_name_are_refused():
