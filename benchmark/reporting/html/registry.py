@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmark.reporting.published import Sources
 from benchmark.runs import results
 from benchmark.runs.groups import Cell
 
@@ -23,12 +24,15 @@ class Content:
         The folders that were named.
     no_pictures : str or None
         Why there are no figures and no pictures of images, None where there are.
+    sources : Sources
+        The published figures that stand beside.
     """
 
     found: results.Found
     cells: list[Cell]
     paths: list[Path] = field(default_factory=list)
     no_pictures: str | None = None
+    sources: Sources = field(default_factory=Sources)
 
     @property
     def errors(self) -> dict[Path, str]:

@@ -31,7 +31,7 @@ def shown(*arguments):
 
 
 @pytest.mark.parametrize("folder", ["signs", "width-1", "heads"])
-@pytest.mark.parametrize("command", [("table",), ("table", "--paper"), ("show",)])
+@pytest.mark.parametrize("command", [("table",), ("table", "--beside", "badpatches"), ("show",)])
 def test_what_is_committed_fits_a_window(folder, command, root):
     lines = shown(*command, root / "results" / folder).splitlines()
     assert max(map(len, lines)) <= columns.WIDTH and len(lines) > 5

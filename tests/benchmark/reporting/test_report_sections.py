@@ -25,7 +25,7 @@ COUNT = register(Section(35, "Count of runs", build))
 
 def test_sections_stand_in_their_order():
     titles = [section.title for section in sorted(SECTIONS.values(), key=lambda section: section.order)]
-    assert titles[:4] == ["Overview", "Files that could not be read", "Results", "Comparison with the paper"]
+    assert titles[:4] == ["Overview", "Files that could not be read", "Results", "Comparison with published results"]
     assert titles[-2:] == ["All runs", "How to reproduce"]
     assert [title for title, section in SECTIONS.items() if section.last] == ["Files that could not be read"]
 
