@@ -29,7 +29,7 @@ class Method(Protocol):
     optimizer: Any
     record: dict[str, Any]
 
-    def blocks(self, epoch: int, steps: int) -> Iterable[tuple[np.ndarray, int | None]]:
+    def blocks(self, epoch: int, steps: int) -> Iterable[tuple[Any, ...]]:
         """Yield what an epoch (from 1) goes through, as arguments of `Engine.train`; at most `steps` steps at once."""
 
 
