@@ -28,7 +28,7 @@ def score(run, file, base, verify, as_json):
     from benchmark.runs import experiment
 
     result = experiment.score(run, file, verify, base)
-    say_json(result) if as_json else say(tables.scores(result))
+    say_json(result.json()) if as_json else say(tables.scores(result))
 
 
 @click.command()

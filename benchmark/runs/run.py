@@ -12,12 +12,13 @@
 Killed at any moment, the same command goes on from the last epoch in the checkpoint and ends with the same numbers.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure
+from benchmark.format.manifest import Manifest
 from benchmark.runs import hints, records
 from benchmark.runs.result import RunConfig, RunResult
 from benchmark.training.settings import Common, config_of, folder_name
@@ -33,11 +34,11 @@ class Run:
     given: Common | None = field(default=None, compare=False)  # with where on this machine things are
 
     @classmethod
-    def of(cls, runs: Path, manifest: dict[str, Any], settings: Common) -> "Run":
+    def of(cls, runs: Path, manifest: Manifest, settings: Common) -> "Run":
         """Return the run of a data set, given by its manifest, under the given settings, whether it exists yet or
         not."""
-        digest = manifest["dataset_digest"]
-        folder = Path(runs) / folder_name(settings, manifest["name"], digest)
+        digest = manifest.dataset_digest
+        folder = Path(runs) / folder_name(settings, manifest.name, digest)
         return cls(folder, RunConfig(config_of(settings, digest)), settings)
 
     @classmethod
@@ -61,11 +62,12 @@ class Run:
         except (KeyError, TypeError) as error:
             raise Failure(f"{self.folder}/config.json: not a run's configuration ({error})") from None
 
-    def needs(self, network: str, what: str) -> None:
-        """Raise `Failure` where its network is another than the one that `what`, a command, is for."""
+    def needs(self, networks: Collection[str], what: str) -> None:
+        """Raise `Failure` where its network is none of those that `what`, a command, is for."""
         own = self.config.model.get("name")
-        if own != network:
-            raise Failure(f"{self.folder}: {what} is for a run of --model {network}, this one is of {own!r:.60}")
+        if own not in networks:
+            named = ", ".join(networks)
+            raise Failure(f"{self.folder}: {what} is for a run of --network {named}, this one is of {own!r:.60}")
 
     @property
     def result(self) -> RunResult | None:

@@ -27,7 +27,7 @@ class Images:
         sizes = {"image_shape": list(data.image_shape), "classes": len(data.classes)}
         self.record = {"network": sizes | settings.model()}  # `saved_weights` rebuilds the network from it
         self.optimizer = schedule.optimizer(settings, self.model, -(-len(self.rows) // settings.batch_size))
-        if settings.flip != NO_FLIP and (source := data.manifest["source"]["name"]) in MIRRORED:
+        if settings.flip != NO_FLIP and (source := data.manifest.source.name) in MIRRORED:
             logging.getLogger("benchmark").warning(
                 "--flip %s: on %s the mirror image of a class is often of another: better --flip none",
                 settings.flip, source,
@@ -61,5 +61,5 @@ def build(data: Dataset, settings: ImageSettings):
         spec.check(sizes)
     except ValueError as error:
         height, width, _ = data.image_shape
-        raise Usage(f"--model {spec.name} on images of {height}x{width}: {error}") from None
+        raise Usage(f"--network {spec.name} on images of {height}x{width}: {error}") from None
     return spec.build(sizes | {"seed": settings.seed})

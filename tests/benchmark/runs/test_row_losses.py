@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -185,8 +186,8 @@ def test_a_loss_beyond_float16_is_its_largest_number(tmp_path):
 
     record = row_losses.RecordLosses(Run(tmp_path, None), Method(), Engine(), 0)
     with np.errstate(over="raise", invalid="raise"):
-        record.on_epoch({"epoch": 1}, {})
-        record.on_epoch({"epoch": 6}, {})
+        record.on_epoch(SimpleNamespace(epoch=1), {})
+        record.on_epoch(SimpleNamespace(epoch=6), {})
     found = row_losses.read(tmp_path, 4)
     assert found.epochs.tolist() == [1]
     np.testing.assert_array_equal(found.losses, np.array([[65504, np.nan, 0.5, 0]], "f2"))

@@ -1,5 +1,6 @@
 """Runs with every setting of a training recipe: killed and gone on with, on every backend, scored after loading."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -112,9 +113,10 @@ def test_a_normalisation_that_a_run_does_not_say_is_refused(toy, tmp_path):
 
 def test_a_flip_where_mirrored_classes_differ_is_warned_of(toy, caplog):
     data = dataset.load(toy[1])
-    for source, warned in (("gtsrb", True), ("cifar10", False)):
+    for name, warned in (("gtsrb", True), ("cifar10", False)):
         caplog.clear()
-        data.manifest["source"]["name"] = source
+        source = dataclasses.replace(data.manifest.source, name=name)
+        data = dataclasses.replace(data, manifest=dataclasses.replace(data.manifest, source=source))
         Images(data, Settings(width=1, top_k=4, flip="horizontal"))
         assert ("--flip horizontal: on gtsrb the mirror image" in caplog.text) == warned
         Images(data, Settings(width=1, top_k=4))

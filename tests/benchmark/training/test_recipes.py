@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -110,12 +111,14 @@ def test_other_sources_are_one_clear_line():
     with pytest.raises(Usage, match="--preset backdoorbench: on Tiny ImageNet the rate is lowered where") as found:
         chosen_settings("image", source="tiny-imagenet", preset="backdoorbench")
     assert "\n" not in str(found.value)
-    with pytest.raises(Usage, match="expected one of paper, small, tiny, backdoorbench, backdoorbench-cifar10"):
+    with pytest.raises(Usage, match="expected one of paper, small, tiny, backdoorbench, got"):
         chosen_settings("image", source="cifar10", preset="huge")
 
 
 def test_files_of_several_sources_each_get_their_own():
-    manifests = {name: {"modality": "image", "source": {"name": name}} for name in ("cifar10", "gtsrb")}
+    manifests = {
+        name: SimpleNamespace(modality="image", source=SimpleNamespace(name=name)) for name in ("cifar10", "gtsrb")
+    }
     found = settings_of_files(manifests, preset="backdoorbench", backend="jax")
     assert [one.preset for one in found.values()] == ["backdoorbench-cifar10", "backdoorbench-gtsrb"]
     assert all(one.backend == "jax" for one in found.values())
