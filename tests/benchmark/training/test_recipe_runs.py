@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,10 @@ from benchmark.nn import engines
 from benchmark.training.images import Images
 from benchmark.training.settings import Settings
 
-engines.activate("tensorflow", threads=2)
+if __name__ != "__main__":
+    engines.activate("tensorflow", threads=2)
+HERE = Path(__file__).resolve()
+PATHS = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (HERE.parents[1], HERE.parents[3])))}
 SGD = ("--momentum", "0.9", "--weight-decay", "0.0005", "--decay-on", "all", "--learning-rate", "0.02")
 ADAMW = ("--optimizer", "adamw", "--weight-decay", "0.05", "--learning-rate", "0.002")
 REST = ("--schedule", "cosine", "--warmup-epochs", "1", "--crop-padding", "2", "--flip", "horizontal", "--rotation",
@@ -78,7 +82,7 @@ def test_other_backends_go_on_alike(backend, optimizer, toy, tmp_path):
     words = (toy[1], *optimizer, *REST, "-q", "--epochs", "3", "--backend", backend)
     command = [sys.executable, __file__, *map(os.fspath, words)]
     for how in ("once", "twice"):
-        subprocess.run([*command, "--runs", tmp_path / how], check=True, env=os.environ | {"HOW": how})
+        subprocess.run([*command, "--runs", tmp_path / how], check=True, env=PATHS | {"HOW": how})
     same(outcome(only(tmp_path / "once")), outcome(only(tmp_path / "twice")))
 
 
