@@ -27,7 +27,7 @@ def draws(seed: int, epoch: int, rows: int, padding: int, flip: bool, rotation: 
     padding : int
         Images are padded with that many black pixels on every side, then cropped to their size at random.
     flip : bool
-        Mirror every other image, left to right.
+        Mirror a random half of the images, left to right.
     rotation : int
         Turn by up to so many degrees either way, to the nearest pixels; corners become black. 0: not at all.
 

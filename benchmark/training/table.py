@@ -99,7 +99,7 @@ SETTINGS = (
     Setting("weights", MODEL, str, absent=None),  # follows from --encoder
     Setting("epochs", TRAINING, int, 1, letter="e", help="Number of training epochs."),
     Setting("batch_size", TRAINING, int, 1, letter="b", help="Rows per training step."),
-    Setting("learning_rate", TRAINING, float, letter="lr", help="Of SGD (images); initial rate of AdamW (encoder)."),
+    Setting("learning_rate", TRAINING, float, letter="lr", help="Learning rate; for images the highest, for an encoder the first."),
     Setting("hold_out", TRAINING, int, 0, letter="h",
             help="Training rows left out for defences, the same rows in every run on a source  [default: 0 (images), "
                  "2000 (encoder)]"),
@@ -121,7 +121,7 @@ SETTINGS = (
     Setting("crop_padding", TRAINING, int, 0, absent=0, letter="c",
             help="images: black pixels put on every side before a random crop to the old size."),
     Setting("flip", TRAINING, str, choices=(NO_FLIP, FLIP), absent=NO_FLIP,
-            help="images: mirror every other training image; not for signs or digits."),
+            help="images: mirror a random half of the training images; not for signs or digits."),
     Setting("rotation", TRAINING, int, 0, absent=0, letter="r",
             help="images: turn training images by up to so many degrees."),
     Setting("normalisation", MODEL, str, choices=normalisation.NAMES, absent=normalisation.NONE, letter="n-",
