@@ -99,7 +99,7 @@ SETTINGS = (
     Setting("weights", MODEL, str, absent=None),  # follows from --encoder
     Setting("epochs", TRAINING, int, 1, letter="e", help="Number of training epochs."),
     Setting("batch_size", TRAINING, int, 1, letter="b", help="Rows per training step."),
-    Setting("learning_rate", TRAINING, float, letter="lr", help="Learning rate; for images the highest, for an encoder the first."),
+    Setting("learning_rate", TRAINING, float, letter="lr", help="Learning rate; the highest, where it changes."),
     Setting("hold_out", TRAINING, int, 0, letter="h",
             help="Training rows left out for defences, the same rows in every run on a source  [default: 0 (images), "
                  "2000 (encoder)]"),
