@@ -9,7 +9,6 @@ import click
 from benchmark.core import numbers
 from benchmark.nn.networks import DEFAULT
 from benchmark.nn.networks import NETWORKS as SPECS
-from benchmark.runs.published import PUBLISHED
 from benchmark.training.settings import ENCODERS, NETWORKS, PRESETS, PRESETS_OF, EncoderSettings, Settings
 from benchmark.training.table import BY_NAME, RUN, SETTINGS, Setting
 
@@ -86,14 +85,3 @@ VERIFY = click.option("--no-verify", "verify", is_flag=True, flag_value=False, d
                       help="Do not recompute the digests of the arrays.")  # fmt: skip
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-
-
-def beside_option(usual: str):
-    """Return the option that chooses published figures; `usual`: what is shown without it, in words."""
-    return click.option(
-        "--beside",
-        multiple=True,
-        metavar="NAME|FILE.csv",
-        help=f"Show published figures beside ours: {', '.join(PUBLISHED)}, or a CSV of BackdoorBench's leaderboard "
-        f"(repeatable); none: without any  [default: {usual}]",
-    )
