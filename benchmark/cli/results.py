@@ -68,7 +68,12 @@ def routing(run, file, rows, output, beside, by_epoch, base, as_json):
     help="Shares of each expert's channels to prune: 0.1 or 10%.",
 )
 @click.option(
-    "--finetune-epochs", type=click.IntRange(0), default=5, show_default=True, help="Epochs of fine-tuning; 0: none."
+    "--finetune-epochs",
+    type=click.IntRange(0),
+    metavar="N",
+    default=5,
+    show_default=True,
+    help="Epochs of fine-tuning; 0: none.",
 )
 @click.option(
     "--finetune-rows", type=click.IntRange(1), metavar="N", help="Maximum number of rows to use  [default: all]"

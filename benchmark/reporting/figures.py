@@ -7,19 +7,22 @@ and with any colour vision. The same runs give the same files to the last byte u
 import itertools
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from benchmark.core import files, numbers, text_tables
-from benchmark.core.errors import Damaged, Failure
+from benchmark.core import text_tables
+from benchmark.core.errors import Failure
 from benchmark.core.plotting import save
 from benchmark.reporting import cells as words
 from benchmark.reporting import tables
-from benchmark.runs import collapse, titles
+from benchmark.runs import checkpoint, collapse, titles
+from benchmark.runs.checkpoint import History
 from benchmark.runs.groups import TITLES, Cell
 from benchmark.runs.published import PUBLISHED, Key, PublishedSpec
+from benchmark.training.callbacks import Epoch
 
 Errors = dict[Path, str]
 """What cannot be read: path → a line that says why."""
@@ -32,7 +35,6 @@ _STYLES: dict[str, Style] = {
 _MORE: tuple[Style, ...] = ((_GREEN, (0, (1, 1.2)), "^"), (_PURPLE, (0, (5, 1, 1, 1)), "D"), (_GREY, (0, (8, 3)), "v"))
 _HOLLOW = "DP^vX"  # of published points of a further source; the last, of another trigger than any of ours
 _MARKERS = "os^DvPX*<>"  # of training curves: one per rate
-_HISTORY = ("epoch", "asr", "ba", "loss")
 _WORDS = {"patch": "every patch", "image": "whole image"}
 
 
@@ -141,7 +143,7 @@ def curves(cells: list[Cell], errors: Errors | None = None):
         for row, (key, title) in enumerate(rows):
             panel = panels[row][column]
             for cell in inside:
-                _curve(panel, cell, histories[id(cell)], key, styles_by_rate)
+                _curve(panel, cell, histories[id(cell)], attrgetter(key), styles_by_rate)
             if column == 0:
                 panel.set_ylabel(title)
             if key == "asr":
@@ -294,13 +296,13 @@ def _styles_by_rate(cells: list[Cell]) -> dict[tuple, dict]:
     return styles_by_rate
 
 
-def _curve(panel, cell: Cell, histories: list[list[dict]], key: str, styles_by_rate: dict) -> None:
-    histories = [history for history in histories if all(entry[key] is not None for entry in history)]
+def _curve(panel, cell: Cell, histories: list[History], figure: Callable[[Epoch], Any], styles_by_rate: dict) -> None:
+    histories = [history for history in histories if all(figure(epoch) is not None for epoch in history)]
     if not histories:
         return
     length = min(map(len, histories))
-    epochs = [entry["epoch"] for entry in histories[0][:length]]
-    values = [[history[i][key] for history in histories] for i in range(length)]
+    epochs = [epoch.epoch for epoch in histories[0][:length]]
+    values = [[figure(history[i]) for history in histories] for i in range(length)]
     if cell.clean:
         style, label = {"color": _GREY, "linestyle": (0, (1, 2)), "linewidth": 1.2}, "clean model"
     else:
@@ -312,27 +314,15 @@ def _curve(panel, cell: Cell, histories: list[list[dict]], key: str, styles_by_r
         panel.fill_between(epochs, *bounds, color=style["color"], alpha=0.12, linewidth=0)
 
 
-def _histories(cell: Cell, errors: Errors) -> list[list[dict]]:
-    """Return the history of each run that has one: numbers by column, None where there is nothing.
-
-    What cannot be read goes into `errors`.
-    """
+def _histories(cell: Cell, errors: Errors) -> list[History]:
+    """Return the history of each run that has one. What cannot be read goes into `errors`."""
     found = []
     for run in cell.runs:
-        path = run.folder / "history.csv"
         try:
-            if files.there(path):
-                found.append([_epoch(row, path) for row in files.read_csv(path)])
+            found.append(checkpoint.read_history(run.folder))
         except Failure as error:
-            errors[path] = str(error)
+            errors[run.folder / "history.csv"] = str(error)
     return [history for history in found if history]
-
-
-def _epoch(row: dict, path: Path) -> dict:
-    try:
-        return {key: None if row[key] == "" else numbers.real(row[key]) for key in _HISTORY}
-    except (ValueError, KeyError) as error:
-        raise Damaged(f"{path}: cannot be read ({' '.join(str(error).split())[:120]})") from None
 
 
 def _legend(figure, panels) -> None:

@@ -1,6 +1,7 @@
 """The training of a network on images: its first weights, and its batches."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +22,9 @@ class Images:
         sizes = {"image_shape": list(data.image_shape), "classes": len(data.classes)}
         self.record = {"network": sizes | settings.model()}  # `saved_weights` rebuilds the network from it
         self.optimizer = settings.learning_rate
+
+    def save(self, folder: Path) -> None:
+        """See `methods.Method`; there is nothing."""
 
     def blocks(self, epoch: int, steps: int) -> Iterator[tuple[np.ndarray, None]]:
         """See `methods.Method`."""
