@@ -9,7 +9,21 @@ import click
 from benchmark.core import duration, numbers
 from benchmark.nn.networks import DEFAULT
 from benchmark.nn.networks import NETWORKS as SPECS
+<<<<<<< HEAD
 from benchmark.training.settings import ENCODERS, NETWORKS, PRESETS, PRESETS_OF, EncoderSettings, Settings
+=======
+from benchmark.runs.published import PUBLISHED
+from benchmark.training.recipes import RECIPES, Recipe
+from benchmark.training.settings import (
+    ENCODERS,
+    NETWORKS,
+    PRESETS,
+    PRESETS_OF,
+    EncoderSettings,
+    Settings,
+    preset_names,
+)
+>>>>>>> integ
 from benchmark.training.table import BY_NAME, RUN, SETTINGS, Setting
 
 MOST_SEEDS = 10_000
@@ -40,8 +54,8 @@ def setting_options(command, several: bool = False):
         click.option("--network", type=click.Choice(list(NETWORKS)), multiple=several,
                      help=f"{_by_modality()}{more}  [default: {' or '.join(DEFAULT.values())}, by what the file "
                           "holds]"),
-        click.option("--preset", type=click.Choice(list(dict.fromkeys(chain(*PRESETS_OF.values())))), multiple=several,
-                     help=f"{_presets()}{more}  [default: the network's first]"),
+        click.option("--preset", type=click.Choice(list(dict.fromkeys(chain(*map(preset_names, PRESETS_OF))))),
+                     multiple=several, metavar="PRESET", help=f"{_presets()}{more}  [default: the network's first]"),
         *(_option(setting) for setting in SETTINGS if setting.help and setting.name != "seed"),
     ]  # fmt: skip
     for option in reversed(options):
@@ -58,9 +72,14 @@ def _by_modality() -> str:
 def _presets() -> str:
     """Say which presets there are of each network for images, and in what they differ."""
     return "; ".join(
-        f"{network}: {', '.join(_preset(network, name) for name in presets)}"
-        for network, presets in sorted(PRESETS_OF.items(), key=_usual_first)
-    )
+        f"{network}: {', '.join(_preset(network, name) for name in SPECS[network].presets)}"
+        for network, _ in sorted(PRESETS_OF.items(), key=_usual_first)
+    ) + "".join(f"; any network: {_recipe(recipe)}" for recipe in RECIPES.values())
+
+
+def _recipe(recipe: Recipe) -> str:
+    """Return `NAME (what it is, by the source of the file: SOURCE, …; or NAME-SOURCE)`."""
+    return f"{recipe.name} ({recipe.use}, by the file's source: {', '.join(recipe.values)}; or {recipe.name}-SOURCE)"
 
 
 def _preset(network: str, name: str) -> str:
@@ -101,7 +120,10 @@ def _type(setting: Setting) -> click.ParamType:
         return click.Choice(setting.choices)
     if setting.type is int:
         return click.IntRange(min=setting.least)
-    return click.FloatRange(min=0, min_open=True) if setting.type is float else click.STRING
+    if setting.type is float:
+        above = setting.least is None
+        return click.FloatRange(setting.least or 0, setting.below, above, setting.below is not None)
+    return click.STRING
 
 
 BASE = click.option("--base", type=click.Path(path_type=Path), metavar="CLEAN",

@@ -270,7 +270,9 @@ def train(
     file = Path(path)
     manifest = dataset.peek(file)
     given = {name: interface.plain(value) for name, value in settings.items()}
-    chosen = chosen_settings(manifest.modality, preset=preset, seed=interface.plain(seed), **given)
+    chosen = chosen_settings(
+        manifest.modality, source=manifest.source.name, preset=preset, seed=interface.plain(seed), **given
+    )
     named = baseline.folder if isinstance(baseline, Run) else baseline
     spec = RunSpec(file, chosen, manifest, Path(runs), _path(base), _path(named), verify, keep_epochs)
     experiment.run(spec, log=logging.getLogger("benchmark").info)

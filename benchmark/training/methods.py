@@ -32,7 +32,7 @@ class Method(Protocol):
     def save(self, folder: Path) -> None:
         """Put what a run needs besides its network into its folder."""
 
-    def blocks(self, epoch: int, steps: int) -> Iterable[tuple[np.ndarray, int | None]]:
+    def blocks(self, epoch: int, steps: int) -> Iterable[tuple[Any, ...]]:
         """Yield what an epoch (from 1) goes through, as arguments of `Engine.train`; at most `steps` steps at once."""
 
 

@@ -119,7 +119,7 @@ def test_routing_is_arrays(runs, toy):
 def test_errors_are_exceptions_of_one_line(runs, toy, tmp_path):
     with pytest.raises(bm.Usage, match="--width is not for|--rows is not for --network pmoe"):
         bm.train(toy[1], rows=5, runs=tmp_path)
-    with pytest.raises(bm.Usage, match="--preset: expected one of paper, small, tiny, got 'huge'"):
+    with pytest.raises(bm.Usage, match="--preset: expected one of paper, small, tiny, backdoorbench, got 'huge'"):
         bm.train(toy[1], preset="huge", runs=tmp_path)
     with pytest.raises(bm.Usage, match="--network: expected one of pmoe, .*encoder"):
         bm.train(toy[1], network="resnet", runs=tmp_path)
