@@ -9,10 +9,6 @@ import click
 from benchmark.core import duration, numbers
 from benchmark.nn.networks import DEFAULT
 from benchmark.nn.networks import NETWORKS as SPECS
-<<<<<<< HEAD
-from benchmark.training.settings import ENCODERS, NETWORKS, PRESETS, PRESETS_OF, EncoderSettings, Settings
-=======
-from benchmark.runs.published import PUBLISHED
 from benchmark.training.recipes import RECIPES, Recipe
 from benchmark.training.settings import (
     ENCODERS,
@@ -23,7 +19,6 @@ from benchmark.training.settings import (
     Settings,
     preset_names,
 )
->>>>>>> integ
 from benchmark.training.table import BY_NAME, RUN, SETTINGS, Setting
 
 MOST_SEEDS = 10_000
