@@ -310,7 +310,7 @@ def _class_of(spec: NetworkSpec) -> type[ImageSettings]:
     if spec.name == Settings.NETWORK:
         return Settings
     usual = _first(spec)
-    types: dict[str, type] = {setting.name: int for setting in spec.settings}
+    types: dict[str, type] = {setting.name: setting.type for setting in spec.settings}
     types |= {one.name: one.type for one in SETTINGS if one.part == TRAINING and one.absent is ALWAYS}
     fields = [(name, kind, field(default=usual[name])) for name, kind in types.items()]
     words = {"NETWORK": spec.name, "USUAL": next(iter(spec.presets)), "__module__": __name__}
