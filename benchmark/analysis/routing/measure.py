@@ -20,26 +20,34 @@ FEATURES = ("brightness", "contrast", "edges")
 @dataclass(frozen=True)
 class Routes:
     """What the routers did with n images: `gates` (n, P, E) float32, the softmax of the scores over the patches of an
-    image; `taken` (n, P, E) bool; `grid`: rows and columns of the map, P of them together."""
+    image (of a transformer: over the experts); `taken` (n, P, E) bool; `grid`: rows and columns of the map, P of them
+    together; `tokens`: are the patches tokens, whose receptive field is the whole image?"""
 
     gates: np.ndarray
     taken: np.ndarray
     grid: tuple[int, int]
+    tokens: bool = False
 
 
-def route(model, images: np.ndarray) -> Routes:
-    """Send images (n, H, W, C) uint8 through a trained network up to its experts' routers."""
+def route(model, images: np.ndarray, layer: str = "experts") -> Routes:
+    """Send images (n, H, W, C) uint8 through a trained network up to the routers of a layer.
+
+    Of tokens the class token, which is no patch, is left out.
+    """
     import keras
     from keras.ops import convert_to_numpy
 
-    experts = model.get_layer("experts")
+    experts = model.get_layer(layer)
     trunk = keras.Model(model.input, experts.input)
     gates, taken = [], []
     for start in range(0, len(images), BATCH):
         scores, chosen = experts.route(trunk(images[start : start + BATCH], training=False))
         gates.append(convert_to_numpy(scores))
         taken.append(convert_to_numpy(chosen) > 0)
-    return Routes(np.concatenate(gates), np.concatenate(taken), tuple(experts.input.shape[1:3]))
+    found, chosen = np.concatenate(gates), np.concatenate(taken)
+    if len(experts.input.shape) == 4:  # a feature map
+        return Routes(found, chosen, tuple(experts.input.shape[1:3]))
+    return Routes(found[:, 1:], chosen[:, 1:], tuple(model.get_layer("embedding").grid(model.input.shape)), True)
 
 
 def cells_with(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
@@ -69,13 +77,14 @@ def centre(index: int, side: int, count: int) -> int:
     return step * index + step - 1
 
 
-def measure(model, data: Dataset) -> dict:
-    """All figures over the test set, and over its triggered rows where the file has a trigger. JSON values alone."""
-    clean = route(model, data.test.inputs)
+def measure(model, data: Dataset, layer: str = "experts") -> dict:
+    """All figures of a layer over the test set, and over its triggered rows where the file has a trigger. JSON values
+    alone."""
+    clean = route(model, data.test.inputs, layer)
     result = {
         "grid": list(clean.grid),
         "experts": clean.taken.shape[2],
-        "patches_taken": int(clean.taken[0, :, 0].sum()),
+        "patches_taken": _patches_taken(clean),
         "images": len(data.test),
         "frequency": frequency(clean),
         "frequency_by_class": {
@@ -87,7 +96,7 @@ def measure(model, data: Dataset) -> dict:
         "brightness": brightness(clean, data.test.inputs),
     }
     if data.triggered is not None and data.triggered_rows is not None and data.mask is not None:
-        triggered = route(model, data.triggered.inputs)
+        triggered = route(model, data.triggered.inputs, layer)
         before = _some(clean, data.triggered_rows)
         mask = np.asarray(np.any(data.mask, axis=-1))
         result["triggered"] = {
@@ -95,14 +104,21 @@ def measure(model, data: Dataset) -> dict:
             "frequency": frequency(triggered),
             "overlap": overlap(triggered),
             "cell": on_trigger(before, triggered, cells_with(mask, clean.grid)),
-            "field": on_trigger(before, triggered, fields_with(mask, clean.grid)),
-            "changed": _floats((before.taken != triggered.taken).sum(1).mean(0) / 2),
         }
+        if not clean.tokens:
+            result["triggered"]["field"] = on_trigger(before, triggered, fields_with(mask, clean.grid))
+        result["triggered"]["changed"] = _floats((before.taken != triggered.taken).sum(1).mean(0) / 2)
     return result
 
 
+def _patches_taken(routes: Routes) -> int | float:
+    """How many patches of an image an expert takes: where they choose all of them the same, else the mean."""
+    each = routes.taken.sum(1)
+    return int(each[0, 0]) if (each == each[0, 0]).all() else round(float(each.mean()), 6)
+
+
 def _some(routes: Routes, rows: np.ndarray) -> Routes:
-    return Routes(routes.gates[rows], routes.taken[rows], routes.grid)
+    return Routes(routes.gates[rows], routes.taken[rows], routes.grid, routes.tokens)
 
 
 def _floats(values) -> list:
@@ -122,7 +138,7 @@ def overlap(routes: Routes) -> list[list[float]]:
         for b in range(experts):
             both = (routes.taken[..., a] & routes.taken[..., b]).sum(1)
             either = (routes.taken[..., a] | routes.taken[..., b]).sum(1)
-            found[a, b] = (both / either).mean()
+            found[a, b] = (both / np.maximum(either, 1)).mean()  # two that take nothing share nothing
     return _floats(found)
 
 
@@ -132,7 +148,7 @@ def on_trigger(before: Routes, after: Routes, where: np.ndarray) -> dict:
     `images`: share of the images in which it takes at least one; `patches`: how many it takes, on average;
     `by_chance`: how many it would if all patches were equal.
     """
-    taken = int(before.taken[0, :, 0].sum())
+    taken = _patches_taken(before)
     result = {"patches_there": int(where.sum()), "by_chance": round(taken * where.sum() / len(where), 6)}
     for name, routes in (("clean", before), ("triggered", after)):
         inside = routes.taken[:, where].sum(1)
@@ -222,5 +238,5 @@ def brightness(routes: Routes, images: np.ndarray) -> dict:
     return {
         "edges": edges.tolist(),
         "all": _floats(every / every.sum()),
-        "taken": _floats(taken / taken.sum(1, keepdims=True)),
+        "taken": _floats(taken / np.maximum(taken.sum(1, keepdims=True), 1)),
     }
