@@ -1,6 +1,5 @@
 """What a network costs: its parameters, and the multiply-adds of a forward pass."""
 
-import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,11 +19,9 @@ class Cost:
 
 
 def published(spec: NetworkSpec) -> dict[str, Any]:
-    """Return the settings of a network as its source has it: those that its builder has by default; empty where it has
-    none for one of them."""
-    defaults = {name: one.default for name, one in inspect.signature(spec.builder).parameters.items()}
-    found = {one.name: defaults.get(one.name, inspect.Parameter.empty) for one in spec.settings}
-    return {} if inspect.Parameter.empty in found.values() else found
+    """Return the settings of a network as its source has it."""
+    first = next(iter(spec.presets.values()))
+    return {one.name: first[one.name] for one in spec.settings} | dict(spec.published)
 
 
 def cost(spec: NetworkSpec, settings: Mapping[str, Any], image_shape: tuple[int, int, int], classes: int) -> Cost:

@@ -1,5 +1,6 @@
 """The table of the networks that there are: how large they are, what an image costs, their presets and sources."""
 
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,11 +8,13 @@ from benchmark.core import text_tables
 from benchmark.core.errors import Usage
 from benchmark.nn import cost
 from benchmark.nn.networks import DEFAULT, NETWORKS, NetworkSpec
-from benchmark.training.settings import PRESETS_OF
+from benchmark.training.recipes import RECIPES
+from benchmark.training.settings import PRESETS_OF, ImageSettings
 from benchmark.training.table import BY_NAME
 
+WIDTH = 100
 PUBLISHED = "(as published)"
-_COLUMNS = ("network", "preset", "size", "trainable", "all", "M multiply-adds")
+_COLUMNS = ("network", "preset", "size", "trainable", "all", "M MACs")
 _LEFT = {"network", "preset", "size"}
 
 
@@ -37,18 +40,16 @@ def records(image_shape: tuple[int, int, int], classes: int) -> list[dict[str, A
 def _sizes(spec: NetworkSpec, image_shape: tuple[int, int, int], classes: int) -> Iterator[dict[str, Any]]:
     """Yield each size of a network with the presets that have it, the largest first, and its cost."""
     named: list[tuple[dict[str, Any], list[str]]] = []
-    published = cost.published(spec)
-    for name, settings in [(PUBLISHED, published)] * bool(published) + [
-        (name, PRESETS_OF[spec.name][name].model()) for name in spec.presets
-    ]:
+    presets = [(_preset(name), _settings(spec, preset)) for name, preset in PRESETS_OF[spec.name].items()]
+    for name, settings in [(PUBLISHED, cost.published(spec)), *presets]:
         names = next((names for there, names in named if there == settings), None)
         if names is None:
             named.append((settings, [name]))
-        else:
+        elif name not in names:
             names.append(name)
     for settings, names in named:
-        presets = [name for name in names if name != PUBLISHED]
-        entry: dict[str, Any] = {"presets": presets, "published": PUBLISHED in names, "settings": settings}
+        entry: dict[str, Any] = {"presets": [name for name in names if name != PUBLISHED]}
+        entry |= {"published": PUBLISHED in names, "settings": settings}
         try:
             counted = cost.cost(spec, settings, image_shape, classes)
         except (Usage, ValueError) as error:
@@ -59,6 +60,15 @@ def _sizes(spec: NetworkSpec, image_shape: tuple[int, int, int], classes: int) -
                 "parameters": counted.parameters,
                 "multiply_adds": counted.multiply_adds,
             }
+
+
+def _settings(spec: NetworkSpec, preset: ImageSettings) -> dict[str, Any]:
+    return {one.name: getattr(preset, one.name) for one in spec.settings}
+
+
+def _preset(name: str) -> str:
+    """Return what a preset is listed as: one of a recipe, of which there is one for each source, as that."""
+    return next((recipe for recipe in RECIPES if name.startswith(f"{recipe}-")), name)
 
 
 def render(found: list[dict[str, Any]], image_shape: tuple[int, int, int], classes: int) -> str:
@@ -74,14 +84,19 @@ def render(found: list[dict[str, Any]], image_shape: tuple[int, int, int], class
         if not record["sizes"]:
             rows.append([head, ", ".join(record["presets"]), "of its folder", "-", "-", "-"])
     height, width, channels = image_shape
-    lines = [f"For images of {height}x{width}x{channels} in {classes} classes; multiply-adds of one image.", ""]
+    lines = [f"For images of {height}x{width}x{channels} in {classes} classes; MACs: multiply-adds of one image.", ""]
     lines += [text_tables.render("text", list(_COLUMNS), rows, _LEFT), ""]
-    lines += [f"{record['name']}: {record['source']}" for record in found]
+    for record in found:
+        lines += textwrap.wrap(f"{record['name']}: {record['source']}", WIDTH, subsequent_indent="  ")
     return "\n".join([*lines, *(f"{name}: not for such images: {why}" for name, why in refused.items())])
 
 
 def _size(entry: dict[str, Any]) -> str:
-    return ", ".join(f"{BY_NAME[name].words} {value}" for name, value in entry["settings"].items())
+    """Return `width 48, experts 8, token`: numbers by their names, words alone."""
+    return ", ".join(
+        value if isinstance(value, str) else f"{BY_NAME[name].words} {value}"
+        for name, value in entry["settings"].items()
+    )
 
 
 def _numbers(entry: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -32,6 +33,9 @@ class Images:
                 "--flip %s: on %s the mirror image of a class is often of another: better --flip none",
                 settings.flip, source,
             )  # fmt: skip
+
+    def save(self, folder: Path) -> None:
+        """See `methods.Method`; there is nothing."""
 
     def blocks(self, epoch: int, steps: int) -> Iterator[tuple[np.ndarray, None, np.ndarray | None]]:
         """See `methods.Method`."""

@@ -322,7 +322,7 @@ def _class_of(spec: NetworkSpec) -> type[ImageSettings]:
 def _presets(kind: type[ImageSettings], spec: NetworkSpec) -> dict[str, ImageSettings]:
     """Return a network's presets: its own, then those of the recipes, with the network as published."""
     own = {name: kind(**values) for name, values in spec.presets.items()}
-    published = cost.published(spec) or {one.name: _first(spec)[one.name] for one in spec.settings}
+    published = cost.published(spec)
     return own | {
         recipe.preset(source): kind(**(published | dict(values)))
         for recipe in RECIPES.values()

@@ -35,7 +35,8 @@ def top_experts(gates, k: int, places: int) -> Routed:
     order = ops.reshape(chosen, (-1, k * tokens, experts))
     place = ops.reshape(ops.cumsum(order, axis=1) - order, (-1, k, tokens, experts))
     kept = chosen * ops.cast(place < places, "float32")
-    at = ops.one_hot(ops.cast(ops.sum(place * chosen, axis=-1), "int32"), places, dtype="float32")
+    at = ops.minimum(ops.cast(ops.sum(place * chosen, axis=-1), "int32"), places - 1)  # beyond: not kept
+    at = ops.one_hot(at, places, dtype="float32")
     pick = ops.einsum("bkte,bktc->bect", kept, at)
     return Routed(pick, gates * ops.sum(kept, axis=1))
 

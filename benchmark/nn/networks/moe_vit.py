@@ -67,10 +67,11 @@ MOE_VIT = register(
         presets={
             "small": {
                 "width": 48, "experts": 8, "routing": "token",
-                "epochs": 8, "batch_size": 128, "learning_rate": 0.1, "hold_out": 0,
-            },
-            "tiny": {"width": 24, "epochs": 9, "batch_size": 32},
+                "epochs": 8, "batch_size": 128, "hold_out": 0,
+            } | transformer.TRAINING,
+            "tiny": {"width": 24, "epochs": 9, "batch_size": 32} | transformer.TRAINING,
         },
+        published={"width": 192},
         uses={"tiny": "for signs"},
         least_weights=least_weights,
         keras_classes=transformer.CLASSES,

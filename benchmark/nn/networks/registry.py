@@ -79,6 +79,8 @@ class NetworkSpec:
         Without such layers: why not, after "which".
     defaults : mapping
         Sizes that earlier versions did not record, and what they were.
+    published : mapping
+        Its settings as published, where they are not those of the first preset: published training recipes take them.
     """
 
     name: str
@@ -99,6 +101,7 @@ class NetworkSpec:
     uses: Mapping[str, str] = field(default_factory=dict)
     routed: tuple[str, ...] = ()
     unrouted: str = "has no experts"
+    published: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.integers:

@@ -45,9 +45,10 @@ VIT = register(
         builder=vit,
         settings=(NetworkSetting("width", "length of a token's vector, a multiple of 3; 192 is usual"),),
         presets={
-            "small": {"width": 48, "epochs": 8, "batch_size": 128, "learning_rate": 0.1, "hold_out": 0},
-            "tiny": {"width": 24, "epochs": 9, "batch_size": 32},
+            "small": {"width": 48, "epochs": 8, "batch_size": 128, "hold_out": 0} | transformer.TRAINING,
+            "tiny": {"width": 24, "epochs": 9, "batch_size": 32} | transformer.TRAINING,
         },
+        published={"width": 192},
         uses={"tiny": "for signs"},
         least_weights=transformer.least_weights,
         keras_classes=transformer.CLASSES,

@@ -43,7 +43,7 @@ def test_the_example_as_written(toy, tmp_path, monkeypatch, capfd):
     assert run.scores.asr == stored["scores"]["asr"]["percent"] and run.scores.ba == stored["scores"]["ba"]["percent"]
     assert run.scores.cad is None and run.config.seed == 0 and run.config.settings.preset == "tiny"
     assert run.scores.robust_accuracy == stored["scores"]["still_right"]["percent"]
-    assert [entry["epoch"] for entry in run.history] == list(range(1, 10)) and run.history[-1]["ba"] == run.scores.ba
+    assert [one.epoch for one in run.history] == list(range(1, 10)) and run.history[-1].ba == run.scores.ba
     assert list(table["asr"] if hasattr(table, "columns") else [row["asr"] for row in table]) == [run.scores.asr]
 
 
