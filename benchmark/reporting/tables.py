@@ -13,6 +13,7 @@ from benchmark.runs.baseline import GIVEN, SAME_SEED
 from benchmark.runs.groups import SCORES, TITLES, Cell, group
 from benchmark.runs.result import Comparison, RunResult, Scores, Share
 from benchmark.runs.results import Finished
+from benchmark.training.predicted import PREDICTIONS_ONLY
 
 UNPAIRED = "* against the mean of clean runs of other seeds, or a clean run given by hand"
 
@@ -129,7 +130,7 @@ def scores(result: Mapping[str, Any]) -> str:
 
 
 def notes(results: Iterable[RunResult]) -> list[str]:
-    """Return what the marks of collapsed networks mean, and which runs have one."""
+    """Return what the marks of collapsed networks mean and which runs have one, and which were made elsewhere."""
     results = list(results)
     marks = {result.name: mark for result in results if (mark := collapse.mark(result))}
     compared = [result.baseline for result in results if result.baseline is not None]
@@ -137,7 +138,14 @@ def notes(results: Iterable[RunResult]) -> list[str]:
     marks |= dict.fromkeys(clean, collapse.SURE)
     by_mark = {mark: [name for name, one in marks.items() if one == mark] for mark in marks.values()}
     lines = collapse.notes(by_mark)
-    return [text_tables.printable(f"{line}: {text_tables.some(by_mark[line.split()[0]])}") for line in lines]
+    marked = [f"{line}: {text_tables.some(by_mark[line.split()[0]])}" for line in lines]
+    return [text_tables.printable(line) for line in (*marked, *predicted(results))]
+
+
+def predicted(results: Iterable[RunResult]) -> list[str]:
+    """Return one line that names the runs of which there are predictions only, where there are any."""
+    names = list(dict.fromkeys(result.name for result in results if result.config.is_predicted))
+    return [f"{PREDICTIONS_ONLY}, trained elsewhere: {text_tables.some(names)}"] if names else []
 
 
 def left_out(errors: Iterable[Path]) -> list[str]:

@@ -19,6 +19,7 @@ from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure
 from benchmark.runs import hints, records
 from benchmark.runs.result import RunConfig, RunResult
+from benchmark.training.predicted import PREDICTIONS_ONLY, PredictedSettings
 from benchmark.training.settings import Common, config_of, folder_name
 from benchmark.training.table import MODEL, TRAINING
 
@@ -60,8 +61,16 @@ class Run:
         except (KeyError, TypeError) as error:
             raise Failure(f"{self.folder}/config.json: not a run's configuration ({error})") from None
 
+    def needs_network(self, what: str) -> None:
+        """Raise `Failure` where it was trained elsewhere, and `what`, a command, cannot do with predictions alone."""
+        if self.config.model.get("name") == PredictedSettings.NETWORK:
+            raise Failure(
+                f"{self.folder}: {PREDICTIONS_ONLY}: {what} needs the network itself, which was trained elsewhere"
+            )
+
     def needs(self, network: str, what: str) -> None:
         """Raise `Failure` where its network is another than the one that `what`, a command, is for."""
+        self.needs_network(what)
         own = self.config.model.get("name")
         if own != network:
             raise Failure(f"{self.folder}: {what} is for a run of --model {network}, this one is of {own!r:.60}")

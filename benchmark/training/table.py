@@ -84,6 +84,8 @@ SETTINGS = (
             help="encoder: minilm (MiniLM-L6), tiny (two layers, trained from scratch), or a folder in the Hugging "
                  "Face layout  [default: minilm]"),
     Setting("weights", MODEL, str, absent=None),  # follows from --encoder
+    Setting("label", MODEL, str),  # these two of a network that was trained elsewhere: `score --name`
+    Setting("modality", MODEL, str, choices=tuple(DEFAULT)),
     Setting("epochs", TRAINING, int, 1, letter="e", help="Number of training epochs."),
     Setting("batch_size", TRAINING, int, 1, letter="b", help="Rows per training step."),
     Setting("learning_rate", TRAINING, float, letter="lr", help="Of SGD (pmoe); initial rate of AdamW (encoder)."),
