@@ -1,6 +1,7 @@
 """`benchmark heads`: the commands on an encoder's attention heads."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -47,12 +48,11 @@ def detector(command):
     return command
 
 
-def detector_settings(options: dict) -> dict:
-    """Take what decides the detector out of a command's options."""
+def detector_settings(options: dict[str, Any]) -> dict[str, Any]:
+    """Return a command's options with what decides the detector as its settings have it."""
     from benchmark.analysis.heads.detector import share_of
 
-    names = ("metric", "map", "min_words", "heads", "threshold", "rows")
-    return {name: options.pop(name) for name in names} | {"flag": share_of(options.pop("flag"))}
+    return options | {"flag": share_of(options["flag"])}
 
 
 @click.group()
@@ -85,10 +85,11 @@ def detect(paths, file, base, as_json, quiet, **options):
     """
     from benchmark.analysis.heads import detect as detecting
     from benchmark.analysis.heads import tables
+    from benchmark.analysis.heads.detector import DetectorSettings
 
-    settings = detector_settings(options)
+    settings = DetectorSettings(**detector_settings(options))
     results = [detecting.run(path, file, base, settings, logger(quiet)) for path in paths]
-    say_json(results) if as_json else say(tables.report(results, paths))
+    say_json([one.raw for one in results]) if as_json else say(tables.report(results, paths))
 
 
 @heads.command()
@@ -142,9 +143,9 @@ def align(paths, file, base, as_json, quiet, **options):
     from benchmark.analysis.heads import align as aligning
     from benchmark.analysis.heads import tables
 
-    settings = detector_settings(options) | aligning.complete(options)
+    settings = aligning.complete(detector_settings(options))
     results = [aligning.run(path, file, base, settings, logger(quiet)) for path in paths]
-    say_json(results) if as_json else say(tables.report(results))
+    say_json([one.raw for one in results]) if as_json else say(tables.report(results))
 
 
 @heads.command()
@@ -163,9 +164,9 @@ def ablate(paths, file, base, as_json, quiet, pairs):
     from benchmark.analysis.heads import ablate as ablating
     from benchmark.analysis.heads import tables
 
-    settings = {"heads": [ablating.parse_head(pair) for pair in pairs]}
-    results = [ablating.run(path, file, base, settings, logger(quiet)) for path in paths]
-    say_json(results) if as_json else say(tables.report(results))
+    off = [ablating.parse_head(pair) for pair in pairs]
+    results = [ablating.run(path, file, base, off, logger(quiet)) for path in paths]
+    say_json([one.raw for one in results]) if as_json else say(tables.report(results))
 
 
 @heads.command("table")
@@ -193,7 +194,7 @@ def table_command(paths, form, as_json):
     if not groups and not found.wrong:
         raise Failure("no result of `benchmark heads` in these runs")
     if as_json:
-        say_json([{"title": group.title, "results": list(group.results)} for group in groups])
+        say_json([{"title": group.title, "results": [one.raw for one in group.results]} for group in groups])
         end(found.wrong)
         return
     below = [f"% {line}" if form == "latex" else line for line in tables.left_out(found.wrong)]

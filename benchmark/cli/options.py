@@ -18,10 +18,10 @@ MOST_SEEDS = 10_000
 def setting_options(command):
     """Add the options of all settings of a run but its seed. None means: as the preset, or the encoder, says."""
     options = [
-        click.option("--model", type=click.Choice(list(NETWORKS)),
+        click.option("--network", type=click.Choice(list(NETWORKS)),
                      help=f"{_by_modality()}  [default: {' or '.join(DEFAULT.values())}, by what the file holds]"),
         click.option("--preset", type=click.Choice(list(dict.fromkeys(chain(*PRESETS_OF.values())))),
-                     help=f"{_presets()}  [default: {_usual_presets()}]"),
+                     help=f"{_presets()}  [default: the network's first]"),
         *(_option(setting) for setting in SETTINGS if setting.help and setting.name != "seed"),
     ]  # fmt: skip
     for option in reversed(options):
@@ -52,13 +52,6 @@ def _preset(network: str, name: str) -> str:
     words = [f"{BY_NAME[key].words} {getattr(presets[name], key)}" for key in differing]
     words.append(numbers.counted(presets[name].epochs, "epoch"))
     return f"{name} ({', '.join([*words, *([spec.uses[name]] if name in spec.uses else [])])})"
-
-
-def _usual_presets() -> str:
-    usual = {network: next(iter(presets)) for network, presets in sorted(PRESETS_OF.items(), key=_usual_first)}
-    if len(usual) == 1:
-        return next(iter(usual.values()))
-    return ", ".join(f"{preset} ({network})" for network, preset in usual.items())
 
 
 def _usual_first(entry: tuple[str, Any]) -> bool:

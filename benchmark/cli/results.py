@@ -116,7 +116,7 @@ def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, base, a
     found = results.gather(paths)
     pruned = points.collect(found, found.wrong)
     if as_json:
-        say_json(done)
+        say_json([one.raw for one in done])
     else:
         say("\n".join([pruning.render(pruned), *tables.left_out(found.wrong)]))
     end(found.wrong)

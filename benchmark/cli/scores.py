@@ -45,7 +45,7 @@ def score(context, paths, predictions, name, seed, baseline, runs, base, verify,
     _check(context, predictions, name, paths)
     if predictions is None:
         result = experiment.score(*paths, verify, base)
-        say_json(result) if as_json else say(tables.scores(result))
+        say_json(result.json()) if as_json else say(tables.scores(result))
         return
     run, _ = elsewhere.score(paths[0], predictions, name, seed, runs, base, baseline, verify)
     print_results(results.of([run]), as_json)

@@ -37,3 +37,14 @@ def held_out(rows: int, count: int) -> np.ndarray:
 def initial_seeds(seed: int, count: int) -> list[int]:
     """Seeds (31 bits) for the initialisers of a network, one a layer."""
     return [int(word >> np.uint64(33)) for word in words(seed, "initial weights", count)]
+
+
+def uniform(seed: int, purpose: str, count: int) -> np.ndarray:
+    """Return numbers in [0, 1), (count,) float64: the upper 53 bits of each raw word."""
+    return np.asarray((words(seed, purpose, count) >> np.uint64(11)) * 2.0**-53)
+
+
+def normal(seed: int, purpose: str, count: int) -> np.ndarray:
+    """Return standard normal numbers, (count,) float64: Box and Muller's of pairs of `uniform` ones."""
+    first, second = uniform(seed, purpose, 2 * count).reshape(2, count)
+    return np.asarray(np.sqrt(-2 * np.log1p(-first)) * np.cos(2 * np.pi * second))

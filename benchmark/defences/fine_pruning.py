@@ -1,4 +1,5 @@
-"""Fine-pruning of the experts (Liu et al. 2018, as BadPatches applies it, section 4.3; Table 3)."""
+"""Fine-pruning (Liu et al. 2018): of each expert's channels, as BadPatches applies it (section 4.3; Table 3), and of a
+network without such experts of the features before its last layer, as BackdoorBench does."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 
 from benchmark.core import fractions
 from benchmark.defences import base as defences
-from benchmark.defences.base import DefenceContext, Stage
+from benchmark.defences.base import DefenceContext, DefenceResult, Stage, Step
 from benchmark.nn import engines
 from benchmark.runs.context import HELD_OUT
 from benchmark.training import loop
@@ -17,8 +18,8 @@ NAME = "prune"
 
 
 def run(
-    folder: Path, file: Path | None, base: Path | None, settings: dict[str, Any], on_stage: Callable[[dict], None]
-) -> dict[str, Any]:
+    folder: Path, file: Path | None, base: Path | None, settings: dict[str, Any], on_stage: Callable[[Step], None]
+) -> DefenceResult:
     """Prune and fine-tune one run, unless the result exists already.
 
     `settings` are `rates`, `finetune_epochs`, `rows` and `data_mode`; for the rest see `defences.base.run`.
@@ -34,12 +35,14 @@ def run(
 def prune(context: DefenceContext, rates: list[str], epochs: int, hold: bool) -> Iterator[Stage]:
     """Yield for each rate: pruned, the same with the channels masked after the batch normalisation, and fine-tuned.
 
+    Of a network without experts on patches the features before its last layer are pruned, where masked is the same.
+
     Parameters
     ----------
     context : DefenceContext
         The run and the defender's rows.
     rates : list of str
-        Shares of each expert's channels, decimal fractions.
+        Shares of each expert's channels, or of the features, decimal fractions.
     epochs : int
         Of fine-tuning, with the training's own settings; 0: none.
     hold : bool
@@ -48,14 +51,14 @@ def prune(context: DefenceContext, rates: list[str], epochs: int, hold: bool) ->
     order = ranking(context)
     for rate in rates:
         count = pruned_count(rate, order.shape[1])
-        point = {"rate": rate, "channels": count}
         model = context.network()
         dead = set_to_zero(model, order[:, :count])
-        yield Stage(model, {"stage": "pruned"} | point)
-        yield Stage(masked(context.network(), dead), {"stage": "masked"} | point)
+        yield Stage(model, "pruned", rate, count)
+        if experts_of(model) is not None:
+            yield Stage(masked(context.network(), dead), "masked", rate, count)
         if epochs:
             fine_tune(model, context, epochs, dead if hold else None)
-            yield Stage(model, {"stage": "fine-tuned"} | point)
+            yield Stage(model, "fine-tuned", rate, count)
 
 
 def parse_rates(text: str) -> list[str]:
@@ -69,59 +72,85 @@ def pruned_count(rate: str, channels: int) -> int:
     return fractions.count(rate, channels)
 
 
+def experts_of(model):
+    """Return the layer of the experts whose channels are pruned; None of a network without."""
+    from benchmark.nn.layers import DenseExperts, PatchMoE
+
+    return next((layer for layer in model.layers if isinstance(layer, (DenseExperts, PatchMoE))), None)
+
+
 def ranking(context: DefenceContext) -> np.ndarray:
     """Rank each expert's channels from the least to the most active, (experts, channels) int64, ties by index.
 
     Activity is the mean over the defender's rows and all patches of the channel's ReLU(BN(·)) after the
-    concatenation of the experts.
+    concatenation of the experts. Without experts on patches: of each input of the last layer, (1, features).
     """
     import keras
 
     model = context.network()
-    experts = model.get_layer("experts")
-    head = keras.Model(model.input, model.get_layer("head_relu").output)
-    total = np.zeros(experts.experts * experts.filters)
+    experts = experts_of(model)
+    features = model.get_layer("logits").input if experts is None else model.get_layer("head_relu").output
+    head = keras.Model(model.input, features)
+    total = np.zeros(features.shape[-1])
     for start in range(0, len(context.rows), 512):
-        maps = np.asarray(head(context.rows.inputs[start : start + 512], training=False), np.float64)
-        total = total + maps.sum((0, 1, 2))
-    mean = (total / len(context.rows)).reshape(experts.experts, experts.filters)
+        maps = keras.ops.convert_to_numpy(head(context.rows.inputs[start : start + 512], training=False))
+        total = total + maps.astype(np.float64).sum(tuple(range(maps.ndim - 1)))
+    mean = (total / len(context.rows)).reshape(1 if experts is None else experts.experts, -1)
     return np.argsort(mean, axis=1, kind="stable")
 
 
 def set_to_zero(model, channels: np.ndarray) -> np.ndarray:
-    """Zero the weights and the bias of these channels, (experts, n), of each expert's convolution, as published.
+    """Zero the weights and the bias of these channels, (experts, n), of each expert's convolution, as published; of a
+    network without experts the last layer's weights of these features, (1, n).
 
     Returns (experts, channels) bool: which are zero now.
     """
-    experts = model.get_layer("experts")
-    dead = np.zeros((experts.experts, experts.filters), bool)
+    experts = experts_of(model)
+    shape = (1, model.get_layer("logits").kernel.shape[0]) if experts is None else (experts.experts, experts.filters)
+    dead = np.zeros(shape, bool)
     np.put_along_axis(dead, channels, True, axis=1)
-    experts.kernel.assign(np.where(dead[:, None], 0, np.asarray(experts.kernel)))
-    experts.bias.assign(np.where(dead, 0, np.asarray(experts.bias)))
+    if experts is None:
+        masked(model, dead)
+    else:
+        experts.kernel.assign(np.where(dead[:, None], 0, _array(experts.kernel)))
+        experts.bias.assign(np.where(dead, 0, _array(experts.bias)))
     return dead
 
 
+def _array(weight) -> np.ndarray:
+    from keras.ops import convert_to_numpy
+
+    return np.asarray(convert_to_numpy(weight))
+
+
 def masked(model, dead: np.ndarray):
-    """Remove these channels altogether, and return the network.
+    """Remove these channels or features altogether, and return the network.
 
     After the batch normalisation a channel of zeros is a constant, which the published pruning keeps. Removing it there
     means removing its row of the last layer's weights.
     """
     logits = model.get_layer("logits")
-    logits.kernel.assign(np.where(dead.reshape(-1)[:, None], 0, np.asarray(logits.kernel)))
+    logits.kernel.assign(np.where(dead.reshape(-1)[:, None], 0, _array(logits.kernel)))
     return model
 
 
 def fine_tune(model, context: DefenceContext, epochs: int, dead: np.ndarray | None) -> None:
     """Train the whole network on the defender's rows with the training's own settings; `dead` channels stay zero."""
-    experts = model.get_layer("experts")
     if dead is not None:
-        alive = (~dead).astype("float32")
-        experts.kernel.constraint = lambda kernel: kernel * alive[:, None]
-        experts.bias.constraint = lambda bias: bias * alive
+        _hold(model, (~dead).astype("float32"))
     settings = context.settings
     engine = engines.engine(model, settings.learning_rate, context.rows.inputs, context.rows.labels)
     rows = np.arange(len(context.rows))
     for epoch in range(1, epochs + 1):
         order = loop.epoch_rows(rows, settings.seed, epoch, "fine-tuning epoch")
         loop.train_epoch(engine, order, min(settings.batch_size, len(rows)), lambda count: None)
+
+
+def _hold(model, alive: np.ndarray) -> None:
+    """Have training keep at zero what is not `alive`, (experts, channels) or (1, features) of 0 and 1."""
+    experts = experts_of(model)
+    if experts is None:
+        model.get_layer("logits").kernel.constraint = lambda kernel: kernel * alive.reshape(-1, 1)
+    else:
+        experts.kernel.constraint = lambda kernel: kernel * alive[:, None]
+        experts.bias.constraint = lambda bias: bias * alive

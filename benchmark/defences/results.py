@@ -5,9 +5,9 @@ from pathlib import Path
 
 from benchmark.core import files, numbers
 from benchmark.core.errors import Failure
+from benchmark.defences.base import DefenceResult
 from benchmark.runs import paper_results, records
 from benchmark.runs.groups import Cell, group, place
-from benchmark.runs.result import RunResult
 from benchmark.runs.results import Finished
 
 STAGES = {"before": "before", "pruned": "pruned", "finetuned": "fine-tuned"}
@@ -34,9 +34,7 @@ class PruningPoint:
     @property
     def deviations(self) -> list[str]:
         """In what the runs are not at the paper's settings; that they left rows out for the defender does not count."""
-        return sorted(
-            {word for run in self.cell.runs for word in paper_results.deviations(_without_hold_out(run.result))}
-        )
+        return sorted({word for run in self.cell.runs for word in paper_results.deviations(run.result, defended=True)})
 
     def verdict(self, score: str) -> str:
         """Compare with the published figure, in a word; empty where there is none."""
@@ -47,7 +45,7 @@ class PruningPoint:
         return paper_results.verdict(self.cell.scores[score].summary, self.published[score])
 
 
-def collect(found: list[Finished], errors: dict | None = None) -> list[PruningPoint]:
+def collect(found: list[Finished], errors: dict[Path, str] | None = None) -> list[PruningPoint]:
     """Collect every point of every fine-pruning in the folders of these runs, in the order of a table.
 
     What cannot be read is put into `errors`: its path, and a line that says why.
@@ -58,26 +56,22 @@ def collect(found: list[Finished], errors: dict | None = None) -> list[PruningPo
         runs: dict[tuple[str, str, str], dict[Path, Finished]] = {}
         for run in cell.runs:
             for result in results(run, errors):
-                mode = f"{result['rows']:,} {result['settings']['data_mode']}, {_epochs(result)}"
-                for step in result["steps"]:
-                    changed = Finished(run.folder, run.result.changed(scores=step["scores"], baseline=None))
-                    runs.setdefault((mode, step.get("rate", ""), step["stage"]), {})[run.folder] = changed
+                mode = f"{result.rows:,} {result.mode}, {numbers.counted(result.epochs, 'epoch')}"
+                for step in result.steps:
+                    changed = Finished(run.folder, run.result.with_scores(step.scores).with_baseline(None))
+                    runs.setdefault((mode, step.rate, step.stage), {})[run.folder] = changed
         points += [PruningPoint(Cell(tuple(of.values()), cell.note), *key) for key, of in runs.items()]
     return sorted(points, key=_order)
 
 
-def results(run: Finished, errors: dict) -> list[dict]:
+def results(run: Finished, errors: dict[Path, str]) -> list[DefenceResult]:
     """Return the finished fine-prunings of a run; what cannot be read goes into `errors`."""
     errors |= files.links(run.folder, "prune-*")
     found = []
     for path in (folder / "result.json" for folder in files.folders(run.folder, "prune-*")):
         try:
-            if not files.there(path):
-                continue
-            result = files.read_json(path)
-            if not records.is_pruning(result):
-                raise Failure(f"{path}: not the result of a fine-pruning of this program")
-            found.append(result)
+            if files.there(path):
+                found.append(records.parsed(path, DefenceResult.of))
         except Failure as error:
             errors[path] = str(error)
     return found
@@ -99,13 +93,3 @@ def _order(point: PruningPoint) -> tuple:
     where = place(cell.dataset, cell.trigger, cell.application, cell.rate)
     share = numbers.decimal(point.rate or "0")
     return *where, cell.settings, cell.variant, point.mode, share, _ORDER.index(point.stage)
-
-
-def _epochs(result: dict) -> str:
-    count = result["settings"]["finetune_epochs"]
-    return f"{count} epoch{'s' * (count != 1)}"
-
-
-def _without_hold_out(result: RunResult) -> RunResult:
-    config = result.config
-    return result.changed(config=config.raw | {"training": config.training | {"hold_out": 0}})

@@ -8,7 +8,6 @@ import contextlib
 import math
 import os
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from benchmark.core.errors import Failure
 from benchmark.format import delta, implied, layout, sandbox
 from benchmark.format.delta import Arrays
 from benchmark.format.manifest import ArrayEntry, Kind, Manifest, array_digest, dtype_of, parse
-from benchmark.format.schema import Json
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Dataset:
     """
 
     path: Path
-    manifest: Json
+    manifest: Manifest
     train: Rows
     test: Rows
     triggered: Rows | None = None
@@ -63,35 +61,30 @@ class Dataset:
     mask: np.ndarray | None = None
     insertions: dict[str, np.ndarray] = field(default_factory=dict)
 
-    @cached_property
-    def described(self) -> Manifest:
-        """The manifest as a typed record."""
-        return Manifest.of(self.manifest)
-
     @property
     def digest(self) -> str:
         """The dataset digest, `sha256:…`: the identity of the whole file."""
-        return self.described.dataset_digest
+        return self.manifest.dataset_digest
 
     @property
     def modality(self) -> str:
         """`image` or `text`."""
-        return self.described.modality
+        return self.manifest.modality
 
     @property
     def source_digest(self) -> str | None:
         """Digest of the clean arrays that the file was made from; None where it is sealed."""
-        return self.described.source.digest
+        return self.manifest.source.digest
 
     @property
     def target(self) -> int | None:
         """The class that the attacker wants; None in a clean file, or where it differs from image to image."""
-        return self.described.recipe.target
+        return self.manifest.recipe.target
 
     @property
     def classes(self) -> list[str]:
         """Names of the classes, in label order."""
-        return list(self.described.source.classes)
+        return list(self.manifest.source.classes)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -115,16 +108,14 @@ class Dataset:
         return Rows(images, labels)
 
 
-def peek(path: str | Path) -> Json:
+def peek(path: str | Path) -> Manifest:
     """Return the manifest of a data set file whose structure is sound, of a delta that of its original; no array is
     read. `Failure` as `load`."""
-    manifest = sandbox.in_child(Path(path))
-    original: Json = manifest.get("of", manifest)
-    return original
+    return Manifest.of(sandbox.in_child(Path(path)))
 
 
 def load(
-    path: str | Path, verify: bool = True, manifest: Json | None = None, base: str | Path | None = None
+    path: str | Path, verify: bool = True, manifest: Manifest | None = None, base: str | Path | None = None
 ) -> Dataset:
     """Read and check a data set file.
 
@@ -134,8 +125,8 @@ def load(
         The `.h5` file, or the `.delta.h5` of one.
     verify : bool
         Recompute the digest of every array (about 1.5 GB/s).
-    manifest : dict, optional
-        What `peek` has just said of the file; without it the structure is checked first.
+    manifest : Manifest, optional
+        What `peek` has just returned of the file; without it the structure is checked first.
     base : path-like, optional
         The clean file that a delta is applied to; without it, the one that lies beside the delta.
 
@@ -145,15 +136,15 @@ def load(
         One line that names the file and what is wrong with it.
     """
     path = Path(path)
-    described = Manifest.of(manifest or peek(path))
-    _check_memory(path, described)
-    own, arrays = _read(path, verify)
-    if not Kind.of(own).delta:
-        return _assembled(path, described, arrays, verify)
-    source = Path(base) if base else delta.find_base(path, described, peek)
-    delta.check_base(path, source, peek(source), described)
+    manifest = manifest or peek(path)
+    _check_memory(path, manifest)
+    kind, arrays = _read(path, verify)
+    if not kind.delta:
+        return _assembled(path, manifest, arrays, verify)
+    source = Path(base) if base else delta.find_base(path, manifest, peek)
+    delta.check_base(path, source, peek(source), manifest)
     _, clean = _read(source, verify=False)  # the digests of the whole prove it
-    return replace(_assembled(path, described, arrays, verify, clean), base=source)
+    return replace(_assembled(path, manifest, arrays, verify, clean), base=source)
 
 
 def _assembled(path: Path, manifest: Manifest, arrays: Arrays, verify: bool, clean: Arrays | None = None) -> Dataset:
@@ -177,7 +168,7 @@ def sample(path: str | Path, digest: str, base: str | Path | None, count: int) -
     import h5py
 
     path = Path(path)
-    manifest = Manifest.of(peek(path))
+    manifest = peek(path)
     if manifest.dataset_digest != digest:
         raise Failure(f"{path}: is another data set")
     source = Path(base) if base else path
@@ -186,9 +177,9 @@ def sample(path: str | Path, digest: str, base: str | Path | None, count: int) -
             rows = file["triggered/rows"][:count]
             after = file["triggered/images"][: len(rows)]
         else:
-            said = parse(sandbox.manifest_text(file))
-            arrays = {name: file[name][()] for name in said["arrays"]}
-            layout.check_values(said, arrays)
+            raw = parse(sandbox.manifest_text(file))
+            arrays = {name: file[name][()] for name in raw["arrays"]}
+            layout.check_values(raw, arrays)
             labels = clean["test/labels"][()]
             rows = delta.tested("triggered", manifest, arrays, labels)["triggered/rows"][:count]
             after = delta.trigger(manifest, arrays)(np.stack([clean["test/images"][int(row)] for row in rows]))
@@ -199,7 +190,7 @@ def sample(path: str | Path, digest: str, base: str | Path | None, count: int) -
 def sample_texts(path: str | Path, digest: str, base: str | Path | None, count: int) -> list[tuple[str, str]]:
     """Return a few test texts, each as it was and with the trigger in it. Raises `Failure` as `sample`."""
     manifest = peek(path)
-    if manifest["dataset_digest"] != digest:
+    if manifest.dataset_digest != digest:
         raise Failure(f"{path}: is another data set")
     contents = load(path, verify=False, manifest=manifest, base=base)
     if contents.triggered_rows is None or contents.triggered is None:
@@ -208,26 +199,26 @@ def sample_texts(path: str | Path, digest: str, base: str | Path | None, count: 
     return list(zip(contents.test.inputs[rows], contents.triggered.inputs[: len(rows)], strict=True))
 
 
-def _read(path: Path, verify: bool) -> tuple[Json, Arrays]:
-    """Return the manifest of a file whose structure is sound, and its arrays by path."""
+def _read(path: Path, verify: bool) -> tuple[Kind, Arrays]:
+    """Return what a file is whose structure is sound (a delta: one), and its arrays by path."""
     import h5py
 
     arrays: Arrays = {}
     try:
         with h5py.File(path, "r", locking=False) as file:
-            manifest = parse(sandbox.manifest_text(file))
-            entries = {name: ArrayEntry.of(entry) for name, entry in manifest["arrays"].items()}
-            every = verify or Kind.of(manifest).delta
+            raw = parse(sandbox.manifest_text(file))
+            kind, entries = Kind(raw["kind"]), {name: ArrayEntry.of(entry) for name, entry in raw["arrays"].items()}
+            every = verify or kind.delta
             for name, entry in entries.items():
                 if every or not name.startswith("trigger/") or name.endswith("/mask"):
                     arrays[name] = _texts(file[name], name) if entry.is_text else file[name][()]
                     _check_read(arrays[name], entry, name, verify)
-            layout.check_values(manifest, arrays)
+            layout.check_values(raw, arrays)
     except Failure as error:
         raise Failure(f"{path}: {error}") from None
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         raise Failure(f"{path}: cannot be read ({sandbox.one_line(error)})") from None
-    return manifest, arrays
+    return kind, arrays
 
 
 def _texts(node: Any, name: str) -> np.ndarray:
@@ -261,9 +252,9 @@ def _assemble(path: Path, manifest: Manifest, arrays: Arrays, verify: bool) -> D
     """Check labels and rows against one another and against the recipe, and put the arrays together."""
     inputs = manifest.inputs
     train, test = (Rows(arrays[f"{group}/{inputs}"], arrays[f"{group}/labels"]) for group in ("train", "test"))
-    if manifest.clean or manifest.sealed:
+    if not manifest.kind.poisoned:
         implied.check(manifest, arrays, verify)
-        return Dataset(path, manifest.facts, train, test)
+        return Dataset(path, manifest, train, test)
     tested = [group for group in ("triggered", "others") if f"{group}/rows" in arrays]
     for group in tested:
         if not np.array_equal(test.labels[arrays[f"{group}/rows"]], arrays[f"{group}/labels"]):
@@ -274,7 +265,7 @@ def _assemble(path: Path, manifest: Manifest, arrays: Arrays, verify: bool) -> D
     rows = {group: Rows(arrays[f"{group}/{inputs}"], arrays[f"{group}/labels"]) for group in (*tested, "truth")}
     return Dataset(
         path,
-        manifest.facts,
+        manifest,
         train,
         test,
         wanted=arrays["triggered/wanted"],

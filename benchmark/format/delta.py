@@ -7,15 +7,14 @@ import numpy as np
 
 from benchmark.core.errors import Failure
 from benchmark.format import hints
-from benchmark.format.manifest import Kind, Manifest
-from benchmark.format.schema import Json
+from benchmark.format.manifest import Manifest
 
 ROWS_AT_ONCE = 256
 Arrays = dict[str, np.ndarray]
 SETS = ("triggered", "others")
 
 
-def find_base(path: Path, manifest: Manifest, peek: Callable[[Path], Json]) -> Path:
+def find_base(path: Path, manifest: Manifest, peek: Callable[[Path], Manifest]) -> Path:
     """Return the clean file beside a delta that has its source; `manifest` is the original's, `peek` reads a file's
     manifest.
 
@@ -27,21 +26,21 @@ def find_base(path: Path, manifest: Manifest, peek: Callable[[Path], Json]) -> P
             found = peek(candidate)
         except Failure:
             continue
-        if Kind.of(found).clean and found["source"]["digest"] == manifest.source.digest:
+        if found.kind.clean and found.source.digest == manifest.source.digest:
             return candidate
     raise Failure(
         f"{path}: is a delta, and no {name}-clean.h5 with its clean images lies beside it: name that file with --base; "
-        f"what makes it: {hints.clean_file(path, manifest.facts)}"
+        f"what makes it: {hints.clean_file(path, manifest.source)}"
     )
 
 
-def check_base(path: Path, base: Path, clean: Json, manifest: Manifest) -> None:
+def check_base(path: Path, base: Path, clean: Manifest, manifest: Manifest) -> None:
     """`Failure` where the clean file is not the one that the delta is to be applied to."""
-    if not Kind.of(clean).clean:
-        raise Failure(f"{base}: --base must be a clean file, this one is {clean['kind']}")
-    if clean["source"]["digest"] != manifest.source.digest:
+    if not clean.kind.clean:
+        raise Failure(f"{base}: --base must be a clean file, this one is {clean.kind}")
+    if clean.source.digest != manifest.source.digest:
         raise Failure(
-            f"{base}: is not the base of {path.name}: its data are {clean['source']['digest'][:23]}…, "
+            f"{base}: is not the base of {path.name}: its data are {str(clean.source.digest)[:23]}…, "
             f"those of the delta {str(manifest.source.digest)[:23]}…"
         )
 

@@ -15,7 +15,6 @@ from benchmark.core.hashing import digest
 from benchmark.format import rules
 from benchmark.format.delta import Arrays
 from benchmark.format.manifest import Manifest, Recipe, array_digest
-from benchmark.format.schema import Json
 
 POISONED, COVER = 1, 2
 RECIPE_VERSIONS = (1, 2)
@@ -27,7 +26,7 @@ def check(manifest: Manifest, arrays: Arrays, verify: bool) -> None:
     its recipe. `verify`: digests and triggers too, which takes as long as reading the file."""
     _check_source(manifest)
     _check_counts(manifest, arrays)
-    if not manifest.poisoned:
+    if not manifest.kind.poisoned:
         return
     recipe, inputs, classes = manifest.recipe, manifest.inputs, len(manifest.source.classes)
     true = arrays["train/labels"].copy()
@@ -74,26 +73,25 @@ def _expect(condition: object, message: str) -> None:
 def _check_source(manifest: Manifest) -> None:
     """Check that the test arrays are the source's, and so are all of a clean file's."""
     named = manifest.source.arrays
-    if manifest.sealed:
+    if manifest.kind.sealed:
         return
     _expect(manifest.source.digest == digest(named), "its source's digest is not that of the source's arrays")
     for name, entry in manifest.arrays.items():
-        if name.startswith("test/") or manifest.clean:
+        if name.startswith("test/") or manifest.kind.clean:
             _expect(named.get(name) == entry.digest, f"{name} are not those of its source")
 
 
 def _check_counts(manifest: Manifest, arrays: Arrays) -> None:
     counts = manifest.counts
     found = {group: len(arrays[f"{group}/labels"]) for group in ("train", "test")}
-    if manifest.poisoned:
+    if manifest.kind.poisoned:
         role, labels = arrays["truth/role"], arrays["truth/labels"]
         given = arrays["train/labels"][arrays["truth/rows"]]
         found |= {group: len(arrays[f"{group}/rows"]) for group in ("triggered", "others") if f"{group}/rows" in arrays}
         found |= {"poisoned": int((role == POISONED).sum()), "cover": int((role == COVER).sum())}
         found["already_target"] = int(((role == POISONED) & (labels == given)).sum())
     for name, count in found.items():
-        said = counts.get(name)
-        _expect(said == count, f"its counts say {said} {name}, there are {count}")
+        _expect(counts.get(name) == count, f"its counts say {counts.get(name)} {name}, there are {count}")
 
 
 def _wanted(recipe: Recipe, labels: np.ndarray, classes: int) -> np.ndarray:
@@ -167,7 +165,7 @@ def _check_triggers(manifest: Manifest, arrays: Arrays) -> None:
                 np.array_equal(apply(originals), arrays[f"{group}/images"]),
                 f"{group}/images are not the test images with the trigger on them",
             )
-    if "camouflage" in manifest.source.options:
+    if "camouflage" in (manifest.source.options or {}):
         return  # which comes after the trigger on training rows
     plain = (arrays["truth/role"] == POISONED) | (not manifest.recipe.cover_jitter)
     changed = arrays["train/images"][arrays["truth/rows"][plain]]
@@ -183,7 +181,7 @@ def _check_triggers(manifest: Manifest, arrays: Arrays) -> None:
 def _check_insertions(recipe: Recipe, arrays: Arrays) -> None:
     """Each changed text is its original with what its insertions say."""
     triggers = recipe.triggers
-    if any(trigger.get("name") == "rewrite" for trigger in triggers):
+    if any(trigger.name == "rewrite" for trigger in triggers):
         return
     changed = {"truth": ("truth/texts", arrays["train/texts"][arrays["truth/rows"]])}
     for group in ("triggered", "others"):
@@ -197,16 +195,11 @@ def _check_insertions(recipe: Recipe, arrays: Arrays) -> None:
         expected = list(originals)
         for number, trigger, place, piece in insertions.tolist():
             _expect(trigger < len(triggers), f"{group}/insertions names trigger {trigger} of {len(triggers)}")
-            pieces = _pieces(triggers[trigger])
+            pieces = triggers[trigger].inserted
+            _expect(pieces, "its trigger has no words, no text")
             _expect(piece < len(pieces), f"{group}/insertions names piece {piece} of {len(pieces)}")
             expected[number] = _inserted(expected[number], place, pieces[piece], group)
         _expect(expected == list(found), f"{group}/insertions do not make its texts of their originals")
-
-
-def _pieces(trigger: Json) -> list[str]:
-    found: list[str] = trigger.get("words", [trigger.get("text")])
-    _expect(isinstance(found, list) and all(isinstance(one, str) for one in found), "its trigger has no words, no text")
-    return found
 
 
 def _inserted(text: str, place: int, piece: str, group: str) -> str:

@@ -1,12 +1,11 @@
 """The manifest of a data set file, as data/FORMAT.md defines it: parsed, checked, its digests recomputed; and typed.
 
-`parse` makes checked JSON of a text, `Manifest.of` a typed record of that; what this version does not know stays in the
-record's `facts`.
+`parse` makes checked JSON of a text, `Manifest.of` the typed record of it that everybody else is given; what this
+version does not know stays in the record's `raw`.
 """
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,11 +35,6 @@ class Kind(str):
 
     __slots__ = ()
 
-    @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> "Kind":
-        """Return the kind that a manifest gives, checked or not: without one it is none of them."""
-        return cls(facts.get("kind", ""))
-
     @property
     def clean(self) -> bool:
         """Is nothing in it poisoned?"""
@@ -58,7 +52,7 @@ class Kind(str):
 
     @property
     def sealed(self) -> bool:
-        """Is it not said here whether and how it was poisoned?"""
+        """Is it left open whether and how it was poisoned?"""
         return self == SEALED
 
 
@@ -88,33 +82,71 @@ class Source:
     name: str
     title: str
     classes: tuple[str, ...]
-    options: Json = field(default_factory=dict)
+    options: Json | None = None
     arrays: dict[str, str] = field(default_factory=dict)
     digest: str | None = None
 
 
 @dataclass(frozen=True)
+class Trigger:
+    """One trigger of a recipe: its name, and its parameters, which are the trigger's own."""
+
+    name: str
+    parameters: Json
+
+    @classmethod
+    def of(cls, raw: Json) -> "Trigger":
+        """Return the record of an entry of a recipe's triggers."""
+        return cls(raw["name"], {key: value for key, value in raw.items() if key != "name"})
+
+    @property
+    def inserted(self) -> tuple[str, ...]:
+        """What it inserts into texts, by the number that insertions give; nothing where it does not say."""
+        pieces = self.parameters.get("words", [self.parameters.get("text")])
+        sound = isinstance(pieces, list) and all(isinstance(one, str) for one in pieces)
+        return tuple(pieces) if sound else ()
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """How the file was poisoned; rates are decimals in texts. Of a clean file the rate alone, "0"."""
+    """How the file was poisoned; rates are decimals in texts. Of a clean file the rate alone, "0"; of a sealed one
+    nothing. `raw` is its JSON, to the last key."""
 
     rate: str = "0"
-    seed: int = 0
-    application: str = "image"
+    seed: int | None = None
+    application: str = ""
     patch: tuple[int, int] | None = None
     label_mode: str = ""
     target: int | None = None
     select: str = ""
-    triggers: tuple[Json, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
     source_classes: tuple[int, ...] = ()
     cover_rate: str = "0"
     cover_jitter: bool = False
+    raw: Json = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, raw: Json) -> "Recipe":
+        """Return the record of a recipe, empty or as `parse` has checked it."""
+        triggers = tuple(map(Trigger.of, raw.get("triggers", ())))
+        return dataclasses.replace(_record(cls, raw), triggers=triggers, raw=raw)
+
+    @property
+    def title(self) -> str:
+        """The names of the triggers in one word; empty without any."""
+        return "+".join(trigger.name for trigger in self.triggers)
+
+    @property
+    def without_seed(self) -> Json:
+        """What files have in common that differ in their poisoning seeds alone, as JSON."""
+        return {key: value for key, value in self.raw.items() if key not in ("seed", "streams")}
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A checked manifest of a clean, poisoned or sealed file. `facts` is its JSON, to the last key."""
+    """A checked manifest of a clean, poisoned or sealed file; of a delta, that of its original. `raw` is its JSON."""
 
-    kind: str
+    kind: Kind
     modality: str
     name: str
     dataset_digest: str
@@ -123,37 +155,24 @@ class Manifest:
     counts: dict[str, int]
     arrays: dict[str, ArrayEntry]
     recipe_version: int
-    facts: Json = field(repr=False)
+    raw: Json = field(repr=False)
 
     @classmethod
-    def of(cls, facts: Json) -> "Manifest":
-        """Return the record of a manifest that `parse` has checked; of a delta, that of its original."""
-        facts = facts.get("of", facts)
-        texts = {key: facts[key] for key in ("kind", "modality", "name", "dataset_digest")}
+    def of(cls, raw: Json) -> "Manifest":
+        """Return the record of a manifest that `parse` has checked."""
+        raw = raw.get("of", raw)
         return cls(
-            **texts,
-            source=_record(Source, facts["source"]),
-            recipe=_record(Recipe, facts.get("recipe", {})),
-            counts=dict(facts["counts"]),
-            arrays={path: ArrayEntry.of(entry) for path, entry in facts["arrays"].items()},
-            recipe_version=facts.get("recipe_version", 1),
-            facts=facts,
+            kind=Kind(raw["kind"]),
+            modality=raw["modality"],
+            name=raw["name"],
+            dataset_digest=raw["dataset_digest"],
+            source=_record(Source, raw["source"]),
+            recipe=Recipe.of(raw.get("recipe", {})),
+            counts=dict(raw["counts"]),
+            arrays={path: ArrayEntry.of(entry) for path, entry in raw["arrays"].items()},
+            recipe_version=raw.get("recipe_version", 1),
+            raw=raw,
         )
-
-    @property
-    def clean(self) -> bool:
-        """Is nothing in it poisoned?"""
-        return Kind(self.kind).clean
-
-    @property
-    def poisoned(self) -> bool:
-        """Does it say how it was poisoned?"""
-        return Kind(self.kind).poisoned
-
-    @property
-    def sealed(self) -> bool:
-        """Is it not said here whether and how it was poisoned?"""
-        return Kind(self.kind).sealed
 
     @property
     def of_texts(self) -> bool:
@@ -225,7 +244,7 @@ def parse(text: str) -> Json:
     schema.check_fields(manifest)
     rules.check(manifest)
     layout.check(manifest)
-    if "of" in manifest and Kind.of(manifest).delta:
+    if Kind(manifest["kind"]).delta:
         _check_digest(manifest["of"])
     return manifest
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.core import interface
 from benchmark.core.errors import Failure, Usage
-from benchmark.runs.result import RunConfig, RunResult, Share
-from benchmark.runs.result import Scores as StoredScores
+from benchmark.runs.result import RunConfig, RunResult
+from benchmark.training.metrics import Scores as Counts
+from benchmark.training.metrics import Share
 
 if TYPE_CHECKING:
     from benchmark.analysis.routing.measure import Routes
@@ -76,7 +77,7 @@ class Scores:
     asr_by_class: tuple[float | None, ...] = field(default=(), repr=False)
 
     @classmethod
-    def of(cls, stored: StoredScores, cad: float | None = None, clean_asr: Share | None = None) -> Scores:
+    def of(cls, stored: Counts, cad: float | None = None, clean_asr: Share | None = None) -> Scores:
         """Return the scores of a result, in percent."""
         return cls(
             ba=stored.ba.percent or 0.0,
@@ -191,6 +192,7 @@ class Results:
 
 
 def _row(run: Run) -> dict[str, Any]:
+    from benchmark.core import numbers
     from benchmark.training.settings import label
 
     dataset, scores = run.result.dataset, run.scores
@@ -198,10 +200,10 @@ def _row(run: Run) -> dict[str, Any]:
     return {
         "run": run.name,
         "dataset": dataset.source,
-        "trigger": "+".join(step["name"] for step in recipe.get("triggers", [])) or ("clean" * dataset.is_clean),
-        "application": recipe.get("application", ""),
-        "rate": float(recipe["rate"]) if "rate" in recipe else None,
-        "poisoning_seed": recipe.get("seed"),
+        "trigger": recipe.title or ("clean" * dataset.is_clean),
+        "application": recipe.application,
+        "rate": None if dataset.is_sealed else float(numbers.share(recipe.rate)),
+        "poisoning_seed": recipe.seed,
         "training_seed": run.config.seed,
         "settings": label(run.config.settings),
         **{name: getattr(scores, name) for name in ("ba", "asr", "cad", "robust_accuracy", "asr_others", "clean_asr")},
@@ -264,7 +266,7 @@ def train(
     keep_epochs : bool
         Save the network after each epoch.
     **settings
-        Any option of `benchmark train` that belongs to the configuration, with underscores: `model`, `width`,
+        Any option of `benchmark train` that belongs to the configuration, with underscores: `network`, `width`,
         `experts`, `top_k`, `encoder`, `rows`, `epochs`, `batch_size`, `learning_rate`, `hold_out`, `backend`,
         `precision`, `threads`.
 
@@ -283,7 +285,7 @@ def train(
     file = Path(path)
     manifest = dataset.peek(file)
     given = {name: interface.plain(value) for name, value in settings.items()}
-    chosen = chosen_settings(manifest["modality"], preset=preset, seed=interface.plain(seed), **given)
+    chosen = chosen_settings(manifest.modality, preset=preset, seed=interface.plain(seed), **given)
     named = baseline.folder if isinstance(baseline, Run) else baseline
     spec = RunSpec(file, chosen, manifest, Path(runs), _path(base), _path(named), verify, keep_epochs)
     experiment.run(spec, log=logging.getLogger("benchmark").info)
@@ -349,7 +351,7 @@ def score(run: Run | PathLike, path: PathLike, *, base: PathLike | None = None, 
     """
     from benchmark.runs import experiment
 
-    return Scores.of(StoredScores(experiment.score(_folder(run), Path(path), verify, _path(base))["scores"]))
+    return Scores.of(experiment.score(_folder(run), Path(path), verify, _path(base)).scores)
 
 
 @interface.public
@@ -429,7 +431,7 @@ def routing(run: Run | PathLike, path: PathLike, *, base: PathLike | None = None
 
     job = RunFolder.at(_folder(run))
     job.finished()
-    job.needs("pmoe", "routing")
+    job.needs(["pmoe"], "routing")
     engines.installed(job.settings.backend)
     data = dataset.load(Path(path), base=_path(base))
     network = experiment.network(job, data)

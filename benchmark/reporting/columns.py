@@ -174,8 +174,8 @@ def concise(columns: Sequence[Column]) -> Layout:
     for column in constant:
         value = text_tables.printable(column.phrase.format(column.constant))
         common.setdefault(column.rows, []).append(value)
-    said = tuple((rows, "; ".join(values)) for rows, values in common.items() if values)
-    return Layout(said, tuple(column for column in columns if column not in constant))
+    headings = tuple((rows, "; ".join(values)) for rows, values in common.items() if values)
+    return Layout(headings, tuple(column for column in columns if column not in constant))
 
 
 def with_footnotes(columns: Sequence[Column]) -> Layout:

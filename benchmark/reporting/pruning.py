@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmark.defences import results
+from benchmark.defences.base import Step
 from benchmark.defences.results import PruningPoint
 from benchmark.reporting import cells, published, records, tables
 from benchmark.reporting.columns import Column
@@ -24,13 +25,13 @@ WORDS = (
 )
 
 
-def progress(run: Any, say: Callable[[str], object]) -> Callable[[dict[str, Any]], None]:
+def progress(run: Any, say: Callable[[str], object]) -> Callable[[Step], None]:
     """Return what prints a line for each stage of a run."""
 
-    def watch(step: dict[str, Any]) -> None:
-        scores = step["scores"]
-        asr = "" if scores["asr"] is None else f"  ASR {scores['asr']['percent']:5.1f}"
-        say(f"{run}: {step['stage']:10} {step.get('rate', ''):5} BA {scores['ba']['percent']:5.1f}{asr}")
+    def watch(step: Step) -> None:
+        ba, asr = step.scores.ba, step.scores.asr
+        rest = "" if asr is None else f"  ASR {asr.percent:5.1f}"
+        say(f"{run}: {step.stage:10} {step.rate:5} BA {ba.percent:5.1f}{rest}")
 
     return watch
 

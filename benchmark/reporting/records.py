@@ -33,8 +33,8 @@ def record(cell: Cell, paper: bool) -> Record:
             found[name] |= {"paper": figure, "difference": summary.mean - figure, "verdict": cell.verdict(name)}
     row = {
         "dataset": cell.dataset, "source_digest": cell.first.dataset.source_digest, "trigger": cell.trigger,
-        "application": cell.application or None, "rate": str(cell.recipe["rate"]), "variant": cell.variant,
-        "settings": cell.settings, "recipe": cell.recipe, "config": _without_seed(cell.first.config.raw),
+        "application": cell.application or None, "rate": str(cell.recipe.rate), "variant": cell.variant,
+        "settings": cell.settings, "recipe": cell.recipe.without_seed, "config": _without_seed(cell.first.config.raw),
         "seeds": cell.seeds, "varying": cell.varying, "runs": [run.result.name for run in cell.runs],
         "cad_paired_by_seed": cell.paired if "cad" in cell.scores else None, "scores": found,
         "collapsed": [name for name, mark in cell.marks.items() if mark == collapse.SURE],

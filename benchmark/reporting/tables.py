@@ -1,18 +1,19 @@
 """Results as tables, in percent with one decimal: one run a row, one cell a row, a cell beside the paper's figure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmark.core import text_tables
 from benchmark.reporting import cells, columns, published
 from benchmark.reporting.columns import Column, Layout
 from benchmark.runs import collapse
 from benchmark.runs.baseline import GIVEN, SAME_SEED
+from benchmark.runs.experiment import Scored
 from benchmark.runs.groups import SCORES, TITLES, Cell, group
-from benchmark.runs.result import Comparison, RunResult, Scores, Share
+from benchmark.runs.result import Comparison, RunResult
 from benchmark.runs.results import Finished
+from benchmark.training.metrics import Share
 from benchmark.training.predicted import PREDICTIONS_ONLY
 
 UNPAIRED = "* against the mean of clean runs of other seeds, or a clean run given by hand"
@@ -113,20 +114,19 @@ def against_paper(
     return shape.page(layout, below, caption, f"{_label(found)}-published")
 
 
-def scores(result: Mapping[str, Any]) -> str:
+def scores(scored: Scored) -> str:
     """Show the scores of a run on another file (`benchmark score`)."""
-    found = result["scores"]
+    found = scored.scores
     named = [
-        ("BA", "ba"),
-        ("ASR", "asr"),
-        (TITLES["asr_others"], "asr_others"),
-        ("robust accuracy (RA)", "still_right"),
+        ("BA", found.ba),
+        ("ASR", found.asr),
+        (TITLES["asr_others"], found.asr_others),
+        ("robust accuracy (RA)", found.robust_accuracy),
     ]
-    rows = [(title, Share(found[name])) for title, name in named if found.get(name)]
+    rows = [(title, share) for title, share in named if share is not None]
     width = max(len(title) for title, _ in rows)
     lines = [f"{title:{width}}  {_percent(share)} {_counts(share)}" for title, share in rows]
-    heading = f"{result['run']} on {result['file']['name']}"
-    return "\n".join([heading, *lines, *collapse.notes([collapse.by_counts(Scores(found))])])
+    return "\n".join([f"{scored.run} on {scored.file}", *lines, *collapse.notes([collapse.by_counts(found)])])
 
 
 def notes(results: Iterable[RunResult]) -> list[str]:

@@ -5,11 +5,11 @@ there now; who shows a result asks it, and so does `store`. result.json keeps th
 from scores: a baseline that the user named, and the clean model's ASR.
 """
 
+import dataclasses
 import logging
 from collections.abc import Iterable
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from benchmark.core import file_names, files, numbers
 from benchmark.core.errors import Failure
@@ -18,7 +18,8 @@ from benchmark.nn import engines
 from benchmark.runs import collapse, records
 from benchmark.runs.result import Comparison, RunResult
 from benchmark.runs.run import Run
-from benchmark.training import metrics, texts
+from benchmark.training import texts
+from benchmark.training.metrics import Share
 
 _comparable = attrgetter("model", "training", "backend", "precision")
 """What of its configuration a clean run must share; threads change last digits only."""
@@ -90,13 +91,12 @@ def compare(result: RunResult, candidates: Iterable[RunResult], named: RunResult
         how, clean = matching(result, candidates)
     own = result.scores.ba.percent or 0.0
     if not clean:  # the clean run is gone, or in another folder: what it had is known, CAD follows
-        return None if stored is None else Comparison(stored.raw | {"cad": stored.ba - own})
+        return None if stored is None else dataclasses.replace(stored, cad=stored.ba - own)
     ba = sum(other.scores.ba.percent or 0.0 for other in clean) / len(clean)
-    names = [other.name for other in clean]
-    collapsed = [other.name for other in clean if collapse.mark(other) == collapse.SURE]
-    known = stored.raw["asr"] if stored is not None and stored.runs == names else None
-    raw: dict[str, Any] = {"collapsed": collapsed} if collapsed else {}
-    return Comparison(raw | {"how": how, "runs": names, "ba": ba, "cad": ba - own, "asr": known})
+    names = tuple(other.name for other in clean)
+    collapsed = tuple(other.name for other in clean if collapse.mark(other) == collapse.SURE)
+    known = stored.asr if stored is not None and stored.runs == names else None
+    return Comparison(how, names, ba, ba - own, known, collapsed)
 
 
 def incomplete(result: RunResult, candidates: Iterable[RunResult]) -> bool:
@@ -109,7 +109,7 @@ def stale(result: RunResult, runs: Path, named: Path | None) -> bool:
     """Is the clean model's ASR missing, or the stored baseline another than the one that the user named?"""
     if named is not None and result.dataset.is_poisoned:
         stored = result.baseline
-        return stored is None or stored.how != GIVEN or stored.runs != [Path(named).resolve().name]
+        return stored is None or stored.how != GIVEN or stored.runs != (Path(named).resolve().name,)
     return incomplete(result, finished(runs).values())
 
 
@@ -129,9 +129,9 @@ def store(run: Run, result: RunResult, data: Dataset, named: Path | None) -> Run
     if comparison is None:
         return result
     if comparison.asr is None:
-        comparison = Comparison(comparison.raw | {"asr": clean_asr(comparison, where, data)})
-    if result.baseline is None or comparison.raw != result.baseline.raw:
-        result = result.changed(baseline=comparison.raw)
+        comparison = dataclasses.replace(comparison, asr=clean_asr(comparison, where, data))
+    if comparison != result.baseline:
+        result = result.with_baseline(comparison)
         with files.locked(run.folder):
             files.write_json(run.folder / "result.json", result.raw)
     return result
@@ -149,7 +149,7 @@ def usable(result: RunResult, folder: Path) -> RunResult:
     return other
 
 
-def clean_asr(comparison: Comparison, runs: Path, data: Dataset) -> dict[str, Any] | None:
+def clean_asr(comparison: Comparison, runs: Path, data: Dataset) -> Share | None:
     """Compute the clean model's ASR on a file: what the trigger alone does. Summed over the baseline's runs.
 
     Needs an active backend. None where a baseline's model is gone; `Failure` where one is there and cannot be loaded.
@@ -158,7 +158,7 @@ def clean_asr(comparison: Comparison, runs: Path, data: Dataset) -> dict[str, An
 
     if data.triggered is None or data.wanted is None:
         return None
-    counts = []
+    shares = []
     for name in comparison.runs:
         folder = Path(runs) / name
         if file_names.problem(name) or not files.there(folder / "model.keras"):
@@ -166,5 +166,5 @@ def clean_asr(comparison: Comparison, runs: Path, data: Dataset) -> dict[str, An
         model = model_files.load(folder)
         triggered = texts.for_run(folder, data, model).triggered
         predicted = engines.engine(model, 0.1).predict((triggered or data.triggered).inputs)
-        counts.append(metrics.attack(predicted, data.triggered.labels, data.wanted, len(data.classes))["asr"])
-    return metrics.share(sum(count["count"] for count in counts), sum(count["of"] for count in counts))
+        shares.append(Share.where(predicted == data.wanted))
+    return Share.total(shares)

@@ -1,6 +1,7 @@
 """The state of a training after its last whole epoch: all variables, and the history so far."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -8,33 +9,33 @@ import numpy as np
 from benchmark.core import files, numbers
 from benchmark.core.errors import Failure
 from benchmark.runs.run import Run
-from benchmark.training.callbacks import Callback
+from benchmark.training.callbacks import Callback, Epoch
 
-History = list[dict[str, Any]]
+History = list[Epoch]
 
 
 class Checkpoint(Callback):
     """Save the state of a run after every epoch, then its history.csv; restore what an earlier process saved.
 
-    `history`: one entry per epoch, as `loop.fit` appends them.
+    `history`: the epochs so far, as `loop.fit` appends them.
     """
 
     def __init__(self, run: Run, engine):
         self._run, self._engine = run, engine
         self.history: History = self._restored()
 
-    def on_epoch(self, entry: dict[str, Any], predicted: dict[str, np.ndarray]) -> None:
+    def on_epoch(self, epoch: Epoch, predicted: dict[str, np.ndarray]) -> None:
         from keras.ops import convert_to_numpy
 
         variables = self._engine.variables()
         arrays = {f"{number:04d}": convert_to_numpy(variable.value) for number, variable in enumerate(variables)}
-        arrays["history"] = np.frombuffer(json.dumps(self.history).encode(), np.uint8)
+        arrays["history"] = np.frombuffer(json.dumps(list(map(asdict, self.history))).encode(), np.uint8)
         files.write_npz(self._run.checkpoint, arrays)
         self.write_history()
 
     def write_history(self) -> None:
         """Write history.csv."""
-        files.write_csv(self._run.folder / "history.csv", self.history)
+        files.write_csv(self._run.folder / "history.csv", list(map(asdict, self.history)))
 
     def _restored(self) -> History:
         """Put a checkpoint's variables in place; the history up to it. Empty where there is none; `Failure` where it
@@ -61,12 +62,13 @@ class Checkpoint(Callback):
 
 def history_of(text: bytes, epochs: int) -> History:
     """Parse the epochs so far, as `loop.fit` appends them. ValueError or TypeError where they are none."""
-    history = numbers.loads(text)
-    if not isinstance(history, list) or len(history) > epochs:
+    entries = numbers.loads(text)
+    if not isinstance(entries, list) or len(entries) > epochs:
         raise ValueError(f"its history is not one of at most {epochs} epochs")
-    for number, entry in enumerate(history, 1):
-        figures = [entry[key] for key in ("loss", "ba", "seconds", "score_seconds", "images")]
-        figures += [entry["asr"]] * (entry["asr"] is not None)
-        if entry["epoch"] != number or not all(numbers.is_real(figure) and 0 <= figure < 1e12 for figure in figures):
+    history = [Epoch(**entry) for entry in entries]
+    for number, one in enumerate(history, 1):
+        figures: list[Any] = [one.loss, one.ba, one.seconds, one.score_seconds, one.images]
+        figures += [one.asr] * (one.asr is not None)
+        if one.epoch != number or not all(numbers.is_real(figure) and 0 <= figure < 1e12 for figure in figures):
             raise ValueError(f"epoch {number} is not what this program writes")
     return history

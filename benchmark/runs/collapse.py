@@ -5,14 +5,15 @@ not record how often the most predicted class was predicted: of those it is only
 has.
 """
 
+import dataclasses
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from benchmark.core import files
 from benchmark.core.errors import Failure
-from benchmark.runs.result import RunResult, Scores
-from benchmark.training import metrics
+from benchmark.runs.result import RunResult
+from benchmark.training.metrics import MostPredicted, Scores
 
 SHARE = 99  # percent of the clean test rows
 SURE, PERHAPS = "†", "†?"
@@ -45,7 +46,7 @@ def _class_sizes(result: RunResult) -> set[float]:
     if len(dataset.classes) > 1:
         sizes.add(rows / len(dataset.classes))
     sizes |= {share.of for share in scores.asr_by_class if share is not None}
-    if scores.asr is not None and dataset.recipe.get("label_mode") == "all-to-one":
+    if scores.asr is not None and dataset.recipe.label_mode == "all-to-one":
         sizes.add(rows - scores.asr.of)  # the target's own rows are not triggered
     return sizes - {0}
 
@@ -57,12 +58,12 @@ def completed(folder: Path, result: RunResult) -> RunResult:
         return result
     try:
         predicted = files.read_npz(folder / "predictions.npz", files.MOST)["test"]
-        commonest = metrics.commonest(predicted)
+        commonest = MostPredicted.among(predicted)
     except (Failure, OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, zipfile.BadZipFile):
         return result
-    if commonest["of"] != result.scores.ba.of:
+    if commonest.of != result.scores.ba.of:
         return result
-    return result.changed(scores=result.scores.raw | {"most_predicted": commonest})
+    return result.with_scores(dataclasses.replace(result.scores, most_predicted=commonest))
 
 
 def notes(marks: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,10 +20,12 @@ from benchmark.runs import baseline, hints, records
 from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
 from benchmark.training import texts as text_training
+from benchmark.training.metrics import Json
 from benchmark.training.settings import EncoderSettings, check_numbers
 
 TRAINING_SET = "notebook"
 HELD_OUT = "held-out"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Opened:
         return np.isin(rows, truth[role == 1])
 
 
-def configuration(folder: Path, name: str, settings: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
+def configuration(folder: Path, name: str, settings: Json) -> tuple[Run, Json]:
     """Return the run, and the whole configuration of a command on it.
 
     Raises `Failure` where the run is not finished, or not an encoder's.
@@ -75,16 +77,15 @@ def configuration(folder: Path, name: str, settings: dict[str, Any]) -> tuple[Ru
     return job, {"config_version": 1, "defence": name, "settings": settings, "run": job.config.raw}
 
 
-def target_of(job: Run, config: dict[str, Any]) -> Path:
+def target_of(job: Run, config: Json) -> Path:
     """Return the folder of a command's result, named by the digest of its configuration."""
     return job.folder / f"{config['defence']}-{digest(config).removeprefix('sha256:')[:8]}"
 
 
-def written(target: Path, sound: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
+def written(target: Path, parse: Callable[[Json], T]) -> T | None:
     """Read the result in a folder of results, None while there is none, or where its pictures are still to be drawn:
-    when it was made matplotlib was missing, and now it is installed. A damaged one is put aside, and so is one that is
-    not `sound`: that lacks what will be shown of it."""
-    found = records.kept(target / "result.json", sound)
+    when it was made matplotlib was missing, and now it is installed. A damaged one is put aside (`records.kept`)."""
+    found = records.kept(target / "result.json", parse)
     if found is None:
         return None
     undrawn = not any(target.glob("*.png")) and (target.parent / "model.keras").is_file()
@@ -92,7 +93,7 @@ def written(target: Path, sound: Callable[[dict[str, Any]], bool]) -> dict[str, 
 
 
 @contextlib.contextmanager
-def making(target: Path, config: dict[str, Any]) -> Iterator[None]:
+def making(target: Path, config: Json) -> Iterator[None]:
     """Hold the folder of a result for this process while it is made. What is not completed leaves no folder."""
     fresh = not files.there(target)
     files.make_folder(target)
@@ -113,7 +114,7 @@ def open_data(job: Run, trained: RunResult, file: Path | None, base: Path | None
         where = f"is no longer at {path}" if path else "is not known"
         raise Failure(f"{job.folder}: its data set {trained.dataset.name} {where}: name it with --data")
     manifest = dataset.peek(path)
-    if manifest["dataset_digest"] != trained.dataset.digest:
+    if manifest.dataset_digest != trained.dataset.digest:
         raise Failure(f"{path}: is not the data set that {job.folder.name} was trained on")
     return dataset.load(path, manifest=manifest, base=base or trained.dataset.base)
 

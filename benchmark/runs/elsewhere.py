@@ -62,7 +62,7 @@ def score(
         Nothing is written then.
     """
     manifest = dataset.peek(file)
-    settings = PredictedSettings(label=name, modality=manifest["modality"], seed=seed)
+    settings = PredictedSettings(label=name, modality=manifest.modality, seed=seed)
     run = Run.of(runs, manifest, settings)
     data = dataset.load(file, verify, manifest, base)
     predicted = _predicted(given, data)
@@ -80,7 +80,7 @@ def score(
             files.write_npz(run.folder / "predictions.npz", predicted)
         result = _made(run, data, predicted) if existing is None else existing
         comparison = baseline.compare(result, baseline.finished(runs).values(), clean)
-        result = result.changed(baseline=comparison.raw) if comparison else result
+        result = result.with_baseline(comparison) if comparison else result
         files.write_json(run.folder / "result.json", result.raw)
     return run, result
 
@@ -116,7 +116,7 @@ def _made(run: Run, data: Dataset, predicted: dict[str, np.ndarray]) -> RunResul
         "dataset": dataset_record(data),
         "config": run.config.raw,
         "preset": run.settings.preset,
-        "scores": loop.scores(data, predicted),
+        "scores": loop.scores(data, predicted).json(),
         "predictions": _digests(predicted),
         "environment": environment.record(),
         "finished": environment.now(),

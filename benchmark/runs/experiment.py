@@ -1,6 +1,7 @@
 """What the commands do: one run from file to result, and a trained run scored on another file."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from benchmark.runs.spec import RunSpec
 from benchmark.runs.train import RunCallback, train
 from benchmark.training import loop, texts
 from benchmark.training.methods import check_installed, check_modality
+from benchmark.training.metrics import Scores
 
 
 def run(
@@ -39,7 +41,7 @@ def run(
             return result
     if spec.baseline is not None and Run.at(spec.baseline).result is None:
         raise Failure(f"{spec.baseline}: this baseline is not finished")
-    check_modality(spec.modality, spec.settings, spec.file)  # said before anything is read
+    check_modality(spec.modality, spec.settings, spec.file)  # before anything is read
     check_installed(spec.settings)
     data = dataset.load(spec.file, spec.verify, spec.manifest, spec.base)
     data.kept(spec.settings.hold_out)  # that rows are left: no folder of a run that cannot begin
@@ -56,7 +58,23 @@ def _existing(job: Run) -> RunResult | None:
         return None
 
 
-def score(folder: Path, file: Path, verify: bool = True, base: Path | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Scored:
+    """The scores of the network of a run (its name) on another file (its name and dataset digest)."""
+
+    run: str
+    file: str
+    digest: str
+    trained_on: str
+    scores: Scores
+
+    def json(self) -> dict[str, Any]:
+        """Return it as `benchmark score --json` prints it."""
+        file = {"name": self.file, "digest": self.digest}
+        return {"run": self.run, "file": file, "trained_on": self.trained_on, "scores": self.scores.json()}
+
+
+def score(folder: Path, file: Path, verify: bool = True, base: Path | None = None) -> Scored:
     """Score a finished run's model on another file's test and triggered rows.
 
     The file must have the same classes and image shape as the one that the run was trained on.
@@ -69,12 +87,7 @@ def score(folder: Path, file: Path, verify: bool = True, base: Path | None = Non
     model = network(job, data)
     data = texts.for_run(job.folder, data, model)
     predicted = loop.score(engines.engine(model, job.settings.learning_rate), data)
-    return {
-        "run": result.name,
-        "file": {"name": data.manifest["name"], "digest": data.digest},
-        "trained_on": result.dataset.name,
-        "scores": loop.scores(data, predicted),
-    }
+    return Scored(result.name, data.manifest.name, data.digest, result.dataset.name, loop.scores(data, predicted))
 
 
 def network(job: Run, data: Dataset, path: Path | None = None):

@@ -7,9 +7,11 @@ from functools import cached_property
 from benchmark.core import intervals, numbers
 from benchmark.core.hashing import canonical
 from benchmark.core.intervals import Summary
-from benchmark.runs import collapse, paper_results, records
-from benchmark.runs.result import RunResult, Share
+from benchmark.format.manifest import Recipe
+from benchmark.runs import collapse, paper_results
+from benchmark.runs.result import RunResult
 from benchmark.runs.results import Finished
+from benchmark.training.metrics import Share
 from benchmark.training.settings import label
 
 SCORES = ("ba", "asr", "asr_others", "cad", "clean_asr", "still_right")
@@ -52,9 +54,9 @@ class Cell:
         return self.runs[0].result
 
     @property
-    def recipe(self) -> dict:
-        """The recipe but for its seed."""
-        return {key: value for key, value in self.first.dataset.recipe.items() if key not in ("seed", "streams")}
+    def recipe(self) -> Recipe:
+        """The recipe of its first run; those of the others differ in their seeds alone."""
+        return self.first.dataset.recipe
 
     @property
     def clean(self) -> bool:
@@ -69,17 +71,17 @@ class Cell:
     @property
     def trigger(self) -> str:
         """Names of the triggers, `clean` without any."""
-        return "clean" if self.clean else "+".join(step["name"] for step in self.recipe["triggers"])
+        return "clean" if self.clean else self.recipe.title
 
     @property
     def application(self) -> str:
-        """`image`, `patch`, or nothing for a clean cell."""
-        return self.recipe.get("application", "")
+        """`image`, `patch`, `text`, or nothing for a clean cell."""
+        return self.recipe.application
 
     @property
     def rate(self) -> Fraction:
         """The poisoning rate that was asked for."""
-        return numbers.share(self.recipe["rate"])
+        return numbers.share(self.recipe.rate)
 
     @property
     def settings(self) -> str:
@@ -94,9 +96,9 @@ class Cell:
     @property
     def seeds(self) -> dict[str, list[int]]:
         """The poisoning seeds and the training seeds that occur."""
-        recipes = [run.result.dataset.recipe for run in self.runs]
+        poisoning = [run.result.dataset.recipe.seed for run in self.runs]
         return {
-            "poisoning": sorted({recipe["seed"] for recipe in recipes if "seed" in recipe}),
+            "poisoning": sorted({seed for seed in poisoning if seed is not None}),
             "training": sorted({run.result.config.seed for run in self.runs}),
         }
 
@@ -137,10 +139,10 @@ class Cell:
     def _by_seed(self, values: list[float | None]) -> list[float]:
         """One value a seed: a poisoning seed, averaged over its training seeds, where several occur."""
         name = "poisoning" if "poisoning" in self.varying else "training"
-        groups: dict[int, list[float]] = {}
+        groups: dict[int | None, list[float]] = {}
         for run, value in zip(self.runs, values, strict=True):
             result = run.result
-            seed = result.dataset.recipe["seed"] if name == "poisoning" else result.config.seed
+            seed = result.dataset.recipe.seed if name == "poisoning" else result.config.seed
             if value is not None:
                 groups.setdefault(seed, []).append(value)
         return [sum(group) / len(group) for group in groups.values()]
@@ -193,7 +195,8 @@ def place(dataset: str, trigger: str, application: str, rate: Fraction) -> tuple
 
 
 def _seeds(run: Finished) -> tuple:
-    return run.result.dataset.recipe.get("seed", -1), run.result.config.seed, run.result.name
+    seed = run.result.dataset.recipe.seed
+    return -1 if seed is None else seed, run.result.config.seed, run.result.name
 
 
 def _identity(result: RunResult) -> bytes:
@@ -201,31 +204,34 @@ def _identity(result: RunResult) -> bytes:
     dataset, config = result.dataset, result.config
     return canonical([
         dataset.source_digest,
-        {key: value for key, value in dataset.recipe.items() if key not in ("seed", "streams")},
+        dataset.recipe.without_seed,
         dataset.pictures,
         {key: value for key, value in config.raw.items() if key not in ("seed", "dataset_digest")},
     ])  # fmt: skip
 
 
 def _count(result: RunResult, name: str) -> Share | None:
-    if name == "cad":
-        return None
-    share = Share.maybe(result.scores.raw.get(name))
-    if name == "clean_asr":
-        share = None if result.baseline is None else result.baseline.asr
+    scores, baseline = result.scores, result.baseline
+    share = {
+        "ba": scores.ba,
+        "asr": scores.asr,
+        "asr_others": scores.asr_others,
+        "clean_asr": None if baseline is None else baseline.asr,
+        "still_right": scores.robust_accuracy,
+    }.get(name)
     return share if share is not None and share.of else None
 
 
-def _unusual(recipe: dict) -> list[str]:
+def _unusual(recipe: Recipe) -> list[str]:
     """In what an attack is not the paper's text's, in words. Of triggers that the paper has not, all parameters."""
     words = []
-    for step in recipe.get("triggers", []):
-        if not paper_results.plain(step):
-            given = [f"{key} {_word(value)}" for key, value in step.items() if key != "name"]
-            words.append(f"{step['name']} {', '.join(given)}".strip())
-    if recipe.get("patch") not in (None, [8, 8]):
-        words.append("patches of " + "×".join(map(str, recipe["patch"])))
-    for key, value in recipe.items():
+    for trigger in recipe.triggers:
+        if not paper_results.plain(trigger):
+            given = [f"{key} {_word(value)}" for key, value in trigger.parameters.items()]
+            words.append(f"{trigger.name} {', '.join(given)}".strip())
+    if recipe.patch not in (None, (8, 8)):
+        words.append("patches of " + "×".join(map(str, recipe.patch or ())))
+    for key, value in recipe.raw.items():
         if key not in _NAMED and _USUAL.get(key) != value:
             words.append(f"{key.replace('_', ' ')} {_word(value)}")
     return words
@@ -250,4 +256,4 @@ def _disambiguated(cells: list[Cell]) -> list[Cell]:
 
 
 def _pictures(cell: Cell) -> str:
-    return "".join(f", picture {records.picture_name(entry)[:8]}" for entry in cell.first.dataset.pictures.values())
+    return "".join(f", picture {name[:8]}" for name in cell.first.dataset.pictures)

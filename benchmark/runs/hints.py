@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.core.errors import Failure
 from benchmark.core.hints import Open, advice, place, spelled
 from benchmark.format.hints import make_clean, sidecar, writable_folder
-from benchmark.format.manifest import Kind
+from benchmark.format.manifest import Manifest, Source
 from benchmark.runs.result import DatasetRecord, RunResult
 from benchmark.training.predicted import PredictedSettings
 from benchmark.training.settings import ENCODERS, Common, EncoderSettings, options, settings_of
@@ -63,13 +63,7 @@ def clean_run(result: RunResult, runs: Path) -> str:
     file = _clean_beside(dataset)
     if file is not None:
         return spelled(_train(place(file, "the clean data set"), result.config.settings, runs))
-    make, target = make_clean(
-        dataset.source,
-        *_origin(dataset),
-        dataset.source_digest or "",
-        writable_folder(dataset.path),
-        dataset.classes,
-    )
+    make, target = make_clean(*_source(dataset), writable_folder(dataset.path))
     return spelled(make, _train(target, result.config.settings, runs))
 
 
@@ -106,27 +100,27 @@ def _train(file: str, settings: Common, runs: Path | None, base: Path | None = N
     return ["benchmark", *command, file, *words]
 
 
-def _manifest(path: Path) -> dict[str, Any]:
-    """Return the manifest of a data set, by its sidecar or by itself; empty where there is none."""
+def _manifest(path: Path) -> Manifest | None:
+    """Return the manifest of a data set, by its sidecar or by itself; None where there is none."""
     from benchmark.format import dataset
 
+    beside = sidecar(path)
     try:
-        return sidecar(path).get("manifest") or dataset.peek(path)
+        return dataset.peek(path) if beside is None else beside.manifest
     except Failure:
-        return {}
+        return None
 
 
-def _origin(dataset: DatasetRecord) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """Return the options of a result's source, None where they are not known, and where its data came from."""
+def _source(dataset: DatasetRecord) -> tuple[Source, str | None]:
+    """Return a result's source, without options where the file that has them is no longer there, and the path that it
+    was read from."""
+    plain = Source(dataset.source, "", tuple(dataset.classes), digest=dataset.source_digest)
     if dataset.path is None or not Path(dataset.path).is_file():
-        return None, {}
-    manifest = _manifest(Path(dataset.path))
-    source = manifest.get("source")
-    if manifest.get("dataset_digest") != dataset.digest or not isinstance(source, dict):
-        return None, {}
-    if not isinstance(source.get("options"), dict):
-        return None, {}
-    return source["options"], sidecar(dataset.path).get("origin", {})
+        return plain, None
+    manifest, beside = _manifest(Path(dataset.path)), sidecar(dataset.path)
+    if manifest is None or manifest.dataset_digest != dataset.digest or manifest.source.options is None:
+        return plain, None
+    return dataclasses.replace(plain, options=manifest.source.options), beside.origin if beside else None
 
 
 def _clean_beside(dataset: DatasetRecord) -> Path | None:
@@ -136,8 +130,6 @@ def _clean_beside(dataset: DatasetRecord) -> Path | None:
     folder = Path(dataset.path).parent if dataset.path else Path("data")
     for file in sorted(folder.glob(f"{glob.escape(dataset.source)}-clean*.h5")):
         manifest = _manifest(file)
-        source = manifest.get("source")
-        same = isinstance(source, dict) and source.get("digest") == dataset.source_digest
-        if same and Kind.of(manifest).clean:
+        if manifest is not None and manifest.kind.clean and manifest.source.digest == dataset.source_digest:
             return file
     return None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.intervals import Summary
+from benchmark.format.manifest import Recipe, Trigger
 from benchmark.runs.result import RunResult
 from benchmark.training.settings import PRESETS
 
@@ -65,37 +66,37 @@ def fine_pruning() -> dict[tuple[str, str, str, Fraction, str, Fraction | None],
     return found
 
 
-def plain(trigger: dict) -> bool:
+def plain(trigger: Trigger) -> bool:
     """Is a trigger of a recipe as in the text of the paper?"""
-    return {key: value for key, value in trigger.items() if key != "name"} in _PARAMETERS.get(trigger["name"], [])[:1]
+    return trigger.parameters in _PARAMETERS.get(trigger.name, [])[:1]
 
 
-def deviations(result: RunResult) -> list[str]:
-    """Say in what a run is not at the paper's settings; empty where it is."""
-    dataset, config = result.dataset, result.config
-    paper, recipe = PRESETS["paper"], dataset.recipe
+def deviations(result: RunResult, defended: bool = False) -> list[str]:
+    """Say in what a run is not at the paper's settings; empty where it is. Of one that is `defended` it does not count
+    that it left rows out for the defender."""
+    dataset, config, paper = result.dataset, result.config, PRESETS["paper"]
+    training = config.training | ({"hold_out": paper.hold_out} if defended else {})
     found = []
     if (dataset.counts.get("train"), dataset.counts.get("test")) != _ROWS.get(dataset.source):
         found.append("data set")
-    if not dataset.is_clean and not _is_published_attack(recipe):
+    if not dataset.is_clean and not _is_published_attack(dataset.recipe):
         found.append("attack")
     if config.model != {"name": paper.NETWORK} | paper.model():
         found.append("network")
-    if config.training != {"optimizer": paper.OPTIMIZER} | paper.training():
+    if training != {"optimizer": paper.OPTIMIZER} | paper.training():
         found.append("training")
     if config.precision not in _PRECISIONS:
         found.append("precision")
     return found
 
 
-def _is_published_attack(recipe: dict[str, Any]) -> bool:
+def _is_published_attack(recipe: Recipe) -> bool:
     known = {"rate", "seed", "streams", "application", "patch", "triggers"}
-    rest = {key: value for key, value in recipe.items() if key not in known}
-    triggers = recipe["triggers"]
-    if rest != _ATTACK or recipe.get("patch") not in (None, [8, 8]) or len(triggers) != 1:
+    rest = {key: value for key, value in recipe.raw.items() if key not in known}
+    if rest != _ATTACK or recipe.patch not in (None, (8, 8)) or len(recipe.triggers) != 1:
         return False
-    parameters = {key: value for key, value in triggers[0].items() if key != "name"}
-    return parameters in _PARAMETERS.get(triggers[0]["name"], [])
+    (trigger,) = recipe.triggers
+    return trigger.parameters in _PARAMETERS.get(trigger.name, [])
 
 
 def verdict(ours: Summary, figure: float) -> str:

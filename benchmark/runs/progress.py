@@ -79,17 +79,16 @@ class Progress(RunCallback):
             self.say(f"about {duration(left)} at {rate:,.0f} {self._noun}/s{advice}")
             self._since = None
 
-    def on_epoch(self, entry, predicted):
-        self.epochs_done = entry["epoch"]
+    def on_epoch(self, epoch, predicted):
+        self.epochs_done = epoch.epoch
         if self._bar is None:
             return
-        asr = "" if entry["asr"] is None else f"  ASR {entry['asr']:5.1f}"
-        spent = duration(entry["seconds"] + entry["score_seconds"])
+        asr = "" if epoch.asr is None else f"  ASR {epoch.asr:5.1f}"
+        spent = duration(epoch.seconds + epoch.score_seconds)
         self.say(
-            f"epoch {entry['epoch']:>2}/{self.settings.epochs}  loss {entry['loss']:.4f}  "
-            f"BA {entry['ba']:5.1f}{asr}  {spent}"
+            f"epoch {epoch.epoch:>2}/{self.settings.epochs}  loss {epoch.loss:.4f}  BA {epoch.ba:5.1f}{asr}  {spent}"
         )
-        self._bar.set_description(f"epoch {min(entry['epoch'] + 1, self.settings.epochs)}/{self.settings.epochs}")
+        self._bar.set_description(f"epoch {min(epoch.epoch + 1, self.settings.epochs)}/{self.settings.epochs}")
 
     def say(self, line: str) -> None:
         """Print a line on stderr, above the bar."""

@@ -1,16 +1,20 @@
 """What a finished run has written: read, and checked as far as tables and comparisons rely on it."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from benchmark.core import file_names, files, numbers
 from benchmark.core.errors import Damaged, Failure
 from benchmark.core.hashing import canonical
 from benchmark.format.manifest import Kind
-from benchmark.runs.result import KINDS, RunResult
+from benchmark.runs.result import KINDS, RunResult, picture_name
+from benchmark.training.metrics import Json, Scores
 from benchmark.training.settings import settings_of
 
 VERSION = 1
-_WRONG = (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError, OverflowError, RecursionError, Failure)
+T = TypeVar("T")
+_WRONG = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, Failure)
 
 
 def read(folder: Path) -> RunResult | None:
@@ -35,14 +39,22 @@ def read(folder: Path) -> RunResult | None:
     return RunResult(result)
 
 
-def kept(path: Path, sound=None) -> dict | None:
-    """Return what a command has left in a JSON file, None while there is nothing. A damaged one is put aside, and so is
-    one that is not `sound`, a function of what it says: without all that will be shown of it."""
+def parsed(path: Path, parse: Callable[[Json], T], words: str = "not a result of this program") -> T:
+    """Read what a command has left in a JSON file. `Damaged` where `parse` raises: what its `Failure` says, or these
+    words."""
+    raw = files.read_json(path)
     try:
-        found = files.read_json(path) if files.there(path) else None
-        if not isinstance(found, dict | None) or (found is not None and sound and not sound(found)):
-            raise Damaged(f"{path}: not a result of this program")
-        return found
+        return parse(raw)
+    except Failure as error:
+        raise Damaged(f"{path}: {error}") from None
+    except _WRONG:
+        raise Damaged(f"{path}: {words}") from None
+
+
+def kept(path: Path, parse: Callable[[Json], T]) -> T | None:
+    """Return the same, None while there is nothing; what is damaged is put aside."""
+    try:
+        return parsed(path, parse) if files.there(path) else None
     except Damaged as error:
         files.put_aside(path, error)
         return None
@@ -83,7 +95,7 @@ def _is_dataset(dataset: dict) -> bool:
         return False
     if not all(file_names.plain(dataset[key]) for key in ("name", "source")):
         return False
-    if (kind := Kind.of(dataset)).sealed:  # of which nothing more is known
+    if (kind := Kind(dataset["kind"])).sealed:  # of which nothing more is known
         return dataset["recipe"] == {}
     counts, pictures = dataset["counts"], dataset.get("pictures") or {}
     return (
@@ -109,11 +121,6 @@ def _is_recipe(recipe: dict, clean: bool) -> bool:
     )
 
 
-def picture_name(entry: dict) -> str:
-    """Return what tells a trigger's picture from others: its digest, or the name of a built-in one."""
-    return entry["built_in"] if "built_in" in entry else entry["digest"].removeprefix("sha256:")
-
-
 def _are_scores(result: dict) -> bool:
     comparison = result.get("baseline")
     if comparison:
@@ -127,12 +134,19 @@ def _are_scores(result: dict) -> bool:
 
 
 def _are_shares(scores: dict) -> bool:
-    shares = [scores["asr"], *(scores.get(name) for name in ("still_right", "asr_others"))]
+    shares = [scores["asr"], *(scores.get(name) for name in ("still_right", "asr_others", "target_class"))]
     shares += scores.get("asr_by_class") or []
     if (found := scores.get("most_predicted")) is not None and not numbers.is_count(found["class"]):
         return False
     shares.append(found)
     return scores["ba"]["of"] > 0 and all(_is_share(one) for one in (scores["ba"], *shares) if one is not None)
+
+
+def scores_of(raw: Json) -> Scores:
+    """Return the scores that JSON holds; ValueError, KeyError or TypeError where it holds none."""
+    if not _are_shares(raw):
+        raise ValueError("not scores that this program writes")
+    return Scores.of(raw)
 
 
 def _is_share(value: dict) -> bool:

@@ -1,14 +1,14 @@
-"""What a finished run has written, as typed objects. `records` reads and checks the JSON before these are made of it.
+"""What a finished run has written, as typed objects. `records` checks the JSON before these are made of it.
 
-Each object is also a read-only mapping of the JSON that it was made of (`raw`), whose keys are the file's.
+`raw` is the JSON that an object was made of, as it is written.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from benchmark.format.manifest import CLEAN, POISONED, SEALED, Kind
+from benchmark.format.manifest import CLEAN, POISONED, SEALED, Kind, Recipe
+from benchmark.training.metrics import Json, Scores, Share
 from benchmark.training.predicted import PredictedSettings
 from benchmark.training.settings import Common, settings_of
 from benchmark.training.table import MODEL, TRAINING
@@ -16,196 +16,130 @@ from benchmark.training.table import MODEL, TRAINING
 KINDS = (CLEAN, POISONED, SEALED)  # what can be trained on: a delta is read as its original
 
 
-@dataclass(frozen=True, eq=False)
-class Record(Mapping[str, Any]):
-    """A part of a result; `raw` is its JSON."""
+@dataclass(frozen=True)
+class Comparison:
+    """A poisoned run beside clean ones: CAD, and what it was measured against.
 
-    raw: dict[str, Any]
+    Attributes
+    ----------
+    how : str
+        How the clean runs were chosen: `given`, `same seed`, or `mean of N other seeds`.
+    runs : tuple of str
+        The names of the clean runs.
+    ba : float
+        Their mean benign accuracy in percent.
+    cad : float
+        Clean accuracy drop in percentage points.
+    asr : Share or None
+        The clean models' ASR on the same triggered rows; None while it has not been computed.
+    collapsed : tuple of str
+        The names of those of them whose network predicts one class whatever it is shown.
+    """
 
-    def __getitem__(self, key: str) -> Any:
-        return self.raw[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.raw)
-
-    def __len__(self) -> int:
-        return len(self.raw)
-
-
-@dataclass(frozen=True, eq=False)
-class Share(Record):
-    """A count out of a total. `percent` is None of nothing."""
-
-    @property
-    def count(self) -> int:
-        """How many."""
-        return self.raw["count"]
-
-    @property
-    def of(self) -> int:
-        """Out of how many."""
-        return self.raw["of"]
-
-    @property
-    def percent(self) -> float | None:
-        """The count in percent of the total."""
-        return self.raw["percent"]
+    how: str
+    runs: tuple[str, ...]
+    ba: float
+    cad: float
+    asr: Share | None = None
+    collapsed: tuple[str, ...] = ()
 
     @classmethod
-    def maybe(cls, raw: dict[str, Any] | None) -> "Share | None":
-        """Return the share, None where there is none."""
-        return None if raw is None else cls(raw)
+    def of(cls, raw: Json) -> "Comparison":
+        """Return the comparison that JSON holds."""
+        runs, collapsed = tuple(raw["runs"]), tuple(raw.get("collapsed", ()))
+        return cls(raw["how"], runs, raw["ba"], raw["cad"], Share.maybe(raw["asr"]), collapsed)
+
+    def json(self) -> Json:
+        """Return it as result.json has it."""
+        found: Json = {"collapsed": list(self.collapsed)} if self.collapsed else {}
+        found |= {"how": self.how, "runs": list(self.runs), "ba": self.ba, "cad": self.cad}
+        return found | {"asr": None if self.asr is None else self.asr.json()}
 
 
-@dataclass(frozen=True, eq=False)
-class Scores(Record):
-    """How a network predicts the clean and the triggered test rows."""
+@dataclass(frozen=True)
+class DatasetRecord:
+    """What a result says of the file that was trained on.
 
-    @property
-    def ba(self) -> Share:
-        """Benign accuracy: clean test rows predicted as their true class."""
-        return Share(self.raw["ba"])
+    Attributes
+    ----------
+    name, source : str
+        The data set's name, and that of its source: `cifar10`, …
+    kind : Kind
+        `clean`, `poisoned` or `sealed`.
+    recipe : Recipe
+        Of the poisoning; of a clean file its rate alone, of a sealed one nothing.
+    counts : dict of str to int
+        Numbers of rows, by what they are.
+    digest, source_digest : str or None
+        The dataset digest, and that of the clean data (None of a sealed file), `sha256:…`.
+    path, base : str or None
+        Where the file was; of a delta also where the clean file was that it was applied to.
+    classes : list of str
+        Names of the classes, in label order; empty where they are not known.
+    pictures : tuple of str
+        Of triggers that are made of a picture, what tells that from others: its digest, or a built-in one's name.
+    """
 
-    @property
-    def asr(self) -> Share | None:
-        """Attack success rate: triggered test rows predicted as the attacker wants; None where nothing is triggered."""
-        return Share.maybe(self.raw["asr"])
+    name: str
+    source: str
+    kind: Kind
+    recipe: Recipe
+    counts: dict[str, int]
+    digest: str | None
+    source_digest: str | None
+    path: str | None
+    base: str | None
+    classes: list[str]
+    pictures: tuple[str, ...]
+    raw: Json = field(repr=False)
 
-    @property
-    def robust_accuracy(self) -> Share | None:
-        """Robust accuracy: triggered test rows predicted as their true class."""
-        return Share.maybe(self.raw.get("still_right"))
-
-    @property
-    def asr_others(self) -> Share | None:
-        """Of a source-specific attack: triggered rows of other classes that are predicted as the target."""
-        return Share.maybe(self.raw.get("asr_others"))
-
-    @property
-    def asr_by_class(self) -> tuple[Share | None, ...]:
-        """ASR for each true class, None where no triggered row is of it; empty where it is not known."""
-        return tuple(map(Share.maybe, self.raw.get("asr_by_class") or ()))
-
-    @property
-    def most_predicted(self) -> Share | None:
-        """The clean test rows predicted as the most predicted class; None in results before 2026-11-27."""
-        return Share.maybe(self.raw.get("most_predicted"))
-
-
-@dataclass(frozen=True, eq=False)
-class Comparison(Record):
-    """A poisoned run beside clean ones: CAD, and what it was measured against."""
-
-    @property
-    def how(self) -> str:
-        """How the clean runs were chosen: `given`, `same seed`, or `mean of N other seeds`."""
-        return self.raw["how"]
-
-    @property
-    def runs(self) -> list[str]:
-        """The names of the clean runs."""
-        return self.raw["runs"]
-
-    @property
-    def ba(self) -> float:
-        """Their mean benign accuracy in percent."""
-        return self.raw["ba"]
-
-    @property
-    def collapsed(self) -> list[str]:
-        """The names of those of them whose network predicts one class whatever it is shown."""
-        return self.raw.get("collapsed", [])
-
-    @property
-    def cad(self) -> float:
-        """Clean accuracy drop in percentage points."""
-        return self.raw["cad"]
-
-    @property
-    def asr(self) -> Share | None:
-        """The clean models' ASR on the same triggered rows; None while it has not been computed."""
-        return Share.maybe(self.raw["asr"])
-
-
-@dataclass(frozen=True, eq=False)
-class DatasetRecord(Record):
-    """What a result says of the file that was trained on."""
-
-    @property
-    def name(self) -> str:
-        """The data set's name."""
-        return self.raw["name"]
-
-    @property
-    def kind(self) -> str:
-        """`clean`, `poisoned` or `sealed`."""
-        return self.raw["kind"]
+    @classmethod
+    def of(cls, raw: Json) -> "DatasetRecord":
+        """Return the record that JSON holds."""
+        classes, pictures = raw.get("classes"), raw.get("pictures") or {}
+        if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
+            classes = []
+        return cls(
+            name=raw["name"],
+            source=raw["source"],
+            kind=Kind(raw["kind"]),
+            recipe=Recipe.of(raw["recipe"]),
+            counts=raw["counts"],
+            digest=raw.get("digest"),
+            source_digest=raw["source_digest"],
+            path=raw.get("path"),
+            base=raw.get("base"),
+            classes=classes,
+            pictures=tuple(map(picture_name, pictures.values())),
+            raw=raw,
+        )
 
     @property
     def is_clean(self) -> bool:
         """Was the run trained on a clean file?"""
-        return Kind.of(self.raw).clean
+        return self.kind.clean
 
     @property
     def is_poisoned(self) -> bool:
         """Was it trained on a file that says how it was poisoned?"""
-        return Kind.of(self.raw).poisoned
+        return self.kind.poisoned
 
     @property
     def is_sealed(self) -> bool:
         """Was it trained on a file of which nobody here knows whether and how it was poisoned?"""
-        return Kind.of(self.raw).sealed
-
-    @property
-    def digest(self) -> str | None:
-        """The dataset digest, `sha256:…`."""
-        return self.raw.get("digest")
-
-    @property
-    def path(self) -> str | None:
-        """Where the file was."""
-        return self.raw.get("path")
-
-    @property
-    def base(self) -> str | None:
-        """Of a delta: where the clean file was that it was applied to."""
-        return self.raw.get("base")
-
-    @property
-    def source(self) -> str:
-        """The name of its source: `cifar10`, …"""
-        return self.raw["source"]
-
-    @property
-    def source_digest(self) -> str | None:
-        """Digest of the clean data; None of a sealed file."""
-        return self.raw["source_digest"]
-
-    @property
-    def classes(self) -> list[str]:
-        """Names of the classes, in label order; empty where they are not known."""
-        classes = self.raw.get("classes")
-        return classes if isinstance(classes, list) else []
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """The recipe of the poisoning as the manifest has it; of a clean file its rate alone, of a sealed one empty."""
-        return self.raw["recipe"]
-
-    @property
-    def pictures(self) -> dict[str, dict[str, Any]]:
-        """The pictures that triggers are made of, by trigger."""
-        return self.raw.get("pictures") or {}
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Numbers of rows, by what they are."""
-        return self.raw["counts"]
+        return self.kind.sealed
 
 
-@dataclass(frozen=True, eq=False)
-class RunConfig(Record):
-    """The whole configuration of a run, whose digest names its folder."""
+def picture_name(entry: Json) -> str:
+    """Return what tells a trigger's picture from others: its digest, or the name of a built-in one."""
+    return entry["built_in"] if "built_in" in entry else entry["digest"].removeprefix("sha256:")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The whole configuration of a run, `raw`, whose digest names its folder."""
+
+    raw: Json
 
     @cached_property
     def settings(self) -> Common:
@@ -218,12 +152,12 @@ class RunConfig(Record):
         return self.raw["dataset_digest"]
 
     @property
-    def model(self) -> dict[str, Any]:
+    def model(self) -> Json:
         """What decides the network; `name` says which it is."""
         return self.raw[MODEL]
 
     @property
-    def training(self) -> dict[str, Any]:
+    def training(self) -> Json:
         """What decides the training, but for the seed."""
         return self.raw[TRAINING]
 
@@ -252,19 +186,20 @@ class RunConfig(Record):
         """`float32`, `tf32` or `bfloat16`; None of a run that was made elsewhere."""
         return self.raw.get("precision")
 
-    @property
-    def threads(self) -> int | None:
-        """CPU threads; None of a run that was made elsewhere."""
-        return self.raw.get("threads")
 
+@dataclass(frozen=True)
+class RunResult:
+    """The result of a finished run; `raw` is its JSON."""
 
-@dataclass(frozen=True, eq=False)
-class RunResult(Record):
-    """The result of a finished run."""
+    raw: Json
 
-    def changed(self, **parts: Any) -> "RunResult":
-        """Return the result with other parts (JSON), each by its key."""
-        return RunResult(self.raw | parts)
+    def with_scores(self, scores: Scores) -> "RunResult":
+        """Return the result with other scores."""
+        return RunResult(self.raw | {"scores": scores.json()})
+
+    def with_baseline(self, baseline: Comparison | None) -> "RunResult":
+        """Return the result with another comparison, or none."""
+        return RunResult(self.raw | {"baseline": None if baseline is None else baseline.json()})
 
     @property
     def name(self) -> str:
@@ -274,7 +209,7 @@ class RunResult(Record):
     @cached_property
     def dataset(self) -> DatasetRecord:
         """The file that was trained on."""
-        return DatasetRecord(self.raw["dataset"])
+        return DatasetRecord.of(self.raw["dataset"])
 
     @cached_property
     def config(self) -> RunConfig:
@@ -289,18 +224,18 @@ class RunResult(Record):
     @cached_property
     def scores(self) -> Scores:
         """The scores after the last epoch."""
-        return Scores(self.raw["scores"])
+        return Scores.of(self.raw["scores"])
 
-    @property
+    @cached_property
     def baseline(self) -> Comparison | None:
         """The comparison with the clean model; None of a clean or sealed file, and without a clean run."""
         stored = self.raw.get("baseline")
-        return Comparison(stored) if stored else None
+        return Comparison.of(stored) if stored else None
 
     @property
     def seconds(self) -> float | None:
         """Seconds of training; None where they were not recorded."""
-        return self.raw.get("seconds", {}).get("training")
+        return self._recorded("seconds").get("training")
 
     @property
     def images_per_second(self) -> float | None:
@@ -315,9 +250,12 @@ class RunResult(Record):
     @property
     def versions(self) -> dict[str, str]:
         """Versions of Python and of the packages that it was made with."""
-        return self.raw.get("environment", {}).get("versions", {})
+        return self._recorded("environment").get("versions", {})
 
     @property
     def finished(self) -> str | None:
         """When it was finished, UTC."""
         return self.raw.get("finished")
+
+    def _recorded(self, name: str) -> dict[str, Any]:
+        return self.raw.get(name, {})

@@ -90,7 +90,7 @@ def _compared(stored: list[tuple[Path, RunResult]], errors: dict[Path, str]) -> 
     runs = []
     for folder, result in stored:
         comparison = baseline.compare(result, beside[folder.parent])
-        result = collapse.completed(folder, result).changed(baseline=None if comparison is None else comparison.raw)
+        result = collapse.completed(folder, result).with_baseline(comparison)
         runs.append(Finished(folder, result))
     return Found(runs, errors)
 

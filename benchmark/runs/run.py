@@ -3,6 +3,7 @@
     config.json       the configuration: data set digest, network, training, seed, backend, precision, threads
     checkpoint.npz    while it trains: all variables after the last whole epoch, and the history so far
     history.csv       one row an epoch
+    losses.npz        the loss of each training row after each of the first epochs (`row_losses`)
     predictions.npz   the predicted class of every row scored
     model.keras       the trained network
     epochs/           with `train --keep-epochs`: the network after each epoch
@@ -11,12 +12,13 @@
 Killed at any moment, the same command goes on from the last epoch in the checkpoint and ends with the same numbers.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure
+from benchmark.format.manifest import Manifest
 from benchmark.runs import hints, records
 from benchmark.runs.result import RunConfig, RunResult
 from benchmark.training.predicted import PREDICTIONS_ONLY, PredictedSettings
@@ -33,11 +35,11 @@ class Run:
     given: Common | None = field(default=None, compare=False)  # with where on this machine things are
 
     @classmethod
-    def of(cls, runs: Path, manifest: dict[str, Any], settings: Common) -> "Run":
+    def of(cls, runs: Path, manifest: Manifest, settings: Common) -> "Run":
         """Return the run of a data set, given by its manifest, under the given settings, whether it exists yet or
         not."""
-        digest = manifest["dataset_digest"]
-        folder = Path(runs) / folder_name(settings, manifest["name"], digest)
+        digest = manifest.dataset_digest
+        folder = Path(runs) / folder_name(settings, manifest.name, digest)
         return cls(folder, RunConfig(config_of(settings, digest)), settings)
 
     @classmethod
@@ -68,12 +70,13 @@ class Run:
                 f"{self.folder}: {PREDICTIONS_ONLY}: {what} needs the network itself, which was trained elsewhere"
             )
 
-    def needs(self, network: str, what: str) -> None:
-        """Raise `Failure` where its network is another than the one that `what`, a command, is for."""
+    def needs(self, networks: Collection[str], what: str) -> None:
+        """Raise `Failure` where its network is none of those that `what`, a command, is for."""
         self.needs_network(what)
         own = self.config.model.get("name")
-        if own != network:
-            raise Failure(f"{self.folder}: {what} is for a run of --model {network}, this one is of {own!r:.60}")
+        if own not in networks:
+            named = ", ".join(networks)
+            raise Failure(f"{self.folder}: {what} is for a run of --network {named}, this one is of {own!r:.60}")
 
     @property
     def result(self) -> RunResult | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.format import dataset
-from benchmark.format.manifest import Kind
+from benchmark.format.manifest import Manifest
 from benchmark.runs.run import Run
 from benchmark.training.settings import Common
 
@@ -15,14 +15,14 @@ from benchmark.training.settings import Common
 class RunSpec:
     """A run that is to be made.
 
-    `file` is the data set, `manifest` what `dataset.peek` has said of it (the only reading that planning needs); `runs`
-    the folder of all runs; `base` a delta's clean file; `baseline` the clean run that CAD is against, None: those in
+    `file` is the data set, `manifest` what `dataset.peek` read of it (all that planning needs); `runs` the
+    folder of all runs; `base` a delta's clean file; `baseline` the clean run that CAD is against, None: those in
     `runs`; `verify`: recompute the digests of the arrays; `keep_epochs`: save the network after each epoch.
     """
 
     file: Path
     settings: Common
-    manifest: dict[str, Any] = field(repr=False, compare=False)
+    manifest: Manifest = field(repr=False, compare=False)
     runs: Path = Path("runs")
     base: Path | None = None
     baseline: Path | None = None
@@ -42,28 +42,27 @@ class RunSpec:
     @property
     def is_clean(self) -> bool:
         """Is it the clean model that others are compared with?"""
-        return Kind.of(self.manifest).clean
+        return self.manifest.kind.clean
 
     @property
     def is_poisoned(self) -> bool:
         """Is its file one that says how it was poisoned?"""
-        return Kind.of(self.manifest).poisoned
+        return self.manifest.kind.poisoned
 
     @property
     def modality(self) -> str:
         """`image` or `text`: what its file holds."""
-        modality: str = self.manifest["modality"]
-        return modality
+        return self.manifest.modality
 
     @property
     def source_digest(self) -> str | None:
         """Digest of the clean data that its file was made from; None where that is sealed."""
-        return self.manifest["source"].get("digest")
+        return self.manifest.source.digest
 
     @property
     def poisoning_seed(self) -> int:
         """The seed that the file was poisoned with, 0 where it is not known."""
-        return self.manifest.get("recipe", {}).get("seed", 0)
+        return self.manifest.recipe.seed or 0
 
     def with_seed(self, seed: int) -> "RunSpec":
         """Return the same with another training seed."""

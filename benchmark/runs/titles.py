@@ -16,9 +16,8 @@ def run(result: RunResult) -> str:
     """
     dataset, config = result.dataset, result.config
     recipe = dataset.recipe
-    triggers = "+".join(step["name"] for step in recipe.get("triggers", ()))
     attack: str = dataset.kind
-    if triggers:
-        attack = f"{triggers} at {100 * float(numbers.share(recipe['rate'])):g} %"
-        attack += " on every patch" if recipe.get("application") == "patch" else ""
+    if recipe.triggers:
+        attack = f"{recipe.title} at {100 * float(numbers.share(recipe.rate)):g} %"
+        attack += " on every patch" if recipe.application == "patch" else ""
     return f"{dataset.source}, {attack}, {network(config)}, seed {config.seed}"

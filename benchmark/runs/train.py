@@ -13,9 +13,10 @@ from benchmark.format.dataset import Dataset
 from benchmark.nn import engines
 from benchmark.runs.checkpoint import Checkpoint, History
 from benchmark.runs.result import RunResult
+from benchmark.runs.row_losses import RecordLosses
 from benchmark.runs.run import Run
 from benchmark.training import loop
-from benchmark.training.callbacks import Callback, Callbacks, LastPredictions, StopOnDivergence
+from benchmark.training.callbacks import Callback, Callbacks, Epoch, LastPredictions, StopOnDivergence
 from benchmark.training.methods import Method, method
 
 
@@ -32,11 +33,11 @@ class KeepEpochs(Callback):
     def __init__(self, run: Run, model: Any):
         self._folder, self._model = run.folder / "epochs", model
 
-    def on_epoch(self, entry: dict[str, Any], predicted: dict[str, np.ndarray]) -> None:
+    def on_epoch(self, epoch: Epoch, predicted: dict[str, np.ndarray]) -> None:
         from benchmark.nn import model_files
 
         files.make_folder(self._folder)
-        model_files.save(self._model, self._folder / f"epoch-{entry['epoch']:03d}.keras")
+        model_files.save(self._model, self._folder / f"epoch-{epoch.epoch:03d}.keras")
 
 
 def train(
@@ -96,7 +97,8 @@ def _train(
     for callback in callbacks:
         callback.on_start(run, training, history)
     kept = [KeepEpochs(run, training.model)] if keep_epochs else []
-    loop.fit(engine, training, history, Callbacks([StopOnDivergence(), last, *kept, checkpoint, *callbacks]))
+    losses = RecordLosses(run, training, engine, len(history))  # written before the checkpoint that goes past them
+    loop.fit(engine, training, history, Callbacks([StopOnDivergence(), last, losses, *kept, checkpoint, *callbacks]))
     predicted = last.predicted or loop.score(engine, data)  # none: killed after the last epoch's checkpoint
     files.write_npz(run.folder / "predictions.npz", predicted)
     checkpoint.write_history()
@@ -106,17 +108,17 @@ def _train(
 
 def run_record(run: Run, data: Dataset, history: History, predicted: dict[str, np.ndarray]) -> dict[str, Any]:
     """Make the JSON of a result, but for what the training method adds."""
-    seconds = sum(entry["seconds"] for entry in history)
-    images = sum(entry["images"] for entry in history)
+    seconds = sum(epoch.seconds for epoch in history)
+    images = sum(epoch.images for epoch in history)
     return {
         "result_version": 1,
         "name": run.folder.name,
         "dataset": dataset_record(data),
         "config": run.config.raw,
         "preset": run.settings.preset,
-        "scores": loop.scores(data, predicted),
-        "final_loss": history[-1]["loss"],
-        "seconds": {"training": seconds, "scoring": sum(entry["score_seconds"] for entry in history)},
+        "scores": loop.scores(data, predicted).json(),
+        "final_loss": history[-1].loss,
+        "seconds": {"training": seconds, "scoring": sum(epoch.score_seconds for epoch in history)},
         "images_per_second": images / seconds,
         "device": engines.device(),
         "environment": environment.record(),
@@ -128,15 +130,15 @@ def dataset_record(data: Dataset) -> dict[str, Any]:
     """Return what a result says of the file that was trained on."""
     manifest = data.manifest
     return {
-        "name": manifest["name"],
-        "kind": manifest["kind"],
+        "name": manifest.name,
+        "kind": manifest.kind,
         "digest": data.digest,
         "path": str(Path(data.path).absolute()),
         "base": str(data.base.absolute()) if data.base else None,
-        "source": manifest["source"]["name"],
+        "source": manifest.source.name,
         "source_digest": data.source_digest,
         "classes": data.classes,
-        "recipe": manifest.get("recipe", {}),
-        "pictures": manifest.get("pictures", {}),
-        "counts": manifest["counts"],
+        "recipe": manifest.recipe.raw,
+        "pictures": manifest.raw.get("pictures", {}),
+        "counts": manifest.counts,
     }

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure, Usage
 from benchmark.format import dataset, hints
+from benchmark.format.manifest import Manifest
 from benchmark.runs import baseline
 from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
@@ -87,10 +87,10 @@ def find(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def manifests(paths: list[Path]) -> tuple[dict[Path, dict[str, Any]], dict[Path, str]]:
+def manifests(paths: list[Path]) -> tuple[dict[Path, Manifest], dict[Path, str]]:
     """Read the manifests of the files; those that cannot be read, with the reasons."""
 
-    def peek(path: Path) -> dict[str, Any] | Failure:
+    def peek(path: Path) -> Manifest | Failure:
         try:
             return dataset.peek(path)
         except Failure as error:
@@ -118,7 +118,7 @@ def plan(specs: Sequence[RunSpec], seeds: int | None = None) -> list[Task]:
     baselines: dict[tuple[str | None, int], Path] = {}
     for spec in sorted(chosen, key=lambda spec: (not spec.is_clean, spec.settings.seed)):
         run, source = spec.run, (spec.source_digest, spec.settings.seed)
-        images = spec.settings.rows_of(spec.manifest["arrays"]["train/labels"]["shape"][0]) * spec.settings.epochs
+        images = spec.settings.rows_of(spec.manifest.arrays["train/labels"].shape[0]) * spec.settings.epochs
         if spec.is_clean:
             baselines[source] = run.folder
         after = None if spec.is_clean else baselines.get(source)
@@ -143,8 +143,8 @@ def without_baseline(specs: Sequence[RunSpec]) -> list[str]:
         if spec.is_poisoned and spec.source_digest not in clean:
             alone.setdefault(spec.source_digest, spec)
     return sorted(
-        f"no clean file of {spec.manifest['source']['name']} here, so no CAD; what makes it: "
-        f"{hints.clean_file(spec.file, spec.manifest)}"
+        f"no clean file of {spec.manifest.source.name} here, so no CAD; what makes it: "
+        f"{hints.clean_file(spec.file, spec.manifest.source)}"
         for spec in alone.values()
     )
 
@@ -224,7 +224,7 @@ class Sweep:
                     self._close(task)
                     continue
                 task.run.create()
-                files.busy(task.folder, create=True)  # where the file system has no locks it is said here, once
+                files.busy(task.folder, create=True)  # where the file system has no locks a line says so, once
                 self.engine.start(task)
             except Failure as error:
                 self._close(task, [str(error)])

@@ -1,11 +1,25 @@
 """What may be done while a network trains: callbacks, each told of every row, loss and epoch."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from benchmark.core.errors import Failure
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch (from 1) of a training: mean loss, BA and ASR in percent after it (ASR None without triggered rows), the
+    seconds that training and scoring took, and the number of rows trained on. A row of history.csv."""
+
+    epoch: int
+    loss: float
+    ba: float | None
+    asr: float | None
+    seconds: float
+    score_seconds: float
+    images: int
 
 
 class Callback:
@@ -17,8 +31,8 @@ class Callback:
     def on_loss(self, epoch: int, loss: float) -> None:
         """Be told the mean loss of an epoch (from 1) before it is scored; raise to end the training."""
 
-    def on_epoch(self, entry: dict[str, Any], predicted: dict[str, np.ndarray]) -> None:
-        """Be told that an epoch is trained and scored: its row of the history, and the predictions by set of rows."""
+    def on_epoch(self, epoch: Epoch, predicted: dict[str, np.ndarray]) -> None:
+        """Be told that an epoch is trained and scored, with the predictions by set of rows."""
 
 
 class Callbacks(Callback):
@@ -35,9 +49,9 @@ class Callbacks(Callback):
         for callback in self._callbacks:
             callback.on_loss(epoch, loss)
 
-    def on_epoch(self, entry: dict[str, Any], predicted: dict[str, np.ndarray]) -> None:
+    def on_epoch(self, epoch: Epoch, predicted: dict[str, np.ndarray]) -> None:
         for callback in self._callbacks:
-            callback.on_epoch(entry, predicted)
+            callback.on_epoch(epoch, predicted)
 
 
 class StopOnDivergence(Callback):
@@ -54,5 +68,5 @@ class LastPredictions(Callback):
     def __init__(self) -> None:
         self.predicted: dict[str, np.ndarray] = {}
 
-    def on_epoch(self, entry: dict[str, Any], predicted: dict[str, np.ndarray]) -> None:
+    def on_epoch(self, epoch: Epoch, predicted: dict[str, np.ndarray]) -> None:
         self.predicted = predicted

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmark.core.errors import Usage
 from benchmark.core.text_tables import some
+from benchmark.format.manifest import Manifest
 from benchmark.nn.networks import DEFAULT
 from benchmark.training.settings import (
     ENCODERS,
@@ -21,14 +22,14 @@ from benchmark.training.table import option_of
 logger = logging.getLogger(__name__)
 
 
-def chosen_settings(modality: str, model: str | None = None, **given: Any) -> Common:
+def chosen_settings(modality: str, network: str | None = None, **given: Any) -> Common:
     """Return the settings for a file of a modality: the preset's or the encoder's, with what was given beside it.
 
     Parameters
     ----------
     modality : str
         `image` or `text`: what the file holds.
-    model : str, optional
+    network : str, optional
         The name of a network; None: the usual one for the modality.
     **given
         `preset` (images), `encoder` (a name or a folder), and any setting by its name; None is as if absent.
@@ -40,28 +41,26 @@ def chosen_settings(modality: str, model: str | None = None, **given: Any) -> Co
     Failure
         If a folder that was named is not an encoder's.
     """
-    network = model or DEFAULT[modality]
+    network = network or DEFAULT[modality]
     kind = _kind(network)
     given = {name: value for name, value in given.items() if value is not None}
     for name in given:
         if name not in _options(kind):
-            raise Usage(f"{option_of(name)} is not for --model {network}")
+            raise Usage(f"{option_of(name)} is not for --network {network}")
     choice = given.pop(kind.CHOICE, kind.USUAL)
     return _of_encoder(choice, given) if kind is EncoderSettings else _of_preset(network, choice, given)
 
 
-def settings_of_files(
-    files: Mapping[Path, Mapping[str, Any]], model: str | None = None, **given: Any
-) -> dict[Path, Common]:
+def settings_of_files(files: Mapping[Path, Manifest], network: str | None = None, **given: Any) -> dict[Path, Common]:
     """Return the settings for each of several files: an option for images alone is used on images alone.
 
     Files that an option is not for are trained without it, and a warning says so; an option must be for some of them.
 
     Parameters
     ----------
-    files : mapping of Path to mapping
+    files : mapping of Path to Manifest
         The files with their manifests.
-    model, **given
+    network, **given
         As for `chosen_settings`.
 
     Raises
@@ -70,50 +69,50 @@ def settings_of_files(
         If an option is for none of the files, and as `chosen_settings` does.
     """
     given = {name: value for name, value in given.items() if value is not None}
-    examples = {manifest["modality"]: file for file, manifest in reversed(list(files.items()))}
-    networks = _networks(examples, model)
-    asked = [*given, *(["model"] if model else [])]
+    examples = {manifest.modality: file for file, manifest in reversed(list(files.items()))}
+    networks = _networks(examples, network)
+    asked = [*given, *(["network"] if network else [])]
     used = {
-        modality: {name for name in given if name in _options(NETWORKS[network])}
-        | ({"model"} if model == network else set())
-        for modality, network in networks.items()
+        modality: {name for name in given if name in _options(NETWORKS[own])}
+        | ({"network"} if network == own else set())
+        for modality, own in networks.items()
     }
     for name in given if files else ():
         if not any(name in names for names in used.values()):
             file, modality = next(iter((file, modality) for modality, file in examples.items()))
-            held = "" if model else f"{file} holds {modality}s: "
-            raise Usage(f"{held}{option_of(name)} is not for --model {networks[modality]}")
-    for modality, network in networks.items():
+            held = "" if network else f"{file} holds {modality}s: "
+            raise Usage(f"{held}{option_of(name)} is not for --network {networks[modality]}")
+    for modality, own in networks.items():
         if unused := [option_of(name) for name in asked if name not in used[modality]]:
-            others = [str(file) for file, manifest in files.items() if manifest["modality"] == modality]
-            logger.warning(_unused(unused, others, modality, network))
+            others = [str(file) for file, manifest in files.items() if manifest.modality == modality]
+            logger.warning(_unused(unused, others, modality, own))
     chosen = {
-        modality: chosen_settings(modality, network, **{name: given[name] for name in given if name in used[modality]})
-        for modality, network in networks.items()
+        modality: chosen_settings(modality, own, **{name: given[name] for name in given if name in used[modality]})
+        for modality, own in networks.items()
     }
-    return {file: chosen[manifest["modality"]] for file, manifest in files.items()}
+    return {file: chosen[manifest.modality] for file, manifest in files.items()}
 
 
-def _networks(modalities: Iterable[str], model: str | None) -> dict[str, str]:
+def _networks(modalities: Iterable[str], named: str | None) -> dict[str, str]:
     """Return the network for each modality: the one that was named is for its own, where there are others too."""
     usual = {modality: DEFAULT[modality] for modality in modalities}
-    if model is None:
+    if named is None:
         return usual
-    chosen = _kind(model)
+    chosen = _kind(named)
     own = [modality for modality in usual if chosen.trains_on(modality)]
-    return usual | dict.fromkeys(own or usual, model)
+    return usual | dict.fromkeys(own or usual, named)
 
 
 def _unused(options: list[str], files: list[str], modality: str, network: str) -> str:
     """Say which options are not used for the files of a modality."""
     verb, them = ("is", "it") if len(options) == 1 else ("are", "them")
-    trained = f"{some(files)} {'is' if len(files) == 1 else 'are'} trained without {them} (--model {network})"
+    trained = f"{some(files)} {'is' if len(files) == 1 else 'are'} trained without {them} (--network {network})"
     return f"{', '.join(options)} {verb} not for {modality}s: {trained}"
 
 
 def _kind(network: str) -> type[Common]:
     if network not in NETWORKS:
-        raise Usage(f"--model: expected one of {', '.join(NETWORKS)}, got {network!r:.40}")
+        raise Usage(f"--network: expected one of {', '.join(NETWORKS)}, got {network!r:.40}")
     return NETWORKS[network]
 
 

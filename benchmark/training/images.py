@@ -40,5 +40,5 @@ def build(data: Dataset, settings: ImageSettings):
         spec.check(sizes)
     except ValueError as error:
         height, width, _ = data.image_shape
-        raise Usage(f"--model {spec.name} on images of {height}x{width}: {error}") from None
+        raise Usage(f"--network {spec.name} on images of {height}x{width}: {error}") from None
     return spec.build(sizes | {"seed": settings.seed})

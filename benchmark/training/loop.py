@@ -6,14 +6,15 @@ version, and a run that goes on from a checkpoint sees the rows that it would ha
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmark.core import random_streams
 from benchmark.format.dataset import Dataset
-from benchmark.training import metrics
-from benchmark.training.callbacks import Callback
+from benchmark.training.callbacks import Callback, Epoch
+from benchmark.training.metrics import MostPredicted, Scores, Share, by_class
 
 if TYPE_CHECKING:
     from benchmark.training.methods import Method
@@ -65,24 +66,25 @@ def score(engine, data: Dataset) -> dict[str, np.ndarray]:
     return {name: engine.predict(rows.inputs) for name, rows in sets.items() if rows is not None}
 
 
-def scores(data: Dataset, predicted: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Turn predictions into counts and percentages (see `metrics`): BA, the class that is predicted most often on the
-    same rows, and for a poisoned file ASR, robust accuracy and ASR by class.
+def scores(data: Dataset, predicted: dict[str, np.ndarray]) -> Scores:
+    """Turn predictions into scores: those on clean rows, and for a poisoned file those on triggered ones."""
+    test, triggered, others = (predicted.get(name) for name in ("test", "triggered", "others"))
+    assert test is not None
+    found = Scores(Share.where(test == data.test.labels), most_predicted=MostPredicted.among(test))
+    if data.triggered is not None and data.wanted is not None and triggered is not None:
+        hit, labels = triggered == data.wanted, data.triggered.labels
+        found = replace(
+            found,
+            asr=Share.where(hit),
+            robust_accuracy=Share.where(triggered == labels),
+            asr_by_class=by_class(hit, labels, len(data.classes)),
+        )
+    if data.target is not None and others is not None:
+        found = replace(found, asr_others=Share.where(others == data.target))
+    return found
 
-    `asr_others`, of a source-specific attack alone, is the share of the other classes' triggered images that are
-    predicted as the target.
-    """
-    result: dict[str, Any] = {"ba": metrics.accuracy(predicted["test"], data.test.labels), "asr": None}
-    result["most_predicted"] = metrics.commonest(predicted["test"])
-    if data.triggered is not None and data.wanted is not None:
-        labels, classes = data.triggered.labels, len(data.classes)
-        result |= metrics.attack(predicted["triggered"], labels, data.wanted, classes)
-    if data.others is not None and data.target is not None:
-        result["asr_others"] = metrics.reached(predicted["others"], data.target)
-    return result
 
-
-def fit(engine, method: "Method", history: list[dict[str, Any]], callback: Callback) -> None:
+def fit(engine, method: "Method", history: list[Epoch], callback: Callback) -> None:
     """Train from the epoch after the last in `history` to the end.
 
     Parameters
@@ -91,8 +93,8 @@ def fit(engine, method: "Method", history: list[dict[str, Any]], callback: Callb
         See `benchmark.nn.engines`; holds the training inputs, and the weights after the last epoch of `history`.
     method : Method
         What is trained how.
-    history : list of dict
-        One entry per epoch, appended to in place: epoch, loss, ba, asr (percent), seconds, score_seconds, images.
+    history : list of Epoch
+        One per epoch, appended to in place.
     callback : Callback
         Told of rows, losses and epochs; what it raises ends the training.
     """
@@ -104,14 +106,14 @@ def fit(engine, method: "Method", history: list[dict[str, Any]], callback: Callb
         callback.on_loss(epoch, loss)
         predicted = score(engine, data)
         scored = scores(data, predicted)
-        entry = {
-            "epoch": epoch,
-            "loss": loss,
-            "ba": scored["ba"]["percent"],
-            "asr": scored["asr"] and scored["asr"]["percent"],
-            "seconds": trained - start,
-            "score_seconds": time.perf_counter() - trained,
-            "images": len(method.rows),
-        }
+        entry = Epoch(
+            epoch=epoch,
+            loss=loss,
+            ba=scored.ba.percent,
+            asr=None if scored.asr is None else scored.asr.percent,
+            seconds=trained - start,
+            score_seconds=time.perf_counter() - trained,
+            images=len(method.rows),
+        )
         history.append(entry)
         callback.on_epoch(entry, predicted)

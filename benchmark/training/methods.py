@@ -59,11 +59,11 @@ def method(data: Dataset, settings: Common, folder: Path, log: Callable[[str], N
 def check_modality(modality: str, settings: Common, path: Path) -> None:
     """Raise `Usage` where a file holds what these settings' network does not take."""
     if not settings.trains_on(modality):
-        raise Usage(f"{path}: holds {modality}s, --model {settings.NETWORK} is for {settings.MODALITY}s")
+        raise Usage(f"{path}: holds {modality}s, --network {settings.NETWORK} is for {settings.MODALITY}s")
 
 
 def check_installed(settings: Common) -> None:
-    """Raise `Failure` where a package that the training needs is missing: said before a large file is read."""
+    """Raise `Failure` where a package that the training needs is missing: before a large file is read."""
     engines.installed(settings.backend)
     for package in settings.packages():
         extras.check(package)

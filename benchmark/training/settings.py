@@ -8,6 +8,7 @@ configuration lacks it, so that the names of older runs stay.
 """
 
 import dataclasses
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -139,7 +140,7 @@ class Common(ABC):
 
     def chosen_network(self) -> list[str]:
         """Return the option that chooses the network; none where it is the usual one for what the file holds."""
-        return [] if DEFAULT[self.MODALITY] == self.NETWORK else ["--model", self.NETWORK]
+        return [] if DEFAULT[self.MODALITY] == self.NETWORK else ["--network", self.NETWORK]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,8 +170,9 @@ class ImageSettings(Common):
         )
 
     def _shown(self) -> dict[str, Any]:
-        """Return what of the network stands in the name of a folder."""
-        return self.model()
+        """Return what of the network stands in the name of a folder: what is not the same in all its presets."""
+        usual = self.presets.values()
+        return {name: value for name, value in self.model().items() if {getattr(one, name) for one in usual} != {value}}
 
     def _named(self, words: str) -> str:
         return words if DEFAULT[IMAGE] == self.NETWORK else f"{self.NETWORK}-{words}"
@@ -314,7 +316,7 @@ def _class_of(spec: NetworkSpec) -> type[ImageSettings]:
     types |= {one.name: one.type for one in SETTINGS if one.part == TRAINING and one.absent is ALWAYS}
     fields = [(name, kind, field(default=usual[name])) for name, kind in types.items()]
     words = {"NETWORK": spec.name, "USUAL": next(iter(spec.presets)), "__module__": __name__}
-    name = f"{spec.name.title().replace('_', '')}Settings"
+    name = f"{re.sub('[^A-Za-z0-9]', '', spec.name.title())}Settings"
     return dataclasses.make_dataclass(name, fields, bases=(ImageSettings,), frozen=True, kw_only=True, namespace=words)
 
 
@@ -322,7 +324,11 @@ def _preset(kind: type[ImageSettings], values: Mapping[str, Any]) -> ImageSettin
     return kind(**values)
 
 
-_IMAGES = {name: _class_of(spec) for name, spec in SPECS.items() if spec.of_images}
+def _usual_first(spec: NetworkSpec) -> bool:
+    return spec.name not in DEFAULT.values()
+
+
+_IMAGES = {spec.name: _class_of(spec) for spec in sorted(SPECS.values(), key=_usual_first) if spec.of_images}
 PRESETS_OF = {
     name: {preset: _preset(kind, values) for preset, values in SPECS[name].presets.items()}
     for name, kind in _IMAGES.items()

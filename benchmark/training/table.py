@@ -88,9 +88,9 @@ SETTINGS = (
     Setting("modality", MODEL, str, choices=tuple(DEFAULT)),
     Setting("epochs", TRAINING, int, 1, letter="e", help="Number of training epochs."),
     Setting("batch_size", TRAINING, int, 1, letter="b", help="Rows per training step."),
-    Setting("learning_rate", TRAINING, float, letter="lr", help="Of SGD (pmoe); initial rate of AdamW (encoder)."),
+    Setting("learning_rate", TRAINING, float, letter="lr", help="Of SGD (images); initial rate of AdamW (encoder)."),
     Setting("hold_out", TRAINING, int, 0, letter="h",
-            help="Training rows left out for defences, the same rows in every run on a source  [default: 0 (pmoe), "
+            help="Training rows left out for defences, the same rows in every run on a source  [default: 0 (images), "
                  "2000 (encoder)]"),
     Setting("rows", TRAINING, int, 1, absent=None, letter="r",
             help="encoder: number of training rows to use, the same in every run on a source  [default: all]"),

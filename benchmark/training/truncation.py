@@ -30,11 +30,6 @@ def measure(data: Dataset, tokenizer) -> dict[str, dict]:
     return found
 
 
-def pieces(trigger: dict) -> list[str]:
-    """List what a trigger of a recipe inserts into texts, by the number that insertions give."""
-    return trigger["words"] if "words" in trigger else [trigger["text"]]
-
-
 def lines(cut: dict[str, dict]) -> list[str]:
     """Say how many triggers were cut off, for the groups in which any was."""
     return [
@@ -48,13 +43,8 @@ def lines(cut: dict[str, dict]) -> list[str]:
 def unknown(data: Dataset, tokenizer) -> list[str]:
     """Warn of each trigger word that the tokenizer does not know."""
     found = []
-    for trigger in data.manifest.get("recipe", {}).get("triggers", []):
-        words = [word for piece in pieces(trigger) for word in piece.split()] if _inserts(trigger) else []
-        for word in dict.fromkeys(words):
+    for trigger in data.manifest.recipe.triggers:
+        for word in dict.fromkeys(word for piece in trigger.inserted for word in piece.split()):
             if tokenizer.unknown in tokenizer.pieces([word])[0]:
                 found.append(f"warning: the encoder's tokenizer makes [UNK] of the trigger word {word!r:.60}")
     return found
-
-
-def _inserts(trigger: dict) -> bool:
-    return isinstance(trigger.get("words"), list) or isinstance(trigger.get("text"), str)

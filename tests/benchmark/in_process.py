@@ -55,6 +55,9 @@ def outcome(folder):
     result = json.loads((folder / "result.json").read_text())
     rows = [line.split(",")[:4] for line in (folder / "history.csv").read_text().splitlines()]
     arrays = files.read_npz(folder / "predictions.npz")
+    losses = files.read_npz(folder / "losses.npz")
+    assert len(losses["epochs"]) == min(5, len(rows) - 1)
+    arrays |= {"epochs": losses["epochs"], "losses": np.nan_to_num(losses["losses"], nan=-1)}
     with zipfile.ZipFile(folder / "model.keras") as archive, h5py.File(archive.open("model.weights.h5")) as weights:
         found = {}
         weights.visititems(lambda name, node: found.update({name: node[()]} if isinstance(node, h5py.Dataset) else {}))

@@ -2,6 +2,22 @@
 
 import json
 
+RUN = {
+    "run": "a-run",
+    "shape": [1, 2],
+    "dataset": {
+        "name": "a",
+        "kind": "poisoned",
+        "source": "toy",
+        "source_digest": "sha256:0",
+        "recipe": {},
+        "counts": {},
+    },
+    "config": {},
+}
+DETECTOR = {"metric": "cosine", "min_words": 5, "heads": 1, "threshold": None, "rows": None}
+"""What all results have."""
+
 
 def figures(auroc):
     return {"auroc": auroc, "tpr_1": 0.5, "tpr_5": 0.75, "precision_100": 0.9}
@@ -13,17 +29,25 @@ def detected(auroc, poisoned=8, falls=True, twin=True, suspect=False):
     grids = {"auroc": [[0.1, 0.9]], "median_z": [[-3.0, 1.0]]}
     controls = {"trigger": scores | {"heads": grids}, "shuffled": scores | {"heads": grids}}
     controls = {"poisoned": controls} | ({"clean": controls} if twin else {})
-    return {
-        "result_version": 1,
-        "defence": "heads-detect",
-        "settings": {"metric": "cosine", "rows": None},
-        "suspect": scores,
-        "suspect_heads": grids,
-        "flagged": {"mahalanobis": {"count": 10, "poisoned": poisoned}, "second_pass": {"count": 10, "poisoned": 10}},
-        "contaminated": [{"layer": 0, "head": 0, "median_z": -3.0, "auroc": 0.1}],
-        "flagged_median_z": [[-3.0 if falls else 3.0, 1.0]],
-        "controls": controls,
-    } | ({"controls_suspect": controls} if suspect else {})
+    return (
+        RUN
+        | {
+            "result_version": 1,
+            "defence": "heads-detect",
+            "settings": DETECTOR,
+            "rows": {"held_out": 50, "suspect": 20, "too_short": 1, "poisoned": 10},
+            "suspect": scores,
+            "suspect_heads": grids,
+            "flagged": {
+                "mahalanobis": {"count": 10, "poisoned": poisoned},
+                "second_pass": {"count": 10, "poisoned": 10},
+            },
+            "contaminated": [{"layer": 0, "head": 0, "median_z": -3.0, "auroc": 0.1}],
+            "flagged_median_z": [[-3.0 if falls else 3.0, 1.0]],
+            "controls": controls,
+        }
+        | ({"controls_suspect": controls} if suspect else {})
+    )
 
 
 def percent(value):
@@ -36,13 +60,16 @@ def aligned(*stages):
     for name, ba, asr, rest in stages:
         scores = {"ba": percent(ba), "asr": percent(asr)} | ({} if rest is None else {"target_class": percent(rest)})
         steps.append({"stage": name, "scores": scores})
-    return {"result_version": 1, "defence": "heads-align", "settings": {"lean": 0.5, "heads": [[0, 1]]}, "steps": steps}
+    chosen = {"contaminated": [[0, 1]], "important": [[0, 0]], "random": [[0, 0]]}
+    rows, settings = {"clean": 10, "flagged": 5, "poisoned": None}, DETECTOR | {"lean": 0.5}
+    written = {"result_version": 1, "defence": "heads-align", "settings": settings, "steps": steps}
+    return RUN | chosen | written | {"rows": rows, "environment": {}}
 
 
 def ablated(ba, asr):
     before = {"ba": percent(80), "asr": percent(100)}
-    return {"result_version": 1, "defence": "heads-ablate", "settings": {}, "before": before,
-            "off": {"ba": ba, "asr": asr}}  # fmt: skip
+    return RUN | {"result_version": 1, "defence": "heads-ablate", "settings": {"heads": []}, "before": before,
+                  "shape": [len(ba), len(ba[0])], "off": {"ba": ba, "asr": asr}, "together": None}  # fmt: skip
 
 
 def put(run, name, result):

@@ -63,8 +63,8 @@ def test_those_that_matter_are_among_them():
         wanted = {
             poisonkit_once: "--submission --key --source --dataset --target --preset --format -o --seed --from --cache "
             "--square-size --blend-image --patch-size --camouflage --secret-seed --base --rewrite-file",
-            benchmark_once: "--data --base --baseline --encoder --model --preset --seed --runs --rates --backend --map "
-            "--one-target --scheduler -o --format",
+            benchmark_once: "--data --base --baseline --encoder --network --preset --seed --runs --rates --backend "
+            "--map --one-target --scheduler -o --format",
         }[once]
         assert set(wanted.split()) <= found | {"--format"}
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.analysis.heads import results as stored
-from benchmark.analysis.heads.results import COMMANDS, MALFORMED, Result
+from benchmark.analysis.heads.results import COMMANDS, HeadsResult
 from benchmark.analysis.heads.tables import tables
-from benchmark.core import text_tables
+from benchmark.core import numbers, text_tables
 from benchmark.runs.groups import Cell, group
 from benchmark.runs.results import Finished
 
@@ -16,7 +16,7 @@ class Group:
     """The results of one command, with one `settings`, on the runs of a `cell`; one result a run."""
 
     cell: Cell
-    results: tuple[Result, ...]
+    results: tuple[HeadsResult, ...]
 
     @property
     def title(self) -> str:
@@ -24,9 +24,9 @@ class Group:
         first, cell = self.results[0], self.cell
         what = " ".join(filter(None, [cell.dataset, cell.trigger, cell.variant and f"({cell.variant})"]))
         rate = "" if cell.clean else f", rate {float(cell.rate):g}"
-        words = stored.describe_settings(first["settings"])
-        runs = f"{len(self.results)} run{'s' if len(self.results) > 1 else ''}"
-        return f"{first['defence']} on {what}{rate}, {cell.settings}{words and f'; {words}'}: {runs}"
+        words = first.described
+        runs = numbers.counted(len(self.results), "run")
+        return f"{first.command} on {what}{rate}, {cell.settings}{words and f'; {words}'}: {runs}"
 
 
 def collect(found: list[Finished], errors: dict[Path, str] | None = None) -> list[Group]:
@@ -37,25 +37,12 @@ def collect(found: list[Finished], errors: dict[Path, str] | None = None) -> lis
     errors = {} if errors is None else errors
     groups = []
     for cell in group(found):
-        by_question: dict[str, dict[Path, Result]] = {}
+        by_question: dict[str, dict[Path, HeadsResult]] = {}
         for run in cell.runs:
-            for folder, result in stored.in_run(run.folder, errors):
-                if can_be_shown(result):
-                    by_question.setdefault(stored.question(result), {})[run.folder] = result
-                else:
-                    errors[folder / "result.json"] = f"{folder / 'result.json'}: not a result that can be shown"
+            for _, result in stored.in_run(run.folder, errors):
+                by_question.setdefault(result.question, {})[run.folder] = result
         groups += [Group(cell, tuple(results.values())) for results in by_question.values()]
-    return sorted(groups, key=lambda one: COMMANDS.index(one.results[0]["defence"]))
-
-
-def can_be_shown(result: Result) -> bool:
-    """Return whether the tables find in a result what they show: runs are passed on, and edited."""
-    try:
-        tables([result])
-        stored.describe_settings(result["settings"])
-    except MALFORMED:
-        return False
-    return True
+    return sorted(groups, key=lambda one: COMMANDS.index(one.results[0].command))
 
 
 def render(groups: list[Group], form: str) -> str:

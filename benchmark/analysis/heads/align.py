@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.analysis.heads import detect, detector, pictures, results, tables
+from benchmark.analysis.heads import detect, detector, pictures, results
 from benchmark.analysis.heads.detect import Log, Suspects
-from benchmark.analysis.heads.detector import Detector
+from benchmark.analysis.heads.detector import Detector, DetectorSettings
 from benchmark.analysis.heads.evaluate import Scorer, predict, without
 from benchmark.analysis.heads.model_similarity import ModelSimilarity
 from benchmark.analysis.heads.results import ALIGN as NAME
-from benchmark.analysis.heads.results import Result
+from benchmark.analysis.heads.results import Aligned, Head, Step, Tuned, Variant
 from benchmark.core import environment, files, random_streams
 from benchmark.core.errors import Failure
-from benchmark.core.hashing import canonical
 from benchmark.format.dataset import Rows
 from benchmark.nn import engines
 from benchmark.runs.context import Opened, configuration, making, open_run, target_of, written
+from benchmark.training.metrics import Json
 
 if TYPE_CHECKING:
     from benchmark.analysis.heads import tuning
@@ -37,21 +37,23 @@ DEFAULTS = {"strength": (10.0, 1.0), "epochs": (6, 2), "learning_rate": (1e-3, 3
 """What is taken where nothing is asked for: without the flat prediction, and with it."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Variant:
-    """One way to treat the model.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AlignSettings(DetectorSettings):
+    """What decides an alignment: the detector, which rows are learned from, and λ (`strength`), the weight of the flat
+    prediction (`unlearn`, 0 without it), what is to be flat, how far it leans, how long and how fast."""
 
-    Its name, which `heads` move (flat numbers; None: all weights), λ (`strength`), the weight of the flat prediction
-    (`unlearn`), how long and how fast, and how far the flat prediction leans.
-    """
-
-    name: str
-    heads: np.ndarray | None
-    strength: float
+    one_target: bool
+    clean_rows: int
     unlearn: float
+    flat: str | None
+    lean: float | None
+    strength: float
     epochs: int
     learning_rate: float
-    lean: float = 0.0
+    full_epochs: int
+    full_rate: float
+    keep_models: bool
+    seed: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +64,7 @@ class Detection:
     ----------
     opened : Opened
         The run.
-    settings : dict
-        All that `complete` gives.
+    settings : AlignSettings
     model : ModelSimilarity
         The untouched model.
     detector : Detector
@@ -79,7 +80,7 @@ class Detection:
     """
 
     opened: Opened
-    settings: dict[str, Any]
+    settings: AlignSettings
     model: ModelSimilarity
     detector: Detector
     suspects: Suspects
@@ -90,7 +91,7 @@ class Detection:
     @property
     def median_z(self) -> np.ndarray:
         """Of each head over the rows that the first pass flags, (F,): what the contaminated heads are chosen by."""
-        first = self.suspects.flagged(self.settings["flag"])["mahalanobis"]
+        first = self.suspects.flagged(self.settings.flag)["mahalanobis"]
         return np.median(self.suspects.measured.z[first], axis=0)
 
     @property
@@ -98,46 +99,44 @@ class Detection:
         """As many of the other heads as there are contaminated ones, or all of the others, at random."""
         layers, heads = self.model.shape
         others = np.setdiff1d(np.arange(layers * heads), self.detector.heads)
-        order = random_streams.permutation(self.settings["seed"], "random heads", len(others))
+        order = random_streams.permutation(self.settings.seed, "random heads", len(others))
         return others[order[: len(self.detector.heads)]]
 
-    def pairs(self, heads: np.ndarray | None) -> list[list[int]] | None:
-        """Return flat numbers as [layer, head]; None stays None."""
-        return None if heads is None else pairs(heads, self.model.shape)
+    def pairs(self, heads: np.ndarray) -> tuple[Head, ...]:
+        """Return flat numbers as (layer, head)."""
+        return tuple((int(head) // self.model.shape[1], int(head) % self.model.shape[1]) for head in heads)
+
+    def flat(self, heads: tuple[Head, ...]) -> np.ndarray:
+        """Return (layer, head) as flat numbers, in the same order."""
+        return np.array([layer * self.model.shape[1] + head for layer, head in heads], np.int64)
 
 
-def complete(options: dict[str, Any]) -> dict[str, Any]:
-    """Complete the command's options to settings.
-
-    `unlearn` is the flat prediction's weight, 0 without it; what was not asked for is as in DEFAULTS.
-    """
+def complete(options: dict[str, Any]) -> AlignSettings:
+    """Complete the command's options to settings; what was not asked for is as in DEFAULTS."""
     weight = options["unlearn_weight"] if options["unlearn"] else 0.0
     settings = {key: value for key, value in options.items() if key != "unlearn_weight"} | {"unlearn": weight}
     if not weight:
         settings |= {"flat": None, "lean": None}
-    return settings | {key: pair[weight > 0] for key, pair in DEFAULTS.items() if settings[key] is None}
+    settings |= {key: pair[weight > 0] for key, pair in DEFAULTS.items() if settings[key] is None}
+    return AlignSettings(**settings)
 
 
-def run(folder: Path, file: Path | None, base: Path | None, settings: dict[str, Any], log: Log) -> Result:
-    """Align one run, unless the result exists already.
-
-    `settings` are the detector's (see `detect.run`) and `one_target`, `clean_rows`, `strength` (λ), `unlearn`, `flat`,
-    `lean`, `epochs`, `learning_rate`, `full_epochs`, `full_rate`, `keep_models` and `seed`: all that `complete` gives.
-    The other parameters are those of `detect.run`.
-    """
-    job, config = configuration(folder, NAME, settings)
+def run(folder: Path, file: Path | None, base: Path | None, settings: AlignSettings, log: Log) -> Aligned:
+    """Align one run, unless the result exists already. For the parameters see `detect.run`."""
+    job, config = configuration(folder, NAME, settings.json())
     target = target_of(job, config)
-    if (result := written(target, tables.can_be_reported)) is not None:
+    if isinstance(result := written(target, results.of), Aligned):
         return result
     opened = open_run(job, file, base)
     with making(target, config):
-        result = align(detect_heads(opened, settings, log), target, log)
-        result |= {"result_version": 1, "defence": NAME, "settings": settings}
-        files.write_json(target / "result.json", result)
+        raw = align(detect_heads(opened, settings, log), target, log)
+        result = results.of(raw | {"result_version": 1, "defence": NAME, "settings": settings.json()})
+        assert isinstance(result, Aligned)
+        files.write_json(target / "result.json", result.raw)
     return result
 
 
-def detect_heads(opened: Opened, settings: dict[str, Any], log: Log) -> Detection:
+def detect_heads(opened: Opened, settings: AlignSettings, log: Log) -> Detection:
     """Find the contaminated heads and the rows to learn from.
 
     Raises `Failure` where no head's |median z| reaches the threshold.
@@ -147,22 +146,22 @@ def detect_heads(opened: Opened, settings: dict[str, Any], log: Log) -> Detectio
     model = ModelSimilarity(opened, settings)
     found, suspects = detect.search(model, settings, log)
     if not len(found.heads):
-        raise Failure(f"{opened.job.folder}: no head's |median z| reaches {settings['threshold']} on flagged rows")
-    held_out = clean_rows(opened.held_out, settings["clean_rows"])
+        raise Failure(f"{opened.job.folder}: no head's |median z| reaches {settings.threshold} on flagged rows")
+    held_out = clean_rows(opened.held_out, settings.clean_rows)
     clean = tuning.Clean(opened.tokens(held_out.inputs), held_out.labels)
     flagged = flagged_rows(model, suspects, settings)
     importance = losses.importance(model.model, clean.tokens, clean.labels)
     return Detection(opened, settings, model, found, suspects, flagged, clean, importance)
 
 
-def flagged_rows(model: ModelSimilarity, suspects: Suspects, settings: dict[str, Any]) -> np.ndarray:
+def flagged_rows(model: ModelSimilarity, suspects: Suspects, settings: AlignSettings) -> np.ndarray:
     """Return those that the second pass flags, as numbers among the suspects.
 
     With `one_target` only those that the model gives the class which most of them are given: a working backdoor
     gives all its rows the attacker's class, so that the others were flagged by mistake.
     """
-    flagged = suspects.flagged(settings["flag"])["second_pass"]
-    if not settings["one_target"]:
+    flagged = suspects.flagged(settings.flag)["second_pass"]
+    if not settings.one_target:
         return flagged
     opened = model.opened
     texts = opened.contents.train.inputs[suspects.rows[flagged]]
@@ -170,59 +169,63 @@ def flagged_rows(model: ModelSimilarity, suspects: Suspects, settings: dict[str,
     return flagged[predicted == np.bincount(predicted).argmax()]
 
 
-def variants(detection: Detection) -> list[Variant]:
-    """List the alignment that was asked for, and all that it is compared with."""
-    asked, heads, random = detection.settings, detection.detector.heads, detection.random_heads
-    long, full = (asked["epochs"], asked["learning_rate"]), (asked["full_epochs"], asked["full_rate"])
-    strength, unlearn, lean = asked["strength"], asked["unlearn"], asked["lean"] or 0.0
+def variants(detection: Detection) -> dict[str, Variant]:
+    """List the alignment that was asked for, and all that it is compared with, by name."""
+    asked, pairs = detection.settings, detection.pairs
+    heads, random = pairs(detection.detector.heads), pairs(detection.random_heads)
+    long, full = (asked.epochs, asked.learning_rate), (asked.full_epochs, asked.full_rate)
+    strength, unlearn, lean = asked.strength, asked.unlearn, asked.lean or 0.0
     name = FORGOTTEN if unlearn else ALIGNED
-    listed = [
-        Variant(name, heads, strength, unlearn, *long, lean),
-        Variant("full fine-tuning", None, 0.0, 0.0, *full),
-        Variant("heads alone, no alignment", heads, 0.0, 0.0, *long),
-    ]
+    listed = {
+        name: Variant(heads, strength, unlearn, *long, lean),
+        "full fine-tuning": Variant(None, 0.0, 0.0, *full),
+        "heads alone, no alignment": Variant(heads, 0.0, 0.0, *long),
+    }
     if unlearn:
-        listed += [
-            Variant("full fine-tuning, flat prediction", None, 0.0, unlearn, *full, lean),
-            Variant("heads alone, flat prediction", heads, 0.0, unlearn, *long, lean),
-            Variant(ALIGNED, heads, strength, 0.0, *long),
-        ]
+        listed |= {
+            "full fine-tuning, flat prediction": Variant(None, 0.0, unlearn, *full, lean),
+            "heads alone, flat prediction": Variant(heads, 0.0, unlearn, *long, lean),
+            ALIGNED: Variant(heads, strength, 0.0, *long),
+        }
     if lean:
-        listed.append(Variant(f"{name}, no lean", heads, strength, unlearn, *long))
-    if len(random):
-        listed.append(Variant(f"random heads, {name}", random, strength, unlearn, *long, lean))
+        listed[f"{name}, no lean"] = Variant(heads, strength, unlearn, *long)
+    if random:
+        listed[f"random heads, {name}"] = Variant(random, strength, unlearn, *long, lean)
     return listed
 
 
-def align(detection: Detection, target: Path, log: Log) -> Result:
-    """Run every variant, scored after each epoch; the first one's model and the pictures go into the folder."""
+def align(detection: Detection, target: Path, log: Log) -> Json:
+    """Run every variant, scored after each epoch, and return the result as JSON; the first one's model and the pictures
+    go into the folder."""
     opened, settings, model = detection.opened, detection.settings, detection.model.model
     score = Scorer(opened, learned_from=detection.suspects.rows[detection.flagged])
-    steps: list[dict[str, Any]] = []
+    steps: list[Step] = []
 
-    def add(step: dict[str, Any]) -> None:
+    def add(step: Step) -> None:
         steps.append(step)
         log(_progress(opened.job.folder.name, step))
 
-    add({"stage": "untouched", "scores": score(model)})
-    add({"stage": "heads switched off", "scores": score(model, without(model, detection.detector.heads))})
-    asked, *others = variants(detection)
-    step, aligned = run_variant(detection, asked, score, target)
+    add(Step("untouched", score(model)))
+    add(Step("heads switched off", score(model, without(model, detection.detector.heads))))
+    (asked, first), *others = variants(detection).items()
+    step, aligned = run_variant(detection, asked, first, score, target)
     add(step)
     earlier = earlier_steps(detection, target)
-    for variant in others:
-        known = earlier.get(_identity(dataclasses.asdict(variant) | {"heads": detection.pairs(variant.heads)}))
+    for name, variant in others:
+        known = earlier.get(variant)
         if known is None:
-            keep = target if settings["keep_models"] else None
-            known, _ = run_variant(detection, variant, score, keep)
-        add(known | {"stage": variant.name})
+            keep = target if settings.keep_models else None
+            known, _ = run_variant(detection, name, variant, score, keep)
+        add(dataclasses.replace(known, stage=name))
     shown = detection.median_z.reshape(detection.model.shape)
     drawn = pictures.of_alignment(detection.model, detection.detector, steps, detection.importance, shown, aligned)
     pictures.save(drawn, target, log)
     return _result(detection, steps)
 
 
-def run_variant(detection: Detection, variant: Variant, score: Scorer, keep: Path | None) -> tuple[dict[str, Any], Any]:
+def run_variant(
+    detection: Detection, name: str, variant: Variant, score: Scorer, keep: Path | None
+) -> tuple[Step, Any]:
     """Train a fresh copy of the network as a variant says, scored after each epoch.
 
     Returns its step of the result, and the network, which is saved in the folder `keep`, if one is given. Raises
@@ -232,26 +235,25 @@ def run_variant(detection: Detection, variant: Variant, score: Scorer, keep: Pat
     from benchmark.nn import model_files
 
     model, similarity = detection.opened.network(), detection.model
-    heads = detection.detector.heads if variant.heads is None else variant.heads
+    moved = None if variant.heads is None else detection.flat(variant.heads)
+    heads = detection.detector.heads if moved is None else moved
     deviation = losses.Deviation(model, heads, similarity.metric, similarity.kind, similarity.projections)
-    record = dataclasses.asdict(variant)
     plan = tuning.Plan(
-        heads=variant.heads, strength=variant.strength, unlearn=variant.unlearn, epochs=variant.epochs,
-        learning_rate=variant.learning_rate, flat=detection.settings["flat"],
+        heads=moved, strength=variant.strength, unlearn=variant.unlearn, epochs=variant.epochs,
+        learning_rate=variant.learning_rate, flat=detection.settings.flat or "rows",
     )  # fmt: skip
     flagged = _reference_statistics(detection, heads, variant.lean)
-    history, scores = [], {}
-    for loss in tuning.tune(model, plan, detection.clean, flagged, deviation, detection.settings["seed"]):
+    history: list[Tuned] = []
+    for loss in tuning.tune(model, plan, detection.clean, flagged, deviation, detection.settings.seed):
         if not np.isfinite(loss):
-            raise Failure(f"{variant.name}: the loss is {loss}; try a smaller --learning-rate")
+            raise Failure(f"{name}: the loss is {loss}; try a smaller --learning-rate")
         scores = score(model)
-        history.append({"loss": loss, "ba": results.percent(scores, "ba"), "asr": results.percent(scores, "asr")})
-    record["heads"] = detection.pairs(variant.heads)
-    step = {"stage": record.pop("name"), **record, "history": history, "scores": scores}
+        history.append(Tuned(loss, results.percent(scores, "ba"), results.percent(scores, "asr")))
+    file = None
     if keep is not None:
-        step["model"] = f"{variant.name.replace(',', '').replace(' ', '-')}.keras"
-        model_files.save(model, keep / step["model"])
-    return step, model
+        file = f"{name.replace(',', '').replace(' ', '-')}.keras"
+        model_files.save(model, keep / file)
+    return Step(name, scores, variant, tuple(history), file), model
 
 
 def _reference_statistics(detection: Detection, heads: np.ndarray, lean: float) -> "tuning.Flagged":
@@ -267,23 +269,24 @@ def _reference_statistics(detection: Detection, heads: np.ndarray, lean: float) 
     return tuning.Flagged(tokens, both[:, 0], both[:, 1], even)
 
 
-def earlier_steps(detection: Detection, target: Path) -> dict[bytes, dict[str, Any]]:
+def earlier_steps(detection: Detection, target: Path) -> dict[Variant | None, Step]:
     """Return the steps of this run's other alignments that learned from the same rows in the same order, by variant.
 
     None where the networks are to be kept.
     """
-    if detection.settings["keep_models"]:
+    if detection.settings.keep_models:
         return {}
-    steps: dict[bytes, dict[str, Any]] = {}
+    steps: dict[Variant | None, Step] = {}
     for folder in files.folders(target.parent, f"{NAME}-*"):
-        result = results.read(folder) or {"settings": {}}
-        same = all(result["settings"].get(key) == detection.settings[key] for key in ROWS_AND_ORDER)
-        if same and result["environment"] == environment.record():
-            steps |= {_identity(step): step for step in result["steps"] if "history" in step}
+        result = results.read(folder)
+        if not isinstance(result, Aligned) or result.environment != environment.record():
+            continue
+        if all(result.settings.get(key) == getattr(detection.settings, key) for key in ROWS_AND_ORDER):
+            steps |= {step.variant: dataclasses.replace(step, model=None) for step in result.steps if step.variant}
     return steps
 
 
-def _result(detection: Detection, steps: list[dict[str, Any]]) -> Result:
+def _result(detection: Detection, steps: list[Step]) -> Json:
     opened, suspects = detection.opened, detection.suspects
     return {
         "run": opened.trained.name,
@@ -296,7 +299,7 @@ def _result(detection: Detection, steps: list[dict[str, Any]]) -> Result:
             "poisoned": suspects.count_poisoned(detection.flagged),
         },
         **_chosen(detection),
-        "steps": steps,
+        "steps": [step.json() for step in steps],
         "device": engines.device(),
         "environment": environment.record(),
         "finished": environment.now(),
@@ -305,36 +308,24 @@ def _result(detection: Detection, steps: list[dict[str, Any]]) -> Result:
 
 def _chosen(detection: Detection) -> dict[str, Any]:
     """Return the contaminated heads by anomaly, the most important on clean rows, and random ones, by [layer, head]."""
-    shape, heads = detection.model.shape, detection.detector.heads
+    shape, heads, pairs = detection.model.shape, detection.detector.heads, detection.pairs
     important = np.argsort(-detection.importance.reshape(-1), kind="stable")[: len(heads)]
     return {
-        "contaminated": pairs(heads, shape),
-        "important": pairs(important, shape),
-        "random": pairs(detection.random_heads, shape),
+        "contaminated": pairs(heads),
+        "important": pairs(important),
+        "random": pairs(detection.random_heads),
         "median_z": detector.nested(detection.median_z, shape),
         "importance": detector.nested(detection.importance, shape),
     }
 
 
-def _progress(run_name: str, step: dict[str, Any]) -> str:
-    ba, asr = (results.percent(step["scores"], name) for name in ("ba", "asr"))
-    line = f"{run_name}: {step['stage']:38} BA {ba:5.1f}"
+def _progress(run_name: str, step: Step) -> str:
+    ba, asr = (results.percent(step.scores, name) for name in ("ba", "asr"))
+    line = f"{run_name}: {step.stage:38} BA {ba:5.1f}"
     return line if asr is None else f"{line}  ASR {asr:5.1f}"
-
-
-def _identity(step: dict[str, Any]) -> bytes:
-    """Everything of a variant but its name, of a step or a variant as a dictionary."""
-    return canonical(
-        {field.name: step.get(field.name) for field in dataclasses.fields(Variant) if field.name != "name"}
-    )
 
 
 def clean_rows(held_out: Rows, count: int) -> Rows:
     """Draw that many of the held-out rows at random; all where there are fewer."""
     rows = random_streams.some(np.arange(len(held_out)), count, "clean rows")
     return Rows(held_out.inputs[rows], held_out.labels[rows])
-
-
-def pairs(heads: np.ndarray, shape: tuple[int, int]) -> list[list[int]]:
-    """Return flat numbers as [layer, head]."""
-    return [[int(head) // shape[1], int(head) % shape[1]] for head in heads]

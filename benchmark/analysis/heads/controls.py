@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 
 from benchmark.core import random_streams
+from benchmark.format.manifest import Recipe
 
 COMMON_TRIGGERS = ("cf", "mn", "bb", "tq", "mb")
 SENTENCE = "the weather was fine this morning"
@@ -72,9 +73,9 @@ def other_trigger(texts: np.ndarray, leave_out: set[str]) -> str | None:
     return next((word for word in COMMON_TRIGGERS if word not in seen | leave_out), None)
 
 
-def words_of(recipe: dict) -> set[str]:
+def words_of(recipe: Recipe) -> set[str]:
     """Return every word in a recipe's triggers, in lower case."""
-    found, waiting = set(), list(recipe.get("triggers", []))
+    found, waiting = set(), [recipe.raw.get("triggers", [])]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
@@ -86,7 +87,7 @@ def words_of(recipe: dict) -> set[str]:
     return found
 
 
-def phrases(training: np.ndarray, recipe: dict, seed: int) -> dict[str, tuple[list[str], int]]:
+def phrases(training: np.ndarray, recipe: Recipe, seed: int) -> dict[str, tuple[list[str], int]]:
     """Return the phrases to insert, and how many of them, by control; rare words are those of the `training` texts."""
     taken = words_of(recipe)
     rare, other = rare_words(training, taken, seed), other_trigger(training, taken)

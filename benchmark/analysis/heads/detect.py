@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.analysis.heads import anomaly, controls, pictures, roc, tables
+from benchmark.analysis.heads import anomaly, controls, pictures, results, roc
 from benchmark.analysis.heads import detector as scoring
-from benchmark.analysis.heads.detector import Detector, Measured
+from benchmark.analysis.heads.detector import Detector, DetectorSettings, Measured
 from benchmark.analysis.heads.model_similarity import ModelSimilarity, long_enough
 from benchmark.analysis.heads.results import DETECT as NAME
-from benchmark.analysis.heads.results import Result
+from benchmark.analysis.heads.results import Detected
 from benchmark.core import environment, files, random_streams
 from benchmark.core.errors import Failure
 from benchmark.nn import engines, tokenizers
@@ -73,7 +73,7 @@ class Suspects:
         return {name: anomaly.first(scores[name], count) for name in PASSES if name in scores}
 
 
-def run(folder: Path, file: Path | None, base: Path | None, settings: dict[str, Any], log: Log) -> Result:
+def run(folder: Path, file: Path | None, base: Path | None, settings: DetectorSettings, log: Log) -> Detected:
     """Detect on one run, unless the result exists already.
 
     Parameters
@@ -82,25 +82,25 @@ def run(folder: Path, file: Path | None, base: Path | None, settings: dict[str, 
         The run.
     file, base : path-like or None
         See `open_run`.
-    settings : dict
-        `metric`, `map`, `min_words`, `flag`, `heads`, `threshold`, `rows` (number of suspect rows; None: all).
+    settings : DetectorSettings
+        All that decides the outcome.
     log : callable
         Takes a line of progress.
     """
-    job, config = configuration(folder, NAME, settings)
+    job, config = configuration(folder, NAME, settings.json())
     twin = twin_of(job)
     config["clean_run"] = twin and twin.folder.name
     target = target_of(job, config)
-    if (result := written(target, tables.can_be_reported)) is not None:
+    if isinstance(result := written(target, results.of), Detected):
         return result
     opened = open_run(job, file, base)
     with making(target, config):
         result = detect(opened, settings, twin, target, log)
-        files.write_json(target / "result.json", result)
+        files.write_json(target / "result.json", result.raw)
     return result
 
 
-def detect(opened: Opened, settings: dict[str, Any], twin: Run | None, target: Path, log: Log) -> Result:
+def detect(opened: Opened, settings: DetectorSettings, twin: Run | None, target: Path, log: Log) -> Detected:
     """Return the result; scores.npz and the pictures go into the folder `target`."""
     model, name = ModelSimilarity(opened, settings), opened.job.folder.name
     log(f"{name}: reference statistics from {len(model.reference.lengths):,} held-out texts")
@@ -111,56 +111,59 @@ def detect(opened: Opened, settings: dict[str, Any], twin: Run | None, target: P
     sets = control_sets(opened, {"controls": test_texts(opened, settings)} | suspect_texts(opened, suspects))
     measured = measure_controls(model, detector, sets, opened, twin, settings, log)
     pictures.save(pictures.of_detection(model, detector, suspects, measured["controls"], sets["controls"]), target, log)
-    return {
+    raw = {
         "result_version": 1,
         "defence": NAME,
-        "settings": settings,
+        "settings": settings.json(),
         "run": opened.trained.name,
         "dataset": opened.trained.dataset.raw,
         "config": opened.job.config.raw,
         "clean_run": twin and twin.folder.name,
         "shape": list(model.shape),
-        **detection_sections(model, detector, suspects, settings["flag"]),
+        **detection_sections(model, detector, suspects, settings.flag),
         **control_sections(measured, model.shape),
         "rows_per_second": speed,
         "device": engines.device(),
         "environment": environment.record(),
         "finished": environment.now(),
     }
+    result = results.of(raw)
+    assert isinstance(result, Detected)
+    return result
 
 
-def search(model: ModelSimilarity, settings: dict[str, Any], log: Log) -> tuple[Detector, Suspects]:
+def search(model: ModelSimilarity, settings: DetectorSettings, log: Log) -> tuple[Detector, Suspects]:
     """Run both passes over the suspect rows that are long enough to be ranked."""
     opened, count = model.opened, model.contaminated
-    if settings["threshold"] is None and count < settings["heads"]:
-        log(f"{opened.job.folder.name}: {scoring.halved(count, model.shape, settings['heads'])}")
-    rows = random_streams.some(opened.suspect, settings["rows"], "suspect rows")
-    ranked = rows[long_enough(opened.contents.train.inputs[rows], settings["min_words"])]
+    if settings.threshold is None and count < settings.heads:
+        log(f"{opened.job.folder.name}: {scoring.halved(count, model.shape, settings.heads)}")
+    rows = random_streams.some(opened.suspect, settings.rows, "suspect rows")
+    ranked = rows[long_enough(opened.contents.train.inputs[rows], settings.min_words)]
     if not len(ranked):
-        raise Failure(f"{opened.contents.path}: no text of {settings['min_words']} words or more to rank")
+        raise Failure(f"{opened.contents.path}: no text of {settings.min_words} words or more to rank")
     values, lengths = model.read(opened.contents.train.inputs[ranked])
 
     def choose(z: np.ndarray) -> np.ndarray:
-        return anomaly.contaminated(z, count, settings["threshold"])
+        return anomaly.contaminated(z, count, settings.threshold)
 
-    detector, measured = scoring.find(values, lengths, model.reference, settings["flag"], choose)
+    detector, measured = scoring.find(values, lengths, model.reference, settings.flag, choose)
     return detector, Suspects(ranked, measured, opened.poisoned(ranked), len(rows) - len(ranked))
 
 
 def control_sets(opened: Opened, groups: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
     """Add to each group its `clean` texts once more for each control but the random pieces."""
     seed, contents = opened.job.settings.seed, opened.contents
-    phrases = controls.phrases(contents.train.inputs, contents.manifest.get("recipe", {}), seed)
+    phrases = controls.phrases(contents.train.inputs, contents.manifest.recipe, seed)
     return {name: sets | controls.of_texts(sets["clean"], phrases, seed) for name, sets in groups.items()}
 
 
-def test_texts(opened: Opened, settings: dict[str, Any]) -> dict[str, np.ndarray]:
+def test_texts(opened: Opened, settings: DetectorSettings) -> dict[str, np.ndarray]:
     """Return clean test texts under `clean`, and the same with the trigger under `trigger`."""
     contents = opened.contents
     rows = np.arange(len(contents.test)) if contents.triggered_rows is None else contents.triggered_rows
-    usable = long_enough(contents.test.inputs[rows], settings["min_words"])
+    usable = long_enough(contents.test.inputs[rows], settings.min_words)
     if not usable.any():
-        raise Failure(f"{contents.path}: no test text of {settings['min_words']} words or more")
+        raise Failure(f"{contents.path}: no test text of {settings.min_words} words or more")
     clean = contents.test.inputs[rows[usable]]
     sets = {"clean": clean}
     if contents.triggered is not None:
@@ -194,7 +197,7 @@ def measure_controls(
     groups: dict[str, dict[str, np.ndarray]],
     opened: Opened,
     twin: Run | None,
-    settings: dict[str, Any],
+    settings: DetectorSettings,
     log: Log,
 ) -> Controls:
     """Measure all controls on the model and, where there is one, on its clean twin with reference statistics of its
@@ -283,13 +286,13 @@ def truth_sections(suspects: Suspects, shape: tuple[int, int]) -> dict[str, Any]
 
 
 def measure_tests(
-    model: ModelSimilarity, detector: Detector, settings: dict[str, Any]
+    model: ModelSimilarity, detector: Detector, settings: DetectorSettings
 ) -> dict[str, tuple[np.ndarray, Measured]]:
     """Measure the test texts that are long enough, and the triggered ones: rows in their group, and scores."""
     groups = {}
     for name, texts in (("test", model.opened.contents.test), ("triggered", model.opened.contents.triggered)):
         if texts is not None:
-            ranked = np.flatnonzero(long_enough(texts.inputs, settings["min_words"]))
+            ranked = np.flatnonzero(long_enough(texts.inputs, settings.min_words))
             groups[f"{name}_"] = ranked, scoring.measured(detector, *model.read(texts.inputs[ranked]))
     return groups
 

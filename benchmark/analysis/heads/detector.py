@@ -1,6 +1,6 @@
 """The detector: similarities of any texts in, scores and figures out. It reads no file and no network."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,25 @@ SCORES = {
     "second_pass": "second pass",
 }
 """The scores of a row, and their titles. `mean_z` is the paper's claim as it stands: high where triggered."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorSettings:
+    """What decides the detector: `metric` and `map` of the similarity, the least length of a text in words, how many
+    `heads` are contaminated or the `threshold` of their |median z|, how many `rows` of the suspect file are ranked
+    (None: all), and the share of them that each pass flags."""
+
+    metric: str = "cosine"
+    map: str = "row"
+    min_words: int = 5
+    heads: int = 8
+    threshold: float | None = None
+    rows: int | None = None
+    flag: str = "0.03"
+
+    def json(self) -> dict[str, Any]:
+        """Return them as a result has them."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)

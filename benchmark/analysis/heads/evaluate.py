@@ -1,13 +1,15 @@
 """BA and ASR of an encoder with any mask over its heads; the test texts are tokenized once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from benchmark.core import random_streams
 from benchmark.format.dataset import Dataset
 from benchmark.runs.context import Opened
-from benchmark.training import loop, metrics
+from benchmark.training import loop
+from benchmark.training.metrics import Scores, Share
 
 MOST_OF_TARGET = 500
 
@@ -31,15 +33,15 @@ class Scorer:
         self.contents = contents
         self.tokens = {name: opened.tokens(rows.inputs) for name, rows in sets.items() if rows is not None}
 
-    def __call__(self, model, mask: np.ndarray | None = None) -> dict:
+    def __call__(self, model, mask: np.ndarray | None = None) -> Scores:
         """Score a network (see `loop.scores`) whose heads' outputs are multiplied by a `mask` (L, H)."""
         found = loop.scores(self.contents, {name: predict(model, one, mask) for name, one in self.tokens.items()})
         if self.of_target is not None:
             tokens, labels = self.of_target
-            found["target_class"] = metrics.accuracy(predict(model, tokens, mask), labels)
+            found = replace(found, target_class=Share.where(predict(model, tokens, mask) == labels))
         return found
 
-    def each_off(self, model, log: Callable[[str], object]) -> list[list[dict]]:
+    def each_off(self, model, log: Callable[[str], object]) -> list[list[Scores]]:
         """Score with each head off by itself, layer by layer. `log` takes lines of progress."""
         from benchmark.nn.encoder import classes_with_each_head_off
 
@@ -48,7 +50,7 @@ class Scorer:
             log(f"{name}: {len(texts):,} texts, with each of {model.depth * model.heads} heads off")
             found[name] = classes_with_each_head_off(model, texts)
 
-        def scores(layer: int, head: int) -> dict:
+        def scores(layer: int, head: int) -> Scores:
             return loop.scores(self.contents, {name: classes[layer, head] for name, classes in found.items()})
 
         return [[scores(layer, head) for head in range(model.heads)] for layer in range(model.depth)]

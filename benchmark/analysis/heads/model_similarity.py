@@ -1,12 +1,12 @@
 """The head similarities of one model: of any number of texts, of which (n, L·H) is all that is kept."""
 
 import time
-from typing import Any
 
 import numpy as np
 
 from benchmark.analysis.heads import controls, similarity
 from benchmark.analysis.heads.anomaly import HEADS, Reference
+from benchmark.analysis.heads.detector import DetectorSettings
 from benchmark.core.errors import Failure, Usage
 from benchmark.nn import tokenizers
 from benchmark.runs.context import Opened
@@ -27,26 +27,26 @@ class ModelSimilarity:
     ----------
     opened : Opened
         The run. Held-out texts that are too short are left out, as they are of the ranking.
-    settings : dict
-        `metric` and `map` (see `similarity`), `min_words`, and optionally `heads`: `Usage` for more than there are.
+    settings : DetectorSettings
+        `metric` and `map` (see `similarity`), `min_words` and `heads`: `Usage` for more than there are.
     """
 
-    def __init__(self, opened: Opened, settings: dict[str, Any]):
+    def __init__(self, opened: Opened, settings: DetectorSettings):
         self.opened = opened
-        self.metric, self.kind = settings["metric"], settings["map"]
+        self.metric, self.kind = settings.metric, settings.map
         self.model = opened.network()
         layers, heads = self.shape
         if heads < 2:
             raise Failure(f"{opened.job.folder}: its network has one head a layer; similarity needs two or more")
-        self.asked = settings.get("heads", 0)
+        self.asked = settings.heads
         if self.asked > layers * heads and self.asked != HEADS:
             raise Usage(f"--heads: the network has {layers * heads} heads, got {self.asked}")
         self.rows, self.seconds = 0, 0.0
         texts = opened.held_out.inputs
-        texts = texts[long_enough(texts, settings["min_words"])]
+        texts = texts[long_enough(texts, settings.min_words)]
         if len(texts) < LEAST_HELD_OUT:
             raise Failure(
-                f"{opened.job.folder}: {len(texts)} held-out texts of {settings['min_words']} words or more are too "
+                f"{opened.job.folder}: {len(texts)} held-out texts of {settings.min_words} words or more are too "
                 f"few to estimate normal behaviour, {LEAST_HELD_OUT} are needed: train with a larger "
                 "--hold-out, or lower --min-words"
             )

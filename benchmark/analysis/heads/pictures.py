@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from benchmark.analysis.heads import controls, plots, roc
+from benchmark.analysis.heads.results import Ablated, Step
 from benchmark.core import plotting
 from benchmark.core.errors import Failure
 from benchmark.runs import titles
-from benchmark.runs.result import RunResult
 
 Drawn = Iterator[tuple[str, Any]]
 
@@ -45,18 +45,18 @@ def of_detection(model, detector, suspects, measured: dict, sets: dict) -> Drawn
         yield "attention", _attention(model, both, head)
 
 
-def of_alignment(model, detector, steps: list[dict], importance: np.ndarray, median: np.ndarray, aligned) -> Drawn:
+def of_alignment(model, detector, steps: list[Step], importance: np.ndarray, median: np.ndarray, aligned) -> Drawn:
     """Draw ASR against BA along every variant, why the heads were chosen, and the attention of the first of them.
 
     `importance` and `median` (z over the flagged rows) are (L, H), `aligned` is the network after what was asked for.
     """
-    title, untouched = titles.run(model.opened.trained), steps[0]["scores"]
-    if untouched["asr"] is not None:
-        start = untouched["ba"]["percent"], untouched["asr"]["percent"]
+    title, untouched = titles.run(model.opened.trained), steps[0].scores
+    if untouched.asr is not None:
+        start = untouched.ba.percent or 0.0, untouched.asr.percent or 0.0
         lines = {
-            step["stage"]: [start, *((entry["ba"], entry["asr"]) for entry in step["history"])]
+            step.stage: [start, *((one.ba or 0.0, one.asr or 0.0) for one in step.history)]
             for step in steps
-            if "history" in step
+            if step.variant is not None
         }
         yield "alignment", plots.paths(lines, title)
     share = importance / max(float(importance.max()), 1e-12)
@@ -73,10 +73,10 @@ def of_alignment(model, detector, steps: list[dict], importance: np.ndarray, med
         yield "attention", _attention(model, shown, head)
 
 
-def of_ablation(result: dict, changes: dict[str, np.ndarray]) -> Drawn:
+def of_ablation(result: Ablated) -> Drawn:
     """Draw by how many points BA and ASR change with each head off."""
-    panels = [(f"{name.upper()}, points", values, "points") for name, values in changes.items()]
-    yield "ablation", plots.grids(panels, f"{titles.run(RunResult(result))}: change with each head switched off")
+    panels = [(f"{name.upper()}, points", values, "points") for name, values in result.changes.items()]
+    yield "ablation", plots.grids(panels, f"{titles.run(result.trained)}: change with each head switched off")
 
 
 def _attention(model, shown: list, head: int):

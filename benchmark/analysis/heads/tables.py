@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,16 +18,20 @@ from benchmark.analysis.heads.results import (
     ABLATE,
     ALIGN,
     DETECT,
-    MALFORMED,
-    Result,
-    changes,
+    Ablated,
+    Aligned,
+    Detected,
+    Figures,
+    Head,
+    HeadsResult,
+    Separation,
+    Step,
     most_changing,
     percent,
-    triggered,
 )
 from benchmark.core import intervals, text_tables
 from benchmark.runs import hints
-from benchmark.runs.result import RunResult
+from benchmark.training.metrics import Share
 
 FIGURES = {"auroc": "AUROC", "tpr_1": "TPR at 1 %", "tpr_5": "TPR at 5 %", "precision_100": "first 100"}
 LEFT = {"run", "rows", "score", "against", "texts", "model", "head", "direction", "variant", "stage"}
@@ -40,8 +43,6 @@ MOST_HEADS = 12
 MOST_ABLATED = 8
 LOWEST = "lowest of all"
 """The least BA and the least ASR that any one head's absence leaves; each may be another head's."""
-
-Head = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -61,32 +62,35 @@ class Table:
         return Table(*text_tables.without_empty(self.columns, self.rows), self.labels)
 
 
-def tables(results: Sequence[Result], detailed: bool = False) -> list[Table]:
+def tables(results: Sequence[HeadsResult], detailed: bool = False) -> list[Table]:
     """Build the tables of what one command found on several runs, without those that have no rows.
 
     Parameters
     ----------
-    results : sequence of dict
-        Results of one command.
+    results : sequence of HeadsResult
+        Of one command.
     detailed : bool
         Show one run in full; `results` must then be one.
     """
-    built = [build(results, detailed) for build in _BUILDERS[results[0]["defence"]]]
+    built = [build(results, detailed) for build in _BUILDERS[results[0].command]]
     return [table for table in built if table.rows]
 
 
-def ranking(results: Sequence[Result], detailed: bool = False) -> Table:
+def ranking(results: Sequence[Detected], detailed: bool = False) -> Table:
     """Show how well each score ranks the suspect file's rows, and the triggered test texts among the clean ones.
 
     Over several runs also the share of poisoned rows among those that a pass flags.
     """
-    sets = {SUSPECT_FILE: [result["suspect"] for result in results], TRIGGERED_TESTS: list(map(triggered, results))}
+    sets = {
+        SUSPECT_FILE: [result.separation for result in results],
+        TRIGGERED_TESTS: [result.triggered for result in results],
+    }
     rows = []
-    for texts, figures in sets.items():
+    for texts, separations in sets.items():
         for name, title in SCORES.items():
-            if not all(one and name in one for one in figures):
+            scores = [one.scores[name] for one in separations if one is not None and name in one.scores]
+            if len(scores) < len(separations):
                 continue
-            scores = [one[name] for one in figures if one]
             cells = [_figure(scores, key, detailed) for key in FIGURES]
             if not detailed:
                 cells.append(_flagged(results, name) if texts == SUSPECT_FILE else "")
@@ -94,61 +98,66 @@ def ranking(results: Sequence[Result], detailed: bool = False) -> Table:
     return Table(["texts", "score", *FIGURES.values(), *([] if detailed else ["of the flagged"])], rows, labels=2)
 
 
-def control_table(results: Sequence[Result], detailed: bool = False, *, texts: str) -> Table:
+def control_table(results: Sequence[Detected], detailed: bool = False, *, texts: str) -> Table:
     """Show the AUROC of every control against the texts that it was made of, on the model and on its clean twin.
 
     `texts` is one of `controls.MADE_OF`; there are no rows where not all results have it.
     """
-    models = [which for which in MODELS if all(which in result.get(texts, {}) for result in results)]
+    models = [which for which in MODELS if all(which in result.controls.get(texts, {}) for result in results)]
     names = MODELS if not detailed or "clean" in models else {"poisoned": "this model"}
     scores = [name for name in SCORES if name != "mean_z" and (detailed or name != "max_z")]
     columns = [controls.MADE_OF[texts], *(f"{SCORES[score]}, {names[which]}" for score in scores for which in models)]
     rows = []
     for control, title in controls.NAMES.items():
-        figures = {which: [result[texts][which].get(control) for result in results] for which in models}
-        if any(all(one) for one in figures.values()):
-            rows.append([title, *(_auroc(figures[which], score, detailed) for score in scores for which in models)])
+        found = {which: [result.controls[texts][which].get(control) for result in results] for which in models}
+        if any(None not in one for one in found.values()):
+            rows.append([title, *(_auroc(found[which], score, detailed) for score in scores for which in models)])
     return Table(columns, rows)
 
 
-def contaminated_heads(results: Sequence[Result], detailed: bool = False) -> Table:
+def contaminated_heads(results: Sequence[Detected], detailed: bool = False) -> Table:
     """Show the heads that are contaminated, in most runs, and which way their similarity goes."""
     rows = []
     for head, count, medians, auroc in _contaminated(results, detailed):
         mean = _summary(medians, least=float("-inf")).mean
         cells = [] if detailed else [f"{count} of {len(results)}"]
-        cells += [_direction(medians), f"{mean:+.1f}", auroc, _head_auroc(list(map(_triggered_heads, results)), head)]
+        cells += [
+            _direction(medians),
+            f"{mean:+.1f}",
+            auroc,
+            _head_auroc([result.triggered for result in results], head),
+        ]
         rows.append([f"({head[0]}, {head[1]})", *cells])
     columns = ["head", "direction", "median z, flagged", "AUROC, suspect file", "AUROC, test"]
     return Table(columns if detailed else ["head", "contaminated", *columns[1:]], rows)
 
 
-def alignment(results: Sequence[Result], detailed: bool = False) -> Table:
+def alignment(results: Sequence[Aligned], detailed: bool = False) -> Table:
     """Show the variants that all results have: BA, its change, ASR, and what is left of the target class's own texts;
     of one run also what moved, how long and how fast."""
-    runs = [{step["stage"]: step for step in result["steps"]} for result in results]
-    untouched = [result["steps"][0]["scores"]["ba"]["percent"] for result in results]
+    runs = [{step.stage: step for step in result.steps} for result in results]
+    untouched = [result.steps[0].scores.ba.percent or 0.0 for result in results]
     rows = []
     for stage in runs[0]:
         if not all(stage in run for run in runs):
             continue
-        scores = [run[stage]["scores"] for run in runs]
-        gained = [one["ba"]["percent"] - before for one, before in zip(scores, untouched, strict=True)]
+        scores = [run[stage].scores for run in runs]
+        gained = [(one.ba.percent or 0.0) - before for one, before in zip(scores, untouched, strict=True)]
         change = f"{gained[0]:+.1f}" if detailed else points(gained, least=-100.0)
-        rest = [_percents(scores, name) for name in ("asr", "target_class")]
+        rest = [_percents([one.asr for one in scores]), _percents([one.target_class for one in scores])]
         how = _training(runs[0][stage]) if detailed else []
-        rows.append([stage, *how, _percents(scores, "ba"), change, *rest])
+        rows.append([stage, *how, _percents([one.ba for one in scores]), change, *rest])
     how = ["moves", "epochs", "rate"] if detailed else []
     columns = ["variant", *how, "BA", "change", "ASR", "target class"]
     return Table(columns, rows, labels=2 if detailed else 1).without_empty()
 
 
-def ablation(results: Sequence[Result], detailed: bool = False, most: int = MOST_ABLATED) -> Table:
+def ablation(results: Sequence[Ablated], detailed: bool = False, most: int = MOST_ABLATED) -> Table:
     """Show by how many points BA and ASR change: at worst, whichever head is off; and for those of `most_changing`.
 
     Of one run also BA and ASR themselves, with no head off, and with those off that were to be off together.
     """
-    found = [changes(result) for result in results]
+    found = [result.changes for result in results]
     changed = {name: np.stack([one[name] for one in found]) for name in found[0] if all(name in one for one in found)}
     lines = [(LOWEST, {name: values.min((1, 2)) for name, values in changed.items()})]
     for layer, head in most_changing({name: values.mean(0) for name, values in changed.items()}, most):
@@ -166,7 +175,7 @@ _BUILDERS: dict[str, tuple[Callable[..., Table], ...]] = {
 }
 
 
-def report(results: Sequence[Result], folders: Sequence[Path] = ()) -> str:
+def report(results: Sequence[HeadsResult], folders: Sequence[Path] = ()) -> str:
     """Return what a command found, as text: run by run, then over the runs.
 
     `folders` are those of the runs: where one has no clean twin, the command that makes it is named.
@@ -174,7 +183,7 @@ def report(results: Sequence[Result], folders: Sequence[Path] = ()) -> str:
     parts: list[str] = []
     for number, result in enumerate(results):
         parts += [*introduction(result), *(table.render() for table in tables([result], detailed=True))]
-        if folders and result["defence"] == DETECT:
+        if folders and isinstance(result, Detected):
             parts += without_twin(result, Path(folders[number]).absolute().parent)
         parts.append("")
     if len(results) > 1:
@@ -183,56 +192,49 @@ def report(results: Sequence[Result], folders: Sequence[Path] = ()) -> str:
     return "\n".join(parts).rstrip("\n")
 
 
-def can_be_reported(result: Result) -> bool:
-    """Return whether `report` finds in a result what it shows: runs are passed on, and edited."""
-    try:
-        report([result], [Path()])
-    except MALFORMED:
-        return False
-    return True
-
-
-def introduction(result: Result) -> list[str]:
+def introduction(result: HeadsResult) -> list[str]:
     """Return the lines above the tables of one run."""
-    if result["defence"] == DETECT:
+    if isinstance(result, Detected):
         return [headline(result)]
-    return chosen(result) if result["defence"] == ALIGN else [result["run"]]
+    return chosen(result) if isinstance(result, Aligned) else [result.name]
 
 
-def headline(result: Result) -> str:
+def headline(result: Detected) -> str:
     """Return one line: how many rows, and how many of the flagged ones are poisoned."""
-    rows, words = result["rows"], [f"{result['run']}: {result['rows']['suspect']:,} suspect texts ranked"]
-    words.append(f"{rows['too_short']:,} under {result['settings']['min_words']} words left out")
-    if rows["poisoned"] is not None:
-        words.append(f"{rows['poisoned']:,} poisoned")
-    for name, flagged in result["flagged"].items():
-        poisoned = "" if flagged["poisoned"] is None else f", {flagged['poisoned']:,} of them poisoned"
-        words.append(f"{SCORES[name]} flags {flagged['count']:,}{poisoned}")
+    words = [f"{result.name}: {result.suspect:,} suspect texts ranked"]
+    words.append(f"{result.too_short:,} under {result.min_words} words left out")
+    if result.poisoned is not None:
+        words.append(f"{result.poisoned:,} poisoned")
+    for name, flagged in result.flagged.items():
+        words.append(f"{SCORES.get(name, name)} flags {flagged.count:,}{_of_them(flagged.poisoned)}")
     return "; ".join(words + _halved(result))
 
 
-def chosen(result: Result) -> list[str]:
+def chosen(result: Aligned) -> list[str]:
     """Return lines: how many rows were learned from, and which heads are contaminated, important, and random."""
-    rows = result["rows"]
-    poisoned = "" if rows["poisoned"] is None else f", {rows['poisoned']:,} of them poisoned"
-    lines = [f"{result['run']}: {rows['clean']:,} clean rows, {rows['flagged']:,} flagged{poisoned}"]
-    lines += [f"{words}: {_spelled(result[key]) or 'none'}" for key, words in _CHOSEN.items()]
-    lines += _halved(result)
-    if len(result["random"]) < len(result["contaminated"]):
-        available = f"only {len(result['random'])} heads" if result["random"] else "no head"
+    lines = [
+        f"{result.name}: {result.clean:,} clean rows, {result.flagged:,} flagged{_of_them(result.poisoned)}",
+        f"contaminated heads: {_spelled(result.contaminated) or 'none'}",
+        f"most important on clean rows: {_spelled(result.important) or 'none'}",
+        f"random heads: {_spelled(result.random) or 'none'}",
+        *_halved(result),
+    ]
+    if len(result.random) < len(result.contaminated):
+        available = f"only {len(result.random)} heads" if result.random else "no head"
         lines.append(f"random heads: {available} beside the contaminated ones")
     return lines
 
 
-_CHOSEN = {"contaminated": "contaminated heads", "important": "most important on clean rows", "random": "random heads"}
+def _of_them(poisoned: int | None) -> str:
+    return "" if poisoned is None else f", {poisoned:,} of them poisoned"
 
 
-def without_twin(result: Result, runs: Path) -> list[str]:
+def without_twin(result: Detected, runs: Path) -> list[str]:
     """Return one line where the controls of a poisoned model, in that folder of runs, have no clean twin."""
-    of = RunResult(result)
-    if result["clean_run"] is not None or not of.dataset.is_poisoned:
+    if result.clean_run is not None or not result.trained.dataset.is_poisoned:
         return []
-    return [f"no clean twin: the controls are those of this model alone; it needs: {hints.clean_run(of, runs)}"]
+    make = hints.clean_run(result.trained, runs)
+    return [f"no clean twin: the controls are those of this model alone; it needs: {make}"]
 
 
 def points(values: Sequence[float] | np.ndarray, least: float = 0.0) -> str:
@@ -244,9 +246,12 @@ def points(values: Sequence[float] | np.ndarray, least: float = 0.0) -> str:
     return _point(summary.mean) + interval
 
 
-def share(values: Sequence[float]) -> str:
-    """Return mean and interval of figures from 0 to 1, of one value just that."""
-    summary = _summary([100 * value for value in values])
+def share(values: Sequence[float | None]) -> str:
+    """Return mean and interval of figures from 0 to 1, of one value just that; nothing where one is not known."""
+    known = [100 * value for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return ""
+    summary = _summary(known)
     if summary.low is None or summary.high is None:
         return f"{summary.mean / 100:.3f}"
     return f"{summary.mean / 100:.3f} [{summary.low / 100:.3f}, {summary.high / 100:.3f}]"
@@ -263,38 +268,37 @@ def _point(value: float) -> str:
     return f"{round(value, 1) + 0.0:.1f}"  # no -0.0
 
 
-def _figure(scores: list[dict[str, Any]], key: str, detailed: bool) -> str:
+def _figure(scores: list[Figures], key: str, detailed: bool) -> str:
     """Return a figure of a score: of one run with its bootstrap interval, else with Student's."""
-    if not detailed:
-        return share([one[key] for one in scores])
-    low, high = scores[0]["intervals"][key]
-    return f"{scores[0][key]:.3f} [{low:.3f}, {high:.3f}]"
+    values = [one.values.get(key) for one in scores]
+    if not detailed or key not in scores[0].intervals:
+        return share(values)
+    low, high = scores[0].intervals[key]
+    return f"{_decimals(values[0])} [{low:.3f}, {high:.3f}]"
 
 
-def _flagged(results: Sequence[Result], score: str) -> str:
+def _flagged(results: Sequence[Detected], score: str) -> str:
     """Return the share of poisoned rows among those that a pass flags."""
-    passes = [result["flagged"].get(score) for result in results]
-    if not all(one and one["poisoned"] is not None for one in passes):
+    passes = [result.flagged.get(score) for result in results]
+    shares = [one.poisoned / one.count for one in passes if one and one.count and one.poisoned is not None]
+    return share(shares) if len(shares) == len(passes) else ""
+
+
+def _auroc(separations: list[Separation | None], score: str, detailed: bool) -> str:
+    aurocs = [one.scores[score].values.get("auroc") for one in separations if one and score in one.scores]
+    if len(aurocs) < len(separations):
         return ""
-    return share([one["poisoned"] / one["count"] for one in passes])
+    return _decimals(aurocs[0]) if detailed else share(aurocs)
 
 
-def _auroc(figures: list[dict[str, Any] | None], score: str, detailed: bool) -> str:
-    aurocs = [one[score]["auroc"] for one in figures if one and score in one]
-    if len(aurocs) < len(figures):
-        return ""
-    return f"{aurocs[0]:.3f}" if detailed else share(aurocs)
-
-
-def _contaminated(results: Sequence[Result], detailed: bool) -> list[tuple[Head, int, list[float], str]]:
+def _contaminated(results: Sequence[Detected], detailed: bool) -> list[tuple[Head, int, list[float], str]]:
     """Return the heads to be shown: in how many runs each is contaminated, its median z, its AUROC on the suspects."""
     if detailed:
-        heads = results[0]["contaminated"]
-        return [((one["layer"], one["head"]), 1, [one["median_z"]], _decimals(one["auroc"])) for one in heads]
-    count = Counter((one["layer"], one["head"]) for result in results for one in result["contaminated"])
-    medians = {head: [result["flagged_median_z"][head[0]][head[1]] for result in results] for head in count}
+        return [(one.head, 1, [one.median_z], _decimals(one.auroc)) for one in results[0].contaminated]
+    count = Counter(one.head for result in results for one in result.contaminated)
+    medians = {head: [float(result.median_z[head]) for result in results] for head in count}
     order = sorted(count, key=lambda head: (-count[head], -abs(sum(medians[head])), head))[:MOST_HEADS]
-    suspects = [result["suspect_heads"] for result in results]
+    suspects = [result.separation for result in results]
     return [(head, count[head], medians[head], _head_auroc(suspects, head)) for head in order]
 
 
@@ -303,31 +307,27 @@ def _direction(medians: list[float]) -> str:
     return {0: "rises", len(medians): "falls"}.get(falls, f"falls in {falls}")
 
 
-def _triggered_heads(result: Result) -> dict[str, Any] | None:
-    figures = triggered(result)
-    return figures and figures["heads"]
+def _head_auroc(separations: list[Separation | None], head: Head) -> str:
+    known = [float(one.heads[head]) for one in separations if one is not None and one.heads is not None]
+    return share(known) if len(known) == len(separations) else ""
 
 
-def _head_auroc(figures: list[dict[str, Any] | None], head: Head) -> str:
-    known = [one["auroc"][head[0]][head[1]] for one in figures if one]
-    return share(known) if len(known) == len(figures) else ""
-
-
-def _training(step: dict[str, Any]) -> list[str]:
+def _training(step: Step) -> list[str]:
     """Return what moved, for how many epochs, and how fast."""
-    moved = "nothing" if "heads" not in step else f"{len(step['heads'])} heads" if step["heads"] else "all weights"
-    epochs = str(len(step["history"])) if "history" in step else ""
-    return [moved, epochs, f"{step['learning_rate']:g}" if "learning_rate" in step else ""]
+    if step.variant is None:
+        return ["nothing", "", ""]
+    moved = f"{len(step.variant.heads)} heads" if step.variant.heads else "all weights"
+    return [moved, str(len(step.history)), f"{step.variant.learning_rate:g}"]
 
 
-def _ablation_in_full(result: Result, lines: list[tuple[str, dict[str, np.ndarray]]]) -> Table:
+def _ablation_in_full(result: Ablated, lines: list[tuple[str, dict[str, np.ndarray]]]) -> Table:
     """BA and ASR beside their changes, of one run."""
-    before = {name: percent(result["before"], name) for name in ("ba", "asr")}
+    before = {name: percent(result.before, name) for name in ("ba", "asr")}
     together: list[tuple[str, dict[str, np.ndarray]]] = []
-    if result["together"] is not None:
-        after = {name: percent(result["together"], name) for name in lines[0][1]}
+    if result.together is not None:
+        after = {name: percent(result.together, name) for name in lines[0][1]}
         changed = {name: np.array([value], float) - before[name] for name, value in after.items()}
-        together.append((_spelled(result["settings"]["heads"]), changed))
+        together.append((_spelled(result.heads), changed))
     rows = [["none", _decimals(before["ba"], 1), "", _decimals(before["asr"], 1), ""]]
     for words, change in (*together, *lines):
         cells = [words]
@@ -341,14 +341,13 @@ def _ablation_in_full(result: Result, lines: list[tuple[str, dict[str, np.ndarra
     return Table(["head", "BA", "change", "ASR", "change"], rows).without_empty()
 
 
-def _halved(result: Result) -> list[str]:
+def _halved(result: Detected | Aligned) -> list[str]:
     """Remark where fewer heads are called contaminated than were asked for."""
-    settings, count = result["settings"], len(result["contaminated"])
-    asked = settings.get("heads", 0) if settings.get("threshold") is None else 0
-    return [detector.halved(count, result["shape"], asked)] if count < asked else []
+    count = len(result.contaminated)
+    return [detector.halved(count, result.shape, result.asked)] if count < result.asked else []
 
 
-def _spelled(heads: list) -> str:
+def _spelled(heads: Sequence[Head]) -> str:
     return " ".join(f"({layer}, {head})" for layer, head in heads)
 
 
@@ -356,6 +355,6 @@ def _decimals(value: float | None, digits: int = 3) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def _percents(scores: list[dict[str, Any]], name: str) -> str:
-    shares = [one.get(name) for one in scores]
-    return points([one["percent"] for one in shares if one]) if all(shares) else ""
+def _percents(shares: list[Share | None]) -> str:
+    known = [one.percent for one in shares if one is not None and one.percent is not None]
+    return points(known) if len(known) == len(shares) else ""

@@ -35,7 +35,7 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     path = Path(path)
     job = Run.at(next((one for one in (path, *path.parents) if files.is_file(one / "predictions.npz")), path))
     job.finished()
-    job.needs("pmoe", "routing")
+    job.needs(["pmoe"], "routing")
     if rows:
         extras.check("matplotlib")
     engines.installed(job.settings.backend)
@@ -47,8 +47,8 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
         raise Usage("--beside and --by-epoch draw single images: name one with --image ROW")
     epochs = _epochs(job) if by_epoch else []
     model = experiment.network(job, contents, path)
-    title = f"{job.folder.name if path.is_dir() else path.name}, {contents.manifest['name']}"
-    found = {"run": job.folder.name, "network": title, "file": contents.manifest["name"]}
+    title = f"{job.folder.name if path.is_dir() else path.name}, {contents.manifest.name}"
+    found = {"run": job.folder.name, "network": title, "file": contents.manifest.name}
     found |= routes.measure(model, contents)
     target = target_of(path, output)
     if output:

@@ -8,6 +8,8 @@ numbers. Its interface:
     many tokens of the texts are used, None for images.
 `predict(inputs)`
     n images or texts → (n,) int64, the most probable classes.
+`losses(rows)`
+    `rows` (n,) of the training inputs → (n,) float32: the cross-entropy of each, the network in evaluation mode.
 `steps`
     How many steps `train` likes to get at once.
 `variables()`

@@ -5,9 +5,11 @@ import numpy as np
 from keras import ops
 
 from benchmark.nn.tokenizers import Tokens
+from benchmark.nn.tokenizers import width as width_of
 
 BATCH = 512  # images of a prediction step
 TEXTS = 64  # texts of one
+LOSSES = 256  # images of a step that takes their losses; on a CPU 1.3 to 1.7 times as fast as 512
 
 
 def network(model: keras.Model) -> keras.Model:
@@ -45,6 +47,27 @@ def on_device(inputs) -> np.ndarray:
 def cross_entropy(labels, logits):
     """Mean cross-entropy of a batch, a scalar."""
     return ops.mean(ops.sparse_categorical_crossentropy(labels, logits, from_logits=True))
+
+
+def losses_by_row(labels, logits):
+    """Cross-entropy of each row of a batch (n,), float32."""
+    return ops.cast(ops.sparse_categorical_crossentropy(labels, logits, from_logits=True), "float32")
+
+
+def loss_batches(step, inputs, rows) -> np.ndarray:
+    """Apply `step`, (row numbers (m,), width) → losses (m,), to training rows (n,), in batches of one size, as for
+    prediction; the last batch is filled up. (n,) float32."""
+    lengths = inputs.lengths[rows] if isinstance(inputs, Tokens) else None
+    order = np.arange(len(rows)) if lengths is None else np.argsort(lengths, kind="stable")
+    size = LOSSES if lengths is None else TEXTS
+    found = []
+    for start in range(0, len(rows), size):
+        chosen = order[start : start + size]
+        batch = np.resize(rows[chosen], size).astype(np.int32)
+        found.append(step(batch, None if lengths is None else width_of(lengths[chosen].max())))
+    losses = np.empty(len(rows), np.float32)
+    losses[order] = np.concatenate([np.asarray(one) for one in found])[: len(rows)]  # only now waited for
+    return losses
 
 
 def predict_batches(step, images) -> np.ndarray:

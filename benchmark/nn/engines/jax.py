@@ -62,6 +62,7 @@ class Engine:
         self.optimizer = common.chosen(optimizer)
         self.optimizer.build(network.trainable_variables)
         self._network = network
+        self._inputs = inputs
         self._data = None
         if inputs is not None:
             self._data = tuple(map(jax.device_put, (common.on_device(inputs), np.asarray(labels, np.int32))))
@@ -88,6 +89,12 @@ class Engine:
             logits, _ = network.stateless_call(trainable, others, batch, training=False)
             return logits.argmax(-1)
 
+        def losses(trainable, others, data, rows, width):
+            inputs = data[0][rows] if width is None else data[0][rows][:, :width]
+            logits, _ = network.stateless_call(trainable, others, inputs, training=False)
+            return common.losses_by_row(data[1][rows], logits)
+
+        self._losses = jax.jit(losses, static_argnums=4)
         self._train = jax.jit(train, donate_argnums=0, static_argnums=3)
         self._predict = jax.jit(predict)
 
@@ -103,6 +110,13 @@ class Engine:
             for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
         return losses
+
+    def losses(self, rows):
+        """Return the cross-entropy of each of these training rows (n,) in evaluation mode, (n,) float32."""
+        trainable, others, _ = self._state()
+        return common.loss_batches(
+            lambda rows, width: self._losses(trainable, others, self._data, rows, width), self._inputs, rows
+        )
 
     def predict(self, inputs):
         """Return the most probable class of each image or text, (n,) int64."""

@@ -55,6 +55,11 @@ def differentiated(model, variables, function):
     return call
 
 
+def _width(width):
+    """Return the width of texts as an argument of a compiled function: on a CPU one is compiled for all widths."""
+    return tf.constant(width) if width is not None and device() == "cpu" else width
+
+
 class Engine:
     """Training and prediction of one network. See `benchmark.nn.engines`."""
 
@@ -73,8 +78,17 @@ class Engine:
         self._predict = predict
         if inputs is None:
             return
+        self._inputs = inputs
         inputs = tf.constant(common.on_device(inputs))
         labels = tf.constant(np.asarray(labels, np.int32))
+
+        @tf.function(jit_compile=on_gpu)
+        def losses(rows, width):
+            batch = tf.gather(inputs, rows)
+            logits = network(batch if width is None else batch[:, :width], training=False)
+            return common.losses_by_row(tf.gather(labels, rows), logits)
+
+        self._losses = losses
 
         def step(rows, width):
             batch = tf.gather(inputs, rows)
@@ -96,9 +110,13 @@ class Engine:
 
     def train(self, rows, width=None):
         """Run steps on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
-        if width is not None and device() == "cpu":
-            width = tf.constant(width)  # compiled once for all widths
-        return self._train(tf.constant(rows, tf.int32), width)
+        return self._train(tf.constant(rows, tf.int32), _width(width))
+
+    def losses(self, rows):
+        """Return the cross-entropy of each of these training rows (n,) in evaluation mode, (n,) float32."""
+        return common.loss_batches(
+            lambda rows, width: self._losses(tf.constant(rows), _width(width)), self._inputs, rows
+        )
 
     def predict(self, inputs):
         """Return the most probable class of each image or text, (n,) int64."""

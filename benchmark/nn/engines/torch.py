@@ -56,6 +56,7 @@ class Engine:
         self.optimizer = common.chosen(optimizer)
         self.optimizer.build(self._network.trainable_variables)
         self._device = keras.src.backend.torch.core.get_device()
+        self._held = inputs
         if inputs is not None:
             self._inputs = torch.from_numpy(np.ascontiguousarray(common.on_device(inputs))).to(self._device)
             self._labels = torch.from_numpy(np.ascontiguousarray(labels)).to(self._device)
@@ -74,6 +75,17 @@ class Engine:
         with torch.no_grad():
             self.optimizer.apply([variable.value.grad for variable in variables], variables)
         return loss.item()
+
+    def losses(self, rows):
+        """Return the cross-entropy of each of these training rows (n,) in evaluation mode, (n,) float32."""
+
+        def step(rows, width):
+            with torch.no_grad():
+                rows = torch.from_numpy(rows).long().to(self._device)
+                inputs = self._inputs[rows] if width is None else self._inputs[rows, :width]
+                return common.losses_by_row(self._labels[rows], self._network(inputs, training=False)).cpu()
+
+        return common.loss_batches(step, self._held, rows)
 
     def predict(self, inputs):
         """Return the most probable class of each image or text, (n,) int64."""

@@ -1,8 +1,10 @@
 """Keras layers, one per file. Importing this registers them, so that a saved model loads."""
 
+from benchmark.nn.layers.batch_norm import BatchNorm
+from benchmark.nn.layers.dense_experts import DenseExperts
 from benchmark.nn.layers.encoder_block import EncoderBlock
 from benchmark.nn.layers.head_attention import HeadAttention
 from benchmark.nn.layers.patch_moe import PatchMoE
 from benchmark.nn.layers.token_embedding import TokenEmbedding
 
-__all__ = ["EncoderBlock", "HeadAttention", "PatchMoE", "TokenEmbedding"]
+__all__ = ["BatchNorm", "DenseExperts", "EncoderBlock", "HeadAttention", "PatchMoE", "TokenEmbedding"]

@@ -36,7 +36,7 @@ class NetworkSpec:
     Parameters
     ----------
     name : str
-        As in `--model` and in the configuration of a run.
+        As in `--network` and in the configuration of a run.
     title, plural : str
         As titles call one, and several.
     modality : str

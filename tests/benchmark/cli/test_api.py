@@ -117,15 +117,15 @@ def test_routing_is_arrays(runs, toy):
 
 
 def test_errors_are_exceptions_of_one_line(runs, toy, tmp_path):
-    with pytest.raises(bm.Usage, match="--width is not for|--rows is not for --model pmoe"):
+    with pytest.raises(bm.Usage, match="--width is not for|--rows is not for --network pmoe"):
         bm.train(toy[1], rows=5, runs=tmp_path)
     with pytest.raises(bm.Usage, match="--preset: expected one of paper, small, tiny, got 'huge'"):
         bm.train(toy[1], preset="huge", runs=tmp_path)
-    with pytest.raises(bm.Usage, match="--model: expected one of pmoe, encoder"):
-        bm.train(toy[1], model="resnet", runs=tmp_path)
+    with pytest.raises(bm.Usage, match="--network: expected one of pmoe, .*encoder"):
+        bm.train(toy[1], network="resnet", runs=tmp_path)
     with pytest.raises(bm.Usage, match="--epochs must be at least 1, got 0"):
         bm.train(toy[1], epochs=0, runs=tmp_path)
-    with pytest.raises(bm.Usage, match="is not for --model pmoe"):
+    with pytest.raises(bm.Usage, match="is not for --network pmoe"):
         bm.train(toy[1], epoch=1, runs=tmp_path)
     with pytest.raises(bm.Failure, match="no such file"):
         bm.train(tmp_path / "absent.h5")

@@ -119,9 +119,9 @@ def test_pruned_channels_stay_zero_if_they_are_held(case, hold):
 
 
 def test_the_steps_in_order(case):
-    stages = [stage.record for stage in fine_pruning.prune(case, ["0.1", "0.5"], 1, hold=True)]
-    assert [said["stage"] for said in stages] == 2 * ["pruned", "masked", "fine-tuned"]
-    assert [said["channels"] for said in stages] == 3 * [1] + 3 * [8]
+    stages = list(fine_pruning.prune(case, ["0.1", "0.5"], 1, hold=True))
+    assert [stage.name for stage in stages] == 2 * ["pruned", "masked", "fine-tuned"]
+    assert [stage.channels for stage in stages] == 3 * [1] + 3 * [8]
 
 
 @pytest.mark.parametrize(

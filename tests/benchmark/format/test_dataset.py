@@ -45,7 +45,7 @@ def test_a_poisoned_file_is_read_whole(toy):
 
 
 def test_peek_reads_the_manifest_alone(toy):
-    assert dataset.peek(toy[0])["kind"] == "clean"
+    assert dataset.peek(toy[0]).kind.clean
 
 
 def test_digests_are_those_of_the_format(parts):

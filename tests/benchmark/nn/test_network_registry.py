@@ -103,10 +103,10 @@ def test_one_more_file_is_one_more_network(tmp_path, root):
         return done.stdout if code == 0 else done.stderr
 
     shown = " ".join(invoke("train", "--help").split())
-    assert re.search(r"--model \[[a-z|]*\blinear\b", shown) and "linear: number of linear layers" in shown
+    assert re.search(r"--network \[[a-z|]*\blinear\b", shown) and "linear: number of linear layers" in shown
     files, runs = writer.toy(tmp_path), tmp_path / "runs"
     for file in files:
-        invoke("train", file, "--model", "linear", "--runs", runs, "--quiet")
+        invoke("train", file, "--network", "linear", "--runs", runs, "--quiet")
     (run,) = (
         one for one in runs.iterdir() if json.loads((one / "result.json").read_text())["dataset"]["kind"] != "clean"
     )

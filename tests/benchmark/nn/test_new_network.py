@@ -61,7 +61,9 @@ def benchmark(tmp_path_factory):
 def test_a_new_network_is_trained_scored_and_shown(benchmark, tmp_path):
     _, poisoned = writer.toy(tmp_path)
     where = ("--runs", tmp_path / "runs", "-q")
-    done = benchmark("train", poisoned, "--model", "dense", "--preset", "deep", "--depth", "1", "--epochs", "2", *where)
+    done = benchmark(
+        "train", poisoned, "--network", "dense", "--preset", "deep", "--depth", "1", "--epochs", "2", *where
+    )
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "runs").iterdir()
     assert "--dense-d1-w8-e2-tf-t0-" in folder.name
@@ -74,29 +76,30 @@ def test_a_new_network_is_trained_scored_and_shown(benchmark, tmp_path):
     scores = json.loads((folder / "result.json").read_text())["scores"]
     assert done.returncode == 0 and json.loads(done.stdout)["scores"] == scores, done.stderr
     done = benchmark("show", tmp_path / "runs")
-    assert "--model dense --preset deep" in done.stdout and "--depth 1 --epochs 2" in done.stdout, (
+    assert "--network dense --preset deep" in done.stdout and "--depth 1 --epochs 2" in done.stdout, (
         "the clean run's command"
     )
     done = benchmark(
-        "sweep", poisoned, "--model", "dense", "--preset", "flat", "-n", "--json", "--runs", tmp_path / "s"
+        "sweep", poisoned, "--network", "dense", "--preset", "flat", "-n", "--json", "--runs", tmp_path / "s"
     )
     assert json.loads(done.stdout)[0]["run"].startswith("toy-square-0.1-s0--dense-flat-tf-t0-"), done.stderr
 
 
 def test_its_options_are_the_table_s(benchmark, tmp_path):
-    said = benchmark("train", "--help").stdout
+    said = " ".join(benchmark("train", "--help").stdout.split())
     assert "--depth INTEGER RANGE" in said and "dense: hidden layers" in said
-    assert "pmoe: channels; 10 in the paper, 1 suits a laptop; dense: units" in " ".join(said.split())
-    assert (
-        "pmoe: paper (width 10, 25 epochs, for a GPU), small (width 1, 8 epochs), tiny (width 1, 9 epochs, for signs); "
-        "dense: flat (depth 0, width 1, 3 epochs), deep (depth 2, width 8, 3 epochs) "
-        "[default: paper (pmoe), flat (dense)]"
-    ) in " ".join(said.split())
+    assert "pmoe: channels; 10 in the paper, 1 suits a laptop; dense: units of each;" in said
+    for network in (
+        "pmoe: paper (width 10, 25 epochs, for a GPU), small (width 1, 8 epochs), tiny (width 1, 9 epochs, for signs);",
+        "dense: flat (depth 0, width 1, 3 epochs), deep (depth 2, width 8, 3 epochs);",
+    ):
+        assert network in said
+    assert "[default: the network's first]" in said
     _, poisoned = writer.toy(tmp_path)
     for words, line in {
-        ("--depth", "1"): f"{poisoned} holds images: --depth is not for --model pmoe",
-        ("--model", "dense", "--experts", "2"): "--experts is not for --model dense",
-        ("--model", "dense", "--preset", "paper"): "--preset: expected one of flat, deep, got 'paper'",
+        ("--depth", "1"): f"{poisoned} holds images: --depth is not for --network pmoe",
+        ("--network", "dense", "--experts", "2"): "--experts is not for --network dense",
+        ("--network", "dense", "--preset", "paper"): "--preset: expected one of flat, deep, got 'paper'",
     }.items():
         done = benchmark("train", poisoned, *words, "--runs", tmp_path / "runs")
         assert (done.returncode, done.stderr) == (2, f"benchmark: {line}\n")

@@ -13,7 +13,7 @@ from benchmark.cli import main
 from benchmark.core import files
 from benchmark.runs import collapse, groups, results
 from benchmark.runs.result import RunResult
-from benchmark.training import metrics
+from benchmark.training.metrics import MostPredicted
 
 CLASSES = [f"class {number}" for number in range(10)]
 
@@ -63,7 +63,7 @@ def test_predictions_that_still_lie_there_say_it_for_sure(tmp_path):
         files.write_npz(folder / "predictions.npz", {"test": predicted})
         (run,) = results.gather([tmp_path / str(seed)])
         assert collapse.mark(run.result) == ("†", "")[seed]
-        assert run.result["scores"]["most_predicted"] == metrics.commonest(predicted)
+        assert run.result.scores.most_predicted == MostPredicted.among(predicted)
     for content in (b"", b"PK\x05\x06" + bytes(18), b"PK\x03\x04"):
         (folder / "predictions.npz").write_bytes(content)
         assert collapse.mark(results.gather([folder])[0].result) == "†?"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.core.hashing import digest
+from benchmark.format.manifest import Manifest
 from benchmark.runs import records
 from benchmark.runs.run import Run
 from benchmark.training.settings import config_of, folder_name, settings_of
@@ -25,8 +26,9 @@ def test_a_run_s_configuration_and_folder_follow_from_its_settings(folder):
     settings, digest_ = settings_of(raw["config"]), raw["config"]["dataset_digest"]
     assert json.dumps(config_of(settings, digest_)) == json.dumps(raw["config"]), "keys and their order"
     assert folder_name(settings, raw["dataset"]["name"], digest_) == folder.name == raw["name"]
-    manifest = {"name": raw["dataset"]["name"], "dataset_digest": raw["dataset"]["digest"]}
-    assert Run.of(folder.parent, manifest, settings) == Run(folder, records.read(folder).config)
+    rest = {"kind": "clean", "modality": "image", "source": {"name": "", "title": "", "classes": []}, "counts": {}}
+    names = {"name": raw["dataset"]["name"], "dataset_digest": raw["dataset"]["digest"], "arrays": {}}
+    assert Run.of(folder.parent, Manifest.of(rest | names), settings) == Run(folder, records.read(folder).config)
     assert settings.preset == raw["preset"]
 
 
@@ -43,7 +45,8 @@ def test_a_command_s_folder_follows_from_its_settings_and_the_run(folder):
 @pytest.mark.parametrize("folder", RUNS, ids=lambda folder: folder.name)
 def test_a_result_is_read_as_it_was_written(folder):
     raw, result = json.loads((folder / "result.json").read_text()), records.read(folder)
-    assert result == raw and dict(result) == result.raw
+    assert result.raw == raw and result.scores.json() == raw["scores"]
+    assert (result.baseline and result.baseline.json()) == raw.get("baseline")
     assert (result.name, result.preset, result.config.seed) == (raw["name"], raw["preset"], raw["config"]["seed"])
     assert result.scores.ba.percent == raw["scores"]["ba"]["percent"]
     assert result.dataset.is_clean == (result.scores.asr is None) == (result.baseline is None)

@@ -12,6 +12,7 @@ from made_heads import aligned, detected, put
 
 from benchmark.cli import main
 from benchmark.core import files
+from benchmark.defences.base import DefenceResult
 from benchmark.runs import records
 
 SETTINGS = ("--width", "1", "--epochs", "2", "--top-k", "4", "--batch-size", "16")
@@ -218,14 +219,19 @@ def test_train_says_which_clean_run_it_could_not_compare_with(tmp_path):
     assert f"{folder}/result.json" in done.stderr and done.exit_code == 0
 
 
+def mapping(value):
+    """Return a JSON object as it is. TypeError for anything else."""
+    return value | {}
+
+
 @pytest.mark.parametrize("damage", ["cut", "emptied", "a list", "folder", "link", "pipe"])
 def test_what_a_command_left_and_is_damaged_is_kept_aside_and_made_anew(damage, tmp_path, caplog):
     path = tmp_path / "result.json"
-    assert records.kept(path) is None and not list(tmp_path.iterdir())
+    assert records.kept(path, mapping) is None and not list(tmp_path.iterdir())
     path.write_text('{"settings": {"seed": 1}}' + " " * 300)
-    assert records.kept(path) == {"settings": {"seed": 1}}
+    assert records.kept(path, mapping) == {"settings": {"seed": 1}}
     DAMAGE[damage](path) if damage != "cut" else path.write_text('{"settings')
-    assert records.kept(path) is None and not files.there(path)
+    assert records.kept(path, mapping) is None and not files.there(path)
     assert files.there(tmp_path / "result.json.damaged")
     assert "kept as result.json.damaged" in caplog.text
 
@@ -233,5 +239,5 @@ def test_what_a_command_left_and_is_damaged_is_kept_aside_and_made_anew(damage, 
 def test_what_a_command_left_without_what_is_shown_of_it_is_made_anew_too(tmp_path, caplog):
     path = tmp_path / "result.json"
     path.write_text('{"defence": "prune"}')
-    assert records.kept(path, records.is_pruning) is None and "kept as result.json.damaged" in caplog.text
+    assert records.kept(path, DefenceResult.of) is None and "kept as result.json.damaged" in caplog.text
     assert not files.there(path)

@@ -1,5 +1,6 @@
 """What a person sees of a run, without a run."""
 
+import dataclasses
 import itertools
 from types import SimpleNamespace
 
@@ -8,12 +9,13 @@ import pytest
 
 from benchmark.core import duration
 from benchmark.runs import progress
+from benchmark.training.callbacks import Epoch
 from benchmark.training.settings import ENCODERS, PRESETS
 
 RUN = SimpleNamespace(folder=SimpleNamespace(name="the-run"))
 ROWS = {"test": range(10_000), "triggered": range(9_000), "others": None}
 DATA = SimpleNamespace(data=SimpleNamespace(**ROWS), rows=np.arange(50_000))
-ENTRY = {"epoch": 1, "loss": 1.5, "ba": 40.25, "asr": 12.0, "seconds": 50.0, "score_seconds": 10.0}
+ENTRY = Epoch(1, 1.5, 40.25, 12.0, 50.0, 10.0, 60)
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def test_going_on_says_from_where(started):
 def test_an_epoch_is_one_line(started, capsys):
     shown, _ = started("small", 0.1)
     shown.on_epoch(ENTRY, {})
-    shown.on_epoch(ENTRY | {"asr": None}, {})
+    shown.on_epoch(dataclasses.replace(ENTRY, asr=None), {})
     shown.close()
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "epoch  1/8  loss 1.5000  BA  40.2  ASR  12.0  60 s" and "ASR" not in lines[1]

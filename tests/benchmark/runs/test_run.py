@@ -38,7 +38,7 @@ def finished(toy, tmp_path_factory):
 
 def test_what_a_finished_run_holds(finished, toy):
     names = sorted(path.name for path in finished.iterdir() if path.name != ".lock")
-    assert names == ["config.json", "history.csv", "model.keras", "predictions.npz", "result.json"]
+    assert names == ["config.json", "history.csv", "losses.npz", "model.keras", "predictions.npz", "result.json"]
     result = json.loads((finished / "result.json").read_text())
     assert result["dataset"]["name"] == "toy-square-0.1-s0" and result["name"] == finished.name
     assert result["config"] == json.loads((finished / "config.json").read_text())
@@ -110,7 +110,7 @@ def test_stopped_before_any_of_its_files_it_ends_with_the_same_numbers(finished,
         same(outcome(only(runs)), outcome(finished))
         assert not list(only(runs).glob(".part-*")) and not (only(runs) / "checkpoint.npz").exists()
         if not stopped:
-            assert stop == 13  # config, 4 × (checkpoint, history), predictions, history, model, result
+            assert stop == 17  # config, 4 × (losses, checkpoint, history), predictions, history, model, result
             return
     raise AssertionError("a run writes more files than expected")
 
@@ -208,7 +208,7 @@ def test_hold_out_trains_on_fewer_rows(toy, tmp_path):
 
 def test_more_patches_than_the_images_have(toy, tmp_path):
     assert (
-        "--model pmoe on images of 16x16: its network's top_k is 17, of 16 patches"
+        "--network pmoe on images of 16x16: its network's top_k is 17, of 16 patches"
         in train(toy[1], "--runs", tmp_path, "--top-k", "17", "-q", code=2).stderr
     )
 

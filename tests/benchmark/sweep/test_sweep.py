@@ -18,6 +18,7 @@ import writer
 from benchmark.cli import main
 from benchmark.core import files
 from benchmark.core.errors import Usage
+from benchmark.format.manifest import Manifest
 from benchmark.runs.spec import RunSpec
 from benchmark.sweep import processes, sweep
 from benchmark.sweep.progress import Overall
@@ -28,12 +29,12 @@ SETTINGS = ("--width", "1", "--top-k", "4", "--batch-size", "16")
 
 def manifest(name, kind="poisoned", seed=None, source="toy", rows=100):
     """As much of a manifest as planning asks for."""
-    return {
-        "name": name, "kind": kind, "dataset_digest": f"sha256:{name}",
+    return Manifest.of({
+        "name": name, "kind": kind, "modality": "image", "dataset_digest": f"sha256:{name}", "counts": {},
         "recipe": {"rate": "0"} if seed is None else {"rate": "0.1", "seed": seed},
-        "source": {"name": source, "digest": f"sha256:{source}"},
-        "arrays": {"train/labels": {"shape": [rows]}},
-    }  # fmt: skip
+        "source": {"name": source, "title": "", "classes": [], "digest": f"sha256:{source}"},
+        "arrays": {"train/labels": {"digest": "", "dtype": "<i8", "shape": [rows]}},
+    })  # fmt: skip
 
 
 def planned(tmp_path, *manifests, seeds=None):

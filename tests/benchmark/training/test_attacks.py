@@ -9,7 +9,8 @@ from in_process import invoke, refused, train
 
 from benchmark.core import random_streams
 from benchmark.format import dataset
-from benchmark.training import loop, metrics
+from benchmark.training import loop
+from benchmark.training.metrics import Share
 
 SOURCE, TARGET = 2, 0
 
@@ -52,9 +53,9 @@ def test_scores_of_given_predictions(specific):
     predicted["triggered"][:3] = SOURCE
     predicted["others"][:6] = TARGET
     scores = loop.scores(found, predicted)
-    assert scores["asr"] == {"count": 12, "of": 15, "percent": 80.0}
-    assert scores["asr_others"] == {"count": 6, "of": 30, "percent": 20.0}
-    assert scores["still_right"]["count"] == 3 and scores["ba"]["percent"] == 100
+    assert scores.asr == Share(12, 15)
+    assert scores.asr_others == Share(6, 30)
+    assert scores.robust_accuracy.count == 3 and scores.ba.percent == 100
 
 
 def test_of_an_all_to_all_file_every_image_has_its_own_wanted_class(tmp_path):
@@ -64,12 +65,8 @@ def test_of_an_all_to_all_file_every_image_has_its_own_wanted_class(tmp_path):
     found = dataset.load(tmp_path / "all.h5")
     assert found.target is None and found.others is None and len(found.triggered) == len(found.test)
     scores = loop.scores(found, {"test": found.test.labels, "triggered": (found.triggered.labels + 1) % 4})
-    assert scores["asr"]["percent"] == 100 and scores["still_right"]["percent"] == 0 and "asr_others" not in scores
-    assert all(entry["percent"] == 100 for entry in scores["asr_by_class"])
-
-
-def test_the_share_that_reached_the_target():
-    assert metrics.reached(np.array([0, 1, 0, 2]), 0) == {"count": 2, "of": 4, "percent": 50.0}
+    assert scores.asr.percent == 100 and scores.robust_accuracy.percent == 0 and scores.asr_others is None
+    assert all(share.percent == 100 for share in scores.asr_by_class)
 
 
 def test_trained_scored_and_shown(specific, tmp_path):

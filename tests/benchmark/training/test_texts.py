@@ -56,7 +56,7 @@ def test_a_file_is_read_whole(toy):
         assert np.array_equal(read.insertions["truth"], file["truth/insertions"])
         assert np.array_equal(read.wanted, file["triggered/wanted"])
     clean = dataset.load(toy[0])
-    assert clean.triggered is None and clean.insertions == {} and dataset.peek(toy[0])["modality"] == "text"
+    assert clean.triggered is None and clean.insertions == {} and dataset.peek(toy[0]).modality == "text"
     held, expected = read.held_out(50), clean.held_out(50)
     assert held.inputs.tolist() == expected.inputs.tolist() and np.array_equal(held.labels, expected.labels)
     assert len(read.held_out(0)) == 0
@@ -176,9 +176,9 @@ def test_a_delta_and_its_base_are_the_file(toy, parts, tmp_path):
 @pytest.mark.parametrize(
     "options, words",
     [
-        (["--model", "pmoe"], "holds texts, --model pmoe is for images"),
-        (["--preset", "small"], "--preset is not for --model encoder"),
-        (["--width", "1"], "--width is not for --model encoder"),
+        (["--network", "pmoe"], "holds texts, --network pmoe is for images"),
+        (["--preset", "small"], "--preset is not for --network encoder"),
+        (["--width", "1"], "--width is not for --network encoder"),
         (["--encoder", "nowhere"], "--encoder nowhere: expected minilm, tiny or a folder"),
         (["--encoder", "tiny", "--hold-out", "200"], "leaves nothing of 160 training rows"),
         (["--encoder", "tiny", "--hold-out", "20", "--rows", "141"], "there are 140 training rows that are not held"),
@@ -189,11 +189,11 @@ def test_options_that_do_not_fit_texts(toy, options, words, tmp_path):
     assert words in refused(toy[1], tmp_path, *options, code=code)
 
 
-@pytest.mark.parametrize("options", [["--encoder", "tiny"], ["--rows", "5"], ["--model", "encoder"]])
+@pytest.mark.parametrize("options", [["--encoder", "tiny"], ["--rows", "5"], ["--network", "encoder"]])
 def test_options_that_do_not_fit_images(options, tmp_path):
     path = writer.toy(tmp_path, train=40, test=20, size=8)[0]
     line = refused(path, tmp_path, *options, code=2)
-    assert "is not for --model pmoe" in line or "holds images, --model encoder is for texts" in line
+    assert "is not for --network pmoe" in line or "holds images, --network encoder is for texts" in line
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +220,8 @@ def test_a_sweep_uses_image_options_on_images_alone(both):
     assert len(runs) == 4
     names = f"{both / 'words-0.h5'}, {both / 'words-1.h5'}"
     assert (
-        f"benchmark: --preset, --width are not for texts: {names} are trained without them (--model encoder)" in warned
+        f"benchmark: --preset, --width are not for texts: {names} are trained without them (--network encoder)"
+        in warned
     )
 
 
@@ -228,8 +229,8 @@ def test_a_sweep_uses_each_option_where_it_is_for(both):
     runs, warned = listed(both, "--preset", "tiny", "--encoder", "tiny", "--rows", "50")
     assert sum("--tiny-r50-tf-" in line for line in runs) == 2 == sum("--tiny-tf-" in line for line in runs)
     assert "--preset is not for texts" in warned and "--encoder, --rows are not for images" in warned
-    runs, warned = listed(both, "--model", "pmoe", "--epochs", "2")
-    assert sum("-e2-" in line for line in runs) == 4 and "--model is not for texts" in warned, runs
+    runs, warned = listed(both, "--network", "pmoe", "--epochs", "2")
+    assert sum("-e2-" in line for line in runs) == 4 and "--network is not for texts" in warned, runs
 
 
 def test_training_on_files_of_both_uses_image_options_on_images_alone(both, monkeypatch):
@@ -243,8 +244,8 @@ def test_training_on_files_of_both_uses_image_options_on_images_alone(both, monk
 
 
 @pytest.mark.parametrize("options, words", [
-    (["--preset", "small"], "holds texts: --preset is not for --model encoder"),
-    (["--rows", "5"], "holds images: --rows is not for --model pmoe"),
+    (["--preset", "small"], "holds texts: --preset is not for --network encoder"),
+    (["--rows", "5"], "holds images: --rows is not for --network pmoe"),
 ])  # fmt: skip
 def test_an_option_for_none_of_the_files_names_one(both, options, words):
     name = "words-0.h5" if "texts" in words else "toy-clean.h5"

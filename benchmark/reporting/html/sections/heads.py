@@ -4,6 +4,7 @@ from pathlib import Path
 
 from benchmark.analysis.heads import aggregate, tables
 from benchmark.analysis.heads import results as stored
+from benchmark.analysis.heads.results import HeadsResult
 from benchmark.reporting.html import page, png
 from benchmark.reporting.html.registry import Content, Section, register
 from benchmark.runs.results import Finished
@@ -29,8 +30,8 @@ def build(content: Content) -> str:
     """Build the section: over the seeds, where there are several, then tables and pictures run by run."""
     parts = _over_seeds(content.found, content.errors)
     for run in content.found:
-        results = stored.in_run(run.folder, content.errors)
-        parts += [_shown(folder, result, content.errors) for folder, result in results]
+        for folder, result in stored.in_run(run.folder, content.errors):
+            parts.append(_result(folder, result, content.errors))
     return "".join(parts)
 
 
@@ -38,27 +39,17 @@ def _over_seeds(found: list[Finished], errors: dict[Path, str]) -> list[str]:
     groups = [one for one in aggregate.collect(found, errors) if len(one.results) > 1]
     parts = []
     for one in groups:
-        kind = one.results[0]["defence"]
-        parts += [page.heading(one.title), page.paragraphs([_WORDS[kind], "Means over the runs."])]
+        words = [_WORDS[one.results[0].command], "Means over the runs."]
+        parts += [page.heading(one.title), page.paragraphs(words)]
         parts += [page.table(table.columns, table.rows, table.labels) for table in tables.tables(one.results)]
     return parts
 
 
-def _shown(folder: Path, result: dict, errors: dict[Path, str]) -> str:
-    try:
-        return _result(folder, result, errors)
-    except stored.MALFORMED:  # runs are passed on, and edited
-        path = folder / "result.json"
-        errors[path] = f"{path}: not a result that can be shown"
-        return page.paragraphs([f"{folder.parent.name}/{folder.name}: not a result that can be shown."])
-
-
-def _result(folder: Path, result: dict, errors: dict[Path, str]) -> str:
-    kind = result["defence"]
-    settings = stored.describe_settings(result["settings"])
-    parts = [page.heading(f"{result['run']}: {kind.removeprefix('heads-')}"), page.paragraphs([_WORDS[kind]])]
-    parts += [page.paragraphs([f"Settings: {settings}."])] if settings else []
-    if kind != stored.ABLATE:  # of an ablation it is the run's name, as in the heading
+def _result(folder: Path, result: HeadsResult, errors: dict[Path, str]) -> str:
+    heading = page.heading(f"{result.name}: {result.command.removeprefix('heads-')}")
+    parts = [heading, page.paragraphs([_WORDS[result.command]])]
+    parts += [page.paragraphs([f"Settings: {result.described}."])] if result.described else []
+    if result.command != stored.ABLATE:  # of an ablation it is the run's name, as in the heading
         parts.append(page.paragraphs(tables.introduction(result)))
     parts += [page.table(table.columns, table.rows, table.labels) for table in tables.tables([result], detailed=True)]
     parts.append(page.row([page.figure(page.png(content, name), name) for name, content in png.inside(folder, errors)]))

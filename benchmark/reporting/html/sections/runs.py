@@ -4,6 +4,7 @@ from benchmark.reporting.html import page, words
 from benchmark.reporting.html.registry import Content, Section, register
 from benchmark.runs.groups import TITLES
 from benchmark.runs.result import RunResult
+from benchmark.training.metrics import Scores, Share
 
 
 def build(content: Content) -> str:
@@ -13,23 +14,32 @@ def build(content: Content) -> str:
 
 def described(result: RunResult) -> dict[str, str]:
     """Return names and values of what was recorded of a run."""
-    comparison = {} if result.baseline is None else result.baseline.raw
     return {
         "data set": f"{result.dataset.name}, {result.dataset.digest or 'not recorded'}",
-        "recipe": words.spelled(result.dataset.recipe),
+        "recipe": words.spelled(result.dataset.recipe.raw),
         "counts": words.spelled(result.dataset.counts),
         "configuration": words.spelled(result.config.raw),
         "scores": "; ".join(
-            f"{TITLES.get(name, name)} {value['percent']:.2f} % ({value['count']:,} of {value['of']:,})"
-            for name, value in result.scores.raw.items()
-            if isinstance(value, dict) and value.get("of")
+            f"{title} {share.percent:.2f} % ({share.count:,} of {share.of:,})"
+            for title, share in _scores(result.scores)
+            if share is not None and share.percent is not None
         ),
-        "CAD against": words.spelled({k: v for k, v in comparison.items() if k != "asr_by_class"}),
+        "CAD against": words.spelled({} if result.baseline is None else result.baseline.json()),
         "speed": f"{result.images_per_second or 0:.0f} {words.inputs_of(result)}/s, {words.seconds(result):.0f} s",
         "device": str(result.device or "not recorded"),
         "versions": words.spelled(result.versions),
         "finished": str(result.finished or "not recorded"),
     }
+
+
+def _scores(scores: Scores) -> list[tuple[str, Share | None]]:
+    return [
+        ("BA", scores.ba),
+        ("ASR", scores.asr),
+        ("most_predicted", scores.most_predicted),
+        (TITLES["still_right"], scores.robust_accuracy),
+        (TITLES["asr_others"], scores.asr_others),
+    ]
 
 
 RUNS = register(Section(110, "All runs", build))

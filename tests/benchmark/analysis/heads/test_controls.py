@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.analysis.heads import controls
+from benchmark.format.manifest import Recipe
 
 WORDS = st.lists(st.sampled_from(["a", "film", "of", "rare", "wit", "and", "grace"]), min_size=1, max_size=9)
 TEXTS = st.lists(WORDS.map(" ".join), min_size=1, max_size=8).map(lambda texts: np.array(texts, object))
-RECIPE = {"triggers": [{"name": "word", "parameters": {"words": ["cf", "Mn"], "place": "random"}}]}
+RECIPE = Recipe.of({"triggers": [{"name": "word", "parameters": {"words": ["cf", "Mn"], "place": "random"}}]})
 
 
 @given(TEXTS, st.integers(0, 6), st.integers(0, 2**32))
@@ -57,8 +58,9 @@ def test_rare_words_are_those_of_the_fewest_texts():
 
 def test_another_trigger_is_in_neither_the_recipe_nor_the_texts():
     assert controls.words_of(RECIPE) >= {"cf", "mn"}
-    assert controls.words_of({"triggers": [{"text": "I watch this 3D movie"}]}) == {"i", "watch", "this", "3d", "movie"}
-    assert controls.words_of({}) == set()
+    movie = Recipe.of({"triggers": [{"name": "sentence", "text": "I watch this 3D movie"}]})
+    assert controls.words_of(movie) == {"sentence", "i", "watch", "this", "3d", "movie"}
+    assert controls.words_of(Recipe()) == set()
     assert controls.other_trigger(np.array(["a bb b"], object), {"cf", "mn"}) == "tq"
     assert controls.other_trigger(np.array([" ".join(controls.COMMON_TRIGGERS)], object), set()) is None
 

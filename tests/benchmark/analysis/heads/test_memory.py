@@ -11,6 +11,7 @@ engines.activate("tensorflow", threads=2)
 from heads_network import HEADS, LAYERS, network  # noqa: E402
 
 from benchmark.analysis.heads import model_similarity  # noqa: E402
+from benchmark.analysis.heads.detector import DetectorSettings  # noqa: E402
 from benchmark.format.dataset import Rows  # noqa: E402
 from benchmark.nn import tokenizers  # noqa: E402
 from benchmark.runs.context import Opened  # noqa: E402
@@ -36,7 +37,7 @@ def test_memory_grows_by_the_similarities_alone(monkeypatch):
     monkeypatch.setattr(model_similarity, "BLOCK", 256)
     held = Rows(texts(60), np.zeros(60, np.int64))
     opened = Loaded(job=None, trained={}, contents=None, tokenizer=tokenizers.Words(WORDS), held_out=held)
-    own = model_similarity.ModelSimilarity(opened, {"metric": "cosine", "map": "full", "min_words": 5})
+    own = model_similarity.ModelSimilarity(opened, DetectorSettings(map="full"))
     own.read(texts(256))  # what is compiled stays
     peaks = []
     for count in (512, 2048):

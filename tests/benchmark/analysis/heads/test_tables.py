@@ -6,7 +6,7 @@ import os
 import click.testing
 import fake_runs
 import pytest
-from made_heads import ablated, aligned, detected, percent, put
+from made_heads import DETECTOR, ablated, aligned, detected, percent, put
 
 from benchmark.analysis.heads import results as stored
 from benchmark.analysis.heads import tables
@@ -16,8 +16,13 @@ from benchmark.reporting.html.sections import heads
 from benchmark.runs import results
 
 
+def typed(*results):
+    """Return results as they are read."""
+    return tuple(map(stored.of, results))
+
+
 def test_means_and_intervals_of_a_detection():
-    found = tables.ranking((detected(0.9, poisoned=6), detected(0.8)))
+    found = tables.ranking(typed(detected(0.9, poisoned=6), detected(0.8)))
     columns, rows = found.columns, found.rows
     assert columns[-1] == "of the flagged" and [row[:2] for row in rows][0] == ["suspect file", "Mahalanobis"]
     assert rows[0][2] == "0.850 [0.215, 1.000]"  # Student's factor of one degree of freedom is 12.7
@@ -25,9 +30,9 @@ def test_means_and_intervals_of_a_detection():
 
 
 def test_one_run_has_no_interval_and_no_clean_twin():
-    found = tables.control_table((detected(0.9), detected(0.9, twin=False)), texts="controls")
+    found = tables.control_table(typed(detected(0.9), detected(0.9, twin=False)), texts="controls")
     assert found.columns == ["test texts", "Mahalanobis, poisoned", "second pass, poisoned"]
-    found = tables.control_table((detected(0.9),), texts="controls")
+    found = tables.control_table(typed(detected(0.9)), texts="controls")
     assert len(found.columns) == 5
     assert found.rows == [
         ["the trigger", *["0.900"] * 4],
@@ -36,32 +41,32 @@ def test_one_run_has_no_interval_and_no_clean_twin():
 
 
 def test_controls_of_suspect_texts_are_shown_where_all_runs_have_them():
-    both = detected(0.9, suspect=True), detected(0.8, suspect=True)
+    both = typed(detected(0.9, suspect=True), detected(0.8, suspect=True))
     assert [table.columns[0] for table in tables.tables(both)] == [
         "texts", "test texts", "texts of the suspect file", "head",
     ]  # fmt: skip
-    first = [table.columns[0] for table in tables.tables((both[0], detected(0.8)))]
+    first = [table.columns[0] for table in tables.tables((both[0], *typed(detected(0.8))))]
     assert first == ["texts", "test texts", "head"]
 
 
 def test_heads_say_in_how_many_runs_and_which_way():
-    rows = tables.contaminated_heads((detected(0.9), detected(0.8, falls=False), detected(0.7))).rows
+    rows = tables.contaminated_heads(typed(detected(0.9), detected(0.8, falls=False), detected(0.7))).rows
     assert rows == [["(0, 0)", "3 of 3", "falls in 2", "-1.0", "0.100 [0.100, 0.100]", "0.100 [0.100, 0.100]"]]
-    assert tables.contaminated_heads((detected(0.9),)).rows[0][2] == "falls"
+    assert tables.contaminated_heads(typed(detected(0.9))).rows[0][2] == "falls"
 
 
 def test_an_alignment_over_seeds_has_the_stages_that_all_have():
     one = aligned(("untouched", 80, 100, 100), ("aligned", 82, 10, 90), ("only here", 1, 1, 1))
     other = aligned(("untouched", 80, 100, 100), ("aligned", 80, 14, 80))
-    found = tables.alignment((one, other))
+    found = tables.alignment(typed(one, other))
     columns, rows = found.columns, found.rows
     assert columns == ["variant", "BA", "change", "ASR", "target class"] and len(rows) == 2
     assert [cell.split()[0] for cell in rows[1][1:]] == ["81.0", "1.0", "12.0", "85.0"]
-    assert tables.alignment((aligned(("untouched", 80, 100, None)),)).columns[-1] == "ASR"
+    assert tables.alignment(typed(aligned(("untouched", 80, 100, None)))).columns[-1] == "ASR"
 
 
 def test_an_ablation_over_seeds_ranks_by_the_mean_change_of_asr():
-    found = tables.ablation((ablated([[80, 70]], [[100, 90]]), ablated([[79, 60]], [[100, 70]])))
+    found = tables.ablation(typed(ablated([[80, 70]], [[100, 90]]), ablated([[79, 60]], [[100, 70]])))
     assert found.columns == ["head", "BA, change", "ASR, change"]
     assert [row[0] for row in found.rows] == ["lowest of all", "(0, 1)", "(0, 0)"]
     assert [cell.split()[0] for cell in found.rows[0][1:]] == ["-15.0", "-20.0"] and found.rows[1][2].startswith(
@@ -71,9 +76,9 @@ def test_an_ablation_over_seeds_ranks_by_the_mean_change_of_asr():
 
 def test_heads_that_leave_asr_as_it_is_are_ranked_by_what_they_cost():
     result = ablated([[80, 79.5], [77, 82]], [[100, 100], [100, 100]])
-    named = [row[0] for row in tables.ablation((result,), most=3).rows]
+    named = [row[0] for row in tables.ablation(typed(result), most=3).rows]
     assert named == ["lowest of all", "(1, 0)", "(1, 1)", "(0, 1)"]
-    found = tables.ablation([result | {"together": None}], detailed=True, most=1)
+    found = tables.ablation(typed(result), detailed=True, most=1)
     columns, rows = found.columns, found.rows
     assert columns == ["head", "BA", "change", "ASR", "change"]
     assert rows[1:] == [["lowest of all", "77.0", "-3.0", "100.0", "+0.0"], ["(1, 0)", "77.0", "-3.0", "100.0", "+0.0"]]
@@ -82,9 +87,9 @@ def test_heads_that_leave_asr_as_it_is_are_ranked_by_what_they_cost():
 def test_an_ablation_of_a_clean_run_knows_no_asr():
     result = ablated([[80, 79]], [[None, None]])
     result["before"]["asr"] = None
-    assert tables.ablation((result,)).columns == ["head", "BA, change"]
+    assert tables.ablation(typed(result)).columns == ["head", "BA, change"]
     both = {"together": {"ba": percent(70), "asr": None}, "settings": {"heads": [[0, 0], [0, 1]]}}
-    found = tables.ablation([result | both], detailed=True)
+    found = tables.ablation(typed(result | both), detailed=True)
     columns, rows = found.columns, found.rows
     assert columns == ["head", "BA", "change"] and rows[1] == ["(0, 0) (0, 1)", "70.0", "-10.0"]
 
@@ -121,7 +126,7 @@ def test_of_a_detection_before_and_after_there_was_a_clean_twin_the_latter_is_sh
     put(run, "heads-detect-1", detected(0.81) | {"clean_run": "a", "finished": "2026-01-02"})
     put(run, "heads-detect-2", detected(0.91) | {"clean_run": "b", "finished": "2026-01-03"})
     put(run, "heads-detect-3", detected(0.71, twin=False) | {"clean_run": None, "finished": "2026-01-04"})
-    put(run, "heads-detect-4", detected(0.61) | {"settings": {"metric": "pearson", "rows": None}, "clean_run": None})
+    put(run, "heads-detect-4", detected(0.61) | {"settings": DETECTOR | {"metric": "pearson"}, "clean_run": None})
     assert [where.name for where, _ in stored.in_run(run)] == ["heads-detect-2", "heads-detect-4"]
     shown = table(tmp_path).stdout
     assert "0.910" in shown and "0.710" not in shown and "0.810" not in shown and shown.count(": 1 run") == 2
@@ -146,7 +151,8 @@ def test_the_page_has_it_and_outlives_a_broken_result(runs, tmp_path):
     assert "2 runs" in shown and "<td>0.850<small>[0.215, 1.000]</small></td>" in shown
     (path,) = list(runs.glob("*/heads-detect-1/result.json"))[:1]
     path.write_text(json.dumps(detected(0.9) | {"flagged": 3}))
-    assert "not a result that can be shown" in heads.build(Content(found, []))
+    assert path.parent.parent.name not in heads.build(Content(found, []))
+    assert found.wrong == {path: f"{path}: not a result that can be shown"}
 
 
 def test_bad_days(runs, tmp_path):
@@ -159,3 +165,33 @@ def test_bad_days(runs, tmp_path):
     path.write_text(json.dumps(detected(0.9) | {"flagged": 3}))
     broken = table(runs)
     assert broken.exit_code == 1 and str(path) in broken.stderr and len(broken.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("make", [lambda: detected(0.9, suspect=True), lambda: aligned(("a", 80, 100, 90)),
+                                  lambda: ablated([[80, 70]], [[100, 90]])])  # fmt: skip
+@pytest.mark.parametrize("value", ["x", -1, None, [[]], {}, 1e999])
+def test_whatever_is_wrong_in_a_result_is_found_when_it_is_read(make, value, tmp_path):
+    """Or it is shown: runs are passed on, and edited."""
+    (tmp_path / "heads-x").mkdir()
+    for place in list(places(make())):
+        edited = json.loads(json.dumps(make()))
+        holder = edited
+        for key in place[:-1]:
+            holder = holder[key]
+        holder[place[-1]] = value
+        (tmp_path / "heads-x" / "result.json").write_text(json.dumps(edited))
+        errors = {}
+        result = stored.read(tmp_path / "heads-x", errors)
+        assert (result is None) == bool(errors)
+        if result is not None:
+            tables.report([result])
+            tables.report([result, result])
+
+
+def places(value, above=()):
+    """Yield where something is in a result, but in the configurations and the data set, by the keys that lead there."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inside:
+        if key not in ("dataset", "config", "settings", "environment"):
+            yield (*above, key)
+            yield from places(one, (*above, key))
