@@ -36,14 +36,15 @@ def argument(parameter: click.Argument) -> str:
 
 
 def option(parameter: click.Option) -> str:
-    """One line of the list of options."""
+    """One item of the list of options."""
     names = ", ".join([*parameter.opts, *parameter.secondary_opts])
     value = "" if parameter.is_flag or parameter.count else " " + (parameter.metavar or value_name(parameter.type))
     notes = " [required]" if parameter.required else ""
     if parameter.show_default and not parameter.is_flag:
         shown = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
         notes += f" [default: {shown}]"
-    return f"- `{names}{value}`: {' '.join((parameter.help or '').split())}{notes}"
+    line = f"- `{names}{value}`: {' '.join((parameter.help or '').split())}{notes}"
+    return textwrap.fill(line, 116, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def value_name(kind: click.ParamType) -> str:

@@ -21,6 +21,7 @@ OUTSIDE = {
     "examples/poison_and_look.ipynb": "examples/poison_and_look.ipynb",
     "examples/train_and_compare.ipynb": "examples/train_and_compare.ipynb",
 }
+CODE = re.compile(r"`[^`\n]+`")
 LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(#[^)\s]*)?(?=\))")  # a relative target, and its anchor
 
 
@@ -53,6 +54,11 @@ def with_links(markdown: str, page: str) -> str:
     return LINK.sub(lambda link: link_in_site(link[1], page) + (link[2] or ""), markdown)
 
 
+def with_bars(line: str) -> str:
+    """Return a row of a table with the bars in its code as MkDocs has them: a code host needs ``\\|`` there."""
+    return CODE.sub(lambda code: code[0].replace(r"\|", "|"), line) if line.startswith("|") else line
+
+
 def on_page_markdown(markdown, page, **_):
-    """Rewrite relative links, so that MkDocs finds and checks them."""
-    return with_links(markdown, page.file.src_uri)
+    """Rewrite relative links, so that MkDocs finds and checks them, and bars in the code of tables."""
+    return with_links("\n".join(map(with_bars, markdown.split("\n"))), page.file.src_uri)

@@ -8,7 +8,7 @@ from benchmark.core import intervals, numbers
 from benchmark.core.hashing import canonical
 from benchmark.core.intervals import Summary
 from benchmark.format.manifest import Recipe
-from benchmark.runs import collapse, paper_results
+from benchmark.runs import collapse, paper_results, trigger_defaults
 from benchmark.runs.result import RunResult
 from benchmark.runs.results import Finished
 from benchmark.training.metrics import Share
@@ -90,7 +90,7 @@ class Cell:
 
     @property
     def variant(self) -> str:
-        """What of the attack is not the paper's, in words, and `note`."""
+        """What of the attack is not the default, in words, and `note`."""
         return "; ".join(filter(None, [*_unusual(self.recipe), self.note]))
 
     @property
@@ -223,12 +223,12 @@ def _count(result: RunResult, name: str) -> Share | None:
 
 
 def _unusual(recipe: Recipe) -> list[str]:
-    """In what an attack is not the paper's text's, in words. Of triggers that the paper has not, all parameters."""
+    """In what an attack is not the default, in words; what is said of one of several triggers begins with its name."""
     words = []
     for trigger in recipe.triggers:
-        if not paper_results.plain(trigger):
-            given = [f"{key} {_word(value)}" for key, value in trigger.parameters.items()]
-            words.append(f"{trigger.name} {', '.join(given)}".strip())
+        given = [f"{key} {_word(value)}" for key, value in trigger_defaults.unusual(trigger).items()]
+        if given:
+            words.append(" ".join([*([trigger.name] if len(recipe.triggers) > 1 else []), ", ".join(given)]))
     if recipe.patch not in (None, (8, 8)):
         words.append("patches of " + "×".join(map(str, recipe.patch or ())))
     for key, value in recipe.raw.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.intervals import Summary
-from benchmark.format.manifest import Recipe, Trigger
+from benchmark.format.manifest import Recipe
 from benchmark.runs.result import RunResult
 from benchmark.training.settings import PRESETS
 
@@ -64,11 +64,6 @@ def fine_pruning() -> dict[tuple[str, str, str, Fraction, str, Fraction | None],
         key = row["dataset"], row["trigger"], row["application"], rate, row["stage"], share
         found[key] = {score: float(row[f"{score}_percent"]) for score in ("ba", "asr")}
     return found
-
-
-def plain(trigger: Trigger) -> bool:
-    """Is a trigger of a recipe as in the text of the paper?"""
-    return trigger.parameters in _PARAMETERS.get(trigger.name, [])[:1]
 
 
 def deviations(result: RunResult, defended: bool = False) -> list[str]:

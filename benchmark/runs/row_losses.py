@@ -15,7 +15,7 @@ import numpy as np
 from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure
 from benchmark.runs.run import Run
-from benchmark.training.callbacks import Callback
+from benchmark.training.callbacks import Callback, Epoch
 from benchmark.training.methods import Method
 
 NAME = "losses.npz"
@@ -89,10 +89,10 @@ class RecordLosses(Callback):
             pass
         return self._found
 
-    def on_epoch(self, entry: dict[str, Any], predicted: dict[str, np.ndarray]) -> None:
-        if entry["epoch"] > EPOCHS:
+    def on_epoch(self, epoch: Epoch, predicted: dict[str, np.ndarray]) -> None:
+        if epoch.epoch > EPOCHS:
             return
         losses = np.full(self._count, np.nan, np.float16)
         losses[self._rows] = np.minimum(self._engine.losses(self._rows), LARGEST)
-        self._found = self._found.with_epoch(entry["epoch"], losses)
+        self._found = self._found.with_epoch(epoch.epoch, losses)
         files.write_npz(self._folder / NAME, {"epochs": self._found.epochs, "losses": self._found.losses})

@@ -33,8 +33,8 @@ def test_the_tables_are_those_of_the_results(name, table):
 @pytest.mark.parametrize("name", [name for name, _ in SHOWN])
 def test_the_results_say_what_they_are_of_and_where_nothing_lies(name):
     for run in results.gather([RESULTS / name]):
-        said = run.result["dataset"]
-        assert run.folder.name == run.result["name"] and said["recipe"] and run.result["environment"]["versions"]
+        said = run.result.raw["dataset"]
+        assert run.folder.name == run.result.name and said["recipe"] and run.result.raw["environment"]["versions"]
         assert "/" not in (said.get("path") or "") + (said.get("base") or "")
 
 

@@ -7,6 +7,7 @@ from benchmark.analysis.heads import results as stored
 from benchmark.analysis.heads.results import COMMANDS, HeadsResult
 from benchmark.analysis.heads.tables import tables
 from benchmark.core import numbers, text_tables
+from benchmark.runs import titles
 from benchmark.runs.groups import Cell, group
 from benchmark.runs.results import Finished
 
@@ -20,13 +21,17 @@ class Group:
 
     @property
     def title(self) -> str:
-        """What was run on what, in one line."""
-        first, cell = self.results[0], self.cell
-        what = " ".join(filter(None, [cell.dataset, cell.trigger, cell.variant and f"({cell.variant})"]))
-        rate = "" if cell.clean else f", rate {float(cell.rate):g}"
-        words = first.described
+        """What was done to what, in one line: `Detection: sst2, word at 5 %, text encoder (minilm), 5 runs`."""
+        cell = self.cell
+        attack = cell.trigger if cell.clean else f"{cell.trigger} at {100 * float(cell.rate):g} %"
+        what = [cell.dataset, attack, *filter(None, [cell.variant]), titles.network(cell.first.config)]
         runs = numbers.counted(len(self.results), "run")
-        return f"{first.command} on {what}{rate}, {cell.settings}{words and f'; {words}'}: {runs}"
+        return f"{stored.NAMES[self.results[0].command]}: {', '.join(what)}, {runs}"
+
+    @property
+    def settings(self) -> str:
+        """The settings of the command, in one line; empty where it has none."""
+        return self.results[0].described
 
 
 def collect(found: list[Finished], errors: dict[Path, str] | None = None) -> list[Group]:
@@ -48,8 +53,10 @@ def collect(found: list[Finished], errors: dict[Path, str] | None = None) -> lis
 def render(groups: list[Group], form: str) -> str:
     """Return every group's title and tables, in one of `text_tables.FORMS`."""
     before = {"latex": "% ", "markdown": "### "}.get(form, "")
+    below = {"latex": "% ", "markdown": "\n"}.get(form, "")
     parts = []
     for one in groups:
-        parts.append(before + text_tables.printable(one.title))
+        settings = f"\n{below}{text_tables.printable(one.settings)}" if one.settings else ""
+        parts.append(before + text_tables.printable(one.title) + settings)
         parts += [table.render(form) for table in tables(one.results)]
     return "\n\n".join(parts)

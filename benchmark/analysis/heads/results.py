@@ -21,6 +21,8 @@ from benchmark.runs.result import RunResult
 from benchmark.training.metrics import Json, Scores
 
 DETECT, ALIGN, ABLATE = COMMANDS = ("heads-detect", "heads-align", "heads-ablate")
+NAMES = {DETECT: "Detection", ALIGN: "Alignment", ABLATE: "Ablation"}
+"""What titles call the results of these commands."""
 Head = tuple[int, int]
 """Layer and number."""
 Maps = dict[str, np.ndarray]
@@ -52,8 +54,8 @@ class HeadsResult:
     @property
     def described(self) -> str:
         """The settings in one line, without those that were not asked for."""
-        named = self.settings.items()
-        return ", ".join(f"{key} {_word(value)}" for key, value in named if value is not None and value != [])
+        asked = {key: value for key, value in self.settings.items() if value is not None and value != []}
+        return ", ".join(f"{key.replace('_', ' ')} {_word(value)}" for key, value in asked.items())
 
 
 @dataclass(frozen=True)
@@ -409,4 +411,6 @@ def _map(values: Any, shape: tuple[int, int]) -> np.ndarray:
 def _word(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -76,10 +76,10 @@ def test_one_row_still_says_what_it_is_of(tmp_path):
 
 def test_long_names_stand_below_and_are_never_cut(tmp_path):
     for size in (1, 2):
-        trigger = fake_runs.TRIGGERS["square"] | {"size": size, "value": [7]}
+        trigger = fake_runs.TRIGGERS["square"] | {"size": size, "value": [7, 8, 9], "position": "lower-right"}
         fake_runs.write(tmp_path, trigger=trigger, settings=dataclasses.replace(SMALL, learning_rate=0.05 * size))
     text = shown("table", tmp_path)
-    assert "square [b]" in text and "[b] square position upper-left, size 1, value 7" in text
+    assert "square [b]" in text and "[b] position lower-right, size 1, value 7,8,9\n" in text
     assert "[c] small, learning rate 0.05" in text and max(map(len, text.splitlines())) <= columns.WIDTH
 
 

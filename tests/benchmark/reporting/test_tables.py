@@ -91,7 +91,7 @@ def test_what_differs_in_anything_but_seeds_is_another_cell(tmp_path):
     text = table(tmp_path, "--wide")
     assert len(grouped(tmp_path)) == 7
     assert "small, learning rate 0.05, backend jax" in text
-    assert "square (square position upper-left, size 4, value 1)" in text and "square (cover rate 0.1)" in text
+    assert "square (value 1)" in text and "square (cover rate 0.1)" in text
 
 
 def test_cells_of_other_images_are_told_apart(tmp_path):

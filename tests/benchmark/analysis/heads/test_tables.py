@@ -109,7 +109,7 @@ def table(*arguments):
     return click.testing.CliRunner().invoke(main.main, ["heads", "table", *map(os.fspath, arguments)])
 
 
-@pytest.mark.parametrize(("form", "sign"), [("text", "heads-detect on"), ("markdown", "### "), ("latex", "% heads")])
+@pytest.mark.parametrize(("form", "sign"), [("text", "Detection: "), ("markdown", "### "), ("latex", "% Detection")])
 def test_the_command_sums_up_what_differs_in_seeds_alone(runs, form, sign):
     shown = table(runs, "--format", form)
     assert shown.exit_code == 0 and shown.stdout.startswith(sign)
@@ -118,7 +118,7 @@ def test_the_command_sums_up_what_differs_in_seeds_alone(runs, form, sign):
 
 def test_one_run_is_one_run(tmp_path):
     put(fake_runs.write(tmp_path), "heads-detect-1", detected(0.9))
-    assert table(tmp_path).stdout.splitlines()[0].endswith(": 1 run")
+    assert table(tmp_path).stdout.splitlines()[0].endswith(", 1 run")
 
 
 def test_of_a_detection_before_and_after_there_was_a_clean_twin_the_latter_is_shown(tmp_path):
@@ -129,7 +129,7 @@ def test_of_a_detection_before_and_after_there_was_a_clean_twin_the_latter_is_sh
     put(run, "heads-detect-4", detected(0.61) | {"settings": DETECTOR | {"metric": "pearson"}, "clean_run": None})
     assert [where.name for where, _ in stored.in_run(run)] == ["heads-detect-2", "heads-detect-4"]
     shown = table(tmp_path).stdout
-    assert "0.910" in shown and "0.710" not in shown and "0.810" not in shown and shown.count(": 1 run") == 2
+    assert "0.910" in shown and "0.710" not in shown and "0.810" not in shown and shown.count(", 1 run") == 2
 
 
 def test_settings_that_someone_edited_into_no_json_are_named(tmp_path):
@@ -141,8 +141,8 @@ def test_settings_that_someone_edited_into_no_json_are_named(tmp_path):
 
 def test_a_title_leaves_out_what_was_not_asked_for(tmp_path):
     put(fake_runs.write(tmp_path), "heads-ablate-1", ablated([[80, 70]], [[100, 90]]) | {"settings": {"heads": []}})
-    title = table(tmp_path).stdout.splitlines()[0]
-    assert title.endswith(": 1 run") and ";" not in title.split("rate")[-1] and " heads " not in title
+    title, below, *_ = table(tmp_path).stdout.splitlines()
+    assert title == "Ablation: cifar10, square at 0.5 %, pMoE (paper), 1 run" and not below
 
 
 def test_the_page_has_it_and_outlives_a_broken_result(runs, tmp_path):

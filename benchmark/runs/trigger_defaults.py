@@ -1,0 +1,24 @@
+"""The parameters that a trigger has unless others are asked for, so that tables name only what is different."""
+
+from typing import Any
+
+from benchmark.format.manifest import Trigger
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "blend": {"alpha": "0.5"},
+    "composite": {"place": "random", "spread": "adjacent", "words": ["cf", "mn"]},
+    "noise": {"distribution": "uniform", "linf": 8},
+    "sentence": {"place": "random", "text": "I watch this 3D movie"},
+    "sig": {"delta": "20", "frequency": "6", "orientation": "horizontal", "rounding": "half-up"},
+    "square": {"position": "upper-left", "size": 4, "value": [0]},
+    "sticker": {"opacity": "1", "position": "lower-right", "size": "6"},
+    "warped": {"k": 4, "s": "0.5", "sampling": "bilinear", "upsample": "aligned"},
+    "word": {"count": 1, "place": "random", "words": ["cf"]},
+}
+"""Trigger → parameters, as a recipe has them. Of a trigger that is not here, every parameter is named."""
+
+
+def unusual(trigger: Trigger) -> dict[str, Any]:
+    """Return the parameters of a trigger of a recipe that are not its defaults."""
+    usual = DEFAULTS.get(trigger.name, {})
+    return {key: value for key, value in trigger.parameters.items() if usual.get(key) != value}
