@@ -1,5 +1,6 @@
 """docs/elsewhere.md: the whole road, from the files to the table, is gone as it stands on the page."""
 
+import json
 import os
 import re
 import shlex
@@ -33,12 +34,6 @@ def run(line, folder):
     return done.stdout
 
 
-def score(table, name):
-    """The first number of a column of the last table that `benchmark table` prints, of the row of the square."""
-    head, row = ([*re.split(r" {2,}", line.strip())] for line in table.splitlines() if "square" in line or "BA" in line)
-    return float(re.match(r"[+-]?[\d.]+", row[head.index(name)])[0])
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("script", ["train_torch.py", "train_keras.py"])
 def test_the_road_leads_to_the_table(script, tmp_path):
@@ -47,7 +42,9 @@ def test_the_road_leads_to_the_table(script, tmp_path):
         pytest.skip(f"{framework} is not installed")
     (tmp_path / script).write_text(SCRIPTS[script], encoding="utf-8")
     table = [run(line, tmp_path) for line in commands(script)][-1]
-    assert score(table, "BA") > 80 and score(table, "ASR") > 80 and abs(score(table, "CAD")) < 10
+    clean, poisoned = json.loads(run("benchmark table --format json", tmp_path))
+    scores = {name: score["mean"] for name, score in poisoned["scores"].items()}
+    assert clean["scores"]["ba"]["mean"] > 80 and scores["ba"] > 80 and scores["asr"] > 80 and abs(scores["cad"]) < 10
     assert "settings: our network, predictions only" in table and "predictions only, trained elsewhere: " in table
 
 
