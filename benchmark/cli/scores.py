@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.cli.options import BASE, JSON, RUNS, VERIFY
+from benchmark.cli.options import BASE, CODE, JSON, RUNS, VERIFY, allow
 from benchmark.cli.printing import end, say, say_json
 from benchmark.cli.shape import COLUMNS, WIDE
 from benchmark.core.errors import Usage
@@ -22,11 +22,12 @@ from benchmark.core.errors import Usage
               help="With --predictions: the clean run that CAD is measured against  [default: the one of the same "
                    "name]")  # fmt: skip
 @RUNS
+@CODE
 @BASE
 @VERIFY
 @JSON
 @click.pass_context
-def score(context, paths, predictions, name, seed, baseline, runs, base, verify, as_json):
+def score(context, paths, predictions, name, seed, baseline, runs, code, base, verify, as_json):
     """Score a trained run on another file.
 
     RUN's network, on the clean test rows of FILE and on its triggered ones.
@@ -42,8 +43,9 @@ def score(context, paths, predictions, name, seed, baseline, runs, base, verify,
     from benchmark.reporting import tables
     from benchmark.runs import elsewhere, experiment, results
 
-    _check(context, predictions, name, paths)
+    _check(context, predictions, name, paths, code)
     if predictions is None:
+        allow(code)
         result = experiment.score(*paths, verify, base)
         say_json(result.json()) if as_json else say(tables.scores(result))
         return
@@ -51,13 +53,15 @@ def score(context, paths, predictions, name, seed, baseline, runs, base, verify,
     print_results(results.of([run]), as_json)
 
 
-def _check(context, predictions, name, paths):
+def _check(context, predictions, name, paths, code):
     """Raise `Usage` where what is given is neither a run and a file nor predictions, their name and a file."""
     if predictions is not None:
         if name is None:
             raise Usage('--predictions goes with --name: what tables are to call the network, such as "our ResNet"')
         if len(paths) != 1:
             raise Usage(f"--predictions: expected one FILE, got {len(paths)} paths")
+        if code is not None:
+            raise Usage("--network goes with a RUN, not with --predictions")
         return
     for option in ("name", "seed", "baseline", "runs"):
         if context.get_parameter_source(option) is not click.core.ParameterSource.DEFAULT:

@@ -16,10 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmark.core import random_streams
 from benchmark.core.errors import Failure, Usage
+from benchmark.nn.networks import IMAGE, NetworkSpec
 
 NAME = "own"
 COPY = "network.py"  # of the file, in the folder of a run
@@ -49,7 +47,26 @@ class Source:
 
 
 _NAMED: dict[tuple[str, str], Source] = {}
-"""What the user has named in this process: digest and function → the code, which may be executed."""
+"""What the user has named in this process, and may be executed: by digest and function."""
+
+
+def _unnamed(**sizes: Any) -> Any:
+    raise Failure("a network of one's own is built by `own.build`")
+
+
+SPEC = NetworkSpec(
+    name=NAME,
+    title="network of one's own",
+    plural="networks of one's own",
+    modality=IMAGE,
+    source="the user's",
+    builder=_unnamed,
+    settings=(),
+    presets={},
+    least_weights=lambda sizes: 1,
+    keras_classes=frozenset(),
+)
+"""What `saved_weights` has to know of such networks; they are not in the registry, since no name stands for them."""
 
 
 def is_spelled(network: str) -> bool:
@@ -89,15 +106,16 @@ def named(network: str) -> Source:
     return source
 
 
-def of_run(digest: str, function: str, folder: Path) -> Source:
-    """Return the code of a run's network. `Failure` where the user has not named it in this process."""
-    if (source := _NAMED.get((digest, function))) is not None:
-        return source
-    others = [one for one in _NAMED.values() if one.function == function]
-    given = f"; {others[0].path} is another file" if others else ""
+def of_run(digest: object, function: object, folder: Path | None = None) -> Source:
+    """Return the code of a run's network, of a run in a folder. `Failure` where it was not named in this process."""
+    for source in _NAMED.values():
+        if (source.digest, source.function) == (digest, function):
+            return source
+    where = (folder or Path("RUN")) / COPY
+    others = "".join(f"; {source.path} is another file" for source in _NAMED.values())
     raise Failure(
-        f"{folder}: its network is code of its own, which is executed only where you name it: read "
-        f"{folder / COPY}, then add --network {folder / COPY}:{function} (or your file, of the same SHA-256){given}"
+        f"{folder or 'this run'}: its network is code of its own, which is executed only where you name it: read "
+        f"{where}, then add --network {where}:{function} (or your own file, if it is the same to the byte){others}"
     )
 
 
@@ -193,6 +211,9 @@ def _outputs(outputs: Any, classes: int, where: str) -> Any:
 def _is_softmax(model: Any, outputs: Any, image_shape: tuple[int, int, int], classes: int, where: str) -> bool:
     """Tell by a few images whether it ends in probabilities, not in logits."""
     import keras
+    import numpy as np
+
+    from benchmark.core import random_streams
 
     size = (PROBE, *image_shape)
     images = random_streams.uniform(0, "probe of a network", int(np.prod(size))).reshape(size)

@@ -6,6 +6,7 @@
     losses.npz        the loss of each training row after each of the first epochs (`row_losses`)
     predictions.npz   the predicted class of every row scored
     model.keras       the trained network
+    network.py        of a network of one's own: a copy of its code, which is data here
     epochs/           with `train --keep-epochs`: the network after each epoch
     result.json       written last: where it exists, the run is finished
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure
 from benchmark.format.manifest import Manifest
+from benchmark.nn import own
 from benchmark.runs import hints, records
 from benchmark.runs.result import RunConfig, RunResult
 from benchmark.training.predicted import PREDICTIONS_ONLY, PredictedSettings
@@ -73,10 +75,17 @@ class Run:
     def needs(self, networks: Collection[str], what: str) -> None:
         """Raise `Failure` where its network is none of those that `what`, a command, is for."""
         self.needs_network(what)
-        own = self.config.model.get("name")
-        if own not in networks:
+        name = self.config.model.get("name")
+        if name not in networks:
             named = ", ".join(networks)
-            raise Failure(f"{self.folder}: {what} is for a run of --network {named}, this one is of {own!r:.60}")
+            raise Failure(f"{self.folder}: {what} is for a run of --network {named}, this one is of {name!r:.60}")
+        self.needs_code()
+
+    def needs_code(self) -> None:
+        """Raise `Failure` where its network is code of its own, and the user has not named that in this process."""
+        model = self.config.model
+        if model.get("name") == own.NAME:
+            own.of_run(model.get("digest"), model.get("function"), self.folder)
 
     @property
     def result(self) -> RunResult | None:

@@ -1,6 +1,7 @@
 """Train a run to its end, from its checkpoint if it has one, and record the result."""
 
 import contextlib
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.core import environment, files
-from benchmark.core.errors import Damaged
+from benchmark.core.errors import Damaged, Failure
 from benchmark.format.dataset import Dataset
 from benchmark.nn import engines
 from benchmark.runs.checkpoint import Checkpoint, History
@@ -89,7 +90,7 @@ def _train(
 ) -> RunResult:
     from benchmark.nn import model_files
 
-    training = method(data, run.settings, run.folder, log)
+    training = _prepared(run, data, log)
     data = training.data
     engine = engines.engine(training.model, training.optimizer, data.train.inputs, data.train.labels)
     checkpoint, last = Checkpoint(run, engine), LastPredictions()
@@ -104,6 +105,16 @@ def _train(
     checkpoint.write_history()
     model_files.save(training.model, run.folder / "model.keras")
     return RunResult(run_record(run, data, history, predicted) | training.record)
+
+
+def _prepared(run: Run, data: Dataset, log: Callable[[str], None]) -> Method:
+    """Prepare the training. Where that fails, a run that has only just begun leaves no folder."""
+    try:
+        return method(data, run.settings, run.folder, log)
+    except Failure:
+        if {path.name for path in run.folder.iterdir()} <= {"config.json", ".lock"}:
+            shutil.rmtree(run.folder)
+        raise
 
 
 def run_record(run: Run, data: Dataset, history: History, predicted: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ from benchmark.core.errors import Usage
 from benchmark.core.text_tables import some
 from benchmark.format.manifest import Manifest
 from benchmark.nn.networks import DEFAULT
+from benchmark.nn.own import EXPECTED, is_spelled
+from benchmark.training.own import OwnSettings
 from benchmark.training.settings import (
     ENCODERS,
     NETWORKS,
@@ -30,7 +32,7 @@ def chosen_settings(modality: str, network: str | None = None, **given: Any) -> 
     modality : str
         `image` or `text`: what the file holds.
     network : str, optional
-        The name of a network; None: the usual one for the modality.
+        The name of a network, or `FILE.py:FUNCTION`; None: the usual one for the modality.
     **given
         `preset` (images), `encoder` (a name or a folder), and any setting by its name; None is as if absent.
 
@@ -48,6 +50,9 @@ def chosen_settings(modality: str, network: str | None = None, **given: Any) -> 
         if name not in _options(kind):
             raise Usage(f"{option_of(name)} is not for --network {network}")
     choice = given.pop(kind.CHOICE, kind.USUAL)
+    if kind is OwnSettings:
+        _check_preset(choice, [OwnSettings.USUAL])
+        return OwnSettings.of(network, **given)
     return _of_encoder(choice, given) if kind is EncoderSettings else _of_preset(network, choice, given)
 
 
@@ -73,8 +78,7 @@ def settings_of_files(files: Mapping[Path, Manifest], network: str | None = None
     networks = _networks(examples, network)
     asked = [*given, *(["network"] if network else [])]
     used = {
-        modality: {name for name in given if name in _options(NETWORKS[own])}
-        | ({"network"} if network == own else set())
+        modality: {name for name in given if name in _options(_kind(own))} | ({"network"} if network == own else set())
         for modality, own in networks.items()
     }
     for name in given if files else ():
@@ -111,21 +115,27 @@ def _unused(options: list[str], files: list[str], modality: str, network: str) -
 
 
 def _kind(network: str) -> type[Common]:
+    if is_spelled(network):
+        return OwnSettings
     if network not in NETWORKS:
-        raise Usage(f"--network: expected one of {', '.join(NETWORKS)}, got {network!r:.40}")
+        raise Usage(f"--network: expected one of {', '.join(NETWORKS)}, or {EXPECTED}, got {network!r:.40}")
     return NETWORKS[network]
 
 
 def _options(kind: type[Common]) -> set[str]:
     """Return the names of what can be set of a kind of network."""
-    return {setting.name for setting in kind.table()} - {"weights"} | {kind.CHOICE}
+    return {one.name for one in kind.table()} - {"weights", "file", "function", "digest"} | {kind.CHOICE}
 
 
 def _of_preset(network: str, preset: Any, given: dict[str, Any]) -> Common:
     presets = PRESETS_OF[network]
+    _check_preset(preset, presets)
+    return dataclasses.replace(presets[preset], **given)
+
+
+def _check_preset(preset: Any, presets: Collection[str]) -> None:
     if preset not in presets:
         raise Usage(f"--preset: expected one of {', '.join(presets)}, got {preset!r:.40}")
-    return dataclasses.replace(presets[preset], **given)
 
 
 def _of_encoder(encoder: Any, given: dict[str, Any]) -> EncoderSettings:

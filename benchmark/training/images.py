@@ -6,8 +6,10 @@ import numpy as np
 
 from benchmark.core.errors import Usage
 from benchmark.format.dataset import Dataset
+from benchmark.nn import own
 from benchmark.nn.networks import NETWORKS
 from benchmark.training import loop
+from benchmark.training.own import OwnSettings
 from benchmark.training.settings import ImageSettings
 
 
@@ -32,8 +34,11 @@ class Images:
 def build(data: Dataset, settings: ImageSettings):
     """Build the untrained network for a data set. The backend must have been activated.
 
-    Raises `Usage` where the network cannot be built for images of this size.
+    Raises `Usage` where the network cannot be built for images of this size, `Failure` as `own.build`.
     """
+    if isinstance(settings, OwnSettings):
+        source = own.of_run(settings.digest, settings.function)
+        return own.build(source, data.image_shape, len(data.classes), settings.seed)
     spec = NETWORKS[settings.NETWORK]
     sizes = {"image_shape": data.image_shape, "classes": len(data.classes)} | settings.model()
     try:

@@ -6,11 +6,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from benchmark.core import extras
+from benchmark.core import extras, files
 from benchmark.core.errors import Usage
 from benchmark.format.dataset import Dataset
-from benchmark.nn import engines
+from benchmark.nn import engines, own
 from benchmark.training.images import Images
+from benchmark.training.own import OwnSettings
 from benchmark.training.settings import Common, EncoderSettings, ImageSettings
 
 
@@ -35,7 +36,10 @@ class Method(Protocol):
 
 def _images(data: Dataset, settings: Common, folder: Path, log: Callable[[str], None]) -> Method:
     assert isinstance(settings, ImageSettings)
-    return Images(data, settings)
+    images = Images(data, settings)
+    if isinstance(settings, OwnSettings):
+        files.write_bytes(folder / own.COPY, own.of_run(settings.digest, settings.function).text)
+    return images
 
 
 def _texts(data: Dataset, settings: Common, folder: Path, log: Callable[[str], None]) -> Method:
