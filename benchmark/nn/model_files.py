@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from benchmark.core import files
+from benchmark.core import files, numbers
 from benchmark.core.errors import Failure
 from benchmark.nn import (
     encoder,  # noqa: F401  (it and the layers are registered, for whoever loads by Keras)
@@ -58,9 +58,10 @@ def build(sizes: Sizes) -> keras.Model:
 def _own(sizes: Sizes, file: Path) -> keras.Model:
     """Build the network of a run that has code of its own. `Failure` where the user has not named that code."""
     folder = saved_weights.run_of(file) or file.parent
-    described = files.read_json(folder / "config.json")["model"]
-    source = own.of_run(described.get("digest"), described.get("function"), folder)
-    return own.build(source, sizes["image_shape"], sizes["classes"], seed=0)
+    config = files.read_json(folder / "config.json")
+    source = own.of_run(config["model"].get("digest"), config["model"].get("function"), folder)
+    seed = config.get("seed")  # of which a function may make more than first weights
+    return own.build(source, sizes["image_shape"], sizes["classes"], seed if numbers.is_count(seed) else 0)
 
 
 def _assign(model: keras.Model, weights: Path, file: Path) -> None:

@@ -330,7 +330,14 @@ def results(*folders: PathLike) -> Results:
 
 
 @interface.public
-def score(run: Run | PathLike, path: PathLike, *, base: PathLike | None = None, verify: bool = True) -> Scores:
+def score(
+    run: Run | PathLike,
+    path: PathLike,
+    *,
+    network: str | None = None,
+    base: PathLike | None = None,
+    verify: bool = True,
+) -> Scores:
     """Score a finished run's network on another data set's test rows, and on its triggered ones.
 
     Parameters
@@ -339,6 +346,8 @@ def score(run: Run | PathLike, path: PathLike, *, base: PathLike | None = None, 
         The run, or its folder.
     path : path-like
         The data set, with the same classes and image shape as the one that the run was trained on.
+    network : str, optional
+        Of a run with a network of its own: its code, `FILE.py:FUNCTION`, which is executed.
     base : path-like, optional
         The clean file that a delta is applied to.
     verify : bool
@@ -349,8 +358,11 @@ def score(run: Run | PathLike, path: PathLike, *, base: PathLike | None = None, 
     Failure
         If the run is not finished, or the file cannot be read or does not fit.
     """
+    from benchmark.nn import own
     from benchmark.runs import experiment
 
+    if network is not None:
+        own.named(network)
     return Scores.of(experiment.score(_folder(run), Path(path), verify, _path(base)).scores)
 
 

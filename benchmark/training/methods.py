@@ -63,7 +63,8 @@ def method(data: Dataset, settings: Common, folder: Path, log: Callable[[str], N
 def check_modality(modality: str, settings: Common, path: Path) -> None:
     """Raise `Usage` where a file holds what these settings' network does not take."""
     if not settings.trains_on(modality):
-        raise Usage(f"{path}: holds {modality}s, --network {settings.NETWORK} is for {settings.MODALITY}s")
+        network = settings.title if isinstance(settings, OwnSettings) else settings.NETWORK
+        raise Usage(f"{path}: holds {modality}s, --network {network} is for {settings.MODALITY}s")
 
 
 def check_installed(settings: Common) -> None:

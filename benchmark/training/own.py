@@ -48,8 +48,9 @@ class OwnSettings(ImageSettings):
     def of(cls, network: str, **given: Any) -> "OwnSettings":
         """Return the settings for `FILE.py:FUNCTION`, which may be executed from now on. Raises as `own.named`."""
         source = own.named(network)
-        names = {"file": source.path.name, "function": source.function, "digest": source.digest}
-        return cls(**names, source=source, **given)
+        return cls(
+            file=source.path.name, function=source.function, digest=source.digest, source=source, **given
+        )  # fmt: skip
 
     @property
     def presets(self) -> dict[str, ImageSettings]:

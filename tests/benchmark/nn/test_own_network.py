@@ -369,6 +369,23 @@ def test_a_seed_decides_the_first_weights_of_a_function_that_makes_no_use_of_it(
     assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
+def test_the_run_s_seed_builds_its_network_again(files):
+    """A function may make more of the seed than first weights."""
+    (files / "my_network.py").write_text(PLAIN.replace("Rescaling(1 / 255)", "Rescaling((1 - seed) / 255)"))
+    trained(files, "--seed", "3")
+    folder = run_of(files)
+    done = invoke("score", folder, files / "toy-square-0.1-s0.h5", "--network", f"{folder}/network.py:build", "--json")
+    assert json.loads(done.stdout)["scores"] == json.loads((folder / "result.json").read_text())["scores"]
+
+
+def test_it_is_for_images(files, tmp_path):
+    import text_writer
+
+    path = text_writer.toy(tmp_path)[0]
+    done = invoke("train", path, "--network", f"{files / 'my_network.py'}:build", "--runs", files / "runs")
+    assert done.exit_code == 2 and "holds texts, --network my_network.py:build is for images" in done.stderr
+
+
 def test_what_the_code_prints_is_no_part_of_the_output(files):
     (files / "my_network.py").write_text("print('hello')\n" + PLAIN)
     done = trained(files, "--json")
