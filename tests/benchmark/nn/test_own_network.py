@@ -28,7 +28,7 @@ def build(image_shape, classes, seed):
         layers.Rescaling(1 / 255),
         layers.Conv2D(6, 3, strides=2, activation="relu"),
         layers.Dropout(0.2),
-        layers.BatchNormalization(),
+        layers.BatchNormalization(momentum=0.5),
         layers.Flatten(),
         layers.Dense(classes, activation="softmax"),
     ])
