@@ -1,7 +1,6 @@
 """Train a run to its end, from its checkpoint if it has one, and record the result."""
 
 import contextlib
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.core import environment, files
-from benchmark.core.errors import Damaged, Failure
+from benchmark.core.errors import Damaged
 from benchmark.format.dataset import Dataset
 from benchmark.nn import engines
 from benchmark.runs.checkpoint import Checkpoint, History
@@ -63,11 +62,13 @@ def train(
     keep_epochs : bool
         Save the network after each epoch.
     """
+    unmade = not files.there(run.folder / "result.json")
+    training = method(data, run.settings, log) if unmade else None  # what it refuses leaves no folder
     run.create()
     with files.locked(run.folder) as held:
         result = _existing(run)
         if result is None:
-            result = _train(run, data, callbacks, log, keep_epochs)
+            result = _train(run, training or method(data, run.settings, log), callbacks, keep_epochs)
             files.write_json(run.folder / "result.json", result.raw)
         run.checkpoint.unlink(missing_ok=True)  # also one that a kill between the two left behind
         for leftover in run.folder.glob(".part-*") if held else ():  # without a lock they may be another's
@@ -85,12 +86,10 @@ def _existing(run: Run) -> RunResult | None:
         return None
 
 
-def _train(
-    run: Run, data: Dataset, callbacks: Sequence[RunCallback], log: Callable[[str], None], keep_epochs: bool
-) -> RunResult:
+def _train(run: Run, training: Method, callbacks: Sequence[RunCallback], keep_epochs: bool) -> RunResult:
     from benchmark.nn import model_files
 
-    training = _prepared(run, data, log)
+    training.save(run.folder)
     data = training.data
     engine = engines.engine(training.model, training.optimizer, data.train.inputs, data.train.labels)
     checkpoint, last = Checkpoint(run, engine), LastPredictions()
@@ -105,16 +104,6 @@ def _train(
     checkpoint.write_history()
     model_files.save(training.model, run.folder / "model.keras")
     return RunResult(run_record(run, data, history, predicted) | training.record)
-
-
-def _prepared(run: Run, data: Dataset, log: Callable[[str], None]) -> Method:
-    """Prepare the training. Where that fails, a run that has only just begun leaves no folder."""
-    try:
-        return method(data, run.settings, run.folder, log)
-    except Failure:
-        if {path.name for path in run.folder.iterdir()} <= {"config.json", ".lock"}:
-            shutil.rmtree(run.folder)
-        raise
 
 
 def run_record(run: Run, data: Dataset, history: History, predicted: dict[str, np.ndarray]) -> dict[str, Any]:

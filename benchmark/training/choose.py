@@ -12,19 +12,21 @@ from benchmark.format.manifest import Manifest
 from benchmark.nn.networks import DEFAULT
 from benchmark.nn.own import EXPECTED, is_spelled
 from benchmark.training.own import OwnSettings
+from benchmark.training.recipes import RECIPES
 from benchmark.training.settings import (
     ENCODERS,
     NETWORKS,
     PRESETS_OF,
     Common,
     EncoderSettings,
+    preset_names,
 )
 from benchmark.training.table import option_of
 
 logger = logging.getLogger(__name__)
 
 
-def chosen_settings(modality: str, network: str | None = None, **given: Any) -> Common:
+def chosen_settings(modality: str, network: str | None = None, source: str | None = None, **given: Any) -> Common:
     """Return the settings for a file of a modality: the preset's or the encoder's, with what was given beside it.
 
     Parameters
@@ -33,6 +35,8 @@ def chosen_settings(modality: str, network: str | None = None, **given: Any) -> 
         `image` or `text`: what the file holds.
     network : str, optional
         The name of a network, or `FILE.py:FUNCTION`; None: the usual one for the modality.
+    source : str, optional
+        The name of the file's source, for presets that depend on it.
     **given
         `preset` (images), `encoder` (a name or a folder), and any setting by its name; None is as if absent.
 
@@ -44,16 +48,16 @@ def chosen_settings(modality: str, network: str | None = None, **given: Any) -> 
         If a folder that was named is not an encoder's.
     """
     network = network or DEFAULT[modality]
-    kind = _kind(network)
+    kind = kind_of(network)
     given = {name: value for name, value in given.items() if value is not None}
     for name in given:
-        if name not in _options(kind):
+        if name not in options_of(kind):
             raise Usage(f"{option_of(name)} is not for --network {network}")
     choice = given.pop(kind.CHOICE, kind.USUAL)
     if kind is OwnSettings:
         _check_preset(choice, [OwnSettings.USUAL])
         return OwnSettings.of(network, **given)
-    return _of_encoder(choice, given) if kind is EncoderSettings else _of_preset(network, choice, given)
+    return _of_encoder(choice, given) if kind is EncoderSettings else _of_preset(network, choice, given, source)
 
 
 def settings_of_files(files: Mapping[Path, Manifest], network: str | None = None, **given: Any) -> dict[Path, Common]:
@@ -78,7 +82,8 @@ def settings_of_files(files: Mapping[Path, Manifest], network: str | None = None
     networks = _networks(examples, network)
     asked = [*given, *(["network"] if network else [])]
     used = {
-        modality: {name for name in given if name in _options(_kind(own))} | ({"network"} if network == own else set())
+        modality: {name for name in given if name in options_of(kind_of(own))}
+        | ({"network"} if network == own else set())
         for modality, own in networks.items()
     }
     for name in given if files else ():
@@ -90,11 +95,15 @@ def settings_of_files(files: Mapping[Path, Manifest], network: str | None = None
         if unused := [option_of(name) for name in asked if name not in used[modality]]:
             others = [str(file) for file, manifest in files.items() if manifest.modality == modality]
             logger.warning(_unused(unused, others, modality, own))
-    chosen = {
-        modality: chosen_settings(modality, own, **{name: given[name] for name in given if name in used[modality]})
-        for modality, own in networks.items()
+    return {
+        file: chosen_settings(
+            manifest.modality,
+            networks[manifest.modality],
+            manifest.source.name,
+            **{name: given[name] for name in given if name in used[manifest.modality]},
+        )
+        for file, manifest in files.items()
     }
-    return {file: chosen[manifest.modality] for file, manifest in files.items()}
 
 
 def _networks(modalities: Iterable[str], named: str | None) -> dict[str, str]:
@@ -102,7 +111,7 @@ def _networks(modalities: Iterable[str], named: str | None) -> dict[str, str]:
     usual = {modality: DEFAULT[modality] for modality in modalities}
     if named is None:
         return usual
-    chosen = _kind(named)
+    chosen = kind_of(named)
     own = [modality for modality in usual if chosen.trains_on(modality)]
     return usual | dict.fromkeys(own or usual, named)
 
@@ -114,7 +123,8 @@ def _unused(options: list[str], files: list[str], modality: str, network: str) -
     return f"{', '.join(options)} {verb} not for {modality}s: {trained}"
 
 
-def _kind(network: str) -> type[Common]:
+def kind_of(network: str) -> type[Common]:
+    """Return the class of the settings of a network, by its name or by `FILE.py:FUNCTION`. `Usage` for any other."""
     if is_spelled(network):
         return OwnSettings
     if network not in NETWORKS:
@@ -122,14 +132,25 @@ def _kind(network: str) -> type[Common]:
     return NETWORKS[network]
 
 
-def _options(kind: type[Common]) -> set[str]:
+def options_of(kind: type[Common]) -> set[str]:
     """Return the names of what can be set of a kind of network."""
     return {one.name for one in kind.table()} - {"weights", "file", "function", "digest"} | {kind.CHOICE}
 
 
-def _of_preset(network: str, preset: Any, given: dict[str, Any]) -> Common:
+def presets_of(network: str) -> list[str]:
+    """Return what `--preset` may be given for a network for images."""
+    return [OwnSettings.USUAL] if is_spelled(network) else preset_names(network)
+
+
+def _of_preset(network: str, preset: Any, given: dict[str, Any], source: str | None) -> Common:
     presets = PRESETS_OF[network]
-    _check_preset(preset, presets)
+    if isinstance(preset, str) and preset in RECIPES:
+        try:
+            preset = RECIPES[preset].preset(str(source))
+        except ValueError as error:
+            raise Usage(f"--preset {preset}: {error}") from None
+    if preset not in presets:
+        _check_preset(preset, [*(name for name in presets if not name.startswith(tuple(RECIPES))), *RECIPES])
     return dataclasses.replace(presets[preset], **given)
 
 

@@ -6,10 +6,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from benchmark.core import extras, files
+from benchmark.core import extras
 from benchmark.core.errors import Usage
 from benchmark.format.dataset import Dataset
-from benchmark.nn import engines, own
+from benchmark.nn import engines
 from benchmark.training.images import Images
 from benchmark.training.own import OwnSettings
 from benchmark.training.settings import Common, EncoderSettings, ImageSettings
@@ -30,34 +30,32 @@ class Method(Protocol):
     optimizer: Any
     record: dict[str, Any]
 
-    def blocks(self, epoch: int, steps: int) -> Iterable[tuple[np.ndarray, int | None]]:
+    def save(self, folder: Path) -> None:
+        """Put what a run needs besides its network into its folder."""
+
+    def blocks(self, epoch: int, steps: int) -> Iterable[tuple[Any, ...]]:
         """Yield what an epoch (from 1) goes through, as arguments of `Engine.train`; at most `steps` steps at once."""
 
 
-def _images(data: Dataset, settings: Common, folder: Path, log: Callable[[str], None]) -> Method:
+def _images(data: Dataset, settings: Common, log: Callable[[str], None]) -> Method:
     assert isinstance(settings, ImageSettings)
-    images = Images(data, settings)
-    if isinstance(settings, OwnSettings):
-        files.write_bytes(folder / own.COPY, own.of_run(settings.digest, settings.function).text)
-    return images
+    return Images(data, settings)
 
 
-def _texts(data: Dataset, settings: Common, folder: Path, log: Callable[[str], None]) -> Method:
+def _texts(data: Dataset, settings: Common, log: Callable[[str], None]) -> Method:
     from benchmark.training.texts import Texts
 
     assert isinstance(settings, EncoderSettings)
-    return Texts(data, settings, folder, log)
+    return Texts(data, settings, log)
 
 
 METHODS = {ImageSettings.MODALITY: _images, EncoderSettings.MODALITY: _texts}
 
 
-def method(data: Dataset, settings: Common, folder: Path, log: Callable[[str], None]) -> Method:
-    """Prepare the training of a data set with these settings.
-
-    What a run needs besides its network goes into `folder`; `log` is told of what the user should know.
-    """
-    return METHODS[settings.MODALITY](data, settings, folder, log)
+def method(data: Dataset, settings: Common, log: Callable[[str], None]) -> Method:
+    """Prepare the training of a data set with these settings; nothing is written. What cannot be trained so is refused
+    here (`Usage`, `Failure`). `log` is told of what the user should know."""
+    return METHODS[settings.MODALITY](data, settings, log)
 
 
 def check_modality(modality: str, settings: Common, path: Path) -> None:

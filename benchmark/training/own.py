@@ -7,7 +7,7 @@ from typing import Any
 from benchmark.core.errors import Usage
 from benchmark.nn import own
 from benchmark.training.settings import KINDS, ImageSettings, label
-from benchmark.training.table import BY_NAME, MODEL
+from benchmark.training.table import ADAMW, ALWAYS, BY_NAME, COSINE, MODEL, Setting
 
 DEFAULT = "default"
 LONGEST = 100  # characters of a file's name
@@ -32,8 +32,10 @@ class OwnSettings(ImageSettings):
     source: own.Source | None = field(default=None, compare=False, repr=False)
     epochs: int = 8
     batch_size: int = 128
-    learning_rate: float = 0.1
+    learning_rate: float = 1e-3
     hold_out: int = 0
+    optimizer: str = ADAMW  # which trains most networks, whatever they are
+    schedule: str = COSINE
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,6 +53,11 @@ class OwnSettings(ImageSettings):
         return cls(
             file=source.path.name, function=source.function, digest=source.digest, source=source, **given
         )  # fmt: skip
+
+    @classmethod
+    def table(cls) -> list[Setting]:
+        """See `Common`. Normalisation is the network's own affair."""
+        return [setting for setting in super().table() if setting.name != "normalisation"]
 
     @property
     def presets(self) -> dict[str, ImageSettings]:
@@ -95,6 +102,12 @@ class OwnSettings(ImageSettings):
 
     def _shown(self) -> dict[str, Any]:
         return {}
+
+    def _letters(self) -> list[str]:
+        usual, own_training = self.presets[DEFAULT].training(), self.training()
+        differing = [name for name, value in own_training.items() if usual.get(name) != value]
+        optional = [BY_NAME[name] for name in differing if BY_NAME[name].absent is not ALWAYS]
+        return [f"{setting.letter}{own_training[setting.name]}" for setting in optional]
 
     def _named(self, words: str) -> str:
         plain = re.sub(r"[^A-Za-z0-9]+", "-", f"{self.file.removesuffix('.py')}-{self.function}").strip("-")

@@ -436,7 +436,7 @@ def test_a_sweep_trains_it_in_child_processes(files):
 def test_every_backend_trains_it(files, backend):
     pytest.importorskip(backend)
     words = [sys.executable, "-m", "benchmark", "train", "toy-square-0.1-s0.h5", "--network", "my_network.py:build"]
-    words += ["--epochs", "8", "--batch-size", "20", "--backend", backend, "-q"]
+    words += ["--epochs", "8", "--batch-size", "20", "--learning-rate", "0.01", "--backend", backend, "-q"]
     done = subprocess.run(words, cwd=files, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     folder = run_of(files)
