@@ -420,6 +420,11 @@ def test_a_sweep_lists_runs_without_executing_anything(files):
     words = ("sweep", *sorted(files.glob("*.h5")), "--network", f"{files / 'my_network.py'}:build")
     done = invoke(*words, "--runs", files / "runs", "-n")
     assert done.exit_code == 0 and done.output.count("to do") == 2, done.output
+    done = invoke(*words, "--network", "pmoe", "--network", "pmoe-dense", "--runs", files / "runs", "-n")
+    assert done.exit_code == 0 and done.output.count("to do") == 6, done.output
+    assert done.output.count("--my-network-build-tf-") == 2, done.output
+    done = invoke(*words, "--network", "none.py:build", "--runs", files / "runs", "-n")
+    assert done.exit_code == 2 and "none.py: no such file" in done.stderr
 
 
 @pytest.mark.slow

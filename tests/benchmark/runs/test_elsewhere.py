@@ -392,3 +392,18 @@ def test_the_other_rows_of_a_source_specific_attack_are_wanted_too(data):
     )
     scored(data, {"others": others, "test": LABELS, "triggered": arrays["triggered/labels"]}, "specific")
     assert result(data, "specific")["scores"]["asr_others"]["count"] == 4
+
+
+def test_published_figures_are_of_other_networks(tmp_path):
+    import fake_runs
+
+    from benchmark.training.predicted import PredictedSettings
+
+    for trigger in (None, "square"):
+        fake_runs.write(tmp_path / "runs", trigger=trigger, settings=PredictedSettings(label=NAME, modality="image"))
+    for source in ("badpatches", "backdoorbench"):
+        done = invoke("table", tmp_path / "runs", "--beside", source)
+        assert done.exit_code == 0 and f"settings: {NAME}, predictions only" in done.stdout
+        assert " agrees" not in done.stdout and "predictions only, trained elsewhere: " in done.stdout
+    (cell, *_) = json.loads(invoke("table", tmp_path / "runs", "--format", "json").stdout)
+    assert cell["config"]["model"] == {"name": "predictions", "label": NAME, "modality": "image"}
