@@ -11,7 +11,6 @@ from benchmark.nn import own
 from benchmark.nn.networks import DEFAULT
 from benchmark.nn.networks import NETWORKS as SPECS
 from benchmark.nn.own import EXPECTED, is_spelled
-from benchmark.runs.published import PUBLISHED
 from benchmark.training.recipes import RECIPES, Recipe
 from benchmark.training.settings import (
     ENCODERS,
@@ -155,14 +154,3 @@ def allow(code: str | None) -> None:
     """Let the code that an option CODE names be executed in this process."""
     if code is not None:
         own.named(code)
-
-
-def beside_option(usual: str):
-    """Return the option that chooses published figures; `usual`: what is shown without it, in words."""
-    return click.option(
-        "--beside",
-        multiple=True,
-        metavar="NAME|FILE.csv",
-        help=f"Show published figures beside ours: {', '.join(PUBLISHED)}, or a CSV of BackdoorBench's leaderboard "
-        f"(repeatable); none: without any  [default: {usual}]",
-    )

@@ -2,6 +2,7 @@
 
     config.json       the configuration: data set digest, network, training, seed, backend, precision, threads
     checkpoint.npz    while it trains: all variables after the last whole epoch, and the history so far
+    position.json     while a sweep trains it: where it is within its epoch
     history.csv       one row an epoch
     losses.npz        the loss of each training row after each of the first epochs (`row_losses`)
     predictions.npz   the predicted class of every row scored
@@ -21,6 +22,7 @@ from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure
 from benchmark.format.manifest import Manifest
 from benchmark.nn import own
+from benchmark.nn.networks import NETWORKS
 from benchmark.runs import hints, records
 from benchmark.runs.result import RunConfig, RunResult
 from benchmark.training.predicted import PREDICTIONS_ONLY, PredictedSettings
@@ -72,13 +74,13 @@ class Run:
                 f"{self.folder}: {PREDICTIONS_ONLY}: {what} needs the network itself, which was trained elsewhere"
             )
 
-    def needs(self, networks: Collection[str], what: str) -> None:
-        """Raise `Failure` where its network is none of those that `what`, a command, is for."""
+    def needs(self, networks: Collection[str], what: str, why: str = "") -> None:
+        """Raise `Failure` where its network is none of those that `what`, a command, is for; `why`: words after it."""
         self.needs_network(what)
         name = self.config.model.get("name")
         if name not in networks:
             named = ", ".join(networks)
-            raise Failure(f"{self.folder}: {what} is for a run of --network {named}, this one is of {name!r:.60}")
+            raise Failure(f"{self.folder}: {what} is for a run of --network {named}, this one is of {name!r:.60}{why}")
         self.needs_code()
 
     def needs_code(self) -> None:
@@ -86,6 +88,13 @@ class Run:
         model = self.config.model
         if model.get("name") == own.NAME:
             own.of_run(model.get("digest"), model.get("function"), self.folder)
+
+    def routed_layers(self) -> tuple[str, ...]:
+        """Return the layers whose experts choose patches; `Failure` where its network has none, and why not."""
+        spec = NETWORKS.get(str(self.config.model.get("name")))
+        routed = [name for name, one in NETWORKS.items() if one.routed]
+        self.needs(routed, "routing", f", which {spec.unrouted}" if spec else "")
+        return spec.routed if spec else ()
 
     @property
     def result(self) -> RunResult | None:
