@@ -44,7 +44,7 @@ def test_the_road_leads_to_the_table(script, tmp_path):
     table = [run(line, tmp_path) for line in commands(script)][-1]
     clean, poisoned = json.loads(run("benchmark table --format json", tmp_path))
     scores = {name: score["mean"] for name, score in poisoned["scores"].items()}
-    assert clean["scores"]["ba"]["mean"] > 80 and scores["ba"] > 80 and scores["asr"] > 80 and abs(scores["cad"]) < 10
+    assert clean["scores"]["ba"]["mean"] > 65 and scores["ba"] > 65 and scores["asr"] > 80 and abs(scores["cad"]) < 10
     assert "settings: our network, predictions only" in table and "predictions only, trained elsewhere: " in table
 
 
