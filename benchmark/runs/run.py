@@ -2,6 +2,7 @@
 
     config.json       the configuration: data set digest, network, training, seed, backend, precision, threads
     checkpoint.npz    while it trains: all variables after the last whole epoch, and the history so far
+    position.json     while a sweep trains it: where it is within its epoch
     history.csv       one row an epoch
     losses.npz        the loss of each training row after each of the first epochs (`row_losses`)
     predictions.npz   the predicted class of every row scored
