@@ -57,7 +57,7 @@ def read(path: Path) -> SavedManifest:
 def _problem(manifest) -> str | None:
     """Why a JSON value is no manifest to go by; None where it is one."""
     if not isinstance(manifest, dict) or manifest.get("format") != manifests.FORMAT:
-        return "holds no manifest of poisonkit: expected a NAME.manifest.json or a file of the format"
+        return "contains no poisonkit manifest: expected a NAME.manifest.json or a file of the format"
     version, known = (
         (manifest.get("format_version"), manifest.get("recipe_version")),
         manifests.recipe_versions(manifest),
@@ -65,7 +65,7 @@ def _problem(manifest) -> str | None:
     if version[0] != manifests.FORMAT_VERSION or version[1] not in known:
         return (
             f"is of format {version[0]!r:.20}, recipe version {version[1]!r:.20}; this poisonkit makes format "
-            f"{manifests.FORMAT_VERSION}, recipe version {' or '.join(map(str, known))}, whose bytes are others: take "
+            f"{manifests.FORMAT_VERSION}, recipe version {' or '.join(map(str, known))}, which writes other bytes: use "
             "the version of the tool that made it (the sidecar's `tool` says which)"
         )
     problem = schema.problem(manifest)

@@ -108,7 +108,7 @@ class Reader:
 
     def _of(self, kind: type[M]) -> M:
         if not isinstance(self.header, kind):
-            raise Failure(f"{self.path}: is a {self.header.kind} file, this needs one of another kind")
+            raise Failure(f"{self.path}: is a {self.header.kind} file, a file of another kind is needed")
         return self.header
 
     @property

@@ -112,7 +112,7 @@ def _manifest(file: h5py.File, alive: Callable[[], object]) -> Facts:
         raise _Wrong(f"is of format version {version!r:.60}, which never was")
     if version > manifest.FORMAT_VERSION:
         raise _Wrong(
-            f"is of format version {version}; this poisonkit reads up to {manifest.FORMAT_VERSION}: take a newer one"
+            f"is of format version {version}; this poisonkit reads up to {manifest.FORMAT_VERSION}: use a newer version"
         )
     if wrong := modality.problem(facts):
         raise _Wrong(wrong)

@@ -172,7 +172,7 @@ def labelling_of(manifest: dict) -> Recipe:
 def recipe_of(manifest: dict, pictures: dict | None = None) -> Recipe:
     """Return the recipe of a manifest; `pictures` are the users', by trigger name.
 
-    Raises `Usage` where it makes no sense to this version of the tool.
+    Raises `Usage` where it is invalid to this version of the tool.
     """
     if is_clean(manifest):
         return Recipe("0")

@@ -170,9 +170,13 @@ def test_what_the_readme_and_the_contents_count_and_list_is_all_there_is():
     assert sorted(named.split("|")) == sorted(FORMATS.names())
     (shown,) = re.findall(r"^\| networks \| (.*?) \|", PAGES["README.md"], re.M)
     assert len(shown.split(", ")) == len(NETWORKS)
-    (table,) = re.findall(r"^\| `--preset` \|.*\n\|[-|]+\n((?:\|.*\n)+)", PAGES["training.md"], re.M)
-    presets = {name for names in settings.PRESETS_OF.values() for name in names}
-    assert set(re.findall(r"^\| `([\w-]+)`", table, re.M)) == presets
+    (table,) = re.findall(r"^\| `--network` \|.*\n\|[-|]+\n((?:\|.*\n)+)", PAGES["training.md"], re.M)
+    networks, presets = (
+        {name for line in table.splitlines() for name in re.findall(r"`([\w-]+)`", line.split("|")[column])}
+        for column in (1, 2)
+    )
+    assert networks == set(settings.PRESETS_OF)
+    assert presets - networks == {name for names in settings.PRESETS_OF.values() for name in names}
 
 
 @pytest.mark.slow

@@ -242,8 +242,8 @@ def test_heads_without_rows_held_out(tmp_path):
     follow(said.strip().partition("never saw: ")[2], tmp_path)
     (held,) = (path for path in run.parent.iterdir() if path != run)
     out = done("benchmark", "heads", "detect", held, "--heads", "2").stdout
-    follow(out.strip().partition("it needs: ")[2].split("\n")[0], tmp_path)  # the clean twin
-    assert "no clean twin" not in done("benchmark", "heads", "detect", held, "--heads", "2").stdout
+    follow(out.strip().partition("it needs: ")[2].split("\n")[0], tmp_path)  # the clean counterpart
+    assert "no clean counterpart" not in done("benchmark", "heads", "detect", held, "--heads", "2").stdout
 
 
 @case("benchmark", "go_on")

@@ -292,7 +292,7 @@ def test_no_link_at_an_output_is_followed_or_lost(words, trained, tmp_path):
     for folder, words in (
         ("dangling", "is a link to nothing"),
         ("dangling/x", "is a link to nothing"),
-        ("mine/x", "is no folder"),
+        ("mine/x", "is not a folder"),
     ):
         done = invoke(*asked, tmp_path / folder)
         assert done.exit_code == 1 and words in done.output, done.output
