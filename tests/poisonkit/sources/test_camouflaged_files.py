@@ -255,12 +255,10 @@ def test_a_version_that_never_was(poisonkit, library, tmp_path, version):
     path = damage.copy(library("camouflaged"), tmp_path)
     damage.reseal(path, recipe_version=version)
     asked = ("make", "--from", path, "-o", tmp_path / "x.h5")
-    poisonkit(*asked).failed(4, f"recipe version {version}", "take the version")
+    poisonkit(*asked).failed(4, f"recipe version {version}", "use the version")
     bare = tmp_path / "bare.json"
     bare.write_text(json.dumps(damage.manifest(path)))
-    poisonkit("make", "--from", bare, "-o", tmp_path / "x.h5").failed(
-        4, f"recipe version {version}", "take the version"
-    )
+    poisonkit("make", "--from", bare, "-o", tmp_path / "x.h5").failed(4, f"recipe version {version}", "use the version")
 
 
 # ---- nothing is kept, and the number is never printed

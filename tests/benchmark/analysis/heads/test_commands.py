@@ -164,7 +164,7 @@ def test_what_an_earlier_detect_left_and_cannot_be_shown_is_made_anew(detected, 
     before = path.read_text()
     path.write_text(text)
     again = done("heads", "detect", poisoned, "--heads", "2", "--flag", "0.1", "--quiet")
-    assert re.search(f"{path}: not a result of .*: kept as result.json.damaged, and made anew", again.stderr)
+    assert re.search(f"{path}: not a result of .*: kept as result.json.damaged, and made again", again.stderr)
     assert again.stdout.splitlines()[0].startswith(f"{poisoned.name}: ")
     assert path.with_name("result.json.damaged").read_text() == text
     path.with_name("result.json.damaged").unlink()
