@@ -26,7 +26,7 @@ SMALL ?= small-$(SET)
 table-small: $(VENV)/.installed
 	$(BIN)/poisonkit grid --paper small --dataset $(SET) $(if $(SOURCE),--source "$(SOURCE)") -o $(SMALL)/data
 	$(BIN)/benchmark sweep $(SMALL)/data --preset $(if $(filter signs,$(SET)),tiny,small) --runs $(SMALL)/runs
-	$(BIN)/benchmark figures $(SMALL)/runs -o $(SMALL)/figures --no-paper
+	$(BIN)/benchmark figures $(SMALL)/runs -o $(SMALL)/figures --beside none
 	$(BIN)/benchmark report $(SMALL)/runs -o $(SMALL)
 	$(BIN)/benchmark table $(SMALL)/runs
 

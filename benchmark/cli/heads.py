@@ -32,7 +32,7 @@ def detector(command):
         click.option("--map", type=click.Choice(["row", "full", "output"]), default="row", show_default=True,
                      help="What is compared: attention from [CLS], the whole attention map, or a head's contribution "
                           "to [CLS], reduced to 32 dimensions by PCA."),
-        click.option("--min-words", type=click.IntRange(1), default=5, show_default=True,
+        click.option("--min-words", type=click.IntRange(1), metavar="N", default=5, show_default=True,
                      help="Minimum length of a text to be ranked."),
         click.option("--flag", default="0.03", show_default=True, metavar="SHARE",
                      help="Share of the ranked rows that each pass flags: 0.03 or 3%."),
@@ -104,11 +104,11 @@ def detect(paths, file, base, as_json, quiet, **options):
 @click.option("--clean-rows", type=click.IntRange(1), default=1000, show_default=True, metavar="N",
               help="Number of held-out rows to learn from.")  # fmt: skip
 @click.option("--unlearn", is_flag=True, help="Also push flagged rows towards a flat prediction.")
-@click.option("--unlearn-weight", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
+@click.option("--unlearn-weight", type=click.FloatRange(0, min_open=True), metavar="X", default=1.0, show_default=True,
               help="Weight of the unlearning loss.")  # fmt: skip
 @click.option("--flat", type=click.Choice(["rows", "mean"]), default="mean", show_default=True,
               help="What is to be flat: each flagged row's prediction, or their mean.")  # fmt: skip
-@click.option("--lean", type=click.FloatRange(0, 1), default=0.5, show_default=True,
+@click.option("--lean", type=click.FloatRange(0, 1), metavar="SHARE", default=0.5, show_default=True,
               help="How far the flat prediction leans away from the class predicted before: 0, not at all; 1, that "
                    "class gets nothing.")  # fmt: skip
 @click.option(
@@ -117,15 +117,16 @@ def detect(paths, file, base, as_json, quiet, **options):
     metavar="λ",
     help="Weight of the alignment loss, the mean of min(z², 100) on flagged rows  [default: 10; with --unlearn 1]",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Epochs for head-only tuning  [default: 6; with --unlearn 2]")
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True),
+@click.option("--epochs", type=click.IntRange(1), metavar="N",
+              help="Epochs for head-only tuning  [default: 6; with --unlearn 2]")  # fmt: skip
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), metavar="RATE",
               help="Learning rate for head-only tuning  [default: 0.001; with --unlearn 0.0003]")  # fmt: skip
-@click.option("--full-epochs", type=click.IntRange(1),
+@click.option("--full-epochs", type=click.IntRange(1), metavar="N",
               help="Epochs of full fine-tuning  [default: 3; with --unlearn 2]")  # fmt: skip
-@click.option("--full-rate", type=click.FloatRange(0, min_open=True), default=5e-5, show_default=True,
+@click.option("--full-rate", type=click.FloatRange(0, min_open=True), metavar="RATE", default=5e-5, show_default=True,
               help="Learning rate of full fine-tuning.")  # fmt: skip
 @click.option("--keep-models", is_flag=True, help="Also save the baseline models.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+@click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True,
               help="Seed of the order of rows and of the random heads.")  # fmt: skip
 def align(paths, file, base, as_json, quiet, **options):
     """Realign contaminated heads, with baselines.
@@ -173,8 +174,9 @@ def ablate(paths, file, base, as_json, quiet, pairs):
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
               help="latex: needs the package booktabs.")  # fmt: skip
+@click.option("--wide", is_flag=True, help="Show tables in one part, however wide  [default: at most 100 characters].")
 @JSON
-def table_command(paths, form, as_json):
+def table_command(paths, form, wide, as_json):
     """Summarise these results over the seeds.
 
     A folder of runs (default: runs) stands for all finished runs in it. Runs that differ in their seeds alone are
@@ -198,7 +200,7 @@ def table_command(paths, form, as_json):
         end(found.wrong)
         return
     below = [f"% {line}" if form == "latex" else line for line in tables.left_out(found.wrong)]
-    say("\n\n".join(filter(None, [aggregate.render(groups, form), *below])))
+    say("\n\n".join(filter(None, [aggregate.render(groups, form, wide), *below])))
     end(found.wrong)
 
 

@@ -6,22 +6,52 @@ from typing import Any
 
 import click
 
-from benchmark.core import numbers
+from benchmark.core import duration, numbers
 from benchmark.nn.networks import DEFAULT
 from benchmark.nn.networks import NETWORKS as SPECS
-from benchmark.training.settings import ENCODERS, NETWORKS, PRESETS, PRESETS_OF, EncoderSettings, Settings
+from benchmark.runs.published import PUBLISHED
+from benchmark.training.recipes import RECIPES, Recipe
+from benchmark.training.settings import (
+    ENCODERS,
+    NETWORKS,
+    PRESETS,
+    PRESETS_OF,
+    EncoderSettings,
+    Settings,
+    preset_names,
+)
 from benchmark.training.table import BY_NAME, RUN, SETTINGS, Setting
 
 MOST_SEEDS = 10_000
 
 
-def setting_options(command):
-    """Add the options of all settings of a run but its seed. None means: as the preset, or the encoder, says."""
+class Duration(click.types.FloatParamType):
+    """Seconds, as `duration.parsed` reads them."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        try:
+            return duration.parsed(value)
+        except ValueError as error:
+            self.fail(f"{error}, got {value!r:.40}", param, ctx)
+
+
+def setting_options(command, several: bool = False):
+    """Add the options of all settings of a run but its seed. None means: as the preset, or the encoder, says.
+
+    `several`: more than one network and preset may be given.
+    """
+    more = "; may be given several times" if several else ""
     options = [
-        click.option("--network", type=click.Choice(list(NETWORKS)),
-                     help=f"{_by_modality()}  [default: {' or '.join(DEFAULT.values())}, by what the file holds]"),
-        click.option("--preset", type=click.Choice(list(dict.fromkeys(chain(*PRESETS_OF.values())))),
-                     help=f"{_presets()}  [default: the network's first]"),
+        click.option("--network", type=click.Choice(list(NETWORKS)), multiple=several,
+                     help=f"{_by_modality()}{more}  [default: {' or '.join(DEFAULT.values())}, by what the file "
+                          "holds]"),
+        click.option("--preset", type=click.Choice(list(dict.fromkeys(chain(*map(preset_names, PRESETS_OF))))),
+                     multiple=several, metavar="PRESET", help=f"{_presets()}{more}  [default: the network's first]"),
         *(_option(setting) for setting in SETTINGS if setting.help and setting.name != "seed"),
     ]  # fmt: skip
     for option in reversed(options):
@@ -38,9 +68,14 @@ def _by_modality() -> str:
 def _presets() -> str:
     """Say which presets there are of each network for images, and in what they differ."""
     return "; ".join(
-        f"{network}: {', '.join(_preset(network, name) for name in presets)}"
-        for network, presets in sorted(PRESETS_OF.items(), key=_usual_first)
-    )
+        f"{network}: {', '.join(_preset(network, name) for name in SPECS[network].presets)}"
+        for network, _ in sorted(PRESETS_OF.items(), key=_usual_first)
+    ) + "".join(f"; any network: {_recipe(recipe)}" for recipe in RECIPES.values())
+
+
+def _recipe(recipe: Recipe) -> str:
+    """Return `NAME (what it is, by the source of the file: SOURCE, …; or NAME-SOURCE)`."""
+    return f"{recipe.name} ({recipe.use}, by the file's source: {', '.join(recipe.values)}; or {recipe.name}-SOURCE)"
 
 
 def _preset(network: str, name: str) -> str:
@@ -60,11 +95,20 @@ def _usual_first(entry: tuple[str, Any]) -> bool:
 
 def _option(setting: Setting):
     """Return the option of one row of the table of settings."""
-    if setting.part != RUN:
-        metavar = f"{'|'.join(ENCODERS)}|FOLDER" if setting.name == EncoderSettings.CHOICE else None
-        return click.option(setting.option, type=_type(setting), metavar=metavar, help=setting.help)
-    usual = getattr(PRESETS[Settings.USUAL], setting.name)
-    return click.option(setting.option, type=_type(setting), default=usual, show_default=True, help=setting.help)
+    words: dict[str, Any] = {"type": _type(setting), "metavar": _metavar(setting), "help": setting.help}
+    if setting.part == RUN:
+        words |= {"default": getattr(PRESETS[Settings.USUAL], setting.name), "show_default": True}
+    return click.option(setting.option, **words)
+
+
+def _metavar(setting: Setting) -> str | None:
+    """Return what stands for a setting's value in the help; None where its choices do."""
+    if setting.name == EncoderSettings.CHOICE:
+        return f"{'|'.join(ENCODERS)}|FOLDER"
+    if setting.choices:
+        return None
+    share = "RATE" if setting.name.endswith("rate") else "X"
+    return {int: "N", float: share}.get(setting.type, setting.name.upper())
 
 
 def _type(setting: Setting) -> click.ParamType:
@@ -72,16 +116,33 @@ def _type(setting: Setting) -> click.ParamType:
         return click.Choice(setting.choices)
     if setting.type is int:
         return click.IntRange(min=setting.least)
-    return click.FloatRange(min=0, min_open=True) if setting.type is float else click.STRING
+    if setting.type is float:
+        above = setting.least is None
+        return click.FloatRange(setting.least or 0, setting.below, above, setting.below is not None)
+    return click.STRING
 
 
 BASE = click.option("--base", type=click.Path(path_type=Path), metavar="CLEAN",
                     help="The clean file that a delta is applied to  [default: the one next to it]")  # fmt: skip
-SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+SEED = click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True,
                     help="Seed of the initial weights and of the order of rows.")  # fmt: skip
 RUNS = click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"),
                     show_default=True, metavar="FOLDER", help="The folder with the run folders.")  # fmt: skip
 VERIFY = click.option("--no-verify", "verify", is_flag=True, flag_value=False, default=True,
                       help="Do not recompute the digests of the arrays.")  # fmt: skip
+STOP_AFTER = click.option("--stop-after", type=Duration(), metavar="TIME",
+                          help="End within this time, such as 8m, 1h30m or 90 (seconds): runs stop at the end of an "
+                               "epoch, and the same command goes on later.")  # fmt: skip
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+
+
+def beside_option(usual: str):
+    """Return the option that chooses published figures; `usual`: what is shown without it, in words."""
+    return click.option(
+        "--beside",
+        multiple=True,
+        metavar="NAME|FILE.csv",
+        help=f"Show published figures beside ours: {', '.join(PUBLISHED)}, or a CSV of BackdoorBench's leaderboard "
+        f"(repeatable); none: without any  [default: {usual}]",
+    )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.cli.options import BASE, JSON
+from benchmark.cli.options import BASE, JSON, beside_option
 from benchmark.cli.printing import complain, end, say, say_json
 from benchmark.cli.shape import COLUMNS, WIDE
 
@@ -67,7 +67,12 @@ def routing(run, file, rows, output, beside, by_epoch, base, as_json):
     help="Shares of each expert's channels to prune: 0.1 or 10%.",
 )
 @click.option(
-    "--finetune-epochs", type=click.IntRange(0), default=5, show_default=True, help="Epochs of fine-tuning; 0: none."
+    "--finetune-epochs",
+    type=click.IntRange(0),
+    metavar="N",
+    default=5,
+    show_default=True,
+    help="Epochs of fine-tuning; 0: none.",
 )
 @click.option(
     "--finetune-rows", type=click.IntRange(1), metavar="N", help="Maximum number of rows to use  [default: all]"
@@ -126,53 +131,51 @@ def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, base, a
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "latex", "csv", "json"]), default="text",
               show_default=True, help="csv and json have all columns; latex needs the package booktabs.")  # fmt: skip
-@click.option("--paper", is_flag=True, help="Compare with the paper's published numbers.")
+@beside_option("none")
 @click.option(
-    "--all", "every", is_flag=True, help="With --paper: also the published results on data sets that have no runs."
+    "--all", "every", is_flag=True, help="With --beside: also the published results on data sets that have no runs."
 )
 @COLUMNS
 @WIDE
-def table_command(paths, form, paper, every, names, wide):
+def table_command(paths, form, beside, every, names, wide):
     """Summarise BA, ASR and CAD over the seeds.
 
     Runs that differ in their seeds alone are one row; a folder of runs stands for all finished runs in it. Results of
     `benchmark prune` follow.
 
-    With --paper, only a run with the paper's data set, attack, network, training and precision counts: it agrees within
-    2 points, or if the published number is inside an interval of half-width 5 or less over 3 seeds or more; with a
-    wider interval it is inconclusive ("undecided").
+    With --beside, published figures stand beside ours where data set, network, attack and rate are the same. Only a
+    run with the published attack, training and precision counts: it agrees within 2 points, or if the published number
+    is inside an interval of half-width 5 or less over 3 seeds or more; with a wider interval it is inconclusive
+    ("undecided").
 
     \b
-    Example:
+    Examples:
       benchmark table runs --columns trigger,rate,asr --format latex
+      benchmark table runs --beside badpatches
     """
     from benchmark.core.errors import Usage
     from benchmark.defences import results as points
-    from benchmark.reporting import columns, pruning, published, records, tables
-    from benchmark.runs import groups, results
+    from benchmark.reporting import columns, pruning, records, tables
+    from benchmark.reporting.published import Sources
+    from benchmark.runs import groups, published, results
 
     if form in ("json", "csv") and (names is not None or wide):
         raise Usage(f"--columns and --wide are for tables to read: --format {form} has all columns")
-    if every and not paper:
-        raise Usage("--all is for --paper")
+    sources = Sources(published.chosen(beside), every)
+    if every and not sources:
+        raise Usage("--all is for --beside")
     paths, shape = paths or ["runs"], tables.Shape(form, names, wide)
     found = results.gather(paths)
     grouped, pruned = groups.group(found), points.collect(found, found.wrong)
     if form in ("json", "csv"):
-        rows = records.records(grouped, paper) + pruning.all_records(pruned, paper)
+        rows = records.records(grouped, sources) + pruning.all_records(pruned, sources)
         say(records.flat(rows)) if form == "csv" else say_json(rows)
     else:
-        if paper:
-            say(tables.against_paper(grouped, shape, found.wrong, every))
-        else:
-            say(tables.summary(grouped, shape, found.wrong))
-        shown = published.datasets(grouped, every) if paper else None
-        if (pruned or any(map(pruning.is_published, shown or ()))) and names is None:
-            say(
-                "\n"
-                + pruning.render(pruned, shape, shown)
-                + ("" if form == "latex" else f"\n\n{columns.wrap(pruning.WORDS)}")
-            )
+        say(tables.beside(grouped, sources, shape, found.wrong) if sources
+            else tables.summary(grouped, shape, found.wrong))  # fmt: skip
+        if (pruned or pruning.not_run(pruned, sources, grouped)) and names is None:
+            words = "" if form == "latex" else f"\n\n{columns.wrap(pruning.WORDS)}"
+            say(f"\n{pruning.render(pruned, shape, sources, grouped)}{words}")
     counts = {
         "unfinished runs": results.unfinished(paths),
         "runs that were found twice (the first one counts)": results.doubles(found),
@@ -194,8 +197,9 @@ def table_command(paths, form, paper, every, names, wide):
     metavar="FOLDER",
     help="Folder for report.html.",
 )
+@beside_option("all that come with the program")
 @JSON
-def report(paths, output, as_json):
+def report(paths, output, beside, as_json):
     """Write a self-contained HTML report.
 
     Tables, figures, attack examples, defences, routing, and the commands that reproduce the runs. The page needs no
@@ -206,11 +210,12 @@ def report(paths, output, as_json):
       benchmark report runs -o report
     """
     from benchmark.reporting.html import report as reports
-    from benchmark.runs import results
+    from benchmark.runs import published, results
 
+    sources = published.chosen(beside, published.PUBLISHED)
     paths, target = paths or [Path("runs")], output / "report.html"
     found = results.gather(paths)
-    reports.write_of(found, paths, target)
+    reports.write_of(found, paths, target, sources)
     say_json({"page": str(target)}) if as_json else say(target)
     if (line := reports.without_pictures()) is not None:
         say(f"benchmark: {line}", err=True)
@@ -230,24 +235,25 @@ def report(paths, output, as_json):
 )
 @click.option("--format", "forms", type=click.Choice(["png", "svg", "pdf"]), multiple=True,
               help="Output format; may be given several times  [default: png and svg].")  # fmt: skip
-@click.option("--no-paper", is_flag=True, help="Omit the published numbers.")
+@beside_option("all that come with the program")
 @JSON
-def figures_command(paths, output, forms, no_paper, as_json):
+def figures_command(paths, output, forms, beside, as_json):
     """Plot ASR and BA by rate, and training curves.
 
     One figure for every data set and its settings. Bands are 95 % intervals, those of the training curves the range
-    over the seeds; hollow markers are the paper's numbers. Needs matplotlib.
+    over the seeds; hollow markers are published numbers, of the same network and trigger. Needs matplotlib.
 
     \b
     Example:
       benchmark figures runs --format pdf -o figures
     """
     from benchmark.reporting import figures
-    from benchmark.runs import groups, results
+    from benchmark.runs import groups, published, results
 
+    sources = published.chosen(beside, published.PUBLISHED)
     found = results.gather(paths or ["runs"])
     written = []
-    for path in figures.write(groups.group(found), output, forms or ("png", "svg"), not no_paper, found.wrong):
+    for path in figures.write(groups.group(found), output, forms or ("png", "svg"), sources, found.wrong):
         written.append(str(path))
         if not as_json:
             say(path)

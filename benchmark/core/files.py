@@ -79,7 +79,7 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def there(path: Path) -> bool:
-    """Return whether anything exists at a path inside a run, whatever it is. `Failure` where that cannot be said."""
+    """Return whether anything exists at a path inside a run, whatever it is. `Failure` where that is unclear."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -277,7 +277,7 @@ def busy(folder: Path, create: bool = False) -> bool:
 
 
 def _flock(file: int, how: int, folder: Path) -> bool | None:
-    """Is the lock taken? False: another process has it; None: this file system has no locks, which is said once."""
+    """Is the lock taken? False: another process has it; None: this file system has no locks (warned of once)."""
     try:
         fcntl.flock(file, how | fcntl.LOCK_NB)
     except BlockingIOError:

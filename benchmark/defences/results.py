@@ -1,4 +1,4 @@
-"""Results of fine-pruning over the seeds: the cells of the paper's Table 3, its figures beside ours."""
+"""Results of fine-pruning over the seeds: the cells of the paper's Table 3, published figures beside ours."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 from benchmark.core import files, numbers
 from benchmark.core.errors import Failure
 from benchmark.defences.base import DefenceResult
-from benchmark.runs import paper_results, records
+from benchmark.runs import records
 from benchmark.runs.groups import Cell, group, place
+from benchmark.runs.published import Beside, PruningKey, PublishedSpec
 from benchmark.runs.results import Finished
 
 STAGES = {"before": "before", "pruned": "pruned", "finetuned": "fine-tuned"}
@@ -26,23 +27,11 @@ class PruningPoint:
     rate: str
     stage: str
 
-    @property
-    def published(self) -> dict[str, float]:
-        """The paper's figures; empty where it has none."""
-        return paper_results.fine_pruning().get(_key(self.cell, self.stage, self.rate), {})
-
-    @property
-    def deviations(self) -> list[str]:
-        """In what the runs are not at the paper's settings; that they left rows out for the defender does not count."""
-        return sorted({word for run in self.cell.runs for word in paper_results.deviations(run.result, defended=True)})
-
-    def verdict(self, score: str) -> str:
-        """Compare with the published figure, in a word; empty where there is none."""
-        if score not in self.published or score not in self.cell.scores:
-            return ""
-        if self.deviations:
-            return "other settings"
-        return paper_results.verdict(self.cell.scores[score].summary, self.published[score])
+    def beside(self, source: PublishedSpec) -> Beside:
+        """Return a source's figures for the same; that the runs left rows out for the defender is no deviation."""
+        figures, results = source.fine_pruning().get(_key(self)), [run.result for run in self.cell.runs]
+        summaries = {name: score.summary for name, score in self.cell.scores.items()}
+        return Beside.of(source, figures, results, summaries, defended=True)
 
 
 def collect(found: list[Finished], errors: dict[Path, str] | None = None) -> list[PruningPoint]:
@@ -77,15 +66,15 @@ def results(run: Finished, errors: dict[Path, str]) -> list[DefenceResult]:
     return found
 
 
-def not_run(points: list[PruningPoint]) -> list[tuple]:
-    """Return the published points (data set, trigger, application, rate, stage, channels) that no run is of."""
-    there = {_key(point.cell, point.stage, point.rate) for point in points if not point.deviations}
-    return [key for key in paper_results.fine_pruning() if key not in there]
+def not_run(points: list[PruningPoint], source: PublishedSpec) -> list[PruningKey]:
+    """Return the published points that no run at the published settings is of."""
+    there = {_key(point) for point in points if point.beside(source).judged}
+    return [key for key in source.fine_pruning() if key not in there]
 
 
-def _key(cell: Cell, stage: str, rate: str) -> tuple:
-    share = numbers.decimal(rate) if rate else None
-    return cell.dataset, cell.trigger, cell.application, cell.rate, _PUBLISHED.get(stage), share
+def _key(point: PruningPoint) -> PruningKey:
+    share = numbers.decimal(point.rate) if point.rate else None
+    return PruningKey(point.cell.key, _PUBLISHED.get(point.stage, point.stage), share)
 
 
 def _order(point: PruningPoint) -> tuple:

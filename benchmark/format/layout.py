@@ -158,7 +158,7 @@ def _fitted(
 
 
 def _size(part: int | str, trigger: int | None, manifest: Json, sizes: Sizes) -> int | None:
-    """Return what a size stands for, None where this file has not said so yet."""
+    """Return what a size stands for, None where that is not known yet."""
     if isinstance(part, int):
         return part
     letter = part.removeprefix("≤").removesuffix("+1")

@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmark.core import child_process, files
 from benchmark.core.errors import Failure
+from benchmark.nn import normalisation
 from benchmark.nn.networks import NETWORKS, NetworkSpec, Sizes
 
 WHAT = "a model that can be loaded"
@@ -96,8 +97,8 @@ def sizes(path: Path, saved: Saved) -> dict:
     _check(found, spec, path)
     classes = (result.get("dataset") or {}).get("classes")
     for name, value in (model | ({"classes": len(classes)} if isinstance(classes, list) else {})).items():
-        if name in spec.integers and value != found[name]:
-            raise Failure(f"{path}: is a network of {name} {found[name]}, its run is of {value!r:.60}")
+        if name in (*spec.integers, "normalisation") and value != found.get(name):
+            raise Failure(f"{path}: is a network of {name} {found.get(name)}, its run is of {value!r:.60}")
     if spec.least_weights(found) > saved.values:
         raise Failure(f"{path}: holds {saved.values:,} weights, too few for a network of {_words(found)}")
     return found | {"network": spec.name}
@@ -107,6 +108,7 @@ def _named_sizes(recorded: dict[str, Any], spec: NetworkSpec) -> Sizes:
     found = {name: recorded[name] for name in (*spec.integers, *spec.fractions) if name in recorded}
     if spec.of_images:
         found["image_shape"] = recorded.get("image_shape")
+        found |= {"normalisation": recorded["normalisation"]} if "normalisation" in recorded else {}
     return found | {name: recorded.get(name, value) for name, value in spec.defaults.items()}
 
 
@@ -135,6 +137,8 @@ def _check(found: Sizes, spec: NetworkSpec, path: Path) -> None:
             raise Failure(f"{path}: its network's image_shape is {shape!r:.60}, expected height, width and channels")
         found["image_shape"] = tuple(shape)
     try:
+        if "normalisation" in found:
+            normalisation.check(found["normalisation"], found["image_shape"])
         spec.check(found)
     except ValueError as error:
         raise Failure(f"{path}: {error}") from None
@@ -177,7 +181,8 @@ def _described(text: bytes) -> dict:
     for spec in NETWORKS.values():
         with contextlib.suppress(KeyError, TypeError, AttributeError):
             if spec.described is not None:
-                return {"network": spec.name} | spec.described(described)
+                spelled = {"network": spec.name} | spec.described(described)
+                return spelled | (normalisation.described(described) if spec.of_images else {})
     return {}
 
 

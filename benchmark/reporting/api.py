@@ -23,6 +23,7 @@ from benchmark.training.metrics import Share
 if TYPE_CHECKING:
     from benchmark.analysis.routing.measure import Routes
     from benchmark.runs.results import Finished
+    from benchmark.training.callbacks import Epoch
 
 __all__ = ["Failure", "Results", "Routing", "Run", "Scores", "Usage", "load", "results", "routing", "score", "train"]
 
@@ -115,17 +116,14 @@ class Run:
         return Scores.of(self.result.scores, baseline.cad, baseline.asr)
 
     @property
-    def history(self) -> list[dict[str, float]]:
-        """One entry per epoch: `epoch`, `loss`, `ba` and `asr` (percent; absent without triggered rows), `seconds`,
-        `score_seconds`, `images`. `Failure` where history.csv is missing or damaged."""
-        from benchmark.core import files
+    def history(self) -> list[Epoch]:
+        """The epochs, each with `epoch`, `loss`, `ba` and `asr` (percent; None without triggered rows), `seconds`,
+        `score_seconds` and `images`. `Failure` where history.csv is missing or damaged."""
+        from benchmark.runs import checkpoint
 
-        try:
-            head, *lines = files.read_bytes(self.folder / "history.csv").decode().splitlines()
-            rows = [dict(zip(head.split(","), line.split(","), strict=True)) for line in lines]
-            return [{name: float(value) for name, value in row.items() if value} for row in rows]
-        except (OSError, ValueError) as error:
-            raise Failure(f"{self.folder / 'history.csv'}: cannot be read ({error})") from None
+        if not (found := checkpoint.read_history(self.folder)):
+            raise Failure(f"{self.folder / 'history.csv'}: no such file")
+        return found
 
 
 class Results:
@@ -272,7 +270,9 @@ def train(
     file = Path(path)
     manifest = dataset.peek(file)
     given = {name: interface.plain(value) for name, value in settings.items()}
-    chosen = chosen_settings(manifest.modality, preset=preset, seed=interface.plain(seed), **given)
+    chosen = chosen_settings(
+        manifest.modality, source=manifest.source.name, preset=preset, seed=interface.plain(seed), **given
+    )
     named = baseline.folder if isinstance(baseline, Run) else baseline
     spec = RunSpec(file, chosen, manifest, Path(runs), _path(base), _path(named), verify, keep_epochs)
     experiment.run(spec, log=logging.getLogger("benchmark").info)

@@ -1,7 +1,8 @@
 """Tables that fit a window: columns that know what may be left out of them, and in which order that is done.
 
 What is the same in all rows goes into the heading. Then, step by step until it fits: intervals of secondary scores are
-left out, long names become footnotes, seeds are abbreviated, all intervals and at last whole secondary columns go.
+left out, long names become footnotes, seeds are abbreviated, all intervals and at last whole secondary columns go; if
+that is not enough, the longest names are cut in the middle.
 """
 
 import string
@@ -13,6 +14,7 @@ from benchmark.core import text_tables
 from benchmark.core.errors import Usage
 
 WIDTH = 100
+NAME = 16  # characters that are left of a name, at least
 _NOTHING = ("", "-")
 
 
@@ -110,6 +112,8 @@ class Layout:
     columns: tuple[Column, ...]
     footnotes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    cut: bool = False
+    """Whether names in it are cut in the middle."""
 
     @property
     def headings(self) -> list[str]:
@@ -184,13 +188,13 @@ def with_footnotes(columns: Sequence[Column]) -> Layout:
 
 
 def fit(columns: Sequence[Column], width: int = WIDTH) -> Layout:
-    """Make a table as narrow as `width`, as far as that goes: names are never cut."""
+    """Make a table as narrow as `width`; its names are the last to be cut, and not below NAME characters."""
     layout = concise(columns)
     for step in _STEPS:
         if layout.width <= width:
-            break
+            return layout
         layout = step(layout)
-    return layout
+    return _with_shorter_names(layout, width)
 
 
 def _shorten(choice: Callable[[Column], bool]) -> Callable[[Layout], Layout]:
@@ -236,6 +240,28 @@ def _without_first_secondary(layout: Layout) -> Layout:
     return replace(layout, columns=kept, left_out=(*layout.left_out, *([first.key] if first else [])))
 
 
+def shortened(text: str, width: int) -> str:
+    """Return a text of at most `width` characters: of a longer one its two ends."""
+    text = text_tables.printable(text)
+    return text if len(text) <= width else f"{text[: width // 2]}…{text[len(text) - (width - 1) // 2 :]}"
+
+
+def _with_shorter_names(layout: Layout, width: int) -> Layout:
+    """Cut the names of the widest columns of labels, as far as need be."""
+    while layout.width > width:
+        names = [column for column in layout.columns if column.label and column.width > NAME]
+        if not names:
+            break
+        widest = max(names, key=lambda column: column.width)
+        most = max(NAME, widest.width - (layout.width - width))
+        shorter = replace(
+            widest, cells=tuple(shortened(cell, most) for cell in widest.cells), title=widest.title[:most]
+        )
+        changed = tuple(shorter if column is widest else column for column in layout.columns)
+        layout = replace(layout, columns=changed, cut=True)
+    return layout
+
+
 _STEPS: tuple[Callable[[Layout], Layout], ...] = (
     _shorten(lambda column: column.secondary),
     _footnotes,
@@ -246,8 +272,9 @@ _STEPS: tuple[Callable[[Layout], Layout], ...] = (
 
 
 def wrap(line: str, width: int = WIDTH) -> str:
-    """Break a line of prose between its words."""
-    return "\n".join(textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)) or line
+    """Break a line of prose between its words; a word that is longer is cut in the middle."""
+    words = " ".join(shortened(word, width) if len(word) > width else word for word in line.split(" "))
+    return "\n".join(textwrap.wrap(words, width, break_long_words=False, break_on_hyphens=False)) or line
 
 
 def text_page(layout: Layout, notes: Iterable[str] = (), width: int = WIDTH) -> str:
@@ -256,6 +283,8 @@ def text_page(layout: Layout, notes: Iterable[str] = (), width: int = WIDTH) -> 
     below = [*layout.footnotes, *notes]
     if layout.left_out:
         below.append(f"left out to fit {WIDTH} columns: {', '.join(layout.left_out)} (--wide shows them)")
+    if layout.cut:
+        below.append("names cut with … (--wide shows them whole)")
     return "\n".join([*above, layout.render("text"), *([""] if below else []), *(wrap(line, width) for line in below)])
 
 

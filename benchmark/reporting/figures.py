@@ -7,18 +7,22 @@ and with any colour vision. The same runs give the same files to the last byte u
 import itertools
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from benchmark.core import files, numbers, text_tables
-from benchmark.core.errors import Damaged, Failure
+from benchmark.core import text_tables
+from benchmark.core.errors import Failure
 from benchmark.core.plotting import save
 from benchmark.reporting import cells as words
 from benchmark.reporting import tables
-from benchmark.runs import collapse, paper_results, titles
+from benchmark.runs import checkpoint, collapse, titles
+from benchmark.runs.checkpoint import History
 from benchmark.runs.groups import TITLES, Cell
+from benchmark.runs.published import PUBLISHED, Key, PublishedSpec
+from benchmark.training.callbacks import Epoch
 
 Errors = dict[Path, str]
 """What cannot be read: path → a line that says why."""
@@ -29,8 +33,8 @@ _STYLES: dict[str, Style] = {
     "image": (_VERMILION, (0, (5, 2)), "o"),
 }
 _MORE: tuple[Style, ...] = ((_GREEN, (0, (1, 1.2)), "^"), (_PURPLE, (0, (5, 1, 1, 1)), "D"), (_GREY, (0, (8, 3)), "v"))
+_HOLLOW = "DP^vX"  # of published points of a further source; the last, of another trigger than any of ours
 _MARKERS = "os^DvPX*<>"  # of training curves: one per rate
-_HISTORY = ("epoch", "asr", "ba", "loss")
 _WORDS = {"patch": "every patch", "image": "whole image"}
 
 
@@ -38,23 +42,27 @@ def write(
     cells: list[Cell],
     folder: Path,
     forms: Sequence[str] = ("png", "svg"),
-    paper: bool = True,
+    sources: Sequence[PublishedSpec] | None = None,
     errors: Errors | None = None,
 ) -> list[Path]:
-    """Write all figures of the cells into a folder; the paths. With `paper`, the published figures are in them.
+    """Write all figures of the cells into a folder; the paths. Published figures of the `sources` are in them, by
+    default of all that come with the program.
 
     For every data set and its settings `asr-…`, `ba-…` and, where the runs' histories are there and have more
     than one epoch, `curves-…`. Below them stands what is in `errors` and so left out; histories that cannot be read are
     put there too.
     """
     errors = {} if errors is None else errors
-    paths = save(drawn(cells, paper, errors), folder, forms)
+    chosen = tuple(PUBLISHED.values() if sources is None else sources)
+    paths = save(drawn(cells, chosen, errors), folder, forms)
     if not paths:
         raise Failure("nothing to draw: no run on a poisoned file")
     return paths
 
 
-def drawn(cells: list[Cell], paper: bool, errors: Errors | None = None) -> Iterator[tuple[str, object]]:
+def drawn(
+    cells: list[Cell], sources: Sequence[PublishedSpec] = (), errors: Errors | None = None
+) -> Iterator[tuple[str, object]]:
     """Name and figure (matplotlib's), one after the other. To be called in matplotlib's own `rc_context`."""
     groups: dict[tuple[str, str], list[Cell]] = {}
     names: set[str] = set()
@@ -67,7 +75,7 @@ def drawn(cells: list[Cell], paper: bool, errors: Errors | None = None) -> Itera
         name = _file_name(f"{dataset}-{settings}", names)
         for score in ("asr", "ba"):
             if any(score in cell.scores for cell in group if not cell.clean):
-                yield f"{score}-{name}", _with_notes(against_rate(group, score, paper), group, errors)
+                yield f"{score}-{name}", _with_notes(against_rate(group, score, sources), group, errors)
         if figure := curves(group, errors):
             yield f"curves-{name}", _with_notes(figure, group, errors)
 
@@ -94,11 +102,11 @@ def _with_notes(figure, cells: list[Cell], errors: Errors):
     return figure
 
 
-def against_rate(cells: list[Cell], score: str, paper: bool):
+def against_rate(cells: list[Cell], score: str, sources: Sequence[PublishedSpec]):
     """Draw a score against the poisoning rate, one panel a trigger, for cells of one data set and settings."""
     poisoned = [cell for cell in cells if not cell.clean and score in cell.scores]
     triggers = list(dict.fromkeys(cell.trigger for cell in poisoned))
-    figure, panels = _panels(1, len(triggers), cells[0], paper=paper)
+    figure, panels = _panels(1, len(triggers), cells[0], sources=sources)
     styles = _styles(poisoned)
     for panel, trigger in zip(panels[0], triggers, strict=True):
         inside = [cell for cell in poisoned if cell.trigger == trigger]
@@ -109,8 +117,7 @@ def against_rate(cells: list[Cell], score: str, paper: bool):
         rates = {cell.rate for cell in inside}
         if score == "ba":
             _clean_line(panel, [cell for cell in cells if cell.clean])
-        if paper:
-            rates |= _paper_points(panel, cells[0].dataset, trigger, score)
+        rates |= _published_points(panel, inside, score, sources, styles)
         _rate_axis(panel, rates)
         panel.set_title(text_tables.printable(trigger))
     panels[0][0].set_ylabel(f"{TITLES[score]} (%)")
@@ -136,7 +143,7 @@ def curves(cells: list[Cell], errors: Errors | None = None):
         for row, (key, title) in enumerate(rows):
             panel = panels[row][column]
             for cell in inside:
-                _curve(panel, cell, histories[id(cell)], key, styles_by_rate)
+                _curve(panel, cell, histories[id(cell)], attrgetter(key), styles_by_rate)
             if column == 0:
                 panel.set_ylabel(title)
             if key == "asr":
@@ -148,15 +155,21 @@ def curves(cells: list[Cell], errors: Errors | None = None):
     return figure
 
 
-def _panels(rows: int, columns: int, cell: Cell, sharey=True, paper: bool = False):
-    """Return a figure with its panels, under a title; with the published points, it says what those are of."""
+def _panels(rows: int, columns: int, cell: Cell, sharey=True, sources: Sequence[PublishedSpec] = ()):
+    """Return a figure with its panels, under a title; with published points, it says how those were made."""
     from matplotlib.figure import Figure
 
     size = (1.2 + 3.1 * columns, 0.9 + (2.6 if rows == 1 else 1.9) * rows)
     figure = Figure(figsize=size, layout="constrained")
     title = f"{cell.dataset}, {titles.network(cell.first.config)}"
-    if paper and cell.settings != "paper" and cell.dataset in {key[0] for key in paper_results.attacks()}:
-        title += "; published: width 10, 25 epochs"
+    for source in sources:
+        there = {(key.dataset, key.network) for key in source.attacks()}
+        if (
+            source.made_with
+            and (cell.dataset, cell.key.network) in there
+            and cell.settings != source.settings(cell.dataset)
+        ):
+            title += f"; {source.title}: {source.made_with}"
     figure.suptitle(text_tables.printable(title), fontsize=10, color=_GREY)
     return figure, figure.subplots(rows, columns, squeeze=False, sharex="col", sharey=sharey)
 
@@ -213,21 +226,44 @@ def _clean_line(panel, clean: list[Cell]) -> None:
             panel.axhspan(summary.low, summary.high, color=_GREY, alpha=0.10, linewidth=0)
 
 
-def _paper_points(panel, dataset: str, trigger: str, score: str) -> set:
-    """Draw the paper's figures as hollow markers; return their rates."""
+def _published_points(
+    panel, cells: list[Cell], score: str, sources: Sequence[PublishedSpec], styles: dict[tuple[str, str], Style]
+) -> set[Fraction]:
+    """Draw published figures for cells of one trigger as hollow markers; return their rates.
+
+    They look like our line of the same attack, if there is one; a further source has markers of its own.
+    """
     rates: set[Fraction] = set()
-    for application, (color, _, marker) in _STYLES.items():
-        points = {
-            key[3]: figures[score]
-            for key, figures in paper_results.attacks().items()
-            if key[:3] == (dataset, trigger, application)
-        }
-        if points:
-            panel.plot([100 * float(rate) for rate in points], list(points.values()), linestyle="none", marker=marker,
-                       markersize=7.5, markerfacecolor="none", markeredgecolor=color, markeredgewidth=1.1, zorder=4,
-                       label=f"published, {_WORDS[application]}")  # fmt: skip
-            rates |= points.keys()
+    drawn = 0
+    for source in sources:
+        points = _points(cells[0].key, score, source)
+        for application, of_application in points.items():
+            ours = [(cell.beside(source), cell) for cell in cells if cell.application == application]
+            same = [cell for one, cell in ours if one.figures and not one.other]
+            color, _, marker = styles[_series(same[0])] if same else _STYLES[application]
+            others = {one.other for one, _ in ours if one.figures}
+            aside = "; ".join(filter(None, [source.note, *(others if len(others) == 1 else ())]))
+            if others and not same:
+                color, marker = _GREY, _HOLLOW[-1]
+            if drawn:
+                marker = _HOLLOW[(drawn - 1) % len(_HOLLOW)]
+            label = f"{source.title}, {_WORDS[application]}{f' ({aside})' if aside else ''}"
+            panel.plot([100 * float(rate) for rate in of_application], list(of_application.values()), linestyle="none",
+                       marker=marker, markersize=7.5, markerfacecolor="none", markeredgecolor=color,
+                       markeredgewidth=1.1, zorder=4,
+                       label=textwrap.fill(text_tables.printable(label), 44, break_on_hyphens=False))  # fmt: skip
+            rates |= of_application.keys()
+        drawn += bool(points)
     return rates
+
+
+def _points(key: Key, score: str, source: PublishedSpec) -> dict[str, dict[Fraction, float]]:
+    """Return application → rate → figure of a source's cells that differ from `key` in these alone."""
+    found: dict[str, dict[Fraction, float]] = {application: {} for application in _STYLES}
+    for one, figures in source.attacks().items():
+        if one[:3] == key[:3] and score in figures and one.application in found:
+            found[one.application][one.rate] = figures[score]
+    return {application: points for application, points in found.items() if points}
 
 
 def _rate_axis(panel, rates: set) -> None:
@@ -260,13 +296,13 @@ def _styles_by_rate(cells: list[Cell]) -> dict[tuple, dict]:
     return styles_by_rate
 
 
-def _curve(panel, cell: Cell, histories: list[list[dict]], key: str, styles_by_rate: dict) -> None:
-    histories = [history for history in histories if all(entry[key] is not None for entry in history)]
+def _curve(panel, cell: Cell, histories: list[History], figure: Callable[[Epoch], Any], styles_by_rate: dict) -> None:
+    histories = [history for history in histories if all(figure(epoch) is not None for epoch in history)]
     if not histories:
         return
     length = min(map(len, histories))
-    epochs = [entry["epoch"] for entry in histories[0][:length]]
-    values = [[history[i][key] for history in histories] for i in range(length)]
+    epochs = [epoch.epoch for epoch in histories[0][:length]]
+    values = [[figure(history[i]) for history in histories] for i in range(length)]
     if cell.clean:
         style, label = {"color": _GREY, "linestyle": (0, (1, 2)), "linewidth": 1.2}, "clean model"
     else:
@@ -278,27 +314,15 @@ def _curve(panel, cell: Cell, histories: list[list[dict]], key: str, styles_by_r
         panel.fill_between(epochs, *bounds, color=style["color"], alpha=0.12, linewidth=0)
 
 
-def _histories(cell: Cell, errors: Errors) -> list[list[dict]]:
-    """Return the history of each run that has one: numbers by column, None where there is nothing.
-
-    What cannot be read goes into `errors`.
-    """
+def _histories(cell: Cell, errors: Errors) -> list[History]:
+    """Return the history of each run that has one. What cannot be read goes into `errors`."""
     found = []
     for run in cell.runs:
-        path = run.folder / "history.csv"
         try:
-            if files.there(path):
-                found.append([_epoch(row, path) for row in files.read_csv(path)])
+            found.append(checkpoint.read_history(run.folder))
         except Failure as error:
-            errors[path] = str(error)
+            errors[run.folder / "history.csv"] = str(error)
     return [history for history in found if history]
-
-
-def _epoch(row: dict, path: Path) -> dict:
-    try:
-        return {key: None if row[key] == "" else numbers.real(row[key]) for key in _HISTORY}
-    except (ValueError, KeyError) as error:
-        raise Damaged(f"{path}: cannot be read ({' '.join(str(error).split())[:120]})") from None
 
 
 def _legend(figure, panels) -> None:

@@ -1,6 +1,6 @@
-"""Fine-pruning as the commands show it: a line for each stage, then the paper's Table 3 with our figures."""
+"""Fine-pruning as the commands show it: a line for each stage, published figures beside ours."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +9,10 @@ from benchmark.defences.base import Step
 from benchmark.defences.results import PruningPoint
 from benchmark.reporting import cells, published, records, tables
 from benchmark.reporting.columns import Column
+from benchmark.reporting.published import Sources
 from benchmark.reporting.tables import Shape
-from benchmark.runs import paper_results
+from benchmark.runs.groups import Cell
+from benchmark.runs.published import PUBLISHED, PruningKey, PublishedSpec
 
 LABELS = (
     *cells.LABELS,
@@ -36,13 +38,19 @@ def progress(run: Any, say: Callable[[str], object]) -> Callable[[Step], None]:
     return watch
 
 
-def render(points: Sequence[PruningPoint], shape: Shape | None = None, shown: Collection[str] | None = None) -> str:
-    """Show the table. With data sets that are `shown`, a row for each score, and every published point of theirs that
-    was not run."""
+def render(
+    points: Sequence[PruningPoint],
+    shape: Shape | None = None,
+    sources: Sources | None = None,
+    found: Sequence[Cell] = (),
+) -> str:
+    """Show the table. With sources, a row for each score, and what they have and was not run (see `not_run`)."""
     shape = shape or Shape()
     below = [] if shape.form == "latex" else notes(points)
-    found = columns(points) if shown is None else columns_against_paper(points, shown)
-    return shape.page(shape.layout(found), below, "Fine-pruning of the experts, percent", "tab:fine-pruning")
+    layout = shape.layout(
+        columns_beside(points, sources, not_run(points, sources, found)) if sources else columns(points)
+    )
+    return shape.page(layout, below, "Fine-pruning of the experts, percent", "tab:fine-pruning")
 
 
 def notes(points: Sequence[PruningPoint]) -> list[str]:
@@ -51,35 +59,47 @@ def notes(points: Sequence[PruningPoint]) -> list[str]:
 
 
 def columns(points: Sequence[PruningPoint]) -> list[Column]:
-    """Build columns, a row for each point; beside the paper's figures where any of them is at its settings."""
-    if any(point.published and not point.deviations for point in points):
-        return published.assemble(LABELS, [line for point in points for line in _beside(point)])
+    """Build columns, a row for each point; beside published figures where any of them is at their settings."""
+    judged = [spec for spec in PUBLISHED.values() if any(point.beside(spec).judged for point in points)]
+    if judged:
+        return columns_beside(points, Sources(tuple(judged)))
     names = cells.turned(list(map(_names, points)), len(LABELS) + 1)
     ba, asr = (cells.score_column([point.cell for point in points], name) for name in ("ba", "asr"))
     return [*cells.filled(LABELS, names), ba, replace(asr, best="lowest")]
 
 
-def is_published(dataset: str) -> bool:
-    """Tell whether the paper has fine-pruned on a data set."""
-    return any(key[0] == dataset for key in paper_results.fine_pruning())
+def not_run(
+    points: Sequence[PruningPoint], sources: Sources, found: Sequence[Cell]
+) -> list[tuple[PublishedSpec, PruningKey]]:
+    """Return the published points that were not run, of the data sets that `sources` show beside these cells."""
+    return [
+        (source, key)
+        for source in sources.specs
+        for key in results.not_run(list(points), source)
+        if key.cell.dataset in sources.datasets(found, source)
+    ]
 
 
-def columns_against_paper(points: Sequence[PruningPoint], shown: Collection[str]) -> list[Column]:
-    """Build columns, a row for each point and score, the published points of the data sets `shown` that were not run
-    at the end."""
-    lines = [line for point in points for line in _beside(point)]
-    for key in results.not_run(list(points)):
-        dataset, trigger, application, rate, stage, share = key
-        if dataset not in shown:
-            continue
-        channels = "" if share is None else f"{float(share):g}"
-        names = [dataset, trigger, application, cells.rate(rate), "paper", "-", "-", channels, results.STAGES[stage]]
-        lines += published.absent([*names, "-"], paper_results.fine_pruning()[key])
-    return published.assemble(LABELS, lines)
+def columns_beside(
+    points: Sequence[PruningPoint], sources: Sources, absent: Sequence[tuple[PublishedSpec, PruningKey]] = ()
+) -> list[Column]:
+    """Build columns, a row for each point, source and score, what was not run at the end."""
+    lines = [line for point in points for line in _of_point(point, sources)]
+    for source, key in absent:
+        channels = "" if key.channels is None else f"{float(key.channels):g}"
+        dataset, _, trigger, application, rate = key.cell
+        names = [dataset, trigger, application, cells.rate(rate), source.settings(dataset), "-", "-", channels]
+        named = sources.named([*names, results.STAGES[key.stage], "-"], source)
+        lines += published.absent(named, source.fine_pruning()[key])
+    return published.assemble((*LABELS, *sources.labels), lines)
 
 
-def _beside(point: PruningPoint) -> list[published.Line]:
-    return published.beside(_names(point), point.cell, point.published, point.verdict)
+def _of_point(point: PruningPoint, sources: Sources) -> list[published.Line]:
+    found = [one for one in map(point.beside, sources.specs) if one.figures]
+    lines = []
+    for one in found:
+        lines += published.beside(sources.named(_names(point), one.source), point.cell, one, one.source.scores)
+    return lines or published.beside(sources.named(_names(point), None), point.cell, None, ("ba", "asr"))
 
 
 def _names(point: PruningPoint) -> list[str]:
@@ -87,26 +107,18 @@ def _names(point: PruningPoint) -> list[str]:
     return [*names, point.mode, point.rate, point.stage, seeds]
 
 
-def all_records(points: Sequence[PruningPoint], paper: bool) -> list[records.Record]:
-    """Return everything about every point, for programs; with `paper`, also the published ones that were not run."""
+def all_records(points: Sequence[PruningPoint], sources: Sources) -> list[records.Record]:
+    """Return everything about every point, for programs; with sources, also what they have and was not run."""
     found = []
     for point in points:
-        row = records.record(point.cell, False) | _record(point.mode, point.rate, point.stage)
-        if paper:
-            row["deviates_from_paper_in"] = point.deviations
-            for name, figure in point.published.items():
-                ours = row["scores"].get(name, {})
-                difference = {"difference": ours["mean"] - figure} if ours else {}
-                row["scores"][name] = ours | {"paper": figure, "verdict": point.verdict(name)} | difference
-        found.append(row)
-    for key in results.not_run(list(points)) if paper else ():
-        dataset, trigger, application, rate, stage, share = key
-        figures = {
-            name: {"paper": value, "verdict": "not run"} for name, value in paper_results.fine_pruning()[key].items()
-        }
-        row = {"dataset": dataset, "trigger": trigger, "application": application, "rate": records.decimal(rate)}
-        row |= {"settings": "paper", "runs": [], "scores": figures}
-        found.append(row | _record("", "" if share is None else records.decimal(share), results.STAGES[stage]))
+        row = records.record(point.cell) | _record(point.mode, point.rate, point.stage)
+        found.append(records.compared(row, [point.beside(source) for source in sources.specs]))
+    for source in sources.specs:
+        for key in results.not_run(list(points), source):
+            row = records.names_of(key.cell, source)
+            row |= {"scores": records.not_run(source.fine_pruning()[key], source)}
+            channels = "" if key.channels is None else records.decimal(key.channels)
+            found.append(row | _record("", channels, results.STAGES[key.stage]))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Results as tables, in percent with one decimal: one run a row, one cell a row, a cell beside the paper's figure."""
+"""Results as tables, in percent with one decimal: one run a row, one cell a row, a cell beside published figures."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmark.core import text_tables
 from benchmark.reporting import cells, columns, published
 from benchmark.reporting.columns import Column, Layout
+from benchmark.reporting.published import Sources
 from benchmark.runs import collapse
 from benchmark.runs.baseline import GIVEN, SAME_SEED
 from benchmark.runs.experiment import Scored
@@ -96,20 +97,16 @@ def summary(found: Sequence[Cell], shape: Shape | None = None, errors: Iterable[
     return shape.page(layout, _legend(found, layout, shape.form, errors), _caption(found, layout), _label(found))
 
 
-def against_paper(
-    found: Sequence[Cell], shape: Shape | None = None, errors: Iterable[Path] = (), every: bool = False
-) -> str:
-    """Show one row for each cell and score, the paper's figure beside, with the published cells that were not run: of
-    the data sets that have runs, or of `every` one."""
+def beside(found: Sequence[Cell], sources: Sources, shape: Shape | None = None, errors: Iterable[Path] = ()) -> str:
+    """Show one row for each cell, source and score, the published figure beside ours, with the published cells that
+    were not run."""
     found, shape = list(found), shape or Shape()
-    shown = published.datasets(found, every)
-    layout = shape.layout(published.columns(found, shown))
+    layout = shape.layout(published.columns(found, sources))
     below = _legend(found, layout, shape.form, errors)
     if shape.form != "latex":
-        if any(cell.trigger == "blend" and cell.published for cell in found):
-            below.append(published.WORDS)
-        below.append(published.count_not_run(found, shown))
-    caption = f"{_caption(found, layout)}, compared with published figures"
+        below += published.remarks(found, sources)
+    names = ", ".join(source.label for source in sources.specs)
+    caption = f"{_caption(found, layout)}, compared with published figures: {names}"
     return shape.page(layout, below, caption, f"{_label(found)}-published")
 
 

@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmark.core import files, numbers
-from benchmark.core.errors import Failure
+from benchmark.core.errors import Damaged, Failure
 from benchmark.runs.run import Run
 from benchmark.training.callbacks import Callback, Epoch
 
@@ -58,6 +59,23 @@ class Checkpoint(Callback):
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         return history
+
+
+def read_history(folder: Path) -> History:
+    """Read the epochs of a run from its history.csv; none where there is no such file. `Damaged` where it cannot be
+    read."""
+    path = folder / "history.csv"
+    try:
+        return [_epoch(row) for row in files.read_csv(path)] if files.there(path) else []
+    except (ValueError, KeyError) as error:
+        raise Damaged(f"{path}: cannot be read ({' '.join(str(error).split())[:120]})") from None
+
+
+def _epoch(row: dict[str, str]) -> Epoch:
+    figures = {name: None if row[name] == "" else numbers.real(row[name]) for name in ("ba", "asr")}
+    whole = {name: int(numbers.real(row[name])) for name in ("epoch", "images")}
+    rest = {name: numbers.real(row[name]) for name in ("loss", "seconds", "score_seconds")}
+    return Epoch(**whole, **figures, **rest)  # type: ignore[arg-type]
 
 
 def history_of(text: bytes, epochs: int) -> History:

@@ -8,7 +8,8 @@ from benchmark.core import intervals, numbers
 from benchmark.core.hashing import canonical
 from benchmark.core.intervals import Summary
 from benchmark.format.manifest import Recipe
-from benchmark.runs import collapse, paper_results, trigger_defaults
+from benchmark.runs import collapse, trigger_defaults
+from benchmark.runs.published import Beside, Key, PublishedSpec, badpatches
 from benchmark.runs.result import RunResult
 from benchmark.runs.results import Finished
 from benchmark.training.metrics import Share
@@ -108,14 +109,9 @@ class Cell:
         return [name for name, seeds in self.seeds.items() if len(seeds) > 1]
 
     @property
-    def published(self) -> dict[str, float]:
-        """The paper's figures for this data set, trigger, application and rate; empty where it has none."""
-        return paper_results.attacks().get((self.dataset, self.trigger, self.application, self.rate), {})
-
-    @property
-    def deviations(self) -> list[str]:
-        """In what it is not at the paper's settings."""
-        return sorted({word for run in self.runs for word in paper_results.deviations(run.result)})
+    def key(self) -> Key:
+        """What published figures of the same would be found under."""
+        return Key(self.dataset, self.first.config.network, self.trigger, self.application, self.rate)
 
     @cached_property
     def scores(self) -> dict[str, Score]:
@@ -164,13 +160,10 @@ class Cell:
         comparisons = [run.result.baseline for run in self.runs]
         return all(one is not None and one.how == "same seed" for one in comparisons)
 
-    def verdict(self, score: str) -> str:
-        """Return what this cell says of the published figure; empty where there is none or it may not speak."""
-        if score not in self.published or score not in self.scores:
-            return ""
-        if self.deviations:
-            return "other settings"
-        return paper_results.verdict(self.scores[score].summary, self.published[score])
+    def beside(self, source: PublishedSpec) -> Beside:
+        """Return a source's figures for the same data set, network, trigger, application and rate."""
+        summaries = {name: score.summary for name, score in self.scores.items()}
+        return Beside.of(source, source.attacks().get(self.key), [run.result for run in self.runs], summaries)
 
 
 def group(runs: list[Finished]) -> list[Cell]:
@@ -190,7 +183,7 @@ def order(cell: Cell) -> tuple:
 
 def place(dataset: str, trigger: str, application: str, rate: Fraction) -> tuple:
     """Where a cell stands in a table, but for its settings."""
-    known = ("clean", *paper_results.TRIGGERS)
+    known = ("clean", *badpatches.TRIGGERS)
     return dataset, known.index(trigger) if trigger in known else len(known), trigger, application, rate
 
 

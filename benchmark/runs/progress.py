@@ -1,4 +1,5 @@
-"""What a person sees while a run trains: a bar with images per second, a line for each epoch, an early estimate."""
+"""What a person sees while a run trains: a bar within the epoch, with images per second and when the run will end; a
+line for each epoch; an early estimate."""
 
 import sys
 import time
@@ -31,8 +32,11 @@ class Progress(RunCallback):
     def __init__(self, quiet: bool = False):
         self.quiet = quiet
         self.epochs_done = 0
-        self._bar = None
-        self._blocks = 0
+        self._bar: tqdm | None = None
+        self._blocks = self._timed = self._row = 0
+        self._spent = self._last = 0.0
+        self._scoring: float | None = None  # seconds, after an epoch
+        self._told = False
 
     def on_start(self, run, training, history):
         self.settings = run.settings
@@ -51,9 +55,8 @@ class Progress(RunCallback):
         if guess > LONG:
             self.say(f"without a GPU this takes about {duration(guess)}{self._advice(guess)}")
         self._bar = tqdm(
-            total=self._rows * self.settings.epochs,
-            initial=self._rows * len(history),
-            unit=self._noun[:3],
+            total=self._rows,
+            unit={"images": "img"}.get(self._noun, self._noun),
             unit_scale=True,
             dynamic_ncols=True,
             disable=None,  # where stderr is no terminal the lines alone go to the log
@@ -64,23 +67,40 @@ class Progress(RunCallback):
     def on_rows(self, count):
         if self._bar is None:
             return
-        self._bar.update(count)
         self._blocks += 1
+        self._row += count
+        self._left -= count
         now = time.perf_counter()
-        if self._blocks == 1:  # includes the compilation
-            self._since, self._timed = now, 0
-            return
-        self._timed += count
-        if self._since is not None and (now - self._since > 2 or self._blocks == 20) and self._blocks > 2:
-            rate = self._timed / (now - self._since)
-            # an image scored costs about a third of one trained on
-            left = self._left / rate * (1 + self._scored / 3 / self._rows)
-            advice = self._advice(left) if left > LONG else ""
-            self.say(f"about {duration(left)} at {rate:,.0f} {self._noun}/s{advice}")
-            self._since = None
+        if self._row > count:  # the first rows of an epoch wait for what came before: a compilation, a scoring
+            self._timed += count
+            self._spent += now - self._last
+        self._last = now
+        ends = self._ends()
+        if ends is not None:
+            self._bar.set_postfix_str(f"run {duration(ends)} left", refresh=False)
+        self._bar.update(count)
+        if not self._told and self._blocks > 2 and (self._spent > 2 or self._blocks == 20):
+            self._tell()
+
+    def _ends(self) -> float | None:
+        """Seconds until the run ends; None before anything was measured."""
+        if not self._timed or not self._spent:
+            return None
+        pace = self._spent / self._timed
+        # an image scored costs about a third of one trained on
+        scoring = self._scored / 3 * pace if self._scoring is None else self._scoring
+        return self._left * pace + scoring * (self.settings.epochs - self.epochs_done)
+
+    def _tell(self) -> None:
+        """Print a line on the end of the run, once."""
+        self._told = True
+        rate, left = self._timed / self._spent, self._ends() or 0.0
+        advice = self._advice(left) if left > LONG else ""
+        self.say(f"about {duration(left)} at {rate:,.0f} {self._noun}/s{advice}")
 
     def on_epoch(self, epoch, predicted):
         self.epochs_done = epoch.epoch
+        self._row, self._scoring = 0, epoch.score_seconds
         if self._bar is None:
             return
         asr = "" if epoch.asr is None else f"  ASR {epoch.asr:5.1f}"
@@ -88,7 +108,10 @@ class Progress(RunCallback):
         self.say(
             f"epoch {epoch.epoch:>2}/{self.settings.epochs}  loss {epoch.loss:.4f}  BA {epoch.ba:5.1f}{asr}  {spent}"
         )
-        self._bar.set_description(f"epoch {min(epoch.epoch + 1, self.settings.epochs)}/{self.settings.epochs}")
+        self._bar.set_postfix_str("", refresh=False)
+        if epoch.epoch < self.settings.epochs:
+            self._bar.reset()
+            self._bar.set_description(f"epoch {epoch.epoch + 1}/{self.settings.epochs}")
 
     def say(self, line: str) -> None:
         """Print a line on stderr, above the bar."""

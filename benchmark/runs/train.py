@@ -62,11 +62,13 @@ def train(
     keep_epochs : bool
         Save the network after each epoch.
     """
+    unmade = not files.there(run.folder / "result.json")
+    training = method(data, run.settings, log) if unmade else None  # what it refuses leaves no folder
     run.create()
     with files.locked(run.folder) as held:
         result = _existing(run)
         if result is None:
-            result = _train(run, data, callbacks, log, keep_epochs)
+            result = _train(run, training or method(data, run.settings, log), callbacks, keep_epochs)
             files.write_json(run.folder / "result.json", result.raw)
         run.checkpoint.unlink(missing_ok=True)  # also one that a kill between the two left behind
         for leftover in run.folder.glob(".part-*") if held else ():  # without a lock they may be another's
@@ -84,12 +86,10 @@ def _existing(run: Run) -> RunResult | None:
         return None
 
 
-def _train(
-    run: Run, data: Dataset, callbacks: Sequence[RunCallback], log: Callable[[str], None], keep_epochs: bool
-) -> RunResult:
+def _train(run: Run, training: Method, callbacks: Sequence[RunCallback], keep_epochs: bool) -> RunResult:
     from benchmark.nn import model_files
 
-    training = method(data, run.settings, run.folder, log)
+    training.save(run.folder)
     data = training.data
     engine = engines.engine(training.model, training.optimizer, data.train.inputs, data.train.labels)
     checkpoint, last = Checkpoint(run, engine), LastPredictions()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,26 @@ from benchmark.core.errors import Failure
 LOG = "log.txt"  # in the run's folder: the output of its last process
 PARENT = "BENCHMARK_PARENT"  # the process that a run ends with
 TAIL = 5  # lines of a log that are shown of a failed run
+JAX_MEMORY = {
+    "XLA_PYTHON_CLIENT_MEM_FRACTION",
+    "XLA_CLIENT_MEM_FRACTION",
+    "XLA_PYTHON_CLIENT_PREALLOCATE",
+    "XLA_PYTHON_CLIENT_ALLOCATOR",
+}
 _GRACE = 10  # seconds that a process has to end when it is told to
 
 
-def process(words: Sequence[str], folder: Path, device: str | None = None) -> subprocess.Popen[bytes]:
+def process(words: Sequence[str], folder: Path, device: str | None = None, at_once: int = 1) -> subprocess.Popen[bytes]:
     """Start `benchmark WORDS`, its output into the log of the run's folder. It ends when this process does.
 
-    `device` is what it gets as CUDA_VISIBLE_DEVICES; None leaves that as it is.
+    `device` is what it gets as CUDA_VISIBLE_DEVICES; None leaves that as it is. `at_once`: how many such processes a
+    device has at a time.
     """
-    variables = {PARENT: str(os.getpid())} | ({} if device is None else {"CUDA_VISIBLE_DEVICES": device})
+    variables = {PARENT: str(os.getpid())}
+    if device is not None:
+        variables["CUDA_VISIBLE_DEVICES"] = device
+        if at_once > 1 and not JAX_MEMORY & os.environ.keys():  # JAX takes three quarters of the memory otherwise
+            variables["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 / at_once:.3f}"
     with files.create(folder / LOG) as log:
         return subprocess.Popen(
             child_process.command("benchmark", words),
@@ -49,11 +61,14 @@ def foreground(words: Sequence[str]) -> int:
             return 128 + signal.SIGINT
 
 
-def end_with_parent(every: float = 0.5) -> None:
-    """End this process, started by `process`, as soon as the one that started it is gone, however that ended."""
+def end_with_parent(every: float = 0.5) -> bool:
+    """End this process, started by `process`, as soon as the one that started it is gone, however that ended.
+
+    Returns whether it was so started.
+    """
     parent = int(os.environ.pop(PARENT, 0))
     if not parent:
-        return
+        return False
 
     def watch():
         while os.getppid() == parent:
@@ -61,6 +76,7 @@ def end_with_parent(every: float = 0.5) -> None:
         os._exit(1)  # as hard as a kill: what is there is whole, and the next process goes on from it
 
     threading.Thread(target=watch, daemon=True).start()
+    return True
 
 
 def problem(code: int) -> str | None:
@@ -97,10 +113,15 @@ def devices() -> list[str]:
 
 
 class Processes:
-    """Runs on this machine: at most `jobs` at a time, and on GPUs one a device. An engine of `sweep`."""
+    """Runs on this machine: at most `jobs` at a time, or on GPUs as many on each. An engine of `sweep`.
+
+    A device that is named twice among `gpus` counts as two.
+    """
 
     def __init__(self, jobs: int | None, gpus: list[str]):
-        self._free: list[str | None] = [*gpus[:jobs]] if gpus else [None] * (jobs or 1)
+        devices: list[str | None] = [*gpus] or [None]
+        self._free = devices * (jobs or 1)
+        self._at_once = Counter(self._free)
         self._running: dict[Any, tuple[subprocess.Popen[bytes], str | None]] = {}
 
     @property
@@ -113,10 +134,12 @@ class Processes:
         return bool(self._free)
 
     def start(self, task) -> None:
-        """Start a task."""
-        device = self._free.pop(0)
+        """Start a task, on the device where the fewest run."""
+        busy = Counter(device for _, device in self._running.values())
+        device = min(self._free, key=lambda free: busy[free])
+        self._free.remove(device)
         try:
-            self._running[task] = process(task.arguments, task.folder, device), device
+            self._running[task] = process(task.arguments, task.folder, device, self._at_once[device]), device
         except OSError:
             self._free.append(device)
             raise

@@ -10,6 +10,7 @@ from benchmark.core.errors import Usage
 from benchmark.core.text_tables import some
 from benchmark.format.manifest import Manifest
 from benchmark.nn.networks import DEFAULT
+from benchmark.training.recipes import RECIPES
 from benchmark.training.settings import (
     ENCODERS,
     NETWORKS,
@@ -22,7 +23,7 @@ from benchmark.training.table import option_of
 logger = logging.getLogger(__name__)
 
 
-def chosen_settings(modality: str, network: str | None = None, **given: Any) -> Common:
+def chosen_settings(modality: str, network: str | None = None, source: str | None = None, **given: Any) -> Common:
     """Return the settings for a file of a modality: the preset's or the encoder's, with what was given beside it.
 
     Parameters
@@ -31,6 +32,8 @@ def chosen_settings(modality: str, network: str | None = None, **given: Any) -> 
         `image` or `text`: what the file holds.
     network : str, optional
         The name of a network; None: the usual one for the modality.
+    source : str, optional
+        The name of the file's source, for presets that depend on it.
     **given
         `preset` (images), `encoder` (a name or a folder), and any setting by its name; None is as if absent.
 
@@ -48,7 +51,7 @@ def chosen_settings(modality: str, network: str | None = None, **given: Any) -> 
         if name not in _options(kind):
             raise Usage(f"{option_of(name)} is not for --network {network}")
     choice = given.pop(kind.CHOICE, kind.USUAL)
-    return _of_encoder(choice, given) if kind is EncoderSettings else _of_preset(network, choice, given)
+    return _of_encoder(choice, given) if kind is EncoderSettings else _of_preset(network, choice, given, source)
 
 
 def settings_of_files(files: Mapping[Path, Manifest], network: str | None = None, **given: Any) -> dict[Path, Common]:
@@ -86,11 +89,15 @@ def settings_of_files(files: Mapping[Path, Manifest], network: str | None = None
         if unused := [option_of(name) for name in asked if name not in used[modality]]:
             others = [str(file) for file, manifest in files.items() if manifest.modality == modality]
             logger.warning(_unused(unused, others, modality, own))
-    chosen = {
-        modality: chosen_settings(modality, own, **{name: given[name] for name in given if name in used[modality]})
-        for modality, own in networks.items()
+    return {
+        file: chosen_settings(
+            manifest.modality,
+            networks[manifest.modality],
+            manifest.source.name,
+            **{name: given[name] for name in given if name in used[manifest.modality]},
+        )
+        for file, manifest in files.items()
     }
-    return {file: chosen[manifest.modality] for file, manifest in files.items()}
 
 
 def _networks(modalities: Iterable[str], named: str | None) -> dict[str, str]:
@@ -121,10 +128,16 @@ def _options(kind: type[Common]) -> set[str]:
     return {setting.name for setting in kind.table()} - {"weights"} | {kind.CHOICE}
 
 
-def _of_preset(network: str, preset: Any, given: dict[str, Any]) -> Common:
+def _of_preset(network: str, preset: Any, given: dict[str, Any], source: str | None) -> Common:
     presets = PRESETS_OF[network]
+    if isinstance(preset, str) and preset in RECIPES:
+        try:
+            preset = RECIPES[preset].preset(str(source))
+        except ValueError as error:
+            raise Usage(f"--preset {preset}: {error}") from None
     if preset not in presets:
-        raise Usage(f"--preset: expected one of {', '.join(presets)}, got {preset!r:.40}")
+        usual = [*(name for name in presets if not name.startswith(tuple(RECIPES))), *RECIPES]
+        raise Usage(f"--preset: expected one of {', '.join(usual)}, got {preset!r:.40}")
     return dataclasses.replace(presets[preset], **given)
 
 

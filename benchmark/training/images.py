@@ -1,14 +1,21 @@
 """The training of a network on images: its first weights, and its batches."""
 
+import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from benchmark.core.errors import Usage
 from benchmark.format.dataset import Dataset
+from benchmark.nn import augmentation, normalisation
 from benchmark.nn.networks import NETWORKS
-from benchmark.training import loop
+from benchmark.training import loop, schedule
 from benchmark.training.settings import ImageSettings
+from benchmark.training.table import NO_FLIP
+
+MIRRORED = ("gtsrb", "signs", "mnist", "svhn")
+"""Sources whose classes change when they are mirrored: turn left and turn right, digits."""
 
 
 class Images:
@@ -20,13 +27,30 @@ class Images:
         self.model = build(data, settings)
         sizes = {"image_shape": list(data.image_shape), "classes": len(data.classes)}
         self.record = {"network": sizes | settings.model()}  # `saved_weights` rebuilds the network from it
-        self.optimizer = settings.learning_rate
+        self.optimizer = schedule.optimizer(settings, self.model, -(-len(self.rows) // settings.batch_size))
+        if settings.flip != NO_FLIP and (source := data.manifest.source.name) in MIRRORED:
+            logging.getLogger("benchmark").warning(
+                "--flip %s: on %s the mirror image of a class is often of another: better --flip none",
+                settings.flip, source,
+            )  # fmt: skip
 
-    def blocks(self, epoch: int, steps: int) -> Iterator[tuple[np.ndarray, None]]:
+    def save(self, folder: Path) -> None:
+        """See `methods.Method`; there is nothing."""
+
+    def blocks(self, epoch: int, steps: int) -> Iterator[tuple[np.ndarray, None, np.ndarray | None]]:
         """See `methods.Method`."""
         order = loop.epoch_rows(self.rows, self.settings.seed, epoch)
+        draws = self._draws(epoch)
         for rows in loop.blocks(order, self.settings.batch_size, steps):
-            yield rows, None
+            yield rows, None, None if draws is None else draws[rows]
+
+    def _draws(self, epoch: int) -> np.ndarray | None:
+        """Return how each training row of the file is augmented in an epoch; None where nothing is."""
+        wanted = self.settings
+        flip = wanted.flip != NO_FLIP
+        if not (wanted.crop_padding or flip or wanted.rotation):
+            return None
+        return augmentation.draws(wanted.seed, epoch, len(self.data.train), wanted.crop_padding, flip, wanted.rotation)
 
 
 def build(data: Dataset, settings: ImageSettings):
@@ -37,6 +61,7 @@ def build(data: Dataset, settings: ImageSettings):
     spec = NETWORKS[settings.NETWORK]
     sizes = {"image_shape": data.image_shape, "classes": len(data.classes)} | settings.model()
     try:
+        normalisation.check(settings.normalisation, data.image_shape)
         spec.check(sizes)
     except ValueError as error:
         height, width, _ = data.image_shape

@@ -43,13 +43,13 @@ def train_epoch(engine, order: np.ndarray, batch: int, on_images: Callable[[int]
     return train_blocks(engine, ((block, None) for block in blocks(order, batch, engine.steps)), on_images)
 
 
-def train_blocks(engine, blocks: Iterable[tuple[np.ndarray, int | None]], on_images: Callable[[int], None]) -> float:
+def train_blocks(engine, blocks: Iterable[tuple[Any, ...]], on_images: Callable[[int], None]) -> float:
     """Train on blocks, arguments of `Engine.train`; the mean loss over their rows."""
     losses: list[Any] = []
     sizes: list[tuple[int, ...]] = []
     waiting = 0
-    for block, width in blocks:
-        losses.append(engine.train(block, width))
+    for block, *others in blocks:
+        losses.append(engine.train(block, *others))
         sizes.append(block.shape)
         if waiting:  # stay one block ahead of the device, so that it never waits for us
             np.asarray(losses[-2])

@@ -29,31 +29,32 @@ class Method(Protocol):
     optimizer: Any
     record: dict[str, Any]
 
-    def blocks(self, epoch: int, steps: int) -> Iterable[tuple[np.ndarray, int | None]]:
+    def save(self, folder: Path) -> None:
+        """Put what a run needs besides its network into its folder."""
+
+    def blocks(self, epoch: int, steps: int) -> Iterable[tuple[Any, ...]]:
         """Yield what an epoch (from 1) goes through, as arguments of `Engine.train`; at most `steps` steps at once."""
 
 
-def _images(data: Dataset, settings: Common, folder: Path, log: Callable[[str], None]) -> Method:
+def _images(data: Dataset, settings: Common, log: Callable[[str], None]) -> Method:
     assert isinstance(settings, ImageSettings)
     return Images(data, settings)
 
 
-def _texts(data: Dataset, settings: Common, folder: Path, log: Callable[[str], None]) -> Method:
+def _texts(data: Dataset, settings: Common, log: Callable[[str], None]) -> Method:
     from benchmark.training.texts import Texts
 
     assert isinstance(settings, EncoderSettings)
-    return Texts(data, settings, folder, log)
+    return Texts(data, settings, log)
 
 
 METHODS = {ImageSettings.MODALITY: _images, EncoderSettings.MODALITY: _texts}
 
 
-def method(data: Dataset, settings: Common, folder: Path, log: Callable[[str], None]) -> Method:
-    """Prepare the training of a data set with these settings.
-
-    What a run needs besides its network goes into `folder`; `log` is told of what the user should know.
-    """
-    return METHODS[settings.MODALITY](data, settings, folder, log)
+def method(data: Dataset, settings: Common, log: Callable[[str], None]) -> Method:
+    """Prepare the training of a data set with these settings; nothing is written. What cannot be trained so is refused
+    here (`Usage`, `Failure`). `log` is told of what the user should know."""
+    return METHODS[settings.MODALITY](data, settings, log)
 
 
 def check_modality(modality: str, settings: Common, path: Path) -> None:

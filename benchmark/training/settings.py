@@ -20,7 +20,9 @@ from benchmark.core.errors import Usage
 from benchmark.core.hashing import digest
 from benchmark.nn.networks import DEFAULT, IMAGE, TEXT, NetworkSpec
 from benchmark.nn.networks import NETWORKS as SPECS
-from benchmark.training.table import ALWAYS, BY_NAME, MODEL, RUN, SETTINGS, TRAINING, Setting, option_of
+from benchmark.training.image_training import ImageTraining, check_training
+from benchmark.training.recipes import RECIPES
+from benchmark.training.table import ALWAYS, BY_NAME, MODEL, RUN, SETTINGS, SGD, TRAINING, Setting, option_of
 
 _SHORT = {"tensorflow": "tf", "jax": "jax", "torch": "torch"}
 MINILM = "sha256:53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # its model.safetensors
@@ -124,15 +126,19 @@ class Common(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageSettings(Common):
+class ImageSettings(ImageTraining, Common):
     """Everything that decides the outcome of a run of a network for images besides the data.
 
     Each network has its own class, with what decides it as fields.
     """
 
-    OPTIMIZER = "sgd"
+    OPTIMIZER = SGD
     MODALITY = IMAGE
     CHOICE = "preset"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_training(self)
 
     @property
     def presets(self) -> dict[str, "ImageSettings"]:
@@ -145,14 +151,20 @@ class ImageSettings(Common):
         for name, preset in self.presets.items():
             if self.model() == preset.model() and self.training() == preset.training():
                 return self._named(name)
-        return self._named(
-            "-".join([*(f"{name[0]}{value}" for name, value in self._shown().items()), f"e{self.epochs}"])
-        )
+        letters = [f"{name[0]}{value}" for name, value in self._shown().items()]
+        return self._named("-".join([*letters, f"e{self.epochs}", *self._letters()]))
+
+    def _letters(self) -> list[str]:
+        """Return what stands in the name of a folder for the settings that are not as they go without saying."""
+        given = self.model() | self.training()
+        optional = [BY_NAME[name] for name in given if name in BY_NAME and BY_NAME[name].absent is not ALWAYS]
+        return [f"{setting.letter}{given[setting.name]}" for setting in optional]
 
     def _shown(self) -> dict[str, Any]:
         """Return what of the network stands in the name of a folder: what is not the same in all its presets."""
+        own = {name: value for name, value in self.model().items() if BY_NAME[name].absent is ALWAYS}
         usual = self.presets.values()
-        return {name: value for name, value in self.model().items() if {getattr(one, name) for one in usual} != {value}}
+        return {name: value for name, value in own.items() if {getattr(one, name) for one in usual} != {value}}
 
     def _named(self, words: str) -> str:
         return words if DEFAULT[IMAGE] == self.NETWORK else f"{self.NETWORK}-{words}"
@@ -280,6 +292,12 @@ class EncoderSettings(Common):
         return [f"{option}={value}" for option, value in values.items() if value is not None]
 
 
+def preset_names(network: str) -> list[str]:
+    """Return what `--preset` may be given for a network for images: its own, the recipes, those for one source."""
+    own = list(SPECS[network].presets)
+    return [*own, *RECIPES, *(name for name in PRESETS_OF[network] if name not in own)]
+
+
 def check_numbers(options: dict) -> None:
     """Raise `Usage` where a number among a command's options could not be read back from its result."""
     for key, value in options.items():
@@ -300,8 +318,15 @@ def _class_of(spec: NetworkSpec) -> type[ImageSettings]:
     return dataclasses.make_dataclass(name, fields, bases=(ImageSettings,), frozen=True, kw_only=True, namespace=words)
 
 
-def _preset(kind: type[ImageSettings], values: Mapping[str, Any]) -> ImageSettings:
-    return kind(**values)
+def _presets(kind: type[ImageSettings], spec: NetworkSpec) -> dict[str, ImageSettings]:
+    """Return a network's presets: its own, then those of the recipes, with the network as published."""
+    own = {name: kind(**values) for name, values in spec.presets.items()}
+    published = {one.name: _first(spec)[one.name] for one in spec.settings} | dict(spec.published)
+    return own | {
+        recipe.preset(source): kind(**(published | dict(values)))
+        for recipe in RECIPES.values()
+        for source, values in recipe.values.items()
+    }
 
 
 def _usual_first(spec: NetworkSpec) -> bool:
@@ -309,10 +334,7 @@ def _usual_first(spec: NetworkSpec) -> bool:
 
 
 _IMAGES = {spec.name: _class_of(spec) for spec in sorted(SPECS.values(), key=_usual_first) if spec.of_images}
-PRESETS_OF = {
-    name: {preset: _preset(kind, values) for preset, values in SPECS[name].presets.items()}
-    for name, kind in _IMAGES.items()
-}
+PRESETS_OF = {name: _presets(kind, SPECS[name]) for name, kind in _IMAGES.items()}
 PRESETS: dict[str, Any] = PRESETS_OF[Settings.NETWORK]
 ENCODERS = {
     "minilm": EncoderSettings(),

@@ -6,11 +6,16 @@ from typing import Any
 
 from benchmark.core import numbers
 from benchmark.core.errors import Usage
+from benchmark.nn import normalisation
 from benchmark.nn.networks import DEFAULT, NETWORKS
 
 BACKENDS = ("tensorflow", "jax", "torch")
 PRECISIONS = ("float32", "tf32", "bfloat16")
 MODEL, TRAINING, RUN = "model", "training", "run"  # the parts of a configuration
+SGD, ADAMW = "sgd", "adamw"
+KERNELS, ALL = "kernels", "all"  # what weight decay is on
+CONSTANT, COSINE = "constant", "cosine"
+NO_FLIP, FLIP = "none", "horizontal"
 ALWAYS = object()  # of settings that are in every configuration
 
 
@@ -19,8 +24,8 @@ class Setting:
     """One row of the table of settings.
 
     `part` of the configuration it belongs to; `type` of its value; `least` possible value of a whole number; `choices`
-    of a word; `absent`: the value that a configuration without it has; `letter`: what stands for it in the name of an
-    encoder's folder; `help` of its option.
+    of a word, or, of a fraction from `least` on, what it is `below`; `absent`: the value that a configuration without
+    it has; `letter`: what stands before its value in the name of a folder; `help` of its option.
     """
 
     name: str
@@ -31,6 +36,7 @@ class Setting:
     absent: Any = ALWAYS
     letter: str = ""
     help: str = ""
+    below: float | None = None
 
     @property
     def option(self) -> str:
@@ -53,10 +59,17 @@ class Setting:
         elif self.type is float:
             if not numbers.is_real(value):
                 raise Usage(f"{self.option} must be a number, got {value!r:.40}")
-            if value <= 0:
-                raise Usage(f"{self.option} must be above 0, got {value}")
+            self._check_range(value)
         elif not isinstance(value, str):
             raise Usage(f"{self.option}: expected a name, got {value!r:.40}")
+
+    def _check_range(self, value: float) -> None:
+        if self.least is None and value <= 0:
+            raise Usage(f"{self.option} must be above 0, got {value}")
+        if self.least is not None and value < self.least:
+            raise Usage(f"{self.option} must be at least {self.least}, got {value}")
+        if self.below is not None and value >= self.below:
+            raise Usage(f"{self.option} must be below {self.below:g}, got {value}")
 
     def _check_whole(self, value: Any) -> None:
         if not (type(value) is int and abs(value) <= numbers.LARGEST):
@@ -86,12 +99,33 @@ SETTINGS = (
     Setting("weights", MODEL, str, absent=None),  # follows from --encoder
     Setting("epochs", TRAINING, int, 1, letter="e", help="Number of training epochs."),
     Setting("batch_size", TRAINING, int, 1, letter="b", help="Rows per training step."),
-    Setting("learning_rate", TRAINING, float, letter="lr", help="Of SGD (images); initial rate of AdamW (encoder)."),
+    Setting("learning_rate", TRAINING, float, letter="lr", help="Learning rate; the highest, where it changes."),
     Setting("hold_out", TRAINING, int, 0, letter="h",
             help="Training rows left out for defences, the same rows in every run on a source  [default: 0 (images), "
                  "2000 (encoder)]"),
     Setting("rows", TRAINING, int, 1, absent=None, letter="r",
             help="encoder: number of training rows to use, the same in every run on a source  [default: all]"),
+    Setting("optimizer", TRAINING, str, choices=(SGD, ADAMW), absent=SGD,
+            help="images: the optimizer; sgd is PyTorch's."),
+    Setting("momentum", TRAINING, float, 0, absent=0.0, letter="m", below=1, help="images: momentum of sgd."),
+    Setting("weight_decay", TRAINING, float, 0, absent=0.0, letter="wd",
+            help="images: weight decay; part of the gradient (sgd) or beside it (adamw)."),
+    Setting("decay_on", TRAINING, str, choices=(KERNELS, ALL), absent=KERNELS, letter="d",
+            help="images: what weight decay is on: kernels (not normalisations and biases), or all weights."),
+    Setting("schedule", TRAINING, str, choices=(CONSTANT, COSINE), absent=CONSTANT,
+            help="images: the learning rate stays, or falls along a cosine, once an epoch."),
+    Setting("schedule_epochs", TRAINING, int, 0, absent=0, letter="T",
+            help="images: epochs after which the cosine reaches 0; 0: as many as --epochs."),
+    Setting("warmup_epochs", TRAINING, int, 0, absent=0, letter="wu",
+            help="images: epochs in which the rate first rises from 0, step by step."),
+    Setting("crop_padding", TRAINING, int, 0, absent=0, letter="c",
+            help="images: black pixels put on every side before a random crop to the old size."),
+    Setting("flip", TRAINING, str, choices=(NO_FLIP, FLIP), absent=NO_FLIP,
+            help="images: mirror a random half of the training images; not for signs or digits."),
+    Setting("rotation", TRAINING, int, 0, absent=0, letter="r",
+            help="images: turn training images by up to so many degrees."),
+    Setting("normalisation", MODEL, str, choices=normalisation.NAMES, absent=normalisation.NONE, letter="n-",
+            help="images: mean and standard deviation of the channels, as published for a data set."),
     Setting("seed", RUN, int, 0, help="Seed of the initial weights and of the order of rows."),
     Setting("backend", RUN, str, choices=BACKENDS, help="Keras backend."),
     Setting("precision", RUN, str, choices=PRECISIONS,

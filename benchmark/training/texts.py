@@ -29,7 +29,7 @@ class Texts:
     `data` has tokens for texts; `record` is what the result says of the encoder and of triggers that were cut off.
     """
 
-    def __init__(self, data: Dataset, settings: EncoderSettings, folder: Path, log: Callable[[str], None]):
+    def __init__(self, data: Dataset, settings: EncoderSettings, log: Callable[[str], None]):
         from benchmark.nn.engines import common
 
         self.settings = settings
@@ -39,7 +39,6 @@ class Texts:
         self.tokenizer = (
             tokenizers.Words.of(texts) if origin is None else tokenizers.Pieces(origin.folder / tokenizers.PIECES)
         )
-        self.tokenizer.save(folder)
         self.data = tokenized(data, self.tokenizer)
         self.model = encoders.build(origin, len(data.classes), len(self.tokenizer), settings.seed)
         steps = -(-len(self.rows) // settings.batch_size) * settings.epochs
@@ -54,6 +53,10 @@ class Texts:
         }
         for line in (*truncation.lines(cut), *truncation.unknown(data, self.tokenizer)):
             logging.getLogger("benchmark").warning("%s", line)
+
+    def save(self, folder: Path) -> None:
+        """See `methods.Method`: the tokenizer."""
+        self.tokenizer.save(folder)
 
     def blocks(self, epoch: int, steps: int) -> Iterator[tuple[np.ndarray, int]]:
         """See `methods.Method`; every block is one step."""

@@ -2,7 +2,7 @@
 
 import numbers
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,9 @@ def verify(
     notes: list[str] = []
     plain, folder = interface.optional_path(source, "source"), interface.optional_path(cache, "cache")
     look = Look(plain, interface.optional_name(dataset, "dataset"), folder, notes.append, NullProgress, interface.warn)
-    return verify_with(interface.path(path), look, notes)
+    found = verify_with(interface.path(path), look, notes)
+    differences, notes = ([interface.in_python(line) for line in lines] for lines in (found.differences, found.notes))
+    return replace(found, differences=differences, notes=tuple(notes))
 
 
 def verify_with(path: Path, look: Look, notes: list[str]) -> Verification:

@@ -12,18 +12,18 @@ RECORDED = ("title", "licence", "url", "classes", "name")
 """What a sealed file records of the source, as its original does."""
 
 
-def check(path: Path, key: Reader) -> None:
+def check(path: Path, key: Reader[KeyManifest]) -> None:
     """Raise `Failure` where the sealed file at `path` or its key was altered, in an array or in the manifest.
 
     The commitment ties the answer to the sealed arrays and to the original's whole manifest. So names, classes and
     texts of the sealed file must be those of that, and every array must match its digest. (The key is known to be that
     of the file, see `unseal.check`; its arrays are those of the original, see `format.arrays`.)
     """
-    with reader.reading(path, ("sealed",)) as challenge:
+    with reader.reading(path, SealedManifest) as challenge:
         for data in (challenge, key):
             if errors := verify.digests(data) or data.value_problems():
                 raise Failure(f"{data.path}: was altered after it was sealed: {errors[0]}")
-        errors = _contradictions(challenge.sealed, key.key)
+        errors = _contradictions(challenge.manifest, key.manifest)
     if errors:
         raise Failure(f"{path}: it or its key was altered after it was sealed: {errors[0]}")
 
@@ -41,7 +41,7 @@ def _contradictions(challenge: SealedManifest, key: KeyManifest) -> list[str]:
             errors.append(f"the source's {field} is {recorded!r:.80}, the original's {expected!r:.80}")
     for where, modality in (("", challenge.modality), (" of the key", key.modality)):
         if modality != original.modality:
-            errors.append(f"the modality{where} is {modality!r:.20}, the original's {original.modality}")
+            errors.append(f"the modality{where} is {modality.name!r:.20}, the original's {original.modality.name}")
     for part, count in (("train", challenge.counts.train), ("test", challenge.counts.test)):
         rows = challenge.rows(f"{part}/labels")
         if count != rows:

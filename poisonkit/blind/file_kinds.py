@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from poisonkit.blind import unseal
 from poisonkit.build import delta
 from poisonkit.format import structure
-from poisonkit.format.manifest import Facts
+from poisonkit.format.manifest import EVERY, AnyManifest, Header
 from poisonkit.inspection import show
 from poisonkit.inspection.verify import verify
 from poisonkit.poisoning import supported
@@ -27,7 +28,7 @@ class FileKind:
         Whether the summary itself names what of the manifest is unknown to this version.
     """
 
-    lines: Callable[[Path, Facts], list[str]]
+    lines: Callable[[Path, Any], list[str]]
     differences: Callable[[Path, verify.Look | None], list[str]]
     names_unknown: bool = False
 
@@ -46,15 +47,15 @@ KINDS = {
 """Kind of file, as its manifest says → what is done with it."""
 
 
-def facts(path: Path) -> Facts:
+def manifest(path: Path) -> AnyManifest:
     """Read the manifest of a file of any kind."""
-    return structure.inspect(path, tuple(KINDS))
+    return structure.inspect(path, EVERY)
 
 
-def lines(path: Path, manifest: Facts) -> list[str]:
+def lines(path: Path, manifest: Header) -> list[str]:
     """Summarise a file for people."""
-    kind = KINDS[manifest["kind"]]
-    unknown = None if kind.names_unknown else supported.strange_key(manifest)
+    kind = KINDS[manifest.kind]
+    unknown = None if kind.names_unknown else supported.unknown_key(manifest)
     more = [f"{unknown}: unknown here: made by a newer poisonkit, or custom"] if unknown else []
     return kind.lines(path, manifest) + more
 
@@ -64,9 +65,9 @@ def differences(path: Path, look: verify.Look | None = None) -> list[str]:
 
     `look` says where the plain images behind a camouflaged file may be found.
     """
-    return KINDS[facts(path)["kind"]].differences(path, look)
+    return KINDS[manifest(path).kind].differences(path, look)
 
 
 def unknown(path: Path) -> str | None:
     """Say what of a file's recipe is not known to this version of the tool; None where all of it is."""
-    return supported.problem(facts(path))
+    return supported.problem(manifest(path))

@@ -11,6 +11,7 @@ from poisonkit.blind import authenticity, keys, unseal
 from poisonkit.core import numbers, roc
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.format import reader
+from poisonkit.format.manifest import KeyManifest, SealedManifest
 
 LONGEST_LINE = 1000
 PERCENT = 1
@@ -103,9 +104,9 @@ def grade(path: Path, key: Path | None, submission: Path, threshold: float | Non
     """
     if threshold is not None and not math.isfinite(threshold):
         raise Usage(f"--threshold: expected a finite number, got {threshold}")
-    with reader.reading(path, ("sealed",)) as challenge:
-        sealed = challenge.sealed
-    with reader.reading(key or keys.find_or_fail(path, sealed.name), ("key",)) as held:
+    with reader.reading(path, SealedManifest) as challenge:
+        sealed = challenge.manifest
+    with reader.reading(key or keys.find_or_fail(path, sealed.name), KeyManifest) as held:
         answer = unseal.check(sealed, held)
         authenticity.check(path, held)
     count = sealed.rows("train/labels")

@@ -11,7 +11,8 @@ import re
 from pathlib import Path
 
 from poisonkit.core.errors import Failure
-from poisonkit.format import manifest, structure
+from poisonkit.format import structure
+from poisonkit.format.manifest import Manifest, SealedManifest
 
 SUFFIX = ".key.h5"
 NAME = re.compile(r"challenge-[0-9a-f]{8}")
@@ -63,10 +64,10 @@ def places(challenge: Path, name: str) -> list[Path]:
 
 def find(challenge: Path) -> Path | None:
     """Find the key of a sealed file; None where there is none, or where the file is not a sealed one."""
-    facts = structure.inspect(challenge, ("clean", "poisoned", "sealed"))
-    if not manifest.is_sealed(facts):
+    manifest = structure.inspect(challenge, (Manifest, SealedManifest))
+    if not isinstance(manifest, SealedManifest):
         return None
-    return next((path for path in places(challenge, facts["name"]) if path.is_file()), None)
+    return next((path for path in places(challenge, manifest.name) if path.is_file()), None)
 
 
 def find_or_fail(challenge: Path, name: str) -> Path:

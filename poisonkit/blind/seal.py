@@ -16,11 +16,12 @@ import numpy as np
 
 from poisonkit.blind import even_labels as even
 from poisonkit.blind import keys
-from poisonkit.core import files, hashing, modality, numbers, random_streams, splits
+from poisonkit.core import files, hashing, numbers, random_streams, splits
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.format import manifest, reader, sidecars
+from poisonkit.format import reader, sidecars
 from poisonkit.format.arrays import kept_in_key
-from poisonkit.format.manifest import Facts, Manifest
+from poisonkit.format.manifest import KeyManifest, Manifest, SealedManifest
+from poisonkit.format.records import ArrayEntry, Counts, FileRecord, Json
 from poisonkit.format.writer import writing
 from poisonkit.inspection.verify import verify
 from poisonkit.poisoning import recipe, supported
@@ -33,17 +34,9 @@ PARTS = ("train", "test")
 NO_ROWS = np.empty(0, np.int64)
 Orders = dict[str, np.ndarray]
 """Part → the row of the original that each sealed row is, int64."""
-
-NOTICE = (
-    "A sealed data set for a blind exercise in finding manipulated training data. None, some or many training rows "
-    "may have been changed on purpose{altered}; which, is in a key that its organiser holds "
-    "(see commitment). Do not train anything on it that will be put to use."
-)
-ALTERED = {"image": ", and all images altered slightly", "text": ""}
-KEY_NOTICE = (
-    "The key of a sealed data set: the answer of a blind exercise, and all that gives the original poisoned data set "
-    "back. Keep it from whoever takes part."
-)
+Table = dict[str, ArrayEntry]
+"""The sealed file's arrays, by path."""
+Data = reader.Reader[Manifest]
 
 
 @dataclass(frozen=True)
@@ -90,7 +83,7 @@ class SealRequest:
     force: bool = False
 
 
-def answer(challenge: dict, original: str, rows: np.ndarray, role: np.ndarray, labels: np.ndarray) -> dict:
+def answer(challenge: Table, original: str, rows: np.ndarray, role: np.ndarray, labels: np.ndarray) -> Json:
     """Collect what is committed to: which rows of the sealed file were changed, how, and their labels before.
 
     `challenge` is the table of the sealed file's arrays, `original` the dataset digest of the file that was sealed. The
@@ -99,12 +92,12 @@ def answer(challenge: dict, original: str, rows: np.ndarray, role: np.ndarray, l
     order = np.argsort(rows)
     columns = {"rows": rows, "role": role, "labels": labels}
     return {
-        "challenge": {path: entry["digest"] for path, entry in challenge.items()},
+        "challenge": {path: entry.digest for path, entry in challenge.items()},
         "original": original,
     } | {name: values[order].tolist() for name, values in columns.items()}
 
 
-def commit(salt: bytes, committed: dict) -> str:
+def commit(salt: bytes, committed: Json) -> str:
     """Compute the SHA-256 of the salt and the answer's canonical JSON."""
     return hashing.sha256(salt + hashing.canonical(committed))
 
@@ -132,7 +125,7 @@ class Sealed:
 
     challenge: Path
     key: Path
-    manifest: dict
+    manifest: SealedManifest
     title: str
     seed: int | None
     left: LeftOut | None = None
@@ -152,9 +145,9 @@ def seal(path: Path, request: SealRequest, progress=None) -> Sealed:
     with reader.reading(path) as data:
         supported.demand(path, data.manifest, "so its key might not restore it")
         secret, left = request.secret, _left_out(data, request)
-        original = data.described
-        sizes = {"train": original.counts.train, "test": original.counts.test}
-        orders = {part: secret.order(part, sizes[part], left[part].rows) for part in PARTS}
+        original = data.manifest
+        orders = {part: secret.order(part, original.rows(f"{part}/labels"), left[part].rows) for part in PARTS}
+        counts = Counts(len(orders["train"]), len(orders["test"]))
         table = _table(data, orders, progress)
         rows, role, labels = _answer_rows(data, orders)
         commitment = commit(secret.salt, answer(table, original.dataset_digest, rows, role, labels))
@@ -167,12 +160,12 @@ def seal(path: Path, request: SealRequest, progress=None) -> Sealed:
         keys.make_folder(key)
         with _key_of(target, key), writing(target, new=not request.force) as writer:
             _write_rows(data, orders, writer, progress)
-            sealed = writer.finish(_sealed_manifest(original, name, commitment, orders))
-            if sealed["arrays"] != table:
+            sealed = writer.finish(SealedManifest.draft(original, name, commitment, counts))
+            if sealed.arrays != table:
                 raise Failure(f"{path}: changed while it was read")
             _write_key(path, data, key, sealed, secret, left["train"], new=not request.force)
         os.utime(target, (LONG_AGO, LONG_AGO))
-    seed, evened = original.source.options.get("camouflage-seed"), left["train"] if request.even_labels else None
+    seed, evened = original.source.camouflage_seed, left["train"] if request.even_labels else None
     return Sealed(target, key, sealed, original.source.title, seed, evened)
 
 
@@ -196,7 +189,7 @@ def _forget_camouflaged() -> None:
         Cache().forget_camouflaged()
 
 
-def _left_out(data: reader.Reader, request: SealRequest) -> dict[str, LeftOut]:
+def _left_out(data: Data, request: SealRequest) -> dict[str, LeftOut]:
     """Choose the rows that each part is without: of the test rows, none."""
     left = {part: LeftOut(NO_ROWS) for part in PARTS}
     if request.even_labels:
@@ -221,7 +214,7 @@ def _check_free(path: Path, target: Path, key: Path, force: bool) -> None:
         raise Failure(f"{beside}: already exists; choose another -o, or overwrite it with --force")
 
 
-def _shuffled(data: reader.Reader, part: str, order: np.ndarray) -> Iterator[np.ndarray]:
+def _shuffled(data: Data, part: str, order: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the rows of a part in their secret order, in blocks."""
     split = data.split(part)
     rows = ROWS_AT_ONCE
@@ -231,36 +224,36 @@ def _shuffled(data: reader.Reader, part: str, order: np.ndarray) -> Iterator[np.
         yield split.rows(order[start : start + rows])
 
 
-def _table(data: reader.Reader, orders: Orders, progress) -> Facts:
+def _table(data: Data, orders: Orders, progress) -> Table:
     """Return the sealed file's table of arrays, path → digest, dtype, shape: the commitment needs it before it is
     written."""
     table, kind = {}, data.modality
     for part, order in orders.items():
         labels = np.ascontiguousarray(data[f"{part}/labels"][order])
-        shape = [len(order), *data.described.shape(kind.path(part))[1:]]
+        shape = (len(order), *data.manifest.shape(kind.path(part))[1:])
         total = hashing.hasher(kind.dtype, shape)
         for block in _shuffled(data, part, order):
             total.update(block)
             if progress:
                 progress(len(block))
-        table[kind.path(part)] = {"digest": str(total), "dtype": kind.dtype, "shape": shape}
-        table[f"{part}/labels"] = {"digest": hashing.array_digest(labels), "dtype": "<i8", "shape": [len(labels)]}
+        table[kind.path(part)] = ArrayEntry(str(total), kind.dtype, shape)
+        table[f"{part}/labels"] = ArrayEntry(hashing.array_digest(labels), "<i8", labels.shape)
     return table
 
 
-def _answer_rows(data: reader.Reader, orders: Orders) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _answer_rows(data: Data, orders: Orders) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the changed rows by their numbers in the sealed file, their role, their labels before; none of a clean
     file."""
     if data.clean:
         return np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64)
-    positions = inverse(orders["train"], data.described.counts.train)
+    positions = inverse(orders["train"], data.manifest.counts.train)
     return positions[data["truth/rows"]], data["truth/role"], data["truth/labels"]
 
 
-def _write_rows(data: reader.Reader, orders: Orders, writer, progress) -> None:
+def _write_rows(data: Data, orders: Orders, writer, progress) -> None:
     for part, order in orders.items():
         path, dtype = data.modality.path(part), data.modality.dtype
-        column = writer.column(path, dtype, (len(order), *data.described.shape(path)[1:]))
+        column = writer.column(path, dtype, (len(order), *data.manifest.shape(path)[1:]))
         for block in _shuffled(data, part, order):
             column.write(block)
             if progress:
@@ -268,74 +261,29 @@ def _write_rows(data: reader.Reader, orders: Orders, writer, progress) -> None:
         writer.whole(f"{part}/labels", np.ascontiguousarray(data[f"{part}/labels"][order]))
 
 
-def _sealed_manifest(original: Manifest, name: str, commitment: str, orders: Orders) -> Facts:
-    """Return the sealed file's manifest: of the source what training and its licence need, and nothing of what was
-    done."""
-    source = original.source
-    return {
-        "format": manifest.FORMAT,
-        "format_version": manifest.FORMAT_VERSION,
-        "modality": original.modality,
-        "kind": "sealed",
-        "name": name,
-        "notice": NOTICE.format(altered=ALTERED[original.modality]),
-        "commitment": commitment,
-        "source": {
-            "title": source.title,
-            "licence": source.licence,
-            "url": source.url,
-            "classes": list(source.classes),
-            "name": source.name,
-        },
-        "counts": {part: len(orders[part]) for part in PARTS},
-    }
-
-
 def _write_key(
-    path: Path, data: reader.Reader, target: Path, challenge: Facts, secret: Secret, left: LeftOut, new: bool
+    path: Path, data: Data, target: Path, challenge: SealedManifest, secret: Secret, left: LeftOut, new: bool
 ) -> None:
     """Write the key: what the original has and the sealed file does not, and the secrets."""
-    original, evened = data.facts, {}
     with writing(target, sidecar=False, new=new, mode=keys.MODE) as writer:
-        for name in original["arrays"]:
+        for name in data.manifest.arrays:
             if kept_in_key(name):
                 writer.whole(name, data[name])
-        if left.share is not None:
-            evened = {"even_labels": f"{left.share.numerator}/{left.share.denominator}"}
         if len(left.rows):
             writer.whole("left/rows", left.rows)
             writer.whole("left/labels", data["train/labels"][left.rows])
             writer.whole(data.modality.path("left"), data.pick(data.modality.path("train"), left.rows))
         writer.finish(
-            {
-                "format": manifest.FORMAT,
-                "format_version": manifest.FORMAT_VERSION,
-                "modality": original["modality"],
-                "kind": "key",
-                "name": challenge["name"],
-                "notice": KEY_NOTICE,
-                "challenge": challenge["dataset_digest"],
-                "commitment": challenge["commitment"],
-                "salt": secret.salt.hex(),
-                "secret": str(secret.number),
-                "file": {"size": path.stat().st_size, "sha256": files.file_sha256(path)},
-                "sidecar": _sidecar(path),
-                "of": original,
-                **evened,
-            }
+            KeyManifest.draft(
+                data.manifest,
+                FileRecord(path.stat().st_size, files.file_sha256(path)),
+                challenge,
+                salt=secret.salt.hex(),
+                secret=str(secret.number),
+                sidecar=sidecars.more(path),
+                even_labels=None if left.share is None else f"{left.share.numerator}/{left.share.denominator}",
+            )
         )
-
-
-def _sidecar(path: Path) -> Facts | None:
-    """Read the original's sidecar without manifest and file, which `unseal` knows."""
-    beside = sidecars.sidecar_path(path)
-    if not beside.exists():
-        return None
-    try:
-        content = numbers.loads(sidecars.content(beside), parse_float=str)
-        return {key: value for key, value in content.items() if key not in ("manifest", "file")}
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise Failure(f"{beside}: is not a sidecar ({error})") from None
 
 
 def advice(done: Sealed) -> list[str]:
@@ -347,7 +295,7 @@ def advice(done: Sealed) -> list[str]:
             f"labels evened out to {share:.4f} of the clean class sizes: {numbers.counted(count, 'row')} left out, "
             "kept in the key"
         )
-    if modality.of(done.manifest).is_text:
+    if done.manifest.modality.is_text:
         return [*lines, f"note: whoever has {name} can find every changed row by comparing: {how}"]
     if done.seed is None:
         return [

@@ -10,17 +10,20 @@ import numpy as np
 from poisonkit.blind import authenticity, keys
 from poisonkit.blind.seal import NO_ROWS, Secret, answer, commit, inverse
 from poisonkit.build import produce
-from poisonkit.core import files, hashing, modality, splits
+from poisonkit.core import hashing, splits
 from poisonkit.core.errors import Failure
 from poisonkit.core.splits import TextSplit
-from poisonkit.format import manifest, reader, sidecars
-from poisonkit.format.manifest import SealedManifest
+from poisonkit.format import reader, sidecars
+from poisonkit.format.manifest import KeyManifest, SealedManifest
 from poisonkit.inspection import show
 from poisonkit.inspection.verify import verify as whole
 from poisonkit.poisoning import apply
 from poisonkit.poisoning import plan as make
 from poisonkit.poisoning.recipe import Recipe
 from poisonkit.sources.base import Part, Source
+
+Challenge = reader.Reader[SealedManifest]
+Key = reader.Reader[KeyManifest]
 
 
 @dataclass(frozen=True)
@@ -31,17 +34,17 @@ class Answer:
     role: np.ndarray
 
 
-def check(challenge: SealedManifest, key: reader.Reader) -> Answer:
+def check(challenge: SealedManifest, key: Key) -> Answer:
     """Return the answer that a key gives, once it is the one that the sealed file committed to.
 
     `challenge` is the sealed file's manifest. Raises `Failure` where the key is that of another file, where either was
     altered, or where the answer is not the one of the commitment.
     """
-    held = key.key
+    held = key.manifest
     if held.challenge != challenge.dataset_digest:
         raise Failure(f"{key.path}: is the key of another file, {held.name}, not of {challenge.name}")
     for checked, what in ((challenge, "the sealed file"), (held, key.path), (held.original, key.path)):
-        if manifest.dataset_digest(checked.facts) != checked.dataset_digest:
+        if not checked.sound_digest:
             raise Failure(f"{what}: its manifest was altered: its own digest does not match")
     for name, entry in held.arrays.items():
         if hashing.array_digest(np.ascontiguousarray(key[name])) != entry.digest:
@@ -49,17 +52,17 @@ def check(challenge: SealedManifest, key: reader.Reader) -> Answer:
     rows, role, labels = _changed(key)
     if len(_order(key, "train")) != challenge.rows("train/labels"):
         raise Failure(f"{key.path}: is of other row counts than {challenge.name}")
-    whole = answer(challenge.facts["arrays"], held.original.dataset_digest, rows, role, labels)
+    whole = answer(challenge.arrays, held.original.dataset_digest, rows, role, labels)
     if not commit(bytes.fromhex(held.salt), whole) == held.commitment == challenge.commitment:
         raise Failure(f"{key.path}: is not the answer that {challenge.name} committed to: it was changed afterwards")
     ascending = np.argsort(rows)
     return Answer(rows[ascending], role[ascending])
 
 
-def _changed(key: reader.Reader) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _changed(key: Key) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the changed rows by their numbers in the sealed file, their role, their labels before; none of a clean
     file."""
-    if key.key.original.clean:
+    if key.manifest.original.clean:
         return np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64)
     rows, left = key["truth/rows"], _left(key)
     if np.isin(rows, left).any():
@@ -67,25 +70,25 @@ def _changed(key: reader.Reader) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return _positions(key, "train")[rows], key["truth/role"], key["truth/labels"]
 
 
-def _left(key: reader.Reader) -> np.ndarray:
+def _left(key: Key) -> np.ndarray:
     """Return the original's training rows that the sealed file is without, ascending, (L,) int64."""
     if "left/rows" not in key:
         return NO_ROWS
     return key["left/rows"]
 
 
-def _count(key: reader.Reader, part: str) -> int:
+def _count(key: Key, part: str) -> int:
     """Count the rows of the original's part."""
-    return key.key.original.rows(f"{part}/labels")
+    return key.manifest.original.rows(f"{part}/labels")
 
 
-def _order(key: reader.Reader, part: str) -> np.ndarray:
+def _order(key: Key, part: str) -> np.ndarray:
     """Row of the original that each row of the sealed file's part is."""
     return _secret(key).order(part, _count(key, part), _left(key) if part == "train" else NO_ROWS)
 
 
-def _secret(key: reader.Reader) -> Secret:
-    return Secret(int(key.key.secret), bytes.fromhex(key.key.salt))
+def _secret(key: Key) -> Secret:
+    return Secret(int(key.manifest.secret), bytes.fromhex(key.manifest.salt))
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class RestoredPart:
     positions: np.ndarray
     labels: np.ndarray
     kept: dict[str, np.ndarray]
-    key: reader.Reader
+    key: Key
 
     @property
     def path(self) -> Path:
@@ -163,18 +166,18 @@ class UnsealedImages:
         return self.stencils.arrays()
 
 
-def plan(challenge: reader.Reader, key: reader.Reader) -> make.Plan:
+def plan(challenge: Challenge, key: Key) -> make.Plan:
     """Plan how the original is written again. Raises `Failure` as `check` does."""
-    check(challenge.sealed, key)
+    check(challenge.manifest, key)
     if errors := whole.digests(challenge):
         raise Failure(f"{challenge.path}: was altered after it was sealed: {errors[0]}")
     authenticity.check(challenge.path, key)
     if key.modality != challenge.modality:
         raise Failure(f"{key.path}: its original holds {key.modality.rows}, {challenge.path} {challenge.modality.rows}")
-    original = key.key.original
+    original = key.manifest.original
     for part in ("train", "test"):
         path = challenge.modality.path(part)
-        if challenge.sealed.shape(path)[1:] != original.shape(path)[1:]:
+        if challenge.manifest.shape(path)[1:] != original.shape(path)[1:]:
             raise Failure(f"{key.path}: its original has other sizes than {challenge.path}")
     changed, given = make.Changed.none(), challenge["train/labels"]
     if not original.clean:
@@ -182,16 +185,15 @@ def plan(challenge: reader.Reader, key: reader.Reader) -> make.Plan:
         changed = make.Changed(rows, key["truth/role"], given[_positions(key, "train")[rows]])
     source = _source(challenge, key)
     tested = _tested(key)
-    facts = {name: value for name, value in original.facts.items() if name not in ("arrays", "dataset_digest")}
-    effect = challenge.modality.choose(image=_images, text=_texts)(challenge, key)
+    draft, effect = original.as_draft, challenge.modality.choose(image=_images, text=_texts)(challenge, key)
     return make.Plan(
-        source, Recipe(original.recipe.rate), effect, changed, tested, facts, original.facts, key.key.file.sha256,
+        source, Recipe(original.recipe.rate), effect, changed, tested, draft, original, key.manifest.file.sha256,
     )  # fmt: skip
 
 
-def _source(challenge: reader.Reader, key: reader.Reader) -> Source:
+def _source(challenge: Challenge, key: Key) -> Source:
     """Return the clean source, as the original's manifest records it."""
-    record = key.key.original.source
+    record = key.manifest.original.source
     return Source(
         name=record.name,
         title=record.title,
@@ -207,29 +209,29 @@ def _source(challenge: reader.Reader, key: reader.Reader) -> Source:
     )
 
 
-def _positions(key: reader.Reader, part: str) -> np.ndarray:
+def _positions(key: Key, part: str) -> np.ndarray:
     """Return the row of the sealed file's part that each row of the original's is, (N,) int64; −1 where it was left
     out."""
     return inverse(_order(key, part), _count(key, part))
 
 
-def _images(challenge: reader.Reader, key: reader.Reader) -> apply.Effect:
+def _images(challenge: Challenge, key: Key) -> apply.Effect:
     """Return the effect on images."""
-    arrays = {name: key[name] for name in key.key.arrays if name.startswith("trigger/")}
-    stencils = apply.of_file(key.path, key.key.original.facts, arrays)
-    rows = NO_ROWS if key.key.original.clean else key["truth/rows"]
+    arrays = {name: key[name] for name in key.manifest.arrays if name.startswith("trigger/")}
+    stencils = apply.of_file(key.path, key.manifest.original, arrays)
+    rows = NO_ROWS if key.manifest.original.clean else key["truth/rows"]
     return UnsealedImages(stencils, challenge.split("train"), _positions(key, "train")[rows])
 
 
-def _texts(challenge: reader.Reader, key: reader.Reader) -> apply.Effect:
+def _texts(challenge: Challenge, key: Key) -> apply.Effect:
     """Return the effect on texts: the sealed file has the changed ones, the key the others."""
     rows = {group: key[f"{group}/texts"] for group in ("triggered", "others") if f"{group}/texts" in key}
     if "truth/rows" in key:
         rows["truth"] = challenge.split("train").rows(_positions(key, "train")[key["truth/rows"]])
-    return apply.Texts(rows, {path: key[path] for path in key.key.arrays if path.endswith("/insertions")})
+    return apply.Texts(rows, {path: key[path] for path in key.manifest.arrays if path.endswith("/insertions")})
 
 
-def _restored(challenge: reader.Reader, key: reader.Reader, part: str) -> RestoredPart | TextSplit:
+def _restored(challenge: Challenge, key: Key, part: str) -> RestoredPart | TextSplit:
     """Return a part of the clean source and its labels."""
     split, positions = challenge.split(part), _positions(key, part)
     kept: dict[str, np.ndarray] = {}
@@ -246,10 +248,10 @@ def _restored(challenge: reader.Reader, key: reader.Reader, part: str) -> Restor
     return RestoredPart(split, positions, labels, kept, key)
 
 
-def _tested(key: reader.Reader) -> dict[str, dict[str, np.ndarray]]:
+def _tested(key: Key) -> dict[str, dict[str, np.ndarray]]:
     """Return the sets of triggered test images: group → what the key says of each image."""
     tested: dict[str, dict[str, np.ndarray]] = {}
-    for name in sorted(key.key.arrays, key=lambda name: not name.startswith("triggered/")):  # as `make` does
+    for name in sorted(key.manifest.arrays, key=lambda name: not name.startswith("triggered/")):  # as `make` does
         group, _, column = name.partition("/")
         if group not in ("truth", "trigger", "left") and column in make.TESTED:
             tested.setdefault(group, {})[column] = key[name]
@@ -264,9 +266,9 @@ def unseal(
     `progress(total, label, unit)` makes a progress bar. The result says whether the file is the original to the byte.
     """
     with contextlib.ExitStack() as opened:
-        challenge = opened.enter_context(reader.reading(path, ("sealed",)))
-        where = key or keys.find_or_fail(path, challenge.sealed.name)
-        held = opened.enter_context(reader.reading(where, ("key",)))
+        challenge = opened.enter_context(reader.reading(path, SealedManifest))
+        where = key or keys.find_or_fail(path, challenge.manifest.name)
+        held = opened.enter_context(reader.reading(where, KeyManifest))
         restored = plan(challenge, held)
         target = produce.target_path(output or path.parent, restored.name)
         if target.exists() and target.resolve() in (challenge.path.resolve(), held.path.resolve()):
@@ -274,48 +276,43 @@ def unseal(
         source = restored.source
         with progress(len(source.train) + len(source.test), restored.name, source.modality.rows) as bar:
             outcome = produce.produce(restored, target, command, force, threads, bar.update)
-        if held.key.sidecar is not None and outcome.made:
-            sidecar = sidecars.sidecar_path(target)
-            size, digest = target.stat().st_size, files.file_sha256(target)
-            file = {"name": target.name, "size": size, "sha256": digest}
-            files.write_json(sidecar, held.key.sidecar | {"manifest": outcome.manifest, "file": file})
+        if held.manifest.sidecar is not None and outcome.made:
+            sidecars.write(target, outcome.manifest, held.manifest.sidecar)
     return outcome
 
 
 # ---------------------------------------------------------------- `show` and `verify`
 
 
-def lines(path: Path, facts: dict) -> list[str]:
+def lines(path: Path, manifest: SealedManifest) -> list[str]:
     """Summarise a sealed file's manifest for people."""
-    source = facts["source"]
     rows = [
         ("file", f"{path} ({path.stat().st_size / 1e6:,.1f} MB)"),
         ("what", "SEALED data for a blind exercise: some training rows may have been changed"),
-        (modality.of(facts).rows, f"{source['title']}; licence: {source['licence']}"),
-        ("size", show.size(facts)),
-        ("name", facts["name"]),
-        ("commitment", facts["commitment"]),
-        ("dataset", facts["dataset_digest"]),
+        (manifest.modality.rows, f"{manifest.source.title}; licence: {manifest.source.licence}"),
+        ("size", show.size(manifest)),
+        ("name", manifest.name),
+        ("commitment", manifest.commitment),
+        ("dataset", manifest.dataset_digest),
     ]
     return [f"{label:11}{text}" for label, text in rows]
 
 
-def key_lines(path: Path, facts: dict) -> list[str]:
+def key_lines(path: Path, manifest: KeyManifest) -> list[str]:
     """Summarise a key's manifest for people."""
-    first = [f"key       {path}, of {facts['name']}; what it restores:"]
-    return first + show.facts_lines(facts["of"])
+    first = [f"key       {path}, of {manifest.name}; what it restores:"]
+    return first + show.manifest_lines(manifest.original)
 
 
 def verify(path: Path) -> list[str]:
     """List what differs from what a sealed file or a key claims."""
-    with reader.reading(path, ("sealed", "key"), vouch=False) as data:
-        errors = whole.digests(data) or data.value_problems()
-        if manifest.is_sealed(data.facts) and not errors:
-            for part in ("train", "test"):
-                rows, count = data.sealed.rows(f"{part}/labels"), data.manifest["counts"][part]
+    with reader.reading(path, (SealedManifest, KeyManifest), vouch=False) as data:
+        manifest, errors = data.manifest, whole.digests(data) or data.value_problems()
+        if isinstance(manifest, SealedManifest) and not errors:
+            for part, count in (("train", manifest.counts.train), ("test", manifest.counts.test)):
+                rows = manifest.rows(f"{part}/labels")
                 if rows != count:
                     errors.append(f"counts: {part} is {rows:,}, the manifest says {count}")
-        of = data.manifest.get("of")
-        if of is not None and manifest.dataset_digest(of) != of["dataset_digest"]:
+        if isinstance(manifest, KeyManifest) and not manifest.original.sound_digest:
             errors.append("manifest of the original: its own digest (dataset_digest) does not match its contents")
     return errors

@@ -16,9 +16,10 @@ from poisonkit.build.produce import BuildResult
 from poisonkit.build.runtime import Runtime
 from poisonkit.core import files, hashing, hints, modality
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.format import manifest, reader
-from poisonkit.format.manifest import DeltaManifest, Facts, FileRecord, Manifest
+from poisonkit.format import reader
+from poisonkit.format.manifest import DeltaManifest, Manifest
 from poisonkit.format.reader import Reader
+from poisonkit.format.records import FileRecord
 from poisonkit.format.writer import writing
 from poisonkit.inspection import show
 from poisonkit.inspection.verify import verify as whole
@@ -31,7 +32,6 @@ from poisonkit.poisoning.selection import Changed
 from poisonkit.sources.base import Source
 
 SUFFIX = ".delta.h5"
-NOTICE = "What must be changed in a clean data set to get the poisoned one whose manifest stands under `of`. "
 Arrays = dict[str, np.ndarray]
 SETS = ("triggered", "others")
 """Groups of triggered test rows."""
@@ -64,17 +64,11 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, forc
         if data.clean:
             raise Usage(f"{path}: is a clean file, which does not differ from the clean data")
         arrays = _arrays(data, threads)
-        described = {
-            **{key: data.manifest[key] for key in ("format", "format_version", "modality", "name")},
-            "kind": "delta",
-            "notice": NOTICE + manifest.NOTICE,
-            "of": data.manifest,
-            "file": {"size": path.stat().st_size, "sha256": files.file_sha256(path)},
-        }
+        draft = DeltaManifest.draft(data.manifest, FileRecord(path.stat().st_size, files.file_sha256(path)))
     with writing(target, sidecar=False, new=new) as writer:
         for name, array in arrays.items():
             writer.whole(name, array)
-        writer.finish(described)
+        writer.finish(draft)
     return target.stat().st_size
 
 
@@ -83,8 +77,8 @@ def _is_delta_of(path: Path, target: Path) -> bool:
     if not target.exists():
         return False
     try:
-        with reader.reading(target, ("delta",)) as existing:
-            packed = existing.delta.file
+        with reader.reading(target, DeltaManifest) as existing:
+            packed = existing.manifest.file
     except Failure:
         packed = None
     if packed != FileRecord(path.stat().st_size, files.file_sha256(path)):
@@ -95,11 +89,11 @@ def _is_delta_of(path: Path, target: Path) -> bool:
     return True
 
 
-def _arrays(data: Reader, threads: int) -> Arrays:
+def _arrays(data: Reader[Manifest], threads: int) -> Arrays:
     """Collect the arrays of a file's delta, by path."""
     rows = data["truth/rows"]
     arrays = {"changed/rows": rows, "changed/role": data["truth/role"], "changed/labels": data["train/labels"][rows]}
-    whole_rows = data.modality.is_text or data.described.camouflaged_last
+    whole_rows = data.modality.is_text or data.manifest.camouflaged_last
     kept = rows if whole_rows else _not_from_stencils(data, rows, threads)
     if len(kept):
         train = data.modality.path("train")
@@ -107,17 +101,17 @@ def _arrays(data: Reader, threads: int) -> Arrays:
     labels = data["test/labels"]
     for group in SETS:
         columns = {name: data[f"{group}/{name}"] for name in plans.TESTED if f"{group}/{name}" in data}
-        if columns and not _same(columns, default_tested(data.described, labels).get(group)):
+        if columns and not _same(columns, default_tested(data.manifest, labels).get(group)):
             arrays |= {f"{group}/{name}": array for name, array in columns.items()}
-    for path in sorted(data.described.arrays):
+    for path in sorted(data.manifest.arrays):
         if path.startswith("trigger/") and not path.endswith("/mask"):  # the mask follows from the stencil
             arrays[path] = data[path]
     return arrays | (_texts(data) if data.modality.is_text else {})
 
 
-def _texts(data: Reader) -> Arrays:
+def _texts(data: Reader[Manifest]) -> Arrays:
     """Collect what only the delta of a file of texts has: the triggered texts, and the insertions."""
-    arrays = {path: data[path] for path in data.described.arrays if path.endswith("/insertions")}
+    arrays = {path: data[path] for path in data.manifest.arrays if path.endswith("/insertions")}
     arrays |= {f"{group}/texts": data[f"{group}/texts"] for group in SETS if f"{group}/texts" in data}
     if "truth/insertions" in arrays:
         arrays["changed/insertions"] = arrays.pop("truth/insertions")
@@ -144,7 +138,7 @@ def default_tested(
     return {"triggered": {"rows": rows, "wanted": np.full(len(rows), target, np.int64)}}
 
 
-def _not_from_stencils(data: Reader, rows: np.ndarray, threads: int) -> np.ndarray:
+def _not_from_stencils(data: Reader[Manifest], rows: np.ndarray, threads: int) -> np.ndarray:
     """Find the changed rows whose image is not the original with the trigger on it, (n,) int64."""
     stencils, kept = data.stencils(), []
     for start, originals in data.blocks("truth/images", plans.ROWS_AT_ONCE):
@@ -163,9 +157,9 @@ class Delta:
     arrays: Arrays
 
     @property
-    def of(self) -> Facts:
-        """The manifest of the file that it was made of, as its JSON stands."""
-        return self.manifest.original.facts
+    def original(self) -> Manifest:
+        """The manifest of the file that it was made of."""
+        return self.manifest.original
 
 
 def check(path: Path) -> tuple[Delta, list[str]]:
@@ -173,19 +167,19 @@ def check(path: Path) -> tuple[Delta, list[str]]:
 
     Raises `Failure` where the file is not a delta.
     """
-    with reader.reading(path, ("delta",), vouch=False) as data:
-        described = data.delta
-        arrays = {name: data[name] for name in described.arrays}
+    with reader.reading(path, DeltaManifest, vouch=False) as data:
+        manifest = data.manifest
+        arrays = {name: data[name] for name in manifest.arrays}
         out_of_range = data.value_problems()
     errors = [
         f"{name}: does not match its digest"
         for name, array in arrays.items()
-        if hashing.array_digest(np.ascontiguousarray(array)) != described.arrays[name].digest
+        if hashing.array_digest(np.ascontiguousarray(array)) != manifest.arrays[name].digest
     ]
-    for where, checked in (("manifest", described), ("manifest of the original", described.original)):
-        if manifest.dataset_digest(checked.facts) != checked.dataset_digest:
+    for where, checked in (("manifest", manifest), ("manifest of the original", manifest.original)):
+        if not checked.sound_digest:
             errors.append(f"{where}: its own digest (dataset_digest) does not match its contents")
-    return Delta(path, described, arrays), errors or out_of_range
+    return Delta(path, manifest, arrays), errors or out_of_range
 
 
 def read(path: Path) -> Delta:
@@ -199,35 +193,35 @@ def read(path: Path) -> Delta:
 def verify(path: Path) -> list[str]:
     """List what differs from what a delta claims. Its rows are proven when it is unpacked."""
     delta, errors = check(path)
-    return errors or _name(delta.of)
+    return errors or _name(delta.original)
 
 
-def _name(of: Facts) -> list[str]:
+def _name(original: Manifest) -> list[str]:
     """Compare the original's name with the one that its recipe gives, where that is known here; one line if it
     differs."""
-    if supported.problem(of):
+    if supported.problem(original):
         return []
-    source = of["source"]
+    source = original.source
     try:
-        request = recipe.recipe_of(of)
+        request = recipe.recipe_of(original.recipe)
     except Usage as error:
         return [f"manifest of the original: its recipe cannot be followed: {error}"]
-    name = recipe.file_name(request, of["recipe"], source["name"], source["options"], of["pictures"])
-    if name == of["name"]:
+    name = recipe.file_name(request, original.recipe, source.name, source.options, original.pictures)
+    if name == original.name:
         return []
-    return [f"manifest of the original: name is {of['name']!r:.80}, its recipe gives {name!r}"]
+    return [f"manifest of the original: name is {original.name!r:.80}, its recipe gives {name!r}"]
 
 
-def lines(path: Path, facts: Facts) -> list[str]:
+def lines(path: Path, manifest: DeltaManifest) -> list[str]:
     """Summarise a delta's manifest for people."""
-    kept, kind = facts["arrays"].get("kept/rows", {"shape": [0]})["shape"][0], modality.of(facts)
-    file, rows, trigger = facts["file"], kind.rows, kind.choose(image=" and the trigger", text="")
+    kept, kind, file = manifest.rows("kept/rows"), manifest.modality, manifest.file
+    rows, trigger = kind.rows, kind.choose(image=" and the trigger", text="")
     first = [
         f"delta     {path} ({path.stat().st_size / 1e3:,.1f} kB); `{hints.unpack(path)}` restores the file",
-        f"of        {facts['of']['name']}.h5 ({file['size'] / 1e6:,.1f} MB, {file['sha256']})",
+        f"of        {manifest.original.name}.h5 ({file.size / 1e6:,.1f} MB, {file.sha256})",
         f"{rows:10}{kept:,} kept whole, the others follow from the clean data" + trigger,
     ]
-    return first + show.facts_lines(facts["of"])
+    return first + show.manifest_lines(manifest.original)
 
 
 @dataclass(frozen=True)
@@ -257,27 +251,25 @@ class KeptImages:
 
 def plan(delta: Delta, source: Source) -> Plan:
     """Plan what is written: the clean data with the delta's rows changed. Raises `Failure` where they do not fit."""
-    arrays, facts = delta.arrays, delta.of
+    arrays, original = delta.arrays, delta.original
     changed = Changed(arrays["changed/rows"], arrays["changed/role"], arrays["changed/labels"])
-    tested = default_tested(delta.manifest.original, source.test.labels, OMITTED)
+    tested = default_tested(original, source.test.labels, OMITTED)
     for group in SETS:
         if f"{group}/rows" in arrays:
             tested[group] = {name: arrays[f"{group}/{name}"] for name in plans.TESTED if f"{group}/{name}" in arrays}
     if "triggered" not in tested:
-        supported.demand(delta.path, facts, "and the delta does not say which its triggered rows are")
+        supported.demand(delta.path, original, "and the delta does not say which its triggered rows are")
         raise Failure(f"{delta.path}: has no triggered/rows: the delta is damaged")
     effect = source.modality.choose(image=_kept_images, text=_kept_texts)(delta, changed)
-    facts = {key: value for key, value in facts.items() if key not in ("arrays", "dataset_digest")}
-    counts = {key: value for key, value in facts["counts"].items() if key != "unchanged"}
     return Plan(
-        source, Recipe(delta.manifest.original.recipe.rate), effect, changed, tested, facts | {"counts": counts},
-        delta.of, delta.manifest.file.sha256,
+        source, Recipe(original.recipe.rate), effect, changed, tested, original.as_draft, original,
+        delta.manifest.file.sha256,
     )  # fmt: skip
 
 
 def _kept_images(delta: Delta, changed: Changed) -> apply.Effect:
     """Return the effect of a delta of images."""
-    stencils = apply.of_file(delta.path, delta.of, delta.arrays)
+    stencils = apply.of_file(delta.path, delta.original, delta.arrays)
     if "kept/rows" not in delta.arrays:
         return stencils
     rows, kept_at = delta.arrays["kept/rows"], np.searchsorted(changed.rows, delta.arrays["kept/rows"])
@@ -313,5 +305,5 @@ def unpack(
     Raises `Failure` where the delta is damaged, or the clean data are not those that it was made on.
     """
     delta = read(path)
-    source = clean_images(delta.of, clean, runtime.progress, runtime.warn)
+    source = clean_images(delta.original.source, clean, runtime.progress, runtime.warn)
     return build.deliver(plan(delta, source), path.parent if output is None else output, runtime, force, dry_run)

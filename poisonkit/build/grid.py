@@ -17,7 +17,7 @@ from poisonkit.build.runtime import Runtime
 from poisonkit.core import files, label_modes
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.parsing import DEFAULT_PATCH, parse_patch
-from poisonkit.format import manifest as manifests
+from poisonkit.format.manifest import describe
 from poisonkit.poisoning import plan as plans
 from poisonkit.poisoning import recipe as recipes
 from poisonkit.poisoning import write
@@ -264,7 +264,7 @@ def _exists(plan: Plan, path: Path) -> bool:
     if not path.exists():
         return False
     existing = delta.read(path)
-    differences = list(manifests.describe(plan.identity(), plans.identity(existing.of)))
+    differences = list(describe(plan.manifest.identity, existing.original.identity))
     if differences:
         raise Failure(
             f"{path}: was made from a different recipe ({'; '.join(differences[:3])}): choose another folder with -o"

@@ -6,15 +6,15 @@ import platform
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from poisonkit import __version__
 from poisonkit.core import file_names, files
 from poisonkit.core.errors import Failure
-from poisonkit.format import manifest as manifests
 from poisonkit.format import reader, sidecars
+from poisonkit.format.manifest import Manifest, describe
+from poisonkit.format.records import Json
 from poisonkit.inspection.verify import verify
-from poisonkit.poisoning import plan as plans
 from poisonkit.poisoning import write
 from poisonkit.poisoning.plan import Plan
 
@@ -31,8 +31,8 @@ class BuildResult:
         Where it is, or would be.
     state : str
         ``written``; ``existing`` where the same file was there already and verifies; ``planned`` in a dry run.
-    manifest : dict
-        Its manifest; of a planned file without the arrays and their digests.
+    manifest : Manifest
+        Its manifest; of a planned file the draft.
     size : int
         Its size in bytes; of a planned file, that of its arrays.
     same_container : bool
@@ -44,7 +44,7 @@ class BuildResult:
 
     path: Path
     state: Literal["planned", "written", "existing"]
-    manifest: dict[str, Any]
+    manifest: Manifest
     size: int
     same_container: bool = True
     warnings: tuple[str, ...] = ()
@@ -82,9 +82,8 @@ def produce(
         manifest = write.write(plan, target, threads, progress, new=not force)
     except files.Taken:
         return _existing(plan, target, command)
-    written = sidecar(plan, manifest, target, command)
-    files.write_json(sidecars.sidecar_path(target), written)
-    same_container = plan.sha256 in (None, written["file"]["sha256"])
+    file = sidecars.write(target, manifest, of_this_run(plan, command))
+    same_container = plan.sha256 in (None, file.sha256)
     return BuildResult(target, "written", manifest, target.stat().st_size, same_container)
 
 
@@ -92,13 +91,13 @@ def _existing(plan: Plan, target: Path, command: list[str]) -> BuildResult:
     """Return the file that is there already; it gets a sidecar if it has none."""
     manifest = _same(plan, target)
     if not os.path.lexists(sidecars.sidecar_path(target)):
-        files.write_json(sidecars.sidecar_path(target), sidecar(plan, manifest, target, command))
+        sidecars.write(target, manifest, of_this_run(plan, command))
     return BuildResult(target, "existing", manifest, target.stat().st_size)
 
 
-def _check_sidecar(plan: Plan, target: Path, record: dict[str, Any]) -> None:
+def _check_sidecar(plan: Plan, target: Path, record: sidecars.Sidecar) -> None:
     """`Failure` where the sidecar of a file that is gone has another recipe."""
-    differences = list(manifests.describe(plan.identity(), plans.identity(record["manifest"])))
+    differences = list(describe(plan.manifest.identity, record.identity))
     if differences:
         raise Failure(
             f"{sidecars.sidecar_path(target)}: its file, which no longer exists, was made from a different recipe "
@@ -106,16 +105,16 @@ def _check_sidecar(plan: Plan, target: Path, record: dict[str, Any]) -> None:
         )
 
 
-def _same(plan: Plan, target: Path) -> dict[str, Any]:
+def _same(plan: Plan, target: Path) -> Manifest:
     """Return the manifest of the existing file, if it is what was asked for and verifies."""
     try:
         with reader.reading(target) as data:
             manifest = data.manifest
     except Failure as error:
         raise Failure(f"{error}; it already exists: use --force to overwrite it") from None
-    differences = list(manifests.describe(plan.identity(), plans.identity(manifest)))
+    differences = list(describe(plan.manifest.identity, manifest.identity))
     if plan.expected is not None and not differences:
-        differences = list(manifests.describe(plan.expected, manifest))
+        differences = list(describe(plan.expected.json, manifest.json))
     if differences:
         raise Failure(
             f"{target}: was made from a different recipe ({'; '.join(differences[:3])}): choose another -o, or use "
@@ -128,11 +127,9 @@ def _same(plan: Plan, target: Path) -> dict[str, Any]:
     return manifest
 
 
-def sidecar(plan: Plan, manifest: dict[str, Any], target: Path, command: list[str]) -> dict[str, Any]:
-    """Return the manifest and what may not stand inside the file, because it differs from one run to the next."""
+def of_this_run(plan: Plan, command: list[str]) -> Json:
+    """Return what may not stand inside the file, because it differs from one run to the next."""
     return {
-        "manifest": manifest,
-        "file": {"name": target.name, "size": target.stat().st_size, "sha256": files.file_sha256(target)},
         "created": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "command": command,
         "tool": {"name": "poisonkit", "version": __version__},

@@ -91,12 +91,12 @@ def seal(file, output, key, even_labels, even_share, secret_seed, force, as_json
         done = sealing.seal(file, wanted, bar.update)
     advice = list(sealing.advice(done))
     if as_json:
-        record = {"challenge": str(done.challenge), "key": str(done.key), "commitment": done.manifest["commitment"]}
+        record = {"challenge": str(done.challenge), "key": str(done.key), "commitment": done.manifest.commitment}
         tell_json(record | {"advice": advice})
         return
-    for path, what in ((done.challenge, done.manifest["name"]), (done.key, "the key: keep it from the participants")):
+    for path, what in ((done.challenge, done.manifest.name), (done.key, "the key: keep it from the participants")):
         tell(f"wrote {path} ({path.stat().st_size / 1e6:,.1f} MB): {what}")
-    tell(f"commitment {done.manifest['commitment']}: publish it with the challenge")
+    tell(f"commitment {done.manifest.commitment}: publish it with the challenge")
     tell(*advice)
 
 

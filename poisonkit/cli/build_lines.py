@@ -1,5 +1,6 @@
 """How the results of `make`, `grid`, `unpack` and `unseal` read as lines for people."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from poisonkit.build.grid import GridPlan, GridResult
@@ -7,7 +8,8 @@ from poisonkit.build.produce import BuildResult
 from poisonkit.build.rewrite_list import RewriteList
 from poisonkit.core import class_names
 from poisonkit.core.numbers import counted
-from poisonkit.format.manifest import is_poisoned
+from poisonkit.format.manifest import Manifest
+from poisonkit.format.records import Recipe
 from poisonkit.poisoning import supported
 from poisonkit.poisoning.classes import own
 
@@ -15,7 +17,7 @@ from poisonkit.poisoning.classes import own
 def result_line(result: BuildResult) -> str:
     """One line about a file that was asked for."""
     if result.state == "planned":
-        return f"would write {result.path} ({result.size / 1e6:,.1f} MB): {counts(result.manifest)}"
+        return f"would write {result.path} ({result.size / 1e6:,.1f} MB): {counts(result.manifest, planned=True)}"
     if result.state == "existing":
         return existing_line(result)
     line = f"wrote {result.path} ({result.size / 1e6:,.1f} MB): {counts(result.manifest)}"
@@ -39,7 +41,7 @@ def result_json(result: BuildResult) -> dict[str, Any]:
         "size": result.size,
         "same_container": result.same_container,
         "warnings": list(result.warnings),
-        "manifest": result.manifest,
+        "manifest": result.manifest.json,
     }
 
 
@@ -59,7 +61,7 @@ def rewrite_json(written: RewriteList) -> dict[str, Any]:
 def grid_line(planned: GridPlan) -> str:
     """One line about the files of a grid, before they are made."""
     source, manifest = planned.base.source, planned.plans[0].manifest
-    labels = own_classes(source.name, source.classes) + target(source.classes, manifest["recipe"])
+    labels = own_classes(source.name, source.classes) + target(source.classes, manifest.recipe)
     files = f"{counted(len(planned.plans), 'file')} of {planned.dataset}, {len(planned.missing)} to make"
     return f"{files}, on {planned.base_path}; {labels.removesuffix('; ')}"
 
@@ -82,31 +84,32 @@ def grid_json(planned: GridPlan, made: GridResult | None) -> dict[str, Any]:
     }
 
 
-def counts(manifest: dict[str, Any]) -> str:
-    """Return the user's classes, the target, and the counts of a file, in one line."""
-    rows, classes, poisoned = manifest["counts"], manifest["source"]["classes"], is_poisoned(manifest)
-    text = own_classes(manifest["source"]["name"], classes)
-    text += target(classes, manifest["recipe"]) if poisoned else ""
-    text += counted(rows["train"], "training row")
-    if poisoned:
-        text += f", {rows['poisoned']:,} poisoned ({rows['already_target']:,} of the target class already"
-        text += f", {rows['unchanged']:,} without a changed byte)" if "unchanged" in rows else ")"
-        text += f", {rows['cover']:,} cover" if rows["cover"] else ""
-        text += f"; {counted(rows['triggered'], 'triggered test row')}"
-        text += f", {rows['others']:,} of non-source classes" if "others" in rows else ""
-    return f"{text}; {counted(rows['test'], 'test row')}"
+def counts(manifest: Manifest, planned: bool = False) -> str:
+    """Return the user's classes, the target, and the counts of a file, in one line; of one that is only `planned` it is
+    not known how many rows do not change."""
+    rows, source = manifest.counts, manifest.source
+    text = own_classes(source.name, source.classes)
+    text += target(source.classes, manifest.recipe) if manifest.poisoned else ""
+    text += counted(rows.train, "training row")
+    if manifest.poisoned:
+        text += f", {rows.poisoned:,} poisoned ({rows.already_target:,} of the target class already"
+        text += ")" if planned else f", {rows.unchanged:,} without a changed byte)"
+        text += f", {rows.cover:,} cover" if rows.cover else ""
+        text += f"; {counted(rows.triggered, 'triggered test row')}"
+        text += f", {rows.others:,} of non-source classes" if rows.others else ""
+    return f"{text}; {counted(rows.test, 'test row')}"
 
 
-def own_classes(source: str, classes) -> str:
+def own_classes(source: str, classes: Sequence[str]) -> str:
     """How many classes the user's data have, and the first, for the beginning of a line; nothing for other data."""
     if not own(source):
         return ""
     return f"{len(classes)} class{'es' if len(classes) > 1 else ''} ({class_names.listed(classes)}); "
 
 
-def target(classes, recipe: dict[str, Any]) -> str:
+def target(classes: Sequence[str], recipe: Recipe) -> str:
     """Return the target label of a recipe and its source classes, for the beginning of a line."""
-    label, sources = recipe["target"], recipe.get("source_classes", ())
+    label, sources = recipe.target, recipe.source_classes
     text = "each class to the next" if label is None else f"target {class_names.spelled(classes, label)}"
     text += f" from {', '.join(class_names.spelled(classes, one) for one in sources)}" if sources else ""
     return f"{text}; "

@@ -31,9 +31,9 @@ def show(file, as_json):
     """
     from poisonkit.blind import file_kinds as kinds
 
-    manifest = kinds.facts(file)
+    manifest = kinds.manifest(file)
     if as_json:
-        tell_json(manifest, sort_keys=True)
+        tell_json(manifest.json, sort_keys=True)
     else:
         tell(*kinds.lines(file, manifest))
 

@@ -3,6 +3,7 @@
 import functools
 import numbers
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -19,13 +20,45 @@ PACKAGE = str(Path(__file__).parents[1]) + os.sep
 MOST_THREADS = 256
 
 
+OPTION = re.compile(r"(?<![\w-])(?:--[a-z][a-z-]*[a-z]|-o)(?![\w-])")
+COMMAND = re.compile(r"(`[^`]*`)")
+SHELL = re.compile(r" \$\(python3 -c 'import \w+; print\((.*)\)'\)")
+"""An expression of Python's that a shell is to insert."""
+ARGUMENTS = {
+    "-o": "out",
+    "--force": "force=True",
+    "--no-truth": "truth=False",
+    "--source-class": "source_classes",
+    "--source-option": "source_options",
+    "--rewrite-list": "`poisonkit make --rewrite-list`",
+}
+"""Option → what does the same in Python, where that is not the argument of the same name."""
+
+
+def in_python(text: str) -> str:
+    """Return a message in which options of the command line are the arguments of functions: `--cover-rate` is
+    `cover_rate`. Whole commands, which stand between backquotes, are left as they are."""
+
+    def argument(found: re.Match[str]) -> str:
+        option = found[0]
+        plain = option.removeprefix("--").replace("-", "_") if option.startswith("--") else option
+        return ARGUMENTS.get(option, plain)
+
+    parts = COMMAND.split(SHELL.sub(r"=\1", text))
+    return "".join(part if part.startswith("`") else OPTION.sub(argument, part) for part in parts)
+
+
 def public(function: Callable[P, R]) -> Callable[P, R]:
-    """Let errors of the system (no permission, a name that is too long) reach the caller as `Failure`, in one line."""
+    """Let errors reach the caller of a function as Python has them: those of the system (no permission, a name that is
+    too long) as `Failure`, in one line; options of the command line as arguments."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
+        except Failure as error:
+            error.args = (in_python(str(error)),)
+            raise
         except OSError as error:
             where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
             raise Failure(where + files.reason(error)) from error
@@ -38,7 +71,7 @@ def warn(line: str) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame, level = frame.f_back, level + 1
-    warnings.warn(line, stacklevel=level)
+    warnings.warn(in_python(line), stacklevel=level)
 
 
 def path(value: AnyPath, name: str = "path") -> Path:

@@ -6,7 +6,7 @@ A block of rows is an array whose first axis are the rows: images (n, H, W, C) u
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -65,25 +65,20 @@ def is_text_dtype(dtype: str) -> bool:
     return dtype == TEXT.dtype
 
 
-def of(facts: dict[str, Any]) -> Modality:
-    """Return the modality of a data set whose manifest was checked."""
-    return KNOWN[facts["modality"]]
+def of(name: str) -> Modality:
+    """Return the modality of that name, which was checked."""
+    return KNOWN[name]
 
 
-def problem(facts: dict[str, Any]) -> str | None:
+def problem(name: object) -> str | None:
     """Why a manifest's modality is none that this version knows; None where it is one."""
-    said = facts.get("modality")
-    known = isinstance(said, str) and said in KNOWN
-    return (
-        None
-        if known
-        else f"holds {said!r:.60} data; this poisonkit reads {' and '.join(one.rows for one in KNOWN.values())}"
-    )
+    if isinstance(name, str) and name in KNOWN:
+        return None
+    return f"holds {name!r:.60} data; this poisonkit reads {' and '.join(one.rows for one in KNOWN.values())}"
 
 
-def expect(path: Path, facts: dict[str, Any], wanted: Modality, what: str) -> None:
+def expect(path: Path, found: Modality, wanted: Modality, what: str) -> None:
     """`Failure` where a file holds other rows than `what`, a command or a format, is for."""
-    found = of(facts)
     if found != wanted:
         raise Failure(f"{path}: holds {found.rows}, {what} is for {wanted.rows}")
 

@@ -45,17 +45,18 @@ class ExportContext:
 
 def rows(data: reader.Reader, path: str) -> int:
     """Count the rows of an array; 0 where the file has no such array."""
-    return data.described.rows(path)
+    return data.manifest.rows(path)
 
 
 def size(data: reader.Reader) -> int:
     """Add up the bytes of all arrays but the trigger's."""
-    return sum(data.size(path) for path in data.described.arrays if not path.startswith("trigger/"))
+    return sum(data.size(path) for path in data.manifest.arrays if not path.startswith("trigger/"))
 
 
-def counts(data: reader.Reader) -> str:
-    """Say how many rows there are of each part."""
-    parts = [(rows(data, f"{part}/labels"), part) for part in ("train", "test", "triggered", "others")]
+def counts(data: reader.Reader, truth: bool) -> str:
+    """Say how many rows are written of each part; without the `truth`, of training and test set alone."""
+    names = ("train", "test", *(("triggered", "others") if truth else ()))
+    parts = [(rows(data, f"{part}/labels"), part) for part in names]
     return ", ".join(f"{count:,} {part}" for count, part in parts if count)
 
 
@@ -89,7 +90,7 @@ class ExportSpec:
     check : callable
         ``check(data)`` raises `Failure` for a file that does not fit, before anything is written.
     counts : callable
-        ``counts(data)``: what is written, in words.
+        ``counts(data, truth)``: what is written, in words.
     """
 
     name: str
@@ -100,7 +101,7 @@ class ExportSpec:
     file_name: str | None = None
     options: tuple[str, ...] = ()
     check: Callable[[reader.Reader], None] = fits_any_file
-    counts: Callable[[reader.Reader], str] = counts
+    counts: Callable[[reader.Reader, bool], str] = counts
 
     def default_name(self, path: Path) -> str:
         """Name the result for a file at that path."""
@@ -205,7 +206,7 @@ def write_pictures(data: reader.Reader, array: str, path_of: Callable[[int], Pat
 
 
 def _chosen(data: reader.Reader, array: str, chosen: np.ndarray):
-    at_once = max(1, min(2048, splits.BLOCK // int(np.prod(data.described.shape(array)[1:]))))
+    at_once = max(1, min(2048, splits.BLOCK // int(np.prod(data.manifest.shape(array)[1:]))))
     for start in range(0, len(chosen), at_once):
         yield start, data.pick(array, chosen[start : start + at_once])
 

@@ -67,16 +67,17 @@ def export_file(
             raise Usage(f"--{'no-truth' if option == 'truth' else option}: --format {form} has no such option")
     with reader.reading(path) as data:
         if spec.modality is not None:
-            modality.expect(path, data.manifest, spec.modality, f"--format {form}")
+            modality.expect(path, data.modality, spec.modality, f"--format {form}")
         data.check()
         spec.check(data)
         target = _target(spec, data, path, output)
         _refuse(spec, target, force)
+        context = ExportContext(form, path, target, progress, **options)
         try:
-            _write(spec, data, ExportContext(form, path, target, progress, **options), force)
+            _write(spec, data, context, force)
         except OSError as error:
             raise Failure(f"{target}: could not be written: {files.reason(error)}") from error
-        return Exported(target, form, spec.counts(data), supported.note(data.manifest))
+        return Exported(target, form, spec.counts(data, context.truth), supported.note(data.manifest))
 
 
 def _write(spec: ExportSpec, data: Reader, context: ExportContext, force: bool) -> None:

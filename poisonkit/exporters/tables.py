@@ -32,12 +32,12 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext, suffix
             with open(target / f"{name}{suffix}", "w", encoding="utf-8", newline="") as file:
                 _table(data, group, file, begin, bar)
     if context.truth:
-        base.write_json(target / "manifest.json", data.manifest)
+        base.write_json(target / "manifest.json", data.manifest.json)
 
 
 def _table(data: reader.Reader, group: str, file, begin: Callable, bar) -> None:
     """Write one table, in blocks."""
-    names, labels = data.described.source.classes, data[f"{group}/labels"].tolist()
+    names, labels = data.manifest.source.classes, data[f"{group}/labels"].tolist()
     more = [column for column in COLUMNS if f"{group}/{_array(column)}" in data]
     values = {column: data[f"{group}/{_array(column)}"].tolist() for column in more}
     row = begin(file, ("text", "label", "class", *more))

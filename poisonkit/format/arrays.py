@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from poisonkit.format import schema
-from poisonkit.format.manifest import Facts
+from poisonkit.format.records import Json
 
 Size = int | str
 
@@ -46,22 +46,22 @@ class Form:
     trigger: int | None = None
 
 
-def forms(facts: Facts) -> dict[str, Form]:
+def forms(manifest: Json) -> dict[str, Form]:
     """Return the arrays that a file with this manifest may have, by path."""
-    kind, name = facts["kind"], facts["modality"]
-    triggers = facts.get("of", facts).get("recipe", {}).get("triggers", ())
+    kind, name = manifest["kind"], manifest["modality"]
+    triggers = manifest.get("of", manifest).get("recipe", {}).get("triggers", ())
     expected = {}
     for entry in schema.load()["arrays"]:
         if kind in entry["kinds"] and entry.get("modality", name) == name:
             for number in range(len(triggers)) if "{I}" in entry["path"] else (None,):
-                path = _spelled(entry["path"], facts, number)
-                if _allowed(entry.get("if"), facts, number):
-                    expected[path] = _form(entry, facts, number)
+                path = _spelled(entry["path"], manifest, number)
+                if _allowed(entry.get("if"), manifest, number):
+                    expected[path] = _form(entry, manifest, number)
     return expected
 
 
-def _form(entry: dict[str, Any], facts: Facts, number: int | None) -> Form:
-    rows = schema.modality_of(facts)
+def _form(entry: dict[str, Any], manifest: Json, number: int | None) -> Form:
+    rows = schema.modality_of(manifest)
     dtype = rows["dtype"] if entry["dtype"] == "rows" else entry["dtype"]
     shapes = tuple(
         tuple(size for part in shape for size in (rows["shape"] if part == "..." else [part]))
@@ -71,18 +71,18 @@ def _form(entry: dict[str, Any], facts: Facts, number: int | None) -> Form:
     return Form(dtype, shapes, trigger=number, **more)
 
 
-def _spelled(path: str, facts: Facts, number: int | None) -> str:
+def _spelled(path: str, manifest: Json, number: int | None) -> str:
     """Return a path of the table in this file."""
-    return path.replace("{rows}", schema.modality_of(facts)["rows"]).replace("{I}", str(number))
+    return path.replace("{rows}", schema.modality_of(manifest)["rows"]).replace("{I}", str(number))
 
 
-def _allowed(condition: str | None, facts: Facts, number: int | None) -> bool:
+def _allowed(condition: str | None, manifest: Json, number: int | None) -> bool:
     """Whether what an array depends on is there: a key of the manifest, or an array of the original."""
     if condition is None:
         return True
     if condition.startswith("original "):
-        return _spelled(condition.removeprefix("original "), facts, number) in facts["of"]["arrays"]
-    value: Any = facts
+        return _spelled(condition.removeprefix("original "), manifest, number) in manifest["of"]["arrays"]
+    value: Any = manifest
     for key in condition.split("."):
         if key not in value:
             return False
@@ -93,20 +93,20 @@ def _allowed(condition: str | None, facts: Facts, number: int | None) -> bool:
 # ---------------------------------------------------------------- the table against the format
 
 
-def problem(facts: Facts) -> str | None:
+def problem(manifest: Json) -> str | None:
     """Return what is wrong with the table of arrays of a manifest that was checked otherwise; None where they are
     exactly those of such a file, with their dtypes, and shapes that fit one another."""
-    expected, entries = forms(facts), facts["arrays"]
+    expected, entries = forms(manifest), manifest["arrays"]
     if differing := sorted(_missing(expected, entries) | (entries.keys() - expected.keys())):
-        return f"its arrays are not those of a {facts['kind']} file: {differing!s:.200}"
-    known = sizes_of(facts["of"]) if "of" in facts else {}
+        return f"its arrays are not those of a {manifest['kind']} file: {differing!s:.200}"
+    known = sizes_of(manifest["of"]) if "of" in manifest else {}
     for path, form in expected.items():
-        if path in entries and (wrong := _entry_problem(path, form, facts, known)):
+        if path in entries and (wrong := _entry_problem(path, form, manifest, known)):
             return wrong
     return None
 
 
-def _missing(expected: dict[str, Form], entries: Facts) -> set[str]:
+def _missing(expected: dict[str, Form], entries: Json) -> set[str]:
     """Return the arrays that must be there and are not."""
     groups = {form.optional for path, form in expected.items() if path in entries}
     return {
@@ -116,40 +116,40 @@ def _missing(expected: dict[str, Form], entries: Facts) -> set[str]:
     }
 
 
-def _entry_problem(path: str, form: Form, facts: Facts, known: dict[str, int]) -> str | None:
+def _entry_problem(path: str, form: Form, manifest: Json, known: dict[str, int]) -> str | None:
     """Return what is wrong with one entry; sizes that it is the first to have go into `known`."""
-    entry = facts["arrays"][path]
-    if form.same and entry != facts["of"]["arrays"][path]:
+    entry = manifest["arrays"][path]
+    if form.same and entry != manifest["of"]["arrays"][path]:
         return f"{path} is not that of the original, which a key keeps"
     if entry["dtype"] != form.dtype:
         return f"{path} is {entry['dtype']:.40}, expected {form.dtype}"
     for shape in form.shapes:
-        found = _matched(entry["shape"], shape, form.trigger, facts, known)
+        found = _matched(entry["shape"], shape, form.trigger, manifest, known)
         if found is not None:
             known |= found
             return None
-    expected = " or ".join(_shown(shape, form.trigger, facts, known) for shape in form.shapes)
-    return f"{path} has shape {entry['shape']!s:.80}, expected {expected}{_mate(path, form, facts)}"
+    expected = " or ".join(_shown(shape, form.trigger, manifest, known) for shape in form.shapes)
+    return f"{path} has shape {entry['shape']!s:.80}, expected {expected}{_mate(path, form, manifest)}"
 
 
-def _mate(path: str, form: Form, facts: Facts) -> str:
+def _mate(path: str, form: Form, manifest: Json) -> str:
     """Which array an array's shape has to fit: the first that shares a size with it."""
-    if "of" in facts:
+    if "of" in manifest:
         return ", to fit its original"
     letters = {part for part in form.shapes[0] if isinstance(part, str)}
-    mates = [one for one, other in forms(facts).items() if letters & set(other.shapes[0])]
+    mates = [one for one, other in forms(manifest).items() if letters & set(other.shapes[0])]
     return f", to fit {mates[0]}" if mates and mates[0] != path else ""
 
 
 def _matched(
-    shape: list[int], expected: tuple[Size, ...], trigger: int | None, facts: Facts, known: dict[str, int]
+    shape: list[int], expected: tuple[Size, ...], trigger: int | None, manifest: Json, known: dict[str, int]
 ) -> dict[str, int] | None:
     """Return the sizes that a shape is the first to have; None where it does not fit."""
     new: dict[str, int] = {}
     if len(shape) != len(expected):
         return None
     for size, part in zip(shape, expected, strict=True):
-        value = _value(part, trigger, facts, known | new)
+        value = _value(part, trigger, manifest, known | new)
         if isinstance(part, str) and part.startswith("≤"):
             if value is None or not 1 <= size <= value:
                 return None
@@ -162,17 +162,17 @@ def _matched(
     return new
 
 
-def _value(part: Size, trigger: int | None, facts: Facts, known: dict[str, int]) -> int | None:
+def _value(part: Size, trigger: int | None, manifest: Json, known: dict[str, int]) -> int | None:
     """Return what a size is in this file, None where nothing has said it yet."""
     if isinstance(part, int):
         return part
     if part in ("h", "w"):  # of a tile: the patch, or the image
-        patch = facts.get("of", facts)["recipe"].get("patch")
+        patch = manifest.get("of", manifest)["recipe"].get("patch")
         return patch["hw".index(part)] if patch else known.get(part.upper())
     if part.startswith("≤"):
-        return _value(part[1:], trigger, facts, known)
+        return _value(part[1:], trigger, manifest, known)
     if part.endswith("+1"):
-        least = _value(part[:-2], trigger, facts, known)
+        least = _value(part[:-2], trigger, manifest, known)
         return None if least is None else least + 1
     return known.get(_name(part, trigger))
 
@@ -188,23 +188,23 @@ def _in_range(size: int, part: str) -> bool:
     return 1 <= size <= within.get("maximum", size) and size in within.get("enum", [size])
 
 
-def _shown(shape: tuple[Size, ...], trigger: int | None, facts: Facts, known: dict[str, int]) -> str:
+def _shown(shape: tuple[Size, ...], trigger: int | None, manifest: Json, known: dict[str, int]) -> str:
     """Return a shape with what is known of its sizes."""
     parts = []
     for part in shape:
-        value, sign = _value(part, trigger, facts, known), "≤" if str(part).startswith("≤") else ""
+        value, sign = _value(part, trigger, manifest, known), "≤" if str(part).startswith("≤") else ""
         within = schema.load()["sizes"].get(part, {})
         limits = " or ".join(map(str, within["enum"])) if "enum" in within else f"{part} ≤ {within.get('maximum')}"
         parts.append(limits if value is None else f"{sign}{value}")
     return f"[{', '.join(parts)}]"
 
 
-def sizes_of(facts: Facts) -> dict[str, int]:
+def sizes_of(manifest: Json) -> dict[str, int]:
     """Return what the letters of the table stand for in a file whose manifest was checked, and `classes`."""
-    known = sizes_of(facts["of"]) if "of" in facts else {"classes": len(facts["source"]["classes"])}
-    for path, form in forms(facts).items():
-        if path in facts["arrays"]:
-            _entry_problem(path, form, facts, known)
+    known = sizes_of(manifest["of"]) if "of" in manifest else {"classes": len(manifest["source"]["classes"])}
+    for path, form in forms(manifest).items():
+        if path in manifest["arrays"]:
+            _entry_problem(path, form, manifest, known)
     return known
 
 
@@ -228,10 +228,10 @@ def value_problem(path: str, array: np.ndarray, form: Form, sizes: dict[str, int
     return None if inside else f"{path}: has labels outside 0 … {end - 1}"
 
 
-def checked_values(facts: Facts) -> Iterator[str]:
+def checked_values(manifest: Json) -> Iterator[str]:
     """Yield the arrays of a file whose values can be checked, by path."""
-    for path, form in forms(facts).items():
-        if path in facts["arrays"] and form.values:
+    for path, form in forms(manifest).items():
+        if path in manifest["arrays"] and form.values:
             yield path
 
 

@@ -1,15 +1,30 @@
-"""The manifest of a file: canonical JSON, digests, and its parts as typed records. See data/FORMAT.md, "The manifest".
+"""The manifest of a file: what it says, typed; its JSON and digest. See data/FORMAT.md, "The manifest".
 
 A manifest is read once, where a file is opened: `parse` makes a `Manifest` (of a data set), `SealedManifest`,
-`DeltaManifest` or `KeyManifest` of JSON that `schema.problem` has found sound. The JSON itself stays in `facts`, to the
-last key, for digests and for what this version does not know.
+`DeltaManifest` or `KeyManifest` of JSON that `schema.problem` has found sound. The JSON itself stays in `json`, to the
+last key, for digests, for saving, and for what this version does not know. A new manifest is a draft (`Manifest.draft`,
+…) until `finished` adds the arrays and the digest over all.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, TypeVar
 
+from poisonkit.core import modality as modalities
 from poisonkit.core.hashing import digest
+from poisonkit.core.modality import Modality
+from poisonkit.format.records import (
+    ArrayEntry,
+    Counts,
+    FileRecord,
+    Json,
+    Picture,
+    Pictures,
+    Recipe,
+    Source,
+    known,
+    pictures_json,
+)
 
 FORMAT = "poisonkit"
 FORMAT_VERSION = 1
@@ -29,149 +44,60 @@ CLEAN_NOTICE = (
     "Clean data, unchanged, as the baseline for research into backdoor attacks. Its labels and {rows} are those of "
     "the source."
 )
+DELTA_NOTICE = "What must be changed in a clean data set to get the poisoned one whose manifest stands under `of`. "
+SEALED_NOTICE = (
+    "A sealed data set for a blind exercise in finding manipulated training data. None, some or many training rows "
+    "may have been changed on purpose{altered}; which, is in a key that its organiser holds "
+    "(see commitment). Do not train anything on it that will be put to use."
+)
+KEY_NOTICE = (
+    "The key of a sealed data set: the answer of a blind exercise, and all that gives the original poisoned data set "
+    "back. Keep it from whoever takes part."
+)
 
-
-Facts = dict[str, Any]
-"""A manifest as its JSON stands."""
-
-R = TypeVar("R")
-
-
-# ---------------------------------------------------------------- which kind of file
-
-
-def is_clean(facts: Facts) -> bool:
-    """Whether a manifest is that of a data set in which nothing was poisoned."""
-    return facts.get("kind") == "clean"
-
-
-def is_poisoned(facts: Facts) -> bool:
-    """Whether a manifest is that of a poisoned data set, which has its truth and its trigger."""
-    return facts.get("kind") == "poisoned"
-
-
-def is_sealed(facts: Facts) -> bool:
-    """Whether a manifest is that of a sealed file, which does not say whether anything was poisoned."""
-    return facts.get("kind") == "sealed"
-
-
-def is_data_set(facts: Facts) -> bool:
-    """Whether a file with this manifest has training and test rows: any but a delta and a key."""
-    return is_clean(facts) or is_poisoned(facts) or is_sealed(facts)
-
-
-# ---------------------------------------------------------------- typed parts
-
-
-@dataclass(frozen=True)
-class ArrayEntry:
-    """One array of a file: its digest, its dtype as the format spells it (`|u1`, `<i8`, `text`, …), its shape."""
-
-    digest: str
-    dtype: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class FileRecord:
-    """Size in bytes and SHA-256 (hexadecimal) of the original file that a delta or a key was made of."""
-
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Source:
-    """The clean data set. `classes` are the names in label order; a sealed file has neither options nor digests."""
-
-    name: str
-    title: str
-    licence: str
-    url: str
-    classes: tuple[str, ...]
-    options: dict[str, Any] = field(default_factory=dict)
-    arrays: dict[str, str] = field(default_factory=dict)
-    digest: str | None = None
-
-    @property
-    def camouflage(self) -> str | None:
-        """The steps of the camouflage, None where the images are plain."""
-        return self.options.get("camouflage")
-
-
-@dataclass(frozen=True)
-class TriggerStep:
-    """One trigger of a recipe, in the order of application: its name, and its parameters as the manifest has them."""
-
-    name: str
-    parameters: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a data set was poisoned; of a clean one only the rate, which is "0".
-
-    Rates are decimals, spelled as texts. `patch` is (height, width) of a tile; `target` is None in all-to-all.
-    """
-
-    rate: str
-    seed: int = 0
-    streams: tuple[str, ...] = ()
-    application: str = "image"
-    patch: tuple[int, int] | None = None
-    label_mode: str = ""
-    target: int | None = None
-    select: str = ""
-    triggers: tuple[TriggerStep, ...] = ()
-    source_classes: tuple[int, ...] = ()
-    cover_rate: str | None = None
-    cover_jitter: bool = False
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Numbers of rows; what a file has not is 0."""
-
-    train: int
-    test: int
-    triggered: int = 0
-    others: int = 0
-    eligible: int = 0
-    poisoned: int = 0
-    cover: int = 0
-    already_target: int = 0
-    unchanged: int = 0
-
-
-# ---------------------------------------------------------------- the manifests
+H = TypeVar("H", bound="Header")
 
 
 @dataclass(frozen=True)
 class Header:
-    """What every manifest has. `arrays` is path → entry; `facts` is the whole JSON."""
+    """What every manifest has. `arrays` is path → entry; `json` is the whole of it as JSON. A draft has no arrays yet,
+    and no digest."""
+
+    KINDS: ClassVar[tuple[str, ...]]
+    """The kinds of files that have such a manifest."""
 
     kind: str
-    modality: str
+    modality: Modality
     name: str
     notice: str
     arrays: dict[str, ArrayEntry]
     dataset_digest: str
-    facts: Facts = field(repr=False)
+    json: Json = field(repr=False)
+
+    @classmethod
+    def of(cls: type[H], json: Json) -> H:
+        """Return the typed manifest, of JSON that was checked."""
+        raise NotImplementedError
+
+    def finished(self: H, arrays: Mapping[str, ArrayEntry]) -> H:
+        """Return a draft with the entries of its arrays, and with the digest over all."""
+        json = self.json | {"arrays": {path: entry.json for path, entry in sorted(arrays.items())}}
+        return self.of(json | {"dataset_digest": dataset_digest(json)})
 
     @property
     def clean(self) -> bool:
         """Whether this is a data set in which nothing was poisoned."""
-        return is_clean(self.facts)
+        return self.kind == "clean"
 
     @property
     def poisoned(self) -> bool:
-        """Whether this is a poisoned data set."""
-        return is_poisoned(self.facts)
+        """Whether this is a poisoned data set, which has its truth and its trigger."""
+        return self.kind == "poisoned"
 
     @property
-    def sealed(self) -> bool:
-        """Whether this is a sealed file."""
-        return is_sealed(self.facts)
+    def sound_digest(self) -> bool:
+        """Whether `dataset_digest` is that of the rest."""
+        return dataset_digest(self.json) == self.dataset_digest
 
     def shape(self, path: str) -> tuple[int, ...]:
         """Return the shape of an array."""
@@ -186,61 +112,148 @@ class Header:
 class Manifest(Header):
     """The manifest of a data set, clean or poisoned. `pictures` is the number of a trigger → its picture's record."""
 
+    KINDS = ("clean", "poisoned")
+
     recipe_version: int
     source: Source
     recipe: Recipe
     counts: Counts
-    pictures: dict[str, Facts]
+    pictures: Pictures
+
+    @classmethod
+    def of(cls, json: Json) -> "Manifest":
+        """Return the typed manifest of a data set, of JSON that was checked."""
+        return cls(
+            **_header(json),
+            recipe_version=json["recipe_version"],
+            source=Source.of(json["source"]),
+            recipe=Recipe.of(json["recipe"]),
+            counts=Counts.of(json["counts"]),
+            pictures={int(number): Picture.of(record) for number, record in json["pictures"].items()},
+        )
+
+    @classmethod
+    def draft(
+        cls,
+        *,
+        modality: Modality,
+        name: str,
+        recipe_version: int,
+        source: Source,
+        recipe: Recipe,
+        counts: Counts,
+        pictures: Pictures,
+    ) -> "Manifest":
+        """Return the manifest of a data set as far as it is known before its rows are written: without arrays, and
+        without the number of rows that did not change."""
+        clean = recipe.rate == "0"
+        counted = {"train": counts.train, "test": counts.test}
+        if not clean:
+            counted = {key: count for key, count in vars(counts).items() if key != "unchanged"}
+            counted = {key: count for key, count in counted.items() if count or key != "others"}
+        kind = "clean" if clean else "poisoned"
+        notice = CLEAN_NOTICE.format(rows=modality.rows) if clean else NOTICE
+        return cls.of(
+            _begun(recipe_version=recipe_version, modality=modality, kind=kind, notice=notice, name=name)
+            | {
+                "source": source.json,
+                "recipe": recipe.json,
+                "pictures": pictures_json(pictures),
+                "counts": counted,
+            }
+        )
+
+    def with_unchanged(self, count: int) -> "Manifest":
+        """Return a draft with the number of poisoned rows that did not change by a byte; a clean file has none."""
+        if self.clean:
+            return self
+        return self.of(self.json | {"counts": self.json["counts"] | {"unchanged": count}})
+
+    @property
+    def as_draft(self) -> "Manifest":
+        """What was known of the file before its rows were written."""
+        json = {key: value for key, value in self.json.items() if key not in ("arrays", "dataset_digest")}
+        counts = {key: value for key, value in json["counts"].items() if key != "unchanged"}
+        return self.of(json | {"counts": counts})
+
+    @property
+    def identity(self) -> Json:
+        """The part of the JSON that decides what the bytes will be, see `identity`."""
+        return identity(self.json)
 
     @property
     def recipe_versions(self) -> tuple[int, ...]:
         """The recipe versions of which this program makes such a file."""
-        return recipe_versions(self.facts)
+        return recipe_versions(self.json)
+
+    @property
+    def known_version(self) -> bool:
+        """Whether this program makes files of this recipe version."""
+        return self.recipe_version in self.recipe_versions
 
     @property
     def camouflaged_last(self) -> bool:
         """Whether training rows got the trigger first, and the camouflage then."""
-        return camouflaged_last(self.facts)
+        return self.recipe_version == CAMOUFLAGED_LAST and self.known_version
 
-    @classmethod
-    def of(cls, facts: Facts) -> "Manifest":
-        """Return the typed manifest of a data set, of JSON that was checked."""
-        return cls(
-            **_header(facts),
-            recipe_version=facts["recipe_version"],
-            source=_source(facts["source"]),
-            recipe=_recipe(facts["recipe"]),
-            counts=_known(Counts, facts["counts"]),
-            pictures=dict(facts["pictures"]),
-        )
+    def respelled(self, recipe: Recipe) -> list[str]:
+        """List the keys in which the recipe of this manifest is not spelled as that one, which should be the same."""
+        here, there = recipe.json, self.json["recipe"]
+        return sorted(key for key in here.keys() | there.keys() if here.get(key) != there.get(key))
 
 
 @dataclass(frozen=True)
 class SealedManifest(Header):
-    """The manifest of a sealed file, which says nothing of a recipe."""
+    """The manifest of a sealed file, which says nothing of a recipe, nor whether anything was poisoned."""
+
+    KINDS = ("sealed",)
+    ALTERED: ClassVar = {"image": ", and all images altered slightly", "text": ""}
 
     source: Source
     counts: Counts
     commitment: str
 
     @classmethod
-    def of(cls, facts: Facts) -> "SealedManifest":
+    def of(cls, json: Json) -> "SealedManifest":
         """Return the typed manifest, of JSON that was checked."""
-        source, counts = _source(facts["source"]), _known(Counts, facts["counts"])
-        return cls(**_header(facts), source=source, counts=counts, commitment=facts["commitment"])
+        source, counts = Source.of(json["source"]), Counts.of(json["counts"])
+        return cls(**_header(json), source=source, counts=counts, commitment=json["commitment"])
+
+    @classmethod
+    def draft(cls, original: Manifest, name: str, commitment: str, counts: Counts) -> "SealedManifest":
+        """Return the manifest of a sealed file: of the source what training and its licence need, and nothing of what
+        was done."""
+        notice = SEALED_NOTICE.format(altered=cls.ALTERED[original.modality.name])
+        public = replace(original.source, options={}, arrays={}, digest=None)
+        return cls.of(
+            _begun(modality=original.modality, kind="sealed", name=name, notice=notice)
+            | {
+                "commitment": commitment,
+                "source": public.json,
+                "counts": {"train": counts.train, "test": counts.test},
+            }
+        )
 
 
 @dataclass(frozen=True)
 class DeltaManifest(Header):
     """The manifest of a delta: `original` is that of the poisoned file, `file` what that file was."""
 
+    KINDS = ("delta",)
+
     original: Manifest
     file: FileRecord
 
     @classmethod
-    def of(cls, facts: Facts) -> "DeltaManifest":
+    def of(cls, json: Json) -> "DeltaManifest":
         """Return the typed manifest, of JSON that was checked."""
-        return cls(**_header(facts), original=Manifest.of(facts["of"]), file=_known(FileRecord, facts["file"]))
+        return cls(**_header(json), original=Manifest.of(json["of"]), file=known(FileRecord, json["file"]))
+
+    @classmethod
+    def draft(cls, original: Manifest, file: FileRecord) -> "DeltaManifest":
+        """Return the manifest of the delta of a file."""
+        begun = _begun(modality=original.modality, name=original.name, kind="delta", notice=DELTA_NOTICE + NOTICE)
+        return cls.of(begun | {"of": original.json, "file": vars(file)})
 
 
 @dataclass(frozen=True)
@@ -248,86 +261,108 @@ class KeyManifest(Header):
     """The manifest of a key: of the `original` and its `file`, of the sealed one (`challenge`, its dataset digest), and
     the secrets. `sidecar` is what the original's sidecar had beside manifest and file."""
 
+    KINDS = ("key",)
+
     original: Manifest
     file: FileRecord
     challenge: str
     commitment: str
     salt: str
     secret: str
-    sidecar: Facts | None
+    sidecar: Json | None
     even_labels: str | None = None
 
     @classmethod
-    def of(cls, facts: Facts) -> "KeyManifest":
+    def of(cls, json: Json) -> "KeyManifest":
         """Return the typed manifest, of JSON that was checked."""
-        own = {key: facts[key] for key in ("challenge", "commitment", "salt", "secret", "sidecar")}
-        file = _known(FileRecord, facts["file"])
-        even = facts.get("even_labels")
-        return cls(**_header(facts), original=Manifest.of(facts["of"]), file=file, even_labels=even, **own)
+        own = {key: json[key] for key in ("challenge", "commitment", "salt", "secret", "sidecar")}
+        file = known(FileRecord, json["file"])
+        even = json.get("even_labels")
+        return cls(**_header(json), original=Manifest.of(json["of"]), file=file, even_labels=even, **own)
+
+    @classmethod
+    def draft(
+        cls,
+        original: Manifest,
+        file: FileRecord,
+        challenge: SealedManifest,
+        *,
+        salt: str,
+        secret: str,
+        sidecar: Json | None,
+        even_labels: str | None,
+    ) -> "KeyManifest":
+        """Return the manifest of the key of a sealed file."""
+        begun = _begun(modality=original.modality, kind="key", name=challenge.name, notice=KEY_NOTICE)
+        evened = {} if even_labels is None else {"even_labels": even_labels}
+        return cls.of(
+            begun
+            | {
+                "challenge": challenge.dataset_digest,
+                "commitment": challenge.commitment,
+                "salt": salt,
+                "secret": secret,
+                "file": vars(file),
+                "sidecar": sidecar,
+                "of": original.json,
+            }
+            | evened
+        )
 
 
 AnyManifest = Manifest | SealedManifest | DeltaManifest | KeyManifest
+EVERY: tuple[type[AnyManifest], ...] = (Manifest, SealedManifest, DeltaManifest, KeyManifest)
+"""The manifests of files of every kind."""
 
 
-def parse(facts: Facts) -> AnyManifest:
+def parse(json: Json) -> AnyManifest:
     """Return the typed manifest of a file of any kind, of JSON that `schema.problem` has found sound."""
-    kinds: dict[str, type[AnyManifest]] = {"sealed": SealedManifest, "delta": DeltaManifest, "key": KeyManifest}
-    return kinds.get(facts["kind"], Manifest).of(facts)
+    types: dict[str, type[AnyManifest]] = {"sealed": SealedManifest, "delta": DeltaManifest, "key": KeyManifest}
+    return types.get(json["kind"], Manifest).of(json)
 
 
-def _header(facts: Facts) -> Facts:
+def _begun(*, modality: Modality, **more: object) -> Json:
+    """Return the JSON that every manifest begins with."""
+    version = {"recipe_version": more.pop("recipe_version")} if "recipe_version" in more else {}
+    return {"format": FORMAT, "format_version": FORMAT_VERSION} | version | {"modality": modality.name} | more
+
+
+def _header(json: Json) -> Json:
     """Return the parts that every manifest has, as keyword arguments."""
-    texts = {key: facts[key] for key in ("kind", "modality", "name", "notice", "dataset_digest")}
-    arrays = {
-        path: ArrayEntry(entry["digest"], entry["dtype"], tuple(entry["shape"]))
-        for path, entry in facts["arrays"].items()
-    }
-    return texts | {"arrays": arrays, "facts": facts}
-
-
-def _known(record: type[R], facts: Facts) -> R:
-    """Return a record of those keys that it knows; others stay in the manifest's `facts`."""
-    names = {one.name for one in fields(record)}  # type: ignore[arg-type]
-    return record(**{key: value for key, value in facts.items() if key in names})
-
-
-def _source(facts: Facts) -> Source:
-    return _known(Source, facts | {"classes": tuple(facts["classes"])})
-
-
-def _recipe(facts: Facts) -> Recipe:
-    lists = {key: tuple(facts[key]) for key in ("streams", "patch", "source_classes") if facts.get(key) is not None}
-    return _known(Recipe, facts | lists | {"triggers": tuple(map(_step, facts.get("triggers", ())))})
-
-
-def _step(facts: Facts) -> TriggerStep:
-    return TriggerStep(facts["name"], {key: value for key, value in facts.items() if key != "name"})
+    texts = {key: json[key] for key in ("kind", "name", "notice")}
+    arrays = {path: ArrayEntry.of(entry) for path, entry in json.get("arrays", {}).items()}
+    typed = {"modality": modalities.of(json["modality"]), "dataset_digest": json.get("dataset_digest", "")}
+    return texts | typed | {"arrays": arrays, "json": json}
 
 
 # ---------------------------------------------------------------- digests and versions
 
 
-def dataset_digest(manifest: Facts) -> str:
-    """SHA-256 of the manifest without its own `dataset_digest`."""
-    return digest({key: value for key, value in manifest.items() if key != "dataset_digest"})
+def dataset_digest(json: Json) -> str:
+    """SHA-256 of a manifest without its own `dataset_digest`."""
+    return digest({key: value for key, value in json.items() if key != "dataset_digest"})
 
 
-def told(options: dict[str, Any]) -> dict[str, Any]:
+def identity(json: Json) -> Json:
+    """Return the part of a manifest that decides the bytes: recipe, source and pictures, and the recipe's version."""
+    source = {key: json["source"].get(key) for key in ("name", "options", "digest")}
+    return {"recipe_version": json.get("recipe_version"), "source": source} | {
+        key: json.get(key) for key in ("recipe", "pictures")
+    }
+
+
+def told(options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a source's options that may be told to people."""
     return {key: value for key, value in options.items() if key not in SECRETS}
 
 
-def recipe_versions(facts: Facts) -> tuple[int, ...]:
-    """Return the recipe versions of which this program makes a file such as the one whose manifest is given."""
-    source = facts.get("source")
+def recipe_versions(json: Json) -> tuple[int, ...]:
+    """Return the recipe versions of which this program makes a file such as the one whose manifest is given, which may
+    be unsound."""
+    source = json.get("source")
     options = source.get("options") if isinstance(source, dict) else None
-    hidden = is_poisoned(facts) and isinstance(options, dict) and "camouflage" in options
+    hidden = json.get("kind") == "poisoned" and isinstance(options, dict) and "camouflage" in options
     return (RECIPE_VERSION, CAMOUFLAGED_LAST) if hidden else (RECIPE_VERSION,)
-
-
-def camouflaged_last(facts: Facts) -> bool:
-    """Whether a file's training rows got the trigger first, and the camouflage then."""
-    return facts["recipe_version"] == CAMOUFLAGED_LAST and CAMOUFLAGED_LAST in recipe_versions(facts)
 
 
 def describe(asked: Any, there: Any, where: str = "") -> Iterator[str]:

@@ -4,27 +4,30 @@ import contextlib
 import functools
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import h5py
 import numpy as np
 
-from poisonkit.core import hints, modality
+from poisonkit.core import hints
 from poisonkit.core.errors import Failure
 from poisonkit.core.files import reason
+from poisonkit.core.modality import Modality, is_text_dtype
 from poisonkit.core.splits import Split, TextSplit
-from poisonkit.format import arrays, manifest, string_arrays, structure
+from poisonkit.format import arrays, string_arrays, structure
+from poisonkit.format.manifest import Header, Manifest
 
 if TYPE_CHECKING:
     from poisonkit.core.stencil import Stencil
 
 BLOCK = 32 << 20  # bytes of rows that are read at once
 
-M = TypeVar("M", bound=manifest.Header)
+M = TypeVar("M", bound=Header)
 
 
-class Reader:
+class Reader(Generic[M]):
     """An open file of the format: its manifest, and its arrays by path.
 
     What it returns is sound: labels are classes, row numbers ascend and exist, roles are known ones. An array is
@@ -32,9 +35,9 @@ class Reader:
     `vouch` False returns what the file has, and `value_problems` says what is wrong.
     """
 
-    def __init__(self, path: Path, file: h5py.File, facts: manifest.Facts, vouch: bool = True):
-        self.path, self.manifest, self._file = path, facts, file
-        self._unchecked = set(arrays.checked_values(facts)) if vouch else set()
+    def __init__(self, path: Path, file: h5py.File, manifest: M, vouch: bool = True):
+        self.path, self.manifest, self._file = path, manifest, file
+        self._unchecked = set(arrays.checked_values(manifest.json)) if vouch else set()
 
     def __getitem__(self, name: str) -> np.ndarray:
         self._vouch(name)
@@ -48,7 +51,7 @@ class Reader:
 
     def value_problems(self) -> list[str]:
         """Return what is wrong with labels, row numbers and roles, one line an array."""
-        return [wrong for name in arrays.checked_values(self.facts) if (wrong := self._value_problem(name))]
+        return [wrong for name in arrays.checked_values(self.manifest.json) if (wrong := self._value_problem(name))]
 
     def _vouch(self, name: str) -> None:
         """Check the values of an array before something of it is returned for the first time."""
@@ -62,14 +65,14 @@ class Reader:
 
     @functools.cached_property
     def _forms(self) -> dict[str, arrays.Form]:
-        return arrays.forms(self.facts)
+        return arrays.forms(self.manifest.json)
 
     @functools.cached_property
     def _sizes(self) -> dict[str, int]:
-        return arrays.sizes_of(self.facts)
+        return arrays.sizes_of(self.manifest.json)
 
     def __contains__(self, name: str) -> bool:
-        return name in self.manifest["arrays"]
+        return name in self.manifest.arrays
 
     @property
     def closed(self) -> bool:
@@ -77,48 +80,13 @@ class Reader:
         return not self._file
 
     @property
-    def facts(self) -> manifest.Facts:
-        """The manifest as its JSON stands."""
-        return self.manifest
-
-    @functools.cached_property
-    def header(self) -> manifest.Header:
-        """The manifest of a file of any kind, typed."""
-        return manifest.parse(self.facts)
-
-    @functools.cached_property
-    def described(self) -> manifest.Manifest:
-        """The manifest of a data set, typed. `Failure` for another kind of file."""
-        return self._of(manifest.Manifest)
-
-    @functools.cached_property
-    def sealed(self) -> manifest.SealedManifest:
-        """The manifest of a sealed file, typed. `Failure` for another kind of file."""
-        return self._of(manifest.SealedManifest)
-
-    @functools.cached_property
-    def delta(self) -> manifest.DeltaManifest:
-        """The manifest of a delta, typed. `Failure` for another kind of file."""
-        return self._of(manifest.DeltaManifest)
-
-    @functools.cached_property
-    def key(self) -> manifest.KeyManifest:
-        """The manifest of a key, typed. `Failure` for another kind of file."""
-        return self._of(manifest.KeyManifest)
-
-    def _of(self, kind: type[M]) -> M:
-        if not isinstance(self.header, kind):
-            raise Failure(f"{self.path}: is a {self.header.kind} file, a file of another kind is needed")
-        return self.header
-
-    @property
-    def modality(self) -> modality.Modality:
+    def modality(self) -> Modality:
         """What its rows are."""
-        return modality.of(self.manifest)
+        return self.manifest.modality
 
     def has_texts(self, name: str) -> bool:
         """Whether an array is one of texts."""
-        return modality.is_text_dtype(self.manifest["arrays"][name]["dtype"])
+        return is_text_dtype(self.manifest.arrays[name].dtype)
 
     def _data(self, name: str) -> Any:
         """Return the dataset, whose texts are `str`."""
@@ -144,8 +112,8 @@ class Reader:
         held in memory."""
         if self.modality.is_text:
             return TextSplit.held(self.path, self[f"{part}/texts"], self[f"{part}/labels"])
-        shape = tuple(self.manifest["arrays"][f"{part}/images"]["shape"])
-        return Split(self.path, self.offset(f"{part}/images"), shape, self[f"{part}/labels"])
+        images = f"{part}/images"
+        return Split(self.path, self.offset(images), self.manifest.shape(images), self[f"{part}/labels"])
 
     def pick(self, name: str, rows: np.ndarray) -> np.ndarray:
         """Return the given rows of an array, in ascending order of their numbers."""
@@ -169,11 +137,11 @@ class Reader:
     @property
     def clean(self) -> bool:
         """Whether it is a clean file."""
-        return self.header.clean
+        return self.manifest.clean
 
     def stencils(self) -> list["Stencil"]:
         """Return the trigger's stencils, in the order of application."""
-        count = len(self.manifest["recipe"].get("triggers", ()))
+        count = sum(path.startswith("trigger/") and path.endswith("/taps") for path in self.manifest.arrays)
         parts = [[self[f"trigger/{i}/{part}"] for part in ("taps", "weights", "bias")] for i in range(count)]
         return [stencil(self.path, *arrays) for arrays in parts]
 
@@ -188,20 +156,29 @@ def stencil(path: Path, taps: np.ndarray, weights: np.ndarray, bias: np.ndarray)
         raise Failure(f"{path}: its trigger is not a stencil: {error}") from None
 
 
+@overload
+def reading(path: Path, *, vouch: bool = True) -> AbstractContextManager[Reader[Manifest]]: ...
+
+
+@overload
+def reading(path: Path, of: type[M] | tuple[type[M], ...], vouch: bool = True) -> AbstractContextManager[Reader[M]]: ...
+
+
 @contextlib.contextmanager
-def reading(path: Path, kinds: tuple[str, ...] = structure.DATA_SETS, vouch: bool = True) -> Iterator[Reader]:
+def reading(path: Path, of: Any = Manifest, vouch: bool = True) -> Iterator[Any]:
     """Provide a `Reader` for a file whose structure has been checked; `Failure` says in one line what is wrong with it.
 
-    `kinds` are the kinds of files that will do; `vouch` is whether the reader checks the values that it returns.
+    `of` are the manifests of those kinds of files that will do (default: data sets, clean or poisoned); `vouch` is
+    whether the reader checks the values that it returns.
     """
-    facts = structure.inspect(path, kinds)
+    manifest = structure.inspect(path, of)
     try:
         file = structure.opened(path)
     except OSError as error:
         raise Failure(f"{path}: could not be opened: {reason(error)}") from error
     with file:
         try:
-            yield Reader(path, file, facts, vouch)
+            yield Reader(path, file, manifest, vouch)
         except OSError as error:
             if error.filename is not None and os.fspath(error.filename) != os.fspath(path):  # of what is written, say
                 raise

@@ -4,33 +4,33 @@ from collections.abc import Callable
 
 from poisonkit.core import label_modes, modality
 from poisonkit.format import schema
-from poisonkit.format.manifest import Facts, is_poisoned
+from poisonkit.format.records import Json
 
 
-def problem(facts: Facts) -> str | None:
+def problem(manifest: Json) -> str | None:
     """Return what does not go together in a manifest whose values are of their types; None where all does."""
     for rule in schema.load()["rules"]:
-        if facts["kind"] in rule["kinds"] and (wrong := RULES[rule["name"]](facts)):
+        if manifest["kind"] in rule["kinds"] and (wrong := RULES[rule["name"]](manifest)):
             return wrong
     return None
 
 
-def _source_arrays(facts: Facts) -> str | None:
-    rows = schema.modality_of(facts)["rows"]
+def _source_arrays(manifest: Json) -> str | None:
+    rows = schema.modality_of(manifest)["rows"]
     expected = {f"{part}/{name}" for part in ("train", "test") for name in (rows, "labels")}
-    if facts["source"]["arrays"].keys() == expected:
+    if manifest["source"]["arrays"].keys() == expected:
         return None
-    return f"its manifest's source is of other data than its modality, {facts['modality']}"
+    return f"its manifest's source is of other data than its modality, {manifest['modality']}"
 
 
-def _pictures(facts: Facts) -> str | None:
-    count = len(facts["recipe"]["triggers"]) if is_poisoned(facts) else 0
-    more = [number for number in facts["pictures"] if int(number) >= count]
+def _pictures(manifest: Json) -> str | None:
+    count = len(manifest["recipe"]["triggers"]) if manifest["kind"] == "poisoned" else 0
+    more = [number for number in manifest["pictures"] if int(number) >= count]
     return f"its manifest has a picture of trigger {more[0]}, its recipe {count} triggers" if more else None
 
 
-def _classes(facts: Facts) -> str | None:
-    recipe, classes = facts["recipe"], len(facts["source"]["classes"])
+def _classes(manifest: Json) -> str | None:
+    recipe, classes = manifest["recipe"], len(manifest["source"]["classes"])
     named = [("target", recipe["target"]), *(("source class", label) for label in recipe.get("source_classes", ()))]
     for what, label in named:
         if label is not None and label >= classes:
@@ -38,30 +38,30 @@ def _classes(facts: Facts) -> str | None:
     return None
 
 
-def _label_mode_known(facts: Facts) -> bool:
-    recipe = facts["recipe"]
+def _label_mode_known(manifest: Json) -> bool:
+    recipe = manifest["recipe"]
     return recipe["label_mode"] in label_modes.SELECTIONS and recipe["select"] in label_modes.CHOICES
 
 
-def _label_modes(facts: Facts) -> str | None:
-    recipe = facts["recipe"]
-    if not _label_mode_known(facts):
+def _label_modes(manifest: Json) -> str | None:
+    recipe = manifest["recipe"]
+    if not _label_mode_known(manifest):
         return None
     sources = tuple(recipe.get("source_classes", ()))
     wrong = label_modes.contradiction(recipe["label_mode"], recipe["select"], recipe["target"], sources)
     return f"its manifest's recipe contradicts itself ({wrong})" if wrong else None
 
 
-def _jitter(facts: Facts) -> str | None:
-    if "cover_jitter" in facts["recipe"] and "cover_rate" not in facts["recipe"]:
+def _jitter(manifest: Json) -> str | None:
+    if "cover_jitter" in manifest["recipe"] and "cover_rate" not in manifest["recipe"]:
         return "its manifest's recipe has a cover_jitter without a cover_rate"
     return None
 
 
-def _application(facts: Facts) -> str | None:
-    recipe, application = facts["recipe"], facts["recipe"]["application"]
-    if (application == "text") != modality.of(facts).is_text:
-        return f"its manifest's recipe is for {application}, its modality is {facts['modality']}"
+def _application(manifest: Json) -> str | None:
+    recipe, application = manifest["recipe"], manifest["recipe"]["application"]
+    if (application == "text") != modality.of(manifest["modality"]).is_text:
+        return f"its manifest's recipe is for {application}, its modality is {manifest['modality']}"
     if application == "text" and (recipe["patch"] is not None or "cover_jitter" in recipe):
         return "its manifest's recipe has a patch or a cover_jitter, which texts have not"
     if (recipe["patch"] is not None) != (application == "patch"):
@@ -69,17 +69,17 @@ def _application(facts: Facts) -> str | None:
     return None
 
 
-def _others(facts: Facts) -> str | None:
-    if "others" not in facts["counts"]:
+def _others(manifest: Json) -> str | None:
+    if "others" not in manifest["counts"]:
         return None
-    mode, target = facts["recipe"]["label_mode"], facts["recipe"]["target"]
-    if _label_mode_known(facts) and mode != "source-specific":
+    mode, target = manifest["recipe"]["label_mode"], manifest["recipe"]["target"]
+    if _label_mode_known(manifest) and mode != "source-specific":
         return f"its manifest counts others, which {mode} has not"
     return "its manifest counts others, its recipe has no target" if target is None else None
 
 
-def _tiles(facts: Facts) -> str | None:
-    images, tile = facts["arrays"].get("train/images"), facts["recipe"]["patch"]
+def _tiles(manifest: Json) -> str | None:
+    images, tile = manifest["arrays"].get("train/images"), manifest["recipe"]["patch"]
     if tile is None or images is None or len(images["shape"]) != 4:  # which the arrays' own table refuses
         return None
     height, width = images["shape"][1:3]
@@ -88,24 +88,24 @@ def _tiles(facts: Facts) -> str | None:
     return None
 
 
-def _original(facts: Facts) -> str | None:
+def _original(manifest: Json) -> str | None:
     from poisonkit.format import arrays
 
-    of = facts["of"]
-    wrong = schema.problem(of, tuple(schema.load()["originals"][facts["kind"]]))
-    if wrong is None and of["modality"] != facts["modality"]:
-        wrong = f"its modality is {of['modality']}, that of this file {facts['modality']}"
+    of = manifest["of"]
+    wrong = schema.problem(of, tuple(schema.load()["originals"][manifest["kind"]]))
+    if wrong is None and of["modality"] != manifest["modality"]:
+        wrong = f"its modality is {of['modality']}, that of this file {manifest['modality']}"
     wrong = wrong or arrays.problem(of)
     return f"of the original, {wrong}" if wrong else None
 
 
-def _usual_rows(facts: Facts) -> str | None:
-    if "triggered/rows" in facts["arrays"] or facts["of"]["recipe"]["target"] is not None:
+def _usual_rows(manifest: Json) -> str | None:
+    if "triggered/rows" in manifest["arrays"] or manifest["of"]["recipe"]["target"] is not None:
         return None
     return "it does not say which its triggered rows are, and they have no target in common"
 
 
-RULES: dict[str, Callable[[Facts], str | None]] = {
+RULES: dict[str, Callable[[Json], str | None]] = {
     "source-arrays-of-modality": _source_arrays,
     "pictures-of-triggers": _pictures,
     "classes-that-exist": _classes,

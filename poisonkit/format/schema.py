@@ -8,11 +8,12 @@ import functools
 import json
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from poisonkit.core import file_names, hints, modality
-from poisonkit.format.manifest import Facts
+from poisonkit.format.records import ArrayEntry, Json, Picture
 
 Type = dict[str, Any]
 """A type in the words of JSON Schema, those that `schema.json` uses: see `fits`."""
@@ -50,9 +51,30 @@ def known_keys(kind: str) -> dict[str, set[str]]:
     return known
 
 
-def modality_of(facts: Facts) -> dict[str, Any]:
+def unknown_key(manifest: Json) -> str | None:
+    """Return the first key of a checked manifest that is known to no version here, by its place; a recipe's are those
+    of `unknown_recipe_keys`."""
+    known = known_keys(manifest["kind"])
+    if manifest["kind"] == "poisoned":
+        del known["recipe"]
+    tables = [(place, manifest[place] if place else manifest, keys) for place, keys in known.items()]
+    for place, record in (("arrays", ArrayEntry), ("pictures", Picture)):
+        keys = {one.name for one in fields(record)}
+        tables += [(f"{place}.{name}", entry, keys) for name, entry in manifest.get(place, {}).items()]
+    for place, table, keys in tables:
+        if more := sorted(table.keys() - keys):
+            return f"key {f'{place}.{more[0]}'.lstrip('.')!r:.60}"
+    return None
+
+
+def unknown_recipe_keys(manifest: Json) -> list[str]:
+    """List the keys of a poisoned file's recipe that are known to no version here."""
+    return sorted(manifest["recipe"].keys() - known_keys("poisoned")["recipe"])
+
+
+def modality_of(manifest: Json) -> dict[str, Any]:
     """Return what the arrays of rows are called, their dtype, and the sizes of one row, in a file of this modality."""
-    table: dict[str, Any] = load()["modalities"][facts["modality"]]
+    table: dict[str, Any] = load()["modalities"][manifest["modality"]]
     return table
 
 
@@ -117,7 +139,7 @@ _RULES = {"plain-name": file_names.plain, "ascending": _ascending}
 # ---------------------------------------------------------------- manifests
 
 
-def problem(facts: Facts, kinds: tuple[str, ...] = ("clean", "poisoned")) -> str | None:
+def problem(manifest: Json, kinds: tuple[str, ...] = ("clean", "poisoned")) -> str | None:
     """Return what is wrong with a manifest, in one line; None where every value is of its type and range, and all go
     together.
 
@@ -125,21 +147,21 @@ def problem(facts: Facts, kinds: tuple[str, ...] = ("clean", "poisoned")) -> str
     """
     from poisonkit.format import rules
 
-    if unknown := modality.problem(facts):
+    if unknown := modality.problem(manifest.get("modality")):
         return unknown
-    kind = facts.get("kind")
+    kind = manifest.get("kind")
     if not isinstance(kind, str) or kind not in kinds:
         expected = " or ".join(map(repr, kinds))
         return f"its manifest's kind is {kind!r:.60}, expected {expected}" + HINTS.get(str(kind), "")
     for field in load()["fields"]:
-        if kind in field["kinds"] and (wrong := _field_problem(facts, field)):
+        if kind in field["kinds"] and (wrong := _field_problem(manifest, field)):
             return wrong
-    return rules.problem(facts)
+    return rules.problem(manifest)
 
 
-def _field_problem(facts: Facts, field: dict[str, Any]) -> str | None:
+def _field_problem(manifest: Json, field: dict[str, Any]) -> str | None:
     """Return what is wrong with one key of a manifest."""
-    place, value = field["key"], facts
+    place, value = field["key"], manifest
     for key in place.split("."):
         if not isinstance(value, dict) or key not in value:
             return None if "optional" in field else f"its manifest has no {place}"

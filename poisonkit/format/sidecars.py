@@ -1,28 +1,61 @@
-"""Sidecars: NAME.manifest.json may be removed or overwritten only if it is that of NAME.h5 itself."""
+"""Sidecars: NAME.manifest.json has a file's manifest, and what may not stand inside the file because it differs from
+run to run. One may be removed or overwritten only if it is that of NAME.h5 itself."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from poisonkit.core import numbers
+from poisonkit.core import files, numbers
 from poisonkit.core.errors import Failure
-from poisonkit.format import manifest
-from poisonkit.format.manifest import Facts
+from poisonkit.format.manifest import FORMAT, Header, Manifest, identity
+from poisonkit.format.records import FileRecord, Json
 
 SUFFIX = ".manifest.json"
 
 LARGEST = 1 << 27  # bytes; twice what a manifest may have
+OWN = ("manifest", "file")
+"""The keys of a sidecar that follow from its file."""
 
 
-def read(beside: Path) -> Facts | None:
+@dataclass(frozen=True)
+class Sidecar:
+    """A sidecar that poisonkit wrote: whatever it says of the manifest, and of the name, size and SHA-256 of the
+    file."""
+
+    manifest: Json
+    name: str
+    size: Any
+    sha256: Any
+
+    @classmethod
+    def of(cls, json: Any) -> "Sidecar":
+        """Return the sidecar of parsed JSON. `KeyError` or `TypeError` where it is none."""
+        file = json["file"]
+        return cls(json["manifest"], file["name"], file.get("size"), file.get("sha256"))
+
+    @property
+    def identity(self) -> Json:
+        """The part of its manifest that decides what the file's bytes are."""
+        return identity(self.manifest)
+
+    def is_of(self, target: Path) -> bool:
+        """Whether a sidecar under another name (somebody renamed both) is that of this file."""
+        try:
+            same = target.is_file() and self.size == target.stat().st_size
+            return same and self.sha256 == files.file_sha256(target)
+        except OSError:
+            return False
+
+
+def read(beside: Path) -> Sidecar | None:
     """Read a sidecar; None for one that poisonkit did not write: no file, not JSON, without `manifest` and `file`."""
     try:
-        said: Facts = numbers.loads(content(beside))
-        facts = said["manifest"]
-        sound = facts["format"] == manifest.FORMAT and isinstance(facts["source"], dict)
-        sound = sound and isinstance(said["file"]["name"], str)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        sidecar = Sidecar.of(numbers.loads(content(beside)))
+        sound = sidecar.manifest["format"] == FORMAT and isinstance(sidecar.manifest["source"], dict)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
-    return said if sound else None
+    return sidecar if sound and isinstance(sidecar.name, str) else None
 
 
 def content(beside: Path) -> bytes:
@@ -35,34 +68,65 @@ def content(beside: Path) -> bytes:
     return beside.read_bytes()
 
 
-def check(beside: Path, target: Path) -> Facts | None:
+def check(beside: Path, target: Path) -> Sidecar | None:
     """Read the sidecar `beside` the file `target`, None if there is none; `Failure` if it is not that
     file's, which nothing may replace: somebody's own file, or what speaks of another data set."""
     if not os.path.lexists(beside):
         return None
-    said = read(beside)
-    if said is None:
+    sidecar = read(beside)
+    if sidecar is None:
         raise Failure(
             f"{beside}: is where the sidecar of {target.name} goes and was not written by poisonkit: move it, or "
             "choose another -o"
         )
-    if said["file"]["name"] != target.name and not _of(said, target):
+    if sidecar.name != target.name and not sidecar.is_of(target):
         raise Failure(
-            f"{beside}: is the sidecar of {said['file']['name']!r:.80}, not of {target.name}: move it, or choose "
-            "another -o"
+            f"{beside}: is the sidecar of {sidecar.name!r:.80}, not of {target.name}: move it, or choose another -o"
         )
-    return said
+    return sidecar
 
 
-def _of(said: Facts, target: Path) -> bool:
-    """Whether a sidecar under another name (somebody renamed both) is that of this file."""
-    from poisonkit.core import files
+def write(target: Path, manifest: Manifest, more: Json) -> FileRecord:
+    """Write the sidecar of a file: its manifest, its size and digest, and `more` of what the run was. Returns the
+    record of the file."""
+    file = FileRecord(target.stat().st_size, files.file_sha256(target))
+    record = {"manifest": manifest.json, "file": {"name": target.name} | vars(file)}
+    files.write_json(sidecar_path(target), more | record)
+    return file
 
+
+def more(path: Path) -> Json | None:
+    """Read what the sidecar of a file has beside what follows from the file, None where there is none. `Failure` where
+    it is not a sidecar."""
+    beside = sidecar_path(path)
+    if not beside.exists():
+        return None
     try:
-        same = target.is_file() and said["file"].get("size") == target.stat().st_size
-        return same and said["file"].get("sha256") == files.file_sha256(target)
-    except OSError:
-        return False
+        found = numbers.loads(content(beside), parse_float=str)
+        return {key: value for key, value in found.items() if key not in OWN}
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise Failure(f"{beside}: is not a sidecar ({error})") from None
+
+
+def differences(path: Path, manifest: Header) -> list[str]:
+    """List what differs between a file and its sidecar; it may be missing, the file says all that is needed."""
+    beside = sidecar_path(path)
+    if not beside.exists():
+        return []
+    try:
+        found = numbers.loads(content(beside))
+        file, repeated = found["file"], found["manifest"]
+        size, digest = file["size"], file["sha256"]
+    except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
+        return [f"{beside.name}: is not a sidecar ({type(error).__name__}: {error})"]
+    errors = []
+    if repeated != manifest.json:
+        errors.append(f"{beside.name}: its manifest is not the file's")
+    if size != path.stat().st_size:
+        errors.append(f"{beside.name}: says the file has {size} bytes, it has {path.stat().st_size}")
+    elif digest != files.file_sha256(path):
+        errors.append(f"{beside.name}: its SHA-256 is not the file's")
+    return errors
 
 
 def sidecar_path(path: Path) -> Path:

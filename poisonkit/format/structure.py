@@ -8,29 +8,42 @@ data are read except texts, each of which is an object of libhdf5's own.
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import h5py
 
 from poisonkit.core import child_process, hashing, modality, numbers
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import TEXT
-from poisonkit.format import arrays, manifest, schema, string_arrays
-from poisonkit.format.manifest import Facts
+from poisonkit.format import arrays, schema, string_arrays
+from poisonkit.format.manifest import FORMAT, FORMAT_VERSION, Header, Manifest, parse
+from poisonkit.format.records import Json
 
-DATA_SETS = ("clean", "poisoned")
-"""The kinds of files that hold a whole data set; the others have commands of their own."""
+M = TypeVar("M", bound=Header)
 
 
 class _Wrong(Exception):
     """What is wrong with a file, without its name."""
 
 
-def inspect(path: Path, kinds: tuple[str, ...] = DATA_SETS) -> Facts:
+def inspect(path: Path, of: type[M] | tuple[type[M], ...]) -> M:
     """Return the manifest of a file whose structure is sound: every array there, with its dtype and shape, plainly
     stored.
 
-    Raises `Failure` with one line otherwise, and for a file of another kind than those.
+    `of` are the manifests of those kinds of files that will do. Raises `Failure` with one line otherwise.
     """
+    types = of if isinstance(of, tuple) else (of,)
+    found: Any = parse(_json(path, tuple(kind for one in types for kind in one.KINDS)))
+    return cast(M, found)
+
+
+def data_set(path: Path) -> Manifest:
+    """Return the manifest of a clean or a poisoned file whose structure is sound. Raises as `inspect` does."""
+    return inspect(path, Manifest)
+
+
+def _json(path: Path, kinds: tuple[str, ...]) -> Json:
+    """Return the manifest as JSON."""
     if not path.is_file():
         raise Failure(f"{path}: no such file" if not path.exists() else f"{path}: is not a regular file")
     if not hasattr(os, "fork"):
@@ -39,8 +52,8 @@ def inspect(path: Path, kinds: tuple[str, ...] = DATA_SETS) -> Facts:
     answer = child_process.ask(lambda alive: _look(path, kinds, alive), _Wrong)
     if "error" in answer:
         raise Failure(f"{path}: {answer['error']}")
-    facts: Facts = answer["value"]
-    return facts
+    manifest: Json = answer["value"]
+    return manifest
 
 
 def opened(path: Path) -> h5py.File:
@@ -54,14 +67,14 @@ def opened(path: Path) -> h5py.File:
         return h5py.File(path, "r")
 
 
-def _checked(path: Path, kinds: tuple[str, ...]) -> Facts:
+def _checked(path: Path, kinds: tuple[str, ...]) -> Json:
     try:
         return _look(path, kinds)
     except _Wrong as error:
         raise Failure(f"{path}: {error}") from None
 
 
-def _look(path: Path, kinds: tuple[str, ...], alive: Callable[[], object] = lambda: None) -> Facts:
+def _look(path: Path, kinds: tuple[str, ...], alive: Callable[[], object] = lambda: None) -> Json:
     """Return the manifest, once everything fits it; `alive` is called after each step, and now and then in the longer
     ones."""
     try:
@@ -75,23 +88,23 @@ def _look(path: Path, kinds: tuple[str, ...], alive: Callable[[], object] = lamb
             raise _Wrong("is not an HDF5 file, or was cut off at its beginning") from error
         raise _Wrong(f"is a damaged or truncated HDF5 file ({str(error).splitlines()[0]})") from error
     with file:
-        facts = _manifest(file, alive)
-        if wrong := schema.problem(facts, kinds):
+        manifest = _manifest(file, alive)
+        if wrong := schema.problem(manifest, kinds):
             raise _Wrong(wrong)
         alive()
         datasets = dict(_datasets(file))
-        _compare(facts, datasets, path)
+        _compare(manifest, datasets, path)
         alive()
-        if wrong := arrays.problem(facts):
+        if wrong := arrays.problem(manifest):
             raise _Wrong(wrong)
         for name, dataset in datasets.items():
-            texts = modality.is_text_dtype(facts["arrays"][name]["dtype"])
+            texts = modality.is_text_dtype(manifest["arrays"][name]["dtype"])
             if texts and (wrong := string_arrays.problem(path, name, dataset, alive)):
                 raise _Wrong(wrong)
-        return facts
+        return manifest
 
 
-def _manifest(file: h5py.File, alive: Callable[[], object]) -> Facts:
+def _manifest(file: h5py.File, alive: Callable[[], object]) -> Json:
     if "manifest" not in file.attrs:
         raise _Wrong("has no manifest: it was not written by poisonkit")
     if len(file.attrs) != 1:
@@ -102,31 +115,31 @@ def _manifest(file: h5py.File, alive: Callable[[], object]) -> Facts:
         raise _Wrong(f"its manifest is not a text of at most {most >> 20} MiB")
     alive()
     try:
-        facts = numbers.loads(text)
+        manifest = numbers.loads(text)
     except (ValueError, RecursionError) as error:
         raise _Wrong(f"its manifest is not valid JSON ({error})") from None
-    if not isinstance(facts, dict) or facts.get("format") != manifest.FORMAT:
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise _Wrong("its manifest is not poisonkit's")
-    version = facts.get("format_version")
+    version = manifest.get("format_version")
     if type(version) is not int or version < 1:
         raise _Wrong(f"is of format version {version!r:.60}, which never was")
-    if version > manifest.FORMAT_VERSION:
+    if version > FORMAT_VERSION:
         raise _Wrong(
-            f"is of format version {version}; this poisonkit reads up to {manifest.FORMAT_VERSION}: use a newer version"
+            f"is of format version {version}; this poisonkit reads up to {FORMAT_VERSION}: use a newer version"
         )
-    if wrong := modality.problem(facts):
+    if wrong := modality.problem(manifest.get("modality")):
         raise _Wrong(wrong)
     alive()
-    _check_spelling(facts, text)
+    _check_spelling(manifest, text)
     alive()
-    return facts
+    return manifest
 
 
-def _check_spelling(facts: Facts, text: str) -> None:
+def _check_spelling(manifest: Json, text: str) -> None:
     """Require the one spelling that a manifest has: other parsers could read something else in a text that, say, has a
     key twice."""
     try:
-        if hashing.canonical(facts) != text.encode():
+        if hashing.canonical(manifest) != text.encode():
             raise _Wrong("its manifest is not canonical JSON (sorted keys, each once, no white space)")
     except (TypeError, ValueError, RecursionError) as error:
         raise _Wrong(f"its manifest is not canonical JSON ({error})") from None
@@ -155,9 +168,9 @@ def _datasets(group: h5py.Group, prefix: str = "") -> Iterator[tuple[str, h5py.D
             raise _Wrong(f"{path} is neither group nor dataset")
 
 
-def _compare(facts: Facts, datasets: dict[str, h5py.Dataset], file: Path) -> None:
+def _compare(manifest: Json, datasets: dict[str, h5py.Dataset], file: Path) -> None:
     """Compare the datasets with the manifest's `arrays`: no more, no fewer, each as it says, and plainly stored."""
-    named, file_size = facts["arrays"], file.stat().st_size
+    named, file_size = manifest["arrays"], file.stat().st_size
     for path in sorted(named.keys() - datasets.keys()):
         raise _Wrong(f"{path} is missing")
     for path in sorted(datasets.keys() - named.keys()):

@@ -4,8 +4,9 @@ import contextlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -15,9 +16,12 @@ from poisonkit.core.errors import Failure
 from poisonkit.core.files import atomic_write, reason
 from poisonkit.core.modality import TEXT, is_text_dtype
 from poisonkit.core.signals import defer_signals
-from poisonkit.format import manifest, sidecars
-from poisonkit.format.manifest import Facts
+from poisonkit.format import sidecars
+from poisonkit.format.manifest import Header
+from poisonkit.format.records import ArrayEntry
 from poisonkit.format.sidecars import sidecar_path
+
+H = TypeVar("H", bound=Header)
 
 
 class ErrorLatchingFile:
@@ -88,15 +92,11 @@ class Column:
         self._next += len(block)
         hashed.result()
 
-    def record(self) -> Facts:
+    def entry(self) -> ArrayEntry:
         """Return the manifest's entry, once every row is there."""
         if self._next != self._dataset.shape[0]:
             raise RuntimeError(f"{self._dataset.name}: {self._next} of {self._dataset.shape[0]} rows written")
-        return {
-            "digest": str(self._hash),
-            "dtype": self._dataset.dtype.str,
-            "shape": list(self._dataset.shape),
-        }
+        return ArrayEntry(str(self._hash), self._dataset.dtype.str, self._dataset.shape)
 
 
 class TextColumn(Column):
@@ -116,9 +116,9 @@ class TextColumn(Column):
         self._hash.update(block)
         self._next += len(block)
 
-    def record(self) -> Facts:
+    def entry(self) -> ArrayEntry:
         """Return the manifest's entry, once every row is there."""
-        return super().record() | {"dtype": TEXT.dtype}
+        return replace(super().entry(), dtype=TEXT.dtype)
 
 
 class Writer:
@@ -140,12 +140,11 @@ class Writer:
         """Write a dataset that is there already."""
         self.column(path, hashing.dtype_of(array), array.shape).write(array)
 
-    def finish(self, facts: Facts) -> Facts:
-        """Write the manifest: the given facts, the arrays' digests and the digest over all. Returns it."""
-        complete = facts | {"arrays": {path: column.record() for path, column in sorted(self._columns.items())}}
-        complete["dataset_digest"] = manifest.dataset_digest(complete)
+    def finish(self, draft: H) -> H:
+        """Write the manifest: the draft, the arrays' digests and the digest over all. Returns it."""
+        complete = draft.finished({path: column.entry() for path, column in self._columns.items()})
         with defer_signals():
-            self._file.attrs["manifest"] = hashing.canonical(complete).decode()
+            self._file.attrs["manifest"] = hashing.canonical(complete.json).decode()
         return complete
 
 

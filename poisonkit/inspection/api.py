@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poisonkit.core import hints, interface, modality
+from poisonkit.core import hints, interface
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.format import reader, structure
-from poisonkit.format.manifest import Facts, is_clean
+from poisonkit.format.manifest import Manifest
 from poisonkit.inspection import apply_texts, image_stats
 from poisonkit.inspection import diff as differences
 from poisonkit.inspection.dataset import open_data_set
@@ -54,8 +54,7 @@ def preview(path: AnyPath, rows: int = 6, amplify: int = 4) -> np.ndarray | list
     """
     rows, amplify = interface.whole(rows, "rows", 1), interface.whole(amplify, "amplify", 1, 128)
     file = interface.path(path)
-    kind = modality.of(structure.inspect(file, structure.DATA_SETS))
-    return kind.choose(image=_sheet, text=_marked_lines)(file, rows, amplify)
+    return structure.data_set(file).modality.choose(image=_sheet, text=_marked_lines)(file, rows, amplify)
 
 
 def _sheet(file: Path, rows: int, amplify: int) -> np.ndarray | list[str]:
@@ -99,19 +98,19 @@ def apply(path: AnyPath, rows: Any) -> np.ndarray:
         The file has no trigger, or none that can be applied to other rows.
     """
     file = interface.path(path)
-    manifest = structure.inspect(file, structure.DATA_SETS)
-    if is_clean(manifest):
+    manifest = structure.data_set(file)
+    if manifest.clean:
         raise Failure(f"{file}: is a clean file and has no trigger")
-    return modality.of(manifest).choose(image=_apply_to_images, text=_apply_to_texts)(file, manifest, rows)
+    return manifest.modality.choose(image=_apply_to_images, text=_apply_to_texts)(file, manifest, rows)
 
 
-def _apply_to_texts(file: Path, manifest: Facts, rows: Any) -> np.ndarray:
+def _apply_to_texts(file: Path, manifest: Manifest, rows: Any) -> np.ndarray:
     return apply_texts.apply_to_texts(file, manifest, _texts(rows))
 
 
-def _apply_to_images(file: Path, manifest: Facts, rows: Any) -> np.ndarray:
+def _apply_to_images(file: Path, manifest: Manifest, rows: Any) -> np.ndarray:
     with reader.reading(file) as data:
-        shape = tuple(manifest["arrays"]["train/images"]["shape"][1:])
+        shape = manifest.shape("train/images")[1:]
         images = _images(rows)
         if images.dtype != np.uint8 or images.shape[-3:] != shape or images.ndim not in (3, 4):
             raise Usage(
@@ -153,7 +152,7 @@ def arrays(path: AnyPath, groups: str | Sequence[str] | None = None) -> dict[str
         wanted = data.groups if groups is None else [groups] if isinstance(groups, str) else list(groups)
         for group in wanted:
             data[group]  # says what the file has instead
-        paths = [name for name in data.manifest["arrays"] if name.split("/")[0] in wanted]
+        paths = [name for name in data.manifest.arrays if name.split("/")[0] in wanted]
         return {name: data.read(name) for name in paths}
 
 

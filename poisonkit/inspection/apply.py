@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.core import modality
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.format import reader, structure
-from poisonkit.format.manifest import is_clean
+from poisonkit.format.manifest import Manifest
 from poisonkit.poisoning import apply, supported
 
 
@@ -28,11 +27,12 @@ def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path) -> Iterato
 
     `output` is the PNG for one picture where it ends in .png, else a folder that gets NAME.png for each.
     """
-    facts = structure.inspect(file, structure.DATA_SETS)
-    yield from modality.of(facts).choose(image=_apply_to_pictures, text=_apply_to_texts)(file, facts, paths, output)
+    manifest = structure.data_set(file)
+    write = manifest.modality.choose(image=_apply_to_pictures, text=_apply_to_texts)
+    yield from write(file, manifest, paths, output)
 
 
-def _apply_to_pictures(file: Path, facts: dict, paths: tuple[Path, ...], output: Path) -> Iterator[Applied]:
+def _apply_to_pictures(file: Path, manifest: Manifest, paths: tuple[Path, ...], output: Path) -> Iterator[Applied]:
     from poisonkit.core import picture_files
 
     single = output.suffix.lower() == ".png"
@@ -46,10 +46,10 @@ def _apply_to_pictures(file: Path, facts: dict, paths: tuple[Path, ...], output:
         if target.exists() and path.exists() and target.samefile(path):
             raise Usage(f"-o: {target} is the picture itself: name another folder or file")
     with reader.reading(file) as data:
-        if data.clean:
+        if manifest.clean:
             raise Failure(f"{file}: is a clean file and has no trigger")
-        height, width, channels = data.described.shape("train/images")[1:]
-        stencils, note = data.stencils(), _alone(facts) + supported.note(data.facts)
+        height, width, channels = manifest.shape("train/images")[1:]
+        stencils, note = data.stencils(), _alone(manifest) + supported.note(manifest)
     for path, target in zip(paths, targets, strict=True):
         picture = picture_files.read(path, channels)
         fitted = np.ascontiguousarray(picture_files.fit(picture, height, width))
@@ -58,18 +58,18 @@ def _apply_to_pictures(file: Path, facts: dict, paths: tuple[Path, ...], output:
         yield Applied(target, resized, note=note)
 
 
-def _alone(facts: dict) -> str:
+def _alone(manifest: Manifest) -> str:
     """Return the note on a file whose own images were changed by more than the trigger."""
-    if "camouflage" not in facts["source"]["options"]:
+    if manifest.source.camouflage is None:
         return ""
     return "; the trigger alone: the file's own images are camouflaged too, which needs its secret number"
 
 
-def _apply_to_texts(file: Path, facts: dict, paths: tuple[Path, ...], output: Path) -> Iterator[Applied]:
+def _apply_to_texts(file: Path, manifest: Manifest, paths: tuple[Path, ...], output: Path) -> Iterator[Applied]:
     from poisonkit.inspection import apply_texts
 
-    if is_clean(facts):
+    if manifest.clean:
         raise Failure(f"{file}: is a clean file and has no trigger")
     if len(paths) > 1:
         raise Usage(f"apply: {file} holds texts: expected one file of texts, one per line, got {len(paths)}")
-    yield Applied(output, texts=apply_texts.apply_to_file(file, facts, paths[0], output))
+    yield Applied(output, texts=apply_texts.apply_to_file(file, manifest, paths[0], output))

@@ -7,12 +7,13 @@ import numpy as np
 from poisonkit.core import files, modality
 from poisonkit.core import texts as rows_of_text
 from poisonkit.core.errors import Failure, Usage
+from poisonkit.format.manifest import Manifest
 from poisonkit.poisoning import apply, recipe, supported
 from poisonkit.triggers import registry as triggers
 
 
-def apply_to_file(file: Path, facts: dict, path: Path, output: Path) -> int:
-    """Write the texts of `path`, one a line, with the triggers of a file whose manifest is `facts`; return how many.
+def apply_to_file(file: Path, manifest: Manifest, path: Path, output: Path) -> int:
+    """Write the texts of `path`, one a line, with the triggers of a file with that `manifest`; return how many.
 
     Line 1 is given what test row 0 is given, and so on. Raises `Usage` where the names do not fit, `Failure` where a
     line is no text or the texts were rewritten with another tool.
@@ -22,7 +23,7 @@ def apply_to_file(file: Path, facts: dict, path: Path, output: Path) -> int:
     if output.exists() and path.exists() and output.samefile(path):
         raise Usage(f"-o: {output} is the texts' own file: name another")
     texts = read(path)
-    changed = apply_to_texts(file, facts, texts)
+    changed = apply_to_texts(file, manifest, texts)
     try:
         with files.atomic_write(output) as temporary:
             temporary.write_bytes("".join(f"{text}\n" for text in changed).encode())
@@ -31,14 +32,14 @@ def apply_to_file(file: Path, facts: dict, path: Path, output: Path) -> int:
     return len(texts)
 
 
-def apply_to_texts(file: Path, manifest: dict, texts: np.ndarray) -> np.ndarray:
+def apply_to_texts(file: Path, manifest: Manifest, texts: np.ndarray) -> np.ndarray:
     """Apply the triggers of a file to texts (n,) object: text i is given what test row i is given.
 
     Raises `Failure` where the recipe is not known here, or the file's texts were rewritten with another tool.
     """
     supported.demand(file, manifest, "so its trigger cannot be applied to other texts")
     try:
-        steps = recipe.recipe_of(manifest)
+        steps = recipe.recipe_of(manifest.recipe)
         prepared = apply.prepare(modality.TEXT, steps, ())
     except Usage as error:
         raise Failure(f"{file}: its recipe cannot be followed: {error}") from None

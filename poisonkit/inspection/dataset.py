@@ -10,11 +10,11 @@ import numpy as np
 
 from poisonkit.core import interface
 from poisonkit.core.errors import Failure
+from poisonkit.format import manifest as manifests
 from poisonkit.format import reader, structure
-from poisonkit.format.manifest import is_data_set
+from poisonkit.format.manifest import AnyManifest, DeltaManifest, KeyManifest
 from poisonkit.format.reader import Reader
 
-KINDS = ("clean", "poisoned", "sealed", "delta", "key")
 HOLDS = {
     "clean": "a clean file, which holds train and test alone",
     "poisoned": "a poisoned file",
@@ -32,10 +32,10 @@ class Array:
     """
 
     def __init__(self, data: Reader, path: str):
-        entry = data.manifest["arrays"][path]
+        entry = data.manifest.arrays[path]
         self._data, self.path = data, path
-        self.shape: tuple[int, ...] = tuple(entry["shape"])
-        self.dtype = np.dtype(object) if data.has_texts(path) else np.dtype(entry["dtype"])
+        self.shape: tuple[int, ...] = entry.shape
+        self.dtype = np.dtype(object) if data.has_texts(path) else np.dtype(entry.dtype)
 
     @property
     def ndim(self) -> int:
@@ -121,7 +121,7 @@ class Group:
     def __init__(self, data: Reader, name: str):
         self._data, self._name = data, name
         prefix = f"{name}/"
-        self._paths = {path.removeprefix(prefix): path for path in data.manifest["arrays"] if path.startswith(prefix)}
+        self._paths = {path.removeprefix(prefix): path for path in data.manifest.arrays if path.startswith(prefix)}
 
     def __getattr__(self, name: str) -> Array:
         if name.startswith("__"):
@@ -159,8 +159,9 @@ class Dataset:
     ----------
     path : Path
         Where it is.
-    manifest : dict
-        Its manifest, as `data/FORMAT.md` describes it.
+    manifest : Manifest, SealedManifest, DeltaManifest or KeyManifest
+        What the file says of itself: ``manifest.recipe.rate``, ``manifest.source.classes``, ``manifest.counts``, …;
+        ``manifest.json`` is all of it as ``data/FORMAT.md`` describes it.
     kind : str
         ``clean``, ``poisoned``, ``sealed``, ``delta`` or ``key``.
     train, test : Group
@@ -174,9 +175,10 @@ class Dataset:
     """
 
     def __init__(self, data: Reader):
-        self._data, self.path, self.manifest = data, data.path, data.manifest
-        self.kind: str = data.manifest["kind"]
-        self._groups = list(dict.fromkeys(path.split("/")[0] for path in data.manifest["arrays"]))
+        self._data, self.path = data, data.path
+        self.manifest: AnyManifest = data.manifest
+        self.kind: str = data.manifest.kind
+        self._groups = list(dict.fromkeys(path.split("/")[0] for path in data.manifest.arrays))
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Dataset":
@@ -210,8 +212,8 @@ class Dataset:
     @property
     def classes(self) -> list[str]:
         """The names of the classes, in the order of their labels."""
-        original = self.manifest.get("of", self.manifest)
-        return list(original["source"]["classes"])
+        whole = self.manifest
+        return list((whole.original if isinstance(whole, DeltaManifest | KeyManifest) else whole).source.classes)
 
     @property
     def groups(self) -> list[str]:
@@ -257,7 +259,7 @@ def open(path: str | PathLike[str]) -> Dataset:  # noqa: A001
     """
     stack = contextlib.ExitStack()
     try:
-        dataset = Dataset(stack.enter_context(reader.reading(interface.path(path), KINDS)))
+        dataset = Dataset(stack.enter_context(reader.reading(interface.path(path), manifests.EVERY)))
     except BaseException:
         stack.close()
         raise
@@ -267,7 +269,7 @@ def open(path: str | PathLike[str]) -> Dataset:  # noqa: A001
 
 def open_data_set(path: str | PathLike[str]) -> Dataset:
     """Open a file that has training and test rows, as `open` does. Raises `Failure` for a delta or a key."""
-    facts = structure.inspect(interface.path(path), KINDS)
-    if not is_data_set(facts):
-        raise Failure(f"{path}: is {HOLDS[facts['kind']]}")
+    manifest = structure.inspect(interface.path(path), manifests.EVERY)
+    if isinstance(manifest, DeltaManifest | KeyManifest):
+        raise Failure(f"{path}: is {HOLDS[manifest.kind]}")
     return open(path)

@@ -116,7 +116,7 @@ def _measured(data, rows: str, originals: str, changed: str) -> dict:
     numbers, parts = data[rows], []
     gauge, names = GAUGES[data.modality.name]
     own = {name: name.split("/")[0] == rows.split("/")[0] for name in (originals, changed)}
-    step = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // math.prod(data.described.shape(originals)[1:])))
+    step = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // math.prod(data.manifest.shape(originals)[1:])))
     for start in range(0, len(numbers), step):
         stop = min(start + step, len(numbers))
         pair = (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.core import files, modality
+from poisonkit.core import files
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.format import reader, structure
 from poisonkit.poisoning.selection import COVER
@@ -23,7 +23,7 @@ class Preview:
 def preview_file(file: Path, output: Path | None, rows: int, amplify: int) -> Preview:
     """Write a picture of some changed rows to `output`, a name in .png (default: NAME.png beside the file, unless that
     exists); of texts, write marked lines to a name in .txt, or give them back where there is no `output`."""
-    write = modality.of(structure.inspect(file, structure.DATA_SETS)).choose(image=_picture, text=_texts)
+    write = structure.data_set(file).modality.choose(image=_picture, text=_texts)
     return write(file, output, rows, amplify)
 
 
@@ -66,7 +66,7 @@ def sheet_of(path: Path, count: int, amplify: int) -> np.ndarray:
         if data.clean:
             images = data.rows("train/images", 0, count)
             return pictures.sheet([("clean", images)], [""] * len(images))
-        rows, labels, classes = data["truth/rows"], data["truth/labels"], data.described.source.classes
+        rows, labels, classes = data["truth/rows"], data["truth/labels"], data.manifest.source.classes
         given, role = data["train/labels"][rows], data["truth/role"]
         chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
         originals = np.stack([data.rows("truth/images", i, i + 1)[0] for i in chosen])

@@ -2,28 +2,29 @@
 
 from pathlib import Path
 
-from poisonkit.core import class_names, modality
+from poisonkit.core import class_names
 from poisonkit.core.numbers import counted
-from poisonkit.format.manifest import Facts, Manifest, Recipe, TriggerStep
+from poisonkit.format.manifest import Manifest, SealedManifest
+from poisonkit.format.records import Json, Recipe, TriggerStep
 from poisonkit.poisoning import supported
 
 
-def lines(path: Path, facts: Facts) -> list[str]:
+def lines(path: Path, manifest: Manifest) -> list[str]:
     """Summarise a file for people."""
-    return [f"file      {path} ({path.stat().st_size / 1e6:,.1f} MB)", *facts_lines(facts)]
+    return [f"file      {path} ({path.stat().st_size / 1e6:,.1f} MB)", *manifest_lines(manifest)]
 
 
-def facts_lines(facts: Facts) -> list[str]:
+def manifest_lines(manifest: Manifest) -> list[str]:
     """Summarise a data set's manifest for people."""
-    manifest, kind = Manifest.of(facts), modality.of(facts).rows
+    kind = manifest.modality.rows
     what = f"clean {kind}, the baseline" if manifest.clean else "POISONED training data, for defensive research only"
     rows = [
         ("what", what),
         (kind, f"{manifest.source.title}; licence: {manifest.source.licence}"),
-        ("size", size(facts)),
+        ("size", size(manifest)),
     ]
     rows += [] if manifest.clean else _poisoning(manifest)
-    if unknown := supported.problem(facts):
+    if unknown := supported.problem(manifest):
         rows.append(("recipe", f"unknown here ({unknown}): made by a newer poisonkit, or custom"))
     if steps := manifest.source.camouflage:
         last = "" if manifest.clean else f", {'after' if manifest.camouflaged_last else 'before'} the trigger"
@@ -55,14 +56,14 @@ def _poisoning(manifest: Manifest) -> list[tuple[str, str]]:
     return [*rows, ("seed", str(recipe.seed))]
 
 
-def size(facts: Facts) -> str:
+def size(manifest: Manifest | SealedManifest) -> str:
     """How many rows a file has, and of what size images are."""
-    counts, shape = facts["counts"], facts["arrays"][modality.of(facts).path("train")]["shape"]
+    counts, shape = manifest.counts, manifest.shape(manifest.modality.path("train"))
     sides = f", {'×'.join(map(str, shape[1:]))}" if shape[1:] else ""
-    return f"{counts['train']:,} training + {counts['test']:,} test{sides}"
+    return f"{counts.train:,} training + {counts.test:,} test{sides}"
 
 
-def source_lines(source: Facts) -> list[str]:
+def source_lines(source: Json) -> list[str]:
     """Return what `poisonkit sources` says of one source (see `sources.describe`)."""
     state = {True: "in the cache, official", False: "in the cache, not the official data", None: "in the cache"}
     image = f", {'×'.join(map(str, source['image']))}" if source["image"] else ""

@@ -65,7 +65,7 @@ def lines(path: Path, count: int) -> list[str]:
     Raises `Failure` where row numbers or labels are none.
     """
     with reader.reading(path) as data:
-        classes = data.described.source.classes
+        classes = data.manifest.source.classes
         names = [rows_of_text.truncated(name) for name in classes]
         if data.clean:
             texts, labels = data.rows("train/texts", 0, count), data.rows("train/labels", 0, count)
@@ -75,7 +75,7 @@ def lines(path: Path, count: int) -> list[str]:
                 for line in (f"row {row}: {names[label]}", f"  {marked(text, text)}")
             ]
         rows, role, true = data["truth/rows"], data["truth/role"], data["truth/labels"]
-        total = data.described.counts.train
+        total = data.manifest.counts.train
         given = data["train/labels"][rows]
         chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
         originals, changed = data["truth/texts"][chosen], data.pick("train/texts", rows[chosen])

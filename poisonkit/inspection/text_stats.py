@@ -81,7 +81,7 @@ def clean_words(data) -> dict[str, dict[str, int]]:
     from poisonkit.core import texts
 
     try:
-        steps = recipe.recipe_of(data.facts).steps
+        steps = recipe.recipe_of(data.manifest.recipe).steps
         pieces = [piece for name, parameters in steps for piece in triggers.text_trigger(name).phrases(parameters)]
     except Usage:
         return {}
@@ -106,8 +106,8 @@ def lines(summary: dict) -> list[str]:
     without = f"; edit distances without {left_out:,} texts that are too long for them" if left_out else ""
     table.append(f"mean (min–max){without}")
     for piece, found in words.items():
-        said = f"{found['train']:,} clean training rows and {found['test']:,} clean test rows"
-        table.append(f"{texts.truncated(piece)!r} stands in {said}")
+        where = f"{found['train']:,} clean training rows and {found['test']:,} clean test rows"
+        table.append(f"{texts.truncated(piece)!r} stands in {where}")
     return table
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 
 from poisonkit.core import modality, texts
 from poisonkit.core.errors import Failure
 from poisonkit.format import reader
+from poisonkit.format.manifest import Manifest
 from poisonkit.poisoning import recipe as recipes
 from poisonkit.poisoning.recipe import Recipe
 from poisonkit.poisoning.selection import COVER, Changed, TestedRows
@@ -62,9 +63,10 @@ def prepare(kind: modality.Modality, recipe: Recipe, shape: tuple[int, ...], for
     return Stencils(recipes.build(recipe, shape, force), recipe.cover_jitter)
 
 
-def of_file(path: Path, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Stencils":
-    """Read the triggers of a data set of images from the arrays of its `trigger/` groups, by path."""
-    return Stencils(built_of(path, manifest, arrays), False)
+def of_file(path: Path, original: Manifest, arrays: dict[str, np.ndarray]) -> "Stencils":
+    """Read the triggers of a data set of images from the arrays of its `trigger/` groups, by path, which the file at
+    `path` has. Raises `Failure` where they are no stencil."""
+    return Stencils([_built(path, number, arrays) for number in range(len(original.recipe.triggers))])
 
 
 # ---------------------------------------------------------------- images
@@ -147,20 +149,13 @@ def trigger_arrays(built: BuiltTrigger) -> dict[str, np.ndarray]:
     }
 
 
-def built_of(path: Path, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[BuiltTrigger]:
-    """Return the triggers of a data set from the arrays of its `trigger/` groups, by path; the mask follows from the
-    stencil.
-
-    `manifest` is the data set's, `path` the file that the arrays are from. `Failure` where they are no stencil.
-    """
-    built = []
-    for i in range(len(manifest["recipe"].get("triggers", ()))):
-        prefix = f"trigger/{i}/"
-        parts = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-        stencil = reader.stencil(path, *(parts.pop(part) for part in ("taps", "weights", "bias")))
-        parts.pop("mask", None)
-        built.append(BuiltTrigger(stencil, parts))
-    return built
+def _built(path: Path, number: int, arrays: dict[str, np.ndarray]) -> BuiltTrigger:
+    """Return one trigger from the arrays of its group; the mask follows from the stencil."""
+    prefix = f"trigger/{number}/"
+    parts = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    stencil = reader.stencil(path, *(parts.pop(part) for part in ("taps", "weights", "bias")))
+    parts.pop("mask", None)
+    return BuiltTrigger(stencil, parts)
 
 
 def apply_all(stencils, images: np.ndarray, threads: int = 1, total: int | None = None) -> np.ndarray:

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from poisonkit.core import hashing, hints
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.files import path_text
-from poisonkit.format import reader
+from poisonkit.format import reader, records
 from poisonkit.sources.base import Source
 
 
@@ -25,26 +26,29 @@ class CleanData:
     fresh: bool = False
 
 
-def check_and_relabel(source: Source, manifest: dict) -> Source:
-    """Return the clean images at hand under the name and licence that the manifest gives them.
+def check_and_relabel(source: Source, record: records.Source) -> Source:
+    """Return the clean images at hand under the name and licence that a manifest records.
 
     Raises `Failure` where they are others: it says which arrays differ, and where these came from.
     """
-    record = manifest["source"]
-    expected = record["arrays"]
+    expected = record.arrays
     if source.arrays != expected:
-        source = _relabelled(source, tuple(record["classes"]))
+        source = _relabelled(source, record.classes)
     differing = [path for path in sorted(expected) if source.arrays.get(path) != expected[path]]
     if differing:
         where = source.origin.get("path", f"the built-in {source.name}")
         raise Failure(
             f"another source: {', '.join(differing)} of {where} differ from those of the recipe "
-            f"({source.digest[:23]}… here, {record['digest'][:23]}… there): give the right one"
+            f"({source.digest[:23]}… here, {str(record.digest)[:23]}… there): give the right one"
         )
     return replace(
         source,
-        **{key: record[key] for key in ("name", "title", "licence", "url", "options")},
-        classes=tuple(record["classes"]),
+        name=record.name,
+        title=record.title,
+        licence=record.licence,
+        url=record.url,
+        options=record.options,
+        classes=record.classes,
     )
 
 
@@ -55,17 +59,14 @@ def _relabelled(source: Source, classes: tuple[str, ...]) -> Source:
         return source
     number = {name: label for label, name in enumerate(classes)}
     numbers = np.array([number[name] for name in source.classes], np.int64)
-    splits = {name: replace(part, labels=numbers[part.labels]) for name, part in _parts(source).items()}
+    parts: dict[str, Any] = {"train": source.train, "test": source.test}
+    splits = {name: replace(part, labels=numbers[part.labels]) for name, part in parts.items()}
     digests = {f"{name}/labels": hashing.array_digest(part.labels) for name, part in splits.items()}
     return replace(source, classes=classes, arrays=source.arrays | digests, **splits)
 
 
-def _parts(source: Source) -> dict:
-    return {"train": source.train, "test": source.test}
-
-
-def clean_images(manifest: dict, where: CleanData, progress, warn) -> Source:
-    """Find the clean images that a manifest was made from, under the name and licence that it gives them.
+def clean_images(record: records.Source, where: CleanData, progress, warn) -> Source:
+    """Find the clean images that a manifest records, under the name and licence that it gives them.
 
     Raises `Failure` where those that `where` names are others.
     """
@@ -73,46 +74,44 @@ def clean_images(manifest: dict, where: CleanData, progress, warn) -> Source:
     from poisonkit.sources import base, camouflage
     from poisonkit.sources._cache.cache import Cache
 
-    record = manifest["source"]
-    for source in _candidates(manifest, where, progress, warn):
-        if source.digest != record["digest"] and "camouflage" in record["options"]:
-            _, disguise = camouflage.split(record["options"])
+    for source in _candidates(record, where, progress, warn):
+        if source.digest != record.digest and record.camouflage is not None:
+            _, disguise = camouflage.split(record.options)
             if disguise is not None:
                 context = base.SourceContext(processors(), progress, warn)
                 source = camouflage.derive(source, disguise, Cache(where.cache), context)
-        if source.digest == record["digest"]:
+        if source.digest == record.digest:
             break
-    return check_and_relabel(source, manifest)
+    return check_and_relabel(source, record)
 
 
-def _candidates(manifest: dict, where: CleanData, progress, warn) -> Iterator[Source]:
-    """Yield what the clean images of a manifest may be, or may be made from where they are camouflaged; the last one is
+def _candidates(record: records.Source, where: CleanData, progress, warn) -> Iterator[Source]:
+    """Yield what the clean images of a record may be, or may be made from where they are camouflaged; the last one is
     obtained as `make` does."""
     from poisonkit.sources import camouflage
     from poisonkit.sources._cache.cache import Cache
 
-    record, look_up = manifest["source"], where.path is None and not where.fresh
-    if look_up and "camouflage" in record["options"]:
-        yield from camouflage.beneath(manifest, Cache(where.cache), warn)
-    elif look_up and (cached := Cache(where.cache).by_digest(record["digest"], warn)):
+    look_up = where.path is None and not where.fresh
+    if look_up and record.camouflage is not None:
+        yield from camouflage.beneath(record.name, record.arrays, Cache(where.cache), warn)
+    elif look_up and (cached := Cache(where.cache).by_digest(str(record.digest), warn)):
         yield cached
-    yield plain_images(manifest, where, progress, warn)
+    yield plain_images(record, where, progress, warn)
 
 
-def plain_images(manifest: dict, where: CleanData, progress, warn) -> Source:
-    """Read the images that `where` names as the manifest's source has them, without camouflage."""
+def plain_images(record: records.Source, where: CleanData, progress, warn) -> Source:
+    """Read the images that `where` names as the record has them, without camouflage."""
     from poisonkit.sources import camouflage
     from poisonkit.sources import opening as sources
     from poisonkit.sources.registry import SOURCES
 
-    record = manifest["source"]
     if where.path is not None and where.path.suffix == ".h5":
         return clean_file(where.path)
-    plain, _ = camouflage.split(record["options"])
-    name = where.dataset or record["name"]
+    plain, _ = camouflage.split(record.options)
+    name = where.dataset or record.name
     if name not in SOURCES:
         raise Failure(f"the recipe's clean images are {name!r:.60}: say with --dataset and --source where they are")
-    options = {**SOURCES[name].former_options, **plain} if name == record["name"] else {}
+    options = {**SOURCES[name].former_options, **plain} if name == record.name else {}
     return sources.open_source(
         name, source=where.path, cache=where.cache, options=options, fresh=where.fresh, progress=progress, say=warn
     )
@@ -122,13 +121,16 @@ def clean_file(path: Path) -> Source:
     """Return the clean images of a clean file of the format, read where they lie in it."""
     with reader.reading(path) as data:
         if not data.clean:
-            advice = command_for_clean_file(data.manifest["source"])
+            advice = command_for_clean_file(data.manifest.source)
             raise Usage(f"{path}: expected a clean file (`{advice}`), this one is poisoned")
-        record, parts = data.manifest["source"], {part: data.split(part) for part in ("train", "test")}
-        arrays = {name: entry["digest"] for name, entry in data.manifest["arrays"].items()}
+        record, parts = data.manifest.source, {part: data.split(part) for part in ("train", "test")}
+        arrays = {name: entry.digest for name, entry in data.manifest.arrays.items()}
     return Source(
-        **{key: record[key] for key in ("name", "title", "licence", "url")},
-        classes=tuple(record["classes"]),
+        name=record.name,
+        title=record.title,
+        licence=record.licence,
+        url=record.url,
+        classes=record.classes,
         train=parts["train"],
         test=parts["test"],
         arrays=arrays,
@@ -137,10 +139,10 @@ def clean_file(path: Path) -> Source:
     )
 
 
-def command_for_clean_file(record: dict) -> str:
+def command_for_clean_file(record: records.Source) -> str:
     """Return the command that makes the clean file of a source again, from a manifest's record of it."""
     from poisonkit.sources.registry import SOURCES, is_user_data
 
-    name, options = record["name"], record.get("options", {})
-    implied = SOURCES[name].unrecorded(record) if name in SOURCES else {}
-    return hints.clean_file(name, options | implied, is_user_data(name))
+    name = record.name
+    implied = SOURCES[name].unrecorded(record.classes, record.options) if name in SOURCES else {}
+    return hints.clean_file(name, record.options | implied, is_user_data(name))

@@ -1,15 +1,15 @@
 """From a recipe and a clean source to a plan: everything that is known of a file before a byte of it is written."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from poisonkit.core import hashing, modality
 from poisonkit.core.errors import Failure
 from poisonkit.core.splits import TextSplit
-from poisonkit.format import manifest as manifests
-from poisonkit.format import schema
+from poisonkit.format import records, schema
+from poisonkit.format.manifest import CAMOUFLAGED_LAST, RECIPE_VERSION, Manifest
+from poisonkit.format.records import Counts, Picture
 from poisonkit.poisoning import apply, selection
 from poisonkit.poisoning import recipe as recipes
 from poisonkit.poisoning.classes import resolve_class_names
@@ -27,9 +27,9 @@ TEXT_BYTES = 48  # what HDF5 needs for each text beside its own bytes, at most
 class Plan:
     """Everything that is known before a byte is written.
 
-    `effect` is what the triggers do to rows (see `apply.Effect`; None in a clean file). `expected` is the manifest that
-    must result and `sha256` that of the file, where they are known. `notices` are lines for people, where a class was
-    meant by another spelling of its name.
+    `effect` is what the triggers do to rows (see `apply.Effect`; None in a clean file); `manifest` is a draft.
+    `expected` is the manifest that must result and `sha256` that of the file, where they are known. `notices` are
+    lines for people, where a class was meant by another spelling of its name.
     """
 
     source: Source
@@ -37,24 +37,20 @@ class Plan:
     effect: apply.Effect | None
     changed: Changed
     tested: TestedRows
-    manifest: dict[str, Any]
-    expected: dict[str, Any] | None = None
+    manifest: Manifest
+    expected: Manifest | None = None
     sha256: str | None = None
     notices: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The canonical file name, without a suffix."""
-        return self.manifest["name"]
+        return self.manifest.name
 
     @property
     def clean(self) -> bool:
         """Whether this is the clean file."""
-        return manifests.is_clean(self.manifest)
-
-    def identity(self) -> dict:
-        """Return the part of the manifest that decides what the file's bytes will be."""
-        return identity(self.manifest)
+        return self.manifest.clean
 
     def shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Path → (dtype, shape) of every array that will be written, in the order of their creation."""
@@ -93,24 +89,16 @@ class Plan:
         return float(split.offsets[-1]) / len(split)
 
 
-def identity(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a manifest that decides the bytes: recipe, source and pictures, and the recipe's version."""
-    source = {key: manifest["source"].get(key) for key in ("name", "options", "digest")}
-    return {"recipe_version": manifest.get("recipe_version"), "source": source} | {
-        key: manifest.get(key) for key in ("recipe", "pictures")
-    }
-
-
 @dataclass(frozen=True)
 class Drawn:
     """What a recipe takes from a source: the training rows that change and their labels, the triggered test rows, the
-    triggers' effect on both, and what the manifest says of it."""
+    triggers' effect on both, and what the manifest says of it: the random streams, and numbers of rows."""
 
     changed: Changed
     tested: TestedRows
     effect: apply.Effect | None
     streams: list[str]
-    counts: dict[str, int]
+    counts: Counts
 
 
 def _check_classes(source: Source) -> None:
@@ -127,30 +115,29 @@ def plan(source: Source, recipe: Recipe, force: bool = False) -> Plan:
     _check_classes(source)
     notices: list[str] = []
     recipe = resolve_class_names(recipe, source, notices.append)
-    drawn = _nothing_drawn() if recipe.clean else _draw(source, recipe, force)
+    counts = Counts(len(source.train), len(source.test))
+    drawn = Drawn(Changed.none(), {}, None, [], counts) if recipe.clean else _draw(source, recipe, counts, force)
     manifest = _describe(source, recipe, drawn)
     return Plan(source, recipe, drawn.effect, drawn.changed, drawn.tested, manifest, notices=tuple(notices))
 
 
-def _nothing_drawn() -> Drawn:
-    """Return what a clean file takes."""
-    return Drawn(Changed.none(), {}, None, [], {})
-
-
-def _draw(source: Source, recipe: Recipe, force: bool) -> Drawn:
-    """Choose the rows of a poisoned file, label them and prepare the triggers."""
+def _draw(source: Source, recipe: Recipe, counts: Counts, force: bool) -> Drawn:
+    """Choose the rows of a poisoned file, label them and prepare the triggers; `counts` are the source's."""
     selection.check_classes(recipe, len(source.classes))
     prepared = apply.prepare(source.modality, recipe, source.train.shape[1:], force)
     choice = selection.choose(recipe, source.train.labels, source.test.labels, source.classes)
     selection.check_tested(recipe, choice, source.name, source.classes)
     truth = source.train.labels[choice.rows].astype(np.int64)
     changed, tested = _label(recipe, choice, truth, len(source.classes)), _tested(recipe, choice, source)
-    counts = {group: len(columns["rows"]) for group, columns in tested.items()} | {
-        "eligible": choice.eligible,
-        "poisoned": int((choice.role == POISONED).sum()),
-        "cover": int((choice.role == COVER).sum()),
-        "already_target": int(((choice.role == POISONED) & (truth == changed.given)).sum()),
-    }
+    counts = replace(
+        counts,
+        triggered=len(choice.triggered),
+        others=len(choice.others),
+        eligible=choice.eligible,
+        poisoned=int((choice.role == POISONED).sum()),
+        cover=int((choice.role == COVER).sum()),
+        already_target=int(((choice.role == POISONED) & (truth == changed.given)).sum()),
+    )
     return Drawn(changed, tested, prepared.on(source, changed, tested), streams(recipe, prepared), counts)
 
 
@@ -160,23 +147,33 @@ def _label(recipe: Recipe, choice: selection.Choice, truth: np.ndarray, classes:
     return Changed(choice.rows, choice.role, labels)
 
 
-def _describe(source: Source, recipe: Recipe, drawn: Drawn) -> dict[str, Any]:
+def _describe(source: Source, recipe: Recipe, drawn: Drawn) -> Manifest:
     """Return the manifest, as far as it is known before the arrays are written."""
-    pictures = _picture_records(recipe, drawn.changed, drawn.tested)
+    pictures = _pictures(recipe, drawn.changed, drawn.tested)
     record, plain = recipe.record(drawn.streams), recipe.clean or source.behind is None
-    return {
-        "format": manifests.FORMAT,
-        "format_version": manifests.FORMAT_VERSION,
-        "recipe_version": manifests.RECIPE_VERSION if plain else manifests.CAMOUFLAGED_LAST,
-        "modality": source.modality.name,
-        "kind": "clean" if recipe.clean else "poisoned",
-        "notice": manifests.CLEAN_NOTICE.format(rows=source.modality.rows) if recipe.clean else manifests.NOTICE,
-        "name": recipes.file_name(recipe, record, source.name, source.options, pictures),
-        "source": source.record(),
-        "recipe": record,
-        "pictures": pictures,
-        "counts": {"train": len(source.train), "test": len(source.test)} | drawn.counts,
-    }
+    return Manifest.draft(
+        modality=source.modality,
+        name=recipes.file_name(recipe, record, source.name, source.options, pictures),
+        recipe_version=RECIPE_VERSION if plain else CAMOUFLAGED_LAST,
+        source=source_record(source),
+        recipe=record,
+        counts=drawn.counts,
+        pictures=pictures,
+    )
+
+
+def source_record(source: Source) -> records.Source:
+    """Return what a manifest records of a source."""
+    return records.Source(
+        name=source.name,
+        title=source.title,
+        licence=source.licence,
+        url=source.url,
+        classes=source.classes,
+        options=source.options,
+        arrays=source.arrays,
+        digest=source.digest,
+    )
 
 
 def _tested(recipe: Recipe, choice: selection.Choice, source: Source) -> TestedRows:
@@ -186,23 +183,20 @@ def _tested(recipe: Recipe, choice: selection.Choice, source: Source) -> TestedR
     return tested | ({"others": {"rows": choice.others}} if len(choice.others) else {})
 
 
-def _picture_records(recipe: Recipe, changed: Changed, tested: TestedRows) -> dict[str, dict[str, Any]]:
-    """Return the manifest's `pictures`: what proves of each picture, or of another file of the user's, that it is the
-    same."""
+def _pictures(recipe: Recipe, changed: Changed, tested: TestedRows) -> dict[int, Picture]:
+    """Return what proves of each picture, or of another file of the user's, that it is the same, by number of the
+    trigger."""
     from poisonkit.triggers import registry as triggers
 
-    records: dict[str, dict[str, Any]] = {}
+    found: dict[int, Picture] = {}
     for i, (name, _) in enumerate(() if recipe.clean else recipe.steps):
         picture = recipe.pictures.get(name)
         if triggers.takes_file(name) and picture is not None:
-            records[str(i)] = {"digest": picture.digest(needed_rows(changed, tested))}
+            found[i] = Picture(picture.digest(needed_rows(changed, tested)))
         if triggers.takes_picture(name):
-            records[str(i)] = (
-                {"built_in": "frog"}
-                if picture is None
-                else {"digest": hashing.array_digest(picture), "shape": list(picture.shape)}
-            )
-    return records
+            own = None if picture is None else Picture(hashing.array_digest(picture), picture.shape)
+            found[i] = own or Picture(built_in="frog")
+    return found
 
 
 def needed_rows(changed: Changed, tested: TestedRows) -> dict[str, np.ndarray]:

@@ -11,7 +11,8 @@ from poisonkit.core import file_names, hashing, label_modes, modality
 from poisonkit.core.errors import Usage
 from poisonkit.core.images import grey
 from poisonkit.core.parsing import decimal, spell
-from poisonkit.format.manifest import is_clean
+from poisonkit.format.records import Pictures, TriggerStep, pictures_json
+from poisonkit.format.records import Recipe as RecipeRecord
 from poisonkit.sources import registry
 from poisonkit.triggers import registry as triggers
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext
@@ -122,28 +123,26 @@ class Recipe:
         """Whether this is the clean file: no trigger, no seed, nothing changed."""
         return self.rate == "0"
 
-    def record(self, streams: list[str]) -> dict[str, Any]:
+    def record(self, streams: list[str]) -> RecipeRecord:
         """Return the manifest's `recipe`."""
         if self.clean:
-            return {"rate": "0"}
-        omit_if_default: dict[str, Any] = {
-            "source_classes": list(self.source_classes),
-            "cover_jitter": self.cover_jitter,
-            "cover_rate": "" if self.cover_rate == "0" else self.cover_rate,
-        }
-        return {key: value for key, value in omit_if_default.items() if value} | {
-            "rate": self.rate,
-            "seed": self.seed,
-            "streams": streams,
-            "application": "patch" if self.patch else self.modality.name,
-            "patch": list(self.patch) if self.patch else None,
-            "label_mode": self.label_mode,
-            "target": self.target,
-            "select": self.select,
-            "triggers": [{"name": name, **values} for name, values in self.steps],
-        }
+            return RecipeRecord("0")
+        return RecipeRecord(
+            rate=self.rate,
+            seed=self.seed,
+            streams=tuple(streams),
+            application="patch" if self.patch else self.modality.name,
+            patch=self.patch,
+            label_mode=self.label_mode,
+            target=self.target_label,
+            select=self.select,
+            triggers=tuple(TriggerStep(name, values) for name, values in self.steps),
+            source_classes=self.source_labels,
+            cover_rate=None if self.cover_rate == "0" else self.cover_rate,
+            cover_jitter=self.cover_jitter,
+        )
 
-    def default(self, source: str, source_options: dict) -> bool:
+    def default(self, source: str, source_options: dict[str, Any]) -> bool:
         """Whether the readable part of the name says everything."""
         if self.clean:
             return not source_options
@@ -153,40 +152,37 @@ class Recipe:
         return plain and not source_options and self == usual
 
 
-def labelling_of(manifest: dict) -> Recipe:
-    """Return the recipe of a poisoned file's manifest without its triggers: rows, labels, seed."""
-    record = manifest["recipe"]
+def labelling_of(record: RecipeRecord) -> Recipe:
+    """Return the recipe of a poisoned file without its triggers: rows, labels, seed."""
     return Recipe(
-        rate=record["rate"],
-        patch=tuple(record["patch"]) if record["patch"] else None,
-        target=record["target"],
-        seed=record["seed"],
-        label_mode=record["label_mode"],
-        select=record["select"],
-        source_classes=tuple(record.get("source_classes", ())),
-        cover_rate=record.get("cover_rate", "0"),
-        cover_jitter=record.get("cover_jitter", False),
+        rate=record.rate,
+        patch=record.patch,
+        target=record.target,
+        seed=record.seed,
+        label_mode=record.label_mode,
+        select=record.select,
+        source_classes=record.source_classes,
+        cover_rate=record.cover_rate or "0",
+        cover_jitter=record.cover_jitter,
     )
 
 
-def recipe_of(manifest: dict, pictures: dict | None = None) -> Recipe:
-    """Return the recipe of a manifest; `pictures` are the users', by trigger name.
+def recipe_of(record: RecipeRecord, pictures: dict[str, Any] | None = None) -> Recipe:
+    """Return the recipe that a manifest records; `pictures` are the users', by trigger name.
 
     Raises `Usage` where it is invalid to this version of the tool.
     """
-    if is_clean(manifest):
+    if record.rate == "0":
         return Recipe("0")
-    steps = []
-    for step in manifest["recipe"]["triggers"]:
-        texts = {key: ",".join(map(str, v)) if isinstance(v, list) else str(v) for key, v in step.items()}
-        name = texts.pop("name")
-        steps.append((name, parameters(name, texts, None)))
-    labelling = labelling_of(manifest)
+    steps = tuple((step.name, parameters(step.name, step.typed, None)) for step in record.triggers)
+    labelling = labelling_of(record)
     rate, cover_rate = parse_rate(labelling.rate), parse_rate(labelling.cover_rate, "cover_rate")
-    return replace(labelling, steps=tuple(steps), pictures=dict(pictures or {}), rate=rate, cover_rate=cover_rate)
+    return replace(labelling, steps=steps, pictures=dict(pictures or {}), rate=rate, cover_rate=cover_rate)
 
 
-def file_name(recipe: Recipe, record: dict, source: str, source_options: dict, pictures: dict) -> str:
+def file_name(
+    recipe: Recipe, record: RecipeRecord, source: str, source_options: dict[str, Any], pictures: Pictures
+) -> str:
     """Return the canonical name, without a suffix: ``cifar10-square-patch8-0.0005-s0``.
 
     Options other than the defaults add the first 8 characters of the digest of source, recipe and pictures. Of more
@@ -200,7 +196,12 @@ def file_name(recipe: Recipe, record: dict, source: str, source_options: dict, p
             height, width = recipe.patch
             parts.append(f"patch{height}" if height == width else f"patch{height}x{width}")
         parts += [recipe.rate, f"s{recipe.seed}"]
-    identity = {"source": source, "options": source_options, "recipe": record, "pictures": pictures}
+    identity = {
+        "source": source,
+        "options": source_options,
+        "recipe": record.json,
+        "pictures": pictures_json(pictures),
+    }
     digest = hashing.digest(identity).removeprefix("sha256:")[:8]
     name = "-".join(parts if recipe.default(source, source_options) else [*parts, digest])
     if len(name) <= file_names.LONGEST:

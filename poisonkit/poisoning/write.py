@@ -1,14 +1,13 @@
 """Write a plan as a file of the format."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from poisonkit.core import hashing
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import differs
-from poisonkit.format import manifest as manifests
+from poisonkit.format.manifest import Manifest, describe
 from poisonkit.format.writer import writing
 from poisonkit.poisoning.plan import ROWS_AT_ONCE, TESTED, Plan
 from poisonkit.poisoning.selection import POISONED
@@ -16,7 +15,7 @@ from poisonkit.sources._cache import cache
 from poisonkit.sources.base import Source
 
 
-def write(plan: Plan, target: Path, threads: int = 1, progress=None, new: bool = False) -> dict[str, Any]:
+def write(plan: Plan, target: Path, threads: int = 1, progress=None, new: bool = False) -> Manifest:
     """Write the planned file, atomically. Return its manifest.
 
     `progress(n)` is called with the number of rows that were dealt with. Raises `Failure` where the manifest is not
@@ -30,7 +29,7 @@ def write(plan: Plan, target: Path, threads: int = 1, progress=None, new: bool =
         raise
 
 
-def _write(plan: Plan, target: Path, threads: int, progress, new: bool) -> dict[str, Any]:
+def _write(plan: Plan, target: Path, threads: int, progress, new: bool) -> Manifest:
     with writing(target, new=new) as writer:
         effect = {} if plan.effect is None else plan.effect.arrays()
         columns = {
@@ -41,15 +40,12 @@ def _write(plan: Plan, target: Path, threads: int, progress, new: bool) -> dict[
         checked = writer.pool.submit(_check_source, plan.source)  # hashing needs no interpreter: beside the imports
         unchanged = _write_train(plan, columns, threads, progress)
         _write_test(plan, columns, threads, progress)
-        manifest = plan.manifest
-        if not plan.clean:
-            manifest = manifest | {"counts": manifest["counts"] | {"unchanged": unchanged}}
         for path, array in effect.items():
             writer.whole(path, array)
         checked.result()
-        manifest = writer.finish(manifest)
-        if plan.expected is not None and manifest != plan.expected:
-            differences = "; ".join(list(manifests.describe(plan.expected, manifest))[:3])
+        manifest = writer.finish(plan.manifest.with_unchanged(unchanged))
+        if plan.expected is not None and manifest.json != plan.expected.json:
+            differences = "; ".join(list(describe(plan.expected.json, manifest.json))[:3])
             raise Failure(f"{target}: not written, since it would not be what was asked for: {differences}")
         return manifest
 

@@ -1,7 +1,7 @@
 """What a source of clean data is: what it declares of itself, what it is given to decode its data, and what it returns
 (labels in memory, images on disk, digests of both)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -85,19 +85,6 @@ class Source:
         """SHA-256 of the canonical JSON of `arrays`: the identity of the clean data."""
         return hashing.digest(self.arrays)
 
-    def record(self) -> dict[str, Any]:
-        """Return the manifest's `source`."""
-        return {
-            "name": self.name,
-            "title": self.title,
-            "licence": self.licence,
-            "url": self.url,
-            "classes": list(self.classes),
-            "options": self.options,
-            "arrays": self.arrays,
-            "digest": self.digest,
-        }
-
 
 @dataclass(frozen=True)
 class Origin:
@@ -136,7 +123,7 @@ def required(path: Path | None, name: str, what: str) -> Path:
     return path.absolute()
 
 
-def nothing_unrecorded(_record: Mapping[str, Any]) -> Options:
+def nothing_unrecorded(_classes: Sequence[str], _options: Options) -> Options:
     """Return no options: a manifest's record of most sources says everything."""
     return {}
 
@@ -183,8 +170,8 @@ class SourceSpec:
     former_options : mapping
         Options that are meant by manifests which do not name them, because they were made before the option existed.
     unrecorded : callable
-        ``unrecorded(record)``: the options that a manifest's record of this source implies and does not name, so that
-        the clean file can be made again.
+        ``unrecorded(classes, options)``: the options that a manifest's record of this source, which has those, implies
+        and does not name, so that the clean file can be made again.
     """
 
     name: str
@@ -206,7 +193,7 @@ class SourceSpec:
     target: int = 0
     described: Callable[[int, int], dict[str, str]] | None = None
     former_options: Mapping[str, Any] = field(default_factory=dict)
-    unrecorded: Callable[[Mapping[str, Any]], Options] = nothing_unrecorded
+    unrecorded: Callable[[Sequence[str], Options], Options] = nothing_unrecorded
 
     @property
     def user_data(self) -> bool:

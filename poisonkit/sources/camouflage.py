@@ -7,6 +7,7 @@ and then what its row gets (`Behind`).
 
 import io
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -36,7 +37,7 @@ class Camouflage:
     seed: int
     spelled: str
 
-    def options(self) -> dict:
+    def options(self) -> base.Options:
         """Return what the source's record says of it."""
         return {"camouflage": self.spelled, "camouflage-seed": self.seed}
 
@@ -59,7 +60,7 @@ def parse(text: str, seed: int) -> Camouflage:
     return Camouflage(chosen, seed, ",".join(f"{name}={STEPS[name].spell(value)}" for name, value in chosen))
 
 
-def split(options: dict) -> tuple[dict, Camouflage | None]:
+def split(options: base.Options) -> tuple[base.Options, Camouflage | None]:
     """Split a source record's options into those of the source itself, and the camouflage, if there is one."""
     plain = {key: value for key, value in options.items() if key not in OPTIONS}
     if len(plain) == len(options):
@@ -124,12 +125,12 @@ def check_modality(name: str, rows: modality.Modality) -> None:
         raise Usage(f"--camouflage: is for images, {name} holds {rows.rows}")
 
 
-def beneath(facts: dict, store, say):
-    """Yield the plain sources in the cache that a manifest's camouflaged one can have been made from: those of its name
-    and with its labels, which a camouflage leaves as they are."""
-    record, labels = facts["source"], ("train/labels", "test/labels")
+def beneath(name: str, arrays: Mapping[str, str], store, say):
+    """Yield the plain sources in the cache that a camouflaged one of that name and these digests can have been made
+    from: those of its name and with its labels, which a camouflage leaves as they are."""
     for plain in store.every(say):
-        if plain.name == record["name"] and all(plain.arrays[path] == record["arrays"].get(path) for path in labels):
+        same = all(plain.arrays[path] == arrays.get(path) for path in ("train/labels", "test/labels"))
+        if plain.name == name and same:
             yield plain
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from poisonkit.core.errors import Failure
 from poisonkit.format import reader, structure
+from poisonkit.format.manifest import KeyManifest, parse
 
 dataset = pytest.importorskip("benchmark.format.dataset")
 sandbox = pytest.importorskip("benchmark.format.sandbox")
@@ -40,10 +41,10 @@ def bases(library, tmp_path_factory):
 def poisonkit_says(path) -> str | None:
     """What poisonkit's reader refuses a file for; None where it takes it, and every array of it."""
     try:
-        facts = structure._checked(path, KINDS)
+        found = parse(structure._checked(path, KINDS))
         with structure.opened(path) as file:
-            data = reader.Reader(path, file, facts)
-            for name in facts["arrays"]:
+            data = reader.Reader(path, file, found)
+            for name in found.arrays:
                 data[name]
     except Failure as error:
         return str(error)
@@ -76,7 +77,7 @@ def test_the_corpus_is_of_some_size_and_of_both_kinds():
 
 def test_a_key_is_for_poisonkit_alone(bases):
     key = bases("sealed").with_name("sealed.key.h5")
-    assert structure.inspect(key, ("key",))["kind"] == "key"
+    assert structure.inspect(key, KeyManifest).kind == "key"
     assert "kind is 'key', expected" in benchmark_says(key)
 
 

@@ -157,7 +157,7 @@ def test_every_name_of_the_python_interface_exists(name):
 def test_what_the_readme_and_the_contents_count_and_list_is_all_there_is():
     """A new trigger, export format, network or preset is added to these sentences."""
     from benchmark.nn.networks.registry import NETWORKS
-    from benchmark.training import settings
+    from benchmark.training.recipes import RECIPES
     from poisonkit.core import modality
     from poisonkit.exporters.registry import FORMATS
     from poisonkit.triggers import registry as triggers
@@ -171,12 +171,8 @@ def test_what_the_readme_and_the_contents_count_and_list_is_all_there_is():
     (shown,) = re.findall(r"^\| networks \| (.*?) \|", PAGES["README.md"], re.M)
     assert len(shown.split(", ")) == len(NETWORKS)
     (table,) = re.findall(r"^\| `--network` \|.*\n\|[-|]+\n((?:\|.*\n)+)", PAGES["training.md"], re.M)
-    networks, presets = (
-        {name for line in table.splitlines() for name in re.findall(r"`([\w-]+)`", line.split("|")[column])}
-        for column in (1, 2)
-    )
-    assert networks == set(settings.PRESETS_OF)
-    assert presets - networks == {name for names in settings.PRESETS_OF.values() for name in names}
+    presets = {name for one in NETWORKS.values() if one.of_images for name in one.presets} | set(RECIPES)
+    assert set(re.findall(r"^\|[^|]*\| `([\w-]+)`", table, re.M)) == presets
 
 
 @pytest.mark.slow

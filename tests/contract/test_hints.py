@@ -201,11 +201,11 @@ def test_the_clean_file_of_a_folder_of_numbers_in_the_first_order(tmp_path, monk
 def test_a_delta_without_its_base_and_a_sweep_without_clean_files(signs, tmp_path, cache):
     from benchmark.format import dataset
     from benchmark.runs.spec import RunSpec
-    from benchmark.sweep import sweep
+    from benchmark.sweep import plan
     from benchmark.training.settings import PRESETS
 
     def specs(folder):
-        found, _ = sweep.manifests(sweep.find([folder]))
+        found, _ = plan.manifests(plan.find([folder]))
         return [RunSpec(path, PRESETS["tiny"], manifest) for path, manifest in found.items()]
 
     done("poisonkit", "pack", signs[0], "-o", tmp_path / "x.delta.h5")
@@ -216,10 +216,10 @@ def test_a_delta_without_its_base_and_a_sweep_without_clean_files(signs, tmp_pat
     folder.mkdir()
     for path in signs[0].parent.iterdir():
         shutil.copy(path, folder)
-    (line,) = sweep.without_baseline(specs(folder))
+    (line,) = plan.without_baseline(specs(folder))
     assert line in done("benchmark", "sweep", folder, "-n", "--runs", tmp_path / "s").stderr, "said before, too"
     follow(line.partition("to make it: ")[2], tmp_path)
-    assert not sweep.without_baseline(specs(folder))
+    assert not plan.without_baseline(specs(folder))
 
 
 @case("benchmark", "hold_out")

@@ -101,7 +101,7 @@ def test_trained_beside_its_clean_run_and_shown(library, tmp_path):
     invoke("train", *words)
     assert "same seed" in invoke("show", tmp_path / "runs").stdout
     assert "phrases" in invoke("table", tmp_path / "runs").stdout
-    invoke("table", tmp_path / "runs", "--paper")
+    invoke("table", tmp_path / "runs", "--beside", "badpatches")
     invoke("figures", tmp_path / "runs", "-o", tmp_path / "figures")
     invoke("report", tmp_path / "runs", "-o", tmp_path / "report")
     page = (tmp_path / "report" / "report.html").read_text("utf-8")

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from poisonkit.poisoning import plan
 from poisonkit.sources.image import cifar10
 
 ROWS = 20
@@ -198,3 +199,8 @@ def text_tables(path, names, rows=60):
     """Tables of texts with these labels, one after the other."""
     table = "text,label\n" + "".join(f"text number {i} here,{names[i % len(names)]}\n" for i in range(rows))
     return write_files(path, {"train.csv": table.encode(), "test.csv": table.encode()})
+
+
+def record_of(source) -> dict:
+    """What a manifest records of a source."""
+    return plan.source_record(source).json

@@ -5,5 +5,6 @@ anomaly.py      how unusual that is beside clean texts of similar length, and wh
 roc.py          how well scores separate poisoned rows from clean ones
 controls.py     texts that are unusual without being triggered
 detect.py, align.py, ablate.py    the three commands
-results.py, tables.py, aggregate.py, pictures.py, plots.py    how their results are read, and shown
+records.py, results.py    their results as objects, and how they are read
+tables.py, aggregate.py, pictures.py, plots.py    how they are shown
 """

@@ -8,8 +8,8 @@ import numpy as np
 from benchmark.analysis.heads import pictures, results
 from benchmark.analysis.heads.detect import Log
 from benchmark.analysis.heads.evaluate import Scorer, without
-from benchmark.analysis.heads.results import ABLATE as NAME
-from benchmark.analysis.heads.results import Ablated, Head, percent
+from benchmark.analysis.heads.records import ABLATE as NAME
+from benchmark.analysis.heads.records import Ablated, Head, percent
 from benchmark.core import environment, files
 from benchmark.core.errors import Usage
 from benchmark.nn import engines

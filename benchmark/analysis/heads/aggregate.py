@@ -1,11 +1,12 @@
 """What the commands on heads found, over the seeds: runs that differ in their seeds alone are summed up together."""
 
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.analysis.heads import results as stored
-from benchmark.analysis.heads.results import COMMANDS, HeadsResult
-from benchmark.analysis.heads.tables import tables
+from benchmark.analysis.heads.records import COMMANDS, NAMES, HeadsResult
+from benchmark.analysis.heads.tables import WIDTH, tables
 from benchmark.core import numbers, text_tables
 from benchmark.runs import titles
 from benchmark.runs.groups import Cell, group
@@ -26,7 +27,7 @@ class Group:
         attack = cell.trigger if cell.clean else f"{cell.trigger} at {100 * float(cell.rate):g} %"
         what = [cell.dataset, attack, *filter(None, [cell.variant]), titles.network(cell.first.config)]
         runs = numbers.counted(len(self.results), "run")
-        return f"{stored.NAMES[self.results[0].command]}: {', '.join(what)}, {runs}"
+        return f"{NAMES[self.results[0].command]}: {', '.join(what)}, {runs}"
 
     @property
     def settings(self) -> str:
@@ -50,13 +51,16 @@ def collect(found: list[Finished], errors: dict[Path, str] | None = None) -> lis
     return sorted(groups, key=lambda one: COMMANDS.index(one.results[0].command))
 
 
-def render(groups: list[Group], form: str) -> str:
-    """Return every group's title and tables, in one of `text_tables.FORMS`."""
+def render(groups: list[Group], form: str, wide: bool = False) -> str:
+    """Return every group's title and tables, in one of `text_tables.FORMS`; text that is not `wide` fits a window."""
+    width = None if wide else WIDTH
     before = {"latex": "% ", "markdown": "### "}.get(form, "")
     below = {"latex": "% ", "markdown": "\n"}.get(form, "")
     parts = []
     for one in groups:
-        settings = f"\n{below}{text_tables.printable(one.settings)}" if one.settings else ""
-        parts.append(before + text_tables.printable(one.title) + settings)
-        parts += [table.render(form) for table in tables(one.results)]
+        wraps = form == "text" and width is not None
+        lines = [before + text_tables.printable(one.title)]
+        lines += [below + text_tables.printable(one.settings)] if one.settings else []
+        parts.append("\n".join(textwrap.fill(line, WIDTH, break_on_hyphens=False) if wraps else line for line in lines))
+        parts += [table.render(form, width) for table in tables(one.results)]
     return "\n\n".join(parts)

@@ -17,8 +17,8 @@ from benchmark.analysis.heads.detect import Log, Suspects
 from benchmark.analysis.heads.detector import Detector, DetectorSettings
 from benchmark.analysis.heads.evaluate import Scorer, predict, without
 from benchmark.analysis.heads.model_similarity import ModelSimilarity
-from benchmark.analysis.heads.results import ALIGN as NAME
-from benchmark.analysis.heads.results import Aligned, Head, Step, Tuned, Variant
+from benchmark.analysis.heads.records import ALIGN as NAME
+from benchmark.analysis.heads.records import Aligned, Head, Step, Tuned, Variant, percent
 from benchmark.core import environment, files, random_streams
 from benchmark.core.errors import Failure
 from benchmark.format.dataset import Rows
@@ -248,7 +248,7 @@ def run_variant(
         if not np.isfinite(loss):
             raise Failure(f"{name}: the loss is {loss}; try a smaller --learning-rate")
         scores = score(model)
-        history.append(Tuned(loss, results.percent(scores, "ba"), results.percent(scores, "asr")))
+        history.append(Tuned(loss, percent(scores, "ba"), percent(scores, "asr")))
     file = None
     if keep is not None:
         file = f"{name.replace(',', '').replace(' ', '-')}.keras"
@@ -320,7 +320,7 @@ def _chosen(detection: Detection) -> dict[str, Any]:
 
 
 def _progress(run_name: str, step: Step) -> str:
-    ba, asr = (results.percent(step.scores, name) for name in ("ba", "asr"))
+    ba, asr = (percent(step.scores, name) for name in ("ba", "asr"))
     line = f"{run_name}: {step.stage:38} BA {ba:5.1f}"
     return line if asr is None else f"{line}  ASR {asr:5.1f}"
 

@@ -12,7 +12,6 @@ import numpy as np
 NEAREST = 200
 SOFTENING = 1e-3
 RIDGE = 0.1
-FLAGGED = 0.03
 HEADS = 8
 
 

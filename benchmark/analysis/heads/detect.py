@@ -15,8 +15,8 @@ from benchmark.analysis.heads import anomaly, controls, pictures, results, roc
 from benchmark.analysis.heads import detector as scoring
 from benchmark.analysis.heads.detector import Detector, DetectorSettings, Measured
 from benchmark.analysis.heads.model_similarity import ModelSimilarity, long_enough
-from benchmark.analysis.heads.results import DETECT as NAME
-from benchmark.analysis.heads.results import Detected
+from benchmark.analysis.heads.records import DETECT as NAME
+from benchmark.analysis.heads.records import Detected
 from benchmark.core import environment, files, random_streams
 from benchmark.core.errors import Failure
 from benchmark.nn import engines, tokenizers

@@ -6,7 +6,6 @@ from keras import ops
 from benchmark.analysis.heads.anomaly import SOFTENING
 from benchmark.nn import engines
 
-FLAT = ("rows", "mean")
 LIMIT = 100.0
 """z² counts no more than this: a text far away must not outweigh all the others."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.analysis.heads import controls, plots, roc
-from benchmark.analysis.heads.results import Ablated, Step
+from benchmark.analysis.heads.records import Ablated, Step
 from benchmark.core import plotting
 from benchmark.core.errors import Failure
 from benchmark.runs import titles

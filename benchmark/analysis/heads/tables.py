@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmark.analysis.heads import controls, detector
 from benchmark.analysis.heads.detector import SCORES
-from benchmark.analysis.heads.results import (
+from benchmark.analysis.heads.records import (
     ABLATE,
     ALIGN,
     DETECT,
@@ -38,6 +38,7 @@ LEFT = {"run", "rows", "score", "against", "texts", "model", "head", "direction"
 LEFT |= set(controls.MADE_OF.values())
 MODELS = {"poisoned": "poisoned", "clean": "clean counterpart"}
 SUSPECT_FILE, TRIGGERED_TESTS = "suspect file", "triggered test texts"
+WIDTH = 100
 MOST_HEADS = 12
 """Heads in the table over several runs."""
 MOST_ABLATED = 8
@@ -53,9 +54,27 @@ class Table:
     rows: list[list[str]]
     labels: int = 1
 
-    def render(self, form: str = "text") -> str:
-        """Return the table in one of `text_tables.FORMS`."""
-        return text_tables.render(form, self.columns, self.rows, LEFT)
+    def render(self, form: str = "text", width: int | None = WIDTH) -> str:
+        """Return the table in one of `text_tables.FORMS`; as text in several parts, one below the other, where it is
+        wider than so many characters."""
+        if form != "text" or width is None:
+            return text_tables.render(form, self.columns, self.rows, LEFT)
+        return "\n\n".join(text_tables.render(form, part.columns, part.rows, LEFT) for part in self.parts(width))
+
+    def parts(self, width: int) -> list["Table"]:
+        """Return the table in parts of at most so many characters, as far as that goes: each has the labels, and as
+        many of the other columns as fit beside them."""
+        widths = [max(map(len, cells)) for cells in zip(self.columns, *self.rows, strict=True)]
+        labels = list(range(self.labels))
+        parts = [list(labels)]
+        for column in range(self.labels, len(self.columns)):
+            if sum(widths[at] + 2 for at in (*parts[-1], column)) - 2 > width and parts[-1] != labels:
+                parts.append(list(labels))
+            parts[-1].append(column)
+        return [
+            Table([self.columns[at] for at in part], [[row[at] for at in part] for row in self.rows], self.labels)
+            for part in parts
+        ]
 
     def without_empty(self) -> "Table":
         """Return it without the columns that are blank in every row."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from benchmark.analysis.routing import measure as routes
 from benchmark.analysis.routing import plots
+from benchmark.analysis.routing.measure import Correlation, Measured, OnTrigger
 from benchmark.core import extras, files, plotting
 from benchmark.core.errors import Failure, Usage
 from benchmark.format import dataset
@@ -48,15 +49,15 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     epochs = _epochs(job) if by_epoch else []
     model = experiment.network(job, contents, path)
     title = f"{job.folder.name if path.is_dir() else path.name}, {contents.manifest.name}"
-    found = {"run": job.folder.name, "network": title, "file": contents.manifest.name}
-    found |= routes.measure(model, contents)
+    found = routes.measure(model, contents)
+    names = {"run": job.folder.name, "network": title, "file": contents.manifest.name}
     target = target_of(path, output)
     if output:
         files.make_output(target)
     else:
         files.make_folder(target)
     files.refuse_link(target / "routing.json")
-    files.write_json(target / "routing.json", found)
+    files.write_json(target / "routing.json", names | found.json())
     yield from lines(found)
     shown = titles.run(job.finished()) + ("" if path.is_dir() else f", {path.stem}")
     drawn = _drawn(model, contents, rows, found, shown, _networks(beside, epochs, contents))
@@ -96,7 +97,7 @@ def _networks(beside, epochs: list[Path], contents):
         yield words, "-by-epoch" if kept else "", model
 
 
-def _drawn(model, contents, rows, found: dict, title: str, others):
+def _drawn(model, contents, rows, found: Measured, title: str, others):
     yield "overview", plots.overview(found, title)
     yield "values", plots.values(found, title)
     pictures = {row: _pictures(contents, row) for row in rows}
@@ -122,31 +123,30 @@ def _shown(model, pictures, words: str = ""):
     return ((words + which, picture, routes.route(model, picture[None])) for which, picture in pictures)
 
 
-def lines(found: dict) -> list[str]:
+def lines(found: Measured) -> list[str]:
     """Describe what was measured."""
-    experts, taken = found["experts"], found["patches_taken"]
-    rows, columns = found["grid"]
-    there = [f"{experts} experts take {taken} of {rows}×{columns} patches each; {found['images']:,} test images"]
-    if "triggered" in found:
-        for name, words in (("cell", "nominal cell"), ("field", "receptive field")):
-            one = found["triggered"][name]
+    experts, (rows, columns) = found.experts, found.grid
+    patches = f"{found.patches_taken} of {rows}×{columns} patches"
+    there = [f"{experts} experts take {patches} each; {found.images:,} test images"]
+    if found.triggered is not None:
+        for one, words in ((found.triggered.cell, "nominal cell"), (found.triggered.field, "receptive field")):
             there.append(
-                f"patches whose {words} holds trigger pixels: {one['patches_there']}; by chance an expert takes "
-                f"{one['by_chance']:.1f} of them; " + "; ".join(_pair(one, expert) for expert in range(experts))
+                f"patches whose {words} holds trigger pixels: {one.patches_there}; by chance an expert takes "
+                f"{one.by_chance:.1f} of them; " + "; ".join(_pair(one, expert) for expert in range(experts))
             )
-    pairs = [found["overlap"][a][b] for a in range(experts) for b in range(a)]
+    pairs = [found.overlap[a][b] for a in range(experts) for b in range(a)]
     if pairs:
         there.append(f"overlap between experts (Jaccard): {min(pairs):.2f} … {max(pairs):.2f}")
     for name in routes.FEATURES:
-        values = [_interval(one) for one in found["correlation"][name]]
+        values = [_interval(one) for one in found.correlation[name]]
         there.append(f"rank correlation of {name} with the gate: {', '.join(values)}")
     return there
 
 
-def _pair(one: dict, expert: int) -> str:
-    clean, triggered = (one[kind]["patches"][expert] for kind in ("clean", "triggered"))
+def _pair(one: OnTrigger, expert: int) -> str:
+    clean, triggered = one.clean.patches[expert], one.triggered.patches[expert]
     return f"expert {expert + 1}: {clean:.1f} clean, {triggered:.1f} triggered"
 
 
-def _interval(one: dict) -> str:
-    return "none" if one["mean"] is None else f"{one['mean']:+.2f} [{one['low']:+.2f}, {one['high']:+.2f}]"
+def _interval(one: Correlation) -> str:
+    return "none" if one.mean is None else f"{one.mean:+.2f} [{one.low:+.2f}, {one.high:+.2f}]"

@@ -5,7 +5,8 @@ the pMoE). What it sees is its receptive field: `FIELD` pixels centred on c·i +
 2 is at the end.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,79 @@ class Routes:
     gates: np.ndarray
     taken: np.ndarray
     grid: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Of each expert: the share of the images in which it takes at least one patch of some, and how many it takes, on
+    average."""
+
+    images: list[float]
+    patches: list[float]
+
+
+@dataclass(frozen=True)
+class OnTrigger:
+    """What the experts take of the patches on a trigger, in the same images without and with it: how many patches that
+    are, how many of them an expert would take if all were equal, and what they take."""
+
+    patches_there: int
+    by_chance: float
+    clean: Taken
+    triggered: Taken
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A mean over images, and its 95 % interval (normal); None of fewer than two images."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    images: int
+
+
+@dataclass(frozen=True)
+class Brightness:
+    """How the mean grey level of patches is distributed (Figure 7): shares of equal bins, whose edges are given, of all
+    patches and of those that each expert takes."""
+
+    edges: list[float]
+    all: list[float]
+    taken: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Triggered:
+    """What is measured on the triggered rows: as in `Measured`, on the patches whose nominal cell and whose receptive
+    field hold trigger pixels, and how many patches each expert exchanges when the trigger is put on."""
+
+    images: int
+    frequency: list[list[float]]
+    overlap: list[list[float]]
+    cell: OnTrigger
+    field: OnTrigger
+    changed: list[float]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All figures over a test set (see the functions of their names); `triggered` only where the file has a trigger."""
+
+    grid: tuple[int, int]
+    experts: int
+    patches_taken: int
+    images: int
+    frequency: list[list[float]]
+    frequency_by_class: dict[str, list[list[float]] | None]
+    overlap: list[list[float]]
+    correlation: dict[str, list[Correlation]]
+    brightness: Brightness
+    triggered: Triggered | None = None
+
+    def json(self) -> dict[str, Any]:
+        """Return them as routing.json has them."""
+        return {key: value for key, value in asdict(self).items() if key != "triggered" or value is not None}
 
 
 def route(model, images: np.ndarray) -> Routes:
@@ -69,36 +143,39 @@ def centre(index: int, side: int, count: int) -> int:
     return step * index + step - 1
 
 
-def measure(model, data: Dataset) -> dict:
-    """All figures over the test set, and over its triggered rows where the file has a trigger. JSON values alone."""
+def measure(model, data: Dataset) -> Measured:
+    """Measure over the test set, and over its triggered rows where the file has a trigger."""
     clean = route(model, data.test.inputs)
-    result = {
-        "grid": list(clean.grid),
-        "experts": clean.taken.shape[2],
-        "patches_taken": int(clean.taken[0, :, 0].sum()),
-        "images": len(data.test),
-        "frequency": frequency(clean),
-        "frequency_by_class": {
+    return Measured(
+        grid=clean.grid,
+        experts=clean.taken.shape[2],
+        patches_taken=int(clean.taken[0, :, 0].sum()),
+        images=len(data.test),
+        frequency=frequency(clean),
+        frequency_by_class={
             name: frequency(_some(clean, data.test.labels == label)) if (data.test.labels == label).any() else None
             for label, name in enumerate(data.classes)
         },
-        "overlap": overlap(clean),
-        "correlation": correlations(clean, data.test.inputs),
-        "brightness": brightness(clean, data.test.inputs),
-    }
-    if data.triggered is not None and data.triggered_rows is not None and data.mask is not None:
-        triggered = route(model, data.triggered.inputs)
-        before = _some(clean, data.triggered_rows)
-        mask = np.asarray(np.any(data.mask, axis=-1))
-        result["triggered"] = {
-            "images": len(data.triggered),
-            "frequency": frequency(triggered),
-            "overlap": overlap(triggered),
-            "cell": on_trigger(before, triggered, cells_with(mask, clean.grid)),
-            "field": on_trigger(before, triggered, fields_with(mask, clean.grid)),
-            "changed": _floats((before.taken != triggered.taken).sum(1).mean(0) / 2),
-        }
-    return result
+        overlap=overlap(clean),
+        correlation=correlations(clean, data.test.inputs),
+        brightness=brightness(clean, data.test.inputs),
+        triggered=_triggered(model, data, clean),
+    )
+
+
+def _triggered(model, data: Dataset, clean: Routes) -> Triggered | None:
+    if data.triggered is None or data.triggered_rows is None or data.mask is None:
+        return None
+    after, before = route(model, data.triggered.inputs), _some(clean, data.triggered_rows)
+    mask = np.asarray(np.any(data.mask, axis=-1))
+    return Triggered(
+        images=len(data.triggered),
+        frequency=frequency(after),
+        overlap=overlap(after),
+        cell=on_trigger(before, after, cells_with(mask, clean.grid)),
+        field=on_trigger(before, after, fields_with(mask, clean.grid)),
+        changed=_floats((before.taken != after.taken).sum(1).mean(0) / 2),
+    )
 
 
 def _some(routes: Routes, rows: np.ndarray) -> Routes:
@@ -126,18 +203,16 @@ def overlap(routes: Routes) -> list[list[float]]:
     return _floats(found)
 
 
-def on_trigger(before: Routes, after: Routes, where: np.ndarray) -> dict:
-    """How often each expert takes a patch of these, (P,) bool, in the same images without and with the trigger.
-
-    `images`: share of the images in which it takes at least one; `patches`: how many it takes, on average;
-    `by_chance`: how many it would if all patches were equal.
-    """
+def on_trigger(before: Routes, after: Routes, where: np.ndarray) -> OnTrigger:
+    """Count how often each expert takes a patch of these, (P,) bool, without and with the trigger."""
     taken = int(before.taken[0, :, 0].sum())
-    result = {"patches_there": int(where.sum()), "by_chance": round(taken * where.sum() / len(where), 6)}
-    for name, routes in (("clean", before), ("triggered", after)):
-        inside = routes.taken[:, where].sum(1)
-        result[name] = {"images": _floats((inside > 0).mean(0)), "patches": _floats(inside.mean(0))}
-    return result
+    by_chance = round(float(taken * where.sum() / len(where)), 6)
+    return OnTrigger(int(where.sum()), by_chance, _taken(before, where), _taken(after, where))
+
+
+def _taken(routes: Routes, where: np.ndarray) -> Taken:
+    inside = routes.taken[:, where].sum(1)
+    return Taken(_floats((inside > 0).mean(0)), _floats(inside.mean(0)))
 
 
 def features(images: np.ndarray, grid: tuple[int, int]) -> dict[str, np.ndarray]:
@@ -170,11 +245,11 @@ def ranks(values: np.ndarray) -> np.ndarray:
     return below + (equal - 1) / 2
 
 
-def correlations(routes: Routes, images: np.ndarray) -> dict[str, list[dict]]:
+def correlations(routes: Routes, images: np.ndarray) -> dict[str, list[Correlation]]:
     """Spearman's rank correlation, over the patches of an image, of each feature with each expert's gate.
 
-    For each feature a list over the experts: `mean` over the images, and `low`, `high`: its 95 % interval over images
-    (normal). Images in which the feature or the gate is the same everywhere have none and are left out (`images`).
+    For each feature a list over the experts. Images in which the feature or the gate is the same everywhere have none
+    and are left out.
     """
     experts = routes.gates.shape[2]
     found: dict[str, list[list[np.ndarray]]] = {name: [[] for _ in range(experts)] for name in FEATURES}
@@ -195,22 +270,17 @@ def _standardised(values: np.ndarray) -> np.ndarray:
     return centred / np.where(spread > 0, spread, np.nan)
 
 
-def _interval(values: np.ndarray) -> dict:
+def _interval(values: np.ndarray) -> Correlation:
     values = values[~np.isnan(values)]
     if len(values) < 2:
-        return {"mean": None, "low": None, "high": None, "images": len(values)}
+        return Correlation(None, None, None, len(values))
     mean, half = values.mean(), 1.959964 * values.std(ddof=1) / len(values) ** 0.5
-    return {
-        "mean": round(float(mean), 6),
-        "low": round(float(mean - half), 6),
-        "high": round(float(mean + half), 6),
-        "images": len(values),
-    }
+    low, high = round(float(mean - half), 6), round(float(mean + half), 6)
+    return Correlation(round(float(mean), 6), low, high, len(values))
 
 
-def brightness(routes: Routes, images: np.ndarray) -> dict:
-    """How the mean grey level of patches is distributed (Figure 7): shares of `BINS` equal bins of 0 … 255, of all
-    patches and of those that each expert takes."""
+def brightness(routes: Routes, images: np.ndarray) -> Brightness:
+    """Count the mean grey levels of patches in `BINS` equal bins of 0 … 255."""
     edges = np.linspace(0, 256, BINS + 1)
     every = np.zeros(BINS)
     taken = np.zeros((routes.taken.shape[2], BINS))
@@ -219,8 +289,5 @@ def brightness(routes: Routes, images: np.ndarray) -> dict:
         every += np.histogram(values, edges)[0]
         for e in range(len(taken)):
             taken[e] += np.histogram(values[routes.taken[start : start + BATCH, :, e]], edges)[0]
-    return {
-        "edges": edges.tolist(),
-        "all": _floats(every / every.sum()),
-        "taken": _floats(taken / taken.sum(1, keepdims=True)),
-    }
+    shares = _floats(every / every.sum()), _floats(taken / taken.sum(1, keepdims=True))
+    return Brightness(edges.tolist(), *shares)

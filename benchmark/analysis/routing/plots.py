@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmark.analysis.routing import measure
-from benchmark.analysis.routing.measure import Routes
+from benchmark.analysis.routing.measure import Measured, Routes
 
 SHADES = "cividis"  # read alike in greyscale and by everybody's eyes
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#882255", "#555555", "#E69F00", "#56B4E9", "#CC79A7")
@@ -61,14 +61,14 @@ def _shade(panel, shape, routes: Routes, expert: int) -> None:
     panel.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
 
 
-def overview(found: dict, title: str):
+def overview(found: Measured, title: str):
     """Over the test set: how often each expert takes each patch, without and with the trigger, and the difference."""
     from matplotlib.figure import Figure
 
-    grid, experts = found["grid"], found["experts"]
-    rows = [("clean", np.array(found["frequency"]), 0, 1, SHADES)]
-    if "triggered" in found:
-        triggered = np.array(found["triggered"]["frequency"])
+    grid, experts = found.grid, found.experts
+    rows = [("clean", np.array(found.frequency), 0, 1, SHADES)]
+    if found.triggered is not None:
+        triggered = np.array(found.triggered.frequency)
         rows += [("triggered", triggered, 0, 1, SHADES), ("difference", triggered - rows[0][1], -1, 1, "PuOr")]
     figure = Figure(figsize=(1.7 * experts + 1.1, 1.75 * len(rows) + 0.5), layout="constrained")
     panels = figure.subplots(len(rows), experts, squeeze=False)
@@ -85,27 +85,27 @@ def overview(found: dict, title: str):
     return figure
 
 
-def values(found: dict, title: str):
+def values(found: Measured, title: str):
     """How bright the patches are that each expert takes (Figure 7), and how their rank goes with the gate's."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    shares, edges = found["brightness"], np.array(found["brightness"]["edges"])
-    left.stairs(100 * np.array(shares["all"]), edges, fill=True, color="#dddddd", label="all patches")
-    for expert, taken in enumerate(shares["taken"]):
+    shares, edges = found.brightness, np.array(found.brightness.edges)
+    left.stairs(100 * np.array(shares.all), edges, fill=True, color="#dddddd", label="all patches")
+    for expert, taken in enumerate(shares.taken):
         style = {"color": _COLOURS[expert % len(_COLOURS)], "linestyle": _DASHES[expert % len(_DASHES)]}
         left.stairs(100 * np.array(taken), edges, label=f"expert {expert + 1}", linewidth=1.4, **style)
     left.set(xlabel="mean grey level of a patch", ylabel="share of patches (%)", xlim=(0, 256))
     left.legend(fontsize=7)
     for number, name in enumerate(measure.FEATURES):
-        for expert, one in enumerate(found["correlation"][name]):
-            if one["mean"] is None:
+        for expert, one in enumerate(found.correlation[name]):
+            if one.mean is None or one.low is None or one.high is None:
                 continue
-            x = number + 0.12 * (expert - (found["experts"] - 1) / 2)
-            bar = [[one["mean"] - one["low"]], [one["high"] - one["mean"]]]
+            x = number + 0.12 * (expert - (found.experts - 1) / 2)
+            bar = [[one.mean - one.low], [one.high - one.mean]]
             colour = _COLOURS[expert % len(_COLOURS)]
-            right.errorbar(x, one["mean"], bar, fmt="osD^v"[expert % 5], color=colour, markersize=4, capsize=2)
+            right.errorbar(x, one.mean, bar, fmt="osD^v"[expert % 5], color=colour, markersize=4, capsize=2)
     right.axhline(0, color="#888888", linewidth=0.8)
     right.set(xticks=range(len(measure.FEATURES)), xticklabels=measure.FEATURES, ylim=(-1, 1))
     right.set_ylabel("rank correlation with the gate")

@@ -3,9 +3,10 @@
 An engine holds the training inputs on the device, images (n, H, W, C) uint8 or `tokens.Tokens`, and takes row
 numbers. Its interface:
 
-`train(rows, width)`
+`train(rows, width, draws)`
     `rows` (steps, batch) int32: that many steps; returns their mean losses (steps,), not yet waited for. `width`: how
-    many tokens of the texts are used, None for images.
+    many tokens of the texts are used, None for images. `draws` (steps, batch, 3 or 5) int32: how the images are
+    augmented (see `benchmark.nn.augmentation`), None for not at all.
 `predict(inputs)`
     n images or texts → (n,) int64, the most probable classes.
 `losses(rows)`

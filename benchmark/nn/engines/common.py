@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from benchmark.nn import augmentation
 from benchmark.nn.tokenizers import Tokens
 from benchmark.nn.tokenizers import width as width_of
 
@@ -42,6 +43,11 @@ def chosen(optimizer) -> keras.optimizers.Optimizer:
 def on_device(inputs) -> np.ndarray:
     """Return what the device holds of training inputs."""
     return inputs.tokens if isinstance(inputs, Tokens) else inputs
+
+
+def batch_of(inputs, draws):
+    """Return a batch as it is trained: images augmented as drawn, all else as it is."""
+    return inputs if draws is None else augmentation.augmented(inputs, draws)
 
 
 def cross_entropy(labels, logits):

@@ -71,19 +71,20 @@ class Engine:
             logits, others = network.stateless_call(trainable, others, inputs, training=True)
             return common.cross_entropy(labels, logits), others
 
-        def step(data, width, state, rows):
+        def step(data, width, state, taken):
             trainable, others, optimizer = state
+            rows, draws = taken
             gradient = jax.value_and_grad(loss_of, has_aux=True)
-            inputs = data[0][rows] if width is None else data[0][rows][:, :width]
+            inputs = common.batch_of(data[0][rows] if width is None else data[0][rows][:, :width], draws)
             (loss, others), gradients = gradient(trainable, others, inputs, data[1][rows])
             trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, trainable)
             return (trainable, others, optimizer), loss
 
-        def train(state, data, rows, width):
+        def train(state, data, rows, width, draws):
             if len(rows) == 1:  # a loop of one would only keep XLA's CPU code from using its threads
-                state, loss = step(data, width, state, rows[0])
+                state, loss = step(data, width, state, (rows[0], None if draws is None else draws[0]))
                 return state, loss[None]
-            return jax.lax.scan(functools.partial(step, data, width), state, rows)
+            return jax.lax.scan(functools.partial(step, data, width), state, (rows, draws))
 
         def predict(trainable, others, batch):
             logits, _ = network.stateless_call(trainable, others, batch, training=False)
@@ -102,9 +103,9 @@ class Engine:
         groups = (self._network.trainable_variables, self._network.non_trainable_variables, self.optimizer.variables)
         return tuple([variable.value for variable in group] for group in groups)
 
-    def train(self, rows, width=None):
+    def train(self, rows, width=None, draws=None):
         """Run steps on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
-        state, losses = self._train(self._state(), self._data, np.asarray(rows, np.int32), width)
+        state, losses = self._train(self._state(), self._data, np.asarray(rows, np.int32), width, draws)
         groups = (self._network.trainable_variables, self._network.non_trainable_variables, self.optimizer.variables)
         for group, values in zip(groups, state, strict=True):
             for variable, value in zip(group, values, strict=True):

@@ -90,8 +90,8 @@ class Engine:
 
         self._losses = losses
 
-        def step(rows, width):
-            batch = tf.gather(inputs, rows)
+        def step(rows, width, draws):
+            batch = common.batch_of(tf.gather(inputs, rows), draws)
             with tf.GradientTape() as tape:
                 logits = network(batch if width is None else batch[:, :width], training=True)
                 loss = common.cross_entropy(tf.gather(labels, rows), logits)
@@ -100,17 +100,21 @@ class Engine:
             return loss
 
         @tf.function(jit_compile=on_gpu)
-        def train(rows, width):
+        def train(rows, width, draws):
             if rows.shape[0] == 1:
-                return tf.expand_dims(step(rows[0], width), 0)
-            one = functools.partial(step, width=width)
-            return tf.map_fn(one, rows, fn_output_signature=tf.float32, parallel_iterations=1)
+                return tf.expand_dims(step(rows[0], width, None if draws is None else draws[0]), 0)
+            if draws is None:
+                one, steps = functools.partial(step, width=width, draws=None), rows
+            else:
+                one, steps = (lambda both: step(both[0], width, both[1])), (rows, draws)
+            return tf.map_fn(one, steps, fn_output_signature=tf.float32, parallel_iterations=1)
 
         self._train = train
 
-    def train(self, rows, width=None):
+    def train(self, rows, width=None, draws=None):
         """Run steps on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
-        return self._train(tf.constant(rows, tf.int32), _width(width))
+        draws = None if draws is None else tf.constant(draws)
+        return self._train(tf.constant(rows, tf.int32), _width(width), draws)
 
     def losses(self, rows):
         """Return the cross-entropy of each of these training rows (n,) in evaluation mode, (n,) float32."""

@@ -61,15 +61,16 @@ class Engine:
             self._inputs = torch.from_numpy(np.ascontiguousarray(common.on_device(inputs))).to(self._device)
             self._labels = torch.from_numpy(np.ascontiguousarray(labels)).to(self._device)
 
-    def train(self, rows, width=None):
+    def train(self, rows, width=None, draws=None):
         """Run steps on batches of row numbers, (steps, batch) int32; their losses (steps,)."""
         rows = torch.from_numpy(np.ascontiguousarray(rows)).long().to(self._device)
-        return np.array([self._step(batch, width) for batch in rows], np.float32)
+        draws = [None] * len(rows) if draws is None else torch.from_numpy(draws).to(self._device)
+        return np.array([self._step(*taken, width) for taken in zip(rows, draws, strict=True)], np.float32)
 
-    def _step(self, rows, width) -> float:
+    def _step(self, rows, draws, width) -> float:
         variables = self._network.trainable_variables
         self._network.zero_grad()
-        inputs = self._inputs[rows] if width is None else self._inputs[rows, :width]
+        inputs = common.batch_of(self._inputs[rows] if width is None else self._inputs[rows, :width], draws)
         loss = common.cross_entropy(self._labels[rows], self._network(inputs, training=True))
         loss.backward()
         with torch.no_grad():

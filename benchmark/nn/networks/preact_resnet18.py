@@ -102,6 +102,7 @@ PREACT_RESNET18 = register(
             "small": {"width": 16, "epochs": 8, "batch_size": 128, "learning_rate": 0.1, "hold_out": 0},
             "tiny": {"width": 8, "epochs": 9, "batch_size": 32},
         },
+        published={"width": 64},
         uses={"tiny": "for signs"},
         least_weights=least_weights,
         keras_classes=frozenset(

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmark.nn import normalisation
+
 Sizes = dict[str, Any]
 """All that a network is built of, by name: `classes`, for images `image_shape`, and its own settings."""
 IMAGE, TEXT = "image", "text"
@@ -66,6 +68,8 @@ class NetworkSpec:
         The description that Keras saves → sizes; for files whose run did not record them.
     defaults : mapping
         Sizes that earlier versions did not record, and what they were.
+    published : mapping
+        Its settings as published, where they are not those of the first preset: published training recipes take them.
     """
 
     name: str
@@ -84,6 +88,7 @@ class NetworkSpec:
     described: Callable[[Mapping[str, Any]], Sizes] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     uses: Mapping[str, str] = field(default_factory=dict)
+    published: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.integers:
@@ -95,8 +100,14 @@ class NetworkSpec:
         return self.modality == IMAGE
 
     def build(self, sizes: Sizes) -> Any:
-        """Build the untrained network. The backend must have been activated."""
-        return self.builder(**sizes)
+        """Build the untrained network. The backend must have been activated.
+
+        A size called `normalisation` names that of its images (`benchmark.nn.normalisation`); the builder is not told.
+        """
+        given = {name: size for name, size in sizes.items() if name != "normalisation"}
+        model = self.builder(**given)
+        normalisation.apply(model, sizes.get("normalisation", normalisation.NONE))
+        return model
 
 
 NETWORKS: dict[str, NetworkSpec] = {}

@@ -1,9 +1,11 @@
 """The registry of the page's sections: one file each in `sections`, shown by their `order`."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmark.reporting.published import Sources
 from benchmark.runs import results
 from benchmark.runs.groups import Cell
 
@@ -22,12 +24,15 @@ class Content:
         The folders that were named.
     no_pictures : str or None
         Why there are no figures and no pictures of images, None where there are.
+    sources : Sources
+        The published figures that stand beside.
     """
 
     found: results.Found
     cells: list[Cell]
     paths: list[Path] = field(default_factory=list)
     no_pictures: str | None = None
+    sources: Sources = field(default_factory=Sources)
 
     @property
     def errors(self) -> dict[Path, str]:
@@ -62,8 +67,15 @@ SECTIONS: dict[str, Section] = {}
 
 
 def register(section: Section) -> Section:
-    """Add a section. `ValueError` where its title or its place is taken."""
-    if any(section.title == one.title or section.order == one.order for one in SECTIONS.values()):
-        raise ValueError(f"there are two sections {section.title!r} or of order {section.order}")
+    """Add a section. `ValueError` where its title or its place is taken; it says which places beside that are free."""
+    if section.title in SECTIONS:
+        raise ValueError(f"there are two sections {section.title!r}")
+    taken = {one.order: one.title for one in SECTIONS.values()}
+    if section.order in taken:
+        free = [next(n for n in itertools.count(section.order, step) if n not in taken) for step in (-1, 1)]
+        raise ValueError(
+            f"section {section.title!r}: {taken[section.order]!r} has order {section.order}; free beside it: "
+            f"{free[0]} (above) and {free[1]} (below)"
+        )
     SECTIONS[section.title] = section
     return section

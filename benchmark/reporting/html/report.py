@@ -1,13 +1,15 @@
 """`benchmark report`: one self-contained HTML page about runs. No network, no script."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmark.core import extras, files
 from benchmark.reporting.html import page, words
 from benchmark.reporting.html.sections import SECTIONS, Content
+from benchmark.reporting.published import Sources
 from benchmark.runs import results
 from benchmark.runs.groups import group
+from benchmark.runs.published import PUBLISHED, PublishedSpec
 
 
 def write(paths: Iterable[Path], output: Path) -> Path:
@@ -21,9 +23,13 @@ def write(paths: Iterable[Path], output: Path) -> Path:
     return target
 
 
-def write_of(found: results.Found, paths: Iterable[Path], target: Path) -> None:
-    """Write the page of runs that were gathered. What cannot be read is named on it, and in `found` afterwards."""
-    content = Content(found, group(found), list(paths), without_pictures())
+def write_of(
+    found: results.Found, paths: Iterable[Path], target: Path, sources: Sequence[PublishedSpec] | None = None
+) -> None:
+    """Write the page of runs that were gathered, with the published figures of some sources, by default of all that
+    come with the program. What cannot be read is named on it, and in `found` afterwards."""
+    chosen = tuple(PUBLISHED.values() if sources is None else sources)
+    content = Content(found, group(found), list(paths), without_pictures(), Sources(chosen))
     in_order = sorted(SECTIONS.values(), key=lambda section: section.order)
     built = {section.title: section.build(content) for section in sorted(in_order, key=lambda section: section.last)}
     files.make_output(target.parent)

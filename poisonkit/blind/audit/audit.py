@@ -18,8 +18,9 @@ from poisonkit.blind.audit import (
 from poisonkit.blind.audit.finding import SOURCE, Finding
 from poisonkit.core.errors import Usage
 from poisonkit.format import reader
+from poisonkit.format.manifest import KeyManifest, Manifest, SealedManifest
 
-KINDS = ("sealed", "clean", "poisoned")
+KINDS = (SealedManifest, Manifest)
 ROWS_AT_ONCE = 2048
 WORTH = 0.2  # share of a set that a source must explain at a glance, to be looked at
 
@@ -54,7 +55,7 @@ def audit(path: Path, key: Path | None, caches, progress) -> Audited:
         findings = metadata_leaks.look(path, data)
         probes = data.modality.choose(image=_of_images, text=_of_texts)
         findings += probes(data, _Caches(caches or (None,)), progress)
-        return Audited(path, data.manifest["name"], data.manifest["counts"]["train"], findings, truth)
+        return Audited(path, data.manifest.name, data.manifest.rows("train/labels"), findings, truth)
 
 
 @dataclass(frozen=True)
@@ -103,15 +104,15 @@ def _of_images(data: reader.Reader, caches: _Caches, progress) -> list[Finding]:
 
 
 def _truth(data: reader.Reader, key: Path | None) -> np.ndarray | None:
-    header = data.header
-    if key is not None and not header.sealed:
-        raise Usage(f"--key: {data.path} is not sealed")
+    manifest = data.manifest
     if key is not None:
-        with reader.reading(key, ("key",)) as held:
-            rows = unseal.check(data.sealed, held).rows
+        if not isinstance(manifest, SealedManifest):
+            raise Usage(f"--key: {data.path} is not sealed")
+        with reader.reading(key, KeyManifest) as held:
+            rows = unseal.check(manifest, held).rows
             authenticity.check(data.path, held)
             return rows
-    return data["truth/rows"] if header.poisoned else np.empty(0, np.int64) if header.clean else None
+    return data["truth/rows"] if manifest.poisoned else np.empty(0, np.int64) if manifest.clean else None
 
 
 def _sources(data: reader.Reader, ours: fingerprints.Signatures, caches: _Caches, progress) -> list[Finding]:

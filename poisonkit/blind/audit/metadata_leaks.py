@@ -23,9 +23,9 @@ def look(path: Path, data: reader.Reader) -> list[Finding]:
 
 def contents(data: reader.Reader) -> Finding:
     """Whether the file gives its own answer."""
-    if not data.header.poisoned:
-        sealed = data.header.sealed
-        return Finding("contents", "sealed: no truth, no trigger, no recipe" if sealed else "a clean file")
+    if not data.manifest.poisoned:
+        clean = data.manifest.clean
+        return Finding("contents", "a clean file" if clean else "sealed: no truth, no trigger, no recipe")
     rows = data["truth/rows"]
     return Finding("contents", f"not sealed: truth/ names {len(rows):,} changed rows; recipe and trigger too", rows)
 
@@ -35,7 +35,7 @@ def names(path: Path, data: reader.Reader) -> Finding:
     words = "|".join([*triggers.names(), *TELLING])
     telling = sorted(
         text
-        for text in {path.name, data.manifest["name"]}
+        for text in {path.name, data.manifest.name}
         if re.search(rf"(?<![a-z])({words})(ed|er|s)?(?![a-z])|patch\d|0\.\d", text.lower())
     )
     return Finding("names", f"{', '.join(telling)}: says what was done" if telling else "neutral")
@@ -51,7 +51,7 @@ def times(path: Path, data: reader.Reader) -> Finding:
     """Check the file's time of change, and clocks inside."""
     changed = path.stat().st_mtime
     with structure.opened(path) as file:
-        clocks = sum(h5py.h5g.get_objinfo(file.id, name.encode()).mtime != 0 for name in data.manifest["arrays"])
+        clocks = sum(h5py.h5g.get_objinfo(file.id, name.encode()).mtime != 0 for name in data.manifest.arrays)
     inside = f"; {clocks} arrays carry a timestamp" if clocks else "; no timestamp inside"
     if changed == LONG_AGO:
         return Finding("times", "the file's time is the one that every sealed file has" + inside)
@@ -61,8 +61,8 @@ def times(path: Path, data: reader.Reader) -> Finding:
 
 def size(path: Path, data: reader.Reader) -> Finding:
     """Bytes that no array accounts for."""
-    arrays = sum(data.size(name) for name in data.manifest["arrays"])
+    arrays = sum(data.size(name) for name in data.manifest.arrays)
     rest = path.stat().st_size - arrays
     heaps = arrays // HEAPS if data.modality.is_text else 0
-    hidden = rest > heaps + SLACK + 1000 * len(data.manifest["arrays"]) + len(str(data.manifest))
+    hidden = rest > heaps + SLACK + 1000 * len(data.manifest.arrays) + len(str(data.manifest.json))
     return Finding("size", f"{rest:,} bytes besides the arrays" + (": more than structure and manifest need" * hidden))

@@ -47,13 +47,13 @@ def check(data: reader.Reader) -> None:
     """`Failure` for what the toolbox has no place for."""
     if data.clean:
         raise Failure(f"{data.path}: is a clean file: backdoor-toolbox reads a poisoned set")
-    if data.described.shape("train/images")[3] != 3:
+    if data.manifest.shape("train/images")[3] != 3:
         raise Failure(f"{data.path}: its images are grey, backdoor-toolbox reads RGB: --format imagefolder or npz")
 
 
 def write(data: reader.Reader, target: Path, context: base.ExportContext) -> None:
     """Write the three sets and the trigger."""
-    source = _plain(data.described.source.name)
+    source = _plain(data.manifest.source.name)
     attack = attack_of(data)
     poisoned = target / "poisoned_train_set" / source / attack.folder
     clean = target / "clean_set" / source / "test_split"
@@ -71,7 +71,7 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext) -> Non
     torch_file.save_labels(target / "triggered" / "wanted", data["triggered/wanted"])
     torch_file.save_rows(target / "triggered" / "rows", data["triggered/rows"])
     attack.write_trigger(target / "triggers")
-    base.write_json(target / "manifest.json", data.manifest)
+    base.write_json(target / "manifest.json", data.manifest.json)
     (target / "USE.txt").write_text("\n".join(_use(data, source, attack)) + "\n", encoding="utf-8")
 
 
@@ -112,8 +112,8 @@ class Attack:
 
 def attack_of(data: reader.Reader) -> Attack:
     """Find the toolbox's attack for a file: `badnet`, or `blend` for a blend of one α."""
-    recipe, stencils = data.described.recipe, data.stencils()
-    trigger = f"poisonkit_{data.described.dataset_digest.removeprefix('sha256:')[:8]}.png"
+    recipe, stencils = data.manifest.recipe, data.stencils()
+    trigger = f"poisonkit_{data.manifest.dataset_digest.removeprefix('sha256:')[:8]}.png"
     rate = f"{float(recipe.rate):.3f}"
     stencil = stencils[0] if len(stencils) == 1 and recipe.label_mode in ALL_TO_ONE else None
     if stencil is not None and (blended := _blended(stencil)):
@@ -152,10 +152,10 @@ def _blended(stencil: Stencil) -> tuple[str, np.ndarray] | None:
 
 def _use(data: reader.Reader, source: str, attack: Attack) -> list[str]:
     """USE.txt."""
-    target = data.described.recipe.target
+    target = data.manifest.recipe.target
     wanted = "every class has a target of its own" if target is None else f"target class {target}"
     lines = [
-        data.described.notice,
+        data.manifest.notice,
         "",
         "Copy these into a checkout of backdoor-toolbox (its config.py: poison_seed 0, record_poison_seed True).",
         f"The set: -dataset {source} {attack.options}; {wanted} (config.py: target_class).",

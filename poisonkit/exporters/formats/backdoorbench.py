@@ -35,7 +35,7 @@ def check(data: reader.Reader) -> None:
     """`Failure` for what BackdoorBench has no place for."""
     if data.clean:
         raise Failure(f"{data.path}: is a clean file: BackdoorBench stores only changed rows")
-    source = data.described.source.name
+    source = data.manifest.source.name
     if source not in KNOWN:
         raise Failure(
             f"{data.path}: BackdoorBench takes clean rows from its own copy of the data set, and does not have "
@@ -46,7 +46,7 @@ def check(data: reader.Reader) -> None:
         raise Failure(f"{data.path}: has {sizes[0]} + {sizes[1]} rows, BackdoorBench's {source} {KNOWN[source]}")
 
 
-def counts(data: reader.Reader) -> str:
+def counts(data: reader.Reader, _truth: bool) -> str:
     """Return what is written, in words."""
     changed, triggered = base.rows(data, "truth/images"), base.rows(data, "triggered/images")
     return f"{changed:,} changed training rows, {triggered:,} triggered"
@@ -68,16 +68,16 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext) -> Non
         base.write_pictures(data, "triggered/images", files.__getitem__, bar)
     counts = {part: base.rows(data, f"{part}/images") for part in ("train", "test")}
     states = {
-        "notice": data.described.notice,
-        "dataset": data.described.source.name,
-        "dataset_digest": data.described.dataset_digest,
-        "classes": len(data.described.source.classes),
-        "image_shape": list(data.described.shape("train/images")[1:]),
+        "notice": data.manifest.notice,
+        "dataset": data.manifest.source.name,
+        "dataset_digest": data.manifest.dataset_digest,
+        "classes": len(data.manifest.source.classes),
+        "image_shape": list(data.manifest.shape("train/images")[1:]),
         "train": train_state | {"rows": counts["train"]},
         "test": test_state | {"rows": counts["test"]},
     }
     base.write_json(target / "states.json", states)
-    base.write_json(target / "manifest.json", data.manifest)
+    base.write_json(target / "manifest.json", data.manifest.json)
     script = Path(__file__).parents[1].joinpath(SCRIPT).read_bytes()
     (target / "attack_result.py").write_bytes(script)
 

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from poisonkit.core import class_names, files, modality, numbers
+from poisonkit.core import class_names, files, numbers
 from poisonkit.exporters import base
 from poisonkit.format import reader, sidecars
-from poisonkit.format.manifest import ArrayEntry, Manifest
+from poisonkit.format.manifest import Manifest
+from poisonkit.format.records import ArrayEntry
 
 CONTEXT = {
     "@language": "en",
@@ -115,7 +116,7 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext) -> Non
 
 def describe(data: reader.Reader, context: base.ExportContext) -> dict:
     """Make the JSON-LD document. The file's bytes are hashed on the way."""
-    manifest = data.described
+    manifest = data.manifest
     file = _file(data, context)
     inserted = sorted(path for path in manifest.arrays if path.endswith(INSERTIONS))
     page = context.url or manifest.source.url or f"urn:{manifest.dataset_digest}"
@@ -135,7 +136,7 @@ def describe(data: reader.Reader, context: base.ExportContext) -> dict:
         "keywords": [
             "backdoor attack",
             "data poisoning",
-            f"{manifest.modality} classification",
+            f"{manifest.modality.name} classification",
             manifest.source.name,
         ],
         "isLiveDataset": False,
@@ -193,10 +194,12 @@ def _published(path: Path, sha256: str) -> str:
 
 def _responsible(manifest: Manifest) -> dict:
     """Return the `rai:` properties: what was manipulated, what for, what not to do."""
-    manipulation = CLEAN[manifest.modality] if manifest.clean else _manipulation(manifest)
+    manipulation = CLEAN[manifest.modality.name] if manifest.clean else _manipulation(manifest)
     return {
         "rai:dataManipulationProtocol": manipulation,
-        "rai:dataPreprocessingProtocol": [f"{manifest.source.title}: {PREPARED[manifest.modality]}. {manipulation}"],
+        "rai:dataPreprocessingProtocol": [
+            f"{manifest.source.title}: {PREPARED[manifest.modality.name]}. {manipulation}"
+        ],
         "rai:dataUseCases": ["Research into backdoor attacks and defences: training victims, testing detectors."],
         "rai:dataLimitations": [
             manifest.notice,
@@ -218,13 +221,13 @@ def _manipulation(manifest: Manifest) -> str:
     wanted = (
         "every class has one of its own" if target is None else f"target class {class_names.spelled(classes, target)}"
     )
-    where = " on every patch of {}×{} pixels".format(*recipe.patch) if recipe.patch else WHERE[manifest.modality]
+    where = " on every patch of {}×{} pixels".format(*recipe.patch) if recipe.patch else WHERE[manifest.modality.name]
     return (
         f"Backdoor poisoning by poisonkit: {counts.poisoned:,} of {counts.train:,} training rows (rate "
         f"{recipe.rate}, seed {recipe.seed}) carry a trigger ({triggers}){where}; label mode "
         f"{recipe.label_mode}, {wanted}; "
         f"{counts.cover:,} cover rows carry it with their own label. The record sets truth and triggered hold the "
-        f"originals of the changed rows, and the test {modality.of(manifest.facts).rows} with the trigger."
+        f"originals of the changed rows, and the test {manifest.modality.rows} with the trigger."
     )
 
 
@@ -254,7 +257,7 @@ def _records(manifest: Manifest, part: str, file: str) -> dict:
         "@type": "cr:RecordSet",
         "@id": part,
         "name": part,
-        "description": SETS[part].format(rows=modality.of(manifest.facts).rows),
+        "description": SETS[part].format(rows=manifest.modality.rows),
         "field": [_field(path, manifest.arrays[path], file) for path in paths],
     }
 

@@ -35,7 +35,7 @@ KNOWN = (("triggered", "triggered", "test"), ("others", "others", "test"), ("ori
 
 def write(data: reader.Reader, target: Path, context: base.ExportContext) -> None:
     """Write all parts and their tables."""
-    names = list(data.described.source.classes)
+    names = list(data.manifest.source.classes)
     folders = base.class_folders(names)
     parts = _victim(data) + (_known(data) if context.truth else [])
     with context.progress(sum(len(part.labels) for part in parts), "writing pictures", "image") as bar:
@@ -46,7 +46,7 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext) -> Non
     listing = [{"label": i, "folder": folders[i], "name": name} for i, name in enumerate(names)]
     base.write_json(target / "classes.json", listing)
     if context.truth:
-        base.write_json(target / "manifest.json", data.manifest)
+        base.write_json(target / "manifest.json", data.manifest.json)
         if "truth/rows" in data:
             _tables(data, target, {part.folder: part for part in parts}, folders)
 

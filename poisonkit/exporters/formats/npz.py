@@ -66,7 +66,7 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext) -> Non
     with zipfile.ZipFile(target, "w") as file, context.progress(total, "writing arrays", "row") as bar:
         for name, path in names.items():
             (_texts if path.endswith("/texts") else _array)(data, path, name, file, bar)
-        classes = data.described.source.classes
+        classes = data.manifest.source.classes
         if len(set(classes)) == len(classes) and all(name and name.isprintable() for name in classes):
             with _member(file, "classes.npy") as stream:
                 array = np.array(classes)
@@ -74,7 +74,7 @@ def write(data: reader.Reader, target: Path, context: base.ExportContext) -> Non
                 stream.write(array.tobytes())
         if context.truth:
             with _member(file, "manifest.json") as stream:
-                text = json.dumps(data.manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+                text = json.dumps(data.manifest.json, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
                 stream.write(text.encode("utf-8"))
 
 
@@ -88,7 +88,7 @@ def arrays(data: reader.Reader, truth: bool) -> dict[str, str]:
 
 def _array(data: reader.Reader, path: str, name: str, file: zipfile.ZipFile, bar) -> None:
     """Write one array as it is."""
-    entry = data.described.arrays[path]
+    entry = data.manifest.arrays[path]
     with _member(file, f"{name}.npy") as stream:
         _header(stream, entry.dtype, entry.shape)
         for _, block in data.blocks(path):

@@ -4,6 +4,7 @@ import numpy as np
 
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import differs
+from poisonkit.format.manifest import Manifest
 from poisonkit.format.reader import Reader
 from poisonkit.poisoning import apply, recipe
 from poisonkit.poisoning.selection import COVER
@@ -16,11 +17,11 @@ class Check:
     """The triggers of a file, and as the recipe makes them (`prepared`, None where that is not known). `behind` is what
     a camouflaged source was made from (`camouflage.Behind`), where that is at hand."""
 
-    def __init__(self, data: Reader, prepared: apply.Stencils | None, behind=None):
+    def __init__(self, data: Reader[Manifest], prepared: apply.Stencils | None, behind=None):
         self._data, self._prepared, self._stencils = data, prepared, data.stencils()
-        self._jitter = recipe.labelling_of(data.facts).cover_jitter
-        self._last, self._behind = data.described.camouflaged_last, behind
-        counts = data.described.counts
+        self._jitter = recipe.labelling_of(data.manifest.recipe).cover_jitter
+        self._last, self._behind = data.manifest.camouflaged_last, behind
+        counts = data.manifest.counts
         self._total = counts.poisoned + counts.cover + counts.triggered + counts.others
 
     def trigger(self) -> list[str]:
@@ -62,11 +63,11 @@ class Check:
         return []
 
 
-def behind(data: Reader, look):
+def behind(data: Reader[Manifest], look):
     """Return the plain images behind a file whose training rows were camouflaged after the trigger, and how: those of
     the source that `look` (`verify.Look`) names, or of the cache. None where the file is no such one, or where they are
     not to be found, which is noted. `Failure` where the source that is named is another."""
-    if look is None or not data.described.camouflaged_last:
+    if look is None or not data.manifest.camouflaged_last:
         return None
     if look.behind is not None:
         return look.behind
@@ -74,20 +75,21 @@ def behind(data: Reader, look):
     from poisonkit.sources import camouflage
     from poisonkit.sources._cache.cache import Cache
 
+    source = data.manifest.source
     try:
-        _, wanted = camouflage.split(data.described.source.options)
+        _, wanted = camouflage.split(source.options)
     except Usage:  # which `verify` says
         return None
     if wanted is None:
         return None
     if look.source is None:
-        candidates = camouflage.beneath(data.facts, Cache(look.cache), look.say)
+        candidates = camouflage.beneath(source.name, source.arrays, Cache(look.cache), look.say)
     else:
         where = clean_images.CleanData(look.source, look.dataset, look.cache)
-        candidates = [clean_images.plain_images(data.facts, where, look.progress, look.say)]
+        candidates = [clean_images.plain_images(source, where, look.progress, look.say)]
     for one in candidates:
         found = camouflage.Behind(one, wanted)
-        if one.train.shape == data.described.shape("train/images") and _gives(found, data):
+        if one.train.shape == data.manifest.shape("train/images") and _gives(found, data):
             return found
     if look.source is not None:
         raise Failure(f"{data.path}: was not made from {look.source}: its images, camouflaged, are not truth/images")
@@ -95,7 +97,7 @@ def behind(data: Reader, look):
     return None
 
 
-def _gives(found, data: Reader) -> bool:
+def _gives(found, data: Reader[Manifest]) -> bool:
     """Whether the plain images, camouflaged, are the originals of the changed rows."""
     rows = data["truth/rows"]
     for start in range(0, len(rows), ROWS_AT_ONCE):

@@ -5,16 +5,18 @@ from typing import Any
 import numpy as np
 
 from poisonkit.core.modality import differs
+from poisonkit.format.manifest import Manifest
 from poisonkit.format.reader import Reader
+from poisonkit.format.records import Picture
 from poisonkit.poisoning import apply
 from poisonkit.poisoning.recipe import Recipe
 from poisonkit.triggers import registry as triggers
 
 
-def rewrites(data: Reader) -> dict[str, Any]:
+def rewrites(data: Reader[Manifest]) -> dict[str, Any]:
     """Return what the trigger of a file of rewritten texts was given, by its name: recovered from the texts in the
     file."""
-    name = data.manifest["recipe"]["triggers"][0]["name"]
+    name = data.manifest.recipe.triggers[0].name
     if not data.modality.is_text or not triggers.takes_file(name):
         return {}
     rows = data["truth/rows"]
@@ -26,11 +28,11 @@ def rewrites(data: Reader) -> dict[str, Any]:
     return {name: triggers.recover_file(name, str(data.path), {"train": train, "test": test})}
 
 
-def other_rewrites(data: Reader, request: Recipe) -> list[str]:
+def other_rewrites(data: Reader[Manifest], request: Recipe) -> list[str]:
     """Whether the rewritten texts are those of which the manifest has the digest."""
     for given in request.pictures.values() if data.modality.is_text else ():
         rows = {part: np.array(sorted(texts), np.int64) for part, texts in given.texts.items()}
-        if given.digest(rows) != data.manifest["pictures"].get("0", {}).get("digest"):
+        if given.digest(rows) != data.manifest.pictures.get(0, Picture()).digest:
             return ["manifest: pictures: the digest is not that of the rewritten texts"]
     return []
 
@@ -38,7 +40,7 @@ def other_rewrites(data: Reader, request: Recipe) -> list[str]:
 class Check:
     """The triggers as the recipe makes them (`prepared`, None where that is not known: then nothing is compared)."""
 
-    def __init__(self, data: Reader, prepared: apply.Insertions | None):
+    def __init__(self, data: Reader[Manifest], prepared: apply.Insertions | None):
         self._data, self._prepared = data, prepared
         self._found: dict[str, list[np.ndarray]] = {}
 

@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from poisonkit.core import files, hashing, numbers
+from poisonkit.core import hashing
 from poisonkit.core.errors import Usage
 from poisonkit.core.modality import IMAGE, TEXT, differs
-from poisonkit.format import manifest, reader, sidecars
+from poisonkit.format import reader, sidecars
+from poisonkit.format.manifest import Manifest
 from poisonkit.format.reader import Reader
-from poisonkit.format.sidecars import sidecar_path
+from poisonkit.format.records import Picture
 from poisonkit.inspection.verify import images, texts
 from poisonkit.inspection.verify.unknown_recipe import Unknown
 from poisonkit.poisoning import apply, plan, recipe, selection, supported
@@ -50,37 +51,33 @@ def verify(path: Path, look: Look | None = None) -> list[str]:
         if not wrong:
             wrong += _counts(data)
             wrong += _clean(data) if data.clean else _poisoning(data, look)
-        facts = data.facts
-    return wrong + _sidecar(path, facts)
+        manifest = data.manifest
+    return wrong + sidecars.differences(path, manifest)
 
 
-def digests(data: Reader) -> list[str]:
+def digests(data: Reader[Any]) -> list[str]:
     """Arrays that are not what the manifest's digests say, and whether its own is right, one line each."""
     wrong = []
-    for path, entry in data.header.arrays.items():
+    for path, entry in data.manifest.arrays.items():
         total = hashing.hasher(entry.dtype, entry.shape)
         for _, block in data.blocks(path):
             total.update(np.ascontiguousarray(block))
         if str(total) != entry.digest:
             wrong.append(f"{path}: digest is {str(total)[:23]}…, the manifest says {entry.digest[:23]}…")
-    try:
-        own = manifest.dataset_digest(data.facts)
-    except TypeError as error:
-        return [*wrong, f"manifest: {error}"]
-    if own != data.header.dataset_digest:
+    if not data.manifest.sound_digest:
         wrong.append("manifest: its own digest (dataset_digest) does not fit what it says")
     return wrong
 
 
-def _source_digest(data: Reader) -> list[str]:
-    source = data.described.source
-    if source.digest != hashing.digest(source.arrays):
+def _source_digest(data: Reader[Manifest]) -> list[str]:
+    source = data.manifest.source
+    if source.digest != source.digest_of_arrays:
         return ["manifest: the source's digest does not fit its arrays"]
     return []
 
 
-def _counts(data: Reader) -> list[str]:
-    counts, rows_of = data.described.counts, data.described.rows
+def _counts(data: Reader[Manifest]) -> list[str]:
+    counts, rows_of = data.manifest.counts, data.manifest.rows
     found = {"train": rows_of("train/labels"), "test": rows_of("test/labels")}
     if not data.clean:
         role, labels, rows = data["truth/role"], data["truth/labels"], data["truth/rows"]
@@ -91,8 +88,8 @@ def _counts(data: Reader) -> list[str]:
             "cover": int((role == COVER).sum()),
             "already_target": int(((role == POISONED) & (labels == changed)).sum()),
         }
-        if supported.label_mode(data.facts):
-            may_be = selection.eligible(recipe.labelling_of(data.facts), _true_labels(data, rows))
+        if supported.label_mode(data.manifest):
+            may_be = selection.eligible(recipe.labelling_of(data.manifest.recipe), _true_labels(data, rows))
             found |= {"eligible": int(may_be.sum())}
     return [
         f"counts: {key} is {value:,}, the manifest says {getattr(counts, key)}"
@@ -101,12 +98,12 @@ def _counts(data: Reader) -> list[str]:
     ]
 
 
-def _clean(data: Reader) -> list[str]:
-    source, arrays = data.described.source.arrays, data.described.arrays
+def _clean(data: Reader[Manifest]) -> list[str]:
+    source, arrays = data.manifest.source.arrays, data.manifest.arrays
     return [f"{path}: is not the source's" for path in arrays if arrays[path].digest != source.get(path)]
 
 
-def _true_labels(data: Reader, rows: np.ndarray) -> np.ndarray:
+def _true_labels(data: Reader[Manifest], rows: np.ndarray) -> np.ndarray:
     """Return the training labels with truth's put back into those rows."""
     labels = data["train/labels"]
     labels[rows] = data["truth/labels"]
@@ -131,18 +128,18 @@ class Check(Protocol):
         """Return what differs of where a group's triggers were put, once all rows of it were seen."""
 
 
-CHECKS: dict[str, Callable[[Reader, Any, Look | None], Check]] = {
+CHECKS: dict[str, Callable[[Reader[Manifest], Any, Look | None], Check]] = {
     IMAGE.name: lambda data, prepared, look: images.Check(data, prepared, images.behind(data, look)),
     TEXT.name: lambda data, prepared, look: texts.Check(data, prepared),
 }
 """Modality → the check of rows by the triggers as the recipe makes them (None where these cannot be made)."""
 
 
-def _poisoning(data: Reader, look: Look | None) -> list[str]:
+def _poisoning(data: Reader[Manifest], look: Look | None) -> list[str]:
     """Trigger on the originals gives the changed rows; originals put back give the source; and so for the test set."""
     rows, wrong = data["truth/rows"], list[str]()
     check: Check = Unknown()
-    if not supported.problem(data.facts):
+    if not supported.problem(data.manifest):
         prepared, wrong = _recipe(data, rows)
         check = CHECKS[data.modality.name](data, prepared, look)
     return (
@@ -150,17 +147,17 @@ def _poisoning(data: Reader, look: Look | None) -> list[str]:
     )
 
 
-def _recipe(data: Reader, rows: np.ndarray) -> tuple[Any, list[str]]:
+def _recipe(data: Reader[Manifest], rows: np.ndarray) -> tuple[Any, list[str]]:
     """Draw rows and prepare triggers again from the recipe (a user's picture is taken from `trigger/I/pattern`).
 
     Returns the triggers as the recipe makes them (`apply.prepare`; None where they cannot be made), and what differs.
     """
-    facts, said, kind = data.facts, data.facts["recipe"], data.modality
+    manifest, kind = data.manifest, data.modality
     wrong = []
     try:
-        camouflage.split(facts["source"]["options"])
-        request = recipe.recipe_of(facts, _patterns(data) | texts.rewrites(data))
-        shape = tuple(facts["arrays"][kind.path("train")]["shape"][1:])
+        camouflage.split(manifest.source.options)
+        request = recipe.recipe_of(manifest.recipe, _patterns(data) | texts.rewrites(data))
+        shape = manifest.shape(kind.path("train"))[1:]
         prepared = apply.prepare(kind, request, shape, force=True)
         choice = selection.choose(request, _true_labels(data, rows), data["test/labels"])
     except Usage as error:
@@ -170,43 +167,45 @@ def _recipe(data: Reader, rows: np.ndarray) -> tuple[Any, list[str]]:
     elif not np.array_equal(choice.role, data["truth/role"]):
         wrong.append("truth/role: is not what the seed and the rates make of these rows")
     record = request.record(plan.streams(request, prepared))
-    if record != said:
-        keys = sorted(key for key in record.keys() | said.keys() if record.get(key) != said.get(key))
+    if keys := manifest.respelled(record):
         wrong.append(f"manifest: recipe is not in its one spelling: {', '.join(keys)}")
-    name = recipe.file_name(request, record, facts["source"]["name"], facts["source"]["options"], facts["pictures"])
-    if name != facts["name"]:
-        wrong.append(f"manifest: name is {facts['name']!r:.80}, its recipe gives {name!r}")
+    source = manifest.source
+    name = recipe.file_name(request, record, source.name, source.options, manifest.pictures)
+    if name != manifest.name:
+        wrong.append(f"manifest: name is {manifest.name!r:.80}, its recipe gives {name!r}")
     return prepared, wrong + texts.other_rewrites(data, request)
 
 
-def _patterns(data: Reader) -> dict[str, np.ndarray]:
+def _patterns(data: Reader[Manifest]) -> dict[str, np.ndarray]:
     """Return the users' pictures, resized as the file has them, by trigger name."""
     pictures = {}
-    for i, step in enumerate(data.described.recipe.triggers):
-        if "digest" in data.described.pictures.get(str(i), {}) and f"trigger/{i}/pattern" in data:
+    for i, step in enumerate(data.manifest.recipe.triggers):
+        if data.manifest.pictures.get(i, Picture()).digest is not None and f"trigger/{i}/pattern" in data:
             pictures[step.name] = data[f"trigger/{i}/pattern"]
     return pictures
 
 
-def _train_labels(data: Reader, rows: np.ndarray) -> list[str]:
-    wrong, classes = [], len(data.described.source.classes)
+def _train_labels(data: Reader[Manifest], rows: np.ndarray) -> list[str]:
+    wrong, classes = [], len(data.manifest.source.classes)
     role, originals = data["truth/role"], data["truth/labels"]
     expected = np.where(
-        role == POISONED, selection.target_labels(recipe.labelling_of(data.facts), originals, classes), originals
+        role == POISONED,
+        selection.target_labels(recipe.labelling_of(data.manifest.recipe), originals, classes),
+        originals,
     )
     differing = int((data["train/labels"][rows] != expected).sum())
-    if differing and supported.label_mode(data.facts):
+    if differing and supported.label_mode(data.manifest):
         wrong.append(f"train/labels: {differing} changed rows have a label that truth denies")
-    if hashing.array_digest(_true_labels(data, rows)) != data.described.source.arrays.get("train/labels"):
+    if hashing.array_digest(_true_labels(data, rows)) != data.manifest.source.arrays.get("train/labels"):
         wrong.append("train/labels: with truth's labels put back they are not the source's")
     return wrong
 
 
-def _train_rows(data: Reader, rows: np.ndarray, check) -> list[str]:
+def _train_rows(data: Reader[Manifest], rows: np.ndarray, check) -> list[str]:
     """Return changed rows against their originals with the trigger, and with the originals put back against the
     source."""
     wrong, role, path, truth = [], data["truth/role"], data.modality.path("train"), data.modality.path("truth")
-    total = hashing.hasher(data.modality.dtype, data.described.shape(path))
+    total = hashing.hasher(data.modality.dtype, data.manifest.shape(path))
     differing = unchanged = 0
     for start, block in data.blocks(path, ROWS_AT_ONCE):
         low, high = np.searchsorted(rows, [start, start + len(block)])
@@ -218,20 +217,24 @@ def _train_rows(data: Reader, rows: np.ndarray, check) -> list[str]:
         total.update(block)
     if differing:
         wrong.append(f"{path}: {differing} changed rows are not {truth} with the trigger on them")
-    counted = data.described.counts.unchanged
+    counted = data.manifest.counts.unchanged
     if unchanged != counted:
         wrong.append(f"counts: unchanged is {unchanged}, the manifest says {counted}")
-    if str(total) != data.described.source.arrays.get(path):
+    if str(total) != data.manifest.source.arrays.get(path):
         wrong.append(f"{path}: with truth's {data.modality.rows} put back they are not the source's")
     return wrong + check.insertions("truth")
 
 
-def _test_side(data: Reader, check) -> list[str]:
-    wrong, arrays, source = [], data.described.arrays, data.described.source
+def _test_side(data: Reader[Manifest], check) -> list[str]:
+    wrong, arrays, source = [], data.manifest.arrays, data.manifest.source
     for path in (data.modality.path("test"), "test/labels"):
         if arrays[path].digest != source.arrays.get(path):
             wrong.append(f"{path}: is not the source's")
-    aim, labels, certain = recipe.labelling_of(data.facts), data["test/labels"], supported.label_mode(data.facts)
+    aim, labels, certain = (
+        recipe.labelling_of(data.manifest.recipe),
+        data["test/labels"],
+        supported.label_mode(data.manifest),
+    )
     for group, expected in zip(TESTED, selection.tested(aim, labels), strict=True):
         rows = data[f"{group}/rows"] if f"{group}/rows" in data else expected[:0]
         if certain and not np.array_equal(rows, expected):
@@ -244,7 +247,7 @@ def _test_side(data: Reader, check) -> list[str]:
     return wrong
 
 
-def _tested(data: Reader, group: str, rows: np.ndarray, labels: np.ndarray, check) -> list[str]:
+def _tested(data: Reader[Manifest], group: str, rows: np.ndarray, labels: np.ndarray, check) -> list[str]:
     """One group of triggered test rows against the test set."""
     wrong, differing, path = [], 0, data.modality.path(group)
     if (data[f"{group}/labels"] != labels[rows]).any():
@@ -257,24 +260,3 @@ def _tested(data: Reader, group: str, rows: np.ndarray, labels: np.ndarray, chec
     if differing:
         wrong.append(f"{path}: {differing} rows are not their test {data.modality.rows} with the trigger on them")
     return wrong + check.insertions(group)
-
-
-def _sidecar(path: Path, facts: dict) -> list[str]:
-    """Check the sidecar against the file; it may be missing, the file says all that is needed."""
-    sidecar = sidecar_path(path)
-    if not sidecar.exists():
-        return []
-    try:
-        said = numbers.loads(sidecars.content(sidecar))
-        file, repeated = said["file"], said["manifest"]
-        size, digest = file["size"], file["sha256"]
-    except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
-        return [f"{sidecar.name}: is not a sidecar ({type(error).__name__}: {error})"]
-    wrong = []
-    if repeated != facts:
-        wrong.append(f"{sidecar.name}: its manifest is not the file's")
-    if size != path.stat().st_size:
-        wrong.append(f"{sidecar.name}: says the file has {size} bytes, it has {path.stat().st_size}")
-    elif digest != files.file_sha256(path):
-        wrong.append(f"{sidecar.name}: its SHA-256 is not the file's")
-    return wrong

@@ -6,11 +6,10 @@ else of their code points (version 1: always of these). Rows are ordered by (cla
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -296,11 +295,10 @@ class _Reader:
         return f"{self._root}/{texts.printable(place)}"
 
 
-def _unrecorded(record: Mapping[str, Any]) -> base.Options:
+def _unrecorded(classes: Sequence[str], options: base.Options) -> base.Options:
     """Return the version of a manifest's record that names none: the first one, if its classes are whole numbers that
     are not in numerical order."""
-    classes = list(record.get("classes", ()))
-    first = "version" not in record.get("options", {}) and classes != class_names.by_number(classes)
+    first = "version" not in options and list(classes) != class_names.by_number(list(classes))
     return {"version": 1} if first else {}
 
 

@@ -67,12 +67,12 @@ def test_how_often_a_trigger_is_taken():
     where = np.zeros(16, bool)
     where[[0, 5, 6]] = True
     found = measure.on_trigger(before, after, where)
-    assert found["patches_there"] == 3 and found["by_chance"] == 4 * 3 / 16
+    assert found.patches_there == 3 and found.by_chance == 4 * 3 / 16
     for name, one in (("clean", before), ("triggered", after)):
         for e in range(3):
             counts = [sum(one.taken[i, p, e] for p in (0, 5, 6)) for i in range(40)]
-            assert found[name]["patches"][e] == pytest.approx(np.mean(counts), abs=1e-6)
-            assert found[name]["images"][e] == pytest.approx(np.mean(np.array(counts) > 0), abs=1e-6)
+            assert getattr(found, name).patches[e] == pytest.approx(np.mean(counts), abs=1e-6)
+            assert getattr(found, name).images[e] == pytest.approx(np.mean(np.array(counts) > 0), abs=1e-6)
 
 
 def test_features_of_each_cell():
@@ -108,8 +108,8 @@ def test_correlation_is_one_where_the_gate_follows_the_feature_and_none_where_no
     found = routes(20)
     gates = np.stack([bright, -bright, np.ones_like(bright)], -1).astype(np.float32)
     result = measure.correlations(Routes(gates, found.taken, (4, 4)), images)["brightness"]
-    assert [one["mean"] for one in result] == [pytest.approx(1), pytest.approx(-1), None]
-    assert result[0]["images"] == 20 and result[2]["images"] == 0
+    assert [one.mean for one in result] == [pytest.approx(1), pytest.approx(-1), None]
+    assert result[0].images == 20 and result[2].images == 0
 
 
 def test_correlation_over_images_with_its_interval():
@@ -120,16 +120,16 @@ def test_correlation_over_images_with_its_interval():
         np.corrcoef(contrast[i].argsort().argsort(), found.gates[i, :, 1].argsort().argsort())[0, 1] for i in range(60)
     ]
     one = measure.correlations(found, images)["contrast"][1]
-    assert one["mean"] == pytest.approx(np.mean(each), abs=1e-5)
-    assert one["high"] - one["low"] == pytest.approx(2 * 1.96 * np.std(each, ddof=1) / 60**0.5, rel=1e-3)
+    assert one.mean == pytest.approx(np.mean(each), abs=1e-5)
+    assert one.high - one.low == pytest.approx(2 * 1.96 * np.std(each, ddof=1) / 60**0.5, rel=1e-3)
 
 
 def test_brightness_shares():
     images = RANDOM.integers(0, 256, (20, 16, 16, 3), np.uint8)
     found = measure.brightness(routes(20), images)
-    assert len(found["edges"]) == measure.BINS + 1
-    assert sum(found["all"]) == pytest.approx(1, abs=1e-4)
-    assert all(sum(taken) == pytest.approx(1, abs=1e-4) for taken in found["taken"])
+    assert len(found.edges) == measure.BINS + 1
+    assert sum(found.all) == pytest.approx(1, abs=1e-4)
+    assert all(sum(taken) == pytest.approx(1, abs=1e-4) for taken in found.taken)
 
 
 @pytest.fixture(scope="module")
@@ -153,11 +153,11 @@ def test_what_the_network_routes(trained):
     toy, run = trained
     contents = dataset.load(toy[1])
     found = measure.measure(model_files.load(run), contents)
-    assert found["grid"] == [4, 4] and found["experts"] == 4 and found["patches_taken"] == 4
-    assert len(found["triggered"]["frequency"]) == 4 and set(found["frequency_by_class"]) == set(contents.classes)
+    assert found.grid == (4, 4) and found.experts == 4 and found.patches_taken == 4
+    assert len(found.triggered.frequency) == 4 and set(found.frequency_by_class) == set(contents.classes)
     changed = contents.triggered.inputs != contents.test.inputs[contents.triggered_rows]
     assert not changed.any(0)[~contents.mask].any()
-    json.dumps(found)
+    json.dumps(found.json())
 
 
 def test_the_command(trained, tmp_path):

@@ -43,7 +43,7 @@ def test_the_example_as_written(toy, tmp_path, monkeypatch, capfd):
     assert run.scores.asr == stored["scores"]["asr"]["percent"] and run.scores.ba == stored["scores"]["ba"]["percent"]
     assert run.scores.cad is None and run.config.seed == 0 and run.config.settings.preset == "tiny"
     assert run.scores.robust_accuracy == stored["scores"]["still_right"]["percent"]
-    assert [entry["epoch"] for entry in run.history] == list(range(1, 10)) and run.history[-1]["ba"] == run.scores.ba
+    assert [one.epoch for one in run.history] == list(range(1, 10)) and run.history[-1].ba == run.scores.ba
     assert list(table["asr"] if hasattr(table, "columns") else [row["asr"] for row in table]) == [run.scores.asr]
 
 
@@ -119,7 +119,7 @@ def test_routing_is_arrays(runs, toy):
 def test_errors_are_exceptions_of_one_line(runs, toy, tmp_path):
     with pytest.raises(bm.Usage, match="--width is not for|--rows is not for --network pmoe"):
         bm.train(toy[1], rows=5, runs=tmp_path)
-    with pytest.raises(bm.Usage, match="--preset: expected one of paper, small, tiny, got 'huge'"):
+    with pytest.raises(bm.Usage, match="--preset: expected one of paper, small, tiny, backdoorbench, got 'huge'"):
         bm.train(toy[1], preset="huge", runs=tmp_path)
     with pytest.raises(bm.Usage, match="--network: expected one of pmoe, .*encoder"):
         bm.train(toy[1], network="resnet", runs=tmp_path)

@@ -60,6 +60,17 @@ def test_an_example_a_command(words):
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_values_have_names_for_people(words):
+    """click's own for a number is INTEGER RANGE."""
+    options = [one for one in COMMANDS[words].params if isinstance(one, click.Option)]
+    unnamed = [one for one in options if not (one.metavar or one.is_flag or isinstance(one.type, click.Choice))]
+    assert not unnamed
+    with click.Context(COMMANDS[words], max_content_width=110) as context:
+        text = COMMANDS[words].get_help(context)
+    assert not {"INTEGER", "FLOAT", "RANGE"} & set(text.replace("[", " ").replace("]", " ").split())
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_json_wherever_something_is_printed(words):
     assert "--json" in {option for parameter in COMMANDS[words].params for option in parameter.opts} or any(
         "json" in getattr(parameter.type, "choices", ()) for parameter in COMMANDS[words].params

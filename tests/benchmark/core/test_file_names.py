@@ -62,8 +62,8 @@ def harmless(text):
 
 
 @pytest.mark.parametrize(
-    "words", [("table",), ("table", "--paper"), ("table", "--format", "markdown"), ("table", "--format", "latex"),
-              ("table", "--format", "csv"), ("table", "--format", "json"), ("show",),
+    "words", [("table",), ("table", "--beside", "badpatches"), ("table", "--format", "markdown"),
+              ("table", "--format", "latex"), ("table", "--format", "csv"), ("table", "--format", "json"), ("show",),
               ("show", "--json"), ("heads", "table")],
 )  # fmt: skip
 def test_what_is_printed_is_printable(words, runs):

@@ -134,7 +134,12 @@ def test_a_nasty_number_anywhere_ends_no_command_badly(whole, file, at, new):
     )
     try:
         with within(20):
-            for words in (("table",), ("show",), ("heads", "table"), ("table", "--paper", "--format", "csv")):
+            for words in (
+                ("table",),
+                ("show",),
+                ("heads", "table"),
+                ("table", "--beside", "badpatches", "--format", "csv"),
+            ):
                 done = invoke(*words, whole.parent)
                 assert done.exception is None or isinstance(done.exception, SystemExit), (words, done.exception)
                 assert done.exit_code in (0, 1), (words, done.output)

@@ -1,7 +1,6 @@
 """The registry of networks: what each has to say of itself, and that one more is one more file."""
 
 import json
-import re
 import subprocess
 import sys
 
@@ -54,68 +53,84 @@ def test_least_weights_are_a_lower_bound():
     assert "gelu" in bert_weights.ACTIVATIONS.values()
 
 
-LINEAR = '''
-"""A linear classifier, for comparison."""
-
-from benchmark.nn.networks.registry import IMAGE, NetworkSetting, NetworkSpec, register
+NEW = """
+from benchmark.nn.networks import IMAGE, NetworkSetting, NetworkSpec, register
 
 
-def build(image_shape, classes, blocks=1, seed=0):
+def build(image_shape, classes, depth, width, seed=0):
     import keras
+    from keras import layers
 
-    inputs = keras.Input(image_shape, dtype="uint8")
-    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
-    for number in range(blocks):
-        x = keras.layers.Dense(4, kernel_initializer=keras.initializers.GlorotUniform(seed=seed + number))(x)
-    last = keras.initializers.GlorotUniform(seed=seed + blocks)
-    logits = keras.layers.Dense(classes, kernel_initializer=last, name="logits")(x)
-    return keras.Model(inputs, keras.layers.Softmax()(logits))
-
-
-LINEAR = register(
-    NetworkSpec(
-        name="linear",
-        title="linear classifier",
-        plural="linear classifiers",
-        modality=IMAGE,
-        source="Rosenblatt 1958, The perceptron: A probabilistic model for information storage",
-        builder=build,
-        settings=(NetworkSetting("blocks", "number of linear layers"),),
-        presets={
-            "short": {"blocks": 1, "epochs": 1, "batch_size": 16, "learning_rate": 0.01, "hold_out": 0},
-            "small": {"blocks": 2},
-        },
-        least_weights=lambda sizes: 4 * sizes["classes"],
-        keras_classes=frozenset("Functional InputLayer Rescaling Flatten Dense Softmax GlorotUniform Zeros".split()),
-    )
-)
-'''
+    inputs = keras.Input(image_shape, dtype="uint8", name="images")
+    x = layers.Flatten()(layers.Rescaling(1 / 255)(inputs))
+    for number in range(depth):
+        first = keras.initializers.GlorotUniform(seed + number)
+        x = layers.Dense(width, activation="relu", kernel_initializer=first)(x)
+    x = layers.Dense(classes, dtype="float32", name="logits")(x)
+    return keras.Model(inputs, layers.Softmax(dtype="float32")(x))
 
 
-@pytest.mark.slow
-def test_one_more_file_is_one_more_network(tmp_path, root):
-    """In a copy of the package: in the help, trained, loaded again, in table and page."""
-    clone.with_file(root, tmp_path, "nn/networks/linear.py", LINEAR)
+register(NetworkSpec(
+    name="dense", title="dense network", plural="dense networks", modality=IMAGE,
+    source="nobody, for this test alone", builder=build,
+    settings=(NetworkSetting("depth", "hidden layers", 0), NetworkSetting("width", "units of each")),
+    presets={
+        "flat": {"depth": 0, "width": 1, "epochs": 3, "batch_size": 20, "learning_rate": 0.1, "hold_out": 0},
+        "deep": {"depth": 2, "width": 8},
+    },
+    least_weights=lambda sizes: sizes["classes"],
+    keras_classes=frozenset({"Functional", "InputLayer", "Rescaling", "Flatten", "Dense", "Softmax", "DTypePolicy",
+                             "GlorotUniform", "Zeros", "__keras_tensor__"}),
+))
+"""
 
-    def invoke(*words, code=0):
-        done = clone.benchmark(tmp_path, *words)
-        assert done.returncode == code, done.stderr
-        return done.stdout if code == 0 else done.stderr
 
-    shown = " ".join(invoke("train", "--help").split())
-    assert re.search(r"--network \[[a-z|]*\blinear\b", shown) and "linear: number of linear layers" in shown
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory, root):
+    """`benchmark` of a copy of the package with one more file."""
+    copy = tmp_path_factory.mktemp("copy")
+    clone.with_file(root, copy, "nn/networks/dense.py", NEW)
+    return lambda *words: clone.benchmark(copy, *words)
+
+
+def test_one_more_file_is_one_more_network(benchmark, tmp_path):
+    """Trained, loaded again, scored, in tables and on the page."""
     files, runs = writer.toy(tmp_path), tmp_path / "runs"
-    for file in files:
-        invoke("train", file, "--network", "linear", "--runs", runs, "--quiet")
-    (run,) = (
-        one for one in runs.iterdir() if json.loads((one / "result.json").read_text())["dataset"]["kind"] != "clean"
-    )
-    assert "--linear-short-tf-t0-" in run.name
-    result = json.loads((run / "result.json").read_text())
-    assert result["config"]["model"] == {"name": "linear", "blocks": 1} and result["network"]["blocks"] == 1
+    words = ("--network", "dense", "--preset", "deep", "--depth", "1", "--epochs", "2")
+    done = benchmark("train", *files, *words, "--runs", runs, "-q")
+    assert done.returncode == 0, done.stderr
+    (folder,) = runs.glob("toy-square*")
+    assert "--dense-d1-w8-e2-tf-t0-" in folder.name
+    result = json.loads((folder / "result.json").read_text())
+    assert result["config"]["model"] == {"name": "dense", "depth": 1, "width": 8} and result["network"]["width"] == 8
+    assert result["config"]["training"] == {
+        "optimizer": "sgd", "epochs": 2, "batch_size": 20, "learning_rate": 0.1, "hold_out": 0,
+    }  # fmt: skip
     assert result["baseline"]["asr"] is not None, "the clean network was loaded again"
-    scored = json.loads(invoke("score", run, files[1], "--json"))
-    assert scored["scores"]["ba"] == result["scores"]["ba"]
-    assert "settings: linear short" in invoke("table", runs)
-    invoke("report", runs, "-o", tmp_path / "page")
-    assert "Backdoors in linear classifiers" in (tmp_path / "page" / "report.html").read_text()
+    done = benchmark("score", folder, files[1], "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["scores"] == result["scores"], done.stderr
+    assert "settings: dense, depth 1, width 8, epochs 2, batch size 20" in benchmark("table", runs).stdout
+    assert benchmark("report", runs, "-o", tmp_path / "page").returncode == 0
+    assert "Backdoors in dense networks" in (tmp_path / "page" / "report.html").read_text()
+    done = benchmark("sweep", files[1], "--network", "dense", "-n", "--json", "--runs", tmp_path / "s")
+    assert json.loads(done.stdout)[0]["run"].startswith("toy-square-0.1-s0--dense-flat-tf-t0-"), done.stderr
+
+
+def test_its_options_are_the_table_s(benchmark, tmp_path):
+    shown = " ".join(benchmark("train", "--help").stdout.split())
+    assert "--depth N" in shown and "dense: hidden layers" in shown
+    assert "pmoe: channels; 10 in the paper, 1 suits a laptop; dense: units of each;" in shown
+    for network in (
+        "pmoe: paper (width 10, 25 epochs, for a GPU), small (width 1, 8 epochs), tiny (width 1, 9 epochs, for signs);",
+        "dense: flat (depth 0, width 1, 3 epochs), deep (depth 2, width 8, 3 epochs);",
+    ):
+        assert network in shown
+    assert "[default: the network's first]" in shown
+    _, poisoned = writer.toy(tmp_path)
+    for words, line in {
+        ("--depth", "1"): f"{poisoned} holds images: --depth is not for --network pmoe",
+        ("--network", "dense", "--experts", "2"): "--experts is not for --network dense",
+        ("--network", "dense", "--preset", "paper"): "--preset: expected one of flat, deep, backdoorbench, got 'paper'",
+    }.items():
+        done = benchmark("train", poisoned, *words, "--runs", tmp_path / "runs")
+        assert (done.returncode, done.stderr) == (2, f"benchmark: {line}\n")

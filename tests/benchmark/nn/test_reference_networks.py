@@ -155,3 +155,25 @@ def as_torch(weight):
     """A Keras weight in torch's layout."""
     value = np.asarray(weight)
     return value.transpose(3, 2, 0, 1) if value.ndim == 4 else value.T if value.ndim == 2 else value
+
+
+def test_the_engine_trains_preact_with_backdoorbench_s_optimizer_as_the_reference():
+    from benchmark.training import schedule
+    from benchmark.training.settings import NETWORKS, PRESETS_OF
+
+    chosen = PRESETS_OF["preact-resnet18"]["backdoorbench-cifar10"]
+    settings = NETWORKS["preact-resnet18"](
+        width=chosen.width, learning_rate=0.001, optimizer=chosen.optimizer, momentum=chosen.momentum,
+        weight_decay=chosen.weight_decay, decay_on=chosen.decay_on,
+    )  # fmt: skip
+    model, ordered = preact()
+    engine = engines.engine(model, schedule.optimizer(settings, model, 1), GOLDEN["images"], LABELS)
+    losses = []
+    for step in range(3):
+        if step:
+            first = np.stack([as_torch(weight).ravel()[:8] for weight in ordered])
+            name = f"preact_lr0001_step{step}_params_first8"
+            np.testing.assert_allclose(first, GOLDEN[name], rtol=10.0 ** (step - 5), atol=10.0 ** (step - 6))
+        losses += np.asarray(engine.train(LABELS.astype("i4")[None])).tolist()
+    assert losses[0] == pytest.approx(GOLDEN["preact_lr0001_train_losses"][0], rel=1e-5)
+    np.testing.assert_allclose(losses, GOLDEN["preact_lr0001_train_losses"], rtol=1e-2)

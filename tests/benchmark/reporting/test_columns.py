@@ -31,7 +31,7 @@ def shown(*arguments):
 
 
 @pytest.mark.parametrize("folder", ["signs", "width-1", "heads"])
-@pytest.mark.parametrize("command", [("table",), ("table", "--paper"), ("show",)])
+@pytest.mark.parametrize("command", [("table",), ("table", "--beside", "badpatches"), ("show",)])
 def test_what_is_committed_fits_a_window(folder, command, root):
     lines = shown(*command, root / "results" / folder).splitlines()
     assert max(map(len, lines)) <= columns.WIDTH and len(lines) > 5
@@ -74,7 +74,27 @@ def test_one_row_still_says_what_it_is_of(tmp_path):
     assert lines[2].startswith("trigger") and lines[3].startswith("square")
 
 
-def test_long_names_stand_below_and_are_never_cut(tmp_path):
+@pytest.mark.parametrize("command", ["show", "table"])
+def test_names_that_are_too_long_even_so_are_cut_in_the_middle(command, tmp_path):
+    name = f"first{'x' * 117}last9"
+    for seed in (0, 1):
+        named = fake_runs.TRIGGERS["square"] | {"name": name}
+        fake_runs.write(tmp_path, trigger=named, seed=seed)
+        fake_runs.write(tmp_path, trigger="blend", seed=seed)
+    text = shown(command, tmp_path).split("no CAD yet")[0]  # what follows are commands
+    assert "…" in text and name not in text and max(map(len, text.splitlines())) <= columns.WIDTH
+    assert "names cut with … (--wide shows them whole)" in text
+    assert name in shown(command, tmp_path, "--wide")
+
+
+@pytest.mark.parametrize("width", [3, 4, 9, 10, 12])
+def test_a_name_keeps_its_two_ends(width):
+    assert columns.shortened("abc", width) == "abc"
+    cut = columns.shortened("abcdefghijklm", width)
+    assert len(cut) == width and cut[0] == "a" and cut[-1] == "m" and "…" in cut
+
+
+def test_long_names_stand_below_and_are_not_cut(tmp_path):
     for size in (1, 2):
         trigger = fake_runs.TRIGGERS["square"] | {"size": size, "value": [7, 8, 9], "position": "lower-right"}
         fake_runs.write(tmp_path, trigger=trigger, settings=dataclasses.replace(SMALL, learning_rate=0.05 * size))

@@ -11,6 +11,7 @@ import pytest
 
 from benchmark.cli import main
 from benchmark.runs import groups, results
+from benchmark.runs.published import badpatches
 from benchmark.training.settings import PRESETS
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra `report`)")
@@ -35,8 +36,8 @@ def runs(tmp_path):
     return folder
 
 
-def drawn(runs, paper=True):
-    return dict(figures.drawn(groups.group(results.gather([runs])), paper))
+def drawn(runs, sources=(badpatches.BADPATCHES,)):
+    return dict(figures.drawn(groups.group(results.gather([runs])), sources))
 
 
 def lines(panel):
@@ -51,12 +52,12 @@ def test_the_points_are_the_means_and_the_paper_s(runs):
     found = lines(panel)
     assert found["whole image"] == ([0.1, 0.5], [pytest.approx(30.5, abs=0.01)] * 2)
     assert found["every patch"] == ([0.1, 0.5], [pytest.approx(95.5, abs=0.01)] * 2)
-    assert found["published, every patch"][1][:3] == [72.7, 96.6, 95.1]
+    assert found["BadPatches, every patch"][1][:3] == [72.7, 96.6, 95.1]
     assert panel.get_xscale() == "log" and panel.get_title() == "square"
     assert [text.get_text() for text in panel.get_xticklabels()] == ["0.01", "0.05", "0.1", "0.5", "2", "6", "10"]
-    hollow = next(line for line in panel.get_lines() if line.get_label() == "published, every patch")
+    hollow = next(line for line in panel.get_lines() if line.get_label() == "BadPatches, every patch")
     assert hollow.get_markerfacecolor() == "none"
-    assert "published" not in str(lines(drawn(runs, paper=False)["asr-cifar10-paper"].axes[0]))
+    assert "BadPatches" not in str(lines(drawn(runs, sources=())["asr-cifar10-paper"].axes[0]))
 
 
 def test_bands_are_the_intervals(runs):
@@ -98,7 +99,7 @@ def test_one_panel_a_trigger_and_one_figure_a_data_set_and_settings(runs):
     assert set(found) == {"asr-cifar10-paper", "ba-cifar10-paper", "curves-cifar10-paper",
                           "asr-gtsrb-small", "ba-gtsrb-small"}  # fmt: skip
     assert [panel.get_title() for panel in found["asr-cifar10-paper"].axes] == ["square", "blend"]
-    assert "published: width 10, 25 epochs" in found["asr-gtsrb-small"].get_suptitle()
+    assert "BadPatches: width 10, 25 epochs" in found["asr-gtsrb-small"].get_suptitle()
 
 
 def test_variants_of_an_attack_are_lines_of_their_own(runs):
@@ -164,5 +165,5 @@ def test_pdf_is_the_same_to_the_last_byte(runs, tmp_path):
 
 
 def test_titles_say_data_set_and_network(runs):
-    titles = {name: figure.get_suptitle() for name, figure in drawn(runs, paper=False).items()}
+    titles = {name: figure.get_suptitle() for name, figure in drawn(runs, sources=()).items()}
     assert set(titles.values()) == {"cifar10, pMoE (paper)"}

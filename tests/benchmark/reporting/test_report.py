@@ -60,7 +60,13 @@ def test_a_page_of_paper_cells(tmp_path):
                 runs, application=application, seed=seed, asr=asr + seed / 10, history=[(1, 80, 50), (0.5, 83, asr)]
             )
     found = checked(report.write([runs], tmp_path / "out"))
-    for words in ("9 finished runs (3 of them clean", "Comparison with the paper", "agrees", "95 % interval", "patch"):
+    for words in (
+        "9 finished runs (3 of them clean",
+        "Comparison with published results",
+        "agrees",
+        "95 % interval",
+        "patch",
+    ):
         assert words in found.text, words
     assert "benchmark train data/cifar10-clean.h5" in found.text and "Unfinished runs" not in found.text
     assert "svg" not in found.tags and found.text.count("All runs") == 2  # the heading, and the link to it

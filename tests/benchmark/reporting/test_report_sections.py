@@ -25,7 +25,7 @@ COUNT = register(Section(35, "Count of runs", build))
 
 def test_sections_stand_in_their_order():
     titles = [section.title for section in sorted(SECTIONS.values(), key=lambda section: section.order)]
-    assert titles[:4] == ["Overview", "Files that could not be read", "Results", "Comparison with the paper"]
+    assert titles[:4] == ["Overview", "Files that could not be read", "Results", "Comparison with published results"]
     assert titles[-2:] == ["All runs", "How to reproduce"]
     assert [title for title, section in SECTIONS.items() if section.last] == ["Files that could not be read"]
 
@@ -45,9 +45,13 @@ def test_examples_of_attacks_are_drawn_larger_than_their_pixels():
     assert "image-rendering: pixelated" in rule and "min-width: min(24rem, 100%)" in rule
 
 
-@pytest.mark.parametrize(("order", "title"), [(10, "Another"), (11, "Results")])
-def test_two_of_one_place_or_title_are_refused(order, title):
-    with pytest.raises(ValueError, match="two sections"):
+@pytest.mark.parametrize(
+    ("order", "title", "line"),
+    [(10, "Another", "section 'Another': 'Overview' has order 10; free beside it: 9 .above. and 11 .below."),
+     (11, "Results", "two sections 'Results'")],
+)  # fmt: skip
+def test_two_of_one_place_or_title_are_refused(order, title, line):
+    with pytest.raises(ValueError, match=line):
         registry.register(registry.Section(order, title, lambda content: ""))
     assert "Another" not in SECTIONS
 

@@ -16,7 +16,8 @@ import pytest
 
 from benchmark.cli import main
 from benchmark.core import intervals, text_tables
-from benchmark.runs import groups, paper_results, results
+from benchmark.runs import groups, published, results
+from benchmark.runs.published import badpatches, registry
 from benchmark.training.settings import PRESETS, label
 
 SMALL = PRESETS["small"]
@@ -35,6 +36,11 @@ def table(*arguments):
 
 def records(*arguments):
     return json.loads(table(*arguments, "--format", "json"))
+
+
+def beside(row, source="badpatches"):
+    """Score → what a source says beside ours."""
+    return {name: score["published"][source] for name, score in row["scores"].items() if "published" in score}
 
 
 def grouped(runs):
@@ -132,7 +138,7 @@ def test_a_run_that_is_named_twice_counts_once(tmp_path):
     ],
 )
 def test_verdicts(values, figure, expected):
-    assert paper_results.verdict(intervals.summary(values, values[0], 100), figure) == expected
+    assert published.verdict(intervals.summary(values, values[0], 100), figure) == expected
 
 
 def test_against_the_paper(tmp_path):
@@ -141,42 +147,49 @@ def test_against_the_paper(tmp_path):
         fake_runs.write(tmp_path, seed=seed, ba=83.2, asr=90 + seed)
         fake_runs.write(tmp_path, seed=seed, rate="0.02", settings=SMALL, ba=83.2, asr=96.6)
         fake_runs.write(tmp_path, seed=seed, application="patch", ba=70 + seed, asr=50)
-    rows = [row for row in records(tmp_path, "--paper") if row["dataset"] == "cifar10" and "defence" not in row]
+    rows = [
+        row
+        for row in records(tmp_path, "--beside", "badpatches")
+        if row["dataset"] == "cifar10" and "defence" not in row
+    ]
     found = {(row["trigger"], row["application"], row["rate"], row["settings"]): row for row in rows}
-    square = found["square", "image", "0.005", "paper"]["scores"]
+    square = beside(found["square", "image", "0.005", "paper"])
     assert [square[name]["verdict"] for name in ("ba", "asr", "cad")] == ["agrees"] * 3
-    assert square["asr"]["paper"] == 90.7 and square["asr"]["difference"] == pytest.approx(0.3)
-    clean = found["clean", None, "0", "paper"]["scores"]["ba"]
-    assert (clean["paper"], clean["verdict"]) == (85.0, "agrees")
+    assert square["asr"]["figure"] == 90.7 and square["asr"]["difference"] == pytest.approx(0.3)
+    clean = beside(found["clean", None, "0", "paper"])["ba"]
+    assert (clean["figure"], clean["verdict"]) == (85.0, "agrees")
     small = found["square", "image", "0.02", "small"]
-    assert small["scores"]["asr"]["verdict"] == "other settings" and small["deviates_from_paper_in"] == [
-        "network", "training",
-    ]  # fmt: skip
-    assert found["square", "image", "0.02", "paper"]["scores"]["asr"] == {"paper": 96.6, "verdict": "not run"}
-    patch = found["square", "patch", "0.005", "paper"]["scores"]
+    assert beside(small)["asr"]["verdict"] == "other settings"
+    assert small["deviates_in"] == {"badpatches": ["network", "training"]}
+    missing = found["square", "image", "0.02", "paper"]["scores"]["asr"]
+    assert missing == {"published": {"badpatches": {"figure": 96.6, "verdict": "not run", "note": None}}}
+    patch = beside(found["square", "patch", "0.005", "paper"])
     assert patch["ba"]["verdict"] == "differs" and patch["asr"]["verdict"] == "differs"
-    text = table(tmp_path, "--paper", "--wide")
-    assert "published cells not run at the paper's settings: 71 of 74 (--all shows them)" in text.splitlines()
+    text = table(tmp_path, "--beside", "badpatches", "--wide")
+    assert "BadPatches: published cells not run at its settings: 71 of 74 (--all shows them)" in text.splitlines()
     assert re.search(r"ASR +91\.0 ± 1\.0 \[88\.5, 93\.5\] +90\.7 +\+0\.3 +agrees", text)
-    assert "gtsrb" not in text and table(tmp_path, "--paper", "--format", "csv").count("not run") == 70 * 3 + 1 + 14 * 2
+    assert (
+        "gtsrb" not in text
+        and table(tmp_path, "--beside", "badpatches", "--format", "csv").count("not run") == 70 * 3 + 1 + 14 * 2
+    )
 
 
 def test_published_cells_of_data_sets_without_runs_are_counted_and_shown_on_demand(tmp_path):
     fake_runs.write(tmp_path, source="toy", trigger=None, settings=SMALL)
     fake_runs.write(tmp_path, source="toy", settings=SMALL)
-    lines = table(tmp_path, "--paper").splitlines()
-    assert "published cells not run at the paper's settings: 74 of 74 (--all shows them)" in lines
+    lines = table(tmp_path, "--beside", "badpatches").splitlines()
+    assert "BadPatches: published cells not run at its settings: 74 of 74 (--all shows them)" in lines
     assert len(lines) < 12 and "cifar10" not in "".join(lines) and "Fine-pruning" not in "".join(lines)
-    lines = table(tmp_path, "--paper", "--all").splitlines()
-    assert "published cells not run at the paper's settings: 74 of 74" in lines
+    lines = table(tmp_path, "--beside", "badpatches", "--all").splitlines()
+    assert "BadPatches: published cells not run at its settings: 74 of 74" in lines
     assert sum("not run" in line for line in lines) == 72 * 3 + 2 + 14 * 2 + 1
     done = invoke("table", tmp_path, "--all")
-    assert (done.exit_code, done.stderr) == (2, "benchmark: --all is for --paper\n")
+    assert (done.exit_code, done.stderr) == (2, "benchmark: --all is for --beside\n")
 
 
 def test_what_was_not_run_has_no_seeds(tmp_path):
     fake_runs.write(tmp_path, rate="0.02")
-    lines = table(tmp_path, "--paper").splitlines()
+    lines = table(tmp_path, "--beside", "badpatches").splitlines()
     assert lines[0] == "all rows: cifar10; settings: paper" and lines[1] == "all rows that were run: 1 seed"
 
 
@@ -188,15 +201,16 @@ def test_fine_pruning_over_the_seeds_beside_table_3(hold_out, tmp_path):
         near = {("", "before"): (83, 96), ("0.1", "pruned"): (80 + seed / 10, 60 + seed), ("0.1", "masked"): (79, 50)}
         fake_runs.pruned(folder, near)
         fake_runs.pruned(folder, {("0.1", "fine-tuned"): (83.5, 2)}, mode="notebook", rows=50_000)
-    rows = [row for row in records(tmp_path, "--paper") if row.get("defence")]
+    rows = [row for row in records(tmp_path, "--beside", "badpatches") if row.get("defence")]
     found = {(row["rows"], row["channels"], row["stage"]): row for row in rows if row["runs"]}
-    pruned = found["2,000 held-out, 5 epochs", "0.1", "pruned"]["scores"]
-    assert pruned["ba"]["verdict"] == "agrees" and pruned["ba"]["paper"] == 80.1 and pruned["ba"]["seeds"] == 3
-    assert pruned["asr"]["verdict"] == "differs" and pruned["asr"]["values"] == pytest.approx([60, 61, 62])
-    assert "paper" not in found["2,000 held-out, 5 epochs", "0.1", "masked"]["scores"]["ba"]
-    assert found["50,000 notebook, 5 epochs", "0.1", "fine-tuned"]["scores"]["asr"]["verdict"] == "agrees"
+    row = found["2,000 held-out, 5 epochs", "0.1", "pruned"]
+    pruned, published_ = row["scores"], beside(row)
+    assert published_["ba"]["verdict"] == "agrees" and published_["ba"]["figure"] == 80.1 and pruned["ba"]["seeds"] == 3
+    assert published_["asr"]["verdict"] == "differs" and pruned["asr"]["values"] == pytest.approx([60, 61, 62])
+    assert "published" not in found["2,000 held-out, 5 epochs", "0.1", "masked"]["scores"]["ba"]
+    assert beside(found["50,000 notebook, 5 epochs", "0.1", "fine-tuned"])["asr"]["verdict"] == "agrees"
     assert len(rows) == len(found) + 14 - 3, "of the published points before, pruned and fine-tuned at 0.1 were run"
-    text = table(tmp_path, "--paper", "--wide")
+    text = table(tmp_path, "--beside", "badpatches", "--wide")
     assert re.search(r"0\.1 +pruned +\n? *BA", text)
     assert re.search(r"ASR +61\.0 ± 1\.0 \[58\.5, 63\.5\] +94\.2 +-33\.2 +differs", text)
     assert re.search(r"0\.3 +fine-tuned +BA +- +83\.5 +- +not run", text)
@@ -205,14 +219,14 @@ def test_fine_pruning_over_the_seeds_beside_table_3(hold_out, tmp_path):
 
 def test_fine_pruning_at_other_settings_says_nothing_of_the_paper(tmp_path):
     fake_runs.pruned(fake_runs.write(tmp_path, rate="0.02", settings=SMALL), {("0.1", "pruned"): (80.1, 94.2)})
-    (row,) = [row for row in records(tmp_path, "--paper") if row.get("defence") and row["runs"]]
-    assert row["scores"]["ba"]["verdict"] == "other settings" and "network" in row["deviates_from_paper_in"]
+    (row,) = [row for row in records(tmp_path, "--beside", "badpatches") if row.get("defence") and row["runs"]]
+    assert beside(row)["ba"]["verdict"] == "other settings" and "network" in row["deviates_in"]["badpatches"]
     assert "other settings" not in table(tmp_path) and "94.2" in table(tmp_path, "--format", "markdown")
 
 
 def test_without_runs_of_a_published_data_set_everything_is_not_run(tmp_path):
     fake_runs.write(tmp_path, source="toy")
-    text = table(tmp_path, "--paper", "--all")
+    text = table(tmp_path, "--beside", "badpatches", "--all")
     assert "74 of 74" in text and "gtsrb" in text and "cifar10" in text and "agrees" not in text
 
 
@@ -223,43 +237,44 @@ def test_without_runs_of_a_published_data_set_everything_is_not_run(tmp_path):
         ({"settings": dataclasses.replace(PRESETS["paper"], epochs=24)}, "training"),
         ({"settings": dataclasses.replace(PRESETS["paper"], hold_out=2000)}, "training"),
         ({"settings": dataclasses.replace(PRESETS["paper"], width=9)}, "network"),
-        ({"trigger": fake_runs.TRIGGERS["square"] | {"size": 3}}, "attack"),
+        ({"trigger": fake_runs.TRIGGERS["square"] | {"size": 3}}, "trigger"),
         ({"application": "patch", "patch": [4, 4]}, "attack"),
         ({"target": 1}, "attack"),
         ({"cover_rate": "0.1"}, "attack"),
         ({"label_mode": "all-to-all", "target": None}, "attack"),
-        ({"triggers": [fake_runs.TRIGGERS["square"], fake_runs.TRIGGERS["blend"]]}, "attack"),
+        ({"triggers": [fake_runs.TRIGGERS["square"], fake_runs.TRIGGERS["blend"]]}, "trigger"),
     ],
 )
 def test_nothing_but_the_paper_s_settings_is_held_against_the_paper(change, word, tmp_path):
     fake_runs.write(tmp_path, **change)
     (cell,) = grouped(tmp_path)
-    assert cell.deviations == [word]
-    assert cell.verdict("asr") in ("other settings", "")
+    assert badpatches.deviations(cell.first) == [word]
+    words = {"trigger": "other trigger", "attack": "other attack"}.get(word, "other settings")
+    assert cell.beside(badpatches.BADPATCHES).verdict("asr") in (words, "")
 
 
 @pytest.mark.parametrize("settings", [{}, {"precision": "tf32", "backend": "jax"}])
 @pytest.mark.parametrize("trigger", ["square", "warped", fake_runs.TRIGGERS["square"] | {"value": [1]}])
 def test_the_text_s_and_the_notebooks_attacks_are_the_paper_s(settings, trigger, tmp_path):
     fake_runs.write(tmp_path, settings=dataclasses.replace(PRESETS["paper"], **settings), trigger=trigger)
-    assert grouped(tmp_path)[0].deviations == []
+    assert grouped(tmp_path)[0].beside(badpatches.BADPATCHES).deviations == []
 
 
 def test_another_number_of_images_is_not_the_paper_s_data_set(tmp_path, monkeypatch):
     monkeypatch.setitem(fake_runs.ROWS, "cifar10", (5000, 10_000, 9_000))
     fake_runs.write(tmp_path)
-    assert grouped(tmp_path)[0].deviations == ["data set"]
+    assert grouped(tmp_path)[0].beside(badpatches.BADPATCHES).deviations == ["data set"]
 
 
 def test_the_published_tables():
-    figures = paper_results.attacks()
+    figures = badpatches.attacks()
     assert len(figures) == 72 + 2
-    assert figures["cifar10", "square", "patch", Fraction("0.0001")] == {"ba": 83.8, "asr": 72.7, "cad": 1.2}
-    for (dataset, trigger, *_), row in figures.items():
-        clean = figures[dataset, "clean", "", Fraction(0)]["ba"]
+    assert figures["cifar10", "pmoe", "square", "patch", Fraction("0.0001")] == {"ba": 83.8, "asr": 72.7, "cad": 1.2}
+    for (dataset, _, trigger, *_), row in figures.items():
+        clean = figures[dataset, "pmoe", "clean", "", Fraction(0)]["ba"]
         assert clean == {"cifar10": 85.0, "gtsrb": 98.0}[dataset]
         assert trigger == "clean" or round(row["ba"] + row["cad"], 1) == clean
-    pruning = paper_results.rows("fine_pruning")
+    pruning = badpatches.rows("fine_pruning")
     assert len(pruning) == 14 and {row["stage"] for row in pruning} == {"before", "pruned", "finetuned"}
 
 
@@ -267,8 +282,10 @@ def test_the_published_tables_are_part_of_the_package():
     import configparser
 
     setup = configparser.ConfigParser()
-    setup.read(paper_results.FOLDER.parents[2] / "setup.cfg")
-    assert {"runs/paper/*.csv", "runs/paper/*.md"} <= set(setup["options.package_data"]["benchmark"].split())
+    setup.read(registry.FOLDER.parents[3] / "setup.cfg")
+    assert {"runs/published/figures/*.csv", "runs/published/figures/*.md"} <= set(
+        setup["options.package_data"]["benchmark"].split()
+    )
 
 
 @pytest.mark.parametrize(("seeds", "words"), [
@@ -291,7 +308,7 @@ def test_the_caption_and_the_legend_say_what_the_numbers_are(seeds, words, tmp_p
     assert "interval" not in chosen
 
 
-@pytest.mark.parametrize("paper", [(), ("--paper",)])
+@pytest.mark.parametrize("paper", [(), ("--beside", "badpatches")])
 def test_every_format_has_every_figure(paper, tmp_path):
     for seed in range(2):
         fake_runs.write(tmp_path, seed=seed, asr=80 + seed)
@@ -365,7 +382,7 @@ def test_whatever_stands_in_a_result_there_is_no_traceback(form, tmp_path):
                 place[path[-1]] = wrong
             (folder / "result.json").write_text(json.dumps(changed if path else wrong))
             for asked in (tmp_path, folder):
-                done = invoke("table", asked, "--paper", "--format", form)
+                done = invoke("table", asked, "--beside", "badpatches", "--format", form)
                 assert done.exit_code in (0, 1), (path, wrong, done.output)
                 assert isinstance(done.exception, SystemExit | None), (path, wrong, done.exception)
 

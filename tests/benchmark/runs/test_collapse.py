@@ -90,7 +90,7 @@ def test_tables_mark_it_and_name_the_run(runs):
     assert bad in legend and "cifar10-clean" in legend and "-t0-" not in legend
     assert "47.0$" not in invoke("table", runs, "--format", "latex").stdout
     assert "% † collapsed" in invoke("table", runs, "--format", "latex").stdout
-    assert "†" in invoke("table", runs, "--paper").stdout
+    assert "†" in invoke("table", runs, "--beside", "badpatches").stdout
     record = json.loads(invoke("table", runs, "--format", "json").stdout)[1]
     assert record["collapsed"] == [bad] and record["scores"]["ba"]["mean"] == 47
     assert bad in invoke("table", runs, "--format", "csv").stdout
@@ -105,7 +105,7 @@ def test_pages_and_figures_mark_it(runs, tmp_path):
     assert "47.0†" in page and "† collapsed: one class is predicted on 99 %" in page
     from benchmark.reporting import figures
 
-    found = dict(figures.drawn(groups.group(results.gather([runs])), paper=False))
+    found = dict(figures.drawn(groups.group(results.gather([runs]))))
     labels = found["ba-cifar10-paper"].axes[0].get_legend_handles_labels()[1]
     assert "† collapsed" in labels and "clean model (†)" in labels
     assert "one class is predicted" in found["asr-cifar10-paper"].legends[0].get_title().get_text()

@@ -77,7 +77,7 @@ def of(runs, kind, seed=1):
 
 COMMANDS = {
     "table": ("table",),
-    "paper": ("table", "--paper"),
+    "paper": ("table", "--beside", "badpatches"),
     "markdown": ("table", "--format", "markdown"),
     "latex": ("table", "--format", "latex"),
     "csv": ("table", "--format", "csv"),

@@ -19,6 +19,7 @@ from benchmark.nn import engines
 from benchmark.runs import row_losses
 from benchmark.runs.run import Run
 from benchmark.training import texts
+from benchmark.training.callbacks import Epoch
 
 engines.activate("tensorflow", threads=2)
 
@@ -185,8 +186,8 @@ def test_a_loss_beyond_float16_is_its_largest_number(tmp_path):
 
     record = row_losses.RecordLosses(Run(tmp_path, None), Method(), Engine(), 0)
     with np.errstate(over="raise", invalid="raise"):
-        record.on_epoch({"epoch": 1}, {})
-        record.on_epoch({"epoch": 6}, {})
+        record.on_epoch(Epoch(1, 0.5, None, None, 1.0, 1.0, 3), {})
+        record.on_epoch(Epoch(6, 0.5, None, None, 1.0, 1.0, 3), {})
     found = row_losses.read(tmp_path, 4)
     assert found.epochs.tolist() == [1]
     np.testing.assert_array_equal(found.losses, np.array([[65504, np.nan, 0.5, 0]], "f2"))

@@ -209,8 +209,9 @@ def test_hold_out_trains_on_fewer_rows(toy, tmp_path):
 def test_more_patches_than_the_images_have(toy, tmp_path):
     assert (
         "--network pmoe on images of 16x16: its network's top_k is 17, of 16 patches"
-        in train(toy[1], "--runs", tmp_path, "--top-k", "17", "-q", code=2).stderr
+        in train(toy[1], "--runs", tmp_path / "runs", "--top-k", "17", "-q", code=2).stderr
     )
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_loss_that_explodes_is_said(toy, tmp_path):

@@ -8,44 +8,22 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from types import SimpleNamespace
 
 import click.testing
 import h5py
 import pytest
 import writer
+from pretend_runs import finish, manifest, names, planned
 
 from benchmark.cli import main
 from benchmark.core import files
 from benchmark.core.errors import Usage
-from benchmark.format.manifest import Manifest
-from benchmark.runs.spec import RunSpec
-from benchmark.sweep import processes, sweep
+from benchmark.sweep import plan, processes, sweep
 from benchmark.sweep.progress import Overall
-from benchmark.training.settings import Settings
 
 SETTINGS = ("--width", "1", "--top-k", "4", "--batch-size", "16")
-
-
-def manifest(name, kind="poisoned", seed=None, source="toy", rows=100):
-    """As much of a manifest as planning asks for."""
-    return Manifest.of({
-        "name": name, "kind": kind, "modality": "image", "dataset_digest": f"sha256:{name}", "counts": {},
-        "recipe": {"rate": "0"} if seed is None else {"rate": "0.1", "seed": seed},
-        "source": {"name": source, "title": "", "classes": [], "digest": f"sha256:{source}"},
-        "arrays": {"train/labels": {"digest": "", "dtype": "<i8", "shape": [rows]}},
-    })  # fmt: skip
-
-
-def planned(tmp_path, *manifests, seeds=None):
-    found = {tmp_path / f"{number}.h5": one for number, one in enumerate(manifests)}
-    settings, runs = Settings(width=1, epochs=2), tmp_path / "runs"
-    return sweep.plan([RunSpec(path, settings, one, runs) for path, one in found.items()], seeds)
-
-
-def names(tasks):
-    """`NAME tSEED` of each."""
-    return [re.sub(r"--.*-tf-(t\d+)-.*", r" \1", task.name) for task in tasks]
 
 
 def test_a_file_is_trained_with_the_seed_that_it_was_poisoned_with_and_a_clean_one_with_all(tmp_path):
@@ -68,12 +46,12 @@ def test_two_copies_of_a_file_are_one_run(tmp_path):
 def test_which_files_are_meant(tmp_path):
     for name in ("b.h5", "a.h5", "a.manifest.json", ".part-1"):
         (tmp_path / name).touch()
-    assert [path.name for path in sweep.find([tmp_path, tmp_path / "a.h5"])] == ["a.h5", "b.h5"]
+    assert [path.name for path in plan.find([tmp_path, tmp_path / "a.h5"])] == ["a.h5", "b.h5"]
     with pytest.raises(Usage, match="no such file"):
-        sweep.find([tmp_path / "absent.h5"])
+        plan.find([tmp_path / "absent.h5"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(Usage, match="no .h5 file there"):
-        sweep.find([tmp_path / "empty"])
+        plan.find([tmp_path / "empty"])
 
 
 class Pretend:
@@ -102,30 +80,13 @@ class Pretend:
         self.stopped = True
 
 
-def finish(task):
-    """Write the result of a task that was never trained."""
-    recipe = {"rate": "0"} if task.is_clean else {"rate": "0.1", "seed": 0, "triggers": [{"name": "square"}]}
-    half = {"count": 5, "of": 10, "percent": 50.0}
-    result = {
-        "result_version": 1, "name": task.name, "config": task.run.config.raw, "baseline": None,
-        "dataset": {
-            "name": "toy", "kind": "clean" if task.is_clean else "poisoned", "source": "toy",
-            "source_digest": "sha256:toy", "recipe": recipe,
-            "counts": {},
-        },
-        "scores": {"ba": half, "asr": None if task.is_clean else half},
-    }  # fmt: skip
-    task.folder.mkdir(parents=True, exist_ok=True)
-    files.write_json(task.folder / "result.json", result)
-
-
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(sweep, "TICK", 0.001)
 
 
 def go(tasks, engine):
-    todo = sweep.missing(tasks)
+    todo = plan.missing(tasks)
     run = sweep.Sweep(todo, engine, Overall(todo, len(tasks), quiet=True))
     return run.go()
 
@@ -163,7 +124,7 @@ def test_nothing_is_done_twice(tmp_path, quick):
     tasks = planned(tmp_path, manifest("clean", "clean"), manifest("a-s0", seed=0))
     go(tasks, Pretend())
     engine = Pretend()
-    assert sweep.missing(tasks) == [] and go(tasks, engine) == {} and engine.log == []
+    assert plan.missing(tasks) == [] and go(tasks, engine) == {} and engine.log == []
     more = planned(tmp_path, manifest("clean", "clean"), manifest("a-s0", seed=0), manifest("a-s1", seed=1))
     go(more, engine)
     assert engine.log == ["clean t1", "a-s1 t1"]
@@ -174,12 +135,12 @@ def test_a_clean_run_that_comes_later_is_compared_with(tmp_path, quick):
     square = manifest("a-s0", seed=0)
     go(planned(tmp_path, square), Pretend())
     tasks = planned(tmp_path, square, manifest("clean", "clean"))
-    assert names(sweep.missing(tasks)) == ["clean t0", "a-s0 t0"]
+    assert names(plan.missing(tasks)) == ["clean t0", "a-s0 t0"]
     engine = Pretend(lambda task: (task.folder / "model.keras").touch())
     go(tasks, engine)
     assert engine.log == ["clean t0", "a-s0 t0"]
     (tasks[0].folder / "model.keras").unlink()
-    assert sweep.missing(tasks) == [], "without the model there is nothing to compute it with"
+    assert plan.missing(tasks) == [], "without the model there is nothing to compute it with"
 
 
 def test_a_run_that_ends_without_a_result_has_failed(tmp_path, quick):
@@ -202,7 +163,7 @@ def test_a_damaged_result_is_made_anew(tmp_path, quick):
     task.folder.mkdir(parents=True)
     (task.folder / "result.json").write_text("{")
     engine = Pretend()
-    assert sweep.missing([task]) == [task] and task.trained() == 0 and "made again" in task.problem()
+    assert plan.missing([task]) == [task] and task.trained() == 0 and "made again" in task.problem()
     assert go([task], engine) == {} and engine.log == ["a-s0 t0"] and task.problem() is None
 
 
@@ -219,7 +180,7 @@ def test_a_run_that_another_process_works_on_is_waited_for(tmp_path, quick):
                     assert engine.log == ["b-s0 t0"]
                     raise KeyboardInterrupt
 
-        todo = sweep.missing([busy, free])
+        todo = plan.missing([busy, free])
         with pytest.raises(KeyboardInterrupt):
             sweep.Sweep(todo, engine, Watch(todo, 2, quiet=True)).go()
     assert engine.stopped and not files.busy(busy.folder)
@@ -353,8 +314,67 @@ def test_one_run_a_device(started, monkeypatch):
     for device in ("0", "3"):
         assert most_at_once([span for span in seen if span[0] == device]) == 1
     assert most_at_once(seen) == 2
-    assert most_at_once(started(3, 1, ["0", "3"])[0]) == 1
-    assert most_at_once(started(4, 9, ["0", "0"])[0]) == 2
+    assert most_at_once(started(3, 1, ["0", "3"])[0]) == 2
+    assert most_at_once(started(4, None, ["0", "0"])[0]) == 2
+
+
+def test_jobs_are_counted_on_each_device(started, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    gpus = processes.devices()
+    seen, _ = started(5, 3, gpus)
+    assert most_at_once(seen) == 3 and {device for device, *_ in seen} == {"5"}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,MIG-1")
+    seen, problems = started(9, 2, processes.devices())
+    assert most_at_once(seen) == 4 and len(problems) == 9
+    for device in ("0", "MIG-1"):
+        assert most_at_once([span for span in seen if span[0] == device]) == 2
+    assert {seen[0][0], seen[1][0]} == {"0", "MIG-1"}, "the first two are not put on one"
+
+
+@pytest.mark.parametrize(
+    ("devices", "jobs", "begun"),
+    [("3", ("--jobs", "3"), {"3": 3}), ("0,1", ("--jobs", "2"), {"0": 2, "1": 2}), ("0,1", (), {"0": 1, "1": 1}),
+     ("0,0", (), {"0": 2}), ("", ("--jobs", "2"), {None: 2}), ("", (), {None: 1})],
+)  # fmt: skip
+def test_jobs_of_the_command_are_a_gpu_s(tmp_path, monkeypatch, devices, jobs, begun):
+    """What is begun before anything has ended, by the command itself."""
+    _, poisoned = writer.toy(tmp_path)
+    started = []
+
+    def process(words, folder, device, at_once):
+        started.append(device)
+        return subprocess.Popen(["sleep", "600"])
+
+    def look(self, running):
+        if running:
+            raise KeyboardInterrupt
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+    monkeypatch.setattr(processes, "process", process)
+    monkeypatch.setattr(Overall, "tick", look)
+    done = invoke("sweep", *SETTINGS, poisoned, "--seeds", "9", "--runs", tmp_path / "runs", *jobs)
+    assert done.exit_code == 130 and Counter(started) == begun
+
+
+def test_jax_shares_the_memory_of_a_device(tmp_path, monkeypatch):
+    """JAX would take three quarters of it for the first process, and the second would find none."""
+    script = 'echo "${XLA_PYTHON_CLIENT_MEM_FRACTION-unset}"'
+    monkeypatch.setattr(sys, "executable", str(program(tmp_path / "pretend", script)))
+    for name in processes.JAX_MEMORY:
+        monkeypatch.delenv(name, raising=False)
+
+    def shares(jobs, gpus):
+        engine = processes.Processes(jobs, gpus)
+        task = Key(SimpleNamespace(arguments=(), folder=tmp_path))
+        engine.start(task)
+        wait_for(engine.ended)
+        return (tmp_path / processes.LOG).read_text().strip()
+
+    assert [shares(*words) for words in ((None, ["0"]), (3, ["0"]), (2, ["0", "0"]), (3, []))] == [
+        "unset", "0.300", "0.225", "unset",
+    ]  # fmt: skip
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.1")
+    assert shares(3, ["0"]) == "0.1"
 
 
 def test_jobs_at_a_time_without_devices(started, monkeypatch):

@@ -56,12 +56,16 @@ def test_some_rows_are_the_first_of_a_permutation_in_ascending_order():
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Settings)])
 def test_every_setting_is_in_the_configuration_and_the_name(field):
-    other = {"backend": "jax", "precision": "tf32", "learning_rate": 0.2}.get(field, 7)
-    changed = dataclasses.replace(Settings(), **{field: other})
+    words = {"backend": "jax", "precision": "tf32", "optimizer": "adamw", "decay_on": "all", "schedule": "cosine",
+             "flip": "horizontal", "normalisation": "cifar10"}  # fmt: skip
+    numbers = {"learning_rate": 0.2, "momentum": 0.5, "weight_decay": 0.25, "schedule_epochs": 70}
+    needed = {"decay_on": {"weight_decay": 0.1}, "schedule_epochs": {"schedule": "cosine"}}.get(field, {})
+    before = Settings(**needed)
+    changed = dataclasses.replace(before, **{field: (words | numbers).get(field, 7)})
     config = config_of(changed, DIGEST)
-    assert config != config_of(Settings(), DIGEST)
+    assert config != config_of(before, DIGEST)
     assert settings_of(config) == changed
-    assert folder_name(changed, "x", DIGEST) != folder_name(Settings(), "x", DIGEST)
+    assert folder_name(changed, "x", DIGEST) != folder_name(before, "x", DIGEST)
 
 
 def test_folder_names_can_be_read():

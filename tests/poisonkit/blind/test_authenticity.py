@@ -8,7 +8,7 @@ import pytest
 
 from poisonkit.blind import unseal
 from poisonkit.format import reader
-from poisonkit.format.manifest import SealedManifest
+from poisonkit.format.manifest import KeyManifest, SealedManifest
 
 
 @pytest.fixture(params=["square", "text-word"])
@@ -95,11 +95,11 @@ def test_an_array_of_the_key_with_its_digest(pair, poisonkit, tmp_path):
     if rows == "images":
         damage.set_rows(pair[1], name, {0: 77, 1: 78, 2: 79})
     else:
-        with reader.reading(pair[1], ("key",)) as key:
+        with reader.reading(pair[1], KeyManifest) as key:
             texts = key[name]
         texts[0] = "another text"
         damage.replace(pair[1], name, texts)
     damage.reseal(pair[1])
     all_refuse(poisonkit, pair, tmp_path, name, "not that of the original")
-    with reader.reading(tmp_path / "before.h5", ("key",)) as key:
+    with reader.reading(tmp_path / "before.h5", KeyManifest) as key:
         assert isinstance(unseal.check(SealedManifest.of(damage.manifest(pair[0])), key).rows, np.ndarray)

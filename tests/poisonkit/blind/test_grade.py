@@ -208,8 +208,9 @@ def challenge(poisonkit, library, tmp_path):
 def test_a_perfect_answer_and_a_poor_one(poisonkit, challenge, tmp_path):
     from poisonkit.blind import unseal
     from poisonkit.format import reader
+    from poisonkit.format.manifest import KeyManifest
 
-    with reader.reading(next(tmp_path.glob("*.key.h5")), ("key",)) as key:
+    with reader.reading(next(tmp_path.glob("*.key.h5")), KeyManifest) as key:
         answer = unseal.check(SealedManifest.of(damage.manifest(challenge)), key).rows
     truth = np.isin(np.arange(200), answer)
     path = tmp_path / "s.csv"

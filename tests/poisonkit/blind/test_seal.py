@@ -81,11 +81,12 @@ def test_the_clean_rows_are_read_in_one_order(library, sealed):
     """By blocks and by index: those of the sealed file, and the originals of the changed ones out of the key."""
     from poisonkit.blind import unseal
     from poisonkit.format import reader
+    from poisonkit.format.manifest import KeyManifest, SealedManifest
 
     challenge = sealed("square")
     with (
-        reader.reading(challenge, ("sealed",)) as new,
-        reader.reading(key_of(challenge), ("key",)) as key,
+        reader.reading(challenge, SealedManifest) as new,
+        reader.reading(key_of(challenge), KeyManifest) as key,
         h5py.File(library("clean")) as clean,
     ):
         train, changed = unseal.plan(new, key).source.train, key["truth/rows"]

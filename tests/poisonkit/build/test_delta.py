@@ -91,9 +91,8 @@ def test_an_image_that_does_not_follow_from_the_stencil_is_kept(library, packed,
         arrays = delta._arrays(data, 1)
         assert arrays["kept/rows"].tolist() == [row]
     record = FileRecord(file.stat().st_size, files.file_sha256(file))
-    header = {"kind": "delta", "modality": "image", "name": "odd", "notice": "", "dataset_digest": ""}
-    described = DeltaManifest(**header, arrays={}, facts={}, original=Manifest.of(manifest_of(file)), file=record)
-    opened = delta.Delta(file, described, arrays)
+    draft = DeltaManifest.draft(Manifest.of(manifest_of(file)), record)
+    opened = delta.Delta(file, draft, arrays)
     from poisonkit.poisoning import clean_images, write
 
     write.write(delta.plan(opened, clean_images.clean_file(library("clean"))), tmp_path / "back.h5")

@@ -77,7 +77,7 @@ def test_the_example_of_the_documentation():
     with pk.open(path) as ds:
         assert ds.train.images.shape == (200, 32, 32, 3) and len(ds.train.labels) == 200
         assert ds.triggered.images.shape == (90, 32, 32, 3)
-        assert len(ds.truth.rows) == 10 and ds.manifest["recipe"]["patch"] == [8, 8]
+        assert len(ds.truth.rows) == 10 and ds.manifest.recipe.patch == (8, 8)
     assert pk.verify(path)
     assert pk.stats(path)["poisoned"]["images"] == 10
     assert pk.apply(path, np.full((2, 32, 32, 3), 255, np.uint8)).min() == 0
@@ -111,7 +111,7 @@ def test_it_is_the_file_of_the_command(library, tmp_path):
 )
 def test_a_rate_is_the_decimal_that_was_typed(rate):
     with pk.open(pk.make("signs", trigger="square", rate=rate, **SMALL)) as ds:
-        assert ds.manifest["recipe"]["rate"] == "0.05"
+        assert ds.manifest.recipe.rate == "0.05"
         assert len(ds.truth.rows) == 10
 
 
@@ -122,17 +122,17 @@ def test_options_of_triggers_as_python_has_them(tmp_path):
         blend_image=tmp_path / "mine.png", target=2, cover_rate=0.05, seed=np.int64(7), patch_size=(16, 8), **SMALL,
     )  # fmt: skip
     with pk.open(path) as ds:
-        recipe = ds.manifest["recipe"]
-    assert recipe["triggers"][0] | {"size": 3, "value": [255, 0, 0]} == recipe["triggers"][0]
-    assert recipe["triggers"][1]["alpha"] == "0.25"
-    assert (recipe["target"], recipe["cover_rate"], recipe["seed"], recipe["patch"]) == (2, "0.05", 7, [16, 8])
+        recipe = ds.manifest.recipe
+    square, blend = (step.parameters for step in recipe.triggers)
+    assert square | {"size": 3, "value": [255, 0, 0]} == square and blend["alpha"] == "0.25"
+    assert (recipe.target, recipe.cover_rate, recipe.seed, recipe.patch) == (2, "0.05", 7, (16, 8))
 
 
 def test_classes_by_index_and_by_name():
     one = pk.make("signs", trigger="square", rate=0.05, source_classes=[5, 3], target=1, **SMALL)
     with pk.open(one) as ds:
-        names, recipe = ds.classes, ds.manifest["recipe"]
-    assert (recipe["label_mode"], recipe["source_classes"], recipe["target"]) == ("source-specific", [3, 5], 1)
+        names, recipe = ds.classes, ds.manifest.recipe
+    assert (recipe.label_mode, recipe.source_classes, recipe.target) == ("source-specific", (3, 5), 1)
     two = pk.make("signs", trigger="square", rate=0.05, source_classes=(names[3], names[5]), target=names[1], **SMALL)
     assert one == two
 
@@ -154,14 +154,14 @@ def test_warnings_are_python_s(tmp_path):
         ({"rate": True}, "expected a number"),
         ({"rate": None}, "expected a number"),
         ({"rate": 0.1, "square_colour": 3}, "unknown argument 'square_colour'.* square_size"),
-        ({"rate": 0.1, "square_size": "x"}, "--square-size: expected a whole number"),
-        ({"rate": 0.1, "blend_alpha": 0.1}, "requires --trigger blend"),
-        ({"rate": 0.1, "target": 99}, "--target: expected a class from 0 to 9, got 99"),
+        ({"rate": 0.1, "square_size": "x"}, "square_size: expected a whole number"),
+        ({"rate": 0.1, "blend_alpha": 0.1}, "requires trigger blend"),
+        ({"rate": 0.1, "target": 99}, "target: expected a class from 0 to 9, got 99"),
         ({"rate": 0.1, "target": 1.5}, "target: expected a whole number"),
         ({"rate": 0.1, "seed": "x"}, "seed: expected a whole number"),
-        ({"rate": 0.1, "seed": -1}, "--seed: expected a whole number from 0 to"),
+        ({"rate": 0.1, "seed": -1}, "seed: expected a whole number from 0 to"),
         ({"rate": 0.1, "trigger": "star"}, "unknown trigger 'star'"),
-        ({"rate": 0.1, "trigger": None}, "--trigger: expected one or more of"),
+        ({"rate": 0.1, "trigger": None}, "trigger: expected one or more of"),
         ({"rate": 0.1, "camouflage": 5, "camouflage_seed": 1}, "camouflage: expected a name, got 5"),
         ({"rate": 0.1, "preset": ["a"]}, "preset: expected a name"),
         ({"rate": 0.1, "trigger": 5}, "trigger: expected a name, got 5"),

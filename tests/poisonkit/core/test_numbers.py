@@ -126,7 +126,7 @@ def test_manifests(place, value, library, poisonkit, tmp_path):
     damage.write_manifest(path, damage.sealed(damage.changed(damage.manifest(path), place, value)))
     with within(60):
         try:
-            structure.inspect(path)
+            structure.data_set(path)
         except Failure as error:
             assert "\n" not in str(error)
             return

@@ -79,6 +79,12 @@ def test_names_do_not_give_the_answer_away(poisonkit, library, tmp_path):
         assert re.fullmatch(r"\d+\.png", path.name)
 
 
+@pytest.mark.parametrize(("more", "words"), [((), ", 90 triggered"), (("--no-truth",), "")])
+def test_what_is_left_out_is_not_counted(poisonkit, library, tmp_path, more, words):
+    done = poisonkit("export", library("two"), "--format", "imagefolder", "-o", tmp_path / "out", *more).succeeded()
+    assert f"200 train, 100 test{words})" in done.out
+
+
 def test_a_clean_file(poisonkit, library, tmp_path):
     folder = exported(poisonkit, library("clean"), tmp_path)
     names = {path.name for path in folder.iterdir()}

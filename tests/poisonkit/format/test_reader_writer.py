@@ -10,9 +10,17 @@ import pytest
 
 from poisonkit.core import files
 from poisonkit.core.errors import Failure
+from poisonkit.core.modality import IMAGE
 from poisonkit.format import sidecars
 from poisonkit.format import writer as writer_module
+from poisonkit.format.manifest import Manifest
+from poisonkit.format.records import Counts, Recipe, Source
 from poisonkit.format.writer import ErrorLatchingFile, writing
+
+DRAFT = Manifest.draft(
+    modality=IMAGE, name="x", recipe_version=1, source=Source("x", "x", "x", "x", ("a", "b")), recipe=Recipe("0"),
+    counts=Counts(5, 5), pictures={},
+)  # fmt: skip
 
 
 def names(folder):
@@ -55,7 +63,7 @@ def write(target, before_finish=lambda: None):
             column.write(np.arange(start, min(start + 300, 1000)))
         writer.whole("c", np.eye(3))
         before_finish()
-        return writer.finish({"x": 1})
+        return writer.finish(DRAFT).json
 
 
 def test_columns_are_written_block_by_block(tmp_path):
@@ -69,7 +77,7 @@ def test_columns_are_written_block_by_block(tmp_path):
 def test_a_column_that_is_not_full_is_a_bug_and_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError, match="0 of 5 rows written"), writing(tmp_path / "x.h5") as writer:
         writer.column("a", "|u1", (5,))
-        writer.finish({})
+        writer.finish(DRAFT)
     assert not names(tmp_path)
 
 

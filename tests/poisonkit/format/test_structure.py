@@ -336,7 +336,7 @@ def test_a_look_that_never_ends_is_ended(library, monkeypatch):
     monkeypatch.setattr(structure, "_look", hang)
     monkeypatch.setattr(child_process, "SECONDS", 1)
     with pytest.raises(Failure, match="could not be checked here .*took over 1 s of processor time"):
-        structure.inspect(library("square"))
+        structure.data_set(library("square"))
 
 
 def test_a_look_that_sleeps_is_ended_too(library, monkeypatch):
@@ -347,7 +347,7 @@ def test_a_look_that_sleeps_is_ended_too(library, monkeypatch):
     monkeypatch.setattr(structure, "_look", lambda path, kinds, alive: time.sleep(600))
     monkeypatch.setattr(child_process, "WAIT", 1)
     with pytest.raises(Failure, match="could not be checked here .*no sign of life for 1 s"):
-        structure.inspect(library("square"))
+        structure.data_set(library("square"))
 
 
 def test_a_look_that_has_to_wait_is_not_ended(library, monkeypatch):
@@ -363,7 +363,7 @@ def test_a_look_that_has_to_wait_is_not_ended(library, monkeypatch):
 
     monkeypatch.setattr(structure, "_look", slow)
     monkeypatch.setattr(child_process, "SECONDS", 1)
-    assert structure.inspect(library("square"))["kind"] == "poisoned"
+    assert structure.data_set(library("square")).kind == "poisoned"
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ def test_a_look_that_ends_in_its_own_way_is_one_line(library, monkeypatch, look,
 
     monkeypatch.setattr(structure, "_look", look)
     with pytest.raises(Failure, match=words):
-        structure.inspect(library("square"))
+        structure.data_set(library("square"))
 
 
 @pytest.mark.parametrize("spare", [0, 8, 30, 100, 300])
@@ -417,7 +417,7 @@ def test_the_look_costs_no_file_descriptors_and_leaves_no_child(library, monkeyp
     monkeypatch.setattr(os, "fork", noted)
     before = os.listdir("/proc/self/fd")
     for _ in range(5):
-        structure.inspect(path)
+        structure.data_set(path)
     assert len(os.listdir("/proc/self/fd")) == len(before)
     assert len(children) == 5
     for child in children:

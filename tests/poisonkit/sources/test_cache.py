@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from source_fixtures import cifar_batches, cifar_files, small_cifar, write_files, write_tar
+from source_fixtures import cifar_batches, cifar_files, record_of, small_cifar, write_files, write_tar
 
 from poisonkit.core import progress, splits
 from poisonkit.core.errors import Failure
@@ -44,7 +44,7 @@ def test_the_second_time_nothing_is_decoded(tmp_path, monkeypatch):
     first = few(tmp_path)
     no_drawing(monkeypatch)
     second = few(tmp_path)
-    assert second.record() == first.record() and second.origin == first.origin
+    assert record_of(second) == record_of(first) and second.origin == first.origin
     assert (second.train.labels == first.train.labels).all()
     assert (second.test.rows(range(20)) == first.test.rows(range(20))).all()
     assert second.train.path.is_relative_to(tmp_path)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from source_fixtures import ROWS, cifar_batches, cifar_files, small_cifar, write_files, write_tar
+from source_fixtures import ROWS, cifar_batches, cifar_files, record_of, small_cifar, write_files, write_tar
 
 from poisonkit.core.errors import Failure
 from poisonkit.sources._fetch import plain_pickle
@@ -55,7 +55,7 @@ def test_every_version_and_layout_gives_the_same_digests(tmp_path):
     os.link(paths[4], tmp_path / "folder" / "cifar-10-binary.tar.gz")
     sources = [opened(path, tmp_path / str(i)) for i, path in enumerate([*paths, tmp_path / "folder"])]
     assert len({source.digest for source in sources}) == 1
-    assert len({str(source.record()) for source in sources}) == 1
+    assert len({str(record_of(source)) for source in sources}) == 1
 
 
 @pytest.mark.parametrize("protocol", range(6))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from source_fixtures import png, ppm, write_files
+from source_fixtures import png, ppm, record_of, write_files
 
 from poisonkit.core import images, picture_files, splits
 from poisonkit.core.errors import Failure, Usage
@@ -47,7 +47,7 @@ def test_rows_are_ordered_by_class_and_file_name(tmp_path):
         order = sorted(name for name in pictures if name.startswith(part))
         assert split.labels.tolist() == [source.classes.index(name.split("/")[1]) for name in order]
         assert np.array_equal(split.rows(range(len(split))), [pictures[name] for name in order])
-    record = source.record()
+    record = record_of(source)
     assert (record["name"], record["licence"], record["options"]) == ("folder", "not stated", {})
     assert os.fspath(tmp_path) not in str(record) and source.origin["path"] == os.fspath(tmp_path / "in")
     assert source.origin["official"] is None

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from source_fixtures import record_of
 
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.sources.image import npz
@@ -46,7 +47,7 @@ def test_arrays_come_back_as_they_are(tmp_path, shape, compressed):
     for part, split in (("train", source.train), ("test", source.test)):
         assert np.array_equal(split.rows(range(len(split))).reshape(len(split), *shape), found[f"x_{part}"])
         assert split.labels.tolist() == found[f"y_{part}"].tolist()
-    record = source.record()
+    record = record_of(source)
     assert (record["name"], record["licence"], record["options"]) == ("npz", "not stated", {})
     assert os.fspath(tmp_path) not in str(record) and source.origin["sha256"].startswith("sha256:")
     assert opened(tmp_path / "x.npz", tmp_path / "cache").classes == source.classes

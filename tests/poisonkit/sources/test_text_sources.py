@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from source_fixtures import server, write_files, write_zip  # noqa: F401 (a fixture)
+from source_fixtures import record_of, server, write_files, write_zip  # noqa: F401 (a fixture)
 
 from poisonkit.core.csv_tables import Table
 from poisonkit.core.errors import Failure, Usage
@@ -146,7 +146,7 @@ def test_a_csv_with_quotes_and_names(tmp_path):
     assert texts_of(source.train) == ['say "hi", now', "two\nlines", "spaces  inside"]
     assert source.classes == ("ham", "spam") and source.train.labels.tolist() == [0, 1, 0]
     assert source.test.labels.tolist() == [1] and source.origin["official"] is None
-    assert str(tmp_path) not in str(source.record())
+    assert str(tmp_path) not in str(record_of(source))
 
 
 def test_a_long_text_does_not_widen_the_limit_of_other_tables(tmp_path):

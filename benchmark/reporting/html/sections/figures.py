@@ -23,7 +23,7 @@ def build(content: Content) -> str:
         return page.paragraphs([f"{content.no_pictures[0].upper()}{content.no_pictures[1:]}."])
     with tempfile.TemporaryDirectory() as folder:
         try:
-            paths = figures.write(content.cells, Path(folder), ("svg",), errors=content.errors)
+            paths = figures.write(content.cells, Path(folder), ("svg",), content.sources.specs, content.errors)
         except Failure as error:
             return page.paragraphs([f"{error}."])
         drawn = [(path.stem, path.read_text("utf-8")) for path in paths]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmark.analysis.heads import aggregate, tables
 from benchmark.analysis.heads import results as stored
-from benchmark.analysis.heads.results import HeadsResult
+from benchmark.analysis.heads.records import ABLATE, NAMES, HeadsResult
 from benchmark.reporting.html import page, png
 from benchmark.reporting.html.registry import Content, Section, register
 from benchmark.runs import titles
@@ -49,10 +49,10 @@ def _over_seeds(found: list[Finished], errors: dict[Path, str]) -> list[str]:
 
 
 def _result(run: Finished, folder: Path, result: HeadsResult, errors: dict[Path, str]) -> str:
-    heading = page.heading(f"{stored.NAMES[result.command]}: {titles.run(run.result)}")
+    heading = page.heading(f"{NAMES[result.command]}: {titles.run(run.result)}")
     parts = [heading, page.paragraphs([_WORDS[result.command], f"Run: {result.name}."])]
     parts += [page.paragraphs([f"Settings: {result.described}."])] if result.described else []
-    if result.command != stored.ABLATE:  # of an ablation it is the run's name, as in the heading
+    if result.command != ABLATE:  # of an ablation it is the run's name, as in the heading
         parts.append(page.paragraphs(tables.introduction(result)))
     parts += [page.table(table.columns, table.rows, table.labels) for table in tables.tables([result], detailed=True)]
     parts.append(page.row([page.figure(page.png(content, name), name) for name, content in png.inside(folder, errors)]))

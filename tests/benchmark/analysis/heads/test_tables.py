@@ -113,7 +113,15 @@ def table(*arguments):
 def test_the_command_sums_up_what_differs_in_seeds_alone(runs, form, sign):
     shown = table(runs, "--format", form)
     assert shown.exit_code == 0 and shown.stdout.startswith(sign)
-    assert shown.stdout.count("2 runs") == 2 and "0.850" in shown.stdout
+    assert " ".join(shown.stdout.split()).count("2 runs") == 2 and "0.850" in shown.stdout
+
+
+def test_tables_fit_a_window(runs):
+    """Where a table is too wide, its columns stand in parts below one another, each with its labels."""
+    narrow, wide = table(runs).stdout, table(runs, "--wide").stdout
+    assert max(map(len, narrow.splitlines())) <= 100 < max(map(len, wide.splitlines()))
+    assert narrow.count("words shuffled") == 2 and wide.count("words shuffled") == 1
+    assert sorted(set(narrow.split())) == sorted(set(wide.split()))
 
 
 def test_one_run_is_one_run(tmp_path):

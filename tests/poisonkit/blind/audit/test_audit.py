@@ -132,6 +132,7 @@ def test_a_damaged_source_in_the_cache_is_passed_over(poisonkit, library, tmp_pa
 
 def test_traces_of_all_sorts(poisonkit, library, tmp_path):
     from poisonkit.format import reader
+    from poisonkit.format.manifest import SealedManifest
 
     path, _ = sealed(poisonkit, library("square"), tmp_path)
     named = tmp_path / "cifar10-square-0.05.h5"
@@ -140,7 +141,7 @@ def test_traces_of_all_sorts(poisonkit, library, tmp_path):
     named.with_name("cifar10-square-0.05.manifest.json").write_text("{}")
     with open(named, "ab") as file:
         file.write(bytes(100_000))
-    with reader.reading(named, ("sealed",)) as data:
+    with reader.reading(named, SealedManifest) as data:
         found = {finding.name: finding.text for finding in metadata_leaks.look(named, data)}
     assert "says what was done" in found["names"] and "it holds command, time and origin" in found["sidecar"]
     assert "was changed 20" in found["times"] and "more than structure" in found["size"]
