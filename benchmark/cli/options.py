@@ -9,7 +9,6 @@ import click
 from benchmark.core import duration, numbers
 from benchmark.nn.networks import DEFAULT
 from benchmark.nn.networks import NETWORKS as SPECS
-from benchmark.runs.published import PUBLISHED
 from benchmark.training.recipes import RECIPES, Recipe
 from benchmark.training.settings import (
     ENCODERS,
@@ -135,14 +134,3 @@ STOP_AFTER = click.option("--stop-after", type=Duration(), metavar="TIME",
                                "epoch, and the same command goes on later.")  # fmt: skip
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-
-
-def beside_option(usual: str):
-    """Return the option that chooses published figures; `usual`: what is shown without it, in words."""
-    return click.option(
-        "--beside",
-        multiple=True,
-        metavar="NAME|FILE.csv",
-        help=f"Show published figures beside ours: {', '.join(PUBLISHED)}, or a CSV of BackdoorBench's leaderboard "
-        f"(repeatable); none: without any  [default: {usual}]",
-    )

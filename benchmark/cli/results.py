@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from benchmark.cli.options import BASE, JSON, beside_option
+from benchmark.cli.beside import beside_option
+from benchmark.cli.options import BASE, JSON
 from benchmark.cli.printing import complain, end, say, say_json
 from benchmark.cli.shape import COLUMNS, WIDE
 

@@ -97,7 +97,7 @@ def sizes(path: Path, saved: Saved) -> dict:
     _check(found, spec, path)
     classes = (result.get("dataset") or {}).get("classes")
     for name, value in (model | ({"classes": len(classes)} if isinstance(classes, list) else {})).items():
-        if name in (*spec.integers, "normalisation") and value != found.get(name):
+        if name in (*spec.integers, *spec.words, "normalisation") and value != found.get(name):
             raise Failure(f"{path}: is a network of {name} {found.get(name)}, its run is of {value!r:.60}")
     if spec.least_weights(found) > saved.values:
         raise Failure(f"{path}: holds {saved.values:,} weights, too few for a network of {_words(found)}")
@@ -105,7 +105,7 @@ def sizes(path: Path, saved: Saved) -> dict:
 
 
 def _named_sizes(recorded: dict[str, Any], spec: NetworkSpec) -> Sizes:
-    found = {name: recorded[name] for name in (*spec.integers, *spec.fractions) if name in recorded}
+    found = {name: recorded[name] for name in (*spec.integers, *spec.words, *spec.fractions) if name in recorded}
     if spec.of_images:
         found["image_shape"] = recorded.get("image_shape")
         found |= {"normalisation": recorded["normalisation"]} if "normalisation" in recorded else {}
@@ -126,6 +126,9 @@ def _check(found: Sizes, spec: NetworkSpec, path: Path) -> None:
         value, least = found.get(name), 0 if name == "seed" else 1
         if type(value) is not int or not (least <= value <= (1 << 62 if name == "seed" else MOST)):
             raise Failure(f"{path}: its network's {name} is {value!r:.60}, expected a whole number from {least}")
+    for name, words in spec.words.items():
+        if found.get(name) not in words:
+            raise Failure(f"{path}: its network's {name} is {found.get(name)!r:.60}, expected {' or '.join(words)}")
     for name in spec.fractions:
         value = found.get(name, 0.0)
         if type(value) not in (int, float) or not 0 <= value < 1:

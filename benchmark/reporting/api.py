@@ -202,8 +202,9 @@ class Routing:
     Attributes
     ----------
     clean : Routes
-        Of all n test images: `gates` (n, P, E) float32, the softmax of the router's scores over the P patches of an
-        image for each of the E experts; `taken` (n, P, E) bool; `grid`, rows and columns of the map of patches.
+        Of all n test images, of the last layer with experts: `gates` (n, P, E) float32, the softmax of the router's
+        scores for P patches and E experts (pMoE: over the patches of an image; MoE-ViT: over the experts); `taken` (n,
+        P, E) bool; `grid`, rows and columns of the map of patches.
     triggered : Routes or None
         The same of the triggered test images; None of a file without a trigger.
     rows : (m,) int64 or None
@@ -367,14 +368,14 @@ def routing(run: Run | PathLike, path: PathLike, *, base: PathLike | None = None
 
     job = RunFolder.at(_folder(run))
     job.finished()
-    job.needs(["pmoe"], "routing")
+    layer = job.routed_layers()[-1]
     engines.installed(job.settings.backend)
     data = dataset.load(Path(path), base=_path(base))
     network = experiment.network(job, data)
-    clean = measure.route(network, data.test.inputs)
+    clean = measure.route(network, data.test.inputs, layer)
     if data.triggered is None:
         return Routing(clean)
-    return Routing(clean, measure.route(network, data.triggered.inputs), data.triggered_rows)
+    return Routing(clean, measure.route(network, data.triggered.inputs, layer), data.triggered_rows)
 
 
 def _run(found: Finished) -> Run:

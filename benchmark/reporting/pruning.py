@@ -21,9 +21,9 @@ LABELS = (
     Column("stage", "stage", (), label=True, anchor=True),
 )
 WORDS = (
-    "Fine-pruning: the least active channels of each expert are set to zero (masked: also removed after the batch "
-    "normalisation), then the network is fine-tuned. notebook: ranked and fine-tuned on the training set with the true "
-    "labels of its triggered images, as in the paper's published code, which no real defender can do."
+    "Fine-pruning: the least active channels of each expert, or features, are set to zero (masked: also removed after "
+    "the batch normalisation), then the network is fine-tuned. notebook: ranked and fine-tuned on the training "
+    "set with the true labels of its triggered images, as in the paper's published code, which no real defender can do."
 )
 
 

@@ -2,6 +2,7 @@
 
     config.json       the configuration: data set digest, network, training, seed, backend, precision, threads
     checkpoint.npz    while it trains: all variables after the last whole epoch, and the history so far
+    position.json     while a sweep trains it: where it is within its epoch
     history.csv       one row an epoch
     losses.npz        the loss of each training row after each of the first epochs (`row_losses`)
     predictions.npz   the predicted class of every row scored
@@ -19,6 +20,7 @@ from pathlib import Path
 from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure
 from benchmark.format.manifest import Manifest
+from benchmark.nn.networks import NETWORKS
 from benchmark.runs import hints, records
 from benchmark.runs.result import RunConfig, RunResult
 from benchmark.training.settings import Common, config_of, folder_name
@@ -62,12 +64,19 @@ class Run:
         except (KeyError, TypeError) as error:
             raise Failure(f"{self.folder}/config.json: not a run's configuration ({error})") from None
 
-    def needs(self, networks: Collection[str], what: str) -> None:
-        """Raise `Failure` where its network is none of those that `what`, a command, is for."""
+    def needs(self, networks: Collection[str], what: str, why: str = "") -> None:
+        """Raise `Failure` where its network is none of those that `what`, a command, is for; `why`: words after it."""
         own = self.config.model.get("name")
         if own not in networks:
             named = ", ".join(networks)
-            raise Failure(f"{self.folder}: {what} is for a run of --network {named}, this one is of {own!r:.60}")
+            raise Failure(f"{self.folder}: {what} is for a run of --network {named}, this one is of {own!r:.60}{why}")
+
+    def routed_layers(self) -> tuple[str, ...]:
+        """Return the layers whose experts choose patches; `Failure` where its network has none, and why not."""
+        own = NETWORKS.get(str(self.config.model.get("name")))
+        routed = [name for name, spec in NETWORKS.items() if spec.routed]
+        self.needs(routed, "routing", f", which {own.unrouted}" if own else "")
+        return own.routed if own else ()
 
     @property
     def result(self) -> RunResult | None:

@@ -42,10 +42,8 @@ def settings_of_sweep(
     """
     networks, presets = list(dict.fromkeys(networks)), list(dict.fromkeys(presets))
     if len(networks) <= 1 and len(presets) <= 1:
-        one = settings_of_files(
-            files, *networks, **({"preset": presets[0]} if presets else {}), **given
-        )  # which also says what is used where
-        return list(one.items())
+        network, preset = networks[0] if networks else None, presets[0] if presets else None
+        return list(settings_of_files(files, network, preset=preset, **given).items())
     given = {name: value for name, value in given.items() if value is not None}
     modalities = list(dict.fromkeys(manifest.modality for manifest in files.values()))
     chosen = {modality: _networks_for(modality, networks) for modality in modalities}

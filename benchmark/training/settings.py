@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from benchmark.core import file_names, numbers
 from benchmark.core.errors import Usage
 from benchmark.core.hashing import digest
+from benchmark.nn import cost
 from benchmark.nn.networks import DEFAULT, IMAGE, TEXT, NetworkSpec
 from benchmark.nn.networks import NETWORKS as SPECS
 from benchmark.training.image_training import ImageTraining, check_training
@@ -310,7 +311,7 @@ def _class_of(spec: NetworkSpec) -> type[ImageSettings]:
     if spec.name == Settings.NETWORK:
         return Settings
     usual = _first(spec)
-    types: dict[str, type] = {setting.name: int for setting in spec.settings}
+    types: dict[str, type] = {setting.name: setting.type for setting in spec.settings}
     types |= {one.name: one.type for one in SETTINGS if one.part == TRAINING and one.absent is ALWAYS}
     fields = [(name, kind, field(default=usual[name])) for name, kind in types.items()]
     words = {"NETWORK": spec.name, "USUAL": next(iter(spec.presets)), "__module__": __name__}
@@ -321,7 +322,7 @@ def _class_of(spec: NetworkSpec) -> type[ImageSettings]:
 def _presets(kind: type[ImageSettings], spec: NetworkSpec) -> dict[str, ImageSettings]:
     """Return a network's presets: its own, then those of the recipes, with the network as published."""
     own = {name: kind(**values) for name, values in spec.presets.items()}
-    published = {one.name: _first(spec)[one.name] for one in spec.settings} | dict(spec.published)
+    published = cost.published(spec)
     return own | {
         recipe.preset(source): kind(**(published | dict(values)))
         for recipe in RECIPES.values()

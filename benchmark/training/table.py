@@ -85,7 +85,7 @@ def _of_networks() -> tuple[Setting, ...]:
     rows: dict[str, Setting] = {}
     for spec in sorted(NETWORKS.values(), key=lambda spec: spec.name not in DEFAULT.values()):
         for one in spec.settings:
-            row = rows.get(one.name, Setting(one.name, MODEL, int, one.least))
+            row = rows.get(one.name, Setting(one.name, MODEL, one.type, one.least, one.choices))
             words = "; ".join(filter(None, [row.help.rstrip("."), f"{spec.name}: {one.help}"]))
             rows[one.name] = dataclasses.replace(row, least=min(row.least or 0, one.least), help=f"{words}.")
     return tuple(rows.values())

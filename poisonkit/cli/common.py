@@ -127,10 +127,10 @@ class Group(click.Group):
 
 def _out_of_memory(error: BaseException) -> str:
     """Return the message where memory was not enough, with the limit where that is known."""
-    allowed, said = memory.limit(), str(error) if type(error) is MemoryError else ""
-    if "ulimit" not in said:
-        said = "" if allowed is None else f"{allowed >> 20} MB of address space are allowed (ulimit -v)"
-    return f"out of memory{f', {said}' if said else ''}: fewer --threads, or a machine with more"
+    allowed, reason = memory.limit(), str(error) if type(error) is MemoryError else ""
+    if "ulimit" not in reason:
+        reason = "" if allowed is None else f"{allowed >> 20} MB of address space are allowed (ulimit -v)"
+    return f"out of memory{f', {reason}' if reason else ''}: fewer --threads, or a machine with more"
 
 
 def complain(message) -> None:

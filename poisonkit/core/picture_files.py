@@ -101,10 +101,10 @@ def _bmp_has_opacity(data: bytes) -> bool:
 def _clear_level(data: bytes) -> int | None:
     """Return the grey level that a grey PNG calls transparent, as its pixels are decoded; None where it names none.
     (OpenCV looks after that of a colour PNG itself.)"""
-    depth, said = data[24], images.png_chunk(data, b"tRNS")
-    if said is None or len(said) != 2:
+    depth, chunk = data[24], images.png_chunk(data, b"tRNS")
+    if chunk is None or len(chunk) != 2:
         return None
-    level = int.from_bytes(said, "big") & ((1 << depth) - 1)
+    level = int.from_bytes(chunk, "big") & ((1 << depth) - 1)
     return level if depth == 16 else level * 255 // ((1 << depth) - 1)
 
 

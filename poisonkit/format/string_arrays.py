@@ -21,8 +21,8 @@ HEADER = 16  # bytes of an object in a heap beside its own, which are padded to 
 
 def is_text(dataset: h5py.Dataset) -> bool:
     """Whether a dataset is one of texts of any length, in UTF-8."""
-    said = h5py.check_string_dtype(dataset.dtype)
-    return said is not None and said.length is None and said.encoding == "utf-8"
+    form = h5py.check_string_dtype(dataset.dtype)
+    return form is not None and form.length is None and form.encoding == "utf-8"
 
 
 def problem(path: Path, name: str, dataset: h5py.Dataset, alive: Callable[[], object]) -> str | None:

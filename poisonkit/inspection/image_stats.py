@@ -6,13 +6,16 @@ fits into the image whole, mean over channels), L∞ (grey levels) and the share
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from poisonkit.core import modality
 from poisonkit.core.errors import Failure
 from poisonkit.format import reader
+from poisonkit.format.manifest import Manifest
 from poisonkit.inspection import text_stats
 from poisonkit.poisoning.selection import COVER, POISONED
 
@@ -77,41 +80,43 @@ GAUGES: dict[str, tuple[Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]
 """Modality → what measures pairs of rows, and the names of what it measures."""
 
 
-def collect(path: Path) -> dict:
-    """Return the measures of a poisoned file.
+@dataclass(frozen=True)
+class Measured:
+    """Rows that were measured: their numbers (n,), and the values of each measure, (n,) float64."""
 
-    Returns
-    -------
-    dict
-        ``poisoned``, ``cover``, ``triggered`` and ``others``, where there are such rows: {"rows": (n,) row numbers,
-        "values": name → (n,) float64}; of texts also ``clean rows that hold``: {word: {part: count}}, where that is
-        known.
+    rows: np.ndarray
+    values: dict[str, np.ndarray]
 
-    Raises
-    ------
-    Failure
-        A clean file, or row numbers that are none.
-    """
+    def only(self, chosen: np.ndarray) -> "Measured":
+        """Return those that are chosen, (n,) bool."""
+        return Measured(self.rows[chosen], {key: of[chosen] for key, of in self.values.items()})
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The measures of a file: those of ``poisoned``, ``cover``, ``triggered`` and ``others`` rows, where there are
+    such; of texts also trigger's word → part → number of clean rows that hold it, where that is known."""
+
+    groups: dict[str, Measured]
+    words: dict[str, dict[str, int]]
+
+
+def collect(path: Path) -> Collected:
+    """Return the measures of a poisoned file. Raises `Failure` for a clean file, or row numbers that are none."""
     with reader.reading(path) as data:
         if data.clean:
             raise Failure(f"{path}: is a clean file: nothing in it was changed")
         named, role = data.modality.path, data["truth/role"]
         changed = _measured(data, "truth/rows", named("truth"), named("train"))
-        result = {name: _only(changed, role == value) for name, value in (("poisoned", POISONED), ("cover", COVER))}
+        result = {name: changed.only(role == value) for name, value in (("poisoned", POISONED), ("cover", COVER))}
         for group in TESTED_GROUPS:
             if f"{group}/rows" in data:
                 result[group] = _measured(data, f"{group}/rows", named("test"), named(group))
-        result = {name: part for name, part in result.items() if len(part["rows"])}
-        words = text_stats.clean_words(data) if data.modality.is_text else {}
-        return result | ({WORDS: words} if words else {})
+        result = {name: part for name, part in result.items() if len(part.rows)}
+        return Collected(result, text_stats.clean_words(data) if data.modality.is_text else {})
 
 
-def _only(part: dict, chosen: np.ndarray) -> dict:
-    """Those of the measured rows that are chosen, (n,) bool."""
-    return {"rows": part["rows"][chosen], "values": {key: of[chosen] for key, of in part["values"].items()}}
-
-
-def _measured(data, rows: str, originals: str, changed: str) -> dict:
+def _measured(data: reader.Reader[Manifest], rows: str, originals: str, changed: str) -> Measured:
     """Return the measures of all rows, some hundred at a time, and fewer of large images."""
     numbers, parts = data[rows], []
     gauge, names = GAUGES[data.modality.name]
@@ -124,19 +129,16 @@ def _measured(data, rows: str, originals: str, changed: str) -> dict:
             for name in (originals, changed)
         )
         parts.append(gauge(*pair))
-    return {"rows": numbers, "values": {key: np.concatenate([part[key] for part in parts]) for key in names}}
+    return Measured(numbers, {key: np.concatenate([part[key] for part in parts]) for key in names})
 
 
-def summarise(collected: dict) -> dict:
+def summarise(collected: Collected) -> dict:
     """Mean, least and greatest of each measure, and in sum; numbers as JSON has them (no infinities)."""
-    summary = {}
-    for name, part in collected.items():
-        if name == WORDS:
-            summary[name] = part
-            continue
-        values = part["values"]
+    summary: dict[str, dict[str, Any]] = {}
+    for name, part in collected.groups.items():
+        values = part.values
         kind, share = ("images", "changed") if "changed" in values else ("texts", "characters")
-        summary[name] = {kind: len(part["rows"]), "unchanged": int((values[share] == 0).sum())}
+        summary[name] = {kind: len(part.rows), "unchanged": int((values[share] == 0).sum())}
         for key in values:
             finite = values[key][np.isfinite(values[key])]
             summary[name][key] = (
@@ -146,17 +148,16 @@ def summarise(collected: dict) -> dict:
             )
         if "characters" in values and (left_out := int(np.isnan(values["characters"]).sum())):
             summary[name]["too_long"] = left_out
-    return summary
+    return summary | ({WORDS: collected.words} if collected.words else {})
 
 
-def table(collected: dict) -> str:
+def table(collected: Collected) -> str:
     """Every row's measures as CSV: part, row, and a column for each measure (an empty PSNR where nothing changed)."""
-    collected = {name: part for name, part in collected.items() if name != WORDS}
-    names = next(iter(collected.values()))["values"]
+    names = next(iter(collected.groups.values())).values
     rows = [",".join(("part", "row", *names))]
-    for name, part in collected.items():
-        for i, row in enumerate(part["rows"]):
-            values = (part["values"][key][i] for key in names)
+    for name, part in collected.groups.items():
+        for i, row in enumerate(part.rows):
+            values = (part.values[key][i] for key in names)
             rows.append(",".join((name, str(row), *(f"{v:.6g}" if np.isfinite(v) else "" for v in values))))
     return "\n".join(rows)
 

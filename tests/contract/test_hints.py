@@ -42,7 +42,7 @@ def test_every_advice_is_followed_by_a_test():
 
 COMMANDS = (
     "make|pack|grid|unpack|show|verify|preview|stats|diff|apply|export|triggers|sources|cache|seal|unseal|audit|grade|"
-    "train|sweep|score|table|report|figures|prune|routing|heads"
+    "train|sweep|score|table|report|figures|prune|routing|heads|networks"
 )
 PRINTED = re.compile(rf"\b(poisonkit|benchmark) ({COMMANDS})\b(?!`) +\S|\bpip install\b|\bmake minilm\b")
 

@@ -36,7 +36,7 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     path = Path(path)
     job = Run.at(next((one for one in (path, *path.parents) if files.is_file(one / "predictions.npz")), path))
     job.finished()
-    job.needs(["pmoe"], "routing")
+    layers = job.routed_layers()
     if rows:
         extras.check("matplotlib")
     engines.installed(job.settings.backend)
@@ -49,7 +49,8 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     epochs = _epochs(job) if by_epoch else []
     model = experiment.network(job, contents, path)
     title = f"{job.folder.name if path.is_dir() else path.name}, {contents.manifest.name}"
-    found = routes.measure(model, contents)
+    measured = {layer: routes.measure(model, contents, layer) for layer in layers}
+    figures = {layer: one.json() for layer, one in measured.items()}
     names = {"run": job.folder.name, "network": title, "file": contents.manifest.name}
     target = target_of(path, output)
     if output:
@@ -57,10 +58,16 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
     else:
         files.make_folder(target)
     files.refuse_link(target / "routing.json")
-    files.write_json(target / "routing.json", names | found.json())
-    yield from lines(found)
+    files.write_json(target / "routing.json", names | (figures[layers[0]] if len(layers) == 1 else {"layers": figures}))
+    for layer, one in measured.items():
+        yield from (line if len(layers) == 1 else f"{layer}: {line}" for line in lines(one))
     shown = titles.run(job.finished()) + ("" if path.is_dir() else f", {path.stem}")
-    drawn = _drawn(model, contents, rows, found, shown, _networks(beside, epochs, contents))
+    others = list(_networks(beside, epochs, contents, model.name))
+    drawn = (
+        (name if len(layers) == 1 else f"{layer}-{name}", picture)
+        for layer, one in measured.items()
+        for name, picture in _drawn(model, contents, rows, one, shown, others, layer)
+    )
     if not rows and (absent := extras.problem("matplotlib")):
         yield f"wrote {target / 'routing.json'}; no pictures: {absent}"
         return
@@ -84,7 +91,7 @@ def _epochs(job: Run) -> list[Path]:
     return found
 
 
-def _networks(beside, epochs: list[Path], contents):
+def _networks(beside, epochs: list[Path], contents, kind: str):
     """(words, group of pictures, network) of what is drawn below, one after the other."""
     from benchmark.nn import model_files
 
@@ -92,19 +99,21 @@ def _networks(beside, epochs: list[Path], contents):
         model = model_files.load(path)
         if model.input_shape[1:] != contents.image_shape:
             raise Failure(f"{path}: takes images of {model.input_shape[1:]}, the data set's are {contents.image_shape}")
+        if model.name != kind:
+            raise Failure(f"{path}: is of --network {model.name}, expected {kind} as the run's")
         kept = path in epochs
         words = path.stem if kept or path.is_file() else path.name[-8:]
         yield words, "-by-epoch" if kept else "", model
 
 
-def _drawn(model, contents, rows, found: Measured, title: str, others):
+def _drawn(model, contents, rows, found: Measured, title: str, others, layer: str):
     yield "overview", plots.overview(found, title)
     yield "values", plots.values(found, title)
     pictures = {row: _pictures(contents, row) for row in rows}
-    shown = {(row, ""): list(_shown(model, pictures[row])) for row in rows}
+    shown = {(row, ""): list(_shown(model, pictures[row], layer)) for row in rows}
     for words, group, other in others:
         for row in rows:
-            shown.setdefault((row, group), []).extend(_shown(other, pictures[row], words + "\n"))
+            shown.setdefault((row, group), []).extend(_shown(other, pictures[row], layer, words + "\n"))
     for (row, group), drawn in shown.items():
         label = contents.classes[contents.test.labels[row]]
         yield f"image-{row}{group}", plots.image(drawn, f"test row {row}, {label}; {title}")
@@ -119,17 +128,19 @@ def _pictures(contents, row: int) -> list[tuple[str, np.ndarray]]:
     return pictures
 
 
-def _shown(model, pictures, words: str = ""):
-    return ((words + which, picture, routes.route(model, picture[None])) for which, picture in pictures)
+def _shown(model, pictures, layer: str, words: str = ""):
+    return ((words + which, picture, routes.route(model, picture[None], layer)) for which, picture in pictures)
 
 
 def lines(found: Measured) -> list[str]:
     """Describe what was measured."""
     experts, (rows, columns) = found.experts, found.grid
-    patches = f"{found.patches_taken} of {rows}×{columns} patches"
+    patches = f"{found.patches_taken:g} of {rows}×{columns} patches"
     there = [f"{experts} experts take {patches} each; {found.images:,} test images"]
     if found.triggered is not None:
         for one, words in ((found.triggered.cell, "nominal cell"), (found.triggered.field, "receptive field")):
+            if one is None:
+                continue
             there.append(
                 f"patches whose {words} holds trigger pixels: {one.patches_there}; by chance an expert takes "
                 f"{one.by_chance:.1f} of them; " + "; ".join(_pair(one, expert) for expert in range(experts))

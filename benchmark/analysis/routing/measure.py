@@ -21,11 +21,13 @@ FEATURES = ("brightness", "contrast", "edges")
 @dataclass(frozen=True)
 class Routes:
     """What the routers did with n images: `gates` (n, P, E) float32, the softmax of the scores over the patches of an
-    image; `taken` (n, P, E) bool; `grid`: rows and columns of the map, P of them together."""
+    image (of a transformer: over the experts); `taken` (n, P, E) bool; `grid`: rows and columns of the map, P of them
+    together; `tokens`: are the patches tokens, whose receptive field is the whole image?"""
 
     gates: np.ndarray
     taken: np.ndarray
     grid: tuple[int, int]
+    tokens: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Triggered:
     frequency: list[list[float]]
     overlap: list[list[float]]
     cell: OnTrigger
-    field: OnTrigger
+    field: OnTrigger | None  # None of a transformer, whose tokens have seen the whole image
     changed: list[float]
 
 
@@ -87,7 +89,7 @@ class Measured:
 
     grid: tuple[int, int]
     experts: int
-    patches_taken: int
+    patches_taken: float
     images: int
     frequency: list[list[float]]
     frequency_by_class: dict[str, list[list[float]] | None]
@@ -98,22 +100,31 @@ class Measured:
 
     def json(self) -> dict[str, Any]:
         """Return them as routing.json has them."""
-        return {key: value for key, value in asdict(self).items() if key != "triggered" or value is not None}
+        found = {key: value for key, value in asdict(self).items() if key != "triggered" or value is not None}
+        if self.triggered is not None and self.triggered.field is None:
+            del found["triggered"]["field"]
+        return found
 
 
-def route(model, images: np.ndarray) -> Routes:
-    """Send images (n, H, W, C) uint8 through a trained network up to its experts' routers."""
+def route(model, images: np.ndarray, layer: str = "experts") -> Routes:
+    """Send images (n, H, W, C) uint8 through a trained network up to the routers of a layer.
+
+    Of tokens the class token, which is no patch, is left out.
+    """
     import keras
     from keras.ops import convert_to_numpy
 
-    experts = model.get_layer("experts")
+    experts = model.get_layer(layer)
     trunk = keras.Model(model.input, experts.input)
     gates, taken = [], []
     for start in range(0, len(images), BATCH):
         scores, chosen = experts.route(trunk(images[start : start + BATCH], training=False))
         gates.append(convert_to_numpy(scores))
         taken.append(convert_to_numpy(chosen) > 0)
-    return Routes(np.concatenate(gates), np.concatenate(taken), tuple(experts.input.shape[1:3]))
+    found, chosen = np.concatenate(gates), np.concatenate(taken)
+    if len(experts.input.shape) == 4:  # a feature map
+        return Routes(found, chosen, tuple(experts.input.shape[1:3]))
+    return Routes(found[:, 1:], chosen[:, 1:], tuple(model.get_layer("embedding").grid(model.input.shape)), True)
 
 
 def cells_with(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
@@ -143,13 +154,13 @@ def centre(index: int, side: int, count: int) -> int:
     return step * index + step - 1
 
 
-def measure(model, data: Dataset) -> Measured:
-    """Measure over the test set, and over its triggered rows where the file has a trigger."""
-    clean = route(model, data.test.inputs)
+def measure(model, data: Dataset, layer: str = "experts") -> Measured:
+    """Measure a layer over the test set, and over its triggered rows where the file has a trigger."""
+    clean = route(model, data.test.inputs, layer)
     return Measured(
         grid=clean.grid,
         experts=clean.taken.shape[2],
-        patches_taken=int(clean.taken[0, :, 0].sum()),
+        patches_taken=_patches_taken(clean),
         images=len(data.test),
         frequency=frequency(clean),
         frequency_by_class={
@@ -159,27 +170,33 @@ def measure(model, data: Dataset) -> Measured:
         overlap=overlap(clean),
         correlation=correlations(clean, data.test.inputs),
         brightness=brightness(clean, data.test.inputs),
-        triggered=_triggered(model, data, clean),
+        triggered=_triggered(model, data, clean, layer),
     )
 
 
-def _triggered(model, data: Dataset, clean: Routes) -> Triggered | None:
+def _triggered(model, data: Dataset, clean: Routes, layer: str) -> Triggered | None:
     if data.triggered is None or data.triggered_rows is None or data.mask is None:
         return None
-    after, before = route(model, data.triggered.inputs), _some(clean, data.triggered_rows)
+    after, before = route(model, data.triggered.inputs, layer), _some(clean, data.triggered_rows)
     mask = np.asarray(np.any(data.mask, axis=-1))
     return Triggered(
         images=len(data.triggered),
         frequency=frequency(after),
         overlap=overlap(after),
         cell=on_trigger(before, after, cells_with(mask, clean.grid)),
-        field=on_trigger(before, after, fields_with(mask, clean.grid)),
+        field=None if clean.tokens else on_trigger(before, after, fields_with(mask, clean.grid)),
         changed=_floats((before.taken != after.taken).sum(1).mean(0) / 2),
     )
 
 
+def _patches_taken(routes: Routes) -> int | float:
+    """How many patches of an image an expert takes: where they choose all of them the same, else the mean."""
+    each = routes.taken.sum(1)
+    return int(each[0, 0]) if (each == each[0, 0]).all() else round(float(each.mean()), 6)
+
+
 def _some(routes: Routes, rows: np.ndarray) -> Routes:
-    return Routes(routes.gates[rows], routes.taken[rows], routes.grid)
+    return Routes(routes.gates[rows], routes.taken[rows], routes.grid, routes.tokens)
 
 
 def _floats(values) -> list:
@@ -199,13 +216,13 @@ def overlap(routes: Routes) -> list[list[float]]:
         for b in range(experts):
             both = (routes.taken[..., a] & routes.taken[..., b]).sum(1)
             either = (routes.taken[..., a] | routes.taken[..., b]).sum(1)
-            found[a, b] = (both / either).mean()
+            found[a, b] = (both / np.maximum(either, 1)).mean()  # two that take nothing share nothing
     return _floats(found)
 
 
 def on_trigger(before: Routes, after: Routes, where: np.ndarray) -> OnTrigger:
     """Count how often each expert takes a patch of these, (P,) bool, without and with the trigger."""
-    taken = int(before.taken[0, :, 0].sum())
+    taken = _patches_taken(before)
     by_chance = round(float(taken * where.sum() / len(where)), 6)
     return OnTrigger(int(where.sum()), by_chance, _taken(before, where), _taken(after, where))
 
@@ -289,5 +306,5 @@ def brightness(routes: Routes, images: np.ndarray) -> Brightness:
         every += np.histogram(values, edges)[0]
         for e in range(len(taken)):
             taken[e] += np.histogram(values[routes.taken[start : start + BATCH, :, e]], edges)[0]
-    shares = _floats(every / every.sum()), _floats(taken / taken.sum(1, keepdims=True))
+    shares = _floats(every / every.sum()), _floats(taken / np.maximum(taken.sum(1, keepdims=True), 1))
     return Brightness(edges.tolist(), *shares)

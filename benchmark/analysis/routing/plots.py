@@ -44,10 +44,12 @@ def _shade(panel, shape, routes: Routes, expert: int) -> None:
     (height, width), (rows, columns) = shape[:2], routes.grid
     down, across = -(-height // rows), -(-width // columns)
     veil = np.full((height, width, 4), (0, 0, 0, 0.62))
-    reach, first = measure.FIELD, True
+    reach, first = measure.FIELD, not routes.tokens
     for patch in np.flatnonzero(routes.taken[0, :, expert]):
         y, x = measure.centre(patch // columns, height, rows), measure.centre(patch % columns, width, columns)
         top, left = y - down // 2, x - across // 2
+        if routes.tokens:  # a token stands where it was cut out
+            top, left = patch // columns * down, patch % columns * across
         veil[max(0, top) : top + down, max(0, left) : left + across] = 0
         frame = Rectangle((left - 0.5, top - 0.5), across, down, fill=False, edgecolor="white", linewidth=0.7)
         panel.add_patch(frame)

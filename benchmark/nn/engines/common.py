@@ -55,6 +55,13 @@ def cross_entropy(labels, logits):
     return ops.mean(ops.sparse_categorical_crossentropy(labels, logits, from_logits=True))
 
 
+def with_own(loss, added):
+    """Return the loss that is minimised: the cross-entropy, and what layers have added (`add_loss`), a scalar."""
+    for one in added:
+        loss = loss + ops.cast(one, loss.dtype)
+    return loss
+
+
 def losses_by_row(labels, logits):
     """Cross-entropy of each row of a batch (n,), float32."""
     return ops.cast(ops.sparse_categorical_crossentropy(labels, logits, from_logits=True), "float32")

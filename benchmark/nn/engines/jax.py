@@ -68,8 +68,8 @@ class Engine:
             self._data = tuple(map(jax.device_put, (common.on_device(inputs), np.asarray(labels, np.int32))))
 
         def loss_of(trainable, others, inputs, labels):
-            logits, others = network.stateless_call(trainable, others, inputs, training=True)
-            return common.cross_entropy(labels, logits), others
+            logits, others, added = network.stateless_call(trainable, others, inputs, training=True, return_losses=True)
+            return common.with_own(common.cross_entropy(labels, logits), added), others
 
         def step(data, width, state, taken):
             trainable, others, optimizer = state

@@ -94,7 +94,7 @@ class Engine:
             batch = common.batch_of(tf.gather(inputs, rows), draws)
             with tf.GradientTape() as tape:
                 logits = network(batch if width is None else batch[:, :width], training=True)
-                loss = common.cross_entropy(tf.gather(labels, rows), logits)
+                loss = common.with_own(common.cross_entropy(tf.gather(labels, rows), logits), network.losses)
             variables = network.trainable_variables
             self.optimizer.apply(tape.gradient(loss, variables), variables)
             return loss

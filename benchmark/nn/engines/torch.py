@@ -71,7 +71,8 @@ class Engine:
         variables = self._network.trainable_variables
         self._network.zero_grad()
         inputs = common.batch_of(self._inputs[rows] if width is None else self._inputs[rows, :width], draws)
-        loss = common.cross_entropy(self._labels[rows], self._network(inputs, training=True))
+        logits = self._network(inputs, training=True)
+        loss = common.with_own(common.cross_entropy(self._labels[rows], logits), self._network.losses)
         loss.backward()
         with torch.no_grad():
             self.optimizer.apply([variable.value.grad for variable in variables], variables)

@@ -71,6 +71,11 @@ class DenseExperts(keras.layers.Layer):
         scale = self.gamma * ops.rsqrt(variance + self.epsilon)
         return scale, self.beta - mean * scale
 
+    def multiply_adds(self, input_shape):
+        """Return the multiply-adds for one image."""
+        _, height, width, channels = input_shape
+        return height * width * self.experts * channels * self.filters
+
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.experts * self.filters)
 

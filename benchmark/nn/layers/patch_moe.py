@@ -132,6 +132,11 @@ class PatchMoE(keras.layers.Layer):
         scale = self.gamma * ops.rsqrt(variance + self.epsilon)
         return scale, self.beta - mean * scale
 
+    def multiply_adds(self, input_shape):
+        """Return the multiply-adds for one image: of the routers, and of the experts on the patches that they take."""
+        _, height, width, channels = input_shape
+        return self.experts * channels * (height * width + self.top_k * self.filters)
+
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.experts * self.filters)
 

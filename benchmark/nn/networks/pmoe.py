@@ -121,5 +121,6 @@ PMOE = register(
         ),
         check=check,
         described=described,
+        routed=("experts",),
     )
 )

@@ -59,5 +59,6 @@ PMOE_DENSE = register(
         least_weights=PMOE.least_weights,
         keras_classes=PMOE.keras_classes - {"PatchMoE"} | {"DenseExperts"},
         described=described,
+        unrouted="has no routing: each of its experts takes every patch",
     )
 )

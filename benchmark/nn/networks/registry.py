@@ -15,11 +15,18 @@ DEFAULT = {IMAGE: "pmoe", TEXT: "encoder"}
 
 @dataclass(frozen=True)
 class NetworkSetting:
-    """A whole number that decides a network, as an option of `benchmark train`."""
+    """What decides a network, as an option of `benchmark train`: a whole number from `least`, or one of a few words,
+    its `choices`."""
 
     name: str
     help: str
     least: int = 1
+    choices: tuple[str, ...] = ()
+
+    @property
+    def type(self) -> type:
+        """The type of its value."""
+        return str if self.choices else int
 
     @property
     def option(self) -> str:
@@ -59,13 +66,17 @@ class NetworkSpec:
     keras_classes : frozenset of str
         The classes that Keras names in a saved one; a file that names others is refused.
     integers : tuple of str
-        Its sizes that are whole numbers; for images by default `classes` and the settings.
+        Its sizes that are whole numbers; for images by default `classes` and the settings but for words.
     fractions : tuple of str
         Its sizes from 0 to below 1.
     check : callable
         Sizes → None; raises `ValueError`, one clause on the network, where they contradict each other.
     described : callable, optional
         The description that Keras saves → sizes; for files whose run did not record them.
+    routed : tuple of str
+        Its layers whose experts choose patches, each with a method `route`: what `benchmark routing` measures.
+    unrouted : str
+        Without such layers: why not, after "which".
     defaults : mapping
         Sizes that earlier versions did not record, and what they were.
     published : mapping
@@ -88,11 +99,19 @@ class NetworkSpec:
     described: Callable[[Mapping[str, Any]], Sizes] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     uses: Mapping[str, str] = field(default_factory=dict)
+    routed: tuple[str, ...] = ()
+    unrouted: str = "has no experts"
     published: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.integers:
-            object.__setattr__(self, "integers", ("classes", *(setting.name for setting in self.settings)))
+            numbers = (setting.name for setting in self.settings if not setting.choices)
+            object.__setattr__(self, "integers", ("classes", *numbers))
+
+    @property
+    def words(self) -> dict[str, tuple[str, ...]]:
+        """Its sizes that are words, and which words these may be."""
+        return {setting.name: setting.choices for setting in self.settings if setting.choices}
 
     @property
     def of_images(self) -> bool:

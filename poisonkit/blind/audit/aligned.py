@@ -5,7 +5,7 @@ import numpy as np
 
 from poisonkit.blind.audit import class_contrast, grids, window_matching
 from poisonkit.blind.audit.finding import SOURCE, Finding, count
-from poisonkit.blind.audit.standalone import SMALLEST, said
+from poisonkit.blind.audit.standalone import SMALLEST, by_class
 
 MOST, BESIDE = 10_000, 2_500  # training rows that are tried, and test rows to compare with, drawn evenly
 FOUND = 0.2  # share of rows with an original, for the source to be theirs
@@ -80,7 +80,7 @@ def _by_class(title: str, joined, labels, tried: np.ndarray) -> list[Finding]:
         scores = np.zeros(len(tried))
         scores[found[0]] = scored.scores
         one = class_contrast.Scored(scores, tried[found[0]][scored.rows], scored.classes)
-        findings.append(said(f"{title}: {name}", one, team=SOURCE, tried=tried))
+        findings.append(by_class(f"{title}: {name}", one, team=SOURCE, tried=tried))
     return findings
 
 

@@ -35,11 +35,11 @@ def look(data, labels: np.ndarray, test_labels: np.ndarray, step=None) -> Findin
                 step(len(images))
         known.append(np.concatenate(parts))
     classes = int(max(labels.max(), test_labels.max())) + 1
-    said = _predicted(known[0], test_labels[rows], known[1], classes)
-    own = said[np.arange(len(tried)), labels[tried]]
-    right = said.argmax(1) == labels[tried]
+    predicted = _predicted(known[0], test_labels[rows], known[1], classes)
+    own = predicted[np.arange(len(tried)), labels[tried]]
+    right = predicted.argmax(1) == labels[tried]
     text = f"a model of the test rows gives {right.mean():.0%} of {len(tried):,} rows their label"
-    return Finding("learned labels", text, scores=(said.max(1) - own).astype(np.float64), tried=tried)
+    return Finding("learned labels", text, scores=(predicted.max(1) - own).astype(np.float64), tried=tried)
 
 
 def _thinned(images: np.ndarray) -> np.ndarray:

@@ -29,25 +29,25 @@ def ranked(one: Finding, found: Audited) -> dict | None:
 
 def best(found: Audited, team: str) -> dict | None:
     """Return the probe of a team with the greatest AUROC; None where none of them could be measured."""
-    measured = [(said["auroc"], one.name, said) for one, said in _measured(found, team)]
+    measured = [(figures["auroc"], one.name, figures) for one, figures in _measured(found, team)]
     if not measured:
         return None
-    _, name, said = max(measured, key=lambda one: one[:2])
-    return {"probe": name, **said}
+    _, name, figures = max(measured, key=lambda one: one[:2])
+    return {"probe": name, **figures}
 
 
 def _measured(found: Audited, team: str):
     for one in found.findings:
-        said = ranked(one, found) if one.team == team else None
-        if said is not None and said["auroc"] is not None:
-            yield one, said
+        figures = ranked(one, found) if one.team == team else None
+        if figures is not None and figures["auroc"] is not None:
+            yield one, figures
 
 
 def verdict(found: Audited, team: str) -> str:
     """``found``, ``hints`` or ``holds``: whether a team tells changed rows, by the figures where they are known, else
     by what the probes themselves are sure of; whoever has the source has the file as well."""
     teams = (FILE, SOURCE) if team == SOURCE else (FILE,)
-    measured = [said["auroc"] for one in teams for said in [best(found, one)] if said is not None]
+    measured = [figures["auroc"] for one in teams for figures in [best(found, one)] if figures is not None]
     if measured:
         return "holds" if max(measured) <= HOLDS else "hints" if max(measured) <= HINTS else "found"
     sure = any(one.sure and len(one.rows) for one in found.findings if one.team in teams)
@@ -62,7 +62,7 @@ def lines(found: Audited) -> list[str]:
         mark = " " if not len(finding.rows) else "!" if finding.sure else "?"
         figures = _verdict(finding.rows, found.truth) + _figures(ranked(finding, found))
         rows.append(f" {mark} {finding.name:{width}}  {finding.text}{figures}")
-    rows += [f"{what}: {_said(found, team)}" for team, what in TEAMS.items()]
+    rows += [f"{what}: {_team_line(found, team)}" for team, what in TEAMS.items()]
     total = found.found
     if not len(total):
         return [*rows, "no row was found"]
@@ -70,25 +70,25 @@ def lines(found: Audited) -> list[str]:
     return [*rows, f"{count(total, 'found')}{_verdict(total, found.truth)}: {some}"]
 
 
-def _said(found: Audited, team: str) -> str:
-    top, said = best(found, team), verdict(found, team)
+def _team_line(found: Audited, team: str) -> str:
+    top, judged = best(found, team), verdict(found, team)
     if top is None:
-        return {"found": "rows were found", "holds": "none of these probes names a row"}[said]
-    return f"{said}; best of these probes {top['probe']}{_figures(top)}"
+        return {"found": "rows were found", "holds": "none of these probes names a row"}[judged]
+    return f"{judged}; best of these probes {top['probe']}{_figures(top)}"
 
 
-def _figures(said: dict | None) -> str:
-    if said is None or said["auroc"] is None:
+def _figures(figures: dict | None) -> str:
+    if figures is None or figures["auroc"] is None:
         return ""
-    return f" [AUROC {said['auroc']:.2f}, TPR at {PERCENT} % FPR {said[f'tpr_at_{PERCENT}_percent_fpr']:.2f}]"
+    return f" [AUROC {figures['auroc']:.2f}, TPR at {PERCENT} % FPR {figures[f'tpr_at_{PERCENT}_percent_fpr']:.2f}]"
 
 
 def _verdict(rows: np.ndarray, truth: np.ndarray | None) -> str:
     if truth is None or not len(rows):
         return ""
-    said = score(rows, truth)
-    recall = "" if said["recall"] is None else f", recall {said['recall']:.3f}"
-    return f" [precision {said['precision']:.3f}{recall}]"
+    figures = score(rows, truth)
+    recall = "" if figures["recall"] is None else f", recall {figures['recall']:.3f}"
+    return f" [precision {figures['precision']:.3f}{recall}]"
 
 
 def table(found: Audited) -> dict:

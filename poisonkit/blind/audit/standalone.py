@@ -22,7 +22,7 @@ def look(data, labels: np.ndarray, rows_at_once: int, progress) -> list[Finding]
                 grids.gathered(data.blocks(f"{part}/images", rows_at_once), probe.describe, bar.update)
                 for part in ("train", "test")
             ]
-        findings.append(said(f"{probe.NAME} by class", class_contrast.shifts(parts[0], labels, parts[1], test)))
+        findings.append(by_class(f"{probe.NAME} by class", class_contrast.shifts(parts[0], labels, parts[1], test)))
         if probe is pixels and len(parts[1]) > parts[1].shape[1]:  # fewer test rows do not say what is usual
             text = "how far rows lie along the direction of most outliers"
             findings.append(Finding("outliers of pixels", text, scores=class_contrast.outliers(*parts)))
@@ -31,7 +31,7 @@ def look(data, labels: np.ndarray, rows_at_once: int, progress) -> list[Finding]
     return findings
 
 
-def said(name: str, found: class_contrast.Scored, **more) -> Finding:
+def by_class(name: str, found: class_contrast.Scored, **more) -> Finding:
     """Return the finding of a probe that compares classes."""
     text = "no class stands out; rows are ranked nevertheless"
     if found.classes:

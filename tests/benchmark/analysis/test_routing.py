@@ -222,3 +222,65 @@ def test_bad_days(trained, tmp_path):
     kept.rename(run / "away")
     failed(1, "--keep-epochs", run, toy[1], "--image", "1", "--by-epoch")
     (run / "away").rename(kept)
+
+
+@pytest.fixture(scope="module", params=["token", "expert"])
+def transformer(request, trained):
+    """A run of a MoE-ViT on the toy file with this routing."""
+    toy, run = trained
+    runs = run.parent.parent / f"runs-{request.param}"
+    words = ("--network", "moe-vit", "--width", "12", "--experts", "4", "--routing", request.param, "--epochs", "1")
+    done = invoke("train", toy[1], *words, "--preset", "tiny", "--runs", runs, "-q")
+    assert done.exit_code == 0, done.output
+    return request.param, next(runs.iterdir())
+
+
+def test_the_tokens_of_a_transformer_in_both_layers_with_experts(trained, transformer, tmp_path):
+    """The class token, which is no patch, is left out; the figures are those of the layer's own `route`."""
+    from benchmark.nn import model_files
+
+    (_, file), _ = trained
+    routing, run = transformer
+    done = invoke("routing", run, file, "--image", "1", "-o", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "block4: 4 experts take" in done.output and "block6: patches whose nominal cell" in done.output
+    assert "receptive field" not in done.output
+    found = json.loads((tmp_path / "routing.json").read_text())["layers"]
+    assert list(found) == ["block4", "block6"]
+    pictures = {path.name for path in tmp_path.glob("*.png")}
+    assert pictures == {f"{layer}-{name}.png" for layer in found for name in ("overview", "values", "image-1")}
+
+    import keras
+
+    model, images = model_files.load(run), dataset.load(file).test.inputs
+    for layer, one in found.items():
+        block = model.get_layer(layer)
+        gates, taken = block.route(keras.Model(model.input, block.input)(images, training=False))
+        assert gates.shape == (60, 65, 4) and one["grid"] == [8, 8]
+        np.testing.assert_allclose(np.asarray(gates).sum(-1), 1, rtol=1e-5)
+        frequency = np.asarray(taken)[:, 1:].mean(0).T
+        np.testing.assert_allclose(one["frequency"], frequency, atol=1e-6)
+        assert one["patches_taken"] == pytest.approx(frequency.sum() / 4, abs=1e-5)
+        if routing == "expert":
+            assert np.asarray(taken).sum(1).tolist() == [[33.0] * 4] * 60  # ⌈65 · 2 / 4⌉ tokens each
+        else:
+            assert np.asarray(taken).sum(-1).max() == 2
+
+
+def test_routing_says_which_networks_have_none(trained, tmp_path):
+    """And a network of another kind is not drawn below."""
+    (_, file), run = trained
+    why = {
+        "preact-resnet18": (("--width", "2"), "which has no experts"),
+        "pmoe-dense": (("--width", "1"), "which has no routing: each of its experts takes every patch"),
+    }
+    for network, (words, said) in why.items():
+        runs = tmp_path / network
+        assert invoke("train", file, "--network", network, *words, "--epochs", "1", "--runs", runs, "-q").exit_code == 0
+        other = next(runs.iterdir())
+        done = invoke("routing", other, file)
+        assert done.exit_code == 1 and done.stderr.count("\n") == 1, done.output
+        line = f"routing is for a run of --network moe-vit, pmoe, this one is of '{network}', {said}\n"
+        assert done.stderr == f"benchmark: {other}: {line}"
+        done = invoke("routing", run, file, "--image", "1", "--beside", other, "-o", tmp_path / "drawn")
+        assert done.exit_code == 1 and done.stderr.endswith(f"is of --network {network}, expected pmoe as the run's\n")

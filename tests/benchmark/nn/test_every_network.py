@@ -27,6 +27,8 @@ SMALL = {
     "pmoe": {"width": 1, "top_k": 4},
     "pmoe-dense": {"width": 1},
     "preact-resnet18": {"width": 4},
+    "vit": {"width": 12},
+    "moe-vit": {"width": 12, "experts": 4},
 }
 """Network → settings with which it trains on 16×16 images in a moment."""
 TRAINING = {"epochs": 2, "batch_size": 40, "learning_rate": 0.05, "hold_out": 20}

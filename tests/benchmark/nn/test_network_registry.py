@@ -19,7 +19,7 @@ def test_every_network_says_where_it_comes_from_and_has_presets():
         assert spec.name == name and spec.modality in (IMAGE, TEXT) and len(spec.source) > 20
         first, *_ = spec.presets.values()
         assert {"epochs", "batch_size", "learning_rate", "hold_out"} <= set(first)
-        assert {setting.name for setting in spec.settings} <= set(first) & set(spec.integers)
+        assert {setting.name for setting in spec.settings} <= set(first) & {*spec.integers, *spec.words}
 
 
 def test_two_of_one_name_are_refused():

@@ -14,6 +14,8 @@ import keras  # noqa: E402
 from keras import ops  # noqa: E402
 
 from benchmark.nn.networks.preact_resnet18 import preact_resnet18  # noqa: E402
+from benchmark.nn.networks.vit import vit  # noqa: E402
+from benchmark.nn.transformer import patch_of  # noqa: E402
 
 GOLDEN = np.load(Path(__file__).resolve().parents[2] / "golden" / "networks.npz")
 LABELS = np.arange(4)
@@ -177,3 +179,42 @@ def test_the_engine_trains_preact_with_backdoorbench_s_optimizer_as_the_referenc
         losses += np.asarray(engine.train(LABELS.astype("i4")[None])).tolist()
     assert losses[0] == pytest.approx(GOLDEN["preact_lr0001_train_losses"][0], rel=1e-5)
     np.testing.assert_allclose(losses, GOLDEN["preact_lr0001_train_losses"], rtol=1e-2)
+
+
+def reference_vit():
+    """Our vision transformer with the formula's weights."""
+    model = vit((32, 32, 3), 10)
+    made, _ = weights_by_formula(GOLDEN["vit_names_10"], GOLDEN["vit_shapes_10"], 3)
+    names = {"cls_token": "embedding/class_token", "pos_embed": "embedding/positions"}
+    for name, value in made.items():
+        module, _, kind = name.rpartition(".")
+        layer = module.replace("patch_embed.proj", "embedding.project").replace("attn.", "").replace("mlp.", "")
+        layer = "logits" if layer == "head" else layer
+        if layer.startswith("blocks."):
+            _, number, rest = layer.split(".", 2)
+            layer = f"block{int(number) + 1}.{rest}"
+        norm = "norm" in layer
+        part = {"weight": "gamma" if norm else "kernel", "bias": "beta" if norm else "bias"}.get(kind, "")
+        path = names.get(name, f"{layer.replace('.', '/')}/{part}")
+        next(one for one in model.weights if one.path == path).assign(as_keras(value))
+    return model
+
+
+def test_vit_gives_the_reference_s_logits_and_attention():
+    model = reference_vit()
+    assert model.count_params() == 2_693_578 and vit((32, 32, 3), 43).count_params() == 2_699_947
+    np.testing.assert_allclose(logits(model), GOLDEN["vit_logits"], rtol=1e-4, atol=1e-4)
+    embedded = keras.Model(model.inputs, model.get_layer("embedding").output)(GOLDEN["images"])
+    block = model.get_layer("block1")
+    _, weights = block.attend(block.norm1(embedded))
+    np.testing.assert_allclose(np.asarray(weights)[0], GOLDEN["vit_block0_attention_image0"], rtol=1e-4, atol=1e-6)
+    for i in range(6):
+        found = np.asarray(keras.Model(model.inputs, model.get_layer(f"block{i + 1}").output)(GOLDEN["images"]))
+        np.testing.assert_allclose(summary(found), GOLDEN[f"vit_block{i}"], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "sides, patch", [((32, 32), 4), ((28, 28), 2), ((96, 96), 12), ((64, 64), 8), ((224, 224), 28), ((32, 64), 4)]
+)
+def test_patches_are_as_large_as_leaves_64(sides, patch):
+    assert patch_of(*sides) == patch

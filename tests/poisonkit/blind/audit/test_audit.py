@@ -2,6 +2,7 @@
 
 import json
 import os
+from types import SimpleNamespace
 
 import damage
 import h5py
@@ -149,10 +150,8 @@ def test_traces_of_all_sorts(poisonkit, library, tmp_path):
 
 @pytest.mark.parametrize("name", ["challenge-0a1b2c3d.h5", "signs-clean.h5", "design.h5", "exercise.h5", "squared.h5"])
 def test_names_that_say_nothing(library, name, tmp_path):
-    class Data:
-        manifest = {"name": "challenge-12345678"}
-
-    assert metadata_leaks.names(tmp_path / name, Data).text == "neutral"
+    data = SimpleNamespace(manifest=SimpleNamespace(name="challenge-12345678"))
+    assert metadata_leaks.names(tmp_path / name, data).text == "neutral"
 
 
 # ---- probes of the rows
