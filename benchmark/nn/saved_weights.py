@@ -221,7 +221,7 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
     if WEIGHTS not in names:
         raise Failure(f"not a model: it holds no {WEIGHTS}")
     if any(member.file_size > CONFIG_BYTES for member in members if member.filename != WEIGHTS):
-        raise Failure("not a model: its config.json is absurdly large")
+        raise Failure("not a model: its config.json is too large")
 
 
 def _shapes(path: str) -> list[list[int]]:
