@@ -6,9 +6,15 @@ from typing import Any
 DEPTH, HEADS, INNER = 6, 3, 4  # blocks; heads of each; width between its dense layers, in multiples of a token's
 FEWEST, MOST = 64, 256  # patches of an image
 TRAINING = {
-    "optimizer": "adamw", "learning_rate": 0.001, "weight_decay": 0.05, "schedule": "cosine", "warmup_epochs": 1,
+    "optimizer": "adamw", "learning_rate": 0.002, "weight_decay": 0.05, "schedule": "cosine", "warmup_epochs": 1,
 }  # fmt: skip
 """Of the small presets: transformers hardly learn with plain SGD in a few epochs."""
+FULL = {
+    "epochs": 300, "batch_size": 512, "optimizer": "adamw", "learning_rate": 0.0005, "weight_decay": 0.05,
+    "schedule": "cosine", "warmup_epochs": 5, "crop_padding": 4, "hold_out": 0,
+}  # fmt: skip
+"""DeiT's training (Touvron et al. 2021), but for its mixing and erasing of images and its smoothed labels; the crop is
+that of small images."""
 CLASSES = frozenset(
     {
         "Functional",

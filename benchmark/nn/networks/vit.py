@@ -47,9 +47,10 @@ VIT = register(
         presets={
             "small": {"width": 48, "epochs": 8, "batch_size": 128, "hold_out": 0} | transformer.TRAINING,
             "tiny": {"width": 24, "epochs": 9, "batch_size": 32} | transformer.TRAINING,
+            "paper": {"width": 192} | transformer.FULL,
         },
         published={"width": 192},
-        uses={"tiny": "for signs"},
+        uses={"tiny": "for signs", "paper": "for a GPU"},
         least_weights=transformer.least_weights,
         keras_classes=transformer.CLASSES,
         check=transformer.check,
