@@ -16,7 +16,7 @@ from benchmark.core.errors import Usage
               help="Score these instead of a RUN: what a network that was trained elsewhere predicts for the rows of "
                    "FILE, classes or a score for each class, as .npz or CSV.")  # fmt: skip
 @click.option("--name", metavar="NAME", help="With --predictions: what tables call that network.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
               help="With --predictions: its training seed, where it was trained with several.")  # fmt: skip
 @click.option("--baseline", type=click.Path(path_type=Path), metavar="RUN",
               help="With --predictions: the clean run that CAD is measured against  [default: the one of the same "

@@ -46,7 +46,7 @@ def test_the_road_leads_to_the_table(script, tmp_path):
     clean, poisoned = json.loads(run("benchmark table --format json", tmp_path))
     scores = {name: score["mean"] for name, score in poisoned["scores"].items()}
     assert clean["scores"]["ba"]["mean"] > 65 and scores["ba"] > 65 and scores["asr"] > 80 and abs(scores["cad"]) < 10
-    assert "settings: our network, predictions only" in table and "predictions only, trained elsewhere: " in table
+    assert "settings: ours, predictions only" in table and "predictions only, trained elsewhere: " in table
 
 
 def test_the_page_shows_a_road_for_both():
