@@ -6,12 +6,13 @@ others are here: uint8 images in, probabilities out, and before these a layer ca
 """
 
 import contextlib
+import functools
 import hashlib
 import re
 import sys
 import traceback
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ COPY = "network.py"  # of the file, in the folder of a run
 MOST = 1 << 20  # bytes of the file
 PROBE = 8  # images
 EXPECTED = "FILE.py:FUNCTION"
+_SOURCE = "code_of_its_own"  # the attribute of a network that holds its `Source`
+_WRAPPED = ("in user code:", "Exception encountered when calling")
 _SPELLED = re.compile(r"(?P<path>.+\.py):(?P<function>[A-Za-z_]\w*)(@(?P<digest>[0-9a-f]{8,64}))?", re.ASCII | re.S)
 
 
@@ -143,6 +146,7 @@ def build(source: Source, image_shape: tuple[int, int, int], classes: int, seed:
         softmax = _is_softmax(model, _outputs(outputs, classes, where), image_shape, classes, where)
         network = _network(model, images, outputs, softmax, where)
     _check_weights(network, where)
+    setattr(network, _SOURCE, source)
     return network
 
 
@@ -168,18 +172,74 @@ def _in_one_line(source: Source) -> Iterator[None]:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
-    except Failure:
+    except (Failure, KeyboardInterrupt):
         raise
     except SyntaxError as error:
         line = f":{error.lineno}" if error.filename == str(source.path) else ""
         raise Failure(f"{source.path}{line}: {type(error).__name__}: {error.msg}") from error
-    except (Exception, SystemExit) as error:
-        frames = traceback.extract_tb(error.__traceback__)
+    except BaseException as error:  # also SystemExit, which would end this program as if all were done
+        first = _raised_first(error)
+        frames = traceback.extract_tb(first.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == str(source.path)]
         line = f":{lines[-1]}" if lines else ""
-        words = " ".join(str(error).split())[:200]
-        more = " (the file can import installed packages only)" if isinstance(error, ImportError) else ""
-        raise Failure(f"{source.path}{line}: {type(error).__name__}: {words}{more}") from error
+        more = " (the file can import installed packages only)" if isinstance(first, ImportError) else ""
+        raise Failure(f"{source.path}{line}: {type(first).__name__}: {_words(first)[:200]}{more}") from error
+
+
+def _raised_first(error: BaseException) -> BaseException:
+    """Return what the code itself has raised, where Keras and TensorFlow have put many lines of their own around it."""
+    while _words(error).startswith(_WRAPPED) and error.__context__ is not None:
+        error = error.__context__
+    return error
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return " ".join(str(error).split())
+    except Exception:  # an exception of the code's own may not be able to say anything
+        return "(without a message)"
+
+
+class _Guarded:
+    """The engine of a network of one's own: its code also runs while it trains and predicts, where `build` did not."""
+
+    def __init__(self, engine: Any, source: Source):
+        self._engine, self._source = engine, source
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._engine, name)
+        if not callable(value):
+            return value
+
+        @functools.wraps(value)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with running(self._source):
+                return value(*args, **kwargs)
+
+        return call
+
+
+@contextlib.contextmanager
+def running(source: Source) -> Iterator[None]:
+    """Turn what the code of a built network raises, and what cannot be computed of it, into one line. Memory that was
+    not enough is not its fault."""
+    try:
+        with _in_one_line(source):
+            yield
+    except Failure as error:
+        cause = error.__cause__
+        if isinstance(cause, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            raise cause or error from None
+        raise
+
+
+def guarded(engine: Callable[[], Any], model: Any) -> Any:
+    """Return the engine of a network, made by `engine`; of one of one's own, one whose errors are one line."""
+    source = getattr(model, _SOURCE, None)
+    if source is None:
+        return engine()
+    with running(source):
+        return _Guarded(engine(), source)
 
 
 def _check_inputs(model: Any, image_shape: tuple[int, int, int], where: str) -> None:

@@ -25,6 +25,7 @@ import tempfile
 
 from benchmark.core import extras
 from benchmark.core.errors import Failure
+from benchmark.nn import own
 
 EXTRA = {"tensorflow": "benchmark", "jax": "jax", "torch": "torch"}
 """Backend → the extra that it comes with, and Keras."""
@@ -97,7 +98,7 @@ def engine(model, optimizer, inputs=None, labels=None):
     import keras
 
     module = importlib.import_module(f"benchmark.nn.engines.{keras.backend.backend()}")
-    return module.Engine(model, optimizer, inputs, labels)
+    return own.guarded(lambda: module.Engine(model, optimizer, inputs, labels), model)
 
 
 def compiled(model, function):

@@ -392,6 +392,54 @@ def test_what_the_code_prints_is_no_part_of_the_output(files):
     assert isinstance(json.loads(done.stdout), list) and "hello" in done.stderr
 
 
+LATER = """
+import sys
+
+import keras
+from keras import layers
+
+
+class Strange(BaseException):
+    def __str__(self):
+        raise ValueError
+
+
+class Late(layers.Layer):
+    def call(self, x, training=False):
+        WHEN:
+            WHAT
+        return x
+
+
+def build(image_shape, classes, seed):
+    images = keras.Input(image_shape, dtype="uint8")
+    flat = layers.Flatten()(Late()(layers.Rescaling(1 / 255)(images)))
+    return keras.Model(images, layers.Dense(classes)(flat))
+"""
+TRAINING = {
+    "raises": ("raise ValueError('no training\\nfor me')", ":16: ValueError: no training for me"),
+    "exits": ("sys.exit(0)", ":16: SystemExit: 0"),
+    "strange": ("raise Strange", ":16: Strange: (without a message)"),
+}
+
+
+@pytest.mark.parametrize("case", TRAINING)
+@pytest.mark.parametrize("when", ["if training", "if not training and x.shape[0] not in (8, None)"])
+def test_code_that_fails_once_it_trains_or_predicts_is_one_line(files, case, when):
+    code, words = TRAINING[case]
+    (files / "my_network.py").write_text(LATER.replace("WHEN", when).replace("WHAT", code))
+    done = trained(files, code=1)
+    assert done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr == f"benchmark: {files / 'my_network.py'}{words}\n"
+    assert not list((files / "runs").glob("*/result.json"))
+
+
+def test_what_the_code_prints_while_it_trains_is_no_part_of_the_output(files):
+    (files / "my_network.py").write_text(LATER.replace("WHEN", "if True").replace("WHAT", "print('hello', training)"))
+    done = trained(files, "--json")
+    assert isinstance(json.loads(done.stdout), list) and "hello True" in done.stderr
+
+
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(files, monkeypatch):
     """With dropout, whose random numbers are part of the checkpoint."""
     from benchmark.runs import checkpoint
