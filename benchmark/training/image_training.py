@@ -7,6 +7,8 @@ from benchmark.core.errors import Usage
 from benchmark.nn.normalisation import NONE
 from benchmark.training.table import BY_NAME, CONSTANT, COSINE, KERNELS, NO_FLIP, SGD, option_of
 
+HALF_TURN = 180  # degrees
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageTraining:
@@ -41,7 +43,19 @@ def check_training(settings: ImageTraining) -> None:
         if idle and getattr(settings, name) != usual:
             said = f"{option_of(name)} {getattr(settings, name)}"
             raise Usage(f"{said} needs {needed}; or add {option_of(name)} {usual}")
+    if settings.rotation > HALF_TURN:
+        raise Usage(f"--rotation {settings.rotation} must be at most {HALF_TURN}, half a turn either way")
     if settings.warmup_epochs >= settings.epochs and settings.warmup_epochs:
         raise Usage(f"--warmup-epochs {settings.warmup_epochs} must be less than --epochs {settings.epochs}")
     if 0 < settings.schedule_epochs < settings.epochs:
         raise Usage(f"--schedule-epochs {settings.schedule_epochs} must be at least --epochs {settings.epochs}, or 0")
+
+
+def check_images(settings: ImageTraining, image_shape: tuple[int, ...]) -> None:
+    """Raise `Usage` where a setting does not fit images of that height and width."""
+    height, width = image_shape[:2]
+    if settings.crop_padding >= min(height, width):
+        raise Usage(
+            f"--crop-padding {settings.crop_padding} must be less than the side of an image, which are of "
+            f"{height}x{width}: a crop could hold nothing of it"
+        )

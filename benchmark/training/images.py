@@ -12,6 +12,7 @@ from benchmark.format.dataset import Dataset
 from benchmark.nn import augmentation, normalisation, own
 from benchmark.nn.networks import NETWORKS
 from benchmark.training import loop, schedule
+from benchmark.training.image_training import check_images
 from benchmark.training.own import OwnSettings
 from benchmark.training.settings import ImageSettings
 from benchmark.training.table import NO_FLIP
@@ -61,8 +62,10 @@ class Images:
 def build(data: Dataset, settings: ImageSettings):
     """Build the untrained network for a data set. The backend must have been activated.
 
-    Raises `Usage` where the network cannot be built for images of this size, `Failure` as `own.build`.
+    Raises `Usage` where the network cannot be built for images of this size, or they cannot be augmented as is asked;
+    `Failure` as `own.build`.
     """
+    check_images(settings, data.image_shape)
     if isinstance(settings, OwnSettings):
         source = own.of_run(settings.digest, settings.function)
         return own.build(source, data.image_shape, len(data.classes), settings.seed)

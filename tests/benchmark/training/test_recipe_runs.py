@@ -127,6 +127,16 @@ def test_a_flip_where_mirrored_classes_differ_is_warned_of(toy, caplog):
         assert caplog.text.count("mirror") == warned
 
 
+@pytest.mark.parametrize("padding", [16, 2**32, 2**63 - 1])
+def test_a_crop_that_could_hold_nothing_of_an_image_is_wrong_usage(padding, toy, tmp_path):
+    done = invoke("train", toy[1], *REST[:5], str(padding), "--runs", tmp_path / "runs", "-q")
+    assert done.exit_code == 2 and done.stderr == (
+        f"benchmark: --crop-padding {padding} must be less than the side of an image, which are of 16x16: a crop could "
+        "hold nothing of it\n"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
 def test_grey_images_are_not_normalised_as_colour(toy, tmp_path):
     clean = writer.clean_arrays()
     clean = {name: array[..., :1].copy() if "images" in name else array for name, array in clean.items()}

@@ -64,6 +64,7 @@ def test_gtsrb_of_backdoorbench_ends_at_half_the_rate():
     ({"optimizer": "adamw", "momentum": 0.9}, r"--momentum 0\.9 needs --optimizer sgd; or add --momentum 0"),
     ({"decay_on": "all"}, "--decay-on all needs a --weight-decay above 0; or add --decay-on kernels"),
     ({"schedule_epochs": 30}, "--schedule-epochs 30 needs --schedule cosine"),
+    ({"rotation": 181}, "--rotation 181 must be at most 180, half a turn either way"),
     ({"warmup_epochs": 25}, "--warmup-epochs 25 must be less than --epochs 25"),
     ({"schedule": "cosine", "schedule_epochs": 24}, "--schedule-epochs 24 must be at least --epochs 25, or 0"),
     ({"momentum": 1.0}, "--momentum must be below 1, got 1.0"),
