@@ -157,7 +157,8 @@ def go(tasks, todo, jobs, scheduler, quiet, alone, as_json, allocation=None):
     for backend in set() if scheduler else {task.run.settings.backend for task in todo}:
         engines.installed(backend)
     gpus = [] if scheduler else processes.devices()
-    engine = dask.Cluster(scheduler, jobs) if scheduler else processes.Processes(jobs, gpus)
+    at_once = None if jobs is None else min(jobs, max(len(todo), 1))  # however many were asked for
+    engine = dask.Cluster(scheduler, at_once) if scheduler else processes.Processes(at_once, gpus)
     watch = Overall(todo, len(tasks), quiet)
     for line in alone:
         watch.say(line)

@@ -19,6 +19,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -188,8 +189,11 @@ def read_npz(path: Path, most: int | None = None) -> dict[str, np.ndarray]:
         if sum(member.file_size for member in members) > os.fstat(file).st_size:
             raise ValueError("its arrays lie on one another")
         stream.seek(0)
-        with np.load(stream, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        try:
+            with np.load(stream, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except (TokenError, LookupError, TypeError, AttributeError) as error:  # of a header that is none
+            raise ValueError(f"holds an array that is none ({' '.join(str(error).split())[:80]})") from None
 
 
 def folders(folder: Path, pattern: str) -> list[Path]:

@@ -162,9 +162,7 @@ def _member(
 ) -> np.ndarray:
     """Read one array, no further than it may go: what is compressed may be a bomb."""
     with archive.open(member) as file:
-        if np.lib.format.read_magic(file) != (1, 0):  # of later versions a header can be of any length
-            raise Failure(f"{name} is not an array as numpy.savez writes it")
-        shape, by_column, dtype = np.lib.format.read_array_header_1_0(file)
+        shape, by_column, dtype = _header(file, name)
         _check_kind(shape, dtype, name, rows[name], classes)
         size = int(np.prod(shape)) * dtype.itemsize
         data = file.read(size + 1)
@@ -172,6 +170,18 @@ def _member(
         raise Failure(f"{name} is of {len(data):,} bytes or more, expected {size:,}")
     array = np.frombuffer(data, dtype).reshape(shape, order="F" if by_column else "C")
     return _classes(array, name, classes)
+
+
+def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Read what an array is, before it. NumPy's reader of a text that is no header raises whatever its parts do."""
+    if np.lib.format.read_magic(file) != (1, 0):  # of later versions a header can be of any length
+        raise Failure(f"{name} is not an array as numpy.savez writes it")
+    try:
+        return np.lib.format.read_array_header_1_0(file)
+    except _BROKEN:
+        raise
+    except Exception:  # TokenError, IndexError, …
+        raise Failure(f"{name} is not an array as numpy.savez writes it") from None
 
 
 # ---------------------------------------------------------------- CSV

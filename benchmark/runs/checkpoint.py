@@ -66,16 +66,23 @@ def read_history(folder: Path) -> History:
     read."""
     path = folder / "history.csv"
     try:
-        return [_epoch(row) for row in files.read_csv(path)] if files.there(path) else []
+        return _checked([_epoch(row) for row in files.read_csv(path)]) if files.there(path) else []
     except (ValueError, KeyError) as error:
         raise Damaged(f"{path}: cannot be read ({' '.join(str(error).split())[:120]})") from None
 
 
 def _epoch(row: dict[str, str]) -> Epoch:
     figures = {name: None if row[name] == "" else numbers.real(row[name]) for name in ("ba", "asr")}
-    whole = {name: int(numbers.real(row[name])) for name in ("epoch", "images")}
+    whole = {name: _whole(row[name]) for name in ("epoch", "images")}
     rest = {name: numbers.real(row[name]) for name in ("loss", "seconds", "score_seconds")}
     return Epoch(**whole, **figures, **rest)  # type: ignore[arg-type]
+
+
+def _whole(text: str) -> int:
+    value = numbers.real(text)
+    if value != int(value):
+        raise ValueError(f"expected a whole number, got {text!r:.40}")
+    return int(value)
 
 
 def history_of(text: bytes, epochs: int) -> History:
@@ -83,10 +90,15 @@ def history_of(text: bytes, epochs: int) -> History:
     entries = numbers.loads(text)
     if not isinstance(entries, list) or len(entries) > epochs:
         raise ValueError(f"its history is not one of at most {epochs} epochs")
-    history = [Epoch(**entry) for entry in entries]
+    return _checked([Epoch(**entry) for entry in entries])
+
+
+def _checked(history: History) -> History:
+    """Return a history whose epochs are numbered from 1, all figures in their ranges. ValueError for any other."""
     for number, one in enumerate(history, 1):
         figures: list[Any] = [one.loss, one.ba, one.seconds, one.score_seconds, one.images]
         figures += [one.asr] * (one.asr is not None)
-        if one.epoch != number or not all(numbers.is_real(figure) and 0 <= figure < 1e12 for figure in figures):
+        sound = all(numbers.is_real(figure) and 0 <= figure < 1e12 for figure in figures)
+        if one.epoch != number or not sound or max(one.ba or 0, one.asr or 0) > 100:
             raise ValueError(f"epoch {number} is not what this program writes")
     return history

@@ -2,7 +2,7 @@
 
 import dataclasses
 import glob
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +25,14 @@ LEAST_TEXTS = 100  # held out, so that some fifty are long enough for `heads`
 
 
 @advice
-def go_on(folder: Path, config: Mapping[str, Any]) -> str:
-    """Give the command that finishes a run of that configuration."""
+def go_on(folder: Path, config: Any) -> str:
+    """Give the command that finishes a run of that configuration, which may be any JSON."""
     name = folder.name.split("--")[0]
     there = Path("data") / f"{name}.h5"
     file = place(there, "") if there.is_file() else Open("FILE", f"the data set {name}"[:200])
     try:
         settings = settings_of(dict(config))
-    except (KeyError, TypeError, Failure):
+    except (LookupError, TypeError, ValueError, AttributeError, Failure):
         return spelled(["benchmark", "train", file, "--runs", place(folder.parent, "its folder", "RUNS")])
     return spelled(_train(file, settings, folder.parent))
 

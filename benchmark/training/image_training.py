@@ -8,6 +8,7 @@ from benchmark.nn.normalisation import NONE
 from benchmark.training.table import BY_NAME, CONSTANT, COSINE, KERNELS, NO_FLIP, SGD, option_of
 
 HALF_TURN = 180  # degrees
+LONGEST = 100_000  # epochs of a schedule, whose rates are all in one table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,8 @@ def check_training(settings: ImageTraining) -> None:
             raise Usage(f"{said} needs {needed}; or add {option_of(name)} {usual}")
     if settings.rotation > HALF_TURN:
         raise Usage(f"--rotation {settings.rotation} must be at most {HALF_TURN}, half a turn either way")
+    if settings.epochs > LONGEST and (settings.schedule != CONSTANT or settings.warmup_epochs):
+        raise Usage(f"--epochs {settings.epochs} must be at most {LONGEST:,} where the learning rate changes")
     if settings.warmup_epochs >= settings.epochs and settings.warmup_epochs:
         raise Usage(f"--warmup-epochs {settings.warmup_epochs} must be less than --epochs {settings.epochs}")
     if 0 < settings.schedule_epochs < settings.epochs:

@@ -17,6 +17,7 @@ from benchmark.training.own import OwnSettings
 from benchmark.training.settings import ImageSettings
 from benchmark.training.table import NO_FLIP
 
+MOST = 1 << 20  # no network of a larger size is loaded again (`saved_weights.MOST`)
 MIRRORED = ("gtsrb", "signs", "mnist", "svhn")
 """Sources whose classes change when they are mirrored: turn left and turn right, digits."""
 
@@ -71,6 +72,9 @@ def build(data: Dataset, settings: ImageSettings):
         return own.build(source, data.image_shape, len(data.classes), settings.seed)
     spec = NETWORKS[settings.NETWORK]
     sizes = {"image_shape": data.image_shape, "classes": len(data.classes)} | settings.model()
+    for name in spec.integers:
+        if isinstance(size := sizes.get(name), int) and size > MOST:
+            raise Usage(f"--{name.replace('_', '-')} {size} must be at most {MOST:,}")
     try:
         normalisation.check(settings.normalisation, data.image_shape)
         spec.check(sizes)

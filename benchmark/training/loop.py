@@ -27,6 +27,7 @@ def epoch_rows(rows: np.ndarray, seed: int, epoch: int, stream_name: str = "epoc
 
 def blocks(order: np.ndarray, batch: int, steps: int) -> Iterator[np.ndarray]:
     """Cut an epoch's order into arrays (≤ steps, batch), the last (1, rest): few shapes, every row once."""
+    batch = max(1, min(batch, len(order)))
     full = len(order) // batch
     together = full // steps * steps
     whole = order[: full * batch].reshape(full, batch)

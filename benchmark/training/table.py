@@ -23,9 +23,9 @@ ALWAYS = object()  # of settings that are in every configuration
 class Setting:
     """One row of the table of settings.
 
-    `part` of the configuration it belongs to; `type` of its value; `least` possible value of a whole number; `choices`
-    of a word, or, of a fraction from `least` on, what it is `below`; `absent`: the value that a configuration without
-    it has; `letter`: what stands before its value in the name of a folder; `help` of its option.
+    `part` of the configuration it belongs to; `type` of its value; `least` and `most` possible value of a whole number;
+    `choices` of a word, or, of a fraction from `least` on, what it is `below`; `absent`: the value that a configuration
+    without it has; `letter`: what stands before its value in the name of a folder; `help` of its option.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Setting:
     letter: str = ""
     help: str = ""
     below: float | None = None
+    most: int = numbers.LARGEST
 
     @property
     def option(self) -> str:
@@ -78,6 +79,8 @@ class Setting:
             raise Usage(
                 f"{self.option} must {f'be at least {self.least}' if self.least else 'not be negative'}, got {value}"
             )
+        if value > self.most:
+            raise Usage(f"{self.option} must be at most {self.most:,}, got {value}")
 
 
 def _of_networks() -> tuple[Setting, ...]:
@@ -135,7 +138,7 @@ SETTINGS = (
     Setting("backend", RUN, str, choices=BACKENDS, help="Keras backend."),
     Setting("precision", RUN, str, choices=PRECISIONS,
             help="tf32: the GPU's reduced-precision float32; bfloat16: mixed precision."),
-    Setting("threads", RUN, int, 1,
+    Setting("threads", RUN, int, 1, most=1024,  # more would exhaust the machine
             help="CPU threads; affects the last digits of results, so it is part of the configuration."),
 )  # fmt: skip
 BY_NAME = {setting.name: setting for setting in SETTINGS}

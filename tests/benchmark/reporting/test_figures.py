@@ -142,6 +142,17 @@ def test_a_damaged_history_is_named(text, tmp_path):
     assert done.exit_code == 1 and "history.csv: cannot be read" in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("column, value", [("epoch", -5), ("epoch", 1), ("epoch", 1e300), ("epoch", 2.5), ("ba", -1),
+                                           ("asr", 101), ("seconds", 1e300)])  # fmt: skip
+def test_an_edited_history_is_not_drawn(column, value, tmp_path):
+    path = fake_runs.write(tmp_path / "runs", history=[(2, 30, 5), (1, 60, 50), (0.5, 80, 90)]) / "history.csv"
+    head, *rows = path.read_text().splitlines()
+    cells = dict(zip(head.split(","), rows[1].split(","), strict=True)) | {column: str(value)}
+    path.write_text("\n".join([head, rows[0], ",".join(cells.values()), *rows[2:]]) + "\n")
+    done = invoke(tmp_path / "runs", "-o", tmp_path / "a")
+    assert done.exit_code == 1 and f"{path}: cannot be read" in done.stderr and done.stderr.count("\n") == 1
+
+
 def test_a_history_that_a_spreadsheet_saved_is_read(tmp_path):
     """With a byte-order mark before its first column."""
     rows = [",".join(figures._HISTORY), ",".join("1" for _ in figures._HISTORY)]

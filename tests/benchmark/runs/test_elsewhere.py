@@ -136,6 +136,11 @@ def header(shape, dtype="<i8"):
     return out.getvalue()
 
 
+def header_of(text):
+    """The head of an array with something else in it."""
+    return b"\x93NUMPY\x01\x00" + len(str(text)).to_bytes(2, "little") + str(text).encode()
+
+
 def csv(lines):
     """A CSV of the right predictions but for these lines, by number (from 1)."""
     text = as_csv(predictions()).splitlines()
@@ -180,6 +185,9 @@ BAD = {
     "a huge shape": (archived("test.npy", header((1 << 60,))), "test has 1,152,921,504,606,846,976 rows"),
     "a cut array": (archived("test.npy", npy(np.array(LABELS), cut=-8)), "test is of 472 bytes or more, expected 480"),
     "a later version": (archived("test.npy", npy(np.array(LABELS), (2, 0))), "test is not an array as numpy.savez"),
+    "no header": (archived("test.npy", header_of("(" * 90)), "test is not an array as numpy.savez writes it"),
+    "an empty type": (archived("test.npy", header_of({"descr": (), "fortran_order": False, "shape": (60,)})),
+                      "test is not an array as numpy.savez writes it"),
     "no array": (archived("test.npy", b"hello, this is no array"), "cannot be read as .npz"),
     "another name": (archived("../test.npy", npy(np.array(LABELS))), "holds '../test'"),
     "a cut file": (npz(**GOOD)[:-30], "cannot be read as .npz"),

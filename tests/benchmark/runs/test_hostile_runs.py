@@ -44,3 +44,14 @@ def test_other_json(name, command, tmp_path):
         assert done.exit_code == 1 and done.stderr.count("\n") == 1, (text, done.output, done.exception)
         assert name in done.stderr or "not finished" in done.stderr or "is for" in done.stderr, done.stderr
         assert json.dumps(str(run))[1:-1] in done.stderr or run.name in done.stderr
+
+
+def test_an_unfinished_run_whose_configuration_is_none_is_one_line(tmp_path):
+    """The command that would finish it is spelled as far as it is known."""
+    for number, text in enumerate((*OTHERS, '"ab"', '["a"]', "[[1, 2, 3]]", '[["model", 1]]', '{"model": []}')):
+        run = tmp_path / f"{number}"
+        run.mkdir()
+        (run / "config.json").write_text(text)
+        done = click.testing.CliRunner().invoke(main.main, ["show", os.fspath(run)])
+        assert done.exit_code == 1 and done.stderr.count("\n") == 1, (text, done.output, done.exception)
+        assert "not finished" in done.stderr or "config.json: cannot be read" in done.stderr

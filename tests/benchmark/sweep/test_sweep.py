@@ -334,6 +334,7 @@ def test_jobs_are_counted_on_each_device(started, monkeypatch):
 @pytest.mark.parametrize(
     ("devices", "jobs", "begun"),
     [("3", ("--jobs", "3"), {"3": 3}), ("0,1", ("--jobs", "2"), {"0": 2, "1": 2}), ("0,1", (), {"0": 1, "1": 1}),
+     ("0", ("--jobs", "9" * 25), {"0": 9}),
      ("0,0", (), {"0": 2}), ("", ("--jobs", "2"), {None: 2}), ("", (), {None: 1})],
 )  # fmt: skip
 def test_jobs_of_the_command_are_a_gpu_s(tmp_path, monkeypatch, devices, jobs, begun):

@@ -137,6 +137,14 @@ def test_a_crop_that_could_hold_nothing_of_an_image_is_wrong_usage(padding, toy,
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("option", ["--width", "--experts"])
+def test_a_size_that_no_network_has_is_wrong_usage(option, toy, tmp_path):
+    done = invoke("train", toy[1], option, str(2**63 - 1), "--runs", tmp_path / "runs", "-q")
+    assert done.exit_code == 2, done.output
+    assert done.stderr == f"benchmark: {option} {2**63 - 1} must be at most 1,048,576\n"
+    assert not (tmp_path / "runs").exists()
+
+
 def test_grey_images_are_not_normalised_as_colour(toy, tmp_path):
     clean = writer.clean_arrays()
     clean = {name: array[..., :1].copy() if "images" in name else array for name, array in clean.items()}
