@@ -149,11 +149,11 @@ def test_what_not_all_networks_have(tmp_path):
 def test_a_preset_that_a_network_lacks_is_one_line(tmp_path):
     from benchmark.format import dataset
     from benchmark.sweep import settings
-    from benchmark.training.settings import PRESETS_OF
+    from benchmark.training.settings import preset_names
 
     clean, _ = writer.toy(tmp_path)
     found = {clean: dataset.peek(clean)}
     with pytest.raises(Usage) as error:
         settings.settings_of_sweep(found, ["pmoe", "pmoe-dense"], ["tiny", "huge"])
-    there = ", ".join(PRESETS_OF["pmoe"])
+    there = ", ".join(preset_names("pmoe"))
     assert str(error.value) == f"--preset huge is not one of --network pmoe, which has {there}"
