@@ -10,7 +10,7 @@ from benchmark.core.text_tables import some
 from benchmark.format.manifest import Manifest
 from benchmark.nn.networks import DEFAULT
 from benchmark.training.choose import chosen_settings, settings_of_files
-from benchmark.training.settings import NETWORKS, PRESETS_OF, Common
+from benchmark.training.settings import NETWORKS, Common, preset_names
 from benchmark.training.table import option_of
 
 logger = logging.getLogger(__name__)
@@ -50,11 +50,12 @@ def settings_of_sweep(
     _check_networks(networks, chosen)
     _check_presets(presets, chosen)
     _check_options(given, chosen)
-    settings = {
-        modality: [one for network in own for one in _settings(modality, network, presets, given)]
-        for modality, own in chosen.items()
-    }
-    return [(file, one) for file, manifest in files.items() for one in settings[manifest.modality]]
+    return [
+        (file, one)
+        for file, manifest in files.items()
+        for network in chosen[manifest.modality]
+        for one in _settings(manifest, network, presets, given)
+    ]
 
 
 def _networks_for(modality: str, networks: Sequence[str]) -> list[str]:
@@ -66,12 +67,13 @@ def _takes_presets(network: str) -> bool:
     return NETWORKS[network].CHOICE == "preset"
 
 
-def _settings(modality: str, network: str, presets: Sequence[str], given: Mapping[str, Any]) -> list[Common]:
-    """Return the settings of a network, with each of the presets if it has such."""
+def _settings(manifest: Manifest, network: str, presets: Sequence[str], given: Mapping[str, Any]) -> list[Common]:
+    """Return the settings of a network on a file, with each of the presets if it has such."""
+    modality, source = manifest.modality, manifest.source.name
     own = {name: value for name, value in given.items() if name in _options(network)}
     if not presets or not _takes_presets(network):
-        return [chosen_settings(modality, network, **own)]
-    return [chosen_settings(modality, network, preset=preset, **own) for preset in presets]
+        return [chosen_settings(modality, network, source, **own)]
+    return [chosen_settings(modality, network, source, preset=preset, **own) for preset in presets]
 
 
 def _options(network: str) -> set[str]:
@@ -95,10 +97,8 @@ def _check_presets(presets: Sequence[str], chosen: Mapping[str, Sequence[str]]) 
         raise Usage(f"--preset is not for --network {some(sorted({name for own in chosen.values() for name in own}))}")
     for name in taking:
         for preset in presets:
-            if preset not in PRESETS_OF[name]:
-                raise Usage(
-                    f"--preset {preset} is not one of --network {name}, which has {', '.join(PRESETS_OF[name])}"
-                )
+            if preset not in (known := preset_names(name)):
+                raise Usage(f"--preset {preset} is not one of --network {name}, which has {', '.join(known)}")
 
 
 def _check_options(given: Mapping[str, Any], chosen: Mapping[str, Sequence[str]]) -> None:
