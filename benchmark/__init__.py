@@ -31,10 +31,24 @@ if TYPE_CHECKING:
         results,
         routing,
         score,
+        score_predictions,
         train,
     )
 
-__all__ = ["Failure", "Results", "Routing", "Run", "Scores", "Usage", "load", "results", "routing", "score", "train"]
+__all__ = [
+    "Failure",
+    "Results",
+    "Routing",
+    "Run",
+    "Scores",
+    "Usage",
+    "load",
+    "results",
+    "routing",
+    "score",
+    "score_predictions",
+    "train",
+]
 
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of the package's

@@ -27,6 +27,8 @@ def contexts(command: click.Command, name: str, parent: click.Context | None = N
 
 def argument(parameter: click.Argument) -> str:
     """FILE, or FILE… where several may be given, in brackets where none need be; as the help has it, if it names it."""
+    if parameter.metavar and " " in parameter.metavar:  # several in one, such as `[RUN] FILE`
+        return parameter.metavar
     text = (parameter.metavar or parameter.name.upper()).removesuffix("...").strip("[]")
     text = text if parameter.metavar or parameter.nargs != -1 else text.rstrip("S")
     text += "…" if parameter.nargs == -1 else ""

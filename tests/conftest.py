@@ -73,5 +73,5 @@ def realdata(root) -> Path:
     """The folder of the real data sets; skips where there is none."""
     folder = Path(os.environ.get("POISONKIT_REALDATA") or root.parent / "shared" / "data")
     if not folder.is_dir():
-        pytest.skip(f"no real data: {folder} is no folder (set POISONKIT_REALDATA)")
+        pytest.skip(f"no real data: {folder} is not a folder (set POISONKIT_REALDATA)")
     return folder

@@ -7,8 +7,10 @@ from typing import Any
 import click
 
 from benchmark.core import duration, numbers
+from benchmark.nn import own
 from benchmark.nn.networks import DEFAULT
 from benchmark.nn.networks import NETWORKS as SPECS
+from benchmark.nn.own import EXPECTED, is_spelled
 from benchmark.training.recipes import RECIPES, Recipe
 from benchmark.training.settings import (
     ENCODERS,
@@ -22,6 +24,14 @@ from benchmark.training.settings import (
 from benchmark.training.table import BY_NAME, RUN, SETTINGS, Setting
 
 MOST_SEEDS = 10_000
+
+
+class Network(click.Choice):
+    """The name of a network, or a function in a file, which `nn.own` reads."""
+
+    def convert(self, value, param, ctx):
+        """See `click.ParamType`."""
+        return value if is_spelled(value) else super().convert(value, param, ctx)
 
 
 class Duration(click.types.FloatParamType):
@@ -46,7 +56,8 @@ def setting_options(command, several: bool = False):
     """
     more = "; may be given several times" if several else ""
     options = [
-        click.option("--network", type=click.Choice(list(NETWORKS)), multiple=several,
+        click.option("--network", type=Network(list(NETWORKS)), multiple=several,
+                     metavar="|".join([*NETWORKS, EXPECTED]),
                      help=f"{_by_modality()}{more}  [default: {' or '.join(DEFAULT.values())}, by what the file "
                           "holds]"),
         click.option("--preset", type=click.Choice(list(dict.fromkeys(chain(*map(preset_names, PRESETS_OF))))),
@@ -61,7 +72,8 @@ def setting_options(command, several: bool = False):
 def _by_modality() -> str:
     """Say which networks there are for images and for texts."""
     named = {kind: [spec.name for spec in SPECS.values() if spec.modality == kind] for kind in DEFAULT}
-    return "; ".join(f"for {kind}s: {', '.join(names)}" for kind, names in named.items())
+    said = "; ".join(f"for {kind}s: {', '.join(names)}" for kind, names in named.items())
+    return f"{said}. A function in a file, (image_shape, classes, seed) -> keras.Model, is a network of your own."
 
 
 def _presets() -> str:
@@ -134,3 +146,11 @@ STOP_AFTER = click.option("--stop-after", type=Duration(), metavar="TIME",
                                "epoch, and the same command goes on later.")  # fmt: skip
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+CODE = click.option("--network", "code", metavar=EXPECTED,
+                    help="Of a run with a network of its own: the file with its code, which is executed.")  # fmt: skip
+
+
+def allow(code: str | None) -> None:
+    """Let the code that an option CODE names be executed in this process."""
+    if code is not None:
+        own.named(code)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from benchmark.cli.beside import beside_option
-from benchmark.cli.options import BASE, JSON
+from benchmark.cli.options import BASE, CODE, JSON, allow
 from benchmark.cli.printing import complain, end, say, say_json
 from benchmark.cli.shape import COLUMNS, WIDE
 
@@ -92,9 +92,10 @@ def routing(run, file, rows, output, beside, by_epoch, base, as_json):
     metavar="FILE",
     help="The data set that the run was trained on  [default: its path at that time]",
 )
+@CODE
 @BASE
 @JSON
-def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, base, as_json):
+def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, code, base, as_json):
     """Defend by fine-pruning, and score the result.
 
     The least active channels of each expert are set to zero, then the network is fine-tuned on clean rows (the paper's
@@ -117,6 +118,7 @@ def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, base, a
         "rows": finetune_rows,
         "data_mode": data_mode,
     }
+    allow(code)
     watch = [pruning.progress(path, lambda line: say(line, err=True)) for path in paths]
     done = [fine_pruning.run(path, file, base, settings, one) for path, one in zip(paths, watch, strict=True)]
     found = results.gather(paths)

@@ -8,7 +8,7 @@ class Failure(Exception):
 
 
 class Usage(Failure):
-    """What was asked for makes no sense (a value out of range, settings that contradict each other)."""
+    """Invalid usage: a value out of range, settings that contradict each other."""
 
     exit_code = 2
 

@@ -208,9 +208,9 @@ def make_output(folder: Path) -> None:
     nothing or a file."""
     for one in (folder, *folder.parents):
         if one.is_symlink() and not one.exists():
-            raise Failure(f"{one}: is a link to nothing: make the folder that it points to, or -o elsewhere")
+            raise Failure(f"{one}: is a broken link: create the folder that it points to, or choose another -o")
         if one.exists() and not one.is_dir():
-            raise Failure(f"{one}: is no folder: -o elsewhere")
+            raise Failure(f"{one}: is not a folder: choose another -o")
     folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -218,7 +218,7 @@ def refuse_link(path: Path) -> None:
     """`Failure` where a page or a picture is to be written under the name of a symbolic link, dangling or not: neither
     it nor what it points to is to be lost."""
     if path.is_symlink():
-        raise Failure(f"{path}: is a link, which nothing is written through and nothing replaces: move it away")
+        raise Failure(f"{path}: is a link; nothing is written through it, and it is not replaced: move it away")
 
 
 def make_folder(path: Path) -> None:
@@ -244,7 +244,7 @@ def put_aside(path: Path, why: Exception) -> Path:
         number += 1
         target = path.with_name(f"{path.name}{DAMAGED}-{number}")
     os.rename(path, target)
-    logging.getLogger("benchmark").warning("%s: kept as %s, and made anew", why, target.name)
+    logging.getLogger("benchmark").warning("%s: kept as %s, and made again", why, target.name)
     return target
 
 

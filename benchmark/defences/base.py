@@ -14,17 +14,17 @@ from benchmark.core import environment, files
 from benchmark.core.errors import Failure
 from benchmark.core.hashing import digest
 from benchmark.format.dataset import Dataset, Rows
-from benchmark.nn import engines
+from benchmark.nn import engines, own
 from benchmark.nn.networks import NETWORKS
 from benchmark.runs import records
-from benchmark.runs.context import defender_rows, open_data
+from benchmark.runs.context import defender_rows, making, open_data
 from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
 from benchmark.training import loop
 from benchmark.training.metrics import Json, Scores
 from benchmark.training.settings import Common, check_numbers
 
-FOR_IMAGES = tuple(name for name, spec in NETWORKS.items() if spec.of_images)
+FOR_IMAGES = (*(name for name, spec in NETWORKS.items() if spec.of_images), own.NAME)
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,7 @@ def run(
     contents = open_data(job, trained, file, base)
     engines.activate(job.settings.backend, job.settings.precision, job.settings.threads)
     rows = defender_rows(job, contents, settings["data_mode"], settings["rows"])
-    files.make_folder(target)
-    with files.locked(target):
-        files.write_json(target / "config.json", config)
+    with making(target, config):
         raw = _apply(job, trained, contents, rows, apply, on_stage, target)
         raw |= {"result_version": 1, "defence": name, "settings": settings, "rows": len(rows)}
         files.write_json(target / "result.json", raw)

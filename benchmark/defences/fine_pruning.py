@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.core import fractions
+from benchmark.core.errors import Failure
 from benchmark.defences import base as defences
 from benchmark.defences.base import DefenceContext, DefenceResult, Stage, Step
 from benchmark.nn import engines
@@ -89,6 +90,8 @@ def ranking(context: DefenceContext) -> np.ndarray:
 
     model = context.network()
     experts = experts_of(model)
+    if experts is None and not hasattr(model.get_layer("logits"), "kernel"):
+        raise Failure("prune: this network's last layer is not a keras.layers.Dense, so it has no features to prune")
     features = model.get_layer("logits").input if experts is None else model.get_layer("head_relu").output
     head = keras.Model(model.input, features)
     total = np.zeros(features.shape[-1])

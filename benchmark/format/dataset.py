@@ -128,7 +128,7 @@ def load(
     manifest : Manifest, optional
         What `peek` has just returned of the file; without it the structure is checked first.
     base : path-like, optional
-        The clean file that a delta is applied to; without it, the one that lies beside the delta.
+        The clean file that a delta is applied to; without it, the one next to the delta.
 
     Raises
     ------

@@ -29,8 +29,8 @@ def find_base(path: Path, manifest: Manifest, peek: Callable[[Path], Manifest]) 
         if found.kind.clean and found.source.digest == manifest.source.digest:
             return candidate
     raise Failure(
-        f"{path}: is a delta, and no {name}-clean.h5 with its clean images lies beside it: name that file with --base; "
-        f"what makes it: {hints.clean_file(path, manifest.source)}"
+        f"{path}: is a delta, and there is no {name}-clean.h5 with its clean images next to it: name that file with "
+        f"--base; to make it: {hints.clean_file(path, manifest.source)}"
     )
 
 

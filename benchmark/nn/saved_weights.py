@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmark.core import child_process, files
 from benchmark.core.errors import Failure
-from benchmark.nn import normalisation
+from benchmark.nn import normalisation, own
 from benchmark.nn.networks import NETWORKS, NetworkSpec, Sizes
 
 WHAT = "a model that can be loaded"
@@ -90,7 +90,7 @@ def sizes(path: Path, saved: Saved) -> dict:
         raise Failure(f"{path}: neither a run's result.json nor the file records the size of its network")
     model = config.get("model", {})
     kind = model.get("name", recorded.get("network"))
-    spec = NETWORKS.get(kind) if isinstance(kind, str) else None
+    spec = (NETWORKS | {own.NAME: own.SPEC}).get(kind) if isinstance(kind, str) else None
     if spec is None:
         raise Failure(f"{path}: its network is {kind!r:.60}, expected one of {', '.join(NETWORKS)}")
     found = _named_sizes(recorded, spec)
@@ -221,7 +221,7 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
     if WEIGHTS not in names:
         raise Failure(f"not a model: it holds no {WEIGHTS}")
     if any(member.file_size > CONFIG_BYTES for member in members if member.filename != WEIGHTS):
-        raise Failure("not a model: its config.json is absurdly large")
+        raise Failure("not a model: its config.json is too large")
 
 
 def _shapes(path: str) -> list[list[int]]:

@@ -74,7 +74,7 @@ def inspect(path: Path) -> dict:
     except Exception as error:  # the library has no class of its own for what it cannot read
         raise Failure(f"not a tokenizer ({' '.join(str(error).split())[:120]})") from None
     if any(_has_regex(described.get(part)) for part in PARTS):
-        raise Failure("splits or replaces by a regular expression, which can take for ever; a BERT tokenizer has none")
+        raise Failure("splits or replaces by a regular expression, which can take forever; a BERT tokenizer has none")
     if tokenizer.token_to_id("[PAD]") != 0:
         raise Failure("its padding is not token 0, as an encoder here needs it")
     largest = max(tokenizer.get_vocab().values())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,20 @@ if TYPE_CHECKING:
     from benchmark.runs.results import Finished
     from benchmark.training.callbacks import Epoch
 
-__all__ = ["Failure", "Results", "Routing", "Run", "Scores", "Usage", "load", "results", "routing", "score", "train"]
+__all__ = [
+    "Failure",
+    "Results",
+    "Routing",
+    "Run",
+    "Scores",
+    "Usage",
+    "load",
+    "results",
+    "routing",
+    "score",
+    "score_predictions",
+    "train",
+]
 
 PathLike = str | os.PathLike[str]
 
@@ -318,7 +331,14 @@ def results(*folders: PathLike) -> Results:
 
 
 @interface.public
-def score(run: Run | PathLike, path: PathLike, *, base: PathLike | None = None, verify: bool = True) -> Scores:
+def score(
+    run: Run | PathLike,
+    path: PathLike,
+    *,
+    network: str | None = None,
+    base: PathLike | None = None,
+    verify: bool = True,
+) -> Scores:
     """Score a finished run's network on another data set's test rows, and on its triggered ones.
 
     Parameters
@@ -327,6 +347,8 @@ def score(run: Run | PathLike, path: PathLike, *, base: PathLike | None = None, 
         The run, or its folder.
     path : path-like
         The data set, with the same classes and image shape as the one that the run was trained on.
+    network : str, optional
+        Of a run with a network of its own: its code, `FILE.py:FUNCTION`, which is executed.
     base : path-like, optional
         The clean file that a delta is applied to.
     verify : bool
@@ -337,9 +359,63 @@ def score(run: Run | PathLike, path: PathLike, *, base: PathLike | None = None, 
     Failure
         If the run is not finished, or the file cannot be read or does not fit.
     """
+    from benchmark.nn import own
     from benchmark.runs import experiment
 
+    if network is not None:
+        own.named(network)
     return Scores.of(experiment.score(_folder(run), Path(path), verify, _path(base)).scores)
+
+
+@interface.public
+def score_predictions(
+    path: PathLike,
+    predictions: PathLike | Mapping[str, Any],
+    *,
+    name: str,
+    seed: int = 0,
+    runs: PathLike = "runs",
+    base: PathLike | None = None,
+    baseline: PathLike | Run | None = None,
+    verify: bool = True,
+) -> Run:
+    """Score what a network that was trained elsewhere predicts, and keep it as a run, marked *predictions only*.
+
+    Parameters
+    ----------
+    path : path-like
+        The data set that it was trained on.
+    predictions : path-like or mapping
+        A `.npz` or CSV, or arrays: `test`, and what else the data set has of `triggered` and `others`; each (n,) of
+        whole numbers, the predicted classes, or (n, classes) of fractions, probabilities or logits.
+    name : str
+        What tables call the network. Runs of the same name are compared and averaged.
+    seed : int
+        Its training seed.
+    runs : path-like
+        The folder with the run folders.
+    base : path-like, optional
+        The clean file that a delta is applied to.
+    baseline : path-like or Run, optional
+        The clean run that CAD is measured against; without it, the one of the same name in `runs`.
+    verify : bool
+        Recompute the digests of the arrays.
+
+    Raises
+    ------
+    Usage
+        If the name is not a printable one.
+    Failure
+        If the file or the predictions cannot be read, or do not fit one another.
+    """
+    from benchmark.runs import elsewhere
+
+    named = baseline.folder if isinstance(baseline, Run) else baseline
+    given = predictions if isinstance(predictions, Mapping) else Path(predictions)
+    run, _ = elsewhere.score(
+        Path(path), given, name, interface.plain(seed), Path(runs), _path(base), _path(named), verify
+    )
+    return load(run.folder)
 
 
 @interface.public

@@ -15,6 +15,7 @@ from benchmark.runs.groups import SCORES, TITLES, Cell, group
 from benchmark.runs.result import Comparison, RunResult
 from benchmark.runs.results import Finished
 from benchmark.training.metrics import Share
+from benchmark.training.predicted import PREDICTIONS_ONLY
 
 UNPAIRED = "* against the mean of clean runs of other seeds, or a clean run given by hand"
 
@@ -126,7 +127,7 @@ def scores(scored: Scored) -> str:
 
 
 def notes(results: Iterable[RunResult]) -> list[str]:
-    """Return what the marks of collapsed networks mean, and which runs have one."""
+    """Return what the marks of collapsed networks mean and which runs have one, and which were made elsewhere."""
     results = list(results)
     marks = {result.name: mark for result in results if (mark := collapse.mark(result))}
     compared = [result.baseline for result in results if result.baseline is not None]
@@ -134,7 +135,14 @@ def notes(results: Iterable[RunResult]) -> list[str]:
     marks |= dict.fromkeys(clean, collapse.SURE)
     by_mark = {mark: [name for name, one in marks.items() if one == mark] for mark in marks.values()}
     lines = collapse.notes(by_mark)
-    return [text_tables.printable(f"{line}: {text_tables.some(by_mark[line.split()[0]])}") for line in lines]
+    marked = [f"{line}: {text_tables.some(by_mark[line.split()[0]])}" for line in lines]
+    return [text_tables.printable(line) for line in (*marked, *predicted(results))]
+
+
+def predicted(results: Iterable[RunResult]) -> list[str]:
+    """Return one line that names the runs of which there are predictions only, where there are any."""
+    names = list(dict.fromkeys(result.name for result in results if result.config.is_predicted))
+    return [f"{PREDICTIONS_ONLY}, trained elsewhere: {text_tables.some(names)}"] if names else []
 
 
 def left_out(errors: Iterable[Path]) -> list[str]:

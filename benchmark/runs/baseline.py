@@ -123,7 +123,7 @@ def store(run: Run, result: RunResult, data: Dataset, named: Path | None) -> Run
     if named is None:
         comparison = compare(result, finished(where, errors).values())
     else:
-        comparison = compare(result, (), _usable(result, Path(named)))
+        comparison = compare(result, (), usable(result, Path(named)))
     for line in errors.values():
         logging.getLogger("benchmark").warning("%s: nothing is compared with it", line)
     if comparison is None:
@@ -137,8 +137,8 @@ def store(run: Run, result: RunResult, data: Dataset, named: Path | None) -> Run
     return result
 
 
-def _usable(result: RunResult, folder: Path) -> RunResult:
-    """Return the result of the run that the user named as baseline. `Failure` if it cannot serve."""
+def usable(result: RunResult, folder: Path) -> RunResult:
+    """Return the result of the run that the user named as the baseline of another. `Failure` if it cannot serve."""
     other = Run.at(folder).result
     if other is None:
         raise Failure(f"{folder}: this baseline is not finished")

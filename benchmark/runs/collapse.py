@@ -19,8 +19,8 @@ SHARE = 99  # percent of the clean test rows
 SURE, PERHAPS = "†", "†?"
 WORDS = {
     SURE: f"{SURE} collapsed: one class is predicted on {SHARE} % or more of the clean test rows",
-    PERHAPS: f"{PERHAPS} perhaps collapsed: BA is that of predicting one class always; these results, of an earlier "
-    "version, do not say what was predicted",
+    PERHAPS: f"{PERHAPS} may have collapsed: BA is that of always predicting one class; these results, of an earlier "
+    "version, do not record what was predicted",
 }
 
 

@@ -71,6 +71,7 @@ def configuration(folder: Path, name: str, settings: Json) -> tuple[Run, Json]:
     check_numbers(settings)
     job = Run.at(Path(folder))
     job.finished()
+    job.needs_network("what is done with attention heads")
     if job.config.network != EncoderSettings.NETWORK:
         raise Failure(f"{job.folder}: this run's model has no attention heads; a text encoder's has (a run on texts)")
     return job, {"config_version": 1, "defence": name, "settings": settings, "run": job.config.raw}

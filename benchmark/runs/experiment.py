@@ -81,6 +81,8 @@ def score(folder: Path, file: Path, verify: bool = True, base: Path | None = Non
     """
     job = Run.at(Path(folder))
     result = job.finished()
+    job.needs_network("score")
+    job.needs_code()
     check_installed(job.settings)
     data = dataset.load(file, verify, base=base)
     model = network(job, data)

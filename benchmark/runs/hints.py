@@ -10,7 +10,10 @@ from benchmark.core.errors import Failure
 from benchmark.core.hints import Open, advice, place, spelled
 from benchmark.format.hints import make_clean, sidecar, writable_folder
 from benchmark.format.manifest import Manifest, Source
+from benchmark.nn.own import EXPECTED
 from benchmark.runs.result import DatasetRecord, RunResult
+from benchmark.training.own import OwnSettings
+from benchmark.training.predicted import PredictedSettings
 from benchmark.training.settings import ENCODERS, Common, EncoderSettings, options, settings_of
 from benchmark.training.table import option_of
 
@@ -83,15 +86,23 @@ def regenerate() -> str:
 
 
 def _train(file: str, settings: Common, runs: Path | None, base: Path | None = None) -> list[str]:
-    words = options(settings)
+    """Return the command that makes a run; of a network that was trained elsewhere, with its predictions."""
+    if isinstance(settings, PredictedSettings):
+        predictions = Open("PREDICTIONS", "what the network predicts, trained on this data set")
+        command, words = ["score", "--predictions", predictions], settings.arguments()
+    else:
+        command, words = ["train"], options(settings)
     if isinstance(settings, EncoderSettings) and settings.encoder not in ENCODERS and settings.folder is None:
         where = words.index(option_of(settings.CHOICE)) + 1
         words[where] = Open("FOLDER", f"the folder of the encoder {settings.encoder}"[:200])
+    if isinstance(settings, OwnSettings) and settings.source is None:
+        why = f"the network's code, {settings.network}, a copy of which is network.py in the run's folder"
+        words[words.index("--network") + 1] = Open(EXPECTED, why)
     if base is not None and Path(base).absolute().parent != Path(file).absolute().parent:
         words += ["--base", place(base, "the clean data set", "CLEAN")]
     if runs is not None and Path(runs).resolve() != Path("runs").resolve():
         words += ["--runs", place(runs, "the folder of the runs", "RUNS")]
-    return ["benchmark", "train", file, *words]
+    return ["benchmark", *command, file, *words]
 
 
 def _manifest(path: Path) -> Manifest | None:

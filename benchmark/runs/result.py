@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmark.format.manifest import CLEAN, POISONED, SEALED, Kind, Recipe
 from benchmark.training.metrics import Json, Scores, Share
+from benchmark.training.predicted import PredictedSettings
 from benchmark.training.settings import Common, settings_of
 from benchmark.training.table import MODEL, TRAINING
 
@@ -162,7 +163,7 @@ class RunConfig:
 
     @property
     def network(self) -> str:
-        """The name of the network: `pmoe`, `encoder`, …"""
+        """The name of the network: `pmoe`, `encoder`, …; `predictions` of one that was trained elsewhere."""
         return self.model["name"]
 
     @property
@@ -171,14 +172,19 @@ class RunConfig:
         return self.raw["seed"]
 
     @property
-    def backend(self) -> str:
-        """The backend of Keras."""
-        return self.raw["backend"]
+    def is_predicted(self) -> bool:
+        """Was it trained elsewhere, so that its predictions are known, and no network?"""
+        return self.network == PredictedSettings.NETWORK
 
     @property
-    def precision(self) -> str:
-        """`float32`, `tf32` or `bfloat16`."""
-        return self.raw["precision"]
+    def backend(self) -> str | None:
+        """The backend of Keras; None of a run that was made elsewhere."""
+        return self.raw.get("backend")
+
+    @property
+    def precision(self) -> str | None:
+        """`float32`, `tf32` or `bfloat16`; None of a run that was made elsewhere."""
+        return self.raw.get("precision")
 
 
 @dataclass(frozen=True)

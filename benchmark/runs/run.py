@@ -7,6 +7,7 @@
     losses.npz        the loss of each training row after each of the first epochs (`row_losses`)
     predictions.npz   the predicted class of every row scored
     model.keras       the trained network
+    network.py        of a network of one's own: a copy of its code, which is data here
     epochs/           with `train --keep-epochs`: the network after each epoch
     result.json       written last: where it exists, the run is finished
 
@@ -20,9 +21,11 @@ from pathlib import Path
 from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure
 from benchmark.format.manifest import Manifest
+from benchmark.nn import own
 from benchmark.nn.networks import NETWORKS
 from benchmark.runs import hints, records
 from benchmark.runs.result import RunConfig, RunResult
+from benchmark.training.predicted import PREDICTIONS_ONLY, PredictedSettings
 from benchmark.training.settings import Common, config_of, folder_name
 from benchmark.training.table import MODEL, TRAINING
 
@@ -64,19 +67,34 @@ class Run:
         except (KeyError, TypeError) as error:
             raise Failure(f"{self.folder}/config.json: not a run's configuration ({error})") from None
 
+    def needs_network(self, what: str) -> None:
+        """Raise `Failure` where it was trained elsewhere, and `what`, a command, cannot do with predictions alone."""
+        if self.config.model.get("name") == PredictedSettings.NETWORK:
+            raise Failure(
+                f"{self.folder}: {PREDICTIONS_ONLY}: {what} needs the network itself, which was trained elsewhere"
+            )
+
     def needs(self, networks: Collection[str], what: str, why: str = "") -> None:
         """Raise `Failure` where its network is none of those that `what`, a command, is for; `why`: words after it."""
-        own = self.config.model.get("name")
-        if own not in networks:
+        self.needs_network(what)
+        name = self.config.model.get("name")
+        if name not in networks:
             named = ", ".join(networks)
-            raise Failure(f"{self.folder}: {what} is for a run of --network {named}, this one is of {own!r:.60}{why}")
+            raise Failure(f"{self.folder}: {what} is for a run of --network {named}, this one is of {name!r:.60}{why}")
+        self.needs_code()
+
+    def needs_code(self) -> None:
+        """Raise `Failure` where its network is code of its own, and the user has not named that in this process."""
+        model = self.config.model
+        if model.get("name") == own.NAME:
+            own.of_run(model.get("digest"), model.get("function"), self.folder)
 
     def routed_layers(self) -> tuple[str, ...]:
         """Return the layers whose experts choose patches; `Failure` where its network has none, and why not."""
-        own = NETWORKS.get(str(self.config.model.get("name")))
-        routed = [name for name, spec in NETWORKS.items() if spec.routed]
-        self.needs(routed, "routing", f", which {own.unrouted}" if own else "")
-        return own.routed if own else ()
+        spec = NETWORKS.get(str(self.config.model.get("name")))
+        routed = [name for name, one in NETWORKS.items() if one.routed]
+        self.needs(routed, "routing", f", which {spec.unrouted}" if spec else "")
+        return spec.routed if spec else ()
 
     @property
     def result(self) -> RunResult | None:

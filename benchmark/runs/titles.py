@@ -1,14 +1,12 @@
 """What a run, or a cell of runs, is called in titles: data set, attack and network in words, not the run's folder."""
 
 from benchmark.core import numbers
-from benchmark.nn.networks import NETWORKS
 from benchmark.runs.result import RunConfig, RunResult
-from benchmark.training.settings import label
 
 
 def network(config: RunConfig) -> str:
     """Return the network and how it was trained: `pMoE (small, epochs 2)`."""
-    return f"{NETWORKS[config.network].title} ({label(config.settings)})"
+    return config.settings.described
 
 
 def run(result: RunResult) -> str:

@@ -9,8 +9,8 @@ from benchmark.core.errors import Usage
 from benchmark.core.text_tables import some
 from benchmark.format.manifest import Manifest
 from benchmark.nn.networks import DEFAULT
-from benchmark.training.choose import chosen_settings, settings_of_files
-from benchmark.training.settings import NETWORKS, Common, preset_names
+from benchmark.training.choose import chosen_settings, kind_of, options_of, presets_of, settings_of_files
+from benchmark.training.settings import Common
 from benchmark.training.table import option_of
 
 logger = logging.getLogger(__name__)
@@ -60,25 +60,20 @@ def settings_of_sweep(
 
 def _networks_for(modality: str, networks: Sequence[str]) -> list[str]:
     """Return the networks for files of a modality: those that were named for it, else the usual one."""
-    return [name for name in networks if NETWORKS[name].trains_on(modality)] or [DEFAULT[modality]]
+    return [name for name in networks if kind_of(name).trains_on(modality)] or [DEFAULT[modality]]
 
 
 def _takes_presets(network: str) -> bool:
-    return NETWORKS[network].CHOICE == "preset"
+    return kind_of(network).CHOICE == "preset"
 
 
 def _settings(manifest: Manifest, network: str, presets: Sequence[str], given: Mapping[str, Any]) -> list[Common]:
-    """Return the settings of a network on a file, with each of the presets if it has such."""
+    """Return the settings of a network for a file, with each of the presets if it has such."""
     modality, source = manifest.modality, manifest.source.name
-    own = {name: value for name, value in given.items() if name in _options(network)}
+    own = {name: value for name, value in given.items() if name in options_of(kind_of(network))}
     if not presets or not _takes_presets(network):
         return [chosen_settings(modality, network, source, **own)]
     return [chosen_settings(modality, network, source, preset=preset, **own) for preset in presets]
-
-
-def _options(network: str) -> set[str]:
-    """Return the names of what can be set of a network."""
-    return {setting.name for setting in NETWORKS[network].table()} - {"weights"} | {NETWORKS[network].CHOICE}
 
 
 def _check_networks(networks: Sequence[str], chosen: Mapping[str, Sequence[str]]) -> None:
@@ -87,7 +82,7 @@ def _check_networks(networks: Sequence[str], chosen: Mapping[str, Sequence[str]]
     for name in networks if chosen else ():
         if name not in used:
             kinds = " and ".join(f"{modality}s" for modality in chosen)
-            raise Usage(f"--network {name} is for {NETWORKS[name].MODALITY}s, the files hold {kinds}")
+            raise Usage(f"--network {name} is for {kind_of(name).MODALITY}s, the files hold {kinds}")
 
 
 def _check_presets(presets: Sequence[str], chosen: Mapping[str, Sequence[str]]) -> None:
@@ -97,15 +92,16 @@ def _check_presets(presets: Sequence[str], chosen: Mapping[str, Sequence[str]]) 
         raise Usage(f"--preset is not for --network {some(sorted({name for own in chosen.values() for name in own}))}")
     for name in taking:
         for preset in presets:
-            if preset not in (known := preset_names(name)):
-                raise Usage(f"--preset {preset} is not one of --network {name}, which has {', '.join(known)}")
+            if preset not in presets_of(name):
+                has = ", ".join(presets_of(name))
+                raise Usage(f"--preset {preset} is not one of --network {name}, which has {has}")
 
 
 def _check_options(given: Mapping[str, Any], chosen: Mapping[str, Sequence[str]]) -> None:
     """Raise `Usage` where an option is for none of the networks, and warn where it is not for all."""
     networks = [name for own in chosen.values() for name in own]
     for option in given if networks else ():
-        without = [name for name in networks if option not in _options(name)]
+        without = [name for name in networks if option not in options_of(kind_of(name))]
         if len(without) == len(networks):
             raise Usage(f"{option_of(option)} is not for --network {' or '.join(networks)}")
         if without:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ from benchmark.core.errors import Usage
 from benchmark.core.text_tables import some
 from benchmark.format.manifest import Manifest
 from benchmark.nn.networks import DEFAULT
+from benchmark.nn.own import EXPECTED, is_spelled
+from benchmark.training.own import OwnSettings
 from benchmark.training.recipes import RECIPES
 from benchmark.training.settings import (
     ENCODERS,
@@ -17,6 +19,7 @@ from benchmark.training.settings import (
     PRESETS_OF,
     Common,
     EncoderSettings,
+    preset_names,
 )
 from benchmark.training.table import option_of
 
@@ -31,7 +34,7 @@ def chosen_settings(modality: str, network: str | None = None, source: str | Non
     modality : str
         `image` or `text`: what the file holds.
     network : str, optional
-        The name of a network; None: the usual one for the modality.
+        The name of a network, or `FILE.py:FUNCTION`; None: the usual one for the modality.
     source : str, optional
         The name of the file's source, for presets that depend on it.
     **given
@@ -45,12 +48,15 @@ def chosen_settings(modality: str, network: str | None = None, source: str | Non
         If a folder that was named is not an encoder's.
     """
     network = network or DEFAULT[modality]
-    kind = _kind(network)
+    kind = kind_of(network)
     given = {name: value for name, value in given.items() if value is not None}
     for name in given:
-        if name not in _options(kind):
+        if name not in options_of(kind):
             raise Usage(f"{option_of(name)} is not for --network {network}")
     choice = given.pop(kind.CHOICE, kind.USUAL)
+    if kind is OwnSettings:
+        _check_preset(choice, [OwnSettings.USUAL])
+        return OwnSettings.of(network, **given)
     return _of_encoder(choice, given) if kind is EncoderSettings else _of_preset(network, choice, given, source)
 
 
@@ -76,7 +82,7 @@ def settings_of_files(files: Mapping[Path, Manifest], network: str | None = None
     networks = _networks(examples, network)
     asked = [*given, *(["network"] if network else [])]
     used = {
-        modality: {name for name in given if name in _options(NETWORKS[own])}
+        modality: {name for name in given if name in options_of(kind_of(own))}
         | ({"network"} if network == own else set())
         for modality, own in networks.items()
     }
@@ -105,7 +111,7 @@ def _networks(modalities: Iterable[str], named: str | None) -> dict[str, str]:
     usual = {modality: DEFAULT[modality] for modality in modalities}
     if named is None:
         return usual
-    chosen = _kind(named)
+    chosen = kind_of(named)
     own = [modality for modality in usual if chosen.trains_on(modality)]
     return usual | dict.fromkeys(own or usual, named)
 
@@ -117,15 +123,23 @@ def _unused(options: list[str], files: list[str], modality: str, network: str) -
     return f"{', '.join(options)} {verb} not for {modality}s: {trained}"
 
 
-def _kind(network: str) -> type[Common]:
+def kind_of(network: str) -> type[Common]:
+    """Return the class of the settings of a network, by its name or by `FILE.py:FUNCTION`. `Usage` for any other."""
+    if is_spelled(network):
+        return OwnSettings
     if network not in NETWORKS:
-        raise Usage(f"--network: expected one of {', '.join(NETWORKS)}, got {network!r:.40}")
+        raise Usage(f"--network: expected one of {', '.join(NETWORKS)}, or {EXPECTED}, got {network!r:.40}")
     return NETWORKS[network]
 
 
-def _options(kind: type[Common]) -> set[str]:
+def options_of(kind: type[Common]) -> set[str]:
     """Return the names of what can be set of a kind of network."""
-    return {setting.name for setting in kind.table()} - {"weights"} | {kind.CHOICE}
+    return {one.name for one in kind.table()} - {"weights", "file", "function", "digest"} | {kind.CHOICE}
+
+
+def presets_of(network: str) -> list[str]:
+    """Return what `--preset` may be given for a network for images."""
+    return [OwnSettings.USUAL] if is_spelled(network) else preset_names(network)
 
 
 def _of_preset(network: str, preset: Any, given: dict[str, Any], source: str | None) -> Common:
@@ -136,9 +150,13 @@ def _of_preset(network: str, preset: Any, given: dict[str, Any], source: str | N
         except ValueError as error:
             raise Usage(f"--preset {preset}: {error}") from None
     if preset not in presets:
-        usual = [*(name for name in presets if not name.startswith(tuple(RECIPES))), *RECIPES]
-        raise Usage(f"--preset: expected one of {', '.join(usual)}, got {preset!r:.40}")
+        _check_preset(preset, [*(name for name in presets if not name.startswith(tuple(RECIPES))), *RECIPES])
     return dataclasses.replace(presets[preset], **given)
+
+
+def _check_preset(preset: Any, presets: Collection[str]) -> None:
+    if preset not in presets:
+        raise Usage(f"--preset: expected one of {', '.join(presets)}, got {preset!r:.40}")
 
 
 def _of_encoder(encoder: Any, given: dict[str, Any]) -> EncoderSettings:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.core import files
 from benchmark.core.errors import Usage
 from benchmark.format.dataset import Dataset
-from benchmark.nn import augmentation, normalisation
+from benchmark.nn import augmentation, normalisation, own
 from benchmark.nn.networks import NETWORKS
 from benchmark.training import loop, schedule
+from benchmark.training.own import OwnSettings
 from benchmark.training.settings import ImageSettings
 from benchmark.training.table import NO_FLIP
 
@@ -35,7 +37,10 @@ class Images:
             )  # fmt: skip
 
     def save(self, folder: Path) -> None:
-        """See `methods.Method`; there is nothing."""
+        """See `methods.Method`: of a network of one's own a copy of its code, as data."""
+        if isinstance(self.settings, OwnSettings):
+            code = own.of_run(self.settings.digest, self.settings.function)
+            files.write_bytes(folder / own.COPY, code.text)
 
     def blocks(self, epoch: int, steps: int) -> Iterator[tuple[np.ndarray, None, np.ndarray | None]]:
         """See `methods.Method`."""
@@ -56,8 +61,11 @@ class Images:
 def build(data: Dataset, settings: ImageSettings):
     """Build the untrained network for a data set. The backend must have been activated.
 
-    Raises `Usage` where the network cannot be built for images of this size.
+    Raises `Usage` where the network cannot be built for images of this size, `Failure` as `own.build`.
     """
+    if isinstance(settings, OwnSettings):
+        source = own.of_run(settings.digest, settings.function)
+        return own.build(source, data.image_shape, len(data.classes), settings.seed)
     spec = NETWORKS[settings.NETWORK]
     sizes = {"image_shape": data.image_shape, "classes": len(data.classes)} | settings.model()
     try:

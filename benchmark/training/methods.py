@@ -11,6 +11,7 @@ from benchmark.core.errors import Usage
 from benchmark.format.dataset import Dataset
 from benchmark.nn import engines
 from benchmark.training.images import Images
+from benchmark.training.own import OwnSettings
 from benchmark.training.settings import Common, EncoderSettings, ImageSettings
 
 
@@ -60,7 +61,8 @@ def method(data: Dataset, settings: Common, log: Callable[[str], None]) -> Metho
 def check_modality(modality: str, settings: Common, path: Path) -> None:
     """Raise `Usage` where a file holds what these settings' network does not take."""
     if not settings.trains_on(modality):
-        raise Usage(f"{path}: holds {modality}s, --network {settings.NETWORK} is for {settings.MODALITY}s")
+        network = settings.title if isinstance(settings, OwnSettings) else settings.NETWORK
+        raise Usage(f"{path}: holds {modality}s, --network {network} is for {settings.MODALITY}s")
 
 
 def check_installed(settings: Common) -> None:

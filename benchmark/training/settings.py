@@ -25,7 +25,7 @@ from benchmark.training.image_training import ImageTraining, check_training
 from benchmark.training.recipes import RECIPES
 from benchmark.training.table import ALWAYS, BY_NAME, MODEL, RUN, SETTINGS, SGD, TRAINING, Setting, option_of
 
-_SHORT = {"tensorflow": "tf", "jax": "jax", "torch": "torch"}
+_SHORT = {"tensorflow": "tf", "jax": "jax", "torch": "torch", "elsewhere": "predictions"}
 MINILM = "sha256:53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # its model.safetensors
 TINY = {"width": 128, "depth": 2, "heads": 4, "inner": 256}  # a new encoder, trained from scratch
 
@@ -81,6 +81,26 @@ class Common(ABC):
     @abstractmethod
     def network(self) -> str:
         """The network in one or two words, for people."""
+
+    @property
+    def title(self) -> str:
+        """The network, as titles call one."""
+        return SPECS[self.NETWORK].title
+
+    @property
+    def plural(self) -> str:
+        """The network, as titles call several."""
+        return SPECS[self.NETWORK].plural
+
+    @property
+    def inputs(self) -> str:
+        """What it classifies: `images` or `texts`."""
+        return f"{self.MODALITY}s"
+
+    @property
+    def described(self) -> str:
+        """The network and how it was trained: `pMoE (small, epochs 2)`."""
+        return f"{self.title} ({label(self)})"
 
     @abstractmethod
     def nearest_preset(self) -> tuple[str, "Common"]:
@@ -342,6 +362,9 @@ ENCODERS = {
     "tiny": EncoderSettings(encoder="tiny", weights=None, **dict[str, Any](SPECS["encoder"].presets["tiny"])),
 }
 NETWORKS: dict[str, type[Common]] = {**_IMAGES, EncoderSettings.NETWORK: EncoderSettings}
+"""What can be trained here, by the name of the network."""
+KINDS = dict(NETWORKS)
+"""All settings that a configuration can be of, by the name of the network in it."""
 
 
 def config_of(settings: Common, dataset_digest: str) -> dict[str, Any]:
@@ -356,7 +379,7 @@ def config_of(settings: Common, dataset_digest: str) -> dict[str, Any]:
 
 def settings_of(config: dict) -> Common:
     """Return the settings that a configuration was made of. KeyError or TypeError where it is not a configuration."""
-    kind = NETWORKS[config[MODEL]["name"]]
+    kind = KINDS[config[MODEL]["name"]]
     values = {}
     for setting in kind.table():
         holder = config if setting.part == RUN else config[setting.part]

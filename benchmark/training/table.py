@@ -97,6 +97,11 @@ SETTINGS = (
             help="encoder: minilm (MiniLM-L6), tiny (two layers, trained from scratch), or a folder in the Hugging "
                  "Face layout  [default: minilm]"),
     Setting("weights", MODEL, str, absent=None),  # follows from --encoder
+    Setting("file", MODEL, str),  # these three of a network of one's own: `--network FILE.py:FUNCTION`
+    Setting("function", MODEL, str),
+    Setting("digest", MODEL, str),
+    Setting("label", MODEL, str),  # these two of a network that was trained elsewhere: `score --name`
+    Setting("modality", MODEL, str, choices=tuple(DEFAULT)),
     Setting("epochs", TRAINING, int, 1, letter="e", help="Number of training epochs."),
     Setting("batch_size", TRAINING, int, 1, letter="b", help="Rows per training step."),
     Setting("learning_rate", TRAINING, float, letter="lr", help="Learning rate; the highest, where it changes."),

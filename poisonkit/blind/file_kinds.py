@@ -56,7 +56,7 @@ def lines(path: Path, manifest: Header) -> list[str]:
     """Summarise a file for people."""
     kind = KINDS[manifest.kind]
     unknown = None if kind.names_unknown else supported.unknown_key(manifest)
-    more = [f"{unknown}: unknown here: a newer poisonkit made it, or somebody's own"] if unknown else []
+    more = [f"{unknown}: unknown here: made by a newer poisonkit, or custom"] if unknown else []
     return kind.lines(path, manifest) + more
 
 

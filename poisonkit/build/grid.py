@@ -99,7 +99,7 @@ def read(path: Path) -> Grid:
         raise Failure(f"{path}: could not be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         wide = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        actual = "is written in UTF-16" if wide else f"is not UTF-8, from its byte {error.start + 1} on"
+        actual = "is written in UTF-16" if wide else f"is not UTF-8, from byte {error.start + 1} on"
         raise Usage(f"{path}: {actual}: TOML is UTF-8, save it as such") from None
     except (ValueError, RecursionError) as error:  # (TOML's own error is a ValueError, and so is a number too long)
         raise Usage(f"{path}: is not valid TOML ({' '.join(str(error).split())[:200]})") from None

@@ -56,7 +56,7 @@ def plan(source: Source, saved: SavedManifest, recipe: Recipe) -> plans.Plan:
     differing = list(describe(planned.manifest.json, saved.manifest.as_draft.json))
     if differing:
         raise Failure(
-            f"{saved.path}: this poisonkit would write another manifest ({'; '.join(differing[:3])}): take the version "
+            f"{saved.path}: this poisonkit would write another manifest ({'; '.join(differing[:3])}): use the version "
             "of the tool that made it"
         )
     return planned

@@ -100,7 +100,7 @@ def _without_sidecars(paths: tuple[Path, ...]) -> list[Path]:
 
 def _verification_lines(result) -> list[str]:
     state = "DIFFERS" if result.differences else "arrays agree, recipe unknown here" if result.unknown else "OK"
-    unknown = [f"{result.unknown}: a newer poisonkit made it, or somebody's own"] if result.unknown else []
+    unknown = [f"{result.unknown}: made by a newer poisonkit, or custom"] if result.unknown else []
     return [f"{result.path}: {state}", *(f"  {line}" for line in (*result.differences, *unknown, *result.notes))]
 
 

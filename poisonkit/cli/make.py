@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from poisonkit.build.request import SourceRequest
 
 
-STILL_DOWNLOADS = " (clean data that are not in the cache are downloaded all the same)"
+STILL_DOWNLOADS = " (clean data that are not in the cache are still downloaded)"
 
 
 def runtime_of(threads: int | None):

@@ -94,7 +94,7 @@ class Table:
             try:
                 yield raw.removeprefix(BOM if number == 1 else b"").decode()
             except UnicodeDecodeError as error:
-                raise self.wrong(number, f"bytes that are no UTF-8, from its byte {error.start + 1} on") from None
+                raise self.wrong(number, f"not UTF-8, from byte {error.start + 1} on") from None
 
     def _tsv(self, file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
         for number, line in enumerate(self._lines(file), 1):
@@ -108,7 +108,7 @@ class Table:
             try:
                 cells = _record(reader)
             except csv.Error as error:
-                raise self.wrong(line, f"a record that is no CSV ({error})") from None
+                raise self.wrong(line, f"a record that is not valid CSV ({error})") from None
             if cells is None:
                 return
             if cells:

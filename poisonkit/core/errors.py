@@ -9,7 +9,7 @@ class Failure(Exception):
 
 
 class Usage(Failure):
-    """What was asked for makes no sense (an unknown name, a value out of range)."""
+    """Invalid usage: an unknown name, a value out of range."""
 
     exit_code = 2
 

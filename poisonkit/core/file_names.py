@@ -17,7 +17,7 @@ def problem(name: object) -> str | None:
     or characters that turn the direction of writing, and is no device's.
     """
     if not isinstance(name, str):
-        return "is no text"
+        return "is not a text"
     if not name:
         return "is empty"
     if len(name.encode("utf-8", "surrogatepass")) > LONGEST:

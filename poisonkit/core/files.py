@@ -57,7 +57,9 @@ class Taken(Failure):
 
     def __init__(self, target: Path):
         self.target = target
-        super().__init__(f"{target}: was written by another process meanwhile: --force replaces it, or -o elsewhere")
+        super().__init__(
+            f"{target}: was written by another process meanwhile: use --force to overwrite it, or choose another -o"
+        )
 
 
 @contextlib.contextmanager
@@ -90,7 +92,7 @@ def make_folder(folder: Path) -> None:
     """Make a folder and those above it where they are not there; `Failure` where one is a link to nothing."""
     for one in (folder, *folder.parents):
         if one.is_symlink() and not one.exists():
-            raise Failure(f"{one}: is a link to nothing: make the folder that it points to, or -o elsewhere")
+            raise Failure(f"{one}: is a broken link: create the folder that it points to, or choose another -o")
     folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -133,7 +135,7 @@ def scratch(target: Path) -> Iterator[Path]:
 def refuse_folder(target: Path) -> None:
     """`Failure` where a folder has the name that a file is to get: nothing here replaces one."""
     if target.is_dir():
-        raise Failure(f"{target}: is a folder, and no file takes its place: name another with -o")
+        raise Failure(f"{target}: is a folder, and is not replaced by a file: choose another -o")
 
 
 def check_space(target: Path, size: int) -> None:
@@ -147,15 +149,15 @@ def check_space(target: Path, size: int) -> None:
         return
     if free < size:
         raise Failure(
-            f"{target}: needs {size / 1e6:,.1f} MB, its disk has {free / 1e6:,.1f} MB left: free some, or name a place "
-            "on another with -o"
+            f"{target}: needs {size / 1e6:,.1f} MB, its disk has {free / 1e6:,.1f} MB left: free some space, or "
+            "choose an -o on another disk"
         )
 
 
 def reason(error: OSError) -> str:
     """Return what went wrong, in words: h5py buries the system's own message in a long one."""
     if isinstance(error, FileExistsError) and error.filename:  # where a folder was to be made
-        return f"{os.fspath(error.filename)} is no folder"
+        return f"{os.fspath(error.filename)} is not a folder"
     text = str(error)
     for number in (error.errno, *(int(part) for part in _errno(text))):
         if number is not None:

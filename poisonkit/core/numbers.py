@@ -43,7 +43,7 @@ def _float(text: str) -> float:
 
 
 def _constant(text: str) -> Any:
-    raise ValueError(f"{text}, which is no number")
+    raise ValueError(f"{text}, which is not a number")
 
 
 def counted(count: int, one: str, more: str | None = None) -> str:

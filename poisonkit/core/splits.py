@@ -55,7 +55,7 @@ class TextSplit:
         try:
             return texts.array(part[a - first : b - first].decode() for a, b in zip(*ends, strict=True))
         except UnicodeDecodeError:
-            raise Failure(f"{self.path}: its texts are no UTF-8: the file is damaged") from None
+            raise Failure(f"{self.path}: its texts are not UTF-8: the file is damaged") from None
 
     def _bytes(self, start: int, stop: int) -> bytes:
         if self.stretch is not None:

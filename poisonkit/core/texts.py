@@ -31,7 +31,7 @@ def problem(text: str, largest: int = LARGEST) -> str | None:
     try:
         size = len(text) if text.isascii() else len(text.encode())
     except UnicodeEncodeError:
-        return "has half of a surrogate pair in it, which is no UTF-8"
+        return "has half of a surrogate pair in it, which is not UTF-8"
     return f"has {size:,} bytes, more than {largest:,}" if size > largest else None
 
 

@@ -374,7 +374,7 @@ def describe(asked: Any, there: Any, where: str = "") -> Iterator[str]:
         for i, (left, right) in enumerate(zip(asked, there, strict=True)):
             yield from describe(left, right, f"{where}[{i}]")
     elif asked != there and where.rsplit(".", 1)[-1] in SECRETS:
-        yield f"{where}: another here than there"
+        yield f"{where}: differs"
     elif asked != there:
         yield f"{where}: {_short(asked)} here, {_short(there)} there"
 

@@ -47,13 +47,13 @@ def read(path: Path) -> SavedManifest:
 def _problem(manifest: object) -> str | None:
     """Why a JSON value is no manifest to go by; None where it is one."""
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        return "holds no manifest of poisonkit: expected a NAME.manifest.json or a file of the format"
+        return "contains no poisonkit manifest: expected a NAME.manifest.json or a file of the format"
     version, recipe_version = manifest.get("format_version"), manifest.get("recipe_version")
     known = recipe_versions(manifest)
     if version != FORMAT_VERSION or recipe_version not in known:
         return (
             f"is of format {version!r:.20}, recipe version {recipe_version!r:.20}; this poisonkit makes format "
-            f"{FORMAT_VERSION}, recipe version {' or '.join(map(str, known))}, whose bytes are others: take "
+            f"{FORMAT_VERSION}, recipe version {' or '.join(map(str, known))}, which writes other bytes: use "
             "the version of the tool that made it (the sidecar's `tool` says which)"
         )
     problem = schema.problem(manifest)

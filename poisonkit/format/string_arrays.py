@@ -71,4 +71,4 @@ def _wrong(data: bytes, length: int) -> str | None:
     try:
         return texts.problem(data.decode(), schema.limit("text_bytes"))
     except UnicodeDecodeError as error:
-        return f"is no UTF-8 (byte {error.start})"
+        return f"is not UTF-8 (byte {error.start})"

@@ -124,7 +124,9 @@ def _manifest(file: h5py.File, alive: Callable[[], object]) -> Json:
     if type(version) is not int or version < 1:
         raise _Wrong(f"is of format version {version!r:.60}, which never was")
     if version > FORMAT_VERSION:
-        raise _Wrong(f"is of format version {version}; this poisonkit reads up to {FORMAT_VERSION}: take a newer one")
+        raise _Wrong(
+            f"is of format version {version}; this poisonkit reads up to {FORMAT_VERSION}: use a newer version"
+        )
     if wrong := modality.problem(manifest.get("modality")):
         raise _Wrong(wrong)
     alive()

@@ -71,5 +71,5 @@ def _apply_to_texts(file: Path, manifest: Manifest, paths: tuple[Path, ...], out
     if manifest.clean:
         raise Failure(f"{file}: is a clean file and has no trigger")
     if len(paths) > 1:
-        raise Usage(f"apply: {file} holds texts: expected one file of texts, one a line, got {len(paths)}")
+        raise Usage(f"apply: {file} holds texts: expected one file of texts, one per line, got {len(paths)}")
     yield Applied(output, texts=apply_texts.apply_to_file(file, manifest, paths[0], output))

@@ -60,13 +60,13 @@ def read(path: Path) -> np.ndarray:
     lines = content.split(b"\n" if b"\n" in content else b"\r")
     lines = lines[:-1] if not lines[-1] else lines
     if not lines:
-        raise Failure(f"{path}: is empty: expected one text a line")
+        raise Failure(f"{path}: is empty: expected one text per line")
     texts = []
     for number, line in enumerate(lines, 1):
         try:
             text = line.decode().strip()
         except UnicodeDecodeError as error:
-            raise Failure(f"{path}: line {number} is no UTF-8, from its byte {error.start + 1} on") from None
+            raise Failure(f"{path}: line {number} is not UTF-8, from byte {error.start + 1} on") from None
         if wrong := rows_of_text.problem(text):
             raise Failure(f"{path}: line {number} {wrong}")
         texts.append(text)

@@ -79,7 +79,7 @@ def lines(path: Path, count: int) -> list[str]:
         given = data["train/labels"][rows]
         chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
         originals, changed = data["truth/texts"][chosen], data.pick("train/texts", rows[chosen])
-    found = [f"{len(chosen)} of {len(rows):,} changed rows of {total:,}; [+put in+] [-taken out-]"]
+    found = [f"{len(chosen)} of {len(rows):,} changed rows of {total:,}; [+inserted+] [-deleted-]"]
     for i, original, text in zip(chosen, originals, changed, strict=True):
         label = f"{names[true[i]]} (cover)" if role[i] == COVER else f"{names[true[i]]} > {names[given[i]]}"
         found += [f"row {rows[i]}: {label}", f"  {marked(original, text)}"]

@@ -170,7 +170,7 @@ def labelling_of(record: RecipeRecord) -> Recipe:
 def recipe_of(record: RecipeRecord, pictures: dict[str, Any] | None = None) -> Recipe:
     """Return the recipe that a manifest records; `pictures` are the users', by trigger name.
 
-    Raises `Usage` where it makes no sense to this version of the tool.
+    Raises `Usage` where it is invalid to this version of the tool.
     """
     if record.rate == "0":
         return Recipe("0")

@@ -52,7 +52,7 @@ def demand(path: Path, manifest: AnyManifest, why: str) -> None:
     """`Unknown`, in one line, where something of the recipe is not known here; `why` says what follows."""
     if unknown := problem(manifest):
         raise Unknown(
-            f"{path}: its recipe is unknown here ({unknown}), {why}: take the version of the tool that made it"
+            f"{path}: its recipe is unknown here ({unknown}), {why}: use the version of the tool that made it"
         )
 
 

@@ -189,7 +189,7 @@ def test_the_clean_file_of_a_folder_of_numbers_in_the_first_order(tmp_path, monk
     done("poisonkit", "pack", "old.h5")
     (tmp_path / "old.h5").rename(tmp_path / "kept.h5")
     said = done("benchmark", "train", *SMALL, "old.delta.h5", "--runs", "r", code=1).stderr
-    follow(said.strip().partition("what makes it: ")[2], tmp_path, PATH=tmp_path / "in")
+    follow(said.strip().partition("to make it: ")[2], tmp_path, PATH=tmp_path / "in")
     assert dataset.load(tmp_path / "old.delta.h5").base == tmp_path / "folder-clean.h5"
     said = done("poisonkit", "unpack", "old.delta.h5", "--base", "kept.h5", code=2).err
     follow(re.search(r"\(`(.*)`\)", said)[1], tmp_path, PATH=tmp_path / "in")
@@ -210,7 +210,7 @@ def test_a_delta_without_its_base_and_a_sweep_without_clean_files(signs, tmp_pat
 
     done("poisonkit", "pack", signs[0], "-o", tmp_path / "x.delta.h5")
     said = done("benchmark", "train", *SMALL, tmp_path / "x.delta.h5", "--runs", tmp_path / "r", code=1).stderr
-    follow(said.strip().partition("what makes it: ")[2], tmp_path)
+    follow(said.strip().partition("to make it: ")[2], tmp_path)
     assert dataset.load(tmp_path / "x.delta.h5").base.parent == tmp_path
     folder = tmp_path / "alone"
     folder.mkdir()
@@ -218,7 +218,7 @@ def test_a_delta_without_its_base_and_a_sweep_without_clean_files(signs, tmp_pat
         shutil.copy(path, folder)
     (line,) = plan.without_baseline(specs(folder))
     assert line in done("benchmark", "sweep", folder, "-n", "--runs", tmp_path / "s").stderr, "said before, too"
-    follow(line.partition("what makes it: ")[2], tmp_path)
+    follow(line.partition("to make it: ")[2], tmp_path)
     assert not plan.without_baseline(specs(folder))
 
 
@@ -242,8 +242,8 @@ def test_heads_without_rows_held_out(tmp_path):
     follow(said.strip().partition("never saw: ")[2], tmp_path)
     (held,) = (path for path in run.parent.iterdir() if path != run)
     out = done("benchmark", "heads", "detect", held, "--heads", "2").stdout
-    follow(out.strip().partition("it needs: ")[2].split("\n")[0], tmp_path)  # the clean twin
-    assert "no clean twin" not in done("benchmark", "heads", "detect", held, "--heads", "2").stdout
+    follow(out.strip().partition("it needs: ")[2].split("\n")[0], tmp_path)  # the clean counterpart
+    assert "no clean counterpart" not in done("benchmark", "heads", "detect", held, "--heads", "2").stdout
 
 
 @case("benchmark", "go_on")

@@ -1,7 +1,7 @@
 """`benchmark heads detect`: which rows of a suspect file are poisoned, and which heads show it.
 
 The detector is given the model and its held-out rows, nothing else. Where the truth is known, its result is measured
-against it; and the controls, on the poisoned model and its clean twin, show what else raises the same alarm.
+against it; and the controls, on the poisoned model and its clean counterpart, show what else raises the same alarm.
 """
 
 import dataclasses
@@ -200,11 +200,11 @@ def measure_controls(
     settings: DetectorSettings,
     log: Log,
 ) -> Controls:
-    """Measure all controls on the model and, where there is one, on its clean twin with reference statistics of its
-    own."""
+    """Measure all controls on the model and, where there is one, on its clean counterpart, which has reference
+    statistics of its own."""
     measured = {name: {"poisoned": measure_sets(model, detector, sets, opened)} for name, sets in groups.items()}
     if twin is not None:
-        log(f"{twin.folder.name}: the controls on the clean twin")
+        log(f"{twin.folder.name}: the controls on the clean counterpart")
         counterpart = dataclasses.replace(opened, job=twin, tokenizer=tokenizers.load(twin.folder))
         clean_model = ModelSimilarity(counterpart, settings)
         clean_detector = Detector(clean_model.reference, detector.heads)

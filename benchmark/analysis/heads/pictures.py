@@ -91,7 +91,7 @@ def _aurocs(suspects, measured: dict, shape) -> list[tuple[str, np.ndarray, str]
     parts = suspects.split()
     if parts is not None:
         pairs["poisoned rows of the suspect file"] = parts
-    for which, words in (("poisoned", "this model"), ("clean", "clean twin")):
+    for which, words in (("poisoned", "this model"), ("clean", "clean counterpart")):
         sets = measured.get(which, {})
         for name in ("trigger", "pieces"):
             if name in sets:

@@ -26,7 +26,7 @@ Maps = dict[str, np.ndarray]
 @dataclass(frozen=True)
 class HeadsResult:
     """What every command on heads writes. `settings` are those of the command, by name; `shape`: layers and heads;
-    `clean_run` the name of the clean twin, if one was measured too."""
+    `clean_run` the name of the clean counterpart, if one was measured too."""
 
     command: str
     name: str

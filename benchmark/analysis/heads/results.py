@@ -71,8 +71,8 @@ def read(folder: Path, errors: dict[Path, str] | None = None) -> HeadsResult | N
 def in_run(folder: Path, errors: dict[Path, str] | None = None) -> list[tuple[Path, HeadsResult]]:
     """Read all results of these commands in a run's folder.
 
-    Of several with the same settings, as before and after there was a clean twin, one counts: with the twin rather than
-    without, and the last.
+    Of several with the same settings, as before and after there was a clean counterpart, one counts: with it rather
+    than without, and the last.
     """
     if errors is not None:
         errors |= files.links(folder, "heads-*")

@@ -36,7 +36,7 @@ from benchmark.training.metrics import Share
 FIGURES = {"auroc": "AUROC", "tpr_1": "TPR at 1 %", "tpr_5": "TPR at 5 %", "precision_100": "first 100"}
 LEFT = {"run", "rows", "score", "against", "texts", "model", "head", "direction", "variant", "stage"}
 LEFT |= set(controls.MADE_OF.values())
-MODELS = {"poisoned": "poisoned", "clean": "clean twin"}
+MODELS = {"poisoned": "poisoned", "clean": "clean counterpart"}
 SUSPECT_FILE, TRIGGERED_TESTS = "suspect file", "triggered test texts"
 WIDTH = 100
 MOST_HEADS = 12
@@ -118,7 +118,7 @@ def ranking(results: Sequence[Detected], detailed: bool = False) -> Table:
 
 
 def control_table(results: Sequence[Detected], detailed: bool = False, *, texts: str) -> Table:
-    """Show the AUROC of every control against the texts that it was made of, on the model and on its clean twin.
+    """Show the AUROC of every control against the texts that it was made of, on the model and on its clean counterpart.
 
     `texts` is one of `controls.MADE_OF`; there are no rows where not all results have it.
     """
@@ -197,7 +197,7 @@ _BUILDERS: dict[str, tuple[Callable[..., Table], ...]] = {
 def report(results: Sequence[HeadsResult], folders: Sequence[Path] = ()) -> str:
     """Return what a command found, as text: run by run, then over the runs.
 
-    `folders` are those of the runs: where one has no clean twin, the command that makes it is named.
+    `folders` are those of the runs: where one has no clean counterpart, the command that makes it is named.
     """
     parts: list[str] = []
     for number, result in enumerate(results):
@@ -249,11 +249,11 @@ def _of_them(poisoned: int | None) -> str:
 
 
 def without_twin(result: Detected, runs: Path) -> list[str]:
-    """Return one line where the controls of a poisoned model, in that folder of runs, have no clean twin."""
+    """Return one line where the controls of a poisoned model, in that folder of runs, have no clean counterpart."""
     if result.clean_run is not None or not result.trained.dataset.is_poisoned:
         return []
     make = hints.clean_run(result.trained, runs)
-    return [f"no clean twin: the controls are those of this model alone; it needs: {make}"]
+    return [f"no clean counterpart: the controls are those of this model alone; it needs: {make}"]
 
 
 def points(values: Sequence[float] | np.ndarray, least: float = 0.0) -> str:
@@ -279,7 +279,7 @@ def share(values: Sequence[float | None]) -> str:
 def _summary(values: Sequence[float] | np.ndarray, least: float = 0.0) -> intervals.Summary:
     summary = intervals.summary(values, least=least)
     if summary is None:
-        raise ValueError("no values to sum up")
+        raise ValueError("no values to aggregate")
     return summary
 
 

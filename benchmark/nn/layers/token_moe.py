@@ -107,9 +107,9 @@ class TokenMoE(keras.layers.Layer):
 
         self.router = weight("router", (width, self.experts), autocast=False)
         self.kernel1 = weight("kernel1", (self.experts, width, self.inner))
-        self.bias1 = weight("bias1", (self.experts, self.inner), drawn=False)
+        self.bias1 = weight("first_bias", (self.experts, self.inner), drawn=False)
         self.kernel2 = weight("kernel2", (self.experts, self.inner, width))
-        self.bias2 = weight("bias2", (self.experts, width), drawn=False)
+        self.bias2 = weight("second_bias", (self.experts, width), drawn=False)
 
     def call(self, x, training=None):
         logits = ops.matmul(ops.cast(x, "float32"), self.router)

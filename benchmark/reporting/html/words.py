@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from benchmark.core.hashing import canonical
-from benchmark.nn.networks import NETWORKS
 from benchmark.runs.result import RunResult
 from benchmark.runs.results import Finished
 
@@ -16,13 +15,12 @@ def inputs(found: Iterable[Finished]) -> list[str]:
 
 def inputs_of(result: RunResult) -> str:
     """Return what a run's data set holds, `images` or `texts`."""
-    return f"{NETWORKS[result.config.network].modality}s"
+    return result.config.settings.inputs
 
 
 def networks(found: Iterable[Finished]) -> str:
     """Return the titles of the networks that were trained."""
-    names = {run.result.config.network for run in found}
-    return " and ".join(sorted((NETWORKS[name].plural for name in names), key=str.lower))
+    return " and ".join(sorted({run.result.config.settings.plural for run in found}, key=str.lower))
 
 
 def seconds(result: RunResult) -> float:

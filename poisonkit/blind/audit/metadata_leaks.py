@@ -52,7 +52,7 @@ def times(path: Path, data: reader.Reader) -> Finding:
     changed = path.stat().st_mtime
     with structure.opened(path) as file:
         clocks = sum(h5py.h5g.get_objinfo(file.id, name.encode()).mtime != 0 for name in data.manifest.arrays)
-    inside = f"; {clocks} arrays carry a clock" if clocks else "; no clock inside"
+    inside = f"; {clocks} arrays carry a timestamp" if clocks else "; no timestamp inside"
     if changed == LONG_AGO:
         return Finding("times", "the file's time is the one that every sealed file has" + inside)
     when = datetime.datetime.fromtimestamp(changed, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M")

@@ -40,7 +40,7 @@ def duplicates(ours: Digests) -> Finding:
             most = votes == votes.max()
             odd += [row for row in copies if not most[ours.labels[row]] or most.sum() > 1]
     rows = np.array(sorted(odd), np.int64)
-    text = f"{sum(map(len, several)):,} rows are there more than once; {count(rows, 'under another label than a copy')}"
+    text = f"{sum(map(len, several)):,} rows occur more than once; {count(rows, 'under another label than a copy')}"
     return Finding("duplicates", text, rows)
 
 
@@ -82,5 +82,6 @@ def neighbours(ours: Signatures, step=None) -> Finding:
         if step:
             step(len(block))
     rows = np.concatenate(found)
-    text = f"{len(ours) - alone:,} rows have {NEIGHBOURS} near twins; of {count(rows, 'they all have another label')}"
+    others = count(rows, "they all have another label")
+    text = f"{len(ours) - alone:,} rows have {NEIGHBOURS} near-duplicates; of {others}"
     return Finding("neighbours", text, rows, sure=len(ours) - alone >= FILMS * len(ours))

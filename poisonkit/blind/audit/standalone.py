@@ -33,7 +33,7 @@ def look(data, labels: np.ndarray, rows_at_once: int, progress) -> list[Finding]
 
 def by_class(name: str, found: class_contrast.Scored, **more) -> Finding:
     """Return the finding of a probe that compares classes."""
-    text = "no class stands out; rows are ranked all the same"
+    text = "no class stands out; rows are ranked nevertheless"
     if found.classes:
         text = f"class {', '.join(map(str, found.classes))} stands out; {count(found.rows, 'of it far out')}"
     return Finding(name, text, found.rows, scores=found.scores, **more)
@@ -51,7 +51,7 @@ def sizes(labels: np.ndarray, test: np.ndarray) -> Finding:
     noise = np.sqrt(usual * ours.clip(1) / theirs + 1) if np.ptp(theirs) else np.maximum(1.0, _spread(ours))
     excess = (ours - usual * theirs) / noise
     large = [int(one) for one in np.argsort(-excess) if excess[one] > UNEVEN]
-    text = "no class is larger than its test rows let expect"
+    text = "no class is larger than its test rows suggest"
     if large:
         more = ", ".join(f"class {one} has {ours[one]:,.0f}, {usual * theirs[one]:,.0f} expected" for one in large[:3])
         text = f"{more}: a target, and how many"

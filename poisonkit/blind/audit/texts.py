@@ -117,7 +117,7 @@ def _near(seen: compare_to_source.Glance, progress) -> list[Finding]:
         match, pieces = without_a_stretch(pair.ours, rest, pair.theirs, bar.update)
     found = np.flatnonzero(match.found)
     often = Counter(pieces).most_common(NAMED)
-    text = f"{len(found):,} of {len(rest):,} rows are one of its texts with up to {LONGEST} words put in"
+    text = f"{len(found):,} of {len(rest):,} rows are one of its texts with up to {LONGEST} words inserted"
     text += ": " + ", ".join(f"{truncated(piece)!r} in {many:,}" for piece, many in often) if often else ""
     return [Finding(f"near join, {pair.name}", text, rest[found])]
 

@@ -103,7 +103,7 @@ def _tables(data: reader.Reader, target: Path, parts: dict[str, _Part], folders:
 
 SPEC = base.ExportSpec(
     name="imagefolder",
-    help="PNGs, one folder a class, for torchvision and Keras",
+    help="PNGs, one folder per class, for torchvision and Keras",
     options=("truth",),
     write=write,
 )

@@ -136,7 +136,7 @@ def _write(writer, batches, where: Path, context: base.SourceContext) -> None:
     ):
         for batch, suffix, data in batches:
             if batch not in missing:
-                raise Failure(f"{where}: {batch}{suffix} is there twice")
+                raise Failure(f"{where}: {batch}{suffix} occurs twice")
             missing.remove(batch)
             row = 0 if batch == "test_batch" else BATCHES.index(batch) * ROWS
             part, name = (test, "test") if batch == "test_batch" else (train, "train")

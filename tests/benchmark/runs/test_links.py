@@ -290,9 +290,9 @@ def test_no_link_at_an_output_is_followed_or_lost(words, trained, tmp_path):
         assert done.exit_code == 1 and f"{out / name}: is a link" in done.output, done.output
         assert (out / name).is_symlink() and (tmp_path / "mine").read_bytes() == SECRET
     for folder, words in (
-        ("dangling", "is a link to nothing"),
-        ("dangling/x", "is a link to nothing"),
-        ("mine/x", "is no folder"),
+        ("dangling", "is a broken link"),
+        ("dangling/x", "is a broken link"),
+        ("mine/x", "is not a folder"),
     ):
         done = invoke(*asked, tmp_path / folder)
         assert done.exit_code == 1 and words in done.output, done.output

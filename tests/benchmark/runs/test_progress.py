@@ -1,7 +1,9 @@
 """What a person sees of a run, without a run."""
 
 import dataclasses
+import io
 import itertools
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -55,6 +57,26 @@ def test_an_encoder_s_texts_are_told_by_that_name(started):
 def test_on_a_gpu_nothing_is_guessed(started):
     lines = started("paper", 0.004, "NVIDIA")[1].splitlines()
     assert lines[0].endswith("on NVIDIA") and lines[1:] == ["about 44 s at 32,000 images/s"]
+
+
+def test_a_terminal_has_a_bar_within_the_epoch(started, monkeypatch, capsys):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("COLUMNS", "120")
+    shown, _ = started("small", 0.128)
+    assert "epoch 1/8:" in screen.getvalue() and "run 7 min left" in screen.getvalue()
+    shown._bar.refresh()
+    assert "/50.0k" in screen.getvalue().rsplit("\r", 1)[-1], "the rows of the epoch, not of the run"
+    ends = shown._ends()
+    shown.on_rows(25_600)
+    assert shown._ends() < ends - 20, "renewed within the epoch"
+    shown.on_epoch(ENTRY, {})
+    assert "epoch 2/8" in screen.getvalue().rsplit("\r", 1)[-1]
+    shown.close()
 
 
 def test_going_on_says_from_where(started):

@@ -1,6 +1,8 @@
 """Sweeps whose time is limited, on a machine of which nothing is real: neither its clock nor its runs."""
 
+import io
 import json
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -238,6 +240,45 @@ def test_start_up_training_and_end_are_learnt_apart(tmp_path):
     save(second, 3)
     assert known.needed(second) == pytest.approx(8 + 10 + 3, abs=0.2), "three epochs are behind it"
     assert known.needed(planned(tmp_path, manifest("x", seed=0, source="other"))[0]) is None
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_has_a_bar_within_the_epoch_of_each_run(tmp_path, monkeypatch):
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    tasks = poisoned(tmp_path, 2)
+    watch = Overall(tasks, 2)
+    for number, task in enumerate(tasks):
+        task.folder.mkdir(parents=True)
+        (task.folder / position.NAME).write_text(json.dumps([2, 25 + number, 100]))
+        save(task, 1)
+    watch.expect({tasks[0].folder: 65.0, tasks[1].folder: None})
+    watch.tick(tasks)
+    shown = screen.getvalue()
+    assert "epoch 2/4  25%" in shown and "25/100, 65 s left" in shown and "epoch 2/4  26%" in shown
+    finish(tasks[0])
+    watch.done(tasks[0])
+    watch.tick([tasks[1]])
+    before = len(screen.getvalue())
+    watch.tick([tasks[1]])
+    after = screen.getvalue()[before:]
+    assert "epoch 2/4  26%" in after and "a-s0--" not in after, "the bar of a run that has ended is gone"
+    watch.close()
+
+
+def test_where_there_is_no_terminal_there_are_lines_alone(tmp_path, capsys):
+    tasks = poisoned(tmp_path, 1)
+    watch = Overall(tasks, 1)
+    watch.tick(tasks)
+    finish(tasks[0])
+    watch.done(tasks[0])
+    watch.close()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{tasks[0].name}: BA 50.0, ASR 50.0  (1 of 1 runs")
 
 
 def test_a_run_too_quick_to_be_seen_tells_too(tmp_path):

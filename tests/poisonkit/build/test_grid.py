@@ -133,7 +133,7 @@ def test_grids_that_make_no_sense(said, words):
         (b"a = 1\na = 2", "is not valid TOML"),
         ('dataset = "signs"'.encode("utf-16"), "is written in UTF-16: TOML is UTF-8"),
         (b"\xfe\xff\0d", "is written in UTF-16: TOML is UTF-8"),
-        (b"dataset = '\xe9'", "is not UTF-8, from its byte 12 on: TOML is UTF-8"),
+        (b"dataset = '\xe9'", "is not UTF-8, from byte 12 on: TOML is UTF-8"),
     ],
 )
 def test_no_toml(poisonkit, tmp_path, text, words):

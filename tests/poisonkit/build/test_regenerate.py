@@ -115,8 +115,8 @@ def test_a_picture_that_the_recipe_does_not_use(poisonkit, sidecar, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda facts: facts.update(recipe_version=99), ("recipe version 99", "take the version")),
-        (lambda facts: facts.update(recipe_version=0), ("recipe version 0", "take the version")),
+        (lambda facts: facts.update(recipe_version=99), ("recipe version 99", "use the version")),
+        (lambda facts: facts.update(recipe_version=0), ("recipe version 0", "use the version")),
         (lambda facts: facts.update(format_version=2), ("is of format 2",)),
         (lambda facts: facts.update(modality="audio"), ("'audio' data",)),
         (lambda facts: facts.update(kind="other"), ("kind is 'other'",)),
@@ -151,9 +151,9 @@ def test_an_altered_manifest(poisonkit, sidecar, tmp_path):
     ("text", "words"),
     [
         (b"", "is not valid JSON"),
-        (b"[1, 2]", "holds no manifest"),
-        (b"{}", "holds no manifest"),
-        (b'{"manifest": 7}', "holds no manifest"),
+        (b"[1, 2]", "contains no poisonkit manifest"),
+        (b"{}", "contains no poisonkit manifest"),
+        (b'{"manifest": 7}', "contains no poisonkit manifest"),
         (b"\xff\xfe", "is not valid JSON"),
         (b"[" * 100_000, "is not valid JSON"),
     ],

@@ -133,8 +133,8 @@ def put(row, text):
         ("train/texts", "", "train/texts: row 3 is empty"),
         ("train/texts", " x", "train/texts: row 3 begins or ends with white space"),
         ("test/texts", "x\u3000", "test/texts: row 3 begins or ends with white space"),
-        ("truth/texts", b"\xff\xfe", "truth/texts: row 3 is no UTF-8"),
-        ("triggered/texts", b"x\xed\xa0\x80", "triggered/texts: row 3 is no UTF-8"),
+        ("truth/texts", b"\xff\xfe", "truth/texts: row 3 is not UTF-8"),
+        ("triggered/texts", b"x\xed\xa0\x80", "triggered/texts: row 3 is not UTF-8"),
         ("train/texts", "x" * (texts.LARGEST_IN_FILE + 1), "row 3 has 2,097,153 bytes, more than"),
     ],
 )

@@ -33,7 +33,7 @@ def test_a_folder_is_never_replaced_and_no_force_is_recommended(poisonkit, folde
 
 def test_a_file_where_a_folder_should_be(poisonkit, folder):
     for command in commands(poisonkit, folder):
-        poisonkit(*command, "-o", folder / "file" / "y.h5").failed(1, f"{folder / 'file'} is no folder")
+        poisonkit(*command, "-o", folder / "file" / "y.h5").failed(1, f"{folder / 'file'} is not a folder")
 
 
 def test_another_file_is_replaced_with_force_alone_as_is_said(poisonkit, folder):

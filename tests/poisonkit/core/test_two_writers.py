@@ -362,7 +362,7 @@ def test_a_folder_may_be_a_link(poisonkit, tmp_path):
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     for command in (("make", *SMALL, "--rate", "0"), ("grid", "--paper", "small")):
         result = poisonkit(*command, "-o", tmp_path / "dangling").failed(1, "dangling")
-        assert "is a link to nothing" in result.err and not (tmp_path / "nowhere").exists()
+        assert "is a broken link" in result.err and not (tmp_path / "nowhere").exists()
 
 
 def test_what_replaces_says_so_in_one_line(tmp_path):

@@ -218,7 +218,7 @@ def test_apply_to_other_texts(poisonkit, library, lines, tmp_path):
         (b"", ("is empty",)),
         (b"a\n\nb\n", ("line 2 is empty",)),
         (b"a\n \n", ("line 2 is empty",)),
-        (b"a\nb\xff\n", ("line 2 is no UTF-8", "byte 2")),
+        (b"a\nb\xff\n", ("line 2 is not UTF-8", "byte 2")),
         (b"a\0b\n", ("line 1 has a NUL",)),
         (b"w " * 600_000 + b"\n", ("line 1 has 1,199,999 bytes",)),
     ],

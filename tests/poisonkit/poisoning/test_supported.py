@@ -131,7 +131,7 @@ def test_what_needs_the_recipe_stops(poisonkit, unknown, tmp_path, command, word
     path = unknown(words)
     before = sorted(tmp_path.iterdir())
     asked = {"pack": ("pack", path), "seal": ("seal", path), "from": ("make", "--from", path, "-o", tmp_path / "y.h5")}
-    poisonkit(*asked[command]).failed(4, "changed.h5", "unknown here", words, "take the version")
+    poisonkit(*asked[command]).failed(4, "changed.h5", "unknown here", words, "use the version")
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -139,7 +139,7 @@ def test_make_from_a_sidecar(poisonkit, unknown, tmp_path):
     for words in CHANGES:
         sidecar = tmp_path / "x.manifest.json"
         sidecar.write_text(json.dumps(damage.manifest(unknown(words))))
-        poisonkit("make", "--from", sidecar, "-o", tmp_path / "y.h5").failed(4, "take the version")
+        poisonkit("make", "--from", sidecar, "-o", tmp_path / "y.h5").failed(4, "use the version")
 
 
 @pytest.mark.parametrize("words", CHANGES)

@@ -191,7 +191,7 @@ def test_what_is_missing_or_twice_is_named(tmp_path):
             opened(path, tmp_path)
     twice = cifar_files(cifar_batches())
     twice |= {f"again/{name}": data for name, data in twice.items()}
-    with pytest.raises(Failure, match="data_batch_1.bin is there twice"):
+    with pytest.raises(Failure, match="data_batch_1.bin occurs twice"):
         opened(write_tar(tmp_path / "b.tar", twice, "w"), tmp_path)
 
 

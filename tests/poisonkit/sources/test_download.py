@@ -222,7 +222,7 @@ def test_a_dry_run_says_that_it_needs_the_data_before_it_downloads_them(
 @pytest.mark.parametrize("command", ["make", "grid"])
 def test_the_help_says_what_a_dry_run_needs(poisonkit, command):
     words = " ".join(poisonkit(command, "--help").succeeded().out.split())
-    assert "clean data that are not in the cache are downloaded all the same" in words
+    assert "clean data that are not in the cache are still downloaded" in words
 
 
 def test_all_three_gtsrb_archives_are_downloaded(tmp_path, monkeypatch, server):

@@ -15,7 +15,8 @@ _WORDS = {
         "Similarity of a layer's heads, standardised against clean held-out texts of similar length. AUROC "
         "below 0.5 means that a score falls where it should rise. Intervals are 95 %, of one run bootstrap over the "
         "texts, of several Student's over the runs. The controls are texts without the trigger, each against "
-        "the same texts unchanged, on this model and on its clean twin: an alarm there is not due to the backdoor. "
+        "the same texts unchanged, on this model and on its clean counterpart, where an alarm is not due to the "
+        "backdoor. "
         "For the suspect file's own texts, the trigger row is its poisoned texts, unchanged."
     ),
     "heads-align": (

@@ -150,7 +150,8 @@ def test_detect_once_and_again_as_a_table_and_as_pictures(detected, poisoned):
     before = (folder / "result.json").read_bytes()
     again = done("heads", "detect", poisoned, "--heads", "2", "--flag", "0.10")
     assert not again.stderr and (folder / "result.json").read_bytes() == before
-    for words in ("suspect file", "random word pieces", "clean twin", "falls" if "falls" in again.stdout else "rises"):
+    direction = "falls" if "falls" in again.stdout else "rises"
+    for words in ("suspect file", "random word pieces", "clean counterpart", direction):
         assert words in again.stdout
     assert {path.stem for path in folder.glob("*.png")} == {"similarity", "auroc", "distributions", "attention"}
 
@@ -163,7 +164,7 @@ def test_what_an_earlier_detect_left_and_cannot_be_shown_is_made_anew(detected, 
     before = path.read_text()
     path.write_text(text)
     again = done("heads", "detect", poisoned, "--heads", "2", "--flag", "0.1", "--quiet")
-    assert re.search(f"{path}: not a result of .*: kept as result.json.damaged, and made anew", again.stderr)
+    assert re.search(f"{path}: not a result of .*: kept as result.json.damaged, and made again", again.stderr)
     assert again.stdout.splitlines()[0].startswith(f"{poisoned.name}: ")
     assert path.with_name("result.json.damaged").read_text() == text
     path.with_name("result.json.damaged").unlink()
@@ -186,7 +187,7 @@ def test_without_a_clean_twin_it_says_how_to_get_one(detected, clean):
     assert not tables.without_twin(results.of(detected), clean.parent)
     (said,) = tables.without_twin(alone, clean.parent)
     advised = hints.clean_run(RunResult(clean_result(clean)), clean.parent)
-    assert said.startswith("no clean twin: ") and said.endswith(advised)
+    assert said.startswith("no clean counterpart: ") and said.endswith(advised)
     without = dataclasses.replace(alone, raw=detected | {"dataset": clean_result(clean)["dataset"]})
     assert not tables.without_twin(without, clean.parent)
 
@@ -202,7 +203,8 @@ def test_several_runs_are_summed_up(poisoned, toy, runs, tmp_path):
     shown = done("heads", "detect", poisoned, other, "--heads", "2", "--flag", "0.1").stdout
     summed = shown.split("over 2 runs")[1]
     assert shown.count("texts of the suspect file") == 3 and " of 2 " in summed
-    assert shown.count("clean twin") == 2 * 8 and summed.count("clean twin") == 2 * 2  # test texts and suspect ones
+    clean = "clean counterpart"
+    assert shown.count(clean) == 2 * 8 and summed.count(clean) == 2 * 2  # test texts and suspect ones
 
 
 @pytest.fixture(scope="module")

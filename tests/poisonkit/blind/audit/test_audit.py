@@ -59,7 +59,7 @@ def test_sealed_the_exact_join_finds_every_row(audited, poisonkit, tmp_path):
     exact = next(e for e in table["findings"] if e["probe"] == "exact join, signs (test 40, train 400)")
     assert exact["precision"] == exact["recall"] == 1.0 and "in another order" in exact["text"]
     assert found["names"]["text"] == "neutral" and found["sidecar"]["text"] == "none"
-    assert "every sealed file" in found["times"]["text"] and "no clock" in found["times"]["text"]
+    assert "every sealed file" in found["times"]["text"] and "no timestamp" in found["times"]["text"]
     key[1].rename(tmp_path / "elsewhere.h5")
     unknown = audited(path)[2]
     assert unknown["found"]["rows"] == table["found"]["rows"] and "precision" not in unknown["found"]
