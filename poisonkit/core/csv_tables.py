@@ -94,7 +94,7 @@ class Table:
             try:
                 yield raw.removeprefix(BOM if number == 1 else b"").decode()
             except UnicodeDecodeError as error:
-                raise self.wrong(number, f"not UTF-8, from byte {error.start + 1} on") from None
+                raise self.wrong(number, f"bytes that are not UTF-8, from byte {error.start + 1} on") from None
 
     def _tsv(self, file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
         for number, line in enumerate(self._lines(file), 1):

@@ -14,7 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "elsewhere.md").read_text(encoding="utf-8")
 SCRIPTS = dict(re.findall(r"^`(\w+\.py)`:\n\n```python\n(.*?)^```$", PAGE, re.M | re.S))
-COMMANDS = "".join(re.findall(r"^```\n((?:(?:poisonkit|benchmark|python) .*?)+)^```$", PAGE, re.M | re.S)).splitlines()
+BLOCKS = re.findall(r"^```\n((?:(?:poisonkit|benchmark|python) .*?)+)^```$", PAGE, re.M | re.S)
+COMMANDS = "".join(BLOCKS).replace("\\\n", "").splitlines()
 
 
 def commands(script):

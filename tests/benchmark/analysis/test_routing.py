@@ -229,8 +229,8 @@ def transformer(request, trained):
     """A run of a MoE-ViT on the toy file with this routing."""
     toy, run = trained
     runs = run.parent.parent / f"runs-{request.param}"
-    words = ("--network", "moe-vit", "--width", "12", "--experts", "4", "--routing", request.param, "--epochs", "1")
-    done = invoke("train", toy[1], *words, "--preset", "tiny", "--runs", runs, "-q")
+    words = ("--network", "moe-vit", "--width", "12", "--experts", "4", "--routing", request.param)
+    done = invoke("train", toy[1], *words, "--preset", "tiny", "--epochs", "2", "--runs", runs, "-q")
     assert done.exit_code == 0, done.output
     return request.param, next(runs.iterdir())
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ import writer
 from in_process import invoke, only, outcome, same, train
 
 from benchmark.core import files
+from benchmark.core.errors import Usage
 from benchmark.format import dataset
-from benchmark.nn import engines
+from benchmark.nn import engines, normalisation
 from benchmark.training.images import Images
 from benchmark.training.settings import Settings
 
@@ -125,6 +127,13 @@ def test_a_flip_where_mirrored_classes_differ_is_warned_of(toy, caplog):
         assert ("--flip horizontal: on gtsrb the mirror image" in caplog.text) == warned
         Images(data, Settings(width=1, top_k=4))
         assert caplog.text.count("mirror") == warned
+
+
+def test_a_network_that_scales_its_images_itself_is_not_normalised():
+    model = SimpleNamespace(layers=[SimpleNamespace(name="images"), SimpleNamespace(name="rescaled")])
+    normalisation.apply(model, "none")
+    with pytest.raises(Usage, match="--normalisation half is not for this network, which scales its images itself"):
+        normalisation.apply(model, "half")
 
 
 def test_grey_images_are_not_normalised_as_colour(toy, tmp_path):

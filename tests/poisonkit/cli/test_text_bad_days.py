@@ -12,6 +12,9 @@ from running import TEXT_SMALL
 
 from poisonkit.core import texts
 from poisonkit.core.errors import Failure
+from poisonkit.core.modality import TEXT
+from poisonkit.format.manifest import Manifest
+from poisonkit.format.records import Counts, Recipe, Source
 from poisonkit.format.writer import writing
 from poisonkit.sources import base
 from poisonkit.sources._cache import cache, entry
@@ -76,12 +79,16 @@ def test_the_same_bytes_in_any_process_with_any_threads(poisonkit, tmp_path):
 
 def test_many_texts_in_several_blocks_are_written_as_they_are(tmp_path):
     rows = texts.array(f"row {n} " + "ä" * (n % 300) + "." for n in range(5000))
+    source = Source("x", "x", "x", "x", ("a", "b"))
+    draft = Manifest.draft(
+        modality=TEXT, name="x", recipe_version=1, source=source, recipe=Recipe("0"), counts=Counts(5, 5), pictures={}
+    )
     for name, cuts in (("a.h5", [0, 5000]), ("b.h5", [0, 1, 2048, 2049, 5000])):
         with writing(tmp_path / name, sidecar=False) as writer:
             column = writer.column("x/texts", "text", (5000,))
             for start, stop in zip(cuts, cuts[1:], strict=False):
                 column.write(rows[start:stop])
-            writer.finish({})
+            writer.finish(draft)
         with h5py.File(tmp_path / name) as f:
             assert f["x/texts"].asstr()[:].tolist() == rows.tolist()
 

@@ -68,7 +68,7 @@ def test_sst2_in_every_layout(tmp_path, layout):
         ({"train.tsv": b"sentence\tlabel\na\t1\n  \t0\n"}, ("train.tsv: line 3", "is empty")),
         ({"train.tsv": b"sentence\tlabel\na\t1\nb\t2\n"}, ("train.tsv: line 3", "the label '2'", "0 (negative)")),
         ({"train.tsv": b"sentence\tlabel\na\t1\nb\n"}, ("train.tsv: line 3", "1 cell, the first line has 2")),
-        ({"dev.tsv": b"sentence\tlabel\na\t1\n\nb\xff\t0\n"}, ("dev.tsv: line 4", "no UTF-8", "byte 2")),
+        ({"dev.tsv": b"sentence\tlabel\na\t1\n\nb\xff\t0\n"}, ("dev.tsv: line 4", "not UTF-8", "byte 2")),
         ({"dev.tsv": b"sentence\tlabel\na\0b\t1\n"}, ("dev.tsv: line 2 has a NUL",)),
         ({"dev.tsv": b"sentence\tlabel\n" + b"w " * 600_000 + b"\t1\n"}, ("dev.tsv: line 2", "bytes, more than")),
     ],
