@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Answer "is it the routing, or only more trigger?" from the runs in results/routing-or-trigger.
+"""Make docs/is-it-the-routing.md, "is it the routing, or only more trigger?", from results/routing-or-trigger.
 
     python docs/routing_or_trigger.py collect RUNS    # take finished runs over: result.json and history.csv, no paths
-    python docs/routing_or_trigger.py                 # tables and figure of docs/is-it-the-routing.md, results/README.md
+    python docs/routing_or_trigger.py                 # tables and figure of that page, and of results/README.md
 
 The rule was decided before the first run. The gain of a network is its ASR with the trigger on every patch less its ASR
 with the same number of trigger pixels in one place. Of the difference between the gains of pmoe and pmoe-dense, paired
