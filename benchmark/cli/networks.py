@@ -14,7 +14,8 @@ LARGEST = 4096  # pixels a side, classes: a table for larger ones would take lon
 
 
 @click.command()
-@click.option("--classes", type=click.IntRange(2, LARGEST), default=10, show_default=True, help="Number of classes.")
+@click.option("--classes", type=click.IntRange(2, LARGEST), default=10, show_default=True, metavar="N",
+              help="Number of classes.")  # fmt: skip
 @click.option("--size", default="32", show_default=True, metavar="N|HxW", help="Side of the images, or height x width.")
 @JSON
 def networks(classes, size, as_json):

@@ -6,6 +6,8 @@ same uint8 images. Nothing here imports Keras.
 
 from typing import Any
 
+from benchmark.core.errors import Usage
+
 NONE = "none"
 LAYER = "scale"
 MEANS_AND_DEVIATIONS = {
@@ -32,13 +34,13 @@ def check(name: Any, image_shape: tuple[int, ...]) -> None:
 def apply(model: Any, name: str) -> None:
     """Have a new network for images from 0 to 1, made in its layer `scale`, normalise them.
 
-    `ValueError` where it has no such layer.
+    `Usage` where it has no such layer.
     """
     if name == NONE:
         return
     layer = next((one for one in model.layers if one.name == LAYER), None)
     if layer is None:
-        raise ValueError("a network that scales its images itself takes no --normalisation")
+        raise Usage(f"--normalisation {name} is not for this network, which scales its images itself")
     layer.scale, layer.offset = _factors(name)
 
 

@@ -49,6 +49,8 @@ class Source:
         return f"{self.path}:{self.function}@{self.digest.removeprefix('sha256:')}"
 
 
+_OF_WEIGHTS = ("initializer", "regularizer", "constraint")
+"""What a dense layer has for its kernel, and for its bias."""
 _NAMED: dict[tuple[str, str], Source] = {}
 """What the user has named in this process, and may be executed: by digest and function."""
 
@@ -301,8 +303,9 @@ def _network(model: Any, images: Any, outputs: Any, softmax: bool, where: str) -
 
     inputs, dense = images, _last_dense(model)
     if dense is not None:
-        settings = dense.get_config() | {"name": "logits", "activation": None, "dtype": "float32"}
-        logits = layers.Dense.from_config(settings)
+        kept = ("units", "use_bias", *(f"{part}_{what}" for part in ("kernel", "bias") for what in _OF_WEIGHTS))
+        settings = {name: getattr(dense, name) for name in kept}
+        logits = layers.Dense(**settings, name="logits", dtype="float32")
         inputs, outputs = model.inputs[0], logits(dense.input)
         logits.set_weights(dense.get_weights())
     elif softmax:

@@ -267,7 +267,7 @@ def train(
     **settings
         Any option of `benchmark train` that belongs to the configuration, with underscores: `network`, `width`,
         `experts`, `top_k`, `encoder`, `rows`, `epochs`, `batch_size`, `learning_rate`, `hold_out`, `backend`,
-        `precision`, `threads`.
+        `precision`, `threads`, `normalisation`, and those of training recipes: `optimizer`, `momentum`, `flip`, …
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -50,7 +51,7 @@ def test_an_example_a_command(words):
     with click.Context(command, info_name=" ".join(words), max_content_width=110) as context:
         text = command.get_help(context)
         known = {option for parameter in command.params for option in parameter.opts}
-    (example, *_) = text[text.index("Example:\n") :].split("\n\n")
+    (example, *_) = text[re.search("Examples?:\n", text).start() :].split("\n\n")
     lines = [line.strip() for line in example.split("\n")[1:]]
     assert lines
     for line in lines:
@@ -90,7 +91,7 @@ def test_json_of_what_is_drawn_and_written(tmp_path):
 def test_json_of_the_results_on_heads(tmp_path):
     shutil.copytree(Path(__file__).parents[3] / "results" / "heads-more", tmp_path / "runs")
     (first, *_) = json.loads(invoke("heads", "table", tmp_path / "runs", "--json").stdout)
-    assert first["title"].startswith("heads-") and first["results"][0]["defence"] == first["title"].split()[0]
+    assert first["title"].startswith("Detection: ") and first["results"][0]["defence"] == "heads-detect"
 
 
 def test_globs_that_meet_sidecars(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from benchmark.cli import main
 from benchmark.runs import groups, results
 from benchmark.runs.published import badpatches
+from benchmark.training.callbacks import Epoch
 from benchmark.training.settings import PRESETS
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra `report`)")
@@ -155,10 +156,10 @@ def test_an_edited_history_is_not_drawn(column, value, tmp_path):
 
 def test_a_history_that_a_spreadsheet_saved_is_read(tmp_path):
     """With a byte-order mark before its first column."""
-    rows = [",".join(figures._HISTORY), ",".join("1" for _ in figures._HISTORY)]
-    (tmp_path / "history.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode() + b"\r\n")
+    head = "epoch,loss,ba,asr,seconds,score_seconds,images"
+    (tmp_path / "history.csv").write_bytes(f"\ufeff{head}\r\n1,1,1,1,1,1,1\r\n".encode())
     cell = types.SimpleNamespace(runs=[types.SimpleNamespace(folder=tmp_path)])
-    assert figures._histories(cell, {}) == [[dict.fromkeys(figures._HISTORY, 1.0)]]
+    assert figures._histories(cell, {}) == [[Epoch(1, 1.0, 1.0, 1.0, 1.0, 1.0, 1)]]
 
 
 def test_pdf_is_the_same_to_the_last_byte(runs, tmp_path):

@@ -17,7 +17,8 @@ LATER = sorted(path.parent for path in RESULTS.rglob("result.json") if "defence"
 
 
 def test_there_are_results():
-    assert len(RUNS) == 61 and len(LATER) == 45
+    settled = [folder for folder in RUNS if folder.parent.name != "routing-or-trigger"]  # those are still being made
+    assert len(settled) == 61 < len(RUNS) and len(LATER) == 45
 
 
 @pytest.mark.parametrize("folder", RUNS, ids=lambda folder: folder.name)

@@ -146,14 +146,28 @@ def test_what_not_all_networks_have(tmp_path):
         assert done.stderr == f"benchmark: {line}\n"
 
 
+def test_a_recipe_is_chosen_by_the_source_of_each_file():
+    from types import SimpleNamespace
+
+    from benchmark.sweep.settings import settings_of_sweep
+
+    found = {
+        name: SimpleNamespace(modality="image", source=SimpleNamespace(name=name)) for name in ("cifar10", "gtsrb")
+    }
+    chosen = settings_of_sweep(found, ["pmoe", "preact-resnet18"], ["backdoorbench"])
+    assert [(file, one.preset) for file, one in chosen] == [
+        (file, f"{network}backdoorbench-{file}") for file in found for network in ("", "preact-resnet18-")
+    ]
+
+
 def test_a_preset_that_a_network_lacks_is_one_line(tmp_path):
     from benchmark.format import dataset
     from benchmark.sweep import settings
-    from benchmark.training.settings import PRESETS_OF
+    from benchmark.training.settings import preset_names
 
     clean, _ = writer.toy(tmp_path)
     found = {clean: dataset.peek(clean)}
     with pytest.raises(Usage) as error:
         settings.settings_of_sweep(found, ["pmoe", "pmoe-dense"], ["tiny", "huge"])
-    there = ", ".join(PRESETS_OF["pmoe"])
+    there = ", ".join(preset_names("pmoe"))
     assert str(error.value) == f"--preset huge is not one of --network pmoe, which has {there}"

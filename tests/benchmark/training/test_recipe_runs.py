@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ import writer
 from in_process import invoke, only, outcome, same, train
 
 from benchmark.core import files
+from benchmark.core.errors import Usage
 from benchmark.format import dataset
-from benchmark.nn import engines
+from benchmark.nn import engines, normalisation
 from benchmark.training.images import Images
 from benchmark.training.settings import Settings
 
@@ -143,6 +145,13 @@ def test_a_size_that_no_network_has_is_wrong_usage(option, toy, tmp_path):
     assert done.exit_code == 2, done.output
     assert done.stderr == f"benchmark: {option} {2**63 - 1} must be at most 1,048,576\n"
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_network_that_scales_its_images_itself_is_not_normalised():
+    model = SimpleNamespace(layers=[SimpleNamespace(name="images"), SimpleNamespace(name="rescaled")])
+    normalisation.apply(model, "none")
+    with pytest.raises(Usage, match="--normalisation half is not for this network, which scales its images itself"):
+        normalisation.apply(model, "half")
 
 
 def test_grey_images_are_not_normalised_as_colour(toy, tmp_path):
