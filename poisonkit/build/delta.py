@@ -44,7 +44,7 @@ def target_path(path: Path, output: Path | None) -> Path:
     if output is not None and output.suffix == ".h5":
         return output
     name = path.name.removesuffix(".h5") + SUFFIX
-    return path.with_name(name) if output is None else output / name
+    return (path.parent if output is None else output) / name
 
 
 def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, force: bool = False) -> int:

@@ -130,6 +130,11 @@ def test_commands_that_need_the_whole_file_say_so(poisonkit, packed, command):
     poisonkit(command[0], packed(), *command[1:]).failed(1, "kind is 'delta'", "unpack")
 
 
+@pytest.mark.parametrize("path", ["", ".", "/", ".."])
+def test_what_has_no_name_is_no_file(poisonkit, path):
+    poisonkit("pack", path).failed(1, f"poisonkit: {path or '.'}: is not a regular file")
+
+
 def test_the_wrong_base_is_refused_before_anything_is_written(poisonkit, library, packed, tmp_path):
     poisonkit("make", *SMALL[:-1], "test=101", "--rate", "0", "-o", tmp_path / "other.h5").succeeded()
     asked = ("unpack", packed(), "-o", tmp_path / "back.h5", "--base")
