@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from poisonkit.build import grid
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -80,6 +82,19 @@ def test_every_option_that_a_page_uses_exists(name):
     for line in lines:
         for option in re.findall(r"(?<=\s)(--?[a-z][\w-]*)", line):
             assert f"`{option}" in REFERENCE or f", {option}" in REFERENCE, f"{option} in: {line}"
+
+
+GRIDS = [block for page in PAGES.values() for block in re.findall(r"^```toml\n(.*?)^```$", page, re.M | re.S)]
+
+
+def test_every_grid_that_a_page_shows_is_read(tmp_path):
+    assert GRIDS
+    for block in GRIDS:
+        (tmp_path / "grid.toml").write_text(block, encoding="utf-8")
+        shown = grid.read(tmp_path / "grid.toml")
+        said = re.search(r"^seeds = .*# seeds (.+)$", block, re.M)
+        assert shown.recipes()
+        assert not said or said[1] == " and ".join(map(str, sorted({one.seed for one in shown.recipes()})))
 
 
 def test_the_readme_is_short_and_fits_a_window():
