@@ -303,7 +303,10 @@ def advice(done: Sealed) -> list[str]:
             f"note: whoever has {name} can find every changed row by comparing; `make --camouflage` prevents the exact"
             f" join, but not a near one: {how}",
         ]
-    lines.append(f"note: a near join still finds most images of {name}, and with them what was changed: {how}")
+    lines.append(
+        f"note: a near join may still find many images of {name}, and with them what was changed; `poisonkit audit` "
+        "measures it (docs/sealing.md)"
+    )
     if done.seed < GUESSABLE:
         lines.append("note: the camouflage's seed is short enough to be guessed: use one of 18 digits")
     return lines

@@ -181,7 +181,8 @@ def test_a_camouflage_is_not_told(poisonkit, tmp_path):
     asked = ("--trigger", "square", "--rate", "0.1", "--camouflage", "light", "--camouflage-seed", "987654321")
     poisonkit("make", *poisonkit.small, *asked, "-o", tmp_path / "x.h5").succeeded()
     out = poisonkit("seal", tmp_path / "x.h5", "-o", tmp_path / "c.h5").succeeded().out
-    assert "short enough to be guessed" in out and "987654321" not in out and "near join" in out
+    assert "short enough to be guessed" in out and "987654321" not in out
+    assert "near join may still find many images of signs" in out and "`poisonkit audit` measures it" in out
     data = (tmp_path / "c.h5").read_bytes()
     assert b"camouflage" not in data and b"987654321" not in data
     poisonkit("unseal", tmp_path / "c.h5", "-o", tmp_path / "y.h5").succeeded()
