@@ -9,7 +9,8 @@ from benchmark.core.errors import Usage
 from benchmark.core.text_tables import some
 from benchmark.format.manifest import Manifest
 from benchmark.nn.networks import DEFAULT
-from benchmark.training.choose import chosen_settings, kind_of, options_of, presets_of, settings_of_files
+from benchmark.nn.own import is_spelled
+from benchmark.training.choose import NO_PRESETS, chosen_settings, kind_of, options_of, presets_of, settings_of_files
 from benchmark.training.settings import Common
 from benchmark.training.table import option_of
 
@@ -93,6 +94,8 @@ def _check_presets(presets: Sequence[str], chosen: Mapping[str, Sequence[str]]) 
     for name in taking:
         for preset in presets:
             if preset not in presets_of(name):
+                if is_spelled(name):
+                    raise Usage(f"--preset {preset}: {NO_PRESETS}")
                 has = ", ".join(presets_of(name))
                 raise Usage(f"--preset {preset} is not one of --network {name}, which has {has}")
 

@@ -25,6 +25,8 @@ from benchmark.training.table import option_of
 
 logger = logging.getLogger(__name__)
 
+NO_PRESETS = "a network of your own has no presets"
+
 
 def chosen_settings(modality: str, network: str | None = None, source: str | None = None, **given: Any) -> Common:
     """Return the settings for a file of a modality: the preset's or the encoder's, with what was given beside it.
@@ -55,7 +57,8 @@ def chosen_settings(modality: str, network: str | None = None, source: str | Non
             raise Usage(f"{option_of(name)} is not for --network {network}")
     choice = given.pop(kind.CHOICE, kind.USUAL)
     if kind is OwnSettings:
-        _check_preset(choice, [OwnSettings.USUAL])
+        if choice != OwnSettings.USUAL:
+            raise Usage(f"--preset {choice!s:.40}: {NO_PRESETS}")
         return OwnSettings.of(network, **given)
     return _of_encoder(choice, given) if kind is EncoderSettings else _of_preset(network, choice, given, source)
 

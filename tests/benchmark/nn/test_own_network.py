@@ -252,7 +252,7 @@ def test_a_network_that_is_wrongly_named_is_wrong_usage(files):
     done = trained(files, "--width", "2", code=2)
     assert "--width is not for --network" in done.stderr
     done = trained(files, "--preset", "small", code=2)
-    assert "--preset: expected one of default, got 'small'" in done.stderr
+    assert "--preset small: a network of your own has no presets" in done.stderr
 
 
 def test_a_large_file_and_a_changed_one_are_refused(files):

@@ -171,3 +171,6 @@ def test_a_preset_that_a_network_lacks_is_one_line(tmp_path):
         settings.settings_of_sweep(found, ["pmoe", "pmoe-dense"], ["tiny", "huge"])
     there = ", ".join(preset_names("pmoe"))
     assert str(error.value) == f"--preset huge is not one of --network pmoe, which has {there}"
+    with pytest.raises(Usage) as error:
+        settings.settings_of_sweep(found, ["net.py:build"], ["tiny", "small"])
+    assert str(error.value) == "--preset tiny: a network of your own has no presets"
