@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli.options import BASE, JSON, QUIET
+from benchmark.cli.options import BASE, JSON, QUIET, RUN_FOLDERS
 from benchmark.cli.printing import end, say, say_json
 
 
@@ -171,7 +171,7 @@ def ablate(paths, file, base, as_json, quiet, pairs):
 
 
 @heads.command("table")
-@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
+@RUN_FOLDERS
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
               help="latex: needs the package booktabs.")  # fmt: skip
 @click.option("--wide", is_flag=True, help="Show tables in one part, however wide  [default: at most 100 characters].")
@@ -179,7 +179,7 @@ def ablate(paths, file, base, as_json, quiet, pairs):
 def table_command(paths, form, wide, as_json):
     """Summarise these results over the seeds.
 
-    A folder of runs (default: runs) stands for all finished runs in it. Runs that differ in their seeds alone are
+    A folder of runs stands for all finished runs in it [default: runs]. Runs that differ in their seeds alone are
     summarised for each command and set of options: mean and 95 % interval (Student's).
 
     \b

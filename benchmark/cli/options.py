@@ -73,7 +73,7 @@ def _by_modality() -> str:
     """Say which networks there are for images and for texts."""
     named = {kind: [spec.name for spec in SPECS.values() if spec.modality == kind] for kind in DEFAULT}
     said = "; ".join(f"for {kind}s: {', '.join(names)}" for kind, names in named.items())
-    return f"{said}. A function in a file, (image_shape, classes, seed) -> keras.Model, is a network of your own."
+    return f"{said}. A function in a file, (image_shape, classes, seed) -> keras.Model, is a network of your own"
 
 
 def _presets() -> str:
@@ -133,6 +133,7 @@ def _type(setting: Setting) -> click.ParamType:
     return click.STRING
 
 
+RUN_FOLDERS = click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="[RUN]...")
 BASE = click.option("--base", type=click.Path(path_type=Path), metavar="CLEAN",
                     help="The clean file that a delta is applied to  [default: the one next to it]")  # fmt: skip
 SEED = click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True,

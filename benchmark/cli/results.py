@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from benchmark.cli.beside import beside_option
-from benchmark.cli.options import BASE, CODE, JSON, allow
+from benchmark.cli.options import BASE, CODE, JSON, RUN_FOLDERS, allow
 from benchmark.cli.printing import complain, end, say, say_json
 from benchmark.cli.shape import COLUMNS, WIDE
 
@@ -131,7 +131,7 @@ def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, code, b
 
 
 @click.command("table")
-@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
+@RUN_FOLDERS
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "latex", "csv", "json"]), default="text",
               show_default=True, help="csv and json have all columns; latex needs the package booktabs.")  # fmt: skip
 @beside_option("none")
@@ -143,8 +143,8 @@ def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, code, b
 def table_command(paths, form, beside, every, names, wide):
     """Summarise BA, ASR and CAD over the seeds.
 
-    Runs that differ in their seeds alone are one row; a folder of runs stands for all finished runs in it. Results of
-    `benchmark prune` follow.
+    Runs that differ in their seeds alone are one row; a folder of runs stands for all finished runs in it [default:
+    runs]. Results of `benchmark prune` follow.
 
     With --beside, published figures stand beside ours where data set, network, attack and rate are the same. Only a
     run with the published attack, training and precision counts: it agrees within 2 points, or if the published number
@@ -190,7 +190,7 @@ def table_command(paths, form, beside, every, names, wide):
 
 
 @click.command()
-@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
+@RUN_FOLDERS
 @click.option(
     "-o",
     "--output",
@@ -206,7 +206,8 @@ def report(paths, output, beside, as_json):
     """Write a self-contained HTML report.
 
     Tables, figures, attack examples, defences, routing, and the commands that reproduce the runs. The page needs no
-    network and no script. Figures and pictures need matplotlib.
+    network and no script. Figures and pictures need matplotlib. A folder of runs stands for all finished runs in it
+    [default: runs].
 
     \b
     Example:
@@ -226,7 +227,7 @@ def report(paths, output, beside, as_json):
 
 
 @click.command("figures")
-@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
+@RUN_FOLDERS
 @click.option(
     "-o",
     "--output",
@@ -244,7 +245,8 @@ def figures_command(paths, output, forms, beside, as_json):
     """Plot ASR and BA by rate, and training curves.
 
     One figure for every data set and its settings. Bands are 95 % intervals, those of the training curves the range
-    over the seeds; hollow markers are published numbers, of the same network and trigger. Needs matplotlib.
+    over the seeds; hollow markers are published numbers, of the same network and trigger. Needs matplotlib. A folder of
+    runs stands for all finished runs in it [default: runs].
 
     \b
     Example:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.cli.options import BASE, CODE, JSON, RUNS, VERIFY, allow
+from benchmark.cli.options import BASE, CODE, JSON, RUN_FOLDERS, RUNS, VERIFY, allow
 from benchmark.cli.printing import end, say, say_json
 from benchmark.cli.shape import COLUMNS, WIDE
 from benchmark.core.errors import Usage
@@ -73,14 +73,14 @@ def _check(context, predictions, name, paths, code):
 
 
 @click.command()
-@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="RUN...")
+@RUN_FOLDERS
 @COLUMNS
 @WIDE
 @JSON
 def show(paths, as_json, names, wide):
     """List finished runs with their scores.
 
-    A folder of runs stands for all finished runs in it.
+    A folder of runs stands for all finished runs in it [default: runs].
 
     \b
     Example:

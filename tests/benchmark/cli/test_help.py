@@ -27,6 +27,7 @@ def commands(group=main, words=("benchmark",)):
 
 
 COMMANDS = dict(commands())
+OPTIONAL_RUNS = {("show",), ("table",), ("figures",), ("report",), ("heads", "table")}
 EVERY = {**COMMANDS, ("benchmark", "heads"): main.commands["heads"]}
 
 
@@ -43,6 +44,17 @@ def test_a_summary_fits_the_list_of_commands(words):
     with click.Context(main) as context:
         listed = main.commands[words[1]].get_short_help_str(80)
         assert len(listed) <= LONGEST and listed in main.get_help(context)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_runs_that_need_not_be_named_are_in_brackets(words):
+    """Commands that take the folder `runs` where none is named say so."""
+    paths = [one for one in COMMANDS[words].params if isinstance(one, click.Argument) and one.nargs == -1]
+    optional = any(not one.required for one in paths)
+    assert optional == (words[1:] in OPTIONAL_RUNS)
+    shown = " ".join(invoke(*words[1:], "--help").output.split())
+    assert ("[RUN]..." in shown and "[default: runs]" in shown.split("Options:")[0]) == optional
+    assert ".;" not in shown
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
