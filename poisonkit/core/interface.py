@@ -30,7 +30,7 @@ ARGUMENTS = {
     "--no-truth": "truth=False",
     "--source-class": "source_classes",
     "--source-option": "source_options",
-    "--rewrite-list": "`poisonkit make --rewrite-list`",
+    "--rewrite-list": "`make --rewrite-list` of the command line",
 }
 """Option → what does the same in Python, where that is not the argument of the same name."""
 

@@ -21,7 +21,7 @@ from benchmark.core import extras  # noqa: E402
 from poisonkit.cli.main import cli  # noqa: E402
 
 IMAGES = ("--width", "1", "--epochs", "1", "--top-k", "4")
-NEED_KERAS = {"train", "sweep", "score", "prune", "routing", "heads detect", "heads align", "heads ablate"}
+NEED_KERAS = {"train", "sweep", "score", "prune", "routing", "networks", "heads detect", "heads align", "heads ablate"}
 NEED_NOTHING = {"show", "table", "heads table", "figures", "report"}
 
 
@@ -47,9 +47,9 @@ def files(tmp_path_factory):
         job = Run.of(found["runs"], manifest, settings)
         job.create()
         said = {
-            "name": manifest["name"], "kind": "poisoned", "digest": manifest["dataset_digest"], "path": str(file),
-            "base": None, "source": manifest["source"]["name"], "source_digest": manifest["source"]["digest"],
-            "classes": manifest["source"]["classes"], "recipe": manifest["recipe"], "counts": manifest["counts"],
+            "name": manifest.name, "kind": "poisoned", "digest": manifest.dataset_digest, "path": str(file),
+            "base": None, "source": manifest.source.name, "source_digest": manifest.source.digest,
+            "classes": manifest.source.classes, "recipe": manifest.recipe.raw, "counts": manifest.counts,
         }  # fmt: skip
         scores = {"ba": fake_runs.share(90, 60), "asr": fake_runs.share(90, 45), "still_right": fake_runs.share(5, 45)}
         result = {
@@ -71,6 +71,7 @@ def arguments(command: str, files: dict, folder: Path) -> list:
         "score": [images, files["images"]],
         "prune": [images],
         "routing": [images, files["images"]],
+        "networks": [],
         "heads detect": [texts],
         "heads align": [texts],
         "heads ablate": [texts],

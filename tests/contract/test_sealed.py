@@ -136,7 +136,7 @@ def test_a_sealed_files_run_is_no_baseline_and_has_none():
 
     def result(kind, digest):
         scores = {"ba": {"count": 1, "of": 2, "percent": 50.0}, "asr": None}
-        dataset = {"kind": kind, "source_digest": digest}
+        dataset = {"name": kind, "kind": kind, "source": "signs", "source_digest": digest, "recipe": {}, "counts": {}}
         return RunResult({"name": kind, "dataset": dataset, "config": config, "scores": scores})
 
     blind, clean, poisoned = result("sealed", None), result("clean", "a"), result("poisoned", "a")
@@ -151,7 +151,14 @@ def test_runs_on_sealed_files_are_results_and_stand_in_no_table():
     from benchmark.training.settings import Settings, config_of
 
     share = {"count": 1, "of": 2, "percent": 50.0}
-    dataset = {"name": "challenge-01234567", "kind": "sealed", "source": "signs", "source_digest": None, "recipe": {}}
+    dataset = {
+        "name": "challenge-01234567",
+        "kind": "sealed",
+        "source": "signs",
+        "source_digest": None,
+        "recipe": {},
+        "counts": {},
+    }
     result = {
         "result_version": 1, "name": "run", "dataset": dataset, "config": config_of(Settings(), "sha256:0"),
         "scores": {"ba": share, "asr": None}, "preset": "tiny", "baseline": None,

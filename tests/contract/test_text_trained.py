@@ -17,6 +17,7 @@ from benchmark.nn import tokenizers
 from benchmark.runs import records, train
 from benchmark.runs.run import Run
 from benchmark.training import truncation  # noqa: E402
+from benchmark.training.callbacks import Epoch  # noqa: E402
 from benchmark.training.settings import ENCODERS  # noqa: E402
 
 SETTINGS = ("--encoder", "tiny", "--epochs", "1", "--hold-out", "20")
@@ -43,7 +44,7 @@ def same(found, whole):
 def test_benchmark_reads_what_poisonkit_wrote(library, name):
     found = dataset.load(library(name))
     with h5py.File(library(name)) as f:
-        assert found.manifest == json.loads(f.attrs["manifest"]) == dataset.peek(library(name))
+        assert found.manifest.raw == json.loads(f.attrs["manifest"]) and found.manifest == dataset.peek(library(name))
         for part in ("train", "test", "triggered", "truth", "others"):
             assert (part in f) == (getattr(found, part) is not None)
             if part in f:
@@ -64,10 +65,10 @@ def test_what_is_said_of_triggers_follows_from_the_recipe(library, name):
     assert truncation.lines(cut) == [] == truncation.unknown(contents, words)
     changed = contents.train.inputs[contents.truth_rows]
     for text, trigger, _, piece in contents.insertions["truth"]:
-        assert truncation.pieces(contents.manifest["recipe"]["triggers"][trigger])[piece] in changed[text]
+        assert contents.manifest.recipe.triggers[trigger].inserted[piece] in changed[text]
     bare = tokenizers.Words.of(["nothing"])
     assert truncation.unknown(contents, bare)[0].startswith("warning: the encoder's tokenizer makes [UNK]")
-    history = [{"epoch": 1, "loss": 1.0, "seconds": 1.0, "score_seconds": 1.0, "images": 200}]
+    history = [Epoch(1, 1.0, None, None, 1.0, 1.0, 200)]
     sets = {"test": contents.test, "triggered": contents.triggered, "others": contents.others}
     predicted = {group: np.zeros(len(rows), np.int64) for group, rows in sets.items() if rows is not None}
     result = train.run_record(Run.of("runs", contents.manifest, ENCODERS["tiny"]), contents, history, predicted)

@@ -14,6 +14,7 @@ from benchmark.format import dataset
 from benchmark.runs import records, train
 from benchmark.runs.run import Run
 from benchmark.training import loop  # noqa: E402
+from benchmark.training.callbacks import Epoch  # noqa: E402
 from benchmark.training.settings import PRESETS  # noqa: E402
 
 SETTINGS = ("--width", "1", "--epochs", "1", "--batch-size", "50", "--learning-rate", "0.01")
@@ -28,13 +29,13 @@ def invoke(*arguments):
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_s_result_is_one(name, library, tmp_path):
     contents = dataset.load(library(name))
-    history = [{"epoch": 1, "loss": 1.0, "seconds": 1.0, "score_seconds": 1.0, "images": 200}]
+    history = [Epoch(1, 1.0, None, None, 1.0, 1.0, 200)]
     sets = {"test": contents.test, "triggered": contents.triggered, "others": contents.others}
     predicted = {group: np.zeros(len(rows), np.int64) for group, rows in sets.items() if rows is not None}
     job = Run.of(tmp_path, contents.manifest, PRESETS["tiny"])
     result = train.run_record(job, contents, history, predicted)
     assert records.is_result(json.loads(json.dumps(result)) | {"baseline": None}), result
-    assert loop.scores(contents, predicted)["ba"]["of"] == 100
+    assert loop.scores(contents, predicted).ba.of == 100
 
 
 @pytest.mark.parametrize(
@@ -46,8 +47,8 @@ def test_trained_beside_its_clean_run_and_shown(name, library, tmp_path):
     for file in dict.fromkeys((library(clean), library(name))):
         invoke("train", *SETTINGS, file, "--runs", where, "-q")
     shown = invoke("table", where)
-    triggers = dataset.peek(library(name)).get("recipe", {}).get("triggers", [])
-    assert "+".join(step["name"] for step in triggers) in shown and len(list(where.iterdir())) == 1 + (name != clean)
+    triggers = dataset.peek(library(name)).recipe.triggers
+    assert "+".join(step.name for step in triggers) in shown and len(list(where.iterdir())) == 1 + (name != clean)
     invoke("show", where)
     invoke("sweep", library(name), *SETTINGS, "--runs", where, "-q")
     assert "finished" in invoke("sweep", library(name), *SETTINGS, "--runs", where, "--dry-run")

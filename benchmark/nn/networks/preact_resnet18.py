@@ -42,6 +42,9 @@ def preact_resnet18(image_shape: tuple[int, int, int], classes: int, width: int 
     def convolution(x, filters, size, strides, name):
         if size == 3:  # one row and column on every side: Keras' "same" puts them right and below only under strides
             x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+        elif strides != 1:  # every second position, and nothing averaged. Left to the convolution, TensorFlow's oneDNN
+            # writes beyond its memory in the gradient, on a CPU, where channels or batch are odd sizes
+            x, strides = layers.AveragePooling2D(1, strides, name=f"{name}_every")(x), 1
         kernel = Uniform(seed, name)
         convolve = layers.Conv2D(filters, size, strides, use_bias=False, kernel_initializer=kernel, name=name)
         return convolve(x)
@@ -111,6 +114,7 @@ PREACT_RESNET18 = register(
                 "InputLayer",
                 "Rescaling",
                 "ZeroPadding2D",
+                "AveragePooling2D",
                 "Conv2D",
                 "BatchNorm",
                 "Activation",

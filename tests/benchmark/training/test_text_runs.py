@@ -63,7 +63,8 @@ def finished(runs):
 
 def test_what_a_finished_run_holds(finished, toy):
     names = sorted(path.name for path in finished.iterdir() if path.name != ".lock")
-    assert names == ["config.json", "history.csv", "model.keras", "predictions.npz", "result.json", "vocabulary.txt"]
+    arrays = ["losses.npz", "model.keras", "predictions.npz"]
+    assert names == ["config.json", "history.csv", *arrays, "result.json", "vocabulary.txt"]
     result = json.loads((finished / "result.json").read_text())
     assert result["config"]["model"]["name"] == "encoder" and result["config"]["model"]["encoder"] == "tiny"
     assert result["config"]["training"]["optimizer"] == "adamw" and result["tokens"] == 64
