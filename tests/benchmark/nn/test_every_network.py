@@ -3,7 +3,10 @@ shown, and rebuilt from nothing but sizes."""
 
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from in_process import invoke, outcome, same
 
 from benchmark.core import files
 from benchmark.core.errors import Failure, Usage
+from benchmark.format import dataset
 from benchmark.nn import engines, saved_weights
 from benchmark.nn.networks import IMAGE, NETWORKS
 from benchmark.runs import experiment
@@ -22,6 +26,8 @@ from benchmark.training.choose import chosen_settings
 engines.activate("tensorflow", threads=2)
 
 from benchmark.nn import model_files  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[3]
 
 SMALL = {
     "pmoe": {"width": 1, "top_k": 4},
@@ -88,6 +94,18 @@ def test_stopped_after_an_epoch_it_ends_with_the_same_numbers(trained, toy, tmp_
     assert (spec.run.folder / "checkpoint.npz").is_file() and not (spec.run.folder / "result.json").exists()
     experiment.run(spec)
     same(outcome(spec.run.folder), outcome(spec_of(toy[1], runs, name).run.folder))
+
+
+def test_odd_channels_and_an_odd_last_batch_do_not_kill_the_process(toy, tmp_path):
+    """TensorFlow's oneDNN wrote beyond its memory in the gradient of a strided 1×1 convolution (in some 9 of 10
+    processes), so that a run ended in "double free or corruption"."""
+    rows = len(dataset.load(toy[0]).train)
+    assert rows > 41
+    words = ("--network", "preact-resnet18", "--width", "8", "--epochs", "3", "--batch-size", "32")
+    command = [sys.executable, "-m", "benchmark", "train", toy[0], *words, "--hold-out", str(rows - 41), "--runs",
+               tmp_path / "runs", "-q"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_saved_file_alone_says_its_sizes(trained, run):
