@@ -52,7 +52,14 @@ def spec_of(file, runs, name, **changed):
     return RunSpec.of(file, settings, runs=runs)
 
 
-@pytest.fixture(scope="module", params=FOR_IMAGES)
+FAST = ("preact-resnet18", "moe-vit")
+"""Networks whose tests are fast ones; of the others, which are made of the same parts, they are slow ones."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in FOR_IMAGES],
+)
 def trained(request, toy, tmp_path_factory):
     """The name of a network, and the folder of its runs of both files. Copy what you change."""
     runs = tmp_path_factory.mktemp(request.param)
