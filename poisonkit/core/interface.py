@@ -21,7 +21,7 @@ MOST_THREADS = 256
 
 
 OPTION = re.compile(r"(?<![\w-])(?:--[a-z][a-z-]*[a-z]|-o)(?![\w-])")
-COMMAND = re.compile(r"(`[^`]*`)")
+COMMAND = re.compile(r"(`[^`]*`|pip install [^;]*)")
 SHELL = re.compile(r" \$\(python3 -c 'import \w+; print\((.*)\)'\)")
 """An expression of Python's that a shell is to insert."""
 ARGUMENTS = {
@@ -37,7 +37,7 @@ ARGUMENTS = {
 
 def in_python(text: str) -> str:
     """Return a message in which options of the command line are the arguments of functions: `--cover-rate` is
-    `cover_rate`. Whole commands, which stand between backquotes, are left as they are."""
+    `cover_rate`. Whole commands, which stand between backquotes, and pip's are left as they are."""
 
     def argument(found: re.Match[str]) -> str:
         option = found[0]
@@ -45,7 +45,7 @@ def in_python(text: str) -> str:
         return ARGUMENTS.get(option, plain)
 
     parts = COMMAND.split(SHELL.sub(r"=\1", text))
-    return "".join(part if part.startswith("`") else OPTION.sub(argument, part) for part in parts)
+    return "".join(part if part.startswith(("`", "pip ")) else OPTION.sub(argument, part) for part in parts)
 
 
 def public(function: Callable[P, R]) -> Callable[P, R]:
