@@ -52,7 +52,7 @@ def spec_of(file, runs, name, **changed):
     return RunSpec.of(file, settings, runs=runs)
 
 
-FAST = ("preact-resnet18", "moe-vit")
+FAST = ("preact-resnet18",)
 """Networks whose tests are fast ones; of the others, which are made of the same parts, they are slow ones."""
 
 

@@ -101,9 +101,7 @@ def test_same_outputs_gradients_and_statistics_as_the_plain_network():
         for name, part in (("router", ours["experts/router"][:, number]), ("expert", ours["experts/kernel"][number])):
             twin = np.squeeze(theirs[f"{name}_{number}/kernel"])
             np.testing.assert_allclose(part, twin, rtol=2e-3, atol=1e-4 * np.abs(twin).max())
-    stem = [
-        value for path, value in theirs.items() if path.startswith("conv2d") and path.endswith("kernel")
-    ]  # its first
+    stem = [value for path, value in theirs.items() if path.startswith("conv2d") and path.endswith("kernel")]
     np.testing.assert_allclose(ours["stem_conv/kernel"], stem[0], rtol=2e-3, atol=1e-5)
     for name in ("moving_mean", "moving_variance"):
         statistics = np.asarray(getattr(model.get_layer("experts"), name))[2]

@@ -49,6 +49,7 @@ def after_two_epochs(monkeypatch):
     monkeypatch.setattr(stopping, "StopInTime", limited)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_in_a_sweep_to_the_same_end(whole, tmp_path, after_two_epochs):
     (clean, poisoned), runs = whole
     done = invoke("train", poisoned, *SETTINGS, "--runs", tmp_path, "--stop-after", "100s", "-q")
@@ -77,6 +78,7 @@ def test_json_of_a_run_that_was_stopped_is_an_empty_list(whole, tmp_path, after_
     assert json.loads(done.stdout) == []
 
 
+@pytest.mark.slow
 def test_a_poisoned_run_before_its_clean_run_gets_the_same_cad(whole, tmp_path):
     (clean, poisoned), runs = whole
     done = invoke("sweep", poisoned, clean, *SETTINGS, "--runs", tmp_path)
