@@ -4,7 +4,6 @@ Whoever needs one asks here, at the start of what may take long, and is told wha
 """
 
 import importlib
-from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
 
@@ -29,6 +28,8 @@ def check(name: str, extra: str | None = None) -> None:
 
     `extra` is the one to install where it is not the package's own (Keras comes with each backend).
     """
+    from importlib import metadata  # every command imports this module, and it brings half of `email`
+
     own, least = EXTRAS[name]
     command = hints.install(extra or own)
     if not _there(name):

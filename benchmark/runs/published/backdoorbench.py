@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.core import text_tables
-from benchmark.runs.published import leaderboard
-from benchmark.runs.published.leaderboard import Row
 from benchmark.runs.published.registry import (
     ATTACK,
     FOLDER,
@@ -27,6 +25,7 @@ from benchmark.runs.published.registry import (
 from benchmark.training.settings import PRESETS_OF, Common, label
 
 if TYPE_CHECKING:  # what it imports is heavy, and the help of a command names the sources
+    from benchmark.runs.published.leaderboard import Row
     from benchmark.runs.result import DatasetRecord, RunResult
 
 NETWORK = "preact-resnet18"
@@ -61,9 +60,9 @@ ATTACKS = {
 _OF_TRIGGER = {attack.trigger: attack for attack in ATTACKS.values()}
 
 
-def key(row: Row) -> Key | None:
+def key(row: "Row") -> Key | None:
     """Return what a row is of in our names; None where nothing of ours can be compared with it."""
-    if row.defence != leaderboard.UNDEFENDED or row.dataset not in ROWS:
+    if not row.undefended or row.dataset not in ROWS:
         return None
     if row.network not in NETWORKS or row.attack not in ATTACKS:
         return None
@@ -101,7 +100,7 @@ def never_same(pictures: frozenset[str] = frozenset()) -> frozenset[str]:
     return frozenset(wanting)
 
 
-def of_rows(rows: Iterable[Row]) -> dict[Key, Figures]:
+def of_rows(rows: "Iterable[Row]") -> dict[Key, Figures]:
     """Return the figures of the rows that ours can be compared with."""
     return {found: row.scores for row in rows if (found := key(row)) is not None}
 
@@ -109,6 +108,8 @@ def of_rows(rows: Iterable[Row]) -> dict[Key, Figures]:
 @lru_cache(maxsize=1)
 def attacks() -> dict[Key, Figures]:
     """Return BA, ASR and RA in percent, of what comes with the program."""
+    from benchmark.runs.published import leaderboard
+
     return of_rows(leaderboard.read(FOLDER / "backdoorbench.csv"))
 
 
@@ -130,10 +131,12 @@ BACKDOORBENCH = register(
 
 def of_file(path: Path) -> PublishedSpec:
     """Return a file of the user's, the whole leaderboard or a part, as a source. Raises as `leaderboard.read`."""
+    from benchmark.runs.published import leaderboard
+
     rows = leaderboard.read(path)
     figures = of_rows(rows)
     pictures = frozenset(row.picture.removeprefix("sha256:") for row in rows if row.picture)
-    defended = sum(row.defence != leaderboard.UNDEFENDED for row in rows)
+    defended = sum(not row.undefended for row in rows)
     words = f"rows that ours can be compared with: {len(figures):,} of {len(rows):,} (on defences: {defended:,})"
     return replace(
         BACKDOORBENCH,

@@ -59,6 +59,11 @@ class Row:
     scores: Mapping[str, float]
     picture: str = ""
 
+    @property
+    def undefended(self) -> bool:
+        """Whether this is the attack alone."""
+        return self.defence == UNDEFENDED
+
 
 def read(path: Path) -> list[Row]:
     """Read all rows that have a score.

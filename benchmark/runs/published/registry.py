@@ -6,10 +6,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmark.core.intervals import Summary
 from benchmark.training.settings import Common
 
 if TYPE_CHECKING:  # what it imports is heavy, and the help of a command names the sources
+    from benchmark.core.intervals import Summary
     from benchmark.runs.result import DatasetRecord, RunResult
 
 FOLDER = Path(__file__).with_name("figures")
@@ -115,7 +115,7 @@ class Beside:
     source: PublishedSpec
     figures: Figures
     deviations: list[str]
-    summaries: Mapping[str, Summary]
+    summaries: "Mapping[str, Summary]"
 
     @classmethod
     def of(
@@ -123,7 +123,7 @@ class Beside:
         source: PublishedSpec,
         figures: Figures | None,
         results: Iterable["RunResult"],
-        summaries: Mapping[str, Summary],
+        summaries: "Mapping[str, Summary]",
         defended: bool = False,
     ) -> "Beside":
         """Return the figures beside these runs; no deviations where there are no figures."""
@@ -178,7 +178,7 @@ def compare(
     return [*([] if dataset.is_clean else attack(dataset)), *(name for name, same in sound.items() if not same)]
 
 
-def verdict(ours: Summary, figure: float) -> str:
+def verdict(ours: "Summary", figure: float) -> str:
     """`agrees`, `undecided` or `differs`: what runs at the published settings say of a published figure.
 
     Within 2 points it agrees; else it must lie in the interval over seeds, and agrees if that is narrow enough and
