@@ -1,13 +1,13 @@
 """`DenseExperts`: the experts of `PatchMoE` with the routing taken out."""
 
-import math
-
 import keras
-from keras import initializers, ops
+from keras import ops
+
+from benchmark.nn.layers.stacked_experts import StackedExperts
 
 
 @keras.saving.register_keras_serializable(package="benchmark")
-class DenseExperts(keras.layers.Layer):
+class DenseExperts(StackedExperts):
     """The control of a patch-level mixture of experts: every expert sees every patch, unweighted.
 
     Each expert is batch normalisation, ReLU, and a 1×1 convolution to `filters` channels of the whole feature map; the
@@ -23,33 +23,11 @@ class DenseExperts(keras.layers.Layer):
     Input (batch, height, width, channels), output (batch, height, width, experts × filters), expert by expert.
     """
 
-    momentum = 0.99  # Keras' defaults of batch normalisation, as in `PatchMoE`
-    epsilon = 1e-3
-
     def __init__(self, experts=4, filters=160, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        for name, value in (("experts", experts), ("filters", filters)):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value}")
-        self.experts = experts
-        self.filters = filters
-        self.seed = seed
+        super().__init__(experts, filters, seed, **kwargs)
 
     def build(self, input_shape):
-        channels = input_shape[-1]
-        limit = math.sqrt(6 / (channels + self.filters))  # Glorot's, for one expert's kernel
-        each = (self.experts, channels)
-        self.kernel = self.add_weight(
-            shape=(*each, self.filters),
-            initializer=initializers.RandomUniform(-limit, limit, seed=None if self.seed is None else self.seed + 1),
-            name="kernel",
-        )
-        self.bias = self.add_weight(shape=(self.experts, self.filters), initializer="zeros", name="bias")
-        self.gamma = self.add_weight(shape=each, initializer="ones", name="gamma", autocast=False)
-        self.beta = self.add_weight(shape=each, initializer="zeros", name="beta", autocast=False)
-        statistics = {"shape": each, "trainable": False, "autocast": False}
-        self.moving_mean = self.add_weight(initializer="zeros", name="moving_mean", **statistics)
-        self.moving_variance = self.add_weight(initializer="ones", name="moving_variance", **statistics)
+        self.add_experts(input_shape[-1])
 
     def call(self, inputs, training=None):
         _, height, width, channels = inputs.shape
@@ -61,23 +39,12 @@ class DenseExperts(keras.layers.Layer):
         return ops.reshape(x, (-1, height, width, self.experts * self.filters))
 
     def _normalization(self, x, training):
-        """Batch normalisation of the map as `x · scale + shift`, each (experts, channels) float32."""
+        """Batch normalisation of the map, see `scale_and_shift`."""
         if training and self.trainable:
-            mean, variance = ops.moments(ops.cast(x, "float32"), axes=[0, 1, 2])
-            for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign(moving * self.momentum + now * (1 - self.momentum))
-        else:
-            mean, variance = ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance)
-        scale = self.gamma * ops.rsqrt(variance + self.epsilon)
-        return scale, self.beta - mean * scale
+            return self.scale_and_shift(ops.moments(ops.cast(x, "float32"), axes=[0, 1, 2]))
+        return self.scale_and_shift()
 
     def multiply_adds(self, input_shape):
         """Return the multiply-adds for one image."""
         _, height, width, channels = input_shape
         return height * width * self.experts * channels * self.filters
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.experts * self.filters)
-
-    def get_config(self):
-        return super().get_config() | {"experts": self.experts, "filters": self.filters, "seed": self.seed}

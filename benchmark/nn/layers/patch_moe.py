@@ -1,13 +1,13 @@
 """`PatchMoE`: patch-level routing to experts that are stacked in one weight."""
 
-import math
-
 import keras
 from keras import initializers, ops
 
+from benchmark.nn.layers.stacked_experts import StackedExperts, check_positive
+
 
 @keras.saving.register_keras_serializable(package="benchmark")
-class PatchMoE(keras.layers.Layer):
+class PatchMoE(StackedExperts):
     """Patch-level mixture of experts (Chowdhury et al. 2023, section 3; BadPatches, section 3.2).
 
     Every position of the feature map is a patch. Each expert has a router, which scores all patches of an image;
@@ -35,46 +35,23 @@ class PatchMoE(keras.layers.Layer):
     Input (batch, height, width, channels), output (batch, height, width, experts × filters), expert by expert.
     """
 
-    momentum = 0.99  # Keras' defaults of batch normalisation
-    epsilon = 1e-3
-
     def __init__(self, experts=4, top_k=16, filters=160, router_stddev=1e-4, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        for name, value in (("experts", experts), ("top_k", top_k), ("filters", filters)):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value}")
-        self.experts = experts
+        super().__init__(experts, filters, seed, **kwargs)
+        check_positive(top_k=top_k)
         self.top_k = top_k
-        self.filters = filters
         self.router_stddev = router_stddev
-        self.seed = seed
 
     def build(self, input_shape):
         _, height, width, channels = input_shape
         if self.top_k > height * width:
             raise ValueError(f"`top_k` must be at most the {height * width} patches. Received: top_k={self.top_k}")
-        router_seed, kernel_seed = (None, None) if self.seed is None else (self.seed, self.seed + 1)
-        # Glorot's limit for one expert's kernel: Keras would take the first axis of a stack for a receptive field
-        limit = math.sqrt(6 / (channels + self.filters))
-        each = (self.experts, channels)
         self.router = self.add_weight(
             shape=(channels, self.experts),
-            initializer=initializers.RandomNormal(stddev=self.router_stddev, seed=router_seed),
+            initializer=initializers.RandomNormal(stddev=self.router_stddev, seed=self.seed),
             name="router",
             autocast=False,  # so that patches are ranked in float32 at every precision
         )
-        self.kernel = self.add_weight(
-            shape=(*each, self.filters),
-            initializer=initializers.RandomUniform(-limit, limit, seed=kernel_seed),
-            name="kernel",
-        )
-        self.bias = self.add_weight(shape=(self.experts, self.filters), initializer="zeros", name="bias")
-        # the normalisation's weights stay float32 at every precision, as in Keras' own layer
-        self.gamma = self.add_weight(shape=each, initializer="ones", name="gamma", autocast=False)
-        self.beta = self.add_weight(shape=each, initializer="zeros", name="beta", autocast=False)
-        statistics = {"shape": each, "trainable": False, "autocast": False}
-        self.moving_mean = self.add_weight(initializer="zeros", name="moving_mean", **statistics)
-        self.moving_variance = self.add_weight(initializer="ones", name="moving_variance", **statistics)
+        self.add_experts(channels)
 
     def call(self, inputs, training=None):
         _, height, width, channels = inputs.shape
@@ -117,34 +94,20 @@ class PatchMoE(keras.layers.Layer):
         return scores, gates, ops.one_hot(best, patches.shape[1], dtype="float32")
 
     def _normalization(self, x, share, training):
-        """Batch normalisation of an expert's whole map as `x · scale + shift`, each (experts, channels) float32.
+        """Batch normalisation of an expert's whole map, see `scale_and_shift`.
 
         `x` (batch, experts, top_k, channels) are the patches taken, `share` how many of all they are.
         """
-        if training and self.trainable:
-            mean, variance = ops.moments(ops.cast(x, "float32"), axes=[0, 2])
-            variance = share * variance + share * (1 - share) * ops.square(mean)  # the zeros included
-            mean = share * mean
-            for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign(moving * self.momentum + now * (1 - self.momentum))
-        else:
-            mean, variance = ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance)
-        scale = self.gamma * ops.rsqrt(variance + self.epsilon)
-        return scale, self.beta - mean * scale
+        if not (training and self.trainable):
+            return self.scale_and_shift()
+        mean, variance = ops.moments(ops.cast(x, "float32"), axes=[0, 2])
+        variance = share * variance + share * (1 - share) * ops.square(mean)  # the zeros included
+        return self.scale_and_shift((share * mean, variance))
 
     def multiply_adds(self, input_shape):
         """Return the multiply-adds for one image: of the routers, and of the experts on the patches that they take."""
         _, height, width, channels = input_shape
         return self.experts * channels * (height * width + self.top_k * self.filters)
 
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.experts * self.filters)
-
     def get_config(self):
-        return super().get_config() | {
-            "experts": self.experts,
-            "top_k": self.top_k,
-            "filters": self.filters,
-            "router_stddev": self.router_stddev,
-            "seed": self.seed,
-        }
+        return super().get_config() | {"top_k": self.top_k, "router_stddev": self.router_stddev}
