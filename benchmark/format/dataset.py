@@ -91,6 +91,12 @@ class Dataset:
         """Height, width, channels; empty for texts."""
         return self.train.inputs.shape[1:]
 
+    @property
+    def scored(self) -> dict[str, Rows]:
+        """The rows that a network is scored on: `test` and, if the file has them, `triggered` and `others`."""
+        sets = {"test": self.test, "triggered": self.triggered, "others": self.others}
+        return {name: rows for name, rows in sets.items() if rows is not None}
+
     def kept(self, hold_out: int) -> np.ndarray:
         """Return the training rows that remain when `hold_out` are left out, ascending, (n,) int64."""
         if not 0 <= hold_out < len(self.train):

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 
 from benchmark.core import environment, files
-from benchmark.core.errors import Damaged, Failure
+from benchmark.core.errors import Failure
 from benchmark.core.hashing import digest
 from benchmark.format import dataset, predictions
 from benchmark.format.dataset import Dataset
 from benchmark.runs import baseline
 from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
-from benchmark.runs.train import dataset_record
-from benchmark.training import loop
+from benchmark.runs.train import score_record
 from benchmark.training.predicted import PredictedSettings
 
 Given = str | os.PathLike[str] | Mapping[str, Any]
@@ -66,19 +65,19 @@ def score(
     run = Run.of(runs, manifest, settings)
     data = dataset.load(file, verify, manifest, base)
     predicted = _predicted(given, data)
-    existing = _existing(run)
+    existing = run.sound_result()
     if existing is not None and existing.raw.get("predictions") != _digests(predicted):
         raise Failure(
             f"{run.folder}: holds other predictions of {name!r} with seed {seed} on this data set: give another "
             "--name or --seed, or remove that folder"
         )
-    clean = None if named is None else baseline.usable(_made(run, data, predicted), Path(named))
+    result = _made(run, data, predicted) if existing is None else existing
+    clean = None if named is None else baseline.usable(result, Path(named))
     if existing is not None and clean is None:
         return run, existing
     with _created(run):
         if existing is None:
             files.write_npz(run.folder / "predictions.npz", predicted)
-        result = _made(run, data, predicted) if existing is None else existing
         comparison = baseline.compare(result, baseline.finished(runs).values(), clean)
         result = result.with_baseline(comparison) if comparison else result
         files.write_json(run.folder / "result.json", result.raw)
@@ -87,21 +86,12 @@ def score(
 
 def _predicted(given: Given, data: Dataset) -> dict[str, np.ndarray]:
     """Return the predicted classes of every set that the data set has, in the order in which ours are kept."""
-    sets = {"test": data.test, "triggered": data.triggered, "others": data.others}
-    rows = {name: len(part) for name, part in sets.items() if part is not None}
+    rows = {name: len(part) for name, part in data.scored.items()}
     if isinstance(given, Mapping):
         found = predictions.checked(given, rows, len(data.classes))
     else:
         found = predictions.read(given, rows, len(data.classes))
     return {name: found[name] for name in rows}
-
-
-def _existing(run: Run) -> RunResult | None:
-    try:
-        return run.result
-    except Damaged as error:
-        files.put_aside(run.folder / "result.json", error)
-        return None
 
 
 def _digests(predicted: Mapping[str, np.ndarray]) -> dict[str, str]:
@@ -110,17 +100,14 @@ def _digests(predicted: Mapping[str, np.ndarray]) -> dict[str, str]:
 
 
 def _made(run: Run, data: Dataset, predicted: dict[str, np.ndarray]) -> RunResult:
-    return RunResult({
-        "result_version": 1,
-        "name": run.folder.name,
-        "dataset": dataset_record(data),
-        "config": run.config.raw,
-        "preset": run.settings.preset,
-        "scores": loop.scores(data, predicted).json(),
-        "predictions": _digests(predicted),
-        "environment": environment.record(),
-        "finished": environment.now(),
-    })  # fmt: skip
+    return RunResult(
+        score_record(run, data, predicted)
+        | {
+            "predictions": _digests(predicted),
+            "environment": environment.record(),
+            "finished": environment.now(),
+        }
+    )
 
 
 @contextlib.contextmanager

@@ -101,6 +101,14 @@ class Run:
         """The stored result, None while the run is not finished. Raises as `records.read`."""
         return records.read(self.folder)
 
+    def sound_result(self) -> RunResult | None:
+        """Return the stored result, None without one; a damaged one is put aside, and a line says so."""
+        try:
+            return self.result
+        except Damaged as error:
+            files.put_aside(self.folder / "result.json", error)
+            return None
+
     def finished(self) -> RunResult:
         """Return the stored result. Raises as `records.read`, and `Failure` while the run is not finished."""
         result = self.result

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from benchmark.core import environment, files
-from benchmark.core.errors import Damaged
 from benchmark.format.dataset import Dataset
 from benchmark.nn import engines
 from benchmark.runs.checkpoint import Checkpoint, History
@@ -66,7 +65,7 @@ def train(
     training = method(data, run.settings, log) if unmade else None  # what it refuses leaves no folder
     run.create()
     with files.locked(run.folder) as held:
-        result = _existing(run)
+        result = run.sound_result()
         if result is None:
             result = _train(run, training or method(data, run.settings, log), callbacks, keep_epochs)
             files.write_json(run.folder / "result.json", result.raw)
@@ -75,15 +74,6 @@ def train(
             with contextlib.suppress(OSError):
                 leftover.unlink()
     return result
-
-
-def _existing(run: Run) -> RunResult | None:
-    """Return the result that there is, None without one; a damaged one is put aside."""
-    try:
-        return run.result
-    except Damaged as error:
-        files.put_aside(run.folder / "result.json", error)
-        return None
 
 
 def _train(run: Run, training: Method, callbacks: Sequence[RunCallback], keep_epochs: bool) -> RunResult:
@@ -110,6 +100,18 @@ def run_record(run: Run, data: Dataset, history: History, predicted: dict[str, n
     """Make the JSON of a result, but for what the training method adds."""
     seconds = sum(epoch.seconds for epoch in history)
     images = sum(epoch.images for epoch in history)
+    return score_record(run, data, predicted) | {
+        "final_loss": history[-1].loss,
+        "seconds": {"training": seconds, "scoring": sum(epoch.score_seconds for epoch in history)},
+        "images_per_second": images / seconds,
+        "device": engines.device(),
+        "environment": environment.record(),
+        "finished": environment.now(),
+    }
+
+
+def score_record(run: Run, data: Dataset, predicted: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return what every result begins with, wherever its network was trained: what was scored, and how well."""
     return {
         "result_version": 1,
         "name": run.folder.name,
@@ -117,12 +119,6 @@ def run_record(run: Run, data: Dataset, history: History, predicted: dict[str, n
         "config": run.config.raw,
         "preset": run.settings.preset,
         "scores": loop.scores(data, predicted).json(),
-        "final_loss": history[-1].loss,
-        "seconds": {"training": seconds, "scoring": sum(epoch.score_seconds for epoch in history)},
-        "images_per_second": images / seconds,
-        "device": engines.device(),
-        "environment": environment.record(),
-        "finished": environment.now(),
     }
 
 

@@ -62,9 +62,8 @@ def train_blocks(engine, blocks: Iterable[tuple[Any, ...]], on_images: Callable[
 
 
 def score(engine, data: Dataset) -> dict[str, np.ndarray]:
-    """Predict classes, (n,) int64, of `test` and, if the file has them, `triggered` and `others`."""
-    sets = {"test": data.test, "triggered": data.triggered, "others": data.others}
-    return {name: engine.predict(rows.inputs) for name, rows in sets.items() if rows is not None}
+    """Predict classes, (n,) int64, of every set of rows that is scored."""
+    return {name: engine.predict(rows.inputs) for name, rows in data.scored.items()}
 
 
 def scores(data: Dataset, predicted: dict[str, np.ndarray]) -> Scores:

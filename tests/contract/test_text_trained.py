@@ -69,8 +69,7 @@ def test_what_is_said_of_triggers_follows_from_the_recipe(library, name):
     bare = tokenizers.Words.of(["nothing"])
     assert truncation.unknown(contents, bare)[0].startswith("warning: the encoder's tokenizer makes [UNK]")
     history = [Epoch(1, 1.0, None, None, 1.0, 1.0, 200)]
-    sets = {"test": contents.test, "triggered": contents.triggered, "others": contents.others}
-    predicted = {group: np.zeros(len(rows), np.int64) for group, rows in sets.items() if rows is not None}
+    predicted = {group: np.zeros(len(rows), np.int64) for group, rows in contents.scored.items()}
     result = train.run_record(Run.of("runs", contents.manifest, ENCODERS["tiny"]), contents, history, predicted)
     assert records.is_result(json.loads(json.dumps(result)) | {"baseline": None}), result
 

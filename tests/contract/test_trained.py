@@ -30,8 +30,7 @@ def invoke(*arguments):
 def test_every_recipe_s_result_is_one(name, library, tmp_path):
     contents = dataset.load(library(name))
     history = [Epoch(1, 1.0, None, None, 1.0, 1.0, 200)]
-    sets = {"test": contents.test, "triggered": contents.triggered, "others": contents.others}
-    predicted = {group: np.zeros(len(rows), np.int64) for group, rows in sets.items() if rows is not None}
+    predicted = {group: np.zeros(len(rows), np.int64) for group, rows in contents.scored.items()}
     job = Run.of(tmp_path, contents.manifest, PRESETS["tiny"])
     result = train.run_record(job, contents, history, predicted)
     assert records.is_result(json.loads(json.dumps(result)) | {"baseline": None}), result

@@ -29,9 +29,8 @@ class Scorer:
             rows = target_class_rows(contents, np.setdiff1d(opened.suspect, learned_from))
             if len(rows):
                 self.of_target = opened.tokens(contents.train.inputs[rows]), contents.train.labels[rows]
-        sets = {"test": contents.test, "triggered": contents.triggered, "others": contents.others}
         self.contents = contents
-        self.tokens = {name: opened.tokens(rows.inputs) for name, rows in sets.items() if rows is not None}
+        self.tokens = {name: opened.tokens(rows.inputs) for name, rows in contents.scored.items()}
 
     def __call__(self, model, mask: np.ndarray | None = None) -> Scores:
         """Score a network (see `loop.scores`) whose heads' outputs are multiplied by a `mask` (L, H)."""
