@@ -6,6 +6,7 @@ last key, for digests, for saving, and for what this version does not know. A ne
 …) until `finished` adds the arrays and the digest over all.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
@@ -59,7 +60,7 @@ H = TypeVar("H", bound="Header")
 
 
 @dataclass(frozen=True)
-class Header:
+class Header(ABC):
     """What every manifest has. `arrays` is path → entry; `json` is the whole of it as JSON. A draft has no arrays yet,
     and no digest."""
 
@@ -75,9 +76,9 @@ class Header:
     json: Json = field(repr=False)
 
     @classmethod
+    @abstractmethod
     def of(cls: type[H], json: Json) -> H:
         """Return the typed manifest, of JSON that was checked."""
-        raise NotImplementedError
 
     def finished(self: H, arrays: Mapping[str, ArrayEntry]) -> H:
         """Return a draft with the entries of its arrays, and with the digest over all."""
