@@ -1,3 +1,4 @@
+# make help   this list
 # make demo   the whole road on the built-in data set, in a virtual environment of its own
 # make test   everything that the tests need, then the tests      make test-all  the slow ones too
 # make lint   style, format, floors of imports, types             make bench     the speed measurements
