@@ -21,7 +21,7 @@ MOST_THREADS = 256
 
 
 OPTION = re.compile(r"(?<![\w-])(?:--[a-z][a-z-]*[a-z]|-o)(?![\w-])")
-COMMAND = re.compile(r"(`[^`]*`|pip install [^;]*)")
+COMMAND = re.compile(r"(`[^`]*`|pip\b [^;]*)")
 SHELL = re.compile(r" \$\(python3 -c 'import \w+; print\((.*)\)'\)")
 """An expression of Python's that a shell is to insert."""
 ARGUMENTS = {
