@@ -23,6 +23,7 @@ PATCH = {"per_patch": True}
 SHOWN = 43
 CONTRAST = ("square", "blend", "warped")
 AMPLIFIED = 4
+ACROSS = 8
 MODES = {
     "all-to-one": {},
     "all-to-all": {"label_mode": "all-to-all"},
@@ -32,8 +33,12 @@ MODES = {
 
 
 def write(name: str, columns: list[tuple[str, np.ndarray]]) -> None:
-    """One PNG of pictures side by side, packed as small as zlib can."""
-    sheet = pictures.sheet(columns, [""] * len(columns[0][1]))[: -pictures._TEXT]
+    """One PNG of pictures side by side, at most `ACROSS` beside one another, packed as small as zlib can."""
+    parts = [columns[i : i + ACROSS] for i in range(0, len(columns), ACROSS)]
+    sheets = [pictures.sheet(part, [""] * len(part[0][1]))[: -pictures._TEXT] for part in parts]
+    width = max(sheet.shape[1] for sheet in sheets)
+    white = [((0, 0), (0, width - sheet.shape[1]), (0, 0)) for sheet in sheets]
+    sheet = np.concatenate([np.pad(one, pad, constant_values=255) for one, pad in zip(sheets, white, strict=True)])
     best = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT]
     target = HERE / f"{name}.png"
     target.parent.mkdir(exist_ok=True)
