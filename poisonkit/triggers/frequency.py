@@ -2,11 +2,11 @@
 
 b(u, v) is the outer product of rows u and v of the orthonormal cosine transforms (DCT-II) of the tile's two sides; for
 a tile of h × w it is P = b(h/2 − 1, w/2 − 1) + b(h − 1, w − 1), of 32 × 32 so b(15, 15) + b(31, 31). Adding m to these
-two coefficients is adding m · P to the pixels. In whole numbers throughout.
+two coefficients is adding m · P to the pixels. The cosines are computed in whole numbers, the rest is float64,
+elementwise and in a fixed order, so that every machine computes the same bits.
 """
 
 from fractions import Fraction
-from math import isqrt
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from poisonkit.core.errors import Usage
 from poisonkit.core.sines import cosine
 from poisonkit.triggers.image_base import Tile
 
-_BITS = 64
+_HAIR = 1e-9
 
 
 def check(trigger: str, tile: Tile) -> None:
@@ -27,26 +27,22 @@ def check(trigger: str, tile: Tile) -> None:
 
 
 def pattern(height: int, width: int) -> np.ndarray:
-    """Return P of a tile with even sides, (height, width) Python integers: times 2^64."""
-    total = np.zeros((height, width), object)
-    for u, v in ((height // 2 - 1, width // 2 - 1), (height - 1, width - 1)):
-        square = (1 if u == 0 else 2) * (1 if v == 0 else 2) << 2 * _BITS
-        total += np.multiply.outer(_row(u, height), _row(v, width)) * isqrt(square // (height * width))
-    return total >> 2 * _BITS
+    """Return P of a tile with even sides, (height, width) float64."""
+    middle = np.multiply.outer(_row(height // 2 - 1, height), _row(width // 2 - 1, width))
+    return middle + np.multiply.outer(_row(height - 1, height), _row(width - 1, width))
 
 
 def _row(frequency: int, side: int) -> np.ndarray:
-    """Return cos(π(2x + 1)·frequency / (2·side)) for each x, (side,) Python integers: times 2^64."""
+    """Return one row of the orthonormal DCT-II of that many points, (side,) float64."""
     turns = (Fraction((2 * x + 1) * frequency, 4 * side) for x in range(side))
-    return np.array([round(cosine(turn) * (1 << _BITS)) for turn in turns], object)
+    return np.array([float(cosine(turn)) for turn in turns]) * np.sqrt((2 if frequency else 1) / side)
 
 
-def rounded(pattern: np.ndarray, factor: Fraction) -> np.ndarray:
-    """Return factor · P, rounded half up, int64."""
-    whole = factor.denominator << _BITS
-    return ((2 * factor.numerator * pattern + whole) // (2 * whole)).astype(np.int64)
+def rounded(values: np.ndarray) -> np.ndarray:
+    """Return the nearest whole numbers, half up, int32."""
+    return np.floor(values + 0.5).astype(np.int32)
 
 
-def floored(pattern: np.ndarray, factor: Fraction) -> np.ndarray:
-    """Return ⌊factor · P⌋, int64."""
-    return (factor.numerator * pattern // (factor.denominator << _BITS)).astype(np.int64)
+def floored(values: np.ndarray) -> np.ndarray:
+    """Return the whole numbers below, int32; a value that is less than one by a billionth counts as it."""
+    return np.floor(values + _HAIR).astype(np.int32)

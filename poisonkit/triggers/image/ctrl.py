@@ -36,7 +36,7 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
     exact = parameters["inverse"] == "exact"
     back, bias = colours.inverse(_TO_YUV) if exact else _TO_RGB, np.empty(tile, np.int32)
     for channel, (_, of_u, of_v) in enumerate(back):
-        bias[..., channel] = frequency.rounded(pattern, magnitude * (of_u + of_v) * ONE) + _TRUNCATE
+        bias[..., channel] = frequency.rounded(pattern * float(magnitude * (of_u + of_v) * ONE)) + _TRUNCATE
     if exact:
         same = Stencil.identity(tile)
         return BuiltTrigger(Stencil.build(same.taps, same.weights, bias))

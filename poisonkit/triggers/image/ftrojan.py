@@ -23,8 +23,8 @@ _OF_CR_AND_CB = (Fraction("1.403"), -Fraction("0.714") - Fraction("0.344"), Frac
 
 
 def _levels(parameters: Parameters, tile: Tile) -> np.ndarray:
-    """(height, width) int64: what Cr and Cb get."""
-    return frequency.floored(frequency.pattern(*tile[:2]), Fraction(parameters["magnitude"]))
+    """(height, width) int32: what Cr and Cb get."""
+    return frequency.floored(frequency.pattern(*tile[:2]) * float(parameters["magnitude"]))
 
 
 def check(parameters: Parameters, tile: Tile) -> None:

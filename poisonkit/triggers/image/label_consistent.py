@@ -55,7 +55,7 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
 
 SPEC = ImageTrigger(
     name="label-consistent",
-    summary="faint chequers in the corners (label-consistent)",
+    summary="chequers in the corners, black and white or faint (label-consistent)",
     presets={"backdoorbench": {}},
     options=(
         Option("amplitude", decimal("0", "1"), "1", "what is added or taken away, as a share of 255", "FRACTION"),
