@@ -3,9 +3,10 @@
 
     python tests/perf/perf_convolutions.py [--width 1] [--threads 2] [--batch 128]
 
-Of each convolution that a step of pMoE has on 32×32 images (its experts are matrix products), the CPU time of forward, gradient by the
-input and gradient by the weights, in a process for each backend; the least of three times eight calls. CPU time is what
-all threads spend together, so a busy machine disturbs it little. A ratio above 1 means that JAX is slower.
+Of each convolution that a step of pMoE has on 32×32 images (its experts are matrix products), the CPU time of forward,
+gradient by the input and gradient by the weights, in a process for each backend; the least of three times eight calls.
+CPU time is what all threads spend together, so a busy machine disturbs it little. A ratio above 1 means that JAX is
+slower.
 """
 
 import argparse
@@ -107,10 +108,9 @@ def main() -> None:
     found = {}
     for backend in ("tensorflow", "jax"):
         options = [f"--{name}={getattr(args, name)}" for name in ("width", "threads", "batch")]
-        made = subprocess.run(
-            [sys.executable, __file__, "--backend", backend, *options],
-            check=True, stdout=subprocess.PIPE, env=os.environ | {"NPROC": str(args.threads), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        )  # fmt: skip
+        command = [sys.executable, __file__, "--backend", backend, *options]
+        environment = os.environ | {"NPROC": str(args.threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        made = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
         found[backend] = json.loads(made.stdout)
     print("ms of CPU, TensorFlow → JAX        forward         by input        by weights")
     for shape, theirs, mine in zip(shapes(args.width), found["tensorflow"], found["jax"], strict=True):
