@@ -8,11 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from benchmark.format.manifest import CLEAN, POISONED, SEALED, Kind, Recipe
+from benchmark.training.common import Common
+from benchmark.training.configuration import settings_of
 from benchmark.training.metrics import Json, Scores, Share
 from benchmark.training.predicted import PredictedSettings
-from benchmark.training.settings import Common, settings_of
 from benchmark.training.table import MODEL, TRAINING
 
+GIVEN = "given"  # of a comparison: with the clean run that the user named
 KINDS = (CLEAN, POISONED, SEALED)  # what can be trained on: a delta is read as its original
 
 

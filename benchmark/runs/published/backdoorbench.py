@@ -22,7 +22,8 @@ from benchmark.runs.published.registry import (
     compare,
     register,
 )
-from benchmark.training.settings import PRESETS_OF, Common, label
+from benchmark.training.common import Common, label
+from benchmark.training.settings import PRESETS_OF
 
 if TYPE_CHECKING:  # what it imports is heavy, and the help of a command names the sources
     from benchmark.runs.published.leaderboard import Row

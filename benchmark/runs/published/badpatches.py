@@ -15,7 +15,8 @@ from benchmark.runs.published.registry import (
     compare,
     register,
 )
-from benchmark.training.settings import PRESETS, label
+from benchmark.training.common import label
+from benchmark.training.settings import PRESETS
 
 if TYPE_CHECKING:  # what it imports is heavy, and the help of a command names the sources
     from benchmark.runs.result import DatasetRecord, RunResult

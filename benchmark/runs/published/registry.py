@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmark.training.settings import Common
+from benchmark.training.common import Common
 
 if TYPE_CHECKING:  # what it imports is heavy, and the help of a command names the sources
     from benchmark.core.intervals import Summary

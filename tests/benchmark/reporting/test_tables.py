@@ -18,7 +18,8 @@ from benchmark.cli import main
 from benchmark.core import intervals, text_tables
 from benchmark.runs import groups, published, results
 from benchmark.runs.published import badpatches, registry
-from benchmark.training.settings import PRESETS, label
+from benchmark.training.common import label
+from benchmark.training.settings import PRESETS
 
 SMALL = PRESETS["small"]
 
@@ -174,6 +175,23 @@ def test_against_the_paper(tmp_path):
     )
 
 
+def test_published_cells_that_were_not_run_are_counted_and_shown_on_demand(tmp_path):
+    fake_runs.write(tmp_path)
+    text = table(tmp_path, "--beside", "badpatches")
+    assert "not run at its settings: 73 of 74 (--all shows them)" in text and text.count("not run") == 1
+    text = table(tmp_path, "--beside", "badpatches", "--all")
+    assert "not run at its settings: 73 of 74\n" in text and text.count("not run") > 73
+
+
+def test_json_is_the_format_json(tmp_path):
+    fake_runs.write(tmp_path)
+    assert table(tmp_path, "--json") == table(tmp_path, "--format", "json") == table(
+        tmp_path, "--json", "--format", "json"
+    )  # fmt: skip
+    done = invoke("table", tmp_path, "--json", "--format", "csv")
+    assert (done.exit_code, done.stderr) == (2, "benchmark: --json and --format csv: choose one of them\n")
+
+
 def test_published_cells_of_data_sets_without_runs_are_counted_and_shown_on_demand(tmp_path):
     fake_runs.write(tmp_path, source="toy", trigger=None, settings=SMALL)
     fake_runs.write(tmp_path, source="toy", settings=SMALL)
@@ -213,6 +231,8 @@ def test_fine_pruning_over_the_seeds_beside_table_3(hold_out, tmp_path):
     text = table(tmp_path, "--beside", "badpatches", "--wide")
     assert re.search(r"0\.1 +pruned +\n? *BA", text)
     assert re.search(r"ASR +61\.0 ± 1\.0 \[58\.5, 63\.5\] +94\.2 +-33\.2 +differs", text)
+    assert "points of fine-pruning not run at its settings: 11 of 14 (--all shows them)" in text
+    text = table(tmp_path, "--beside", "badpatches", "--wide", "--all")
     assert re.search(r"0\.3 +fine-tuned +BA +- +83\.5 +- +not run", text)
     assert "61.0 ± 1.0" in table(tmp_path) and "held-out" in table(tmp_path, "--format", "csv")
 
