@@ -22,7 +22,6 @@ from benchmark.cli.options import (
 )
 from benchmark.cli.printing import complain
 from benchmark.cli.scores import print_results
-from benchmark.core import child_process
 
 
 @click.command()
@@ -109,6 +108,8 @@ def finished(spec) -> bool:
 @contextlib.contextmanager
 def ended_in_time(stop, name):
     """End this process when its time is up, in the middle of an epoch: the run goes on from the one before."""
+    from benchmark.core import child_process
+
     if stop is None:
         yield
         return

@@ -198,8 +198,6 @@ def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype
 def _tabled(stream: IO[bytes], rows: Mapping[str, int], classes: int) -> Predicted:
     try:
         text = stream.read().decode("utf-8-sig")
-        if text and not text.endswith(("\n", "\r")):
-            raise Failure("its last line does not end: what was cut may be another number (end it with a line feed)")
         lines = csv.reader(io.StringIO(text, newline=""), strict=True)
         head = next(lines, [])
         whole = head == ["set", "row", "class"]
@@ -216,7 +214,10 @@ def _tabled(stream: IO[bytes], rows: Mapping[str, int], classes: int) -> Predict
     for name, values in found.items():
         if len(values) != rows[name]:
             raise Failure(f"{name} has {numbers.counted(len(values), 'row')}, the data set has {rows[name]:,}")
-    return {name: _classes(np.array(values), name, classes) for name, values in found.items()}
+    predicted = {name: _classes(np.array(values), name, classes) for name, values in found.items()}
+    if not text.endswith(("\n", "\r")):
+        raise Failure("its last line does not end: what was cut may be another number (end it with a line feed)")
+    return predicted
 
 
 def _take(

@@ -7,7 +7,6 @@ others are here: uint8 images in, probabilities out, and before these a layer ca
 
 import contextlib
 import functools
-import hashlib
 import os
 import re
 import sys
@@ -44,6 +43,8 @@ class Source:
     @property
     def digest(self) -> str:
         """Of the file: `sha256:…`."""
+        import hashlib
+
         return "sha256:" + hashlib.sha256(self.text).hexdigest()
 
     @property
