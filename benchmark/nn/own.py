@@ -133,16 +133,18 @@ def at_hand(name: str, function: str, digest: str) -> Path | None:
 
 
 def of_run(digest: object, function: object, folder: Path | None = None) -> Source:
-    """Return the code of a run's network, of a run in a folder. `Failure` where it was not named in this process."""
+    """Return the code of a run's network, of a run in a folder. `Failure` where it was not named in this process,
+    `Usage` where another function of the same file was."""
     for source in _NAMED.values():
         if (source.digest, source.function) == (digest, function):
             return source
-        if source.digest == digest:
-            what = f"{function!r:.120}, got {source.function!r:.120}"
-            raise Usage(f"--network: the function of {folder or 'this run'} is {what}")
     where = (folder or Path("RUN")) / COPY
-    others = "".join(f"; {source.path} is another file" for source in _NAMED.values())
-    raise Failure(
+    others = "".join(
+        f"; its function is not {source.function}" if source.digest == digest else f"; {source.path} is another file"
+        for source in _NAMED.values()
+    )
+    wrong = Usage if any(source.digest == digest for source in _NAMED.values()) else Failure
+    raise wrong(
         f"{folder or 'this run'}: its network is code of its own, which is executed only where you name it: read "
         f"{where}, then add --network {where}:{function} (or your own file, if it is the same to the byte){others}"
     )

@@ -209,7 +209,7 @@ def test_without_a_limit_a_process_is_told_of_none(tmp_path):
     assert seen == [task.arguments]
     (task,) = poisoned(tmp_path, 1, epochs=5)
     go(machine, [task], 500)
-    assert seen[1] == (*task.arguments, "--stop-after=500.0s")
+    assert seen[1] == (*task.arguments, "--stop-after=499.0s"), "a second to end in"
 
 
 def test_start_up_training_and_end_are_learnt_apart(tmp_path):
