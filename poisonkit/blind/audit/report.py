@@ -75,7 +75,8 @@ def lines(found: Audited) -> list[str]:
 def _team_line(found: Audited, team: str) -> str:
     top, judged = best(found, team), verdict(found, team)
     if top is None:
-        return {"found": "rows were found", "holds": "none of these probes names a row"}[judged]
+        none = "none of these probes names a row"
+        return {"found": "rows were found", "hints": f"hints, with the file alone; {none}", "holds": none}[judged]
     return f"{judged}; best of these probes {top['probe']}{_figures(top)}"
 
 
