@@ -104,9 +104,18 @@ def more(path: Path) -> Json | None:
         return None
     try:
         found = numbers.loads(content(beside), parse_float=str)
-        return {key: value for key, value in found.items() if key not in OWN}
+        return {key: _spelled(value) for key, value in found.items() if key not in OWN}
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise Failure(f"{beside}: is not a sidecar ({error})") from None
+
+
+def _spelled(value: Any) -> Any:
+    """Return JSON with halves of characters spelled out: UTF-8, and so a digest, can hold none."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list):
+        return [_spelled(one) for one in value]
+    return {_spelled(key): _spelled(one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
 def differences(path: Path, manifest: Header) -> list[str]:

@@ -446,6 +446,19 @@ def test_a_csv_that_was_cut_within_its_last_number_is_refused(data, cut):
     asked(data, data / "p.csv", code=1)
 
 
+def test_a_folder_whose_name_is_no_utf_8_is_recorded_as_text(data):
+    folder = data / os.fsdecode(b"d\xff")
+    folder.mkdir()
+    for path in data.glob("toy-*.h5"):
+        path.rename(folder / path.name)
+    scored(folder, predictions())
+    found = result(folder)
+    assert found["dataset"]["path"] == f"{data}/d\\xff/toy-square.h5" and records.is_result(found)
+    for words in (("show",), ("table", "--json"), ("report", "-o", folder / "page")):
+        done = invoke(words[0], folder / "runs", *words[1:])
+        assert done.exit_code == 0, (done.output, done.exception)
+
+
 def test_published_figures_are_of_other_networks(tmp_path):
     import fake_runs
 
