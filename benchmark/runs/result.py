@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from benchmark.core import file_names, naming
 from benchmark.format.manifest import CLEAN, POISONED, SEALED, Kind, Recipe
 from benchmark.training.common import Common
 from benchmark.training.configuration import settings_of
@@ -15,6 +16,8 @@ from benchmark.training.predicted import PredictedSettings
 from benchmark.training.table import MODEL, TRAINING
 
 GIVEN = "given"  # of a comparison: with the clean run that the user named
+PUBLIC = frozenset(("cifar10", "cifar100", "gtsrb", "tinyimagenet", "imagenette", "sst2", "signs", "phrases"))
+"""Data sets that a folder of the user's may have the name of, as `naming.folded` spells them."""
 KINDS = (CLEAN, POISONED, SEALED)  # what can be trained on: a delta is read as its original
 
 
@@ -64,8 +67,8 @@ class DatasetRecord:
 
     Attributes
     ----------
-    name, source : str
-        The data set's name, and that of its source: `cifar10`, …
+    name, source, label : str
+        The data set's name, that of its source (`cifar10`, …), and of a folder its own, else the source's once more.
     kind : Kind
         `clean`, `poisoned` or `sealed`.
     recipe : Recipe
@@ -94,6 +97,11 @@ class DatasetRecord:
     classes: list[str]
     pictures: tuple[str, ...]
     raw: Json = field(repr=False)
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", self.source)
 
     @classmethod
     def of(cls, raw: Json) -> "DatasetRecord":
@@ -114,7 +122,14 @@ class DatasetRecord:
             classes=classes,
             pictures=tuple(map(picture_name, pictures.values())),
             raw=raw,
+            label=raw["label"] if file_names.plain(raw.get("label")) else "",
         )
+
+    @property
+    def called(self) -> str:
+        """What tables call the source; a user's data never as data that others have too."""
+        own = self.label != self.source
+        return f"{self.source} {self.label}" if own and naming.folded(self.label) in PUBLIC else self.label
 
     @property
     def is_clean(self) -> bool:

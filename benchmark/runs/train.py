@@ -131,6 +131,7 @@ def dataset_record(data: Dataset) -> dict[str, Any]:
         "path": files.path_text(data.path),
         "base": files.path_text(data.base) if data.base else None,
         "source": manifest.source.name,
+        **({} if manifest.source.label == manifest.source.name else {"label": manifest.source.label}),
         "source_digest": data.source_digest,
         "classes": data.classes,
         "recipe": manifest.recipe.raw,

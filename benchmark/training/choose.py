@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark.core import naming
 from benchmark.core.errors import Usage
 from benchmark.core.text_tables import some
 from benchmark.format.manifest import Manifest
-from benchmark.nn.networks import DEFAULT
+from benchmark.nn.networks import ALIASES, DEFAULT
 from benchmark.nn.own import EXPECTED, is_spelled
 from benchmark.training.common import Common
 from benchmark.training.own import OwnSettings
 from benchmark.training.recipes import RECIPES
 from benchmark.training.settings import ENCODERS, NETWORKS, PRESETS_OF, EncoderSettings, ImageSettings
-from benchmark.training.table import option_of
+from benchmark.training.table import BY_NAME, option_of
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +44,9 @@ def chosen_settings(modality: str, network: str | None = None, source: str | Non
     Failure
         If a folder that was named is not an encoder's.
     """
-    network = DEFAULT[modality] if network is None else network
+    network = DEFAULT[modality] if network is None else network_named(network)
     kind = kind_of(network)
-    given = {name: value for name, value in given.items() if value is not None}
+    given = {name: _understood(name, value) for name, value in given.items() if value is not None}
     for name in given:
         if name not in options_of(kind):
             raise Usage(f"{option_of(name)} is not for --network {network}")
@@ -79,7 +80,8 @@ def settings_of_files(
     Usage
         If a network takes none of the files, if an option is for none of the networks, and as `chosen_settings` does.
     """
-    networks, presets = list(dict.fromkeys(networks)), list(dict.fromkeys(presets))
+    networks = list(dict.fromkeys(map(network_named, networks)))
+    presets = list(dict.fromkeys(presets))
     given = {name: value for name, value in given.items() if value is not None}
     named: dict[str, list[Path]] = {}
     for file, manifest in files.items():
@@ -154,6 +156,22 @@ def _unused(options: list[str], files: list[str], modality: str, network: str) -
     return f"{', '.join(options)} {verb} not for {modality}s: {trained}"
 
 
+def network_named(typed: Any) -> str:
+    """Return the name of the network that is meant, or `FILE.py:FUNCTION` as it is. `Usage` for any other."""
+    if isinstance(typed, str) and is_spelled(typed):
+        return typed
+    found = naming.understood(typed, NETWORKS, ALIASES) if isinstance(typed, str) else None
+    if found is None:
+        near = naming.hint(typed, NETWORKS, ALIASES) if isinstance(typed, str) else ""
+        raise Usage(f"--network: expected one of {', '.join(NETWORKS)}, or {EXPECTED}, got {typed!r:.40}{near}")
+    return found
+
+
+def _understood(name: str, value: Any) -> Any:
+    """Return a setting's value in its own spelling, where it is one of a few words."""
+    return BY_NAME[name].understood(value) if name in BY_NAME else value
+
+
 def kind_of(network: str) -> type[Common]:
     """Return the class of the settings of a network, by its name or by `FILE.py:FUNCTION`. `Usage` for any other."""
     if isinstance(network, str) and is_spelled(network):
@@ -170,6 +188,8 @@ def options_of(kind: type[Common]) -> set[str]:
 
 def _of_preset(network: str, preset: Any, given: dict[str, Any], source: str | None) -> Common:
     presets = PRESETS_OF[network]
+    if isinstance(preset, str):
+        preset = naming.understood(preset, [*presets, *RECIPES]) or preset
     if isinstance(preset, str) and preset in RECIPES:
         try:
             preset = RECIPES[preset].preset(str(source))
@@ -177,7 +197,8 @@ def _of_preset(network: str, preset: Any, given: dict[str, Any], source: str | N
             raise Usage(f"--preset {preset}: {error}") from None
     if not isinstance(preset, str) or preset not in presets:
         there = [*(name for name in presets if not name.startswith(tuple(RECIPES))), *RECIPES]
-        raise Usage(f"--preset: expected one of {', '.join(there)}, got {preset!r:.40}{_with(network)}")
+        near = naming.hint(preset, there) if isinstance(preset, str) else ""
+        raise Usage(f"--preset: expected one of {', '.join(there)}, got {preset!r:.40}{_with(network)}{near}")
     return dataclasses.replace(presets[preset], **_shorter_warmup(presets[preset], given))
 
 

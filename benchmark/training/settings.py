@@ -234,8 +234,8 @@ _IMAGES = _Made(preset_values.IMAGE_NETWORKS, _class_of)
 PRESETS_OF = _Made(_IMAGES, _presets)
 PRESETS: dict[str, Any] = PRESETS_OF[Settings.NETWORK]
 ENCODERS = {
-    name: EncoderSettings(encoder=name, **more, **dict[str, Any](SPECS["encoder"].presets[name]))
-    for name, more in {"minilm": {}, "tiny": {"weights": None}}.items()
+    "minilm": EncoderSettings(),
+    "tiny": EncoderSettings(encoder="tiny", weights=None, **dict[str, Any](SPECS["encoder"].presets["tiny"])),
 }
 
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poisonkit.core import hints, interface
+from poisonkit.core import hints, interface, naming
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.format import reader, structure
 from poisonkit.format.manifest import Manifest
 from poisonkit.inspection import apply_texts, image_stats
 from poisonkit.inspection import diff as differences
 from poisonkit.inspection.dataset import open_data_set
-from poisonkit.poisoning import apply as effects
+from poisonkit.poisoning import from_file
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -83,7 +83,7 @@ def apply(path: AnyPath, rows: Any) -> np.ndarray:
     ----------
     rows : array or sequence
         For a file of images, (n, H, W, C) or (H, W, C) uint8 of the size of its images; for a file of texts, a sequence
-        of `str`, of which row i is given what test row i is given.
+        of `str`. Where a trigger is drawn for each row, row i is given what test row i is given.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def _apply_to_images(file: Path, manifest: Manifest, rows: Any) -> np.ndarray:
                 f"images: expected uint8 of (n, {', '.join(map(str, shape))}), got {images.dtype} {images.shape}"
             )
         whole = np.ascontiguousarray(images if images.ndim == 4 else images[None])
-        changed = effects.apply_all(data.stencils(), whole) if len(whole) else whole.copy()
+        changed = from_file.ready(data).on_test(whole, np.arange(len(whole))) if len(whole) else whole.copy()
     return changed.reshape(images.shape)
 
 
@@ -163,7 +163,7 @@ def torch_dataset(path: AnyPath, part: str = "train") -> "torch.utils.data.Datas
     Items are (image (C, H, W) float32 from 0 to 1, label), or (text, label). It can be used by several workers: each
     opens the file when it first reads. The label of a triggered row is its true one. Raises `Failure` without PyTorch.
     """
-    _check_part(path, part)
+    part = _part(path, part)
     try:
         from poisonkit.inspection.torch_dataset import Rows
     except ImportError as error:
@@ -178,7 +178,7 @@ def tf_dataset(path: AnyPath, part: str = "train", block: int = 1024) -> "tf.dat
     Items are (image (H, W, C) uint8, label int64), or (text, label), read in blocks of rows. The label of a triggered
     row is its true one. Raises `Failure` without TensorFlow.
     """
-    _check_part(path, part)
+    part = _part(path, part)
     block = interface.whole(block, "block", 1)
     try:
         from poisonkit.inspection.tf_dataset import dataset
@@ -187,8 +187,8 @@ def tf_dataset(path: AnyPath, part: str = "train", block: int = 1024) -> "tf.dat
     return dataset(interface.path(path), part, block)
 
 
-def _check_part(path: AnyPath, part: str) -> None:
-    if part not in PARTS:
-        raise Usage(f"part: expected one of {', '.join(PARTS)}, got {part!r:.60}")
+def _part(path: AnyPath, typed: str) -> str:
+    part = naming.one_of(typed, PARTS, lambda wrong: Usage(f"part: {wrong}"))
     with open_data_set(path) as data:
         data[part]  # says what the file has instead
+    return part
