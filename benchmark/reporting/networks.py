@@ -82,7 +82,7 @@ def render(found: list[dict[str, Any]], image_shape: tuple[int, int, int], class
             if "refused" in entry:
                 refused[record["name"]] = entry["refused"]
         for name in record["presets"] if not record["sizes"] else ():
-            size = ", ".join(f"{key} {value}" for key, value in TINY.items()) if name == "tiny" else "of its weights"
+            size = f"width {TINY['width']}, depth {TINY['depth']}" if name == "tiny" else "of its weights"
             rows.append([head, name, size, "-", "-", "-"])
             head = ""
     height, width, channels = image_shape

@@ -1,6 +1,7 @@
 """Whether the data that a user brings as clean are an export of ours, whose training rows may be poisoned."""
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from poisonkit.core import numbers, texts
 MARK = ".poisonkit-export"  # in a folder that an export wrote
 MANIFEST = "manifest.json"  # beside what was exported, but with --no-truth
 LARGEST = 16 << 20  # bytes of a manifest
-_BROKEN = (OSError, ValueError, RecursionError, RuntimeError, NotImplementedError, zipfile.BadZipFile, EOFError)
+_BROKEN = (OSError, ValueError, LookupError, RecursionError, RuntimeError, NotImplementedError, EOFError,
+           zipfile.BadZipFile, zlib.error, MemoryError)  # fmt: skip
 
 
 def notices(path: Path) -> list[str]:

@@ -49,6 +49,9 @@ def test_a_stranger_s_manifest_is_passed_over(tmp_path, text):
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("manifest.json", text)
     assert exported.notices(tmp_path / "x.npz") == [] == exported.notices(tmp_path / "nothing")
+    with zipfile.ZipFile(tmp_path / "y.npz", "w") as archive:
+        archive.writestr("x_train.npy", text)
+    assert exported.notices(tmp_path / "y.npz") == []
 
 
 def test_names_that_a_terminal_would_obey_are_printed_plainly(tmp_path):
