@@ -67,7 +67,7 @@ def attack_options(command):
 
 
 GROUPS = {
-    "Clean data": ("dataset", "source", "source_options", "size", "cache", "fresh"),
+    "Clean data": ("dataset", "source", "source_options", "size", "split", "name", "cache", "fresh"),
     "Attack": ("triggers", "one_of", "rates", "per_patch", "patch_size", "seed", "preset"),
     "Labels and rows": (
         "target",

@@ -25,6 +25,9 @@ SELECTIONS = {
 NO_TARGET = ("all-to-all", "untargeted")
 """The label modes without a target label."""
 
+ALIASES = {"all2one": "all-to-one", "all2all": "all-to-all"}
+"""What others call a label mode → its name here."""
+
 CHOICES = ("all", "non-target", "target", "class")
 """Every `--select`."""
 

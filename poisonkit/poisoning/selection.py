@@ -72,11 +72,13 @@ UNTARGETED = "untargeted"
 
 
 def target_labels(
-    recipe: Recipe, labels: np.ndarray, classes: int, rows: np.ndarray, part: str = "train"
+    recipe: Recipe, labels: np.ndarray, classes: int, rows: np.ndarray | None = None, part: str = "train"
 ) -> np.ndarray:
     """Return the target label of rows of these true classes and numbers in `train` or `test`, (n,) int64; where there
     is no target, another class than the true one, drawn by the row."""
     if recipe.label_mode == UNTARGETED:
+        if rows is None:
+            raise TypeError("untargeted labels are drawn by the row: its number is needed")
         stream = UNTARGETED if part == "train" else f"{UNTARGETED}-test"
         words = random_streams.row_words(recipe.seed, stream, rows, 1)[:, 0]
         other = random_streams.between(words, 0, classes - 2).astype(np.int64)

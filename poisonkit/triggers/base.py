@@ -62,6 +62,8 @@ class TriggerSpec:
         Preset → options of `make` that belong to it, as they would be typed.
     make_defaults : mapping
         Options of `make` that belong to the attack without any preset, as they would be typed.
+    aliases : tuple of str
+        What papers and other tools call it: understood wherever its name is typed, never stored.
     """
 
     modality: ClassVar[Modality]
@@ -71,3 +73,4 @@ class TriggerSpec:
     presets: Mapping[str, Parameters] = field(default_factory=dict)
     make_presets: Mapping[str, Parameters] = field(default_factory=dict)
     make_defaults: Parameters = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from poisonkit.core import naming
 from poisonkit.core.errors import Usage
 from poisonkit.core.image_maps import Function
 from poisonkit.core.parsing import integer
@@ -13,17 +14,24 @@ Part = tuple[np.ndarray, np.ndarray]
 """Weights (h, w, 1) and bias (h, w, C) int32, fixed point, of something smaller than the tile."""
 RANDOM = "random"
 CORNERS = ("upper-left", "upper-right", "lower-left", "lower-right", "center")
+ALIASES = {"centre": "center", "middle": "center"} | {
+    f"{other}-{side}": f"{one}-{side}"
+    for one, other in (("upper", "top"), ("lower", "bottom"))
+    for side in ("left", "right")
+}
+"""Other words for a corner → its name."""
 HELP = f"{', '.join(CORNERS)}, ROW,COLUMN of its upper left, or {RANDOM}: another one on each row"
 
 
 def parse(text: str) -> str:
     """Parse a place into its one spelling: one of `CORNERS`, `RANDOM`, or ``ROW,COLUMN`` of the upper left pixel."""
-    if text in (*CORNERS, RANDOM):
-        return text
+    if (corner := naming.understood(text, (*CORNERS, RANDOM), ALIASES)) is not None:
+        return corner
     try:
         row, column = (integer(0, 65535)(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"expected one of {', '.join(CORNERS)}, {RANDOM}, or ROW,COLUMN, got {text!r}") from None
+        near = naming.hint(text, (*CORNERS, RANDOM), ALIASES)
+        raise ValueError(f"expected one of {', '.join(CORNERS)}, {RANDOM}, or ROW,COLUMN, got {text!r}{near}") from None
     return f"{row},{column}"
 
 

@@ -70,6 +70,7 @@ SPEC = ImageTrigger(
     name="adaptive-blend",
     summary="a faint blend of half of sixteen pieces, others on each row, with covers (Adap-Blend)",
     picture="opaque",
+    aliases=("adap-blend",),
     make_defaults={"cover_rate": "1x"},
     presets={"backdoor-toolbox": {}},
     make_presets={"backdoor-toolbox": {"rate": "0.003", "cover_rate": "1x"}},

@@ -66,6 +66,7 @@ def one_pixel(images: np.ndarray, where: np.ndarray, levels: np.ndarray, which: 
 SPEC = ImageTrigger(
     name="adaptive-k-way",
     summary="one of four pixels on each training row, all of them on test rows, with covers (Adap-K-Way)",
+    aliases=("adap-k-way",),
     make_defaults={"cover_rate": "1x"},
     presets={"backdoor-toolbox": {}},
     make_presets={"backdoor-toolbox": {"rate": "0.003", "cover_rate": "1x"}},

@@ -98,6 +98,7 @@ SPEC = ImageTrigger(
     name="adaptive-patch",
     summary="one of four patches on each training row, two of them on test rows, with covers (Adap-Patch)",
     picture="folder",
+    aliases=("adap-patch",),
     make_defaults={"cover_rate": "2x"},
     presets={"backdoor-toolbox": {}},
     make_presets={"backdoor-toolbox": {"rate": "0.003", "cover_rate": "2x"}},

@@ -41,6 +41,7 @@ ALPHA = Option("alpha", decimal("0", "1"), "0.5", "opacity of the picture, 0 to 
 
 SPEC = ImageTrigger(
     name="blend",
+    aliases=("blended",),
     summary="a picture blended over the image",
     picture="opaque",
     presets={"notebook": {}, "backdoorbench": {"alpha": "0.2", "rounding": "truncate"}},

@@ -43,6 +43,7 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
 
 SPEC = ImageTrigger(
     name="square",
+    aliases=("badnets", "badnet"),
     summary="a filled square (BadNets)",
     presets={
         "notebook": {"value": [1]},
