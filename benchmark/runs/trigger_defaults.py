@@ -7,10 +7,12 @@ from benchmark.format.manifest import Trigger
 DEFAULTS: dict[str, dict[str, Any]] = {
     "batt": {"angle": "16"},
     "blend": {"alpha": "0.5"},
+    "bpp": {"dither": "none", "levels": 8},
     "colour": {"hue": "0", "saturation": "2"},
     "composite": {"place": "random", "spread": "adjacent", "words": ["cf", "mn"]},
     "ctrl": {"inverse": "published", "magnitude": "100"},
     "ftrojan": {"magnitude": "30"},
+    "jpeg": {"quality": 25, "subsampling": "420"},
     "label-consistent": {"amplitude": "1", "corners": "all"},
     "noise": {"distribution": "uniform", "linf": 8},
     "perlin": {"cells": 4, "linf": 16, "octaves": 3},

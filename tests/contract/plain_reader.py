@@ -27,7 +27,8 @@ ARRAYS = {
     "truth/labels": ("<i8", "P"),
     "truth/images": ("|u1", "PHWC"),
 }
-TRIGGER = {"taps": ("<i4", "HWCK"), "weights": ("<i4", "HWCK"), "bias": ("<i4", "HWC"), "mask": ("|u1", "HWC")}
+STENCIL = {"taps": ("<i4", "HWCK"), "weights": ("<i4", "HWCK"), "bias": ("<i4", "HWC")}
+TABLE = {"table": ("|u1", "CL")}
 EXTRAS = {"blend": ("pattern", "|u1", "hwC"), "warped": ("flow", "<f8", "hw2")}
 KEYS = {"format", "format_version", "modality", "kind", "name", "notice", "recipe_version", "source", "recipe"} | {
     "pictures",
@@ -53,13 +54,33 @@ def array_digest(array: np.ndarray) -> str:
     return digest(line.encode("ascii") + array.tobytes())
 
 
-def trigger(f, image):
-    """The page's own code."""
+def trigger(f, image, train=False):
+    """The page's own code, or the same for training rows."""
     for i in sorted(f.get("trigger", ()), key=int):
-        taps, weights, bias = (f[f"trigger/{i}/{k}"][:] for k in ("taps", "weights", "bias"))
+        group = f[f"trigger/{i}"]
+        test = "test_" if not train and {"test_taps", "test_table"} & set(group) else ""
+        if test + "table" in group:
+            table = group[test + "table"][:]
+            image = table[range(len(table)), image]
+            continue
+        taps, weights, bias = (group[test + k][:] for k in ("taps", "weights", "bias"))  # KeyError: a function
         total = bias + (weights * image.reshape(-1).astype("i4")[taps]).sum(-1)
         image = ((total + 16384) >> 15).clip(0, 255).astype("u1")
     return image
+
+
+def put(f, images, train=False):
+    """Images with the triggers on them; None where one is a function, which only its own code can repeat."""
+    try:
+        return np.stack([trigger(f, image, train) for image in images])
+    except KeyError:
+        return None
+
+
+def check_reach(f, before, after) -> None:
+    """A byte that is outside the masks of all triggers is never changed."""
+    reach = np.any([f[f"trigger/{i}/mask"][:] for i in f["trigger"]], axis=0)
+    assert not ((before != after) & ~reach).any()
 
 
 def no_floats(value) -> bool:
@@ -130,7 +151,7 @@ def check_layout(f, manifest) -> None:
     assert set(f) == groups
     expected = {name: ARRAYS[name] for name in ARRAYS if name.split("/")[0] in groups}
     for i, step in enumerate(manifest["recipe"].get("triggers", ())):
-        expected |= {f"trigger/{i}/{part}": form for part, form in TRIGGER.items()}
+        expected |= trigger_arrays(f, i)
         if step["name"] in EXTRAS:
             part, dtype, dimensions = EXTRAS[step["name"]]
             expected[f"trigger/{i}/{part}"] = (dtype, dimensions)
@@ -141,9 +162,9 @@ def check_layout(f, manifest) -> None:
         assert manifest["arrays"][name].keys() == {"digest", "dtype", "shape"}
         assert manifest["arrays"][name]["dtype"] == dtype and manifest["arrays"][name]["shape"] == list(f[name].shape)
         for letter, size in zip(dimensions, f[name].shape, strict=True):
-            key = f"{name.rsplit('/', 1)[0]}/{letter}" if letter in "Khw" else letter
+            key = f"{name.rsplit('/', 1)[0]}/{letter}" if letter in "Kkhw" else letter
             assert sizes.setdefault(key, size) == size, (name, letter)
-    assert sizes["C"] in (1, 3) and sizes.get("2", 2) == 2
+    assert sizes["C"] in (1, 3) and sizes.get("2", 2) == 2 and sizes.get("L", 256) == 256
     tile = manifest["recipe"].get("patch") or [sizes["H"], sizes["W"]]
     for key, size in sizes.items():
         if key[-1] in "hw":
@@ -273,7 +294,10 @@ def check_poisoning(f, manifest, a) -> None:
     # what was done to them
     given = np.where(role == 1, wanted_of(recipe, a["truth/labels"], classes), a["truth/labels"])
     assert np.array_equal(a["train/labels"][rows], given)
-    changed = np.stack([trigger(f, image) for image in a["truth/images"]])
+    changed = put(f, a["truth/images"], train=True)
+    if changed is None:
+        changed = a["train/images"][rows]
+        check_reach(f, a["truth/images"], changed)
     if recipe.get("cover_jitter"):
         cover = np.flatnonzero(role == 2)
         made = np.stack([jittered(f, recipe, a["truth/images"][i], int(rows[i])) for i in cover])
@@ -290,8 +314,9 @@ def check_poisoning(f, manifest, a) -> None:
         tested = a[f"{group}/rows"]
         assert tested.tolist() == np.flatnonzero(expected[group]).tolist()
         assert np.array_equal(a[f"{group}/labels"], a["test/labels"][tested])
-        images = np.stack([trigger(f, image) for image in a["test/images"][tested]])
-        assert np.array_equal(a[f"{group}/images"], images)
+        images = put(f, a["test/images"][tested])
+        check_reach(f, a["test/images"][tested], a[f"{group}/images"])
+        assert images is None or np.array_equal(a[f"{group}/images"], images)
         assert counts[group] == len(tested)
     assert np.array_equal(a["triggered/wanted"], wanted_of(recipe, a["triggered/labels"], classes))
 
@@ -309,11 +334,37 @@ def check_poisoning(f, manifest, a) -> None:
 
     # the mask of each trigger: a byte outside it is never changed by that trigger
     for i in range(len(recipe["triggers"])):
-        check_mask(*(a[f"trigger/{i}/{part}"] for part in ("taps", "weights", "bias", "mask")))
+        masks = [own_mask(a, f"trigger/{i}/{test}") for test in ("", "test_")]
+        told = [mask for mask in masks if mask is not None]
+        mask = a[f"trigger/{i}/mask"]
+        if masks[0] is not None:
+            assert np.array_equal(mask, np.any(told, axis=0))
+        else:
+            assert mask.shape == a["train/images"].shape[1:] and all((mask >= one).all() for one in told)
 
 
-def check_mask(taps, weights, bias, mask) -> None:
+def trigger_arrays(f, i) -> dict:
+    """What there is of a trigger: its mask, and of training and test rows a stencil, a table or nothing."""
+    found = {f"trigger/{i}/mask": ("|u1", "HWC")}
+    for test in ("", "test_"):
+        table = f"trigger/{i}/{test}table" in f
+        if table or f"trigger/{i}/{test}taps" in f:
+            parts = (TABLE if table else STENCIL).items()
+            found |= {
+                f"trigger/{i}/{test}{part}": (dtype, form.replace("K", "k" if test else "K"))
+                for part, (dtype, form) in parts
+            }
+    return found
+
+
+def own_mask(a, prefix):
+    """(H, W, C) bool: where a stencil or a table can change a byte; None where there is neither."""
+    if f"{prefix}table" in a:
+        changed = (a[f"{prefix}table"] != np.arange(256)).any(1)
+        return np.broadcast_to(changed, a["train/images"].shape[1:])
+    if f"{prefix}taps" not in a:
+        return None
+    taps, weights, bias = (a[prefix + part] for part in ("taps", "weights", "bias"))
     itself = np.arange(bias.size).reshape(*bias.shape, 1)
-    identity = (taps == itself).all(-1) & (weights.sum(-1) == 32768) & (bias == 0)
-    assert np.array_equal(mask, (~identity).astype("u1"))
     assert (weights[taps != itself] != 0).all(), "the tap of a weight of 0 is the byte itself"
+    return ~((taps == itself).all(-1) & (weights.sum(-1) == 32768) & (bias == 0))

@@ -4,7 +4,7 @@
     python tests/perf/perf_triggers.py --source cifar-10-batches-bin [--rate 0.05] [--runs 3] [TRIGGER …]
 
 Whole processes, the square and the others in turn, after one of each that warms cache and compiled kernels. TRIGGER may
-have options behind colons: `colour:--colour-hue:30`. Prints medians, the ratio of each to the square, and
+have options behind colons: `bpp:--bpp-dither:floyd-steinberg`. Prints medians, the ratio of each to the square, and
 peak memory.
 """
 
@@ -20,9 +20,12 @@ from perf_make import run
 TRIGGERS = (
     "batt",
     "blend",
+    "bpp",
+    "bpp:--bpp-dither:floyd-steinberg",
     "colour",
     "ctrl",
     "ftrojan",
+    "jpeg",
     "label-consistent",
     "noise",
     "perlin",
