@@ -44,6 +44,8 @@ class TriggerSpec:
         Preset → parameters: the settings of a paper or of another tool, by its name.
     make_presets : mapping
         Preset → options of `make` that belong to it, as they would be typed.
+    aliases : tuple of str
+        What papers and other tools call it: understood wherever its name is typed, never stored.
     """
 
     modality: ClassVar[Modality]
@@ -52,3 +54,4 @@ class TriggerSpec:
     options: tuple[Option, ...] = ()
     presets: Mapping[str, Parameters] = field(default_factory=dict)
     make_presets: Mapping[str, Parameters] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()

@@ -24,6 +24,16 @@ def spec(name: str) -> TriggerSpec:
     return TRIGGERS[name]
 
 
+def find(typed: str) -> str:
+    """Return the name of the trigger that is meant. Raises `Usage` where it is none, or could be several."""
+    return TRIGGERS.find(typed)
+
+
+def presets_of(name: str) -> list[str]:
+    """List the presets of a trigger."""
+    return list(spec(name).presets)
+
+
 def image_trigger(name: str) -> ImageTrigger:
     """Find a trigger of images by its name. Raises `Usage` for an unknown one, or one of texts."""
     trigger = spec(name)

@@ -56,6 +56,7 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
 
 SPEC = ImageTrigger(
     name="sig",
+    aliases=("sinusoidal",),
     summary="a faint sinusoid added to the image (SIG)",
     presets={"backdoorbench": {"delta": "40", "frequency": "6", "rounding": "truncate"}},
     options=(
