@@ -30,6 +30,7 @@ MODES = {
     "all-to-all": {"label_mode": "all-to-all"},
     "source-specific": {"source_classes": (1, 2), "cover_rate": "0.1"},
     "clean-label": {"label_mode": "clean-label", "target": 7},
+    "untargeted": {"label_mode": "untargeted"},
 }
 
 

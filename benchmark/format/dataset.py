@@ -97,6 +97,15 @@ class Dataset:
         sets = {"test": self.test, "triggered": self.triggered, "others": self.others}
         return {name: rows for name, rows in sets.items() if rows is not None}
 
+    def hits(self, predicted: np.ndarray) -> np.ndarray | None:
+        """Return which triggered rows are classified as the attacker wants, (n,) bool; None where there are none. In an
+        untargeted attack that is any class but the true one."""
+        if self.triggered is None or self.wanted is None:
+            return None
+        if self.manifest.recipe.label_mode == implied.UNTARGETED:
+            return np.asarray(predicted != self.triggered.labels)
+        return np.asarray(predicted == self.wanted)
+
     def kept(self, hold_out: int) -> np.ndarray:
         """Return the training rows that remain when `hold_out` are left out, ascending, (n,) int64."""
         if not 0 <= hold_out < len(self.train):

@@ -62,15 +62,16 @@ def jpeg(images: np.ndarray, quality: int, halved: bool = False) -> np.ndarray:
 def _planes(images: np.ndarray, multiple: int) -> list[np.ndarray]:
     """Luma and chroma about 0, (n, H', W') int32 each, the edge repeated up to multiples of that. Fixed point, 2^16."""
     down, across = -images.shape[1] % multiple, -images.shape[2] % multiple
-    padded = np.pad(images, ((0, 0), (0, down), (0, across), (0, 0)), "edge").astype(np.int32)
+    if down or across:
+        images = np.pad(images, ((0, 0), (0, down), (0, across), (0, 0)), "edge")
     if images.shape[3] == 1:
-        return [np.ascontiguousarray(padded[..., 0]) - np.int32(128)]
-    red, green, blue = padded[..., 0], padded[..., 1], padded[..., 2]
+        return [images[..., 0].astype(np.int32) - np.int32(128)]
+    red, green, blue = (images[..., channel].astype(np.int32, order="C") for channel in range(3))
     half = 1 << 15
     luma = (19595 * red + 38470 * green + 7471 * blue + half) >> 16
     blueness = (-11059 * red - 21709 * green + 32768 * blue + half) >> 16
     redness = (32768 * red - 27439 * green - 5329 * blue + half) >> 16
-    return [np.ascontiguousarray(plane, np.int32) for plane in (luma - 128, blueness, redness)]
+    return [luma - np.int32(128), blueness, redness]
 
 
 def _smaller(plane: np.ndarray) -> np.ndarray:
@@ -99,4 +100,7 @@ def _pixels(planes: list[np.ndarray], size: tuple[int, ...]) -> np.ndarray:
     red = luma + ((91881 * redness + half) >> 16)
     green = luma + ((-22554 * blueness - 46802 * redness + half) >> 16)
     blue = luma + ((116130 * blueness + half) >> 16)
-    return np.asarray(np.stack([red, green, blue], -1).clip(0, 255).astype(np.uint8))
+    out = np.empty((*luma.shape, 3), np.uint8)
+    for channel, plane in enumerate((red, green, blue)):
+        out[..., channel] = plane.clip(0, 255)
+    return out

@@ -62,7 +62,7 @@ def test_the_page_names_every_key_and_array(root, library):
         assert f"`{key}`" in page, key
     for name in (
         *plain_reader.ARRAYS,
-        *(f"trigger/I/{part}" for part in (*plain_reader.STENCIL, *plain_reader.TABLE, "mask", "pattern", "flow")),
+        *(f"trigger/I/{part}" for part in (*plain_reader.MAPS, "mask", "pattern", "pictures", "flow")),
     ):
         assert f"`{name}`" in page, name
 

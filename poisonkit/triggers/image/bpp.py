@@ -58,6 +58,7 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
 
 SPEC = ImageTrigger(
     name="bpp",
+    aliases=("bppattack",),
     summary="fewer grey levels, plain or dithered (BppAttack)",
     presets={"backdoorbench": {}},
     options=(
