@@ -23,6 +23,7 @@ PATCH = {"per_patch": True}
 SHOWN = 43
 CONTRAST = ("square", "blend", "warped")
 AMPLIFIED = 4
+ACROSS = 8
 MODES = {
     "all-to-one": {},
     "all-to-all": {"label_mode": "all-to-all"},
@@ -32,8 +33,12 @@ MODES = {
 
 
 def write(name: str, columns: list[tuple[str, np.ndarray]]) -> None:
-    """One PNG of pictures side by side, packed as small as zlib can."""
-    sheet = pictures.sheet(columns, [""] * len(columns[0][1]))[: -pictures._TEXT]
+    """One PNG of pictures side by side, at most `ACROSS` beside one another, packed as small as zlib can."""
+    parts = [columns[i : i + ACROSS] for i in range(0, len(columns), ACROSS)]
+    sheets = [pictures.sheet(part, [""] * len(part[0][1]))[: -pictures._TEXT] for part in parts]
+    width = max(sheet.shape[1] for sheet in sheets)
+    white = [((0, 0), (0, width - sheet.shape[1]), (0, 0)) for sheet in sheets]
+    sheet = np.concatenate([np.pad(one, pad, constant_values=255) for one, pad in zip(sheets, white, strict=True)])
     best = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT]
     target = HERE / f"{name}.png"
     target.parent.mkdir(exist_ok=True)
@@ -52,15 +57,29 @@ def plan(source, trigger: str, **asked) -> make.Plan:
     return make.plan(source, recipe)
 
 
+def shown(source, name: str, image: np.ndarray) -> dict[str, np.ndarray]:
+    """Return a trigger on the whole image, also as a training row gets it where that is something else, and on every
+    patch, where there is such a form."""
+    rows, made = np.array([SHOWN]), plan(source, name).effect
+    found = {"whole image": made.on_test(image, rows)}
+    if any(one.test is not None for one in made.built):
+        poisoned = made.on_train(image, rows, np.array([POISONED]))
+        found = {"training row": poisoned, "test row": found["whole image"]}
+    if triggers.image_trigger(name).whole is None:
+        found["per patch"] = plan(source, name, **PATCH).effect.on_test(image, rows)
+    return found
+
+
 def of_triggers(source) -> None:
-    """Each trigger on the whole image and on every patch: one picture of each, one of all."""
+    """Each trigger on the whole image and on every patch: one picture of each, one of all, some beside one another."""
     image = source.train.rows([SHOWN])
-    everything = [("original", np.concatenate([image, image]))]
+    everything = [("original", image, image)]
     for name in triggers.names(modality.IMAGE):
-        whole, patch = (plan(source, name, **how).effect.trigger("", 0, image) for how in ({}, PATCH))
-        write(f"attacks/{name}", [("whole image", whole), ("per patch", patch)])
-        everything.append((name, np.concatenate([whole, patch])))
-    write("triggers", everything)
+        found = shown(source, name, image)
+        write(f"attacks/{name}", list(found.items()))
+        *_, whole = (one for title, one in found.items() if title != "per patch")
+        everything.append((name, whole, found.get("per patch", np.full_like(image, 255))))
+    write("triggers", [(title, np.concatenate([whole, patch])) for title, whole, patch in everything])
 
 
 def of_contrast(source) -> None:
@@ -68,7 +87,7 @@ def of_contrast(source) -> None:
     image = source.train.rows([SHOWN])
     columns = {name: [] for name in ("clean", "whole image", "difference", "every patch", "difference ")}
     for name in CONTRAST:
-        whole, patch = (plan(source, name, **how).effect.trigger("", 0, image) for how in ({}, PATCH))
+        whole, patch = (plan(source, name, **how).effect.on_test(image, np.array([SHOWN])) for how in ({}, PATCH))
         changes = [difference(image, poisoned) for poisoned in (whole, patch)]
         for title, shown in zip(columns, (image, whole, changes[0], patch, changes[1]), strict=True):
             columns[title].append(shown[0])
@@ -97,8 +116,9 @@ def of_covers(source) -> None:
     """WaNet's poisoned row and its noise mode, on one picture."""
     made = plan(source, "warped", preset="wanet")
     image = source.train.rows([SHOWN])
-    noisy = apply.jitter_all(made.effect.built, image, np.array([SHOWN]))
-    write("attacks/wanet", [("original", image), ("poisoned", made.effect.trigger("", 0, image)), ("cover", noisy)])
+    rows = np.array([SHOWN])
+    noisy, warped = apply.jitter_all(made.effect.built, image, rows), made.effect.on_test(image, rows)
+    write("attacks/wanet", [("original", image), ("poisoned", warped), ("cover", noisy)])
 
 
 def main() -> None:

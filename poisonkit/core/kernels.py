@@ -1,6 +1,6 @@
-"""The compiled kernels: a stencil applied to many images. The only file that imports numba.
+"""The compiled kernels: a stencil, or a table of levels, applied to many images. The only file that imports numba.
 
-Both kernels compute, for every byte p of every image, in int32 throughout,
+Both kernels of a stencil compute, for every byte p of every image, in int32 throughout,
 
     out[p] = clip((bias[p] + Σ_k weights[p, k] · image[taps[p, k]] + 16384) >> 15, 0, 255)
 
@@ -79,6 +79,17 @@ def pointwise(images: Array, weights: Array, bias: Array, out: Array) -> None:
 
 
 @_compile
+def lookup(images: Array, levels: Array, out: Array) -> None:
+    """Replace each byte by the entry of its channel's table: images (n, pixels, C) uint8, levels (C, 256) uint8 → out
+    (n, pixels, C) uint8."""
+    count, pixels, channels = images.shape
+    for i in range(count):
+        for p in range(pixels):
+            for c in range(channels):
+                out[i, p, c] = levels[c, images[i, p, c]]
+
+
+@_compile
 def _swap(a: Any, b: Any, shift: Any, mask: Any) -> tuple[Any, Any]:
     """Exchange the bytes of a that `mask << shift` covers with those of b that `mask` covers."""
     change = ((a >> shift) ^ b) & mask
@@ -154,6 +165,36 @@ def shift(images: Array, moves: Array, out: Array) -> None:
                     upper = c * np.int32(images[i, y0, x0, k]) + d * np.int32(images[i, y0, x1, k])
                     lower = c * np.int32(images[i, y1, x0, k]) + d * np.int32(images[i, y1, x1, k])
                     out[i, y, x, k] = np.uint8((a * upper + b * lower + np.int32(1 << 15)) >> np.int32(16))
+
+
+@_compile
+def dither(images: Array, parts: Any, levels: Array, out: Array) -> None:
+    """Floyd–Steinberg: images (n, H, W, C) uint8 → out, of each byte the nearest of parts + 1 levels, evenly spaced
+    from 0 to 255; `levels` (parts + 1,) uint8 is what each is written as.
+
+    Values and what is lost of them are kept in 1/65536 of 1/parts of a level.
+    """
+    count, height, width, channels = images.shape
+    step = np.int64(255) << np.int64(16)
+    lost = np.empty((2, width + 2, channels), np.int64)  # in this row and the next; one pixel more on either side
+    for i in range(count):
+        lost[:] = 0
+        for y in range(height):
+            here, below = lost[y % 2], lost[1 - y % 2]
+            below[:] = 0
+            for x in range(width):
+                for c in range(channels):
+                    value = ((np.int64(images[i, y, x, c]) * np.int64(parts)) << np.int64(16)) + here[x + 1, c]
+                    nearest = (2 * value + step) // (2 * step)
+                    if (2 * value + step) % (2 * step) == 0 and nearest % 2 == 1:  # halfway: to the even one
+                        nearest -= 1
+                    nearest = min(max(nearest, np.int64(0)), np.int64(parts))
+                    over = value - nearest * step
+                    here[x + 2, c] += (7 * over) >> np.int64(4)
+                    below[x, c] += (3 * over) >> np.int64(4)
+                    below[x + 1, c] += (5 * over) >> np.int64(4)
+                    below[x + 2, c] += over >> np.int64(4)
+                    out[i, y, x, c] = levels[nearest]
 
 
 @_compile
