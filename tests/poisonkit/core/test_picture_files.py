@@ -12,7 +12,7 @@ import pytest
 
 from poisonkit.core import picture_files
 from poisonkit.core.errors import Failure
-from poisonkit.core.images import grey
+from poisonkit.core.grey_levels import grey
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (7, 10, 3), np.uint8)
