@@ -25,7 +25,8 @@ def made(tmp_path_factory):
 
     write_files(folder / "photos", {f"{name}/{k}.jpg": photograph(label) for label, name in enumerate(CLASSES)
                                     for k in range(EACH)})  # fmt: skip
-    words = ("make", "--dataset", "folder", "--source", folder / "photos", "--split", "25%", "--size", SIDE, "--trigger",
+    words = ("make", "--dataset", "folder", "--source", folder / "photos", "--split", "25%", "--size", SIDE,
+             "--trigger",
              "sticker", "--per-patch", "--patch-size", "24", "--rate", "0.25", "--rate", "0", "-o", folder,
              "--cache", folder / "cache", "--json")  # fmt: skip
     return [one["path"] for one in json.loads(running.run(*map(str, words)).out)]
