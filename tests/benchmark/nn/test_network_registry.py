@@ -93,6 +93,7 @@ def benchmark(tmp_path_factory, root):
     return lambda *words: clone.benchmark(copy, *words)
 
 
+@pytest.mark.slow
 def test_one_more_file_is_one_more_network(benchmark, tmp_path):
     """Trained, loaded again, scored, in tables and on the page."""
     files, runs = writer.toy(tmp_path), tmp_path / "runs"

@@ -385,7 +385,10 @@ def paths_of(value, path=()):
         yield from paths_of(inner, (*path, key))
 
 
-@pytest.mark.parametrize("form", ["text", "json", "csv"])
+SLOW = [pytest.param(form, marks=pytest.mark.slow) for form in ("text", "csv")]
+
+
+@pytest.mark.parametrize("form", ["json", *SLOW])
 def test_whatever_stands_in_a_result_there_is_no_traceback(form, tmp_path):
     """Every value of a result replaced by others: it is read, or passed over, or refused in one line."""
     fake_runs.write(tmp_path, trigger=None)

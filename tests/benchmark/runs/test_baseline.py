@@ -9,7 +9,7 @@ import pytest
 import writer
 
 from benchmark.cli import main
-from benchmark.format import sandbox
+from benchmark.format import dataset, sandbox
 from benchmark.runs import baseline, records
 from benchmark.runs.results import gather
 from benchmark.training.metrics import Share
@@ -104,10 +104,12 @@ def test_a_manifest_is_read_once_for_a_run(toy, tmp_path, monkeypatch):
         return real(path)
 
     monkeypatch.setattr(sandbox, "in_child", counted)
+    monkeypatch.setattr(dataset, "_sound", {})
     for path in toy:
         invoke("train", path, *SETTINGS, "--runs", tmp_path, "-q")
     assert checked == list(toy)
     checked.clear()
+    dataset._sound.clear()
     invoke("sweep", *toy, *SETTINGS, "--runs", tmp_path, "-q", "--seeds", "3", "-n")
     assert sorted(checked) == sorted(toy), "planning: once a file, not once a seed"
 
