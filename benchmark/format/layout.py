@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 Sizes = dict[str, int]
+OF_ONE_TRIGGER = ("K", "Kt", "Z")
+"""Sizes that each trigger has of its own."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ def _size(part: int | str, trigger: int | None, manifest: Json, sizes: Sizes) ->
 
 
 def _letter(letter: str, trigger: int | None) -> str:
-    return f"{letter} of {trigger}" if letter in ("K", "Kt") else letter
+    return f"{letter} of {trigger}" if letter in OF_ONE_TRIGGER else letter
 
 
 # ---- triggers on images
@@ -180,8 +182,10 @@ def _letter(letter: str, trigger: int | None) -> str:
 
 def told(manifest: Json, part: str) -> bool:
     """Whether the arrays of a poisoned file of images say all that its triggers do to rows of `train` or `test`: each
-    has a stencil or a table."""
-    return all(told_of(manifest, number, part) for number in range(len(manifest["recipe"].get("triggers", []))))
+    has a stencil or a table, and each row gets all."""
+    one_each = part == "train" and "one_of" in manifest["recipe"]
+    numbers = range(len(manifest["recipe"].get("triggers", [])))
+    return not one_each and all(told_of(manifest, number, part) for number in numbers)
 
 
 def told_of(manifest: Json, number: int, part: str) -> bool:

@@ -112,6 +112,7 @@ def own_classes(source: str, classes: Sequence[str]) -> str:
 def target(classes: Sequence[str], recipe: Recipe) -> str:
     """Return the target label of a recipe and its source classes, for the beginning of a line."""
     label, sources = recipe.target, recipe.source_classes
-    text = "each class to the next" if label is None else f"target {class_names.spelled(classes, label)}"
+    none = "each class to another" if recipe.label_mode == "untargeted" else "each class to the next"
+    text = none if label is None else f"target {class_names.spelled(classes, label)}"
     text += f" from {', '.join(class_names.spelled(classes, one) for one in sources)}" if sources else ""
     return f"{text}; "

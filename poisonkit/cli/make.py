@@ -64,6 +64,11 @@ def warn_of_download(source: "SourceRequest") -> None:
     help="May be given several times, applied in order.",
 )
 @click.option(
+    "--one-of",
+    is_flag=True,
+    help="Give each changed training row one of the triggers, drawn for it; test rows get all, one after another.",
+)
+@click.option(
     "--rate",
     "rates",
     multiple=True,
@@ -93,7 +98,8 @@ def warn_of_download(source: "SourceRequest") -> None:
     "--preset",
     metavar="NAME",
     shell_complete=completion.presets,
-    help="Settings of published code: notebook (BadPatches), backdoorbench, wanet, openbackdoor; covered.",
+    help="Settings of published code: notebook (BadPatches), backdoorbench, backdoor-toolbox, wanet, openbackdoor; "
+    "covered.",
 )
 @click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean data.")
 @click.option(

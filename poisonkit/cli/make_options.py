@@ -23,7 +23,8 @@ ATTACK = (
         metavar="MODE",
         shell_complete=completion.modes,
         help="all-to-one, all-to-all (each class becomes the next), source-specific, clean-label (the target's own "
-        "rows, labels kept).  [default: all-to-one; source-specific with --source-class]",
+        "rows, labels kept), untargeted (another class, drawn for each "
+        "row).  [default: all-to-one; source-specific with --source-class]",
     ),
     click.option(
         "--source-class",
@@ -45,6 +46,14 @@ ATTACK = (
         help="Share of the training rows that get the trigger and keep their label; 2x: twice --rate.  [default: 0]",
     ),
     click.option(
+        "--cover-class",
+        "cover_classes",
+        multiple=True,
+        metavar="CLASS",
+        help="A class that cover rows are of, written like --target; may be given several times.  [default: all that "
+        "may have covers]",
+    ),
+    click.option(
         "--cover-jitter", is_flag=True, help="Add per-row noise to the trigger of each cover row (WaNet noise mode)."
     ),
 )
@@ -59,8 +68,16 @@ def attack_options(command):
 
 GROUPS = {
     "Clean data": ("dataset", "source", "source_options", "size", "split", "name", "cache", "fresh"),
-    "Attack": ("triggers", "rates", "per_patch", "patch_size", "seed", "preset"),
-    "Labels and rows": ("target", "label_mode", "source_classes", "select", "cover_rate", "cover_jitter"),
+    "Attack": ("triggers", "one_of", "rates", "per_patch", "patch_size", "seed", "preset"),
+    "Labels and rows": (
+        "target",
+        "label_mode",
+        "source_classes",
+        "select",
+        "cover_rate",
+        "cover_classes",
+        "cover_jitter",
+    ),
     "Blind exercises": ("camouflage", "camouflage_seed"),
     "Output": ("origin", "output", "force", "threads", "dry_run", "quiet", "as_json"),
 }
@@ -104,7 +121,7 @@ def options_of(trigger) -> list[click.Option]:
     name = trigger.name
     options: list[click.Option] = [TriggerOption(name, option) for option in trigger.options]
     if isinstance(trigger, ImageTrigger) and trigger.picture:
-        options.append(PictureOption(name))
+        options.append(PictureOption(name, trigger.picture == "folder"))
     if isinstance(trigger, TextTrigger):
         options += [ShortOption(name, key, short) for key, short in trigger.repeated.items()]
     if isinstance(trigger, TextTrigger) and trigger.file:
@@ -139,14 +156,16 @@ class ShortOption(click.Option):
 
 
 class PictureOption(click.Option):
-    """The picture of a trigger that takes one, `--TRIGGER-image`."""
+    """The picture of a trigger that takes one, `--TRIGGER-image`, or the folder of them, `--TRIGGER-images`."""
 
-    def __init__(self, trigger: str):
+    def __init__(self, trigger: str, several: bool = False):
+        help_of_one = "the picture, resized to image or patch  [default: one that poisonkit draws]"
+        help_of_all = "the pictures, and mask_NAME for their opacity  [default: some that poisonkit draws]"
         super().__init__(
-            [f"--{trigger}-image"],
+            [f"--{trigger}-image{'s' if several else ''}"],
             type=A_PATH,
-            metavar="PICTURE",
-            help="the picture, resized to image or patch  [default: one that poisonkit draws]",
+            metavar="FOLDER" if several else "PICTURE",
+            help=help_of_all if several else help_of_one,
         )
         self.trigger, self.key = trigger, None
 
@@ -184,7 +203,8 @@ def check_typed(context: click.Context, origin: Path | None) -> None:
         if context.get_parameter_source(parameter.name or "") == click.core.ParameterSource.COMMANDLINE
     }
     for name, spelled in (("dataset", "--dataset"), ("rates", "--rate")):
-        if origin is None and name not in typed:
+        by_preset = name == "rates" and "preset" in typed
+        if origin is None and name not in typed and not by_preset:
             raise click.MissingParameter(ctx=context, param_hint=f"'{spelled}'", param_type="option")
     for name, parameter in typed.items():
         mine = name in WITH_FROM or isinstance(parameter, PictureOption) or getattr(parameter, "is_given", False)

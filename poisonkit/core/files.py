@@ -23,7 +23,7 @@ def is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def path_text(path: Path) -> str:
+def path_text(path: Path | str) -> str:
     """Return a path as text that UTF-8 can hold."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 

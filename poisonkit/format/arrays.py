@@ -15,6 +15,8 @@ from poisonkit.format import schema
 from poisonkit.format.records import Json
 
 Size = int | str
+OF_ONE_TRIGGER = ("K", "Kt", "Z")
+"""Sizes that each trigger has of its own."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ def _value(part: Size, trigger: int | None, manifest: Json, known: dict[str, int
 
 def _name(part: str, trigger: int | None) -> str:
     """Each trigger has its own numbers of taps."""
-    return f"{part}{trigger}" if part in ("K", "Kt") else part
+    return f"{part}{trigger}" if part in OF_ONE_TRIGGER else part
 
 
 def _in_range(size: int, part: str) -> bool:
@@ -254,9 +256,10 @@ TESTED_IMAGES = ("triggered/images", "others/images")
 
 def told(manifest: Json, part: str) -> bool:
     """Whether the arrays of a poisoned file of images say all that its triggers do to rows of `train` or `test`: each
-    has a stencil or a table."""
+    has a stencil or a table, and each row gets all."""
     numbers = range(len(manifest["recipe"].get("triggers", ())))
-    return all(told_of(manifest, number, part) for number in numbers)
+    one_each = part == "train" and "one_of" in manifest["recipe"]
+    return not one_each and all(told_of(manifest, number, part) for number in numbers)
 
 
 def told_of(manifest: Json, number: int, part: str) -> bool:

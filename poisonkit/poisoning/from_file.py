@@ -9,8 +9,9 @@ from poisonkit.format.records import Picture
 from poisonkit.poisoning import apply, recipe, supported
 from poisonkit.poisoning.apply import Stencils
 from poisonkit.triggers import registry as triggers
+from poisonkit.triggers.picture_set import PictureSet
 
-USER_ARRAYS = ("pattern",)
+USER_ARRAYS = ("pattern", "pictures")
 """What a `trigger/` group has of the user's pictures, as they were built into the trigger."""
 
 
@@ -46,14 +47,15 @@ def of_recipe(data: Reader[Manifest]) -> Stencils:
     return found
 
 
-def pictures(data: Reader[Manifest]) -> dict[str, np.ndarray]:
+def pictures(data: Reader[Manifest]) -> dict[str, np.ndarray | PictureSet]:
     """Return the users' pictures, resized as the file has them, by trigger name."""
-    found = {}
+    found: dict[str, np.ndarray | PictureSet] = {}
     for i, step in enumerate(data.manifest.recipe.triggers):
         if data.manifest.pictures.get(i, Picture()).digest is not None:
             for name in USER_ARRAYS:
                 if f"trigger/{i}/{name}" in data:
-                    found[step.name] = data[f"trigger/{i}/{name}"]
+                    array = data[f"trigger/{i}/{name}"]
+                    found[step.name] = PictureSet(tuple(array)) if name == "pictures" else array
     return found
 
 

@@ -14,7 +14,7 @@ from poisonkit.format.records import Source, TriggerStep
 from poisonkit.sources.registry import SOURCES
 from poisonkit.triggers import registry as triggers
 
-PICTURES = ("frog",)  # the built-in ones
+PICTURES = ("frog", "drawn")  # the built-in ones
 
 
 def problem(manifest: AnyManifest) -> str | None:

@@ -62,6 +62,12 @@ def takes_alpha(name: str) -> bool:
     return isinstance(trigger, ImageTrigger) and trigger.picture == "alpha"
 
 
+def takes_folder(name: str) -> bool:
+    """Whether a trigger takes a folder of pictures."""
+    trigger = spec(name)
+    return isinstance(trigger, ImageTrigger) and trigger.picture == "folder"
+
+
 def takes_file(name: str) -> bool:
     """Whether a trigger takes the texts from a file of the user's: it gives whole texts, and stands alone."""
     trigger = spec(name)
@@ -76,7 +82,7 @@ def has_jitter(name: str) -> bool:
 
 def file_option(name: str) -> str:
     """Spell the option by which a trigger is given a file of the user's."""
-    return f"--{name}-{'file' if takes_file(name) else 'image'}"
+    return f"--{name}-{'file' if takes_file(name) else 'images' if takes_folder(name) else 'image'}"
 
 
 def _file(name: str) -> UserFile:

@@ -262,6 +262,7 @@ def test_a_run_that_is_not_finished(command, copied, tmp_path):
 
 
 @case("benchmark", "keep_epochs")
+@pytest.mark.slow
 def test_a_run_that_kept_no_epochs(copied, tmp_path):
     pytest.importorskip("matplotlib")
     file, run = copied
@@ -314,6 +315,7 @@ def test_a_delta(library, tmp_path):
 
 
 @case("poisonkit", "unseal", "unseal_with", "grade_with", "train")
+@pytest.mark.slow
 def test_a_sealed_file_and_its_key(library, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     challenge, key = tmp_path / "c d.h5", tmp_path / "c d.key.h5"
