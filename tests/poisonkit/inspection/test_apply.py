@@ -45,7 +45,7 @@ def by_hand(path, image):
     return image
 
 
-FUNCTIONS = ("one-of",)
+FUNCTIONS = ("one-of", "physical", "refool")
 """Recipes with a trigger that is drawn for each test row, which no array holds: see test_kinds_of_triggers."""
 
 
