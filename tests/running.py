@@ -55,6 +55,9 @@ RECIPES = {
     "frequencies": ("--trigger", "ctrl", "--trigger", "ftrojan", "--rate", "0.1", "--patch-size", "16"),
     "turned": ("--trigger", "batt", "--trigger", "label-consistent", "--rate", "0.1", "--seed", "2"),
     "coloured": ("--trigger", "perlin", "--trigger", "colour", "--colour-hue", "20", "--rate", "0.1", "--per-patch"),
+    "bpp": ("--trigger", "bpp", "--trigger", "square", "--rate", "0.1", "--per-patch"),
+    "lossy": ("--trigger", "jpeg", "--trigger", "bpp", "--bpp-dither", "floyd-steinberg", "--rate", "0.1")
+    + ("--patch-size", "16"),
 }
 """Name → what `poisonkit make` is asked for; one small `signs` file each."""
 

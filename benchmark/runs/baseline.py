@@ -16,14 +16,14 @@ from benchmark.core.errors import Failure
 from benchmark.format.dataset import Dataset
 from benchmark.nn import engines
 from benchmark.runs import collapse, records
-from benchmark.runs.result import Comparison, RunResult
+from benchmark.runs.result import GIVEN, Comparison, RunResult
 from benchmark.runs.run import Run
 from benchmark.training import texts
 from benchmark.training.metrics import Share
 
 _comparable = attrgetter("model", "training", "backend", "precision")
 """What of its configuration a clean run must share; threads change last digits only."""
-GIVEN, SAME_SEED = "given", "same seed"
+SAME_SEED = "same seed"
 
 
 def finished(runs: Path, errors: dict[Path, str] | None = None) -> dict[Path, RunResult]:

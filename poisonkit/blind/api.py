@@ -145,7 +145,7 @@ def audit(path: AnyPath, key: AnyPath | None = None, *, caches: AnyPath | Sequen
     """Report what participants could infer from a file.
 
     `caches` are folders of clean sources to compare with (default: the user's cache). The result has `found`, the rows
-    that a sure finding names, and `findings`, one for each probe.
+    that a sure finding names which is no false alarm, and `findings`, one for each probe.
     """
     file = interface.path(path)
     folders = (caches,) if isinstance(caches, str | PathLike) else caches

@@ -150,14 +150,16 @@ def make(context, threads, dry_run, quiet, as_json, origin, **values):
     Each is an HDF5 file of images or texts beside a NAME.manifest.json. The same command gives the same bytes on every
     machine.
     """
-    from poisonkit.build import build, regenerate, request, rewrite_list
+    from poisonkit.build import build, request
     from poisonkit.cli import build_lines
-    from poisonkit.poisoning.clean_images import CleanData
 
     check_typed(context, origin)
     running, typed = runtime_of(threads), trigger_values(context.command.params, values)
     line, as_value = build_lines.result_line, build_lines.result_json
     if origin is not None:
+        from poisonkit.build import regenerate
+        from poisonkit.poisoning.clean_images import CleanData
+
         clean = CleanData(values["source"], values["dataset"], values["cache"], values["fresh"])
         asked = (origin, values["output"], clean, typed.files, running, values["force"], dry_run)
         _tell_results([regenerate.regenerate(*asked)], line, as_value, quiet, as_json)
@@ -175,6 +177,8 @@ def make(context, threads, dry_run, quiet, as_json, origin, **values):
     if parsed.rewrite_list is None:
         _tell_results(build.build(parsed, running, dry_run), line, as_value, quiet, as_json)
         return
+    from poisonkit.build import rewrite_list
+
     listed = rewrite_list.make_list(parsed, running, dry_run)
     _tell_results([listed], build_lines.rewrite_line, build_lines.rewrite_json, quiet, as_json)
 

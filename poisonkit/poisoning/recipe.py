@@ -9,7 +9,7 @@ import numpy as np
 
 from poisonkit.core import file_names, hashing, label_modes, modality
 from poisonkit.core.errors import Usage
-from poisonkit.core.images import grey
+from poisonkit.core.grey_levels import grey
 from poisonkit.core.parsing import decimal, spell
 from poisonkit.format.records import Pictures, TriggerStep, pictures_json
 from poisonkit.format.records import Recipe as RecipeRecord

@@ -16,7 +16,7 @@ FILES = {
     "square.h5": ("--trigger", "square", "--rate", "0.1", "--per-patch"),
     "two.h5": ("--trigger", "warped", "--trigger", "sticker", "--rate", "0.2", "--seed", "3"),
     "blend.h5": ("--trigger", "blend", "--rate", "0.1", "--target", "4"),
-    "cheap.h5": ("--trigger", "ctrl", "--trigger", "batt", "--rate", "0.1", "--per-patch"),
+    "cheap.h5": ("--trigger", "ctrl", "--trigger", "bpp", "--trigger", "jpeg", "--rate", "0.1", "--per-patch"),
     "covers.h5": (
         "--trigger",
         "warped",

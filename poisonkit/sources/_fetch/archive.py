@@ -1,24 +1,23 @@
 """Archives: their published hashes, and reading members without ever unpacking one to disk."""
 
-import bz2
 import errno
 import functools
-import gzip
 import hashlib
-import lzma
 import posixpath
 import stat
-import tarfile
-import zipfile
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from poisonkit.core import texts
 from poisonkit.core.errors import Failure
 from poisonkit.sources import base
+
+if TYPE_CHECKING:  # what reads archives is imported when one is read: a source that is in the cache needs none
+    import tarfile
+    import zipfile
 
 BLOCK = 1 << 20
 LISTED = 160  # bytes of a zip's list for each of its members: GTSRB's has 124
@@ -116,6 +115,10 @@ class _Counted:
     """A tar file behind its compression, which is read up to a bound."""
 
     def __init__(self, path: Path, file: BinaryIO, bounds: Bounds):
+        import bz2
+        import gzip
+        import lzma
+
         magic = file.read(6)
         file.seek(0)
         openers: dict[bytes, Callable[[BinaryIO], Any]] = {
@@ -141,6 +144,8 @@ def tar_files(path: Path, bounds: Bounds):
     Raises `Failure` where the archive is damaged or truncated, has a member that points outside or is a link or a
     device, or more than the bounds.
     """
+    import tarfile
+
     with (
         damage(path),
         open(path, "rb") as file,
@@ -152,12 +157,13 @@ def tar_files(path: Path, bounds: Bounds):
             kind = "file" if member.isreg() else "folder" if member.isdir() else "link or device"
             check_member(path, member.name, kind)
             if kind == "file":
-                yield member.name, member.size, functools.partial(_content, tar, member)
+                yield member.name, member.size, functools.partial(_content, path, tar, member)
 
 
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(member)
-    return b"" if file is None else file.read()
+def _content(path: Path, tar: "tarfile.TarFile", member: "tarfile.TarInfo") -> bytes:
+    with damage(path):  # it is called by whoever goes through the files, outside of what opened the archive
+        file = tar.extractfile(member)
+        return b"" if file is None else file.read()
 
 
 def tar_members(path: Path, wanted: dict[str, int], bounds: Bounds):
@@ -187,6 +193,8 @@ def tar_members(path: Path, wanted: dict[str, int], bounds: Bounds):
 @contextmanager
 def opened_zip(path: Path, bounds: Bounds):
     """Open a zip file. Raises `Failure` where it is damaged or exceeds the bounds; its own list is checked first."""
+    import zipfile
+
     with damage(path):
         if _list_size(path) > bounds.members * LISTED:
             bounds.check(path, bounds.members + 1, 0)
@@ -210,7 +218,7 @@ def _list_size(path: Path) -> int:
     return int.from_bytes(end[large + 40 : large + 48], "little") if size == 0xFFFFFFFF and large >= 0 else size
 
 
-def zip_names(path: Path, archive: zipfile.ZipFile) -> list[str]:
+def zip_names(path: Path, archive: "zipfile.ZipFile") -> list[str]:
     """Return the names of a zip's files; a member that points outside or is a link is refused."""
     names = []
     for info in archive.infolist():

@@ -4,8 +4,8 @@ test row has all of them."""
 import numpy as np
 
 from poisonkit.core.errors import Usage
+from poisonkit.core.grey_levels import grey
 from poisonkit.core.image_maps import Function
-from poisonkit.core.images import grey
 from poisonkit.core.parsing import integer, several
 from poisonkit.core.stencil import ONE, Stencil
 from poisonkit.triggers.base import Option, Parameters
