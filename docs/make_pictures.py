@@ -4,6 +4,7 @@
 python docs/make_pictures.py
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -46,9 +47,22 @@ def difference(original: np.ndarray, poisoned: np.ndarray) -> np.ndarray:
     return (128 + AMPLIFIED * (poisoned.astype(np.int32) - original)).clip(0, 255).astype(np.uint8)
 
 
+def ripples() -> np.ndarray:
+    """Return what the picture of `pattern` adds: rings around a place, another for each colour."""
+    rows, columns = np.mgrid[:32, :32]
+    away = [np.hypot(rows - row, columns - column) for row, column in ((4, 4), (16, 28), (28, 10))]
+    return 24 * np.cos(np.stack(away, -1) * 0.8)
+
+
+FILES = {"pattern": ripples}
+"""Trigger → what its picture is made with, where it needs a file of the user's."""
+
+
 def plan(source, trigger: str, **asked) -> make.Plan:
     """Return what `poisonkit make` would do for these options."""
     (recipe,) = parse_recipes(MakeOptions("signs", (trigger,), ("0.05",), **asked))
+    if trigger in FILES:
+        recipe = replace(recipe, pictures={trigger: triggers.read_file(trigger, FILES[trigger]())})
     return make.plan(source, recipe)
 
 
@@ -57,7 +71,8 @@ def of_triggers(source) -> None:
     image = source.train.rows([SHOWN])
     everything = [("original", np.concatenate([image, image]))]
     for name in triggers.names(modality.IMAGE):
-        whole, patch = (plan(source, name, **how).effect.trigger("", 0, image) for how in ({}, PATCH))
+        options = {"trigger_options": {"pattern": {"resize": "yes"}}} if name == "pattern" else {}
+        whole, patch = (plan(source, name, **options, **how).effect.trigger("", 0, image) for how in ({}, PATCH))
         write(f"attacks/{name}", [("whole image", whole), ("per patch", patch)])
         everything.append((name, np.concatenate([whole, patch])))
     write("triggers", everything)

@@ -6,8 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+PATTERN = Path(__file__).resolve().parent / "golden" / "pattern.npy"
 
 SMALL = ("--dataset", "signs", "--source-option", "train=200", "--source-option", "test=100")
 
@@ -29,6 +32,9 @@ RECIPES = {
     + ("--source-class", "5", "--source-class", "3"),
     "clean-label": ("--trigger", "sig", "--rate", "0.05", "--label-mode", "clean-label", "--target", "2"),
     "wanet": ("--trigger", "warped", "--rate", "0.1", "--preset", "wanet"),
+    "pattern": ("--trigger", "pattern", "--rate", "0.1", "--pattern-file", PATTERN),
+    "pattern-patch": ("--trigger", "pattern", "--rate", "0.1", "--pattern-file", PATTERN, "--per-patch")
+    + ("--pattern-resize", "yes", "--preset", "backdoorbench", "--pattern-scale", "-2.5"),
     "camouflaged": ("--trigger", "warped", "--rate", "0.1", "--preset", "wanet", *CAMOUFLAGE),
     "camouflaged-clean": ("--rate", "0", *CAMOUFLAGE),
     "wanet-patch": ("--trigger", "warped", "--trigger", "square", "--rate", "0.05", "--per-patch", "--seed", "3")

@@ -171,7 +171,8 @@ def _size(part: int | str, trigger: int | None, manifest: Json, sizes: Sizes) ->
 
 
 def _letter(letter: str, trigger: int | None) -> str:
-    return f"K of {trigger}" if letter == "K" else letter
+    of_one = schema.tables()["sizes"].get(letter, {}).get("of") == "trigger"
+    return f"{letter} of {trigger}" if of_one else letter
 
 
 # ---- values

@@ -1,6 +1,7 @@
 """Make data sets in Python: `make`, `pack`, `unpack`, on the same functions as the commands."""
 
 import decimal
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,8 @@ def make(
         Overwrite an existing file; also allow a trigger that covers the whole image.
     **trigger_options
         Options of the triggers, ``TRIGGER_OPTION=value``: ``square_size=3``, ``square_value=(255, 0, 0)``,
-        ``blend_alpha=0.1``, ``blend_image="cat.png"``, ``word_words=["cf", "mn"]``, ``rewrite_file="rewritten.csv"``.
+        ``blend_alpha=0.1``, ``blend_image="cat.png"``, ``word_words=["cf", "mn"]``, ``rewrite_file="rewritten.csv"``,
+        ``pattern_file="lf.npy"`` (or the array itself).
 
     Raises
     ------
@@ -225,14 +227,15 @@ def _classes(values: Any) -> tuple[int | str, ...]:
     return tuple(value if isinstance(value, str) else interface.whole(value, "source_classes") for value in several)
 
 
-def _trigger_options(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]], dict[str, Path]]:
-    """Sort keyword arguments by trigger: options as they would be typed, and users' files."""
+def _trigger_options(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]], dict[str, Any]]:
+    """Sort keyword arguments by trigger: options as they would be typed, and users' files, or what they would hold."""
     known, files = _known_options()
     options: dict[str, dict[str, str]] = {}
-    paths: dict[str, Path] = {}
+    paths: dict[str, Any] = {}
     for name, value in given.items():
         if name in files and value is not None:
-            paths[files[name]] = interface.path(value, name)
+            taken = not isinstance(value, str | os.PathLike) and triggers.takes_values(files[name])
+            paths[files[name]] = value if taken else interface.path(value, name)
         elif name in known and value is not None:
             trigger, key = known[name]
             options.setdefault(trigger, {})[key] = _option(value, name)

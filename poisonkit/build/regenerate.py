@@ -29,8 +29,7 @@ def with_user_files(recipe: Recipe, pictures: Pictures, contents: dict[str, Any]
     for name, digest in needed.items():
         option = triggers.file_option(name)
         if name not in contents:
-            what = "picture whose array is" if option.endswith("image") else "file whose needed rows are"
-            raise Failure(f"the recipe needs the {what} {digest}: give it with {option}")
+            raise Failure(f"the recipe needs the {triggers.file_proof(name)} {digest}: give it with {option}")
         actual = hashing.array_digest(contents[name]) if option.endswith("image") else digest  # its rows: see `plan`
         if actual != digest:
             raise Failure(f"{option}: another picture: its array is {actual}, the recipe's {digest}")

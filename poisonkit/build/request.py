@@ -20,7 +20,7 @@ class MakeOptions:
     """The options of `make` as they were typed: text, but for plain flags, numbers and paths.
 
     A class that is an `int` is its index. `trigger_options` is trigger → {key: text}, `user_files` trigger → the
-    picture or the table that the user brings for it.
+    picture or other file that the user brings for it, a path (or, in Python, what the file would hold).
     """
 
     dataset: str
@@ -46,7 +46,7 @@ class MakeOptions:
     output: Path = Path("data")
     force: bool = False
     trigger_options: dict[str, dict[str, str]] = field(default_factory=dict)
-    user_files: dict[str, Path] = field(default_factory=dict)
+    user_files: dict[str, Any] = field(default_factory=dict)
     rewrite_list: Path | None = None
 
 
@@ -211,9 +211,9 @@ def _camouflage_options(options: MakeOptions) -> dict[str, int | str]:
     return camouflage.parse(options.camouflage, options.camouflage_seed).options()
 
 
-def read_user_files(paths: dict[str, Path]) -> dict[str, Any]:
+def read_user_files(paths: dict[str, Any]) -> dict[str, Any]:
     """Read the users' files by trigger: pictures, (h, w, 3) uint8 in colour or (h, w, 4) with their opacity, and
-    tables of rewritten texts."""
+    what other triggers read of theirs. Values of Python's are taken where a trigger takes such."""
     contents: dict[str, Any] = {}
     for name, path in paths.items():
         if triggers.takes_file(name):

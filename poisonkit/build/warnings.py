@@ -19,14 +19,22 @@ def of(plan: Plan) -> list[str]:
     """Return the warnings of a plan."""
     if plan.clean:
         return []
-    lines = [*plan.notices, *classes.towards_nothing(plan.recipe, plan.source)]
+    lines = [*plan.notices, *classes.towards_nothing(plan.recipe, plan.source), *_of_files(plan)]
     return lines + (_of_texts(plan) if plan.source.modality.is_text else [])
+
+
+def _of_files(plan: Plan) -> list[str]:
+    """Return what should be known of the user's files, and of what the triggers make of them."""
+    given = plan.recipe.pictures
+    lines = [line for one in given.values() for line in getattr(one, "notices", ())]
+    return lines + [
+        line for name, values in plan.recipe.steps for line in triggers.spec(name).advice(values, given.get(name))
+    ]
 
 
 def _of_texts(plan: Plan) -> list[str]:
     steps = plan.recipe.steps
-    lines = [line for rewrites in plan.recipe.pictures.values() for line in getattr(rewrites, "notices", ())]
-    lines += _read_alike(plan)
+    lines = _read_alike(plan)
     lines += _in_clean_rows(plan, list(dict.fromkeys(phrase for step in steps for phrase in _phrases(step))))
     for name, _ in steps:
         trigger = triggers.text_trigger(name)

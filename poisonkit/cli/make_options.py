@@ -107,8 +107,10 @@ def options_of(trigger) -> list[click.Option]:
         options.append(PictureOption(name))
     if isinstance(trigger, TextTrigger):
         options += [ShortOption(name, key, short) for key, short in trigger.repeated.items()]
-    if isinstance(trigger, TextTrigger) and trigger.file:
-        options += [FileOption(name, "file", trigger.file.help), FileOption(name, "list", trigger.file.list_help)]
+    if trigger.file:
+        options.append(FileOption(name, "file", trigger.file.help, trigger.file.metavar))
+        if trigger.file.list_help:
+            options.append(FileOption(name, "list", trigger.file.list_help, "CSV"))
     return options
 
 
@@ -154,8 +156,8 @@ class PictureOption(click.Option):
 class FileOption(click.Option):
     """A file other than a picture: `--TRIGGER-file`, which is read, or `--TRIGGER-list`, which is written."""
 
-    def __init__(self, trigger: str, key: str, what: str):
-        super().__init__([f"--{trigger}-{key}"], type=A_PATH, metavar="CSV", help=what)
+    def __init__(self, trigger: str, key: str, what: str, metavar: str):
+        super().__init__([f"--{trigger}-{key}"], type=A_PATH, metavar=metavar, help=what)
         self.trigger, self.key = trigger, key
         self.is_given = key == "file"
 

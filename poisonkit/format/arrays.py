@@ -178,8 +178,8 @@ def _value(part: Size, trigger: int | None, manifest: Json, known: dict[str, int
 
 
 def _name(part: str, trigger: int | None) -> str:
-    """Each trigger has its own number of taps."""
-    return f"{part}{trigger}" if part == "K" else part
+    """Each trigger has its own number of taps, for one."""
+    return f"{part}{trigger}" if schema.load()["sizes"].get(part, {}).get("of") == "trigger" else part
 
 
 def _in_range(size: int, part: str) -> bool:

@@ -192,7 +192,7 @@ def _pictures(recipe: Recipe, changed: Changed, tested: TestedRows) -> dict[int,
     for i, (name, _) in enumerate(() if recipe.clean else recipe.steps):
         picture = recipe.pictures.get(name)
         if triggers.takes_file(name) and picture is not None:
-            found[i] = Picture(picture.digest(needed_rows(changed, tested)))
+            found[i] = Picture(picture.digest(needed_rows(changed, tested)), picture.shape)
         if triggers.takes_picture(name):
             own = None if picture is None else Picture(hashing.array_digest(picture), picture.shape)
             found[i] = own or Picture(built_in="frog")

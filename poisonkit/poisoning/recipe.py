@@ -244,11 +244,12 @@ def check_modality(recipe: Recipe, rows: modality.Modality) -> None:
 
 
 def check_alone(recipe: Recipe) -> None:
-    """`Usage` where a trigger that replaces a text whole stands beside another."""
-    whole = [name for name, _ in recipe.steps if triggers.takes_file(name)]
+    """`Usage` where a trigger that replaces a row whole stands beside another."""
+    whole = [name for name, _ in recipe.steps if triggers.gives_rows(name)]
     if whole and len(recipe.steps) > 1:
+        rows = recipe.modality.rows
         raise Usage(
-            f"--trigger: {whole[0]} gives whole texts and stands alone: let its file hold the other triggers' work"
+            f"--trigger: {whole[0]} gives whole {rows} and stands alone: let its file hold the other triggers' work"
         )
 
 
@@ -267,8 +268,9 @@ def build(recipe: Recipe, image: tuple[int, ...], force: bool = False) -> list[B
     built: list[BuiltTrigger] = []
     seen: dict[str, int] = {}
     for name, values in recipe.steps:
-        picture = _picture_for(name, recipe.pictures.get(name), image[2])
-        context = ImageContext(recipe.seed, seen.get(name, 0), picture)
+        given = recipe.pictures.get(name)
+        picture = _picture_for(name, given, image[2]) if triggers.takes_picture(name) else None
+        context = ImageContext(recipe.seed, seen.get(name, 0), picture, None if picture is given else given)
         seen[name] = seen.get(name, 0) + 1
         one = triggers.image_trigger(name).build(values, tile, context)
         if one.stencil.constant().all() and not force:

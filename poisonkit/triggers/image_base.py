@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -18,11 +18,13 @@ Tile = tuple[int, int, int]
 @dataclass(frozen=True)
 class ImageContext:
     """What a build may draw on: the recipe's seed, which occurrence of this trigger it is (so that two warps differ),
-    and the user's picture, (h, w, C) uint8, or (h, w, C + 1) with its opacity, if there is one."""
+    the user's picture, (h, w, C) uint8, or (h, w, C + 1) with its opacity, if there is one, and what another file of
+    the user's holds (`UserFile.read`)."""
 
     seed: int
     occurrence: int = 0
     picture: np.ndarray | None = None
+    given: Any = None
 
     def stream_name(self, purpose: str) -> str:
         """Return the name of a random stream; that of a trigger's first occurrence does not depend on the others."""

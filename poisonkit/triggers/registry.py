@@ -6,9 +6,9 @@ from typing import Any
 from poisonkit.core.errors import Usage
 from poisonkit.core.modality import Modality
 from poisonkit.core.registry import Registry
-from poisonkit.triggers.base import TriggerSpec
+from poisonkit.triggers.base import TriggerSpec, UserFile
 from poisonkit.triggers.image_base import ImageTrigger
-from poisonkit.triggers.text_base import TextTrigger, UserFile
+from poisonkit.triggers.text_base import TextTrigger
 
 PACKAGES = ("poisonkit.triggers.image", "poisonkit.triggers.text")
 TRIGGERS: Registry[TriggerSpec] = Registry("unknown trigger", TriggerSpec, *PACKAGES)
@@ -53,9 +53,20 @@ def takes_alpha(name: str) -> bool:
 
 
 def takes_file(name: str) -> bool:
-    """Whether a trigger takes the texts from a file of the user's: it gives whole texts, and stands alone."""
-    trigger = spec(name)
-    return isinstance(trigger, TextTrigger) and trigger.file is not None
+    """Whether a trigger takes a file of the user's that is no picture."""
+    return spec(name).file is not None
+
+
+def takes_values(name: str) -> bool:
+    """Whether a trigger takes a value of Python's in the place of its file."""
+    file = spec(name).file
+    return file is not None and file.accept is not None
+
+
+def gives_rows(name: str) -> bool:
+    """Whether a trigger takes whole rows from a file of the user's: it stands alone."""
+    file = spec(name).file
+    return file is not None and file.whole
 
 
 def has_jitter(name: str) -> bool:
@@ -70,20 +81,30 @@ def file_option(name: str) -> str:
 
 
 def _file(name: str) -> UserFile:
-    file = text_trigger(name).file
+    file = spec(name).file
     if file is None:
         raise Usage(f"--{name}-file: the trigger {name} takes no file")
     return file
 
 
-def read_file(name: str, path: Path) -> Any:
-    """Read the file that the user gave a trigger, see `UserFile.read`."""
-    return _file(name).read(path)
+def read_file(name: str, file: Path | Any) -> Any:
+    """Read the file that the user gave a trigger, see `UserFile.read`, or take a value of Python's instead."""
+    taker = _file(name)
+    if isinstance(file, Path):
+        return taker.read(file)
+    if taker.accept is None:
+        raise Usage(f"{file_option(name)}: expected a path, got {file!r:.60}")
+    return taker.accept(file)
 
 
-def recover_file(name: str, where: str, texts: dict[str, dict[int, str]]) -> Any:
-    """Recover what a trigger was given from the texts of a finished file, see `UserFile.recover`."""
-    return _file(name).recover(where, texts)
+def recover_file(name: str, where: str, stored: Any) -> Any:
+    """Recover what a trigger was given from what a finished file holds, see `UserFile.recover`."""
+    return _file(name).recover(where, stored)
+
+
+def file_proof(name: str) -> str:
+    """Say what of a user's file the manifest has the digest of."""
+    return "picture whose array is" if takes_picture(name) else _file(name).proof
 
 
 def presets() -> list[str]:

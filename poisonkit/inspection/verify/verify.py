@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from poisonkit.core import hashing
-from poisonkit.core.errors import Usage
+from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import IMAGE, TEXT, differs
 from poisonkit.format import reader, sidecars
 from poisonkit.format.manifest import Manifest
@@ -19,6 +19,7 @@ from poisonkit.inspection.verify.unknown_recipe import Unknown
 from poisonkit.poisoning import apply, plan, recipe, selection, supported
 from poisonkit.poisoning.selection import COVER, POISONED
 from poisonkit.sources import camouflage
+from poisonkit.triggers import registry as triggers
 
 ROWS_AT_ONCE = 2048
 TESTED = ("triggered", "others")
@@ -173,16 +174,35 @@ def _recipe(data: Reader[Manifest], rows: np.ndarray) -> tuple[Any, list[str]]:
     name = recipe.file_name(request, record, source.name, source.options, manifest.pictures)
     if name != manifest.name:
         wrong.append(f"manifest: name is {manifest.name!r:.80}, its recipe gives {name!r}")
-    return prepared, wrong + texts.other_rewrites(data, request)
+    return prepared, wrong + _other_files(data, request)
 
 
-def _patterns(data: Reader[Manifest]) -> dict[str, np.ndarray]:
-    """Return the users' pictures, resized as the file has them, by trigger name."""
+def _patterns(data: Reader[Manifest]) -> dict[str, Any]:
+    """Return the users' pictures, resized as the file has them, and their arrays, by trigger name."""
     pictures = {}
     for i, step in enumerate(data.manifest.recipe.triggers):
         if data.manifest.pictures.get(i, Picture()).digest is not None and f"trigger/{i}/pattern" in data:
             pictures[step.name] = data[f"trigger/{i}/pattern"]
+        if triggers.takes_file(step.name) and f"trigger/{i}/array" in data:
+            try:
+                pictures[step.name] = triggers.recover_file(step.name, f"trigger/{i}/array", data[f"trigger/{i}/array"])
+            except Failure as error:
+                raise Usage(str(error)) from None
     return pictures
+
+
+def _other_files(data: Reader[Manifest], request: recipe.Recipe) -> list[str]:
+    """Whether what a user's file held is that of which the manifest has the digest."""
+    tested = [data[f"{group}/rows"] for group in TESTED if f"{group}/rows" in data]
+    needed = {"train": data["truth/rows"], "test": np.unique(np.concatenate(tested))}
+    for i, (name, _) in enumerate(request.steps):
+        given, record = request.pictures.get(name), data.manifest.pictures.get(i, Picture())
+        if not triggers.takes_file(name) or given is None:
+            continue
+        if (given.digest(needed), given.shape) != (record.digest, record.shape):
+            what = f"rewritten {data.modality.rows}" if triggers.gives_rows(name) else f"array in trigger/{i}"
+            return [f"manifest: pictures: the digest is not that of the {what}"]
+    return []
 
 
 def _train_labels(data: Reader[Manifest], rows: np.ndarray) -> list[str]:
