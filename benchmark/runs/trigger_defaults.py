@@ -8,6 +8,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "blend": {"alpha": "0.5"},
     "composite": {"place": "random", "spread": "adjacent", "words": ["cf", "mn"]},
     "noise": {"distribution": "uniform", "linf": 8},
+    "pattern": {"scale": "1"},
     "sentence": {"place": "random", "text": "I watch this 3D movie"},
     "sig": {"delta": "20", "frequency": "6", "orientation": "horizontal", "rounding": "half-up"},
     "square": {"position": "upper-left", "size": 4, "value": [0]},

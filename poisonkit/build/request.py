@@ -19,7 +19,8 @@ DRAW = "--camouflage-seed $(python3 -c 'import secrets; print(secrets.randbits(6
 class MakeOptions:
     """The options of `make` as they were typed: text, but for plain flags, numbers and paths.
 
-    A class that is an `int` is its index. `trigger_options` is trigger → {key: text}, `user_files` trigger → the
+    A class that is an `int` is its index. `row_lists` and `row_folders` are trigger → where the rows that its file is
+    made of are written, and their pictures. `trigger_options` is trigger → {key: text}, `user_files` trigger → the
     picture or other file that the user brings for it, a path (or, in Python, what the file would hold).
     """
 
@@ -47,7 +48,8 @@ class MakeOptions:
     force: bool = False
     trigger_options: dict[str, dict[str, str]] = field(default_factory=dict)
     user_files: dict[str, Any] = field(default_factory=dict)
-    rewrite_list: Path | None = None
+    row_lists: dict[str, Path] = field(default_factory=dict)
+    row_folders: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,15 @@ class SourceRequest:
 class BuildRequest:
     """What `make` is asked for, parsed: the clean data, a recipe for each file, and where the files go.
 
-    `rewrite_list` is the CSV that is written instead, where texts are to be rewritten with another tool.
+    `listing` is what is written instead, where rows are to be changed with another tool: the trigger that will take
+    them, the CSV of the rows, and the folder of their clean pictures, if there is one.
     """
 
     source: SourceRequest
     recipes: tuple[Recipe, ...]
     output: Path = Path("data")
     force: bool = False
-    rewrite_list: Path | None = None
+    listing: tuple[str, Path, Path | None] | None = None
 
     @classmethod
     def parse(cls, options: MakeOptions) -> "BuildRequest":
@@ -81,7 +84,17 @@ class BuildRequest:
         source = _source_request(options)
         files = read_user_files(options.user_files)
         with_files = tuple(one if one.clean else replace(one, pictures=files) for one in parsed)
-        return cls(source, with_files, options.output, options.force, options.rewrite_list)
+        return cls(source, with_files, options.output, options.force, _listing(options))
+
+
+def _listing(options: MakeOptions) -> tuple[str, Path, Path | None] | None:
+    """Return the list that is asked for, see `BuildRequest.listing`."""
+    for name, folder in options.row_folders.items():
+        if name not in options.row_lists:
+            raise Usage(f"--{name}-folder: requires --{name}-list, which says whose pictures they are ({folder})")
+    for name, path in options.row_lists.items():
+        return name, path, options.row_folders.get(name)
+    return None
 
 
 def parse_recipes(options: MakeOptions) -> list[Recipe]:
@@ -155,9 +168,8 @@ def _check_triggers(options: MakeOptions, rates: list[str]) -> None:
         )
     typed = {name: f"--{name}-{next(iter(values))}" for name, values in options.trigger_options.items() if values}
     typed |= {name: triggers.file_option(name) for name in options.user_files}
-    listing = [name for name in triggers.names() if triggers.takes_file(name)]
-    if options.rewrite_list is not None and not set(listing) & set(options.triggers):
-        raise Usage(f"--{listing[0]}-list: requires --trigger {' or '.join(listing)}")
+    typed |= {name: f"--{name}-folder" for name in options.row_folders}
+    typed |= {name: f"--{name}-list" for name in options.row_lists}
     for name, option in typed.items():
         if name not in options.triggers:
             raise Usage(f"{option}: requires --trigger {name}")

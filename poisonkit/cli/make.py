@@ -130,7 +130,7 @@ def make(context, threads, dry_run, quiet, as_json, origin, **values):
     Each is an HDF5 file of images or texts beside a NAME.manifest.json. The same command gives the same bytes on every
     machine.
     """
-    from poisonkit.build import build, regenerate, request, rewrite_list
+    from poisonkit.build import build, regenerate, request, row_list
     from poisonkit.cli import build_lines
     from poisonkit.poisoning.clean_images import CleanData
 
@@ -142,21 +142,22 @@ def make(context, threads, dry_run, quiet, as_json, origin, **values):
         asked = (origin, values["output"], clean, typed.files, running, values["force"], dry_run)
         _tell_results([regenerate.regenerate(*asked)], line, as_value, quiet, as_json)
         return
-    known = request.MakeOptions.__dataclass_fields__.keys() - {"rewrite_list"}
+    known = request.MakeOptions.__dataclass_fields__.keys()
     options = request.MakeOptions(
         **{name: value for name, value in values.items() if name in known},
         trigger_options=typed.options,
         user_files=typed.files,
-        rewrite_list=typed.rewrite_list,
+        row_lists=typed.lists,
+        row_folders=typed.folders,
     )
     parsed = request.BuildRequest.parse(options)
     if dry_run:
         warn_of_download(parsed.source)
-    if parsed.rewrite_list is None:
+    if parsed.listing is None:
         _tell_results(build.build(parsed, running, dry_run), line, as_value, quiet, as_json)
         return
-    listed = rewrite_list.make_list(parsed, running, dry_run)
-    _tell_results([listed], build_lines.rewrite_line, build_lines.rewrite_json, quiet, as_json)
+    listed = row_list.make_list(parsed, running, dry_run)
+    _tell_results([listed], build_lines.list_line, build_lines.list_json, quiet, as_json)
 
 
 def _tell_results(results, line, as_value, quiet: bool, as_json: bool) -> None:

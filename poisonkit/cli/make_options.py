@@ -111,6 +111,8 @@ def options_of(trigger) -> list[click.Option]:
         options.append(FileOption(name, "file", trigger.file.help, trigger.file.metavar))
         if trigger.file.list_help:
             options.append(FileOption(name, "list", trigger.file.list_help, "CSV"))
+        if trigger.file.folder_help:
+            options.append(FileOption(name, "folder", trigger.file.folder_help, "FOLDER"))
     return options
 
 
@@ -154,7 +156,8 @@ class PictureOption(click.Option):
 
 
 class FileOption(click.Option):
-    """A file other than a picture: `--TRIGGER-file`, which is read, or `--TRIGGER-list`, which is written."""
+    """A file other than a picture: `--TRIGGER-file`, which is read, or `--TRIGGER-list` and `--TRIGGER-folder`, which
+    are written."""
 
     def __init__(self, trigger: str, key: str, what: str, metavar: str):
         super().__init__([f"--{trigger}-{key}"], type=A_PATH, metavar=metavar, help=what)
@@ -198,28 +201,25 @@ def check_typed(context: click.Context, origin: Path | None) -> None:
 
 @dataclass(frozen=True)
 class TriggerValues:
-    """What was typed for the triggers: trigger → {key: text}, trigger → the user's file, and where a list of texts to
-    rewrite goes."""
+    """What was typed for the triggers: trigger → {key: text}, trigger → the user's file, trigger → where the list of
+    rows that it needs goes, and trigger → the folder of their pictures."""
 
     options: dict[str, dict[str, str]]
     files: dict[str, Path]
-    rewrite_list: Path | None
+    lists: dict[str, Path]
+    folders: dict[str, Path]
 
 
 def trigger_values(params: Iterable[click.Parameter], values: dict[str, Any]) -> TriggerValues:
     """Collect those of click's parsed values that belong to a trigger and were typed."""
     options: dict[str, dict[str, str]] = {}
-    files: dict[str, Path] = {}
-    rewrite_list = None
+    paths: dict[str, dict[str, Path]] = {"file": {}, "list": {}, "folder": {}}
     for param in params:
         value = values.get(param.name or "")
         if value in (None, ()):
             continue
         if isinstance(param, (PictureOption, FileOption)):
-            if isinstance(param, FileOption) and not param.is_given:
-                rewrite_list = value
-            else:
-                files[param.trigger] = value
+            paths[param.key or "file"][param.trigger] = value
         elif isinstance(param, (TriggerOption, ShortOption)):
             typed = options.setdefault(param.trigger, {})
             if param.key in typed:
@@ -228,7 +228,7 @@ def trigger_values(params: Iterable[click.Parameter], values: dict[str, Any]) ->
                     "same: leave one out"
                 )
             typed[param.key] = _joined(param.opts[0], value) if isinstance(value, tuple) else value
-    return TriggerValues(options, files, rewrite_list)
+    return TriggerValues(options, *paths.values())
 
 
 def _joined(option: str, values: tuple[str, ...]) -> str:

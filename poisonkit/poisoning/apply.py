@@ -137,6 +137,13 @@ class Camouflaged:
         return self.stencils.arrays()
 
 
+def plain_training_rows(source: Source, rows: np.ndarray) -> np.ndarray:
+    """Return what a trigger is put on of these training rows: the images of the source, or the plain ones behind a
+    camouflage."""
+    behind = cast(Behind | None, source.behind)
+    return np.asarray(source.train.rows(rows) if behind is None else behind.plain_rows(rows))
+
+
 def trigger_arrays(built: BuiltTrigger) -> dict[str, np.ndarray]:
     """Return what goes into the file's group of one trigger."""
     stencil = built.stencil

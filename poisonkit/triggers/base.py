@@ -38,9 +38,9 @@ class UserFile:
     help : str
         What must be in it.
     read : callable
-        ``read(path)`` makes of the file what the trigger is given. That has ``digest(needed)`` of what the file holds
-        for the rows that are needed (part → rows), ``shape`` (None where it is no array), ``notices``, and, where it
-        gives whole rows, ``check(sizes)``, which refuses rows that a data set has not.
+        ``read(path)`` makes of the file what the trigger is given. That has ``digest(needed, shape)`` of what the file
+        holds for the rows that are needed (part → rows), each of that shape, ``shape`` (None where it is no array),
+        ``notices``, and, where it gives whole rows, ``check(sizes)``, which refuses rows that a data set has not.
     recover : callable
         ``recover(where, stored)`` makes the same of what a finished file holds: of whole rows those that were changed,
         part → row → row; else the array in ``trigger/``.
@@ -48,6 +48,8 @@ class UserFile:
         ``accept(value)`` makes the same of a value of Python's, such as an array. Raises `Usage` for what is none.
     list_help : str, optional
         What `--NAME-list` writes, where the file is made of such a list.
+    folder_help : str, optional
+        What `--NAME-folder` writes beside the list.
     metavar : str
         What the file is, in the help.
     proof : str
@@ -61,6 +63,7 @@ class UserFile:
     recover: Callable[[str, Any], Any]
     accept: Callable[[Any], Any] | None = None
     list_help: str | None = None
+    folder_help: str | None = None
     metavar: str = "CSV"
     proof: str = "file whose needed rows are"
     whole: bool = True

@@ -21,6 +21,8 @@ def lines() -> Iterator[str]:
             yield f"  --{trigger.name}-file {trigger.file.metavar}: {trigger.file.help}"
             if trigger.file.list_help:
                 yield f"  --{trigger.name}-list CSV: {trigger.file.list_help}"
+            if trigger.file.folder_help:
+                yield f"  --{trigger.name}-folder FOLDER: {trigger.file.folder_help}"
         for preset in trigger.presets:
             yield f"  --preset {preset}: {_settings(trigger, preset)}"
 

@@ -28,7 +28,7 @@ ARRAYS = {
     "truth/images": ("|u1", "PHWC"),
 }
 TRIGGER = {"taps": ("<i4", "HWCK"), "weights": ("<i4", "HWCK"), "bias": ("<i4", "HWC"), "mask": ("|u1", "HWC")}
-EXTRAS = {"blend": ("pattern", "|u1", "hwC"), "warped": ("flow", "<f8", "hw2")}
+EXTRAS = {"blend": ("pattern", "|u1", "hwC"), "warped": ("flow", "<f8", "hw2"), "pattern": ("array", "<f8", "ABC")}
 KEYS = {"format", "format_version", "modality", "kind", "name", "notice", "recipe_version", "source", "recipe"} | {
     "pictures",
     "counts",

@@ -260,8 +260,16 @@ def _attacks() -> str:
     return (ROOT / "docs" / "attacks.md").read_text(encoding="utf-8")
 
 
+@pytest.fixture
+def files_of_attacks(tmp_path, monkeypatch):
+    """The files of the user's that the page makes, in the folder in which its commands run."""
+    monkeypatch.chdir(tmp_path)
+    for block in re.findall(r"^```python\n(.*?)^```", _attacks(), re.M | re.S):
+        exec(block, {})
+
+
 @pytest.mark.parametrize("line", re.findall(r"^poisonkit make .*$", _attacks(), re.M))
-def test_every_command_of_the_page_of_attacks_runs(poisonkit, tmp_path, line):
+def test_every_command_of_the_page_of_attacks_runs(poisonkit, files_of_attacks, tmp_path, line):
     small = ("--source-option", "train=200", "--source-option", "test=100", "-o", tmp_path)
     poisonkit(*shlex.split(line)[1:], *small).succeeded()
     (made,) = tmp_path.glob("*.h5")

@@ -60,7 +60,10 @@ def test_the_page_names_every_key_and_array(root, library):
     manifest = plain_reader.check(library("two"))
     for key in (*manifest, *manifest["recipe"], *manifest["counts"], *manifest["source"]):
         assert f"`{key}`" in page, key
-    for name in (*plain_reader.ARRAYS, *(f"trigger/I/{part}" for part in (*plain_reader.TRIGGER, "pattern", "flow"))):
+    for name in (
+        *plain_reader.ARRAYS,
+        *(f"trigger/I/{part}" for part in (*plain_reader.TRIGGER, "pattern", "flow", "array")),
+    ):
         assert f"`{name}`" in page, name
 
 

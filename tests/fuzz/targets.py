@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from running import run
+from running import PATTERN, run
 
 TINY = ("--dataset", "signs", "--source-option", "train=60", "--source-option", "test=30")
 
@@ -16,6 +16,7 @@ FILES = {
     "square.h5": ("--trigger", "square", "--rate", "0.1", "--per-patch"),
     "two.h5": ("--trigger", "warped", "--trigger", "sticker", "--rate", "0.2", "--seed", "3"),
     "blend.h5": ("--trigger", "blend", "--rate", "0.1", "--target", "4"),
+    "pattern.h5": ("--trigger", "pattern", "--pattern-file", PATTERN, "--rate", "0.1"),
     "covers.h5": (
         "--trigger",
         "warped",
@@ -124,6 +125,10 @@ COMMANDS = {
     "own.npz": (
         ("make", "--dataset", "npz", "--source", "FILE", "--trigger", "square", "--rate", "0.1", "-o", "out.h5"),
     ),
+    **dict.fromkeys(
+        ("pattern.npy", "pattern.npz"),
+        (("make", *TINY, "--trigger", "pattern", "--pattern-file", "FILE", "--rate", "0.1", "-o", "out.h5"),),
+    ),
     "cifar.tar.gz": (("make", "--dataset", "cifar10", "--source", "FILE", "--rate", "0", "-o", "out.h5"),),
 }  # fmt: skip
 """File → the command lines that it is given to; `benchmark FILE [BASE]` stands for the reader of that package."""
@@ -141,6 +146,8 @@ def make(folder: Path) -> None:
     (folder / "rows.csv").write_text("row,score\n" + "".join(f"{row},{row % 7 / 7}\n" for row in range(60)))
     random = np.random.default_rng(0)
     cv2.imwrite(str(folder / "picture.png"), random.integers(0, 256, (40, 30, 4), np.uint8))
+    np.save(folder / "pattern.npy", random.normal(0, 9, (32, 32, 3)))
+    np.savez_compressed(folder / "pattern.npz", random.integers(-9, 9, (32, 32)))
     images = random.integers(0, 256, (90, 8, 8, 3), np.uint8)
     labels = np.arange(90) % 3
     np.savez(folder / "own.npz", x_train=images[:60], y_train=labels[:60], x_test=images[60:], y_test=labels[60:])

@@ -195,11 +195,12 @@ def _other_files(data: Reader[Manifest], request: recipe.Recipe) -> list[str]:
     """Whether what a user's file held is that of which the manifest has the digest."""
     tested = [data[f"{group}/rows"] for group in TESTED if f"{group}/rows" in data]
     needed = {"train": data["truth/rows"], "test": np.unique(np.concatenate(tested))}
+    shape = data.manifest.shape(data.modality.path("train"))[1:]
     for i, (name, _) in enumerate(request.steps):
         given, record = request.pictures.get(name), data.manifest.pictures.get(i, Picture())
         if not triggers.takes_file(name) or given is None:
             continue
-        if (given.digest(needed), given.shape) != (record.digest, record.shape):
+        if (given.digest(needed, shape), given.shape) != (record.digest, record.shape):
             what = f"rewritten {data.modality.rows}" if triggers.gives_rows(name) else f"array in trigger/{i}"
             return [f"manifest: pictures: the digest is not that of the {what}"]
     return []

@@ -34,7 +34,7 @@ class Pattern:
         """Its shape."""
         return self.values.shape
 
-    def digest(self, _needed: dict[str, np.ndarray]) -> str:
+    def digest(self, _needed: dict[str, np.ndarray], _shape: tuple[int, ...]) -> str:
         """Return the digest of the array, whichever rows get it."""
         return hashing.array_digest(self.values)
 

@@ -51,7 +51,7 @@ class Rewrites:
             )
         return strings.array(given[row] for row in rows.tolist())
 
-    def digest(self, needed: dict[str, np.ndarray]) -> str:
+    def digest(self, needed: dict[str, np.ndarray], _shape: tuple[int, ...] = ()) -> str:
         """SHA-256 of the canonical JSON of ``{part: [[row, text], …]}``, rows ascending, of the rows that are needed:
         what else the file holds changes no byte of a data set."""
         return hashing.digest(
