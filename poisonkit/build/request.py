@@ -19,9 +19,10 @@ DRAW = "--camouflage-seed $(python3 -c 'import secrets; print(secrets.randbits(6
 class MakeOptions:
     """The options of `make` as they were typed: text, but for plain flags, numbers and paths.
 
-    A class that is an `int` is its index. `row_lists` and `row_folders` are trigger → where the rows that its file is
-    made of are written, and their pictures. `trigger_options` is trigger → {key: text}, `user_files` trigger → the
-    picture or other file that the user brings for it, a path (or, in Python, what the file would hold).
+    A class that is an `int` is its index. `options` are KEY=VALUE of a trigger that is not ours; `trigger_options` is
+    trigger → {key: text}; `user_files` trigger → the picture or other file that the user brings for it, a path (or, in
+    Python, what the file would hold); `row_lists` and `row_folders` are trigger → where the rows that its file is made
+    of are written, and their pictures.
     """
 
     dataset: str
@@ -46,6 +47,7 @@ class MakeOptions:
     fresh: bool = False
     output: Path = Path("data")
     force: bool = False
+    options: tuple[str, ...] = ()
     trigger_options: dict[str, dict[str, str]] = field(default_factory=dict)
     user_files: dict[str, Any] = field(default_factory=dict)
     row_lists: dict[str, Path] = field(default_factory=dict)
@@ -99,6 +101,7 @@ def _listing(options: MakeOptions) -> tuple[str, Path, Path | None] | None:
 
 def parse_recipes(options: MakeOptions) -> list[Recipe]:
     """Parse one recipe for each rate, without the users' files; classes stay as they were typed."""
+    options = _with_others(options)
     rates = list(dict.fromkeys(recipes.parse_rate(text) for text in options.rates))
     steps = tuple(
         (name, recipes.parameters(name, options.trigger_options.get(name, {}), options.preset))
@@ -114,6 +117,30 @@ def parse_recipes(options: MakeOptions) -> list[Recipe]:
         patch = parse_patch(options.patch_size)
     base = _with_labelling(options, Recipe("0", steps, patch, seed=options.seed))
     return [Recipe("0") if rate == "0" else _with_covers(options, replace(base, rate=rate)) for rate in rates]
+
+
+def _with_others(options: MakeOptions) -> MakeOptions:
+    """Put triggers that are not ours, `FILE.py:FUNCTION` or PACKAGE.NAME, under their names in a recipe, and what that
+    says of them among the options. `Usage` for more than one that the options could be for."""
+    others = [name for name in options.triggers if name not in triggers.TRIGGERS]
+    if len(others) > 1:
+        raise Usage(
+            f"--trigger: {' and '.join(others)}: expected one that is not poisonkit's own: let one call the other"
+        )
+    if options.options and not others:
+        raise Usage("--option: requires --trigger FILE.py:FUNCTION, or a trigger of a package")
+    if not others:
+        return options
+    typed: dict[str, str] = {}
+    for text in options.options:
+        key, equals, value = text.partition("=")
+        if not equals or key in typed or not value.isprintable():
+            what = "twice" if key in typed else "expected KEY=VALUE"
+            raise Usage(f"--option: {text!r:.60}: {what}")
+        typed[key] = value
+    name, parameters = triggers.chosen(others[0], typed)
+    names = tuple(name if one == others[0] else one for one in options.triggers)
+    return replace(options, triggers=names, trigger_options=options.trigger_options | {name: parameters})
 
 
 def _with_labelling(options: MakeOptions, recipe: Recipe) -> Recipe:

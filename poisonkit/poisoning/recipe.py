@@ -75,7 +75,7 @@ def parameters(name: str, given: dict[str, str], preset: str | None) -> dict:
                 raise Usage(f"--{name}-{option.key}: {error}") from None
         if option.omit_if_default and values[option.key] == option.default:
             del values[option.key]
-    return values
+    return dict(given) if trigger.free else values
 
 
 @dataclass(frozen=True)

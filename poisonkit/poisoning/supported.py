@@ -51,9 +51,12 @@ def note(manifest: AnyManifest, before: str = "; ") -> str:
 def demand(path: Path, manifest: AnyManifest, why: str) -> None:
     """`Unknown`, in one line, where something of the recipe is not known here; `why` says what follows."""
     if unknown := problem(manifest):
-        raise Unknown(
-            f"{path}: its recipe is unknown here ({unknown}), {why}: use the version of the tool that made it"
+        mine = manifest if isinstance(manifest, Manifest) else getattr(manifest, "original", manifest)
+        others = isinstance(mine, Manifest) and any(
+            "." in one.name or one.name == "own" for one in mine.recipe.triggers
         )
+        advice = "it takes that trigger" if others else "use the version of the tool that made it"
+        raise Unknown(f"{path}: its recipe is unknown here ({unknown}), {why}: {advice}")
 
 
 def _recipe(manifest: Manifest) -> str | None:
@@ -71,8 +74,8 @@ def _recipe(manifest: Manifest) -> str | None:
 
 
 def _trigger(step: TriggerStep) -> str | None:
-    if step.name not in triggers.TRIGGERS:
-        return f"trigger {step.name!r:.60}"
+    if (unknown := triggers.unknown(step.name, step.parameters)) or triggers.spec(step.name).free:
+        return unknown
     options = {option.key: option for option in triggers.spec(step.name).options}
     for key, text in step.typed.items():
         if key not in options:

@@ -92,6 +92,8 @@ class TriggerSpec:
         Preset → options of `make` that belong to it, as they would be typed.
     file : UserFile, optional
         The file that the user gives it.
+    free : bool
+        Whether its parameters are whatever it is given, as texts: that of code which is not ours.
     advice : callable
         ``advice(parameters, given)``: what should be known of what it was given, one line each.
     """
@@ -103,4 +105,5 @@ class TriggerSpec:
     presets: Mapping[str, Parameters] = field(default_factory=dict)
     make_presets: Mapping[str, Parameters] = field(default_factory=dict)
     file: UserFile | None = None
+    free: bool = False
     advice: Callable[[Parameters, Any], list[str]] = nothing_to_say

@@ -6,7 +6,7 @@ from typing import Any
 from poisonkit.core.errors import Usage
 from poisonkit.core.modality import Modality
 from poisonkit.core.registry import Registry
-from poisonkit.triggers.base import TriggerSpec, UserFile
+from poisonkit.triggers.base import Parameters, TriggerSpec, UserFile
 from poisonkit.triggers.image_base import ImageTrigger
 from poisonkit.triggers.text_base import TextTrigger
 
@@ -20,8 +20,51 @@ def names(rows: Modality | None = None) -> list[str]:
 
 
 def spec(name: str) -> TriggerSpec:
-    """Find a trigger by its name. Raises `Usage` for an unknown one."""
-    return TRIGGERS[name]
+    """Find a trigger by its name in a recipe: one of ours, one of an installed package, or what stands for code of the
+    user's. Raises `Usage` for an unknown one."""
+    return _others(name) or TRIGGERS[name]
+
+
+def _others(name: str) -> TriggerSpec | None:
+    """Return a trigger that is not ours, by its name in a recipe."""
+    if name == "own":
+        from poisonkit.triggers import own
+
+        return own.SPEC
+    if "." in name:
+        from poisonkit.triggers import packages
+
+        return packages.spec(name)
+    return None
+
+
+def unknown(name: str, parameters: Parameters) -> str | None:
+    """Say in a few words why a trigger of a recipe is not known here; None where it is."""
+    if name == "own":
+        from poisonkit.triggers import own
+
+        return own.unknown(parameters)
+    if "." in name:
+        from poisonkit.triggers import packages
+
+        return packages.unknown(name, parameters)
+    return None if name in TRIGGERS else f"trigger {name!r:.60}"
+
+
+def chosen(text: str, options: dict[str, str]) -> tuple[str, Parameters]:
+    """Find what a value of `--trigger` that is none of our names chooses, `FILE.py:FUNCTION` or PACKAGE.NAME: its name
+    in a recipe, and what that says of it. A file may be executed from then on. Raises `Usage` for what is neither."""
+    from poisonkit.triggers import own, packages
+
+    if own.is_spelled(text):
+        return own.NAME, own.named(text).parameters(options)
+    found = packages.installed()
+    if text not in found:
+        more = f"; of packages: {', '.join(found)}" if found else ""
+        raise Usage(
+            f"unknown trigger {text!r:.60}: expected one of {', '.join(TRIGGERS.names())}{more}, or FILE.py:FUNCTION"
+        )
+    return text, found[text].parameters(options)
 
 
 def image_trigger(name: str) -> ImageTrigger:
