@@ -24,6 +24,8 @@ PATCH = {"per_patch": True}
 SHOWN = 43
 CONTRAST = ("square", "blend", "warped")
 AMPLIFIED = 4
+BESIDE = 7
+"""Pictures of triggers in one line."""
 MODES = {
     "all-to-one": {},
     "all-to-all": {"label_mode": "all-to-all"},
@@ -33,8 +35,13 @@ MODES = {
 
 
 def write(name: str, columns: list[tuple[str, np.ndarray]]) -> None:
-    """One PNG of pictures side by side, packed as small as zlib can."""
-    sheet = pictures.sheet(columns, [""] * len(columns[0][1]))[: -pictures._TEXT]
+    """One PNG of pictures side by side."""
+    write_sheets(name, [columns])
+
+
+def write_sheets(name: str, lines: list[list[tuple[str, np.ndarray]]]) -> None:
+    """One PNG of lines of pictures side by side, packed as small as zlib can."""
+    sheet = np.concatenate([pictures.sheet(one, [""] * len(one[0][1]))[: -pictures._TEXT] for one in lines])
     best = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT]
     target = HERE / f"{name}.png"
     target.parent.mkdir(exist_ok=True)
@@ -56,6 +63,8 @@ def ripples() -> np.ndarray:
 
 FILES = {"pattern": ripples}
 """Trigger → what its picture is made with, where it needs a file of the user's."""
+OPTIONS = {"pattern": {"trigger_options": {"pattern": {"resize": "yes"}}}}
+"""Trigger → what is asked of it."""
 
 
 def plan(source, trigger: str, **asked) -> make.Plan:
@@ -66,16 +75,33 @@ def plan(source, trigger: str, **asked) -> make.Plan:
     return make.plan(source, recipe)
 
 
+def shown(source, name: str, image: np.ndarray) -> dict[str, np.ndarray]:
+    """Return a trigger on the whole image, also as a training row gets it where that is something else, and on every
+    patch, where there is such a form."""
+    options = OPTIONS.get(name, {})
+    rows, made = np.array([SHOWN]), plan(source, name, **options).effect
+    found = {"whole image": made.on_test(image, rows)}
+    if any(one.test is not None for one in made.built):
+        poisoned = made.on_train(image, rows, np.array([POISONED]))
+        found = {"training row": poisoned, "test row": found["whole image"]}
+    if triggers.image_trigger(name).whole is None:
+        found["per patch"] = plan(source, name, **options, **PATCH).effect.on_test(image, rows)
+    return found
+
+
 def of_triggers(source) -> None:
-    """Each trigger on the whole image and on every patch: one picture of each, one of all."""
+    """Each trigger on the whole image and on every patch: one picture of each, one of all, some beside one another."""
     image = source.train.rows([SHOWN])
-    everything = [("original", np.concatenate([image, image]))]
+    everything = [("original", image, image)]
     for name in triggers.names(modality.IMAGE):
-        options = {"trigger_options": {"pattern": {"resize": "yes"}}} if name == "pattern" else {}
-        whole, patch = (plan(source, name, **options, **how).effect.trigger("", 0, image) for how in ({}, PATCH))
-        write(f"attacks/{name}", [("whole image", whole), ("per patch", patch)])
-        everything.append((name, np.concatenate([whole, patch])))
-    write("triggers", everything)
+        found = shown(source, name, image)
+        write(f"attacks/{name}", list(found.items()))
+        *_, whole = (one for title, one in found.items() if title != "per patch")
+        everything.append((name, whole, found.get("per patch", np.full_like(image, 255))))
+    lines = [everything[first : first + BESIDE] for first in range(0, len(everything), BESIDE)]
+    lines[-1] += [("", np.full_like(image, 255), np.full_like(image, 255))] * (len(lines[0]) - len(lines[-1]))
+    sheets = [[(title, np.concatenate([whole, patch])) for title, whole, patch in line] for line in lines]
+    write_sheets("triggers", sheets)
 
 
 def of_contrast(source) -> None:
@@ -83,7 +109,7 @@ def of_contrast(source) -> None:
     image = source.train.rows([SHOWN])
     columns = {name: [] for name in ("clean", "whole image", "difference", "every patch", "difference ")}
     for name in CONTRAST:
-        whole, patch = (plan(source, name, **how).effect.trigger("", 0, image) for how in ({}, PATCH))
+        whole, patch = (plan(source, name, **how).effect.on_test(image, np.array([SHOWN])) for how in ({}, PATCH))
         changes = [difference(image, poisoned) for poisoned in (whole, patch)]
         for title, shown in zip(columns, (image, whole, changes[0], patch, changes[1]), strict=True):
             columns[title].append(shown[0])
@@ -112,8 +138,9 @@ def of_covers(source) -> None:
     """WaNet's poisoned row and its noise mode, on one picture."""
     made = plan(source, "warped", preset="wanet")
     image = source.train.rows([SHOWN])
-    noisy = apply.jitter_all(made.effect.built, image, np.array([SHOWN]))
-    write("attacks/wanet", [("original", image), ("poisoned", made.effect.trigger("", 0, image)), ("cover", noisy)])
+    rows = np.array([SHOWN])
+    noisy, warped = apply.jitter_all(made.effect.built, image, rows), made.effect.on_test(image, rows)
+    write("attacks/wanet", [("original", image), ("poisoned", warped), ("cover", noisy)])
 
 
 def main() -> None:

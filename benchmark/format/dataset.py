@@ -179,7 +179,7 @@ def sample(path: str | Path, digest: str, base: str | Path | None, count: int) -
         raise Failure(f"{path}: is another data set")
     source = Path(base) if base else path
     with h5py.File(source, "r", locking=False) as clean, h5py.File(path, "r", locking=False) as file:
-        if "triggered/images" in file:
+        if "triggered/images" in file and "triggered/rows" in file:  # which a delta may leave out
             rows = file["triggered/rows"][:count]
             after = file["triggered/images"][: len(rows)]
         else:
@@ -188,7 +188,12 @@ def sample(path: str | Path, digest: str, base: str | Path | None, count: int) -
             layout.check_values(raw, arrays)
             labels = clean["test/labels"][()]
             rows = delta.tested("triggered", manifest, arrays, labels)["triggered/rows"][:count]
-            after = delta.trigger(manifest, arrays)(np.stack([clean["test/images"][int(row)] for row in rows]))
+            put = delta.trigger(manifest, arrays, "test")
+            after = (
+                arrays["triggered/images"][: len(rows)]
+                if put is None
+                else put(np.stack([clean["test/images"][int(row)] for row in rows]))
+            )
         before = np.stack([clean["test/images"][int(row)] for row in rows])
     return np.concatenate([np.concatenate(list(images), axis=1) for images in (before, after)])
 

@@ -61,15 +61,15 @@ def rebuild(manifest: Manifest, delta: Arrays, clean: Arrays) -> Arrays:
         Where rows lie outside the arrays.
     """
     rows, inputs = delta["changed/rows"], manifest.inputs
-    put = None if manifest.of_texts else trigger(manifest, delta)  # a text delta keeps all of them whole
+    put = trigger(manifest, delta, "train")  # a text delta keeps all of them whole
+    put_test = trigger(manifest, delta, "test")
     images, labels = clean[f"train/{inputs}"], clean["train/labels"]
     arrays = dict(clean)
     arrays |= {"truth/rows": rows, "truth/role": delta["changed/role"]}
     arrays |= {f"truth/{inputs}": images[rows], "truth/labels": labels[rows]}
     if put:
         images[rows] = put(arrays[f"truth/{inputs}"])
-        for number, stencil in enumerate(stencils(manifest, delta)):
-            arrays[f"trigger/{number}/mask"] = mask_of(manifest, *stencil)
+    arrays |= masks(manifest, delta)
     if "kept/rows" in delta:
         images[delta["kept/rows"]] = delta[f"kept/{inputs}"]
     labels[rows] = delta["changed/labels"]
@@ -78,7 +78,7 @@ def rebuild(manifest: Manifest, delta: Arrays, clean: Arrays) -> Arrays:
             found = tested(group, manifest, delta, clean["test/labels"])
             where = found[f"{group}/rows"]
             arrays |= found | {f"{group}/labels": clean["test/labels"][where]}
-            there = put(clean[f"test/{inputs}"][where]) if put else delta[f"{group}/{inputs}"]
+            there = put_test(clean[f"test/{inputs}"][where]) if put_test else delta[f"{group}/{inputs}"]
             arrays[f"{group}/{inputs}"] = there
     for path in (path for path in delta if path.endswith("/insertions")):
         arrays[path.replace("changed/", "truth/")] = delta[path]
@@ -98,40 +98,85 @@ def tested(group: str, manifest: Manifest, delta: Arrays, labels: np.ndarray) ->
     return found
 
 
-def stencils(manifest: Manifest, delta: Arrays) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Taps (P, K), weights (P, K) and bias (P,) of each trigger, over the P bytes of an image."""
-    size = int(np.prod(manifest.arrays["train/images"].shape[1:]))
-    found = []
-    for number in range(len(manifest.recipe.triggers)):
-        taps, weights, bias = (delta[f"trigger/{number}/{part}"] for part in ("taps", "weights", "bias"))
-        if taps.min() < 0 or taps.max() >= size:
-            raise Failure(f"trigger/{number}/taps has byte positions outside 0 … {size - 1}")
-        found.append((taps.reshape(size, -1), weights.reshape(size, -1), bias.reshape(size)))
+Map = Callable[[np.ndarray], np.ndarray]
+"""Images (n, H, W, C) uint8 → the same with a trigger on them."""
+
+
+def masks(manifest: Manifest, delta: Arrays) -> Arrays:
+    """Return where each trigger can change a byte, by path: as the delta says it, or as its stencils and tables do."""
+    found = {}
+    for number in range(0 if manifest.of_texts else len(manifest.recipe.triggers)):
+        path = f"trigger/{number}/mask"
+        found[path] = delta[path] if path in delta else mask_of(manifest, delta, number)
     return found
 
 
-def mask_of(manifest: Manifest, taps: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """(H, W, C) uint8: 0 where a stencil leaves the byte as it is."""
-    itself = np.arange(len(taps), dtype=np.int32)[:, None]
-    same = (taps == itself).all(1) & (weights.sum(1) == 1 << 15) & (bias == 0)
-    return np.asarray(~same, "|u1").reshape(manifest.arrays["train/images"].shape[1:])
-
-
-def trigger(manifest: Manifest, delta: Arrays) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function that puts all triggers on images, (n, H, W, C) uint8 → the same."""
+def mask_of(manifest: Manifest, arrays: Arrays, number: int) -> np.ndarray:
+    """(H, W, C) uint8: 0 where the stencils and tables of a trigger, for training and test rows, leave the byte as it
+    is."""
     shape = manifest.arrays["train/images"].shape[1:]
-    size, made = int(np.prod(shape)), stencils(manifest, delta)
+    mask = np.zeros(shape, "|u1")
+    for before in ("", "test_"):
+        if f"trigger/{number}/{before}taps" in arrays:
+            taps, weights, bias = stencil(manifest, arrays, number, before)
+            itself = np.arange(len(taps), dtype=np.int32)[:, None]
+            same = (taps == itself).all(1) & (weights.sum(1) == 1 << 15) & (bias == 0)
+            mask |= (~same).reshape(shape).astype("|u1")
+        if f"trigger/{number}/{before}table" in arrays:
+            table = arrays[f"trigger/{number}/{before}table"]
+            mask |= (table != np.arange(256)).any(1).astype("|u1")
+    return mask
+
+
+def stencil(
+    manifest: Manifest, arrays: Arrays, number: int, before: str = ""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return taps (P, K), weights (P, K) and bias (P,) of a trigger, over the P bytes of an image; `before` is "test_"
+    for what test rows get."""
+    size = int(np.prod(manifest.arrays["train/images"].shape[1:]))
+    names = [f"trigger/{number}/{before}{part}" for part in ("taps", "weights", "bias")]
+    taps, weights, bias = (arrays[name] for name in names)
+    if taps.min() < 0 or taps.max() >= size:
+        raise Failure(f"{names[0]} has byte positions outside 0 … {size - 1}")
+    return taps.reshape(size, -1), weights.reshape(size, -1), bias.reshape(size)
+
+
+def trigger(manifest: Manifest, arrays: Arrays, part: str) -> Map | None:
+    """Return the function that puts all triggers on images of `train` or `test`, (n, H, W, C) uint8 → the same; None
+    where the arrays do not say it all, and for texts."""
+    made = [one_trigger(manifest, arrays, number, part) for number in range(len(manifest.recipe.triggers))]
+    steps = [one for one in made if one is not None]
+    if manifest.of_texts or len(steps) < len(made):
+        return None
 
     def apply(images: np.ndarray) -> np.ndarray:
         out = np.empty_like(images)
         for start in range(0, len(images), ROWS_AT_ONCE):
-            block = images[start : start + ROWS_AT_ONCE].reshape(-1, size)
-            for taps, weights, bias in made:
-                total = bias + (1 << 14)
-                for k in range(taps.shape[1]):
-                    total = total + block[:, taps[:, k]].astype(np.int32) * weights[:, k]
-                block = (total >> 15).clip(0, 255).astype(np.uint8)
-            out[start : start + ROWS_AT_ONCE] = block.reshape(-1, *shape)
+            block = images[start : start + ROWS_AT_ONCE]
+            for step in steps:
+                block = step(block)
+            out[start : start + ROWS_AT_ONCE] = block
         return out
 
     return apply
+
+
+def one_trigger(manifest: Manifest, arrays: Arrays, number: int, part: str) -> Map | None:
+    """Return the function that puts one trigger on a few images of a part; None where it is in no array."""
+    for before in ("test_", "") if part == "test" else ("",):
+        if f"trigger/{number}/{before}taps" in arrays:
+            return _stencil_map(*stencil(manifest, arrays, number, before))
+        if f"trigger/{number}/{before}table" in arrays:
+            table = arrays[f"trigger/{number}/{before}table"]
+            return lambda images, levels=table: levels[np.arange(len(levels)), images]  # type: ignore[misc]
+    return None
+
+
+def _stencil_map(taps: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> Map:
+    def put(images: np.ndarray) -> np.ndarray:
+        block, total = images.reshape(len(images), -1), bias + (1 << 14)
+        for k in range(taps.shape[1]):
+            total = total + block[:, taps[:, k]].astype(np.int32) * weights[:, k]
+        return np.asarray((total >> 15).clip(0, 255).astype(np.uint8).reshape(images.shape))
+
+    return put

@@ -32,7 +32,8 @@ class Expected:
     def group(self) -> str | None:
         """The name of the group that is there as a whole or not at all."""
         optional = self.row.get("optional")
-        return optional if isinstance(optional, str) else None
+        own = "" if self.trigger is None else f" of trigger {self.trigger}"
+        return optional + own if isinstance(optional, str) else None
 
     @property
     def required(self) -> bool:
@@ -173,6 +174,21 @@ def _size(part: int | str, trigger: int | None, manifest: Json, sizes: Sizes) ->
 def _letter(letter: str, trigger: int | None) -> str:
     of_one = schema.tables()["sizes"].get(letter, {}).get("of") == "trigger"
     return f"{letter} of {trigger}" if of_one else letter
+
+
+# ---- triggers on images
+
+
+def told(manifest: Json, part: str) -> bool:
+    """Whether the arrays of a poisoned file of images say all that its triggers do to rows of `train` or `test`: each
+    has a stencil or a table."""
+    return all(told_of(manifest, number, part) for number in range(len(manifest["recipe"].get("triggers", []))))
+
+
+def told_of(manifest: Json, number: int, part: str) -> bool:
+    """Whether they say it of one trigger."""
+    names = ["taps", "table"] + (["test_taps", "test_table"] if part == "test" else [])
+    return any(f"trigger/{number}/{name}" in manifest["arrays"] for name in names)
 
 
 # ---- values

@@ -94,6 +94,31 @@ def _tiles(manifest: Json) -> None:
         _expect(divides, f"its patches of {patch} do not divide images of {height} × {width}")
 
 
+def _one_kind(manifest: Json) -> None:
+    for number in range(len(manifest["recipe"]["triggers"])):
+        for before in ("", "test_"):
+            both = [f"trigger/{number}/{before}{name}" for name in ("taps", "table")]
+            there = all(path in manifest["arrays"] for path in both)
+            _expect(not there, f"its trigger {number} is both a stencil and a table: {both[0]}, {both[1]}")
+
+
+def _kept(manifest: Json) -> None:
+    of, own = manifest["of"], manifest["arrays"]
+    if of["kind"] != "poisoned" or of["modality"] == "text":
+        return
+    for path in ("triggered/images", "others/images"):
+        wanted = path in of["arrays"] and not layout.told(of, "test")
+        _expect((path in own) == wanted, f"it should {'' if wanted else 'not '}have {path}, by its triggers' arrays")
+    if manifest["kind"] == "key":
+        return
+    kept = [own.get(f"{group}/rows", {}).get("shape") for group in ("kept", "changed")]
+    _expect(layout.told(of, "train") or kept[0] == kept[1], "it lacks changed rows that follow from no array")
+    for number in range(len(of["recipe"]["triggers"])):
+        wanted = not layout.told_of(of, number, "train")
+        path = f"trigger/{number}/mask"
+        _expect((path in own) == wanted, f"it should {'' if wanted else 'not '}have {path}, by its triggers' arrays")
+
+
 def _original(manifest: Json) -> None:
     of, kinds = manifest["of"], schema.tables()["originals"][manifest["kind"]]
     kind = of.get("kind")
@@ -119,7 +144,9 @@ RULES: dict[str, Callable[[Json], None]] = {
     "application-of-modality": _application,
     "others-of-mode": _others,
     "tiles-divide-images": _tiles,
+    "one-kind-a-trigger": _one_kind,
     "original": _original,
     "usual-rows-have-a-target": _usual_rows,
+    "kept-where-no-array-makes-it": _kept,
 }
 """Name in the table -> what raises `Failure` where a manifest breaks the rule."""

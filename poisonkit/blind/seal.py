@@ -267,7 +267,7 @@ def _write_key(
     """Write the key: what the original has and the sealed file does not, and the secrets."""
     with writing(target, sidecar=False, new=new, mode=keys.MODE) as writer:
         for name in data.manifest.arrays:
-            if kept_in_key(name):
+            if kept_in_key(name, data.manifest.json):
                 writer.whole(name, data[name])
         if len(left.rows):
             writer.whole("left/rows", left.rows)

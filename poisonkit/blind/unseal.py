@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -147,11 +147,13 @@ class RestoredPart:
 @dataclass(frozen=True)
 class UnsealedImages:
     """The effect on images: changed training images are read from the sealed file, where row i of all changed rows is
-    `changed_at[i]`; triggered test images are made with the key's stencils."""
+    `changed_at[i]`; triggered test images are made with the key's stencils and tables, or `kept` in the key, by group,
+    where they follow from none."""
 
     stencils: apply.Stencils
     sealed: Part
     changed_at: np.ndarray
+    kept: dict[str, np.ndarray] = field(default_factory=dict)
 
     def poison(self, _changed: make.Changed, first: int, originals: np.ndarray, _threads: int = 1) -> np.ndarray:
         """Read the changed training images, the number `first` of all changed rows and the following."""
@@ -159,6 +161,8 @@ class UnsealedImages:
 
     def trigger(self, group: str, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
         """Put the trigger on test images."""
+        if group in self.kept:
+            return self.kept[group][first : first + len(originals)]
         return self.stencils.trigger(group, first, originals, threads)
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -220,7 +224,11 @@ def _images(challenge: Challenge, key: Key) -> apply.Effect:
     arrays = {name: key[name] for name in key.manifest.arrays if name.startswith("trigger/")}
     stencils = apply.of_file(key.path, key.manifest.original, arrays)
     rows = NO_ROWS if key.manifest.original.clean else key["truth/rows"]
-    return UnsealedImages(stencils, challenge.split("train"), _positions(key, "train")[rows])
+    groups = ("triggered", "others")
+    tested = {group: key[f"{group}/rows"] for group in groups if f"{group}/rows" in key}
+    kept = {group: key[f"{group}/images"] for group in groups if f"{group}/images" in key}
+    positions = _positions(key, "train")[rows]
+    return UnsealedImages(replace(stencils, tested=tested), challenge.split("train"), positions, kept)
 
 
 def _texts(challenge: Challenge, key: Key) -> apply.Effect:

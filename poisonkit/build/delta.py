@@ -1,12 +1,13 @@
 """`pack` and `unpack`: store only the differences from the clean data, and restore the file from them, byte for byte.
 
-A delta holds which rows were changed and to what label, the triggers' stencils, and the original's manifest. The
-changed and the triggered images follow from the clean data and the stencils, exactly; an image that does not is kept
-whole, and so is every changed training image that was camouflaged after the trigger, and every changed and triggered
-text. See data/FORMAT.md, "Deltas". It is applied to arrays: there are no virtual datasets and no external links.
+A delta holds which rows were changed and to what label, the triggers' stencils and tables, and the original's manifest.
+The changed and the triggered images follow from the clean data and these, exactly; an image that does not is kept
+whole, and so is all that a function made, which is in no array, every changed training image that was camouflaged after
+the trigger, and every changed and triggered text. See data/FORMAT.md, "Deltas". It is applied to arrays: there are no
+virtual datasets and no external links.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,12 @@ from poisonkit.format.records import FileRecord
 from poisonkit.format.writer import writing
 from poisonkit.inspection import show
 from poisonkit.inspection.verify import verify as whole
-from poisonkit.poisoning import apply, recipe, supported
+from poisonkit.poisoning import apply, from_file, recipe, supported
 from poisonkit.poisoning import plan as plans
 from poisonkit.poisoning.clean_images import CleanData, clean_images
 from poisonkit.poisoning.plan import Plan
 from poisonkit.poisoning.recipe import Recipe
-from poisonkit.poisoning.selection import Changed
+from poisonkit.poisoning.selection import Changed, TestedRows
 from poisonkit.sources.base import Source
 
 SUFFIX = ".delta.h5"
@@ -93,8 +94,9 @@ def _arrays(data: Reader[Manifest], threads: int) -> Arrays:
     """Collect the arrays of a file's delta, by path."""
     rows = data["truth/rows"]
     arrays = {"changed/rows": rows, "changed/role": data["truth/role"], "changed/labels": data["train/labels"][rows]}
-    whole_rows = data.modality.is_text or data.manifest.camouflaged_last
-    kept = rows if whole_rows else _not_from_stencils(data, rows, threads)
+    found = None if data.modality.is_text else from_file.own(data)
+    whole_rows = found is None or data.manifest.camouflaged_last or not found.known("train")
+    kept = rows if found is None or whole_rows else _not_from_arrays(data, found, rows, threads)
     if len(kept):
         train = data.modality.path("train")
         arrays |= {"kept/rows": kept, data.modality.path("kept"): data.pick(train, kept)}
@@ -103,10 +105,21 @@ def _arrays(data: Reader[Manifest], threads: int) -> Arrays:
         columns = {name: data[f"{group}/{name}"] for name in plans.TESTED if f"{group}/{name}" in data}
         if columns and not _same(columns, default_tested(data.manifest, labels).get(group)):
             arrays |= {f"{group}/{name}": array for name, array in columns.items()}
+    return arrays | (_texts(data) if found is None else _images(data, found))
+
+
+def _images(data: Reader[Manifest], found: apply.Stencils) -> Arrays:
+    """Collect what only the delta of a file of images has: the triggers, and the triggered images that follow from no
+    array. The mask of a trigger whose work is in arrays follows from these."""
+    arrays = {}
     for path in sorted(data.manifest.arrays):
-        if path.startswith("trigger/") and not path.endswith("/mask"):  # the mask follows from the stencil
+        group, _, name = path.partition("/")
+        number, _, name = name.partition("/")
+        if group == "trigger" and (name != "mask" or not found.built[int(number)].told("train")):
             arrays[path] = data[path]
-    return arrays | (_texts(data) if data.modality.is_text else {})
+    if not found.known("test"):
+        arrays |= {f"{group}/images": data[f"{group}/images"] for group in SETS if f"{group}/images" in data}
+    return arrays
 
 
 def _texts(data: Reader[Manifest]) -> Arrays:
@@ -138,13 +151,14 @@ def default_tested(
     return {"triggered": {"rows": rows, "wanted": np.full(len(rows), target, np.int64)}}
 
 
-def _not_from_stencils(data: Reader[Manifest], rows: np.ndarray, threads: int) -> np.ndarray:
+def _not_from_arrays(data: Reader[Manifest], found: apply.Stencils, rows: np.ndarray, threads: int) -> np.ndarray:
     """Find the changed rows whose image is not the original with the trigger on it, (n,) int64."""
-    stencils, kept = data.stencils(), []
+    kept, role = [], data["truth/role"]
+    work = replace(found, total=len(rows))
     for start, originals in data.blocks("truth/images", plans.ROWS_AT_ONCE):
-        inside = rows[start : start + len(originals)]
-        expected = apply.apply_all(stencils, originals, threads, len(rows))
-        kept.append(inside[modality.differs(expected, data.pick("train/images", inside))])
+        part = slice(start, start + len(originals))
+        expected = work.on_train(originals, rows[part], role[part], threads)
+        kept.append(rows[part][modality.differs(expected, data.pick("train/images", rows[part]))])
     return np.concatenate(kept)
 
 
@@ -226,22 +240,27 @@ def lines(path: Path, manifest: DeltaManifest) -> list[str]:
 
 @dataclass(frozen=True)
 class KeptImages:
-    """The work of a delta's stencils, but for the images that it kept: `kept_at` are their numbers among all changed
-    rows, ascending."""
+    """The work of a delta's stencils and tables, but for the images that it kept: `kept_at` are their numbers among all
+    changed rows, ascending; `tested` has the triggered images by group, where they follow from no array."""
 
     stencils: apply.Stencils
     kept_at: np.ndarray
     kept: np.ndarray
+    tested: Arrays = field(default_factory=dict)
 
-    def poison(self, _changed: Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
+    def poison(self, changed: Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
         """See `apply.Effect.poison`."""
-        images = self.stencils.trigger("", 0, originals, threads)
         low, high = np.searchsorted(self.kept_at, [first, first + len(originals)])
+        if high - low == len(originals):
+            return self.kept[low:high].copy()
+        images = self.stencils.poison(changed, first, originals, threads)
         images[self.kept_at[low:high] - first] = self.kept[low:high]
         return images
 
     def trigger(self, group: str, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
         """See `apply.Effect.trigger`."""
+        if group in self.tested:
+            return self.tested[group][first : first + len(originals)]
         return self.stencils.trigger(group, first, originals, threads)
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -260,26 +279,30 @@ def plan(delta: Delta, source: Source) -> Plan:
     if "triggered" not in tested:
         supported.demand(delta.path, original, "and the delta does not say which its triggered rows are")
         raise Failure(f"{delta.path}: has no triggered/rows: the delta is damaged")
-    effect = source.modality.choose(image=_kept_images, text=_kept_texts)(delta, changed)
+    effect = source.modality.choose(image=_kept_images, text=_kept_texts)(delta, changed, tested)
     return Plan(
         source, Recipe(original.recipe.rate), effect, changed, tested, original.as_draft, original,
         delta.manifest.file.sha256,
     )  # fmt: skip
 
 
-def _kept_images(delta: Delta, changed: Changed) -> apply.Effect:
+def _kept_images(delta: Delta, changed: Changed, tested: TestedRows) -> apply.Effect:
     """Return the effect of a delta of images."""
-    stencils = apply.of_file(delta.path, delta.original, delta.arrays)
+    rows = {group: columns["rows"] for group, columns in tested.items()}
+    stencils = replace(apply.of_file(delta.path, delta.original, delta.arrays), tested=rows)
+    kept = {group: delta.arrays[f"{group}/images"] for group in SETS if f"{group}/images" in delta.arrays}
     if "kept/rows" not in delta.arrays:
         return stencils
-    rows, kept_at = delta.arrays["kept/rows"], np.searchsorted(changed.rows, delta.arrays["kept/rows"])
+    numbers, kept_at = delta.arrays["kept/rows"], np.searchsorted(changed.rows, delta.arrays["kept/rows"])
     existing = changed.rows[kept_at.clip(0, len(changed.rows) - 1)]
-    if not np.array_equal(existing, rows) or (np.diff(kept_at) <= 0).any():
+    if not np.array_equal(existing, numbers) or (np.diff(kept_at) <= 0).any():
         raise Failure(f"{delta.path}: kept/rows are not changed rows, ascending: the delta is damaged")
-    return KeptImages(stencils, kept_at, delta.arrays["kept/images"])
+    if not stencils.known("train") and len(kept_at) < len(changed.rows):
+        raise Failure(f"{delta.path}: kept/rows are not all changed rows, which follow from nothing: it is damaged")
+    return KeptImages(stencils, kept_at, delta.arrays["kept/images"], kept)
 
 
-def _kept_texts(delta: Delta, changed: Changed) -> apply.Texts:
+def _kept_texts(delta: Delta, changed: Changed, _tested: TestedRows) -> apply.Texts:
     """Return the effect of a delta of texts: all of them are there."""
     arrays = delta.arrays
     if not np.array_equal(arrays["kept/rows"], changed.rows):

@@ -1,6 +1,6 @@
-"""The compiled kernels: a stencil applied to many images. The only file that imports numba.
+"""The compiled kernels: a stencil, or a table of levels, applied to many images. The only file that imports numba.
 
-Both kernels compute, for every byte p of every image, in int32 throughout,
+Both kernels of a stencil compute, for every byte p of every image, in int32 throughout,
 
     out[p] = clip((bias[p] + Σ_k weights[p, k] · image[taps[p, k]] + 16384) >> 15, 0, 255)
 
@@ -76,6 +76,17 @@ def pointwise(images: Array, weights: Array, bias: Array, out: Array) -> None:
             total = np.int32(np.int32(weights[p] * np.int32(images[i, p])) + bias[p])
             total = np.int32(np.int32(total + np.int32(HALF)) >> np.int32(SHIFT))
             out[i, p] = np.uint8(min(max(total, np.int32(0)), np.int32(255)))
+
+
+@_compile
+def lookup(images: Array, levels: Array, out: Array) -> None:
+    """Replace each byte by the entry of its channel's table: images (n, pixels, C) uint8, levels (C, 256) uint8 → out
+    (n, pixels, C) uint8."""
+    count, pixels, channels = images.shape
+    for i in range(count):
+        for p in range(pixels):
+            for c in range(channels):
+                out[i, p, c] = levels[c, images[i, p, c]]
 
 
 @_compile

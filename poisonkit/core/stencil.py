@@ -93,6 +93,15 @@ class Stencil:
             taps.reshape(height, width, c, -1), np.tile(self.weights, (*repeat, 1)), np.tile(self.bias, repeat)
         )
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what a file has of it, by name."""
+        return {"taps": self.taps, "weights": self.weights, "bias": self.bias}
+
+    def put(self, images: np.ndarray, rows: np.ndarray, threads: int = 1, total: int | None = None) -> np.ndarray:
+        """See `image_maps.ImageMap`: the same on every row."""
+        del rows
+        return self.apply(images, threads, total=total)
+
     def apply(
         self, images: np.ndarray, threads: int = 1, out: np.ndarray | None = None, total: int | None = None
     ) -> np.ndarray:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 import h5py
 import numpy as np
@@ -18,9 +18,6 @@ from poisonkit.core.modality import Modality, is_text_dtype
 from poisonkit.core.splits import Split, TextSplit
 from poisonkit.format import arrays, string_arrays, structure
 from poisonkit.format.manifest import Header, Manifest
-
-if TYPE_CHECKING:
-    from poisonkit.core.stencil import Stencil
 
 BLOCK = 32 << 20  # bytes of rows that are read at once
 
@@ -138,22 +135,6 @@ class Reader(Generic[M]):
     def clean(self) -> bool:
         """Whether it is a clean file."""
         return self.manifest.clean
-
-    def stencils(self) -> list["Stencil"]:
-        """Return the trigger's stencils, in the order of application."""
-        count = sum(path.startswith("trigger/") and path.endswith("/taps") for path in self.manifest.arrays)
-        parts = [[self[f"trigger/{i}/{part}"] for part in ("taps", "weights", "bias")] for i in range(count)]
-        return [stencil(self.path, *arrays) for arrays in parts]
-
-
-def stencil(path: Path, taps: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> "Stencil":
-    """Return a `Stencil` from a file's arrays; `Failure` where they are none."""
-    from poisonkit.core.stencil import Stencil
-
-    try:
-        return Stencil.build(taps, weights, bias)
-    except ValueError as error:
-        raise Failure(f"{path}: its trigger is not a stencil: {error}") from None
 
 
 @overload

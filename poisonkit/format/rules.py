@@ -88,6 +88,36 @@ def _tiles(manifest: Json) -> str | None:
     return None
 
 
+def _one_kind(manifest: Json) -> str | None:
+    for number in range(len(manifest["recipe"]["triggers"])):
+        for before in ("", "test_"):
+            both = [f"trigger/{number}/{before}{name}" for name in ("taps", "table")]
+            if all(path in manifest["arrays"] for path in both):
+                return f"it has both {both[0]} and {both[1]}"
+    return None
+
+
+def _kept(manifest: Json) -> str | None:
+    from poisonkit.format import arrays
+
+    of, own = manifest["of"], manifest["arrays"]
+    if of["kind"] != "poisoned" or modality.of(of["modality"]).is_text:
+        return None
+    for path in arrays.TESTED_IMAGES:
+        if (path in own) != (path in of["arrays"] and not arrays.told(of, "test")):
+            return f"it has {path} of the original, or lacks it, where its triggers' arrays say otherwise"
+    if manifest["kind"] == "key":
+        return None
+    rows = own.get("kept/rows", {"shape": [0]})["shape"]
+    if not arrays.told(of, "train") and rows != own.get("changed/rows", {}).get("shape"):
+        return "it does not keep all changed rows, which follow from no array"
+    masks = [f"trigger/{number}/mask" for number in range(len(of["recipe"]["triggers"]))]
+    for number, path in enumerate(masks):
+        if (path in own) == arrays.told_of(of, number, "train"):
+            return f"it has {path}, or lacks it, where the trigger's arrays say otherwise"
+    return None
+
+
 def _original(manifest: Json) -> str | None:
     from poisonkit.format import arrays
 
@@ -114,7 +144,9 @@ RULES: dict[str, Callable[[Json], str | None]] = {
     "application-of-modality": _application,
     "others-of-mode": _others,
     "tiles-divide-images": _tiles,
+    "one-kind-a-trigger": _one_kind,
     "original": _original,
     "usual-rows-have-a-target": _usual_rows,
+    "kept-where-no-array-makes-it": _kept,
 }
 """Name in `schema.json` → what says in one line how a manifest breaks the rule."""

@@ -13,7 +13,7 @@ from poisonkit.format.manifest import Manifest
 from poisonkit.inspection import apply_texts, image_stats
 from poisonkit.inspection import diff as differences
 from poisonkit.inspection.dataset import open_data_set
-from poisonkit.poisoning import apply as effects
+from poisonkit.poisoning import from_file
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -83,7 +83,7 @@ def apply(path: AnyPath, rows: Any) -> np.ndarray:
     ----------
     rows : array or sequence
         For a file of images, (n, H, W, C) or (H, W, C) uint8 of the size of its images; for a file of texts, a sequence
-        of `str`, of which row i is given what test row i is given.
+        of `str`. Where a trigger is drawn for each row, row i is given what test row i is given.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def _apply_to_images(file: Path, manifest: Manifest, rows: Any) -> np.ndarray:
                 f"images: expected uint8 of (n, {', '.join(map(str, shape))}), got {images.dtype} {images.shape}"
             )
         whole = np.ascontiguousarray(images if images.ndim == 4 else images[None])
-        changed = effects.apply_all(data.stencils(), whole) if len(whole) else whole.copy()
+        changed = from_file.ready(data).on_test(whole, np.arange(len(whole))) if len(whole) else whole.copy()
     return changed.reshape(images.shape)
 
 

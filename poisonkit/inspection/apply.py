@@ -9,7 +9,7 @@ import numpy as np
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.format import reader, structure
 from poisonkit.format.manifest import Manifest
-from poisonkit.poisoning import apply, supported
+from poisonkit.poisoning import from_file, supported
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Applied:
 def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path) -> Iterator[Applied]:
     """Write each picture, or each line of a file of texts, with the file's trigger on it; yield what was written.
 
-    `output` is the PNG for one picture where it ends in .png, else a folder that gets NAME.png for each.
+    `output` is the PNG for one picture where it ends in .png, else a folder that gets NAME.png for each. Of a trigger
+    that is drawn for each row, picture i gets what test row i gets.
     """
     manifest = structure.data_set(file)
     write = manifest.modality.choose(image=_apply_to_pictures, text=_apply_to_texts)
@@ -49,11 +50,11 @@ def _apply_to_pictures(file: Path, manifest: Manifest, paths: tuple[Path, ...], 
         if manifest.clean:
             raise Failure(f"{file}: is a clean file and has no trigger")
         height, width, channels = manifest.shape("train/images")[1:]
-        stencils, note = data.stencils(), _alone(manifest) + supported.note(manifest)
-    for path, target in zip(paths, targets, strict=True):
+        work, note = from_file.ready(data), _alone(manifest) + supported.note(manifest)
+    for number, (path, target) in enumerate(zip(paths, targets, strict=True)):
         picture = picture_files.read(path, channels)
         fitted = np.ascontiguousarray(picture_files.fit(picture, height, width))
-        picture_files.write_png(target, apply.apply_all(stencils, fitted[None])[0])
+        picture_files.write_png(target, work.on_test(fitted[None], np.array([number]))[0])
         resized = None if picture.shape == fitted.shape else picture.shape[:2]
         yield Applied(target, resized, note=note)
 

@@ -1,4 +1,5 @@
-"""What the triggers of a recipe do to rows: to images by stencils, to texts by insertion. Nothing here is written."""
+"""What the triggers of a recipe do to rows: to images by stencils, tables and functions, to texts by insertion. Nothing
+here is written."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -7,9 +8,8 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from poisonkit.core import modality, texts
+from poisonkit.core import image_maps, modality, texts
 from poisonkit.core.errors import Failure
-from poisonkit.format import reader
 from poisonkit.format.manifest import Manifest
 from poisonkit.poisoning import recipe as recipes
 from poisonkit.poisoning.recipe import Recipe
@@ -19,6 +19,10 @@ from poisonkit.sources.camouflage import Behind
 from poisonkit.triggers import registry as triggers
 from poisonkit.triggers import text_base
 from poisonkit.triggers.image_base import BuiltTrigger
+
+MAP_ARRAYS = ("taps", "weights", "bias", "table")
+"""The arrays of what a trigger does to an image; those of test images, where these get something else, have the same
+names after `test_`."""
 
 
 class Effect(Protocol):
@@ -57,16 +61,18 @@ def prepare(kind: modality.Modality, recipe: Recipe, shape: tuple[int, ...], for
     """
     recipes.check_modality(recipe, kind)
     recipes.check_jitter(recipe)
+    recipes.check_alone(recipe)
     if kind.is_text:
-        recipes.check_alone(recipe)
         return Insertions(recipe)
     return Stencils(recipes.build(recipe, shape, force), recipe.cover_jitter)
 
 
 def of_file(path: Path, original: Manifest, arrays: dict[str, np.ndarray]) -> "Stencils":
     """Read the triggers of a data set of images from the arrays of its `trigger/` groups, by path, which the file at
-    `path` has. Raises `Failure` where they are no stencil."""
-    return Stencils([_built(path, number, arrays) for number in range(len(original.recipe.triggers))])
+    `path` has; what is in no array can be put on no image (see `Stencils.known`). Raises `Failure` where they are no
+    sound ones."""
+    shape = original.shape("train/images")[1:]
+    return Stencils([_built(path, number, arrays, shape) for number in range(len(original.recipe.triggers))])
 
 
 # ---------------------------------------------------------------- images
@@ -75,11 +81,12 @@ def of_file(path: Path, original: Manifest, arrays: dict[str, np.ndarray]) -> "S
 @dataclass(frozen=True)
 class Stencils:
     """Triggers of images, in the order of application; `jitter`: whether cover rows get noise of their own; `total`: on
-    how many rows they will be put altogether, if that is known."""
+    how many rows they will be put altogether, if that is known; `tested`: the test rows of each group."""
 
     built: list[BuiltTrigger]
     jitter: bool = False
     total: int | None = None
+    tested: dict[str, np.ndarray] = field(default_factory=dict)
 
     def streams(self) -> set[str]:
         """Return the names of all random streams that are drawn from."""
@@ -87,23 +94,37 @@ class Stencils:
         return names | {one.jitter.stream for one in self.built if one.jitter and self.jitter}
 
     def on(self, source: Source, changed: Changed, tested: TestedRows) -> Effect:
-        """Return the effect on the rows of a source: the same on all, but for training rows of a camouflaged source,
-        which get the trigger before their camouflage."""
-        stencils = replace(self, total=len(changed.rows) + sum(len(columns["rows"]) for columns in tested.values()))
+        """Return the effect on the rows of a source; training rows of a camouflaged one get the trigger before their
+        camouflage."""
+        rows = {group: columns["rows"] for group, columns in tested.items()}
+        total = len(changed.rows) + sum(map(len, rows.values()))
+        stencils = replace(self, total=total, tested=rows)
         return stencils if source.behind is None else Camouflaged(stencils, cast(Behind, source.behind))
+
+    def known(self, part: str) -> bool:
+        """Whether everything that is done to rows of `train` or `test` is in the arrays of a file."""
+        return all(one.told("train") or (part == "test" and one.told("test")) for one in self.built)
 
     def poison(self, changed: Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
         """Return changed training images (n, H, W, C) uint8 with the trigger on them."""
         rows, role = (column[first : first + len(originals)] for column in (changed.rows, changed.role))
-        images = self.trigger("", 0, originals, threads)
+        return self.on_train(originals, rows, role, threads)
+
+    def on_train(self, originals: np.ndarray, rows: np.ndarray, role: np.ndarray, threads: int = 1) -> np.ndarray:
+        """Return training images of these rows and roles with the trigger on them."""
+        images = apply_all(self.built, "train", originals, rows, threads, self.total)
         if self.jitter:
             cover = np.flatnonzero(role == COVER)
             images[cover] = jitter_all(self.built, originals[cover], rows[cover], threads)
         return images
 
-    def trigger(self, _group: str, _first: int, images: np.ndarray, threads: int = 1) -> np.ndarray:
-        """Images with the trigger on them."""
-        return apply_all([one.stencil for one in self.built], images, threads, self.total)
+    def trigger(self, group: str, first: int, images: np.ndarray, threads: int = 1) -> np.ndarray:
+        """Return test images of a group with the trigger on them."""
+        return self.on_test(images, self.tested[group][first : first + len(images)], threads)
+
+    def on_test(self, images: np.ndarray, rows: np.ndarray, threads: int = 1) -> np.ndarray:
+        """Return images with the trigger on them, as test images of these rows get it."""
+        return apply_all(self.built, "test", images, rows, threads, self.total)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the file's `trigger/` groups."""
@@ -146,36 +167,43 @@ def plain_training_rows(source: Source, rows: np.ndarray) -> np.ndarray:
 
 def trigger_arrays(built: BuiltTrigger) -> dict[str, np.ndarray]:
     """Return what goes into the file's group of one trigger."""
-    stencil = built.stencil
-    return {
-        "taps": stencil.taps,
-        "weights": stencil.weights,
-        "bias": stencil.bias,
-        "mask": stencil.mask(),
-        **{name: np.ascontiguousarray(array) for name, array in built.extras.items()},
-    }
+    own = {**built.told("train"), **built.told("test"), "mask": built.mask(), **built.extras}
+    return {name: np.ascontiguousarray(array) for name, array in own.items()}
 
 
-def _built(path: Path, number: int, arrays: dict[str, np.ndarray]) -> BuiltTrigger:
-    """Return one trigger from the arrays of its group; the mask follows from the stencil."""
+def _built(path: Path, number: int, arrays: dict[str, np.ndarray], shape: tuple[int, ...]) -> BuiltTrigger:
+    """Return one trigger from the arrays of its group. What is in no array is a function that can do nothing; the mask
+    of all others follows from what they do, and need not be there."""
     prefix = f"trigger/{number}/"
     parts = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-    stencil = reader.stencil(path, *(parts.pop(part) for part in ("taps", "weights", "bias")))
-    parts.pop("mask", None)
-    return BuiltTrigger(stencil, parts)
+    mask = parts.pop("mask", np.ones(shape, np.uint8))
+    own = {name: parts.pop(name) for name in MAP_ARRAYS if name in parts}
+    test = {name: parts.pop(f"test_{name}") for name in MAP_ARRAYS if f"test_{name}" in parts}
+    image = (int(shape[0]), int(shape[1]), int(shape[2]))
+    try:
+        train, tested = (image_maps.of_arrays(one, image) for one in (own, test))
+    except ValueError as error:
+        raise Failure(f"{path}: its trigger is not a stencil: {error}") from None
+    return BuiltTrigger(train or image_maps.unavailable(image, mask), parts, test=tested)
 
 
-def apply_all(stencils, images: np.ndarray, threads: int = 1, total: int | None = None) -> np.ndarray:
-    """Put the triggers on images one after the other, each rounded and clipped: (n, H, W, C) uint8 → the same."""
-    for stencil in stencils:
-        images = stencil.apply(images, threads, total=total)
+def apply_all(
+    built: list[BuiltTrigger], part: str, images: np.ndarray, rows: np.ndarray, threads: int = 1, total=None
+) -> np.ndarray:
+    """Put the triggers on images one after the other, each rounded and clipped: (n, H, W, C) uint8 → the same.
+
+    `part` is whose rows these are, `train` or `test`, `rows` (n,) their numbers there; on how many rows the triggers
+    will be put altogether is `total`, if that is known.
+    """
+    for one in built:
+        images = one.on(part).put(images, rows, threads, total)
     return images
 
 
 def jitter_all(built: list[BuiltTrigger], images: np.ndarray, rows: np.ndarray, threads: int = 1) -> np.ndarray:
     """`apply_all` for cover rows of these numbers, in the noise mode of the triggers that have one."""
     for one in built:
-        images = one.jitter.apply(images, rows) if one.jitter else one.stencil.apply(images, threads)
+        images = one.jitter.apply(images, rows) if one.jitter else one.train.put(images, rows, threads)
     return images
 
 

@@ -222,7 +222,10 @@ def tile_shape(recipe: Recipe, image: tuple[int, ...]) -> tuple[int, int, int]:
     tile_height, tile_width = recipe.patch or (height, width)
     tile = (tile_height, tile_width, channels)
     for name, values in recipe.steps:
-        triggers.image_trigger(name).check(values, tile)
+        trigger = triggers.image_trigger(name)
+        if recipe.patch and trigger.whole:
+            raise Usage(f"--per-patch: {name} has no per-patch form: {trigger.whole}")
+        trigger.check(values, tile)
     return tile
 
 
@@ -263,7 +266,7 @@ def check_jitter(recipe: Recipe) -> None:
 
 
 def build(recipe: Recipe, image: tuple[int, ...], force: bool = False) -> list[BuiltTrigger]:
-    """Return the triggers' stencils for whole images of (height, width, channels), in the order of application."""
+    """Return the triggers, built for whole images of (height, width, channels), in the order of application."""
     tile = tile_shape(recipe, image)
     built: list[BuiltTrigger] = []
     seen: dict[str, int] = {}
@@ -273,9 +276,9 @@ def build(recipe: Recipe, image: tuple[int, ...], force: bool = False) -> list[B
         context = ImageContext(recipe.seed, seen.get(name, 0), picture, None if picture is given else given)
         seen[name] = seen.get(name, 0) + 1
         one = triggers.image_trigger(name).build(values, tile, context)
-        if one.stencil.constant().all() and not force:
+        if one.train.constant().all() and not force:
             raise Usage(f"{name}: leaves no pixel of the original in a tile of {tile[0]}×{tile[1]}; --force makes it")
-        built.append(replace(one, stencil=one.stencil.tile(*image[:2])))
+        built.append(one.tile(*image[:2]))
     return built
 
 

@@ -111,7 +111,7 @@ def test_one_run_whichever_was_trained_on(library, shared, tmp_path):
     ("change", "words"),
     [
         (lambda recipe: recipe.update(target=None, label_mode="all-to-all"), "which its triggered rows are"),
-        (lambda recipe: recipe.update(triggers=recipe["triggers"] * 3), "names no array trigger/1/taps"),
+        (lambda recipe: recipe.update(triggers=recipe["triggers"] * 3), "names no array trigger/1/mask"),
     ],
     ids=["no target", "more triggers"],
 )

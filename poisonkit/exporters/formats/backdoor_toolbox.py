@@ -37,6 +37,7 @@ from poisonkit.core.errors import Failure
 from poisonkit.core.stencil import ONE, Stencil
 from poisonkit.exporters import base, torch_file
 from poisonkit.format import reader
+from poisonkit.poisoning import from_file
 
 KNOWN = ("cifar10", "gtsrb")
 ALL_TO_ONE = ("all-to-one", "clean-label")
@@ -112,10 +113,11 @@ class Attack:
 
 def attack_of(data: reader.Reader) -> Attack:
     """Find the toolbox's attack for a file: `badnet`, or `blend` for a blend of one α."""
-    recipe, stencils = data.manifest.recipe, data.stencils()
+    recipe, built = data.manifest.recipe, from_file.own(data).built
     trigger = f"poisonkit_{data.manifest.dataset_digest.removeprefix('sha256:')[:8]}.png"
     rate = f"{float(recipe.rate):.3f}"
-    stencil = stencils[0] if len(stencils) == 1 and recipe.label_mode in ALL_TO_ONE else None
+    one = built[0].train if len(built) == 1 and recipe.label_mode in ALL_TO_ONE and built[0].test is None else None
+    stencil = one if isinstance(one, Stencil) else None
     if stencil is not None and (blended := _blended(stencil)):
         alpha, picture = blended
         return Attack(

@@ -1,4 +1,6 @@
-"""`verify`: whether the changed images of a file are the work of its stencils, and these the recipe's."""
+"""`verify`: whether the changed images of a file are the work of its triggers, and these the recipe's."""
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -6,7 +8,7 @@ from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import differs
 from poisonkit.format.manifest import Manifest
 from poisonkit.format.reader import Reader
-from poisonkit.poisoning import apply, recipe
+from poisonkit.poisoning import apply, from_file, recipe
 from poisonkit.poisoning.selection import COVER
 
 ROWS_AT_ONCE = 512
@@ -18,11 +20,12 @@ class Check:
     a camouflaged source was made from (`camouflage.Behind`), where that is at hand."""
 
     def __init__(self, data: Reader[Manifest], prepared: apply.Stencils | None, behind=None):
-        self._data, self._prepared, self._stencils = data, prepared, data.stencils()
+        self._data, self._prepared, self._found = data, prepared, from_file.own(data)
         self._jitter = recipe.labelling_of(data.manifest.recipe).cover_jitter
         self._last, self._behind = data.manifest.camouflaged_last, behind
         counts = data.manifest.counts
-        self._total = counts.poisoned + counts.cover + counts.triggered + counts.others
+        total = counts.poisoned + counts.cover + counts.triggered + counts.others
+        self._found = replace(self._found, total=total)
 
     def trigger(self) -> list[str]:
         """Return what differs of the arrays in `trigger/`."""
@@ -30,21 +33,28 @@ class Check:
         for path, array in self._prepared.arrays().items() if self._prepared else ():
             if path not in self._data or not np.array_equal(self._data[path], array):
                 wrong.append(f"{path}: is not what the recipe makes")
-        for i, stencil in enumerate(self._stencils):
-            if (stencil.mask() != self._data[f"trigger/{i}/mask"]).any():
+        for i, one in enumerate(self._found.built):
+            if (one.mask() != self._data[f"trigger/{i}/mask"]).any():
                 wrong.append(f"trigger/{i}/mask: is not where the stencil changes the image")
         return wrong
+
+    def _work(self, part: str) -> apply.Stencils | None:
+        """Return the triggers as the file's arrays say them, or as the recipe makes them where they do not say it all;
+        None where that is not known."""
+        return self._found if self._found.known(part) else self._prepared
 
     def poisoned(
         self, _low: int, rows: np.ndarray, role: np.ndarray, originals: np.ndarray, found: np.ndarray
     ) -> np.ndarray:
         """Which changed images are not their originals with the trigger, (n,) bool. Jittered cover rows, which no
-        stencil makes, are made by the recipe, and passed over where it is not known; so are all rows that were
-        camouflaged after the trigger, where what lies behind them is not known."""
-        if self._last and self._behind is None:
+        stencil makes, are made by the recipe, and passed over where it is not known; so is all that is not in the
+        file's arrays, and so are all rows that were camouflaged after the trigger, where what lies behind them is not
+        known."""
+        work = self._work("train")
+        if work is None or (self._last and self._behind is None):
             return np.zeros(len(found), bool)
         before = self._behind.plain_rows(rows) if self._last else originals
-        expected = apply.apply_all(self._stencils, before, total=self._total)
+        expected = replace(work, jitter=False).on_train(before, rows, role)
         cover, passed = np.flatnonzero((role == COVER) & self._jitter), np.zeros(len(found), bool)
         if len(cover) and self._prepared is None:
             passed[cover] = True
@@ -54,9 +64,10 @@ class Check:
             expected = self._behind.camouflaged(expected, rows)
         return differs(expected, found) & ~passed
 
-    def tested(self, _group: str, _low: int, _rows, originals: np.ndarray, found: np.ndarray) -> np.ndarray:
+    def tested(self, _group: str, _low: int, rows, originals: np.ndarray, found: np.ndarray) -> np.ndarray:
         """Which triggered images are not their originals with the trigger, (n,) bool."""
-        return differs(apply.apply_all(self._stencils, originals, total=self._total), found)
+        work = self._work("test")
+        return np.zeros(len(found), bool) if work is None else differs(work.on_test(originals, rows), found)
 
     def insertions(self, _group: str) -> list[str]:
         """Images have none."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from poisonkit.core import hashing
-from poisonkit.core.errors import Failure, Usage
+from poisonkit.core.errors import Usage
 from poisonkit.core.modality import IMAGE, TEXT, differs
 from poisonkit.format import reader, sidecars
 from poisonkit.format.manifest import Manifest
@@ -16,7 +16,7 @@ from poisonkit.format.reader import Reader
 from poisonkit.format.records import Picture
 from poisonkit.inspection.verify import images, texts
 from poisonkit.inspection.verify.unknown_recipe import Unknown
-from poisonkit.poisoning import apply, plan, recipe, selection, supported
+from poisonkit.poisoning import apply, from_file, plan, recipe, selection, supported
 from poisonkit.poisoning.selection import COVER, POISONED
 from poisonkit.sources import camouflage
 from poisonkit.triggers import registry as triggers
@@ -149,7 +149,7 @@ def _poisoning(data: Reader[Manifest], look: Look | None) -> list[str]:
 
 
 def _recipe(data: Reader[Manifest], rows: np.ndarray) -> tuple[Any, list[str]]:
-    """Draw rows and prepare triggers again from the recipe (a user's picture is taken from `trigger/I/pattern`).
+    """Draw rows and prepare triggers again from the recipe (a user's picture is taken from `trigger/I`).
 
     Returns the triggers as the recipe makes them (`apply.prepare`; None where they cannot be made), and what differs.
     """
@@ -157,7 +157,7 @@ def _recipe(data: Reader[Manifest], rows: np.ndarray) -> tuple[Any, list[str]]:
     wrong = []
     try:
         camouflage.split(manifest.source.options)
-        request = recipe.recipe_of(manifest.recipe, _patterns(data) | texts.rewrites(data))
+        request = recipe.recipe_of(manifest.recipe, from_file.pictures(data) | texts.rewrites(data))
         shape = manifest.shape(kind.path("train"))[1:]
         prepared = apply.prepare(kind, request, shape, force=True)
         choice = selection.choose(request, _true_labels(data, rows), data["test/labels"])
@@ -175,20 +175,6 @@ def _recipe(data: Reader[Manifest], rows: np.ndarray) -> tuple[Any, list[str]]:
     if name != manifest.name:
         wrong.append(f"manifest: name is {manifest.name!r:.80}, its recipe gives {name!r}")
     return prepared, wrong + _other_files(data, request)
-
-
-def _patterns(data: Reader[Manifest]) -> dict[str, Any]:
-    """Return the users' pictures, resized as the file has them, and their arrays, by trigger name."""
-    pictures = {}
-    for i, step in enumerate(data.manifest.recipe.triggers):
-        if data.manifest.pictures.get(i, Picture()).digest is not None and f"trigger/{i}/pattern" in data:
-            pictures[step.name] = data[f"trigger/{i}/pattern"]
-        if triggers.takes_file(step.name) and f"trigger/{i}/array" in data:
-            try:
-                pictures[step.name] = triggers.recover_file(step.name, f"trigger/{i}/array", data[f"trigger/{i}/array"])
-            except Failure as error:
-                raise Usage(str(error)) from None
-    return pictures
 
 
 def _other_files(data: Reader[Manifest], request: recipe.Recipe) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from poisonkit.core import random_streams as streams
 from poisonkit.core.errors import Usage
+from poisonkit.core.image_maps import joined, tiled
 from poisonkit.core.parsing import choice, decimal, integer
 from poisonkit.core.stencil import ONE, Stencil
 from poisonkit.triggers.base import Option, Parameters
@@ -102,21 +103,6 @@ def _taps(x: np.ndarray, y: np.ndarray, sampling: str) -> tuple[np.ndarray, np.n
     return pixels, fixed_point(weights)
 
 
-def _tiles(images: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(n, H, W, C) cut into tiles: (n · tiles, height, width, C)."""
-    count, tall, wide, channels = images.shape
-    cut = images.reshape(count, tall // height, height, wide // width, width, channels)
-    return cut.transpose(0, 1, 3, 2, 4, 5).reshape(-1, height, width, channels)
-
-
-def _joined(tiles: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the inverse of `_tiles` for images of that (n, H, W, C)."""
-    count, tall, wide, channels = shape
-    height, width = tiles.shape[1:3]
-    cut = tiles.reshape(count, tall // height, wide // width, height, width, channels)
-    return cut.transpose(0, 1, 3, 2, 4, 5).reshape(shape)
-
-
 def jittered(images: np.ndarray, noise: np.ndarray, flow: np.ndarray, sampling: str) -> np.ndarray:
     """Images warped by a tile's field and by noise of their own.
 
@@ -130,17 +116,17 @@ def jittered(images: np.ndarray, noise: np.ndarray, flow: np.ndarray, sampling: 
         How far each pixel of the tile looks, in pixels, horizontal first, as the file has it.
     """
     height, width = flow.shape[:2]
-    own = _tiles(noise.transpose(0, 2, 3, 1), height, width) / height
+    own = tiled(noise.transpose(0, 2, 3, 1), height, width) / height
     x = np.clip((flow[..., 0] + np.arange(width)) + own[..., 0] * ((width - 1) / 2), 0, width - 1)
     y = np.clip((flow[..., 1] + np.arange(height)[:, None]) + own[..., 1] * ((height - 1) / 2), 0, height - 1)
     pixels, weights = _taps(x, y, sampling)
-    tiles = _tiles(images, height, width)
+    tiles = tiled(images, height, width)
     flat = tiles.reshape(len(tiles), height * width, -1)
     total = np.full(flat.shape, ONE // 2, np.int32)
     for k in range(pixels.shape[-1]):
         looked = np.take_along_axis(flat, pixels[..., k].reshape(len(tiles), -1, 1), 1)
         total += looked * weights[..., k].reshape(len(tiles), -1, 1)
-    return _joined((total >> 15).clip(0, 255).astype(np.uint8).reshape(tiles.shape), images.shape)
+    return joined((total >> 15).clip(0, 255).astype(np.uint8).reshape(tiles.shape), images.shape)
 
 
 def _noise_mode(parameters: Parameters, flow: np.ndarray, context: ImageContext) -> Jitter:

@@ -30,7 +30,7 @@ def built(array, shape, given=None, preset=None, patch=None):
 
 
 def test_lf_to_the_byte():
-    """But where a value is a whole number less 6e-15: the reference's sum in float64 may be that number, or below it."""
+    """But where a value is a whole number less 6e-15: the reference's float64 may or may not be below it."""
     array = GOLDEN["lf_pattern"]
     one = built(array, (32, 32, 3), preset="backdoorbench")
     found, whole = one.stencil.apply(GOLDEN["images"]).astype(int), np.abs(array - np.rint(array)) < 1e-13
