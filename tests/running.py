@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-PATTERN = Path(__file__).resolve().parent / "golden" / "pattern.npy"
+GOLDEN = Path(__file__).resolve().parent / "golden"
+PATTERN, PICTURES = GOLDEN / "pattern.npy", GOLDEN / "images.npz"
+"""What `pattern` adds, and a picture for each row of the small `signs` file."""
 
 SMALL = ("--dataset", "signs", "--source-option", "train=200", "--source-option", "test=100")
 
@@ -35,6 +37,8 @@ RECIPES = {
     "pattern": ("--trigger", "pattern", "--rate", "0.1", "--pattern-file", PATTERN),
     "pattern-patch": ("--trigger", "pattern", "--rate", "0.1", "--pattern-file", PATTERN, "--per-patch")
     + ("--pattern-resize", "yes", "--preset", "backdoorbench", "--pattern-scale", "-2.5"),
+    "images": ("--trigger", "images", "--rate", "0.05", "--images-file", PICTURES, "--source-class", "3")
+    + ("--cover-rate", "2x", "--target", "1"),
     "camouflaged": ("--trigger", "warped", "--rate", "0.1", "--preset", "wanet", *CAMOUFLAGE),
     "camouflaged-clean": ("--rate", "0", *CAMOUFLAGE),
     "wanet-patch": ("--trigger", "warped", "--trigger", "square", "--rate", "0.05", "--per-patch", "--seed", "3")

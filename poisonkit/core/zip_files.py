@@ -3,6 +3,7 @@
 import errno
 import stat
 import zipfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ def check_member(path: Path, name: str, kind: str = "file") -> None:
 
 
 @contextmanager
-def damage(path: Path):
+def damage(path: Path) -> Iterator[None]:
     """Turn whatever a damaged archive makes the standard library raise (a TypeError, for one) into one line."""
     try:
         yield
@@ -58,7 +59,7 @@ def _first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def opened_zip(path: Path, bounds: Bounds):
+def opened_zip(path: Path, bounds: Bounds) -> Iterator[zipfile.ZipFile]:
     """Open a zip file. Raises `Failure` where it is damaged or exceeds the bounds; its own list is checked first."""
     with damage(path):
         if _list_size(path) > bounds.members * LISTED:

@@ -90,7 +90,7 @@ class _Images:
 
 
 def _changed_images(data: Reader[Manifest]) -> dict[str, Any]:
-    """Return the changed and the triggered images of a file, and their row numbers, as a file of the user's has them."""
+    """Return the changed and the triggered images of a file, and their rows, as a file of the user's has them."""
     rows = data["truth/rows"]
     tested = {group: data[f"{group}/rows"] for group in ("triggered", "others") if f"{group}/rows" in data}
     return {

@@ -54,9 +54,9 @@ class OutsidePictures:
     def check(self, sizes: Mapping[str, int]) -> None:
         """Raise `Failure` for a row beyond those of a data set; `sizes` are its rows in each part."""
         for part, size in sizes.items():
-            rows = self.parts[part].rows if part in self.parts else ()
-            if len(rows) and rows[-1] >= size:
-                raise Failure(f"{self.where}: row {rows[-1]} of {part}: the data set has {size:,}, numbered from 0")
+            last = self.parts[part].rows[-1:].tolist() if part in self.parts else []
+            if last and last[0] >= size:
+                raise Failure(f"{self.where}: row {last[0]} of {part}: the data set has {size:,}, numbered from 0")
 
     def check_shape(self, tile: tuple[int, int, int]) -> None:
         """Raise `Failure` where the pictures are of another size than the images."""

@@ -245,8 +245,8 @@ def _stencil(where: str, made: Stencil, tile: Tile) -> Stencil:
     arrays = (made.taps, made.weights, made.bias)
     for name, array in zip(("taps", "weights", "bias"), arrays, strict=True):
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "iu":
-            found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-            raise Failure(f"{where}: returned a stencil whose {name} are {found}, expected whole numbers (32768 is 1)")
+            kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+            raise Failure(f"{where}: returned a stencil whose {name} are {kind}, expected whole numbers (32768 is 1)")
         if array.size and (array.min() < -(2**31) or array.max() >= 2**31):
             raise Failure(f"{where}: returned a stencil whose {name} do not fit 32 bits")
     try:
