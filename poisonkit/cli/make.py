@@ -15,6 +15,7 @@ from poisonkit.cli.common import (
     force_option,
     fresh_option,
     json_option,
+    own_trigger_option,
     progress_bar,
     quiet_option,
     threads_option,
@@ -60,7 +61,14 @@ def warn_of_download(source: "SourceRequest") -> None:
     multiple=True,
     metavar="NAME",
     shell_complete=completion.triggers,
-    help="May be given several times, applied in order.",
+    help="A name, or FILE.py:FUNCTION (docs/attacks.md); may be given several times, applied in order.",
+)
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Option of a trigger of your own or of a package; may be given several times.",
 )
 @click.option(
     "--rate",
@@ -133,11 +141,14 @@ def make(context, threads, dry_run, quiet, as_json, origin, **values):
     from poisonkit.build import build, regenerate, request, row_list
     from poisonkit.cli import build_lines
     from poisonkit.poisoning.clean_images import CleanData
+    from poisonkit.triggers import own
 
     check_typed(context, origin)
     running, typed = runtime_of(threads), trigger_values(context.command.params, values)
     line, as_value = build_lines.result_line, build_lines.result_json
     if origin is not None:
+        for one in values["triggers"]:
+            own.named(one)
         clean = CleanData(values["source"], values["dataset"], values["cache"], values["fresh"])
         asked = (origin, values["output"], clean, typed.files, running, values["force"], dry_run)
         _tell_results([regenerate.regenerate(*asked)], line, as_value, quiet, as_json)
@@ -179,6 +190,7 @@ def _tell_results(results, line, as_value, quiet: bool, as_json: bool) -> None:
     "-o", "--output", type=A_PATH, metavar="PATH", help="A folder, or a file that ends in .h5  [default: beside FILE]"
 )
 @force_option
+@own_trigger_option
 @json_option("Path and size of the delta, for programs.")
 def pack(file, output, force, as_json):
     """Store only the differences from clean data.

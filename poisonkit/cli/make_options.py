@@ -59,7 +59,7 @@ def attack_options(command):
 
 GROUPS = {
     "Clean data": ("dataset", "source", "source_options", "size", "cache", "fresh"),
-    "Attack": ("triggers", "rates", "per_patch", "patch_size", "seed", "preset"),
+    "Attack": ("triggers", "options", "rates", "per_patch", "patch_size", "seed", "preset"),
     "Labels and rows": ("target", "label_mode", "source_classes", "select", "cover_rate", "cover_jitter"),
     "Blind exercises": ("camouflage", "camouflage_seed"),
     "Output": ("origin", "output", "force", "threads", "dry_run", "quiet", "as_json"),
@@ -167,6 +167,7 @@ class FileOption(click.Option):
 
 WITH_FROM = (
     "origin",
+    "triggers",
     "dataset",
     "source",
     "cache",
@@ -178,7 +179,7 @@ WITH_FROM = (
     "quiet",
     "as_json",
 )
-"""Options of `make` that may be combined with `--from`, besides files of the user's."""
+"""Options of `make` that may be combined with `--from`, besides files of the user's; a trigger, to name its code."""
 
 
 def check_typed(context: click.Context, origin: Path | None) -> None:

@@ -13,6 +13,7 @@ from poisonkit.format.manifest import AnyManifest, Header, Manifest, SealedManif
 from poisonkit.format.records import Source, TriggerStep
 from poisonkit.sources.registry import SOURCES
 from poisonkit.triggers import registry as triggers
+from poisonkit.triggers.own import UNNAMED
 
 PICTURES = ("frog",)  # the built-in ones
 
@@ -51,12 +52,13 @@ def note(manifest: AnyManifest, before: str = "; ") -> str:
 def demand(path: Path, manifest: AnyManifest, why: str) -> None:
     """`Unknown`, in one line, where something of the recipe is not known here; `why` says what follows."""
     if unknown := problem(manifest):
-        mine = manifest if isinstance(manifest, Manifest) else getattr(manifest, "original", manifest)
-        others = isinstance(mine, Manifest) and any(
-            "." in one.name or one.name == "own" for one in mine.recipe.triggers
-        )
-        advice = "it takes that trigger" if others else "use the version of the tool that made it"
-        raise Unknown(f"{path}: its recipe is unknown here ({unknown}), {why}: {advice}")
+        advice = "" if unknown.startswith(UNNAMED) else ": use the version of the tool that made it"
+        raise Unknown(f"{path}: its recipe is unknown here ({unknown}), {why}{advice}")
+
+
+def made_by(unknown: str) -> str:
+    """Return what is not known of a recipe, and who may know it."""
+    return unknown if unknown.startswith(UNNAMED) else f"{unknown}: made by a newer poisonkit, or custom"
 
 
 def _recipe(manifest: Manifest) -> str | None:

@@ -27,6 +27,15 @@ def lines() -> Iterator[str]:
             yield f"  --preset {preset}: {_settings(trigger, preset)}"
 
 
+def others() -> Iterator[str]:
+    """Yield a line for each trigger that an installed package brings, and for those of the user's own."""
+    from poisonkit.triggers import packages
+
+    for name, one in packages.installed().items():
+        yield f"{name}: of the installed package {name.partition('.')[0]} {one.version}"
+    yield "FILE.py:FUNCTION: a trigger of your own; its options: --option KEY=VALUE"
+
+
 def records() -> list[dict[str, Any]]:
     """List the same for programs."""
     return [

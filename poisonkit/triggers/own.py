@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from poisonkit.core import texts
+from poisonkit.core import interface, texts
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.triggers import own_code
 from poisonkit.triggers.base import Parameters
@@ -24,6 +24,8 @@ NAME = "own"
 MOST = 1 << 20  # bytes of the file
 LONGEST = 100  # characters of the names of file and function
 EXPECTED = "FILE.py:FUNCTION"
+UNNAMED = "the trigger "
+"""How the words begin about a trigger that is not known here since nobody named it."""
 RESERVED = ("name", "file", "function", "digest")
 _SPELLED = re.compile(r"(?P<path>.+\.py):(?P<function>[A-Za-z_]\w*)", re.ASCII | re.S)
 KEY = re.compile(r"[a-z0-9][a-z0-9_]{0,63}", re.ASCII)
@@ -96,6 +98,12 @@ def named(trigger: str) -> Source:
     return source
 
 
+def name_if_given(trigger: str | None) -> None:
+    """Name the code of an argument `trigger`, if there is one. Raises as `named` does."""
+    if trigger is not None:
+        named(interface.name(trigger, "trigger"))
+
+
 def of_recipe(parameters: Parameters) -> Source | None:
     """Return the code of a recipe's trigger; None where it was not named in this process."""
     return _NAMED.get((str(parameters.get("digest")), str(parameters.get("function"))))
@@ -109,8 +117,15 @@ def unknown(parameters: Parameters) -> str | None:
     others = [one for one in _NAMED.values() if one.function == parameters.get("function")]
     if others:
         short = [text.removeprefix("sha256:")[:8] for text in (others[-1].digest, str(parameters.get("digest")))]
-        return f"the trigger {wanted}, SHA-256 {short[1]}…; {others[-1].path} is another file, {short[0]}…"
-    return f"the trigger {wanted} is code of its maker's, which runs only where you name it: --trigger {EXPECTED}"
+        return f"{UNNAMED}{wanted}, SHA-256 {short[1]}…; {others[-1].path} is another file, {short[0]}…"
+    function = texts.printable(str(parameters.get("function")))[:60]
+    return f"{UNNAMED}{wanted} is code of its maker's, which runs only where you name it: --trigger FILE.py:{function}"
+
+
+def copy_problem(parameters: Parameters, copy: np.ndarray) -> str | None:
+    """Say what is wrong with the copy of the code in a file, (n,) uint8; None where its digest is the recipe's."""
+    digest = "sha256:" + hashlib.sha256(copy.tobytes()).hexdigest()
+    return None if digest == parameters.get("digest") else f"is not the code of the recipe's digest ({digest[:23]}…)"
 
 
 def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:

@@ -19,6 +19,7 @@ from poisonkit.inspection.verify.unknown_recipe import Unknown
 from poisonkit.poisoning import apply, from_file, plan, recipe, selection, supported
 from poisonkit.poisoning.selection import COVER, POISONED
 from poisonkit.sources import camouflage
+from poisonkit.triggers import own
 from poisonkit.triggers import registry as triggers
 
 ROWS_AT_ONCE = 2048
@@ -143,9 +144,23 @@ def _poisoning(data: Reader[Manifest], look: Look | None) -> list[str]:
     if not supported.problem(data.manifest):
         prepared, wrong = _recipe(data, rows)
         check = CHECKS[data.modality.name](data, prepared, look)
+    wrong += _copies(data)
     return (
         wrong + check.trigger() + _train_labels(data, rows) + _train_rows(data, rows, check) + _test_side(data, check)
     )
+
+
+def _copies(data: Reader[Manifest]) -> list[str]:
+    """Whether the copies of code in a file are those of its recipe, whether that is known here or not."""
+    wrong = []
+    for i, step in enumerate(data.manifest.recipe.triggers):
+        path = f"trigger/{i}/source"
+        if step.name != own.NAME:
+            continue
+        copy = data[path] if path in data else np.empty(0, np.uint8)
+        if problem := own.copy_problem(step.parameters, copy):
+            wrong.append(f"{path}: {problem}")
+    return wrong
 
 
 def _recipe(data: Reader[Manifest], rows: np.ndarray) -> tuple[Any, list[str]]:
