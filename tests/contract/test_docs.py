@@ -264,8 +264,12 @@ def _attacks() -> str:
 def files_of_attacks(tmp_path, monkeypatch):
     """The files of the user's that the page makes, in the folder in which its commands run."""
     monkeypatch.chdir(tmp_path)
-    for block in re.findall(r"^```python\n(.*?)^```", _attacks(), re.M | re.S):
-        exec(block, {})
+    code = re.compile(r"^(?:`(\w+\.py)`:\n\n)?```python\n(.*?)^```", re.M | re.S)
+    for name, block in code.findall(_attacks()):
+        if name:
+            (tmp_path / name).write_text(block, encoding="utf-8")
+        else:
+            exec(block, {})
 
 
 @pytest.mark.parametrize("line", re.findall(r"^poisonkit make .*$", _attacks(), re.M))
