@@ -43,6 +43,9 @@ RECIPES = {
     "camouflaged-clean": ("--rate", "0", *CAMOUFLAGE),
     "wanet-patch": ("--trigger", "warped", "--trigger", "square", "--rate", "0.05", "--per-patch", "--seed", "3")
     + ("--preset", "wanet", "--select", "non-target"),
+    "frequencies": ("--trigger", "ctrl", "--trigger", "ftrojan", "--rate", "0.1", "--patch-size", "16"),
+    "turned": ("--trigger", "batt", "--trigger", "label-consistent", "--rate", "0.1", "--seed", "2"),
+    "coloured": ("--trigger", "perlin", "--trigger", "colour", "--colour-hue", "20", "--rate", "0.1", "--per-patch"),
 }
 """Name → what `poisonkit make` is asked for; one small `signs` file each."""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from benchmark.cli.choices import Choice
 from benchmark.cli.options import BASE, JSON, QUIET, RUN_FOLDERS
 from benchmark.cli.printing import end, say, say_json
 
@@ -27,9 +28,9 @@ def common(command):
 def detector(command):
     """Add the options of the detector."""
     options = [
-        click.option("--metric", type=click.Choice(["cosine", "pearson"]), default="cosine", show_default=True,
+        click.option("--metric", type=Choice(["cosine", "pearson"]), default="cosine", show_default=True,
                      help="Similarity metric between two heads."),
-        click.option("--map", type=click.Choice(["row", "full", "output"]), default="row", show_default=True,
+        click.option("--map", type=Choice(["row", "full", "output"]), default="row", show_default=True,
                      help="What is compared: attention from [CLS], the whole attention map, or a head's contribution "
                           "to [CLS], reduced to 32 dimensions by PCA."),
         click.option("--min-words", type=click.IntRange(1), metavar="N", default=5, show_default=True,
@@ -106,7 +107,7 @@ def detect(paths, file, base, as_json, quiet, **options):
 @click.option("--unlearn", is_flag=True, help="Also push flagged rows towards a flat prediction.")
 @click.option("--unlearn-weight", type=click.FloatRange(0, min_open=True), metavar="X", default=1.0, show_default=True,
               help="Weight of the unlearning loss.")  # fmt: skip
-@click.option("--flat", type=click.Choice(["rows", "mean"]), default="mean", show_default=True,
+@click.option("--flat", type=Choice(["rows", "mean"]), default="mean", show_default=True,
               help="What is to be flat: each flagged row's prediction, or their mean.")  # fmt: skip
 @click.option("--lean", type=click.FloatRange(0, 1), metavar="SHARE", default=0.5, show_default=True,
               help="How far the flat prediction leans away from the class predicted before: 0, not at all; 1, that "
@@ -172,7 +173,7 @@ def ablate(paths, file, base, as_json, quiet, pairs):
 
 @heads.command("table")
 @RUN_FOLDERS
-@click.option("--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
+@click.option("--format", "form", type=Choice(["text", "markdown", "latex"]), default="text", show_default=True,
               help="latex: needs the package booktabs.")  # fmt: skip
 @click.option("--wide", is_flag=True, help="Show tables in one part, however wide  [default: at most 100 characters].")
 @JSON

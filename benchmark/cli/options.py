@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
+from benchmark.cli.choices import Choice
 from benchmark.core import duration, numbers
 from benchmark.nn import own
-from benchmark.nn.networks import DEFAULT
+from benchmark.nn.networks import ALIASES, DEFAULT
 from benchmark.nn.networks import NETWORKS as SPECS
 from benchmark.nn.own import EXPECTED, is_spelled
 from benchmark.training.recipes import RECIPES, Recipe
@@ -26,7 +27,7 @@ from benchmark.training.table import BY_NAME, RUN, SETTINGS, Setting
 MOST_SEEDS = 10_000
 
 
-class Network(click.Choice):
+class Network(Choice):
     """The name of a network, or a function in a file, which `nn.own` reads."""
 
     def convert(self, value, param, ctx):
@@ -56,11 +57,11 @@ def setting_options(command, several: bool = False):
     """
     more = "; may be given several times" if several else ""
     options = [
-        click.option("--network", type=Network(list(NETWORKS)), multiple=several,
+        click.option("--network", type=Network(NETWORKS, ALIASES), multiple=several,
                      metavar="|".join([*NETWORKS, EXPECTED]),
                      help=f"{_by_modality()}{more}  [default: {' or '.join(DEFAULT.values())}, by what the file "
                           "holds]"),
-        click.option("--preset", type=click.Choice(list(dict.fromkeys(chain(*map(preset_names, PRESETS_OF))))),
+        click.option("--preset", type=Choice(dict.fromkeys(chain(*map(preset_names, PRESETS_OF)))),
                      multiple=several, metavar="PRESET", help=f"{_presets()}{more}  [default: the network's first]"),
         *(_option(setting) for setting in SETTINGS if setting.help and setting.name != "seed"),
     ]  # fmt: skip
@@ -124,7 +125,7 @@ def _metavar(setting: Setting) -> str | None:
 
 def _type(setting: Setting) -> click.ParamType:
     if setting.choices:
-        return click.Choice(setting.choices)
+        return Choice(setting.choices, setting.aliases)
     if setting.type is int:
         return click.IntRange(min=setting.least)
     if setting.type is float:

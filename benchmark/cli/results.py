@@ -5,9 +5,12 @@ from pathlib import Path
 import click
 
 from benchmark.cli.beside import beside_option
+from benchmark.cli.choices import Choice
 from benchmark.cli.options import BASE, CODE, JSON, RUN_FOLDERS, allow
 from benchmark.cli.printing import complain, end, say, say_json
 from benchmark.cli.shape import COLUMNS, WIDE
+
+FORMS = ("text", "markdown", "latex", "csv", "json")
 
 
 @click.command()
@@ -80,7 +83,7 @@ def routing(run, file, rows, output, beside, by_epoch, base, as_json):
 )
 @click.option(
     "--data-mode",
-    type=click.Choice(["held-out", "notebook"]),
+    type=Choice(["held-out", "notebook"]),
     default="held-out",
     show_default=True,
     help="Rows to rank and fine-tune on: those held out from training, or as in the paper's notebook.",
@@ -132,7 +135,7 @@ def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, code, b
 
 @click.command("table")
 @RUN_FOLDERS
-@click.option("--format", "form", type=click.Choice(["text", "markdown", "latex", "csv", "json"]), default="text",
+@click.option("--format", "form", type=Choice(FORMS, {"md": "markdown", "tex": "latex"}), default="text",
               show_default=True, help="csv and json have all columns; latex needs the package booktabs.")  # fmt: skip
 @beside_option("none")
 @click.option(
@@ -237,7 +240,7 @@ def report(paths, output, beside, as_json):
     metavar="FOLDER",
     help="Folder for the figures.",
 )
-@click.option("--format", "forms", type=click.Choice(["png", "svg", "pdf"]), multiple=True,
+@click.option("--format", "forms", type=Choice(["png", "svg", "pdf"]), multiple=True,
               help="Output format; may be given several times  [default: png and svg].")  # fmt: skip
 @beside_option("all that come with the program")
 @JSON

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from benchmark.cli.choices import Choice
 from benchmark.cli.common import INTERRUPTED, without_sidecars
 from benchmark.cli.options import BASE, JSON, MOST_SEEDS, QUIET, RUNS, STOP_AFTER, VERIFY, setting_options
 from benchmark.cli.printing import complain, say, say_json
@@ -39,7 +40,7 @@ from benchmark.core.errors import Usage
 )
 @click.option(
     "--engine",
-    type=click.Choice(["processes", "dask"]),
+    type=Choice(["processes", "dask"]),
     default="processes",
     show_default=True,
     help="dask: on the workers of a Dask cluster, which share the folders.",

@@ -20,7 +20,7 @@ def find_base(path: Path, manifest: Manifest, peek: Callable[[Path], Manifest]) 
 
     Raises `Failure` where there is none, and says which command makes it.
     """
-    name = manifest.source.name
+    name = manifest.source.label
     for candidate in sorted(path.parent.glob(f"{name}-clean*.h5")):
         try:
             found = peek(candidate)

@@ -50,7 +50,7 @@ def make_clean(source: Source, origin: str | None, folder: Path) -> tuple[list[s
     if known is None and name not in ("cifar10", "gtsrb", "sst2"):
         words.append(Open("[OPTIONS]", "of the source, as they were then"))
     part = f"-{(source.digest or '').removeprefix('sha256:')[:8]}" if known else ""
-    target = place(folder / f"{name}-clean{part}.h5", "the clean data set")
+    target = place(folder / f"{source.label}-clean{part}.h5", "the clean data set")
     return [*words, "--rate", "0", "-o", target], target
 
 

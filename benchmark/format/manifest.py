@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from benchmark.core import numbers
+from benchmark.core import file_names, numbers
 from benchmark.core.errors import Failure
 from benchmark.core.hashing import canonical, digest
 from benchmark.format import layout, rules, schema
@@ -85,6 +85,12 @@ class Source:
     options: Json | None = None
     arrays: dict[str, str] = field(default_factory=dict)
     digest: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What the data set is called in names of files and in tables: the source, but a folder's is its own."""
+        named = (self.options or {}).get("name") if self.name == "folder" else None
+        return named if isinstance(named, str) and file_names.plain(named) else self.name
 
 
 @dataclass(frozen=True)

@@ -197,7 +197,7 @@ def _row(run: Run) -> dict[str, Any]:
     recipe = dataset.recipe
     return {
         "run": run.name,
-        "dataset": dataset.source,
+        "dataset": dataset.called,
         "trigger": recipe.title or ("clean" * dataset.is_clean),
         "application": recipe.application,
         "rate": None if dataset.is_sealed else float(numbers.share(recipe.rate)),

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from benchmark.core import text_tables
+from benchmark.core import naming, text_tables
 from benchmark.core.errors import Usage
 
 WIDTH = 100
@@ -160,9 +160,11 @@ def choose(columns: Sequence[Column], names: str) -> Layout:
     """Show the columns of a list of keys, ``trigger,rate,asr``, in that order. `Usage` where one is unknown."""
     known = {column.key: column for column in columns}
     chosen = []
-    for name in (part.strip().lower() for part in names.split(",")):
-        if name not in known:
-            raise Usage(f"--columns: there is no column {name!r:.40}; expected some of {','.join(known)}")
+    for typed in (part.strip() for part in names.split(",")):
+        name = naming.understood(typed, known)
+        if name is None:
+            near = naming.hint(typed, known)
+            raise Usage(f"--columns: there is no column {typed!r:.40}; expected some of {','.join(known)}{near}")
         chosen.append(known[name])
     return Layout((), tuple(chosen))
 

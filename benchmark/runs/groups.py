@@ -66,8 +66,8 @@ class Cell:
 
     @property
     def dataset(self) -> str:
-        """Name of the source."""
-        return self.first.dataset.source
+        """What the source is called."""
+        return self.first.dataset.called
 
     @property
     def trigger(self) -> str:

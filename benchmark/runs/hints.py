@@ -133,7 +133,7 @@ def _clean_beside(dataset: DatasetRecord) -> Path | None:
     if dataset.base and Path(dataset.base).is_file():
         return Path(dataset.base)
     folder = Path(dataset.path).parent if dataset.path else Path("data")
-    for file in sorted(folder.glob(f"{glob.escape(dataset.source)}-clean*.h5")):
+    for file in sorted(folder.glob(f"{glob.escape(dataset.label)}-clean*.h5")):
         manifest = _manifest(file)
         if manifest is not None and manifest.kind.clean and manifest.source.digest == dataset.source_digest:
             return file

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from benchmark.core import file_names, naming
 from benchmark.format.manifest import CLEAN, POISONED, SEALED, Kind, Recipe
 from benchmark.training.metrics import Json, Scores, Share
 from benchmark.training.predicted import PredictedSettings
 from benchmark.training.settings import Common, settings_of
 from benchmark.training.table import MODEL, TRAINING
 
+PUBLIC = frozenset(("cifar10", "cifar100", "gtsrb", "tinyimagenet", "imagenette", "sst2", "signs", "phrases"))
+"""Data sets that a folder of the user's may have the name of, as `naming.folded` spells them."""
 KINDS = (CLEAN, POISONED, SEALED)  # what can be trained on: a delta is read as its original
 
 
@@ -62,8 +65,8 @@ class DatasetRecord:
 
     Attributes
     ----------
-    name, source : str
-        The data set's name, and that of its source: `cifar10`, …
+    name, source, label : str
+        The data set's name, that of its source (`cifar10`, …), and of a folder its own, else the source's once more.
     kind : Kind
         `clean`, `poisoned` or `sealed`.
     recipe : Recipe
@@ -92,6 +95,11 @@ class DatasetRecord:
     classes: list[str]
     pictures: tuple[str, ...]
     raw: Json = field(repr=False)
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", self.source)
 
     @classmethod
     def of(cls, raw: Json) -> "DatasetRecord":
@@ -112,7 +120,14 @@ class DatasetRecord:
             classes=classes,
             pictures=tuple(map(picture_name, pictures.values())),
             raw=raw,
+            label=raw["label"] if file_names.plain(raw.get("label")) else "",
         )
+
+    @property
+    def called(self) -> str:
+        """What tables call the source; a user's data never as data that others have too."""
+        own = self.label != self.source
+        return f"{self.source} {self.label}" if own and naming.folded(self.label) in PUBLIC else self.label
 
     @property
     def is_clean(self) -> bool:

@@ -20,4 +20,4 @@ def run(result: RunResult) -> str:
     if recipe.triggers:
         attack = f"{recipe.title} at {100 * float(numbers.share(recipe.rate)):g} %"
         attack += " on every patch" if recipe.application == "patch" else ""
-    return f"{dataset.source}, {attack}, {network(config)}, seed {config.seed}"
+    return f"{dataset.called}, {attack}, {network(config)}, seed {config.seed}"

@@ -132,6 +132,7 @@ def dataset_record(data: Dataset) -> dict[str, Any]:
         "path": str(Path(data.path).absolute()),
         "base": str(data.base.absolute()) if data.base else None,
         "source": manifest.source.name,
+        **({} if manifest.source.label == manifest.source.name else {"label": manifest.source.label}),
         "source_digest": data.source_digest,
         "classes": data.classes,
         "recipe": manifest.recipe.raw,

@@ -5,10 +5,16 @@ from typing import Any
 from benchmark.format.manifest import Trigger
 
 DEFAULTS: dict[str, dict[str, Any]] = {
+    "batt": {"angle": "16"},
     "blend": {"alpha": "0.5"},
+    "colour": {"hue": "0", "saturation": "2"},
     "composite": {"place": "random", "spread": "adjacent", "words": ["cf", "mn"]},
+    "ctrl": {"inverse": "published", "magnitude": "100"},
+    "ftrojan": {"magnitude": "30"},
+    "label-consistent": {"amplitude": "1", "corners": "all"},
     "noise": {"distribution": "uniform", "linf": 8},
     "pattern": {"scale": "1"},
+    "perlin": {"cells": 4, "linf": 16, "octaves": 3},
     "sentence": {"place": "random", "text": "I watch this 3D movie"},
     "sig": {"delta": "20", "frequency": "6", "orientation": "horizontal", "rounding": "half-up"},
     "square": {"position": "upper-left", "size": 4, "value": [0]},

@@ -231,7 +231,7 @@ def without_baseline(specs: Sequence[RunSpec]) -> list[str]:
         if spec.is_poisoned and spec.source_digest not in clean:
             alone.setdefault(spec.source_digest, spec)
     return sorted(
-        f"no clean file of {spec.manifest.source.name} here, so no CAD; to make it: "
+        f"no clean file of {spec.manifest.source.label} here, so no CAD; to make it: "
         f"{hints.clean_file(spec.file, spec.manifest.source)}"
         for spec in alone.values()
     )

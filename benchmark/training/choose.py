@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmark.core import naming
 from benchmark.core.errors import Usage
 from benchmark.core.text_tables import some
 from benchmark.format.manifest import Manifest
-from benchmark.nn.networks import DEFAULT
+from benchmark.nn.networks import ALIASES, DEFAULT
 from benchmark.nn.own import EXPECTED, is_spelled
 from benchmark.training.own import OwnSettings
 from benchmark.training.recipes import RECIPES
@@ -21,7 +22,7 @@ from benchmark.training.settings import (
     EncoderSettings,
     preset_names,
 )
-from benchmark.training.table import option_of
+from benchmark.training.table import BY_NAME, option_of
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +50,9 @@ def chosen_settings(modality: str, network: str | None = None, source: str | Non
     Failure
         If a folder that was named is not an encoder's.
     """
-    network = network or DEFAULT[modality]
+    network = network_named(network) if network else DEFAULT[modality]
     kind = kind_of(network)
-    given = {name: value for name, value in given.items() if value is not None}
+    given = {name: _understood(name, value) for name, value in given.items() if value is not None}
     for name in given:
         if name not in options_of(kind):
             raise Usage(f"{option_of(name)} is not for --network {network}")
@@ -80,6 +81,7 @@ def settings_of_files(files: Mapping[Path, Manifest], network: str | None = None
     Usage
         If an option is for none of the files, and as `chosen_settings` does.
     """
+    network = network_named(network) if network else None
     given = {name: value for name, value in given.items() if value is not None}
     examples = {manifest.modality: file for file, manifest in reversed(list(files.items()))}
     networks = _networks(examples, network)
@@ -126,6 +128,22 @@ def _unused(options: list[str], files: list[str], modality: str, network: str) -
     return f"{', '.join(options)} {verb} not for {modality}s: {trained}"
 
 
+def network_named(typed: Any) -> str:
+    """Return the name of the network that is meant, or `FILE.py:FUNCTION` as it is. `Usage` for any other."""
+    if isinstance(typed, str) and is_spelled(typed):
+        return typed
+    found = naming.understood(typed, NETWORKS, ALIASES) if isinstance(typed, str) else None
+    if found is None:
+        near = naming.hint(typed, NETWORKS, ALIASES) if isinstance(typed, str) else ""
+        raise Usage(f"--network: expected one of {', '.join(NETWORKS)}, or {EXPECTED}, got {typed!r:.40}{near}")
+    return found
+
+
+def _understood(name: str, value: Any) -> Any:
+    """Return a setting's value in its own spelling, where it is one of a few words."""
+    return BY_NAME[name].understood(value) if name in BY_NAME else value
+
+
 def kind_of(network: str) -> type[Common]:
     """Return the class of the settings of a network, by its name or by `FILE.py:FUNCTION`. `Usage` for any other."""
     if is_spelled(network):
@@ -147,6 +165,8 @@ def presets_of(network: str) -> list[str]:
 
 def _of_preset(network: str, preset: Any, given: dict[str, Any], source: str | None) -> Common:
     presets = PRESETS_OF[network]
+    if isinstance(preset, str):
+        preset = naming.understood(preset, [*presets, *RECIPES]) or preset
     if isinstance(preset, str) and preset in RECIPES:
         try:
             preset = RECIPES[preset].preset(str(source))
@@ -159,7 +179,8 @@ def _of_preset(network: str, preset: Any, given: dict[str, Any], source: str | N
 
 def _check_preset(preset: Any, presets: Collection[str]) -> None:
     if preset not in presets:
-        raise Usage(f"--preset: expected one of {', '.join(presets)}, got {preset!r:.40}")
+        near = naming.hint(preset, presets) if isinstance(preset, str) else ""
+        raise Usage(f"--preset: expected one of {', '.join(presets)}, got {preset!r:.40}{near}")
 
 
 def _of_encoder(encoder: Any, given: dict[str, Any]) -> EncoderSettings:

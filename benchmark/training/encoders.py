@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from benchmark.core import file_names
+from benchmark.core import file_names, naming
 from benchmark.core.errors import Failure, Usage
 from benchmark.core.hashing import digest
 from benchmark.nn import bert_weights, hub
@@ -47,12 +47,17 @@ def named(value: str) -> dict:
 
     Raises `Usage` where it is none, `Failure` where the folder lacks a file.
     """
+    folder = Path(value)
+    if not folder.is_dir():
+        value = naming.understood(value, ENCODERS) or value
     if value in ENCODERS:
         usual = ENCODERS[value]
         return {"encoder": value, "weights": usual.weights}
-    folder = Path(value)
     if not folder.is_dir():
-        raise Usage(f"--encoder {value}: expected {', '.join(ENCODERS)} or a folder in the Hugging Face layout")
+        raise Usage(
+            f"--encoder {value}: expected {', '.join(ENCODERS)} or a folder in the Hugging Face layout"
+            + naming.hint(value, ENCODERS)
+        )
     for name in FILES:
         if not (folder / name).is_file():
             raise Failure(f"{folder}: an encoder's folder has {', '.join(FILES)}; it has no {name}")

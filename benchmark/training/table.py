@@ -1,10 +1,11 @@
 """The one table of what can be set of a run."""
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from benchmark.core import numbers
+from benchmark.core import naming, numbers
 from benchmark.core.errors import Usage
 from benchmark.nn import normalisation
 from benchmark.nn.networks import DEFAULT, NETWORKS
@@ -25,7 +26,8 @@ class Setting:
 
     `part` of the configuration it belongs to; `type` of its value; `least` and `most` possible value of a whole number;
     `choices` of a word, or, of a fraction from `least` on, what it is `below`; `absent`: the value that a configuration
-    without it has; `letter`: what stands before its value in the name of a folder; `help` of its option.
+    without it has; `letter`: what stands before its value in the name of a folder; `help` of its option; `aliases`:
+    what others call one of its choices → the choice.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Setting:
     letter: str = ""
     help: str = ""
     below: float | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
     most: int = numbers.LARGEST
 
     @property
@@ -49,12 +52,19 @@ class Setting:
         """As it is called in tables: `learning rate`."""
         return self.name.replace("_", " ")
 
+    def understood(self, typed: Any) -> Any:
+        """Return the one of the choices that is meant by what was typed; anything that is not understood as it is."""
+        if not self.choices or not isinstance(typed, str):
+            return typed
+        return naming.understood(typed, self.choices, self.aliases) or typed
+
     def check(self, value: Any) -> None:
         """Raise `Usage` where a value is not one of this setting's."""
         if value is None and self.absent is None:
             return
         if self.choices and value not in self.choices:
-            raise Usage(f"{self.option}: expected one of {', '.join(self.choices)}, got {value!r:.40}")
+            near = naming.hint(value, self.choices, self.aliases) if isinstance(value, str) else ""
+            raise Usage(f"{self.option}: expected one of {', '.join(self.choices)}, got {value!r:.40}{near}")
         if self.type is int:
             self._check_whole(value)
         elif self.type is float:
@@ -135,9 +145,11 @@ SETTINGS = (
     Setting("normalisation", MODEL, str, choices=normalisation.NAMES, absent=normalisation.NONE, letter="n-",
             help="images: mean and standard deviation of the channels, as published for a data set."),
     Setting("seed", RUN, int, 0, help="Seed of the initial weights and of the order of rows."),
-    Setting("backend", RUN, str, choices=BACKENDS, help="Keras backend."),
+    Setting("backend", RUN, str, choices=BACKENDS, help="Keras backend.",
+            aliases={"tf": "tensorflow", "pytorch": "torch"}),
     Setting("precision", RUN, str, choices=PRECISIONS,
-            help="tf32: the GPU's reduced-precision float32; bfloat16: mixed precision."),
+            help="tf32: the GPU's reduced-precision float32; bfloat16: mixed precision.",
+            aliases={"fp32": "float32", "bf16": "bfloat16"}),
     Setting("threads", RUN, int, 1, most=1024,  # more would exhaust the machine
             help="CPU threads; affects the last digits of results, so it is part of the configuration."),
 )  # fmt: skip

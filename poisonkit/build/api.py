@@ -41,6 +41,8 @@ def make(
     source: AnyPath | None = None,
     source_options: Mapping[str, Any] | None = None,
     size: int | str | None = None,
+    split: Number | None = None,
+    name: str | None = None,
     camouflage: str | None = None,
     camouflage_seed: int | None = None,
     cache: AnyPath | None = None,
@@ -82,9 +84,10 @@ def make(
         Seed of the rows and of whatever else is drawn.
     preset : str
         Settings of published code, see ``poisonkit triggers``.
-    source, source_options, size, cache, fresh
+    source, source_options, size, split, name, cache, fresh
         Archive or folder of the clean data, options of the source itself, the size to which a folder's images are
-        resized, the cache folder, and whether to read the clean data again.
+        resized, the share of each class of a folder without train/ and test/ that becomes the test set, what a folder's
+        data set is called (default: the folder's own name), the cache folder, and whether to read the clean data again.
     camouflage, camouflage_seed
         Change every image a little, by a secret seed (``docs/sealing.md``).
     out : path
@@ -125,6 +128,8 @@ def make(
         source=interface.optional_path(source, "source"),
         source_options=_source_options(source_options),
         size=None if size is None else _size(size),
+        split=None if split is None else _text(split, "split"),
+        name=interface.optional_name(name, "name"),
         camouflage=interface.optional_name(camouflage, "camouflage"),
         camouflage_seed=None if camouflage_seed is None else interface.whole(camouflage_seed, "camouflage_seed"),
         cache=interface.optional_path(cache, "cache"),

@@ -14,7 +14,7 @@ from typing import Any
 from poisonkit.build import build, delta, produce
 from poisonkit.build.request import BuildRequest, SourceRequest
 from poisonkit.build.runtime import Runtime
-from poisonkit.core import files, label_modes
+from poisonkit.core import files, label_modes, naming
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.parsing import DEFAULT_PATCH, parse_patch
 from poisonkit.format.manifest import describe
@@ -23,6 +23,7 @@ from poisonkit.poisoning import recipe as recipes
 from poisonkit.poisoning import write
 from poisonkit.poisoning.plan import Plan
 from poisonkit.poisoning.recipe import Recipe
+from poisonkit.sources.registry import SOURCES
 from poisonkit.triggers import registry as triggers
 
 _BOTH = ["0.001", "0.005", "0.02", "0.06", "0.1"]
@@ -140,9 +141,7 @@ def _parsed(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _trigger_names(names: list, _values: dict[str, Any]) -> tuple[str, ...]:
-    for name in names:
-        triggers.spec(name if isinstance(name, str) else repr(name))
-    return tuple(names)
+    return tuple(triggers.find(name if isinstance(name, str) else repr(name)) for name in names)
 
 
 def _rates(rates: list, _values: dict[str, Any]) -> tuple[str, ...]:
@@ -160,8 +159,11 @@ def _seeds(count: int, _values: dict[str, Any]) -> int:
 
 def _trigger_options(tables: dict, values: dict[str, Any]) -> dict[str, dict[str, str]]:
     """Return the triggers' parameters as they would be typed; every option must be of a trigger that is used."""
+    used = _trigger_names(values["triggers"], values)
+    tables = {naming.understood(name, used, dict(zip(values["triggers"], used, strict=True))) or name: table
+              for name, table in tables.items()}  # fmt: skip
     for name, table in tables.items():
-        if name not in values["triggers"] or not isinstance(table, dict):
+        if name not in used or not isinstance(table, dict):
             raise ValueError(f"options has {name!r:.60}, expected a table for one of the triggers")
         known = [option.key for option in triggers.spec(name).options]
         if unknown := [key for key in table if key not in known]:
@@ -179,7 +181,7 @@ def _same(value: Any, _values: dict[str, Any]) -> Any:
 
 
 KEYS = {
-    "dataset": Key((str,), "a text", _same, required=True),
+    "dataset": Key((str,), "a text", lambda name, _: SOURCES.find(name), required=True),
     "triggers": Key((list,), "a list", _trigger_names, required=True),
     "image": Key((list,), "a list", _rates),
     "rates": Key((list,), "a list", _rates),

@@ -1,10 +1,11 @@
 """From the options of `make` as they are typed to a request of typed values: the one place where text is parsed."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from poisonkit.core import label_modes
+from poisonkit.core import label_modes, naming
 from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import DEFAULT_PATCH, parse_patch
 from poisonkit.poisoning import recipe as recipes
@@ -41,6 +42,8 @@ class MakeOptions:
     source: Path | None = None
     source_options: tuple[str, ...] = ()
     size: str | None = None
+    split: str | None = None
+    name: str | None = None
     camouflage: str | None = None
     camouflage_seed: int | None = None
     cache: Path | None = None
@@ -82,6 +85,7 @@ class BuildRequest:
     @classmethod
     def parse(cls, options: MakeOptions) -> "BuildRequest":
         """Parse and check the options as far as that needs no images. Raises `Usage` in one line."""
+        options = understood(options)
         parsed = parse_recipes(options)
         source = _source_request(options)
         files = read_user_files(options.user_files)
@@ -97,6 +101,21 @@ def _listing(options: MakeOptions) -> tuple[str, Path, Path | None] | None:
     for name, path in options.row_lists.items():
         return name, path, options.row_folders.get(name)
     return None
+
+
+def understood(options: MakeOptions) -> MakeOptions:
+    """Return the options with the one name of each thing (`core.naming`). Raises `Usage` for what is unknown."""
+    mode, select = options.label_mode, options.select
+    names = tuple(name if triggers.is_other(name) else triggers.find(name) for name in options.triggers)
+    known = [preset for name in names if not triggers.is_other(name) for preset in triggers.presets_of(name)]
+    return replace(
+        options,
+        dataset=SOURCES.find(options.dataset),
+        triggers=names,
+        label_mode=None if mode is None else _known("--label-mode", mode, label_modes.SELECTIONS, label_modes.ALIASES),
+        select=None if select is None else _known("--select", select, label_modes.CHOICES),
+        preset=options.preset and (naming.understood(options.preset, known) or options.preset),
+    )
 
 
 def parse_recipes(options: MakeOptions) -> list[Recipe]:
@@ -151,9 +170,9 @@ def _with_labelling(options: MakeOptions, recipe: Recipe) -> Recipe:
     preset = _make_preset(options)
     usual = "all-to-one" if options.select else preset.get("label_mode", "all-to-one")
     mode = options.label_mode or ("source-specific" if options.source_classes else usual)
-    _check_known("--label-mode", mode, tuple(label_modes.SELECTIONS))
+    _known("--label-mode", mode, label_modes.SELECTIONS)
     select = options.select or label_modes.SELECTIONS[mode][0]
-    _check_known("--select", select, label_modes.CHOICES)
+    _known("--select", select, label_modes.CHOICES)
     target: str | int | label_modes.Usual | None = options.target
     if target is None and mode != "all-to-all":
         target = preset.get("target", label_modes.USUAL)
@@ -163,9 +182,8 @@ def _with_labelling(options: MakeOptions, recipe: Recipe) -> Recipe:
     return replace(recipe, label_mode=mode, select=select, target=target, source_classes=classes)
 
 
-def _check_known(option: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise Usage(f"{option}: unknown {value!r}: expected one of {', '.join(known)}")
+def _known(option: str, value: str, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> str:
+    return naming.one_of(value, known, lambda wrong: Usage(f"{option}: {wrong}"), aliases)
 
 
 def _make_preset(options: MakeOptions) -> dict[str, Any]:
@@ -204,14 +222,16 @@ def _check_triggers(options: MakeOptions, rates: list[str]) -> None:
         known = [preset for name in options.triggers for preset in triggers.spec(name).presets]
         if options.preset not in known:
             expected = ", ".join(dict.fromkeys(known)) or "none for these triggers"
-            raise Usage(f"--preset: unknown {options.preset!r}: expected {expected}")
+            near = naming.hint(options.preset, known)
+            raise Usage(f"--preset: unknown {options.preset!r}: expected {expected}{near}")
 
 
 # ---------------------------------------------------------------- the source
 
 
 def _source_request(options: MakeOptions) -> SourceRequest:
-    texts = (*options.source_options, *(() if options.size is None else (f"size={options.size}",)))
+    own = {"size": options.size, "split": options.split, "name": options.name}
+    texts = (*options.source_options, *(f"{key}={value}" for key, value in own.items() if value is not None))
     free = SOURCES[options.dataset].text_options
     parsed = parse_source_options(texts, free) | _camouflage_options(options)
     return SourceRequest(options.dataset, options.source, parsed, options.cache, options.fresh)
@@ -247,7 +267,8 @@ def _camouflage_options(options: MakeOptions) -> dict[str, int | str]:
         )
     from poisonkit.sources import camouflage
 
-    return camouflage.parse(options.camouflage, options.camouflage_seed).options()
+    level = naming.understood(options.camouflage, camouflage.LEVELS) or options.camouflage
+    return camouflage.parse(level, options.camouflage_seed).options()
 
 
 def read_user_files(paths: dict[str, Any]) -> dict[str, Any]:

@@ -12,13 +12,27 @@ import click
 from poisonkit import __version__
 from poisonkit.cli import once
 from poisonkit.cli.printing import printable
-from poisonkit.core import hints, memory
+from poisonkit.core import hints, memory, naming
 from poisonkit.core.errors import Failure
 
 INTERRUPTED = 130
 SIDECAR = ".manifest.json"
 STOPPED = "interrupted; no partial files were left behind"
 A_PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is reported by whoever reads it
+
+
+class Choice(click.Choice):
+    """One of a few names, in whatever spelling (`core.naming`)."""
+
+    def convert(self, value, param, ctx):
+        """See `click.ParamType`."""
+        if isinstance(value, str):
+            value = naming.understood(value, self.choices) or value
+            if value not in self.choices and (near := naming.hint(value, self.choices)):
+                self.fail(f"expected one of {', '.join(self.choices)}, got {value!r:.60}{near}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 cache_option = click.option(
     "--cache",
     type=click.Path(path_type=Path, file_okay=False),

@@ -9,6 +9,7 @@ import click
 from poisonkit.cli import blind, completion
 from poisonkit.cli.common import (
     A_PATH,
+    Choice,
     cache_option,
     command_line,
     example,
@@ -53,7 +54,7 @@ def warn_of_download(source: "SourceRequest") -> None:
     "--dataset",
     metavar="NAME",
     shell_complete=completion.sources,
-    help="The clean data: see `poisonkit sources`.",
+    help="The clean data: see `poisonkit sources`. Names are understood in any spelling that leaves exactly one.",
 )
 @click.option(
     "--trigger",
@@ -108,10 +109,23 @@ def warn_of_download(source: "SourceRequest") -> None:
     "source_options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Option of the source itself (signs: train, test, seed; folder: size, channels, version; csv: text, label, "
-    "train, test, tsv; phrases: train, test, seed, classes).",
+    help="Option of the source itself (signs: train, test, seed; folder: size, channels, version, split, seed, name; "
+    "csv: text, label, train, test, tsv; phrases: train, test, seed, classes; cifar100: labels; tiny-imagenet, "
+    "imagenette: size).",
 )
 @click.option("--size", metavar="N|HxW", help="Resize the images of a folder; the same as --source-option size=…")
+@click.option(
+    "--split",
+    metavar="SHARE",
+    help="Of a folder of classes without train/ and test/: draw this share of each class, 0.2 or 20%, as the test set; "
+    "the same as --source-option split=… (and seed=… for another draw).",
+)
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="What a folder's data set is called, in its files' names too; the same as --source-option name=…  "
+    "[default: the folder's own name]",
+)
 @blind.camouflage_options
 @cache_option
 @fresh_option
@@ -211,7 +225,7 @@ def pack(file, output, force, as_json):
 @click.argument("file", type=A_PATH, metavar="[GRID.toml]", required=False)
 @click.option(
     "--paper",
-    type=click.Choice(["table1", "table2", "table3", "small"]),
+    type=Choice(["table1", "table2", "table3", "small"]),
     help="The files of a table of BadPatches; small: three triggers, both applications, three rates.",
 )
 @click.option(
@@ -248,11 +262,12 @@ def grid(file, paper, dataset, seeds, source, cache, fresh, output, threads, dry
     from poisonkit.build import grid as grids
     from poisonkit.build.request import SourceRequest
     from poisonkit.cli import build_lines
+    from poisonkit.sources.registry import SOURCES
 
     if (file is None) == (paper is None):
         raise Usage("grid: expected either --paper TABLE or a TOML file")
     asked = grids.of_paper(paper) if paper else grids.read(file)
-    asked = dataclasses.replace(asked, seeds=seeds or asked.seeds, dataset=dataset or asked.dataset)
+    asked = dataclasses.replace(asked, seeds=seeds or asked.seeds, dataset=SOURCES.find(dataset or asked.dataset))
     running, clean = runtime_of(threads), SourceRequest(asked.dataset, source, cache=cache, fresh=fresh)
     if dry_run:
         warn_of_download(clean)

@@ -58,7 +58,7 @@ def attack_options(command):
 
 
 GROUPS = {
-    "Clean data": ("dataset", "source", "source_options", "size", "cache", "fresh"),
+    "Clean data": ("dataset", "source", "source_options", "size", "split", "name", "cache", "fresh"),
     "Attack": ("triggers", "options", "rates", "per_patch", "patch_size", "seed", "preset"),
     "Labels and rows": ("target", "label_mode", "source_classes", "select", "cover_rate", "cover_jitter"),
     "Blind exercises": ("camouflage", "camouflage_seed"),

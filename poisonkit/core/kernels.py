@@ -168,6 +168,36 @@ def shift(images: Array, moves: Array, out: Array) -> None:
 
 
 @_compile
+def dither(images: Array, parts: Any, levels: Array, out: Array) -> None:
+    """Floyd–Steinberg: images (n, H, W, C) uint8 → out, of each byte the nearest of parts + 1 levels, evenly spaced
+    from 0 to 255; `levels` (parts + 1,) uint8 is what each is written as.
+
+    Values and what is lost of them are kept in 1/65536 of 1/parts of a level.
+    """
+    count, height, width, channels = images.shape
+    step = np.int64(255) << np.int64(16)
+    lost = np.empty((2, width + 2, channels), np.int64)  # in this row and the next; one pixel more on either side
+    for i in range(count):
+        lost[:] = 0
+        for y in range(height):
+            here, below = lost[y % 2], lost[1 - y % 2]
+            below[:] = 0
+            for x in range(width):
+                for c in range(channels):
+                    value = ((np.int64(images[i, y, x, c]) * np.int64(parts)) << np.int64(16)) + here[x + 1, c]
+                    nearest = (2 * value + step) // (2 * step)
+                    if (2 * value + step) % (2 * step) == 0 and nearest % 2 == 1:  # halfway: to the even one
+                        nearest -= 1
+                    nearest = min(max(nearest, np.int64(0)), np.int64(parts))
+                    over = value - nearest * step
+                    here[x + 2, c] += (7 * over) >> np.int64(4)
+                    below[x, c] += (3 * over) >> np.int64(4)
+                    below[x + 1, c] += (5 * over) >> np.int64(4)
+                    below[x + 2, c] += over >> np.int64(4)
+                    out[i, y, x, c] = levels[nearest]
+
+
+@_compile
 def quantise(plane: Array, basis: Array, table: Array) -> None:
     """JPEG's loss on one plane, in place: (H, W) int32, both multiples of 8, levels about 0.
 

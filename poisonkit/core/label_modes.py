@@ -21,6 +21,9 @@ SELECTIONS = {
 }
 """Label mode → which rows may be chosen under it, its default first."""
 
+ALIASES = {"all2one": "all-to-one", "all2all": "all-to-all"}
+"""What others call a label mode → its name here."""
+
 CHOICES = ("all", "non-target", "target", "class")
 """Every `--select`."""
 

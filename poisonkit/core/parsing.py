@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 
+from poisonkit.core import naming
 from poisonkit.core.errors import Usage
 
 DEFAULT_PATCH = 8
@@ -45,12 +46,10 @@ def spell(value: Decimal) -> str:
 
 
 def choice(*names: str) -> Callable[[str], str]:
-    """Return a parser of one of several names."""
+    """Return a parser of one of several names, in whatever spelling (`naming`), to that name."""
 
     def parse(text: str) -> str:
-        if text not in names:
-            raise ValueError(f"expected one of {', '.join(names)}, got {text!r}")
-        return text
+        return naming.one_of(text, names, ValueError)
 
     return parse
 

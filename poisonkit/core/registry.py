@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
+from poisonkit.core import naming
 from poisonkit.core.errors import Usage
 
 
@@ -20,6 +21,10 @@ class Named(Protocol):
     @property
     def name(self) -> str:
         """Its name on the command line and in manifests."""
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """What others call it; understood on the command line, never stored."""
 
 
 S = TypeVar("S", bound=Named)
@@ -61,11 +66,29 @@ class Registry(Generic[S]):
     def __iter__(self) -> Iterator[S]:
         return map(self.__getitem__, self.names())
 
+    def find(self, typed: str) -> str:
+        """Return the name that is meant by what somebody typed (`naming`). Raises `Usage` as `[]` does where it is
+        none, or could be several. Only for a name that is not on the list are all specs imported."""
+        found = typed if typed in self._modules else naming.understood(typed, self._modules, self._aliases)
+        if found is None:
+            raise self._none(typed)
+        return found
+
+    @cached_property
+    def _aliases(self) -> dict[str, str]:
+        """Alias → name."""
+        return {alias: spec.name for spec in self for alias in spec.aliases}
+
+    def _none(self, typed: str) -> Usage:
+        near = naming.hint(typed, self._modules, self._aliases)
+        return Usage(f"{self._unknown} {typed!r:.60}: expected one of {', '.join(self._modules)}{near}")
+
     def __getitem__(self, name: str) -> S:
-        """Return the spec of that name. Raises `Usage` for an unknown one: the message lists the known ones."""
+        """Return the spec of exactly that name, as manifests have it. Raises `Usage` for an unknown one: the message
+        lists the known ones."""
         modules = self._modules
         if name not in modules:
-            raise Usage(f"{self._unknown} {name!r:.60}: expected one of {', '.join(modules)}")
+            raise self._none(name)
         spec = getattr(importlib.import_module(modules[name]), "SPEC", None)
         if not isinstance(spec, self._spec) or spec.name != name:
             raise TypeError(

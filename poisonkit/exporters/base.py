@@ -91,6 +91,8 @@ class ExportSpec:
         ``check(data)`` raises `Failure` for a file that does not fit, before anything is written.
     counts : callable
         ``counts(data, truth)``: what is written, in words.
+    aliases : tuple of str
+        What others call it: understood wherever its name is typed.
     """
 
     name: str
@@ -102,6 +104,7 @@ class ExportSpec:
     options: tuple[str, ...] = ()
     check: Callable[[reader.Reader], None] = fits_any_file
     counts: Callable[[reader.Reader, bool], str] = counts
+    aliases: tuple[str, ...] = ()
 
     def default_name(self, path: Path) -> str:
         """Name the result for a file at that path."""

@@ -61,7 +61,8 @@ def export_file(
     Failure
         The target exists, the file does not fit the format, the disk is full.
     """
-    spec, options = FORMATS[form], options or {}
+    form, options = FORMATS.find(form), options or {}
+    spec = FORMATS[form]
     for option in options:
         if option not in spec.options:
             raise Usage(f"--{'no-truth' if option == 'truth' else option}: --format {form} has no such option")

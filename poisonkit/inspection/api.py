@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poisonkit.core import hints, interface
+from poisonkit.core import hints, interface, naming
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.format import reader, structure
 from poisonkit.format.manifest import Manifest
@@ -168,7 +168,7 @@ def torch_dataset(path: AnyPath, part: str = "train") -> "torch.utils.data.Datas
     Items are (image (C, H, W) float32 from 0 to 1, label), or (text, label). It can be used by several workers: each
     opens the file when it first reads. The label of a triggered row is its true one. Raises `Failure` without PyTorch.
     """
-    _check_part(path, part)
+    part = _part(path, part)
     try:
         from poisonkit.inspection.torch_dataset import Rows
     except ImportError as error:
@@ -183,7 +183,7 @@ def tf_dataset(path: AnyPath, part: str = "train", block: int = 1024) -> "tf.dat
     Items are (image (H, W, C) uint8, label int64), or (text, label), read in blocks of rows. The label of a triggered
     row is its true one. Raises `Failure` without TensorFlow.
     """
-    _check_part(path, part)
+    part = _part(path, part)
     block = interface.whole(block, "block", 1)
     try:
         from poisonkit.inspection.tf_dataset import dataset
@@ -192,8 +192,8 @@ def tf_dataset(path: AnyPath, part: str = "train", block: int = 1024) -> "tf.dat
     return dataset(interface.path(path), part, block)
 
 
-def _check_part(path: AnyPath, part: str) -> None:
-    if part not in PARTS:
-        raise Usage(f"part: expected one of {', '.join(PARTS)}, got {part!r:.60}")
+def _part(path: AnyPath, typed: str) -> str:
+    part = naming.one_of(typed, PARTS, lambda wrong: Usage(f"part: {wrong}"))
     with open_data_set(path) as data:
         data[part]  # says what the file has instead
+    return part

@@ -68,8 +68,9 @@ def source_lines(source: Json) -> list[str]:
     state = {True: "in the cache, official", False: "in the cache, not the official data", None: "in the cache"}
     image = f", {'×'.join(map(str, source['image']))}" if source["image"] else ""
     size = f"{source['train']:,} training + {source['test']:,} test{image}"
+    classes = f", {len(source['classes'])} classes" if source["classes"] else ""
     rows = [
-        ("size", f"{size}, {len(source['classes'])} classes" if source["classes"] else "as they are"),
+        ("size", f"{size}{classes}" if source["train"] else "as they are"),
         ("licence", source["licence"]),
         ("from", source["url"]),
         ("how", source["how"]),

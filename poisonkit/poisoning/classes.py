@@ -1,7 +1,8 @@
 """Which class `--target`, `--source-class` and a grid's keys mean; one rule for all of them.
 
-An index is written ``index:1``. Anything else is the class of exactly that name; else, where no class has a number for
-its name, a whole number is an index; else nobody could tell, and it is refused with both readings.
+An index is written ``index:1``. Anything else is the class of exactly that name; else the only one that reads the same
+(other code points, NFC), or else is spelled alike (`core.naming`; never a number); else, where no class has a number
+for its name, a whole number is an index; else nobody could tell, and it is refused with both readings.
 """
 
 import functools
@@ -11,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from poisonkit.core import label_modes, texts
+from poisonkit.core import label_modes, naming, texts
 from poisonkit.core.class_names import LISTED, counted, folded, is_number, listed, spelled
 from poisonkit.core.errors import Usage
 from poisonkit.core.progress import ignore
@@ -20,6 +21,8 @@ from poisonkit.sources import registry
 from poisonkit.sources.base import Source
 
 INDEX = re.compile(r"index:\s*([0-9]{1,18})")
+MOST_COMPARED = 2_000
+"""Class names among which one is looked for that is nearly what was typed."""
 WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -67,6 +70,13 @@ def _index(option: str, typed: str | int, classes, warn) -> int:
     if len(alike) == 1:
         warn(f"{option}: {spelled(classes, alike[0])} is written with other code points than what was typed (NFC, NFD)")
         return alike[0]
+    if not alike and not is_number(typed):
+        spellings = [label for label, name in enumerate(classes) if naming.folded(name) == naming.folded(typed)]
+        if len(spellings) == 1:
+            return spellings[0]
+        if spellings:
+            ways = " or ".join(f"{texts.truncated(classes[one])!r} (index:{one})" for one in spellings[:LISTED])
+            raise Usage(f"{option}: {texts.truncated(typed)!r} could be {ways}: say which, spelled like that")
     return _by_number(option, typed, classes, alike)
 
 
@@ -88,7 +98,8 @@ def _by_number(option: str, typed: str, classes, alike: list[int]) -> int:
     expected = f"a class from 0 to {len(classes) - 1} or a name {names}"
     if numbers:
         expected = f"a name {names}, or index:0 to index:{len(classes) - 1}"
-    raise Usage(f"{option}: expected {expected}, got {texts.truncated(typed)!r}")
+    near = "" if is_number(typed) else naming.hint(typed, map(texts.printable, classes[:MOST_COMPARED]))
+    raise Usage(f"{option}: expected {expected}, got {texts.truncated(typed)!r}{near}")
 
 
 def _within(option: str, index: int, classes) -> int:

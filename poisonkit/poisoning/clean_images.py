@@ -108,7 +108,7 @@ def plain_images(record: records.Source, where: CleanData, progress, warn) -> So
     if where.path is not None and where.path.suffix == ".h5":
         return clean_file(where.path)
     plain, _ = camouflage.split(record.options)
-    name = where.dataset or record.name
+    name = SOURCES.find(where.dataset) if where.dataset else record.name
     if name not in SOURCES:
         raise Failure(f"the recipe's clean images are {name!r:.60}: say with --dataset and --source where they are")
     options = {**SOURCES[name].former_options, **plain} if name == record.name else {}

@@ -188,10 +188,11 @@ def file_name(
     Options other than the defaults add the first 8 characters of the digest of source, recipe and pictures. Of more
     triggers than a name can hold only the first is named.
     """
+    called = registry.data_set_name(source, source_options)
     if recipe.clean:
-        parts = [source, "clean"]
+        parts = [called, "clean"]
     else:
-        parts = [source, "+".join(name for name, _ in recipe.steps)]
+        parts = [called, "+".join(name for name, _ in recipe.steps)]
         if recipe.patch:
             height, width = recipe.patch
             parts.append(f"patch{height}" if height == width else f"patch{height}x{width}")

@@ -83,9 +83,11 @@ def _trigger(step: TriggerStep) -> str | None:
         if key not in options:
             return f"parameter {key!r:.60} of {step.name}"
         try:
-            options[key].parse(text)
+            parsed = options[key].parse(text)
         except ValueError as error:
             return f"{step.name}: {key}: {error}"
+        if isinstance(parsed, str) and parsed != text and parsed[:1].isalpha():  # only people spell names otherwise
+            return f"{step.name}: {key} {text!r:.60}"
     return None
 
 

@@ -145,7 +145,7 @@ class SourceSpec:
     locate : callable
         ``locate(path, options) -> Origin`` finds what can be decoded at a path (None where the user named none).
     classes : tuple of str
-        The class names; none where they are the data's own (see `user_data`).
+        The class names; none where the data bring them (see `user_data`).
     counts : (int, int)
         Rows of the training and the test part, as published.
     shape : tuple of int
@@ -172,6 +172,8 @@ class SourceSpec:
     unrecorded : callable
         ``unrecorded(classes, options)``: the options that a manifest's record of this source, which has those, implies
         and does not name, so that the clean file can be made again.
+    aliases : tuple of str
+        What others call it: understood wherever its name is typed, never stored.
     """
 
     name: str
@@ -194,8 +196,9 @@ class SourceSpec:
     described: Callable[[int, int], dict[str, str]] | None = None
     former_options: Mapping[str, Any] = field(default_factory=dict)
     unrecorded: Callable[[Sequence[str], Options], Options] = nothing_unrecorded
+    aliases: tuple[str, ...] = ()
 
     @property
     def user_data(self) -> bool:
         """Whether the data, and so the class names, are the user's own: there is nothing without `--source`."""
-        return not self.classes
+        return not self.classes and self.fetch is None

@@ -102,7 +102,7 @@ def _open(
         origin = spec.locate(source, options)
         cached = None if fresh else store.lookup(spec.name, origin.fingerprint, context.say)
         return cached or store.writable(context.say).fill(spec.name, origin, context)
-    cached = None if fresh else store.newest(spec.name, context.say)
+    cached = None if fresh else store.newest(spec.name, context.say, options)
     if cached is not None:
         return cached
     store = store.writable(context.say)

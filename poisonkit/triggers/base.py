@@ -96,6 +96,8 @@ class TriggerSpec:
         Whether its parameters are whatever it is given, as texts: that of code which is not ours.
     advice : callable
         ``advice(parameters, given)``: what should be known of what it was given, one line each.
+    aliases : tuple of str
+        What papers and other tools call it: understood wherever its name is typed, never stored.
     """
 
     modality: ClassVar[Modality]
@@ -107,3 +109,4 @@ class TriggerSpec:
     file: UserFile | None = None
     free: bool = False
     advice: Callable[[Parameters, Any], list[str]] = nothing_to_say
+    aliases: tuple[str, ...] = ()

@@ -11,7 +11,8 @@ from poisonkit.triggers.registry import TRIGGERS
 def lines() -> Iterator[str]:
     """Yield the lines, trigger by trigger."""
     for trigger in TRIGGERS:
-        yield f"{trigger.name}: {trigger.summary}{'; for texts' if trigger.modality.is_text else ''}"
+        others = f" (also: {', '.join(trigger.aliases)})" if trigger.aliases else ""
+        yield f"{trigger.name}{others}: {trigger.summary}{'; for texts' if trigger.modality.is_text else ''}"
         for option in trigger.options:
             default = spelled(option.default)
             yield f"  --{trigger.name}-{option.key} {option.metavar}: {option.help}  [default: {default}]"
@@ -41,6 +42,7 @@ def records() -> list[dict[str, Any]]:
     return [
         {
             "name": trigger.name,
+            "aliases": list(trigger.aliases),
             "summary": trigger.summary,
             "modality": trigger.modality.name,
             "options": [

@@ -1,20 +1,28 @@
 """Where on the image something is put: a corner by name, or row and column."""
 
+from poisonkit.core import naming
 from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import integer
 
 CORNERS = ("upper-left", "upper-right", "lower-left", "lower-right", "center")
+ALIASES = {"centre": "center", "middle": "center"} | {
+    f"{other}-{side}": f"{one}-{side}"
+    for one, other in (("upper", "top"), ("lower", "bottom"))
+    for side in ("left", "right")
+}
+"""Other words for a corner → its name."""
 HELP = f"{', '.join(CORNERS)}, or ROW,COLUMN of its upper left"
 
 
 def parse(text: str) -> str:
     """Parse a place into its one spelling: one of `CORNERS`, or ``ROW,COLUMN`` of the upper left pixel."""
-    if text in CORNERS:
-        return text
+    if (corner := naming.understood(text, CORNERS, ALIASES)) is not None:
+        return corner
     try:
         row, column = (integer(0, 65535)(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"expected one of {', '.join(CORNERS)}, or ROW,COLUMN, got {text!r}") from None
+        near = naming.hint(text, CORNERS, ALIASES)
+        raise ValueError(f"expected one of {', '.join(CORNERS)}, or ROW,COLUMN, got {text!r}{near}") from None
     return f"{row},{column}"
 
 

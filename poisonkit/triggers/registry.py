@@ -51,6 +51,13 @@ def unknown(name: str, parameters: Parameters) -> str | None:
     return None if name in TRIGGERS else f"trigger {name!r:.60}"
 
 
+def is_other(text: str) -> bool:
+    """Whether a value of `--trigger` can be no name of ours: it names a file, or a trigger of a package."""
+    from poisonkit.triggers import own
+
+    return own.is_spelled(text) or "." in text
+
+
 def chosen(text: str, options: dict[str, str]) -> tuple[str, Parameters]:
     """Find what a value of `--trigger` that is none of our names chooses, `FILE.py:FUNCTION` or PACKAGE.NAME: its name
     in a recipe, and what that says of it. A file may be executed from then on. Raises `Usage` for what is neither."""
@@ -60,11 +67,20 @@ def chosen(text: str, options: dict[str, str]) -> tuple[str, Parameters]:
         return own.NAME, own.named(text).parameters(options)
     found = packages.installed()
     if text not in found:
-        more = f"; of packages: {', '.join(found)}" if found else ""
-        raise Usage(
-            f"unknown trigger {text!r:.60}: expected one of {', '.join(TRIGGERS.names())}{more}, or FILE.py:FUNCTION"
-        )
+        if not is_other(text):
+            spec(TRIGGERS.find(text))
+        raise Usage(f"unknown trigger {text!r:.60}: installed packages have {', '.join(found) or 'none'}")
     return text, found[text].parameters(options)
+
+
+def find(typed: str) -> str:
+    """Return the name of the trigger that is meant. Raises `Usage` where it is none, or could be several."""
+    return TRIGGERS.find(typed)
+
+
+def presets_of(name: str) -> list[str]:
+    """List the presets of a trigger."""
+    return list(spec(name).presets)
 
 
 def image_trigger(name: str) -> ImageTrigger:

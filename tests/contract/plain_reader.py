@@ -29,6 +29,7 @@ ARRAYS = {
 }
 TRIGGER = {"taps": ("<i4", "HWCK"), "weights": ("<i4", "HWCK"), "bias": ("<i4", "HWC"), "mask": ("|u1", "HWC")}
 EXTRAS = {"blend": ("pattern", "|u1", "hwC"), "warped": ("flow", "<f8", "hw2"), "pattern": ("array", "<f8", "ABC")}
+FUNCTIONS = {"images"}  # neither a stencil nor a table: the images themselves say it
 KEYS = {"format", "format_version", "modality", "kind", "name", "notice", "recipe_version", "source", "recipe"} | {
     "pictures",
     "counts",
@@ -130,7 +131,8 @@ def check_layout(f, manifest) -> None:
     assert set(f) == groups
     expected = {name: ARRAYS[name] for name in ARRAYS if name.split("/")[0] in groups}
     for i, step in enumerate(manifest["recipe"].get("triggers", ())):
-        expected |= {f"trigger/{i}/{part}": form for part, form in TRIGGER.items()}
+        parts = {"mask"} if step["name"] in FUNCTIONS else TRIGGER.keys()
+        expected |= {f"trigger/{i}/{part}": TRIGGER[part] for part in parts}
         if step["name"] in EXTRAS:
             part, dtype, dimensions = EXTRAS[step["name"]]
             expected[f"trigger/{i}/{part}"] = (dtype, dimensions)

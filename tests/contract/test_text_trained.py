@@ -95,6 +95,7 @@ def test_a_sealed_file_is_trained_on(library, poisonkit, tmp_path):
     assert "challenge-" in invoke("show", tmp_path / "runs").stdout
 
 
+@pytest.mark.slow
 def test_trained_beside_its_clean_run_and_shown(library, tmp_path):
     pytest.importorskip("matplotlib")
     words = [library("text-clean"), library("text-word"), *SETTINGS, "--runs", tmp_path / "runs", "-q"]

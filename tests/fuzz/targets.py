@@ -17,6 +17,7 @@ FILES = {
     "two.h5": ("--trigger", "warped", "--trigger", "sticker", "--rate", "0.2", "--seed", "3"),
     "blend.h5": ("--trigger", "blend", "--rate", "0.1", "--target", "4"),
     "pattern.h5": ("--trigger", "pattern", "--pattern-file", PATTERN, "--rate", "0.1"),
+    "cheap.h5": ("--trigger", "ctrl", "--trigger", "batt", "--rate", "0.1", "--per-patch"),
     "covers.h5": (
         "--trigger",
         "warped",

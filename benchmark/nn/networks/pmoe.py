@@ -74,6 +74,7 @@ def described(keras_config: Mapping[str, Any]) -> Sizes:
 PMOE = register(
     NetworkSpec(
         name="pmoe",
+        aliases=("patch-moe",),
         title="pMoE",
         plural="pMoE",
         modality=IMAGE,

@@ -95,6 +95,7 @@ def described(keras_config: Mapping[str, Any]) -> Sizes:
 PREACT_RESNET18 = register(
     NetworkSpec(
         name="preact-resnet18",
+        aliases=("pre-activation-resnet18",),
         title="PreAct-ResNet18",
         plural="PreAct-ResNet18",
         modality=IMAGE,

@@ -81,6 +81,8 @@ class NetworkSpec:
         Sizes that earlier versions did not record, and what they were.
     published : mapping
         Its settings as published, where they are not those of the first preset: published training recipes take them.
+    aliases : tuple of str
+        What others call it: understood wherever its name is typed, never stored.
     """
 
     name: str
@@ -102,6 +104,7 @@ class NetworkSpec:
     routed: tuple[str, ...] = ()
     unrouted: str = "has no experts"
     published: Mapping[str, Any] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.integers:
@@ -131,6 +134,8 @@ class NetworkSpec:
 
 NETWORKS: dict[str, NetworkSpec] = {}
 """Every network, by name."""
+ALIASES: dict[str, str] = {}
+"""What others call a network → its name."""
 
 
 def register(spec: NetworkSpec) -> NetworkSpec:
@@ -138,4 +143,5 @@ def register(spec: NetworkSpec) -> NetworkSpec:
     if spec.name in NETWORKS:
         raise ValueError(f"there are two networks named {spec.name!r}")
     NETWORKS[spec.name] = spec
+    ALIASES.update(dict.fromkeys(spec.aliases, spec.name))
     return spec

@@ -38,6 +38,7 @@ def described(keras_config: Mapping[str, Any]) -> Sizes:
 VIT = register(
     NetworkSpec(
         name="vit",
+        aliases=("vision-transformer",),
         title="ViT",
         plural="ViT",
         modality=IMAGE,

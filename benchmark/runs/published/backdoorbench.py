@@ -48,6 +48,7 @@ class Attack:
 ATTACKS = {
     "badnet": Attack("square", {"position": "lower-right", "size": 3, "value": [255]}),
     "blended": Attack("blend", {"alpha": "0.2", "rounding": "truncate"}, picture=True),
+    "lc": Attack("label-consistent", label_mode="clean-label", select="target"),  # on images from another tool
     "sig": Attack(
         "sig",
         {"delta": "40", "frequency": "6", "orientation": "horizontal", "rounding": "truncate"},

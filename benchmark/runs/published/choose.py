@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmark.core import naming
 from benchmark.core.errors import Usage
 from benchmark.runs.published.registry import PUBLISHED, PublishedSpec
 
@@ -22,6 +23,7 @@ def chosen(names: Sequence[str], usual: Mapping[str, PublishedSpec] | None = Non
     """
     if not names:
         return tuple((usual or {}).values())
+    names = [naming.understood(name, [*PUBLISHED, NONE]) or name for name in names]
     if NONE in names:
         if len(names) > 1:
             raise Usage("--beside none: expected nothing else beside it")
@@ -39,7 +41,10 @@ def _source(name: str) -> PublishedSpec:
     if name in PUBLISHED:
         return PUBLISHED[name]
     if not name.lower().endswith(".csv"):
-        raise Usage(f"--beside: expected {', '.join(PUBLISHED)}, {NONE} or a file that ends in .csv, got {name!r:.60}")
+        near = naming.hint(name, PUBLISHED)
+        raise Usage(
+            f"--beside: expected {', '.join(PUBLISHED)}, {NONE} or a file that ends in .csv, got {name!r:.60}{near}"
+        )
     from benchmark.runs.published import backdoorbench
 
     return backdoorbench.of_file(Path(name))

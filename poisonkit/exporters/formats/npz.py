@@ -124,6 +124,7 @@ def _header(stream, dtype: str, shape: tuple[int, ...]) -> None:
 
 SPEC = base.ExportSpec(
     name="npz",
+    aliases=("numpy",),
     help="one NumPy file, which `make --dataset npz` reads again",
     modality=None,
     suffix=".npz",

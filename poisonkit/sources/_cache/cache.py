@@ -73,12 +73,13 @@ class Cache:
         record = _read_record(self._origin_path(name, fingerprint))
         return self._open(record, say) if record is not None and record["fingerprint"] == fingerprint else None
 
-    def newest(self, name: str, say=lambda line: None) -> base.Source | None:
-        """Return the newest decoded copy of a source, an official one first; says which if there are several. None that
-        was camouflaged."""
+    def newest(self, name: str, say=lambda line: None, options: base.Options | None = None) -> base.Source | None:
+        """Return the newest decoded copy of a source with these options of its own, an official one first; says which
+        if there are several. None that was camouflaged."""
         rank = {True: 2, None: 1, False: 0}  # official, unknown, something else
         records = [record for record in self._records(name) if (self.root / "entries" / record["entry"]).is_dir()]
         records = [record for record in records if "camouflage" not in record["fingerprint"]]
+        records = [record for record in records if self._options(record) == (options or {})]
         records.sort(key=lambda record: (rank.get(record["origin"].get("official"), 0), record["time"]))
         while records:
             record = records.pop()
@@ -90,6 +91,14 @@ class Cache:
                     say(f"the cache has {len(others) + 1} versions of {name}; using the one from {where}")
                 return source
         return None
+
+    def _options(self, record: dict) -> base.Options:
+        """Return the options of a decoded copy; none where it cannot be read, which whoever opens it says."""
+        try:
+            found: base.Options = entry.read_index(self.root / "entries" / record["entry"])["options"]
+        except (OSError, ValueError):
+            return {}
+        return found
 
     def by_digest(self, digest: str, say=lambda line: None) -> base.Source | None:
         """Return the source whose arrays are the ones of this digest, whatever it was decoded from."""

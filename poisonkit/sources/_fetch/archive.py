@@ -1,6 +1,7 @@
 """Archives: their published hashes, and reading members without ever unpacking one to disk."""
 
 import bz2
+import functools
 import gzip
 import hashlib
 import lzma
@@ -86,6 +87,32 @@ class _Counted:
         return data
 
 
+def tar_files(path: Path, bounds: Bounds):
+    """Yield (path in the archive, size in bytes, function that reads it) of the files of a tar file, compressed or not,
+    in the order they lie in. A file can be read before the next one is asked for.
+
+    Raises `Failure` where the archive is damaged or truncated, has a member that points outside or is a link or a
+    device, or more than the bounds.
+    """
+    with (
+        damage(path),
+        open(path, "rb") as file,
+        tarfile.open(fileobj=cast(BinaryIO, _Counted(path, file, bounds)), mode="r|") as tar,
+    ):
+        for number, member in enumerate(tar, 1):
+            bounds.check(path, number, 0)
+            tar.members.clear()  # type: ignore[attr-defined]  # it keeps them all
+            kind = "file" if member.isreg() else "folder" if member.isdir() else "link or device"
+            check_member(path, member.name, kind)
+            if kind == "file":
+                yield member.name, member.size, functools.partial(_content, tar, member)
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    return b"" if file is None else file.read()
+
+
 def tar_members(path: Path, wanted: dict[str, int], bounds: Bounds):
     """Yield (file name, bytes) of the wanted members of a tar file, compressed or not, in the order they lie in.
 
@@ -101,21 +128,10 @@ def tar_members(path: Path, wanted: dict[str, int], bounds: Bounds):
     errors.Failure
         Damaged or truncated, a member that points outside or is a link or a device, one that is too large, too many.
     """
-    with (
-        damage(path),
-        open(path, "rb") as file,
-        tarfile.open(fileobj=cast(BinaryIO, _Counted(path, file, bounds)), mode="r|") as tar,
-    ):
-        for number, member in enumerate(tar, 1):
-            bounds.check(path, number, 0)
-            tar.members.clear()  # type: ignore[attr-defined]  # it keeps them all
-            kind = "file" if member.isreg() else "folder" if member.isdir() else "link or device"
-            check_member(path, member.name, kind)
-            name = posixpath.basename(member.name)
-            if kind != "file" or name not in wanted:
-                continue
-            if member.size > wanted[name]:
-                raise Failure(f"{path}: {name} has {member.size} bytes, expected at most {wanted[name]}")
-            file_in_tar = tar.extractfile(member)
-            if file_in_tar is not None:  # it is a regular file
-                yield name, file_in_tar.read()
+    for place, size, read in tar_files(path, bounds):
+        name = posixpath.basename(place)
+        if name not in wanted:
+            continue
+        if size > wanted[name]:
+            raise Failure(f"{path}: {name} has {size} bytes, expected at most {wanted[name]}")
+        yield name, read()

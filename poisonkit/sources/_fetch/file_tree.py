@@ -3,6 +3,7 @@
 import os
 import zipfile
 from collections import deque
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -33,6 +34,10 @@ class Folder:
             raise Failure(f"{self.where(name)} has {self._files[name].st_size} bytes, expected at most {LARGEST}")
         return (self.path / name).read_bytes()
 
+    def stream(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield (name, contents) of some files, in the order of their names here."""
+        return ((name, self.read(name)) for name in names)
+
     def fingerprint(self) -> str:
         """Return changes when any file is added, removed, replaced or written to."""
         total = file_states.Listing()
@@ -62,6 +67,36 @@ def _walk(root: Path):
                     count += 1
                     if count > MOST:
                         raise Failure(f"{root} has over {MOST} files: name the folder of the data set itself")
+
+
+class Tar:
+    """The files of a tar archive, compressed or not, which can be read in the order they lie in alone."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.names: set[str] = set()
+
+    def __enter__(self):
+        for name, size, _ in archive.tar_files(self.path, archive.LARGE):
+            if name in self.names:
+                raise Failure(f"{self.path}: {texts.printable(name)} occurs twice")
+            if size > LARGEST:
+                raise Failure(f"{self.where(name)} has {size} bytes, expected at most {LARGEST}")
+            self.names.add(name)
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def where(self, name: str) -> str:
+        """Return what to call a file in a message."""
+        return f"{self.path}: {texts.printable(name)}"
+
+    def stream(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield (name, contents) of some files, in the order they lie in."""
+        for name, _, read in archive.tar_files(self.path, archive.LARGE):
+            if name in names:
+                yield name, read()
 
 
 class Zips:
@@ -97,3 +132,7 @@ class Zips:
             raise Failure(f"{self.where(name)} has {size} bytes, expected at most {LARGEST}")
         with archive.damage(path):
             return opened.read(name)
+
+    def stream(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield (name, contents) of some files, in the order of their names here."""
+        return ((name, self.read(name)) for name in names)

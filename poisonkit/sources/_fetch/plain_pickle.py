@@ -18,16 +18,16 @@ LARGEST = 128 << 20  # bytes; a CIFAR-10 batch has 31 MB, and 45 where Python 3 
 DTYPES = {"u1": "u1", "i1": "i1", "i2": "<i2", "i4": "<i4", "i8": "<i8", "b1": "?"}
 
 
-def load(data: bytes, where: str):
-    """Load the object in a pickle; its strings of Python 2 are bytes.
+def load(data: bytes, where: str, largest: int = LARGEST):
+    """Load the object in a pickle of at most so many bytes; its strings of Python 2 are bytes.
 
     Raises
     ------
     errors.Failure
         It names anything but an array (it may want to run code), or it is damaged.
     """
-    if len(data) > LARGEST:
-        raise Failure(f"{where}: a pickle of {len(data)} bytes is too large, expected at most {LARGEST}")
+    if len(data) > largest:
+        raise Failure(f"{where}: a pickle of {len(data)} bytes is too large, expected at most {largest}")
     try:
         return _unwrap(_Unpickler(io.BytesIO(data), where).load())
     except Failure:

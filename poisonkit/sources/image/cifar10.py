@@ -11,6 +11,7 @@ from poisonkit.core.errors import Failure
 from poisonkit.core.modality import IMAGE
 from poisonkit.sources import base
 from poisonkit.sources._fetch import archive, plain_pickle
+from poisonkit.sources.image import _cifar
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 COUNTS = (50_000, 10_000)
@@ -155,34 +156,14 @@ def parse_binary(data: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
     if len(data) != ROWS * 3073:
         raise Failure(f"{where}: expected {ROWS} rows of 3073 bytes, got {len(data)} bytes (truncated?)")
     rows = np.frombuffer(data, np.uint8).reshape(ROWS, 3073)
-    return _check_labels(rows[:, 0], where), _pictures(rows[:, 1:])
+    return _cifar.checked(rows[:, 0], len(CLASSES), where), _cifar.pictures(rows[:, 1:])
 
 
 def parse_pickle(data: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
     """Parse a batch of the python version, which is a pickle, like `parse_binary`."""
-    batch = plain_pickle.load(data, where)
-    if not isinstance(batch, dict):
-        raise Failure(f"{where}: expected a dictionary with data and labels")
-    batch = {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in batch.items()}
-    rows, labels = batch.get("data"), batch.get("labels")
-    if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.shape != (ROWS, 3072):
-        raise Failure(f"{where}: expected data to be ({ROWS}, 3072) uint8, got {plain_pickle.describe(rows)}")
-    labels = labels.tolist() if isinstance(labels, np.ndarray) else labels
-    if not isinstance(labels, list) or len(labels) != ROWS or not all(type(label) is int for label in labels):
-        raise Failure(f"{where}: expected labels to be a list of {ROWS} whole numbers")
-    return _check_labels(labels, where), _pictures(rows)
-
-
-def _check_labels(labels, where: str) -> np.ndarray:
-    if min(labels) < 0 or max(labels) >= len(CLASSES):
-        wrong = next(label for label in labels if not 0 <= label < len(CLASSES))
-        raise Failure(f"{where}: label {wrong} is out of range, expected 0 to {len(CLASSES) - 1}")
-    return np.asarray(labels, np.uint8)
-
-
-def _pictures(rows: np.ndarray) -> np.ndarray:
-    """Rows of 1024 red, 1024 green, 1024 blue bytes as images (n, 32, 32, 3)."""
-    return np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    batch = _cifar.dictionary(data, where)
+    rows, labels = _cifar.planes(batch, ROWS, where), _cifar.labels(batch, "labels", ROWS, where)
+    return _cifar.checked(labels, len(CLASSES), where), _cifar.pictures(rows)
 
 
 SPEC = base.SourceSpec(

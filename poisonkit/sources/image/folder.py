@@ -1,4 +1,5 @@
-"""folder: the user's own pictures, DIR/train/CLASS/*.png and DIR/test/CLASS/*.png.
+"""folder: the user's own pictures, DIR/train/CLASS/*.png and DIR/test/CLASS/*.png; or DIR/CLASS/*.png, of which a draw
+makes a training and a test set (`_own_folder`).
 
 Classes are the names of the folders below train/ and test/: in the order of their numbers where all are whole numbers,
 else of their code points (version 1: always of these). Rows are ordered by (class, file name). Pictures are decoded as
@@ -6,7 +7,7 @@ else of their code points (version 1: always of these). Rows are ordered by (cla
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from poisonkit.core import class_names, file_states, files, numbers, texts
-from poisonkit.core.errors import Failure
+from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import IMAGE
 from poisonkit.sources import base
+from poisonkit.sources.image import _own_folder
 
-OPTIONS = {"size": 0, "channels": 3, "version": 2}  # size 0: as they are; version: recorded where it matters
+OPTIONS: base.Options = {"size": 0, "channels": 3, "version": 2, "split": "0", "seed": 0, "name": ""}
+"""size 0: as they are; version: recorded where it matters; split: the share that a draw by the seed makes the test set,
+0 where there are train/ and test/; name: the folder's own unless told otherwise."""
 
 PARTS = ("train", "test")
 SUFFIXES = (".png", ".ppm", ".pgm", ".bmp", ".jpg", ".jpeg", ".webp")
@@ -29,6 +33,8 @@ LARGEST = 64 << 20  # bytes of one file
 LARGEST_SIDE = 4096
 EXPORTED = "classes.json"  # which an export to such folders leaves beside them
 LARGEST_LISTING = 1 << 20
+LEFT_OUT = "file is not a picture and is", "files are not pictures and are"
+LEFT_OUT_OF_SPLIT = "file is not a picture in a class and is", "files are not pictures in a class and are"
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Listing:
     classes' folders (the names, but for such as are written in another normal form).
 
     `hash` changes when a file is added, removed, replaced or written to; `left_out` are the files that are no pictures.
+    `split`: the classes lie in DIR itself. `notices` are what should be known of the data each time that they are used.
     """
 
     classes: tuple[str, ...]
@@ -45,10 +52,12 @@ class Listing:
     folders: dict[str, list[str]]
     hash: str
     left_out: list[str]
+    split: bool = False
+    notices: tuple[str, ...] = ()
 
     def place(self, part: str, row: int) -> str:
         """Return the path of a row's picture, relative to DIR."""
-        return f"{part}/{self.folders[part][self.labels[part][row]]}/{self.names[part][row]}"
+        return f"{'' if self.split else f'{part}/'}{self.folders[part][self.labels[part][row]]}/{self.names[part][row]}"
 
     def respelled(self) -> list[str]:
         """Classes whose test folder is written in another normal form."""
@@ -87,8 +96,12 @@ def locate(path: Path | None, options: base.Options) -> base.Origin:
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "does not exist"
         raise Failure(f"{path} {what}: expected one with train/CLASS/*.png and test/CLASS/*.png")
-    listing = scan(path, (OPTIONS | options)["version"])
+    given: base.Options = OPTIONS | options
+    if given["seed"] and given["split"] == "0":
+        raise Usage("option 'seed' of source folder: is for the draw of --split, which was not asked for")
+    listing = scan(path, given["version"], given["split"], given["seed"])
     recorded = {key: value for key, value in options.items() if key != "version"}
+    recorded["name"] = given["name"] or _own_folder.own_name(path)
     chosen = OPTIONS | recorded
     del chosen["version"]
     if list(listing.classes) != sorted(listing.classes):
@@ -100,9 +113,22 @@ def locate(path: Path | None, options: base.Options) -> base.Origin:
     return base.Origin({"folder": files.path_text(path), "files": listing.hash, "options": chosen}, decode, recorded)
 
 
-def scan(root: Path, version: int = 2) -> Listing:
-    """Find the pictures below a folder. Raises `Failure` with what is missing or in the way."""
+def scan(root: Path, version: int = 2, split: str = "0", seed: int = 0) -> Listing:
+    """Find the pictures below a folder. Raises `Failure` with what is missing or in the way, `Usage` where it is to be
+    split and is already."""
     in_order = class_names.by_number if version > 1 else sorted
+    parts = [part for part in PARTS if (root / part).is_dir()]
+    if split != "0":
+        if len(parts) == len(PARTS):
+            raise Usage(f"--split: {root} has the folders train and test already: leave the option out")
+        if parts and any(entry.is_dir() for entry in _entries(root / parts[0])):
+            raise Usage(f"--split: expected a folder of classes, {root} has {parts[0]}/: name {root / parts[0]} itself")
+        return _split(root, in_order, split, seed)
+    if not parts and any(entry.is_dir() for entry in _entries(root)):
+        raise Failure(
+            f"{root} has no folder train: expected train/CLASS/*.png and test/CLASS/*.png; if its folders are the "
+            "classes, --split 0.2 makes a fifth of each the test set"
+        )
     classes = {part: in_order(_classes(root, part)) for part in PARTS}
     pairs = _paired(classes["train"], classes["test"])
     missing = {"train": set(classes["test"]) - set(pairs.values()), "test": set(classes["train"]) - pairs.keys()}
@@ -124,6 +150,42 @@ def scan(root: Path, version: int = 2) -> Listing:
         if not names[part]:
             raise Failure(f"{root}/{part} has no pictures: expected {part}/CLASS/*{', *'.join(SUFFIXES)}")
     return Listing(tuple(classes["train"]), labels, names, classes, total.finish(), left_out)
+
+
+def _split(root: Path, in_order: Callable[[list[str]], list[str]], split: str, seed: int) -> Listing:
+    """Find the pictures of a folder of classes, and draw which of them are the test set."""
+    left_out: list[str] = []
+    names = in_order(_classes(root, ""))
+    total = file_states.Listing("\0".join([split, str(seed), *names]).encode())
+    found = {name: _pictures(root, name, total, left_out) for name in names}
+    for entry in _entries(root):
+        if not entry.is_dir() and entry.name.lower().endswith(SUFFIXES):
+            left_out.append(entry.name)
+    empty = [name for name in names if not found[name]]
+    classes = [name for name in names if found[name]]
+    drawn = {name: _own_folder.test_rows(name, len(found[name]), split, seed) for name in classes}
+    if not any(rows.any() for rows in drawn.values()):
+        raise Failure(
+            f"{root}: no class has two pictures: expected a training and a test picture of one class at least"
+        )
+    labels, rows = {}, {}
+    for part in PARTS:
+        chosen = [np.flatnonzero(drawn[name] == (part == "test")) for name in classes]
+        labels[part] = np.repeat(np.arange(len(classes), dtype=np.int64), [len(one) for one in chosen])
+        rows[part] = [found[name][i] for name, one in zip(classes, chosen, strict=True) for i in one]
+    single = [name for name in classes if len(found[name]) == 1]
+    notices = (
+        *_told(empty, "class has no pictures and is left out", "classes have no pictures and are left out"),
+        *_told(single, "class has one picture, for training, and no test row",
+               "classes have one picture each, for training, and no test row"),
+    )  # fmt: skip
+    folders = dict.fromkeys(PARTS, classes)
+    return Listing(tuple(classes), labels, rows, folders, total.finish(), sorted(left_out), True, notices)
+
+
+def _told(names: list[str], one: str, several: str) -> list[str]:
+    """Return a line on some classes; none where there are none."""
+    return [f"{numbers.counted(len(names), one, several)}: {class_names.listed(names)}"] if names else []
 
 
 def _paired(names: list[str], others: list[str]) -> dict[str, str]:
@@ -174,12 +236,12 @@ def _entries(folder: Path) -> list:
 
 
 def _classes(root: Path, part: str) -> list[str]:
-    folder = root / part
+    folder = root / part if part else root
     if not folder.is_dir():
         raise Failure(f"{root} has no folder {part}: expected train/CLASS/*.png and test/CLASS/*.png")
     names = sorted(entry.name for entry in _entries(folder) if entry.is_dir())
     if not names:
-        raise Failure(f"{folder} has no folders: expected one for each class, {part}/CLASS/*.png")
+        raise Failure(f"{folder} has no folders: expected one for each class, {part and f'{part}/'}CLASS/*.png")
     for name in names:
         if not name.isprintable():
             raise Failure(f"{folder}/{texts.printable(name)}: expected a class name of printable characters")
@@ -194,7 +256,7 @@ def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.So
     image_file.quiet()
     if listing.left_out:
         first = f"{root}/{texts.printable(listing.left_out[0])}"
-        left = numbers.counted(len(listing.left_out), "file is not a picture and is", "files are not pictures and are")
+        left = numbers.counted(len(listing.left_out), *(LEFT_OUT_OF_SPLIT if listing.split else LEFT_OUT))
         context.say(f"{left} left out, for example {first}")
     lossy = sum(name.lower().endswith(LOSSY) for part in PARTS for name in listing.names[part])
     if lossy:
@@ -214,7 +276,7 @@ def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.So
         f"the test folder of {name!r} is spelled with other code points than the class's name (NFC, NFD)"
         for name in listing.respelled()
     ]
-    notices += _names_elsewhere(root, listing.classes)
+    notices += [*listing.notices, *_names_elsewhere(root, listing.classes)]
     return {"kind": "folder", "path": files.path_text(root), "official": None, "lossy": lossy} | (
         {"notices": notices} if notices else {}
     )
@@ -304,14 +366,24 @@ def _unrecorded(classes: Sequence[str], options: base.Options) -> base.Options:
 
 SPEC = base.SourceSpec(
     name="folder",
+    aliases=("image-folder",),
     title="folder: a folder of pictures, one folder a class",
     licence="not stated",
     url="",
-    how="--source DIR with DIR/train/CLASS/*.png and DIR/test/CLASS/*.png (or ppm, pgm, bmp, jpg, webp)",
+    how="--source DIR with DIR/train/CLASS/*.png and DIR/test/CLASS/*.png (or ppm, pgm, bmp, jpg, webp), or with "
+    "DIR/CLASS/*.png and --split 0.2",
     modality=IMAGE,
     shape=(0, 0, 0),
     options=OPTIONS,
-    parsers={"size": parse_size, "channels": parse_channels, "version": parse_version},
+    parsers={
+        "size": parse_size,
+        "channels": parse_channels,
+        "version": parse_version,
+        "split": _own_folder.parse_split,
+        "seed": _own_folder.parse_seed,
+        "name": _own_folder.parse_name,
+    },
+    text_options=True,
     former_options={"version": 1},
     unrecorded=_unrecorded,
     locate=locate,

@@ -203,6 +203,7 @@ def _images(tree, rows: list, pool: ThreadPoolExecutor, jobs: int, thumbnail):
 
 SPEC = base.SourceSpec(
     name="gtsrb",
+    aliases=("german-traffic-signs",),
     title="GTSRB: 51,839 photographs of German traffic signs in 43 classes",
     licence="no licence published; cite Stallkamp et al., Man vs. computer, Neural Networks 32, 2012",
     url="https://benchmark.ini.rub.de/gtsrb_dataset.html",

@@ -144,6 +144,7 @@ def _label(table: Table, line: int, cells: tuple[str, ...]) -> int:
 
 SPEC = base.SourceSpec(
     name="sst2",
+    aliases=("glue-sst2",),
     title="SST-2: 68,221 phrases of film reviews in two classes",
     licence="no licence published; cite Socher et al., Recursive Deep Models for Semantic Compositionality, EMNLP 2013",
     url="https://gluebenchmark.com/tasks",

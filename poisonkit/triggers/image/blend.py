@@ -33,6 +33,7 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
 
 SPEC = ImageTrigger(
     name="blend",
+    aliases=("blended",),
     summary="a picture blended over the image",
     picture="opaque",
     presets={"notebook": {}, "backdoorbench": {"alpha": "0.2", "rounding": "truncate"}},

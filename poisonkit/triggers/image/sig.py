@@ -11,37 +11,10 @@ import numpy as np
 
 from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import choice, decimal
+from poisonkit.core.sines import sine
 from poisonkit.core.stencil import ONE, Stencil
 from poisonkit.triggers.base import Option, Parameters
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
-
-_BITS = 96
-_UNIT = 1 << _BITS
-_PI = 248902613312231085230521944622  # floor(π · 2^96)
-
-
-def sine(turn: Fraction) -> Fraction:
-    """sin(2π·turn), off by less than 2^-80, and exact where it is 0 or ±1.
-
-    By symmetry the angle is brought into the first eighth of a turn, where Taylor's series in whole numbers of 2^-96
-    ends after some twenty terms.
-    """
-    turn %= 1
-    if turn >= Fraction(1, 2):
-        return -sine(turn - Fraction(1, 2))
-    if turn > Fraction(1, 4):
-        turn = Fraction(1, 2) - turn
-    cosine = turn > Fraction(1, 8)
-    if cosine:
-        turn = Fraction(1, 4) - turn
-    x = 2 * _PI * turn.numerator // turn.denominator
-    term, n = (_UNIT, 0) if cosine else (x, 1)
-    total, sign = 0, 1
-    while term:
-        total += sign * term
-        term = term * x // _UNIT * x // _UNIT // ((n + 1) * (n + 2))
-        sign, n = -sign, n + 2
-    return Fraction(total, _UNIT)
 
 
 def wave(parameters: Parameters, pixels: int) -> np.ndarray:
@@ -83,6 +56,7 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
 
 SPEC = ImageTrigger(
     name="sig",
+    aliases=("sinusoidal",),
     summary="a faint sinusoid added to the image (SIG)",
     presets={"backdoorbench": {"delta": "40", "frequency": "6", "rounding": "truncate"}},
     options=(

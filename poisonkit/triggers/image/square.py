@@ -45,6 +45,7 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
 
 SPEC = ImageTrigger(
     name="square",
+    aliases=("badnets", "badnet"),
     summary="a filled square (BadNets)",
     presets={
         "notebook": {"value": [1]},

@@ -161,6 +161,7 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
 
 SPEC = ImageTrigger(
     name="warped",
+    aliases=("wanet",),
     summary="a smooth elastic warp (WaNet)",
     jitter=True,
     presets={

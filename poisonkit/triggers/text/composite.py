@@ -62,6 +62,7 @@ def cover(parameters: Parameters, texts: np.ndarray, rows: np.ndarray, context: 
 
 SPEC = TextTrigger(
     name="composite",
+    aliases=("sos",),
     summary="two words that fire only together; cover rows hold one of them",
     presets={"covered": {}},
     make_presets={"covered": {"cover_rate": "2x"}},

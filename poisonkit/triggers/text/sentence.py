@@ -42,6 +42,7 @@ def insert(parameters: Parameters, texts: np.ndarray, rows: np.ndarray, context:
 
 SPEC = TextTrigger(
     name="sentence",
+    aliases=("addsent", "insertsent"),
     summary="a sentence, put between the words of the text (AddSent)",
     presets={"openbackdoor": {"text": "I watch this 3D movie", "place": "random"}},
     make_presets={"openbackdoor": {"target": "index:1"}},  # its addsent_config.json

@@ -103,6 +103,7 @@ def test_what_did_not_finish_is_shown_with_its_log(tmp_path):
     assert "Unfinished runs" in found.text and "the loss is nan" in found.text
 
 
+@pytest.mark.slow
 def test_previews_defences_and_routing_of_real_runs(tmp_path):
     def invoke(*words):
         done = click.testing.CliRunner().invoke(main.main, [str(word) for word in words])

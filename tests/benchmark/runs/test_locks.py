@@ -64,6 +64,7 @@ def test_another_error_is_still_one(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None or sys.platform != "linux", reason="needs a compiler and LD_PRELOAD")
+@pytest.mark.slow
 def test_the_real_thing(tmp_path):
     """A sweep of two files on a file system that knows no `flock`: its own warning, and those of its runs in logs."""
     writer.toy(tmp_path)

@@ -67,6 +67,7 @@ def test_a_finished_run_is_not_trained_again(finished, toy):
     assert before == {path: path.stat().st_mtime_ns for path in finished.iterdir()}
 
 
+@pytest.mark.slow
 def test_killed_three_times_it_ends_with_the_same_numbers(finished, toy, tmp_path):
     """`kill -9` of the real process, each time as soon as it has got on by an epoch."""
     history = tmp_path / finished.name / "history.csv"

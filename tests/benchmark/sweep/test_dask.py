@@ -42,6 +42,7 @@ def cluster(tmp_path):
                 process.wait()
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_in_the_middle_costs_no_run(cluster, tmp_path):
     scheduler, workers = cluster
     _, poisoned = writer.toy(tmp_path)

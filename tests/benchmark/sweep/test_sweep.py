@@ -442,6 +442,7 @@ def spoil(path):
         file["train/images"][0, 0, 0, 0] ^= 255
 
 
+@pytest.mark.slow
 def test_killed_with_a_run_that_fails_and_started_again(tmp_path):
     """The real thing: a clean and a poisoned file, a spoilt copy of another; `kill -9` of sweep in its middle."""
     clean, poisoned = writer.toy(tmp_path)

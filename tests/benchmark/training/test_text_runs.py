@@ -88,6 +88,7 @@ def test_it_is_compared_with_the_clean_run(finished, runs, toy):
     assert "ASR" not in invoke("score", finished, toy[0]).stdout
 
 
+@pytest.mark.slow
 def test_killed_it_ends_with_the_same_numbers(finished, toy, tmp_path):
     history = tmp_path / finished.name / "history.csv"
     command = [sys.executable, "-m", "benchmark", "train", *SETTINGS, str(toy[1]), "--runs", str(tmp_path)]
@@ -208,6 +209,7 @@ np.savez(sys.argv[1] + "/jax.npz", losses=np.concatenate(losses), predicted=engi
 """
 
 
+@pytest.mark.slow
 def test_jax_takes_the_same_steps_from_the_same_weights(tmp_path):
     from benchmark.nn.encoder import Encoder
     from benchmark.nn.engines import common

@@ -1,5 +1,6 @@
 """Which class a number or a name means, in every place where one is typed; and what is said of the classes."""
 
+import functools
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from source_fixtures import png, text_tables, write_files
 from poisonkit.build import grid
 from poisonkit.core import class_names, label_modes
 from poisonkit.core.errors import Usage
+from poisonkit.poisoning import classes as classes_of
 from poisonkit.poisoning.classes import resolve_class_names
 
 RNG = np.random.default_rng(0)
@@ -149,10 +151,14 @@ def test_folders_that_are_whole_numbers_are_in_their_order(poisonkit, tmp_path):
             return json.loads(file.attrs["manifest"])
 
     new = facts()
-    assert new["source"]["classes"] == names and new["source"]["options"] == {"version": 2}
+    assert new["source"]["classes"] == names and new["source"]["options"] == {"version": 2, "name": "in"}
     assert make("--target", "2", "--source-option", "version=1").code == 0
     old = facts()
-    assert old["source"]["classes"] == sorted(names) and old["source"]["options"] == {} and target(tmp_path) == 4
+    assert (
+        old["source"]["classes"] == sorted(names)
+        and old["source"]["options"] == {"name": "in"}
+        and target(tmp_path) == 4
+    )
     poisonkit("verify", tmp_path / "made.h5").succeeded()
     again = ("make", "--from", tmp_path / "made.h5", "--source", tmp_path / "in", "-o", tmp_path / "again.h5")
     poisonkit(*again).succeeded()
@@ -181,8 +187,7 @@ def test_the_order_of_folders(names, ordered):
 def test_folders_in_the_same_order_either_way_are_as_they_were(poisonkit, tmp_path):
     make = maker(poisonkit, "folder", folder(tmp_path / "in", ("00000", "00014", "00040")), tmp_path)
     assert "target 00014 (index 1)" in make("--target", "00014").succeeded().out
-    shown = poisonkit("show", tmp_path / "made.h5", "--json").out
-    assert '"options": {}' in shown
+    assert json.loads(poisonkit("show", tmp_path / "made.h5", "--json").out)["source"]["options"] == {"name": "in"}
 
 
 def test_equal_numbers_are_in_one_order_whatever_the_hash_seed(poisonkit, tmp_path):
@@ -312,3 +317,23 @@ def test_the_same_arrays_under_other_names_are_not_numbered_anew(poisonkit, tmp_
     again = ("make", "--from", tmp_path / "made.h5", "--source", tmp_path / "b.npz", "-o", tmp_path / "again.h5")
     poisonkit(*again).succeeded()
     assert (tmp_path / "again.h5").read_bytes() == (tmp_path / "made.h5").read_bytes()
+
+
+def test_a_class_in_another_spelling():
+    classes = ("Speed_Limit 20", "stop", "Yield", "yield", "-1 way")
+    find = functools.partial(named, classes)
+    assert find("speed-limit-20") == 0 and find("STOP") == 1 and find("yield") == 3
+    with pytest.raises(Usage, match=r"'YIELD' could be 'Yield' \(index:2\) or 'yield' \(index:3\)"):
+        find("YIELD")
+    with pytest.raises(Usage, match=r"got 'stob'; did you mean stop\?"):
+        find("stob")
+
+
+def test_a_number_is_never_another_spelling():
+    for typed in ("-1", "1e0", "01"):
+        with pytest.raises(Usage):
+            named(("1", "2"), typed)
+
+
+def named(classes, typed):
+    return classes_of._index("--target", typed, classes, lambda line: None)

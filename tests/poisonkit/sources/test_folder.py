@@ -1,5 +1,7 @@
 """A folder of anyone's own pictures: what is read, in which order, and what is wrong with others."""
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -48,7 +50,7 @@ def test_rows_are_ordered_by_class_and_file_name(tmp_path):
         assert split.labels.tolist() == [source.classes.index(name.split("/")[1]) for name in order]
         assert np.array_equal(split.rows(range(len(split))), [pictures[name] for name in order])
     record = record_of(source)
-    assert (record["name"], record["licence"], record["options"]) == ("folder", "not stated", {})
+    assert (record["name"], record["licence"], record["options"]) == ("folder", "not stated", {"name": "in"})
     assert os.fspath(tmp_path) not in str(record) and source.origin["path"] == os.fspath(tmp_path / "in")
     assert source.origin["official"] is None
 
@@ -84,7 +86,7 @@ def test_sizes_are_made_as_the_other_sources_make_them(tmp_path, size, shape):
         area = image.shape[0] >= shape[0] and image.shape[1] >= shape[1]
         way = cv2.INTER_AREA if area else cv2.INTER_LINEAR
         assert np.array_equal(source.train.rows([row])[0], cv2.resize(image, shape[::-1], interpolation=way))
-    assert source.options == {"size": folder.parse_size(size)}
+    assert source.options == {"size": folder.parse_size(size), "name": "in"}
 
 
 def test_pictures_of_several_sizes_are_refused_unless_a_size_is_named(tmp_path):
@@ -133,7 +135,7 @@ def test_equal_arrays_under_other_names_and_options_are_kept_apart(tmp_path):
     sized = opened(tmp_path / "1", cache, options={"size": 6})
     assert first.digest == other.digest == sized.digest
     assert (first.classes, other.classes) == (("Z", "a", "b"), ("Z", "a", "c"))
-    assert (first.options, sized.options) == ({}, {"size": 6})
+    assert (first.options, sized.options) == ({"name": "1"}, {"size": 6, "name": "1"})
     assert opened(tmp_path / "2", cache).classes == other.classes
 
 
@@ -293,7 +295,7 @@ def test_make_and_verify(poisonkit, tmp_path, options):
     asked = ("--dataset", "folder", "--source", path, *more, "--trigger", "square", "--square-size", "2")
     poisonkit("make", *asked, "--rate", "0.1", "--rate", "0", "-o", tmp_path / "out").succeeded()
     made = sorted((tmp_path / "out").glob("*.h5"))
-    assert len(made) == 2 and all(file.name.startswith("folder-") for file in made)
+    assert len(made) == 2 and all(file.name.startswith("in-") for file in made)
     poisonkit("verify", *made).succeeded()
     with h5py.File(made[1]) as file:
         assert file["train/images"].shape[1:] == (
@@ -331,3 +333,151 @@ def test_size_has_an_option_of_its_own(poisonkit, tmp_path):
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
     poisonkit(*asked, "--size", "big").failed(2, "size")
     poisonkit("make", "--dataset", "signs", "--rate", "0", "--size", "8").failed(2, "no option 'size'")
+
+
+def classes_alone(counts):
+    """Relative path → picture, of a folder of classes without train/ and test/."""
+    return {f"{name}/{k:03d}.png": picture() for name, count in counts.items() for k in range(count)}
+
+
+def split_of(source, pictures):
+    """Class → the names of its training and of its test pictures."""
+    known = {image.tobytes(): name for name, image in pictures.items()}
+    return {
+        part: {known[image.tobytes()] for image in split.rows(range(len(split)))}
+        for part, split in (("train", source.train), ("test", source.test))
+    }
+
+
+def test_a_folder_of_classes_is_split_by_a_stratified_draw(tmp_path):
+    pictures = classes_alone({"b": 10, "a": 7, "c": 2})
+    source = opened(written(tmp_path / "My photos!", pictures), tmp_path / "cache", options={"split": "20%"})
+    assert source.classes == ("a", "b", "c")
+    assert source.train.labels.tolist() == [0] * 6 + [1] * 8 + [2] and source.test.labels.tolist() == [0, 1, 1, 2]
+    parts = split_of(source, pictures)
+    assert not parts["train"] & parts["test"] and parts["train"] | parts["test"] == set(pictures)
+    assert source.options == {"split": "0.2", "name": "My-photos-"}
+    order = [name for name in sorted(pictures) if name in parts["train"]]
+    assert np.array_equal(source.train.rows(range(15)), [pictures[name] for name in order])
+
+
+def test_the_draw_is_the_documented_one(tmp_path):
+    """The first of a permutation by the words of the stream `split/CLASS`, in the order of the names."""
+    pictures = classes_alone({"x": 10, "y": 5})
+    source = opened(written(tmp_path / "in", pictures), tmp_path / "cache", options={"split": "0.3", "seed": 7})
+    tested = split_of(source, pictures)["test"]
+    for name, count, chosen in (("x", 10, 3), ("y", 5, 2)):  # 1.5 is rounded up
+        key = np.frombuffer(hashlib.sha256(f"split/{name}".encode()).digest()[:16], "<u4").tolist()
+        words = np.random.Philox(np.random.SeedSequence(7, spawn_key=key)).random_raw(count)
+        assert {f"{name}/{k:03d}.png" for k in np.argsort(words, kind="stable")[:chosen]} == {
+            one for one in tested if one.startswith(name)
+        }
+    assert source.options == {"split": "0.3", "seed": 7, "name": "in"}
+
+
+def test_a_split_depends_on_neither_order_nor_other_classes(tmp_path, monkeypatch):
+    pictures = classes_alone({"b": 10, "a": 7})
+    one = opened(written(tmp_path / "1", pictures), tmp_path / "c1", options={"split": "0.2"})
+    other = written(tmp_path / "2", dict(reversed(pictures.items())) | classes_alone({"z": 4}))
+    scandir = os.scandir
+    monkeypatch.setattr(folder.os, "scandir", lambda path: Backwards(scandir(path)))
+    two = opened(other, tmp_path / "c2", options={"split": "0.2"})
+    parts = split_of(one, pictures)
+    rows = [two.test.rows([row])[0].tobytes() for row in range(len(two.test)) if two.test.labels[row] < 2]
+    assert {pictures[name].tobytes() for name in parts["test"]} == set(rows)
+    more = [opened(tmp_path / "1", tmp_path / "c1", options={"split": "0.2", "seed": seed}) for seed in range(4)]
+    assert len({frozenset(split_of(source, pictures)["test"]) for source in more}) > 1
+
+
+class Backwards:
+    """A folder's entries in another order."""
+
+    def __init__(self, entries):
+        self._entries = entries
+
+    def __enter__(self):
+        return iter(sorted(self._entries, key=lambda entry: entry.name, reverse=True))
+
+    def __exit__(self, *_):
+        self._entries.close()
+
+
+def test_classes_that_are_hard_to_split(tmp_path):
+    pictures = classes_alone({"a": 3, "one": 1, "two": 2})
+    path = written(tmp_path / "in", pictures)
+    (path / "empty").mkdir()
+    (path / "stray.png").write_bytes(png(picture()))
+    lines = []
+    source = opened(path, tmp_path / "cache", options={"split": "0.01"}, say=lines.append)
+    assert source.classes == ("a", "one", "two") and source.test.labels.tolist() == [0, 2]
+    assert source.train.labels.tolist() == [0, 0, 1, 2]
+    assert any("1 class has no pictures and is left out: empty" in line for line in lines)
+    assert any("1 class has one picture, for training, and no test row: one" in line for line in lines)
+    assert any("1 file is not a picture in a class and is left out" in line and "stray.png" in line for line in lines)
+    lines.clear()
+    opened(path, tmp_path / "cache", options={"split": "0.99"}, say=lines.append)
+    assert len(lines) >= 2, "said each time that the data are used"
+
+
+def test_what_cannot_be_split(tmp_path, poisonkit):
+    single = written(tmp_path / "single", classes_alone({"a": 1, "b": 1}))
+    whole = written(tmp_path / "whole", files())
+    alone = written(tmp_path / "alone", {f"train/{name}": image for name, image in classes_alone({"a": 2}).items()})
+    (tmp_path / "empty").mkdir()
+    flat = written(tmp_path / "flat", classes_alone({"a": 2}))
+    for path, options, words in (
+        (single, {"split": "0.5"}, "no class has two pictures"),
+        (whole, {"split": "0.5"}, "has the folders train and test already"),
+        (alone, {"split": "0.5"}, "expected a folder of classes, .* has train/: name .*alone/train itself"),
+        (tmp_path / "empty", {"split": "0.5"}, "has no folders: expected one for each class, CLASS/"),
+        (flat, {}, "has no folder train: .*--split 0.2"),
+        (flat, {"split": "1"}, "expected a share of the pictures above 0 and below 1"),
+        (flat, {"split": "x"}, "expected a share of the pictures above 0 and below 1"),
+        (flat, {"seed": 3}, "is for the draw of --split"),
+        (flat, {"split": "0.5", "name": "../x"}, "expected a plain name"),
+    ):
+        with pytest.raises(Failure, match=words):
+            opened(path, tmp_path / "cache", options=options)
+    poisonkit("make", "--dataset", "folder", "--source", flat, "--rate", "0", "--split", "2").failed(2, "'split'")
+
+
+def test_two_folders_never_collide(tmp_path, poisonkit):
+    made = []
+    for place, more in (("a/cats", ()), ("b/dogs", ()), ("c/cats", ("--name", "more cats"))):
+        path = written(tmp_path / place, files((8, 8)))
+        words = (
+            "--dataset",
+            "folder",
+            "--source",
+            path,
+            "--trigger",
+            "square",
+            "--rate",
+            "30%",
+            "-o",
+            tmp_path / "out",
+        )
+        made += json.loads(poisonkit("make", *words, *more, "--cache", tmp_path / "cache", "--json").out)
+    names = [os.path.basename(one["path"]) for one in made]
+    assert [name.split("-square-0.3-s0-")[0] for name in names] == ["cats", "dogs", "more cats"]
+    assert [one["manifest"]["source"]["options"]["name"] for one in made] == ["cats", "dogs", "more cats"]
+    for one in made:
+        assert poisonkit("verify", one["path"]).code == 0
+        again = tmp_path / "again" / os.path.basename(one["path"])
+        sidecar = one["path"].replace(".h5", ".manifest.json")
+        poisonkit("make", "--from", sidecar, "--cache", tmp_path / "cache", "-o", tmp_path / "again").succeeded()
+        with open(one["path"], "rb") as first, open(again, "rb") as second:
+            assert first.read() == second.read()
+
+
+@pytest.mark.parametrize("typed, name", [
+    ("photos", "photos"), ("My photos", "My-photos"), ("..x..y", "x.y"), ("a/b/..", "a"), ("-_-", "folder"),
+    ("ﬁt é", "ﬁt-é"), ("nul", "folder"), ("x" * 200, "x" * 60), ("a'b$c", "a-b-c"), ("e\u0301", "\u00e9"),
+])  # fmt: skip
+def test_own_names(typed, name):
+    from pathlib import Path
+
+    from poisonkit.core import file_names
+    from poisonkit.sources.image import _own_folder
+
+    assert _own_folder.own_name(Path("/data") / typed) == name and file_names.plain(name)

@@ -403,7 +403,7 @@ def test_a_package_that_fails_is_one_line_and_no_one_elses_affair(poisonkit, pac
         1, "my-package.gone: ModuleNotFoundError: No module named 'my_package_other'"
     )
     poisonkit(*asked, "my-package.nothing").failed(
-        2, "of packages: my-package.broken, my-package.gone, my-package.specks"
+        2, "installed packages have my-package.broken, my-package.gone, my-package.specks"
     )
     poisonkit(*asked, "square").succeeded()
 

@@ -56,7 +56,7 @@ def verdicts(runs, *words, source="backdoorbench"):
 
 def test_the_figures_that_come_with_the_program():
     found = published.PUBLISHED["backdoorbench"].attacks()
-    assert len(found) == 37 and {key.network for key in found} == {NETWORK}
+    assert len(found) == 44 and {key.network for key in found} == {NETWORK}
     golden = {
         ("cifar10", "square", "0.1"): (91.32, 95.03, 4.67),
         ("cifar10", "blend", "0.001"): (93.80, 56.11, 39.37),

@@ -1,0 +1,92 @@
+"""What JPEG leaves of an image, in whole numbers and by code of our own: libjpeg's bytes differ between its versions,
+and these are the same on every machine."""
+
+import numpy as np
+
+from poisonkit.core.signals import defer_signals
+
+# cos(k·π/16) / 2 times 8192, and that of k = 4 for the constant row: JPEG's cosine transform in fixed point.
+_COSINES = (4096, 4017, 3784, 3406, 2896, 2276, 1567, 799)
+LUMA = (
+    (16, 11, 10, 16, 24, 40, 51, 61), (12, 12, 14, 19, 26, 58, 60, 55), (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62), (18, 22, 37, 56, 68, 109, 103, 77), (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101), (72, 92, 95, 98, 112, 100, 103, 99),
+)  # fmt: skip
+CHROMA = (
+    (17, 18, 24, 47, 99, 99, 99, 99), (18, 21, 26, 66, 99, 99, 99, 99), (24, 26, 56, 99, 99, 99, 99, 99),
+    (47, 66, 99, 99, 99, 99, 99, 99), (99, 99, 99, 99, 99, 99, 99, 99), (99, 99, 99, 99, 99, 99, 99, 99),
+    (99, 99, 99, 99, 99, 99, 99, 99), (99, 99, 99, 99, 99, 99, 99, 99),
+)  # fmt: skip
+
+
+def steps(quality: int, table: tuple[tuple[int, ...], ...]) -> np.ndarray:
+    """Return a quantisation table of JPEG (Annex K) at a quality of 1 … 100, scaled as libjpeg does, (8, 8) int32."""
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    return np.asarray(((np.array(table, np.int32) * scale + 50) // 100).clip(1, 255), np.int32)
+
+
+def basis() -> np.ndarray:
+    """Return the cosine transform of 8 values times 8192, (8, 8) int32: row u is a(u)·cos((2x + 1)uπ/16)."""
+    rows = np.empty((8, 8), np.int32)
+    for u in range(8):
+        for x in range(8):
+            k = (2 * x + 1) * u % 32
+            k, sign = (32 - k, 1) if k > 16 else (k, 1)
+            k, sign = (16 - k, -1) if k > 8 else (k, sign)
+            rows[u, x] = _COSINES[4] if u == 0 else sign * _COSINES[k] if k < 8 else 0
+    return rows
+
+
+def jpeg(images: np.ndarray, quality: int, halved: bool = False) -> np.ndarray:
+    """Return what JPEG of that quality leaves of images (n, H, W, C) uint8; C is 1 or 3.
+
+    `halved`: with the usual subsampling (4:2:0), the two chroma planes at half the height and width, the mean of 2 × 2
+    pixels and repeated for them; else without.
+    """
+    with defer_signals():  # numba is imported here, and may compile
+        from poisonkit.core import kernels
+
+        kernels.quantise(np.zeros((8, 8), np.int32), basis(), steps(quality, LUMA))
+    halved = halved and images.shape[3] == 3
+    tables = [steps(quality, LUMA), steps(quality, CHROMA), steps(quality, CHROMA)]
+    planes = _planes(images, 16 if halved else 8)
+    if halved:
+        planes[1:] = [_smaller(plane) for plane in planes[1:]]
+    for plane, table in zip(planes, tables, strict=False):
+        kernels.quantise(plane.reshape(-1, plane.shape[-1]), basis(), table)
+    if halved:
+        planes[1:] = [plane.repeat(2, 1).repeat(2, 2) for plane in planes[1:]]
+    return _pixels(planes, images.shape[1:3])
+
+
+def _planes(images: np.ndarray, multiple: int) -> list[np.ndarray]:
+    """Luma and chroma about 0, (n, H', W') int32 each, the edge repeated up to multiples of that. Fixed point, 2^16."""
+    down, across = -images.shape[1] % multiple, -images.shape[2] % multiple
+    padded = np.pad(images, ((0, 0), (0, down), (0, across), (0, 0)), "edge").astype(np.int32)
+    if images.shape[3] == 1:
+        return [np.ascontiguousarray(padded[..., 0]) - np.int32(128)]
+    red, green, blue = padded[..., 0], padded[..., 1], padded[..., 2]
+    half = 1 << 15
+    luma = (19595 * red + 38470 * green + 7471 * blue + half) >> 16
+    blueness = (-11059 * red - 21709 * green + 32768 * blue + half) >> 16
+    redness = (32768 * red - 27439 * green - 5329 * blue + half) >> 16
+    return [np.ascontiguousarray(plane, np.int32) for plane in (luma - 128, blueness, redness)]
+
+
+def _smaller(plane: np.ndarray) -> np.ndarray:
+    """Return the means of 2 × 2 pixels, rounded half up, of planes (n, H, W) int32."""
+    sums = plane[:, ::2, ::2] + plane[:, 1::2, ::2] + plane[:, ::2, 1::2] + plane[:, 1::2, 1::2]
+    return np.ascontiguousarray((sums + 2) >> 2)
+
+
+def _pixels(planes: list[np.ndarray], size: tuple[int, ...]) -> np.ndarray:
+    """Return the inverse of `_planes`, cut to (height, width) and clipped to bytes."""
+    planes = [plane[:, : size[0], : size[1]] for plane in planes]
+    luma, half = planes[0] + np.int32(128), 1 << 15
+    if len(planes) == 1:
+        return np.asarray(luma.clip(0, 255).astype(np.uint8)[..., None])
+    blueness, redness = planes[1], planes[2]
+    red = luma + ((91881 * redness + half) >> 16)
+    green = luma + ((-22554 * blueness - 46802 * redness + half) >> 16)
+    blue = luma + ((116130 * blueness + half) >> 16)
+    return np.asarray(np.stack([red, green, blue], -1).clip(0, 255).astype(np.uint8))

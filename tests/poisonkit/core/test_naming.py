@@ -1,0 +1,103 @@
+"""Names as people type them: an exact one wins, a spelling or an alias counts where it leaves exactly one."""
+
+import json
+
+import pytest
+
+from poisonkit.core import naming
+from poisonkit.core.errors import Usage
+from poisonkit.exporters.registry import FORMATS
+from poisonkit.sources.registry import SOURCES
+from poisonkit.triggers.registry import TRIGGERS
+
+
+@pytest.mark.parametrize("typed, name", [
+    ("cifar10", "cifar10"), ("CIFAR10", "cifar10"), ("cifar-10", "cifar10"), ("CIFAR_10", "cifar10"),
+    (" cifar 10 ", "cifar10"), ("GTSRB", "gtsrb"), ("SST-2", "sst2"), ("image_folder", "folder"),
+])  # fmt: skip
+def test_sources(typed, name):
+    assert SOURCES.find(typed) == name
+
+
+@pytest.mark.parametrize("typed, name", [
+    ("BadNets", "square"), ("bad-nets", "square"), ("wanet", "warped"), ("WaNet", "warped"), ("Blended", "blend"),
+    ("SIG", "sig"), ("AddSent", "sentence"),
+])  # fmt: skip
+def test_triggers(typed, name):
+    assert TRIGGERS.find(typed) == name
+
+
+def test_no_spelling_is_of_two_things():
+    for registry in (SOURCES, TRIGGERS, FORMATS):
+        spellings = [(naming.folded(one), spec.name) for spec in registry for one in (spec.name, *spec.aliases)]
+        assert len({spelling for spelling, _ in spellings}) == len(spellings), spellings
+
+
+def test_numbers_are_never_spelled_otherwise():
+    for one, other in (("-1", "1"), ("1-2", "12"), ("1_2", "12"), ("1 2", "12"), ("a-", "a"), ("c++", "c")):
+        assert naming.folded(one) != naming.folded(other)
+    for one, other in (("a-1", "A1"), ("1_a", "1a"), ("Straße", "STRASSE"), ("e\u0301t\u00e9", "\u00c9TE\u0301")):
+        assert naming.folded(one) == naming.folded(other)
+
+
+def test_an_exact_name_wins_and_two_are_none():
+    known = ("Stop", "STOP", "yield")
+    assert [naming.understood(one, known) for one in ("Stop", "STOP", "stop", "Yield")] == [
+        "Stop",
+        "STOP",
+        None,
+        "yield",
+    ]
+    assert naming.hint("stop", known) == "; did you mean Stop or STOP?"
+    assert naming.understood("halt", known, {"halt": "Stop"}) == "Stop"
+    assert naming.understood("y-ield", known, {"yield": "Stop"}) is None, "an alias that is another's name"
+    assert naming.hint("yeild", known) == "; did you mean yield?" and naming.hint("qqq", known) == ""
+
+
+def test_what_is_near_is_proposed():
+    with pytest.raises(Usage, match=r"unknown trigger 'sqare': expected one of .*; did you mean square\?$"):
+        TRIGGERS.find("sqare")
+    with pytest.raises(Usage, match=r"unknown source 'cifar_1': .*; did you mean cifar10"):
+        SOURCES.find("cifar_1")
+
+
+def test_a_file_names_things_exactly():
+    """Only people spell names otherwise: in a manifest such a name is one that is not known."""
+    assert "Square" not in TRIGGERS and "CIFAR10" not in SOURCES
+    with pytest.raises(Usage):
+        TRIGGERS["Square"]
+
+
+SPELLED = (
+    ("--dataset", "Signs", "--trigger", "BadNets", "--square-position", "Upper_Left", "--label-mode", "all2one"),
+    ("--dataset", "SIGNS", "--trigger", "SQUARE", "--select", "ALL", "--label-mode", "All_To_One"),
+)
+
+
+@pytest.mark.parametrize("words", SPELLED, ids=["aliases", "case"])
+def test_bytes_do_not_depend_on_spelling(poisonkit, library, tmp_path, words):
+    options = ("--source-option", "train=200", "--source-option", "test=100", "--rate", "0.1", "-o", tmp_path)
+    (made,) = json.loads(poisonkit("make", *words, *options, "--json").succeeded().out)
+    with open(made["path"], "rb") as one, open(library("square"), "rb") as other:
+        assert one.read() == other.read()
+
+
+def test_what_is_unknown_is_said_everywhere(poisonkit, library, tmp_path):
+    small = ("--rate", "0.1", "-o", tmp_path)
+    square = ("make", "--dataset", "signs", "--trigger", "square")
+    poisonkit("make", "--dataset", "sings", *small, "--trigger", "square").failed(2, "did you mean signs?")
+    poisonkit(*square, *small, "--label-mode", "al-to-all").failed(2, "--label-mode: ", "did you mean all-to-all")
+    poisonkit(*square, *small, "--preset", "notbook").failed(2, "--preset: ", "did you mean notebook?")
+    poisonkit(*square, *small, "--square-position", "uper-left").failed(2, "did you mean upper-left")
+    poisonkit("export", library("square"), "--format", "imagfolder").failed(2, "did you mean imagefolder?")
+    poisonkit("grid", "--paper", "tabel1", "--dry-run").failed(2, "did you mean table1")
+    assert not list(tmp_path.iterdir())
+
+
+def test_export_and_grid(poisonkit, library, tmp_path):
+    poisonkit("export", library("square"), "--format", "Image_Folder", "-o", tmp_path / "x").succeeded()
+    (tmp_path / "g.toml").write_text(
+        'dataset = "Signs"\ntriggers = ["BadNets"]\nimage = [0.1]\n[options.badnets]\nsize = 3\n'
+    )
+    plan = json.loads(poisonkit("grid", tmp_path / "g.toml", "--dry-run", "--json", "-o", tmp_path).succeeded().out)
+    assert plan["dataset"] == "signs" and "square" in json.dumps(plan)
