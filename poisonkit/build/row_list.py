@@ -2,6 +2,7 @@
 takes it back, of images with their clean pictures, where these are asked for."""
 
 import csv
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,13 +62,13 @@ def make_list(request: BuildRequest, runtime: Runtime, dry_run: bool = False) ->
     needed = _needed_rows(choice)
     if target.exists() and not request.force:
         raise Failure(f"{target}: already exists: use --force to overwrite it, or choose another {option}")
-    if folder is not None and folder.exists() and not request.force:
-        raise Failure(f"{folder}: already exists: use --force to write into it, or choose another --{name}-folder")
+    if folder is not None and os.path.lexists(folder):
+        raise Failure(f"{folder}: already exists, and nothing in it is replaced: choose another --{name}-folder")
     if not dry_run:
-        rows = _texts(source, needed) if source.modality.is_text else _images(highest, choice, source)
-        _write(rows, COLUMNS[source.modality.name], target, request.force)
         if folder is not None:
             _write_pictures(source, needed, folder, runtime)
+        rows = _texts(source, needed) if source.modality.is_text else _images(highest, choice, source)
+        _write(rows, COLUMNS[source.modality.name], target, request.force)
     counts = {part: len(rows) for part, rows in needed.items()}
     return RowList(target, counts, not dry_run, name, source.modality.rows, folder)
 
@@ -127,16 +128,21 @@ def _write(rows: Iterator[tuple[Any, ...]], columns: tuple[str, ...], target: Pa
 
 def _write_pictures(source: Source, needed: dict[str, np.ndarray], folder: Path, runtime: Runtime) -> None:
     """Write the clean pictures of the rows, part/ROW.png: what the trigger is put on, which under a camouflage are the
-    plain training images."""
-    from poisonkit.core import picture_files
+    plain training images. The folder gets its name when all are there."""
+    from poisonkit.exporters.base import png
 
     total = sum(map(len, needed.values()))
-    with runtime.progress(total, folder.name, "images") as bar:
-        for part, split in (("train", source.train), ("test", source.test)):
-            files.make_folder(folder / part)
-            for start in range(0, len(needed[part]), AT_ONCE):
-                rows = needed[part][start : start + AT_ONCE]
-                plain = apply.plain_training_rows(source, rows) if part == "train" else split.rows(rows)
-                for row, picture in zip(rows.tolist(), plain, strict=True):
-                    picture_files.write_png(folder / part / f"{row}.png", picture)
-                bar.update(len(rows))
+    try:
+        with files.scratch(folder) as temporary, runtime.progress(total, folder.name, "images") as bar:
+            for part, split in (("train", source.train), ("test", source.test)):
+                place = temporary / folder.name / part
+                place.mkdir(parents=True)
+                for start in range(0, len(needed[part]), AT_ONCE):
+                    rows = needed[part][start : start + AT_ONCE]
+                    plain = apply.plain_training_rows(source, rows) if part == "train" else split.rows(rows)
+                    for row, picture in zip(rows.tolist(), plain, strict=True):
+                        (place / f"{row}.png").write_bytes(png(picture))
+                    bar.update(len(rows))
+            os.rename(temporary / folder.name, folder)
+    except OSError as error:
+        raise Failure(f"{folder}: could not be written: {files.reason(error)}") from error

@@ -67,8 +67,29 @@ def test_the_list_says_what_each_row_is_for(poisonkit, tmp_path, listed):
             assert one["wanted"] == "0" and one["role"] == {"train": "poisoned", "test": "triggered"}[part]
             picture = cv2.imread(str(tmp_path / "todo" / part / f"{row}.png"))[..., ::-1]
             assert np.array_equal(picture, clean[part].images[row])
-    again = poisonkit("make", *poisonkit.small, *ASKED, "--images-list", tmp_path / "todo.csv")
+    asked = ("make", *poisonkit.small, *ASKED, "--images-list")
+    again = poisonkit(*asked, tmp_path / "todo.csv")
     again.failed(1, "already exists: use --force to overwrite it, or choose another --images-list")
+    again = poisonkit(*asked, tmp_path / "new.csv", "--images-folder", tmp_path / "todo")
+    again.failed(1, "todo: already exists, and nothing in it is replaced: choose another --images-folder")
+    assert not (tmp_path / "new.csv").exists()
+
+
+def test_a_disk_without_room_leaves_neither_list_nor_pictures(poisonkit, tmp_path, monkeypatch):
+    from poisonkit.exporters import base
+
+    made = []
+
+    def full(image):
+        made.append(image)
+        if len(made) > 5:
+            raise OSError(28, "No space left on device")
+        return b""
+
+    monkeypatch.setattr(base, "png", full)
+    asked = ("--images-list", tmp_path / "todo.csv", "--images-folder", tmp_path / "todo")
+    poisonkit("make", *poisonkit.small, *ASKED, *asked).failed(1, "todo: could not be written: No space left on device")
+    assert len(made) == 6 and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("form", [as_npz, as_hdf5, as_folder])
