@@ -50,6 +50,13 @@ RECIPES = {
 """Name → what `poisonkit make` is asked for; one small `signs` file each."""
 
 
+def user_files(name: str) -> tuple:
+    """The files of the user's that a recipe of `RECIPES` needs to be followed again, as options."""
+    words = RECIPES[name]
+    return tuple(one for word, after in zip(words, words[1:], strict=False) for one in (word, after)
+                 if str(word).startswith("--") and str(word).endswith("-file"))  # fmt: skip
+
+
 TEXT_SMALL = ("--dataset", "phrases", "--source-option", "train=200", "--source-option", "test=100")
 
 TEXT_RECIPES = {

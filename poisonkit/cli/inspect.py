@@ -104,7 +104,7 @@ def _verification_lines(result) -> list[str]:
     from poisonkit.poisoning import supported
 
     state = "DIFFERS" if result.differences else "arrays agree, recipe unknown here" if result.unknown else "OK"
-    unknown = [supported.made_by(result.unknown)] if result.unknown else []
+    unknown = [result.unknown + supported.made_by(result.unknown)] if result.unknown else []
     return [f"{result.path}: {state}", *(f"  {line}" for line in (*result.differences, *unknown, *result.notes))]
 
 

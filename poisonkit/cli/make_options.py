@@ -184,6 +184,8 @@ WITH_FROM = (
 
 def check_typed(context: click.Context, origin: Path | None) -> None:
     """Raise click's errors where an option is missing, or may not be combined with `--from`."""
+    from poisonkit.triggers import own
+
     typed = {
         parameter.name: parameter
         for parameter in context.command.params
@@ -194,7 +196,8 @@ def check_typed(context: click.Context, origin: Path | None) -> None:
             raise click.MissingParameter(ctx=context, param_hint=f"'{spelled}'", param_type="option")
     for name, parameter in typed.items():
         mine = name in WITH_FROM or isinstance(parameter, PictureOption) or getattr(parameter, "is_given", False)
-        if origin is not None and not mine:
+        of_recipe = name == "triggers" and not all(map(own.is_spelled, context.params[name]))
+        if origin is not None and (of_recipe or not mine):
             raise click.UsageError(
                 f"{parameter.opts[0]} cannot be combined with --from, which takes the whole recipe", context
             )

@@ -57,8 +57,8 @@ def demand(path: Path, manifest: AnyManifest, why: str) -> None:
 
 
 def made_by(unknown: str) -> str:
-    """Return what is not known of a recipe, and who may know it."""
-    return unknown if unknown.startswith(UNNAMED) else f"{unknown}: made by a newer poisonkit, or custom"
+    """Say, for the end of a line, who may know what is not known of a recipe; of code the line says it itself."""
+    return "" if unknown.startswith(UNNAMED) else ": made by a newer poisonkit, or custom"
 
 
 def _recipe(manifest: Manifest) -> str | None:
