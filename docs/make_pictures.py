@@ -24,22 +24,25 @@ PATCH = {"per_patch": True}
 SHOWN = 43
 CONTRAST = ("square", "blend", "warped")
 AMPLIFIED = 4
-ACROSS = 8
+BESIDE = 7
+"""Pictures of triggers in one line."""
 MODES = {
     "all-to-one": {},
     "all-to-all": {"label_mode": "all-to-all"},
     "source-specific": {"source_classes": (1, 2), "cover_rate": "0.1"},
     "clean-label": {"label_mode": "clean-label", "target": 7},
+    "untargeted": {"label_mode": "untargeted"},
 }
 
 
 def write(name: str, columns: list[tuple[str, np.ndarray]]) -> None:
-    """One PNG of pictures side by side, at most `ACROSS` beside one another, packed as small as zlib can."""
-    parts = [columns[i : i + ACROSS] for i in range(0, len(columns), ACROSS)]
-    sheets = [pictures.sheet(part, [""] * len(part[0][1]))[: -pictures._TEXT] for part in parts]
-    width = max(sheet.shape[1] for sheet in sheets)
-    white = [((0, 0), (0, width - sheet.shape[1]), (0, 0)) for sheet in sheets]
-    sheet = np.concatenate([np.pad(one, pad, constant_values=255) for one, pad in zip(sheets, white, strict=True)])
+    """One PNG of pictures side by side."""
+    write_sheets(name, [columns])
+
+
+def write_sheets(name: str, lines: list[list[tuple[str, np.ndarray]]]) -> None:
+    """One PNG of lines of pictures side by side, packed as small as zlib can."""
+    sheet = np.concatenate([pictures.sheet(one, [""] * len(one[0][1]))[: -pictures._TEXT] for one in lines])
     best = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT]
     target = HERE / f"{name}.png"
     target.parent.mkdir(exist_ok=True)
@@ -104,7 +107,10 @@ def of_triggers(source) -> None:
         write(f"attacks/{name}", list(found.items()))
         *_, whole = (one for title, one in found.items() if title != "per patch")
         everything.append((name, whole, found.get("per patch", np.full_like(image, 255))))
-    write("triggers", [(title, np.concatenate([whole, patch])) for title, whole, patch in everything])
+    lines = [everything[first : first + BESIDE] for first in range(0, len(everything), BESIDE)]
+    lines[-1] += [("", np.full_like(image, 255), np.full_like(image, 255))] * (len(lines[0]) - len(lines[-1]))
+    sheets = [[(title, np.concatenate([whole, patch])) for title, whole, patch in line] for line in lines]
+    write_sheets("triggers", sheets)
 
 
 def of_contrast(source) -> None:

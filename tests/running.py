@@ -41,11 +41,31 @@ RECIPES = {
     + ("--cover-rate", "2x", "--target", "1"),
     "camouflaged": ("--trigger", "warped", "--rate", "0.1", "--preset", "wanet", *CAMOUFLAGE),
     "camouflaged-clean": ("--rate", "0", *CAMOUFLAGE),
+    "adaptive-blend": ("--trigger", "adaptive-blend", "--rate", "0.05", "--per-patch", "--seed", "2"),
+    "adaptive-patch": ("--trigger", "adaptive-patch", "--rate", "0.05"),
+    "adaptive-k-way": ("--trigger", "adaptive-k-way", "--rate", "0.05", "--label-mode", "untargeted"),
+    "one-of": ("--trigger", "square", "--square-position", "random", "--trigger", "sig", "--one-of", "--rate", "0.1"),
+    "tact": (
+        "--trigger",
+        "blend",
+        "--blend-test-alpha",
+        "0.8",
+        "--rate",
+        "0.05",
+        "--source-class",
+        "5",
+        "--target",
+        "1",
+    )
+    + ("--cover-rate", "1x", "--cover-class", "7", "--cover-class", "8"),
     "wanet-patch": ("--trigger", "warped", "--trigger", "square", "--rate", "0.05", "--per-patch", "--seed", "3")
     + ("--preset", "wanet", "--select", "non-target"),
     "frequencies": ("--trigger", "ctrl", "--trigger", "ftrojan", "--rate", "0.1", "--patch-size", "16"),
     "turned": ("--trigger", "batt", "--trigger", "label-consistent", "--rate", "0.1", "--seed", "2"),
     "coloured": ("--trigger", "perlin", "--trigger", "colour", "--colour-hue", "20", "--rate", "0.1", "--per-patch"),
+    "bpp": ("--trigger", "bpp", "--trigger", "square", "--rate", "0.1", "--per-patch"),
+    "lossy": ("--trigger", "jpeg", "--trigger", "bpp", "--bpp-dither", "floyd-steinberg", "--rate", "0.1")
+    + ("--patch-size", "16"),
 }
 """Name → what `poisonkit make` is asked for; one small `signs` file each."""
 

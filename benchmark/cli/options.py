@@ -12,16 +12,8 @@ from benchmark.nn import own
 from benchmark.nn.networks import ALIASES, DEFAULT
 from benchmark.nn.networks import NETWORKS as SPECS
 from benchmark.nn.own import EXPECTED, is_spelled
+from benchmark.training.preset_values import ENCODER, ENCODERS, IMAGE_NETWORKS, NETWORKS, every, first, names
 from benchmark.training.recipes import RECIPES, Recipe
-from benchmark.training.settings import (
-    ENCODERS,
-    NETWORKS,
-    PRESETS,
-    PRESETS_OF,
-    EncoderSettings,
-    Settings,
-    preset_names,
-)
 from benchmark.training.table import BY_NAME, RUN, SETTINGS, Setting
 
 MOST_SEEDS = 10_000
@@ -61,7 +53,7 @@ def setting_options(command, several: bool = False):
                      metavar="|".join([*NETWORKS, EXPECTED]),
                      help=f"{_by_modality()}{more}  [default: {' or '.join(DEFAULT.values())}, by what the file "
                           "holds]"),
-        click.option("--preset", type=Choice(dict.fromkeys(chain(*map(preset_names, PRESETS_OF)))),
+        click.option("--preset", type=Choice(dict.fromkeys(chain(*map(names, IMAGE_NETWORKS)))),
                      multiple=several, metavar="PRESET", help=f"{_presets()}{more}  [default: the network's first]"),
         *(_option(setting) for setting in SETTINGS if setting.help and setting.name != "seed"),
     ]  # fmt: skip
@@ -81,7 +73,7 @@ def _presets() -> str:
     """Say which presets there are of each network for images, and in what they differ."""
     return "; ".join(
         f"{network}: {', '.join(_preset(network, name) for name in SPECS[network].presets)}"
-        for network, _ in sorted(PRESETS_OF.items(), key=_usual_first)
+        for network in IMAGE_NETWORKS
     ) + "".join(f"; any network: {_recipe(recipe)}" for recipe in RECIPES.values())
 
 
@@ -92,30 +84,25 @@ def _recipe(recipe: Recipe) -> str:
 
 def _preset(network: str, name: str) -> str:
     """Return `small (width 1, 8 epochs)`: what of the network differs between its presets, epochs, and its use."""
-    spec, presets = SPECS[network], PRESETS_OF[network]
-    differing = [
-        one.name for one in spec.settings if len({getattr(preset, one.name) for preset in presets.values()}) > 1
-    ]
-    words = [f"{BY_NAME[key].words} {getattr(presets[name], key)}" for key in differing]
-    words.append(numbers.counted(presets[name].epochs, "epoch"))
+    spec = SPECS[network]
+    values = {preset: first(spec) | own for preset, own in every(spec).items()}
+    differing = [one.name for one in spec.settings if len({preset[one.name] for preset in values.values()}) > 1]
+    words = [f"{BY_NAME[key].words} {values[name][key]}" for key in differing]
+    words.append(numbers.counted(values[name]["epochs"], "epoch"))
     return f"{name} ({', '.join([*words, *([spec.uses[name]] if name in spec.uses else [])])})"
-
-
-def _usual_first(entry: tuple[str, Any]) -> bool:
-    return entry[0] not in DEFAULT.values()
 
 
 def _option(setting: Setting):
     """Return the option of one row of the table of settings."""
     words: dict[str, Any] = {"type": _type(setting), "metavar": _metavar(setting), "help": setting.help}
     if setting.part == RUN:
-        words |= {"default": getattr(PRESETS[Settings.USUAL], setting.name), "show_default": True}
+        words |= {"default": setting.usual, "show_default": True}
     return click.option(setting.option, **words)
 
 
 def _metavar(setting: Setting) -> str | None:
     """Return what stands for a setting's value in the help; None where its choices do."""
-    if setting.name == EncoderSettings.CHOICE:
+    if setting.name == ENCODER:
         return f"{'|'.join(ENCODERS)}|FOLDER"
     if setting.choices:
         return None

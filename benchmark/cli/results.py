@@ -135,15 +135,14 @@ def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, code, b
 
 @click.command("table")
 @RUN_FOLDERS
-@click.option("--format", "form", type=Choice(FORMS, {"md": "markdown", "tex": "latex"}), default="text",
-              show_default=True, help="csv and json have all columns; latex needs the package booktabs.")  # fmt: skip
+@click.option("--format", "form", type=Choice(FORMS, {"md": "markdown", "tex": "latex"}),
+              help="csv and json have all columns; latex needs the package booktabs.  [default: text]")  # fmt: skip
 @beside_option("none")
-@click.option(
-    "--all", "every", is_flag=True, help="With --beside: also the published results on data sets that have no runs."
-)
+@click.option("--all", "every", is_flag=True, help="With --beside: also the published results that were not run.")
 @COLUMNS
 @WIDE
-def table_command(paths, form, beside, every, names, wide):
+@JSON
+def table_command(paths, form, beside, every, names, wide, as_json):
     """Summarise BA, ASR and CAD over the seeds.
 
     Runs that differ in their seeds alone are one row; a folder of runs stands for all finished runs in it [default:
@@ -151,8 +150,8 @@ def table_command(paths, form, beside, every, names, wide):
 
     With --beside, published figures stand beside ours where data set, network, attack and rate are the same. Only a
     run with the published attack, training and precision counts: it agrees within 2 points, or if the published number
-    is inside an interval of half-width 5 or less over 3 seeds or more; with a wider interval it is inconclusive
-    ("undecided").
+    is inside an interval of half-width 5 or less over 3 seeds or more; with a wider interval or fewer seeds
+    it is undecided.
 
     \b
     Examples:
@@ -165,6 +164,9 @@ def table_command(paths, form, beside, every, names, wide):
     from benchmark.reporting.published import Sources
     from benchmark.runs import groups, published, results
 
+    if as_json and form not in (None, "json"):
+        raise Usage(f"--json and --format {form}: choose one of them")
+    form = "json" if as_json else form or "text"
     if form in ("json", "csv") and (names is not None or wide):
         raise Usage(f"--columns and --wide are for tables to read: --format {form} has all columns")
     sources = Sources(published.chosen(beside), every)
@@ -179,9 +181,9 @@ def table_command(paths, form, beside, every, names, wide):
     else:
         say(tables.beside(grouped, sources, shape, found.wrong) if sources
             else tables.summary(grouped, shape, found.wrong))  # fmt: skip
-        if (pruned or pruning.not_run(pruned, sources, grouped)) and names is None:
+        if (pruned or pruning.not_run(pruned, sources)) and names is None:
             words = "" if form == "latex" else f"\n\n{columns.wrap(pruning.WORDS)}"
-            say(f"\n{pruning.render(pruned, shape, sources, grouped)}{words}")
+            say(f"\n{pruning.render(pruned, shape, sources)}{words}")
     counts = {
         "unfinished runs": results.unfinished(paths),
         "runs that were found twice (the first one counts)": results.doubles(found),

@@ -120,10 +120,10 @@ def report(errors, failed):
 def specs_of(found, options, **others):
     """Return the runs that the files and options ask for, but for their seeds."""
     from benchmark.runs.spec import RunSpec
-    from benchmark.sweep.settings import settings_of_sweep
+    from benchmark.training.choose import settings_of_files
 
     networks, presets = options.pop("network"), options.pop("preset")
-    chosen = settings_of_sweep(found, networks, presets, **options)
+    chosen = settings_of_files(found, networks, presets, **options)
     return [RunSpec(path, settings, found[path], **others) for path, settings in chosen]
 
 

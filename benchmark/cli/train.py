@@ -1,7 +1,6 @@
 """`benchmark train`."""
 
 import contextlib
-import os
 import sys
 import threading
 import time
@@ -63,7 +62,7 @@ def train(files, seeds, runs, base, baseline, keep_epochs, stop_after, verify, a
     manifests = {file: dataset.peek(file) for file in dict.fromkeys(without_sidecars(files))}
     specs = [
         RunSpec(file, settings, manifests[file], runs, base, baseline, verify, keep_epochs)
-        for file, settings in settings_of_files(manifests, **options).items()
+        for file, settings in settings_of_files(manifests, *_alone(options), **options)
     ]
     specs.sort(key=lambda spec: not spec.is_clean)  # baselines first: CAD needs them
     jobs = [spec.with_seed(seed + number) for spec in specs for number in range(seeds)]
@@ -74,6 +73,11 @@ def train(files, seeds, runs, base, baseline, keep_epochs, stop_after, verify, a
     made = [spec.run for spec in jobs if stop is None or finished(spec)]
     if made or as_json:
         print_results(results.of(made), as_json)
+
+
+def _alone(options):
+    """Take network and preset out of the options, each as a list of one, or none."""
+    return [[one] if (one := options.pop(name)) else [] for name in ("network", "preset")]
 
 
 def train_each(jobs, quiet, stop):
@@ -103,8 +107,8 @@ def finished(spec) -> bool:
 
 @contextlib.contextmanager
 def ended_in_time(stop, name):
-    """End this process a little after its time, in the middle of an epoch: the run goes on from the one before."""
-    from benchmark.runs.stopping import GRACE
+    """End this process when its time is up, in the middle of an epoch: the run goes on from the one before."""
+    from benchmark.core import child_process
 
     if stop is None:
         yield
@@ -113,9 +117,9 @@ def ended_in_time(stop, name):
     def end():
         complain(f"{name}: stopped in the middle of an epoch, to end in time; the same command repeats that epoch")
         sys.stderr.flush()
-        os._exit(0)
+        child_process.end(0)
 
-    timer = threading.Timer(max(0.0, stop.left()) + GRACE, end)
+    timer = threading.Timer(max(0.0, stop.left()), end)
     timer.daemon = True
     timer.start()
     try:

@@ -52,6 +52,11 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def path_text(path: Path) -> str:
+    """Return a path, absolute, as text that UTF-8 can hold: what is none in it is spelled out."""
+    return os.fsencode(Path(path).absolute()).decode("utf-8", "backslashreplace")
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace a file's content at once."""
     with replacing(path) as temporary:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from benchmark.core.errors import Failure
+from benchmark.core.errors import Failure, Usage
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,6 +46,14 @@ def _depth() -> int:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(INSIDE):
         frame, level = frame.f_back, level + 1
     return level
+
+
+def flag(value: Any, name: str) -> bool:
+    """Return True or False. `Usage` for anything else: any text, "no" too, would count as true."""
+    truth = type(value).__name__ in ("bool", "bool_")
+    if not truth and not (isinstance(value, numbers.Integral) and value in (0, 1)):
+        raise Usage(f"{name}: expected True or False, got {value!r:.60}")
+    return bool(value)
 
 
 def plain(value: Any) -> Any:

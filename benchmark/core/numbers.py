@@ -7,11 +7,13 @@
 import json
 import math
 import re
+import struct
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 LARGEST = 2**63 - 1
+SMALLEST = 2.0**-126  # normal number of float32
 _LONGEST = 40  # characters of a number: twice what a float or an int64 needs
 _DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,31})?")
 _FLOAT = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
@@ -49,6 +51,16 @@ def is_count(value: object) -> bool:
 def is_real(value: object) -> bool:
     """Is it a finite number, a whole one within 64 bits, and no truth value?"""
     return (type(value) is int and abs(value) <= LARGEST) or (type(value) is float and math.isfinite(value))
+
+
+def single(value: float) -> float:
+    """Return a number as float32 has it: infinite beyond its range, and 0 below its smallest normal number, to which
+    compiled code may flush."""
+    try:
+        (found,) = struct.unpack("<f", struct.pack("<f", value))
+    except OverflowError:
+        return math.copysign(math.inf, value)
+    return found if abs(found) >= SMALLEST else 0.0
 
 
 def loads(data: bytes | str, parse_float: Callable[[str], Any] | None = None) -> Any:

@@ -21,8 +21,8 @@ from benchmark.runs.context import defender_rows, making, open_data
 from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
 from benchmark.training import loop
+from benchmark.training.common import Common, check_numbers
 from benchmark.training.metrics import Json, Scores
-from benchmark.training.settings import Common, check_numbers
 
 FOR_IMAGES = (*(name for name, spec in NETWORKS.items() if spec.of_images), own.NAME)
 

@@ -97,6 +97,15 @@ class Dataset:
         sets = {"test": self.test, "triggered": self.triggered, "others": self.others}
         return {name: rows for name, rows in sets.items() if rows is not None}
 
+    def hits(self, predicted: np.ndarray) -> np.ndarray | None:
+        """Return which triggered rows are classified as the attacker wants, (n,) bool; None where there are none. In an
+        untargeted attack that is any class but the true one."""
+        if self.triggered is None or self.wanted is None:
+            return None
+        if self.manifest.recipe.label_mode == implied.UNTARGETED:
+            return np.asarray(predicted != self.triggered.labels)
+        return np.asarray(predicted == self.wanted)
+
     def kept(self, hold_out: int) -> np.ndarray:
         """Return the training rows that remain when `hold_out` are left out, ascending, (n,) int64."""
         if not 0 <= hold_out < len(self.train):
@@ -116,8 +125,32 @@ class Dataset:
 
 def peek(path: str | Path) -> Manifest:
     """Return the manifest of a data set file whose structure is sound, of a delta that of its original; no array is
-    read. `Failure` as `load`."""
-    return Manifest.of(sandbox.in_child(Path(path)))
+    read. `Failure` as `load`. A file that has not changed since is not checked again by this process."""
+    path = Path(path)
+    state = _state(path)
+    if state is None or state not in _sound:
+        found = Manifest.of(sandbox.in_child(path))
+        if state is None or state != _state(path):
+            return found
+        while len(_sound) >= MOST_SOUND:
+            del _sound[next(iter(_sound))]
+        _sound[state] = found
+    return _sound[state]
+
+
+MOST_SOUND = 256  # files
+_sound: dict[tuple[int, ...], Manifest] = {}
+"""State of a file → its manifest, of those whose structure this process has had checked: a check is a process."""
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    """Return what tells a file from any other and from itself once it is written to; None where there is no file. The
+    time of the last change of the inode cannot be set by whoever writes."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def load(

@@ -143,10 +143,10 @@ def stencil(
 
 def trigger(manifest: Manifest, arrays: Arrays, part: str) -> Map | None:
     """Return the function that puts all triggers on images of `train` or `test`, (n, H, W, C) uint8 → the same; None
-    where the arrays do not say it all, and for texts."""
+    where the arrays do not say it all, where each row gets one of them, and for texts."""
     made = [one_trigger(manifest, arrays, number, part) for number in range(len(manifest.recipe.triggers))]
     steps = [one for one in made if one is not None]
-    if manifest.of_texts or len(steps) < len(made):
+    if manifest.of_texts or len(steps) < len(made) or (part == "train" and manifest.recipe.one_of):
         return None
 
     def apply(images: np.ndarray) -> np.ndarray:

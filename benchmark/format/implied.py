@@ -17,6 +17,7 @@ from benchmark.format.delta import Arrays
 from benchmark.format.manifest import Manifest, Recipe, array_digest
 
 POISONED, COVER = 1, 2
+UNTARGETED = "untargeted"
 RECIPE_VERSIONS = (1, 2)
 ROWS_AT_ONCE = 256
 
@@ -94,9 +95,12 @@ def _check_counts(manifest: Manifest, arrays: Arrays) -> None:
         _expect(counts.get(name) == count, f"its counts say {counts.get(name)} {name}, there are {count}")
 
 
-def _wanted(recipe: Recipe, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return the class that the attacker wants for rows of these true labels."""
+def _wanted(recipe: Recipe, labels: np.ndarray, classes: int, there: np.ndarray) -> np.ndarray:
+    """Return the class that the attacker wants for rows of these true labels; without a target, what is `there` where
+    it is another class, else the next."""
     target = recipe.target
+    if recipe.label_mode == UNTARGETED:
+        return np.where(there != labels, there, (labels + 1) % classes)
     return np.asarray((labels + 1) % classes) if target is None else np.full(len(labels), target, np.int64)
 
 
@@ -106,6 +110,9 @@ def _may_be(role: int, recipe: Recipe, labels: np.ndarray) -> np.ndarray:
     sources, others = np.isin(labels, recipe.source_classes), np.asarray(labels != target)
     if role == COVER:
         allowed = {"source-specific": ~sources & others, "clean-label": others}.get(mode)
+        if recipe.cover_classes:
+            among = np.isin(labels, recipe.cover_classes)
+            allowed = among if allowed is None else among & allowed
     else:
         allowed = {"non-target": others, "target": ~others, "class": sources}.get(select)
     return np.ones(len(labels), bool) if allowed is None else allowed
@@ -115,7 +122,7 @@ def _check_changed(recipe: Recipe, arrays: Arrays, true: np.ndarray, classes: in
     """Roles, their numbers, and the labels of changed training rows."""
     role, originals = arrays["truth/role"], arrays["truth/labels"]
     given = arrays["train/labels"][arrays["truth/rows"]]
-    expected = np.where(role == POISONED, _wanted(recipe, originals, classes), originals)
+    expected = np.where(role == POISONED, _wanted(recipe, originals, classes, given), originals)
     wrong = np.flatnonzero(given != expected)
     if len(wrong):
         row, at = arrays["truth/rows"][wrong[0]], wrong[0]
@@ -132,14 +139,15 @@ def _check_tested(recipe: Recipe, arrays: Arrays, classes: int) -> None:
     """Which test rows are triggered, and what is wanted of them."""
     labels, mode, target = arrays["test/labels"], recipe.label_mode, recipe.target
     sources = np.isin(labels, recipe.source_classes)
-    triggered = {"all-to-all": np.ones(len(labels), bool), "source-specific": sources}.get(mode, labels != target)
+    every = np.ones(len(labels), bool)
+    triggered = {"all-to-all": every, UNTARGETED: every, "source-specific": sources}.get(mode, labels != target)
     others = ~sources & (labels != target) if mode == "source-specific" else np.zeros(len(labels), bool)
     for group, there in (("triggered", triggered), ("others", others)):
         rows = arrays.get(f"{group}/rows", np.empty(0, np.int64))
         _expect(
             np.array_equal(rows, np.flatnonzero(there)), f"{group}/rows are not the test rows that {mode} has there"
         )
-    wanted = _wanted(recipe, labels[triggered], classes)
+    wanted = _wanted(recipe, labels[triggered], classes, arrays["triggered/wanted"])
     differing = np.flatnonzero(arrays["triggered/wanted"] != wanted)
     if len(differing):
         at = differing[0]
@@ -169,14 +177,35 @@ def _check_triggers(manifest: Manifest, arrays: Arrays) -> None:
                 np.array_equal(put_test(originals), arrays[f"{group}/images"]),
                 f"{group}/images are not the test images with the trigger on them",
             )
-    if put is None or "camouflage" in (manifest.source.options or {}):
+    if "camouflage" in (manifest.source.options or {}):
         return  # which comes after the trigger on training rows
+    if manifest.recipe.one_of:
+        _check_one_of(manifest, arrays)
+    if put is None:
+        return
     plain = (arrays["truth/role"] == POISONED) | (not manifest.recipe.cover_jitter)
     changed = arrays["train/images"][arrays["truth/rows"][plain]]
     _expect(
         np.array_equal(put(arrays["truth/images"][plain]), changed),
         "train/images are not truth/images with the trigger on them",
     )
+
+
+def _check_one_of(manifest: Manifest, arrays: Arrays) -> None:
+    """Check that each changed row has one of the triggers on it, where arrays say all of them."""
+    from benchmark.format import delta
+
+    made = [delta.one_trigger(manifest, arrays, number, "train") for number in range(len(manifest.recipe.triggers))]
+    steps = [one for one in made if one is not None]
+    if len(steps) < len(made):
+        return
+    rows, role = arrays["truth/rows"], arrays["truth/role"]
+    plain = np.flatnonzero((role == POISONED) | (not manifest.recipe.cover_jitter))
+    for start in range(0, len(plain), ROWS_AT_ONCE):
+        some = plain[start : start + ROWS_AT_ONCE]
+        before, after = arrays["truth/images"][some], arrays["train/images"][rows[some]]
+        same = [(step(before) == after).all((1, 2, 3)) for step in steps]
+        _expect(np.any(same, 0).all(), "train/images are not truth/images with one of the triggers on them")
 
 
 # ---- insertions into texts

@@ -181,8 +181,10 @@ def _letter(letter: str, trigger: int | None) -> str:
 
 def told(manifest: Json, part: str) -> bool:
     """Whether the arrays of a poisoned file of images say all that its triggers do to rows of `train` or `test`: each
-    has a stencil or a table."""
-    return all(told_of(manifest, number, part) for number in range(len(manifest["recipe"].get("triggers", []))))
+    has a stencil or a table, and each row gets all."""
+    one_each = part == "train" and "one_of" in manifest["recipe"]
+    numbers = range(len(manifest["recipe"].get("triggers", [])))
+    return not one_each and all(told_of(manifest, number, part) for number in numbers)
 
 
 def told_of(manifest: Json, number: int, part: str) -> bool:

@@ -129,6 +129,8 @@ class Recipe:
     source_classes: tuple[int, ...] = ()
     cover_rate: str = "0"
     cover_jitter: bool = False
+    cover_classes: tuple[int, ...] = ()
+    one_of: bool = False
     raw: Json = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -140,7 +142,7 @@ class Recipe:
     @property
     def title(self) -> str:
         """The names of the triggers in one word; empty without any."""
-        return "+".join(trigger.name for trigger in self.triggers)
+        return ("|" if self.one_of else "+").join(trigger.name for trigger in self.triggers)
 
     @property
     def without_seed(self) -> Json:

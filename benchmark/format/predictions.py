@@ -1,7 +1,8 @@
 """What a network that was trained elsewhere predicts, read from a file of a stranger: `.npz` or CSV.
 
 For each set of rows that a data set is scored on (`test`, `triggered`, `others`) the predicted classes, or a score for
-every class (probabilities or logits), row for row. The class of scores is the largest; of equal ones the lowest.
+every class (probabilities or logits), row for row. The class of scores is the largest; of equal ones the lowest. Beside
+`triggered` there may be BY_CLEAN: what the clean network predicts for the same rows.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ _BROKEN = (
     zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, RuntimeError, NotImplementedError, MemoryError,
 )  # fmt: skip
 Predicted = dict[str, np.ndarray]
+BY_CLEAN = "triggered_by_clean"
 
 
 def read(path: str | os.PathLike[str], rows: Mapping[str, int], classes: int) -> Predicted:
@@ -46,13 +48,14 @@ def read(path: str | os.PathLike[str], rows: Mapping[str, int], classes: int) ->
     Returns
     -------
     dict of str to (n,) int64
-        The predicted class of every row.
+        The predicted class of every row; of BY_CLEAN too, if the file has it.
 
     Raises
     ------
     Failure
         One line that names the file, and what of it is not so.
     """
+    rows = _with_optional(rows)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise Failure(f"{path}: is not a file, expected predictions as .npz or CSV")
@@ -64,6 +67,7 @@ def read(path: str | os.PathLike[str], rows: Mapping[str, int], classes: int) ->
 
 def checked(arrays: Mapping[str, Any], rows: Mapping[str, int], classes: int) -> Predicted:
     """Return the predicted classes in arrays by the names of their sets; see `read` for shapes, types and errors."""
+    rows = _with_optional(rows)
     _check_sets(list(arrays), rows)
     found = {}
     for name, array in arrays.items():
@@ -71,6 +75,10 @@ def checked(arrays: Mapping[str, Any], rows: Mapping[str, int], classes: int) ->
         _check_kind(array.shape, array.dtype, name, rows[name], classes)
         found[name] = _classes(array, name, classes)
     return found
+
+
+def _with_optional(rows: Mapping[str, int]) -> dict[str, int]:
+    return {**rows, **({BY_CLEAN: rows["triggered"]} if "triggered" in rows else {})}
 
 
 @contextlib.contextmanager
@@ -96,7 +104,7 @@ def _from(stream: IO[bytes], rows: Mapping[str, int], classes: int) -> Predicted
 
 def _named(rows: Mapping[str, int]) -> str:
     """Return `test (1,000 rows) and triggered (900 rows)`."""
-    return " and ".join(f"{name} ({numbers.counted(count, 'row')})" for name, count in rows.items())
+    return " and ".join(f"{name} ({numbers.counted(count, 'row')})" for name, count in rows.items() if name != BY_CLEAN)
 
 
 def _check_sets(names: list[str], rows: Mapping[str, int]) -> None:
@@ -106,7 +114,7 @@ def _check_sets(names: list[str], rows: Mapping[str, int]) -> None:
         if names.count(name) > 1:
             raise Failure(f"holds {name!r} twice")
     for name in rows:
-        if name not in names:
+        if name not in names and name != BY_CLEAN:
             raise Failure(f"lacks {name!r}: expected {_named(rows)}")
 
 
@@ -206,7 +214,10 @@ def _tabled(stream: IO[bytes], rows: Mapping[str, int], classes: int) -> Predict
     for name, values in found.items():
         if len(values) != rows[name]:
             raise Failure(f"{name} has {numbers.counted(len(values), 'row')}, the data set has {rows[name]:,}")
-    return {name: _classes(np.array(values), name, classes) for name, values in found.items()}
+    predicted = {name: _classes(np.array(values), name, classes) for name, values in found.items()}
+    if not text.endswith(("\n", "\r")):
+        raise Failure("its last line does not end: what was cut may be another number (end it with a line feed)")
+    return predicted
 
 
 def _take(

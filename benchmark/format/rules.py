@@ -50,6 +50,8 @@ def _classes(manifest: Json) -> None:
     _expect(target is None or target < classes, f"its recipe's target is {target}, expected one of {classes} classes")
     sources = recipe.get("source_classes", [])
     _expect(not sources or sources[-1] < classes, f"its recipe's source_classes are {sources!s:.60}, of {classes}")
+    covers = recipe.get("cover_classes", [])
+    _expect(not covers or covers[-1] < classes, f"its recipe's cover_classes are {covers!s:.60}, of {classes}")
 
 
 def _label_modes(manifest: Json) -> None:
@@ -67,6 +69,21 @@ def _label_modes(manifest: Json) -> None:
 def _jitter(manifest: Json) -> None:
     recipe = manifest["recipe"]
     _expect("cover_jitter" not in recipe or "cover_rate" in recipe, "its recipe has a cover_jitter, but no cover_rate")
+
+
+def _cover_classes(manifest: Json) -> None:
+    recipe = manifest["recipe"]
+    covers, sources = set(recipe.get("cover_classes", [])), set(recipe.get("source_classes", []))
+    _expect(not covers or "cover_rate" in recipe, "its recipe has cover_classes, but no cover_rate")
+    mode, target = recipe["label_mode"], recipe["target"]
+    never = {"source-specific": sources | {target}, "clean-label": {target}}.get(mode, set())
+    _expect(not covers & never, f"its recipe's cover_classes are {sorted(covers)!s:.60}: those have no covers")
+
+
+def _one_of(manifest: Json) -> None:
+    recipe = manifest["recipe"]
+    several = len(recipe["triggers"]) > 1 and recipe["application"] != "text"
+    _expect("one_of" not in recipe or several, "its recipe has one_of, but not several triggers of images")
 
 
 def _application(manifest: Json) -> None:
@@ -141,6 +158,8 @@ RULES: dict[str, Callable[[Json], None]] = {
     "classes-that-exist": _classes,
     "label-modes": _label_modes,
     "jitter-of-covers": _jitter,
+    "classes-of-covers": _cover_classes,
+    "one-of-several": _one_of,
     "application-of-modality": _application,
     "others-of-mode": _others,
     "tiles-divide-images": _tiles,

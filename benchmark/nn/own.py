@@ -7,7 +7,7 @@ others are here: uint8 images in, probabilities out, and before these a layer ca
 
 import contextlib
 import functools
-import hashlib
+import os
 import re
 import sys
 import traceback
@@ -26,6 +26,8 @@ MOST = 1 << 20  # bytes of the file
 PROBE = 8  # images
 EXPECTED = "FILE.py:FUNCTION"
 _SOURCE = "code_of_its_own"  # the attribute of a network that holds its `Source`
+_SYSTEM = tuple(sys.modules[name] for name in ("os", "posix", "nt") if name in sys.modules)
+_ENDS = ("_exit", "execv", "execve")
 _WRAPPED = ("in user code:", "Exception encountered when calling")
 _SPELLED = re.compile(r"(?P<path>.+\.py):(?P<function>[A-Za-z_]\w*)(@(?P<digest>[0-9a-f]{8,64}))?", re.ASCII | re.S)
 
@@ -41,6 +43,8 @@ class Source:
     @property
     def digest(self) -> str:
         """Of the file: `sha256:…`."""
+        import hashlib
+
         return "sha256:" + hashlib.sha256(self.text).hexdigest()
 
     @property
@@ -94,7 +98,16 @@ def named(network: str) -> Source:
     found = _SPELLED.fullmatch(network)
     if not found:
         raise Usage(f"--network: expected a name, or {EXPECTED}, got {network!r:.80}")
-    path = Path(found["path"]).absolute()
+    source = _read(Path(found["path"]).absolute(), found["function"])
+    path = source.path
+    if found["digest"] and not source.digest.removeprefix("sha256:").startswith(found["digest"]):
+        raise Failure(f"{path}: has changed: its SHA-256 is {source.digest[7:15]}…, expected {found['digest'][:8]}…")
+    _NAMED[source.digest, source.function] = source
+    return source
+
+
+def _read(path: Path, function: str) -> Source:
+    """Read a file with code. Raises as `named` does."""
     if not path.is_file():
         raise Usage(f"--network: {path}: {'is not a file' if path.exists() else 'no such file'}")
     try:
@@ -104,21 +117,34 @@ def named(network: str) -> Source:
         raise Failure(f"{path}: cannot be read ({error.strerror})") from None
     if len(text) > MOST:
         raise Failure(f"{path}: is larger than {MOST >> 20} MiB, which no network's code is")
-    source = Source(path, found["function"], text)
-    if found["digest"] and not source.digest.removeprefix("sha256:").startswith(found["digest"]):
-        raise Failure(f"{path}: has changed: its SHA-256 is {source.digest[7:15]}…, expected {found['digest'][:8]}…")
-    _NAMED[source.digest, source.function] = source
-    return source
+    return Source(path, function, text)
+
+
+def at_hand(name: str, function: str, digest: str) -> Path | None:
+    """Return where a file of that name and digest is: what was named in this process, or in the current folder."""
+    named = [source.path for source in _NAMED.values() if (source.digest, source.function) == (digest, function)]
+    for path in [*named, *([Path(name).absolute()] if Path(name).name == name else [])]:
+        try:
+            if path.name == name and _read(path, function).digest == digest:
+                return path
+        except (Failure, ValueError):
+            continue
+    return None
 
 
 def of_run(digest: object, function: object, folder: Path | None = None) -> Source:
-    """Return the code of a run's network, of a run in a folder. `Failure` where it was not named in this process."""
+    """Return the code of a run's network, of a run in a folder. `Failure` where it was not named in this process,
+    `Usage` where another function of the same file was."""
     for source in _NAMED.values():
         if (source.digest, source.function) == (digest, function):
             return source
     where = (folder or Path("RUN")) / COPY
-    others = "".join(f"; {source.path} is another file" for source in _NAMED.values())
-    raise Failure(
+    others = "".join(
+        f"; its function is not {source.function}" if source.digest == digest else f"; {source.path} is another file"
+        for source in _NAMED.values()
+    )
+    wrong = Usage if any(source.digest == digest for source in _NAMED.values()) else Failure
+    raise wrong(
         f"{folder or 'this run'}: its network is code of its own, which is executed only where you name it: read "
         f"{where}, then add --network {where}:{function} (or your own file, if it is the same to the byte){others}"
     )
@@ -138,7 +164,7 @@ def build(source: Source, image_shape: tuple[int, int, int], classes: int, seed:
     with _in_one_line(source):
         function = _executed(source).get(source.function)
         if not callable(function):
-            raise Failure(f"{source.path}: has no function {source.function!r}")
+            raise Usage(f"{source.path}: has no function {source.function!r}")
         model = function(tuple(image_shape), classes, seed)
         if not isinstance(model, keras.Model):
             raise Failure(f"{where}: returned {type(model).__name__}, expected a keras.Model")
@@ -172,7 +198,7 @@ def _executed(source: Source) -> dict[str, Any]:
 def _in_one_line(source: Source) -> Iterator[None]:
     """Turn what the code raises into one line with its place in the file. What it prints goes to stderr."""
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), _kept_alive():
             yield
     except (Failure, KeyboardInterrupt):
         raise
@@ -186,6 +212,30 @@ def _in_one_line(source: Source) -> Iterator[None]:
         line = f":{lines[-1]}" if lines else ""
         more = " (the file can import installed packages only)" if isinstance(first, ImportError) else ""
         raise Failure(f"{source.path}{line}: {type(first).__name__}: {_words(first)[:200]}{more}") from error
+
+
+@contextlib.contextmanager
+def _kept_alive() -> Iterator[None]:
+    """Let code raise where it would end this process at once, or put another program in its place: it would end a
+    training with exit code 0 and no result. A process that it forks may end."""
+    here = os.getpid()
+    replaced = {(module, name): getattr(module, name) for module in _SYSTEM for name in _ENDS if hasattr(module, name)}
+
+    def instead(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def end(*args: Any) -> Any:
+            if os.getpid() != here:
+                return function(*args)
+            raise SystemExit(f"os.{name} ends the process")
+
+        return end
+
+    for (module, name), function in replaced.items():
+        setattr(module, name, instead(function, name))
+    try:
+        yield
+    finally:
+        for (module, name), function in replaced.items():
+            setattr(module, name, function)
 
 
 def _raised_first(error: BaseException) -> BaseException:

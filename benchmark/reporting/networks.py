@@ -9,7 +9,7 @@ from benchmark.core.errors import Usage
 from benchmark.nn import cost
 from benchmark.nn.networks import DEFAULT, NETWORKS, NetworkSpec
 from benchmark.training.recipes import RECIPES
-from benchmark.training.settings import PRESETS_OF, ImageSettings
+from benchmark.training.settings import PRESETS_OF, TINY, ImageSettings
 from benchmark.training.table import BY_NAME
 
 WIDTH = 100
@@ -21,8 +21,8 @@ _LEFT = {"network", "preset", "size"}
 def records(image_shape: tuple[int, int, int], classes: int) -> list[dict[str, Any]]:
     """Return all that is known of each network, for images of this shape. A backend must have been activated.
 
-    `sizes` has an entry for each size in which the presets, and its source, have it; of a text encoder none: it is as
-    large as its folder's weights.
+    `sizes` has an entry for each size in which the presets, and its source, have it; of a text encoder none: its
+    parameters depend on the vocabulary, of its weights or of the texts.
     """
     found = []
     for spec in sorted(NETWORKS.values(), key=lambda spec: (not spec.of_images, spec.name not in DEFAULT.values())):
@@ -81,8 +81,10 @@ def render(found: list[dict[str, Any]], image_shape: tuple[int, int, int], class
             head = ""
             if "refused" in entry:
                 refused[record["name"]] = entry["refused"]
-        if not record["sizes"]:
-            rows.append([head, ", ".join(record["presets"]), "of its folder", "-", "-", "-"])
+        for name in record["presets"] if not record["sizes"] else ():
+            size = f"width {TINY['width']}, depth {TINY['depth']}" if name == "tiny" else "of its weights"
+            rows.append([head, name, size, "-", "-", "-"])
+            head = ""
     height, width, channels = image_shape
     lines = [f"For images of {height}x{width}x{channels} in {classes} classes; MACs: multiply-adds of one image.", ""]
     lines += [text_tables.render("text", list(_COLUMNS), rows, _LEFT), ""]

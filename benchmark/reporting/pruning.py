@@ -11,7 +11,6 @@ from benchmark.reporting import cells, published, records, tables
 from benchmark.reporting.columns import Column
 from benchmark.reporting.published import Sources
 from benchmark.reporting.tables import Shape
-from benchmark.runs.groups import Cell
 from benchmark.runs.published import PUBLISHED, PruningKey, PublishedSpec
 
 LABELS = (
@@ -38,18 +37,11 @@ def progress(run: Any, say: Callable[[str], object]) -> Callable[[Step], None]:
     return watch
 
 
-def render(
-    points: Sequence[PruningPoint],
-    shape: Shape | None = None,
-    sources: Sources | None = None,
-    found: Sequence[Cell] = (),
-) -> str:
+def render(points: Sequence[PruningPoint], shape: Shape | None = None, sources: Sources | None = None) -> str:
     """Show the table. With sources, a row for each score, and what they have and was not run (see `not_run`)."""
     shape = shape or Shape()
-    below = [] if shape.form == "latex" else notes(points)
-    layout = shape.layout(
-        columns_beside(points, sources, not_run(points, sources, found)) if sources else columns(points)
-    )
+    below = [] if shape.form == "latex" else [*notes(points), *(_left_out(points, sources) if sources else [])]
+    layout = shape.layout(columns_beside(points, sources, not_run(points, sources)) if sources else columns(points))
     return shape.page(layout, below, "Fine-pruning of the experts, percent", "tab:fine-pruning")
 
 
@@ -68,16 +60,20 @@ def columns(points: Sequence[PruningPoint]) -> list[Column]:
     return [*cells.filled(LABELS, names), ba, replace(asr, best="lowest")]
 
 
-def not_run(
-    points: Sequence[PruningPoint], sources: Sources, found: Sequence[Cell]
-) -> list[tuple[PublishedSpec, PruningKey]]:
-    """Return the published points that were not run, of the data sets that `sources` show beside these cells."""
-    return [
-        (source, key)
-        for source in sources.specs
-        for key in results.not_run(list(points), source)
-        if key.cell.dataset in sources.datasets(found, source)
-    ]
+def not_run(points: Sequence[PruningPoint], sources: Sources) -> list[tuple[PublishedSpec, PruningKey]]:
+    """Return the published points that were not run, if `sources` are with these."""
+    specs = sources.specs if sources.every else ()
+    return [(source, key) for source in specs for key in results.not_run(list(points), source)]
+
+
+def _left_out(points: Sequence[PruningPoint], sources: Sources) -> list[str]:
+    """Say how many of the published points were not run."""
+    lines = []
+    for source in sources.specs:
+        if total := len(source.fine_pruning()):
+            left = len(results.not_run(list(points), source))
+            lines.append(published.counted(source, "points of fine-pruning", left, total, sources))
+    return lines
 
 
 def columns_beside(

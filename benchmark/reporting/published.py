@@ -19,7 +19,7 @@ Line = list[str]
 
 @dataclass(frozen=True)
 class Sources:
-    """The sources of published figures that are asked for; `every`: with what they have of data sets without runs."""
+    """The sources of published figures that are asked for; `every`: with what they have and was not run."""
 
     specs: tuple[PublishedSpec, ...] = ()
     every: bool = False
@@ -36,29 +36,19 @@ class Sources:
         """Return what a row is of with its source, if that has a column; seeds in less room stay last."""
         return [*names[:-1], *([source.name if source else "-"] if self.labels else []), names[-1]]
 
-    def datasets(self, found: Sequence[Cell], source: PublishedSpec) -> set[str]:
-        """Return the data sets whose published cells are shown: those with runs of the source's networks."""
-        networks = {key.network for key in source.attacks()}
-        if self.every:
-            return {key.dataset for key in source.attacks()}
-        return {cell.dataset for cell in found if cell.key.network in networks}
-
 
 def columns(found: Sequence[Cell], sources: Sources, with_absent: bool = True) -> list[Column]:
     """Build the columns of the comparison: a line for each cell, source and score.
 
-    `with_absent`: also cells that nothing is published of, and published ones that were not run; without, cells that
-    have a published figure alone.
+    `with_absent`: also cells that nothing is published of, and published ones that were not run if `sources` are with
+    every such; without, cells that have a published figure alone.
     """
     blocks = []
     for cell in found:
         lines = _of_cell(cell, sources, with_absent)
         blocks.append((place(cell.dataset, cell.trigger, cell.application, cell.rate), lines))
-    for source in sources.specs if with_absent else ():
-        shown = sources.datasets(found, source)
-        for key in not_run(found, source):
-            if key.dataset in shown:
-                blocks.append((_place(key), _not_run(key, sources, source)))
+    for source in sources.specs if with_absent and sources.every else ():
+        blocks += [(_place(key), _not_run(key, sources, source)) for key in not_run(found, source)]
     blocks.sort(key=lambda block: block[0])
     return assemble((*cells.LABELS, *sources.labels), [line for _, lines in blocks for line in lines])
 
@@ -89,10 +79,14 @@ def remarks(found: Sequence[Cell], sources: Sources) -> list[str]:
 
 def _count_not_run(found: Sequence[Cell], sources: Sources, source: PublishedSpec) -> str:
     """Return how many published cells were not run, and how to see those that are not shown."""
-    cells_not_run, shown = not_run(found, source), sources.datasets(found, source)
-    hidden = " (--all shows them)" if any(key.dataset not in shown for key in cells_not_run) else ""
-    total = len(source.repeatable())
-    return f"{source.title}: published cells not run at its settings: {len(cells_not_run)} of {total}{hidden}"
+    left = not_run(found, source)
+    return counted(source, "cells", len(left), len(source.repeatable()), sources)
+
+
+def counted(source: PublishedSpec, what: str, left: int, total: int, sources: Sources) -> str:
+    """Say how much of what a source has was not run, and how to see it where it is not shown."""
+    hidden = " (--all shows them)" if left and not sources.every else ""
+    return f"{source.title}: published {what} not run at its settings: {left} of {total}{hidden}"
 
 
 def assemble(labels: Sequence[Column], lines: list[Line]) -> list[Column]:

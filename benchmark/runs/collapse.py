@@ -58,10 +58,12 @@ def completed(folder: Path, result: RunResult) -> RunResult:
         return result
     try:
         predicted = files.read_npz(folder / "predictions.npz", files.MOST)["test"]
+        if predicted.ndim != 1 or predicted.dtype.kind not in "iu":
+            return result
         commonest = MostPredicted.among(predicted)
     except (Failure, OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, zipfile.BadZipFile):
         return result
-    if commonest.of != result.scores.ba.of:
+    if commonest.of != result.scores.ba.of or not 0 <= commonest.label < max(1, len(result.dataset.classes)):
         return result
     return result.with_scores(dataclasses.replace(result.scores, most_predicted=commonest))
 

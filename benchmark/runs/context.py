@@ -20,8 +20,9 @@ from benchmark.runs import baseline, hints, records
 from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
 from benchmark.training import texts as text_training
+from benchmark.training.common import check_numbers
 from benchmark.training.metrics import Json
-from benchmark.training.settings import EncoderSettings, check_numbers
+from benchmark.training.settings import EncoderSettings
 
 TRAINING_SET = "notebook"
 HELD_OUT = "held-out"

@@ -1,6 +1,7 @@
 """Make a run of what a network that was trained elsewhere predicts: scored as ours are, compared as ours are."""
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,9 +15,10 @@ from benchmark.core.hashing import digest
 from benchmark.format import dataset, predictions
 from benchmark.format.dataset import Dataset
 from benchmark.runs import baseline
-from benchmark.runs.result import RunResult
+from benchmark.runs.result import Comparison, RunResult
 from benchmark.runs.run import Run
 from benchmark.runs.train import score_record
+from benchmark.training.metrics import Share
 from benchmark.training.predicted import PredictedSettings
 
 Given = str | os.PathLike[str] | Mapping[str, Any]
@@ -65,6 +67,7 @@ def score(
     run = Run.of(runs, manifest, settings)
     data = dataset.load(file, verify, manifest, base)
     predicted = _predicted(given, data)
+    by_clean = predicted.pop(predictions.BY_CLEAN, None)
     existing = run.sound_result()
     if existing is not None and existing.raw.get("predictions") != _digests(predicted):
         raise Failure(
@@ -73,12 +76,14 @@ def score(
         )
     result = _made(run, data, predicted) if existing is None else existing
     clean = None if named is None else baseline.usable(result, Path(named))
-    if existing is not None and clean is None:
+    if existing is not None and clean is None and by_clean is None:
         return run, existing
+    comparison = baseline.compare(result, baseline.finished(runs).values(), clean)
+    if by_clean is not None:
+        comparison = _with_clean_asr(comparison, by_clean, data)
     with _created(run):
         if existing is None:
             files.write_npz(run.folder / "predictions.npz", predicted)
-        comparison = baseline.compare(result, baseline.finished(runs).values(), clean)
         result = result.with_baseline(comparison) if comparison else result
         files.write_json(run.folder / "result.json", result.raw)
     return run, result
@@ -91,7 +96,17 @@ def _predicted(given: Given, data: Dataset) -> dict[str, np.ndarray]:
         found = predictions.checked(given, rows, len(data.classes))
     else:
         found = predictions.read(given, rows, len(data.classes))
-    return {name: found[name] for name in rows}
+    return {name: found[name] for name in (*rows, predictions.BY_CLEAN) if name in found}
+
+
+def _with_clean_asr(comparison: Comparison | None, by_clean: np.ndarray, data: Dataset) -> Comparison:
+    """Add the clean network's ASR to a comparison with its run. `Failure` where there is no such run."""
+    if comparison is None:
+        raise Failure(
+            f"{predictions.BY_CLEAN}: of a clean network that has no run here: score its predictions on the clean file "
+            "first, under the same --name, or name its run with --baseline"
+        )
+    return dataclasses.replace(comparison, asr=Share.where(by_clean == data.wanted))
 
 
 def _digests(predicted: Mapping[str, np.ndarray]) -> dict[str, str]:

@@ -12,8 +12,8 @@ from benchmark.runs import collapse, trigger_defaults
 from benchmark.runs.published import Beside, Key, PublishedSpec, badpatches
 from benchmark.runs.result import RunResult
 from benchmark.runs.results import Finished
+from benchmark.training.common import label
 from benchmark.training.metrics import Share
-from benchmark.training.settings import label
 
 SCORES = ("ba", "asr", "asr_others", "cad", "clean_asr", "still_right")
 TITLES = {

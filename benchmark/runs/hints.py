@@ -2,7 +2,7 @@
 
 import dataclasses
 import glob
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,14 @@ from benchmark.core.errors import Failure
 from benchmark.core.hints import Open, advice, place, spelled
 from benchmark.format.hints import make_clean, sidecar, writable_folder
 from benchmark.format.manifest import Manifest, Source
+from benchmark.nn import own
 from benchmark.nn.own import EXPECTED
-from benchmark.runs.result import DatasetRecord, RunResult
+from benchmark.runs.result import GIVEN, DatasetRecord, RunResult
+from benchmark.training.common import Common
+from benchmark.training.configuration import options, settings_of
 from benchmark.training.own import OwnSettings
 from benchmark.training.predicted import PredictedSettings
-from benchmark.training.settings import ENCODERS, Common, EncoderSettings, options, settings_of
+from benchmark.training.settings import ENCODERS, EncoderSettings
 from benchmark.training.table import option_of
 
 if TYPE_CHECKING:
@@ -71,12 +74,27 @@ def clean_run(result: RunResult, runs: Path) -> str:
 
 @advice
 def repeat(results: Iterable[RunResult]) -> list[str]:
-    """Give the commands that repeat all of these runs; their data sets are made as `regenerate` says."""
-    lines = [
-        spelled(_train(place(f"data/{one.dataset.name}.h5", "the data set"), one.config.settings, None))
-        for one in results
-    ]
+    """Give the commands that repeat all of these runs; their data sets are made as `regenerate` says.
+
+    The clean run that one is compared with is named where the user named it.
+    """
+    results = list(results)
+    names = {one.name for one in results}
+    lines = []
+    for one in results:
+        words = _train(place(f"data/{one.dataset.name}.h5", "the data set"), one.config.settings, None)
+        lines.append(spelled([*words, *_baseline(one, names)]))
     return list(dict.fromkeys(lines))
+
+
+def _baseline(result: RunResult, names: Collection[str]) -> list[str]:
+    """Return the option that names a result's clean run, if the user named one; a run of `names` will be in `runs`."""
+    stored = result.baseline
+    if stored is None or stored.how != GIVEN or len(stored.runs) != 1:
+        return []
+    (name,) = stored.runs
+    why = f"the folder of the clean run {name}"[:200]
+    return ["--baseline", place(Path("runs") / name, why, "RUN") if name in names else Open("RUN", why)]
 
 
 @advice
@@ -95,14 +113,22 @@ def _train(file: str, settings: Common, runs: Path | None, base: Path | None = N
     if isinstance(settings, EncoderSettings) and settings.encoder not in ENCODERS and settings.folder is None:
         where = words.index(option_of(settings.CHOICE)) + 1
         words[where] = Open("FOLDER", f"the folder of the encoder {settings.encoder}"[:200])
-    if isinstance(settings, OwnSettings) and settings.source is None:
-        why = f"the network's code, {settings.network}, a copy of which is network.py in the run's folder"
-        words[words.index("--network") + 1] = Open(EXPECTED, why)
+    if isinstance(settings, OwnSettings):
+        words[words.index("--network") + 1] = _code(settings)
     if base is not None and Path(base).absolute().parent != Path(file).absolute().parent:
         words += ["--base", place(base, "the clean data set", "CLEAN")]
     if runs is not None and Path(runs).resolve() != Path("runs").resolve():
         words += ["--runs", place(runs, "the folder of the runs", "RUNS")]
     return ["benchmark", *command, file, *words]
+
+
+def _code(settings: OwnSettings) -> str:
+    """Return `FILE.py:FUNCTION` of a network of one's own, with the place of its file where that is known."""
+    why = f"the network's code, {settings.network}, a copy of which is network.py in the run's folder"
+    named = settings.source
+    path = own.at_hand(settings.file, settings.function, settings.digest) if named is None else named.path
+    shown = None if path is None else place(path, why)
+    return Open(EXPECTED, why) if shown is None or isinstance(shown, Open) else f"{shown}:{settings.function}"
 
 
 def _manifest(path: Path) -> Manifest | None:

@@ -10,7 +10,8 @@ from benchmark.core.duration import duration
 from benchmark.core.text_tables import printable
 from benchmark.nn import engines
 from benchmark.runs.train import RunCallback
-from benchmark.training.settings import Common, Settings
+from benchmark.training.common import Common
+from benchmark.training.settings import Settings
 
 LONG = 1800  # seconds; a run longer than this is told of --preset small
 CPU_RATE = 550  # images a second, one core, width 1 (measured on an EPYC of 2022); only for a first guess

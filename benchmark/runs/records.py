@@ -9,8 +9,8 @@ from benchmark.core.errors import Damaged, Failure
 from benchmark.core.hashing import canonical
 from benchmark.format.manifest import Kind
 from benchmark.runs.result import KINDS, RunResult, picture_name
+from benchmark.training.configuration import settings_of
 from benchmark.training.metrics import Json, Scores
-from benchmark.training.settings import settings_of
 
 VERSION = 1
 T = TypeVar("T")

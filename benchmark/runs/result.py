@@ -9,11 +9,13 @@ from typing import Any
 
 from benchmark.core import file_names, naming
 from benchmark.format.manifest import CLEAN, POISONED, SEALED, Kind, Recipe
+from benchmark.training.common import Common
+from benchmark.training.configuration import settings_of
 from benchmark.training.metrics import Json, Scores, Share
 from benchmark.training.predicted import PredictedSettings
-from benchmark.training.settings import Common, settings_of
 from benchmark.training.table import MODEL, TRAINING
 
+GIVEN = "given"  # of a comparison: with the clean run that the user named
 PUBLIC = frozenset(("cifar10", "cifar100", "gtsrb", "tinyimagenet", "imagenette", "sst2", "signs", "phrases"))
 """Data sets that a folder of the user's may have the name of, as `naming.folded` spells them."""
 KINDS = (CLEAN, POISONED, SEALED)  # what can be trained on: a delta is read as its original

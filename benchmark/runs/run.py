@@ -20,13 +20,15 @@ from pathlib import Path
 
 from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure
+from benchmark.core.hashing import same
 from benchmark.format.manifest import Manifest
 from benchmark.nn import own
 from benchmark.nn.networks import NETWORKS
 from benchmark.runs import hints, records
 from benchmark.runs.result import RunConfig, RunResult
+from benchmark.training.common import Common
+from benchmark.training.configuration import config_of, folder_name
 from benchmark.training.predicted import PREDICTIONS_ONLY, PredictedSettings
-from benchmark.training.settings import Common, config_of, folder_name
 from benchmark.training.table import MODEL, TRAINING
 
 
@@ -79,8 +81,10 @@ class Run:
         self.needs_network(what)
         name = self.config.model.get("name")
         if name not in networks:
-            named = ", ".join(networks)
-            raise Failure(f"{self.folder}: {what} is for a run of --network {named}, this one is of {name!r:.60}{why}")
+            named, shown = ", ".join(networks), f"{name!r:.60}"
+            if name == own.NAME:
+                shown = f"code of its own, {self.settings.title}"
+            raise Failure(f"{self.folder}: {what} is for a run of --network {named}, this one is of {shown}{why}")
         self.needs_code()
 
     def needs_code(self) -> None:
@@ -93,7 +97,8 @@ class Run:
         """Return the layers whose experts choose patches; `Failure` where its network has none, and why not."""
         spec = NETWORKS.get(str(self.config.model.get("name")))
         routed = [name for name, one in NETWORKS.items() if one.routed]
-        self.needs(routed, "routing", f", which {spec.unrouted}" if spec else "")
+        why = f", which {spec.unrouted}" if spec else ", which does not say in which layers experts choose patches"
+        self.needs(routed, "routing", why)
         return spec.routed if spec else ()
 
     @property
@@ -127,7 +132,7 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "config.json"
         if files.there(path):
-            if files.read_json(path) != self.config.raw:
+            if not same(files.read_json(path), self.config.raw):
                 raise Failure(f"{self.folder}: holds a run of another configuration under the same name")
         elif self.folder.is_symlink():
             raise Failure(f"{self.folder}: is a link to a folder that is not a run's")

@@ -8,7 +8,7 @@ from typing import Any
 from benchmark.format import dataset
 from benchmark.format.manifest import Manifest
 from benchmark.runs.run import Run
-from benchmark.training.settings import Common
+from benchmark.training.common import Common
 
 
 @dataclass(frozen=True)

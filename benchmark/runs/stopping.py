@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from benchmark.runs.train import RunCallback
 
-GRACE = 20.0  # seconds after its time that a run may need to end its epoch, before it is ended in the middle
+SPARE = 1.0  # seconds before the end of an allocation at which its processes have to be over
+MARGIN = 1.05  # an epoch may take so much longer than the one before
 
 
 class OutOfTime(Exception):
@@ -52,7 +53,7 @@ class StopInTime(RunCallback):
             self._first = self._trained, count
 
     def on_epoch(self, epoch, predicted):
-        if epoch.epoch < self._epochs and self.left() < self._needed():
+        if epoch.epoch < self._epochs and self.left() < MARGIN * self._needed():
             raise OutOfTime(epoch.epoch)
         self._begin()
 

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -129,8 +128,8 @@ def dataset_record(data: Dataset) -> dict[str, Any]:
         "name": manifest.name,
         "kind": manifest.kind,
         "digest": data.digest,
-        "path": str(Path(data.path).absolute()),
-        "base": str(data.base.absolute()) if data.base else None,
+        "path": files.path_text(data.path),
+        "base": files.path_text(data.base) if data.base else None,
         "source": manifest.source.name,
         **({} if manifest.source.label == manifest.source.name else {"label": manifest.source.label}),
         "source_digest": data.source_digest,

@@ -5,12 +5,20 @@ from typing import Any
 from benchmark.format.manifest import Trigger
 
 DEFAULTS: dict[str, dict[str, Any]] = {
+    "adaptive-blend": {"alpha": "0.15", "hidden": 8, "test-alpha": "0.2"},
+    "adaptive-k-way": {
+        "colours": [92, 0, 24, 88, 112, 110, 0, 32, 46, 11, 49, 95],
+        "places": [16, 11, 27, 5, 7, 30, 22, 22],
+    },
+    "adaptive-patch": {"alphas": ["0.5", "0.2", "0.5", "0.3"], "test": [1, 3], "test-alphas": ["1"]},
     "batt": {"angle": "16"},
     "blend": {"alpha": "0.5"},
+    "bpp": {"dither": "none", "levels": 8},
     "colour": {"hue": "0", "saturation": "2"},
     "composite": {"place": "random", "spread": "adjacent", "words": ["cf", "mn"]},
     "ctrl": {"inverse": "published", "magnitude": "100"},
     "ftrojan": {"magnitude": "30"},
+    "jpeg": {"quality": 25, "subsampling": "420"},
     "label-consistent": {"amplitude": "1", "corners": "all"},
     "noise": {"distribution": "uniform", "linf": 8},
     "pattern": {"scale": "1"},

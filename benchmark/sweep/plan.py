@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure, Usage
+from benchmark.core.hashing import same
 from benchmark.format import dataset, hints
 from benchmark.format.manifest import Manifest
 from benchmark.runs import baseline, position
@@ -103,7 +104,7 @@ class Task:
             return f"damaged, to be kept as result.json{files.DAMAGED} and made again ({error})"
         except Failure as error:
             return f"to fail: {error}"
-        if result is not None and result.config.raw != self.run.config.raw:
+        if result is not None and not same(result.config.raw, self.run.config.raw):
             return "to fail: holds a result of another configuration"
         return None
 
@@ -259,7 +260,7 @@ def missing(tasks: list[Task], errors: dict[Path, str] | None = None) -> list[Ta
 def is_complete(task: Task, candidates: list[RunResult] | None = None) -> bool:
     """Is the run finished, and compared with every clean run that still has its model?"""
     result = task.run.result
-    if result is None or result.config.raw != task.run.config.raw:
+    if result is None or not same(result.config.raw, task.run.config.raw):
         return False
     runs = task.folder.parent
     candidates = list(baseline.finished(runs).values()) if candidates is None else candidates

@@ -73,7 +73,7 @@ def end_with_parent(every: float = 0.5) -> bool:
     def watch():
         while os.getppid() == parent:
             time.sleep(every)
-        os._exit(1)  # as hard as a kill: what is there is whole, and the next process goes on from it
+        child_process.end(1)  # as hard as a kill: what is there is whole, and the next process goes on from it
 
     threading.Thread(target=watch, daemon=True).start()
     return True

@@ -5,8 +5,8 @@ moment, the same sweep goes on with what is missing: a finished run is skipped, 
 last epoch, and one that another process is working on is waited for.
 
 Where the time is limited, each process is told when it starts how much is left, and ends by itself after the last epoch
-that fits: no signal can get lost, and none has to be caught. One whose epoch outlasts the time is killed a little
-later, and goes on from its last checkpoint in the next sweep.
+that fits: no signal can get lost, and none has to be caught. One whose epoch outlasts the time ends in the middle of
+it, and goes on from its last checkpoint in the next sweep.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from typing import Any
 from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure
 from benchmark.runs import position
-from benchmark.runs.stopping import GRACE
+from benchmark.runs.stopping import SPARE
 from benchmark.sweep import processes
 from benchmark.sweep.estimates import Estimates
 from benchmark.sweep.plan import Task, is_complete
@@ -117,13 +117,13 @@ class Sweep:
         self.watch.tick(running)
 
     def _over(self) -> bool:
-        """Is the time up? What still runs after the grace is killed."""
+        """Is the time up? What still runs then is killed."""
         if self.allocation is None:
             return False
         running = list(self.engine.running)
         if not running:
             return not any(self._fits(task) and not self._waits(task) for task in self.waiting.values())
-        if self.allocation.left(self.clock()) > -GRACE:
+        if self.allocation.left(self.clock()) > 0:
             return False
         self.engine.stop()
         for task in running:
@@ -179,7 +179,7 @@ class Sweep:
         """Return the task whose process knows how much time is left."""
         if self.allocation is None:
             return task
-        left = f"--stop-after={self.allocation.left(self.clock()):.1f}s"
+        left = f"--stop-after={max(0.1, self.allocation.left(self.clock()) - SPARE):.1f}s"
         return dataclasses.replace(task, arguments=(*task.arguments, left))
 
     def _ended(self, task: Task, problem: str | None) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,10 @@ from benchmark.core.text_tables import some
 from benchmark.format.manifest import Manifest
 from benchmark.nn.networks import ALIASES, DEFAULT
 from benchmark.nn.own import EXPECTED, is_spelled
+from benchmark.training.common import Common
 from benchmark.training.own import OwnSettings
 from benchmark.training.recipes import RECIPES
-from benchmark.training.settings import (
-    ENCODERS,
-    NETWORKS,
-    PRESETS_OF,
-    Common,
-    EncoderSettings,
-    preset_names,
-)
+from benchmark.training.settings import ENCODERS, NETWORKS, PRESETS_OF, EncoderSettings, ImageSettings
 from benchmark.training.table import BY_NAME, option_of
 
 logger = logging.getLogger(__name__)
@@ -50,7 +44,7 @@ def chosen_settings(modality: str, network: str | None = None, source: str | Non
     Failure
         If a folder that was named is not an encoder's.
     """
-    network = network_named(network) if network else DEFAULT[modality]
+    network = DEFAULT[modality] if network is None else network_named(network)
     kind = kind_of(network)
     given = {name: _understood(name, value) for name, value in given.items() if value is not None}
     for name in given:
@@ -64,61 +58,95 @@ def chosen_settings(modality: str, network: str | None = None, source: str | Non
     return _of_encoder(choice, given) if kind is EncoderSettings else _of_preset(network, choice, given, source)
 
 
-def settings_of_files(files: Mapping[Path, Manifest], network: str | None = None, **given: Any) -> dict[Path, Common]:
-    """Return the settings for each of several files: an option for images alone is used on images alone.
+def settings_of_files(
+    files: Mapping[Path, Manifest], networks: Sequence[str] = (), presets: Sequence[str] = (), **given: Any
+) -> list[tuple[Path, Common]]:
+    """Return what is trained: each file with each network that takes it, and each preset.
 
-    Files that an option is not for are trained without it, and a warning says so; an option must be for some of them.
+    Files that none of the networks takes are trained with their usual one, and an option that is not for a network is
+    not used with it; a warning says so.
 
     Parameters
     ----------
     files : mapping of Path to Manifest
         The files with their manifests.
-    network, **given
+    networks, presets : sequence of str
+        Names; none: the usual one.
+    **given
         As for `chosen_settings`.
 
     Raises
     ------
     Usage
-        If an option is for none of the files, and as `chosen_settings` does.
+        If a network takes none of the files, if an option is for none of the networks, and as `chosen_settings` does.
     """
-    network = network_named(network) if network else None
+    networks = list(dict.fromkeys(map(network_named, networks)))
+    presets = list(dict.fromkeys(presets))
     given = {name: value for name, value in given.items() if value is not None}
-    examples = {manifest.modality: file for file, manifest in reversed(list(files.items()))}
-    networks = _networks(examples, network)
-    asked = [*given, *(["network"] if network else [])]
-    used = {
-        modality: {name for name in given if name in options_of(kind_of(own))}
-        | ({"network"} if network == own else set())
-        for modality, own in networks.items()
-    }
-    for name in given if files else ():
-        if not any(name in names for names in used.values()):
-            file, modality = next(iter((file, modality) for modality, file in examples.items()))
-            held = "" if network else f"{file} holds {modality}s: "
-            raise Usage(f"{held}{option_of(name)} is not for --network {networks[modality]}")
-    for modality, own in networks.items():
-        if unused := [option_of(name) for name in asked if name not in used[modality]]:
-            others = [str(file) for file, manifest in files.items() if manifest.modality == modality]
-            logger.warning(_unused(unused, others, modality, own))
-    return {
-        file: chosen_settings(
-            manifest.modality,
-            networks[manifest.modality],
-            manifest.source.name,
-            **{name: given[name] for name in given if name in used[manifest.modality]},
-        )
+    named: dict[str, list[Path]] = {}
+    for file, manifest in files.items():
+        named.setdefault(manifest.modality, []).append(file)
+    chosen = {modality: _networks_for(modality, networks) for modality in named}
+    asked = [*(["preset"] if presets else []), *given]
+    _check_networks(networks, named)
+    _check_options(asked, chosen, named, bool(networks))
+    for modality, trained in named.items():
+        _warn(asked, networks, chosen[modality], modality, trained)
+    return [
+        (file, one)
         for file, manifest in files.items()
-    }
+        for network in chosen[manifest.modality]
+        for one in _settings(manifest, network, presets, given)
+    ]
 
 
-def _networks(modalities: Iterable[str], named: str | None) -> dict[str, str]:
-    """Return the network for each modality: the one that was named is for its own, where there are others too."""
-    usual = {modality: DEFAULT[modality] for modality in modalities}
-    if named is None:
-        return usual
-    chosen = kind_of(named)
-    own = [modality for modality in usual if chosen.trains_on(modality)]
-    return usual | dict.fromkeys(own or usual, named)
+def _networks_for(modality: str, networks: Sequence[str]) -> list[str]:
+    """Return the networks for files of a modality: those that were named for it, else the usual one."""
+    return [name for name in networks if kind_of(name).trains_on(modality)] or [DEFAULT[modality]]
+
+
+def _settings(manifest: Manifest, network: str, presets: Sequence[str], given: Mapping[str, Any]) -> list[Common]:
+    """Return the settings of a network for a file, with each of the presets if it has such."""
+    takes = options_of(kind_of(network))
+    own = {name: value for name, value in given.items() if name in takes}
+    each = presets if presets and "preset" in takes else [None]
+    return [chosen_settings(manifest.modality, network, manifest.source.name, preset=one, **own) for one in each]
+
+
+def _check_networks(networks: Sequence[str], named: Mapping[str, Sequence[Path]]) -> None:
+    """Raise `Usage` where a network takes none of the files."""
+    for name in networks if named else ():
+        if not any(kind_of(name).trains_on(modality) for modality in named):
+            file, modality = next((trained[0], modality) for modality, trained in named.items())
+            shown = Path(name).name if is_spelled(name) else name
+            raise Usage(f"{file}: holds {modality}s, --network {shown} is for {kind_of(name).MODALITY}s")
+
+
+def _check_options(
+    asked: Sequence[str], chosen: Mapping[str, Sequence[str]], named: Mapping[str, Sequence[Path]], by_user: bool
+) -> None:
+    """Raise `Usage` where an option is for none of the networks; `by_user`: whether these were named."""
+    networks = [name for own in chosen.values() for name in own]
+    for option in asked if networks else ():
+        if not any(option in options_of(kind_of(name)) for name in networks):
+            modality, *others = chosen
+            held = "" if by_user or others else f"{named[modality][0]} holds {modality}s: "
+            raise Usage(f"{held}{option_of(option)} is not for --network {' or '.join(networks)}")
+
+
+def _warn(
+    asked: Sequence[str], networks: Sequence[str], own: Sequence[str], modality: str, trained: Sequence[Path]
+) -> None:
+    """Say which options are not used for the files of a modality, or not with all of their networks."""
+    without = {name: [one for one in own if name not in options_of(kind_of(one))] for name in asked}
+    unused = [option_of(name) for name, lacking in without.items() if len(lacking) == len(own)]
+    if networks and not set(own) & set(networks):
+        unused.append("--network")
+    if unused:
+        logger.warning(_unused(unused, [str(file) for file in trained], modality, " or ".join(own)))
+    for name, lacking in without.items():
+        if 0 < len(lacking) < len(own):
+            logger.warning("%s is not for --network %s: trained without it", option_of(name), " and ".join(lacking))
 
 
 def _unused(options: list[str], files: list[str], modality: str, network: str) -> str:
@@ -146,9 +174,9 @@ def _understood(name: str, value: Any) -> Any:
 
 def kind_of(network: str) -> type[Common]:
     """Return the class of the settings of a network, by its name or by `FILE.py:FUNCTION`. `Usage` for any other."""
-    if is_spelled(network):
+    if isinstance(network, str) and is_spelled(network):
         return OwnSettings
-    if network not in NETWORKS:
+    if not isinstance(network, str) or network not in NETWORKS:
         raise Usage(f"--network: expected one of {', '.join(NETWORKS)}, or {EXPECTED}, got {network!r:.40}")
     return NETWORKS[network]
 
@@ -156,11 +184,6 @@ def kind_of(network: str) -> type[Common]:
 def options_of(kind: type[Common]) -> set[str]:
     """Return the names of what can be set of a kind of network."""
     return {one.name for one in kind.table()} - {"weights", "file", "function", "digest"} | {kind.CHOICE}
-
-
-def presets_of(network: str) -> list[str]:
-    """Return what `--preset` may be given for a network for images."""
-    return [OwnSettings.USUAL] if is_spelled(network) else preset_names(network)
 
 
 def _of_preset(network: str, preset: Any, given: dict[str, Any], source: str | None) -> Common:
@@ -172,15 +195,26 @@ def _of_preset(network: str, preset: Any, given: dict[str, Any], source: str | N
             preset = RECIPES[preset].preset(str(source))
         except ValueError as error:
             raise Usage(f"--preset {preset}: {error}") from None
-    if preset not in presets:
-        _check_preset(preset, [*(name for name in presets if not name.startswith(tuple(RECIPES))), *RECIPES])
-    return dataclasses.replace(presets[preset], **given)
+    if not isinstance(preset, str) or preset not in presets:
+        there = [*(name for name in presets if not name.startswith(tuple(RECIPES))), *RECIPES]
+        near = naming.hint(preset, there) if isinstance(preset, str) else ""
+        raise Usage(f"--preset: expected one of {', '.join(there)}, got {preset!r:.40}{_with(network)}{near}")
+    return dataclasses.replace(presets[preset], **_shorter_warmup(presets[preset], given))
 
 
-def _check_preset(preset: Any, presets: Collection[str]) -> None:
-    if preset not in presets:
-        near = naming.hint(preset, presets) if isinstance(preset, str) else ""
-        raise Usage(f"--preset: expected one of {', '.join(presets)}, got {preset!r:.40}{near}")
+def _shorter_warmup(preset: ImageSettings, given: dict[str, Any]) -> dict[str, Any]:
+    """Return what was given, with a shorter warm-up than the preset's where that leaves none of the epochs."""
+    epochs, warm = given.get("epochs"), preset.warmup_epochs
+    if type(epochs) is not int or not 0 < epochs <= warm or "warmup_epochs" in given:
+        return given
+    said = f"--warmup-epochs {epochs - 1} instead of the preset's {warm}"
+    logger.warning("%s, so that one of --epochs %d is left at the full rate", said, epochs)
+    return given | {"warmup_epochs": epochs - 1}
+
+
+def _with(network: str) -> str:
+    """Return the network's option where it is not the usual one of its modality."""
+    return "" if network in DEFAULT.values() else f" (--network {network})"
 
 
 def _of_encoder(encoder: Any, given: dict[str, Any]) -> EncoderSettings:

@@ -12,7 +12,8 @@ from benchmark.core.errors import Failure, Usage
 from benchmark.core.hashing import digest
 from benchmark.nn import bert_weights, hub
 from benchmark.nn.tokenizers import LENGTH
-from benchmark.training.settings import ENCODERS, MINILM, TINY, EncoderSettings, shortened
+from benchmark.training.configuration import shortened
+from benchmark.training.settings import ENCODERS, MINILM, TINY, EncoderSettings
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 LONGEST_NAME = 80  # bytes of a folder's name in the names of its runs

@@ -71,8 +71,9 @@ def scores(data: Dataset, predicted: dict[str, np.ndarray]) -> Scores:
     test, triggered, others = (predicted.get(name) for name in ("test", "triggered", "others"))
     assert test is not None
     found = Scores(Share.where(test == data.test.labels), most_predicted=MostPredicted.among(test))
-    if data.triggered is not None and data.wanted is not None and triggered is not None:
-        hit, labels = triggered == data.wanted, data.triggered.labels
+    hit = None if triggered is None else data.hits(triggered)
+    if data.triggered is not None and triggered is not None and hit is not None:
+        labels = data.triggered.labels
         found = replace(
             found,
             asr=Share.where(hit),

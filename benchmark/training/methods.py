@@ -10,9 +10,10 @@ from benchmark.core import extras
 from benchmark.core.errors import Usage
 from benchmark.format.dataset import Dataset
 from benchmark.nn import engines
+from benchmark.training.common import Common
 from benchmark.training.images import Images
 from benchmark.training.own import OwnSettings
-from benchmark.training.settings import Common, EncoderSettings, ImageSettings
+from benchmark.training.settings import EncoderSettings, ImageSettings
 
 
 class Method(Protocol):

@@ -54,8 +54,9 @@ class MostPredicted(Share):
     @classmethod
     def among(cls, predicted: np.ndarray) -> "MostPredicted":
         """Count it among predicted classes, (n,) int."""
-        counts = np.bincount(predicted)
-        return cls(int(counts.max()), len(predicted), int(counts.argmax()))
+        classes, counts = np.unique(predicted, return_counts=True)  # (a stranger's may be of any size)
+        most = counts.argmax()
+        return cls(int(counts[most]), len(predicted), int(classes[most]))
 
     def json(self) -> Json:
         """Return it as result.json has it."""

@@ -6,7 +6,8 @@ from typing import Any
 
 from benchmark.core.errors import Usage
 from benchmark.nn import own
-from benchmark.training.settings import KINDS, ImageSettings, label
+from benchmark.training.common import label
+from benchmark.training.settings import OWN, ImageSettings
 from benchmark.training.table import ADAMW, ALWAYS, BY_NAME, COSINE, MODEL, Setting
 
 DEFAULT = "default"
@@ -23,7 +24,7 @@ class OwnSettings(ImageSettings):
     where the code is on this machine today, and not part of the configuration.
     """
 
-    NETWORK = own.NAME
+    NETWORK = OWN
     USUAL = DEFAULT
 
     file: str
@@ -113,6 +114,3 @@ class OwnSettings(ImageSettings):
         plain = re.sub(r"[^A-Za-z0-9]+", "-", f"{self.file.removesuffix('.py')}-{self.function}").strip("-")
         name = plain[:_IN_FOLDER].rstrip("-") or own.NAME
         return name if words == DEFAULT else f"{name}-{words}"
-
-
-KINDS[OwnSettings.NETWORK] = OwnSettings

@@ -6,7 +6,8 @@ from typing import Any
 
 from benchmark.core.errors import Usage
 from benchmark.nn.networks import IMAGE
-from benchmark.training.settings import KINDS, Common
+from benchmark.training.common import Common
+from benchmark.training.settings import PREDICTIONS
 from benchmark.training.table import BY_NAME, Setting
 
 PREDICTIONS_ONLY = "predictions only"
@@ -21,7 +22,7 @@ class PredictedSettings(Common):
     Nothing else of `Common` is known of it: what it says of epochs and so on is neither shown nor in the configuration.
     """
 
-    NETWORK = "predictions"
+    NETWORK = PREDICTIONS
     OPTIMIZER = "unknown"
     MODALITY = IMAGE
     CHOICE = "name"
@@ -97,6 +98,3 @@ class PredictedSettings(Common):
     def differences(self, other: Common) -> dict[str, Any]:
         """See `Common`."""
         return {} if other == self else super().differences(other)
-
-
-KINDS[PredictedSettings.NETWORK] = PredictedSettings

@@ -1,6 +1,7 @@
 """The one table of what can be set of a run."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +28,8 @@ class Setting:
     `part` of the configuration it belongs to; `type` of its value; `least` and `most` possible value of a whole number;
     `choices` of a word, or, of a fraction from `least` on, what it is `below`; `absent`: the value that a configuration
     without it has; `letter`: what stands before its value in the name of a folder; `help` of its option; `aliases`:
-    what others call one of its choices → the choice.
+    what others call one of its choices → the choice; `usual`: the value where none is given, if that is the same for
+    every network and preset.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Setting:
     below: float | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
     most: int = numbers.LARGEST
+    usual: Any = None
 
     @property
     def option(self) -> str:
@@ -62,7 +65,7 @@ class Setting:
         """Raise `Usage` where a value is not one of this setting's."""
         if value is None and self.absent is None:
             return
-        if self.choices and value not in self.choices:
+        if self.choices and not (isinstance(value, str) and value in self.choices):
             near = naming.hint(value, self.choices, self.aliases) if isinstance(value, str) else ""
             raise Usage(f"{self.option}: expected one of {', '.join(self.choices)}, got {value!r:.40}{near}")
         if self.type is int:
@@ -71,6 +74,7 @@ class Setting:
             if not numbers.is_real(value):
                 raise Usage(f"{self.option} must be a number, got {value!r:.40}")
             self._check_range(value)
+            self._check_single(value)
         elif not isinstance(value, str):
             raise Usage(f"{self.option}: expected a name, got {value!r:.40}")
 
@@ -81,6 +85,13 @@ class Setting:
             raise Usage(f"{self.option} must be at least {self.least}, got {value}")
         if self.below is not None and value >= self.below:
             raise Usage(f"{self.option} must be below {self.below:g}, got {value}")
+
+    def _check_single(self, value: float) -> None:
+        """Raise `Usage` where a value is another one in float32, with which it is computed."""
+        used = numbers.single(value)
+        if math.isinf(used) or (used == 0 and value != 0):
+            raise Usage(f"{self.option} {value} is {used:g} in float32, with which it is computed")
+        self._check_range(used)
 
     def _check_whole(self, value: Any) -> None:
         if not (type(value) is int and abs(value) <= numbers.LARGEST):
@@ -144,13 +155,13 @@ SETTINGS = (
             help="images: turn training images by up to so many degrees."),
     Setting("normalisation", MODEL, str, choices=normalisation.NAMES, absent=normalisation.NONE, letter="n-",
             help="images: mean and standard deviation of the channels, as published for a data set."),
-    Setting("seed", RUN, int, 0, help="Seed of the initial weights and of the order of rows."),
-    Setting("backend", RUN, str, choices=BACKENDS, help="Keras backend.",
+    Setting("seed", RUN, int, 0, usual=0, help="Seed of the initial weights and of the order of rows."),
+    Setting("backend", RUN, str, choices=BACKENDS, usual=BACKENDS[0], help="Keras backend.",
             aliases={"tf": "tensorflow", "pytorch": "torch"}),
-    Setting("precision", RUN, str, choices=PRECISIONS,
+    Setting("precision", RUN, str, choices=PRECISIONS, usual=PRECISIONS[0],
             help="tf32: the GPU's reduced-precision float32; bfloat16: mixed precision.",
             aliases={"fp32": "float32", "bf16": "bfloat16"}),
-    Setting("threads", RUN, int, 1, most=1024,  # more would exhaust the machine
+    Setting("threads", RUN, int, 1, most=1024, usual=2,  # more would exhaust the machine
             help="CPU threads; affects the last digits of results, so it is part of the configuration."),
 )  # fmt: skip
 BY_NAME = {setting.name: setting for setting in SETTINGS}

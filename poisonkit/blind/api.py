@@ -18,7 +18,7 @@ from poisonkit.core import interface
 from poisonkit.core.errors import Usage
 from poisonkit.core.progress import NullProgress, processors
 from poisonkit.inspection.verify.verify import Look
-from poisonkit.triggers import own
+from poisonkit.triggers import registry as triggers
 
 AnyPath = interface.AnyPath
 
@@ -74,7 +74,7 @@ def verify(
     trigger of somebody's own (``"FILE.py:FUNCTION"``), which is executed. Raises `Failure` where the file cannot be
     read as one of the format at all.
     """
-    own.name_if_given(trigger)
+    triggers.name_code(trigger)
     notes: list[str] = []
     plain, folder = interface.optional_path(source, "source"), interface.optional_path(cache, "cache")
     look = Look(plain, interface.optional_name(dataset, "dataset"), folder, notes.append, NullProgress, interface.warn)
@@ -121,7 +121,7 @@ def seal(
     Failure
         The file does not verify, or another file has the name.
     """
-    own.name_if_given(trigger)
+    triggers.name_code(trigger)
     seed = None if secret_seed is None else interface.whole(secret_seed, "secret_seed", 0, (1 << 63) - 1)
     secret = sealing.Secret.draw() if seed is None else sealing.Secret.of(seed)
     share = None if even_share is None else sealing.parse_share(str(even_share))
@@ -157,7 +157,7 @@ def audit(path: AnyPath, key: AnyPath | None = None, *, caches: AnyPath | Sequen
     """Report what participants could infer from a file.
 
     `caches` are folders of clean sources to compare with (default: the user's cache). The result has `found`, the rows
-    that a sure finding names, and `findings`, one for each probe.
+    that a sure finding names which is no false alarm, and `findings`, one for each probe.
     """
     file = interface.path(path)
     folders = (caches,) if isinstance(caches, str | PathLike) else caches

@@ -15,7 +15,6 @@ from poisonkit.core import interface
 from poisonkit.core.errors import Usage
 from poisonkit.core.progress import processors
 from poisonkit.poisoning.clean_images import CleanData
-from poisonkit.triggers import own
 from poisonkit.triggers import registry as triggers
 
 AnyPath = interface.AnyPath
@@ -36,6 +35,8 @@ def make(
     select: str | None = None,
     cover_rate: Number | None = None,
     cover_jitter: bool = False,
+    cover_classes: int | str | Sequence[int | str] | None = None,
+    one_of: bool = False,
     seed: int = 0,
     preset: str | None = None,
     source: AnyPath | None = None,
@@ -73,13 +74,17 @@ def make(
     target : int or str
         The target label: its index, or the name of a class.
     label_mode : str
-        ``all-to-one``, ``all-to-all``, ``source-specific`` or ``clean-label``.
+        ``all-to-one``, ``all-to-all``, ``source-specific``, ``clean-label`` or ``untargeted``.
     source_classes
         The source classes of a source-specific attack, indices or names.
     select : str
         Which rows may be poisoned: ``all``, ``non-target``, ``target`` or ``class``.
     cover_rate, cover_jitter
         The share of cover rows (``"2x"``: twice the rate), and whether each gets noise of its own.
+    cover_classes
+        The classes that cover rows are of, indices or names (default: all that may have covers).
+    one_of : bool
+        Give each changed training row one of the triggers, drawn for it; test rows get all.
     seed : int
         Seed of the rows and of whatever else is drawn.
     preset : str
@@ -119,10 +124,12 @@ def make(
         patch_size=None if patch_size is None else _size(patch_size),
         target=_class(target),
         label_mode=interface.optional_name(label_mode, "label_mode"),
-        source_classes=_classes(source_classes),
+        source_classes=_classes(source_classes, "source_classes"),
         select=interface.optional_name(select, "select"),
         cover_rate=None if cover_rate is None else _text(cover_rate, "cover_rate"),
         cover_jitter=interface.flag(cover_jitter, "cover_jitter"),
+        cover_classes=_classes(cover_classes, "cover_classes"),
+        one_of=interface.flag(one_of, "one_of"),
         seed=interface.whole(seed, "seed"),
         preset=interface.optional_name(preset, "preset"),
         source=interface.optional_path(source, "source"),
@@ -154,7 +161,7 @@ def pack(path: AnyPath, out: AnyPath | None = None, *, trigger: str | None = Non
     the file does not verify or another file has the name, `Usage` for a clean file.
     """
     file = interface.path(path)
-    own.name_if_given(trigger)
+    triggers.name_code(trigger)
     target = delta.target_path(file, interface.optional_path(out, "out"))
     delta.pack(file, target, force=interface.flag(force, "force"))
     return target
@@ -245,9 +252,9 @@ def _class(value: Any) -> int | str | None:
     return interface.whole(value, "target")
 
 
-def _classes(values: Any) -> tuple[int | str, ...]:
-    several = _several(values, "source_classes")
-    return tuple(value if isinstance(value, str) else interface.whole(value, "source_classes") for value in several)
+def _classes(values: Any, name: str) -> tuple[int | str, ...]:
+    several = _several(values, name)
+    return tuple(value if isinstance(value, str) else interface.whole(value, name) for value in several)
 
 
 def _trigger_options(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]], dict[str, Any]]:
@@ -275,7 +282,7 @@ def _known_options() -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
         for option in triggers.spec(name).options:
             options[f"{name}_{option.key}".replace("-", "_")] = name, option.key
         if triggers.takes_picture(name):
-            files[f"{name}_image"] = name
+            files[triggers.file_option(name).removeprefix("--").replace("-", "_")] = name
         if triggers.takes_file(name):
             files[f"{name}_file"] = name
     return options, files

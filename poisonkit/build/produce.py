@@ -14,7 +14,6 @@ from poisonkit.core.errors import Failure
 from poisonkit.format import reader, sidecars
 from poisonkit.format.manifest import Manifest, describe
 from poisonkit.format.records import Json
-from poisonkit.inspection.verify import verify
 from poisonkit.poisoning import write
 from poisonkit.poisoning.plan import Plan
 
@@ -107,6 +106,8 @@ def _check_sidecar(plan: Plan, target: Path, record: sidecars.Sidecar) -> None:
 
 def _same(plan: Plan, target: Path) -> Manifest:
     """Return the manifest of the existing file, if it is what was asked for and verifies."""
+    from poisonkit.inspection.verify import verify  # late: a new file needs none of it
+
     try:
         with reader.reading(target) as data:
             manifest = data.manifest

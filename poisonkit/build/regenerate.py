@@ -8,7 +8,6 @@ from poisonkit.build import build
 from poisonkit.build.produce import BuildResult
 from poisonkit.build.request import read_user_files
 from poisonkit.build.runtime import Runtime
-from poisonkit.core import hashing
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.format import saved as saved_manifests
 from poisonkit.format.manifest import describe
@@ -18,6 +17,7 @@ from poisonkit.poisoning import plan as plans
 from poisonkit.poisoning import recipe as recipes
 from poisonkit.poisoning import supported
 from poisonkit.poisoning.clean_images import CleanData, clean_images
+from poisonkit.poisoning.plan import pictures_record
 from poisonkit.poisoning.recipe import Recipe
 from poisonkit.sources.base import Source
 from poisonkit.triggers import registry as triggers
@@ -30,7 +30,8 @@ def with_user_files(recipe: Recipe, pictures: Pictures, contents: dict[str, Any]
         option = triggers.file_option(name)
         if name not in contents:
             raise Failure(f"the recipe needs the {triggers.file_proof(name)} {digest}: give it with {option}")
-        actual = hashing.array_digest(contents[name]) if option.endswith("image") else digest  # its rows: see `plan`
+        of_rows = not triggers.takes_picture(name)  # whose digest `plan` compares
+        actual = digest if of_rows else pictures_record(contents[name]).digest
         if actual != digest:
             raise Failure(f"{option}: another picture: its array is {actual}, the recipe's {digest}")
     for name in sorted(contents.keys() - needed.keys()):

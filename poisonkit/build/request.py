@@ -11,6 +11,7 @@ from poisonkit.core.parsing import DEFAULT_PATCH, parse_patch
 from poisonkit.poisoning import recipe as recipes
 from poisonkit.poisoning.recipe import Recipe
 from poisonkit.sources.registry import SOURCES
+from poisonkit.triggers import picture_set
 from poisonkit.triggers import registry as triggers
 
 DRAW = "--camouflage-seed $(python3 -c 'import secrets; print(secrets.randbits(62))')"
@@ -37,6 +38,8 @@ class MakeOptions:
     select: str | None = None
     cover_rate: str | None = None
     cover_jitter: bool = False
+    cover_classes: tuple[str | int, ...] = ()
+    one_of: bool = False
     seed: int = 0
     preset: str | None = None
     source: Path | None = None
@@ -121,7 +124,7 @@ def understood(options: MakeOptions) -> MakeOptions:
 def parse_recipes(options: MakeOptions) -> list[Recipe]:
     """Parse one recipe for each rate, without the users' files; classes stay as they were typed."""
     options = _with_others(options)
-    rates = list(dict.fromkeys(recipes.parse_rate(text) for text in options.rates))
+    rates = list(dict.fromkeys(recipes.parse_rate(text) for text in _rates(options)))
     steps = tuple(
         (name, recipes.parameters(name, options.trigger_options.get(name, {}), options.preset))
         for name in options.triggers
@@ -134,7 +137,8 @@ def parse_recipes(options: MakeOptions) -> list[Recipe]:
     patch = (DEFAULT_PATCH,) * 2 if options.per_patch else None
     if options.patch_size is not None:
         patch = parse_patch(options.patch_size)
-    base = _with_labelling(options, Recipe("0", steps, patch, seed=options.seed))
+    base = _with_labelling(options, Recipe("0", steps, patch, seed=options.seed, one_of=options.one_of))
+    recipes.check_one_of(base)
     return [Recipe("0") if rate == "0" else _with_covers(options, replace(base, rate=rate)) for rate in rates]
 
 
@@ -162,6 +166,15 @@ def _with_others(options: MakeOptions) -> MakeOptions:
     return replace(options, triggers=names, trigger_options=options.trigger_options | {name: parameters})
 
 
+def _rates(options: MakeOptions) -> tuple[str, ...]:
+    """Return the rates as they were typed, or as the preset has it. `Usage` where neither says one."""
+    if options.rates:
+        return options.rates
+    if "rate" in (preset := _make_preset(options)):
+        return (preset["rate"],)
+    raise Usage("--rate: expected a poisoning rate, which this preset does not set")
+
+
 def _with_labelling(options: MakeOptions, recipe: Recipe) -> Recipe:
     """Add label mode, target, source classes and the eligible rows: what one implies of the others.
 
@@ -174,7 +187,7 @@ def _with_labelling(options: MakeOptions, recipe: Recipe) -> Recipe:
     select = options.select or label_modes.SELECTIONS[mode][0]
     _known("--select", select, label_modes.CHOICES)
     target: str | int | label_modes.Usual | None = options.target
-    if target is None and mode != "all-to-all":
+    if target is None and mode not in label_modes.NO_TARGET:
         target = preset.get("target", label_modes.USUAL)
     classes = tuple(dict.fromkeys(options.source_classes))
     if error := label_modes.contradiction(mode, select, target, classes):
@@ -187,10 +200,12 @@ def _known(option: str, value: str, known: Iterable[str], aliases: Mapping[str, 
 
 
 def _make_preset(options: MakeOptions) -> dict[str, Any]:
-    """Return the options of `make` itself that the preset sets, for the chosen triggers."""
+    """Return the options of `make` itself that the chosen triggers have by default, or by the preset."""
     values: dict[str, Any] = {}
     for name in options.triggers:
-        values |= {} if options.preset is None else triggers.spec(name).make_presets.get(options.preset, {})
+        values |= triggers.spec(name).make_defaults
+    for name in options.triggers if options.preset is not None else ():
+        values |= triggers.spec(name).make_presets.get(options.preset or "", {})
     return values
 
 
@@ -200,8 +215,12 @@ def _with_covers(options: MakeOptions, recipe: Recipe) -> Recipe:
     text = preset.get("cover_rate") if options.cover_rate is None else options.cover_rate
     rate = "0" if text is None else recipes.parse_cover_rate(text, recipe.rate)
     jitter = options.cover_jitter or (preset.get("cover_jitter", False) and rate != "0")
-    covered = replace(recipe, cover_rate=rate, cover_jitter=jitter)
+    classes = tuple(dict.fromkeys(options.cover_classes))
+    covered = replace(recipe, cover_rate=rate, cover_jitter=jitter, cover_classes=classes)
     recipes.check_jitter(covered)
+    mode, target, sources = recipe.label_mode, recipe.target, recipe.source_classes
+    if error := label_modes.cover_contradiction(mode, target, sources, classes, rate != "0"):
+        raise Usage(error)
     return covered
 
 
@@ -272,12 +291,14 @@ def _camouflage_options(options: MakeOptions) -> dict[str, int | str]:
 
 
 def read_user_files(paths: dict[str, Any]) -> dict[str, Any]:
-    """Read the users' files by trigger: pictures, (h, w, 3) uint8 in colour or (h, w, 4) with their opacity, and
-    what other triggers read of theirs. Values of Python's are taken where a trigger takes such."""
+    """Read the users' files by trigger: pictures, (h, w, 3) uint8 in colour or (h, w, 4) with their opacity, folders of
+    pictures, and what other triggers read of theirs. Values of Python's are taken where a trigger takes such."""
     contents: dict[str, Any] = {}
     for name, path in paths.items():
         if triggers.takes_file(name):
             contents[name] = triggers.read_file(name, path)
+        elif triggers.takes_folder(name):
+            contents[name] = picture_set.read(path)
         else:
             from poisonkit.core import picture_files
 

@@ -155,7 +155,8 @@ def unseal(file, key, output, threads, force, as_json):
 def audit(context, file, key, caches, as_json):
     """Report what participants could infer.
 
-    Exits with status 3 if rows are found.
+    Exits with status 3 if rows are found. Where the truth is known, a probe that names changed rows no more often than
+    chance would is a false alarm, and its rows do not count as found.
 
     Tries, with the file alone: order, duplicates, names and times, sizes, class sizes, labels against neighbours and
     against a model of the test rows, and each class beside its test rows in noise, detail, spectrum, blocks, colours

@@ -1,11 +1,8 @@
 """How the results of `make`, `grid`, `unpack` and `unseal` read as lines for people."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from poisonkit.build.grid import GridPlan, GridResult
-from poisonkit.build.produce import BuildResult
-from poisonkit.build.row_list import RowList
 from poisonkit.core import class_names
 from poisonkit.core.numbers import counted
 from poisonkit.format.manifest import Manifest
@@ -13,8 +10,13 @@ from poisonkit.format.records import Recipe
 from poisonkit.poisoning import supported
 from poisonkit.poisoning.classes import own
 
+if TYPE_CHECKING:  # a command imports what it does itself
+    from poisonkit.build.grid import GridPlan, GridResult
+    from poisonkit.build.produce import BuildResult
+    from poisonkit.build.row_list import RowList
 
-def result_line(result: BuildResult) -> str:
+
+def result_line(result: "BuildResult") -> str:
     """One line about a file that was asked for."""
     if result.state == "planned":
         return f"would write {result.path} ({result.size / 1e6:,.1f} MB): {counts(result.manifest, planned=True)}"
@@ -26,14 +28,14 @@ def result_line(result: BuildResult) -> str:
     return line + supported.note(result.manifest)
 
 
-def existing_line(result: BuildResult) -> str:
+def existing_line(result: "BuildResult") -> str:
     """Return the line about a file that was there already."""
     known = supported.problem(result.manifest) is None
     state = "verifies" if known else "its arrays agree" + supported.note(result.manifest, ", ")
     return f"{result.path} already exists and {state}; nothing to do"
 
 
-def result_json(result: BuildResult) -> dict[str, Any]:
+def result_json(result: "BuildResult") -> dict[str, Any]:
     """Return the same for programs."""
     return {
         "path": str(result.path),
@@ -45,7 +47,7 @@ def result_json(result: BuildResult) -> dict[str, Any]:
     }
 
 
-def list_line(written: RowList) -> str:
+def list_line(written: "RowList") -> str:
     """One line about a list of rows that another tool is to change."""
     rows = " and ".join(f"{count:,} {part}" for part, count in written.counts.items())
     what = "texts to rewrite" if written.trigger == "rewrite" else f"{written.rows} to change"
@@ -56,13 +58,13 @@ def list_line(written: RowList) -> str:
     return f"wrote {written.path}: {rows} {what}{beside}; --{written.trigger}-file {takes}"
 
 
-def list_json(written: RowList) -> dict[str, Any]:
+def list_json(written: "RowList") -> dict[str, Any]:
     """Return the same for programs."""
     folder = {} if written.folder is None else {"folder": str(written.folder)}
     return {"path": str(written.path), "written": written.written, "counts": written.counts} | folder
 
 
-def grid_line(planned: GridPlan) -> str:
+def grid_line(planned: "GridPlan") -> str:
     """One line about the files of a grid, before they are made."""
     source, manifest = planned.base.source, planned.plans[0].manifest
     labels = own_classes(source.name, source.classes) + target(source.classes, manifest.recipe)
@@ -70,13 +72,13 @@ def grid_line(planned: GridPlan) -> str:
     return f"{files}, on {planned.base_path}; {labels.removesuffix('; ')}"
 
 
-def grid_result_line(made: GridResult) -> str:
+def grid_result_line(made: "GridResult") -> str:
     """One line about the deltas that were written."""
     size = f"{made.size / 1e6:,.1f} MB, as whole files {made.whole_size / 1e9:,.1f} GB"
     return f"wrote {counted(len(made.paths), 'delta')}: {size}"
 
 
-def grid_json(planned: GridPlan, made: GridResult | None) -> dict[str, Any]:
+def grid_json(planned: "GridPlan", made: "GridResult | None") -> dict[str, Any]:
     """Return the same for programs; `made` is None in a dry run."""
     return {
         "dataset": planned.dataset,
@@ -114,6 +116,7 @@ def own_classes(source: str, classes: Sequence[str]) -> str:
 def target(classes: Sequence[str], recipe: Recipe) -> str:
     """Return the target label of a recipe and its source classes, for the beginning of a line."""
     label, sources = recipe.target, recipe.source_classes
-    text = "each class to the next" if label is None else f"target {class_names.spelled(classes, label)}"
+    none = "each class to another" if recipe.label_mode == "untargeted" else "each class to the next"
+    text = none if label is None else f"target {class_names.spelled(classes, label)}"
     text += f" from {', '.join(class_names.spelled(classes, one) for one in sources)}" if sources else ""
     return f"{text}; "

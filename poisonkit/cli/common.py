@@ -212,5 +212,7 @@ def warn(line: str) -> None:
 
 
 def command_line() -> list[str]:
-    """Return the words of this command, for the sidecar."""
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+    """Return the words of this command, for the sidecar; what is no UTF-8 in them is spelled out."""
+    from poisonkit.core import files
+
+    return list(map(files.path_text, [Path(sys.argv[0]).name, *sys.argv[1:]]))

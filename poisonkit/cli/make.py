@@ -72,6 +72,11 @@ def warn_of_download(source: "SourceRequest") -> None:
     help="Option of a trigger of your own or of a package; may be given several times.",
 )
 @click.option(
+    "--one-of",
+    is_flag=True,
+    help="Give each changed training row one of the triggers, drawn for it; test rows get all, one after another.",
+)
+@click.option(
     "--rate",
     "rates",
     multiple=True,
@@ -101,7 +106,8 @@ def warn_of_download(source: "SourceRequest") -> None:
     "--preset",
     metavar="NAME",
     shell_complete=completion.presets,
-    help="Settings of published code: notebook (BadPatches), backdoorbench, wanet, openbackdoor; covered.",
+    help="Settings of published code: notebook (BadPatches), backdoorbench, backdoor-toolbox, wanet, openbackdoor; "
+    "covered.",
 )
 @click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean data.")
 @click.option(
@@ -152,15 +158,17 @@ def make(context, threads, dry_run, quiet, as_json, origin, **values):
     Each is an HDF5 file of images or texts beside a NAME.manifest.json. The same command gives the same bytes on every
     machine.
     """
-    from poisonkit.build import build, regenerate, request, row_list
+    from poisonkit.build import build, request
     from poisonkit.cli import build_lines
-    from poisonkit.poisoning.clean_images import CleanData
-    from poisonkit.triggers import own
 
     check_typed(context, origin)
     running, typed = runtime_of(threads), trigger_values(context.command.params, values)
     line, as_value = build_lines.result_line, build_lines.result_json
     if origin is not None:
+        from poisonkit.build import regenerate
+        from poisonkit.poisoning.clean_images import CleanData
+        from poisonkit.triggers import own
+
         for one in values["triggers"]:
             own.named(one)
         clean = CleanData(values["source"], values["dataset"], values["cache"], values["fresh"])
@@ -181,6 +189,8 @@ def make(context, threads, dry_run, quiet, as_json, origin, **values):
     if parsed.listing is None:
         _tell_results(build.build(parsed, running, dry_run), line, as_value, quiet, as_json)
         return
+    from poisonkit.build import row_list
+
     listed = row_list.make_list(parsed, running, dry_run)
     _tell_results([listed], build_lines.list_line, build_lines.list_json, quiet, as_json)
 

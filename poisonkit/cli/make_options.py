@@ -10,6 +10,7 @@ import click
 from poisonkit.cli import completion
 from poisonkit.cli.common import A_PATH
 from poisonkit.core.errors import Usage
+from poisonkit.triggers.base import names_file
 
 ATTACK = (
     click.option(
@@ -23,7 +24,8 @@ ATTACK = (
         metavar="MODE",
         shell_complete=completion.modes,
         help="all-to-one, all-to-all (each class becomes the next), source-specific, clean-label (the target's own "
-        "rows, labels kept).  [default: all-to-one; source-specific with --source-class]",
+        "rows, labels kept), untargeted (another class, drawn for each "
+        "row).  [default: all-to-one; source-specific with --source-class]",
     ),
     click.option(
         "--source-class",
@@ -45,6 +47,14 @@ ATTACK = (
         help="Share of the training rows that get the trigger and keep their label; 2x: twice --rate.  [default: 0]",
     ),
     click.option(
+        "--cover-class",
+        "cover_classes",
+        multiple=True,
+        metavar="CLASS",
+        help="A class that cover rows are of, written like --target; may be given several times.  [default: all that "
+        "may have covers]",
+    ),
+    click.option(
         "--cover-jitter", is_flag=True, help="Add per-row noise to the trigger of each cover row (WaNet noise mode)."
     ),
 )
@@ -59,8 +69,16 @@ def attack_options(command):
 
 GROUPS = {
     "Clean data": ("dataset", "source", "source_options", "size", "split", "name", "cache", "fresh"),
-    "Attack": ("triggers", "options", "rates", "per_patch", "patch_size", "seed", "preset"),
-    "Labels and rows": ("target", "label_mode", "source_classes", "select", "cover_rate", "cover_jitter"),
+    "Attack": ("triggers", "options", "one_of", "rates", "per_patch", "patch_size", "seed", "preset"),
+    "Labels and rows": (
+        "target",
+        "label_mode",
+        "source_classes",
+        "select",
+        "cover_rate",
+        "cover_classes",
+        "cover_jitter",
+    ),
     "Blind exercises": ("camouflage", "camouflage_seed"),
     "Output": ("origin", "output", "force", "threads", "dry_run", "quiet", "as_json"),
 }
@@ -104,7 +122,7 @@ def options_of(trigger) -> list[click.Option]:
     name = trigger.name
     options: list[click.Option] = [TriggerOption(name, option) for option in trigger.options]
     if isinstance(trigger, ImageTrigger) and trigger.picture:
-        options.append(PictureOption(name))
+        options.append(PictureOption(name, trigger.picture == "folder"))
     if isinstance(trigger, TextTrigger):
         options += [ShortOption(name, key, short) for key, short in trigger.repeated.items()]
     if trigger.file:
@@ -143,14 +161,16 @@ class ShortOption(click.Option):
 
 
 class PictureOption(click.Option):
-    """The picture of a trigger that takes one, `--TRIGGER-image`."""
+    """The picture of a trigger that takes one, `--TRIGGER-image`, or the folder of them, `--TRIGGER-images`."""
 
-    def __init__(self, trigger: str):
+    def __init__(self, trigger: str, several: bool = False):
+        help_of_one = "the picture, resized to image or patch  [default: one that poisonkit draws]"
+        help_of_all = "the pictures, and mask_NAME for their opacity  [default: some that poisonkit draws]"
         super().__init__(
-            [f"--{trigger}-image"],
+            [f"--{trigger}-image{'s' if several else ''}"],
             type=A_PATH,
-            metavar="PICTURE",
-            help="the picture, resized to image or patch  [default: one that poisonkit draws]",
+            metavar="FOLDER" if several else "PICTURE",
+            help=help_of_all if several else help_of_one,
         )
         self.trigger, self.key = trigger, None
 
@@ -184,19 +204,18 @@ WITH_FROM = (
 
 def check_typed(context: click.Context, origin: Path | None) -> None:
     """Raise click's errors where an option is missing, or may not be combined with `--from`."""
-    from poisonkit.triggers import own
-
     typed = {
         parameter.name: parameter
         for parameter in context.command.params
         if context.get_parameter_source(parameter.name or "") == click.core.ParameterSource.COMMANDLINE
     }
     for name, spelled in (("dataset", "--dataset"), ("rates", "--rate")):
-        if origin is None and name not in typed:
+        by_preset = name == "rates" and "preset" in typed
+        if origin is None and name not in typed and not by_preset:
             raise click.MissingParameter(ctx=context, param_hint=f"'{spelled}'", param_type="option")
     for name, parameter in typed.items():
         mine = name in WITH_FROM or isinstance(parameter, PictureOption) or getattr(parameter, "is_given", False)
-        of_recipe = name == "triggers" and not all(map(own.is_spelled, context.params[name]))
+        of_recipe = name == "triggers" and not all(map(names_file, context.params[name]))
         if origin is not None and (of_recipe or not mine):
             raise click.UsageError(
                 f"{parameter.opts[0]} cannot be combined with --from, which takes the whole recipe", context

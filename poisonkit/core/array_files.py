@@ -2,16 +2,18 @@
 larger than it may be, whatever a header or a zip claims."""
 
 import contextlib
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from poisonkit.core import files, texts, zip_files
 from poisonkit.core.errors import Failure
+
+if TYPE_CHECKING:
+    import zipfile
 
 NPY, ZIP = b"\x93NUMPY", b"PK\x03\x04"
 KINDS = "fiub"
@@ -38,11 +40,11 @@ class Header:
 class ArrayFile:
     """An open file of arrays, each by its name; that of an .npy, which has one, is empty."""
 
-    def __init__(self, path: Path, file: IO[bytes] | zipfile.ZipFile, most: int):
-        self.path, self._file, self._most = path, file, most
+    def __init__(self, path: Path, most: int, file: IO[bytes] | None, archive: "zipfile.ZipFile | None" = None):
+        self.path, self._most, self._file, self._archive = path, most, file, archive
         self.names = [""]
-        if isinstance(file, zipfile.ZipFile):
-            found = zip_files.zip_names(path, file)
+        if archive is not None:
+            found = zip_files.zip_names(path, archive)
             self.names = [name.removesuffix(".npy") for name in found if name.endswith(".npy")]
             if not self.names:
                 shown = ", ".join(texts.printable(name) for name in found[:_SHOWN]) or "nothing"
@@ -67,10 +69,10 @@ class ArrayFile:
     @contextlib.contextmanager
     def _opened(self, name: str) -> Iterator[IO[bytes]]:
         with zip_files.damage(self.path):
-            if isinstance(self._file, zipfile.ZipFile):
-                with self._file.open(f"{name}.npy") as stream:
+            if self._archive is not None:
+                with self._archive.open(f"{name}.npy") as stream:
                     yield stream
-            else:
+            elif self._file is not None:
                 self._file.seek(0)
                 yield self._file
 
@@ -91,10 +93,8 @@ class ArrayFile:
                 name,
                 f"is {times(shape)} {dtype}, {header.size / 1e6:,.0f} MB, expected at most {self._most / 1e6:,.0f}",
             )
-        if isinstance(self._file, zipfile.ZipFile):
-            held = self._file.getinfo(f"{name}.npy").file_size
-        else:
-            held = self.path.stat().st_size
+        archive = self._archive
+        held = self.path.stat().st_size if archive is None else archive.getinfo(f"{name}.npy").file_size
         if header.start + header.size != held:
             raise self.wrong(name, f"is {times(shape)} {dtype}, which does not fit the {held:,} bytes it has")
         return header
@@ -125,9 +125,9 @@ def opened(path: Path, most: int) -> Iterator[ArrayFile]:
     if start.startswith(ZIP):
         bounds = zip_files.Bounds(MOST_MEMBERS, max(4 * most, most + (1 << 20)))
         with zip_files.opened_zip(path, bounds) as archive:
-            yield ArrayFile(path, archive, most)
+            yield ArrayFile(path, most, None, archive)
     elif start == NPY:
         with open(path, "rb") as file:
-            yield ArrayFile(path, file, most)
+            yield ArrayFile(path, most, file)
     else:
         raise Failure(f"{path}: is neither an .npy nor an .npz file: write it with numpy.save or numpy.savez")

@@ -4,6 +4,7 @@ A child that reaches its limits says nothing about the file that it checks: that
 """
 
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -84,6 +85,7 @@ def _ending(status: int) -> str:
 
 def _answer(look: Look, wrong: type[Exception], writer: int) -> None:
     """Check, answer, and exit without running the parent's exit handlers."""
+    gc.disable()  # a collection would touch, and so copy, every page of the parent's objects
     status = 1
     try:
         _limit_memory()

@@ -23,7 +23,7 @@ def is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def path_text(path: Path) -> str:
+def path_text(path: Path | str) -> str:
     """Return a path as text that UTF-8 can hold."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
@@ -171,12 +171,18 @@ def _errno(text: str) -> list[str]:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """SHA-256 of a file's bytes; they are read beside the hashing."""
+    from concurrent.futures import ThreadPoolExecutor  # late: most commands hash no file
+
     total = hashlib.sha256()
-    buffer = bytearray(1 << 22)
-    with open(path, "rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            total.update(memoryview(buffer)[:count])
+    buffers = [bytearray(1 << 22), bytearray(1 << 22)]
+    with open(path, "rb", buffering=0) as file, ThreadPoolExecutor(1) as beside:
+        hashed = None
+        while count := file.readinto(buffers[0]):  # while the other one is hashed
+            if hashed is not None:
+                hashed.result()
+            hashed = beside.submit(total.update, memoryview(buffers[0])[:count])
+            buffers.reverse()
     return "sha256:" + total.hexdigest()
 
 

@@ -130,9 +130,3 @@ def check_size(width: int, height: int, largest: int = LARGEST_SIDE) -> None:
     """Raise `ValueError` where a header claims more pixels than a picture here may have."""
     if not (0 < width <= largest and 0 < height <= largest):
         raise ValueError(f"{width} x {height} pixels, expected 1 to {largest} a side")
-
-
-def grey(picture: np.ndarray) -> np.ndarray:
-    """Return the grey levels of an RGB picture: (h, w, 3) uint8 → (h, w, 1), (77·R + 150·G + 29·B + 128) >> 8."""
-    red, green, blue = np.moveaxis(picture.astype(np.int32), -1, 0)
-    return np.asarray(((77 * red + 150 * green + 29 * blue + 128) >> 8).astype(np.uint8)[..., None])

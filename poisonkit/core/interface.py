@@ -100,7 +100,8 @@ def whole(value: Any, name: str, low: int | None = None, high: int | None = None
 
 def flag(value: Any, name: str) -> bool:
     """Return True or False. `Usage` for anything else: any text, "no" too, would count as true."""
-    if type(value).__name__ not in ("bool", "bool_") and value not in (0, 1):
+    truth = type(value).__name__ in ("bool", "bool_")
+    if not truth and not (isinstance(value, numbers.Integral) and value in (0, 1)):
         raise Usage(f"{name}: expected True or False, got {value!r:.60}")
     return bool(value)
 

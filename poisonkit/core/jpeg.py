@@ -40,8 +40,7 @@ def basis() -> np.ndarray:
 def jpeg(images: np.ndarray, quality: int, halved: bool = False) -> np.ndarray:
     """Return what JPEG of that quality leaves of images (n, H, W, C) uint8; C is 1 or 3.
 
-    `halved`: with the usual subsampling (4:2:0), the two chroma planes at half the height and width, the mean of 2 × 2
-    pixels and repeated for them; else without.
+    `halved`: with the usual subsampling (4:2:0), the two chroma planes at half the height and width; else without.
     """
     with defer_signals():  # numba is imported here, and may compile
         from poisonkit.core import kernels
@@ -55,28 +54,40 @@ def jpeg(images: np.ndarray, quality: int, halved: bool = False) -> np.ndarray:
     for plane, table in zip(planes, tables, strict=False):
         kernels.quantise(plane.reshape(-1, plane.shape[-1]), basis(), table)
     if halved:
-        planes[1:] = [plane.repeat(2, 1).repeat(2, 2) for plane in planes[1:]]
+        height, width = (-(-side // 2) for side in images.shape[1:3])
+        planes[1:] = [_larger(plane[:, :height, :width]) for plane in planes[1:]]
     return _pixels(planes, images.shape[1:3])
 
 
 def _planes(images: np.ndarray, multiple: int) -> list[np.ndarray]:
     """Luma and chroma about 0, (n, H', W') int32 each, the edge repeated up to multiples of that. Fixed point, 2^16."""
     down, across = -images.shape[1] % multiple, -images.shape[2] % multiple
-    padded = np.pad(images, ((0, 0), (0, down), (0, across), (0, 0)), "edge").astype(np.int32)
+    if down or across:
+        images = np.pad(images, ((0, 0), (0, down), (0, across), (0, 0)), "edge")
     if images.shape[3] == 1:
-        return [np.ascontiguousarray(padded[..., 0]) - np.int32(128)]
-    red, green, blue = padded[..., 0], padded[..., 1], padded[..., 2]
+        return [images[..., 0].astype(np.int32) - np.int32(128)]
+    red, green, blue = (images[..., channel].astype(np.int32, order="C") for channel in range(3))
     half = 1 << 15
     luma = (19595 * red + 38470 * green + 7471 * blue + half) >> 16
     blueness = (-11059 * red - 21709 * green + 32768 * blue + half) >> 16
     redness = (32768 * red - 27439 * green - 5329 * blue + half) >> 16
-    return [np.ascontiguousarray(plane, np.int32) for plane in (luma - 128, blueness, redness)]
+    return [luma - np.int32(128), blueness, redness]
 
 
 def _smaller(plane: np.ndarray) -> np.ndarray:
-    """Return the means of 2 × 2 pixels, rounded half up, of planes (n, H, W) int32."""
+    """Return the means of 2 × 2 pixels of planes (n, H, W) int32; as in libjpeg, a half goes down and up in turn."""
     sums = plane[:, ::2, ::2] + plane[:, 1::2, ::2] + plane[:, ::2, 1::2] + plane[:, 1::2, 1::2]
-    return np.ascontiguousarray((sums + 2) >> 2)
+    return np.ascontiguousarray((sums + 1 + np.arange(sums.shape[2], dtype=np.int32) % 2) >> 2)
+
+
+def _larger(plane: np.ndarray) -> np.ndarray:
+    """Return planes (n, H, W) int32 at twice the height and width: 3 parts of the nearest pixel and one of the next, in
+    each direction, the edge repeated; as libjpeg does by default ("fancy upsampling")."""
+    padded = np.pad(plane, ((0, 0), (1, 1), (1, 1)), "edge")
+    rows = np.stack([3 * padded[:, 1:-1] + padded[:, :-2], 3 * padded[:, 1:-1] + padded[:, 2:]], 2)
+    rows = rows.reshape(len(plane), -1, padded.shape[2])
+    left, right = 3 * rows[..., 1:-1] + rows[..., :-2] + 8, 3 * rows[..., 1:-1] + rows[..., 2:] + 7
+    return np.asarray(np.stack([left, right], -1).reshape(len(plane), rows.shape[1], -1) >> 4)
 
 
 def _pixels(planes: list[np.ndarray], size: tuple[int, ...]) -> np.ndarray:
@@ -89,4 +100,7 @@ def _pixels(planes: list[np.ndarray], size: tuple[int, ...]) -> np.ndarray:
     red = luma + ((91881 * redness + half) >> 16)
     green = luma + ((-22554 * blueness - 46802 * redness + half) >> 16)
     blue = luma + ((116130 * blueness + half) >> 16)
-    return np.asarray(np.stack([red, green, blue], -1).clip(0, 255).astype(np.uint8))
+    out = np.empty((*luma.shape, 3), np.uint8)
+    for channel, plane in enumerate((red, green, blue)):
+        out[..., channel] = plane.clip(0, 255)
+    return out

@@ -220,7 +220,8 @@ def quantise(plane: Array, basis: Array, table: Array) -> None:
                     for x in range(8):
                         total += rows[u, x] * np.int64(basis[v, x])
                     step = np.int64(table[u, v]) << 17
-                    size = (2 * abs(total) + step) // (2 * step)  # half goes away from 0, as in libjpeg
+                    # half goes away from 0, as in libjpeg; most are less, and a division takes long
+                    size = np.int64(0) if 2 * abs(total) < step else (2 * abs(total) + step) // (2 * step)
                     block[u, v] = (size if total >= 0 else -size) * np.int64(table[u, v])
             for y in range(8):
                 for v in range(8):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 from poisonkit.core import naming
 from poisonkit.core.errors import Usage
@@ -52,6 +53,36 @@ def choice(*names: str) -> Callable[[str], str]:
         return naming.one_of(text, names, ValueError)
 
     return parse
+
+
+SAME = "same"
+
+
+def or_same(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a parser of what another parser takes, or of the word `SAME`: what test rows get is what training rows
+    get."""
+
+    def parse_either(text: str) -> Any:
+        if text == SAME:
+            return SAME
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise ValueError(f"{error}; or {SAME}") from None
+
+    return parse_either
+
+
+def several(parse: Callable[[str], Any], most: int = 1000) -> Callable[[str], list[Any]]:
+    """Return a parser of one value or more, separated by commas."""
+
+    def parse_all(text: str) -> list[Any]:
+        parts = text.split(",")
+        if len(parts) > most:
+            raise ValueError(f"expected at most {most:,} values, got {len(parts):,}")
+        return [parse(part.strip()) for part in parts]
+
+    return parse_all
 
 
 def parse_patch(text: str) -> tuple[int, int]:

@@ -27,7 +27,7 @@ import numpy as np
 
 from poisonkit.core import files, images
 from poisonkit.core.errors import Failure
-from poisonkit.core.images import grey
+from poisonkit.core.grey_levels import grey
 
 _LARGEST_SIDE = 1_000_000  # libpng's own limit
 

@@ -18,7 +18,7 @@ from poisonkit.core.signals import defer_signals
 
 ONE = 1 << 15
 MAX_TAPS = 4
-_IMAGES_AT_ONCE = 1024
+_IMAGES_AT_ONCE, _MOST_AT_ONCE, _JOBS = 1024, 8192, 4  # in a call of a kernel; calls for each thread of a large array
 PLAIN = 60_000_000
 """Products of weight and byte that NumPy sums sooner than numba is imported."""
 PLAIN_CALL = PLAIN // 6
@@ -120,8 +120,8 @@ class Stencil:
             return result
         with defer_signals():  # numba is imported here
             run = self._pointwise() if self.pointwise else self._gather()
-        starts = range(0, len(flat), _IMAGES_AT_ONCE)
-        jobs = [(flat[i : i + _IMAGES_AT_ONCE], flat_out[i : i + _IMAGES_AT_ONCE]) for i in starts]
+        size = min(max(len(flat) // (_JOBS * threads), _IMAGES_AT_ONCE), _MOST_AT_ONCE)
+        jobs = [(flat[i : i + size], flat_out[i : i + size]) for i in range(0, len(flat), size)]
         if threads == 1 or len(jobs) == 1:
             for job in jobs:
                 with defer_signals():  # and here it may compile

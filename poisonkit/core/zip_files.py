@@ -2,14 +2,17 @@
 
 import errno
 import stat
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from poisonkit.core import texts
 from poisonkit.core.errors import Failure
+
+if TYPE_CHECKING:
+    import zipfile
 
 LISTED = 160  # bytes of a zip's list for each of its members: GTSRB's has 124
 TAIL = (1 << 16) + 200  # bytes at the end of a zip, which may have a comment, in which its end is looked for
@@ -59,8 +62,10 @@ def _first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def opened_zip(path: Path, bounds: Bounds) -> Iterator[zipfile.ZipFile]:
+def opened_zip(path: Path, bounds: Bounds) -> Iterator["zipfile.ZipFile"]:
     """Open a zip file. Raises `Failure` where it is damaged or exceeds the bounds; its own list is checked first."""
+    import zipfile  # late: what is read of the user's is seldom a zip
+
     with damage(path):
         if _list_size(path) > bounds.members * LISTED:
             bounds.check(path, bounds.members + 1, 0)
@@ -84,7 +89,7 @@ def _list_size(path: Path) -> int:
     return int.from_bytes(end[large + 40 : large + 48], "little") if size == 0xFFFFFFFF and large >= 0 else size
 
 
-def zip_names(path: Path, archive: zipfile.ZipFile) -> list[str]:
+def zip_names(path: Path, archive: "zipfile.ZipFile") -> list[str]:
     """Return the names of a zip's files; a member that points outside or is a link is refused."""
     names = []
     for info in archive.infolist():

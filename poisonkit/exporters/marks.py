@@ -5,8 +5,7 @@ import os
 from pathlib import Path
 
 from poisonkit.core.errors import Failure
-
-MARK = ".poisonkit-export"
+from poisonkit.sources.exported import MARK
 
 
 def write(folder: Path, form: str) -> None:

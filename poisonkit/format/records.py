@@ -128,11 +128,14 @@ class Recipe:
     source_classes: tuple[int, ...] = ()
     cover_rate: str | None = None
     cover_jitter: bool = False
+    cover_classes: tuple[int, ...] = ()
+    one_of: bool = False
 
     @classmethod
     def of(cls, json: Json) -> "Recipe":
         """Return the recipe that a manifest has."""
-        lists = {key: tuple(json[key]) for key in ("streams", "patch", "source_classes") if json.get(key) is not None}
+        keys = ("streams", "patch", "source_classes", "cover_classes")
+        lists = {key: tuple(json[key]) for key in keys if json.get(key) is not None}
         return known(cls, json | lists | {"triggers": tuple(map(TriggerStep.of, json.get("triggers", ())))})
 
     @property
@@ -144,6 +147,8 @@ class Recipe:
             "source_classes": list(self.source_classes),
             "cover_jitter": self.cover_jitter,
             "cover_rate": self.cover_rate,
+            "cover_classes": list(self.cover_classes),
+            "one_of": self.one_of,
         }
         return {key: value for key, value in omit_if_default.items() if value} | {
             "rate": self.rate,

@@ -32,6 +32,7 @@ def _pictures(manifest: Json) -> str | None:
 def _classes(manifest: Json) -> str | None:
     recipe, classes = manifest["recipe"], len(manifest["source"]["classes"])
     named = [("target", recipe["target"]), *(("source class", label) for label in recipe.get("source_classes", ()))]
+    named += [("cover class", label) for label in recipe.get("cover_classes", ())]
     for what, label in named:
         if label is not None and label >= classes:
             return f"its manifest's {what} is {label}, it names {classes} classes"
@@ -55,6 +56,25 @@ def _label_modes(manifest: Json) -> str | None:
 def _jitter(manifest: Json) -> str | None:
     if "cover_jitter" in manifest["recipe"] and "cover_rate" not in manifest["recipe"]:
         return "its manifest's recipe has a cover_jitter without a cover_rate"
+    return None
+
+
+def _cover_classes(manifest: Json) -> str | None:
+    recipe = manifest["recipe"]
+    if "cover_classes" not in recipe:
+        return None
+    if "cover_rate" not in recipe:
+        return "its manifest's recipe has cover_classes without a cover_rate"
+    sources, covers = tuple(recipe.get("source_classes", ())), tuple(recipe["cover_classes"])
+    never = label_modes.never_covers(recipe["label_mode"], recipe["target"], sources)
+    wrong = [label for label in covers if label in never]
+    return f"its manifest's recipe has the cover class {wrong[0]}, whose rows are no covers" if wrong else None
+
+
+def _one_of(manifest: Json) -> str | None:
+    recipe = manifest["recipe"]
+    if "one_of" in recipe and (len(recipe["triggers"]) < 2 or recipe["application"] == "text"):
+        return "its manifest's recipe has one_of, which is for several triggers of images"
     return None
 
 
@@ -141,6 +161,8 @@ RULES: dict[str, Callable[[Json], str | None]] = {
     "classes-that-exist": _classes,
     "label-modes": _label_modes,
     "jitter-of-covers": _jitter,
+    "classes-of-covers": _cover_classes,
+    "one-of-several": _one_of,
     "application-of-modality": _application,
     "others-of-mode": _others,
     "tiles-divide-images": _tiles,

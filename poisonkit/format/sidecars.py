@@ -1,6 +1,7 @@
 """Sidecars: NAME.manifest.json has a file's manifest, and what may not stand inside the file because it differs from
 run to run. One may be removed or overwritten only if it is that of NAME.h5 itself."""
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ class Sidecar:
     def is_of(self, target: Path) -> bool:
         """Whether a sidecar under another name (somebody renamed both) is that of this file."""
         try:
-            same = target.is_file() and self.size == target.stat().st_size
+            same = target.is_file() and _same(self.size, target.stat().st_size)
             return same and self.sha256 == files.file_sha256(target)
         except OSError:
             return False
@@ -103,9 +104,18 @@ def more(path: Path) -> Json | None:
         return None
     try:
         found = numbers.loads(content(beside), parse_float=str)
-        return {key: value for key, value in found.items() if key not in OWN}
+        return {key: _spelled(value) for key, value in found.items() if key not in OWN}
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise Failure(f"{beside}: is not a sidecar ({error})") from None
+
+
+def _spelled(value: Any) -> Any:
+    """Return JSON with halves of characters spelled out: UTF-8, and so a digest, can hold none."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list):
+        return [_spelled(one) for one in value]
+    return {_spelled(key): _spelled(one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
 def differences(path: Path, manifest: Header) -> list[str]:
@@ -120,13 +130,19 @@ def differences(path: Path, manifest: Header) -> list[str]:
     except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
         return [f"{beside.name}: is not a sidecar ({type(error).__name__}: {error})"]
     errors = []
-    if repeated != manifest.json:
+    if not _same(repeated, manifest.json):
         errors.append(f"{beside.name}: its manifest is not the file's")
-    if size != path.stat().st_size:
+    if not _same(size, path.stat().st_size):
         errors.append(f"{beside.name}: says the file has {size} bytes, it has {path.stat().st_size}")
     elif digest != files.file_sha256(path):
         errors.append(f"{beside.name}: its SHA-256 is not the file's")
     return errors
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Tell whether two values are the same JSON: Python's 1, 1.0 and True are equal, those of JSON are not."""
+    first, second = (json.dumps(value, sort_keys=True) for value in (one, other))
+    return first == second
 
 
 def sidecar_path(path: Path) -> Path:

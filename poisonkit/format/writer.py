@@ -2,8 +2,9 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from poisonkit.format.records import ArrayEntry
 from poisonkit.format.sidecars import sidecar_path
 
 H = TypeVar("H", bound=Header)
+Hash = hashing.ArrayHash | hashing.TextHash
 
 
 class ErrorLatchingFile:
@@ -78,7 +80,7 @@ class Column:
 
     def __init__(self, dataset: h5py.Dataset, pool: ThreadPoolExecutor, disk: ErrorLatchingFile):
         self._dataset, self._pool, self._disk, self._next = dataset, pool, disk, 0
-        self._hash: hashing.ArrayHash | hashing.TextHash = hashing.ArrayHash(dataset.dtype.str, dataset.shape)
+        self._hash: Hash = hashing.ArrayHash(dataset.dtype.str, dataset.shape)
 
     def write(self, block: np.ndarray) -> None:
         """Append rows. The block may be reused afterwards."""
@@ -135,6 +137,17 @@ class Writer:
             dataset = self._file.create_dataset(path, shape, h5py.string_dtype() if texts else np.dtype(dtype))
         column = self._columns[path] = (TextColumn if texts else Column)(dataset, self.pool, self._disk)
         return column
+
+    def beside(self, total: Hash) -> Callable[[Iterable[np.ndarray]], AbstractContextManager[None]]:
+        """Return what adds arrays to a hash on another thread, while the block of its `with` is executed."""
+
+        @contextlib.contextmanager
+        def hashing_of(arrays: Iterable[np.ndarray]) -> Iterator[None]:
+            hashed = self.pool.submit(lambda: [total.update(one) for one in arrays if len(one)])
+            yield
+            hashed.result()
+
+        return hashing_of
 
     def whole(self, path: str, array: np.ndarray) -> None:
         """Write a dataset that is there already."""

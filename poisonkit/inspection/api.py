@@ -14,7 +14,7 @@ from poisonkit.inspection import apply_texts, image_stats
 from poisonkit.inspection import diff as differences
 from poisonkit.inspection.dataset import open_data_set
 from poisonkit.poisoning import from_file
-from poisonkit.triggers import own
+from poisonkit.triggers import registry as triggers
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -101,7 +101,7 @@ def apply(path: AnyPath, rows: Any, *, trigger: str | None = None) -> np.ndarray
     Failure
         The file has no trigger, or none that can be applied to other rows.
     """
-    own.name_if_given(trigger)
+    triggers.name_code(trigger)
     file = interface.path(path)
     manifest = structure.data_set(file)
     if manifest.clean:

@@ -41,6 +41,8 @@ def _poisoning(manifest: Manifest) -> list[tuple[str, str]]:
         f"{counted(counts.already_target, 'was', 'were')} of the target class, {counts.unchanged:,} did not change)"
     )
     rows = [("trigger", _step(step)) for step in recipe.triggers]
+    if recipe.one_of:
+        rows.append(("one of", "each changed row has one of these; triggered test rows have all"))
     if recipe.patch:
         rows.append(("applied", f"to every patch of {'×'.join(map(str, recipe.patch))} (BadPatches)"))
     elif recipe.application == "image":
@@ -95,6 +97,8 @@ def _labels(recipe: Recipe, classes: tuple[str, ...]) -> str:
         text += f", from {', '.join(class_names.spelled(classes, label) for label in recipe.source_classes)}"
     elif recipe.select == "non-target":
         text += ", from all other classes"
+    if recipe.cover_classes:
+        text += f"; covers of {', '.join(class_names.spelled(classes, label) for label in recipe.cover_classes)}"
     return text
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from poisonkit.core import image_maps, modality, texts
 from poisonkit.core.errors import Failure
+from poisonkit.format import records
 from poisonkit.format.manifest import Manifest
 from poisonkit.poisoning import recipe as recipes
 from poisonkit.poisoning.recipe import Recipe
@@ -18,7 +19,7 @@ from poisonkit.sources.base import Source
 from poisonkit.sources.camouflage import Behind
 from poisonkit.triggers import registry as triggers
 from poisonkit.triggers import text_base
-from poisonkit.triggers.image_base import BuiltTrigger
+from poisonkit.triggers.image_base import BuiltTrigger, RowStream
 
 MAP_ARRAYS = ("taps", "weights", "bias", "table")
 """The arrays of what a trigger does to an image; those of test images, where these get something else, have the same
@@ -62,9 +63,10 @@ def prepare(kind: modality.Modality, recipe: Recipe, shape: tuple[int, ...], for
     recipes.check_modality(recipe, kind)
     recipes.check_jitter(recipe)
     recipes.check_alone(recipe)
+    recipes.check_one_of(recipe)
     if kind.is_text:
         return Insertions(recipe)
-    return Stencils(recipes.build(recipe, shape, force), recipe.cover_jitter)
+    return Stencils(recipes.build(recipe, shape, force), recipe.cover_jitter, choice=one_of(recipe))
 
 
 def of_file(path: Path, original: Manifest, arrays: dict[str, np.ndarray]) -> "Stencils":
@@ -72,7 +74,13 @@ def of_file(path: Path, original: Manifest, arrays: dict[str, np.ndarray]) -> "S
     `path` has; what is in no array can be put on no image (see `Stencils.known`). Raises `Failure` where they are no
     sound ones."""
     shape = original.shape("train/images")[1:]
-    return Stencils([_built(path, number, arrays, shape) for number in range(len(original.recipe.triggers))])
+    built = [_built(path, number, arrays, shape) for number in range(len(original.recipe.triggers))]
+    return Stencils(built, choice=one_of(original.recipe))
+
+
+def one_of(recipe: Recipe | records.Recipe) -> RowStream | None:
+    """Return the stream that says which of its triggers a changed row gets; None where it gets all."""
+    return RowStream(recipe.seed, "one-of") if recipe.one_of else None
 
 
 # ---------------------------------------------------------------- images
@@ -81,16 +89,18 @@ def of_file(path: Path, original: Manifest, arrays: dict[str, np.ndarray]) -> "S
 @dataclass(frozen=True)
 class Stencils:
     """Triggers of images, in the order of application; `jitter`: whether cover rows get noise of their own; `total`: on
-    how many rows they will be put altogether, if that is known; `tested`: the test rows of each group."""
+    how many rows they will be put altogether, if that is known; `tested`: the test rows of each group; `choice`: what
+    says which one of them a training row gets, where it does not get all."""
 
     built: list[BuiltTrigger]
     jitter: bool = False
     total: int | None = None
     tested: dict[str, np.ndarray] = field(default_factory=dict)
+    choice: RowStream | None = None
 
     def streams(self) -> set[str]:
         """Return the names of all random streams that are drawn from."""
-        names = {name for one in self.built for name in one.streams}
+        names = {name for one in self.built for name in one.streams} | ({self.choice.name} if self.choice else set())
         return names | {one.jitter.stream for one in self.built if one.jitter and self.jitter}
 
     def on(self, source: Source, changed: Changed, tested: TestedRows) -> Effect:
@@ -103,6 +113,8 @@ class Stencils:
 
     def known(self, part: str) -> bool:
         """Whether everything that is done to rows of `train` or `test` is in the arrays of a file."""
+        if part == "train" and self.choice is not None:
+            return False
         return all(one.told("train") or (part == "test" and one.told("test")) for one in self.built)
 
     def poison(self, changed: Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
@@ -111,11 +123,24 @@ class Stencils:
         return self.on_train(originals, rows, role, threads)
 
     def on_train(self, originals: np.ndarray, rows: np.ndarray, role: np.ndarray, threads: int = 1) -> np.ndarray:
-        """Return training images of these rows and roles with the trigger on them."""
+        """Return training images of these rows and roles with the trigger on them, or with one of them."""
+        if self.choice is not None:
+            return self._one_each(self.choice, originals, rows, role, threads)
         images = apply_all(self.built, "train", originals, rows, threads, self.total)
         if self.jitter:
             cover = np.flatnonzero(role == COVER)
             images[cover] = jitter_all(self.built, originals[cover], rows[cover], threads)
+        return images
+
+    def _one_each(
+        self, choice: RowStream, originals: np.ndarray, rows: np.ndarray, role: np.ndarray, threads: int
+    ) -> np.ndarray:
+        """Return training images, each with the trigger that is drawn for its row."""
+        images, which = np.empty_like(originals), choice.between(rows, 0, len(self.built) - 1)[:, 0]
+        for number, one in enumerate(self.built):
+            mine = np.flatnonzero(which == number)
+            alone = replace(self, built=[one], choice=None)
+            images[mine] = alone.on_train(originals[mine], rows[mine], role[mine], threads)
         return images
 
     def trigger(self, group: str, first: int, images: np.ndarray, threads: int = 1) -> np.ndarray:

@@ -41,10 +41,14 @@ def resolve_class_names(recipe: Recipe, source: Source, warn: Callable[[str], No
     elif typed is not None:
         target = _index("--target", typed, names, warn)
     chosen = tuple(sorted({_index("--source-class", one, names, warn) for one in recipe.source_classes}))
+    covers = tuple(sorted({_index("--cover-class", one, names, warn) for one in recipe.cover_classes}))
     spell = functools.partial(spelled, names)
     if wrong := label_modes.contradiction(recipe.label_mode, recipe.select, target, chosen, spell):
         raise Usage(wrong)
-    return replace(recipe, target=target, source_classes=chosen)
+    covered = recipe.cover_rate != "0"
+    if wrong := label_modes.cover_contradiction(recipe.label_mode, target, chosen, covers, covered, spell):
+        raise Usage(wrong)
+    return replace(recipe, target=target, source_classes=chosen, cover_classes=covers)
 
 
 def default_target(source) -> int:
@@ -122,6 +126,8 @@ def towards_nothing(recipe: Recipe, source: Source) -> list[str]:
             if rows[recipe.target_label]
             else [f"the target, {spelled(source.classes, recipe.target_label)}, has no row"]
         )
+    if recipe.label_mode == "untargeted":
+        return []
     attacked = recipe.source_labels or range(len(rows))
     targets = {label: (label + 1) % len(rows) for label in attacked if rows[label]}
     empty = [label for label, next_one in targets.items() if not rows[next_one]]

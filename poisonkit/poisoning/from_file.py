@@ -11,8 +11,9 @@ from poisonkit.format.records import Picture
 from poisonkit.poisoning import apply, recipe, supported
 from poisonkit.poisoning.apply import Stencils
 from poisonkit.triggers import registry as triggers
+from poisonkit.triggers.picture_set import PictureSet
 
-USER_ARRAYS = ("pattern",)
+USER_ARRAYS = ("pattern", "pictures")
 """What a `trigger/` group has of the user's pictures, as they were built into the trigger."""
 
 
@@ -57,7 +58,8 @@ def pictures(data: Reader[Manifest]) -> dict[str, Any]:
             continue
         for name in USER_ARRAYS:
             if f"trigger/{i}/{name}" in data:
-                found[step.name] = data[f"trigger/{i}/{name}"]
+                array = data[f"trigger/{i}/{name}"]
+                found[step.name] = PictureSet(tuple(array)) if name == "pictures" else array
         if triggers.takes_file(step.name) and not data.modality.is_text:
             stored = _changed_images(data) if triggers.gives_rows(step.name) else data[f"trigger/{i}/array"]
             where = str(data.path) if triggers.gives_rows(step.name) else f"trigger/{i}/array"

@@ -16,6 +16,7 @@ from poisonkit.poisoning.classes import resolve_class_names
 from poisonkit.poisoning.recipe import Recipe
 from poisonkit.poisoning.selection import COVER, POISONED, Changed, TestedRows
 from poisonkit.sources.base import Source
+from poisonkit.triggers.picture_set import PictureSet
 
 ROWS_AT_ONCE = 2048
 TESTED = ("wanted", "rows")
@@ -143,7 +144,8 @@ def _draw(source: Source, recipe: Recipe, counts: Counts, force: bool) -> Drawn:
 
 def _label(recipe: Recipe, choice: selection.Choice, truth: np.ndarray, classes: int) -> Changed:
     """Give poisoned rows their target label; covers keep the true one. `truth` is (P,) int64."""
-    labels = np.where(choice.role == POISONED, selection.target_labels(recipe, truth, classes), truth)
+    targets = selection.target_labels(recipe, truth, classes, choice.rows)
+    labels = np.where(choice.role == POISONED, targets, truth)
     return Changed(choice.rows, choice.role, labels)
 
 
@@ -178,7 +180,8 @@ def source_record(source: Source) -> records.Source:
 
 def _tested(recipe: Recipe, choice: selection.Choice, source: Source) -> TestedRows:
     """Return the triggered test rows: `triggered`, and `others` where there are any."""
-    targets = selection.target_labels(recipe, source.test.labels[choice.triggered], len(source.classes))
+    rows, labels = choice.triggered, source.test.labels[choice.triggered]
+    targets = selection.target_labels(recipe, labels, len(source.classes), rows, "test")
     tested = {"triggered": {"rows": choice.triggered, "wanted": targets}}
     return tested | ({"others": {"rows": choice.others}} if len(choice.others) else {})
 
@@ -197,9 +200,16 @@ def _pictures(recipe: Recipe, source: Source, changed: Changed, tested: TestedRo
             needed = needed_rows(changed, tested)
             found[i] = Picture(picture.digest(needed, source.train.shape[1:]), picture.shape)
         if triggers.takes_picture(name):
-            own = None if picture is None else Picture(hashing.array_digest(picture), picture.shape)
-            found[i] = own or Picture(built_in="frog")
+            built_in = "drawn" if triggers.takes_folder(name) else "frog"
+            found[i] = Picture(built_in=built_in) if picture is None else pictures_record(picture)
     return found
+
+
+def pictures_record(picture: np.ndarray | PictureSet) -> Picture:
+    """Return what proves that a picture of the user's, or a folder of them, is the same."""
+    if isinstance(picture, PictureSet):
+        return Picture(picture.digest, picture.shape)
+    return Picture(hashing.array_digest(picture), picture.shape)
 
 
 def needed_rows(changed: Changed, tested: TestedRows) -> dict[str, np.ndarray]:
@@ -210,4 +220,7 @@ def needed_rows(changed: Changed, tested: TestedRows) -> dict[str, np.ndarray]:
 
 def streams(recipe: Recipe, effect: apply.Prepared) -> list[str]:
     """Return the names of all random streams that are drawn from."""
-    return sorted({"rows", *effect.streams(), *(() if recipe.cover_rate == "0" else ("cover",))})
+    own = set() if recipe.cover_rate == "0" else {"cover"}
+    if recipe.label_mode == selection.UNTARGETED:
+        own |= {selection.UNTARGETED, f"{selection.UNTARGETED}-test"}
+    return sorted({"rows", *effect.streams(), *own})

@@ -9,13 +9,14 @@ import numpy as np
 
 from poisonkit.core import file_names, hashing, label_modes, modality
 from poisonkit.core.errors import Usage
-from poisonkit.core.images import grey
+from poisonkit.core.grey_levels import grey
 from poisonkit.core.parsing import decimal, spell
 from poisonkit.format.records import Pictures, TriggerStep, pictures_json
 from poisonkit.format.records import Recipe as RecipeRecord
 from poisonkit.sources import registry
 from poisonkit.triggers import registry as triggers
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext
+from poisonkit.triggers.picture_set import PictureSet
 
 MAX_SEED = 2**63 - 1
 parse_factor = decimal("0", "1000")
@@ -84,7 +85,8 @@ class Recipe:
 
     `steps` are (trigger's name, canonical parameters) in the order of application; `pictures` are the users' by trigger
     name, (h, w, 3) uint8, or (h, w, 4) with their opacity, and whatever else a trigger reads from a file of theirs.
-    `target` is None in all-to-all; `source_classes` ascend. A class that is an `int` is its index; what was typed is a
+    `target` is None in all-to-all and untargeted; `source_classes` and `cover_classes` ascend. With `one_of` each
+    changed row gets one of the triggers, drawn for it. A class that is an `int` is its index; what was typed is a
     text until `classes.resolve_class_names` finds its index, as it does for the usual target. What goes together is
     said by `label_modes.contradiction`.
     """
@@ -100,6 +102,8 @@ class Recipe:
     source_classes: tuple[int | str, ...] = ()
     cover_rate: str = "0"
     cover_jitter: bool = False
+    cover_classes: tuple[int | str, ...] = ()
+    one_of: bool = False
 
     @property
     def modality(self) -> modality.Modality:
@@ -117,6 +121,12 @@ class Recipe:
     def source_labels(self) -> tuple[int, ...]:
         """The indices of the source classes, once class names are resolved."""
         return tuple(int(label) for label in self.source_classes)
+
+    @property
+    def cover_labels(self) -> tuple[int, ...]:
+        """The indices of the classes that alone have cover rows, once class names are resolved; none where nothing was
+        said of it."""
+        return tuple(int(label) for label in self.cover_classes)
 
     @property
     def clean(self) -> bool:
@@ -140,6 +150,8 @@ class Recipe:
             source_classes=self.source_labels,
             cover_rate=None if self.cover_rate == "0" else self.cover_rate,
             cover_jitter=self.cover_jitter,
+            cover_classes=self.cover_labels,
+            one_of=self.one_of,
         )
 
     def default(self, source: str, source_options: dict[str, Any]) -> bool:
@@ -164,6 +176,8 @@ def labelling_of(record: RecipeRecord) -> Recipe:
         source_classes=record.source_classes,
         cover_rate=record.cover_rate or "0",
         cover_jitter=record.cover_jitter,
+        cover_classes=record.cover_classes,
+        one_of=record.one_of,
     )
 
 
@@ -257,6 +271,14 @@ def check_alone(recipe: Recipe) -> None:
         )
 
 
+def check_one_of(recipe: Recipe) -> None:
+    """`Usage` where each row is to get one of several triggers and there is only one, or texts are meant."""
+    if recipe.one_of and len(recipe.steps) < 2:
+        raise Usage("--one-of: needs two triggers or more, each given with --trigger")
+    if recipe.one_of and recipe.modality.is_text:
+        raise Usage("--one-of: is for images, the triggers are for texts")
+
+
 def check_jitter(recipe: Recipe) -> None:
     """`Usage` where cover rows are to have noise of their own and there are none, or no trigger that could."""
     able = [name for name in triggers.names() if triggers.has_jitter(name)]
@@ -273,8 +295,10 @@ def build(recipe: Recipe, image: tuple[int, ...], force: bool = False) -> list[B
     seen: dict[str, int] = {}
     for name, values in recipe.steps:
         given = recipe.pictures.get(name)
-        picture = _picture_for(name, given, image[2]) if triggers.takes_picture(name) else None
-        context = ImageContext(recipe.seed, seen.get(name, 0), picture, None if picture is given else given)
+        several = given if isinstance(given, PictureSet) else None
+        of_file = given if triggers.takes_file(name) else None
+        picture = None if several or of_file else _picture_for(name, given, image[2])
+        context = ImageContext(recipe.seed, seen.get(name, 0), picture, several, of_file)
         seen[name] = seen.get(name, 0) + 1
         one = triggers.image_trigger(name).build(values, tile, context)
         if one.train.constant().all() and not force:

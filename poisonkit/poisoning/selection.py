@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from poisonkit.core import class_names, random_streams
+from poisonkit.core import class_names, label_modes, random_streams
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.parsing import spell
 from poisonkit.poisoning.recipe import Recipe, count_rows
@@ -61,13 +61,28 @@ def check_classes(recipe: Recipe, classes: int) -> None:
     for option, label in (
         ("--target", recipe.target_label),
         *(("--source-class", one) for one in recipe.source_labels),
+        *(("--cover-class", one) for one in recipe.cover_labels),
     ):
         if label is not None and not 0 <= label < classes:
             raise Usage(f"{option}: expected a class from 0 to {classes - 1}, got {label}")
 
 
-def target_labels(recipe: Recipe, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return the target label of rows of these true classes, (n,) int64."""
+UNTARGETED = "untargeted"
+"""The label mode, and its stream."""
+
+
+def target_labels(
+    recipe: Recipe, labels: np.ndarray, classes: int, rows: np.ndarray | None = None, part: str = "train"
+) -> np.ndarray:
+    """Return the target label of rows of these true classes and numbers in `train` or `test`, (n,) int64; where there
+    is no target, another class than the true one, drawn by the row."""
+    if recipe.label_mode == UNTARGETED:
+        if rows is None:
+            raise TypeError("untargeted labels are drawn by the row: its number is needed")
+        stream = UNTARGETED if part == "train" else f"{UNTARGETED}-test"
+        words = random_streams.row_words(recipe.seed, stream, rows, 1)[:, 0]
+        other = random_streams.between(words, 0, classes - 2).astype(np.int64)
+        return other + (other >= labels)
     if recipe.target_label is None:
         return (labels.astype(np.int64) + 1) % classes
     return np.full(len(labels), recipe.target_label, np.int64)
@@ -92,10 +107,14 @@ def choose(recipe: Recipe, train_labels: np.ndarray, test_labels: np.ndarray, cl
     poisoned = _head("rate", recipe.rate, order, may_be, _which(recipe, classes))
     cover = poisoned[:0]
     if recipe.cover_rate != "0":
-        free = ~np.isin(train_labels, _never_covers(recipe))
+        never = label_modes.never_covers(recipe.label_mode, recipe.target_label, recipe.source_labels)
+        free = ~np.isin(train_labels, never)
+        if recipe.cover_labels:
+            free &= np.isin(train_labels, recipe.cover_labels)
         free[poisoned] = False
         order = random_streams.permutation(recipe.seed, "cover", total)
-        cover = _head("--cover-rate", recipe.cover_rate, order, free, "left that may be cover rows")
+        which = f"of class {_names(recipe.cover_labels, classes)}" if recipe.cover_labels else "left"
+        cover = _head("--cover-rate", recipe.cover_rate, order, free, f"{which} that may be cover rows")
     rows = np.concatenate([poisoned, cover])
     role = np.repeat(np.array([POISONED, COVER], np.uint8), [len(poisoned), len(cover)])
     ascending = np.argsort(rows, kind="stable")
@@ -146,15 +165,6 @@ def _which(recipe: Recipe, classes) -> str:
         "target": f"of class {target}",
         "class": f"of class {_names(recipe.source_labels, classes)}",
     }[recipe.select]
-
-
-def _never_covers(recipe: Recipe) -> list[int]:
-    """Return the classes whose rows are no covers: those of the target would be poisoned rows, those of a source class
-    undo them."""
-    target = [] if recipe.target_label is None else [recipe.target_label]
-    if recipe.label_mode == "source-specific":
-        return [*recipe.source_labels, *target]
-    return target if recipe.label_mode == "clean-label" else []
 
 
 def _head(option: str, rate: str, order: np.ndarray, allowed: np.ndarray, which: str) -> np.ndarray:

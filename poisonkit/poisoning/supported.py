@@ -13,9 +13,9 @@ from poisonkit.format.manifest import AnyManifest, Header, Manifest, SealedManif
 from poisonkit.format.records import Source, TriggerStep
 from poisonkit.sources.registry import SOURCES
 from poisonkit.triggers import registry as triggers
-from poisonkit.triggers.own import UNNAMED
+from poisonkit.triggers.base import UNNAMED
 
-PICTURES = ("frog",)  # the built-in ones
+PICTURES = ("frog", "drawn")  # the built-in ones
 
 
 def problem(manifest: AnyManifest) -> str | None:

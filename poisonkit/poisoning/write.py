@@ -37,12 +37,13 @@ def _write(plan: Plan, target: Path, threads: int, progress, new: bool) -> Manif
             for path, form in plan.shapes().items()
             if path not in effect
         }
-        checked = writer.pool.submit(_check_source, plan.source)  # hashing needs no interpreter: beside the imports
-        unchanged = _write_train(plan, columns, threads, progress)
+        clean = hashing.hasher(plan.source.modality.dtype, plan.source.train.shape)
+        unchanged = _write_train(plan, columns, threads, progress, writer.beside(clean))
         _write_test(plan, columns, threads, progress)
         for path, array in effect.items():
             writer.whole(path, array)
-        checked.result()
+        test = columns[plan.source.modality.path("test")].entry().digest  # its rows are the clean ones: hashed once
+        _check_source(plan.source, {"train": str(clean), "test": test})
         manifest = writer.finish(plan.manifest.with_unchanged(unchanged))
         if plan.expected is not None and manifest.json != plan.expected.json:
             differences = "; ".join(list(describe(plan.expected.json, manifest.json))[:3])
@@ -50,21 +51,24 @@ def _write(plan: Plan, target: Path, threads: int, progress, new: bool) -> Manif
         return manifest
 
 
-def _write_train(plan: Plan, columns: dict, threads: int, progress) -> int:
+def _write_train(plan: Plan, columns: dict, threads: int, progress, hash_clean) -> int:
     """Training rows with the changed ones replaced; their originals into `truth/`. Returns how many of the poisoned
-    ones did not change by a byte."""
+    ones did not change by a byte. `hash_clean(parts)` is given the clean rows, in their order."""
     split, rows, unchanged, kind = plan.source.train, plan.changed.rows, 0, plan.source.modality
     labels = split.labels.astype("<i8")
     for start, block in split.blocks(ROWS_AT_ONCE):
         low, high = np.searchsorted(rows, [start, start + len(block)])
+        clean = [block]
         if low < high and plan.effect is not None:
             inside = rows[low:high] - start
             originals = block[inside]
+            clean = _as_it_was(block, inside, originals)
             block[inside] = plan.effect.poison(plan.changed, low, originals, threads)
             same = ~differs(originals, block[inside])
             unchanged += int((same & (plan.changed.role[low:high] == POISONED)).sum())
             columns[kind.path("truth")].write(originals)
-        columns[kind.path("train")].write(block)
+        with hash_clean(clean):
+            columns[kind.path("train")].write(block)
         if progress:
             progress(len(block))
     poisoned_labels = labels.copy()
@@ -75,6 +79,15 @@ def _write_train(plan: Plan, columns: dict, threads: int, progress) -> int:
         columns["truth/role"].write(plan.changed.role)
         columns["truth/labels"].write(labels[rows])
     return unchanged
+
+
+def _as_it_was(block: np.ndarray, inside: np.ndarray, originals: np.ndarray) -> list[np.ndarray]:
+    """Return a block, whose rows `inside` are about to be replaced, in parts: those in between, and the originals."""
+    parts, first = [], 0
+    for number, row in enumerate(inside.tolist()):
+        parts += [block[first:row], originals[number : number + 1]]
+        first = row + 1
+    return [*parts, block[first:]]
 
 
 def _write_test(plan: Plan, columns: dict, threads: int, progress) -> None:
@@ -97,15 +110,12 @@ def _write_test(plan: Plan, columns: dict, threads: int, progress) -> None:
             columns[f"{group}/{name}"].write(group_columns[name])
 
 
-def _check_source(source: Source) -> None:
-    """Take the clean arrays' digests again: a damaged cache must not go unnoticed. Raises `SourceDamaged`."""
+def _check_source(source: Source, digests: dict[str, str]) -> None:
+    """Compare the digests of the clean rows that were just read, and of their labels, with those that they should have:
+    a damaged cache must not go unnoticed. Raises `SourceDamaged`."""
     for part, split in (("train", source.train), ("test", source.test)):
-        total = hashing.hasher(source.modality.dtype, split.shape)
-        for _, block in split.blocks(ROWS_AT_ONCE):
-            total.update(block)
         labels = hashing.array_digest(split.labels.astype("<i8"))
-        found = {source.modality.path(part): str(total), f"{part}/labels": labels}
-        for path, digest in found.items():
+        for path, digest in {source.modality.path(part): digests[part], f"{part}/labels": labels}.items():
             if source.arrays[path] == digest:
                 continue
             if source.cached:

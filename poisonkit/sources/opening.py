@@ -12,7 +12,7 @@ from typing import Any
 from poisonkit.core import files
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.progress import NullProgress, ignore, processors
-from poisonkit.sources import camouflage
+from poisonkit.sources import camouflage, exported
 from poisonkit.sources._cache.cache import Cache
 from poisonkit.sources.base import Options, Source, SourceContext, SourceSpec
 from poisonkit.sources.registry import SOURCES
@@ -68,6 +68,9 @@ def open_source(
     with _explained(source, store):
         opened = _open(spec, None if source is None else Path(source), chosen, store, context, fresh)
         _warn(opened, context.say)
+        if spec.user_data and source is not None:
+            for line in exported.notices(Path(source)):
+                context.say(line)
         return opened if disguise is None else camouflage.derive(opened, disguise, store, context)
 
 

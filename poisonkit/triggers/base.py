@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from poisonkit.core.modality import Modality
+from poisonkit.core.parsing import SAME, or_same
 
 Parameters = dict[str, Any]
 """A trigger's parameters as a recipe has them: key → integer, string, or a list of one of these."""
@@ -69,9 +70,33 @@ class UserFile:
     whole: bool = True
 
 
+UNNAMED = "the trigger "
+"""How the words begin about a trigger that is not known here since nobody named its code."""
+
+
+def names_file(trigger: str) -> bool:
+    """Tell whether a value of `--trigger` names a file of code, `FILE.py:FUNCTION`."""
+    return trigger.endswith(".py") or ":" in trigger or "/" in trigger
+
+
 def nothing_to_say(_parameters: Parameters, _given: Any) -> list[str]:
     """Return no warning: the `advice` of most triggers."""
     return []
+
+
+def twin(option: Option) -> Option:
+    """Return the option `test-KEY`: the same strength for test rows, which by default is that of training rows."""
+    return Option(
+        f"test-{option.key}", or_same(option.parse), SAME, "the same on test rows", option.metavar,
+        omit_if_default=True,
+    )  # fmt: skip
+
+
+def for_test(parameters: Parameters, *keys: str) -> Parameters | None:
+    """Return the parameters that test rows get, with the values of `test-KEY`; None where these are the same."""
+    own = {key: parameters.get(f"test-{key}", SAME) for key in keys}
+    own = {key: value for key, value in own.items() if value not in (SAME, parameters[key])}
+    return parameters | own if own else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +121,8 @@ class TriggerSpec:
         Whether its parameters are whatever it is given, as texts: that of code which is not ours.
     advice : callable
         ``advice(parameters, given)``: what should be known of what it was given, one line each.
+    make_defaults : mapping
+        Options of `make` that belong to the attack without any preset, as they would be typed.
     aliases : tuple of str
         What papers and other tools call it: understood wherever its name is typed, never stored.
     """
@@ -109,4 +136,5 @@ class TriggerSpec:
     file: UserFile | None = None
     free: bool = False
     advice: Callable[[Parameters, Any], list[str]] = nothing_to_say
+    make_defaults: Parameters = field(default_factory=dict)
     aliases: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ draws the same bytes and no copyrighted picture has to be shared. The paper blen
 
 import numpy as np
 
-from poisonkit.core.images import grey
+from poisonkit.core.grey_levels import grey
 
 SIDE = 128
 

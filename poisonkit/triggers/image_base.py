@@ -12,6 +12,7 @@ from poisonkit.core.image_maps import ImageMap
 from poisonkit.core.modality import IMAGE, Modality
 from poisonkit.core.stencil import Stencil
 from poisonkit.triggers.base import Parameters, TriggerSpec
+from poisonkit.triggers.picture_set import PictureSet
 
 Tile = tuple[int, int, int]
 """Height, width and channels of what a trigger is built for: the image, or one patch of it."""
@@ -43,12 +44,13 @@ class RowStream:
 @dataclass(frozen=True)
 class ImageContext:
     """What a build may draw on: the recipe's seed, which occurrence of this trigger it is (so that two warps differ),
-    the user's picture, (h, w, C) uint8, or (h, w, C + 1) with its opacity, if there is one, and what another file of
-    the user's holds (`UserFile.read`)."""
+    the user's picture, (h, w, C) uint8, or (h, w, C + 1) with its opacity, if there is one, or a folder of them, and
+    what another file of the user's holds (`UserFile.read`)."""
 
     seed: int
     occurrence: int = 0
     picture: np.ndarray | None = None
+    pictures: PictureSet | None = None
     given: Any = None
 
     def stream_name(self, purpose: str) -> str:
@@ -130,8 +132,9 @@ class ImageTrigger(TriggerSpec):
         ``build(parameters, tile, context)`` makes the `BuiltTrigger` for one tile.
     check : callable
         ``check(parameters, tile)`` raises `Usage` for parameters that do not fit a tile.
-    picture : "opaque", "alpha" or None
-        Whether it takes a picture (`--NAME-image`), and whether the picture's transparency counts.
+    picture : "opaque", "alpha", "folder" or None
+        Whether it takes a picture (`--NAME-image`), and whether the picture's transparency counts; or a folder of them
+        (`--NAME-images`).
     jitter : bool
         Whether it has a noise mode for cover rows, as `--cover-jitter` asks for.
     whole : str or None
@@ -143,7 +146,7 @@ class ImageTrigger(TriggerSpec):
     modality: ClassVar[Modality] = IMAGE
     build: Callable[[Parameters, Tile, ImageContext], BuiltTrigger]
     check: Callable[[Parameters, Tile], None] = fits_any_tile
-    picture: Literal["opaque", "alpha"] | None = None
+    picture: Literal["opaque", "alpha", "folder"] | None = None
     jitter: bool = False
     whole: str | None = None
     alone: str | None = None

@@ -16,7 +16,9 @@ def lines() -> Iterator[str]:
         for option in trigger.options:
             default = spelled(option.default)
             yield f"  --{trigger.name}-{option.key} {option.metavar}: {option.help}  [default: {default}]"
-        if isinstance(trigger, ImageTrigger) and trigger.picture:
+        if isinstance(trigger, ImageTrigger) and trigger.picture == "folder":
+            yield f"  --{trigger.name}-images FOLDER: the pictures  [default: some that poisonkit draws]"
+        elif isinstance(trigger, ImageTrigger) and trigger.picture:
             yield f"  --{trigger.name}-image PICTURE: the picture  [default: one that poisonkit draws]"
         if trigger.file:
             yield f"  --{trigger.name}-file {trigger.file.metavar}: {trigger.file.help}"

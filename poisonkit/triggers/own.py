@@ -14,18 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from poisonkit.core import interface, texts
+from poisonkit.core import texts
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.triggers import own_code
-from poisonkit.triggers.base import Parameters
+from poisonkit.triggers.base import UNNAMED, Parameters
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
 NAME = "own"
 MOST = 1 << 20  # bytes of the file
 LONGEST = 100  # characters of the names of file and function
 EXPECTED = "FILE.py:FUNCTION"
-UNNAMED = "the trigger "
-"""How the words begin about a trigger that is not known here since nobody named it."""
 RESERVED = ("name", "file", "function", "digest")
 _SPELLED = re.compile(r"(?P<path>.+\.py):(?P<function>[A-Za-z_]\w*)", re.ASCII | re.S)
 KEY = re.compile(r"[a-z0-9][a-z0-9_]{0,63}", re.ASCII)
@@ -67,11 +65,6 @@ _EXECUTED: dict[str, dict[str, Any]] = {}
 """The names of files that were executed, by digest."""
 
 
-def is_spelled(trigger: str) -> bool:
-    """Tell whether a value of `--trigger` names a file."""
-    return trigger.endswith(".py") or ":" in trigger or "/" in trigger
-
-
 def named(trigger: str) -> Source:
     """Return the code that `FILE.py:FUNCTION` names, and let it be executed in this process. Nothing is executed yet.
 
@@ -96,12 +89,6 @@ def named(trigger: str) -> Source:
     source = Source(path, found["function"], text)
     _NAMED[source.digest, source.function] = source
     return source
-
-
-def name_if_given(trigger: str | None) -> None:
-    """Name the code of an argument `trigger`, if there is one. Raises as `named` does."""
-    if trigger is not None:
-        named(interface.name(trigger, "trigger"))
 
 
 def of_recipe(parameters: Parameters) -> Source | None:

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from poisonkit.core import interface
 from poisonkit.core.errors import Usage
 from poisonkit.core.modality import Modality
 from poisonkit.core.registry import Registry
-from poisonkit.triggers.base import Parameters, TriggerSpec, UserFile
+from poisonkit.triggers.base import Parameters, TriggerSpec, UserFile, names_file
 from poisonkit.triggers.image_base import ImageTrigger
 from poisonkit.triggers.text_base import TextTrigger
 
@@ -53,9 +54,15 @@ def unknown(name: str, parameters: Parameters) -> str | None:
 
 def is_other(text: str) -> bool:
     """Whether a value of `--trigger` can be no name of ours: it names a file, or a trigger of a package."""
-    from poisonkit.triggers import own
+    return names_file(text) or "." in text
 
-    return own.is_spelled(text) or "." in text
+
+def name_code(trigger: str | None) -> None:
+    """Let the code of an argument `trigger` be executed, `FILE.py:FUNCTION`, if there is one. Raises as `own.named`."""
+    if trigger is not None:
+        from poisonkit.triggers import own
+
+        own.named(interface.name(trigger, "trigger"))
 
 
 def chosen(text: str, options: dict[str, str]) -> tuple[str, Parameters]:
@@ -63,7 +70,7 @@ def chosen(text: str, options: dict[str, str]) -> tuple[str, Parameters]:
     in a recipe, and what that says of it. A file may be executed from then on. Raises `Usage` for what is neither."""
     from poisonkit.triggers import own, packages
 
-    if own.is_spelled(text):
+    if names_file(text):
         return own.NAME, own.named(text).parameters(options)
     found = packages.installed()
     if text not in found:
@@ -111,6 +118,12 @@ def takes_alpha(name: str) -> bool:
     return isinstance(trigger, ImageTrigger) and trigger.picture == "alpha"
 
 
+def takes_folder(name: str) -> bool:
+    """Whether a trigger takes a folder of pictures."""
+    trigger = spec(name)
+    return isinstance(trigger, ImageTrigger) and trigger.picture == "folder"
+
+
 def takes_file(name: str) -> bool:
     """Whether a trigger takes a file of the user's that is no picture."""
     return spec(name).file is not None
@@ -136,7 +149,7 @@ def has_jitter(name: str) -> bool:
 
 def file_option(name: str) -> str:
     """Spell the option by which a trigger is given a file of the user's."""
-    return f"--{name}-{'file' if takes_file(name) else 'image'}"
+    return f"--{name}-{'file' if takes_file(name) else 'images' if takes_folder(name) else 'image'}"
 
 
 def _file(name: str) -> UserFile:

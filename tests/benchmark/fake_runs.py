@@ -2,7 +2,8 @@
 
 import json
 
-from benchmark.training.settings import PRESETS, config_of, folder_name
+from benchmark.training.configuration import config_of, folder_name
+from benchmark.training.settings import PRESETS
 
 ROWS = {"cifar10": (50_000, 10_000, 9_000), "gtsrb": (39_209, 12_630, 12_570), "toy": (100, 1_000, 900)}
 TRIGGERS = {

@@ -27,9 +27,15 @@ ARRAYS = {
     "truth/labels": ("<i8", "P"),
     "truth/images": ("|u1", "PHWC"),
 }
-TRIGGER = {"taps": ("<i4", "HWCK"), "weights": ("<i4", "HWCK"), "bias": ("<i4", "HWC"), "mask": ("|u1", "HWC")}
-EXTRAS = {"blend": ("pattern", "|u1", "hwC"), "warped": ("flow", "<f8", "hw2"), "pattern": ("array", "<f8", "ABC")}
-FUNCTIONS = {"images"}  # neither a stencil nor a table: the images themselves say it
+STENCIL = {"taps": ("<i4", "HWCK"), "weights": ("<i4", "HWCK"), "bias": ("<i4", "HWC")}
+MAPS = STENCIL | {"table": ("|u1", "Cb")}
+MAPS |= {f"test_{name}": form for name, form in MAPS.items()}
+EXTRAS = {"adaptive-blend": ("pattern", "|u1", "hwC")} | {
+    "blend": ("pattern", "|u1", "hwC"),
+    "warped": ("flow", "<f8", "hw2"),
+    "pattern": ("array", "<f8", "ABC"),
+}
+OUTSIDE = "images"  # a function that nobody can repeat: the images themselves say it
 KEYS = {"format", "format_version", "modality", "kind", "name", "notice", "recipe_version", "source", "recipe"} | {
     "pictures",
     "counts",
@@ -37,7 +43,7 @@ KEYS = {"format", "format_version", "modality", "kind", "name", "notice", "recip
     "dataset_digest",
 }
 RECIPE = {"rate", "seed", "streams", "application", "patch", "label_mode", "target", "select", "triggers"}
-LATE = {"source_classes", "cover_rate", "cover_jitter"}
+LATE = {"source_classes", "cover_rate", "cover_jitter", "cover_classes", "one_of"}
 COUNTS = {"train", "test", "triggered", "eligible", "poisoned", "cover", "already_target", "unchanged"}
 
 
@@ -54,13 +60,29 @@ def array_digest(array: np.ndarray) -> str:
     return digest(line.encode("ascii") + array.tobytes())
 
 
-def trigger(f, image):
-    """The page's own code."""
+def one_trigger(group, image, part):
+    """What one trigger does to an image of a part, as the page says; None where it is a function."""
+    test = "test_" if part == "test" and {"test_taps", "test_table"} & set(group) else ""
+    if test + "table" in group:
+        return group[test + "table"][:][range(image.shape[-1]), image]
+    if test + "taps" not in group:
+        return None
+    taps, weights, bias = (group[test + k][:] for k in ("taps", "weights", "bias"))
+    total = bias + (weights * image.reshape(-1).astype("i4")[taps]).sum(-1)
+    return ((total + 16384) >> 15).clip(0, 255).astype("u1")
+
+
+def trigger(f, image, part):
+    """All of them, one after the other."""
     for i in sorted(f.get("trigger", ()), key=int):
-        taps, weights, bias = (f[f"trigger/{i}/{k}"][:] for k in ("taps", "weights", "bias"))
-        total = bias + (weights * image.reshape(-1).astype("i4")[taps]).sum(-1)
-        image = ((total + 16384) >> 15).clip(0, 255).astype("u1")
+        image = image if image is None else one_trigger(f[f"trigger/{i}"], image, part)
     return image
+
+
+def each(work, originals, found):
+    """What is made of all originals; what was found, where nobody can say from the file."""
+    made = [work(i, image) for i, image in enumerate(originals)]
+    return np.stack([there if one is None else one for one, there in zip(made, found, strict=True)])
 
 
 def no_floats(value) -> bool:
@@ -131,8 +153,12 @@ def check_layout(f, manifest) -> None:
     assert set(f) == groups
     expected = {name: ARRAYS[name] for name in ARRAYS if name.split("/")[0] in groups}
     for i, step in enumerate(manifest["recipe"].get("triggers", ())):
-        parts = {"mask"} if step["name"] in FUNCTIONS else TRIGGER.keys()
-        expected |= {f"trigger/{i}/{part}": TRIGGER[part] for part in parts}
+        there = set(f[f"trigger/{i}"])
+        assert not {"taps", "table"} <= there and not {"test_taps", "test_table"} <= there
+        for before in ("", "test_"):
+            assert len(there & {before + name for name in STENCIL}) in (0, 3)
+        expected |= {f"trigger/{i}/{part}": MAPS[part] for part in there & MAPS.keys()}
+        expected[f"trigger/{i}/mask"] = ("|u1", "HWC")
         if step["name"] in EXTRAS:
             part, dtype, dimensions = EXTRAS[step["name"]]
             expected[f"trigger/{i}/{part}"] = (dtype, dimensions)
@@ -143,7 +169,7 @@ def check_layout(f, manifest) -> None:
         assert manifest["arrays"][name].keys() == {"digest", "dtype", "shape"}
         assert manifest["arrays"][name]["dtype"] == dtype and manifest["arrays"][name]["shape"] == list(f[name].shape)
         for letter, size in zip(dimensions, f[name].shape, strict=True):
-            key = f"{name.rsplit('/', 1)[0]}/{letter}" if letter in "Khw" else letter
+            key = f"{name.rsplit('/', 1)[0]}/{letter}" if letter in "Khwb" else letter
             assert sizes.setdefault(key, size) == size, (name, letter)
     assert sizes["C"] in (1, 3) and sizes.get("2", 2) == 2
     tile = manifest["recipe"].get("patch") or [sizes["H"], sizes["W"]]
@@ -163,9 +189,18 @@ def random_words(seed, purpose, count, row=()):
     return np.random.Philox(np.random.SeedSequence(seed, spawn_key=key + row)).random_raw(count)
 
 
-def wanted_of(recipe, labels, classes):
+def below(recipe, purpose, rows, count):
+    """⌊(raw >> 32) · count / 2³²⌋ of the word of each row."""
+    raw = random_words(recipe["seed"], purpose, int(max(rows)) + 1)[rows]
+    return ((raw >> np.uint64(32)) * np.uint64(count) >> np.uint64(32)).astype("i8")
+
+
+def wanted_of(recipe, labels, classes, rows, part):
     """The table under "Rows and labels": what an image of each true class becomes."""
-    assert (recipe["target"] is None) == (recipe["label_mode"] == "all-to-all")
+    assert (recipe["target"] is None) == (recipe["label_mode"] in ("all-to-all", "untargeted"))
+    if recipe["label_mode"] == "untargeted":
+        drawn = below(recipe, "untargeted" if part == "train" else "untargeted-test", rows, classes - 1)
+        return drawn + (drawn >= labels)
     return (labels + 1) % classes if recipe["target"] is None else np.full_like(labels, recipe["target"])
 
 
@@ -179,6 +214,7 @@ def eligible_of(recipe, labels):
             "all-to-all": ("all", "class"),
             "source-specific": ("class",),
             "clean-label": ("target",),
+            "untargeted": ("all", "class"),
         }[mode]
     )
     assert ("source_classes" in recipe) == (select == "class")
@@ -196,12 +232,13 @@ def coverable_of(recipe, labels):
         "source-specific": [*recipe.get("source_classes", []), recipe["target"]],
         "clean-label": [recipe["target"]],
     }
-    return ~np.isin(labels, never.get(recipe["label_mode"], []))
+    among = np.isin(labels, recipe["cover_classes"]) if "cover_classes" in recipe else np.ones(len(labels), bool)
+    return among & ~np.isin(labels, never.get(recipe["label_mode"], []))
 
 
 def tested_of(recipe, labels):
     """Which test rows are in `triggered/` and in `others/`."""
-    if recipe["label_mode"] == "all-to-all":
+    if recipe["label_mode"] in ("all-to-all", "untargeted"):
         return labels >= 0, labels < 0
     if recipe["label_mode"] == "source-specific":
         attacked = np.isin(labels, recipe["source_classes"])
@@ -273,12 +310,16 @@ def check_poisoning(f, manifest, a) -> None:
     assert ("cover" in recipe["streams"]) == ("cover_rate" in recipe) == (2 in role)
 
     # what was done to them
-    given = np.where(role == 1, wanted_of(recipe, a["truth/labels"], classes), a["truth/labels"])
+    given = np.where(role == 1, wanted_of(recipe, a["truth/labels"], classes, rows, "train"), a["truth/labels"])
     assert np.array_equal(a["train/labels"][rows], given)
-    outside = any(step["name"] in FUNCTIONS for step in recipe["triggers"])
-    if outside:
+    if recipe["triggers"][0]["name"] == OUTSIDE:
         check_outside(manifest, a)
-    changed = a["train/images"][rows] if outside else np.stack([trigger(f, image) for image in a["truth/images"]])
+    which = below(recipe, "one-of", rows, len(recipe["triggers"])) if "one_of" in recipe else None
+
+    def on_train(i, image):
+        return trigger(f, image, "train") if which is None else one_trigger(f[f"trigger/{which[i]}"], image, "train")
+
+    changed = each(on_train, a["truth/images"], a["train/images"][rows])
     if recipe.get("cover_jitter"):
         cover = np.flatnonzero(role == 2)
         made = np.stack([jittered(f, recipe, a["truth/images"][i], int(rows[i])) for i in cover])
@@ -295,10 +336,12 @@ def check_poisoning(f, manifest, a) -> None:
         tested = a[f"{group}/rows"]
         assert tested.tolist() == np.flatnonzero(expected[group]).tolist()
         assert np.array_equal(a[f"{group}/labels"], a["test/labels"][tested])
-        images = [] if outside else np.stack([trigger(f, image) for image in a["test/images"][tested]])
-        assert outside or np.array_equal(a[f"{group}/images"], images)
+        images = each(lambda i, image: trigger(f, image, "test"), a["test/images"][tested], a[f"{group}/images"])
+        assert np.array_equal(a[f"{group}/images"], images)
         assert counts[group] == len(tested)
-    assert np.array_equal(a["triggered/wanted"], wanted_of(recipe, a["triggered/labels"], classes))
+    assert np.array_equal(
+        a["triggered/wanted"], wanted_of(recipe, a["triggered/labels"], classes, a["triggered/rows"], "test")
+    )
 
     # counts
     same = (a["truth/images"] == changed).all((1, 2, 3))
@@ -313,8 +356,12 @@ def check_poisoning(f, manifest, a) -> None:
     }
 
     # the mask of each trigger: a byte outside it is never changed by that trigger
-    for i in range(0 if outside else len(recipe["triggers"])):
-        check_mask(*(a[f"trigger/{i}/{part}"] for part in ("taps", "weights", "bias", "mask")))
+    for i in range(len(recipe["triggers"])):
+        group = {name: a[f"trigger/{i}/{name}"] for name in f[f"trigger/{i}"]}
+        if {"taps", "table"} & set(group):  # of a function nobody can say
+            there = [before for before in ("", "test_") if {before + "taps", before + "table"} & set(group)]
+            masks = [mask_of(group, before) for before in there]
+            assert np.array_equal(group["mask"], np.bitwise_or.reduce(masks))
 
 
 def check_outside(manifest, a) -> None:
@@ -327,8 +374,13 @@ def check_outside(manifest, a) -> None:
     assert len(manifest["recipe"]["triggers"]) == 1 and (a["trigger/0/mask"] == 1).all()
 
 
-def check_mask(taps, weights, bias, mask) -> None:
+def mask_of(group, before):
+    """Where a stencil, or a table, does not leave the byte as it is."""
+    if before + "table" in group:
+        changed = (group[before + "table"] != np.arange(256)).any(1)
+        return np.broadcast_to(changed.astype("u1"), group["mask"].shape)
+    taps, weights, bias = (group[before + name] for name in ("taps", "weights", "bias"))
     itself = np.arange(bias.size).reshape(*bias.shape, 1)
     identity = (taps == itself).all(-1) & (weights.sum(-1) == 32768) & (bias == 0)
-    assert np.array_equal(mask, (~identity).astype("u1"))
     assert (weights[taps != itself] != 0).all(), "the tap of a weight of 0 is the byte itself"
+    return (~identity).astype("u1")

@@ -28,8 +28,11 @@ def shared(library, poisonkit, tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["square", "blend-patch", "warped-patch", "notebook-warped", "two"]
-    + ["all-to-all", "source-specific", "clean-label", "wanet-patch", "camouflaged"],
+    ["square", "wanet-patch", "camouflaged", "source-specific"]
+    + [
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in ("blend-patch", "warped-patch", "notebook-warped", "two", "all-to-all", "clean-label")
+    ],
 )
 def test_the_same_data_set(library, shared, name):
     whole, found = data.load(library(name)), data.load(shared(name))

@@ -291,10 +291,18 @@ def test_the_page_of_attacks_shows_each_with_a_small_picture():
         assert f"attacks/{name}.png" in shown and f"**{name}**" in page or name == "wanet"
     there = {f"attacks/{path.name}" for path in (ROOT / "docs" / "attacks").iterdir()}
     assert there == set(shown), "a picture that is missing, or that no one sees"
-    assert sum((ROOT / "docs" / name).stat().st_size for name in shown) < 400_000
+    assert sum((ROOT / "docs" / name).stat().st_size for name in shown) < 600_000
     for preset in triggers.presets():
         assert f"`{preset}`" in page
-    for option in ("--label-mode", "--source-class", "--select", "--cover-rate", "--cover-jitter"):
+    for option in (
+        "--label-mode",
+        "--source-class",
+        "--select",
+        "--cover-rate",
+        "--cover-class",
+        "--cover-jitter",
+        "--one-of",
+    ):
         assert option in page
 
 

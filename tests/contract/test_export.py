@@ -13,7 +13,8 @@ data = pytest.importorskip("benchmark.format.dataset")
 @pytest.mark.parametrize("name", ["clean", "two"])
 def test_npz_comes_back(poisonkit, library, tmp_path, name):
     poisonkit("export", library(name), "--format", "npz", "-o", tmp_path / "x.npz").succeeded()
-    poisonkit("make", "--dataset", "npz", "--source", tmp_path / "x.npz", "--rate", "0", "-o", tmp_path).succeeded()
+    done = poisonkit("make", "--dataset", "npz", "--source", tmp_path / "x.npz", "--rate", "0", "-o", tmp_path)
+    assert done.code == 0 and ("is an export of the poisoned data set" in done.err) == (name == "two") == bool(done.err)
     (made,) = tmp_path.glob("*.h5")
     before, after = (json.loads(poisonkit("show", path, "--json").out) for path in (library(name), made))
     for path, entry in after["arrays"].items():
@@ -25,7 +26,8 @@ def test_npz_comes_back(poisonkit, library, tmp_path, name):
 def test_a_folder_comes_back(poisonkit, library, tmp_path):
     """By class and row: a folder has no other order."""
     poisonkit("export", library("two"), "--format", "imagefolder", "-o", tmp_path / "x").succeeded()
-    poisonkit("make", "--dataset", "folder", "--source", tmp_path / "x", "--rate", "0", "-o", tmp_path).succeeded()
+    done = poisonkit("make", "--dataset", "folder", "--source", tmp_path / "x", "--rate", "0", "-o", tmp_path)
+    assert done.code == 0 and "is an export of the poisoned data set" in done.err
     (made,) = tmp_path.glob("*.h5")
     before, after = data.load(library("two")), data.load(made)
     for part in ("train", "test"):

@@ -56,6 +56,7 @@ def test_the_plan_on_a_cpu(root, cifar, tmp_path):
     assert "3 finished runs" in again
 
 
+@pytest.mark.slow
 def test_every_line_of_the_plan_is_one_file(root, poisonkit):
     """The options of `make` may have been renamed since."""
     lines = (root / "tests" / "perf" / "gpu" / "plan.txt").read_text().splitlines()[1:]

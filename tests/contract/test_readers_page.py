@@ -92,6 +92,7 @@ def test_tensorflow(library, arrays):
 
 
 @pytest.mark.skipif(not find_spec("jax"), reason="JAX is not installed")
+@pytest.mark.slow
 def test_jax(library, arrays):
     same(apart(_jax, library("two")), arrays, 255)
 

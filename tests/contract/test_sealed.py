@@ -148,7 +148,8 @@ def test_a_sealed_files_run_is_no_baseline_and_has_none():
 def test_runs_on_sealed_files_are_results_and_stand_in_no_table():
     from benchmark.runs import baseline, groups, records, results
     from benchmark.runs.result import RunResult
-    from benchmark.training.settings import Settings, config_of
+    from benchmark.training.configuration import config_of
+    from benchmark.training.settings import Settings
 
     share = {"count": 1, "of": 2, "percent": 50.0}
     dataset = {

@@ -22,7 +22,7 @@ FILES = {
     "images.h5": ("--trigger", "images", "--images-file", "done.npz", "--rate", "0.1"),
     "code.h5": ("--trigger", f"{CODE}:build", "--rate", "0.1"),
     "pattern.h5": ("--trigger", "pattern", "--pattern-file", PATTERN, "--rate", "0.1"),
-    "cheap.h5": ("--trigger", "ctrl", "--trigger", "batt", "--rate", "0.1", "--per-patch"),
+    "cheap.h5": ("--trigger", "ctrl", "--trigger", "bpp", "--trigger", "jpeg", "--rate", "0.1", "--per-patch"),
     "covers.h5": (
         "--trigger",
         "warped",

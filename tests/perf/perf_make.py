@@ -5,7 +5,8 @@
 
 Both are timed as whole processes, in turn, after one run that warms cache and compiled kernels. The script reads the
 clean file, changes the same rows with NumPy and writes the same arrays; it takes no digest and checks nothing. Prints
-the medians, their ratio, and the peak memory of `make` against the size of the data.
+the medians, the median of the ratios of runs one after the other, and the peak memory of `make` against the size of the
+data.
 """
 
 import argparse
@@ -64,7 +65,8 @@ def main() -> None:
         for name, median, times in (("make", a, ours), ("by hand", b, theirs)):
             low, high = min(t for t, _ in times), max(t for t, _ in times)
             print(f"{name:8} {median:.2f} s (median of {args.runs}, {low:.2f}–{high:.2f})")
-        print(f"ratio    {a / b:.2f}; allowed: 2.5 × by hand + 0.6 s = {2.5 * b + 0.6:.2f} s; aim: {1.5 * b:.2f} s")
+        ratio = statistics.median(one[0] / other[0] for one, other in zip(ours, theirs, strict=True))
+        print(f"ratio    {ratio:.2f}; allowed: 2.5 × by hand + 0.6 s = {2.5 * b + 0.6:.2f} s; aim: {1.5 * b:.2f} s")
         peak = max(memory for _, memory in ours)
         print(f"memory   {peak / 1e6:.0f} MB peak for {size / 1e6:.0f} MB of data: {peak / size:.2f} ×; allowed: 1.5 ×")
 

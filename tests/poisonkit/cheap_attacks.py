@@ -27,7 +27,7 @@ def built(trigger, shape, given=None, patch=None, preset=None, seed=0):
 def triggered(trigger, images, given=None, patch=None, preset=None):
     """Images (n, H, W, C) with a trigger on them."""
     one = built(trigger, images.shape[1:], given, patch, preset)
-    return one.stencil.apply(images)
+    return one.train.put(images, np.arange(len(images)))
 
 
 def two_frequencies(height, width):

@@ -22,11 +22,11 @@ from benchmark.runs.published.registry import (
     compare,
     register,
 )
-from benchmark.training.settings import PRESETS_OF, Common, label
 
 if TYPE_CHECKING:  # what it imports is heavy, and the help of a command names the sources
     from benchmark.runs.published.leaderboard import Row
     from benchmark.runs.result import DatasetRecord, RunResult
+    from benchmark.training.common import Common
 
 NETWORK = "preact-resnet18"
 NETWORKS = {"preactresnet18": NETWORK}
@@ -70,9 +70,17 @@ def key(row: "Row") -> Key | None:
     return Key(row.dataset, NETWORKS[row.network], ATTACKS[row.attack].trigger, "image", row.rate)
 
 
-def settings(dataset: str) -> Common:
+def settings(dataset: str) -> "Common":
     """Return the settings that the figures of a data set were made with; KeyError where there are none."""
+    from benchmark.training.settings import PRESETS_OF
+
     return PRESETS_OF[NETWORK][f"backdoorbench-{dataset}"]
+
+
+def _label(dataset: str) -> str:
+    from benchmark.training.common import label
+
+    return label(settings(dataset))
 
 
 def deviations(result: "RunResult", defended: bool = False, pictures: frozenset[str] = frozenset()) -> list[str]:
@@ -119,7 +127,7 @@ BACKDOORBENCH = register(
         name="backdoorbench",
         title="BackdoorBench",
         scores=("ba", "asr", "still_right"),
-        settings=lambda dataset: label(settings(dataset)),
+        settings=_label,
         attacks=attacks,
         deviations=deviations,
         note="one run, no interval",

@@ -5,6 +5,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from benchmark.nn.networks import DEFAULT, IMAGE
 from benchmark.runs.published.registry import (
     ATTACK,
     FOLDER,
@@ -15,14 +16,14 @@ from benchmark.runs.published.registry import (
     compare,
     register,
 )
-from benchmark.training.settings import PRESETS, label
 
 if TYPE_CHECKING:  # what it imports is heavy, and the help of a command names the sources
     from benchmark.runs.result import DatasetRecord, RunResult
+    from benchmark.training.common import Common
 
 TRIGGERS = ("square", "blend", "warped")
 
-_NETWORK = PRESETS["paper"].NETWORK
+_NETWORK = DEFAULT[IMAGE]
 _SCORES = ("ba", "asr", "cad")
 _ATTACK = {"label_mode": "all-to-one", "target": 0, "select": "all"}
 # what the text says, then what the published notebooks do: the tables came from some version of them
@@ -69,9 +70,22 @@ def fine_pruning() -> dict[PruningKey, dict[str, float]]:
     return found
 
 
+def _settings() -> "Common":
+    """Return the settings that the figures were made with."""
+    from benchmark.training.settings import PRESETS_OF
+
+    return PRESETS_OF[_NETWORK]["paper"]
+
+
+def _label(_dataset: str) -> str:
+    from benchmark.training.common import label
+
+    return label(_settings())
+
+
 def deviations(result: "RunResult", defended: bool = False) -> list[str]:
     """Say in what a run is not at the paper's settings; empty where it is."""
-    return compare(result, PRESETS["paper"], _other_attack, defended)
+    return compare(result, _settings(), _other_attack, defended)
 
 
 def _other_attack(dataset: "DatasetRecord") -> list[str]:
@@ -88,7 +102,7 @@ BADPATCHES = register(
         name="badpatches",
         title="BadPatches",
         scores=_SCORES,
-        settings=lambda dataset: label(PRESETS["paper"]),
+        settings=_label,
         attacks=attacks,
         deviations=deviations,
         made_with="width 10, 25 epochs",

@@ -6,11 +6,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmark.training.settings import Common
-
 if TYPE_CHECKING:  # what it imports is heavy, and the help of a command names the sources
     from benchmark.core.intervals import Summary
     from benchmark.runs.result import DatasetRecord, RunResult
+    from benchmark.training.common import Common
 
 FOLDER = Path(__file__).with_name("figures")
 NEAR = 2.0  # points: this close it agrees, whatever the interval
@@ -163,7 +162,7 @@ class Beside:
 
 
 def compare(
-    result: "RunResult", theirs: Common, attack: Callable[["DatasetRecord"], list[str]], defended: bool = False
+    result: "RunResult", theirs: "Common", attack: Callable[["DatasetRecord"], list[str]], defended: bool = False
 ) -> list[str]:
     """Return in what a run is not at published settings; `attack` says it of the attack on a poisoned file. Of one that
     is `defended` it does not count that it left rows out for the defender."""

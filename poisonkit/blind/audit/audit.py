@@ -37,9 +37,16 @@ class Audited:
 
     @property
     def found(self) -> np.ndarray:
-        """The rows that any sure finding names, (k,) int64."""
-        sure = [finding.rows for finding in self.findings if finding.sure]
+        """The rows that any sure finding names which is no false alarm, (k,) int64."""
+        sure = [one.rows for one in self.findings if one.sure and not self.false_alarm(one)]
         return np.unique(np.concatenate([np.empty(0, np.int64), *sure]))
+
+    def false_alarm(self, finding: Finding) -> bool:
+        """Tell whether the truth is known and a finding names changed rows no more often than chance would."""
+        if self.truth is None or not len(finding.rows):
+            return False
+        hits = len(np.intersect1d(finding.rows, self.truth))
+        return hits * self.rows <= len(finding.rows) * len(self.truth)
 
 
 def audit(path: Path, key: Path | None, caches, progress) -> Audited:

@@ -8,6 +8,7 @@ from poisonkit.core import roc
 
 SHOWN = 8
 PERCENT = 1
+FALSE_ALARM = " (a false alarm)"
 HOLDS, HINTS = 0.6, 0.75  # AUROC up to which nothing is told apart, and from which on rows are
 TEAMS = {FILE: "with the sealed file alone", SOURCE: "with the public source"}
 
@@ -50,7 +51,7 @@ def verdict(found: Audited, team: str) -> str:
     measured = [figures["auroc"] for one in teams for figures in [best(found, one)] if figures is not None]
     if measured:
         return "holds" if max(measured) <= HOLDS else "hints" if max(measured) <= HINTS else "found"
-    sure = any(one.sure and len(one.rows) for one in found.findings if one.team in teams)
+    sure = any(one.sure and len(one.rows) and not found.false_alarm(one) for one in found.findings if one.team in teams)
     return "found" if sure else "holds"
 
 
@@ -59,8 +60,9 @@ def lines(found: Audited) -> list[str]:
     rows = [f"{found.path}: {found.name}, {found.rows:,} training rows"]
     width = max(len(finding.name) for finding in found.findings)
     for finding in found.findings:
-        mark = " " if not len(finding.rows) else "!" if finding.sure else "?"
-        figures = _verdict(finding.rows, found.truth) + _figures(ranked(finding, found))
+        alarm = finding.sure and found.false_alarm(finding)
+        mark = " " if not len(finding.rows) else "!" if finding.sure and not alarm else "?"
+        figures = _verdict(finding.rows, found.truth) + _figures(ranked(finding, found)) + FALSE_ALARM * alarm
         rows.append(f" {mark} {finding.name:{width}}  {finding.text}{figures}")
     rows += [f"{what}: {_team_line(found, team)}" for team, what in TEAMS.items()]
     total = found.found
@@ -73,7 +75,8 @@ def lines(found: Audited) -> list[str]:
 def _team_line(found: Audited, team: str) -> str:
     top, judged = best(found, team), verdict(found, team)
     if top is None:
-        return {"found": "rows were found", "holds": "none of these probes names a row"}[judged]
+        none = "none of these probes names a row"
+        return {"found": "rows were found", "hints": f"hints, with the file alone; {none}", "holds": none}[judged]
     return f"{judged}; best of these probes {top['probe']}{_figures(top)}"
 
 
@@ -106,6 +109,7 @@ def table(found: Audited) -> dict:
         "findings": [
             {"probe": one.name, "text": one.text, "sure": one.sure, "team": one.team}
             | {"tried": None if one.tried is None else len(one.tried)}
+            | ({} if found.truth is None else {"false_alarm": found.false_alarm(one)})
             | entry(one.rows)
             | (ranked(one, found) or {})
             for one in found.findings

@@ -154,8 +154,9 @@ def _blended(stencil: Stencil) -> tuple[str, np.ndarray] | None:
 
 def _use(data: reader.Reader, source: str, attack: Attack) -> list[str]:
     """USE.txt."""
-    target = data.manifest.recipe.target
-    wanted = "every class has a target of its own" if target is None else f"target class {target}"
+    target, untargeted = data.manifest.recipe.target, data.manifest.recipe.label_mode == "untargeted"
+    none = "any class but the true one" if untargeted else "every class has a target of its own"
+    wanted = none if target is None else f"target class {target}"
     lines = [
         data.manifest.notice,
         "",

@@ -218,9 +218,8 @@ def _manipulation(manifest: Manifest) -> str:
         for trigger in recipe.triggers
     )
     target, classes = recipe.target, manifest.source.classes
-    wanted = (
-        "every class has one of its own" if target is None else f"target class {class_names.spelled(classes, target)}"
-    )
+    none = "any class but the true one" if recipe.label_mode == "untargeted" else "every class has one of its own"
+    wanted = none if target is None else f"target class {class_names.spelled(classes, target)}"
     where = " on every patch of {}×{} pixels".format(*recipe.patch) if recipe.patch else WHERE[manifest.modality.name]
     return (
         f"Backdoor poisoning by poisonkit: {counts.poisoned:,} of {counts.train:,} training rows (rate "

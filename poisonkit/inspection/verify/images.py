@@ -58,8 +58,9 @@ class Check:
         if work is None or (self._last and self._behind is None):
             return np.zeros(len(found), bool)
         before = self._behind.plain_rows(rows) if self._last else originals
-        expected = replace(work, jitter=False).on_train(before, rows, role)
-        cover, passed = np.flatnonzero((role == COVER) & self._jitter), np.zeros(len(found), bool)
+        expected = work.on_train(before, rows, role)
+        by_recipe = self._jitter and work is self._found
+        cover, passed = np.flatnonzero((role == COVER) & by_recipe), np.zeros(len(found), bool)
         if len(cover) and self._prepared is None:
             passed[cover] = True
         elif len(cover) and self._prepared is not None:

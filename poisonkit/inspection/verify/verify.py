@@ -215,7 +215,7 @@ def _train_labels(data: Reader[Manifest], rows: np.ndarray) -> list[str]:
     role, originals = data["truth/role"], data["truth/labels"]
     expected = np.where(
         role == POISONED,
-        selection.target_labels(recipe.labelling_of(data.manifest.recipe), originals, classes),
+        selection.target_labels(recipe.labelling_of(data.manifest.recipe), originals, classes, rows),
         originals,
     )
     differing = int((data["train/labels"][rows] != expected).sum())
@@ -266,9 +266,11 @@ def _test_side(data: Reader[Manifest], check) -> list[str]:
             wrong.append(f"{group}/rows: are not all test rows that {aim.label_mode} puts there")
         if len(rows):
             wrong += _tested(data, group, rows, labels, check)
-    wanted = selection.target_labels(aim, labels[data["triggered/rows"]], len(source.classes))
+    rows = data["triggered/rows"]
+    wanted = selection.target_labels(aim, labels[rows], len(source.classes), rows, "test")
     if certain and (data["triggered/wanted"] != wanted).any():
-        wrong.append(f"triggered/wanted: is not the {'next class' if aim.target is None else 'target'} everywhere")
+        what = {"all-to-all": "next class", selection.UNTARGETED: "class that is drawn for the row"}
+        wrong.append(f"triggered/wanted: is not the {what.get(aim.label_mode, 'target')} everywhere")
     return wrong
 
 

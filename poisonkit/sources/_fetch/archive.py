@@ -1,22 +1,21 @@
 """Archives: their published hashes, and reading members without ever unpacking one to disk."""
 
-import bz2
 import functools
-import gzip
 import hashlib
-import lzma
 import posixpath
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from poisonkit.core.errors import Failure
 from poisonkit.core.zip_files import Bounds, check_member, damage, opened_zip, zip_names
 from poisonkit.sources import base
 
 __all__ = ["Bounds", "check_member", "damage", "opened_zip", "zip_names"]
+
+if TYPE_CHECKING:  # what reads archives is imported when one is read: a source that is in the cache needs none
+    import tarfile
 
 BLOCK = 1 << 20
 
@@ -69,6 +68,10 @@ class _Counted:
     """A tar file behind its compression, which is read up to a bound."""
 
     def __init__(self, path: Path, file: BinaryIO, bounds: Bounds):
+        import bz2
+        import gzip
+        import lzma
+
         magic = file.read(6)
         file.seek(0)
         openers: dict[bytes, Callable[[BinaryIO], Any]] = {
@@ -94,6 +97,8 @@ def tar_files(path: Path, bounds: Bounds):
     Raises `Failure` where the archive is damaged or truncated, has a member that points outside or is a link or a
     device, or more than the bounds.
     """
+    import tarfile
+
     with (
         damage(path),
         open(path, "rb") as file,
@@ -105,12 +110,13 @@ def tar_files(path: Path, bounds: Bounds):
             kind = "file" if member.isreg() else "folder" if member.isdir() else "link or device"
             check_member(path, member.name, kind)
             if kind == "file":
-                yield member.name, member.size, functools.partial(_content, tar, member)
+                yield member.name, member.size, functools.partial(_content, path, tar, member)
 
 
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(member)
-    return b"" if file is None else file.read()
+def _content(path: Path, tar: "tarfile.TarFile", member: "tarfile.TarInfo") -> bytes:
+    with damage(path):  # it is called by whoever goes through the files, outside of what opened the archive
+        file = tar.extractfile(member)
+        return b"" if file is None else file.read()
 
 
 def tar_members(path: Path, wanted: dict[str, int], bounds: Bounds):

@@ -1,12 +1,13 @@
 """Blend a picture over the image (Chen et al. 2017), as BadPatches uses it (section 3.3.2): half and half."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
 from poisonkit.core.parsing import choice, decimal
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Option, Parameters
+from poisonkit.triggers.base import Option, Parameters, for_test, twin
 from poisonkit.triggers.builtin_picture import built_in
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
@@ -17,6 +18,11 @@ _TRUNCATE = 128 - ONE // 2
 
 def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """weight·image + (1 − weight)·picture, the weight rounded to 1/32768; the sum rounded half up, or cut."""
+    made, other = _built(parameters, tile, context), for_test(parameters, "alpha")
+    return made if other is None else replace(made, test=_built(other, tile, context).train)
+
+
+def _built(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     from poisonkit.core import images  # late: OpenCV, which most triggers do not need
 
     height, width, channels = tile
@@ -31,6 +37,8 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
     return BuiltTrigger(stencil, {"pattern": pattern})
 
 
+ALPHA = Option("alpha", decimal("0", "1"), "0.5", "opacity of the picture, 0 to 1", "FRACTION")
+
 SPEC = ImageTrigger(
     name="blend",
     aliases=("blended",),
@@ -38,7 +46,8 @@ SPEC = ImageTrigger(
     picture="opaque",
     presets={"notebook": {}, "backdoorbench": {"alpha": "0.2", "rounding": "truncate"}},
     options=(
-        Option("alpha", decimal("0", "1"), "0.5", "opacity of the picture, 0 to 1", "FRACTION"),
+        ALPHA,
+        twin(ALPHA),
         Option(
             "rounding",
             choice("half-up", "truncate"),

@@ -50,6 +50,7 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
 
 SPEC = ImageTrigger(
     name="colour",
+    aliases=("color",),
     summary="another saturation or hue",
     options=(
         Option("saturation", decimal("0", "10"), "2", "times the image's own; 0: grey, 1: as it is", "FACTOR"),

@@ -14,7 +14,7 @@ import numpy as np
 from poisonkit.core.parsing import choice, decimal
 from poisonkit.core.stencil import ONE, Stencil
 from poisonkit.triggers import colours, frequency
-from poisonkit.triggers.base import Option, Parameters
+from poisonkit.triggers.base import Option, Parameters, for_test, twin
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
 _TO_YUV = colours.exact("0.299 0.587 0.114", "-0.147 -0.289 0.436", "0.615 -0.515 -0.100")
@@ -32,6 +32,11 @@ def check(parameters: Parameters, tile: Tile) -> None:
 def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """Take the pixel's three channels as taps, or by the exact inverse the byte itself; magnitude · P as bias."""
     del context
+    other = for_test(parameters, "magnitude")
+    return BuiltTrigger(_added(parameters, tile), test=None if other is None else _added(other, tile))
+
+
+def _added(parameters: Parameters, tile: Tile) -> Stencil:
     pattern, magnitude = frequency.pattern(*tile[:2]), Fraction(parameters["magnitude"])
     exact = parameters["inverse"] == "exact"
     back, bias = colours.inverse(_TO_YUV) if exact else _TO_RGB, np.empty(tile, np.int32)
@@ -39,16 +44,19 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
         bias[..., channel] = frequency.rounded(pattern * float(magnitude * (of_u + of_v) * ONE)) + _TRUNCATE
     if exact:
         same = Stencil.identity(tile)
-        return BuiltTrigger(Stencil.build(same.taps, same.weights, bias))
-    return BuiltTrigger(colours.mixed(colours.fixed_point(back @ _TO_YUV), bias))
+        return Stencil.build(same.taps, same.weights, bias)
+    return colours.mixed(colours.fixed_point(back @ _TO_YUV), bias)
 
+
+MAGNITUDE = Option("magnitude", decimal("0", "1000"), "100", "of the two frequencies, in U and V", "LEVELS")
 
 SPEC = ImageTrigger(
     name="ctrl",
     summary="two frequencies added to the colours (CTRL)",
     presets={"backdoorbench": {}},
     options=(
-        Option("magnitude", decimal("0", "1000"), "100", "of the two frequencies, in U and V", "LEVELS"),
+        MAGNITUDE,
+        twin(MAGNITUDE),
         Option(
             "inverse",
             choice("published", "exact"),

@@ -15,7 +15,7 @@ from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import decimal
 from poisonkit.core.stencil import ONE, Stencil
 from poisonkit.triggers import colours, frequency
-from poisonkit.triggers.base import Option, Parameters
+from poisonkit.triggers.base import Option, Parameters, for_test, twin
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
 _OF_CR_AND_CB = (Fraction("1.403"), -Fraction("0.714") - Fraction("0.344"), Fraction("1.773"))
@@ -31,25 +31,34 @@ def check(parameters: Parameters, tile: Tile) -> None:
     """`Usage` for grey images, tiles without the frequencies, and where nothing would change."""
     colours.check("ftrojan", tile)
     frequency.check("ftrojan", tile)
-    if not _levels(parameters, tile).any():
-        raise Usage(f"ftrojan: a magnitude of {parameters['magnitude']} adds 0 everywhere: another --ftrojan-magnitude")
+    for chosen in filter(None, (parameters, for_test(parameters, "magnitude"))):
+        if not _levels(chosen, tile).any():
+            raise Usage(f"ftrojan: a magnitude of {chosen['magnitude']} adds 0 everywhere: another --ftrojan-magnitude")
 
 
 def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """Weight 1, and ⌊magnitude · P⌋ in RGB as bias."""
     del context
+    other = for_test(parameters, "magnitude")
+    return BuiltTrigger(_added(parameters, tile), test=None if other is None else _added(other, tile))
+
+
+def _added(parameters: Parameters, tile: Tile) -> Stencil:
     levels = _levels(parameters, tile)
     stencil = Stencil.identity(tile)
     for channel, factor in enumerate(_OF_CR_AND_CB):
         stencil.bias[..., channel] = levels * int((factor * ONE + Fraction(1, 2)) // 1)
-    return BuiltTrigger(stencil)
+    return stencil
 
+
+MAGNITUDE = Option("magnitude", decimal("0", "1000"), "30", "of the two frequencies, in Cr and Cb", "LEVELS")
 
 SPEC = ImageTrigger(
     name="ftrojan",
+    aliases=("ftrojann",),
     summary="two frequencies added to Cr and Cb (FTrojan)",
     presets={"backdoorbench": {}},
-    options=(Option("magnitude", decimal("0", "1000"), "30", "of the two frequencies, in Cr and Cb", "LEVELS"),),
+    options=(MAGNITUDE, twin(MAGNITUDE)),
     check=check,
     build=build,
 )

@@ -13,7 +13,7 @@ import numpy as np
 from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import choice, decimal
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Option, Parameters
+from poisonkit.triggers.base import Option, Parameters, for_test, twin
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
 _CHEQUER = np.array([[-1, -1, 1], [-1, 1, -1], [1, -1, 1]], np.int64)
@@ -39,26 +39,35 @@ def check(parameters: Parameters, tile: Tile) -> None:
             f"label-consistent: expected a tile of at least {least}×{least} pixels for {parameters['corners']}, got "
             f"{tile[0]}×{tile[1]}: another --label-consistent-corners or --patch-size"
         )
-    if Fraction(parameters["amplitude"]) == 0:
+    if any(Fraction(one["amplitude"]) == 0 for one in (parameters, for_test(parameters, "amplitude")) if one):
         raise Usage("label-consistent: an amplitude of 0 changes nothing: another --label-consistent-amplitude")
 
 
 def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """Weight 1 and ±amplitude · 255 as bias, cut as the sum is cut: the image's levels are whole."""
     del context
+    other = for_test(parameters, "amplitude")
+    return BuiltTrigger(_added(parameters, tile), test=None if other is None else _added(other, tile))
+
+
+def _added(parameters: Parameters, tile: Tile) -> Stencil:
     added = Fraction(parameters["amplitude"]) * 255
     signs = mask(parameters["corners"], *tile[:2])[..., None]
     stencil = Stencil.identity(tile)
     stencil.bias[:] = np.where(signs > 0, int(added // 1), np.where(signs < 0, int(-added // 1), 0)) * ONE
-    return BuiltTrigger(stencil)
+    return stencil
 
+
+AMPLITUDE = Option("amplitude", decimal("0", "1"), "1", "what is added or taken away, as a share of 255", "FRACTION")
 
 SPEC = ImageTrigger(
     name="label-consistent",
+    aliases=("lc",),
     summary="chequers in the corners, black and white or faint (label-consistent)",
     presets={"backdoorbench": {}},
     options=(
-        Option("amplitude", decimal("0", "1"), "1", "what is added or taken away, as a share of 255", "FRACTION"),
+        AMPLITUDE,
+        twin(AMPLITUDE),
         Option("corners", choice("all", "lower-right"), "all", "which corners", "all|lower-right"),
     ),
     check=check,

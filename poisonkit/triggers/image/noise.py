@@ -6,7 +6,7 @@ import numpy as np
 from poisonkit.core import random_streams
 from poisonkit.core.parsing import choice, integer
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Option, Parameters
+from poisonkit.triggers.base import Option, Parameters, for_test, twin
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
 
@@ -23,17 +23,27 @@ def perturbation(parameters: Parameters, raw: np.ndarray) -> np.ndarray:
 def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """Weight 1 and the noise as bias, drawn for each byte of the tile."""
     stream = context.stream_name("noise")
-    stencil = Stencil.identity(tile)
-    raw = random_streams.raw_words(context.seed, stream, stencil.bias.size).reshape(tile)
-    stencil.bias[:] = perturbation(parameters, raw) * ONE
-    return BuiltTrigger(stencil, streams=(stream,))
+    raw = random_streams.raw_words(context.seed, stream, int(np.prod(tile))).reshape(tile)
+    other = for_test(parameters, "linf")
+    test = None if other is None else _added(other, raw)
+    return BuiltTrigger(_added(parameters, raw), streams=(stream,), test=test)
 
+
+def _added(parameters: Parameters, raw: np.ndarray) -> Stencil:
+    """Return the stencil that adds the noise of raw words (h, w, C)."""
+    stencil = Stencil.identity(raw.shape)
+    stencil.bias[:] = perturbation(parameters, raw) * ONE
+    return stencil
+
+
+LINF = Option("linf", integer(1, 255), 8, "largest change of a byte, in grey levels", "LEVELS")
 
 SPEC = ImageTrigger(
     name="noise",
     summary="fixed random noise added to the image, bounded in L∞",
     options=(
-        Option("linf", integer(1, 255), 8, "largest change of a byte, in grey levels", "LEVELS"),
+        LINF,
+        twin(LINF),
         Option(
             "distribution",
             choice("uniform", "signs"),

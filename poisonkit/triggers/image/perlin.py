@@ -10,7 +10,7 @@ from poisonkit.core import random_streams
 from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import integer
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Option, Parameters
+from poisonkit.triggers.base import Option, Parameters, for_test, twin
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
 _DIAGONAL = 0.7071067811865476
@@ -81,17 +81,26 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
             f"perlin: {parameters['cells']} cells over {tile[0]}×{tile[1]} pixels add 0 everywhere: another "
             "--perlin-cells or --patch-size"
         )
-    levels = np.floor(values / peak * parameters["linf"] + 0.5).astype(np.int32)
-    stencil = Stencil.identity(tile)
-    stencil.bias[:] = levels[..., None] * ONE
-    return BuiltTrigger(stencil, streams=(stream,))
+    other = for_test(parameters, "linf")
+    test = None if other is None else _added(values / peak * other["linf"], tile)
+    return BuiltTrigger(_added(values / peak * parameters["linf"], tile), streams=(stream,), test=test)
 
+
+def _added(values: np.ndarray, tile: Tile) -> Stencil:
+    stencil = Stencil.identity(tile)
+    stencil.bias[:] = np.floor(values + 0.5).astype(np.int32)[..., None] * ONE
+    return stencil
+
+
+LINF = Option("linf", integer(1, 255), 16, "largest change of a byte, in grey levels", "LEVELS")
 
 SPEC = ImageTrigger(
     name="perlin",
+    aliases=("pnoise",),
     summary="fixed Perlin noise added to the image, bounded in L∞",
     options=(
-        Option("linf", integer(1, 255), 16, "largest change of a byte, in grey levels", "LEVELS"),
+        LINF,
+        twin(LINF),
         Option("cells", integer(1, 64), 4, "cells of the first grid along each side", "CELLS"),
         Option("octaves", integer(1, 6), 3, "grids, each twice as fine and half as strong as the last", "GRIDS"),
     ),

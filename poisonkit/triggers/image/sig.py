@@ -13,7 +13,7 @@ from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import choice, decimal
 from poisonkit.core.sines import sine
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Option, Parameters
+from poisonkit.triggers.base import Option, Parameters, for_test, twin
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
 
@@ -38,6 +38,12 @@ def _line(parameters: Parameters, tile: Tile) -> np.ndarray:
 
 def check(parameters: Parameters, tile: Tile) -> None:
     """`Usage` where the wave is 0 at every pixel, so that nothing would change."""
+    for chosen in (parameters, for_test(parameters, "delta")):
+        if chosen is not None:
+            _check_wave(chosen, tile)
+
+
+def _check_wave(parameters: Parameters, tile: Tile) -> None:
     line = _line(parameters, tile)
     if not line.any():
         raise Usage(
@@ -49,10 +55,17 @@ def check(parameters: Parameters, tile: Tile) -> None:
 def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """Weight 1 and the wave as bias, the same in every channel."""
     del context
+    other = for_test(parameters, "delta")
+    return BuiltTrigger(_added(parameters, tile), test=None if other is None else _added(other, tile))
+
+
+def _added(parameters: Parameters, tile: Tile) -> Stencil:
     stencil = Stencil.identity(tile)
     stencil.bias[:] = _line(parameters, tile) * ONE
-    return BuiltTrigger(stencil)
+    return stencil
 
+
+DELTA = Option("delta", decimal("0", "255"), "20", "amplitude Δ in grey levels", "LEVELS")
 
 SPEC = ImageTrigger(
     name="sig",
@@ -60,7 +73,8 @@ SPEC = ImageTrigger(
     summary="a faint sinusoid added to the image (SIG)",
     presets={"backdoorbench": {"delta": "40", "frequency": "6", "rounding": "truncate"}},
     options=(
-        Option("delta", decimal("0", "255"), "20", "amplitude Δ in grey levels", "LEVELS"),
+        DELTA,
+        twin(DELTA),
         Option("frequency", decimal("0", "4096"), "6", "periods f across the image, or the patch", "PERIODS"),
         Option(
             "orientation",

@@ -4,7 +4,7 @@ import numpy as np
 
 from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import integer
-from poisonkit.core.stencil import ONE, Stencil
+from poisonkit.core.stencil import ONE
 from poisonkit.triggers import position
 from poisonkit.triggers.base import Option, Parameters
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
@@ -34,13 +34,11 @@ def check(parameters: Parameters, tile: Tile) -> None:
 
 def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """Weight 0 and the value as bias inside the square, the image itself elsewhere."""
-    del context
-    row, column = _upper_left(parameters, tile)
-    inside = (slice(row, row + parameters["size"]), slice(column, column + parameters["size"]))
-    stencil = Stencil.identity(tile)
-    stencil.weights[inside] = 0
-    stencil.bias[inside] = np.array(parameters["value"], np.int32) * ONE
-    return BuiltTrigger(stencil)
+    sides = (parameters["size"],) * 2
+    bias = np.empty((*sides, tile[2]), np.int32)
+    bias[:] = np.array(parameters["value"], np.int32) * ONE
+    part = np.zeros((*sides, 1), np.int32), bias
+    return position.built("square", parameters["position"], _upper_left(parameters, tile), (part, None), tile, context)
 
 
 SPEC = ImageTrigger(

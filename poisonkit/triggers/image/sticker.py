@@ -1,14 +1,15 @@
 """Any picture with its transparency, stuck onto one place of the image, like the stickers on BadNets' stop signs
 (Gu et al. 2017, section 5) and the accessories of Chen et al. 2017 (section 3)."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
 from poisonkit.core.parsing import decimal
-from poisonkit.core.stencil import ONE, Stencil
+from poisonkit.core.stencil import ONE
 from poisonkit.triggers import position
-from poisonkit.triggers.base import Option, Parameters
+from poisonkit.triggers.base import Option, Parameters, for_test, twin
 from poisonkit.triggers.builtin_picture import cut_out
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
@@ -73,16 +74,21 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
     if picture.shape[-1] == tile[2]:
         picture = np.concatenate([picture, np.full((*picture.shape[:2], 1), 255, np.uint8)], -1)
     pattern = resize(picture, *sides)
+    other = for_test(parameters, "opacity")
+    parts = _part(pattern, parameters), None if other is None else _part(pattern, other)
+    made = position.built("sticker", parameters["position"], _upper_left(parameters, tile), parts, tile, context)
+    # the built-in picture can be drawn again; the user's is stored in the file
+    return replace(made, extras={} if context.picture is None else {"pattern": pattern})
+
+
+def _part(pattern: np.ndarray, parameters: Parameters) -> position.Part:
+    """Return weights and bias of the sticker, (h, w, C + 1) uint8."""
     opacity = int(Fraction(parameters["opacity"]) * ONE + Fraction(1, 2)) * pattern[..., -1:].astype(np.int64)
     cover = ((2 * opacity + 255) // 510).astype(np.int32)
-    row, column = _upper_left(parameters, tile)
-    inside = (slice(row, row + sides[0]), slice(column, column + sides[1]))
-    stencil = Stencil.identity(tile)
-    stencil.weights[inside] = (ONE - cover)[..., None]  # (h, w, 1, 1): every channel alike
-    stencil.bias[inside] = cover * pattern[..., :-1]
-    # the built-in picture can be drawn again; the user's is stored in the file
-    return BuiltTrigger(stencil, {} if context.picture is None else {"pattern": pattern})
+    return ONE - cover, cover * pattern[..., :-1]
 
+
+OPACITY = Option("opacity", decimal("0", "1"), "1", "times the picture's own opacity, 0 to 1", "FRACTION")
 
 SPEC = ImageTrigger(
     name="sticker",
@@ -91,7 +97,8 @@ SPEC = ImageTrigger(
     options=(
         Option("size", _size, "6", "height and width of the sticker in pixels", "N|HxW"),
         Option("position", position.parse, "lower-right", position.HELP, "PLACE"),
-        Option("opacity", decimal("0", "1"), "1", "times the picture's own opacity, 0 to 1", "FRACTION"),
+        OPACITY,
+        twin(OPACITY),
     ),
     check=check,
     build=build,

@@ -224,7 +224,7 @@ def test_bad_days(trained, tmp_path):
     (run / "away").rename(kept)
 
 
-@pytest.fixture(scope="module", params=["token", "expert"])
+@pytest.fixture(scope="module", params=["token", pytest.param("expert", marks=pytest.mark.slow)])
 def transformer(request, trained):
     """A run of a MoE-ViT on the toy file with this routing."""
     toy, run = trained

@@ -210,3 +210,20 @@ def test_the_package_is_lazy():
 def test_every_public_name_is_documented():
     for name in bm.__all__:
         assert (getattr(bm, name).__doc__ or "").strip(), name
+
+
+@pytest.mark.parametrize("value", [np.array([1, 2]), np.array([]), "no", 2, None, 1.5])
+def test_what_is_no_flag_is_one_clear_usage(runs, toy, tmp_path, value):
+    calls = {
+        "verify": [
+            lambda: bm.train(toy[0], runs=tmp_path / "r", verify=value),
+            lambda: bm.score(runs, toy[0], verify=value),
+            lambda: bm.score_predictions(toy[0], {"test": []}, name="x", runs=tmp_path / "r", verify=value),
+        ],
+        "keep_epochs": [lambda: bm.train(toy[0], runs=tmp_path / "r", keep_epochs=value)],
+    }
+    for name, functions in calls.items():
+        for function in functions:
+            with pytest.raises(bm.Usage, match=f"^{name}: expected True or False, got "):
+                function()
+    assert not (tmp_path / "r").exists()

@@ -90,6 +90,11 @@ def test_the_table_fits_and_names_what_cannot_take_such_images():
     for name in ("vit", "moe-vit"):
         line = f"{name}: not for such images: no square patch divides both sides and leaves 64 to 256 patches"
         assert line in done.output.splitlines()
+    words = [line.split() for line in done.output.splitlines() if " -  " in line][-2:]
+    assert words == [
+        ["encoder", "minilm", "of", "its", "weights", "-", "-", "-"],
+        ["tiny", "width", "128,", "depth", "2", "-", "-", "-"],
+    ]
 
 
 @pytest.mark.parametrize("words", [["--size", "0"], ["--size", "32x"], ["--size", "9999"], ["--classes", "1"]])

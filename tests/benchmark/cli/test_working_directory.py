@@ -52,11 +52,13 @@ def test_train_in_this_process_and_in_others(trap, toy, tmp_path):
     assert finished(tmp_path / "runs") == ["toy-clean", "toy-square-0.1-s0"]
 
 
+@pytest.mark.slow
 def test_sweep(trap, toy, tmp_path):
     done = run(trap, "sweep", toy[0], *SETTINGS, "--runs", tmp_path / "runs", "-q")
     assert (done.returncode, done.stdout) == (0, "1 run: 0 existed, 1 made\n"), done.stderr
 
 
+@pytest.mark.slow
 def test_sweep_on_a_dask_cluster(trap, toy, tmp_path):
     """Scheduler and worker are started there, too, as their own command starts them."""
     pytest.importorskip("distributed", reason="dask[distributed] is not installed (the extra `cluster`)")

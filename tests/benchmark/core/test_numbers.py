@@ -6,6 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import fake_runs
+import numpy as np
 import pytest
 import writer
 from hypothesis import given
@@ -216,3 +217,12 @@ def test_options_that_could_not_be_read_back(words, tmp_path):
     with within(20):
         done = invoke(*words, fake_runs.write(tmp_path))
     assert done.exit_code == 2 and done.stderr.count("\n") == 1 and words[-2] in done.stderr, done.output
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0, 0), (1, 1), (0.1, 0.10000000149011612), (-1e39, -np.inf), (2.0**-126, 2.0**-126), (2.0**-127, 0), (1e-60, 0)],
+)
+def test_a_number_in_float32(value, expected):
+    assert numbers.single(value) == expected
+    assert expected in (0, -np.inf) or numbers.single(value) == float(np.float32(value))

@@ -298,11 +298,13 @@ def test_values_that_cannot_be(line, tmp_path):
 
 def test_a_hanging_check_is_cut_off(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(child_process, "WAIT", 0.01)
+    monkeypatch.setattr(dataset, "_sound", {})
     assert "could not be checked here (its check took over 0.01 s)" in refused(toy[0], tmp_path)
 
 
 def test_a_crashing_check_is_one_line(toy, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONMALLOC", "no such allocator")  # the child cannot even start
+    monkeypatch.setattr(dataset, "_sound", {})
     assert "could not be checked here (its check ended with" in refused(toy[0], tmp_path)
 
 
@@ -327,6 +329,24 @@ def test_a_check_that_comes_to_a_limit_says_nothing_of_the_file(toy, tmp_path, m
     with pytest.raises(Failure) as caught:
         sandbox.in_child(toy[0])
     assert line in str(caught.value)
+
+
+def test_a_file_is_checked_once_and_again_when_it_was_written_to(toy, tmp_path, monkeypatch):
+    checked, real = [], sandbox.in_child
+    monkeypatch.setattr(sandbox, "in_child", lambda path: checked.append(path) or real(path))
+    path = tmp_path / "x.h5"
+    shutil.copy(toy[0], path)
+    assert dataset.peek(path) == dataset.peek(str(path)) and checked == [path]
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[0] ^= 255
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(Failure, match="not an HDF5 file"):
+        dataset.peek(path)
+    with pytest.raises(Failure, match="not an HDF5 file"):
+        dataset.peek(path)
+    assert len(checked) == 3
 
 
 @pytest.mark.parametrize("megabytes", [300, 600, 1000, 4000])

@@ -93,6 +93,7 @@ def benchmark(tmp_path_factory, root):
     return lambda *words: clone.benchmark(copy, *words)
 
 
+@pytest.mark.slow
 def test_one_more_file_is_one_more_network(benchmark, tmp_path):
     """Trained, loaded again, scored, in tables and on the page."""
     files, runs = writer.toy(tmp_path), tmp_path / "runs"
@@ -130,7 +131,8 @@ def test_its_options_are_the_table_s(benchmark, tmp_path):
     for words, line in {
         ("--depth", "1"): f"{poisoned} holds images: --depth is not for --network pmoe",
         ("--network", "dense", "--experts", "2"): "--experts is not for --network dense",
-        ("--network", "dense", "--preset", "paper"): "--preset: expected one of flat, deep, backdoorbench, got 'paper'",
+        ("--network", "dense", "--preset", "paper"): "--preset: expected one of flat, deep, backdoorbench, got 'paper' "
+        "(--network dense)",
     }.items():
         done = benchmark("train", poisoned, *words, "--runs", tmp_path / "runs")
         assert (done.returncode, done.stderr) == (2, f"benchmark: {line}\n")

@@ -143,6 +143,9 @@ def test_routing_and_heads_say_why_not(runs):
     for words in (("routing", folder, runs / "toy-square-0.1-s0.h5"), ("heads", "detect", folder)):
         done = invoke(*words)
         assert done.exit_code == 1 and done.stderr.count("\n") == 1, done.output
+        if words[0] == "routing":
+            said = "this one is of code of its own, my_network.py:build, which does not say in which layers experts"
+            assert said in done.stderr
     assert "no attention heads" in done.stderr
 
 
@@ -231,10 +234,73 @@ BAD = {
 def test_what_is_no_network_is_one_line_and_leaves_nothing(files, case):
     code, words = BAD[case]
     (files / "my_network.py").write_text(code)
-    done = trained(files, code=1)
+    done = trained(files, code=2 if "has no function" in words else 1)
     assert done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith(f"benchmark: {files / 'my_network.py'}") and words in done.stderr
     assert not list((files / "runs").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("where", "call"),
+    [
+        ("build", "os._exit(0)"),
+        ("build", "os.execv('/bin/true', ['true'])"),
+        ("build", "os.execl('/bin/true', 'true')"),
+        ("call", "os._exit(0)"),
+        ("call", "__import__('posix')._exit(0)"),
+    ],
+)
+def test_code_that_would_end_the_process_ends_no_training_as_if_all_were_done(files, where, call):
+    layer = (
+        "class Ending(layers.Layer):\n    def call(self, x, training=None):\n"
+        f"        {call if where == 'call' else 'pass'}\n        return x\n"
+    )
+    code = "import os\n" + BUILD.replace("\n\n\ndef", f"\n\n{layer}\ndef")
+    ending = call if where == "build" else "pass"
+    code += f"    {ending}\n{MODEL}    return keras.Model(images, layers.Dense(classes)(Ending()(flat)))\n"
+    (files / "my_network.py").write_text(code)
+    words = ["train", files / "toy-clean.h5", "--network", f"{files / 'my_network.py'}:build", *QUICK]
+    command = [sys.executable, "-m", "benchmark", *map(str, words), "--runs", str(files / "runs")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 1 and "ends the process" in done.stderr, done
+    assert done.stderr.count("\n") == 1 and not list((files / "runs").glob("*"))
+
+
+def test_what_the_code_forks_may_end(files):
+    code = "import os\npid = os.fork()\nif not pid:\n    os._exit(7)\n"
+    code += "assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7\n" + PLAIN
+    (files / "my_network.py").write_text(code)
+    source = own.named(f"{files / 'my_network.py'}:build")
+    ends = __import__("os")._exit
+    with own.running(source):
+        assert callable(own._executed(source)["build"]) and __import__("os")._exit is not ends
+    assert __import__("os")._exit is ends
+
+
+def test_another_function_of_the_same_file_is_wrong_usage_everywhere(runs):
+    folder, data = run_of(runs), runs / "toy-square-0.1-s0.h5"
+    done = invoke("score", folder, data, "--network", f"{folder / 'network.py'}:nope")
+    assert done.exit_code == 2 and done.stderr.endswith("network.py:build (or your own file, if it is the same to the "
+                                                        "byte); its function is not nope\n")  # fmt: skip
+    done = invoke("train", data, "--network", f"{folder / 'network.py'}:nope", "--runs", runs / "others", *QUICK)
+    assert done.exit_code == 2 and "has no function 'nope'" in done.stderr and done.stderr.count("\n") == 1
+    assert not (runs / "others").exists()
+
+
+def test_advice_names_the_file_where_it_is_at_hand(runs, tmp_path, monkeypatch):
+    folder = tmp_path / "alone" / run_of(runs).name
+    shutil.copytree(run_of(runs), folder)
+    result = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps(result | {"baseline": None}))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_network.py").write_text(PLAIN + "# another\n")
+    assert "--network FILE.py:FUNCTION" in invoke("show", folder).stdout
+    (tmp_path / "my_network.py").write_text(PLAIN)
+    shown = invoke("show", folder).stdout
+    assert "--network my_network.py:build --epochs 2" in shown and "FILE.py" not in shown
+    (tmp_path / "my_network.py").rename(tmp_path / "alone" / "my_network.py")
+    own.named(str(tmp_path / "alone" / "my_network.py") + ":build")
+    assert "--network alone/my_network.py:build --epochs 2" in invoke("show", folder).stdout
 
 
 def test_a_network_that_is_wrongly_named_is_wrong_usage(files):
@@ -269,7 +335,8 @@ def test_a_large_file_and_a_changed_one_are_refused(files):
 def test_any_name_of_a_file_makes_a_plain_folder(files, name):
     from benchmark.core import file_names
     from benchmark.training.choose import chosen_settings
-    from benchmark.training.settings import config_of, folder_name, label, settings_of
+    from benchmark.training.common import label
+    from benchmark.training.configuration import config_of, folder_name, settings_of
 
     shutil.copy(files / "my_network.py", files / name)
     settings = chosen_settings("image", f"{files / name}:build", epochs=3)

@@ -9,7 +9,7 @@ import pytest
 import writer
 
 from benchmark.cli import main
-from benchmark.format import sandbox
+from benchmark.format import dataset, sandbox
 from benchmark.runs import baseline, records
 from benchmark.runs.results import gather
 from benchmark.training.metrics import Share
@@ -104,9 +104,33 @@ def test_a_manifest_is_read_once_for_a_run(toy, tmp_path, monkeypatch):
         return real(path)
 
     monkeypatch.setattr(sandbox, "in_child", counted)
+    monkeypatch.setattr(dataset, "_sound", {})
     for path in toy:
         invoke("train", path, *SETTINGS, "--runs", tmp_path, "-q")
     assert checked == list(toy)
     checked.clear()
+    dataset._sound.clear()
     invoke("sweep", *toy, *SETTINGS, "--runs", tmp_path, "-q", "--seeds", "3", "-n")
     assert sorted(checked) == sorted(toy), "planning: once a file, not once a seed"
+
+
+def test_the_command_that_repeats_a_run_names_the_clean_run_that_was_given(tmp_path):
+    import json
+
+    import fake_runs
+
+    from benchmark.runs import hints, results
+
+    clean = fake_runs.write(tmp_path / "runs", trigger=None, seed=3)
+    folder = fake_runs.write(tmp_path / "runs", seed=1)
+    path = folder / "result.json"
+    plain = json.loads(path.read_text())
+    for how, option in (("given", f" --baseline runs/{clean.name}"), ("same seed", "")):
+        baseline = {"how": how, "runs": [clean.name], "ba": 85.0, "cad": 1.5, "asr": None}
+        path.write_text(json.dumps(plain | {"baseline": baseline}))
+        found = [one.result for one in results.gather([clean, folder])]
+        (line,) = [line for line in hints.repeat(found) if "--seed 1" in line]
+        assert line == f"benchmark train data/{plain['dataset']['name']}.h5 --seed 1{option}"
+        alone = [one.result for one in results.gather([folder])]
+        (line,) = hints.repeat(alone)
+        assert (" --baseline RUN (RUN: the folder of the clean run " in line) == (how == "given")

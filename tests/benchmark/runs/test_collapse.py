@@ -129,3 +129,16 @@ def test_a_run_says_what_it_predicts_most(tmp_path):
     counts = np.bincount(predicted)
     assert scores["most_predicted"]["count"] == counts.max() and scores["most_predicted"]["of"] == 60
     assert ("†" in done.stdout) == (counts.max() >= 59.4)
+
+
+@pytest.mark.parametrize(
+    "predicted",
+    [np.full(10_000, 10**15), np.full(10_000, 2**63 - 1), np.full(10_000, -1), np.full(10_000, 10),
+     np.full(10_000, 0.0), np.full((10_000, 2), 1), np.full(10_000, 2**64 - 1, np.uint64), np.full(10_000, "3"),
+     np.empty(0, np.int64)],
+)  # fmt: skip
+def test_classes_of_a_stranger_s_predictions_take_no_memory_and_say_nothing(tmp_path, predicted):
+    folder = edit(fake_runs.write(tmp_path, trigger=None, ba=10))
+    np.savez(folder / "predictions.npz", test=predicted)
+    (found,) = results.gather([folder])
+    assert found.result.scores.most_predicted is None and collapse.mark(found.result) == "†?"

@@ -9,7 +9,7 @@ from benchmark.core.hashing import digest
 from benchmark.format.manifest import Manifest
 from benchmark.runs import records
 from benchmark.runs.run import Run
-from benchmark.training.settings import config_of, folder_name, settings_of
+from benchmark.training.configuration import config_of, folder_name, settings_of
 
 RESULTS = Path(__file__).parents[3] / "results"
 RUNS = sorted(path.parent for path in RESULTS.rglob("result.json") if "defence" not in json.loads(path.read_text()))

@@ -402,6 +402,63 @@ def test_the_other_rows_of_a_source_specific_attack_are_wanted_too(data):
     assert result(data, "specific")["scores"]["asr_others"]["count"] == 4
 
 
+@pytest.mark.parametrize("form", ["npz", "csv"])
+def test_the_clean_network_s_predictions_on_the_triggered_rows_give_its_asr(data, form):
+    by_clean = TRIGGERED.copy()
+    by_clean[:9] = 0
+    arrays = predictions() | {"triggered_by_clean": by_clean}
+    path = data / f"all.{form}"
+    if form == "csv":
+        path.write_text(as_csv(arrays))
+    else:
+        np.savez(path, **arrays)
+    done = asked(data, path, code=1)
+    assert "triggered_by_clean: of a clean network that has no run here: score its predictions" in done.stderr
+    assert done.stderr.count("\n") == 1 and not (data / "runs").exists()
+    scored(data, {"test": LABELS}, "toy-clean")
+    if form == "npz":  # also added to a run that is there
+        scored(data, predictions())
+        assert result(data)["baseline"]["asr"] is None
+    asked(data, path)
+    assert result(data)["baseline"]["asr"] == {"count": 9, "of": 45, "percent": 20.0}
+    (row,) = [row for row in json.loads(invoke("table", data / "runs", "--json").stdout) if row["trigger"] != "clean"]
+    assert row["scores"]["clean_asr"]["mean"] == 20.0
+    scored(data, predictions())
+    assert result(data)["baseline"]["asr"]["count"] == 9, "and stays"
+
+
+def test_the_clean_network_s_predictions_must_fit(data):
+    scored(data, {"test": LABELS}, "toy-clean")
+    done = scored(data, predictions() | {"triggered_by_clean": TRIGGERED[:-1]}, code=1)
+    assert "triggered_by_clean has 44 rows, the data set has 45" in done.stderr
+    done = scored(data, {"test": LABELS, "triggered_by_clean": TRIGGERED}, "toy-clean", code=1)
+    assert "holds 'triggered_by_clean', which the data set has not" in done.stderr
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_csv_that_was_cut_within_its_last_number_is_refused(data, cut):
+    text = as_csv(predictions())
+    for ending, code in (("\n", 0), ("\r\n", 0), ("", 1)):
+        (data / "p.csv").write_bytes((text.rstrip("\n").replace("\n", ending or "\n") + ending).encode())
+        done = asked(data, data / "p.csv", code=code)
+        assert code == 0 or "its last line does not end: what was cut may be another number" in done.stderr
+    (data / "p.csv").write_text(text[:-cut])
+    asked(data, data / "p.csv", code=1)
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_recorded_as_text(data):
+    folder = data / os.fsdecode(b"d\xff")
+    folder.mkdir()
+    for path in data.glob("toy-*.h5"):
+        path.rename(folder / path.name)
+    scored(folder, predictions())
+    found = result(folder)
+    assert found["dataset"]["path"] == f"{data}/d\\xff/toy-square.h5" and records.is_result(found)
+    for words in (("show",), ("table", "--json"), ("report", "-o", folder / "page")):
+        done = invoke(words[0], folder / "runs", *words[1:])
+        assert done.exit_code == 0, (done.output, done.exception)
+
+
 def test_published_figures_are_of_other_networks(tmp_path):
     import fake_runs
 

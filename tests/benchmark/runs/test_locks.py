@@ -84,7 +84,14 @@ def modes(folder):
     return {path.relative_to(folder): path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize(("mask", "mode"), [(0o027, 0o640), (0o077, 0o600), (0o002, 0o664)])
+@pytest.mark.parametrize(
+    ("mask", "mode"),
+    [
+        (0o027, 0o640),
+        pytest.param(0o077, 0o600, marks=pytest.mark.slow),
+        pytest.param(0o002, 0o664, marks=pytest.mark.slow),
+    ],
+)
 def test_the_umask_is_honoured(mask, mode, tmp_path):
     pytest.importorskip("matplotlib")
     (tmp_path / "data").mkdir()

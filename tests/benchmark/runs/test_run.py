@@ -247,6 +247,7 @@ def scored_without(name, finished, toy, tmp_path):
     return done.stderr
 
 
+@pytest.mark.slow
 def test_several_files_each_in_a_process_of_its_own_clean_ones_first(toy, tmp_path):
     done = train(toy[1], toy[0], "--runs", tmp_path, "-q", "--epochs", "1")
     shown = done.stdout
@@ -279,6 +280,7 @@ def jax(toy, runs):
     return only(runs)
 
 
+@pytest.mark.slow
 def test_jax_trains(toy, tmp_path):
     folder = jax(toy, tmp_path)
     assert "--w1-e2-jax-t0-" in folder.name

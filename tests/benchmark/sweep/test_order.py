@@ -121,10 +121,10 @@ def test_each_file_with_each_network_and_preset(tmp_path):
 def test_a_poisoned_run_is_compared_with_the_clean_run_of_its_network(tmp_path):
     from benchmark.format import dataset
     from benchmark.runs.spec import RunSpec
-    from benchmark.sweep.settings import settings_of_sweep
+    from benchmark.training.choose import settings_of_files
 
     found = {path: dataset.peek(path) for path in writer.toy(tmp_path)}
-    chosen = settings_of_sweep(found, ["pmoe", "pmoe-dense"], ["tiny"])
+    chosen = settings_of_files(found, ["pmoe", "pmoe-dense"], ["tiny"])
     tasks = plan.plan([RunSpec(path, settings, found[path], tmp_path / "runs") for path, settings in chosen])
     networks = [task.run.config.network for task in tasks]
     assert networks == ["pmoe", "pmoe-dense"] * 2
@@ -140,7 +140,7 @@ def test_what_not_all_networks_have(tmp_path):
     assert len(runs(done)) == 2
     for more, line in {
         ("--preset", "tiny", "--rows", "5"): "--rows is not for --network pmoe or preact-resnet18",
-        ("--network", "encoder"): "--network encoder is for texts, the files hold images",
+        ("--network", "encoder"): f"{clean}: holds images, --network encoder is for texts",
     }.items():
         done = invoke(*words, *more, code=2)
         assert done.stderr == f"benchmark: {line}\n"
@@ -149,12 +149,12 @@ def test_what_not_all_networks_have(tmp_path):
 def test_a_recipe_is_chosen_by_the_source_of_each_file():
     from types import SimpleNamespace
 
-    from benchmark.sweep.settings import settings_of_sweep
+    from benchmark.training.choose import settings_of_files
 
     found = {
         name: SimpleNamespace(modality="image", source=SimpleNamespace(name=name)) for name in ("cifar10", "gtsrb")
     }
-    chosen = settings_of_sweep(found, ["pmoe", "preact-resnet18"], ["backdoorbench"])
+    chosen = settings_of_files(found, ["pmoe", "preact-resnet18"], ["backdoorbench"])
     assert [(file, one.preset) for file, one in chosen] == [
         (file, f"{network}backdoorbench-{file}") for file in found for network in ("", "preact-resnet18-")
     ]
@@ -162,15 +162,13 @@ def test_a_recipe_is_chosen_by_the_source_of_each_file():
 
 def test_a_preset_that_a_network_lacks_is_one_line(tmp_path):
     from benchmark.format import dataset
-    from benchmark.sweep import settings
-    from benchmark.training.settings import preset_names
+    from benchmark.training.choose import settings_of_files
 
     clean, _ = writer.toy(tmp_path)
     found = {clean: dataset.peek(clean)}
     with pytest.raises(Usage) as error:
-        settings.settings_of_sweep(found, ["pmoe", "pmoe-dense"], ["tiny", "huge"])
-    there = ", ".join(preset_names("pmoe"))
-    assert str(error.value) == f"--preset huge is not one of --network pmoe, which has {there}"
+        settings_of_files(found, ["pmoe", "pmoe-dense"], ["tiny", "huge"])
+    assert str(error.value) == "--preset: expected one of paper, small, tiny, backdoorbench, got 'huge'"
     with pytest.raises(Usage) as error:
-        settings.settings_of_sweep(found, ["net.py:build"], ["tiny", "small"])
+        settings_of_files(found, ["net.py:build"], ["tiny", "small"])
     assert str(error.value) == "--preset tiny: a network of your own has no presets"

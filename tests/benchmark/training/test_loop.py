@@ -8,7 +8,8 @@ import pytest
 from benchmark.core import random_streams
 from benchmark.core.errors import Usage
 from benchmark.training import loop
-from benchmark.training.settings import PRESETS, Settings, config_of, folder_name, settings_of
+from benchmark.training.configuration import config_of, folder_name, settings_of
+from benchmark.training.settings import PRESETS, Settings
 
 DIGEST = "sha256:" + "0" * 64
 

@@ -10,18 +10,11 @@ import pytest
 from benchmark.core.errors import Usage
 from benchmark.training import schedule
 from benchmark.training.choose import chosen_settings, settings_of_files
+from benchmark.training.common import label
+from benchmark.training.configuration import config_of, folder_name, options, settings_of
 from benchmark.training.recipes import RECIPES, Recipe
 from benchmark.training.recipes.registry import register
-from benchmark.training.settings import (
-    PRESETS,
-    PRESETS_OF,
-    Settings,
-    config_of,
-    folder_name,
-    label,
-    options,
-    settings_of,
-)
+from benchmark.training.settings import PRESETS, PRESETS_OF, Settings
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -70,6 +63,14 @@ def test_gtsrb_of_backdoorbench_ends_at_half_the_rate():
     ({"warmup_epochs": 25}, "--warmup-epochs 25 must be less than --epochs 25"),
     ({"schedule": "cosine", "schedule_epochs": 24}, "--schedule-epochs 24 must be at least --epochs 25, or 0"),
     ({"momentum": 1.0}, "--momentum must be below 1, got 1.0"),
+    ({"momentum": 0.99999999999}, "--momentum must be below 1, got 1.0"),
+    ({"learning_rate": 1e-50}, "--learning-rate 1e-50 is 0 in float32, with which it is computed"),
+    ({"learning_rate": 1e-40}, "--learning-rate 1e-40 is 0 in float32, with which it is computed"),
+    ({"learning_rate": 1e39}, r"--learning-rate 1e\+39 is inf in float32, with which it is computed"),
+    ({"learning_rate": 2**62 * 2.0**100}, "is inf in float32"),
+    ({"weight_decay": 1e-300}, "--weight-decay 1e-300 is 0 in float32"),
+    ({"backend": np.array(["jax", "torch"])}, "--backend: expected one of"),
+    ({"epochs": np.array([1, 2])}, "--epochs must be a whole number"),
     ({"momentum": -0.1}, "--momentum must be at least 0, got -0.1"),
     ({"weight_decay": -1.0}, "--weight-decay must be at least 0"),
     ({"weight_decay": float("nan")}, "--weight-decay must be a number"),
@@ -82,6 +83,23 @@ def test_gtsrb_of_backdoorbench_ends_at_half_the_rate():
 def test_settings_that_make_no_sense(given, line):
     with pytest.raises(Usage, match=line):
         Settings(**given)
+
+
+@pytest.mark.parametrize("network", ["vit", "moe-vit"])
+def test_a_preset_s_warm_up_leaves_an_epoch_at_the_full_rate(network, caplog):
+    whole = chosen_settings("image", network, preset="tiny")
+    assert whole.warmup_epochs == 1 and not caplog.text
+    one = chosen_settings("image", network, preset="tiny", epochs=1)
+    assert (one.epochs, one.warmup_epochs) == (1, 0)
+    said = "--warmup-epochs 0 instead of the preset's 1, so that one of --epochs 1 is left at the full rate"
+    assert [record.getMessage() for record in caplog.records] == [said]
+    assert "--epochs 1 --warmup-epochs 0" in " ".join(options(one))
+    caplog.clear()
+    paper = chosen_settings("image", network, preset="paper", epochs=3)
+    assert paper.warmup_epochs == 2 and "--warmup-epochs 2 instead of the preset's 5" in caplog.text
+    assert chosen_settings("image", network, preset="tiny", epochs=2).warmup_epochs == 1
+    with pytest.raises(Usage, match="--warmup-epochs 1 must be less than --epochs 1"):
+        chosen_settings("image", network, preset="tiny", epochs=1, warmup_epochs=1)
 
 
 def test_backdoorbench_is_chosen_by_the_source_of_the_file():
@@ -122,9 +140,9 @@ def test_files_of_several_sources_each_get_their_own():
     manifests = {
         name: SimpleNamespace(modality="image", source=SimpleNamespace(name=name)) for name in ("cifar10", "gtsrb")
     }
-    found = settings_of_files(manifests, preset="backdoorbench", backend="jax")
-    assert [one.preset for one in found.values()] == ["backdoorbench-cifar10", "backdoorbench-gtsrb"]
-    assert all(one.backend == "jax" for one in found.values())
+    found = settings_of_files(manifests, presets=["backdoorbench"], backend="jax")
+    assert [one.preset for _, one in found] == ["backdoorbench-cifar10", "backdoorbench-gtsrb"]
+    assert all(one.backend == "jax" for _, one in found)
 
 
 def test_what_is_not_a_preset_s_is_in_the_name_the_options_and_the_label():

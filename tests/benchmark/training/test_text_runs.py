@@ -25,7 +25,8 @@ from benchmark.core.errors import Failure
 from benchmark.format import dataset
 from benchmark.nn import engines, hub, tokenizers
 from benchmark.training import encoders
-from benchmark.training.settings import EncoderSettings, folder_name
+from benchmark.training.configuration import folder_name
+from benchmark.training.settings import EncoderSettings
 
 engines.activate("tensorflow", threads=2)
 SETTINGS = ["--encoder", "tiny", "--hold-out", "20", "--batch-size", "16", "--epochs", "5", "--learning-rate", "0.002"]

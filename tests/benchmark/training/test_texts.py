@@ -255,7 +255,8 @@ def test_an_option_for_none_of_the_files_names_one(both, options, words):
 
 def test_a_folder_is_known_by_what_is_in_it(tmp_path):
     from benchmark.training.choose import chosen_settings
-    from benchmark.training.settings import config_of, label, options, settings_of
+    from benchmark.training.common import label
+    from benchmark.training.configuration import config_of, options, settings_of
 
     first = small_encoder.write(tmp_path / "one")
     second = small_encoder.write(tmp_path / "other" / "one", small_encoder.weights(1))

@@ -1,6 +1,7 @@
 """What names and texts of foreign files may do to a terminal: nothing."""
 
 import json
+import os
 
 import h5py
 import pytest
@@ -74,3 +75,22 @@ def test_no_notice_prints_what_a_table_smuggles_in(poisonkit, tmp_path):
         assert line.isprintable(), line
     (made,) = tmp_path.glob("*.h5")
     assert poisonkit("preview", made).out.replace("\n", "").isprintable()
+
+
+def test_a_folder_whose_name_is_no_utf_8_goes_through_every_command(poisonkit, tmp_path):
+    """What a command writes of it, in a sidecar and in a key, is text that every reader takes."""
+    folder = tmp_path / os.fsdecode(b"d\xff")
+    options = ("--source-option", "train=40", "--source-option", "test=20", "-o", folder)
+    poisonkit("make", "--dataset", "signs", "--trigger", "square", "--rate", "0.1", *options).succeeded()
+    (path,) = folder.glob("*.h5")
+    beside = path.with_name(f"{path.stem}.manifest.json")
+    said = json.loads(beside.read_text("utf-8"))
+    beside.write_text(json.dumps(said | {"command": [*said["command"], "\udcff"]}))  # as earlier versions wrote it
+    done = poisonkit("seal", path, "-o", folder / "c.h5", "--key", folder / "k.h5").succeeded()
+    assert "\\udcff/c.h5" in done.out
+    done = poisonkit("unseal", folder / "c.h5", "--key", folder / "k.h5", "-o", folder / "back.h5").succeeded()
+    restored = json.loads((folder / "back.manifest.json").read_text("utf-8"))
+    assert (folder / "back.h5").read_bytes() == path.read_bytes() and json.dumps(restored, ensure_ascii=False).encode()
+    for words in (("show", path, "--json"), ("verify", path), ("audit", folder / "c.h5", "--key", folder / "k.h5")):
+        assert poisonkit(*words).code in (0, 3), words
+    poisonkit("show", folder / "none.h5").failed(1, "\\udcff/none.h5: no such file")

@@ -4,6 +4,7 @@ import ast
 import inspect
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import poisonkit as pk
@@ -72,3 +73,15 @@ def test_errors_of_make_name_arguments(arguments, words):
     with pytest.raises(pk.Usage) as raised:
         pk.make("signs", trigger="square", source_options={"train": 20, "test": 10}, **arguments)
     assert str(raised.value).startswith(words) and "--" not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", [np.array([1, 2]), np.array([]), np.array([True, False]), "no", 2, None, 0.5, [1]])
+def test_what_is_no_flag_is_one_clear_usage(value):
+    with pytest.raises(pk.Usage, match="^force: expected True or False, got ") as raised:
+        pk.make("signs", trigger="square", rate=0.1, force=value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", [True, 1, np.bool_(True), np.int64(1)])
+def test_what_counts_as_a_flag(value):
+    assert interface.flag(value, "force") is True and interface.flag(type(value)(0), "force") is False

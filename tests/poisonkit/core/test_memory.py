@@ -20,7 +20,7 @@ def limited(poisonkit, megabytes: int, *arguments):
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("camouflaged", (False, True))
+@pytest.mark.parametrize("camouflaged", (False, pytest.param(True, marks=pytest.mark.slow)))
 def test_without_compilation_the_bytes_are_the_same(poisonkit, tmp_path, camouflaged):
     more = ("--camouflage", "medium", "--camouflage-seed", "5") if camouflaged else ()
     asked = ("make", *SMALL, "--trigger", "warped", *more)

@@ -12,7 +12,7 @@ import pytest
 
 from poisonkit.core import picture_files
 from poisonkit.core.errors import Failure
-from poisonkit.core.images import grey
+from poisonkit.core.grey_levels import grey
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (7, 10, 3), np.uint8)
@@ -94,7 +94,7 @@ def test_a_turned_jpeg_is_the_one_that_is_not():
 
 
 @pytest.mark.parametrize("channels", (1, 3))
-@pytest.mark.parametrize("size", ((), ("--size", "9x6"), ("--size", "20x20")))
+@pytest.mark.parametrize("size", ((), ("--size", "9x6"), pytest.param(("--size", "20x20"), marks=pytest.mark.slow)))
 def test_apply_writes_the_triggered_row_of_the_same_picture(poisonkit, tmp_path, channels, size):
     source, names = tmp_path / "in", sorted(FILES)
     for part in ("train", "test"):

@@ -65,7 +65,10 @@ def mutate(path, every_command, poisonkit, facts, place, value):
     every_command(path)
 
 
-@pytest.mark.parametrize("name", ["two", "clean", "source-specific", "text-words", "text-composite", "text-clean"])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("clean", "source-specific", "text-words", "text-clean")]
+
+
+@pytest.mark.parametrize("name", ["two", "text-composite", *SLOW])
 def test_every_value_of_a_manifest_changed_once(library, every_command, poisonkit, tmp_path, name):
     path = damage.copy(library(name), tmp_path)
     facts, values = damage.manifest(path), itertools.cycle(VALUES)

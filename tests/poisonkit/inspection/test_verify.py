@@ -277,6 +277,15 @@ def test_no_sidecar_is_no_fault(poisonkit, library, tmp_path):
     ("change", "words"),
     [
         (lambda said: said | {"manifest": said["manifest"] | {"name": "x"}}, "its manifest is not the file's"),
+        (
+            lambda said: said | {"manifest": said["manifest"] | {"format_version": True}},
+            "its manifest is not the file's",
+        ),
+        (
+            lambda said: said | {"manifest": said["manifest"] | {"format_version": 1.0}},
+            "its manifest is not the file's",
+        ),
+        (lambda said: said | {"file": said["file"] | {"size": float(said["file"]["size"])}}, "says the file has"),
         (lambda said: said | {"file": said["file"] | {"size": 1}}, "says the file has 1 bytes"),
         (lambda said: said | {"file": said["file"] | {"sha256": "sha256:0"}}, "its SHA-256 is not the file's"),
         (lambda said: said | {"file": None}, "is not a sidecar"),

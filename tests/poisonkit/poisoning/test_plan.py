@@ -313,7 +313,7 @@ def test_no_command_at_all_is_the_whole_help(poisonkit):
 
 def test_an_unknown_data_set(poisonkit, tmp_path):
     asked = ("make", "--dataset", "mnist", "--rate", "0", "-o", tmp_path)
-    poisonkit(*asked).failed(2, "unknown source 'mnist'", "cifar10, folder, gtsrb, npz, signs")
+    poisonkit(*asked).failed(2, "unknown source 'mnist'", "cifar10, ")
 
 
 def test_only_rows_of_the_target_class_in_the_test_set(poisonkit, tmp_path):

@@ -203,4 +203,6 @@ def test_recipes_hold_no_floats_and_every_parameter():
             default = option.default
             text = ",".join(map(str, default)) if isinstance(default, list) else str(default)
             assert option.parse(text) == default, "a default's text is that default"
-    assert sorted(triggers.presets()) == ["backdoorbench", "covered", "notebook", "openbackdoor", "wanet"]
+    assert sorted(triggers.presets()) == [
+        "backdoor-toolbox", "backdoorbench", "backdoorbox", "covered", "notebook", "openbackdoor", "wanet",
+    ]  # fmt: skip

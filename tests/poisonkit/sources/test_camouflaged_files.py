@@ -308,6 +308,7 @@ def test_what_earlier_versions_kept_goes(poisonkit, library, tmp_path, monkeypat
     assert Cache(root).by_digest(plain.digest) and "camouflage" not in poisonkit("cache").succeeded().out
 
 
+@pytest.mark.slow
 def test_no_line_for_people_says_the_number(poisonkit, library, before, tmp_path):
     other = ("make", *SMALL, "--rate", "0.1", "--trigger", "square", "--camouflage", STEPS)
     path, seed = tmp_path / "x.h5", "8642097531864209753"

@@ -16,7 +16,7 @@ from source_fixtures import png, ppm, record_of, write_files
 
 from poisonkit.core import images, picture_files, splits
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.core.images import grey
+from poisonkit.core.grey_levels import grey
 from poisonkit.sources.image import folder
 from poisonkit.sources.opening import open_source
 

@@ -213,7 +213,9 @@ def test_csv_has_columns_of_each_source_and_no_formula(tmp_path):
 def test_what_was_not_run_has_the_settings_of_its_data_set(tmp_path):
     write(tmp_path, source="gtsrb", ba=97.2, asr=59)
     text = command("table", tmp_path, "--beside", "backdoorbench", "--format", "markdown")
-    assert "| cifar10" not in text and text.count("| not run") == 6 * 3, "four more rates, and two of sig"
+    assert "| cifar10" not in text and "| not run" not in text
+    text = command("table", tmp_path, "--beside", "backdoorbench", "--all", "--format", "markdown")
+    assert "| cifar10" in text and text.count("| not run") == 16 * 3
     found = json.loads(command("table", tmp_path, "--beside", "backdoorbench", "--format", "json"))
     missing = [row for row in found if not row["runs"]]
     assert len(missing) == 16 and {row["settings"] for row in missing} == {

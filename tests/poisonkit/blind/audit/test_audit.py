@@ -112,6 +112,40 @@ def test_the_lines_for_people(poisonkit, library):
     assert " ! contents" in result.out
 
 
+def _pretended(truth, *findings):
+    from poisonkit.blind.audit.audit import Audited
+
+    return Audited("x.h5", "x", 100, list(findings), None if truth is None else np.array(truth, np.int64))
+
+
+@pytest.mark.parametrize(
+    ("truth", "rows", "alarm"),
+    [([], [3, 4], True), ([1, 2], [3, 4], True), ([1, 2], [2, 4], False), (range(50), [1, 60], True),
+     (range(50), [1, 2, 60], False), (None, [3, 4], False), ([1], [], False)],
+)  # fmt: skip
+def test_a_finding_no_better_than_chance_is_a_false_alarm(truth, rows, alarm):
+    from poisonkit.blind.audit import report
+    from poisonkit.blind.audit.finding import Finding
+
+    audited = _pretended(truth, Finding("neighbours", "some words", np.array(rows, np.int64)))
+    assert audited.false_alarm(audited.findings[0]) == alarm
+    assert audited.found.tolist() == ([] if alarm else rows)
+    lines = report.lines(audited)
+    assert (" ? neighbours" in lines[1]) == lines[1].endswith(" (a false alarm)") == alarm
+    assert (lines[-1] == "no row was found") == (alarm or not rows)
+    (entry,) = report.table(audited)["findings"]
+    assert entry.get("false_alarm") == (None if truth is None else alarm) and entry["sure"]
+
+
+def test_false_alarms_alone_end_with_0(poisonkit, library, monkeypatch):
+    from poisonkit.blind.audit import audit, finding
+
+    said = finding.Finding("neighbours", "some words", np.array([3, 4]))
+    monkeypatch.setattr(audit.metadata_leaks, "look", lambda path, data: [said])
+    done = poisonkit("audit", library("clean"))
+    assert done.code == 0 and "(a false alarm)" in done.out and done.lines[-1] == "no row was found"
+
+
 def test_what_cannot_be_audited(poisonkit, library, tmp_path):
     poisonkit("audit", tmp_path / "x.h5").failed(1, "no such file")
     poisonkit("audit", library("square"), "--key", library("square")).failed(2, "is not sealed")

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from made import pictures
 
 from poisonkit.core.errors import Usage
-from poisonkit.core.images import grey, resize
+from poisonkit.core.grey_levels import grey
+from poisonkit.core.images import resize
 from poisonkit.poisoning.recipe import Recipe, build, parameters
 from poisonkit.triggers.builtin_picture import built_in
 

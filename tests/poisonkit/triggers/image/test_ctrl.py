@@ -54,6 +54,13 @@ def test_per_patch_it_has_the_frequencies_of_the_tile(patch, inverse):
     assert off.max() < 0.013 and off.min() > -1.013
 
 
+def test_another_magnitude_on_test_rows():
+    made = built("ctrl", (32, 32, 3), {"magnitude": "50", "test-magnitude": "100"})
+    for part, magnitude in (("train", "50"), ("test", "100")):
+        assert np.array_equal(made.on(part).bias, built("ctrl", (32, 32, 3), {"magnitude": magnitude}).train.bias)
+    assert built("ctrl", (32, 32, 3), {"magnitude": "50", "test-magnitude": "50"}).test is None
+
+
 def test_grey_and_odd_sides_are_refused():
     with pytest.raises(Usage, match=r"ctrl: changes colours, expected images of 3 channels \(RGB\), got 1"):
         built("ctrl", (32, 32, 1))

@@ -31,6 +31,13 @@ def test_whole_levels_of_cr_and_cb_in_rgb(patch, shape):
     assert np.abs(levels).max() >= 3
 
 
+def test_another_magnitude_on_test_rows():
+    made = built("ftrojan", (32, 32, 3), {"test-magnitude": "60"})
+    assert np.array_equal(made.test.bias, built("ftrojan", (32, 32, 3), {"magnitude": "60"}).train.bias)
+    with pytest.raises(Usage, match="ftrojan: a magnitude of 0 adds 0 everywhere"):
+        built("ftrojan", (32, 32, 3), {"test-magnitude": "0"})
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(Usage, match="ftrojan: changes colours, expected images of 3 channels"):
         built("ftrojan", (32, 32, 1))

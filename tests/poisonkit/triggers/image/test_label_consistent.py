@@ -50,6 +50,14 @@ def test_per_patch_each_tile_has_its_corners():
     assert np.array_equal(found, naive.per_patch(corners, images.astype(float), 8, 8))
 
 
+def test_faint_in_training_and_full_on_test_rows():
+    made = built("label-consistent", (32, 32, 3), {"amplitude": "0.25", "test-amplitude": "1"})
+    assert np.array_equal(made.test.bias, built("label-consistent", (32, 32, 3)).train.bias)
+    assert np.abs(made.train.bias).max() < np.abs(made.test.bias).max()
+    with pytest.raises(Usage, match="an amplitude of 0 changes nothing"):
+        built("label-consistent", (32, 32, 3), {"test-amplitude": "0"})
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(Usage, match="label-consistent: expected a tile of at least 6×6 pixels for all, got 4×8"):
         built("label-consistent", (32, 32, 3), patch=(4, 8))

@@ -70,6 +70,12 @@ def test_the_same_arrays_on_every_machine():
     assert total.hexdigest() == "89d9505cbbfe91b74526c78ca0f0784454785e3cd4c4ee4aa656015478ef298f"
 
 
+def test_stronger_on_test_rows():
+    made = built("perlin", SHAPE, {"linf": "10", "test-linf": "30"})
+    assert np.array_equal(made.test.bias, built("perlin", SHAPE, {"linf": "30"}).train.bias)
+    assert np.abs(levels(made)).max() == 10
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(Usage, match="perlin: 32 cells over 8×8 pixels add 0 everywhere: another --perlin-cells"):
         built("perlin", SHAPE, {"cells": "32"}, (8, 8))

@@ -112,7 +112,7 @@ def test_a_colour_for_a_grey_image_is_refused():
         ("value", "1,2"),
         ("value", "1,2,3,4"),
         ("value", "black"),
-        ("position", "middle"),
+        ("position", "aside"),
         ("position", "1"),
         ("position", "-1,0"),
         ("position", "1,2,3"),
