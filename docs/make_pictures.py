@@ -24,7 +24,7 @@ PATCH = {"per_patch": True}
 SHOWN = 43
 CONTRAST = ("square", "blend", "warped")
 AMPLIFIED = 4
-BESIDE = 7
+BESIDE = 8
 """Pictures of triggers in one line."""
 MODES = {
     "all-to-one": {},
