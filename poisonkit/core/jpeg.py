@@ -100,5 +100,6 @@ def _pixels(planes: list[np.ndarray], size: tuple[int, ...]) -> np.ndarray:
     from poisonkit.core import kernels
 
     out = np.empty((len(planes[0]), *size, 3), np.uint8)
-    kernels.to_pixels(*planes, out)
+    luma, blueness, redness = planes
+    kernels.to_pixels(luma, blueness, redness, out)
     return out
