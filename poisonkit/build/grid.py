@@ -81,7 +81,9 @@ class Grid:
                 steps = ((name, recipes.parameters(name, self.options.get(name, {}), None)),)
                 for rates, patch in ((self.image, None), (self.patch, self.patch_size)):
                     base = Recipe("0", steps, patch, target, seed)
-                    cells += [replace(base, rate=rate) for rate in rates]
+                    covers = triggers.spec(name).make_defaults.get("cover_rate", "0")
+                    for rate in rates:
+                        cells.append(replace(base, rate=rate, cover_rate=recipes.parse_cover_rate(covers, rate)))
         return cells
 
 
