@@ -62,9 +62,9 @@ def prepare(kind: modality.Modality, recipe: Recipe, shape: tuple[int, ...], for
     """
     recipes.check_modality(recipe, kind)
     recipes.check_jitter(recipe)
+    recipes.check_alone(recipe)
     recipes.check_one_of(recipe)
     if kind.is_text:
-        recipes.check_alone(recipe)
         return Insertions(recipe)
     return Stencils(recipes.build(recipe, shape, force), recipe.cover_jitter, choice=one_of(recipe))
 
@@ -181,6 +181,13 @@ class Camouflaged:
     def arrays(self) -> dict[str, np.ndarray]:
         """See `Effect.arrays`."""
         return self.stencils.arrays()
+
+
+def plain_training_rows(source: Source, rows: np.ndarray) -> np.ndarray:
+    """Return what a trigger is put on of these training rows: the images of the source, or the plain ones behind a
+    camouflage."""
+    behind = cast(Behind | None, source.behind)
+    return np.asarray(source.train.rows(rows) if behind is None else behind.plain_rows(rows))
 
 
 def trigger_arrays(built: BuiltTrigger) -> dict[str, np.ndarray]:
