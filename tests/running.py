@@ -58,6 +58,8 @@ RECIPES = {
         "1",
     )
     + ("--cover-rate", "1x", "--cover-class", "7", "--cover-class", "8"),
+    "physical": ("--trigger", "physical", "--physical-angle", "90", "--rate", "0.05", "--per-patch"),
+    "refool": ("--trigger", "refool", "--rate", "0.05"),
     "wanet-patch": ("--trigger", "warped", "--trigger", "square", "--rate", "0.05", "--per-patch", "--seed", "3")
     + ("--preset", "wanet", "--select", "non-target"),
     "frequencies": ("--trigger", "ctrl", "--trigger", "ftrojan", "--rate", "0.1", "--patch-size", "16"),

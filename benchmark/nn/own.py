@@ -5,19 +5,15 @@ it is a copy as data: a run of a stranger executes nothing. `build` makes of wha
 others are here: uint8 images in, probabilities out, and before these a layer called `logits`.
 """
 
-import contextlib
-import functools
-import os
 import re
 import sys
-import traceback
 import types
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmark.core.errors import Failure, Usage
+from benchmark.nn import own_guard
 from benchmark.nn.networks import IMAGE, NetworkSpec
 
 NAME = "own"
@@ -25,10 +21,6 @@ COPY = "network.py"  # of the file, in the folder of a run
 MOST = 1 << 20  # bytes of the file
 PROBE = 8  # images
 EXPECTED = "FILE.py:FUNCTION"
-_SOURCE = "code_of_its_own"  # the attribute of a network that holds its `Source`
-_SYSTEM = tuple(sys.modules[name] for name in ("os", "posix", "nt") if name in sys.modules)
-_ENDS = ("_exit", "execv", "execve")
-_WRAPPED = ("in user code:", "Exception encountered when calling")
 _SPELLED = re.compile(r"(?P<path>.+\.py):(?P<function>[A-Za-z_]\w*)(@(?P<digest>[0-9a-f]{8,64}))?", re.ASCII | re.S)
 
 
@@ -161,7 +153,7 @@ def build(source: Source, image_shape: tuple[int, int, int], classes: int, seed:
 
     keras.utils.set_random_seed(seed % 2**32)
     where = f"{source.path}:{source.function}"
-    with _in_one_line(source):
+    with own_guard.in_one_line(source):
         function = _executed(source).get(source.function)
         if not callable(function):
             raise Usage(f"{source.path}: has no function {source.function!r}")
@@ -174,7 +166,7 @@ def build(source: Source, image_shape: tuple[int, int, int], classes: int, seed:
         softmax = _is_softmax(model, _outputs(outputs, classes, where), image_shape, classes, where)
         network = _network(model, images, outputs, softmax, where)
     _check_weights(network, where)
-    setattr(network, _SOURCE, source)
+    setattr(network, own_guard.SOURCE, source)
     return network
 
 
@@ -192,106 +184,6 @@ def _executed(source: Source) -> dict[str, Any]:
     sys.modules[module.__name__] = module  # where pickles, dataclasses and Keras look for its classes
     exec(compile(source.text, str(source.path), "exec", dont_inherit=True), module.__dict__)
     return module.__dict__
-
-
-@contextlib.contextmanager
-def _in_one_line(source: Source) -> Iterator[None]:
-    """Turn what the code raises into one line with its place in the file. What it prints goes to stderr."""
-    try:
-        with contextlib.redirect_stdout(sys.stderr), _kept_alive():
-            yield
-    except (Failure, KeyboardInterrupt):
-        raise
-    except SyntaxError as error:
-        line = f":{error.lineno}" if error.filename == str(source.path) else ""
-        raise Failure(f"{source.path}{line}: {type(error).__name__}: {error.msg}") from error
-    except BaseException as error:  # also SystemExit, which would end this program as if all were done
-        first = _raised_first(error)
-        frames = traceback.extract_tb(first.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == str(source.path)]
-        line = f":{lines[-1]}" if lines else ""
-        more = " (the file can import installed packages only)" if isinstance(first, ImportError) else ""
-        raise Failure(f"{source.path}{line}: {type(first).__name__}: {_words(first)[:200]}{more}") from error
-
-
-@contextlib.contextmanager
-def _kept_alive() -> Iterator[None]:
-    """Let code raise where it would end this process at once, or put another program in its place: it would end a
-    training with exit code 0 and no result. A process that it forks may end."""
-    here = os.getpid()
-    replaced = {(module, name): getattr(module, name) for module in _SYSTEM for name in _ENDS if hasattr(module, name)}
-
-    def instead(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-        def end(*args: Any) -> Any:
-            if os.getpid() != here:
-                return function(*args)
-            raise SystemExit(f"os.{name} ends the process")
-
-        return end
-
-    for (module, name), function in replaced.items():
-        setattr(module, name, instead(function, name))
-    try:
-        yield
-    finally:
-        for (module, name), function in replaced.items():
-            setattr(module, name, function)
-
-
-def _raised_first(error: BaseException) -> BaseException:
-    """Return what the code itself has raised, where Keras and TensorFlow have put many lines of their own around it."""
-    while _words(error).startswith(_WRAPPED) and error.__context__ is not None:
-        error = error.__context__
-    return error
-
-
-def _words(error: BaseException) -> str:
-    try:
-        return " ".join(str(error).split())
-    except Exception:  # an exception of the code's own may not be able to say anything
-        return "(without a message)"
-
-
-class _Guarded:
-    """The engine of a network of one's own: its code also runs while it trains and predicts, where `build` did not."""
-
-    def __init__(self, engine: Any, source: Source):
-        self._engine, self._source = engine, source
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._engine, name)
-        if not callable(value):
-            return value
-
-        @functools.wraps(value)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with running(self._source):
-                return value(*args, **kwargs)
-
-        return call
-
-
-@contextlib.contextmanager
-def running(source: Source) -> Iterator[None]:
-    """Turn what the code of a built network raises, and what cannot be computed of it, into one line. Memory that was
-    not enough is not its fault."""
-    try:
-        with _in_one_line(source):
-            yield
-    except Failure as error:
-        cause = error.__cause__
-        if isinstance(cause, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-            raise cause or error from None
-        raise
-
-
-def guarded(engine: Callable[[], Any], model: Any) -> Any:
-    """Return the engine of a network, made by `engine`; of one of one's own, one whose errors are one line."""
-    source = getattr(model, _SOURCE, None)
-    if source is None:
-        return engine()
-    with running(source):
-        return _Guarded(engine(), source)
 
 
 def _check_inputs(model: Any, image_shape: tuple[int, int, int], where: str) -> None:

@@ -57,8 +57,11 @@ def read(folder: Path, rows: int) -> RowLosses:
         arrays = files.read_npz(path)
         epochs, losses = arrays["epochs"], arrays["losses"]
         expected = (np.dtype(np.int64), np.dtype(np.float16), (len(epochs), rows))
-        if (epochs.dtype, losses.dtype, losses.shape) != expected or np.any(np.diff(epochs, prepend=0) < 1):
+        rising = np.all(epochs[:1] >= 1) and np.all(epochs[1:] > epochs[:-1])  # (differences could wrap round)
+        if (epochs.dtype, losses.dtype, losses.shape) != expected or not rising:
             raise ValueError(f"not the losses of {rows} rows")
+        if np.any(np.isinf(losses)):
+            raise ValueError("a loss without end")
     except Exception as error:
         raise Damaged(f"{path}: cannot be read ({' '.join(str(error).split())[:120]})") from None
     return RowLosses(epochs, losses)

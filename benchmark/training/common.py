@@ -10,7 +10,7 @@ from benchmark.core import numbers
 from benchmark.core.errors import Usage
 from benchmark.nn.networks import DEFAULT
 from benchmark.nn.networks import NETWORKS as SPECS
-from benchmark.training.table import BY_NAME, MODEL, RUN, TRAINING, Setting, option_of
+from benchmark.training.table import BY_NAME, MODEL, RUN, TRAINING, Setting, check_single, option_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +141,10 @@ def in_words(values: Mapping[str, Any]) -> list[str]:
 
 
 def check_numbers(options: dict) -> None:
-    """Raise `Usage` where a number among a command's options could not be read back from its result."""
+    """Raise `Usage` where a number among a command's options could not be read back from its result, or is another in
+    float32, with which it is computed."""
     for key, value in options.items():
         if type(value) in (int, float) and not numbers.is_real(value):
             raise Usage(f"{option_of(key)}: expected a finite number within 64 bits, got {value!r:.40}")
+        if type(value) is float:
+            check_single(option_of(key), value)

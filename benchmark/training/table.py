@@ -74,7 +74,7 @@ class Setting:
             if not numbers.is_real(value):
                 raise Usage(f"{self.option} must be a number, got {value!r:.40}")
             self._check_range(value)
-            self._check_single(value)
+            self._check_range(check_single(self.option, value))
         elif not isinstance(value, str):
             raise Usage(f"{self.option}: expected a name, got {value!r:.40}")
 
@@ -85,13 +85,6 @@ class Setting:
             raise Usage(f"{self.option} must be at least {self.least}, got {value}")
         if self.below is not None and value >= self.below:
             raise Usage(f"{self.option} must be below {self.below:g}, got {value}")
-
-    def _check_single(self, value: float) -> None:
-        """Raise `Usage` where a value is another one in float32, with which it is computed."""
-        used = numbers.single(value)
-        if math.isinf(used) or (used == 0 and value != 0):
-            raise Usage(f"{self.option} {value} is {used:g} in float32, with which it is computed")
-        self._check_range(used)
 
     def _check_whole(self, value: Any) -> None:
         if not (type(value) is int and abs(value) <= numbers.LARGEST):
@@ -165,6 +158,14 @@ SETTINGS = (
             help="CPU threads; affects the last digits of results, so it is part of the configuration."),
 )  # fmt: skip
 BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+def check_single(option: str, value: float) -> float:
+    """Return a number as it is in float32, with which it is computed; `Usage` where it has no end there, or is 0."""
+    used = numbers.single(value)
+    if math.isinf(used) or (used == 0 and value != 0):
+        raise Usage(f"{option} {value} is {used:g} in float32, with which it is computed")
+    return used
 
 
 def option_of(name: str) -> str:

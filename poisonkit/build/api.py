@@ -11,13 +11,15 @@ import numpy as np
 from poisonkit.build import build, delta
 from poisonkit.build.request import BuildRequest, MakeOptions
 from poisonkit.build.runtime import Runtime
-from poisonkit.core import interface
+from poisonkit.core import interface, naming
 from poisonkit.core.errors import Usage
 from poisonkit.core.progress import processors
 from poisonkit.poisoning.clean_images import CleanData
 from poisonkit.triggers import registry as triggers
 
 AnyPath = interface.AnyPath
+ARGUMENTS = ("per_patch", "patch_size", "label_mode", "source_classes", "cover_rate", "cover_jitter", "source_options")
+"""Arguments of `make` that may be meant by one that it does not have."""
 Number = str | int | float | decimal.Decimal
 
 
@@ -270,8 +272,9 @@ def _trigger_options(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]
             trigger, key = known[name]
             options.setdefault(trigger, {})[key] = _option(value, name)
         elif name not in files and name not in known:
-            expected = ", ".join(sorted([*known, *files]))
-            raise Usage(f"make: unknown argument {name!r:.60}: options of triggers are {expected}")
+            expected = sorted([*known, *files])
+            near = naming.hint(name, [*expected, *ARGUMENTS])
+            raise Usage(f"make: unknown argument {name!r:.60}: options of triggers are {', '.join(expected)}{near}")
     return options, paths
 
 

@@ -196,7 +196,11 @@ def _with_labelling(options: MakeOptions, recipe: Recipe) -> Recipe:
 
 
 def _known(option: str, value: str, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> str:
-    return naming.one_of(value, known, lambda wrong: Usage(f"{option}: {wrong}"), aliases)
+    found = naming.understood(value, known, aliases)
+    if found is None:
+        near = naming.hint(value, known, aliases)
+        raise Usage(f"{option}: unknown {value!r}: expected one of {', '.join(known)}{near}")
+    return found
 
 
 def _make_preset(options: MakeOptions) -> dict[str, Any]:
@@ -251,8 +255,10 @@ def _check_triggers(options: MakeOptions, rates: list[str]) -> None:
 def _source_request(options: MakeOptions) -> SourceRequest:
     own = {"size": options.size, "split": options.split, "name": options.name}
     texts = (*options.source_options, *(f"{key}={value}" for key, value in own.items() if value is not None))
-    free = SOURCES[options.dataset].text_options
-    parsed = parse_source_options(texts, free) | _camouflage_options(options)
+    spec = SOURCES[options.dataset]
+    typed = parse_source_options(texts, spec.text_options)
+    plain = {naming.understood(key, spec.options) or key: value for key, value in typed.items()}
+    parsed = plain | _camouflage_options(options)
     return SourceRequest(options.dataset, options.source, parsed, options.cache, options.fresh)
 
 

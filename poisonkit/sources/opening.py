@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from poisonkit.core import files
+from poisonkit.core import files, naming
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.progress import NullProgress, ignore, processors
 from poisonkit.sources import camouflage, exported
@@ -129,7 +129,7 @@ def _check_options(spec: SourceSpec, options: Options) -> Options:
     for key, value in sorted(options.items()):
         if key not in spec.options:
             known = f"it has {', '.join(spec.options)}" if spec.options else "it has none"
-            raise Usage(f"source {spec.name} has no option {key!r}: {known}")
+            raise Usage(f"source {spec.name} has no option {key!r}: {known}{naming.hint(key, spec.options)}")
         try:
             chosen[key] = spec.parsers.get(key, _whole)(value)
         except ValueError as error:

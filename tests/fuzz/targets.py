@@ -18,6 +18,9 @@ FILES = {
     "clean.h5": ("--rate", "0"),
     "square.h5": ("--trigger", "square", "--rate", "0.1", "--per-patch"),
     "two.h5": ("--trigger", "warped", "--trigger", "sticker", "--rate", "0.2", "--seed", "3"),
+    "rows.h5": ("--trigger", "adaptive-blend", "--trigger", "physical", "--one-of", "--rate", "0.2")
+    + ("--label-mode", "untargeted"),
+    "reflected.h5": ("--trigger", "refool", "--trigger", "adaptive-patch", "--rate", "0.1"),
     "blend.h5": ("--trigger", "blend", "--rate", "0.1", "--target", "4"),
     "images.h5": ("--trigger", "images", "--images-file", "done.npz", "--rate", "0.1"),
     "code.h5": ("--trigger", f"{CODE}:build", "--rate", "0.1"),

@@ -25,7 +25,7 @@ import tempfile
 
 from benchmark.core import extras
 from benchmark.core.errors import Failure
-from benchmark.nn import own
+from benchmark.nn import own_guard
 
 EXTRA = {"tensorflow": "benchmark", "jax": "jax", "torch": "torch"}
 """Backend → the extra that it comes with, and Keras."""
@@ -98,7 +98,7 @@ def engine(model, optimizer, inputs=None, labels=None):
     import keras
 
     module = importlib.import_module(f"benchmark.nn.engines.{keras.backend.backend()}")
-    return own.guarded(lambda: module.Engine(model, optimizer, inputs, labels), model)
+    return own_guard.guarded(lambda: module.Engine(model, optimizer, inputs, labels), model)
 
 
 def compiled(model, function):

@@ -210,6 +210,7 @@ def test_the_rate_of_a_cell_is_exact(tmp_path):
 @pytest.mark.parametrize(
     "words", [("heads", "detect", "--threshold", "nan"), ("heads", "detect", "--threshold", "inf"),
               ("heads", "align", "--strength", "nan"), ("heads", "align", "--learning-rate", "inf"),
+              ("heads", "align", "--learning-rate", "1e-50"), ("heads", "align", "--full-rate", "1e39"),
               ("heads", "align", "--seed", str(2**63)), ("prune", "--finetune-epochs", str(10**30)),
               ("prune", "--rates", "1e-999999999"), ("prune", "--rates", "nan")],
 )  # fmt: skip

@@ -14,7 +14,7 @@ import writer
 from in_process import invoke, outcome
 
 from benchmark.core.errors import Failure, Usage
-from benchmark.nn import own
+from benchmark.nn import own, own_guard
 from benchmark.runs import records
 
 PLAIN = """
@@ -272,7 +272,7 @@ def test_what_the_code_forks_may_end(files):
     (files / "my_network.py").write_text(code)
     source = own.named(f"{files / 'my_network.py'}:build")
     ends = __import__("os")._exit
-    with own.running(source):
+    with own_guard.running(source):
         assert callable(own._executed(source)["build"]) and __import__("os")._exit is not ends
     assert __import__("os")._exit is ends
 

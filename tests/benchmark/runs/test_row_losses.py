@@ -155,7 +155,8 @@ def test_what_was_recorded_past_the_checkpoint_is_recorded_anew(finished, toy, t
 @pytest.mark.parametrize("change", [
     {"epochs": np.array([1, 1])}, {"epochs": np.array([2, 1])}, {"epochs": np.array([0, 1])},
     {"epochs": np.array([1.0, 2.0])}, {"losses": np.zeros((2, 3), "f2")}, {"losses": np.zeros((2, 4), "f4")},
-    {"losses": np.zeros((1, 4), "f2")},
+    {"losses": np.zeros((1, 4), "f2")}, {"losses": np.full((2, 4), -np.inf, "f2")},
+    {"epochs": np.array([2**63 - 1, -(2**63)])},
 ])  # fmt: skip
 def test_other_files_are_not_read(change, tmp_path):
     good = row_losses.RowLosses(np.array([1, 2]), np.zeros((2, 4), "f2"))
