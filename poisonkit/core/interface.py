@@ -28,6 +28,7 @@ ARGUMENTS = {
     "-o": "out",
     "--force": "force=True",
     "--no-truth": "truth=False",
+    "--cover-class": "cover_classes",
     "--source-class": "source_classes",
     "--source-option": "source_options",
     "--images-folder": "`make --images-folder` of the command line",

@@ -99,7 +99,7 @@ def _pixels(planes: list[np.ndarray], size: tuple[int, ...]) -> np.ndarray:
         return np.asarray(luma.clip(0, 255).astype(np.uint8)[..., None])
     from poisonkit.core import kernels
 
-    out = np.empty((len(planes[0]), *size, 3), np.uint8)
-    luma, blueness, redness = planes
-    kernels.to_pixels(luma, blueness, redness, out)
+    brightness, blueness, redness = planes
+    out = np.empty((len(brightness), *size, 3), np.uint8)
+    kernels.to_pixels(brightness, blueness, redness, out)
     return out
