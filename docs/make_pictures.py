@@ -4,6 +4,7 @@
 python docs/make_pictures.py
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -23,7 +24,7 @@ PATCH = {"per_patch": True}
 SHOWN = 43
 CONTRAST = ("square", "blend", "warped")
 AMPLIFIED = 4
-BESIDE = 7
+BESIDE = 8
 """Pictures of triggers in one line."""
 MODES = {
     "all-to-one": {},
@@ -54,22 +55,46 @@ def difference(original: np.ndarray, poisoned: np.ndarray) -> np.ndarray:
     return (128 + AMPLIFIED * (poisoned.astype(np.int32) - original)).clip(0, 255).astype(np.uint8)
 
 
+def ripples(_source) -> np.ndarray:
+    """Return what the picture of `pattern` adds: rings around a place, another for each colour."""
+    rows, columns = np.mgrid[:32, :32]
+    away = [np.hypot(rows - row, columns - column) for row, column in ((4, 4), (16, 28), (28, 10))]
+    return 24 * np.cos(np.stack(away, -1) * 0.8)
+
+
+def drawn(source) -> dict[str, np.ndarray]:
+    """Return what the picture of `images` shows: every training image as if drawn with a pen, for test rows too."""
+    images = source.train.rows(np.arange(len(source.train))).astype(np.int32)
+    edges = sum(np.abs(images - np.roll(images, 1, axis)) for axis in (1, 2))
+    pen = (255 - 2 * edges).clip(0, 255).astype(np.uint8)
+    return {"train_images": pen, "test_images": pen[: len(source.test)]}
+
+
+FILES = {"pattern": ripples, "images": drawn}
+"""Trigger → what its picture is made with, where it needs a file of the user's."""
+OPTIONS = {"pattern": {"trigger_options": {"pattern": {"resize": "yes"}}}}
+"""Trigger → what is asked of it."""
+
+
 def plan(source, trigger: str, **asked) -> make.Plan:
     """Return what `poisonkit make` would do for these options."""
     (recipe,) = parse_recipes(MakeOptions("signs", (trigger,), ("0.05",), **asked))
+    if trigger in FILES:
+        recipe = replace(recipe, pictures={trigger: triggers.read_file(trigger, FILES[trigger](source))})
     return make.plan(source, recipe)
 
 
 def shown(source, name: str, image: np.ndarray) -> dict[str, np.ndarray]:
     """Return a trigger on the whole image, also as a training row gets it where that is something else, and on every
     patch, where there is such a form."""
-    rows, made = np.array([SHOWN]), plan(source, name).effect
+    options = OPTIONS.get(name, {})
+    rows, made = np.array([SHOWN]), plan(source, name, **options).effect
     found = {"whole image": made.on_test(image, rows)}
     if any(one.test is not None for one in made.built):
         poisoned = made.on_train(image, rows, np.array([POISONED]))
         found = {"training row": poisoned, "test row": found["whole image"]}
     if triggers.image_trigger(name).whole is None:
-        found["per patch"] = plan(source, name, **PATCH).effect.on_test(image, rows)
+        found["per patch"] = plan(source, name, **options, **PATCH).effect.on_test(image, rows)
     return found
 
 

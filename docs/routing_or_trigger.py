@@ -10,7 +10,6 @@ by seed, a 95 % interval (Student's) above 0 says that it is the routing; one wi
 trigger; anything else leaves it undecided.
 """
 
-import json
 import re
 import statistics
 import subprocess
@@ -22,7 +21,7 @@ from pathlib import Path
 
 from benchmark.core import intervals, plotting
 from benchmark.core.intervals import Summary
-from benchmark.runs import results
+from benchmark.runs import records, results
 from benchmark.runs.result import RunResult
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -220,14 +219,8 @@ def collect(runs: Path) -> None:
     """Copy the results of finished runs whose place is one of ours; of the paths in them only the names are kept."""
     for run in results.gather([runs]):
         point(run.result)
-        raw = json.loads((run.folder / "result.json").read_text("utf-8"))
-        for key in ("path", "base"):
-            if raw["dataset"].get(key):
-                raw["dataset"][key] = Path(raw["dataset"][key]).name
         target = RUNS / run.folder.name
-        target.mkdir(parents=True, exist_ok=True)
-        (target / "result.json").write_text(json.dumps(raw, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        (target / "history.csv").write_bytes((run.folder / "history.csv").read_bytes())
+        records.take_over(run.folder, target)
         print(target)
 
 

@@ -6,8 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+GOLDEN = Path(__file__).resolve().parent / "golden"
+PATTERN, PICTURES = GOLDEN / "pattern.npy", GOLDEN / "images.npz"
+"""What `pattern` adds, and a picture for each row of the small `signs` file."""
 
 SMALL = ("--dataset", "signs", "--source-option", "train=200", "--source-option", "test=100")
 
@@ -29,6 +34,11 @@ RECIPES = {
     + ("--source-class", "5", "--source-class", "3"),
     "clean-label": ("--trigger", "sig", "--rate", "0.05", "--label-mode", "clean-label", "--target", "2"),
     "wanet": ("--trigger", "warped", "--rate", "0.1", "--preset", "wanet"),
+    "pattern": ("--trigger", "pattern", "--rate", "0.1", "--pattern-file", PATTERN),
+    "pattern-patch": ("--trigger", "pattern", "--rate", "0.1", "--pattern-file", PATTERN, "--per-patch")
+    + ("--pattern-resize", "yes", "--preset", "backdoorbench", "--pattern-scale", "-2.5"),
+    "images": ("--trigger", "images", "--rate", "0.05", "--images-file", PICTURES, "--source-class", "3")
+    + ("--cover-rate", "2x", "--target", "1"),
     "camouflaged": ("--trigger", "warped", "--rate", "0.1", "--preset", "wanet", *CAMOUFLAGE),
     "camouflaged-clean": ("--rate", "0", *CAMOUFLAGE),
     "adaptive-blend": ("--trigger", "adaptive-blend", "--rate", "0.05", "--per-patch", "--seed", "2"),
@@ -48,6 +58,8 @@ RECIPES = {
         "1",
     )
     + ("--cover-rate", "1x", "--cover-class", "7", "--cover-class", "8"),
+    "physical": ("--trigger", "physical", "--physical-angle", "90", "--rate", "0.05", "--per-patch"),
+    "refool": ("--trigger", "refool", "--rate", "0.05"),
     "wanet-patch": ("--trigger", "warped", "--trigger", "square", "--rate", "0.05", "--per-patch", "--seed", "3")
     + ("--preset", "wanet", "--select", "non-target"),
     "frequencies": ("--trigger", "ctrl", "--trigger", "ftrojan", "--rate", "0.1", "--patch-size", "16"),
@@ -58,6 +70,13 @@ RECIPES = {
     + ("--patch-size", "16"),
 }
 """Name → what `poisonkit make` is asked for; one small `signs` file each."""
+
+
+def user_files(name: str) -> tuple:
+    """The files of the user's that a recipe of `RECIPES` needs to be followed again, as options."""
+    words = RECIPES[name]
+    return tuple(one for word, after in zip(words, words[1:], strict=False) for one in (word, after)
+                 if str(word).startswith("--") and str(word).endswith("-file"))  # fmt: skip
 
 
 TEXT_SMALL = ("--dataset", "phrases", "--source-option", "train=200", "--source-option", "test=100")

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 Sizes = dict[str, int]
-OF_ONE_TRIGGER = ("K", "Kt", "Z")
-"""Sizes that each trigger has of its own."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +172,8 @@ def _size(part: int | str, trigger: int | None, manifest: Json, sizes: Sizes) ->
 
 
 def _letter(letter: str, trigger: int | None) -> str:
-    return f"{letter} of {trigger}" if letter in OF_ONE_TRIGGER else letter
+    of_one = schema.tables()["sizes"].get(letter, {}).get("of") == "trigger"
+    return f"{letter} of {trigger}" if of_one else letter
 
 
 # ---- triggers on images

@@ -1,5 +1,6 @@
 """What a finished run has written: read, and checked as far as tables and comparisons rely on it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -37,6 +38,18 @@ def read(folder: Path) -> RunResult | None:
     if not is_result(result):
         raise Damaged(f"{path}: not the result of a run of this program")
     return RunResult(result)
+
+
+def take_over(run: Path, target: Path) -> None:
+    """Copy what a finished run has found, result.json and history.csv, to the folder `target`, to be shared; of paths
+    in it only the names are kept."""
+    raw = files.read_json(run / "result.json")
+    for key in ("path", "base"):
+        if raw["dataset"].get(key):
+            raw["dataset"][key] = Path(raw["dataset"][key]).name
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "result.json").write_text(json.dumps(raw, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    (target / "history.csv").write_bytes((run / "history.csv").read_bytes())
 
 
 def parsed(path: Path, parse: Callable[[Json], T], words: str = "not a result of this program") -> T:

@@ -21,7 +21,18 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "jpeg": {"quality": 25, "subsampling": "420"},
     "label-consistent": {"amplitude": "1", "corners": "all"},
     "noise": {"distribution": "uniform", "linf": 8},
+    "pattern": {"scale": "1"},
     "perlin": {"cells": 4, "linf": 16, "octaves": 3},
+    "physical": {
+        "angle": 15,
+        "light": 20,
+        "position": "lower-right",
+        "scale": 20,
+        "shift": 2,
+        "size": 8,
+        "tint": 5,
+    },
+    "refool": {"mode": "random", "share": "0.4"},
     "sentence": {"place": "random", "text": "I watch this 3D movie"},
     "sig": {"delta": "20", "frequency": "6", "orientation": "horizontal", "rounding": "half-up"},
     "square": {"position": "upper-left", "size": 4, "value": [0]},
@@ -32,7 +43,21 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 """Trigger → parameters, as a recipe has them. Of a trigger that is not here, every parameter is named."""
 
 
+OWN = "own"
+"""What a trigger is called that is code of somebody's own, see data/FORMAT.md, "Kinds of triggers"."""
+
+
+def _of_code(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the code of a trigger by its file, function and the beginning of its digest, and its options."""
+    known = {key: str(parameters.get(key, "")) for key in ("file", "function", "digest")}
+    digest = known["digest"].removeprefix("sha256:")[:8]
+    options = {key: value for key, value in parameters.items() if key not in known}
+    return {"code": f"{known['file']}:{known['function']} {digest}", **options}
+
+
 def unusual(trigger: Trigger) -> dict[str, Any]:
     """Return the parameters of a trigger of a recipe that are not its defaults."""
+    if trigger.name == OWN:
+        return _of_code(trigger.parameters)
     usual = DEFAULTS.get(trigger.name, {})
     return {key: value for key, value in trigger.parameters.items() if usual.get(key) != value}

@@ -18,6 +18,7 @@ from poisonkit.core import interface
 from poisonkit.core.errors import Usage
 from poisonkit.core.progress import NullProgress, processors
 from poisonkit.inspection.verify.verify import Look
+from poisonkit.triggers import registry as triggers
 
 AnyPath = interface.AnyPath
 
@@ -59,14 +60,21 @@ class Verification:
 
 @interface.public
 def verify(
-    path: AnyPath, *, source: AnyPath | None = None, dataset: str | None = None, cache: AnyPath | None = None
+    path: AnyPath,
+    *,
+    source: AnyPath | None = None,
+    dataset: str | None = None,
+    cache: AnyPath | None = None,
+    trigger: str | None = None,
 ) -> Verification:
     """Recompute everything that a file of any kind claims: digests, trigger, counts, sidecar.
 
     Of files that were camouflaged after the trigger, `source` are the plain images (read as the source `dataset`, if
-    that is another than the file's); without it they are looked up in the cache. Raises `Failure` where the file cannot
-    be read as one of the format at all.
+    that is another than the file's); without it they are looked up in the cache. `trigger` names the code of a
+    trigger of somebody's own (``"FILE.py:FUNCTION"``), which is executed. Raises `Failure` where the file cannot be
+    read as one of the format at all.
     """
+    triggers.name_code(trigger)
     notes: list[str] = []
     plain, folder = interface.optional_path(source, "source"), interface.optional_path(cache, "cache")
     look = Look(plain, interface.optional_name(dataset, "dataset"), folder, notes.append, NullProgress, interface.warn)
@@ -91,6 +99,7 @@ def seal(
     even_labels: bool = False,
     even_share: float | str | None = None,
     secret_seed: int | None = None,
+    trigger: str | None = None,
     force: bool = False,
 ) -> Sealed:
     """Seal a data set for a blind exercise; return where the challenge and its key are.
@@ -104,12 +113,15 @@ def seal(
         Leave clean rows out until each class has the same share of its clean size: the largest possible, or this one.
     secret_seed : int
         Fix the seed to reproduce a seal exactly; anyone who guesses it can undo it.
+    trigger : str
+        The code of a trigger of somebody's own, ``"FILE.py:FUNCTION"``, which is executed.
 
     Raises
     ------
     Failure
         The file does not verify, or another file has the name.
     """
+    triggers.name_code(trigger)
     seed = None if secret_seed is None else interface.whole(secret_seed, "secret_seed", 0, (1 << 63) - 1)
     secret = sealing.Secret.draw() if seed is None else sealing.Secret.of(seed)
     share = None if even_share is None else sealing.parse_share(str(even_share))

@@ -1,6 +1,7 @@
 """Make data sets in Python: `make`, `pack`, `unpack`, on the same functions as the commands."""
 
 import decimal
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ import numpy as np
 from poisonkit.build import build, delta
 from poisonkit.build.request import BuildRequest, MakeOptions
 from poisonkit.build.runtime import Runtime
-from poisonkit.core import interface
+from poisonkit.core import interface, naming
 from poisonkit.core.errors import Usage
 from poisonkit.core.progress import processors
 from poisonkit.poisoning.clean_images import CleanData
 from poisonkit.triggers import registry as triggers
 
 AnyPath = interface.AnyPath
+ARGUMENTS = ("per_patch", "patch_size", "label_mode", "source_classes", "cover_rate", "cover_jitter", "source_options")
+"""Arguments of `make` that may be meant by one that it does not have."""
 Number = str | int | float | decimal.Decimal
 
 
@@ -50,6 +53,7 @@ def make(
     out: AnyPath | None = None,
     threads: int | None = None,
     force: bool = False,
+    options: Mapping[str, Any] | None = None,
     **trigger_options: Any,
 ) -> Path:
     """Make a poisoned (or, at rate 0, a clean) data set; return its path.
@@ -62,7 +66,8 @@ def make(
     dataset : str
         The clean data, a name that ``poisonkit sources`` lists.
     trigger : str or sequence of str
-        One or more triggers, applied in order; none for the clean file.
+        One or more triggers, applied in order; none for the clean file. ``"FILE.py:FUNCTION"`` is one of your own,
+        which is executed.
     rate : float, str or Decimal
         The poisoning rate: a share of the training rows (``0.05``, ``"5%"``). A float means the decimal that its
         shortest spelling is: 0.05 is exactly 5 %.
@@ -98,9 +103,12 @@ def make(
         Threads that compute and write (default: one per processor); they never change a byte.
     force : bool
         Overwrite an existing file; also allow a trigger that covers the whole image.
+    options : dict
+        Options of a trigger of your own or of a package, name → value.
     **trigger_options
         Options of the triggers, ``TRIGGER_OPTION=value``: ``square_size=3``, ``square_value=(255, 0, 0)``,
-        ``blend_alpha=0.1``, ``blend_image="cat.png"``, ``word_words=["cf", "mn"]``, ``rewrite_file="rewritten.csv"``.
+        ``blend_alpha=0.1``, ``blend_image="cat.png"``, ``word_words=["cf", "mn"]``, ``rewrite_file="rewritten.csv"``,
+        ``pattern_file="lf.npy"`` (or the array itself).
 
     Raises
     ------
@@ -109,7 +117,7 @@ def make(
     Failure
         The source cannot be read, another file has the name, the disk is full.
     """
-    options, files = _trigger_options(trigger_options)
+    typed_options, files = _trigger_options(trigger_options)
     typed = MakeOptions(
         dataset=interface.name(dataset, "dataset"),
         triggers=_names(trigger, "trigger"),
@@ -137,22 +145,25 @@ def make(
         fresh=interface.flag(fresh, "fresh"),
         output=Path("data") if out is None else interface.path(out, "out"),
         force=interface.flag(force, "force"),
-        trigger_options=options,
+        options=_own_options(options),
+        trigger_options=typed_options,
         user_files=files,
     )
-    given = {"trigger": trigger, "rate": rate, **trigger_options}
+    given = {"trigger": trigger, "rate": rate, **({} if options is None else {"options": options}), **trigger_options}
     (result,) = build.build(BuildRequest.parse(typed), _runtime("make", [dataset], given, threads))
     return result.path
 
 
 @interface.public
-def pack(path: AnyPath, out: AnyPath | None = None, *, force: bool = False) -> Path:
+def pack(path: AnyPath, out: AnyPath | None = None, *, trigger: str | None = None, force: bool = False) -> Path:
     """Store only the differences of a poisoned file from the clean data; return the path of the delta.
 
-    `out` is a folder or a file name that ends in .h5 (default: NAME.delta.h5 beside the file). Raises `Failure` where
+    `out` is a folder or a file name that ends in .h5 (default: NAME.delta.h5 beside the file); `trigger` names the code
+    of a trigger of somebody's own (``"FILE.py:FUNCTION"``), which is executed. Raises `Failure` where
     the file does not verify or another file has the name, `Usage` for a clean file.
     """
     file = interface.path(path)
+    triggers.name_code(trigger)
     target = delta.target_path(file, interface.optional_path(out, "out"))
     delta.pack(file, target, force=interface.flag(force, "force"))
     return target
@@ -221,6 +232,16 @@ def _source_options(options: Mapping[str, Any] | None) -> tuple[str, ...]:
     return tuple(f"{key}={_size(value)}" for key, value in (options or {}).items())
 
 
+def _own_options(options: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return the options of a trigger that is not ours as they would be typed."""
+    if options is not None and not isinstance(options, Mapping):
+        raise Usage(f"options: expected a dict, such as {{'level': 200}}, got {options!r:.60}")
+    spelled = {
+        key: {True: "yes", False: "no"}[one] if isinstance(one, bool) else one for key, one in (options or {}).items()
+    }
+    return tuple(f"{key}={_text(value, 'options')}" for key, value in spelled.items())
+
+
 def _size(value: Any) -> str:
     """Return a number of pixels, or height and width, as they would be typed."""
     return "x".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
@@ -238,20 +259,22 @@ def _classes(values: Any, name: str) -> tuple[int | str, ...]:
     return tuple(value if isinstance(value, str) else interface.whole(value, name) for value in several)
 
 
-def _trigger_options(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]], dict[str, Path]]:
-    """Sort keyword arguments by trigger: options as they would be typed, and users' files."""
+def _trigger_options(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]], dict[str, Any]]:
+    """Sort keyword arguments by trigger: options as they would be typed, and users' files, or what they would hold."""
     known, files = _known_options()
     options: dict[str, dict[str, str]] = {}
-    paths: dict[str, Path] = {}
+    paths: dict[str, Any] = {}
     for name, value in given.items():
         if name in files and value is not None:
-            paths[files[name]] = interface.path(value, name)
+            taken = not isinstance(value, str | os.PathLike) and triggers.takes_values(files[name])
+            paths[files[name]] = value if taken else interface.path(value, name)
         elif name in known and value is not None:
             trigger, key = known[name]
             options.setdefault(trigger, {})[key] = _option(value, name)
         elif name not in files and name not in known:
-            expected = ", ".join(sorted([*known, *files]))
-            raise Usage(f"make: unknown argument {name!r:.60}: options of triggers are {expected}")
+            expected = sorted([*known, *files])
+            near = naming.hint(name, [*expected, *ARGUMENTS])
+            raise Usage(f"make: unknown argument {name!r:.60}: options of triggers are {', '.join(expected)}{near}")
     return options, paths
 
 

@@ -81,7 +81,9 @@ class Grid:
                 steps = ((name, recipes.parameters(name, self.options.get(name, {}), None)),)
                 for rates, patch in ((self.image, None), (self.patch, self.patch_size)):
                     base = Recipe("0", steps, patch, target, seed)
-                    cells += [replace(base, rate=rate) for rate in rates]
+                    covers = triggers.spec(name).make_defaults.get("cover_rate", "0")
+                    for rate in rates:
+                        cells.append(replace(base, rate=rate, cover_rate=recipes.parse_cover_rate(covers, rate)))
         return cells
 
 
@@ -127,7 +129,7 @@ def _parsed(values: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of `Grid`, by `KEYS`. ValueError where a key is unknown, missing, or not of its type."""
     for key, value in values.items():
         if key not in KEYS:
-            raise ValueError(f"unknown key {key!r:.60}: expected some of {', '.join(KEYS)}")
+            raise ValueError(f"unknown key {key!r:.60}: expected some of {', '.join(KEYS)}{naming.hint(key, KEYS)}")
         if not isinstance(value, KEYS[key].types) or isinstance(value, bool):
             raise ValueError(f"{key} is {value!r:.60}, expected {KEYS[key].expected}")
     for key, declared in KEYS.items():
@@ -167,7 +169,8 @@ def _trigger_options(tables: dict, values: dict[str, Any]) -> dict[str, dict[str
             raise ValueError(f"options has {name!r:.60}, expected a table for one of the triggers")
         known = [option.key for option in triggers.spec(name).options]
         if unknown := [key for key in table if key not in known]:
-            raise ValueError(f"{name} has no option {unknown[0]!r:.60}: it has {', '.join(known)}")
+            near = naming.hint(unknown[0], known)
+            raise ValueError(f"{name} has no option {unknown[0]!r:.60}: it has {', '.join(known)}{near}")
     return {name: {key: _typed(value) for key, value in table.items()} for name, table in tables.items()}
 
 

@@ -29,9 +29,7 @@ def with_user_files(recipe: Recipe, pictures: Pictures, contents: dict[str, Any]
     for name, digest in needed.items():
         option = triggers.file_option(name)
         if name not in contents:
-            kinds = {"image": "picture whose array is", "images": "pictures whose arrays are"}
-            what = kinds.get(option.rpartition("-")[2], "file whose needed rows are")
-            raise Failure(f"the recipe needs the {what} {digest}: give it with {option}")
+            raise Failure(f"the recipe needs the {triggers.file_proof(name)} {digest}: give it with {option}")
         of_rows = not triggers.takes_picture(name)  # whose digest `plan` compares
         actual = digest if of_rows else pictures_record(contents[name]).digest
         if actual != digest:

@@ -21,8 +21,10 @@ DRAW = "--camouflage-seed $(python3 -c 'import secrets; print(secrets.randbits(6
 class MakeOptions:
     """The options of `make` as they were typed: text, but for plain flags, numbers and paths.
 
-    A class that is an `int` is its index. `trigger_options` is trigger → {key: text}, `user_files` trigger → the
-    picture or the table that the user brings for it.
+    A class that is an `int` is its index. `options` are KEY=VALUE of a trigger that is not ours; `trigger_options` is
+    trigger → {key: text}; `user_files` trigger → the picture or other file that the user brings for it, a path (or, in
+    Python, what the file would hold); `row_lists` and `row_folders` are trigger → where the rows that its file is made
+    of are written, and their pictures.
     """
 
     dataset: str
@@ -51,9 +53,11 @@ class MakeOptions:
     fresh: bool = False
     output: Path = Path("data")
     force: bool = False
+    options: tuple[str, ...] = ()
     trigger_options: dict[str, dict[str, str]] = field(default_factory=dict)
-    user_files: dict[str, Path] = field(default_factory=dict)
-    rewrite_list: Path | None = None
+    user_files: dict[str, Any] = field(default_factory=dict)
+    row_lists: dict[str, Path] = field(default_factory=dict)
+    row_folders: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,14 +75,15 @@ class SourceRequest:
 class BuildRequest:
     """What `make` is asked for, parsed: the clean data, a recipe for each file, and where the files go.
 
-    `rewrite_list` is the CSV that is written instead, where texts are to be rewritten with another tool.
+    `listing` is what is written instead, where rows are to be changed with another tool: the trigger that will take
+    them, the CSV of the rows, and the folder of their clean pictures, if there is one.
     """
 
     source: SourceRequest
     recipes: tuple[Recipe, ...]
     output: Path = Path("data")
     force: bool = False
-    rewrite_list: Path | None = None
+    listing: tuple[str, Path, Path | None] | None = None
 
     @classmethod
     def parse(cls, options: MakeOptions) -> "BuildRequest":
@@ -88,17 +93,28 @@ class BuildRequest:
         source = _source_request(options)
         files = read_user_files(options.user_files)
         with_files = tuple(one if one.clean else replace(one, pictures=files) for one in parsed)
-        return cls(source, with_files, options.output, options.force, options.rewrite_list)
+        return cls(source, with_files, options.output, options.force, _listing(options))
+
+
+def _listing(options: MakeOptions) -> tuple[str, Path, Path | None] | None:
+    """Return the list that is asked for, see `BuildRequest.listing`."""
+    for name, folder in options.row_folders.items():
+        if name not in options.row_lists:
+            raise Usage(f"--{name}-folder: requires --{name}-list, which says whose pictures they are ({folder})")
+    for name, path in options.row_lists.items():
+        return name, path, options.row_folders.get(name)
+    return None
 
 
 def understood(options: MakeOptions) -> MakeOptions:
     """Return the options with the one name of each thing (`core.naming`). Raises `Usage` for what is unknown."""
     mode, select = options.label_mode, options.select
-    known = [preset for name in options.triggers for preset in triggers.presets_of(triggers.find(name))]
+    names = tuple(name if triggers.is_other(name) else triggers.find(name) for name in options.triggers)
+    known = [preset for name in names if not triggers.is_other(name) for preset in triggers.presets_of(name)]
     return replace(
         options,
         dataset=SOURCES.find(options.dataset),
-        triggers=tuple(map(triggers.find, options.triggers)),
+        triggers=names,
         label_mode=None if mode is None else _known("--label-mode", mode, label_modes.SELECTIONS, label_modes.ALIASES),
         select=None if select is None else _known("--select", select, label_modes.CHOICES),
         preset=options.preset and (naming.understood(options.preset, known) or options.preset),
@@ -107,6 +123,7 @@ def understood(options: MakeOptions) -> MakeOptions:
 
 def parse_recipes(options: MakeOptions) -> list[Recipe]:
     """Parse one recipe for each rate, without the users' files; classes stay as they were typed."""
+    options = _with_others(options)
     rates = list(dict.fromkeys(recipes.parse_rate(text) for text in _rates(options)))
     steps = tuple(
         (name, recipes.parameters(name, options.trigger_options.get(name, {}), options.preset))
@@ -123,6 +140,30 @@ def parse_recipes(options: MakeOptions) -> list[Recipe]:
     base = _with_labelling(options, Recipe("0", steps, patch, seed=options.seed, one_of=options.one_of))
     recipes.check_one_of(base)
     return [Recipe("0") if rate == "0" else _with_covers(options, replace(base, rate=rate)) for rate in rates]
+
+
+def _with_others(options: MakeOptions) -> MakeOptions:
+    """Put triggers that are not ours, `FILE.py:FUNCTION` or PACKAGE.NAME, under their names in a recipe, and what that
+    says of them among the options. `Usage` for more than one that the options could be for."""
+    others = [name for name in options.triggers if name not in triggers.TRIGGERS]
+    if len(others) > 1:
+        raise Usage(
+            f"--trigger: {' and '.join(others)}: expected one that is not poisonkit's own: let one call the other"
+        )
+    if options.options and not others:
+        raise Usage("--option: requires --trigger FILE.py:FUNCTION, or a trigger of a package")
+    if not others:
+        return options
+    typed: dict[str, str] = {}
+    for text in options.options:
+        key, equals, value = text.partition("=")
+        if not equals or key in typed or not value.isprintable():
+            what = "twice" if key in typed else "expected KEY=VALUE"
+            raise Usage(f"--option: {text!r:.60}: {what}")
+        typed[key] = value
+    name, parameters = triggers.chosen(others[0], typed)
+    names = tuple(name if one == others[0] else one for one in options.triggers)
+    return replace(options, triggers=names, trigger_options=options.trigger_options | {name: parameters})
 
 
 def _rates(options: MakeOptions) -> tuple[str, ...]:
@@ -155,7 +196,11 @@ def _with_labelling(options: MakeOptions, recipe: Recipe) -> Recipe:
 
 
 def _known(option: str, value: str, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> str:
-    return naming.one_of(value, known, lambda wrong: Usage(f"{option}: {wrong}"), aliases)
+    found = naming.understood(value, known, aliases)
+    if found is None:
+        near = naming.hint(value, known, aliases)
+        raise Usage(f"{option}: unknown {value!r}: expected one of {', '.join(known)}{near}")
+    return found
 
 
 def _make_preset(options: MakeOptions) -> dict[str, Any]:
@@ -191,9 +236,8 @@ def _check_triggers(options: MakeOptions, rates: list[str]) -> None:
         )
     typed = {name: f"--{name}-{next(iter(values))}" for name, values in options.trigger_options.items() if values}
     typed |= {name: triggers.file_option(name) for name in options.user_files}
-    listing = [name for name in triggers.names() if triggers.takes_file(name)]
-    if options.rewrite_list is not None and not set(listing) & set(options.triggers):
-        raise Usage(f"--{listing[0]}-list: requires --trigger {' or '.join(listing)}")
+    typed |= {name: f"--{name}-folder" for name in options.row_folders}
+    typed |= {name: f"--{name}-list" for name in options.row_lists}
     for name, option in typed.items():
         if name not in options.triggers:
             raise Usage(f"{option}: requires --trigger {name}")
@@ -211,8 +255,10 @@ def _check_triggers(options: MakeOptions, rates: list[str]) -> None:
 def _source_request(options: MakeOptions) -> SourceRequest:
     own = {"size": options.size, "split": options.split, "name": options.name}
     texts = (*options.source_options, *(f"{key}={value}" for key, value in own.items() if value is not None))
-    free = SOURCES[options.dataset].text_options
-    parsed = parse_source_options(texts, free) | _camouflage_options(options)
+    spec = SOURCES[options.dataset]
+    typed = parse_source_options(texts, spec.text_options)
+    plain = {naming.understood(key, spec.options) or key: value for key, value in typed.items()}
+    parsed = plain | _camouflage_options(options)
     return SourceRequest(options.dataset, options.source, parsed, options.cache, options.fresh)
 
 
@@ -250,9 +296,9 @@ def _camouflage_options(options: MakeOptions) -> dict[str, int | str]:
     return camouflage.parse(level, options.camouflage_seed).options()
 
 
-def read_user_files(paths: dict[str, Path]) -> dict[str, Any]:
+def read_user_files(paths: dict[str, Any]) -> dict[str, Any]:
     """Read the users' files by trigger: pictures, (h, w, 3) uint8 in colour or (h, w, 4) with their opacity, folders of
-    pictures, and tables of rewritten texts."""
+    pictures, and what other triggers read of theirs. Values of Python's are taken where a trigger takes such."""
     contents: dict[str, Any] = {}
     for name, path in paths.items():
         if triggers.takes_file(name):

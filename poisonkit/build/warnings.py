@@ -3,8 +3,10 @@
 import unicodedata
 
 from poisonkit.core import class_names
+from poisonkit.core.modality import differs
 from poisonkit.core.texts import holding
 from poisonkit.poisoning import apply, classes
+from poisonkit.poisoning import plan as plans
 from poisonkit.poisoning.plan import Plan
 from poisonkit.triggers import registry as triggers
 
@@ -19,14 +21,40 @@ def of(plan: Plan) -> list[str]:
     """Return the warnings of a plan."""
     if plan.clean:
         return []
-    lines = [*plan.notices, *classes.towards_nothing(plan.recipe, plan.source)]
+    lines = [*plan.notices, *classes.towards_nothing(plan.recipe, plan.source), *_of_files(plan), *_same_images(plan)]
     return lines + (_of_texts(plan) if plan.source.modality.is_text else [])
+
+
+def _of_files(plan: Plan) -> list[str]:
+    """Return what should be known of the user's files, and of what the triggers make of them."""
+    given = plan.recipe.pictures
+    lines = [line for one in given.values() for line in getattr(one, "notices", ())]
+    return lines + [
+        line for name, values in plan.recipe.steps for line in triggers.spec(name).advice(values, given.get(name))
+    ]
+
+
+def _same_images(plan: Plan) -> list[str]:
+    """Return a line for pictures from outside that are their originals, byte for byte."""
+    lines = []
+    for name, given in () if plan.source.modality.is_text else plan.recipe.pictures.items():
+        if not triggers.gives_rows(name):
+            continue
+        shape = plan.source.train.shape[1:]
+        for part, rows in plans.needed_rows(plan.changed, plan.tested).items():
+            same = 0
+            for some, block in given.blocks(part, rows, shape):
+                train = part == "train"
+                before = apply.plain_training_rows(plan.source, some) if train else plan.source.test.rows(some)
+                same += int((~differs(before, block)).sum())
+            if same:
+                lines.append(f"{given.where}: {same:,} of {len(rows):,} {part} pictures are their originals, unchanged")
+    return lines
 
 
 def _of_texts(plan: Plan) -> list[str]:
     steps = plan.recipe.steps
-    lines = [line for rewrites in plan.recipe.pictures.values() for line in getattr(rewrites, "notices", ())]
-    lines += _read_alike(plan)
+    lines = _read_alike(plan)
     lines += _in_clean_rows(plan, list(dict.fromkeys(phrase for step in steps for phrase in _phrases(step))))
     for name, _ in steps:
         trigger = triggers.text_trigger(name)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from poisonkit.cli import completion
-from poisonkit.cli.common import A_PATH, example, force_option, json_option, threads_option
+from poisonkit.cli.common import A_PATH, example, force_option, json_option, own_trigger_option, threads_option
 from poisonkit.cli.printing import tell, tell_json
 
 KEYS = "$XDG_DATA_HOME/poisonkit/keys"
@@ -72,6 +72,7 @@ def camouflage_options(command):
     help="Fix the seed to reproduce a seal exactly; anyone who guesses it can undo it.  [default: drawn by the system]",
 )
 @force_option
+@own_trigger_option
 @json_option("Paths of challenge and key, and the commitment, for programs.")
 def seal(file, output, key, even_labels, even_share, secret_seed, force, as_json):
     """Seal a data set for a blind exercise.

@@ -13,7 +13,7 @@ from poisonkit.poisoning.classes import own
 if TYPE_CHECKING:  # a command imports what it does itself
     from poisonkit.build.grid import GridPlan, GridResult
     from poisonkit.build.produce import BuildResult
-    from poisonkit.build.rewrite_list import RewriteList
+    from poisonkit.build.row_list import RowList
 
 
 def result_line(result: "BuildResult") -> str:
@@ -47,17 +47,21 @@ def result_json(result: "BuildResult") -> dict[str, Any]:
     }
 
 
-def rewrite_line(written: "RewriteList") -> str:
-    """One line about a list of texts to rewrite."""
+def list_line(written: "RowList") -> str:
+    """One line about a list of rows that another tool is to change."""
     rows = " and ".join(f"{count:,} {part}" for part, count in written.counts.items())
+    what = "texts to rewrite" if written.trigger == "rewrite" else f"{written.rows} to change"
+    beside = "" if written.folder is None else f", their pictures in {written.folder}"
     if not written.written:
-        return f"would write {written.path}: {rows} texts to rewrite"
-    return f"wrote {written.path}: {rows} texts to rewrite; --rewrite-file takes it back"
+        return f"would write {written.path}: {rows} {what}{beside}"
+    takes = "takes it back" if written.trigger == "rewrite" else "takes them back"
+    return f"wrote {written.path}: {rows} {what}{beside}; --{written.trigger}-file {takes}"
 
 
-def rewrite_json(written: "RewriteList") -> dict[str, Any]:
+def list_json(written: "RowList") -> dict[str, Any]:
     """Return the same for programs."""
-    return {"path": str(written.path), "written": written.written, "counts": written.counts}
+    folder = {} if written.folder is None else {"folder": str(written.folder)}
+    return {"path": str(written.path), "written": written.written, "counts": written.counts} | folder
 
 
 def grid_line(planned: "GridPlan") -> str:

@@ -47,6 +47,23 @@ threads_option = click.option(
 )
 
 
+def _name_own(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    """Let the code be executed that `FILE.py:FUNCTION` names."""
+    if value is not None:
+        from poisonkit.triggers import own
+
+        own.named(value)
+
+
+own_trigger_option = click.option(
+    "--trigger",
+    metavar="FILE.py:FUNCTION",
+    callback=_name_own,
+    expose_value=False,
+    help="The trigger, where it is code of somebody's own: the same file, to the byte. It is executed: read it first.",
+)
+
+
 def json_option(text: str):
     """Add `--json`, the parameter `as_json`; `text` says what is printed."""
     return click.option("--json", "as_json", is_flag=True, help=text)

@@ -13,6 +13,7 @@ from poisonkit.cli.common import (
     example,
     force_option,
     json_option,
+    own_trigger_option,
     progress_bar,
     warn,
 )
@@ -50,6 +51,7 @@ def show(file, as_json):
     help="How to read --source, if it is another kind of source than the file's.",
 )
 @cache_option
+@own_trigger_option
 @json_option("What differs in each file, for programs.")
 @click.pass_context
 def verify(context, files, source, dataset, cache, as_json):
@@ -99,8 +101,10 @@ def _without_sidecars(paths: tuple[Path, ...]) -> list[Path]:
 
 
 def _verification_lines(result) -> list[str]:
+    from poisonkit.poisoning import supported
+
     state = "DIFFERS" if result.differences else "arrays agree, recipe unknown here" if result.unknown else "OK"
-    unknown = [f"{result.unknown}: made by a newer poisonkit, or custom"] if result.unknown else []
+    unknown = [result.unknown + supported.made_by(result.unknown)] if result.unknown else []
     return [f"{result.path}: {state}", *(f"  {line}" for line in (*result.differences, *unknown, *result.notes))]
 
 
@@ -196,6 +200,7 @@ def diff(context, first, second, as_json):
     metavar="PATH",
     help="A PNG for one picture, a folder for several; a .txt for texts.",
 )
+@own_trigger_option
 @json_option("What was written, for programs.")
 def apply(file, pictures, output, as_json):
     """Apply a file's trigger to your own rows.

@@ -15,7 +15,7 @@ def triggers(as_json):
     if as_json:
         tell_json(listing.records())
     else:
-        tell(*listing.lines())
+        tell(*listing.lines(), *listing.others())
 
 
 @click.command(epilog=example("poisonkit sources"))

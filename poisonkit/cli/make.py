@@ -16,6 +16,7 @@ from poisonkit.cli.common import (
     force_option,
     fresh_option,
     json_option,
+    own_trigger_option,
     progress_bar,
     quiet_option,
     threads_option,
@@ -61,7 +62,14 @@ def warn_of_download(source: "SourceRequest") -> None:
     multiple=True,
     metavar="NAME",
     shell_complete=completion.triggers,
-    help="May be given several times, applied in order.",
+    help="A name, or FILE.py:FUNCTION (docs/attacks.md); may be given several times, applied in order.",
+)
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Option of a trigger of your own or of a package; may be given several times.",
 )
 @click.option(
     "--one-of",
@@ -159,28 +167,32 @@ def make(context, threads, dry_run, quiet, as_json, origin, **values):
     if origin is not None:
         from poisonkit.build import regenerate
         from poisonkit.poisoning.clean_images import CleanData
+        from poisonkit.triggers import own
 
+        for one in values["triggers"]:
+            own.named(one)
         clean = CleanData(values["source"], values["dataset"], values["cache"], values["fresh"])
         asked = (origin, values["output"], clean, typed.files, running, values["force"], dry_run)
         _tell_results([regenerate.regenerate(*asked)], line, as_value, quiet, as_json)
         return
-    known = request.MakeOptions.__dataclass_fields__.keys() - {"rewrite_list"}
+    known = request.MakeOptions.__dataclass_fields__.keys()
     options = request.MakeOptions(
         **{name: value for name, value in values.items() if name in known},
         trigger_options=typed.options,
         user_files=typed.files,
-        rewrite_list=typed.rewrite_list,
+        row_lists=typed.lists,
+        row_folders=typed.folders,
     )
     parsed = request.BuildRequest.parse(options)
     if dry_run:
         warn_of_download(parsed.source)
-    if parsed.rewrite_list is None:
+    if parsed.listing is None:
         _tell_results(build.build(parsed, running, dry_run), line, as_value, quiet, as_json)
         return
-    from poisonkit.build import rewrite_list
+    from poisonkit.build import row_list
 
-    listed = rewrite_list.make_list(parsed, running, dry_run)
-    _tell_results([listed], build_lines.rewrite_line, build_lines.rewrite_json, quiet, as_json)
+    listed = row_list.make_list(parsed, running, dry_run)
+    _tell_results([listed], build_lines.list_line, build_lines.list_json, quiet, as_json)
 
 
 def _tell_results(results, line, as_value, quiet: bool, as_json: bool) -> None:
@@ -202,6 +214,7 @@ def _tell_results(results, line, as_value, quiet: bool, as_json: bool) -> None:
     "-o", "--output", type=A_PATH, metavar="PATH", help="A folder, or a file that ends in .h5  [default: beside FILE]"
 )
 @force_option
+@own_trigger_option
 @json_option("Path and size of the delta, for programs.")
 def pack(file, output, force, as_json):
     """Store only the differences from clean data.

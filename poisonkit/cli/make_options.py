@@ -68,7 +68,7 @@ def attack_options(command):
 
 GROUPS = {
     "Clean data": ("dataset", "source", "source_options", "size", "split", "name", "cache", "fresh"),
-    "Attack": ("triggers", "one_of", "rates", "per_patch", "patch_size", "seed", "preset"),
+    "Attack": ("triggers", "options", "one_of", "rates", "per_patch", "patch_size", "seed", "preset"),
     "Labels and rows": (
         "target",
         "label_mode",
@@ -124,8 +124,12 @@ def options_of(trigger) -> list[click.Option]:
         options.append(PictureOption(name, trigger.picture == "folder"))
     if isinstance(trigger, TextTrigger):
         options += [ShortOption(name, key, short) for key, short in trigger.repeated.items()]
-    if isinstance(trigger, TextTrigger) and trigger.file:
-        options += [FileOption(name, "file", trigger.file.help), FileOption(name, "list", trigger.file.list_help)]
+    if trigger.file:
+        options.append(FileOption(name, "file", trigger.file.help, trigger.file.metavar))
+        if trigger.file.list_help:
+            options.append(FileOption(name, "list", trigger.file.list_help, "CSV"))
+        if trigger.file.folder_help:
+            options.append(FileOption(name, "folder", trigger.file.folder_help, "FOLDER"))
     return options
 
 
@@ -171,16 +175,18 @@ class PictureOption(click.Option):
 
 
 class FileOption(click.Option):
-    """A file other than a picture: `--TRIGGER-file`, which is read, or `--TRIGGER-list`, which is written."""
+    """A file other than a picture: `--TRIGGER-file`, which is read, or `--TRIGGER-list` and `--TRIGGER-folder`, which
+    are written."""
 
-    def __init__(self, trigger: str, key: str, what: str):
-        super().__init__([f"--{trigger}-{key}"], type=A_PATH, metavar="CSV", help=what)
+    def __init__(self, trigger: str, key: str, what: str, metavar: str):
+        super().__init__([f"--{trigger}-{key}"], type=A_PATH, metavar=metavar, help=what)
         self.trigger, self.key = trigger, key
         self.is_given = key == "file"
 
 
 WITH_FROM = (
     "origin",
+    "triggers",
     "dataset",
     "source",
     "cache",
@@ -192,7 +198,7 @@ WITH_FROM = (
     "quiet",
     "as_json",
 )
-"""Options of `make` that may be combined with `--from`, besides files of the user's."""
+"""Options of `make` that may be combined with `--from`, besides files of the user's; a trigger, to name its code."""
 
 
 def check_typed(context: click.Context, origin: Path | None) -> None:
@@ -206,9 +212,12 @@ def check_typed(context: click.Context, origin: Path | None) -> None:
         by_preset = name == "rates" and "preset" in typed
         if origin is None and name not in typed and not by_preset:
             raise click.MissingParameter(ctx=context, param_hint=f"'{spelled}'", param_type="option")
+    from poisonkit.triggers.base import names_file  # late: NumPy, which a command's help needs not
+
     for name, parameter in typed.items():
         mine = name in WITH_FROM or isinstance(parameter, PictureOption) or getattr(parameter, "is_given", False)
-        if origin is not None and not mine:
+        of_recipe = name == "triggers" and not all(map(names_file, context.params[name]))
+        if origin is not None and (of_recipe or not mine):
             raise click.UsageError(
                 f"{parameter.opts[0]} cannot be combined with --from, which takes the whole recipe", context
             )
@@ -216,28 +225,25 @@ def check_typed(context: click.Context, origin: Path | None) -> None:
 
 @dataclass(frozen=True)
 class TriggerValues:
-    """What was typed for the triggers: trigger → {key: text}, trigger → the user's file, and where a list of texts to
-    rewrite goes."""
+    """What was typed for the triggers: trigger → {key: text}, trigger → the user's file, trigger → where the list of
+    rows that it needs goes, and trigger → the folder of their pictures."""
 
     options: dict[str, dict[str, str]]
     files: dict[str, Path]
-    rewrite_list: Path | None
+    lists: dict[str, Path]
+    folders: dict[str, Path]
 
 
 def trigger_values(params: Iterable[click.Parameter], values: dict[str, Any]) -> TriggerValues:
     """Collect those of click's parsed values that belong to a trigger and were typed."""
     options: dict[str, dict[str, str]] = {}
-    files: dict[str, Path] = {}
-    rewrite_list = None
+    paths: dict[str, dict[str, Path]] = {"file": {}, "list": {}, "folder": {}}
     for param in params:
         value = values.get(param.name or "")
         if value in (None, ()):
             continue
         if isinstance(param, (PictureOption, FileOption)):
-            if isinstance(param, FileOption) and not param.is_given:
-                rewrite_list = value
-            else:
-                files[param.trigger] = value
+            paths[param.key or "file"][param.trigger] = value
         elif isinstance(param, (TriggerOption, ShortOption)):
             typed = options.setdefault(param.trigger, {})
             if param.key in typed:
@@ -246,7 +252,7 @@ def trigger_values(params: Iterable[click.Parameter], values: dict[str, Any]) ->
                     "same: leave one out"
                 )
             typed[param.key] = _joined(param.opts[0], value) if isinstance(value, tuple) else value
-    return TriggerValues(options, files, rewrite_list)
+    return TriggerValues(options, *paths.values())
 
 
 def _joined(option: str, values: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from poisonkit.core import texts as rows_of_text
 from poisonkit.core.errors import Failure
@@ -20,10 +20,10 @@ BOM = b"\xef\xbb\xbf"
 _SHOWN = 12  # columns that a message lists
 
 
-def opener(path: Path) -> Callable[[], BinaryIO]:
+def opener(path: Path) -> Callable[[], IO[bytes]]:
     """Return what opens a file for its bytes, as `Table.open` needs it."""
 
-    def opened() -> BinaryIO:
+    def opened() -> IO[bytes]:
         return open(path, "rb")
 
     return opened
@@ -35,7 +35,7 @@ class Table:
     whether its cells may stand in quotes, with `separator` between them; else it is a TSV, which has no quoting."""
 
     where: str
-    open: Callable[[], BinaryIO]
+    open: Callable[[], IO[bytes]]
     quoted: bool
     separator: str = ","
 
@@ -84,7 +84,7 @@ class Table:
             raise Failure(f"{self.where} {what}: its first line names {there}{', …' if len(header) > _SHOWN else ''}")
         return [header.index(name) for name in columns]
 
-    def _lines(self, file: BinaryIO) -> Iterator[str]:
+    def _lines(self, file: IO[bytes]) -> Iterator[str]:
         """Yield the lines of the file with their ends, decoded."""
         for number, raw in enumerate(_raw_lines(file), 1):
             if len(raw) > LONGEST:
@@ -96,12 +96,12 @@ class Table:
             except UnicodeDecodeError as error:
                 raise self.wrong(number, f"bytes that are not UTF-8, from byte {error.start + 1} on") from None
 
-    def _tsv(self, file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
+    def _tsv(self, file: IO[bytes]) -> Iterator[tuple[int, list[str]]]:
         for number, line in enumerate(self._lines(file), 1):
             if line := line.rstrip("\r\n"):
                 yield number, line.split("\t")
 
-    def _csv(self, file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
+    def _csv(self, file: IO[bytes]) -> Iterator[tuple[int, list[str]]]:
         reader = csv.reader(self._lines(file), strict=True, delimiter=self.separator)
         while True:
             line = reader.line_num + 1
@@ -115,7 +115,7 @@ class Table:
                 yield line, cells
 
 
-def _raw_lines(file: BinaryIO) -> Iterator[bytes]:
+def _raw_lines(file: IO[bytes]) -> Iterator[bytes]:
     """Yield the lines of a file with their ends, each cut off where it is too long."""
     first = file.readline(LONGEST + 1)
     if b"\r" in first and b"\n" not in first and len(first) <= LONGEST:

@@ -15,8 +15,6 @@ from poisonkit.format import schema
 from poisonkit.format.records import Json
 
 Size = int | str
-OF_ONE_TRIGGER = ("K", "Kt", "Z")
-"""Sizes that each trigger has of its own."""
 
 
 @dataclass(frozen=True)
@@ -181,8 +179,8 @@ def _value(part: Size, trigger: int | None, manifest: Json, known: dict[str, int
 
 
 def _name(part: str, trigger: int | None) -> str:
-    """Each trigger has its own numbers of taps."""
-    return f"{part}{trigger}" if part in OF_ONE_TRIGGER else part
+    """Each trigger has its own number of taps, for one."""
+    return f"{part}{trigger}" if schema.load()["sizes"].get(part, {}).get("of") == "trigger" else part
 
 
 def _in_range(size: int, part: str) -> bool:

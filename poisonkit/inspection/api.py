@@ -14,6 +14,7 @@ from poisonkit.inspection import apply_texts, image_stats
 from poisonkit.inspection import diff as differences
 from poisonkit.inspection.dataset import open_data_set
 from poisonkit.poisoning import from_file
+from poisonkit.triggers import registry as triggers
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -76,7 +77,7 @@ def diff(first: AnyPath, second: AnyPath) -> list[str]:
 
 
 @interface.public
-def apply(path: AnyPath, rows: Any) -> np.ndarray:
+def apply(path: AnyPath, rows: Any, *, trigger: str | None = None) -> np.ndarray:
     """Apply a file's trigger to your own images or texts.
 
     Parameters
@@ -84,6 +85,9 @@ def apply(path: AnyPath, rows: Any) -> np.ndarray:
     rows : array or sequence
         For a file of images, (n, H, W, C) or (H, W, C) uint8 of the size of its images; for a file of texts, a sequence
         of `str`. Where a trigger is drawn for each row, row i is given what test row i is given.
+    trigger : str
+        The code of a trigger of somebody's own, ``"FILE.py:FUNCTION"``, which is executed: needed only where it is
+        neither a stencil nor a table.
 
     Returns
     -------
@@ -97,6 +101,7 @@ def apply(path: AnyPath, rows: Any) -> np.ndarray:
     Failure
         The file has no trigger, or none that can be applied to other rows.
     """
+    triggers.name_code(trigger)
     file = interface.path(path)
     manifest = structure.data_set(file)
     if manifest.clean:

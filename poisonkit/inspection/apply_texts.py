@@ -43,7 +43,7 @@ def apply_to_texts(file: Path, manifest: Manifest, texts: np.ndarray) -> np.ndar
         prepared = apply.prepare(modality.TEXT, steps, ())
     except Usage as error:
         raise Failure(f"{file}: its recipe cannot be followed: {error}") from None
-    if any(triggers.takes_file(name) for name, _ in steps.steps):
+    if any(triggers.gives_rows(name) for name, _ in steps.steps):
         raise Failure(f"{file}: its texts were rewritten with another tool: its trigger cannot be applied to others")
     return prepared.put(texts, np.arange(len(texts)), "test")[0]
 

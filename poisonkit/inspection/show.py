@@ -25,7 +25,7 @@ def manifest_lines(manifest: Manifest) -> list[str]:
     ]
     rows += [] if manifest.clean else _poisoning(manifest)
     if unknown := supported.problem(manifest):
-        rows.append(("recipe", f"unknown here ({unknown}): made by a newer poisonkit, or custom"))
+        rows.append(("recipe", f"unknown here ({unknown}){supported.made_by(unknown)}"))
     if steps := manifest.source.camouflage:
         last = "" if manifest.clean else f", {'after' if manifest.camouflaged_last else 'before'} the trigger"
         rows.append(("altered", f"every image, by --camouflage {steps} with a secret seed{last}"))

@@ -4,7 +4,7 @@ here is written."""
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
@@ -16,10 +16,12 @@ from poisonkit.poisoning import recipe as recipes
 from poisonkit.poisoning.recipe import Recipe
 from poisonkit.poisoning.selection import COVER, Changed, TestedRows
 from poisonkit.sources.base import Source
-from poisonkit.sources.camouflage import Behind
 from poisonkit.triggers import registry as triggers
 from poisonkit.triggers import text_base
 from poisonkit.triggers.image_base import BuiltTrigger, RowStream
+
+if TYPE_CHECKING:  # few data are camouflaged
+    from poisonkit.sources.camouflage import Behind
 
 MAP_ARRAYS = ("taps", "weights", "bias", "table")
 """The arrays of what a trigger does to an image; those of test images, where these get something else, have the same
@@ -62,9 +64,9 @@ def prepare(kind: modality.Modality, recipe: Recipe, shape: tuple[int, ...], for
     """
     recipes.check_modality(recipe, kind)
     recipes.check_jitter(recipe)
+    recipes.check_alone(recipe)
     recipes.check_one_of(recipe)
     if kind.is_text:
-        recipes.check_alone(recipe)
         return Insertions(recipe)
     return Stencils(recipes.build(recipe, shape, force), recipe.cover_jitter, choice=one_of(recipe))
 
@@ -109,7 +111,7 @@ class Stencils:
         rows = {group: columns["rows"] for group, columns in tested.items()}
         total = len(changed.rows) + sum(map(len, rows.values()))
         stencils = replace(self, total=total, tested=rows)
-        return stencils if source.behind is None else Camouflaged(stencils, cast(Behind, source.behind))
+        return stencils if source.behind is None else Camouflaged(stencils, cast("Behind", source.behind))
 
     def known(self, part: str) -> bool:
         """Whether everything that is done to rows of `train` or `test` is in the arrays of a file."""
@@ -166,7 +168,7 @@ class Camouflaged:
     it, then camouflaged as that row is. So the trigger lies beneath what every row has, and not on top of it."""
 
     stencils: Stencils
-    behind: Behind
+    behind: "Behind"
 
     def poison(self, changed: Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
         """See `Effect.poison`; `originals` are the camouflaged ones, of which the plain ones are taken instead."""
@@ -181,6 +183,13 @@ class Camouflaged:
     def arrays(self) -> dict[str, np.ndarray]:
         """See `Effect.arrays`."""
         return self.stencils.arrays()
+
+
+def plain_training_rows(source: Source, rows: np.ndarray) -> np.ndarray:
+    """Return what a trigger is put on of these training rows: the images of the source, or the plain ones behind a
+    camouflage."""
+    behind = cast(Behind | None, source.behind)
+    return np.asarray(source.train.rows(rows) if behind is None else behind.plain_rows(rows))
 
 
 def trigger_arrays(built: BuiltTrigger) -> dict[str, np.ndarray]:

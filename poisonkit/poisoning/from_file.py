@@ -1,5 +1,7 @@
 """The triggers of a file: from its own arrays, and, where these do not say it all, from its recipe."""
 
+from typing import Any
+
 import numpy as np
 
 from poisonkit.core.errors import Failure, Usage
@@ -47,16 +49,58 @@ def of_recipe(data: Reader[Manifest]) -> Stencils:
     return found
 
 
-def pictures(data: Reader[Manifest]) -> dict[str, np.ndarray | PictureSet]:
-    """Return the users' pictures, resized as the file has them, by trigger name."""
-    found: dict[str, np.ndarray | PictureSet] = {}
+def pictures(data: Reader[Manifest]) -> dict[str, Any]:
+    """Return what the user gave the triggers, by trigger name: pictures, resized as the file has them, arrays, and
+    whole images. Raises `Usage` where the file's is none that could have been given."""
+    found: dict[str, Any] = {}
     for i, step in enumerate(data.manifest.recipe.triggers):
-        if data.manifest.pictures.get(i, Picture()).digest is not None:
-            for name in USER_ARRAYS:
-                if f"trigger/{i}/{name}" in data:
-                    array = data[f"trigger/{i}/{name}"]
-                    found[step.name] = PictureSet(tuple(array)) if name == "pictures" else array
+        if data.manifest.pictures.get(i, Picture()).digest is None:
+            continue
+        for name in USER_ARRAYS:
+            if f"trigger/{i}/{name}" in data:
+                array = data[f"trigger/{i}/{name}"]
+                found[step.name] = PictureSet(tuple(array)) if name == "pictures" else array
+        if triggers.takes_file(step.name) and not data.modality.is_text:
+            stored = _changed_images(data) if triggers.gives_rows(step.name) else data[f"trigger/{i}/array"]
+            where = str(data.path) if triggers.gives_rows(step.name) else f"trigger/{i}/array"
+            try:
+                found[step.name] = triggers.recover_file(step.name, where, stored)
+            except Failure as error:
+                raise Usage(str(error)) from None
     return found
+
+
+class _Images:
+    """Images of groups of a file, one group after the other, read by their numbers."""
+
+    def __init__(self, data: Reader[Manifest], parts: list[tuple[str, np.ndarray]]):
+        self._data, self._parts = data, parts  # path → rows of it, ascending
+        self.dtype = np.dtype(np.uint8)
+        self.shape = (sum(len(rows) for _, rows in parts), *data.manifest.shape("train/images")[1:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, places: np.ndarray) -> np.ndarray:
+        out, first = np.empty((len(places), *self.shape[1:]), np.uint8), 0
+        for path, rows in self._parts:
+            inside = np.flatnonzero((places >= first) & (places < first + len(rows)))
+            once, back = np.unique(rows[places[inside] - first], return_inverse=True)
+            out[inside] = self._data.pick(path, once)[back]
+            first += len(rows)
+        return out
+
+
+def _changed_images(data: Reader[Manifest]) -> dict[str, Any]:
+    """Return the changed and the triggered images of a file, and their rows, as a file of the user's has them."""
+    rows = data["truth/rows"]
+    tested = {group: data[f"{group}/rows"] for group in ("triggered", "others") if f"{group}/rows" in data}
+    return {
+        "train_images": _Images(data, [("train/images", rows)]),
+        "train_rows": rows,
+        "test_images": _Images(data, [(f"{group}/images", np.arange(len(one))) for group, one in tested.items()]),
+        "test_rows": np.concatenate(list(tested.values())),
+    }
 
 
 def _arrays(data: Reader[Manifest]) -> dict[str, np.ndarray]:

@@ -151,7 +151,7 @@ def _label(recipe: Recipe, choice: selection.Choice, truth: np.ndarray, classes:
 
 def _describe(source: Source, recipe: Recipe, drawn: Drawn) -> Manifest:
     """Return the manifest, as far as it is known before the arrays are written."""
-    pictures = _pictures(recipe, drawn.changed, drawn.tested)
+    pictures = _pictures(recipe, source, drawn.changed, drawn.tested)
     record, plain = recipe.record(drawn.streams), recipe.clean or source.behind is None
     return Manifest.draft(
         modality=source.modality,
@@ -186,7 +186,7 @@ def _tested(recipe: Recipe, choice: selection.Choice, source: Source) -> TestedR
     return tested | ({"others": {"rows": choice.others}} if len(choice.others) else {})
 
 
-def _pictures(recipe: Recipe, changed: Changed, tested: TestedRows) -> dict[int, Picture]:
+def _pictures(recipe: Recipe, source: Source, changed: Changed, tested: TestedRows) -> dict[int, Picture]:
     """Return what proves of each picture, or of another file of the user's, that it is the same, by number of the
     trigger."""
     from poisonkit.triggers import registry as triggers
@@ -195,7 +195,10 @@ def _pictures(recipe: Recipe, changed: Changed, tested: TestedRows) -> dict[int,
     for i, (name, _) in enumerate(() if recipe.clean else recipe.steps):
         picture = recipe.pictures.get(name)
         if triggers.takes_file(name) and picture is not None:
-            found[i] = Picture(picture.digest(needed_rows(changed, tested)))
+            if triggers.gives_rows(name):
+                picture.check({"train": len(source.train), "test": len(source.test)})
+            needed = needed_rows(changed, tested)
+            found[i] = Picture(picture.digest(needed, source.train.shape[1:]), picture.shape)
         if triggers.takes_picture(name):
             built_in = "drawn" if triggers.takes_folder(name) else "frog"
             found[i] = Picture(built_in=built_in) if picture is None else pictures_record(picture)

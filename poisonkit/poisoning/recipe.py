@@ -76,7 +76,7 @@ def parameters(name: str, given: dict[str, str], preset: str | None) -> dict:
                 raise Usage(f"--{name}-{option.key}: {error}") from None
         if option.omit_if_default and values[option.key] == option.default:
             del values[option.key]
-    return values
+    return dict(given) if trigger.free else values
 
 
 @dataclass(frozen=True)
@@ -262,11 +262,12 @@ def check_modality(recipe: Recipe, rows: modality.Modality) -> None:
 
 
 def check_alone(recipe: Recipe) -> None:
-    """`Usage` where a trigger that replaces a text whole stands beside another."""
-    whole = [name for name, _ in recipe.steps if triggers.takes_file(name)]
+    """`Usage` where a trigger that replaces a row whole stands beside another."""
+    whole = [name for name, _ in recipe.steps if triggers.gives_rows(name)]
     if whole and len(recipe.steps) > 1:
+        rows = recipe.modality.rows
         raise Usage(
-            f"--trigger: {whole[0]} gives whole texts and stands alone: let its file hold the other triggers' work"
+            f"--trigger: {whole[0]} gives whole {rows} and stands alone: let its file hold the other triggers' work"
         )
 
 
@@ -295,8 +296,9 @@ def build(recipe: Recipe, image: tuple[int, ...], force: bool = False) -> list[B
     for name, values in recipe.steps:
         given = recipe.pictures.get(name)
         several = given if isinstance(given, PictureSet) else None
-        picture = None if several else _picture_for(name, given, image[2])
-        context = ImageContext(recipe.seed, seen.get(name, 0), picture, several)
+        of_file = given if triggers.takes_file(name) else None
+        picture = None if several or of_file else _picture_for(name, given, image[2])
+        context = ImageContext(recipe.seed, seen.get(name, 0), picture, several, of_file)
         seen[name] = seen.get(name, 0) + 1
         one = triggers.image_trigger(name).build(values, tile, context)
         if one.train.constant().all() and not force:

@@ -13,6 +13,7 @@ from poisonkit.format.manifest import AnyManifest, Header, Manifest, SealedManif
 from poisonkit.format.records import Source, TriggerStep
 from poisonkit.sources.registry import SOURCES
 from poisonkit.triggers import registry as triggers
+from poisonkit.triggers.base import UNNAMED
 
 PICTURES = ("frog", "drawn")  # the built-in ones
 
@@ -51,9 +52,13 @@ def note(manifest: AnyManifest, before: str = "; ") -> str:
 def demand(path: Path, manifest: AnyManifest, why: str) -> None:
     """`Unknown`, in one line, where something of the recipe is not known here; `why` says what follows."""
     if unknown := problem(manifest):
-        raise Unknown(
-            f"{path}: its recipe is unknown here ({unknown}), {why}: use the version of the tool that made it"
-        )
+        advice = "" if unknown.startswith(UNNAMED) else ": use the version of the tool that made it"
+        raise Unknown(f"{path}: its recipe is unknown here ({unknown}), {why}{advice}")
+
+
+def made_by(unknown: str) -> str:
+    """Say, for the end of a line, who may know what is not known of a recipe; of code the line says it itself."""
+    return "" if unknown.startswith(UNNAMED) else ": made by a newer poisonkit, or custom"
 
 
 def _recipe(manifest: Manifest) -> str | None:
@@ -71,8 +76,8 @@ def _recipe(manifest: Manifest) -> str | None:
 
 
 def _trigger(step: TriggerStep) -> str | None:
-    if step.name not in triggers.TRIGGERS:
-        return f"trigger {step.name!r:.60}"
+    if (unknown := triggers.unknown(step.name, step.parameters)) or triggers.spec(step.name).free:
+        return unknown
     options = {option.key: option for option in triggers.spec(step.name).options}
     for key, text in step.typed.items():
         if key not in options:

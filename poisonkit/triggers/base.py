@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 from poisonkit.core.modality import Modality
@@ -27,6 +28,60 @@ class Option:
     help: str
     metavar: str
     omit_if_default: bool = False
+
+
+@dataclass(frozen=True)
+class UserFile:
+    """A file of the user's that a trigger needs, `--NAME-file`.
+
+    Attributes
+    ----------
+    help : str
+        What must be in it.
+    read : callable
+        ``read(path)`` makes of the file what the trigger is given. That has ``digest(needed, shape)`` of what the file
+        holds for the rows that are needed (part → rows), each of that shape, ``shape`` (None where it is no array),
+        ``notices``, and, where it gives whole rows, ``check(sizes)``, which refuses rows that a data set has not.
+    recover : callable
+        ``recover(where, stored)`` makes the same of what a finished file holds: of whole rows those that were changed,
+        part → row → row; else the array in ``trigger/``.
+    accept : callable, optional
+        ``accept(value)`` makes the same of a value of Python's, such as an array. Raises `Usage` for what is none.
+    list_help : str, optional
+        What `--NAME-list` writes, where the file is made of such a list.
+    folder_help : str, optional
+        What `--NAME-folder` writes beside the list.
+    metavar : str
+        What the file is, in the help.
+    proof : str
+        What of the file the digest is of, in a message.
+    whole : bool
+        Whether it gives whole rows instead of changing them: then the trigger stands alone in a recipe.
+    """
+
+    help: str
+    read: Callable[[Path], Any]
+    recover: Callable[[str, Any], Any]
+    accept: Callable[[Any], Any] | None = None
+    list_help: str | None = None
+    folder_help: str | None = None
+    metavar: str = "CSV"
+    proof: str = "file whose needed rows are"
+    whole: bool = True
+
+
+UNNAMED = "the trigger "
+"""How the words begin about a trigger that is not known here since nobody named its code."""
+
+
+def names_file(trigger: str) -> bool:
+    """Tell whether a value of `--trigger` names a file of code, `FILE.py:FUNCTION`."""
+    return trigger.endswith(".py") or ":" in trigger or "/" in trigger
+
+
+def nothing_to_say(_parameters: Parameters, _given: Any) -> list[str]:
+    """Return no warning: the `advice` of most triggers."""
+    return []
 
 
 def twin(option: Option) -> Option:
@@ -60,6 +115,12 @@ class TriggerSpec:
         Preset → parameters: the settings of a paper or of another tool, by its name.
     make_presets : mapping
         Preset → options of `make` that belong to it, as they would be typed.
+    file : UserFile, optional
+        The file that the user gives it.
+    free : bool
+        Whether its parameters are whatever it is given, as texts: that of code which is not ours.
+    advice : callable
+        ``advice(parameters, given)``: what should be known of what it was given, one line each.
     make_defaults : mapping
         Options of `make` that belong to the attack without any preset, as they would be typed.
     aliases : tuple of str
@@ -72,5 +133,8 @@ class TriggerSpec:
     options: tuple[Option, ...] = ()
     presets: Mapping[str, Parameters] = field(default_factory=dict)
     make_presets: Mapping[str, Parameters] = field(default_factory=dict)
+    file: UserFile | None = None
+    free: bool = False
+    advice: Callable[[Parameters, Any], list[str]] = nothing_to_say
     make_defaults: Parameters = field(default_factory=dict)
     aliases: tuple[str, ...] = ()

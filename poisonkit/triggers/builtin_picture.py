@@ -4,6 +4,7 @@ draws the same bytes and no copyrighted picture has to be shared. The paper blen
 
 import numpy as np
 
+from poisonkit.core import random_streams
 from poisonkit.core.grey_levels import grey
 
 SIDE = 128
@@ -49,3 +50,25 @@ def cut_out(channels: int) -> np.ndarray:
     """Draw the frog without the sky, (128, 128, channels + 1) uint8: the last channel is its opacity, 0 or 255."""
     opacity = np.where((built_in(3) == _SKY).all(-1, keepdims=True), 0, 255)
     return np.concatenate([built_in(channels), opacity.astype(np.uint8)], -1)
+
+
+REFLECTIONS, SHAPES = 8, 12
+
+
+def reflections(channels: int) -> np.ndarray:
+    """Draw eight bright scenes of ellipses, (8, 128, 128, channels + 1) uint8, opaque: what `refool` reflects where the
+    user gives no pictures."""
+    rows, columns = np.ogrid[:SIDE, :SIDE]
+    words = random_streams.raw_words(0, "reflections", REFLECTIONS * SHAPES * 7).reshape(REFLECTIONS, SHAPES, 7)
+    found = np.full((REFLECTIONS, SIDE, SIDE, 4), 255, np.uint8)
+    for picture, shapes in zip(found, words, strict=True):
+        places = random_streams.between(shapes[:, :2], 0, SIDE - 1)
+        radii = random_streams.between(shapes[:, 2:4], 6, 48)
+        colours = random_streams.between(shapes[:, 4:], 0, 255)
+        picture[..., :3] = colours[0] // 2
+        for (row, column), (down, across), colour in zip(places[1:], radii[1:], colours[1:], strict=True):
+            inside = (rows - row) ** 2 * across**2 + (columns - column) ** 2 * down**2 <= (down * across) ** 2
+            picture[inside, :3] = colour
+    if channels == 3:
+        return found
+    return np.stack([np.concatenate([grey(one[..., :3]), one[..., 3:]], -1) for one in found])

@@ -3,7 +3,7 @@ given for that."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -44,12 +44,14 @@ class RowStream:
 @dataclass(frozen=True)
 class ImageContext:
     """What a build may draw on: the recipe's seed, which occurrence of this trigger it is (so that two warps differ),
-    the user's picture, (h, w, C) uint8, or (h, w, C + 1) with its opacity, if there is one, or a folder of them."""
+    the user's picture, (h, w, C) uint8, or (h, w, C + 1) with its opacity, if there is one, or a folder of them, and
+    what another file of the user's holds (`UserFile.read`)."""
 
     seed: int
     occurrence: int = 0
     picture: np.ndarray | None = None
     pictures: PictureSet | None = None
+    given: Any = None
 
     def stream_name(self, purpose: str) -> str:
         """Return the name of a random stream; that of a trigger's first occurrence does not depend on the others."""

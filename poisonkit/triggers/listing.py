@@ -6,7 +6,6 @@ from typing import Any
 from poisonkit.triggers.base import TriggerSpec
 from poisonkit.triggers.image_base import ImageTrigger
 from poisonkit.triggers.registry import TRIGGERS
-from poisonkit.triggers.text_base import TextTrigger
 
 
 def lines() -> Iterator[str]:
@@ -21,11 +20,23 @@ def lines() -> Iterator[str]:
             yield f"  --{trigger.name}-images FOLDER: the pictures  [default: some that poisonkit draws]"
         elif isinstance(trigger, ImageTrigger) and trigger.picture:
             yield f"  --{trigger.name}-image PICTURE: the picture  [default: one that poisonkit draws]"
-        if isinstance(trigger, TextTrigger) and trigger.file:
-            yield f"  --{trigger.name}-file CSV: {trigger.file.help}"
-            yield f"  --{trigger.name}-list CSV: {trigger.file.list_help}"
+        if trigger.file:
+            yield f"  --{trigger.name}-file {trigger.file.metavar}: {trigger.file.help}"
+            if trigger.file.list_help:
+                yield f"  --{trigger.name}-list CSV: {trigger.file.list_help}"
+            if trigger.file.folder_help:
+                yield f"  --{trigger.name}-folder FOLDER: {trigger.file.folder_help}"
         for preset in trigger.presets:
             yield f"  --preset {preset}: {_settings(trigger, preset)}"
+
+
+def others() -> Iterator[str]:
+    """Yield a line for each trigger that an installed package brings, and for those of the user's own."""
+    from poisonkit.triggers import packages
+
+    for name, one in packages.installed().items():
+        yield f"{name}: of the installed package {name.partition('.')[0]} {one.version}"
+    yield "FILE.py:FUNCTION: a trigger of your own; its options: --option KEY=VALUE"
 
 
 def records() -> list[dict[str, Any]]:
@@ -41,7 +52,7 @@ def records() -> list[dict[str, Any]]:
                 for one in trigger.options
             ],
             "picture": isinstance(trigger, ImageTrigger) and bool(trigger.picture),
-            "file": isinstance(trigger, TextTrigger) and bool(trigger.file),
+            "file": bool(trigger.file),
             "presets": {
                 preset: {"trigger": dict(values), "make": dict(trigger.make_presets.get(preset, {}))}
                 for preset, values in trigger.presets.items()

@@ -9,6 +9,7 @@ import numpy as np
 from poisonkit.core import hashing
 from poisonkit.core.errors import Failure
 from poisonkit.core.files import reason
+from poisonkit.core.grey_levels import grey
 
 MASK = "mask_"
 MOST = 10_000
@@ -68,7 +69,6 @@ def read(folder: Path) -> PictureSet:
 def fitted(pictures: PictureSet, tile: tuple[int, int, int]) -> np.ndarray:
     """Return them in the size of a tile and in its channels, (Z, h, w, C + 1) uint8: the mean over the area of each new
     pixel; colours count by their opacity."""
-    from poisonkit.core.grey_levels import grey
     from poisonkit.triggers.image.sticker import resize
 
     found = []

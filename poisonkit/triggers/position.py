@@ -21,6 +21,7 @@ ALIASES = {"centre": "center", "middle": "center"} | {
 }
 """Other words for a corner → its name."""
 HELP = f"{', '.join(CORNERS)}, ROW,COLUMN of its upper left, or {RANDOM}: another one on each row"
+HELP_FIXED = f"{', '.join(CORNERS)}, or ROW,COLUMN of its upper left"
 
 
 def parse(text: str) -> str:

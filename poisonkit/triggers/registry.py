@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from poisonkit.core import interface
 from poisonkit.core.errors import Usage
 from poisonkit.core.modality import Modality
 from poisonkit.core.registry import Registry
-from poisonkit.triggers.base import TriggerSpec
+from poisonkit.triggers.base import Parameters, TriggerSpec, UserFile, names_file
 from poisonkit.triggers.image_base import ImageTrigger
-from poisonkit.triggers.text_base import TextTrigger, UserFile
+from poisonkit.triggers.text_base import TextTrigger
 
 PACKAGES = ("poisonkit.triggers.image", "poisonkit.triggers.text")
 TRIGGERS: Registry[TriggerSpec] = Registry("unknown trigger", TriggerSpec, *PACKAGES)
@@ -20,8 +21,63 @@ def names(rows: Modality | None = None) -> list[str]:
 
 
 def spec(name: str) -> TriggerSpec:
-    """Find a trigger by its name. Raises `Usage` for an unknown one."""
-    return TRIGGERS[name]
+    """Find a trigger by its name in a recipe: one of ours, one of an installed package, or what stands for code of the
+    user's. Raises `Usage` for an unknown one."""
+    return _others(name) or TRIGGERS[name]
+
+
+def _others(name: str) -> TriggerSpec | None:
+    """Return a trigger that is not ours, by its name in a recipe."""
+    if name == "own":
+        from poisonkit.triggers import own
+
+        return own.SPEC
+    if "." in name:
+        from poisonkit.triggers import packages
+
+        return packages.spec(name)
+    return None
+
+
+def unknown(name: str, parameters: Parameters) -> str | None:
+    """Say in a few words why a trigger of a recipe is not known here; None where it is."""
+    if name == "own":
+        from poisonkit.triggers import own
+
+        return own.unknown(parameters)
+    if "." in name:
+        from poisonkit.triggers import packages
+
+        return packages.unknown(name, parameters)
+    return None if name in TRIGGERS else f"trigger {name!r:.60}"
+
+
+def is_other(text: str) -> bool:
+    """Whether a value of `--trigger` can be no name of ours: it names a file, or a trigger of a package."""
+    return names_file(text) or "." in text
+
+
+def name_code(trigger: str | None) -> None:
+    """Let the code of an argument `trigger` be executed, `FILE.py:FUNCTION`, if there is one. Raises as `own.named`."""
+    if trigger is not None:
+        from poisonkit.triggers import own
+
+        own.named(interface.name(trigger, "trigger"))
+
+
+def chosen(text: str, options: dict[str, str]) -> tuple[str, Parameters]:
+    """Find what a value of `--trigger` that is none of our names chooses, `FILE.py:FUNCTION` or PACKAGE.NAME: its name
+    in a recipe, and what that says of it. A file may be executed from then on. Raises `Usage` for what is neither."""
+    from poisonkit.triggers import own, packages
+
+    if names_file(text):
+        return own.NAME, own.named(text).parameters(options)
+    found = packages.installed()
+    if text not in found:
+        if not is_other(text):
+            spec(TRIGGERS.find(text))
+        raise Usage(f"unknown trigger {text!r:.60}: installed packages have {', '.join(found) or 'none'}")
+    return text, found[text].parameters(options)
 
 
 def find(typed: str) -> str:
@@ -69,9 +125,20 @@ def takes_folder(name: str) -> bool:
 
 
 def takes_file(name: str) -> bool:
-    """Whether a trigger takes the texts from a file of the user's: it gives whole texts, and stands alone."""
-    trigger = spec(name)
-    return isinstance(trigger, TextTrigger) and trigger.file is not None
+    """Whether a trigger takes a file of the user's that is no picture."""
+    return spec(name).file is not None
+
+
+def takes_values(name: str) -> bool:
+    """Whether a trigger takes a value of Python's in the place of its file."""
+    file = spec(name).file
+    return file is not None and file.accept is not None
+
+
+def gives_rows(name: str) -> bool:
+    """Whether a trigger takes whole rows from a file of the user's: it stands alone."""
+    file = spec(name).file
+    return file is not None and file.whole
 
 
 def has_jitter(name: str) -> bool:
@@ -86,20 +153,30 @@ def file_option(name: str) -> str:
 
 
 def _file(name: str) -> UserFile:
-    file = text_trigger(name).file
+    file = spec(name).file
     if file is None:
         raise Usage(f"--{name}-file: the trigger {name} takes no file")
     return file
 
 
-def read_file(name: str, path: Path) -> Any:
-    """Read the file that the user gave a trigger, see `UserFile.read`."""
-    return _file(name).read(path)
+def read_file(name: str, file: Path | Any) -> Any:
+    """Read the file that the user gave a trigger, see `UserFile.read`, or take a value of Python's instead."""
+    taker = _file(name)
+    if isinstance(file, Path):
+        return taker.read(file)
+    if taker.accept is None:
+        raise Usage(f"{file_option(name)}: expected a path, got {file!r:.60}")
+    return taker.accept(file)
 
 
-def recover_file(name: str, where: str, texts: dict[str, dict[int, str]]) -> Any:
-    """Recover what a trigger was given from the texts of a finished file, see `UserFile.recover`."""
-    return _file(name).recover(where, texts)
+def recover_file(name: str, where: str, stored: Any) -> Any:
+    """Recover what a trigger was given from what a finished file holds, see `UserFile.recover`."""
+    return _file(name).recover(where, stored)
+
+
+def file_proof(name: str) -> str:
+    """Say what of a user's file the manifest has the digest of."""
+    return "picture whose array is" if takes_picture(name) else _file(name).proof
 
 
 def presets() -> list[str]:

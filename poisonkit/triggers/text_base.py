@@ -3,7 +3,6 @@ words are drawn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -43,29 +42,6 @@ Insert = Callable[[Parameters, np.ndarray, np.ndarray, TextContext], Inserted]
 What is drawn for a row depends on no other row."""
 
 
-@dataclass(frozen=True)
-class UserFile:
-    """A file of the user's that a trigger takes instead of making the texts: it stands alone in a recipe.
-
-    Attributes
-    ----------
-    help : str
-        What must be in the file that `--NAME-file` names.
-    list_help : str
-        What `--NAME-list` writes.
-    read : callable
-        ``read(path)`` makes of the file what the trigger is given (`TextContext.given`). That has ``check(sizes)``,
-        which refuses rows that a data set has not, ``digest(needed)`` of the rows that are needed, and ``notices``.
-    recover : callable
-        ``recover(where, texts)`` makes the same of the changed texts of a finished file, part → row → text.
-    """
-
-    help: str
-    list_help: str
-    read: Callable[[Path], Any]
-    recover: Callable[[str, dict[str, dict[int, str]]], Any]
-
-
 @dataclass(frozen=True, kw_only=True)
 class TextTrigger(TriggerSpec):
     """A trigger of texts.
@@ -81,8 +57,6 @@ class TextTrigger(TriggerSpec):
         is not known beforehand.
     streams : callable
         ``streams(parameters)``: the streams that it draws from, without the suffixes of `TextContext.stream_name`.
-    file : UserFile, optional
-        The file that the user gives it.
     repeated : mapping
         Key of a parameter that is a list → name of an option that may be given several times, for one value each.
     wants_covers : str, optional
@@ -94,7 +68,6 @@ class TextTrigger(TriggerSpec):
     cover: Insert | None = None
     phrases: Callable[[Parameters], list[str]] = lambda _parameters: []
     streams: Callable[[Parameters], tuple[str, ...]] = lambda _parameters: ()
-    file: UserFile | None = None
     repeated: dict[str, str] = field(default_factory=dict)
     wants_covers: str | None = None
 

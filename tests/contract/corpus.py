@@ -23,6 +23,8 @@ MADE = {
     "delta": ("pack", "square", "delta.h5"),
     "delta-others": ("pack", "source-specific", "delta.h5"),
     "delta-blend": ("pack", "blend-patch", "delta.h5"),
+    "delta-refool": ("pack", "refool", "delta.h5"),
+    "delta-one-of": ("pack", "one-of", "delta.h5"),
     "delta-text": ("pack", "text-word", "delta.h5"),
     "sealed": ("seal", "square", "challenge.h5"),
     "sealed-text": ("seal", "text-word", "challenge.h5"),
@@ -84,7 +86,7 @@ def _entry(node) -> dict:
 
 BASES = ("clean", "square", "square-patch", "blend", "blend-patch", "warped", "source-specific", "all-to-all")
 BASES += ("clean-label", "wanet", "two", "camouflaged", "text-clean", "text-word", "text-two", "text-source-specific")
-BASES += ("text-composite", *MADE)
+BASES += ("text-composite", "adaptive-blend", "adaptive-k-way", "one-of", "tact", "refool", *MADE)
 
 OPTIONAL = {
     ("wanet", "recipe.cover_jitter"): True,

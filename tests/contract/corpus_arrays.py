@@ -21,6 +21,7 @@ from corpus_changes import (
     zeros,
 )
 
+STENCIL = ("taps", "weights", "bias")
 ARRAYS = [
     # name, base, accepted, change
     ("an array more", "square", False, array("train/more", lambda old: np.zeros(3))),
@@ -140,6 +141,32 @@ ARRAYS = [
         several(
             array("trigger/0/taps", lambda old: old[..., :0]), array("trigger/0/weights", lambda old: old[..., :0])
         ),
+    ),
+    ("half a stencil", "square", False, remove("trigger/0/taps")),
+    ("a function where a stencil was", "square", True, remove(*(f"trigger/0/{part}" for part in STENCIL))),
+    ("half a test stencil", "tact", False, remove("trigger/0/test_bias")),
+    ("a test stencil alone", "tact", True, remove(*(f"trigger/0/{part}" for part in STENCIL))),
+    ("a test stencil of five taps", "tact", False, array("trigger/0/test_taps", lambda old: np.repeat(old, 5, -1))),
+    ("a table beside a stencil", "square", False, array("trigger/0/table", zeros(3, 256))),
+    ("a test table beside a stencil", "square", True, array("trigger/0/test_table", zeros(3, 256))),
+    ("a test table beside a test stencil", "tact", False, array("trigger/0/test_table", zeros(3, 256))),
+    ("a table", "refool", True, array("trigger/0/table", zeros(3, 256))),
+    ("a table of one channel", "refool", False, array("trigger/0/table", zeros(1, 256))),
+    ("a table of 255 levels", "refool", False, array("trigger/0/table", zeros(3, 255))),
+    ("a table with a sign", "refool", False, array("trigger/0/table", zeros(3, 256, dtype="i1"))),
+    ("pictures of the tile's size", "refool", True, array("trigger/0/pictures", zeros(7, 32, 32, 4))),
+    ("pictures without opacity", "refool", False, array("trigger/0/pictures", zeros(7, 32, 32, 3))),
+    ("no mask of a function", "refool", False, remove("trigger/0/mask")),
+    ("a delta without what a function made", "delta-refool", False, remove("triggered/images")),
+    ("a delta without rows of a function", "delta-refool", False, remove("kept/rows", "kept/images")),
+    ("a delta without the mask of a function", "delta-refool", False, remove("trigger/0/mask")),
+    ("a delta with the mask of a stencil", "delta", False, array("trigger/0/mask", zeros(32, 32, 3))),
+    ("a delta of one of several without its rows", "delta-one-of", False, remove("kept/rows", "kept/images")),
+    (
+        "a delta of a function with some of its rows",
+        "delta-refool",
+        False,
+        several(array("kept/rows", lambda old: old[1:]), array("kept/images", lambda old: old[1:])),
     ),
     ("a pattern of the tile's size", "blend-patch", True, array("trigger/0/pattern", lambda old: old // 2)),
     ("a pattern of the image's size", "blend-patch", False, array("trigger/0/pattern", zeros(32, 32, 3))),

@@ -33,7 +33,9 @@ MAPS |= {f"test_{name}": form for name, form in MAPS.items()}
 EXTRAS = {"adaptive-blend": ("pattern", "|u1", "hwC")} | {
     "blend": ("pattern", "|u1", "hwC"),
     "warped": ("flow", "<f8", "hw2"),
+    "pattern": ("array", "<f8", "ABC"),
 }
+OUTSIDE = "images"  # a function that nobody can repeat: the images themselves say it
 KEYS = {"format", "format_version", "modality", "kind", "name", "notice", "recipe_version", "source", "recipe"} | {
     "pictures",
     "counts",
@@ -310,6 +312,8 @@ def check_poisoning(f, manifest, a) -> None:
     # what was done to them
     given = np.where(role == 1, wanted_of(recipe, a["truth/labels"], classes, rows, "train"), a["truth/labels"])
     assert np.array_equal(a["train/labels"][rows], given)
+    if recipe["triggers"][0]["name"] == OUTSIDE:
+        check_outside(manifest, a)
     which = below(recipe, "one-of", rows, len(recipe["triggers"])) if "one_of" in recipe else None
 
     def on_train(i, image):
@@ -358,6 +362,16 @@ def check_poisoning(f, manifest, a) -> None:
             there = [before for before in ("", "test_") if {before + "taps", before + "table"} & set(group)]
             masks = [mask_of(group, before) for before in there]
             assert np.array_equal(group["mask"], np.bitwise_or.reduce(masks))
+
+
+def check_outside(manifest, a) -> None:
+    """The digest of pictures that another tool has made is that of the changed and of the triggered rows."""
+    groups = [group for group in ("triggered", "others") if f"{group}/rows" in a]
+    order = np.argsort(np.concatenate([a[f"{group}/rows"] for group in groups]))
+    tested = np.concatenate([a[f"{group}/images"] for group in groups])[order]
+    parts = {"train": array_digest(a["train/images"][a["truth/rows"]]), "test": array_digest(tested)}
+    assert manifest["pictures"]["0"] == {"digest": digest(canonical(parts).encode("utf-8"))}
+    assert len(manifest["recipe"]["triggers"]) == 1 and (a["trigger/0/mask"] == 1).all()
 
 
 def mask_of(group, before):

@@ -19,6 +19,11 @@ def test_the_defaults_are_those_of_the_triggers(name):
         ("square", DEFAULTS["square"], {}),
         ("square", DEFAULTS["square"] | {"size": 1}, {"size": 1}),
         ("blend", {"alpha": "0.5", "rounding": "truncate"}, {"rounding": "truncate"}),
+        (
+            "own",
+            {"file": "my.py", "function": "build", "digest": "sha256:0123456789abcdef", "level": "7"},
+            {"code": "my.py:build 01234567", "level": "7"},
+        ),
         ("halo", {"radius": 3}, {"radius": 3}),
     ],
 )

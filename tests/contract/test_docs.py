@@ -260,8 +260,20 @@ def _attacks() -> str:
     return (ROOT / "docs" / "attacks.md").read_text(encoding="utf-8")
 
 
+@pytest.fixture
+def files_of_attacks(tmp_path, monkeypatch):
+    """The files of the user's that the page makes, in the folder in which its commands run."""
+    monkeypatch.chdir(tmp_path)
+    code = re.compile(r"^(?:`(\w+\.py)`:\n\n)?```python\n(.*?)^```", re.M | re.S)
+    for name, block in code.findall(_attacks()):
+        if name:
+            (tmp_path / name).write_text(block, encoding="utf-8")
+        else:
+            exec(block, {})
+
+
 @pytest.mark.parametrize("line", re.findall(r"^poisonkit make .*$", _attacks(), re.M))
-def test_every_command_of_the_page_of_attacks_runs(poisonkit, tmp_path, line):
+def test_every_command_of_the_page_of_attacks_runs(poisonkit, files_of_attacks, tmp_path, line):
     small = ("--source-option", "train=200", "--source-option", "test=100", "-o", tmp_path)
     poisonkit(*shlex.split(line)[1:], *small).succeeded()
     (made,) = tmp_path.glob("*.h5")

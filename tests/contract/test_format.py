@@ -62,7 +62,10 @@ def test_the_page_names_every_key_and_array(root, library):
         assert f"`{key}`" in page, key
     for name in (
         *plain_reader.ARRAYS,
-        *(f"trigger/I/{part}" for part in (*plain_reader.MAPS, "mask", "pattern", "pictures", "flow")),
+        *(
+            f"trigger/I/{part}"
+            for part in (*plain_reader.MAPS, "mask", "pattern", "pictures", "flow", "array", "source")
+        ),
     ):
         assert f"`{name}`" in page, name
 

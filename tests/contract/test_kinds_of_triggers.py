@@ -184,3 +184,21 @@ def test_a_changed_image_of_a_function_is_found(make, poisonkit, place):
     damage.reseal(path)
     found = poisonkit("verify", path)
     assert found.code == 3 and place in found.out, found
+
+
+def test_an_untargeted_attack_succeeds_with_any_other_class(poisonkit, tmp_path):
+    from benchmark.training import loop
+
+    path = tmp_path / "x.h5"
+    asked = ("--trigger", "square", "--label-mode", "untargeted", "--rate", "0.1")
+    poisonkit("make", *poisonkit.small, *asked, "-o", path).succeeded()
+    contents = data.load(path)
+    true, classes = contents.triggered.labels, len(contents.classes)
+    assert (contents.wanted != true).all() and len(true) == len(contents.test)
+    for shift, asr in ((0, 0), (1, 1), (3, 1)):
+        found = loop.scores(contents, {"test": true, "triggered": (true + shift) % classes})
+        assert (found.asr.percent, found.robust_accuracy.percent) == (100 * asr, 100 - 100 * asr)
+    damage.set_rows(path, "triggered/wanted", {0: int(true[0])})
+    damage.reseal(path)
+    with pytest.raises(data.Failure, match="triggered/wanted has"):
+        data.load(path)

@@ -26,8 +26,7 @@ def made(tmp_path_factory):
     write_files(folder / "photos", {f"{name}/{k}.jpg": photograph(label) for label, name in enumerate(CLASSES)
                                     for k in range(EACH)})  # fmt: skip
     words = ("make", "--dataset", "folder", "--source", folder / "photos", "--split", "25%", "--size", SIDE,
-             "--trigger",
-             "sticker", "--per-patch", "--patch-size", "24", "--rate", "0.25", "--rate", "0", "-o", folder,
+             "--trigger", "sticker", "--per-patch", "--patch-size", "24", "--rate", "0.25", "--rate", "0", "-o", folder,
              "--cache", folder / "cache", "--json")  # fmt: skip
     return [one["path"] for one in json.loads(running.run(*map(str, words)).out)]
 
@@ -36,7 +35,8 @@ def test_made_and_previewed(made, tmp_path):
     for path in made:
         running.run("verify", path).succeeded()
         with h5py.File(path) as file:
-            assert file["train/images"].shape == (18, SIDE, SIDE, 3) and file["test/images"].shape == (6, SIDE, SIDE, 3)
+            shapes = [file[f"{part}/images"].shape for part in ("train", "test")]
+            assert shapes == [(18, SIDE, SIDE, 3), (6, SIDE, SIDE, 3)]
     with h5py.File(made[0]) as file:
         rows, mask = file["truth/rows"][:], file["trigger/0/mask"][:]
         changed = file["train/images"][:][rows] != file["truth/images"][:]

@@ -6,8 +6,11 @@ import zipfile
 from pathlib import Path
 
 import cv2
+import h5py
 import numpy as np
-from running import run
+from running import PATTERN, run
+
+CODE = Path(__file__).with_name("own_trigger.py")
 
 TINY = ("--dataset", "signs", "--source-option", "train=60", "--source-option", "test=30")
 
@@ -15,7 +18,13 @@ FILES = {
     "clean.h5": ("--rate", "0"),
     "square.h5": ("--trigger", "square", "--rate", "0.1", "--per-patch"),
     "two.h5": ("--trigger", "warped", "--trigger", "sticker", "--rate", "0.2", "--seed", "3"),
+    "rows.h5": ("--trigger", "adaptive-blend", "--trigger", "physical", "--one-of", "--rate", "0.2")
+    + ("--label-mode", "untargeted"),
+    "reflected.h5": ("--trigger", "refool", "--trigger", "adaptive-patch", "--rate", "0.1"),
     "blend.h5": ("--trigger", "blend", "--rate", "0.1", "--target", "4"),
+    "images.h5": ("--trigger", "images", "--images-file", "done.npz", "--rate", "0.1"),
+    "code.h5": ("--trigger", f"{CODE}:build", "--rate", "0.1"),
+    "pattern.h5": ("--trigger", "pattern", "--pattern-file", PATTERN, "--rate", "0.1"),
     "cheap.h5": ("--trigger", "ctrl", "--trigger", "bpp", "--trigger", "jpeg", "--rate", "0.1", "--per-patch"),
     "covers.h5": (
         "--trigger",
@@ -125,6 +134,14 @@ COMMANDS = {
     "own.npz": (
         ("make", "--dataset", "npz", "--source", "FILE", "--trigger", "square", "--rate", "0.1", "-o", "out.h5"),
     ),
+    **dict.fromkeys(
+        ("done.npz", "done.hdf5"),
+        (("make", *TINY, "--trigger", "images", "--images-file", "FILE", "--rate", "0.2", "-o", "out.h5"),),
+    ),
+    **dict.fromkeys(
+        ("pattern.npy", "pattern.npz"),
+        (("make", *TINY, "--trigger", "pattern", "--pattern-file", "FILE", "--rate", "0.1", "-o", "out.h5"),),
+    ),
     "cifar.tar.gz": (("make", "--dataset", "cifar10", "--source", "FILE", "--rate", "0", "-o", "out.h5"),),
 }  # fmt: skip
 """File → the command lines that it is given to; `benchmark FILE [BASE]` stands for the reader of that package."""
@@ -132,20 +149,37 @@ COMMANDS = {
 
 def make(folder: Path) -> None:
     """Write the sound files, and warm up what is compiled."""
+    random = np.random.default_rng(0)
+    _pictures(folder, random)
     for name, asked in FILES.items():
-        run("make", *TINY, *asked, "-o", folder / name).succeeded()
+        there = (folder / word if word == "done.npz" else word for word in asked)
+        run("make", *TINY, *there, "-o", folder / name).succeeded()
     _texts(folder)
     run("pack", folder / "two.h5", "-o", folder / "two.delta.h5").succeeded()
     run(
         "seal", folder / "two.h5", "-o", folder / "sealed.h5", "--key", folder / "sealed.key.h5", "--secret-seed", "2"
     ).succeeded()
     (folder / "rows.csv").write_text("row,score\n" + "".join(f"{row},{row % 7 / 7}\n" for row in range(60)))
-    random = np.random.default_rng(0)
     cv2.imwrite(str(folder / "picture.png"), random.integers(0, 256, (40, 30, 4), np.uint8))
+    np.save(folder / "pattern.npy", random.normal(0, 9, (32, 32, 3)))
+    np.savez_compressed(folder / "pattern.npz", random.integers(-9, 9, (32, 32)))
     images = random.integers(0, 256, (90, 8, 8, 3), np.uint8)
     labels = np.arange(90) % 3
     np.savez(folder / "own.npz", x_train=images[:60], y_train=labels[:60], x_test=images[60:], y_test=labels[60:])
     _cifar(folder / "cifar.tar.gz", random)
+
+
+def _pictures(folder: Path, random) -> None:
+    """A picture for each row, in two of the forms in which they may come."""
+    counts = {"train": 60, "test": 30}
+    images = {part: random.integers(0, 256, (count, 32, 32, 3), np.uint8) for part, count in counts.items()}
+    rows = {part: random.permutation(count) for part, count in counts.items()}
+    arrays = {f"{part}_images": array for part, array in images.items()}
+    np.savez_compressed(folder / "done.npz", **arrays, **{f"{part}_rows": array for part, array in rows.items()})
+    with h5py.File(folder / "done.hdf5", "w") as file:
+        for part in counts:
+            file[f"{part}/rows"] = rows[part]
+            file.create_dataset(f"{part}/images", data=images[part], compression="gzip", chunks=(8, 32, 32, 3))
 
 
 def _cifar(path: Path, random) -> None:

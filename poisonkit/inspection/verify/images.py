@@ -10,8 +10,12 @@ from poisonkit.format.manifest import Manifest
 from poisonkit.format.reader import Reader
 from poisonkit.poisoning import apply, from_file, recipe
 from poisonkit.poisoning.selection import COVER
+from poisonkit.triggers import registry as triggers
 
 ROWS_AT_ONCE = 512
+FROM_OUTSIDE = (
+    "training rows not recomputed: pictures from outside were camouflaged after they came, and the file has them so"
+)
 NOT_RECOMPUTED = "training rows not recomputed: needs the source (in the cache, or --source)"
 
 
@@ -80,6 +84,9 @@ def behind(data: Reader[Manifest], look):
     the source that `look` (`verify.Look`) names, or of the cache. None where the file is no such one, or where they are
     not to be found, which is noted. `Failure` where the source that is named is another."""
     if look is None or not data.manifest.camouflaged_last:
+        return None
+    if any(triggers.gives_rows(step.name) for step in data.manifest.recipe.triggers):
+        look.note(FROM_OUTSIDE)
         return None
     if look.behind is not None:
         return look.behind

@@ -7,9 +7,7 @@ import numpy as np
 from poisonkit.core.modality import differs
 from poisonkit.format.manifest import Manifest
 from poisonkit.format.reader import Reader
-from poisonkit.format.records import Picture
 from poisonkit.poisoning import apply
-from poisonkit.poisoning.recipe import Recipe
 from poisonkit.triggers import registry as triggers
 
 
@@ -17,7 +15,7 @@ def rewrites(data: Reader[Manifest]) -> dict[str, Any]:
     """Return what the trigger of a file of rewritten texts was given, by its name: recovered from the texts in the
     file."""
     name = data.manifest.recipe.triggers[0].name
-    if not data.modality.is_text or not triggers.takes_file(name):
+    if not data.modality.is_text or not triggers.gives_rows(name):
         return {}
     rows = data["truth/rows"]
     train = dict(zip(rows.tolist(), data.pick("train/texts", rows), strict=True))
@@ -26,15 +24,6 @@ def rewrites(data: Reader[Manifest]) -> dict[str, Any]:
         if f"{group}/rows" in data:
             test |= dict(zip(data[f"{group}/rows"].tolist(), data[f"{group}/texts"], strict=True))
     return {name: triggers.recover_file(name, str(data.path), {"train": train, "test": test})}
-
-
-def other_rewrites(data: Reader[Manifest], request: Recipe) -> list[str]:
-    """Whether the rewritten texts are those of which the manifest has the digest."""
-    for given in request.pictures.values() if data.modality.is_text else ():
-        rows = {part: np.array(sorted(texts), np.int64) for part, texts in given.texts.items()}
-        if given.digest(rows) != data.manifest.pictures.get(0, Picture()).digest:
-            return ["manifest: pictures: the digest is not that of the rewritten texts"]
-    return []
 
 
 class Check:

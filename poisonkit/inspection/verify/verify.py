@@ -13,11 +13,14 @@ from poisonkit.core.modality import IMAGE, TEXT, differs
 from poisonkit.format import reader, sidecars
 from poisonkit.format.manifest import Manifest
 from poisonkit.format.reader import Reader
+from poisonkit.format.records import Picture
 from poisonkit.inspection.verify import images, texts
 from poisonkit.inspection.verify.unknown_recipe import Unknown
 from poisonkit.poisoning import apply, from_file, plan, recipe, selection, supported
 from poisonkit.poisoning.selection import COVER, POISONED
 from poisonkit.sources import camouflage
+from poisonkit.triggers import own
+from poisonkit.triggers import registry as triggers
 
 ROWS_AT_ONCE = 2048
 TESTED = ("triggered", "others")
@@ -141,9 +144,23 @@ def _poisoning(data: Reader[Manifest], look: Look | None) -> list[str]:
     if not supported.problem(data.manifest):
         prepared, wrong = _recipe(data, rows)
         check = CHECKS[data.modality.name](data, prepared, look)
+    wrong += _copies(data)
     return (
         wrong + check.trigger() + _train_labels(data, rows) + _train_rows(data, rows, check) + _test_side(data, check)
     )
+
+
+def _copies(data: Reader[Manifest]) -> list[str]:
+    """Whether the copies of code in a file are those of its recipe, whether that is known here or not."""
+    wrong = []
+    for i, step in enumerate(data.manifest.recipe.triggers):
+        path = f"trigger/{i}/source"
+        if step.name != own.NAME:
+            continue
+        copy = data[path] if path in data else np.empty(0, np.uint8)
+        if problem := own.copy_problem(step.parameters, copy):
+            wrong.append(f"{path}: {problem}")
+    return wrong
 
 
 def _recipe(data: Reader[Manifest], rows: np.ndarray) -> tuple[Any, list[str]]:
@@ -172,7 +189,25 @@ def _recipe(data: Reader[Manifest], rows: np.ndarray) -> tuple[Any, list[str]]:
     name = recipe.file_name(request, record, source.name, source.options, manifest.pictures)
     if name != manifest.name:
         wrong.append(f"manifest: name is {manifest.name!r:.80}, its recipe gives {name!r}")
-    return prepared, wrong + texts.other_rewrites(data, request)
+    return prepared, wrong + _other_files(data, request)
+
+
+def _other_files(data: Reader[Manifest], request: recipe.Recipe) -> list[str]:
+    """Whether what a user's file held is that of which the manifest has the digest."""
+    tested = [data[f"{group}/rows"] for group in TESTED if f"{group}/rows" in data]
+    needed = {"train": data["truth/rows"], "test": np.unique(np.concatenate(tested))}
+    shape = data.manifest.shape(data.modality.path("train"))[1:]
+    for i, (name, _) in enumerate(request.steps):
+        given, record = request.pictures.get(name), data.manifest.pictures.get(i, Picture())
+        if not triggers.takes_file(name) or given is None:
+            continue
+        if triggers.gives_rows(name) and data.manifest.camouflaged_last:  # the file has them under their camouflage
+            continue
+        if (given.digest(needed, shape), given.shape) != (record.digest, record.shape):
+            rows = data.modality.choose(image="pictures of its rows", text="rewritten texts")
+            what = rows if triggers.gives_rows(name) else f"array in trigger/{i}"
+            return [f"manifest: pictures: the digest is not that of the {what}"]
+    return []
 
 
 def _train_labels(data: Reader[Manifest], rows: np.ndarray) -> list[str]:

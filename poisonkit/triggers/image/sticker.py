@@ -40,7 +40,7 @@ def check(parameters: Parameters, tile: Tile) -> None:
     _upper_left(parameters, tile)
 
 
-def _overlaps(old: int, new: int) -> np.ndarray:
+def overlaps(old: int, new: int) -> np.ndarray:
     """How much of each of `new` equal parts of a line each of `old` parts covers, (new, old) int64; a row sums to
     `old`."""
     edges = np.arange(old + 1) * new
@@ -54,7 +54,7 @@ def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     Colours count by their opacity, so that what cannot be seen does not bleed in; where nothing can be seen they are
     0. In whole numbers, rounded half up: the same on every machine, and a picture of the right size keeps its bytes.
     """
-    rows, columns = _overlaps(picture.shape[0], height), _overlaps(picture.shape[1], width)
+    rows, columns = overlaps(picture.shape[0], height), overlaps(picture.shape[1], width)
     opacity = picture[..., -1:].astype(np.int64)
     layers = np.concatenate([picture[..., :-1] * opacity, opacity], -1)
     summed = np.tensordot(rows, layers, (1, 0))  # (height, w, C + 1)

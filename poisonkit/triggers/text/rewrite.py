@@ -7,14 +7,15 @@ more rows than are needed; of those that are, it must have every one.
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from poisonkit.core import hashing
 from poisonkit.core import texts as strings
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.triggers.base import Parameters
-from poisonkit.triggers.text_base import Inserted, TextContext, TextTrigger, UserFile, insertions
+from poisonkit.triggers.base import Parameters, UserFile
+from poisonkit.triggers.text_base import Inserted, TextContext, TextTrigger, insertions
 
 PARTS = ("train", "test")
 ROW = re.compile(r"[0-9]{1,12}")
@@ -29,6 +30,7 @@ class Rewrites:
     where: str
     texts: dict[str, dict[int, str]] = field(default_factory=lambda: {part: {} for part in PARTS})
     notices: list[str] = field(default_factory=list)
+    shape: ClassVar[None] = None
 
     def check(self, sizes: dict[str, int]) -> None:
         """Raise `Failure` for a row beyond those of a data set; `sizes` are its rows in each part."""
@@ -49,7 +51,7 @@ class Rewrites:
             )
         return strings.array(given[row] for row in rows.tolist())
 
-    def digest(self, needed: dict[str, np.ndarray]) -> str:
+    def digest(self, needed: dict[str, np.ndarray], _shape: tuple[int, ...] = ()) -> str:
         """SHA-256 of the canonical JSON of ``{part: [[row, text], …]}``, rows ascending, of the rows that are needed:
         what else the file holds changes no byte of a data set."""
         return hashing.digest(

@@ -6,6 +6,7 @@ import fake_runs
 import pytest
 
 from benchmark.runs.records import is_result
+from benchmark.runs.result import DatasetRecord
 
 NAMES = ("../../x", "/etc/passwd", "-rf", "$(touch X)", "`touch X`", "x\u202ey", "a\nb", ".", "..", "", "x" * 300)
 
@@ -24,3 +25,23 @@ def test_a_result_with_such_a_name_is_none(tmp_path, place, name):
         inner = inner[key]
     inner[place[-1]] = name
     assert not is_result(whole)
+
+
+@pytest.mark.parametrize("label, called", [
+    (None, "folder"), ("my photos", "my photos"), ("CIFAR-10", "folder CIFAR-10"), ("../x", "folder"), (3, "folder"),
+])  # fmt: skip
+def test_what_tables_call_a_folder(tmp_path, label, called):
+    """A folder's data set has a name of its own, but never that of data which others have too."""
+    folder = fake_runs.write(tmp_path)
+    whole = json.loads((folder / "result.json").read_text())
+    whole["dataset"]["source"] = "folder"
+    if label is not None:
+        whole["dataset"]["label"] = label
+    record = DatasetRecord.of(whole["dataset"])
+    assert record.called == called and record.source == "folder"
+
+
+def test_others_are_called_as_they_are(tmp_path):
+    whole = json.loads((fake_runs.write(tmp_path) / "result.json").read_text())
+    record = DatasetRecord.of(whole["dataset"])
+    assert record.called == record.label == record.source

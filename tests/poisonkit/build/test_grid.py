@@ -66,6 +66,12 @@ def test_one_of_ones_own(poisonkit, own, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
 
 
+def test_covers_that_belong_to_an_attack():
+    """As `make` has them without being asked."""
+    asked = {"dataset": "signs", "triggers": ["adaptive-patch", "square"], "rates": ["0.01"]}
+    assert [one.cover_rate for one in grid.parse(asked, "x").recipes()] == ["0.02", "0"]
+
+
 def test_a_dry_run_makes_none(poisonkit, own, tmp_path):
     done = poisonkit("grid", own, "--seeds", "3", "-o", tmp_path / "data", "--dry-run").succeeded()
     assert done.out.startswith("18 files of signs, 18 to make") and not (tmp_path / "data").exists()

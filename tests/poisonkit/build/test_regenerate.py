@@ -5,7 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from running import RECIPES, SMALL
+from running import RECIPES, SMALL, user_files
 
 from poisonkit.format import manifest, reader, sidecars
 
@@ -28,7 +28,7 @@ def sidecar(library, tmp_path):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_recipe_alone_gives_the_same_bytes(poisonkit, library, sidecar, tmp_path, name):
-    done = poisonkit("make", "--from", sidecar(name), "-o", tmp_path / "again").succeeded()
+    done = poisonkit("make", "--from", sidecar(name), *user_files(name), "-o", tmp_path / "again").succeeded()
     (made,) = (tmp_path / "again").glob("*.h5")
     assert done.out.startswith(f"wrote {made}") and "other bytes" not in done.out
     assert made.read_bytes() == library(name).read_bytes()

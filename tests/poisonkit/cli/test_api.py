@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from source_fixtures import png, write_files
 
 import poisonkit as pk
 from poisonkit.format import reader
@@ -444,3 +445,21 @@ def test_tensorflow(library):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_of_classes_and_names_in_any_spelling(tmp_path):
+    image = png(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8))
+    write_files(tmp_path / "my photos", {f"{name}/{k}.png": image for name in "ab" for k in range(5)})
+    more = {"source": tmp_path / "my photos", "out": tmp_path, "cache": tmp_path / "cache", "rate": 0.5}
+    path = pk.make("Folder", split=0.2, trigger="BadNets", square_size=2, label_mode="all2all", **more)
+    named = pk.make(
+        "folder", split="20%", name="mine", trigger="square", square_size=2, label_mode="all-to-all", **more
+    )
+    assert path.name.startswith("my-photos-square-0.5-s0-") and named.name.startswith("mine-square-0.5-s0-")
+    with pk.open(path) as one, pk.open(named) as other:
+        assert one.manifest.source.options == {"split": "0.2", "name": "my-photos"}
+        assert len(one.train.labels) == 8 and np.array_equal(one.train.images[:], other.train.images[:])
+    with pytest.raises(pk.Usage, match="did you mean square"):
+        pk.make("folder", split=0.2, trigger="sqare", **more)
+    with pytest.raises(pk.Failure, match="split 0.2 makes a fifth"):
+        pk.make("folder", trigger="square", **more)

@@ -101,3 +101,28 @@ def test_export_and_grid(poisonkit, library, tmp_path):
     )
     plan = json.loads(poisonkit("grid", tmp_path / "g.toml", "--dry-run", "--json", "-o", tmp_path).succeeded().out)
     assert plan["dataset"] == "signs" and "square" in json.dumps(plan)
+
+
+def test_options_too(poisonkit, tmp_path):
+    import poisonkit as pk
+
+    (tmp_path / "g.toml").write_text('dataset = "signs"\ntrigers = ["square"]\nimage = [0.1]\n')
+    poisonkit("grid", tmp_path / "g.toml", "--dry-run").failed(2, "did you mean triggers or target?")
+    small = ("make", "--dataset", "signs", "--rate", "0", "-o", tmp_path)
+    poisonkit(*small, "--source-option", "trian=200").failed(2, "no option 'trian'", "did you mean train?")
+    poisonkit(*small, "--source-option", "Train=200", "--source-option", "TEST=100", "--dry-run").succeeded()
+    with pytest.raises(Usage, match=r"did you mean square_size\?"):
+        pk.make("signs", trigger="square", rate=0.1, squaresize=3)
+
+
+def test_a_manifest_in_another_spelling_is_one_that_is_not_known(library):
+    from poisonkit.format import reader
+    from poisonkit.format.records import TriggerStep
+    from poisonkit.poisoning import supported
+
+    with reader.reading(library("square")) as data:
+        step = data.manifest.recipe.triggers[0]
+    assert supported._trigger(step) is None
+    for key, value in (("position", "Upper_Left"), ("position", "top-left")):
+        assert "position" in supported._trigger(TriggerStep("square", step.parameters | {key: value}))
+    assert "trigger 'BadNets'" in supported._trigger(TriggerStep("BadNets", {}))

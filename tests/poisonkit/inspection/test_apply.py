@@ -48,7 +48,7 @@ def by_hand(path, image):
     return image
 
 
-FUNCTIONS = ("one-of", "lossy")
+FUNCTIONS = ("one-of", "lossy", "physical", "refool", "images")
 """Recipes with a trigger that no array holds, or is drawn for each test row: see test_kinds_of_triggers."""
 
 

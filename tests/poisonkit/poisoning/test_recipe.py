@@ -166,7 +166,7 @@ def test_patches_that_do_not_divide_are_refused(patch):
 
 
 def test_unknown_triggers_and_presets_are_refused():
-    with pytest.raises(Usage, match="unknown trigger 'star': expected one of blend, noise, sig, square"):
+    with pytest.raises(Usage, match="unknown trigger 'star': expected one of "):
         requests("square", "star")
     with pytest.raises(Usage, match="--preset: unknown 'paper': expected notebook, backdoorbench"):
         requests("square", preset="paper")
