@@ -66,7 +66,8 @@ bench: $(VENV)/.installed
 	$(BIN)/python tests/perf/perf_kernels.py
 	$(BIN)/python tests/perf/perf_cli.py
 	$(BIN)/python tests/perf/perf_training.py
-	@if [ -n "$(SOURCE)" ]; then $(BIN)/python tests/perf/perf_make.py --source "$(SOURCE)"; \
+	@if [ -n "$(SOURCE)" ]; then $(BIN)/python tests/perf/perf_make.py --source "$(SOURCE)" && \
+	$(BIN)/python tests/perf/perf_triggers.py --source "$(SOURCE)"; \
 	else echo "perf_make needs CIFAR-10: make bench SOURCE=cifar-10-batches-bin"; fi
 
 docker-lines:

@@ -1,6 +1,7 @@
 """The entry point of `poisonkit` and of `python -m poisonkit`."""
 
 import signal
+import sys
 
 
 def main() -> None:
@@ -9,7 +10,7 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from poisonkit.core import memory
 
-    memory.prepare()
+    memory.prepare(multiplies="audit" in sys.argv)  # no other command does
     from poisonkit.cli import main
 
     main.main()

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,13 @@ def chosen_settings(modality: str, network: str | None = None, source: str | Non
     Failure
         If a folder that was named is not an encoder's.
     """
+    return _chosen(modality, network, source, given, logger.warning)
+
+
+def _chosen(
+    modality: str, network: str | None, source: str | None, given: Mapping[str, Any], say: Callable[[str], object]
+) -> Common:
+    """Return what `chosen_settings` does; `say` is told what should be known of it."""
     network = DEFAULT[modality] if network is None else network_named(network)
     kind = kind_of(network)
     given = {name: _understood(name, value) for name, value in given.items() if value is not None}
@@ -52,10 +59,10 @@ def chosen_settings(modality: str, network: str | None = None, source: str | Non
             raise Usage(f"{option_of(name)} is not for --network {network}")
     choice = given.pop(kind.CHOICE, kind.USUAL)
     if kind is OwnSettings:
-        if choice != OwnSettings.USUAL:
+        if not isinstance(choice, str) or choice != OwnSettings.USUAL:
             raise Usage(f"--preset {choice!s:.40}: {NO_PRESETS}")
         return OwnSettings.of(network, **given)
-    return _of_encoder(choice, given) if kind is EncoderSettings else _of_preset(network, choice, given, source)
+    return _of_encoder(choice, given) if kind is EncoderSettings else _of_preset(network, choice, given, source, say)
 
 
 def settings_of_files(
@@ -92,12 +99,16 @@ def settings_of_files(
     _check_options(asked, chosen, named, bool(networks))
     for modality, trained in named.items():
         _warn(asked, networks, chosen[modality], modality, trained)
-    return [
+    said: list[str] = []
+    found = [
         (file, one)
         for file, manifest in files.items()
         for network in chosen[manifest.modality]
-        for one in _settings(manifest, network, presets, given)
+        for one in _settings(manifest, network, presets, given, said.append)
     ]
+    for line in dict.fromkeys(said):  # once, however many files it is said of
+        logger.warning(line)
+    return found
 
 
 def _networks_for(modality: str, networks: Sequence[str]) -> list[str]:
@@ -105,12 +116,14 @@ def _networks_for(modality: str, networks: Sequence[str]) -> list[str]:
     return [name for name in networks if kind_of(name).trains_on(modality)] or [DEFAULT[modality]]
 
 
-def _settings(manifest: Manifest, network: str, presets: Sequence[str], given: Mapping[str, Any]) -> list[Common]:
+def _settings(
+    manifest: Manifest, network: str, presets: Sequence[str], given: Mapping[str, Any], say: Callable[[str], object]
+) -> list[Common]:
     """Return the settings of a network for a file, with each of the presets if it has such."""
     takes = options_of(kind_of(network))
     own = {name: value for name, value in given.items() if name in takes}
-    each = presets if presets and "preset" in takes else [None]
-    return [chosen_settings(manifest.modality, network, manifest.source.name, preset=one, **own) for one in each]
+    each = [{"preset": one} for one in presets] if presets and "preset" in takes else [{}]
+    return [_chosen(manifest.modality, network, manifest.source.name, own | one, say) for one in each]
 
 
 def _check_networks(networks: Sequence[str], named: Mapping[str, Sequence[Path]]) -> None:
@@ -186,7 +199,9 @@ def options_of(kind: type[Common]) -> set[str]:
     return {one.name for one in kind.table()} - {"weights", "file", "function", "digest"} | {kind.CHOICE}
 
 
-def _of_preset(network: str, preset: Any, given: dict[str, Any], source: str | None) -> Common:
+def _of_preset(
+    network: str, preset: Any, given: dict[str, Any], source: str | None, say: Callable[[str], object]
+) -> Common:
     presets = PRESETS_OF[network]
     if isinstance(preset, str):
         preset = naming.understood(preset, [*presets, *RECIPES]) or preset
@@ -199,16 +214,16 @@ def _of_preset(network: str, preset: Any, given: dict[str, Any], source: str | N
         there = [*(name for name in presets if not name.startswith(tuple(RECIPES))), *RECIPES]
         near = naming.hint(preset, there) if isinstance(preset, str) else ""
         raise Usage(f"--preset: expected one of {', '.join(there)}, got {preset!r:.40}{_with(network)}{near}")
-    return dataclasses.replace(presets[preset], **_shorter_warmup(presets[preset], given))
+    return dataclasses.replace(presets[preset], **_shorter_warmup(presets[preset], given, say))
 
 
-def _shorter_warmup(preset: ImageSettings, given: dict[str, Any]) -> dict[str, Any]:
+def _shorter_warmup(preset: ImageSettings, given: dict[str, Any], say: Callable[[str], object]) -> dict[str, Any]:
     """Return what was given, with a shorter warm-up than the preset's where that leaves none of the epochs."""
     epochs, warm = given.get("epochs"), preset.warmup_epochs
     if type(epochs) is not int or not 0 < epochs <= warm or "warmup_epochs" in given:
         return given
     said = f"--warmup-epochs {epochs - 1} instead of the preset's {warm}"
-    logger.warning("%s, so that one of --epochs %d is left at the full rate", said, epochs)
+    say(f"{said}, so that one of --epochs {epochs} is left at the full rate")
     return given | {"warmup_epochs": epochs - 1}
 
 

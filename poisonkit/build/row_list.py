@@ -101,14 +101,16 @@ def _images(recipe: Recipe, choice: Choice, source: Source) -> Iterator[tuple[An
     """Yield what is to be known of each image: what it is changed for, its true class, and the label that it gets, or
     that the attacker wants of it."""
     labels = source.train.labels[choice.rows].astype(np.int64)
-    wanted = selection.target_labels(recipe, labels, len(source.classes))
+    classes = len(source.classes)
+    wanted = selection.target_labels(recipe, labels, classes, choice.rows)
     for row, role, label, given in zip(choice.rows, choice.role, labels, wanted, strict=True):
         cover = role == COVER
         name = source.classes[label]
         yield "train", int(row), "cover" if cover else "poisoned", int(label), name, int(label if cover else given)
-    for role, rows in (("triggered", choice.triggered), ("others", choice.others)):
+    for role, rows in (("triggered", choice.triggered), ("other", choice.others)):
         labels = source.test.labels[rows].astype(np.int64)
-        wanted = labels if role == "others" else selection.target_labels(recipe, labels, len(source.classes))
+        aimed = role == "triggered"
+        wanted = selection.target_labels(recipe, labels, classes, rows, "test") if aimed else labels
         for row, label, given in zip(rows, labels, wanted, strict=True):
             yield "test", int(row), role, int(label), source.classes[label], int(given)
 

@@ -61,17 +61,16 @@ def jpeg(images: np.ndarray, quality: int, halved: bool = False) -> np.ndarray:
 
 def _planes(images: np.ndarray, multiple: int) -> list[np.ndarray]:
     """Luma and chroma about 0, (n, H', W') int32 each, the edge repeated up to multiples of that. Fixed point, 2^16."""
-    down, across = -images.shape[1] % multiple, -images.shape[2] % multiple
-    if down or across:
-        images = np.pad(images, ((0, 0), (0, down), (0, across), (0, 0)), "edge")
-    if images.shape[3] == 1:
-        return [images[..., 0].astype(np.int32) - np.int32(128)]
-    red, green, blue = (images[..., channel].astype(np.int32, order="C") for channel in range(3))
-    half = 1 << 15
-    luma = (19595 * red + 38470 * green + 7471 * blue + half) >> 16
-    blueness = (-11059 * red - 21709 * green + 32768 * blue + half) >> 16
-    redness = (32768 * red - 27439 * green - 5329 * blue + half) >> 16
-    return [luma - np.int32(128), blueness, redness]
+    count, height, width, channels = images.shape
+    down, across = -height % multiple, -width % multiple
+    if channels == 1:
+        padded = np.pad(images[..., 0], ((0, 0), (0, down), (0, across)), "edge")
+        return [padded.astype(np.int32) - np.int32(128)]
+    from poisonkit.core import kernels
+
+    planes = np.empty((3, count, height + down, width + across), np.int32)
+    kernels.to_planes(np.ascontiguousarray(images), planes)
+    return list(planes)
 
 
 def _smaller(plane: np.ndarray) -> np.ndarray:
@@ -83,24 +82,24 @@ def _smaller(plane: np.ndarray) -> np.ndarray:
 def _larger(plane: np.ndarray) -> np.ndarray:
     """Return planes (n, H, W) int32 at twice the height and width: 3 parts of the nearest pixel and one of the next, in
     each direction, the edge repeated; as libjpeg does by default ("fancy upsampling")."""
+    count, height, width = plane.shape
     padded = np.pad(plane, ((0, 0), (1, 1), (1, 1)), "edge")
-    rows = np.stack([3 * padded[:, 1:-1] + padded[:, :-2], 3 * padded[:, 1:-1] + padded[:, 2:]], 2)
-    rows = rows.reshape(len(plane), -1, padded.shape[2])
-    left, right = 3 * rows[..., 1:-1] + rows[..., :-2] + 8, 3 * rows[..., 1:-1] + rows[..., 2:] + 7
-    return np.asarray(np.stack([left, right], -1).reshape(len(plane), rows.shape[1], -1) >> 4)
+    rows, out = np.empty((count, 2 * height, width + 2), np.int32), np.empty((count, 2 * height, 2 * width), np.int32)
+    near = 3 * padded[:, 1:-1]
+    rows[:, ::2], rows[:, 1::2] = near + padded[:, :-2], near + padded[:, 2:]
+    near = 3 * rows[..., 1:-1]
+    out[..., ::2], out[..., 1::2] = (near + rows[..., :-2] + 8) >> 4, (near + rows[..., 2:] + 7) >> 4
+    return out
 
 
 def _pixels(planes: list[np.ndarray], size: tuple[int, ...]) -> np.ndarray:
     """Return the inverse of `_planes`, cut to (height, width) and clipped to bytes."""
-    planes = [plane[:, : size[0], : size[1]] for plane in planes]
-    luma, half = planes[0] + np.int32(128), 1 << 15
     if len(planes) == 1:
+        luma = planes[0][:, : size[0], : size[1]] + np.int32(128)
         return np.asarray(luma.clip(0, 255).astype(np.uint8)[..., None])
-    blueness, redness = planes[1], planes[2]
-    red = luma + ((91881 * redness + half) >> 16)
-    green = luma + ((-22554 * blueness - 46802 * redness + half) >> 16)
-    blue = luma + ((116130 * blueness + half) >> 16)
-    out = np.empty((*luma.shape, 3), np.uint8)
-    for channel, plane in enumerate((red, green, blue)):
-        out[..., channel] = plane.clip(0, 255)
+    from poisonkit.core import kernels
+
+    brightness, blueness, redness = planes
+    out = np.empty((len(brightness), *size, 3), np.uint8)
+    kernels.to_pixels(brightness, blueness, redness, out)
     return out

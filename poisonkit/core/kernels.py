@@ -198,6 +198,37 @@ def dither(images: Array, parts: Any, levels: Array, out: Array) -> None:
 
 
 @_compile
+def to_planes(images: Array, planes: Array) -> None:
+    """Images (n, H, W, 3) uint8 → planes (3, n, H', W') int32: luma and chroma as JPEG has them, about 0, in fixed
+    point; beyond the image the edge is repeated."""
+    count, height, width, _ = images.shape
+    half = np.int32(1 << 15)
+    for i in range(count):
+        for y in range(planes.shape[2]):
+            for x in range(planes.shape[3]):
+                pixel = images[i, min(y, height - 1), min(x, width - 1)]
+                red, green, blue = np.int32(pixel[0]), np.int32(pixel[1]), np.int32(pixel[2])
+                planes[0, i, y, x] = ((19595 * red + 38470 * green + 7471 * blue + half) >> 16) - 128
+                planes[1, i, y, x] = (-11059 * red - 21709 * green + 32768 * blue + half) >> 16
+                planes[2, i, y, x] = (32768 * red - 27439 * green - 5329 * blue + half) >> 16
+
+
+@_compile
+def to_pixels(luma: Array, blueness: Array, redness: Array, out: Array) -> None:
+    """Invert `to_planes`: planes, (n, H', W') int32 each, as far as `out` (n, H, W, 3) uint8 goes, clipped."""
+    count, height, width, _ = out.shape
+    half = np.int32(1 << 15)
+    for i in range(count):
+        for y in range(height):
+            for x in range(width):
+                light, blue, red = luma[i, y, x] + 128, blueness[i, y, x], redness[i, y, x]
+                green = light + ((-22554 * blue - 46802 * red + half) >> 16)
+                out[i, y, x, 0] = np.uint8(min(max(light + ((91881 * red + half) >> 16), 0), 255))
+                out[i, y, x, 1] = np.uint8(min(max(green, 0), 255))
+                out[i, y, x, 2] = np.uint8(min(max(light + ((116130 * blue + half) >> 16), 0), 255))
+
+
+@_compile
 def quantise(plane: Array, basis: Array, table: Array) -> None:
     """JPEG's loss on one plane, in place: (H, W) int32, both multiples of 8, levels about 0.
 

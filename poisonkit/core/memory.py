@@ -19,9 +19,10 @@ def limit() -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
-def prepare() -> None:
-    """Before NumPy is loaded: under a limit, one thread for OpenBLAS, which takes 32 MB or more for each processor."""
-    if limit() is not None:
+def prepare(multiplies: bool = True) -> None:
+    """Before NumPy is loaded: one thread for OpenBLAS under a limit, of which it takes 32 MB or more a processor,
+    and where no matrices will be multiplied: starting threads takes longer than anything that they would be for."""
+    if limit() is not None or not multiplies:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 

@@ -76,8 +76,9 @@ class Registry(Generic[S]):
 
     @cached_property
     def _aliases(self) -> dict[str, str]:
-        """Alias → name."""
-        return {alias: spec.name for spec in self for alias in spec.aliases}
+        """Alias → name; none of a module without a fitting spec, which whoever asks for it hears of."""
+        specs = {name: getattr(importlib.import_module(module), "SPEC", None) for name, module in self._modules.items()}
+        return {alias: name for name, spec in specs.items() for alias in getattr(spec, "aliases", ())}
 
     def _none(self, typed: str) -> Usage:
         near = naming.hint(typed, self._modules, self._aliases)

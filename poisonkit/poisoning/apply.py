@@ -4,7 +4,7 @@ here is written."""
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
@@ -16,10 +16,12 @@ from poisonkit.poisoning import recipe as recipes
 from poisonkit.poisoning.recipe import Recipe
 from poisonkit.poisoning.selection import COVER, Changed, TestedRows
 from poisonkit.sources.base import Source
-from poisonkit.sources.camouflage import Behind
 from poisonkit.triggers import registry as triggers
 from poisonkit.triggers import text_base
 from poisonkit.triggers.image_base import BuiltTrigger, RowStream
+
+if TYPE_CHECKING:  # few data are camouflaged
+    from poisonkit.sources.camouflage import Behind
 
 MAP_ARRAYS = ("taps", "weights", "bias", "table")
 """The arrays of what a trigger does to an image; those of test images, where these get something else, have the same
@@ -109,7 +111,7 @@ class Stencils:
         rows = {group: columns["rows"] for group, columns in tested.items()}
         total = len(changed.rows) + sum(map(len, rows.values()))
         stencils = replace(self, total=total, tested=rows)
-        return stencils if source.behind is None else Camouflaged(stencils, cast(Behind, source.behind))
+        return stencils if source.behind is None else Camouflaged(stencils, cast("Behind", source.behind))
 
     def known(self, part: str) -> bool:
         """Whether everything that is done to rows of `train` or `test` is in the arrays of a file."""
@@ -166,7 +168,7 @@ class Camouflaged:
     it, then camouflaged as that row is. So the trigger lies beneath what every row has, and not on top of it."""
 
     stencils: Stencils
-    behind: Behind
+    behind: "Behind"
 
     def poison(self, changed: Changed, first: int, originals: np.ndarray, threads: int = 1) -> np.ndarray:
         """See `Effect.poison`; `originals` are the camouflaged ones, of which the plain ones are taken instead."""

@@ -12,10 +12,12 @@ from typing import Any
 from poisonkit.core import files, naming
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.progress import NullProgress, ignore, processors
-from poisonkit.sources import camouflage, exported
 from poisonkit.sources._cache.cache import Cache
 from poisonkit.sources.base import Options, Source, SourceContext, SourceSpec
 from poisonkit.sources.registry import SOURCES
+
+DISGUISE = ("camouflage", "camouflage-seed")
+"""Options of a camouflaged source, beside those of the source itself."""
 
 
 def open_source(
@@ -60,7 +62,11 @@ def open_source(
         Missing or damaged data, a full disk, no network: the message says which.
     """
     spec, store = SOURCES[name], Cache(cache)
-    plain, disguise = camouflage.split(options or {})
+    plain, disguise = dict(options or {}), None
+    if plain.keys() & set(DISGUISE):
+        from poisonkit.sources import camouflage  # late, as all that few data need
+
+        plain, disguise = camouflage.split(plain)
     context = SourceContext(jobs or processors(), progress or NullProgress, say or ignore)
     chosen = _check_options(spec, plain)
     if disguise is not None:
@@ -69,6 +75,8 @@ def open_source(
         opened = _open(spec, None if source is None else Path(source), chosen, store, context, fresh)
         _warn(opened, context.say)
         if spec.user_data and source is not None:
+            from poisonkit.sources import exported
+
             for line in exported.notices(Path(source)):
                 context.say(line)
         return opened if disguise is None else camouflage.derive(opened, disguise, store, context)

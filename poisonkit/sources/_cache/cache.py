@@ -74,12 +74,13 @@ class Cache:
         return self._open(record, say) if record is not None and record["fingerprint"] == fingerprint else None
 
     def newest(self, name: str, say=lambda line: None, options: base.Options | None = None) -> base.Source | None:
-        """Return the newest decoded copy of a source with these options of its own, an official one first; says which
-        if there are several. None that was camouflaged."""
+        """Return the newest decoded copy of a source, an official one first; says which if there are several. None that
+        was camouflaged. `options`: those of the source itself that it must have."""
         rank = {True: 2, None: 1, False: 0}  # official, unknown, something else
         records = [record for record in self._records(name) if (self.root / "entries" / record["entry"]).is_dir()]
         records = [record for record in records if "camouflage" not in record["fingerprint"]]
-        records = [record for record in records if self._options(record) == (options or {})]
+        if options is not None:
+            records = [record for record in records if self._options(record) == options]
         records.sort(key=lambda record: (rank.get(record["origin"].get("official"), 0), record["time"]))
         while records:
             record = records.pop()

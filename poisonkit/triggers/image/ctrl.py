@@ -11,6 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import choice, decimal
 from poisonkit.core.stencil import ONE, Stencil
 from poisonkit.triggers import colours, frequency
@@ -23,10 +24,11 @@ _TRUNCATE = -(ONE // 2)  # the kernel adds one half before it cuts
 
 
 def check(parameters: Parameters, tile: Tile) -> None:
-    """`Usage` for grey images, and tiles without the frequencies."""
-    del parameters
+    """`Usage` for grey images, tiles without the frequencies, and where these would not be added."""
     colours.check("ctrl", tile)
     frequency.check("ctrl", tile)
+    if any(Fraction(one["magnitude"]) == 0 for one in (parameters, for_test(parameters, "magnitude")) if one):
+        raise Usage("ctrl: a magnitude of 0 adds nothing: another --ctrl-magnitude")
 
 
 def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:

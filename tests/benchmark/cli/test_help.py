@@ -5,6 +5,8 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -158,3 +160,11 @@ def test_a_shell_may_ask_what_comes_after_an_option_given_twice():
     done = click.testing.CliRunner().invoke(main, [], prog_name="benchmark", env=asked)
     assert done.exception is None or isinstance(done.exception, SystemExit)
     assert "plain,tiny" in done.output
+
+
+def test_the_help_makes_no_classes_of_settings():
+    """They, and what they are computed with, take as long as Python's own start."""
+    heavy = ("benchmark.training.settings", "benchmark.training.common", "benchmark.runs.result", "numpy", "keras")
+    code = f"import sys, benchmark.cli.main; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -95,6 +95,11 @@ def test_a_preset_s_warm_up_leaves_an_epoch_at_the_full_rate(network, caplog):
     assert [record.getMessage() for record in caplog.records] == [said]
     assert "--epochs 1 --warmup-epochs 0" in " ".join(options(one))
     caplog.clear()
+    sources = [SimpleNamespace(modality="image", source=SimpleNamespace(name=name)) for name in ("cifar10", "gtsrb")]
+    files = {str(number): sources[number % 2] for number in range(5)}
+    assert {one for _, one in settings_of_files(files, [network], ["tiny"], epochs=1)} == {one}
+    assert [record.getMessage() for record in caplog.records] == [said], "once for all files"
+    caplog.clear()
     paper = chosen_settings("image", network, preset="paper", epochs=3)
     assert paper.warmup_epochs == 2 and "--warmup-epochs 2 instead of the preset's 5" in caplog.text
     assert chosen_settings("image", network, preset="tiny", epochs=2).warmup_epochs == 1

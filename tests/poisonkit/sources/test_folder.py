@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import h5py
@@ -475,9 +476,22 @@ def test_two_folders_never_collide(tmp_path, poisonkit):
     ("ﬁt é", "ﬁt-é"), ("nul", "folder"), ("x" * 200, "x" * 60), ("a'b$c", "a-b-c"), ("e\u0301", "\u00e9"),
 ])  # fmt: skip
 def test_own_names(typed, name):
-    from pathlib import Path
-
     from poisonkit.core import file_names
     from poisonkit.sources.image import _own_folder
 
     assert _own_folder.own_name(Path("/data") / typed) == name and file_names.plain(name)
+
+
+def test_a_file_of_before_folders_had_names(tmp_path, poisonkit):
+    """Made when every folder's data set was called `folder`: it verifies, is made again, and restored."""
+    random, old = np.random.default_rng(7), Path(__file__).parents[2] / "golden" / "folder-before.h5"
+    counts = (("train", 5), ("test", 2))
+    written(tmp_path / "in", {f"{part}/{name}/{k}.png": random.integers(0, 256, (6, 6, 3), np.uint8)
+                              for part, n in counts for name in ("1", "2", "10") for k in range(n)})  # fmt: skip
+    file, again, back, cache = (tmp_path / name for name in ("old.h5", "again.h5", "back.h5", "cache"))
+    file.write_bytes(old.read_bytes())
+    poisonkit("verify", file).succeeded()
+    poisonkit("make", "--from", file, "--source", tmp_path / "in", "-o", again, "--cache", cache).succeeded()
+    poisonkit("pack", file, "-o", tmp_path / "x.delta.h5").succeeded()
+    poisonkit("unpack", tmp_path / "x.delta.h5", "--base", tmp_path / "in", "-o", back, "--cache", cache).succeeded()
+    assert again.read_bytes() == back.read_bytes() == old.read_bytes()

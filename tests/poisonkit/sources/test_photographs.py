@@ -221,3 +221,27 @@ def test_made_and_verified_from_the_command_line(poisonkit, tmp_path):
     (made,) = json.loads(poisonkit(*words, "--json").out)
     assert made["manifest"]["source"]["name"] == "tiny-imagenet" and made["manifest"]["recipe"]["target"] == 0
     assert poisonkit("verify", made["path"]).code == 0
+
+
+@pytest.mark.parametrize("name", ["tiny-imagenet", "imagenette"])
+def test_whatever_is_damaged_is_one_line(tmp_path, name):
+    """Cut anywhere, or with any byte changed: it is read, or refused in one line, and nothing is left in the cache."""
+    random, cache = np.random.default_rng(3), tmp_path / "cache"
+    if name == "tiny-imagenet":
+        whole = write_zip(tmp_path / "x.zip", tiny(each=1, tested=3)).read_bytes()
+    else:
+        whole = write_tar(tmp_path / "x.tgz", nette(each=1)).read_bytes()
+    path, refused = tmp_path / "damaged", 0
+    for number in range(24):
+        data = bytearray(whole)
+        if number % 2:
+            del data[int(random.integers(len(data))) :]
+        else:
+            data[int(random.integers(len(data)))] ^= 1 << int(random.integers(8))
+        path.write_bytes(data)
+        try:
+            opened(name, path, cache, options={"size": 8})
+        except Failure as error:
+            assert len(str(error).splitlines()) == 1 and str(path) in str(error)
+            refused += 1
+    assert refused >= 12 and not list((cache / "partial").iterdir())

@@ -61,7 +61,10 @@ def test_another_magnitude_on_test_rows():
     assert built("ctrl", (32, 32, 3), {"magnitude": "50", "test-magnitude": "50"}).test is None
 
 
-def test_grey_and_odd_sides_are_refused():
+def test_grey_odd_sides_and_no_magnitude_are_refused():
+    for given in ({"magnitude": "0"}, {"test-magnitude": "0"}):
+        with pytest.raises(Usage, match="ctrl: a magnitude of 0 adds nothing: another --ctrl-magnitude"):
+            built("ctrl", (32, 32, 3), given)
     with pytest.raises(Usage, match=r"ctrl: changes colours, expected images of 3 channels \(RGB\), got 1"):
         built("ctrl", (32, 32, 1))
     with pytest.raises(Usage, match="ctrl: expected a tile of even sides n, .* got 15×30: another --patch-size"):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from running import PICTURES
 
 import poisonkit as pk
 from poisonkit.core.errors import Failure, Usage
@@ -75,6 +76,28 @@ def test_the_list_says_what_each_row_is_for(poisonkit, tmp_path, listed):
     assert not (tmp_path / "new.csv").exists()
 
 
+@pytest.mark.parametrize(
+    "mode",
+    [("--label-mode", "untargeted"), ("--label-mode", "all-to-all"), ("--source-class", "3", "--cover-rate", "2x")],
+)
+def test_the_list_has_the_labels_of_the_file(poisonkit, tmp_path, mode):
+    asked = ("make", *poisonkit.small, "--trigger", "images", "--rate", "0.05", *mode)
+    poisonkit(*asked, "--images-list", tmp_path / "todo.csv").succeeded()
+    poisonkit(*asked, "--images-file", PICTURES, "-o", tmp_path / "x.h5").succeeded()
+    with open(tmp_path / "todo.csv", newline="") as file:
+        listed = [(one["part"], one["role"], int(one["row"]), int(one["wanted"])) for one in csv.DictReader(file)]
+    with pk.open(tmp_path / "x.h5") as file:
+        rows, role, labels = file.truth.rows[:], file.truth.role[:], file.train.labels[:]
+        expected = [
+            ("train", ("", "poisoned", "cover")[one], row, labels[row]) for row, one in zip(rows, role, strict=True)
+        ]
+        triggered = file.triggered
+        expected += [("test", "triggered", *one) for one in zip(triggered.rows, triggered.wanted, strict=True)]
+        if "others" in file:
+            expected += [("test", "other", *one) for one in zip(file.others.rows, file.others.labels, strict=True)]
+    assert listed == expected
+
+
 def test_a_disk_without_room_leaves_neither_list_nor_pictures(poisonkit, tmp_path, monkeypatch):
     from poisonkit.exporters import base
 
@@ -130,8 +153,6 @@ def test_what_can_be_done_with_the_file(poisonkit, tmp_path, library):
 
 
 def test_rows_nest_and_more_pictures_than_needed_will_do(poisonkit, tmp_path):
-    from running import PICTURES
-
     asked = ("make", *poisonkit.small, "--trigger", "images", "--images-file", PICTURES)
     for rate in ("0.05", "0.2"):
         poisonkit(*asked, "--rate", rate, "-o", tmp_path / f"{rate}.h5").succeeded()
@@ -152,8 +173,6 @@ def test_pictures_that_are_their_originals_are_told(poisonkit, tmp_path, listed)
 
 
 def test_what_goes_with_images(poisonkit, tmp_path):
-    from running import PICTURES
-
     asked = ("make", *poisonkit.small, *ASKED, "-o", tmp_path)
     poisonkit(*asked).failed(2, "--trigger images needs --images-file FILE; --images-list CSV writes the rows")
     poisonkit(*asked, "--images-file", PICTURES, "--per-patch").failed(2, "no per-patch form: a picture is of a whole")
