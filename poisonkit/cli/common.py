@@ -128,6 +128,7 @@ class Group(click.Group):
 
     def invoke(self, context: click.Context):
         try:
+            memory.check(memory.LEAST_OF_NUMPY)
             with _warnings_printed():
                 return super().invoke(context)
         except Failure as error:

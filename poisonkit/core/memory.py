@@ -3,6 +3,7 @@ not fit, instead of saying so. So it is looked at before they are loaded."""
 
 import os
 
+LEAST_OF_NUMPY = 128 << 20  # bytes: with less, OpenBLAS ends the process while it is loaded
 LEAST = 1 << 30  # bytes: with less, LLVM and OpenBLAS abort, crash or wait for ever
 
 try:
@@ -26,10 +27,11 @@ def prepare(multiplies: bool = True) -> None:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def check() -> None:
-    """Before Numba is loaded. Raises `MemoryError` where the limit is too low for it."""
+def check(least: int = LEAST) -> None:
+    """Before Numba, or with another number of bytes NumPy, is loaded. Raises `MemoryError` where the limit is too low
+    for it."""
     allowed = limit()
-    if allowed is not None and allowed < LEAST:
+    if allowed is not None and allowed < least:
         raise MemoryError(
             f"{allowed >> 20} MB of address space are allowed (ulimit -v), expected at least {LEAST >> 20}"
         )

@@ -32,7 +32,7 @@ def test_without_compilation_the_bytes_are_the_same(poisonkit, tmp_path, camoufl
     assert (tmp_path / "compiled.h5").read_bytes() == (tmp_path / "plain.h5").read_bytes()
 
 
-@pytest.mark.parametrize("megabytes", (100, 300, 400, pytest.param(700, marks=pytest.mark.slow)))
+@pytest.mark.parametrize("megabytes", (80, 100, 300, 400, pytest.param(700, marks=pytest.mark.slow)))
 def test_too_little_address_space_is_one_line(poisonkit, tmp_path, megabytes):
     asked = ("make", *SMALL, "--trigger", "warped", "--cache", tmp_path / "c", "-o", tmp_path / "x.h5")
     code, out, err = limited(poisonkit, megabytes, *asked, "--camouflage", "medium", "--camouflage-seed", "5")
