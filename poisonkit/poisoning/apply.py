@@ -188,7 +188,7 @@ class Camouflaged:
 def plain_training_rows(source: Source, rows: np.ndarray) -> np.ndarray:
     """Return what a trigger is put on of these training rows: the images of the source, or the plain ones behind a
     camouflage."""
-    behind = cast(Behind | None, source.behind)
+    behind = cast("Behind | None", source.behind)
     return np.asarray(source.train.rows(rows) if behind is None else behind.plain_rows(rows))
 
 
