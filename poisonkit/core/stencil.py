@@ -146,9 +146,14 @@ class Stencil:
     def _plain(self, flat: np.ndarray, out: np.ndarray) -> None:
         """Do the kernels' work in NumPy, only on the bytes that can change; int32 wraps as it does there."""
         np.copyto(out, flat)
-        where = np.flatnonzero(self._changed)
+        bias = self.bias.reshape(-1) + np.int32(1 << 14)
+        fixed = self.constant().reshape(-1)
+        np.copyto(out, (bias >> 15).clip(0, 255).astype(np.uint8), where=fixed)
+        where = np.flatnonzero(self._changed & ~fixed)
+        if not len(where):
+            return
         taps, weights = (array.reshape(len(self._changed), -1)[where] for array in (self.taps, self.weights))
-        bias = self.bias.reshape(-1)[where] + np.int32(1 << 14)
+        bias = bias[where]
         for start in range(0, len(flat), _IMAGES_AT_ONCE // 4):
             part = slice(start, start + _IMAGES_AT_ONCE // 4)
             total = np.broadcast_to(bias, (len(flat[part]), len(where)))

@@ -176,6 +176,8 @@ def recover_file(name: str, where: str, stored: Any) -> Any:
 
 def file_proof(name: str) -> str:
     """Say what of a user's file the manifest has the digest of."""
+    if takes_folder(name):
+        return "pictures whose arrays are"
     return "picture whose array is" if takes_picture(name) else _file(name).proof
 
 

@@ -51,7 +51,8 @@ def main() -> None:
     parser.add_argument("--rate", default="0.0005")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        env = os.environ | {"POISONKIT_CACHE": f"{folder}/cache"}
+        compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{folder}/compiled"}  # as installed ones are
+        env = os.environ | {"POISONKIT_CACHE": f"{folder}/cache"} | compiled
         make = [sys.executable, "-m", "poisonkit", "make", "--dataset", "cifar10", "-o", folder, "--force"]
         square = [*make, "--trigger", "square", "--per-patch", "--rate", args.rate]
         run([*make, "--rate", "0", "--source", str(args.source)], env)
