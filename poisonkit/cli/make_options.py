@@ -203,8 +203,6 @@ WITH_FROM = (
 
 def check_typed(context: click.Context, origin: Path | None) -> None:
     """Raise click's errors where an option is missing, or may not be combined with `--from`."""
-    from poisonkit.triggers.base import names_file
-
     typed = {
         parameter.name: parameter
         for parameter in context.command.params
