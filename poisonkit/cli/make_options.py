@@ -212,6 +212,7 @@ def check_typed(context: click.Context, origin: Path | None) -> None:
         by_preset = name == "rates" and "preset" in typed
         if origin is None and name not in typed and not by_preset:
             raise click.MissingParameter(ctx=context, param_hint=f"'{spelled}'", param_type="option")
+    from poisonkit.triggers.base import names_file  # late: NumPy, which a command's help needs not
 
     for name, parameter in typed.items():
         mine = name in WITH_FROM or isinstance(parameter, PictureOption) or getattr(parameter, "is_given", False)
