@@ -162,7 +162,9 @@ def check_poisoning(manifest, a) -> None:
     clean["train/texts"][rows], clean["train/labels"][rows] = a["truth/texts"], a["truth/labels"]
     assert {name: array_digest(array) for name, array in clean.items()} == manifest["source"]["arrays"]
     assert dict(zip(rows.tolist(), role.tolist(), strict=True)) == expected_rows(recipe, clean["train/labels"])
-    given = np.where(role == 1, wanted_of(recipe, a["truth/labels"], classes), a["truth/labels"])
+    given = np.where(
+        role == 1, wanted_of(recipe, a["truth/labels"], classes, a["truth/rows"], "train"), a["truth/labels"]
+    )
     assert np.array_equal(a["train/labels"][rows], given)
 
     changed, found = put(recipe, a["truth/texts"], rows, False, role)
@@ -175,7 +177,9 @@ def check_poisoning(manifest, a) -> None:
             changed, found = put(recipe, a["test/texts"][tested], tested, True)
             assert a[f"{group}/texts"].tolist() == changed
             assert a[f"{group}/insertions"].tolist() == list(map(list, found))
-    assert np.array_equal(a["triggered/wanted"], wanted_of(recipe, a["triggered/labels"], classes))
+    assert np.array_equal(
+        a["triggered/wanted"], wanted_of(recipe, a["triggered/labels"], classes, a["triggered/rows"], "test")
+    )
     assert counts["poisoned"] == (role == 1).sum() and counts["cover"] == (role == 2).sum()
     same = a["train/texts"][rows] == a["truth/texts"]
     assert counts["unchanged"] == (same & (role == 1)).sum()

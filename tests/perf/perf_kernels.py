@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from poisonkit.core import kernels, modality
+from poisonkit.core.stencil import Stencil
 from poisonkit.poisoning import recipe
 from poisonkit.triggers import registry as triggers
 from poisonkit.triggers.image_base import ImageContext
@@ -56,10 +57,12 @@ def main() -> None:
 
         memcpy = best(copy, args.runs)
         print(f"memcpy          {gigabytes / memcpy:6.2f} GB/s")
-        stencils = {
-            name: triggers.image_trigger(name).build(recipe.parameters(name, {}, None), shape, ImageContext(0)).stencil
+        built = {
+            name: triggers.image_trigger(name).build(recipe.parameters(name, {}, None), shape, ImageContext(0)).train
             for name in triggers.names(modality.IMAGE)
+            if not triggers.takes_file(name)
         }
+        stencils = {name: one for name, one in built.items() if isinstance(one, Stencil)}
         for name, stencil in stencils.items():
             pairs = [(best(copy, 1), best(lambda: stencil.apply(images, args.threads, out), 1))  # noqa: B023
                      for _ in range(args.runs)]  # fmt: skip

@@ -244,10 +244,10 @@ def test_what_is_no_network_is_one_line_and_leaves_nothing(files, case):
     ("where", "call"),
     [
         ("build", "os._exit(0)"),
-        ("build", "os.execv('/bin/true', ['true'])"),
+        pytest.param("build", "os.execv('/bin/true', ['true'])", marks=pytest.mark.slow),
         ("build", "os.execl('/bin/true', 'true')"),
-        ("call", "os._exit(0)"),
-        ("call", "__import__('posix')._exit(0)"),
+        pytest.param("call", "os._exit(0)", marks=pytest.mark.slow),
+        pytest.param("call", "__import__('posix')._exit(0)", marks=pytest.mark.slow),
     ],
 )
 def test_code_that_would_end_the_process_ends_no_training_as_if_all_were_done(files, where, call):

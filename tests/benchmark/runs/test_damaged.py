@@ -168,10 +168,10 @@ def test_damaged_results_of_defences_and_heads_are_named(runs, tmp_path):
     assert f"{other.name}/heads-detect-1/result.json" in (tmp_path / "out" / "report.html").read_text()
 
 
-SLOW = [pytest.param(damage, marks=pytest.mark.slow) for damage in ("folder", "link", "later")]
+SLOW = [pytest.param(damage, marks=pytest.mark.slow) for damage in ("cut", "folder", "link", "later")]
 
 
-@pytest.mark.parametrize("damage", ["cut", *SLOW])
+@pytest.mark.parametrize("damage", SLOW)
 def test_sweep_says_what_it_does_about_a_damaged_result_and_does_it(damage, tmp_path):
     writer.toy(tmp_path)
     words = ("sweep", *SETTINGS, tmp_path, "--runs", tmp_path / "runs", "-q")

@@ -40,7 +40,10 @@ def refuse(number):
     return flock
 
 
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+SLOW = [pytest.param(number, marks=pytest.mark.slow) for number in (errno.ENOSYS, errno.EOPNOTSUPP)]
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, *SLOW])
 def test_train_and_sweep_go_on_with_one_warning(number, tmp_path, monkeypatch):
     clean, _ = writer.toy(tmp_path)
     monkeypatch.setattr(fcntl, "flock", refuse(number))

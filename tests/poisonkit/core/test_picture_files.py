@@ -93,7 +93,7 @@ def test_a_turned_jpeg_is_the_one_that_is_not():
     assert np.array_equal(picture_files.decode(LOSSY["exif.jpg"], 3), picture_files.decode(LOSSY["plain.jpg"], 3))
 
 
-@pytest.mark.parametrize("channels", (1, 3))
+@pytest.mark.parametrize("channels", (pytest.param(1, marks=pytest.mark.slow), 3))
 @pytest.mark.parametrize("size", ((), ("--size", "9x6"), pytest.param(("--size", "20x20"), marks=pytest.mark.slow)))
 def test_apply_writes_the_triggered_row_of_the_same_picture(poisonkit, tmp_path, channels, size):
     source, names = tmp_path / "in", sorted(FILES)

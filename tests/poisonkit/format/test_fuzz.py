@@ -7,7 +7,9 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("first", "cases", "real"), [(1_000_000, 300, 0), (2_000_000, 8, 2_000_008)], ids=["forked", "real"]
+    ("first", "cases", "real"),
+    [pytest.param(1_000_000, 300, 0, marks=pytest.mark.slow), (2_000_000, 8, 2_000_008)],
+    ids=["forked", "real"],
 )
 def test_damaged_files_end_in_one_line(root, tmp_path, first, cases, real):
     pytest.importorskip("benchmark.format.dataset")

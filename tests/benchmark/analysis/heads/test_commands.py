@@ -156,7 +156,11 @@ def test_detect_once_and_again_as_a_table_and_as_pictures(detected, poisoned):
     assert {path.stem for path in folder.glob("*.png")} == {"similarity", "auroc", "distributions", "attention"}
 
 
-@pytest.mark.parametrize("text", ["{}", '{"defence": "heads-detect", "settings": {}}', '{"defence": "heads-ablate"}'])
+OTHERS = ('{"defence": "heads-detect", "settings": {}}', '{"defence": "heads-ablate"}')
+SLOW = [pytest.param(text, marks=pytest.mark.slow) for text in OTHERS]
+
+
+@pytest.mark.parametrize("text", ["{}", *SLOW])
 def test_what_an_earlier_detect_left_and_cannot_be_shown_is_made_anew(detected, poisoned, text):
     """An edited result of its own configuration was taken as it was, and ended in a traceback."""
     results = poisoned.glob("heads-detect-*/result.json")
