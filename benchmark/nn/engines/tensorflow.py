@@ -99,7 +99,7 @@ class Engine:
             self.optimizer.apply(tape.gradient(loss, variables), variables)
             return loss
 
-        @tf.function(jit_compile=on_gpu)
+        @tf.function(jit_compile=on_gpu or getattr(model, "compiled_whole", False))
         def train(rows, width, draws):
             if rows.shape[0] == 1:
                 return tf.expand_dims(step(rows[0], width, None if draws is None else draws[0]), 0)

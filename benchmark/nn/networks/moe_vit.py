@@ -56,6 +56,7 @@ MOE_VIT = register(
         modality=IMAGE,
         source="Riquelme et al. 2021, Scaling vision with sparse mixture of experts (V-MoE), on vit",
         builder=moe_vit,
+        compiled_whole=True,
         settings=(
             NetworkSetting("width", "as vit's"),
             NetworkSetting("experts", "number of experts of a layer", LEAST),

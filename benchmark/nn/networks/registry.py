@@ -79,6 +79,9 @@ class NetworkSpec:
         Without such layers: why not, after "which".
     defaults : mapping
         Sizes that earlier versions did not record, and what they were.
+    compiled_whole : bool
+        Does TensorFlow compile its training step as a whole (XLA) on a CPU too? A step without convolutions is so much
+        faster; one with them is slower.
     published : mapping
         Its settings as published, where they are not those of the first preset: published training recipes take them.
     aliases : tuple of str
@@ -104,6 +107,7 @@ class NetworkSpec:
     routed: tuple[str, ...] = ()
     unrouted: str = "has no experts"
     published: Mapping[str, Any] = field(default_factory=dict)
+    compiled_whole: bool = False
     aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -129,6 +133,7 @@ class NetworkSpec:
         given = {name: size for name, size in sizes.items() if name != "normalisation"}
         model = self.builder(**given)
         normalisation.apply(model, sizes.get("normalisation", normalisation.NONE))
+        model.compiled_whole = self.compiled_whole
         return model
 
 

@@ -44,6 +44,7 @@ VIT = register(
         modality=IMAGE,
         source="Dosovitskiy et al. 2021, An image is worth 16x16 words; as in timm",
         builder=vit,
+        compiled_whole=True,
         settings=(NetworkSetting("width", "length of a token's vector, a multiple of 3; 192 is usual"),),
         presets={
             "small": {"width": 48, "epochs": 8, "batch_size": 128, "hold_out": 0} | transformer.TRAINING,
