@@ -301,8 +301,11 @@ def build(recipe: Recipe, image: tuple[int, ...], force: bool = False) -> list[B
         context = ImageContext(recipe.seed, seen.get(name, 0), picture, several, of_file)
         seen[name] = seen.get(name, 0) + 1
         one = triggers.image_trigger(name).build(values, tile, context)
-        if one.train.constant().all() and not force:
-            raise Usage(f"{name}: leaves no pixel of the original in a tile of {tile[0]}×{tile[1]}; --force makes it")
+        for effect, where in ((one.train, ""), (one.test, " of a test row")):
+            if effect is not None and effect.constant().all() and not force:
+                raise Usage(
+                    f"{name}: leaves no pixel of the original{where} in a tile of {tile[0]}×{tile[1]}; --force makes it"
+                )
         built.append(one.tile(*image[:2]))
     return built
 

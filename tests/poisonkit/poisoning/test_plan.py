@@ -221,6 +221,18 @@ def test_force_allows_a_trigger_that_covers_everything(poisonkit, tmp_path):
     assert poisonkit("verify", path).succeeded()
 
 
+@pytest.mark.parametrize("words", [
+    ("blend", "--blend-alpha", "0.2", "--blend-test-alpha", "1"),
+    ("adaptive-blend", "--adaptive-blend-test-alpha", "1"),
+])  # fmt: skip
+def test_nor_does_one_that_covers_every_test_row_pass_in_silence(words, poisonkit, tmp_path):
+    """All triggered rows would be one picture, and ASR 0 or 100 whatever was learned."""
+    asked = ("make", *poisonkit.small, "--trigger", *words, "--rate", "0.1", "-o", tmp_path)
+    poisonkit(*asked).failed(2, "leaves no pixel of the original of a test row", "--force")
+    assert not files(tmp_path)
+    poisonkit(*asked, "--force").succeeded()
+
+
 # ---- dry run
 
 
