@@ -106,8 +106,8 @@ def warn_of_download(source: "SourceRequest") -> None:
     "--preset",
     metavar="NAME",
     shell_complete=completion.presets,
-    help="Settings of published code: notebook (BadPatches), backdoorbench, backdoor-toolbox, wanet, openbackdoor; "
-    "covered.",
+    help="Settings of published code: notebook (BadPatches), backdoorbench, backdoor-toolbox, backdoorbox, wanet, "
+    "openbackdoor; covered.",
 )
 @click.option("--source", type=A_PATH, metavar="PATH", help="Archive or folder of the clean data.")
 @click.option(

@@ -11,6 +11,7 @@ import pytest
 
 from poisonkit.cli.main import cli
 from poisonkit.cli.make_options import GROUPS
+from poisonkit.triggers import registry as triggers
 
 COMMANDS = sorted(cli.commands)
 LONGEST = 45
@@ -171,3 +172,8 @@ def test_the_help_says_where_the_pages_are(poisonkit, root):
     shown = " ".join(poisonkit("--help").succeeded().out.split())
     assert f"The pages named docs/… are in {root / 'docs'}." in shown.replace("- ", "-")
     assert (root / "docs" / "sealing.md").is_file()
+
+
+def test_the_help_of_make_names_every_preset():
+    said = next(parameter.help for parameter in cli.commands["make"].params if parameter.name == "preset")
+    assert set(triggers.presets()) <= set(re.findall(r"[\w-]+", said))
