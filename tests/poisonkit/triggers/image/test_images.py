@@ -1,6 +1,7 @@
 """Pictures from outside: which rows are asked for, what comes back, and what is no such file."""
 
 import csv
+import os
 
 import cv2
 import damage
@@ -269,6 +270,15 @@ def test_files_that_are_none(tmp_path):
         (tmp_path / "folder" / name).write_bytes(b"")
     with pytest.raises(Failure, match="row 7 of train twice, as train/7.png and train-007.png"):
         outside_pictures.read(tmp_path / "folder")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Failure, match="pipe: is not a file: expected an .npz file"):
+        outside_pictures.read(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "train-0.png")
+    with pytest.raises(Failure, match="train-0.png: is not a file"):
+        outside_pictures.read(tmp_path).of("train", np.array([0]), SHAPE)
 
 
 def test_a_folder_says_which_picture_is_wrong(tmp_path):
