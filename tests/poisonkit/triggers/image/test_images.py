@@ -116,6 +116,16 @@ def test_a_disk_without_room_leaves_neither_list_nor_pictures(poisonkit, tmp_pat
     assert len(made) == 6 and not list(tmp_path.iterdir())
 
 
+def test_a_list_that_cannot_be_written_leaves_no_pictures(poisonkit, tmp_path):
+    (tmp_path / "file").write_text("")
+    asked = ("--images-list", tmp_path / "file" / "todo.csv", "--images-folder", tmp_path / "todo")
+    poisonkit("make", *poisonkit.small, *ASKED, *asked).failed(1, "todo.csv: could not be written: ")
+    for name, folder in (("todo.csv", "todo.csv"), ("todo/todo.csv", "todo")):
+        asked = ("--images-list", tmp_path / name, "--images-folder", tmp_path / folder)
+        poisonkit("make", *poisonkit.small, *ASKED, *asked).failed(2, "is the folder of the pictures, or lies in it")
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize("form", [as_npz, as_hdf5, as_folder])
 def test_the_same_pictures_are_the_same_file_whatever_they_come_in(poisonkit, tmp_path, listed, form):
     arrays = changed(listed, tmp_path)
