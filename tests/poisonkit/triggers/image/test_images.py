@@ -282,6 +282,13 @@ def test_files_that_are_none(tmp_path):
         outside_pictures.read(tmp_path / "folder")
 
 
+def test_a_small_file_that_says_that_it_holds_very_much_is_refused_soon(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("train_images", (10**12, *SHAPE), "u1", chunks=(64, *SHAPE))
+    with pytest.raises(Failure, match="train_images is .* GB, expected at most 64"):
+        outside_pictures.read(tmp_path / "x.h5")
+
+
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(Failure, match="pipe: is not a file: expected an .npz file"):
