@@ -3,6 +3,7 @@ takes it back, of images with their clean pictures, where these are asked for.""
 
 import csv
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,11 +65,18 @@ def make_list(request: BuildRequest, runtime: Runtime, dry_run: bool = False) ->
         raise Failure(f"{target}: already exists: use --force to overwrite it, or choose another {option}")
     if folder is not None and os.path.lexists(folder):
         raise Failure(f"{folder}: already exists, and nothing in it is replaced: choose another --{name}-folder")
+    if folder is not None and folder.absolute() in (target.absolute(), *target.absolute().parents):
+        raise Usage(f"{option}: {target} is the folder of the pictures, or lies in it: choose another")
     if not dry_run:
         if folder is not None:
             _write_pictures(source, needed, folder, runtime)
         rows = _texts(source, needed) if source.modality.is_text else _images(highest, choice, source)
-        _write(rows, COLUMNS[source.modality.name], target, request.force)
+        try:
+            _write(rows, COLUMNS[source.modality.name], target, request.force)
+        except BaseException:  # without the list nobody knows whose pictures they are, and the next try needs the name
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
     counts = {part: len(rows) for part, rows in needed.items()}
     return RowList(target, counts, not dry_run, name, source.modality.rows, folder)
 

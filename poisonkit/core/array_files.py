@@ -80,6 +80,7 @@ class ArrayFile:
         try:
             version = np.lib.format.read_magic(stream)
             shape, fortran, dtype = _READ[version[0]](stream)
+            shape = tuple(map(int, shape))  # True is a number too, which NumPy takes here and refuses as a side
         except (ValueError, KeyError, SyntaxError, MemoryError, RecursionError) as error:
             why = texts.printable((str(error) or type(error).__name__).splitlines()[0])
             raise self.wrong(name, f"is not a readable array ({why:.100})") from None

@@ -47,7 +47,7 @@ def damage(path: Path) -> Iterator[None]:
     """Turn whatever a damaged archive makes the standard library raise (a TypeError, for one) into one line."""
     try:
         yield
-    except Failure:
+    except (Failure, MemoryError):  # of which a whole archive may need more than there is
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):

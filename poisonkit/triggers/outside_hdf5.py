@@ -15,6 +15,7 @@ from poisonkit.core.errors import Failure
 PARTS, ARRAYS = ("train", "test"), ("images", "rows")
 BLOCK = 16 << 20  # bytes that are read at once
 LARGEST_CHUNK = 64 << 20
+MOST_BYTES = 64 << 30  # as of an .npz file
 
 
 class _Wrong(Exception):
@@ -107,6 +108,8 @@ def _read_through(dataset: h5py.Dataset, place: str, alive: Callable[[], object]
     each = max(1, int(np.prod(dataset.shape[1:], dtype=object)) * dataset.dtype.itemsize)
     if each > LARGEST_CHUNK:
         raise _Wrong(f"{place} has rows of {each:,} bytes, expected pictures")
+    if dataset.shape[0] * each > MOST_BYTES:  # of chunks that were never written none is in the file
+        raise _Wrong(f"{place} is {dataset.shape[0] * each >> 30:,} GB, expected at most {MOST_BYTES >> 30}")
     rows = max(1, BLOCK // each)
     for start in range(0, dataset.shape[0], rows):
         dataset[start : start + rows]

@@ -112,8 +112,9 @@ def read(path: Path) -> OutsidePictures:
     if path.is_dir():
         return _folder(path)
     where = files.path_text(path)
-    if not path.exists():
-        raise Failure(f"{where}: no such file: expected an .npz file, an HDF5 file, or a folder of pictures by row")
+    if not path.is_file():  # a pipe would block
+        what = "is not a file" if path.exists() else "no such file"
+        raise Failure(f"{where}: {what}: expected an .npz file, an HDF5 file, or a folder of pictures by row")
     try:
         with open(path, "rb") as file:
             start = file.read(8)
@@ -268,6 +269,8 @@ def _decoded(folder: Path, names: list[str]) -> Read:
         out = np.empty((len(places), *shape), np.uint8)
         for at, place in enumerate(places.tolist()):
             path = folder / names[place]
+            if not path.is_file():  # a pipe would block
+                raise Failure(f"{path}: {'is not a file' if path.exists() else 'no such file'}")
             if path.stat().st_size > LARGEST_FILE:
                 raise Failure(f"{path}: is larger than {LARGEST_FILE >> 20} MB")
             picture = picture_files.read(path, shape[2])

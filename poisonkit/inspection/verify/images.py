@@ -34,9 +34,13 @@ class Check:
     def trigger(self) -> list[str]:
         """Return what differs of the arrays in `trigger/`."""
         wrong = []
-        for path, array in self._prepared.arrays().items() if self._prepared else ():
+        made = {} if self._prepared is None else self._prepared.arrays()
+        for path, array in made.items():
             if path not in self._data or not np.array_equal(self._data[path], array):
                 wrong.append(f"{path}: is not what the recipe makes")
+        there = (path for path in self._data.manifest.arrays if path.startswith("trigger/"))
+        # a stencil or table more would be taken for what the trigger does
+        wrong += [f"{path}: is nothing that the recipe makes" for path in there if made and path not in made]
         for i, one in enumerate(self._found.built):
             if (one.mask() != self._data[f"trigger/{i}/mask"]).any():
                 wrong.append(f"trigger/{i}/mask: is not where the stencil changes the image")

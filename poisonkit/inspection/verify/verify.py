@@ -21,6 +21,7 @@ from poisonkit.poisoning.selection import COVER, POISONED
 from poisonkit.sources import camouflage
 from poisonkit.triggers import own
 from poisonkit.triggers import registry as triggers
+from poisonkit.triggers.base import UNNAMED
 
 ROWS_AT_ONCE = 2048
 TESTED = ("triggered", "others")
@@ -141,7 +142,10 @@ def _poisoning(data: Reader[Manifest], look: Look | None) -> list[str]:
     """Trigger on the originals gives the changed rows; originals put back give the source; and so for the test set."""
     rows, wrong = data["truth/rows"], list[str]()
     check: Check = Unknown()
-    if not supported.problem(data.manifest):
+    problem = supported.problem(data.manifest)
+    if problem is not None and problem.startswith(UNNAMED):  # all but the code is known: rows are held against arrays
+        check = CHECKS[data.modality.name](data, None, None)
+    if not problem:
         prepared, wrong = _recipe(data, rows)
         check = CHECKS[data.modality.name](data, prepared, look)
     wrong += _copies(data)

@@ -113,6 +113,8 @@ class Zips:
             for path in self._paths:
                 opened = stack.enter_context(archive.opened_zip(path, archive.LARGE))
                 for name in archive.zip_names(path, opened):
+                    if self._members.get(name, (None,))[0] == path:
+                        raise Failure(f"{path}: {texts.printable(name)} occurs twice")
                     self._members[name] = path, opened
             self._stack = stack.pop_all()
         return self

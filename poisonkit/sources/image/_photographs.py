@@ -80,7 +80,7 @@ def write(tree: Tree, parts: dict[str, Rows], side: int, writer: Any, context: b
         }
         pool = stack.enter_context(ThreadPoolExecutor(context.jobs))
         bar = stack.enter_context(context.progress(len(places), f"decoding {title}", "image"))
-        stream = iter(tree.stream(places))
+        stream = iter(tree.stream(dict(places)))  # their own: what was read is taken out of `places`
         while block := list(islice(stream, count)):
             with picture_files.silent():  # the progress bar is drawn between two blocks
                 images = list(pool.map(decoded, block))

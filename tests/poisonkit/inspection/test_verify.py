@@ -343,6 +343,20 @@ def test_a_trigger_that_is_not_what_the_recipe_says(library, differs, tmp_path, 
     differs(path, words)
 
 
+def test_arrays_of_a_trigger_that_the_recipe_does_not_make(library, differs, tmp_path):
+    """Else a stencil for test rows would be believed instead of the recipe: here triggered images are clean ones."""
+    path = damage.copy(library("square"), tmp_path)
+    with h5py.File(path, "r+") as f:
+        taps = np.arange(f["trigger/0/bias"].size, dtype="<i4").reshape(*f["trigger/0/bias"].shape, 1)
+        f["trigger/0/test_taps"], f["trigger/0/test_weights"] = taps, np.full_like(taps, 1 << 15)
+        f["trigger/0/test_bias"] = np.zeros_like(f["trigger/0/bias"][()])
+        f["triggered/images"][...] = f["test/images"][()][f["triggered/rows"][()]]
+    facts = damage.manifest(path)
+    names = [f"trigger/0/test_{name}" for name in ("taps", "weights", "bias")]
+    damage.reseal(path, arrays=facts["arrays"] | dict.fromkeys(names))
+    differs(path, *(f"{name}: is nothing that the recipe makes" for name in names))
+
+
 def test_another_name(library, differs, tmp_path):
     path = damage.copy(library("square"), tmp_path)
     damage.reseal(path, name="signs-harmless")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from source_fixtures import cifar_batches, cifar_files, gtsrb_images, gtsrb_kaggle, small_cifar, write_tar, write_zip
 
 from poisonkit.core.errors import Failure
-from poisonkit.sources._fetch import archive
+from poisonkit.sources._fetch import archive, file_tree
 from poisonkit.sources.opening import open_source
 
 __all__ = ["small_cifar"]
@@ -129,6 +129,19 @@ def test_hashes_of_a_file(tmp_path):
 def test_a_disk_error_is_no_damaged_archive():
     with pytest.raises(PermissionError), archive.damage(io):
         raise PermissionError(13, "Permission denied")
+
+
+def test_too_little_memory_is_no_damaged_archive():
+    with pytest.raises(MemoryError), archive.damage(io):
+        raise MemoryError("Unable to allocate output buffer.")
+
+
+def test_a_member_of_a_zip_that_is_there_twice_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file, pytest.warns(UserWarning, match="Duplicate name"):
+        file.writestr("a/b.png", b"one")
+        file.writestr("a/b.png", b"other")
+    with pytest.raises(Failure, match="x.zip: a/b.png occurs twice"), file_tree.Zips([tmp_path / "x.zip"]):
+        pass
 
 
 # ---------------------------------------------------------------- bounds

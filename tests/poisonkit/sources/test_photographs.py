@@ -161,6 +161,17 @@ def test_imagenette_by_any_number_of_threads_and_blocks(tmp_path, monkeypatch):
     assert opened("imagenette", path, tmp_path / "2", options={"size": 24}, jobs=4).digest == one.digest
 
 
+def test_folders_and_zips_of_more_pictures_than_a_block_holds(tmp_path, monkeypatch):
+    from poisonkit.sources.image import _photographs
+
+    files = tiny(each=5)
+    whole = opened("tiny-imagenet", write_zip(tmp_path / "tiny-imagenet-200.zip", files), tmp_path / "1")
+    monkeypatch.setattr(_photographs, "BLOCK", 1)
+    monkeypatch.setattr(_photographs, "FEWEST", 2)
+    for number, place in enumerate((tmp_path / "tiny-imagenet-200.zip", write_files(tmp_path / "folder", files))):
+        assert opened("tiny-imagenet", place, tmp_path / f"cache{number}").digest == whole.digest
+
+
 def test_downloads(tmp_path, server, monkeypatch):
     archives = {
         "tiny-imagenet": (tiny_imagenet, write_zip(tmp_path / "tiny-imagenet-200.zip", tiny()), "TINY_IMAGENET"),

@@ -148,6 +148,21 @@ def test_the_copy_must_be_the_code_of_the_digest(poisonkit, made):
     assert result.code == 3 and "trigger/0/source: is not the code of the recipe's digest" in result.out
 
 
+@pytest.mark.parametrize(
+    ("function", "array"), [("stripes", "triggered/images"), ("inverted", "train/images"), ("both", "trigger/0/mask")]
+)
+def test_rows_are_held_against_the_arrays_where_the_code_is_not_named(poisonkit, made, function, array):
+    path = damage.copy(made(function), made(function).parent)
+    with h5py.File(path) as file:
+        row = file["truth/rows"][0] if array == "train/images" else 0
+        at = int(row) * int(np.prod(file[array].shape[1:])) + 7
+        value = int(file[array][()].reshape(-1)[at])
+    damage.set_rows(path, array, {at: value ^ 1})
+    damage.reseal(path)
+    result = poisonkit("verify", path)
+    assert result.code == 3 and f"{array}: " in result.out
+
+
 def test_another_file_is_told(poisonkit, made, code):
     path = made("stripes")
     code.write_text(CODE + "\n")

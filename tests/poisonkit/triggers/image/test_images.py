@@ -1,6 +1,7 @@
 """Pictures from outside: which rows are asked for, what comes back, and what is no such file."""
 
 import csv
+import os
 
 import cv2
 import damage
@@ -113,6 +114,16 @@ def test_a_disk_without_room_leaves_neither_list_nor_pictures(poisonkit, tmp_pat
     asked = ("--images-list", tmp_path / "todo.csv", "--images-folder", tmp_path / "todo")
     poisonkit("make", *poisonkit.small, *ASKED, *asked).failed(1, "todo: could not be written: No space left on device")
     assert len(made) == 6 and not list(tmp_path.iterdir())
+
+
+def test_a_list_that_cannot_be_written_leaves_no_pictures(poisonkit, tmp_path):
+    (tmp_path / "file").write_text("")
+    asked = ("--images-list", tmp_path / "file" / "todo.csv", "--images-folder", tmp_path / "todo")
+    poisonkit("make", *poisonkit.small, *ASKED, *asked).failed(1, "todo.csv: could not be written: ")
+    for name, folder in (("todo.csv", "todo.csv"), ("todo/todo.csv", "todo")):
+        asked = ("--images-list", tmp_path / name, "--images-folder", tmp_path / folder)
+        poisonkit("make", *poisonkit.small, *ASKED, *asked).failed(2, "is the folder of the pictures, or lies in it")
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("form", [as_npz, as_hdf5, as_folder])
@@ -269,6 +280,22 @@ def test_files_that_are_none(tmp_path):
         (tmp_path / "folder" / name).write_bytes(b"")
     with pytest.raises(Failure, match="row 7 of train twice, as train/7.png and train-007.png"):
         outside_pictures.read(tmp_path / "folder")
+
+
+def test_a_small_file_that_says_that_it_holds_very_much_is_refused_soon(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("train_images", (10**12, *SHAPE), "u1", chunks=(64, *SHAPE))
+    with pytest.raises(Failure, match="train_images is .* GB, expected at most 64"):
+        outside_pictures.read(tmp_path / "x.h5")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Failure, match="pipe: is not a file: expected an .npz file"):
+        outside_pictures.read(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "train-0.png")
+    with pytest.raises(Failure, match="train-0.png: is not a file"):
+        outside_pictures.read(tmp_path).of("train", np.array([0]), SHAPE)
 
 
 def test_a_folder_says_which_picture_is_wrong(tmp_path):

@@ -203,6 +203,14 @@ def test_fortran_order_is_read_as_numpy_reads_it(tmp_path):
     assert np.array_equal(pattern.read(tmp_path / "x.npy").values, array)
 
 
+def test_a_side_that_a_header_spells_as_true_is_one(tmp_path):
+    np.save(tmp_path / "x.npy", np.full((1, 4, 3), 7.0))
+    content = (tmp_path / "x.npy").read_bytes()
+    (tmp_path / "x.npy").write_bytes(content.replace(b"(1, 4, 3), }   ", b"(True, 4, 3), }"))
+    assert b"(True," in (tmp_path / "x.npy").read_bytes()
+    assert pattern.read(tmp_path / "x.npy").shape == (1, 4, 3)
+
+
 def make(poisonkit, out, *more):
     return poisonkit("make", *poisonkit.small, "--trigger", "pattern", "--rate", "0.1", "-o", out, *more)
 
