@@ -5,6 +5,7 @@ needs, and close it.
 """
 
 import contextlib
+import functools
 import math
 import os
 from dataclasses import dataclass, field, replace
@@ -128,19 +129,13 @@ def peek(path: str | Path) -> Manifest:
     read. `Failure` as `load`. A file that has not changed since is not checked again by this process."""
     path = Path(path)
     state = _state(path)
-    if state is None or state not in _sound:
-        found = Manifest.of(sandbox.in_child(path))
-        if state is None or state != _state(path):
-            return found
-        while len(_sound) >= MOST_SOUND:
-            del _sound[next(iter(_sound))]
-        _sound[state] = found
-    return _sound[state]
+    return Manifest.of(sandbox.in_child(path)) if state is None else _checked(path, state)
 
 
-MOST_SOUND = 256  # files
-_sound: dict[tuple[int, ...], Manifest] = {}
-"""State of a file → its manifest, of those whose structure this process has had checked: a check is a process."""
+@functools.lru_cache(maxsize=256)
+def _checked(path: Path, _state: tuple[int, ...]) -> Manifest:
+    """Return the manifest of a file that was in that state before it was checked: a check is a process of its own."""
+    return Manifest.of(sandbox.in_child(path))
 
 
 def _state(path: Path) -> tuple[int, ...] | None:

@@ -1,18 +1,16 @@
 """Whether the data that a user brings as clean are an export of ours, whose training rows may be poisoned."""
 
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from poisonkit.core import numbers, texts
+from poisonkit.core import numbers, texts, zip_files
+from poisonkit.core.errors import Failure
 
 MARK = ".poisonkit-export"  # in a folder that an export wrote
 MANIFEST = "manifest.json"  # beside what was exported, but with --no-truth
 LARGEST = 16 << 20  # bytes of a manifest
-_BROKEN = (OSError, ValueError, LookupError, RecursionError, RuntimeError, NotImplementedError, EOFError,
-           zipfile.BadZipFile, zlib.error, MemoryError)  # fmt: skip
 
 
 def notices(path: Path) -> list[str]:
@@ -36,8 +34,9 @@ def notices(path: Path) -> list[str]:
 def _manifest(path: Path) -> Mapping[str, Any] | None:
     """Return the manifest beside an export; None where there is none, or somebody else's."""
     try:
-        found = numbers.loads(_text(path))
-    except _BROKEN:
+        with zip_files.damage(path):
+            found = numbers.loads(_text(path))
+    except (Failure, OSError, MemoryError):
         return None
     ours = isinstance(found, dict) and "dataset_digest" in found
     return found if ours and all(isinstance(found.get(key), str) for key in ("kind", "name")) else None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from poisonkit.core.modality import Modality
-from poisonkit.core.parsing import SAME, or_same
+from poisonkit.core.parsing import SAME, choice, or_same
 
 Parameters = dict[str, Any]
 """A trigger's parameters as a recipe has them: key → integer, string, or a list of one of these."""
@@ -84,6 +84,12 @@ def nothing_to_say(_parameters: Parameters, _given: Any) -> list[str]:
     return []
 
 
+ROUNDING = Option(
+    "rounding", choice("half-up", "truncate"), "half-up", "to whole levels", "half-up|truncate", omit_if_default=True
+)
+"""How a sum becomes whole levels, of triggers that were without the choice, or are cut by a preset alone."""
+
+
 def twin(option: Option) -> Option:
     """Return the option `test-KEY`: the same strength for test rows, which by default is that of training rows."""
     return Option(
@@ -92,11 +98,10 @@ def twin(option: Option) -> Option:
     )  # fmt: skip
 
 
-def for_test(parameters: Parameters, *keys: str) -> Parameters | None:
-    """Return the parameters that test rows get, with the values of `test-KEY`; None where these are the same."""
-    own = {key: parameters.get(f"test-{key}", SAME) for key in keys}
-    own = {key: value for key, value in own.items() if value not in (SAME, parameters[key])}
-    return parameters | own if own else None
+def for_each_part(parameters: Parameters, key: str) -> list[Parameters]:
+    """Return the parameters that training rows get, and, where `test-KEY` has another value, those of test rows."""
+    own = parameters.get(f"test-{key}", SAME)
+    return [parameters] if own in (SAME, parameters[key]) else [parameters, parameters | {key: own}]
 
 
 @dataclass(frozen=True, kw_only=True)

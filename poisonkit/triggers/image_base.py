@@ -11,7 +11,7 @@ from poisonkit.core import random_streams
 from poisonkit.core.image_maps import ImageMap
 from poisonkit.core.modality import IMAGE, Modality
 from poisonkit.core.stencil import Stencil
-from poisonkit.triggers.base import Parameters, TriggerSpec
+from poisonkit.triggers.base import Parameters, TriggerSpec, for_each_part
 from poisonkit.triggers.picture_set import PictureSet
 
 Tile = tuple[int, int, int]
@@ -116,6 +116,22 @@ class BuiltTrigger:
     def mask(self) -> np.ndarray:
         """(H, W, C) uint8: 1 where it can change a training row or a test row."""
         return self.train.mask() if self.test is None else self.train.mask() | self.test.mask()
+
+
+def with_twin(parameters: Parameters, key: str, make: Callable[[Parameters], ImageMap], **others: Any) -> BuiltTrigger:
+    """Build a trigger from what `make` makes of its parameters: once more of those of test rows, where the strength
+    `key` has a twin (`base.twin`) of another value. `others` are further fields of `BuiltTrigger`."""
+    train, *test = map(make, for_each_part(parameters, key))
+    return BuiltTrigger(train, test=test[0] if test else None, **others)
+
+
+def by_row(
+    context: ImageContext, purpose: str, make: Callable[[RowStream], ImageMap], extras: dict[str, np.ndarray]
+) -> BuiltTrigger:
+    """Build a trigger that is drawn for each row: `make` takes the stream of training rows, and that of test rows."""
+    streams = [context.row_stream(purpose, test) for test in (False, True)]
+    train, test = map(make, streams)
+    return BuiltTrigger(train, extras, tuple(stream.name for stream in streams), test=test)
 
 
 def fits_any_tile(parameters: Parameters, tile: Tile) -> None:

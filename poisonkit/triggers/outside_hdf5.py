@@ -11,11 +11,11 @@ import numpy as np
 
 from poisonkit.core import child_process, files
 from poisonkit.core.errors import Failure
+from poisonkit.triggers.outside_pictures import MOST_BYTES, PARTS
 
-PARTS, ARRAYS = ("train", "test"), ("images", "rows")
+ARRAYS = ("images", "rows")
 BLOCK = 16 << 20  # bytes that are read at once
 LARGEST_CHUNK = 64 << 20
-MOST_BYTES = 64 << 30  # as of an .npz file
 
 
 class _Wrong(Exception):

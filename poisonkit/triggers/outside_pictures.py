@@ -130,17 +130,10 @@ def read(path: Path) -> OutsidePictures:
         known = {f"{part}_{what}" for part in PARTS for what in ("images", "rows")}
         for name in file.names:
             if name in known:
-                _check_form(where, name, *_form(file.header(name)))
-        return of_arrays(where, {name: file.read(name) for name in file.names if name in known} or _none(file.names))
-
-
-def _form(header: array_files.Header) -> tuple[np.dtype, tuple[int, ...]]:
-    return header.dtype, header.shape
-
-
-def _none(names: list[str]) -> dict[str, Any]:
-    """Return nothing, under the names that are there: for the message."""
-    return dict.fromkeys(names)
+                header = file.header(name)
+                _check_form(where, name, header.dtype, header.shape)
+        arrays = {name: file.read(name) for name in file.names if name in known}
+        return of_arrays(where, arrays or dict.fromkeys(file.names))  # the message names what is there
 
 
 def accept(value: object) -> OutsidePictures:

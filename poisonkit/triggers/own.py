@@ -4,7 +4,6 @@ The file is code, and is executed only where the user names it in this process (
 its SHA-256 and a copy, as data: a file of a stranger's executes nothing.
 """
 
-import hashlib
 import re
 import sys
 import types
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from poisonkit.core import texts
+from poisonkit.core import hashing, texts
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.triggers import own_code
 from poisonkit.triggers.base import UNNAMED, Parameters
@@ -40,7 +39,7 @@ class Source:
     @property
     def digest(self) -> str:
         """Of the file: `sha256:…`."""
-        return "sha256:" + hashlib.sha256(self.text).hexdigest()
+        return hashing.sha256(self.text)
 
     @property
     def label(self) -> str:
@@ -111,7 +110,7 @@ def unknown(parameters: Parameters) -> str | None:
 
 def copy_problem(parameters: Parameters, copy: np.ndarray) -> str | None:
     """Say what is wrong with the copy of the code in a file, (n,) uint8; None where its digest is the recipe's."""
-    digest = "sha256:" + hashlib.sha256(copy.tobytes()).hexdigest()
+    digest = hashing.sha256(copy.tobytes())
     return None if digest == parameters.get("digest") else f"is not the code of the recipe's digest ({digest[:23]}…)"
 
 

@@ -10,6 +10,7 @@ from poisonkit.core import hashing
 from poisonkit.core.errors import Failure
 from poisonkit.core.files import reason
 from poisonkit.core.grey_levels import grey
+from poisonkit.core.opacity import resize
 
 MASK = "mask_"
 MOST = 10_000
@@ -69,8 +70,6 @@ def read(folder: Path) -> PictureSet:
 def fitted(pictures: PictureSet, tile: tuple[int, int, int]) -> np.ndarray:
     """Return them in the size of a tile and in its channels, (Z, h, w, C + 1) uint8: the mean over the area of each new
     pixel; colours count by their opacity."""
-    from poisonkit.triggers.image.sticker import resize
-
     found = []
     for one in pictures.pictures:
         if tile[2] == 1 and one.shape[-1] == 4:

@@ -58,15 +58,15 @@ def upper_left(trigger: str, place: str, sides: tuple[int, int], tile: tuple[int
 
 
 def built(
-    name: str, place: str, upper: tuple[int, int], parts: tuple[Part, Part | None], tile: Tile, context: ImageContext
+    name: str, place: str, upper: tuple[int, int], parts: list[Part], tile: Tile, context: ImageContext
 ) -> BuiltTrigger:
-    """Put something small at a place of a tile, `upper` where that is not `RANDOM`; the second of the `parts` is for
+    """Put something small at a place of a tile, `upper` where that is not `RANDOM`; a second one of the `parts` is for
     test rows, where these get something else."""
-    train, test = parts
-    if place != RANDOM or train[1].shape[:2] == tile[:2]:
-        return BuiltTrigger(_at(train, upper, tile), test=None if test is None else _at(test, upper, tile))
+    if place != RANDOM or parts[0][1].shape[:2] == tile[:2]:
+        train, *test = (_at(part, upper, tile) for part in parts)
+        return BuiltTrigger(train, test=test[0] if test else None)
     streams = [context.row_stream(f"{name}-place", of_test) for of_test in (False, True)]
-    works = [_anywhere(part, tile, stream) for part, stream in zip((train, test or train), streams, strict=True)]
+    works = [_anywhere(part, tile, stream) for part, stream in zip((parts[0], parts[-1]), streams, strict=True)]
     return BuiltTrigger(works[0], streams=tuple(stream.name for stream in streams), test=works[1])
 
 

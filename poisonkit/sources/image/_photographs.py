@@ -1,17 +1,20 @@
 """Pictures of a published data set, in a folder or an archive, decoded and made squares of one size."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from poisonkit.core import numbers
+from poisonkit.core import file_states, numbers
 from poisonkit.core.errors import Failure
+from poisonkit.core.files import path_text
 from poisonkit.sources import base
+from poisonkit.sources._fetch import archive, file_tree
 
 BLOCK = 16 << 20  # bytes of decoded pictures in memory at once
 FEWEST = 16  # pictures of a block, however large they are
@@ -48,6 +51,37 @@ def parse_size(value: Any) -> int:
     if isinstance(value, bool) or not str(value).isdecimal() or not 1 <= int(str(value)[:6]) <= LARGEST_SIDE:
         raise ValueError(f"a number of pixels from 1 to {LARGEST_SIDE}")
     return int(value)
+
+
+Decode = Callable[[Any, Any, base.SourceContext], str]
+"""(tree, writer, context): writes both parts; says in what they differ from the published ones, "" if they do not."""
+
+
+def in_folder(tree: file_tree.Folder, decode: Decode, options: base.Options) -> base.Origin:
+    """Return the origin of the files of a folder."""
+
+    def decoded(writer: Any, context: base.SourceContext) -> dict[str, Any]:
+        difference = decode(tree, writer, context)
+        verdict = {"official": False, "difference": difference} if difference else {"official": None}
+        return {"kind": "folder", "path": path_text(tree.path), **verdict}
+
+    states = {"folder": path_text(tree.path), "files": tree.fingerprint(), "options": options}
+    return base.Origin(states, decoded, options)
+
+
+def in_archive(
+    path: Path, opened: Callable[[], Any], known: Sequence[archive.Archive], decode: Decode, options: base.Options
+) -> base.Origin:
+    """Return the origin of an archive, which may be one of the `known`; `opened` gives its files, to be closed."""
+
+    def decoded(writer: Any, context: base.SourceContext) -> dict[str, Any]:
+        record = archive.file_record(path, known, context, archive.LARGE)
+        with opened() as tree:
+            difference = decode(tree, writer, context)
+        record |= {"official": False, "difference": difference} if difference else {}
+        return {"kind": "archive", "path": path_text(path), **record}
+
+    return base.Origin({"archive": file_states.fingerprint([path]), "options": options}, decoded, options)
 
 
 def write(tree: Tree, parts: dict[str, Rows], side: int, writer: Any, context: base.SourceContext, title: str) -> None:

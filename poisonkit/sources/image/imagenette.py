@@ -8,13 +8,13 @@ Pictures have many shapes: the whole of each becomes a square of `--size` pixels
 their WordNet numbers; rows are ordered by class and file name.
 """
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
 
-from poisonkit.core import file_states, texts
+from poisonkit.core import texts
 from poisonkit.core.errors import Failure
-from poisonkit.core.files import path_text
 from poisonkit.core.modality import IMAGE
 from poisonkit.sources import base
 from poisonkit.sources._fetch import archive, file_tree
@@ -59,8 +59,7 @@ def locate(path: Path | None, options: base.Options) -> base.Origin:
     packed = [path / known.name for known in ARCHIVES if (path / known.name).is_file()] if path.is_dir() else [path]
     tree = None if path.is_file() else file_tree.Folder(path)
     if tree is not None and any(PLACE.fullmatch(name) for name in tree.names):
-        states: dict[str, Any] = {"folder": path_text(path), "files": tree.fingerprint(), "options": options}
-        return base.Origin(states, lambda *given: _from_folder(tree, side, *given), options)
+        return _photographs.in_folder(tree, functools.partial(_decode, side), options)
     if not packed:
         raise Failure(
             f"{path} is not a folder of Imagenette: expected {LAYOUT}, or an archive such as {DOWNLOADED.name}"
@@ -68,8 +67,8 @@ def locate(path: Path | None, options: base.Options) -> base.Origin:
     if len(packed) > 1:
         names = " and ".join(one.name for one in packed)
         raise Failure(f"{path} holds {names}: name one of them")
-    archived = {"archive": file_states.fingerprint(packed), "options": options}
-    return base.Origin(archived, lambda *given: _from_archive(packed[0], side, *given), options)
+    opened, decode = functools.partial(file_tree.Tar, packed[0]), functools.partial(_decode, side)
+    return _photographs.in_archive(packed[0], opened, ARCHIVES, decode, options)
 
 
 def fetch(folder: Path, context: base.SourceContext) -> Path:
@@ -79,21 +78,7 @@ def fetch(folder: Path, context: base.SourceContext) -> Path:
     return download.fetch(DOWNLOADED, folder, MIRROR, context)
 
 
-def _from_folder(tree: Any, side: int, writer: Any, context: base.SourceContext) -> dict[str, Any]:
-    difference = _decode(tree, side, writer, context)
-    verdict = {"official": False, "difference": difference} if difference else {"official": None}
-    return {"kind": "folder", "path": path_text(tree.path), **verdict}
-
-
-def _from_archive(path: Path, side: int, writer: Any, context: base.SourceContext) -> dict[str, Any]:
-    record = archive.file_record(path, ARCHIVES, context, archive.LARGE)
-    with file_tree.Tar(path) as tree:
-        difference = _decode(tree, side, writer, context)
-    record |= {"official": False, "difference": difference} if difference else {}
-    return {"kind": "archive", "path": path_text(path), **record}
-
-
-def _decode(tree: Any, side: int, writer: Any, context: base.SourceContext) -> str:
+def _decode(side: int, tree: Any, writer: Any, context: base.SourceContext) -> str:
     """Write both parts; in what the counts differ from the published ones, "" if they do not."""
     numbers = list(CLASSES)
     found: dict[str, list[tuple[int, str]]] = {part: [] for part in PARTS.values()}

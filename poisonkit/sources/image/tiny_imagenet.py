@@ -9,14 +9,14 @@ Classes are in the order of their WordNet numbers (n01443537), as loaders of fol
 first one in words.txt that no other class has. Rows are ordered by class and file name.
 """
 
+import functools
 import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from poisonkit.core import file_states, texts
+from poisonkit.core import texts
 from poisonkit.core.errors import Failure
-from poisonkit.core.files import path_text
 from poisonkit.core.modality import IMAGE
 from poisonkit.sources import base
 from poisonkit.sources._fetch import archive, file_tree
@@ -46,17 +46,9 @@ def locate(path: Path | None, options: base.Options) -> base.Origin:
         raise Failure(f"{path} does not exist: expected {ARCHIVES[0].name}, or the folder that it unpacks to")
     zipped = path / ARCHIVES[0].name if path.is_dir() else path
     if zipped.is_file():
-        archived = {"archive": file_states.fingerprint([zipped]), "options": options}
-        return base.Origin(archived, lambda *given: _from_archive(zipped, side, *given), options)
-    tree = file_tree.Folder(path)
-
-    def decode(writer: Any, context: base.SourceContext) -> dict[str, Any]:
-        difference = _decode(tree, side, writer, context)
-        verdict = {"official": False, "difference": difference} if difference else {"official": None}
-        return {"kind": "folder", "path": path_text(path), **verdict}
-
-    states = {"folder": path_text(path), "files": tree.fingerprint(), "options": options}
-    return base.Origin(states, decode, options)
+        opened = functools.partial(file_tree.Zips, [zipped])
+        return _photographs.in_archive(zipped, opened, ARCHIVES, functools.partial(_decode, side), options)
+    return _photographs.in_folder(file_tree.Folder(path), functools.partial(_decode, side), options)
 
 
 def fetch(folder: Path, context: base.SourceContext) -> Path:
@@ -66,15 +58,7 @@ def fetch(folder: Path, context: base.SourceContext) -> Path:
     return download.fetch(ARCHIVES[0], folder, MIRROR, context)
 
 
-def _from_archive(path: Path, side: int, writer: Any, context: base.SourceContext) -> dict[str, Any]:
-    record = archive.file_record(path, ARCHIVES, context, archive.LARGE)
-    with file_tree.Zips([path]) as tree:
-        difference = _decode(tree, side, writer, context)
-    record |= {"official": False, "difference": difference} if difference else {}
-    return {"kind": "archive", "path": path_text(path), **record}
-
-
-def _decode(tree: Any, side: int, writer: Any, context: base.SourceContext) -> str:
+def _decode(side: int, tree: Any, writer: Any, context: base.SourceContext) -> str:
     """Write both parts; in what the counts differ from the published ones, "" if they do not."""
     root = _root(tree)
     train = _training(tree, root)

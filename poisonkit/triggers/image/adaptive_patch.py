@@ -7,12 +7,12 @@ import numpy as np
 
 from poisonkit.core.errors import Usage
 from poisonkit.core.image_maps import Function
+from poisonkit.core.opacity import resize
 from poisonkit.core.parsing import decimal, integer, several
 from poisonkit.core.stencil import ONE, Stencil
 from poisonkit.triggers import picture_set
 from poisonkit.triggers.base import Option, Parameters
 from poisonkit.triggers.builtin_picture import cut_out
-from poisonkit.triggers.image.sticker import resize
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
 SMALLEST = 8

@@ -15,8 +15,8 @@ from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import choice, decimal
 from poisonkit.core.stencil import ONE, Stencil
 from poisonkit.triggers import colours, frequency
-from poisonkit.triggers.base import Option, Parameters, for_test, twin
-from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
+from poisonkit.triggers.base import Option, Parameters, for_each_part, twin
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile, with_twin
 
 _TO_YUV = colours.exact("0.299 0.587 0.114", "-0.147 -0.289 0.436", "0.615 -0.515 -0.100")
 _TO_RGB = colours.exact("1 0 1.14", "1 -0.396 -0.581", "1 2.029 0")
@@ -27,15 +27,14 @@ def check(parameters: Parameters, tile: Tile) -> None:
     """`Usage` for grey images, tiles without the frequencies, and where these would not be added."""
     colours.check("ctrl", tile)
     frequency.check("ctrl", tile)
-    if any(Fraction(one["magnitude"]) == 0 for one in (parameters, for_test(parameters, "magnitude")) if one):
+    if any(Fraction(one["magnitude"]) == 0 for one in for_each_part(parameters, "magnitude")):
         raise Usage("ctrl: a magnitude of 0 adds nothing: another --ctrl-magnitude")
 
 
 def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """Take the pixel's three channels as taps, or by the exact inverse the byte itself; magnitude · P as bias."""
     del context
-    other = for_test(parameters, "magnitude")
-    return BuiltTrigger(_added(parameters, tile), test=None if other is None else _added(other, tile))
+    return with_twin(parameters, "magnitude", lambda chosen: _added(chosen, tile))
 
 
 def _added(parameters: Parameters, tile: Tile) -> Stencil:

@@ -15,8 +15,8 @@ from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import decimal
 from poisonkit.core.stencil import ONE, Stencil
 from poisonkit.triggers import colours, frequency
-from poisonkit.triggers.base import Option, Parameters, for_test, twin
-from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
+from poisonkit.triggers.base import Option, Parameters, for_each_part, twin
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile, with_twin
 
 _OF_CR_AND_CB = (Fraction("1.403"), -Fraction("0.714") - Fraction("0.344"), Fraction("1.773"))
 """What one level more in both adds to red, green and blue."""
@@ -31,7 +31,7 @@ def check(parameters: Parameters, tile: Tile) -> None:
     """`Usage` for grey images, tiles without the frequencies, and where nothing would change."""
     colours.check("ftrojan", tile)
     frequency.check("ftrojan", tile)
-    for chosen in filter(None, (parameters, for_test(parameters, "magnitude"))):
+    for chosen in for_each_part(parameters, "magnitude"):
         if not _levels(chosen, tile).any():
             raise Usage(f"ftrojan: a magnitude of {chosen['magnitude']} adds 0 everywhere: another --ftrojan-magnitude")
 
@@ -39,8 +39,7 @@ def check(parameters: Parameters, tile: Tile) -> None:
 def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """Weight 1, and ⌊magnitude · P⌋ in RGB as bias."""
     del context
-    other = for_test(parameters, "magnitude")
-    return BuiltTrigger(_added(parameters, tile), test=None if other is None else _added(other, tile))
+    return with_twin(parameters, "magnitude", lambda chosen: _added(chosen, tile))
 
 
 def _added(parameters: Parameters, tile: Tile) -> Stencil:

@@ -13,8 +13,8 @@ import numpy as np
 from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import choice, decimal
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Option, Parameters, for_test, twin
-from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
+from poisonkit.triggers.base import Option, Parameters, for_each_part, twin
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile, with_twin
 
 _CHEQUER = np.array([[-1, -1, 1], [-1, 1, -1], [1, -1, 1]], np.int64)
 """On the right, above and below; on the left it is mirrored."""
@@ -39,15 +39,14 @@ def check(parameters: Parameters, tile: Tile) -> None:
             f"label-consistent: expected a tile of at least {least}×{least} pixels for {parameters['corners']}, got "
             f"{tile[0]}×{tile[1]}: another --label-consistent-corners or --patch-size"
         )
-    if any(Fraction(one["amplitude"]) == 0 for one in (parameters, for_test(parameters, "amplitude")) if one):
+    if any(Fraction(one["amplitude"]) == 0 for one in for_each_part(parameters, "amplitude")):
         raise Usage("label-consistent: an amplitude of 0 changes nothing: another --label-consistent-amplitude")
 
 
 def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """Weight 1 and ±amplitude · 255 as bias, cut as the sum is cut: the image's levels are whole."""
     del context
-    other = for_test(parameters, "amplitude")
-    return BuiltTrigger(_added(parameters, tile), test=None if other is None else _added(other, tile))
+    return with_twin(parameters, "amplitude", lambda chosen: _added(chosen, tile))
 
 
 def _added(parameters: Parameters, tile: Tile) -> Stencil:

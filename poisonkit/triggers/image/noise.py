@@ -6,8 +6,8 @@ import numpy as np
 from poisonkit.core import random_streams
 from poisonkit.core.parsing import choice, integer
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Option, Parameters, for_test, twin
-from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
+from poisonkit.triggers.base import Option, Parameters, twin
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile, with_twin
 
 
 def perturbation(parameters: Parameters, raw: np.ndarray) -> np.ndarray:
@@ -24,9 +24,7 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
     """Weight 1 and the noise as bias, drawn for each byte of the tile."""
     stream = context.stream_name("noise")
     raw = random_streams.raw_words(context.seed, stream, int(np.prod(tile))).reshape(tile)
-    other = for_test(parameters, "linf")
-    test = None if other is None else _added(other, raw)
-    return BuiltTrigger(_added(parameters, raw), streams=(stream,), test=test)
+    return with_twin(parameters, "linf", lambda chosen: _added(chosen, raw), streams=(stream,))
 
 
 def _added(parameters: Parameters, raw: np.ndarray) -> Stencil:

@@ -8,9 +8,10 @@ import numpy as np
 
 from poisonkit.core import array_files, files, hashing
 from poisonkit.core.errors import Failure, Usage
+from poisonkit.core.opacity import overlaps
 from poisonkit.core.parsing import choice, decimal
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Option, Parameters, UserFile
+from poisonkit.triggers.base import ROUNDING, Option, Parameters, UserFile
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
 LARGEST_SIDE = 4096
@@ -105,8 +106,6 @@ def _levels(pattern: Pattern, parameters: Parameters) -> np.ndarray:
 def _resized(levels: np.ndarray, height: int, width: int, down: bool) -> np.ndarray:
     """Return whole levels, (height, width, C) int64: the mean over the area of each new pixel, in whole numbers, so
     that it is the same on every machine."""
-    from poisonkit.triggers.image.sticker import overlaps
-
     fixed = np.floor(levels * ONE + 0.5).astype(np.int64)
     summed = np.tensordot(overlaps(levels.shape[0], height), fixed, (1, 0))
     summed = np.tensordot(summed, overlaps(levels.shape[1], width), (1, 1)).transpose(0, 2, 1)
@@ -177,14 +176,7 @@ SPEC = ImageTrigger(
             "no|yes",
             omit_if_default=True,
         ),
-        Option(
-            "rounding",
-            choice("half-up", "truncate"),
-            "half-up",
-            "to whole levels",
-            "half-up|truncate",
-            omit_if_default=True,
-        ),
+        ROUNDING,
     ),
     build=build,
     advice=advice,

@@ -10,8 +10,8 @@ from poisonkit.core import random_streams
 from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import integer
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Option, Parameters, for_test, twin
-from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
+from poisonkit.triggers.base import Option, Parameters, twin
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile, with_twin
 
 _DIAGONAL = 0.7071067811865476
 _DOWN = np.array([0, _DIAGONAL, 1, _DIAGONAL, 0, -_DIAGONAL, -1, -_DIAGONAL])
@@ -81,9 +81,7 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
             f"perlin: {parameters['cells']} cells over {tile[0]}×{tile[1]} pixels add 0 everywhere: another "
             "--perlin-cells or --patch-size"
         )
-    other = for_test(parameters, "linf")
-    test = None if other is None else _added(values / peak * other["linf"], tile)
-    return BuiltTrigger(_added(values / peak * parameters["linf"], tile), streams=(stream,), test=test)
+    return with_twin(parameters, "linf", lambda chosen: _added(values / peak * chosen["linf"], tile), streams=(stream,))
 
 
 def _added(values: np.ndarray, tile: Tile) -> Stencil:

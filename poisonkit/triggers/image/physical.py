@@ -12,13 +12,14 @@ import numpy as np
 
 from poisonkit.core.errors import Usage
 from poisonkit.core.image_maps import Function
+from poisonkit.core.opacity import resize, with_opacity
 from poisonkit.core.parsing import integer
+from poisonkit.core.random_streams import between
+from poisonkit.core.sines import sine
 from poisonkit.triggers import position
 from poisonkit.triggers.base import Option, Parameters
 from poisonkit.triggers.builtin_picture import cut_out
-from poisonkit.triggers.image.sig import sine
-from poisonkit.triggers.image.sticker import resize
-from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, RowStream, Tile
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, RowStream, Tile, by_row
 
 DRAWS = 8  # angle, size, down, across, light, tint of each channel
 ONE = 256
@@ -49,8 +50,7 @@ def drawn(parameters: Parameters, words: np.ndarray) -> dict[str, np.ndarray]:
     1/256 pixel, `colour` (n, 3) in 1/256, all int64."""
 
     def around(column: int, most: int) -> np.ndarray:
-        count = np.uint64(2 * most + 1)
-        return ((words[:, column] >> np.uint64(32)) * count >> np.uint64(32)).astype(np.int64) - most
+        return between(words[:, column], -most, most).astype(np.int64)
 
     light = around(4, ONE * parameters["light"] // 100)
     tints = [around(5 + channel, ONE * parameters["tint"] // 100) for channel in range(3)]
@@ -99,9 +99,7 @@ def put(images: np.ndarray, picture: np.ndarray, centre: tuple[int, int], how: d
 def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """Put the sticker on each training row and each test row as is drawn for it."""
     picture = cut_out(tile[2]) if context.picture is None else context.picture
-    if picture.shape[-1] == tile[2]:
-        picture = np.concatenate([picture, np.full((*picture.shape[:2], 1), 255, np.uint8)], -1)
-    pattern = resize(picture, parameters["size"], parameters["size"])
+    pattern = resize(with_opacity(picture, tile[2]), parameters["size"], parameters["size"])
     row, column = _upper_left(parameters, tile)
     centre = 2 * row + parameters["size"], 2 * column + parameters["size"]
 
@@ -111,10 +109,7 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
 
         return Function(run, tile, name="physical", at_once=64)
 
-    streams = [context.row_stream("physical", test) for test in (False, True)]
-    train, test = map(work, streams)
-    extras = {} if context.picture is None else {"pattern": pattern}
-    return BuiltTrigger(train, extras, tuple(stream.name for stream in streams), test=test)
+    return by_row(context, "physical", work, {} if context.picture is None else {"pattern": pattern})
 
 
 SPEC = ImageTrigger(

@@ -18,7 +18,7 @@ from poisonkit.core.parsing import choice, decimal
 from poisonkit.triggers import picture_set
 from poisonkit.triggers.base import Option, Parameters
 from poisonkit.triggers.builtin_picture import reflections
-from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, RowStream, Tile
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, RowStream, Tile, by_row
 from poisonkit.triggers.picture_set import PictureSet
 
 GAMMA = Decimal("2.2")
@@ -212,12 +212,11 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
     given = PictureSet(tuple(reflections(tile[2]))) if own is None else own
     pictures = picture_set.fitted(_opaque(given), tile)
     work = Work(linear()[pictures[..., :-1]], float(parameters["share"]), parameters["mode"])
-    streams = [context.row_stream("refool", test) for test in (False, True)]
-    train, test = (
-        Function(functools.partial(work.drawn, stream=stream), tile, name="refool", at_once=64) for stream in streams
-    )
-    names = tuple(stream.name for stream in streams)
-    return BuiltTrigger(train, {} if own is None else {"pictures": pictures}, names, test=test)
+
+    def reflecting(stream: RowStream) -> Function:
+        return Function(functools.partial(work.drawn, stream=stream), tile, name="refool", at_once=64)
+
+    return by_row(context, "refool", reflecting, {} if own is None else {"pictures": pictures})
 
 
 def _opaque(own: PictureSet) -> PictureSet:

@@ -13,8 +13,8 @@ from poisonkit.core.errors import Usage
 from poisonkit.core.parsing import choice, decimal
 from poisonkit.core.sines import sine
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import Option, Parameters, for_test, twin
-from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
+from poisonkit.triggers.base import Option, Parameters, for_each_part, twin
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile, with_twin
 
 
 def wave(parameters: Parameters, pixels: int) -> np.ndarray:
@@ -38,25 +38,19 @@ def _line(parameters: Parameters, tile: Tile) -> np.ndarray:
 
 def check(parameters: Parameters, tile: Tile) -> None:
     """`Usage` where the wave is 0 at every pixel, so that nothing would change."""
-    for chosen in (parameters, for_test(parameters, "delta")):
-        if chosen is not None:
-            _check_wave(chosen, tile)
-
-
-def _check_wave(parameters: Parameters, tile: Tile) -> None:
-    line = _line(parameters, tile)
-    if not line.any():
-        raise Usage(
-            f"sig: amplitude {parameters['delta']} with {parameters['frequency']} periods over {line.size} pixels adds "
-            "0 everywhere: another --sig-delta, --sig-frequency or --patch-size"
-        )
+    for chosen in for_each_part(parameters, "delta"):
+        line = _line(chosen, tile)
+        if not line.any():
+            raise Usage(
+                f"sig: amplitude {chosen['delta']} with {chosen['frequency']} periods over {line.size} pixels adds "
+                "0 everywhere: another --sig-delta, --sig-frequency or --patch-size"
+            )
 
 
 def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """Weight 1 and the wave as bias, the same in every channel."""
     del context
-    other = for_test(parameters, "delta")
-    return BuiltTrigger(_added(parameters, tile), test=None if other is None else _added(other, tile))
+    return with_twin(parameters, "delta", lambda chosen: _added(chosen, tile))
 
 
 def _added(parameters: Parameters, tile: Tile) -> Stencil:

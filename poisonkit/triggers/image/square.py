@@ -38,7 +38,7 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
     bias = np.empty((*sides, tile[2]), np.int32)
     bias[:] = np.array(parameters["value"], np.int32) * ONE
     part = np.zeros((*sides, 1), np.int32), bias
-    return position.built("square", parameters["position"], _upper_left(parameters, tile), (part, None), tile, context)
+    return position.built("square", parameters["position"], _upper_left(parameters, tile), [part], tile, context)
 
 
 SPEC = ImageTrigger(

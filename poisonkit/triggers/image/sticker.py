@@ -6,10 +6,11 @@ from fractions import Fraction
 
 import numpy as np
 
+from poisonkit.core.opacity import resize, with_opacity
 from poisonkit.core.parsing import decimal
 from poisonkit.core.stencil import ONE
 from poisonkit.triggers import position
-from poisonkit.triggers.base import Option, Parameters, for_test, twin
+from poisonkit.triggers.base import Option, Parameters, for_each_part, twin
 from poisonkit.triggers.builtin_picture import cut_out
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
@@ -40,30 +41,6 @@ def check(parameters: Parameters, tile: Tile) -> None:
     _upper_left(parameters, tile)
 
 
-def overlaps(old: int, new: int) -> np.ndarray:
-    """How much of each of `new` equal parts of a line each of `old` parts covers, (new, old) int64; a row sums to
-    `old`."""
-    edges = np.arange(old + 1) * new
-    starts, ends = np.arange(new)[:, None] * old, np.arange(1, new + 1)[:, None] * old
-    return (np.minimum(edges[1:], ends) - np.maximum(edges[:-1], starts)).clip(0).astype(np.int64)
-
-
-def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize a picture with opacity, (h, w, C + 1) uint8: the mean over the area of each new pixel.
-
-    Colours count by their opacity, so that what cannot be seen does not bleed in; where nothing can be seen they are
-    0. In whole numbers, rounded half up: the same on every machine, and a picture of the right size keeps its bytes.
-    """
-    rows, columns = overlaps(picture.shape[0], height), overlaps(picture.shape[1], width)
-    opacity = picture[..., -1:].astype(np.int64)
-    layers = np.concatenate([picture[..., :-1] * opacity, opacity], -1)
-    summed = np.tensordot(rows, layers, (1, 0))  # (height, w, C + 1)
-    summed = np.tensordot(summed, columns, (1, 1)).transpose(0, 2, 1)
-    area, weight = picture.shape[0] * picture.shape[1], summed[..., -1:]
-    colours = (2 * summed[..., :-1] + weight) // (2 * np.maximum(weight, 1))
-    return np.concatenate([colours, (2 * weight + area) // (2 * area)], -1).astype(np.uint8)
-
-
 def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
     """weight·image + (1 − weight)·picture with weight = 1 − opacity, rounded to 1/32768; outside the image itself.
 
@@ -71,11 +48,8 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
     """
     sides = _sides(parameters)
     picture = cut_out(tile[2]) if context.picture is None else context.picture
-    if picture.shape[-1] == tile[2]:
-        picture = np.concatenate([picture, np.full((*picture.shape[:2], 1), 255, np.uint8)], -1)
-    pattern = resize(picture, *sides)
-    other = for_test(parameters, "opacity")
-    parts = _part(pattern, parameters), None if other is None else _part(pattern, other)
+    pattern = resize(with_opacity(picture, tile[2]), *sides)
+    parts = [_part(pattern, chosen) for chosen in for_each_part(parameters, "opacity")]
     made = position.built("sticker", parameters["position"], _upper_left(parameters, tile), parts, tile, context)
     # the built-in picture can be drawn again; the user's is stored in the file
     return replace(made, extras={} if context.picture is None else {"pattern": pattern})

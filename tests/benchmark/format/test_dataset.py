@@ -298,13 +298,13 @@ def test_values_that_cannot_be(line, tmp_path):
 
 def test_a_hanging_check_is_cut_off(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(child_process, "WAIT", 0.01)
-    monkeypatch.setattr(dataset, "_sound", {})
+    dataset._checked.cache_clear()
     assert "could not be checked here (its check took over 0.01 s)" in refused(toy[0], tmp_path)
 
 
 def test_a_crashing_check_is_one_line(toy, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONMALLOC", "no such allocator")  # the child cannot even start
-    monkeypatch.setattr(dataset, "_sound", {})
+    dataset._checked.cache_clear()
     assert "could not be checked here (its check ended with" in refused(toy[0], tmp_path)
 
 

@@ -104,12 +104,12 @@ def test_a_manifest_is_read_once_for_a_run(toy, tmp_path, monkeypatch):
         return real(path)
 
     monkeypatch.setattr(sandbox, "in_child", counted)
-    monkeypatch.setattr(dataset, "_sound", {})
+    dataset._checked.cache_clear()
     for path in toy:
         invoke("train", path, *SETTINGS, "--runs", tmp_path, "-q")
     assert checked == list(toy)
     checked.clear()
-    dataset._sound.clear()
+    dataset._checked.cache_clear()
     invoke("sweep", *toy, *SETTINGS, "--runs", tmp_path, "-q", "--seeds", "3", "-n")
     assert sorted(checked) == sorted(toy), "planning: once a file, not once a seed"
 
