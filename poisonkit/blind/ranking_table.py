@@ -8,7 +8,7 @@ from poisonkit.blind.ranking import Chance, Ranked, Ranking
 from poisonkit.core.intervals import Interval
 from poisonkit.core.numbers import counted
 
-NAME, CELL = 25, 21
+NAME, CELL = 24, 21
 NOISE, BASELINE = "≈", "*"
 NONE = "–"
 

@@ -31,7 +31,7 @@ def wilson(share: float, count: float, more: float = 0.0) -> Interval:
     square = Z * Z / count
     middle = (share + square / 2) / (1 + square)
     half = math.sqrt(max(0.0, middle * middle - (share * share - Z * Z * more) / (1 + square)))
-    return (0.0 if share == 0 else max(0.0, middle - half)), (1.0 if share == 1 else min(1.0, middle + half))
+    return min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half))  # in float64 too it holds the share
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,9 @@ def of_auroc(placements: Placements) -> Interval:
     A share θ of n draws has the variance θ (1 − θ) / n; n is the one with which that is DeLong's (the effective sample
     size of Korn and Graubard 1998, Survey Methodology 24). Near 0 and 1 an estimated variance is too small, and at
     perfect separation it is 0. So n is at most that of scores that say nothing, whose variance is known without
-    estimating it, (P + N + 1) / (12 P N) (Mann and Whitney 1947). In simulations of 20 to 500 positives among up to
-    5,000 rows, smooth, tied and two-humped scores, AUROC 0.5 to 0.999, it held the true value 94 to 100 % of the times.
+    estimating it, (P + N + 1) / (12 P N) (Mann and Whitney 1947). In simulations of 20 to 300 positives beside 300 and
+    4,000 negatives, of AUROCs from 0.5 to 0.999, it held the true one 93 to 100 % of the times; 88 % where a twentieth
+    of 60 positives, some three rows, scored like negatives and all others above them.
     """
     positives, negatives = len(placements.positives), len(placements.negatives)
     most = 3 * positives * negatives / (positives + negatives + 1)
