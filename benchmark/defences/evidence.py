@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.core import files
-from benchmark.core.errors import Damaged
+from benchmark.core.errors import Damaged, Failure
 from benchmark.nn import engines, own_guard
 from benchmark.nn.tokenizers import Tokens
 
@@ -94,19 +94,42 @@ def blocks(inputs: Any, size: int | None = None) -> Iterator[tuple[np.ndarray, A
         yield np.arange(start, start + count), block, count
 
 
-def forward(model: Any) -> Callable[[Any], list[np.ndarray]]:
+def forward(model: Any, of_floats: bool = False) -> Callable[[Any], list[np.ndarray]]:
     """Return a compiled function of a block of inputs: the inputs of the last layer (m, d) and the logits (m, C), both
-    float32; of a network without a dense last layer the logits alone."""
+    float32; of a network without a dense last layer the logits alone.
+
+    `of_floats`: of images as float32, bytes with fractions or beyond 255, which the network's input would cut to bytes.
+    """
     import keras
     from keras import ops
 
     logits = model.get_layer("logits")
     outputs = [logits.input, logits.output] if has_features(model) else [logits.output]
-    trunk = keras.Model(model.inputs, outputs)
-    call = engines.compiled(
-        trunk, lambda block: [ops.cast(one, "float32") for one in _listed(trunk(block, training=False))]
-    )
+    first = entry(model) if of_floats else None
+    trunk = keras.Model(first.output if first else model.inputs, outputs)
+
+    def run(block: Any) -> list[Any]:
+        found = trunk(first(block) if first else block, training=False)
+        return [ops.cast(one, "float32") for one in _listed(found)]
+
+    call = engines.compiled(model, run)
     return lambda block: [np.asarray(ops.convert_to_numpy(one)) for one in guarded(model, call, block)]
+
+
+def entry(model: Any) -> Any:
+    """Return the layer that takes a network's images. `Failure` where that is not a single one."""
+    import keras
+
+    def takes(layer: Any) -> bool:
+        try:
+            return layer.input is model.inputs[0]
+        except (AttributeError, ValueError):  # of a layer that is used more than once
+            return False
+
+    found = [one for one in model.layers if not isinstance(one, keras.layers.InputLayer) and takes(one)]
+    if len(found) != 1:
+        raise Failure("this network's images go into several of its layers, so it cannot be asked about images between bytes")
+    return found[0]
 
 
 def _listed(outputs: Any) -> list[Any]:
