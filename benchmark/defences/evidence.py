@@ -128,7 +128,9 @@ def entry(model: Any) -> Any:
 
     found = [one for one in model.layers if not isinstance(one, keras.layers.InputLayer) and takes(one)]
     if len(found) != 1:
-        raise Failure("this network's images go into several of its layers, so it cannot be asked about images between bytes")
+        raise Failure(
+            "this network's images go into several of its layers, so it cannot be asked about images between bytes"
+        )
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""What a network computes on its way: tensors of its inside, and its batch normalisations."""
+"""What a network computes on its way: tensors of its inside, and what its batch normalisations get."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.core.errors import Failure
+from benchmark.defences import evidence
 from benchmark.nn import engines
 
 BATCH = 256
@@ -34,40 +35,22 @@ def probe(model: Any, tensors: list[Any], function: Callable[..., Any]) -> Calla
     inside = keras.Model(model.inputs, list(tensors))
 
     def run(batch: Any) -> Any:
-        return ops.cast(function(*inside(batch, training=False)), "float32")
+        found = inside(batch, training=False)
+        return ops.cast(function(*(found if isinstance(found, (list, tuple)) else [found])), "float32")
 
-    call = engines.compiled(inside, run)
+    call = engines.compiled(model, run)
 
     def over(images: np.ndarray) -> np.ndarray:
         found = []
         for start in range(0, len(images), BATCH):
             batch = images[start : start + BATCH]
-            full = np.resize(batch, (BATCH, *images.shape[1:]))  # one shape, compiled once; the last batch repeats itself
-            found.append(np.asarray(keras.ops.convert_to_numpy(call(full)))[: len(batch)])
+            full = np.resize(
+                batch, (BATCH, *images.shape[1:])
+            )  # one shape, compiled once; the last batch repeats itself
+            found.append(np.asarray(keras.ops.convert_to_numpy(evidence.guarded(model, call, full)))[: len(batch)])
         return np.concatenate(found)
 
     return over
-
-
-def batch_norms(model: Any) -> list[Any]:
-    """Return a network's batch normalisations from the first to the last, those of nested models in their place.
-
-    They are the layers that keep a moving mean and variance: Keras' own, ours as PyTorch has it, and stacked experts,
-    which normalise the patches of each expert and count as one.
-    """
-    found = []
-    for layer in model.layers:
-        if getattr(layer, "layers", None):
-            found += batch_norms(layer)
-        elif getattr(layer, "moving_variance", None) is not None:
-            found.append(layer)
-    return found
-
-
-def scales_and_shifts(layer: Any) -> list[Any]:
-    """Return the variables of a batch normalisation that are learned: γ and β, or which of them it has."""
-    found = (getattr(layer, name, None) for name in ("gamma", "beta"))
-    return [variable for variable in found if variable is not None]
 
 
 def norm_inputs(model: Any, layers: list[Any]) -> list[Any]:
@@ -78,10 +61,12 @@ def norm_inputs(model: Any, layers: list[Any]) -> list[Any]:
     try:
         return [layer.input for layer in layers]
     except (AttributeError, ValueError):  # used more than once, or a model that is no graph of layers
-        raise Failure("this network's batch normalisations have no single input each: it is no plain graph of layers") from None
+        raise Failure(
+            "this network's batch normalisations have no single input each: it is no plain graph of layers"
+        ) from None
 
 
-def normalised(layer: Any, inputs: Any) -> Any:
+def standardised(layer: Any, inputs: Any) -> Any:
     """Return what a batch normalisation standardises, as (m, positions, channels): its inputs, with all positions in
     one axis. Of stacked experts the patches that each takes, with an axis for the experts before the channels:
     (m, positions, experts, channels)."""
