@@ -157,7 +157,8 @@ class DefenceContext:
         return batch_norms(self.model if model is None else model)
 
     def predictor(self, model: Any = None) -> Callable[[np.ndarray], np.ndarray]:
-        """Return a function of images (m, H, W, C), uint8, or float32 in bytes (then also between and beyond 0 to 255), or
+        """Return a function of images (m, H, W, C), uint8, or float32 in bytes (then also between and beyond 0 to 255),
+        or
         of texts: their probabilities, (m, C) float32. `model`: another than the trained one, as it is at each call."""
         steps: dict[bool, Callable[[Any], list[np.ndarray]]] = {}
 

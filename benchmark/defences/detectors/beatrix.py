@@ -34,7 +34,8 @@ def gram(maps: np.ndarray, power: int) -> np.ndarray:
     """
     raised = np.asarray(maps, np.float64) ** power
     full = raised @ raised.transpose(0, 2, 1)
-    upper = full[:, *np.triu_indices(maps.shape[1])]
+    first, second = np.triu_indices(maps.shape[1])
+    upper = full[:, first, second]
     return np.sign(upper) * np.abs(upper) ** (1 / power)
 
 
@@ -62,7 +63,8 @@ def score(
             found[rows], over[rows] = one.deviation, one.deviation > one.threshold
             seen.append(one)
     if not seen:
-        raise Failure(f"no predicted class has {LEAST} clean rows or more (there are {len(context.clean)} in all): more can "
+        raise Failure(f"no predicted class has {LEAST} clean rows or more (there are {len(context.clean)} in all): "
+                      f"more can "
                       "be used with --clean-rows, or held out")  # fmt: skip
     unit = min((one.threshold for one in seen if one.threshold > 0), default=1.0)  # where no clean row deviates
     for one in seen:
@@ -77,7 +79,8 @@ def score(
 
 @dataclass(frozen=True)
 class Seen:
-    """A predicted class: its number, its inspected `rows` and their `deviation`, how many clean rows it has, the cut, and
+    """A predicted class: its number, its inspected `rows` and their `deviation`, how many clean rows it has, the cut,
+    and
     the kernel `distance` between the rows below and above it."""
 
     label: int
@@ -261,15 +264,19 @@ register(
         name="beatrix",
         title="Beatrix",
         source="Ma et al. 2023, The Beatrix resurrections: robust backdoor detection via Gram matrices",
-        summary="Compares correlations of feature maps, to the 8th power, with those of clean rows of the predicted class.",
+        summary="Compares correlations of feature maps, to the 8th power, with those of clean rows of the predicted "
+        "class.",
         score=score,
         needs=(FEATURES, CLEAN_ROWS),
         options=(
-            Option("layer", "Layer whose inputs are the feature maps; by default the global pooling, or without one the "
+            Option("layer", "Layer whose inputs are the feature maps; by default the global pooling, or without one "
+                   "the "
                    "last layer.", str, None, source="Beatrix: the input of the target layer"),
-            Option("width", "Median absolute deviations on each side of the median that are usual.", float, 10.0, above=0,
+            Option("width", "Median absolute deviations on each side of the median that are usual.", float, 10.0,
+                   above=0,
                    source="paper"),
-            Option("share", "Share of a class's clean rows that is to stay below its cut.", float, 0.95, above=0, below=1,
+            Option("share", "Share of a class's clean rows that is to stay below its cut.", float, 0.95, above=0,
+                   below=1,
                    source="Beatrix: 0.95 or 0.99"),
             Option("index", "A class whose anomaly index J* is above it is a target.", float, float(np.exp(2)), above=0,
                    source="paper: e²"),
@@ -278,13 +285,18 @@ register(
         ),
         work=work,
         remarks=(
-            Remark(BB, RUN, "drops the power p of the maps, so that all eight orders are the same Gram matrix: monotone copies",
+            Remark(BB, RUN, "drops the power p of the maps, so that all eight orders are the same Gram matrix: "
+                   "monotone copies",
                    "takes the powers 1 to 8, as the paper has them"),
             Remark(BB, READ, "draws the clean rows with replacement", "takes the run's clean rows, each once"),
-            Remark(BE, READ, "is evaluated with the true target known", "decides on every predicted class, without the truth"),
-            Remark(f"{BB}; {BE}", RUN, "where more than half of the classes have no flagged row, the MAD is 0 and J* explodes: "
-                   "1.8e7, four classes are targets", "decides on no class then, says so, and flags by the rows' cut alone"),
-            Remark(f"{BB}; {BE}", READ, "has a cut for each class, but compares rows of all classes by their bare deviation",
+            Remark(BE, READ, "is evaluated with the true target known", "decides on every predicted class, without "
+                   "the truth"),
+            Remark(f"{BB}; {BE}", RUN, "where more than half of the classes have no flagged row, the MAD is 0 and J* "
+                   "explodes: "
+                   "1.8e7, four classes are targets", "decides on no class then, says so, and flags by the rows' cut "
+                   "alone"),
+            Remark(f"{BB}; {BE}", READ, "has a cut for each class, but compares rows of all classes by their bare "
+                   "deviation",
                    "scores a row by its deviation as a multiple of its class's cut"),
         ),
     )

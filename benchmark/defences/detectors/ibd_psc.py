@@ -19,7 +19,8 @@ LEAST = 10
 
 
 def score(context: DefenceContext, *, omega: float, xi: float, models: int, threshold: float) -> Detection:
-    """Score each row by the mean probability that the amplified networks give to its original prediction (`sureness`)."""
+    """Score each row by the mean probability that the amplified networks give to its original prediction
+    (`sureness`)."""
     if len(context.clean) < LEAST:
         raise Failure(f"needs {LEAST} clean rows or more, to choose layers by, and there are {len(context.clean)}")
     amplified = Amplifier(context, omega)
@@ -27,7 +28,8 @@ def score(context: DefenceContext, *, omega: float, xi: float, models: int, thre
     chosen = choose(errors, xi, models)
     if not chosen.reached:
         context.log(
-            f"ibd-psc: no number of layers makes more than {xi:.0%} of the clean rows wrong ({max(errors):.0%} at most, "
+            f"ibd-psc: no number of layers makes more than {xi:.0%} of the clean rows wrong ({max(errors):.0%} at "
+            f"most, "
             f"with {chosen.counts[0]} of {amplified.layers}): that one is taken, a larger omega would disturb more"
         )
     found = sureness(doubts_of(amplified, context.images(), context.predicted(), chosen.counts))
@@ -66,7 +68,8 @@ class Amplifier:
         for rows, block, size in evidence.blocks(images):
             found[rows] = self._forward(block)[-1][:size]
         if not np.isfinite(found).all():
-            raise Failure(f"with its last {count} batch normalisations amplified the network predicts NaN: a smaller omega "
+            raise Failure(f"with its last {count} batch normalisations amplified the network predicts NaN: a smaller "
+                          f"omega "
                           "is needed")  # fmt: skip
         return found
 
@@ -161,7 +164,8 @@ register(
         needs=(IMAGES, BATCH_NORM, CLEAN_ROWS),
         options=(
             Option("omega", "What γ and β are multiplied by.", float, 1.5, above=1, most=100, source="paper: ω"),
-            Option("xi", "Share of wrong clean rows from which on a number of layers is large enough.", float, 0.6, above=0,
+            Option("xi", "Share of wrong clean rows from which on a number of layers is large enough.", float, 0.6,
+                   above=0,
                    below=1, source="paper: ξ"),
             Option("models", "Networks that are asked, each with one layer more amplified.", int, 5, least=1, most=1000,
                    source="paper: n"),
@@ -171,9 +175,11 @@ register(
         work=work,
         aliases=("ibdpsc",),
         remarks=(
-            Remark(WHERE, RUN, "finds k with the last k layers amplified and then amplifies k + 1 … k + n: one more than "
+            Remark(WHERE, RUN, "finds k with the last k layers amplified and then amplifies k + 1 … k + n: one more "
+                   "than "
                    "intended", "amplifies k … k + n − 1"),
-            Remark(WHERE, RUN, "looks for k up to L − 1 only, and stops with a TypeError where no error reaches ξ, as on small "
+            Remark(WHERE, RUN, "looks for k up to L − 1 only, and stops with a TypeError where no error reaches ξ, as "
+                   "on small "
                    "or robust networks", "looks at all L layers, takes the k of the largest error and says so"),
             Remark(WHERE, INFERRED, "beyond the last layer asks the same network again without saying so",
                    "asks fewer networks, and the findings list which"),

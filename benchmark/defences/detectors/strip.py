@@ -1,4 +1,5 @@
-"""STRIP (Gao et al. 2019): whose prediction stays as sure as it is whatever other image is laid over it, is suspicious."""
+"""STRIP (Gao et al. 2019): whose prediction stays as sure as it is whatever other image is laid over it, is
+suspicious."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -85,7 +86,8 @@ def never_itself(drawn: np.ndarray) -> np.ndarray:
 def superimpose(images: np.ndarray, overlays: np.ndarray, alpha: float, centre: np.ndarray, clamp: bool) -> np.ndarray:
     """Lay over each image (m, H, W, C) its overlays (m, k, H, W, C): image + alpha · (overlay − centre), float32.
 
-    All are bytes from 0 to 255, and `centre` (C,) is the byte of each channel that the network's own normalisation makes
+    All are bytes from 0 to 255, and `centre` (C,) is the byte of each channel that the network's own normalisation
+    makes
     0, so that this is the sum in its normalised space, as published. With `clamp` the sum is cut to 0 … 255.
     """
     mixed = images[:, None].astype(np.float32) + np.float32(alpha) * (overlays.astype(np.float32) - centre)
@@ -140,21 +142,26 @@ register(
                    least=1, most=10_000, source="BackdoorBench and backdoor-toolbox"),
             Option("alpha", "Weight of an overlay; the row's own image keeps weight 1.", float, 1.0, above=0, most=10,
                    source="BackdoorBench and backdoor-toolbox, as cleansers"),
-            Option("clamp", "Cut sums to bytes, 0 to 255? Not so where published code does it as a cleanser.", bool, False,
+            Option("clamp", "Cut sums to bytes, 0 to 255? Not so where published code does it as a cleanser.", bool,
+                   False,
                    source="BackdoorBench and backdoor-toolbox, as cleansers"),
-            Option("share", "Share of the clean rows that falls below the cut: the false-positive rate that is aimed at.",
+            Option("share", "Share of the clean rows that falls below the cut: the false-positive rate that is aimed "
+                   "at.",
                    float, 0.01, above=0, below=1, source="abstract: a preset false rejection rate of 1 %"),
         ),
         work=work,
         remarks=(
             Remark(BB, RUN, "reports an AUC of the entropy with poisoned rows as positives: inverted (0.006 for 0.994)",
                    "scores minus the entropy, so that higher is more suspicious"),
-            Remark(BB, RUN, "draws overlays once a batch: all rows of a batch share them, and what a row gets depends on "
+            Remark(BB, RUN, "draws overlays once a batch: all rows of a batch share them, and what a row gets depends "
+                   "on "
                    "its neighbours", "draws them for each row, from a stream of its own"),
             Remark(BB, READ, "superimposes clean rows with each other, itself included, to set the cut",
                    "never superimposes a row with itself"),
-            Remark(BT, READ, "cuts at a false-positive rate of 0.1 as a cleanser; its input-level version has alpha 0.5 in "
-                   "pixel space with a clamp and 0.05", "0.01, weight 1 in the network's own space, no clamp; all options"),
+            Remark(BT, READ, "cuts at a false-positive rate of 0.1 as a cleanser; its input-level version has alpha "
+                   "0.5 in "
+                   "pixel space with a clamp and 0.05", "0.01, weight 1 in the network's own space, no clamp; all "
+                   "options"),
         ),
     )
 )  # fmt: skip

@@ -87,7 +87,7 @@ class PatchMoE(StackedExperts):
         return ops.transpose(scores, (0, 2, 1)), ops.transpose(ops.sum(taken, axis=2), (0, 2, 1))
 
     def _taken(self, inputs):
-        """What the experts take, (batch, experts, top_k, channels), and one-hot where it is, as `_route`."""
+        """Return what the experts take, (batch, experts, top_k, channels), and one-hot where it is, as `_route`."""
         _, height, width, channels = inputs.shape
         patches = ops.reshape(inputs, (-1, height * width, channels))
         _, gates, taken = self._route(patches)
