@@ -4,7 +4,7 @@ Everything is linear in the rows and in float64, block by block: 50,000 rows of 
 whole. No matrix is larger than features × features.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -21,13 +21,23 @@ def by_class(labels: np.ndarray, classes: int) -> list[np.ndarray]:
     return [order[start:stop] for start, stop in pairwise(bounds.tolist())]
 
 
-def check_finite(features: np.ndarray, what: str = "features") -> None:
-    """Raise `Failure` where a row (n, d) holds a number that is none."""
+def named(names: Sequence[str], labels: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Return (name, rows) of each class that has rows, by labels (n,)."""
+    return [(name, rows) for name, rows in zip(names, by_class(labels, len(names)), strict=True) if len(rows)]
+
+
+def checked(features: np.ndarray) -> np.ndarray:
+    """Return features (n, d). `Failure` where there are none, where some are not finite, or where all are the same."""
+    if not len(features):
+        raise Failure("there are no rows to inspect")
     bad = sum(int(np.sum(~np.isfinite(block).all(1))) for _, block in _raw_blocks(features))
     if bad:
         raise Failure(
-            f"the {what} of {bad} of {len(features)} rows are not finite: the network has diverged; train it again"
+            f"the features of {bad:,} of {len(features):,} rows are not finite: the network diverged; train it again"
         )
+    if all(np.all(block == features[0]) for _, block in _raw_blocks(features)):
+        raise Failure("the features of all rows are the same: the network tells no input from another; train it again")
+    return features
 
 
 def blocks(features: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
@@ -100,7 +110,7 @@ def positive(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _nothing(largest: np.ndarray, size: int) -> float:
-    """What is zero within rounding beside the largest eigenvalue."""
+    """Return what is zero within rounding beside the largest eigenvalue."""
     return max(float(largest.sum()), 0.0) * size * float(np.finfo(np.float64).eps)
 
 

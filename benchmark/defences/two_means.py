@@ -82,7 +82,7 @@ def silhouette(points: np.ndarray, side: np.ndarray, seed: int, purpose: str) ->
 
 
 def _sums(points: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The sum of distances of each point from some others."""
+    """Return the sum of distances of each point from some others."""
     squares = (others**2).sum(1)
     result = np.empty(len(points))
     for start in range(0, len(points), BLOCK):

@@ -4,17 +4,21 @@ lowest loss after the first epochs of the run's own training."""
 import numpy as np
 
 from benchmark.core.errors import Failure, Usage
+from benchmark.defences.context import DefenceContext, Detection
+from benchmark.defences.needs import LOSSES
+from benchmark.defences.options import Option
+from benchmark.defences.registry import READ, RUN, DetectorSpec, Remark, Work, register
 
 
-def parse_epochs(text: str) -> tuple[int, ...]:
-    """Return the epochs that a text such as 1,2,5 names, ascending. `Usage` for anything else."""
+def parse_epochs(text: str) -> str:
+    """Return the one spelling of epochs such as 1,2,5: ascending, each once. `Usage` for anything else."""
     try:
         epochs = sorted({int(one) for one in text.split(",")})
     except ValueError:
         epochs = []
     if not epochs or epochs[0] < 1:
         raise Usage(f"epochs are whole numbers from 1 with commas between them, such as 1,2,3: not {text!r}")
-    return tuple(epochs)
+    return ",".join(map(str, epochs))
 
 
 def chosen(recorded: np.ndarray, losses: np.ndarray, epochs: tuple[int, ...] | None) -> np.ndarray:
@@ -52,3 +56,70 @@ def cut(scores: np.ndarray, lacking: np.ndarray, share: float) -> np.ndarray:
     flagged = np.zeros(len(scores), bool)
     flagged[order[: int(share * len(scores))]] = True
     return flagged
+
+
+def score(context: DefenceContext, *, epochs: str | None, share: float) -> Detection:
+    """Score the inspected rows of a run by `scores`, and cut by `cut`."""
+    recorded = context.losses()
+    wanted = None if epochs is None else tuple(map(int, epochs.split(",")))
+    found, lacking = scores(chosen(recorded.epochs, recorded.losses, wanted))
+    findings = {
+        "epochs": list(wanted or recorded.epochs.tolist()),
+        "rows_without_a_loss": int(lacking.sum()),
+        "median_loss": round(float(-np.median(found)), 6),
+    }
+    return Detection(found, cut(found, lacking, share), findings)
+
+
+register(
+    DetectorSpec(
+        name="loss",
+        title="Low loss (ABL's isolation)",
+        source="Li et al. 2021, Anti-backdoor learning: training clean models on poisoned data",
+        summary="How low a row's loss is after the first epochs of the run's own training: a backdoor is learnt fast.",
+        score=score,
+        needs=(LOSSES,),
+        options=(
+            Option(
+                "epochs",
+                "The epochs whose losses are averaged, with commas between them; by default all that are recorded.",
+                str,
+                None,
+                parse=parse_epochs,
+            ),
+            Option(
+                "share",
+                "Share of all rows that is isolated: those of lowest loss.",
+                float,
+                0.01,
+                above=0,
+                below=1,
+                source="paper, and every published code",
+            ),
+        ),
+        work=lambda size, options: Work(seconds=1e-5 * size.rows),
+        aliases=("abl-isolation", "low-loss"),
+        remarks=(
+            Remark(
+                "BackdoorBench f02e353, detection_pretrain/abl.py, and all other published code",
+                RUN,
+                "offers gradient ascent (LGA) and flooding as alternatives, but takes the sign from the mean loss of "
+                "the batch, and then the two have the same gradient: runs of both are equal row for row (the paper "
+                "takes it row by row)",
+                "isolates by the losses of the run's own, ordinary training, so that one training serves every method",
+            ),
+            Remark(
+                "BackdoorBench f02e353, detection_pretrain/abl.py",
+                READ,
+                "trains by flooding at a constant learning rate of 0.01 and isolates without augmentation",
+                "trains nothing; losses are recorded in evaluation mode, without augmentation",
+            ),
+            Remark(
+                "BackdoorBench f02e353, detection_pretrain/abl.py",
+                READ,
+                "says in a comment that losses are sorted descending; they are sorted ascending, which is right",
+                "isolates the lowest losses",
+            ),
+        ),
+    )
+)

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmark.core.errors import Failure
 from benchmark.defences import statistics
+from benchmark.defences.context import CLEAN, DefenceContext, Detection
+from benchmark.defences.needs import CLEAN_ROWS, FEATURES
+from benchmark.defences.options import Option
+from benchmark.defences.registry import DetectorSpec, Work, register
 
 FOLDS = 5
 
@@ -58,7 +63,7 @@ def fit(clean: np.ndarray, labels: np.ndarray, classes: int, shrinkage: float | 
 
 
 def _ledoit_wolf(covariance: np.ndarray, fourth: float, rows: int) -> float:
-    """The shrinkage that is best in the mean for a covariance of that many rows; `fourth` is Σ ‖x‖⁴."""
+    """Return the shrinkage that is best in the mean for a covariance of that many rows; `fourth` is Σ ‖x‖⁴."""
     level = np.trace(covariance) / len(covariance)
     spread = float(((covariance - level * np.eye(len(covariance))) ** 2).sum())
     noise = (fourth / rows - float((covariance**2).sum())) / rows
@@ -78,3 +83,72 @@ def own_distances(clean: np.ndarray, labels: np.ndarray, classes: int, shrinkage
             others = fit(clean[~there], labels[~there], classes, shrinkage)
             result[there] = others.distances(clean[there], labels[there])
     return result
+
+
+def scores(gaussians: Gaussians, features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the distances (n,) of rows, squared; rows of a class without clean rows get the median of the others."""
+    found = gaussians.distances(features, labels)
+    unknown = np.isnan(found)
+    if unknown.all():
+        raise Failure("no class has both clean rows and rows to inspect: hold out more rows")
+    found[unknown] = np.median(found[~unknown])
+    return found
+
+
+def score(context: DefenceContext, *, shrinkage: float | None, false_alarms: float) -> Detection:
+    """Score the inspected rows of a run by `scores`; the cut is what a share `false_alarms` of the clean rows exceeds,
+    each beside a fit to others."""
+    features, labels = statistics.checked(context.features()), context.labels
+    clean, classes = statistics.checked(context.features(CLEAN)), context.classes
+    gaussians = fit(clean, context.clean.labels, classes, shrinkage)
+    found = scores(gaussians, features, labels)
+    own = own_distances(clean, context.clean.labels, classes, shrinkage)
+    own = own[~np.isnan(own)]
+    if not len(own):
+        raise Failure("no class has two clean rows, so nothing says what distance is usual: hold out more rows")
+    threshold = float(np.quantile(own, 1 - false_alarms))
+    known = ~np.isnan(gaussians.means).any(1)
+    findings = {
+        "threshold": threshold,
+        "shrinkage": round(gaussians.shrinkage, 6),
+        "clean_rows": len(clean),
+        "classes_without_clean_rows": [
+            name for name, rows in statistics.named(context.class_names, labels) if not known[labels[rows[0]]]
+        ],
+    }
+    return Detection(found, (found > threshold) & known[labels], findings)
+
+
+register(
+    DetectorSpec(
+        name="mahalanobis",
+        title="Mahalanobis distance",
+        source="Lee et al. 2018, A simple unified framework for detecting out-of-distribution samples and adversarial "
+        "attacks",
+        summary="How far a row's features lie from those of clean rows of the class that it is labelled as, by a "
+        "covariance that all classes share.",
+        score=score,
+        needs=(FEATURES, CLEAN_ROWS),
+        options=(
+            Option(
+                "shrinkage",
+                "How far the covariance is drawn towards a multiple of the identity, 0 to 1; by default as the clean "
+                "rows ask for.",
+                float,
+                None,
+                least=0,
+                most=1,
+                source="Ledoit & Wolf 2004",
+            ),
+            Option(
+                "false_alarms",
+                "Share of clean rows that would be flagged: what sets the cut.",
+                float,
+                0.05,
+                above=0,
+                below=1,
+            ),
+        ),
+        work=lambda size, options: Work(forward=size.rows + size.clean, seconds=1e-4 * size.rows),
+    )
+)
