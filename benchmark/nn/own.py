@@ -87,28 +87,35 @@ def named(network: str) -> Source:
     Failure
         If the file cannot be read, is larger than MOST, or is not the one that the digest says.
     """
-    found = _SPELLED.fullmatch(network)
-    if not found:
-        raise Usage(f"--network: expected a name, or {EXPECTED}, got {network!r:.80}")
-    source = _read(Path(found["path"]).absolute(), found["function"])
-    path = source.path
-    if found["digest"] and not source.digest.removeprefix("sha256:").startswith(found["digest"]):
-        raise Failure(f"{path}: has changed: its SHA-256 is {source.digest[7:15]}…, expected {found['digest'][:8]}…")
+    source = read(network, "--network")
     _NAMED[source.digest, source.function] = source
     return source
 
 
-def _read(path: Path, function: str) -> Source:
+def read(spelled: str, option: str) -> Source:
+    """Read the code that `FILE.py:FUNCTION`, perhaps with `@SHA256`, names as the value of an option; it is neither
+    executed nor allowed to be. Raises as `named`."""
+    found = _SPELLED.fullmatch(spelled)
+    if not found:
+        raise Usage(f"{option}: expected a name, or {EXPECTED}, got {spelled!r:.80}")
+    source = _read(Path(found["path"]).absolute(), found["function"], option)
+    if found["digest"] and not source.digest.removeprefix("sha256:").startswith(found["digest"]):
+        digests = f"its SHA-256 is {source.digest[7:15]}…, expected {found['digest'][:8]}…"
+        raise Failure(f"{source.path}: has changed: {digests}")
+    return source
+
+
+def _read(path: Path, function: str, option: str = "--network") -> Source:
     """Read a file with code. Raises as `named` does."""
     if not path.is_file():
-        raise Usage(f"--network: {path}: {'is not a file' if path.exists() else 'no such file'}")
+        raise Usage(f"{option}: {path}: {'is not a file' if path.exists() else 'no such file'}")
     try:
         with open(path, "rb") as file:
             text = file.read(MOST + 1)
     except OSError as error:
         raise Failure(f"{path}: cannot be read ({error.strerror})") from None
     if len(text) > MOST:
-        raise Failure(f"{path}: is larger than {MOST >> 20} MiB, which no network's code is")
+        raise Failure(f"{path}: is larger than {MOST >> 20} MiB, which no such code is")
     return Source(path, function, text)
 
 
@@ -154,7 +161,7 @@ def build(source: Source, image_shape: tuple[int, int, int], classes: int, seed:
     keras.utils.set_random_seed(seed % 2**32)
     where = f"{source.path}:{source.function}"
     with own_guard.in_one_line(source):
-        function = _executed(source).get(source.function)
+        function = executed(source).get(source.function)
         if not callable(function):
             raise Usage(f"{source.path}: has no function {source.function!r}")
         model = function(tuple(image_shape), classes, seed)
@@ -177,7 +184,7 @@ def has_features(network: Any) -> bool:
     return isinstance(network.get_layer("logits"), keras.layers.Dense)
 
 
-def _executed(source: Source) -> dict[str, Any]:
+def executed(source: Source) -> dict[str, Any]:
     """Execute the file as a module of its own, and return its names."""
     module = types.ModuleType(f"benchmark_own_{source.digest[7:15]}")
     module.__file__ = str(source.path)

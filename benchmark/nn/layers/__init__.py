@@ -20,4 +20,13 @@ __all__ = [
     "TokenEmbedding",
     "TokenMoE",
     "ViTBlock",
+    "batch_norms",
 ]
+
+
+def batch_norms(model):
+    """Return the layers of a network, in order, that normalise by running statistics: batch normalisation, Keras' or
+    ours, and experts that are stacked in one layer with theirs. Each has `gamma`, `beta`, `moving_mean` and
+    `moving_variance`; Keras' may lack the first two (None)."""
+    every = model._flatten_layers(include_self=False, recursive=True)
+    return [layer for layer in every if getattr(layer, "moving_variance", None) is not None]

@@ -273,7 +273,7 @@ def test_what_the_code_forks_may_end(files):
     source = own.named(f"{files / 'my_network.py'}:build")
     ends = __import__("os")._exit
     with own_guard.running(source):
-        assert callable(own._executed(source)["build"]) and __import__("os")._exit is not ends
+        assert callable(own.executed(source)["build"]) and __import__("os")._exit is not ends
     assert __import__("os")._exit is ends
 
 

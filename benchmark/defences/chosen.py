@@ -1,0 +1,73 @@
+"""Which methods with which settings: names, `all`, and functions in files, parsed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from benchmark.core import extras
+from benchmark.core.errors import Failure, Usage
+from benchmark.defences import options, own
+from benchmark.defences.context import DefenceContext
+from benchmark.defences.registry import Registry, S
+from benchmark.nn.own import Source
+from benchmark.training.metrics import Json
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Chosen(Generic[S]):
+    """A method, its settings by name, and the code that it is, where that is the user's."""
+
+    spec: S
+    settings: dict[str, Any]
+    code: Source | None = None
+
+    @property
+    def config(self) -> Json:
+        """What decides its result besides the run, as the configuration has it."""
+        found: Json = {"defence": self.spec.name, "settings": self.settings}
+        if self.code is not None:
+            found["code"] = {"digest": self.code.digest, "function": self.code.function}
+        return found
+
+    def check(self, context: DefenceContext) -> None:
+        """Raise `Failure` where a package is missing, or the run has not what the method needs: said in one line."""
+        for package in self.spec.packages:
+            extras.check(package, self.spec.extra)
+        for need in self.spec.needs:
+            try:
+                need.check(context)
+            except Failure as error:
+                raise Failure(f"{self.spec.name}: {error}") from None
+
+
+def choose(registry: Registry[S], methods: Sequence[str], given: Sequence[str]) -> list[Chosen[S]]:
+    """Parse the values of `--method` and `--option`.
+
+    Raises
+    ------
+    Usage
+        If a method is unknown or named twice, or an option is (see `options.parse`).
+    Failure
+        If the code of one's own fails.
+    """
+    if not methods:
+        raise Usage(f"--method: expected {ALL}, {', '.join(registry)} or {own.EXPECTED}")
+    specs: dict[str, tuple[S, Source | None]] = {}
+    for typed in methods:
+        found = _meant(registry, typed)
+        for spec, code in found:
+            if spec.name in specs and len(found) == 1 and ALL not in methods:
+                raise Usage(f"--method {spec.name}: given twice")
+            specs[spec.name] = spec, code
+    settings = options.parse(given, {name: spec.options for name, (spec, _) in specs.items()})
+    return [Chosen(spec, settings[name], code) for name, (spec, code) in specs.items()]
+
+
+def _meant(registry: Registry[S], typed: str) -> list[tuple[S, Source | None]]:
+    if typed.strip().lower() == ALL:
+        return [(spec, None) for spec in registry.every()]
+    if own.is_spelled(typed):
+        return [own.spec_of(typed, registry)]  # type: ignore[list-item]
+    return [(registry.find(typed), None)]

@@ -1,0 +1,132 @@
+"""What `detect` and `repair` share: which results there are already, the folder of a new one, and the clean twin."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from benchmark.core import environment, files
+from benchmark.core.errors import Failure
+from benchmark.core.hashing import digest
+from benchmark.defences.chosen import Chosen
+from benchmark.defences.registry import S
+from benchmark.defences.subject import Asked, Subject, open_subject
+from benchmark.nn import engines
+from benchmark.runs import records
+from benchmark.runs.context import making, twin_of
+from benchmark.runs.run import Run
+from benchmark.training.common import check_numbers
+from benchmark.training.metrics import Json
+
+R = TypeVar("R")
+Log = Callable[[str], None]
+
+
+@dataclass
+class Outcome(Generic[R]):
+    """What came of a run: its results, each with its folder; those of its clean twin by method; and what could not be
+    done, a line each."""
+
+    run: Run
+    results: list[tuple[Path, R]] = field(default_factory=list)
+    twins: dict[str, R] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+
+class Driver(Generic[S, R]):
+    """Runs methods on finished runs. `kind`: `detect` or `repair`; `parse`: JSON → result; `make`: runs a method on a
+    subject, writes into a folder, and returns the result's own part of the JSON."""
+
+    def __init__(
+        self,
+        kind: str,
+        parse: Callable[[Json], R],
+        make: Callable[[Subject, Chosen[S], Path, Log], Json],
+        log: Log,
+    ):
+        self.kind, self._parse, self._make, self.log = kind, parse, make, log
+
+    def run(self, folder: Path, chosen: Sequence[Chosen[S]], asked: Asked, with_twin: bool = True) -> Outcome[R]:
+        """Run the methods on a run and, for comparison, on the clean run that it is compared with. Results that exist
+        are only read. A method that this run cannot serve ends with a line among the `errors`."""
+        job = self._job(folder)
+        twin = twin_of(job) if with_twin else None
+        outcome: Outcome[R] = Outcome(job)
+        found = self._on(job, chosen, asked, twin, outcome.errors)
+        outcome.results = list(found.values())
+        if twin is not None:
+            served = [one for one in chosen if one.spec.name in found]
+            found = self._on(twin, served, asked.elsewhere(), None, outcome.errors)
+            outcome.twins = {name: result for name, (_, result) in found.items()}
+        return outcome
+
+    def _job(self, folder: Path) -> Run:
+        job = Run.at(folder)
+        job.finished()
+        job.needs_network(self.kind)
+        job.needs_code()
+        return job
+
+    def _on(
+        self, job: Run, chosen: Sequence[Chosen[S]], asked: Asked, twin: Run | None, errors: list[str]
+    ) -> dict[str, tuple[Path, R]]:
+        """Return the result of each method on a run, and its folder, by the method's name."""
+        subject: Subject | None = None
+        done: dict[str, tuple[Path, R]] = {}
+        for one in chosen:
+            try:
+                config = self.config(job, one, asked)
+                target = job.folder / f"{self.kind}-{one.spec.name}-{digest(config).removeprefix('sha256:')[:8]}"
+                found = records.kept(target / "result.json", self._parse)
+                if found is None:
+                    subject = subject or open_subject(job, asked, self.log)
+                    one.check(subject.context)
+                    self.log(f"{job.folder.name}: {one.spec.title} …")
+                    found = self._made(subject, one, target, config, twin)
+                done[one.spec.name] = target, found
+            except Failure as error:
+                errors.append(f"{job.folder}: {str(error).removeprefix(f'{job.folder}: ')}")
+        return done
+
+    def config(self, job: Run, one: Chosen[S], asked: Asked) -> Json:
+        """Return the configuration of a result: all that decides it."""
+        check_numbers(one.settings)
+        limits = {"clean_rows": asked.clean_rows, "rows": asked.rows}
+        asking = {name: value for name, value in limits.items() if value is not None}
+        return {"config_version": 1, "kind": self.kind, **one.config, "asked": asking, "run": job.config.raw}
+
+    def _made(self, subject: Subject, one: Chosen[S], target: Path, config: Json, twin: Run | None) -> R:
+        with making(target, config):
+            start = time.perf_counter()
+            raw: Json = self._make(subject, one, target, self.log)
+            raw = {
+                "result_version": 1,
+                "kind": self.kind,
+                **one.config,
+                "asked": config["asked"],
+                "run": subject.trained.name,
+                "dataset": subject.trained.dataset.raw,
+                "config": subject.run.config.raw,
+                "clean_run": twin and twin.folder.name,
+                "clean": {"rows": len(subject.context.clean), "are": subject.clean_are},
+                **raw,
+                "seconds": round(time.perf_counter() - start, 3),
+                "device": engines.device(),
+                "environment": environment.record(),
+                "finished": environment.now(),
+            }
+            result = self._parse(raw)
+            files.write_json(target / "result.json", raw)
+        return result
+
+
+def draw(pictures: Any, target: Path) -> list[str]:
+    """Draw a method's pictures into its folder, by name; where matplotlib is missing, none are. Returns their names."""
+    from benchmark.core import extras
+
+    if not pictures or extras.problem("matplotlib") is not None:
+        return []
+    for name, save in pictures.items():
+        save(target / f"{name}.png")
+    return [f"{name}.png" for name in pictures]

@@ -1,0 +1,127 @@
+"""What several defences need of a run, computed once and kept in its folder: features and logits of its rows, and what
+else a method computes row by row.
+
+`RUN/evidence-XXXXXXXX/NAME-GROUP.npy`, the digits being the first of the network's SHA-256: a network that changes has
+new evidence. Arrays are written block by block and memory-mapped, so that memory is bounded whatever the rows.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.core import files
+from benchmark.core.errors import Damaged
+from benchmark.nn import engines, own_guard
+from benchmark.nn.tokenizers import Tokens
+
+IMAGES, TEXTS = 512, 64  # rows of a step
+Compute = Callable[[Any], np.ndarray]
+"""A block of inputs (m, …) → what is kept of each, (m, …)."""
+
+
+class Store:
+    """The folder of a run's evidence."""
+
+    def __init__(self, run: Path):
+        digest = hashlib.sha256(files.read_bytes(run / "model.keras")).hexdigest()
+        self.folder = run / f"evidence-{digest[:8]}"
+
+    def array(self, name: str, rows: int, make: Callable[[Path], None]) -> np.ndarray:
+        """Return an array of that many rows, read-only; where it is not there yet, `make` writes it to a path."""
+        path = self.folder / f"{name}.npy"
+        found = _read(path, rows)
+        if found is None:
+            files.make_folder(self.folder)
+            with files.locked(self.folder), files.replacing(path) as temporary:
+                make(temporary)
+            found = _read(path, rows)
+            assert found is not None
+        return found
+
+
+def _read(path: Path, rows: int) -> np.ndarray | None:
+    """Return the array in a file, None while there is none; what is not one of that many rows is put aside."""
+    if not files.there(path):
+        return None
+    try:
+        files.check(path)
+        found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        if found.dtype.kind not in "fiub" or found.ndim < 1 or len(found) != rows:
+            raise ValueError(f"an array {found.dtype} of {found.shape}, expected {rows} rows")
+        return found
+    except (OSError, ValueError, EOFError) as error:
+        files.put_aside(path, Damaged(f"{path}: cannot be read ({' '.join(str(error).split())[:120]})"))
+        return None
+
+
+def by_block(path: Path, inputs: Any, compute: Compute) -> None:
+    """Write what `compute` makes of inputs, block by block, as one .npy file."""
+    target: np.memmap | None = None
+    for rows, block, count in blocks(inputs):
+        values = np.asarray(compute(block))[:count]
+        if target is None:
+            shape = (len(inputs), *values.shape[1:])
+            with open(path, "wb") as file:
+                np.lib.format.write_array_header_1_0(
+                    file, {"descr": values.dtype.str, "fortran_order": False, "shape": shape}
+                )
+                start = file.tell()
+                file.truncate(start + values.dtype.itemsize * int(np.prod(shape)))
+            target = np.memmap(path, values.dtype, "r+", start, shape)
+        target[rows] = values
+    if target is None:
+        np.save(path, np.empty((0, 1), np.float32), allow_pickle=False)
+    else:
+        target.flush()
+
+
+def blocks(inputs: Any, size: int | None = None) -> Iterator[tuple[np.ndarray, Any, int]]:
+    """Cut inputs into blocks of one size: (row numbers (m,), block, m); the last block is filled up. Texts come in the
+    order of their lengths."""
+    if isinstance(inputs, Tokens):
+        for rows, block in inputs.batches(size or TEXTS):
+            yield rows, block, len(rows)
+        return
+    size = size or IMAGES
+    for start in range(0, len(inputs), size):
+        block = inputs[start : start + size]
+        count = len(block)
+        if count < size:
+            block = np.concatenate([block, np.zeros((size - count, *block.shape[1:]), block.dtype)])
+        yield np.arange(start, start + count), block, count
+
+
+def forward(model: Any) -> Callable[[Any], list[np.ndarray]]:
+    """Return a compiled function of a block of inputs: the inputs of the last layer (m, d) and the logits (m, C), both
+    float32; of a network without a dense last layer the logits alone."""
+    import keras
+    from keras import ops
+
+    logits = model.get_layer("logits")
+    outputs = [logits.input, logits.output] if has_features(model) else [logits.output]
+    trunk = keras.Model(model.inputs, outputs)
+    call = engines.compiled(
+        trunk, lambda block: [ops.cast(one, "float32") for one in _listed(trunk(block, training=False))]
+    )
+    return lambda block: [np.asarray(ops.convert_to_numpy(one)) for one in guarded(model, call, block)]
+
+
+def _listed(outputs: Any) -> list[Any]:
+    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+
+
+def guarded(model: Any, function: Callable[..., Any], *arrays: Any) -> Any:
+    """Call a function that computes with a network; of one of one's own, whose code then runs, errors are one line."""
+    source = getattr(model, own_guard.SOURCE, None)
+    if source is None:
+        return function(*arrays)
+    with own_guard.running(source):
+        return function(*arrays)
+
+
+def has_features(model: Any) -> bool:
+    """Is the layer before the softmax a dense one, whose inputs are the features?"""
+    return hasattr(model.get_layer("logits"), "kernel")

@@ -1,0 +1,114 @@
+"""A method of one's own: a function in a file, `score(context, *, option=default, …)` for a detector and
+`repair(context, *, option=default, …)` for a repair.
+
+The file is code, and is executed only where the user names it. A result says by its SHA-256 which file it was.
+"""
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from benchmark.core.errors import Failure, Usage
+from benchmark.defences.context import DefenceContext, Detection
+from benchmark.defences.options import Option
+from benchmark.defences.registry import DetectorSpec, MethodSpec, Registry, RepairSpec
+from benchmark.nn import own, own_guard
+from benchmark.nn.own import Source
+
+EXPECTED = own.EXPECTED
+
+
+def is_spelled(method: str) -> bool:
+    """Tell whether a value of `--method` names a file."""
+    return own.is_spelled(method)
+
+
+def spec_of(method: str, registry: Registry) -> tuple[MethodSpec, Source]:
+    """Execute the file that `FILE.py:FUNCTION` names, and return its function as a method of the registry's kind.
+
+    Its options are the function's keyword arguments with defaults, which give their types.
+
+    Raises
+    ------
+    Usage
+        If it is spelled otherwise, there is no such file or function, or an argument has no default.
+    Failure
+        If the code fails.
+    """
+    source = own.read(method, "--method")
+    with own_guard.in_one_line(source):
+        function = own.executed(source).get(source.function)
+    if not callable(function):
+        raise Usage(f"{source.path}: has no function {source.function!r}")
+    words: dict[str, Any] = {
+        "name": _name(source),
+        "title": f"{source.path.name}:{source.function}",
+        "source": "the user's",
+        "summary": f"The function {source.function} of {source.path.name}.",
+        "options": tuple(_options(function, source)),
+    }
+    if registry.kind == "detector":
+        return DetectorSpec(**words, score=functools.partial(_score, function, source)), source
+    return RepairSpec(**words, repair=functools.partial(_repair, function, source)), source
+
+
+def _name(source: Source) -> str:
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", f"{source.path.stem}-{source.function}").strip("-").lower()
+    return f"own-{plain[:60]}"
+
+
+def _options(function: Callable[..., Any], source: Source) -> Iterator[Option]:
+    """Yield the function's options: all arguments but the first, which is the context."""
+    where = f"{source.path}:{source.function}"
+    try:
+        arguments = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        raise Usage(f"{where}: has no signature that can be read") from None
+    if not arguments or arguments[0].kind not in (arguments[0].POSITIONAL_ONLY, arguments[0].POSITIONAL_OR_KEYWORD):
+        raise Usage(f"{where}: expected a function whose first argument is the context")
+    for one in arguments[1:]:
+        if one.kind in (one.VAR_KEYWORD, one.VAR_POSITIONAL):
+            continue
+        if type(one.default) not in (bool, int, float, str):
+            raise Usage(f"{where}: its argument {one.name!r} needs a default, a number, a text or a truth value")
+        yield Option(one.name, f"Argument {one.name} of {source.function}.", type(one.default), one.default)
+
+
+def _score(function: Callable[..., Any], source: Source, context: DefenceContext, **options: Any) -> Detection:
+    with own_guard.in_one_line(source):
+        found = function(context, **options)
+        if isinstance(found, Detection):
+            return found
+        scores, flagged = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+        try:
+            scores = np.asarray(scores, np.float64)
+        except (TypeError, ValueError):
+            raise Failure(
+                f"{source.path}:{source.function}: returned {type(found).__name__}, expected an array of a score for "
+                "each of context.rows, that and an array of bool, or a Detection"
+            ) from None
+        return Detection(scores, flagged)
+
+
+def _repair(function: Callable[..., Any], source: Source, context: DefenceContext, **options: Any) -> Iterator[Any]:
+    import keras
+
+    from benchmark.defences.context import Stage
+
+    with own_guard.in_one_line(source):
+        found = function(context, **options)
+        stages = iter([found] if isinstance(found, (keras.Model, Stage)) else found)
+    while True:
+        with own_guard.in_one_line(source):
+            stage = next(stages, None)
+        if stage is None:
+            return
+        if isinstance(stage, keras.Model):
+            stage = Stage(stage, "repaired")
+        if not isinstance(stage, Stage):
+            raise Failure(f"{source.path}:{source.function}: yielded {type(stage).__name__}, expected a keras.Model")
+        yield stage

@@ -1,0 +1,158 @@
+"""The registries of defences: detectors score training rows, repairs change a trained network. One file a method.
+
+Everything else is made of what stands here: the commands and their help, `benchmark defences`, tables, the report,
+and the pages of the documentation. Nothing here imports Keras.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from benchmark.core import naming
+from benchmark.core.errors import Usage
+from benchmark.defences.needs import Need
+from benchmark.defences.options import Option
+
+RUN, READ, INFERRED = WAYS = ("run", "read", "inferred")
+"""How a remark on published code was found."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What the cost of a method depends on: training rows that are inspected, clean rows, classes, and epochs of the
+    run's own training."""
+
+    rows: int
+    clean: int
+    classes: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """A rough cost: images through the network forwards, images trained on, and seconds beside that."""
+
+    forward: float = 0
+    trained: float = 0
+    seconds: float = 0
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What published code does and ours does not: in which file of which commit, how that was found (`run`, `read` or
+    `inferred`), what it does, and what ours does instead."""
+
+    where: str
+    how: str
+    does: str
+    ours: str
+
+    def __post_init__(self) -> None:
+        if self.how not in WAYS:
+            raise ValueError(f"a remark is {' or '.join(WAYS)}, not {self.how!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSpec:
+    """What a detector and a repair have in common.
+
+    Parameters
+    ----------
+    name, title : str
+        As after `--method`, and as tables head it.
+    source : str
+        The publication.
+    summary : str
+        A sentence: what it does.
+    needs : tuple of Need
+        What it needs of a run.
+    options : tuple of Option
+        What can be set of it.
+    work : callable
+        `Size` and its settings → `Work`.
+    aliases : tuple of str
+        What others call it.
+    by_name : bool
+        `--method all` leaves it out: it takes far longer than the others.
+    remarks : tuple of Remark
+        Where published code departs from its paper, or from ours.
+    extra : str
+        The extra of the package that it needs, if it needs one, and `packages` which of that.
+    """
+
+    name: str
+    title: str
+    source: str
+    summary: str
+    needs: tuple[Need, ...] = ()
+    options: tuple[Option, ...] = ()
+    work: Callable[[Size, Mapping[str, Any]], Work] = lambda size, options: Work(forward=size.rows)
+    aliases: tuple[str, ...] = ()
+    by_name: bool = False
+    remarks: tuple[Remark, ...] = ()
+    extra: str = ""
+    packages: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [option.name for option in self.options]
+        if len(set(names)) < len(names):
+            raise ValueError(f"{self.name}: two options of one name")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorSpec(MethodSpec):
+    """A detector: `score(context, **options)` → `context.Detection`."""
+
+    score: Callable[..., Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepairSpec(MethodSpec):
+    """A repair: `repair(context, **options)` yields `context.Stage`, one after the other; the last is its result.
+
+    `control`: is it plain fine-tuning, beside which all others are shown?
+    """
+
+    repair: Callable[..., Iterator[Any]]
+    control: bool = False
+
+
+S = TypeVar("S", bound=MethodSpec)
+
+
+class Registry(dict[str, S], Generic[S]):
+    """Methods of one kind, by name. `kind`: what one is called, `several`: several of them."""
+
+    def __init__(self, kind: str, several: str):
+        super().__init__()
+        self.kind, self.several = kind, several
+
+    def register(self, spec: S) -> S:
+        """Add a method. `ValueError` where its name is taken."""
+        if spec.name in self:
+            raise ValueError(f"there are two {self.several} named {spec.name!r}")
+        self[spec.name] = spec
+        return spec
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """What others call a method → its name."""
+        return {alias: spec.name for spec in self.values() for alias in spec.aliases}
+
+    def find(self, typed: str) -> S:
+        """Return the method that is meant by a name; `Usage` where that is none, or could be several."""
+        name = naming.one_of(typed, self, lambda words: Usage(f"--method: {words}"), self.aliases)
+        return self[name]
+
+    def every(self) -> list[S]:
+        """Return the methods that `--method all` stands for, by name."""
+        return [spec for _, spec in sorted(self.items()) if not spec.by_name]
+
+
+DETECTORS: Registry[DetectorSpec] = Registry("detector", "detectors")
+REPAIRS: Registry[RepairSpec] = Registry("repair", "repairs")
+
+
+def register(spec: MethodSpec) -> MethodSpec:
+    """Add a detector or a repair. `ValueError` where its name is taken."""
+    return DETECTORS.register(spec) if isinstance(spec, DetectorSpec) else REPAIRS.register(spec)  # type: ignore

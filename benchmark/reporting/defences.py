@@ -1,0 +1,213 @@
+"""Results of detectors and repairs as the commands show them: a row for each method, controls beside."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmark.core import naming, text_tables
+from benchmark.core.errors import Usage
+from benchmark.core.numbers import counted
+from benchmark.defences.catalogue import DETECTORS, REPAIRS
+from benchmark.defences.driver import Outcome
+from benchmark.defences.estimate import Estimate
+from benchmark.defences.records import Detected, Repaired, Step
+from benchmark.defences.registry import MethodSpec
+from benchmark.reporting import columns
+from benchmark.training.metrics import Scores, Share
+
+FOUND = (
+    "AUROC, AP (average precision) and TPR at 1 % and 5 % FPR: of the poisoned rows against clean ones. cut: what the "
+    "method itself flags, share of all rows, with precision and recall; clean twin: the share that it flags of the "
+    "same data without any poison, which would be thrown away for nothing."
+)
+LEFT = (
+    "DER: defence effectiveness rating, 1/2 (ASR lost - BA lost + 1), no gain counted; 50 is no effect. clean twin BA: "
+    "the same on a network that was never poisoned."
+)
+
+
+def detections(outcome: Outcome[Detected]) -> str:
+    """Show what detectors found in a run."""
+    if not outcome.results:
+        return ""
+    first = outcome.results[0][1]
+    rows = [_found(result, outcome.twins.get(result.method)) for _, result in outcome.results]
+    titles = ["method", "AUROC", "AP", "TPR 1%", "TPR 5%", "cut", "precision", "recall", "clean twin", "seconds"]
+    names, table = text_tables.without_empty(titles, rows, titles[1:-1])
+    notes = [columns.wrap(FOUND, columns.WIDTH)] if first.measures else []
+    places = [f"scores: {path}/scores.csv" for path, _ in outcome.results] if first.measures is None else []
+    return "\n".join([_heading(outcome, first), text_tables.render("text", names, table, {"method"}), *notes, *places])
+
+
+def _heading(outcome: Outcome[Detected], first: Detected) -> str:
+    rows = f"{first.inspected:,} training rows inspected"
+    if first.of != first.inspected:
+        rows += f" of {first.of:,} (all changed ones among them; figures are weighted)"
+    known = "" if first.poisoned is None else f", {first.poisoned:,} poisoned"
+    known += f", {first.covers:,} covers" if first.covers else ""
+    return f"{outcome.run.folder}: {rows}{known}; {_clean(first.clean_rows, first.clean_are)}"
+
+
+def _clean(rows: int, are: str) -> str:
+    where = {"held out": "held out from training", "test": "of one half of the test set"}.get(are, "")
+    return f"{counted(rows, 'clean row')} {where}" if rows else "no clean rows"
+
+
+def _found(result: Detected, twin: Detected | None) -> list[str]:
+    measures = result.measures
+    cut = measures.own_cut if measures else None
+    return [
+        result.method,
+        *(("-", "-", "-", "-") if measures is None else (
+            _three(measures.auroc), _three(measures.average_precision), *map(_percent, measures.tpr.values()))),
+        _percent(result.flagged_share),
+        _percent(cut.precision if cut else None),
+        _percent(cut.recall if cut else None),
+        _percent(twin.flagged_share if twin else None),
+        f"{result.seconds:.1f}",
+    ]  # fmt: skip
+
+
+def repairs(outcome: Outcome[Repaired]) -> str:
+    """Show what repairs left of a run's backdoor."""
+    if not outcome.results:
+        return ""
+    first = outcome.results[0][1]
+    rows = [_step(first.steps[0], "before", first.before, None)]
+    for _, result in outcome.results:
+        twin = outcome.twins.get(result.method)
+        for number, step in enumerate(result.steps[1:], 1):
+            same = twin.steps[number] if twin and len(twin.steps) > number else None
+            rows.append(_step(step, result.method, result.before, same))
+    titles = ["method", "stage", "BA", "ASR", "RA", "DER", "clean twin BA", "seconds"]
+    names, table = text_tables.without_empty(titles, rows, titles[1:-1])
+    heading = f"{outcome.run.folder}: {_clean(first.clean_rows, first.clean_are)}"
+    return "\n".join(
+        [heading, text_tables.render("text", names, table, {"method", "stage"}), columns.wrap(LEFT, columns.WIDTH)]
+    )
+
+
+def _step(step: Step, method: str, before: Scores, twin: Step | None) -> list[str]:
+    scores = step.scores
+    stage = "" if step.stage == "before" else f"{step.stage} {step.label}".strip()
+    rating = None if step.stage == "before" else der(before, scores)
+    return [
+        method,
+        stage,
+        _share(scores.ba),
+        _share(scores.asr),
+        _share(scores.robust_accuracy),
+        "-" if rating is None else f"{100 * rating:.1f}",
+        "-" if twin is None else _share(twin.scores.ba),
+        "" if step.stage == "before" else f"{step.seconds:.1f}",
+    ]
+
+
+def der(before: Scores, after: Scores) -> float | None:
+    """Return the defence effectiveness rating (Zhu et al. 2023), from 0 to 1: ½ (max(0, ΔASR) − max(0, ΔBA) + 1), the
+    Δ being what was lost; None without an ASR."""
+    if before.asr is None or after.asr is None or not before.asr.of or not after.asr.of:
+        return None
+    attack = before.asr.count / before.asr.of - after.asr.count / after.asr.of
+    benign = before.ba.count / before.ba.of - after.ba.count / after.ba.of
+    return (max(0.0, attack) - max(0.0, benign) + 1) / 2
+
+
+def methods() -> str:
+    """List all methods: kind, name, needs, source."""
+    rows = [
+        [kind, spec.name, ", ".join(need.name for need in spec.needs) or "-", spec.source.split(",")[0]]
+        for kind, specs in (("detector", DETECTORS), ("repair", REPAIRS))
+        for _, spec in sorted(specs.items())
+    ]
+    return text_tables.render(
+        "text", ["kind", "method", "needs", "source"], rows, {"kind", "method", "needs", "source"}
+    )
+
+
+def method(spec: MethodSpec, kind: str) -> str:
+    """Show one method: what it does, what it needs, its options."""
+    lines = [f"{spec.name}: {spec.title} ({kind}; {spec.source})", spec.summary]
+    lines += [f"needs {need.name}: {need.words}" for need in spec.needs]
+    rows = [[one.name, _default(one.default), one.range, one.help, one.source] for one in spec.options]
+    titles = ["option", "default", "range", "what it is", "source"]
+    if rows:
+        lines.append(text_tables.render("text", titles, rows, set(titles)))
+    return "\n".join(lines)
+
+
+def _default(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
+def find(names: Sequence[str]) -> list[tuple[str, MethodSpec]]:
+    """Return the methods of these names, each with its kind; a name that two kinds have stands for both. `Usage` for a
+    name of neither."""
+    every = {name: name for registry in (DETECTORS, REPAIRS) for name in registry}
+    aliases = DETECTORS.aliases | REPAIRS.aliases
+    found: list[tuple[str, MethodSpec]] = []
+    for typed in names:
+        name = naming.one_of(typed, every, lambda words: Usage(f"--method: {words}"), aliases)
+        found += [(registry.kind, registry[name]) for registry in (DETECTORS, REPAIRS) if name in registry]
+    return found
+
+
+def method_records(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return methods, those named or all, as JSON."""
+    every = [(registry.kind, spec) for registry in (DETECTORS, REPAIRS) for _, spec in sorted(registry.items())]
+    return [
+        {
+            "kind": kind,
+            "name": spec.name,
+            "title": spec.title,
+            "source": spec.source,
+            "summary": spec.summary,
+            "needs": [need.name for need in spec.needs],
+            "all": not spec.by_name,
+            "options": [
+                {"name": one.name, "default": one.default, "range": one.range, "help": one.help, "source": one.source}
+                for one in spec.options
+            ],
+        }
+        for kind, spec in (find(names) if names else every)
+    ]
+
+
+def records(outcome: Outcome[Any]) -> list[dict[str, Any]]:
+    """Return results as JSON, each with the folder that it is in, and that of the clean twin."""
+    found = []
+    for path, result in outcome.results:
+        twin = outcome.twins.get(result.method)
+        found.append({"folder": str(path)} | result.raw | {"clean_twin": twin and twin.raw})
+    return found
+
+
+def estimates(found: Sequence[Estimate]) -> str:
+    """Show what methods will take."""
+    rows = [
+        [
+            one.run,
+            one.method,
+            f"{one.rows:,}",
+            f"{one.clean:,}",
+            "?" if one.seconds is None else f"{one.seconds / 60:.1f}",
+        ]
+        for one in found
+    ]
+    total = sum(one.seconds or 0 for one in found)
+    titles = ["run", "method", "rows", "clean rows", "minutes"]
+    table = text_tables.render("text", titles, rows, {"run", "method"})
+    return f"{table}\nabout {total / 60:.1f} minutes in all, by the speed of each run's own training"
+
+
+def _share(share: Share | None) -> str:
+    return "-" if share is None or share.percent is None else f"{share.percent:.1f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _three(value: float) -> str:
+    return f"{value:.3f}"
