@@ -12,7 +12,7 @@ def on_floats(model: Any) -> Any:
     """Return a network up to its logits, with the same layers and weights, that takes float32 images from 0 to 255."""
     import keras
 
-    network = common.network(model)
+    network = keras.Model(model.inputs[0], common.network(model).outputs[0])
     inputs = keras.Input(network.inputs[0].shape[1:], dtype="float32", name="float_images")
     return keras.models.clone_model(network, input_tensors=inputs, clone_function=lambda layer: layer)
 
