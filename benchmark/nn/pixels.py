@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 
 from benchmark.nn import normalisation
-from benchmark.nn.engines import common
 
 
 def on_floats(model: Any) -> Any:
     """Return a network up to its logits, with the same layers and weights, that takes float32 images from 0 to 255."""
     import keras
+
+    from benchmark.nn.engines import common
 
     network = keras.Model(model.inputs[0], common.network(model).outputs[0])
     inputs = keras.Input(network.inputs[0].shape[1:], dtype="float32", name="float_images")

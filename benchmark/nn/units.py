@@ -6,13 +6,10 @@ activation. So no layer needs a mask of its own.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-from benchmark.nn.engines import common
 
 CHANNELS, HIDDEN = "channels of batch normalisation", "hidden units of dense layers"
 
@@ -40,36 +37,27 @@ class Units:
         return ops.reshape(mask, self.shape + (1,) * (len(self.weight.shape) - len(self.shape)))
 
 
-def layers_of(model: Any) -> Iterator[Any]:
-    """Yield a network's layers, those inside nested networks too."""
-    for layer in model.layers:
-        if hasattr(layer, "layers"):
-            yield from layers_of(layer)
-        else:
-            yield layer
-
-
 def normalisations(model: Any) -> list[Units]:
     """Return the channels of every batch normalisation that scales them, in the order of the layers."""
-    import keras
+    from benchmark.nn import layers
 
-    from benchmark.nn.layers import BatchNorm
-    from benchmark.nn.layers.stacked_experts import StackedExperts
-
-    kinds = (keras.layers.BatchNormalization, BatchNorm, StackedExperts)
-    found = [layer for layer in layers_of(model) if isinstance(layer, kinds) and layer.gamma is not None]
+    found = [layer for layer in layers.batch_norms(model) if layer.gamma is not None]
     return [Units(layer.name, layer, layer.gamma, layer.beta, tuple(layer.gamma.shape)) for layer in found]
+
+
+def vit_blocks(model: Any) -> list[Any]:
+    """Return the blocks of a vision transformer, in order; of another network none."""
+    from benchmark.nn.layers import ViTBlock
+
+    return [layer for layer in model.layers if isinstance(layer, ViTBlock)]
 
 
 def hidden(model: Any) -> list[Units]:
     """Return the hidden units of a vision transformer's blocks, those of its experts too."""
-    from benchmark.nn.layers import ViTBlock
-
     found = []
-    for block in layers_of(model):
-        if isinstance(block, ViTBlock):
-            weight, bias = (block.moe.kernel2, block.moe.bias1) if block.experts else (block.fc2.kernel, block.fc1.bias)
-            found.append(Units(block.name, block, weight, bias, tuple(bias.shape)))
+    for block in vit_blocks(model):
+        weight, bias = (block.moe.kernel2, block.moe.bias1) if block.experts else (block.fc2.kernel, block.fc1.bias)
+        found.append(Units(block.name, block, weight, bias, tuple(bias.shape)))
     return found
 
 
@@ -97,6 +85,8 @@ def scope(model: Any, units: list[Units], masks: Any, biases: Any = None) -> Any
     Nothing is changed; gradients go through to masks and biases, tensors of the backend.
     """
     from keras import ops
+
+    from benchmark.nn.engines import common
 
     variables, values = [], []
     for one, mask in zip(units, parts(units, masks), strict=True):

@@ -6,14 +6,21 @@ change of its input moves much.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from benchmark.core.errors import Failure
+from benchmark.defences.context import DefenceContext, Stage
+from benchmark.defences.needs import BATCH_NORM, IMAGES
+from benchmark.defences.options import Option
+from benchmark.defences.registry import Remark, RepairSpec, Work, register
 from benchmark.nn import units
 from benchmark.nn.units import Units
 
+CODE = "BackdoorBench f02e353, defense/clp.py"
 FEW = 16
 """With no more channels than these a part is judged by the mean and deviation of all experts of its layer."""
 
@@ -120,3 +127,58 @@ def prune(model: Any, u: float, pooled: bool | None) -> list[dict[str, Any]]:
             }
         )
     return findings
+
+
+def repair(context: DefenceContext, *, u: float, pooled: str) -> Iterator[Stage]:
+    """Yield the network without its outliers; it learns from no rows."""
+    model = context.network()
+    findings = prune(model, u, POOLED[pooled])
+    if not findings:
+        raise Failure("no batch normalisation of this network follows a convolution alone, so that no bound is known")
+    gone = sum(sum(one["pruned"]) for one in findings)
+    small = [one["layer"] for one in findings if not one["possible"]]
+    if small:
+        context.log(f"clp: {', '.join(small)}: so few channels that none can lie {u:g} deviations above their mean")
+    yield Stage(model, "pruned", findings={"channels": gone, "layers": findings})
+
+
+POOLED = {"auto": None, "yes": True, "no": False}
+
+register(
+    RepairSpec(
+        name="clp",
+        title="CLP",
+        source="Zheng et al. 2022, Data-free backdoor removal based on channel Lipschitzness",
+        summary="Takes out channels whose Lipschitz constant lies far above their layer's; needs no data.",
+        repair=repair,
+        needs=(IMAGES, BATCH_NORM),
+        options=(
+            Option("u", "Standard deviations above the mean of its layer at which a channel goes.", float, 3.0, least=0,
+                   source="BackdoorBench, for CIFAR-10"),
+            Option("pooled", "Whether mean and deviation are of all experts of a layer together; auto: where an expert "
+                   f"has no more than {FEW} channels.", str, "auto", choices=tuple(POOLED), source="ours"),
+        ),
+        work=lambda size, options: Work(seconds=5),
+        aliases=("channel-lipschitz-pruning",),
+        remarks=(
+            Remark(
+                CODE, "run",
+                "with ten channels or fewer a layer is never pruned: no number of n lies more than (n - 1)/sqrt(n) "
+                "deviations above their mean, 2.85 for ten",
+                "says of which layers that holds; experts of few channels share mean and deviation",
+            ),
+            Remark(
+                CODE, "run",
+                "pairs a batch norm with the last convolution in the order of the modules: in PreAct networks the "
+                "first of a block with one branch of the sum that it normalises, after a strided block with the "
+                "shortcut, a bound that does not hold",
+                "pairs by the network's own graph, and leaves out what normalises a sum",
+            ),
+            Remark(
+                CODE, "read",
+                "does nothing, without saying so, to a network without batch norm, as ViT and ConvNeXt",
+                "says in one line that there is none",
+            ),
+        ),
+    )
+)  # fmt: skip

@@ -6,6 +6,7 @@ loss of clean rows, a few of which carry v. How v would move with the weights co
 − η ∇_v inner, by K steps of v_s ← Jᵀ v_s + ∂outer/∂v.
 """
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,14 @@ import numpy as np
 
 from benchmark.core import random_streams
 from benchmark.defences import tuning
+from benchmark.defences.context import DefenceContext, Stage
+from benchmark.defences.needs import CLEAN_ROWS, IMAGES
+from benchmark.defences.options import Option
+from benchmark.defences.registry import Remark, RepairSpec, Size, Work, register
 from benchmark.format.dataset import Rows
 from benchmark.nn import engines, pixels
 
+CODE = "BackdoorBench f02e353, defense/i-bau.py"
 PENALTY = 0.001
 """λ, of the perturbation's square."""
 
@@ -108,7 +114,7 @@ def carriers(count: int, share: float, seed: int, purpose: str) -> np.ndarray:
     return chosen
 
 
-def unlearn(model: Any, rows: Rows, plan: Unlearning) -> list[float]:
+def unlearn(model: Any, rows: Rows, plan: Unlearning, log: Callable[[str], None] = lambda line: None) -> list[float]:
     """Have a network unlearn on clean rows, in place; the perturbation's norm in each round."""
     import keras
 
@@ -122,8 +128,72 @@ def unlearn(model: Any, rows: Rows, plan: Unlearning) -> list[float]:
         predicted = [engine.predict(images).astype(np.int32) for images, _ in batches]
         perturbation = search(losses, batches, predicted, plan.search_rate)
         norms.append(float(np.linalg.norm(perturbation)))
+        log(f"i-bau: round {number} of {plan.rounds}, norm of the perturbation {norms[-1]:.2f}")
         for place, batch in enumerate(batches):
             carried = carriers(len(batch[1]), plan.share, plan.seed, f"i-bau carriers {number} {place}")
             gradient = losses.hypergradient(perturbation, batch, carried, batches[0])
             optimizer.apply(gradient, losses.weights)
     return norms
+
+
+def repair(
+    context: DefenceContext,
+    *,
+    rounds: int,
+    batch_size: int,
+    search_rate: float,
+    fixed_point: int,
+    share: float,
+    learning_rate: float,
+) -> Iterator[Stage]:
+    """Yield the network that has unlearned on all clean rows."""
+    model = context.network()
+    plan = Unlearning(
+        rounds, batch_size, search_rate, fixed_point=fixed_point, share=share, learning_rate=learning_rate,
+        seed=context.seed,
+    )  # fmt: skip
+    norms = unlearn(model, context.clean, plan, context.log)
+    yield Stage(model, "unlearned", findings={"norms": norms})
+
+
+def _work(size: Size, options: Mapping[str, Any]) -> Work:
+    by_row = 2 + 2.5 * (options["fixed_point"] + 1)
+    return Work(trained=by_row * size.clean * options["rounds"])
+
+
+register(
+    RepairSpec(
+        name="i-bau",
+        title="I-BAU",
+        source="Zeng et al. 2022, Adversarial unlearning of backdoors via implicit hypergradient",
+        summary="Unlearns a universal perturbation that is searched anew in each round.",
+        repair=repair,
+        needs=(IMAGES, CLEAN_ROWS),
+        options=(
+            Option("rounds", "Rounds of search and unlearning.", int, 5, least=1, source="BackdoorBench"),
+            Option("batch_size", "Rows of a step.", int, 256, least=1, source="BackdoorBench"),
+            Option("search_rate", "Learning rate of the search.", float, 10.0, above=0, source="BackdoorBench"),
+            Option("fixed_point", "Steps of the fixed point in which the perturbation follows the weights.", int, 5,
+                   least=1, source="BackdoorBench"),
+            Option("share", "Share of a step's rows that carry the perturbation; at least one does.", float, 0.01,
+                   above=0, most=1, source="BackdoorBench"),
+            Option("learning_rate", "Adam's.", float, 1e-4, above=0, source="BackdoorBench"),
+        ),
+        work=_work,
+        aliases=("ibau",),
+        remarks=(
+            Remark(
+                CODE, "read",
+                "the perturbation is neither kept within the range of images nor within its ball: both lines are "
+                "commented out; its size is what the penalty and the steps make of it",
+                "the same, and the perturbation's norm in each round is in the result",
+            ),
+            Remark(
+                CODE, "read",
+                "the perturbation, its learning rate and its penalty are in units of normalised images",
+                "they are in units of the network's own scaled inputs: of normalised images where the network "
+                "normalises, else from 0 to 1",
+            ),
+        ),
+    )
+)  # fmt: skip

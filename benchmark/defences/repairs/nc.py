@@ -183,8 +183,8 @@ def triggers(model: Any, rows: Rows, classes: int, epochs: int, batch: int, seed
 
 
 def with_triggers(rows: Rows, found: list[Trigger], share: float, seed: int) -> Rows:
-    """Return the rows to unlearn on: all rows as they are but for a share of them, which is there once for each trigger,
-    with it, under the true labels."""
+    """Return the rows to unlearn on: all rows as they are, but for a share of them, which is there once for each
+    trigger, with it, under the true labels."""
     order = random_streams.permutation(seed, "rows that carry inverted triggers", len(rows))
     count = max(1, int(share * len(rows)))
     carried, rest = np.sort(order[:count]), np.sort(order[count:])

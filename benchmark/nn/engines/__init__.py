@@ -142,6 +142,11 @@ def stepped(model, optimizer, loss, offsets=None):
     return own_guard.guarded(lambda: _backend().stepped(model, optimizer, loss, offsets), model)
 
 
+def device() -> str:
+    """Return the device that the active backend computes on, in words: `cpu`, or the GPU's name."""
+    return _backend().device()
+
+
 def _backend():
     import keras
 

@@ -46,13 +46,13 @@ def test_moving_statistics_are_those_of_the_first_pass():
     engines.stepped(plain, 0.01, ft_sam.smoothed_loss(plain, 0.1))(IMAGES, LABELS)
     for one, other in zip(model.non_trainable_variables, plain.non_trainable_variables, strict=True):
         np.testing.assert_allclose(np.asarray(one), np.asarray(other), rtol=1e-6)
-    assert not np.allclose(np.asarray(model.get_layer("c1").kernel), np.asarray(plain.get_layer("c1").kernel), atol=1e-5)
+    assert not np.allclose(
+        np.asarray(model.get_layer("c1").kernel), np.asarray(plain.get_layer("c1").kernel), atol=1e-5
+    )
 
 
 def test_the_references_learning_rate_swings():
-    np.testing.assert_allclose(
-        0.01 * ft_sam.swinging(401), GOLDEN["sam.lr_per_batch_first_401"], rtol=1e-4, atol=1e-8
-    )
+    np.testing.assert_allclose(0.01 * ft_sam.swinging(401), GOLDEN["sam.lr_per_batch_first_401"], rtol=1e-4, atol=1e-8)
 
 
 def test_without_smoothing_the_loss_is_the_cross_entropy():

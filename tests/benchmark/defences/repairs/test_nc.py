@@ -84,7 +84,9 @@ def test_rows_to_unlearn_on():
     mask[0, 0] = 1
     triggers = [nc.Trigger(mask, np.full((4, 4, 3), level, float), 1.0, 1.0, True) for level in (7, 9)]
     found = nc.with_triggers(rows, triggers, 0.2, seed=0)
-    assert len(found) == 8 + 2 * 2 and sorted(found.labels[:8].tolist() + found.labels[8:10].tolist()) == list(range(10))
+    assert len(found) == 8 + 2 * 2 and sorted(found.labels[:8].tolist() + found.labels[8:10].tolist()) == list(
+        range(10)
+    )
     assert (found.inputs[8:10, 0, 0] == 7).all() and (found.inputs[10:, 0, 0] == 9).all()
     assert np.array_equal(found.labels[8:10], found.labels[10:])
     assert np.array_equal(found.inputs[8, 1:], rows.inputs[found.labels[8], 1:])
