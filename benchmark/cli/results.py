@@ -6,7 +6,7 @@ import click
 
 from benchmark.cli.beside import beside_option
 from benchmark.cli.choices import Choice
-from benchmark.cli.options import BASE, CODE, JSON, RUN_FOLDERS, allow
+from benchmark.cli.options import BASE, JSON, RUN_FOLDERS
 from benchmark.cli.printing import complain, end, say, say_json
 from benchmark.cli.shape import COLUMNS, WIDE
 

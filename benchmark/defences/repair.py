@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.core import naming
 from benchmark.core.errors import Failure
-from benchmark.defences import driver, records
+from benchmark.defences import driver, records, trigger_pictures
 from benchmark.defences.chosen import Chosen
 from benchmark.defences.context import Stage
 from benchmark.defences.driver import Driver, Log
@@ -40,6 +40,7 @@ def _repair(subject: Subject, one: Chosen[RepairSpec], target: Path, log: Log) -
         seconds = round(time.perf_counter() - start, 3)
         steps.append(_step(subject, stage, seconds, target))
         pictures += driver.draw(stage.pictures, target)
+        pictures += trigger_pictures.draw(stage.triggers, subject.scored, target)
         _say(log, subject, steps[-1])
         start = time.perf_counter()
     if len(steps) == 1:

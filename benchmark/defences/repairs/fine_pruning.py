@@ -205,9 +205,9 @@ register(
                    parse=parse_rates, source="BadPatches, Table 3"),
             Option("epochs", "Epochs of fine-tuning with the training's own settings; 0: none.", int, 5, least=0,
                    source="BadPatches, section 4.3"),
-            Option("data_mode", "Rows to rank and fine-tune on: clean ones held out from training, or as in the paper's "
-                   "published notebook the training set, with the true labels of its triggered images, which no real "
-                   "defender can do.", str, HELD_OUT, choices=(HELD_OUT, TRAINING_SET), source=NOTEBOOK),
+            Option("data_mode", "Rows to rank and fine-tune on: clean ones held out from training, or as in the "
+                   "paper's published notebook the training set, with the true labels of its triggered images, which "
+                   "no real defender can do.", str, HELD_OUT, choices=(HELD_OUT, TRAINING_SET), source=NOTEBOOK),
             Option("notebook_rows", "Of data_mode notebook: the first rows only  [default: all]", int, None, least=1),
         ),
         work=_work,

@@ -5,17 +5,25 @@ A trigger is a mask and a pattern, x' = (1 − m) x + m · pattern, that minimis
 anomaly index of a class is |‖m‖₁ − median| / (1.4826 · MAD).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from benchmark.core import random_streams
+from benchmark.core.errors import Failure
 from benchmark.defences import tuning
+from benchmark.defences.context import DefenceContext, Stage
+from benchmark.defences.needs import CLEAN_ROWS, IMAGES
+from benchmark.defences.options import Option
+from benchmark.defences.registry import Remark, RepairSpec, Size, Work, register
+from benchmark.defences.trigger_pictures import Searched
 from benchmark.format.dataset import Rows
 from benchmark.nn import engines, pixels
 
+CODE = "BackdoorBench f02e353, defense/nc.py"
+FEWEST = 3  # classes among which one can be an outlier
 CONSISTENT = 1.4826
 FLAGGED = 2.0
 ENOUGH = 0.98
@@ -191,3 +199,117 @@ def with_triggers(rows: Rows, found: list[Trigger], share: float, seed: int) -> 
     inputs = [rows.inputs[rest], *(one.put_on(rows.inputs[carried]) for one in found)]
     labels = [rows.labels[rest], *(rows.labels[carried] for _ in found)]
     return Rows(np.concatenate(inputs), np.concatenate(labels))
+
+
+def repair(
+    context: DefenceContext,
+    *,
+    search_epochs: int,
+    epochs: int,
+    learning_rate: float,
+    batch_size: int,
+    triggered_share: float,
+) -> Iterator[Stage]:
+    """Yield the network that has unlearned the triggers of all flagged classes; the network as it is, where none is."""
+    if context.classes < FEWEST:
+        raise Failure(f"needs at least {FEWEST} classes, one of which could be an outlier, has {context.classes}")
+    model, found = context.network(), []
+    for trigger in triggers(model, context.clean, context.classes, search_epochs, batch_size, context.seed):
+        context.log(
+            f"nc: class {len(found)} of {context.classes}: norm {trigger.norm:.1f}, {100 * trigger.success:.0f} %"
+        )
+        found.append(trigger)
+    flagged, findings = judged(found, context.class_names)
+    drawn = {"triggers": [_searched(found[one], context.class_names[one]) for one in _smallest(found, flagged)]}
+    if not flagged:
+        context.log("nc: no class is flagged: the network stays as it is")
+        yield Stage(model, "untouched", findings=findings, triggers=drawn)
+        return
+    rows = with_triggers(context.clean, [found[one] for one in flagged], triggered_share, context.seed)
+    plan = tuning.Plan.of(context, epochs, learning_rate, batch_size)
+    losses = tuning.fine_tune(model, rows, plan)
+    yield Stage(model, "unlearned", findings=findings | {"losses": losses}, triggers=drawn)
+
+
+def judged(found: list[Trigger], names: list[str]) -> tuple[list[int], dict[str, Any]]:
+    """Return the flagged classes, and all that is known of each. A class whose trigger never succeeded is not flagged:
+    its norm is that of no trigger."""
+    norms = np.array([one.norm for one in found])
+    usual, lower = anomaly(norms), anomaly(norms, lower=True)
+    flagged = [one for one in usual.flagged if found[one].reached]
+    classes = [
+        {
+            "class": number,
+            "name": names[number],
+            "norm": one.norm,
+            "success": one.success,
+            "reached": one.reached,
+            "index": _finite(usual.index[number]),
+            "index_lower_median": _finite(lower.index[number]),
+        }
+        for number, one in enumerate(found)
+    ]
+    return flagged, {"flagged": flagged, "flagged_lower_median": list(lower.flagged), "classes": classes}
+
+
+def _finite(index: float) -> float | None:
+    return float(index) if np.isfinite(index) else None
+
+
+def _smallest(found: list[Trigger], flagged: list[int]) -> list[int]:
+    """Return the classes to be drawn: those flagged, then the others by their norm."""
+    rest = sorted(set(range(len(found))) - set(flagged), key=lambda one: found[one].norm)
+    return [*flagged, *rest]
+
+
+def _searched(trigger: Trigger, name: str) -> Searched:
+    return Searched(f"{name}: {trigger.norm:.1f}", trigger.mask, trigger.pattern)
+
+
+def _work(size: Size, options: Mapping[str, Any]) -> Work:
+    return Work(
+        forward=size.classes * size.clean * options["search_epochs"],
+        trained=size.clean * (size.classes * options["search_epochs"] + options["epochs"]),
+    )
+
+
+register(
+    RepairSpec(
+        name="nc",
+        title="Neural Cleanse",
+        source="Wang et al. 2019, Neural Cleanse: identifying and mitigating backdoor attacks in neural networks",
+        summary="Searches the smallest trigger of each class, flags outliers among them, and unlearns these.",
+        repair=repair,
+        needs=(IMAGES, CLEAN_ROWS),
+        by_name=True,
+        options=(
+            Option("search_epochs", "Epochs of the search for each class, at most.", int, 20, least=1,
+                   source="BackdoorBench: 80; 20 suit a laptop"),
+            *tuning.TUNING,
+            Option("triggered_share", "Share of the clean rows that carry the triggers while they are unlearned.",
+                   float, 0.2, above=0, below=1, source="BackdoorBench, and the paper (from memory)"),
+        ),
+        work=_work,
+        aliases=("neural-cleanse", "neuralcleanse"),
+        remarks=(
+            Remark(
+                CODE, "read",
+                "saves a second, untouched copy of the backdoored network: who loads its repaired network gets the "
+                "backdoor; the figures in its table are of the other one",
+                "what is saved is what was scored",
+            ),
+            Remark(
+                CODE, "read",
+                "triggers pass through PNGs that are stretched from their least to their greatest value: what is "
+                "unlearned is not what was found",
+                "unlearns what was found",
+            ),
+            Remark(
+                CODE, "run",
+                "takes the lower of two middle norms for the median: on ten classes an index of 6.76 where the median "
+                "gives 6.00",
+                "takes the median; the result has both indices",
+            ),
+        ),
+    )
+)  # fmt: skip
