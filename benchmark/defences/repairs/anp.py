@@ -175,13 +175,13 @@ def repair(
     points = sweep(model, of, masks, tuning.Judge(model, choose))
     best = threshold if threshold is not None else getattr(largest(points, before, tolerance), "threshold", None)
     if best is None:
-        raise Failure(
-            f"each threshold, {points[0].threshold:g} too, loses more than {100 * tolerance:g} points of accuracy on "
-            f"the {len(choose):,} clean rows to choose by: allow more with --option anp.tolerance, or take fewer steps"
+        context.log(
+            f"anp: each threshold, {points[0].threshold:g} too, loses more than {100 * tolerance:g} points of accuracy "
+            f"on the {len(choose):,} clean rows to choose by: nothing is pruned; --option anp.tolerance allows more"
         )
     pruned = context.network()
     again = units.all_units(pruned)[1]
-    dead = masks <= best
+    dead = masks <= best if best is not None else np.zeros(len(masks), bool)
     units.prune(again, dead)
     findings = {
         "units": kind,
@@ -194,7 +194,7 @@ def repair(
         "layers": units.by_part(again, dead),
         "points": [asdict(one) for one in points],
     }
-    yield Stage(pruned, "pruned", f"{best:g}", findings)
+    yield Stage(pruned, "pruned", "none" if best is None else f"{best:g}", findings)
 
 
 def _has_experts(of: list[Units]) -> bool:
