@@ -95,18 +95,34 @@ def blocks(inputs: Any, size: int | None = None) -> Iterator[tuple[np.ndarray, A
 
 
 def forward(model: Any) -> Callable[[Any], list[np.ndarray]]:
-    """Return a compiled function of a block of inputs: the inputs of the last layer (m, d) and the logits (m, C), both
-    float32; of a network without a dense last layer the logits alone."""
-    import keras
+    """Return a compiled function of a block of inputs: the inputs of the last layer (m, d), of an encoder [CLS],
+    and the logits (m, C), both float32; of a network without a dense last layer the logits alone."""
     from keras import ops
 
+    outputs = _of_encoder(model) if getattr(model, "ends_in_logits", False) else _of_layers(model)
+
+    def cast(block: Any) -> list[Any]:
+        return [ops.cast(one, "float32") for one in outputs(block)]
+
+    call = engines.compiled(model, cast)
+    return lambda block: [ops.convert_to_numpy(one) for one in guarded(model, call, block)]
+
+
+def _of_encoder(model: Any) -> Callable[[Any], list[Any]]:
+    def outputs(tokens: Any) -> list[Any]:
+        hidden = model.inside(tokens, training=False).hidden
+        return [hidden[:, 0], model.classify(hidden, training=False)]
+
+    return outputs
+
+
+def _of_layers(model: Any) -> Callable[[Any], list[Any]]:
+    import keras
+
     logits = model.get_layer("logits")
-    outputs = [logits.input, logits.output] if has_features(model) else [logits.output]
-    trunk = keras.Model(model.inputs, outputs)
-    call = engines.compiled(
-        trunk, lambda block: [ops.cast(one, "float32") for one in _listed(trunk(block, training=False))]
-    )
-    return lambda block: [np.asarray(ops.convert_to_numpy(one)) for one in guarded(model, call, block)]
+    wanted = [logits.input, logits.output] if has_features(model) else [logits.output]
+    trunk = keras.Model(model.inputs, wanted)
+    return lambda images: _listed(trunk(images, training=False))
 
 
 def _listed(outputs: Any) -> list[Any]:

@@ -19,10 +19,9 @@ FOUND = (
     "method itself flags, share of all rows, with precision and recall; clean twin: the share that it flags of the "
     "same data without any poison, which would be thrown away for nothing."
 )
-LEFT = (
-    "DER: defence effectiveness rating, 1/2 (ASR lost - BA lost + 1), no gain counted; 50 is no effect. clean twin BA: "
-    "the same on a network that was never poisoned."
-)
+RATING = "DER: defence effectiveness rating, 1/2 (ASR lost - BA lost + 1), no gain counted; 50 is no effect."
+TWIN = "clean twin BA: the same on a network that was never poisoned."
+OTHER_HALF = "BA is of the other half of the test set: the clean rows are of this one."
 
 
 def detections(outcome: Outcome[Detected]) -> str:
@@ -81,9 +80,11 @@ def repairs(outcome: Outcome[Repaired]) -> str:
     titles = ["method", "stage", "BA", "ASR", "RA", "DER", "clean twin BA", "seconds"]
     names, table = text_tables.without_empty(titles, rows, titles[1:-1])
     heading = f"{outcome.run.folder}: {_clean(first.clean_rows, first.clean_are)}"
-    return "\n".join(
-        [heading, text_tables.render("text", names, table, {"method", "stage"}), columns.wrap(LEFT, columns.WIDTH)]
-    )
+    notes = [RATING] if "DER" in names else []
+    notes += [TWIN] if "clean twin BA" in names else []
+    notes += [OTHER_HALF] if first.clean_are == "test" else []
+    below = [columns.wrap(" ".join(notes), columns.WIDTH)] if notes else []
+    return "\n".join([heading, text_tables.render("text", names, table, {"method", "stage"}), *below])
 
 
 def _step(step: Step, method: str, before: Scores, twin: Step | None) -> list[str]:

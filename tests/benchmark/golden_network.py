@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "repairs.npz"
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "repairs.npz"
 WEIGHTS = ("c1.weight", "b1.weight", "b1.bias", "c2.weight", "b2.weight", "b2.bias", "fc.weight", "fc.bias")
 """PyTorch's names of the trainable weights, in the order of the network's own."""
 
