@@ -12,6 +12,7 @@ from benchmark.defences.driver import Outcome
 from benchmark.defences.estimate import Estimate
 from benchmark.defences.records import Detected, Repaired, Step
 from benchmark.defences.registry import DetectorSpec, MethodSpec, Size
+from benchmark.defences.summaries import der
 from benchmark.reporting import columns
 from benchmark.training.metrics import Scores, Share
 
@@ -107,16 +108,6 @@ def _step(step: Step, method: str, before: Scores, twin: Step | None) -> list[st
         "-" if twin is None else _share(twin.scores.ba),
         "" if step.stage == "before" else f"{step.seconds:.1f}",
     ]
-
-
-def der(before: Scores, after: Scores) -> float | None:
-    """Return the defence effectiveness rating (Zhu et al. 2023), from 0 to 1: ½ (max(0, ΔASR) − max(0, ΔBA) + 1), the
-    Δ being what was lost; None without an ASR."""
-    if before.asr is None or after.asr is None or not before.asr.of or not after.asr.of:
-        return None
-    attack = before.asr.count / before.asr.of - after.asr.count / after.asr.of
-    benign = before.ba.count / before.ba.of - after.ba.count / after.ba.of
-    return (max(0.0, attack) - max(0.0, benign) + 1) / 2
 
 
 def methods() -> str:
