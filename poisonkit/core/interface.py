@@ -32,10 +32,7 @@ ARGUMENTS = {
     "--cover-class": "cover_classes",
     "--source-class": "source_classes",
     "--source-option": "source_options",
-    "--images-folder": "`make --images-folder` of the command line",
-    "--images-list": "`make --images-list` of the command line",
     "--option": "options",
-    "--rewrite-list": "`make --rewrite-list` of the command line",
 }
 """Option → what does the same in Python, where that is not the argument of the same name."""
 
