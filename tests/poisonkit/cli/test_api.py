@@ -155,7 +155,7 @@ def test_warnings_are_python_s(tmp_path):
         ({"rate": True}, "expected a number"),
         ({"rate": None}, "expected a number"),
         ({"rate": 0.1, "square_colour": 3}, "unknown argument 'square_colour'; did you mean square_v"),
-        ({"rate": 0.1, "square_xyzzyplu": 3}, "'square_xyzzyplu': that trigger has square_size, square_value"),
+        ({"rate": 0.1, "square_zzzzzzzzzzzz": 3}, "'square_zzzzzzzzzzzz': that trigger has square_size, square_value"),
         ({"rate": 0.1, "square_size": "x"}, "square_size: expected a whole number"),
         ({"rate": 0.1, "blend_alpha": 0.1}, "requires trigger blend"),
         ({"rate": 0.1, "target": 99}, "target: expected a class from 0 to 9, got 99"),
