@@ -95,25 +95,38 @@ def blocks(inputs: Any, size: int | None = None) -> Iterator[tuple[np.ndarray, A
 
 
 def forward(model: Any, of_floats: bool = False) -> Callable[[Any], list[np.ndarray]]:
-    """Return a compiled function of a block of inputs: the inputs of the last layer (m, d) and the logits (m, C), both
-    float32; of a network without a dense last layer the logits alone.
+    """Return a compiled function of a block of inputs: the inputs of the last layer (m, d), of an encoder [CLS],
+    and the logits (m, C), both float32; of a network without a dense last layer the logits alone.
 
     `of_floats`: of images as float32, bytes with fractions or beyond 255, which the network's input would cut to bytes.
     """
-    import keras
     from keras import ops
 
+    outputs = _of_encoder(model) if getattr(model, "ends_in_logits", False) else _of_layers(model, of_floats)
+
+    def cast(block: Any) -> list[Any]:
+        return [ops.cast(one, "float32") for one in outputs(block)]
+
+    call = engines.compiled(model, cast)
+    return lambda block: [ops.convert_to_numpy(one) for one in guarded(model, call, block)]
+
+
+def _of_encoder(model: Any) -> Callable[[Any], list[Any]]:
+    def outputs(tokens: Any) -> list[Any]:
+        hidden = model.inside(tokens, training=False).hidden
+        return [hidden[:, 0], model.classify(hidden, training=False)]
+
+    return outputs
+
+
+def _of_layers(model: Any, of_floats: bool) -> Callable[[Any], list[Any]]:
+    import keras
+
     logits = model.get_layer("logits")
-    outputs = [logits.input, logits.output] if has_features(model) else [logits.output]
+    wanted = [logits.input, logits.output] if has_features(model) else [logits.output]
     first = entry(model) if of_floats else None
-    trunk = keras.Model(first.output if first else model.inputs, outputs)
-
-    def run(block: Any) -> list[Any]:
-        found = trunk(first(block) if first else block, training=False)
-        return [ops.cast(one, "float32") for one in _listed(found)]
-
-    call = engines.compiled(model, run)
-    return lambda block: [np.asarray(ops.convert_to_numpy(one)) for one in guarded(model, call, block)]
+    trunk = keras.Model(first.output if first else model.inputs, wanted)
+    return lambda images: _listed(trunk(first(images) if first else images, training=False))
 
 
 def entry(model: Any) -> Any:
