@@ -72,10 +72,13 @@ def overlays_of(seed: int, purpose: str, rows: np.ndarray, total: int, pool: int
     """Draw for each row which `count` images of a pool are laid over it, all different: (len(rows), count) int64.
 
     What a row gets depends on the seed and on its number alone, not on which others are inspected: `rows` are numbers
-    from 0 to `total` − 1. The pool is cut into `count` equal stretches, and one image drawn from each.
+    from 0 to `total` − 1. The pool is cut into `count` stretches, from somewhere that is drawn for the row, and one image
+    is drawn from each.
     """
-    drawn = random_streams.uniform(seed, f"overlays: {purpose}", total * count).reshape(total, count)[rows]
-    return np.minimum(((np.arange(count) + drawn) * pool / count).astype(np.int64), pool - 1)
+    drawn = random_streams.uniform(seed, f"overlays: {purpose}", total * (count + 1)).reshape(total, count + 1)[rows]
+    bounds = np.arange(count + 1) * pool // count
+    within = bounds[:-1] + (drawn[:, :-1] * np.diff(bounds)).astype(np.int64)
+    return np.asarray((within + (drawn[:, -1:] * pool).astype(np.int64)) % pool)
 
 
 def never_itself(drawn: np.ndarray) -> np.ndarray:

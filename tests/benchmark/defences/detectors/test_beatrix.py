@@ -20,8 +20,8 @@ def measured(powers):
     """Deviation of each row, and the cuts of the classes at 95 and 99 %, with these powers."""
     found, cuts = np.zeros(len(MAPS)), {}
     for label in CLASSES:
-        own = CLEAN[CLEAN_OF == label]
-        found[OF == label] = beatrix.deviations(MAPS[OF == label], beatrix.bands_of(own, 10, powers), powers)
+        own = CLEAN[label == CLEAN_OF]
+        found[label == OF] = beatrix.deviations(MAPS[label == OF], beatrix.bands_of(own, 10, powers), powers)
         cuts[label] = [beatrix.threshold(own, 10, share, powers) for share in (0.95, 0.99)]
     return found, cuts
 
@@ -56,7 +56,7 @@ def test_the_published_codes_eight_orders_are_copies_of_one():
 def test_distances_of_classes_are_the_references():
     flagged, means = ARRAYS["beatrix_official_flag95"], MAPS.mean(axis=2)
     for label in CLASSES:
-        rest, odd = means[(OF == label) & ~flagged], means[(OF == label) & flagged]
+        rest, odd = means[(label == OF) & ~flagged], means[(label == OF) & flagged]
         assert beatrix.kernel_distance(rest, odd) == pytest.approx(ARRAYS["beatrix_official_kmmd"][label], rel=1e-4)
     found = beatrix.anomaly(ARRAYS["beatrix_official_kmmd"].astype(np.float64))
     np.testing.assert_allclose(found, ARRAYS["beatrix_official_index"], rtol=1e-4, atol=1e-6)
