@@ -72,7 +72,8 @@ def overlays_of(seed: int, purpose: str, rows: np.ndarray, total: int, pool: int
     """Draw for each row which `count` images of a pool are laid over it, all different: (len(rows), count) int64.
 
     What a row gets depends on the seed and on its number alone, not on which others are inspected: `rows` are numbers
-    from 0 to `total` − 1. The pool is cut into `count` stretches, from somewhere that is drawn for the row, and one image
+    from 0 to `total` − 1. The pool is cut into `count` stretches, from somewhere that is drawn for the row, and one
+    image
     is drawn from each.
     """
     drawn = random_streams.uniform(seed, f"overlays: {purpose}", total * (count + 1)).reshape(total, count + 1)[rows]
