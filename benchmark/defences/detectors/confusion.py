@@ -293,7 +293,7 @@ CT = "Fight-Poison-With-Poison f2f02c2, confusion_training.py"
 BT = "backdoor-toolbox 9d4d909, confusion_training.py"
 BOUNDS = {"least": 0, "most": 1_000_000}
 
-register(
+SPEC = register(
     DetectorSpec(
         name="confusion",
         title="Confusion training",
