@@ -290,7 +290,7 @@ def work(size: Size, options: Mapping[str, Any]) -> Work:
 
 
 CT = "Fight-Poison-With-Poison f2f02c2, confusion_training.py"
-BT = "backdoor-toolbox 9d4d909, confusion_training.py"
+BT = "backdoor-toolbox 9d4d909, cleansers_tool_box/confusion_training.py"
 BOUNDS = {"least": 0, "most": 1_000_000}
 
 SPEC = register(
@@ -376,7 +376,7 @@ SPEC = register(
                 "takes the exact first two components",
             ),
             Remark(
-                CT,
+                "Fight-Poison-With-Poison 2572b4d, ct_cleanser.py",
                 READ,
                 "takes the features of the network that was confused last",
                 "takes those of the run's own network, which has learnt both the classes and the backdoor",
