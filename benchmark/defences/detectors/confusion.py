@@ -180,7 +180,9 @@ class Confusion:
         from benchmark.nn import optimizers
         from benchmark.nn.engines import common
         from benchmark.training import images
+        from benchmark.training.settings import ImageSettings
 
+        assert isinstance(context.settings, ImageSettings)  # the method needs images
         self._context, self._plan = context, plan
         self._inputs = np.concatenate([context.images(), context.clean.inputs])
         self._labels = np.concatenate([context.labels, context.clean.labels])
@@ -291,7 +293,7 @@ def work(size: Size, options: Mapping[str, Any]) -> Work:
 
 CT = "Fight-Poison-With-Poison f2f02c2, confusion_training.py"
 BT = "backdoor-toolbox 9d4d909, cleansers_tool_box/confusion_training.py"
-BOUNDS = {"least": 0, "most": 1_000_000}
+MOST = 1_000_000
 
 SPEC = register(
     DetectorSpec(
@@ -316,12 +318,25 @@ SPEC = register(
                 "Epochs of ordinary training in each of the first two rounds.",
                 int,
                 100,
-                **BOUNDS,
+                least=0,
+                most=MOST,
                 source=CT,
             ),
-            Option("epochs", "Epochs of ordinary training in each later round.", int, 40, **BOUNDS, source=CT),
-            Option("steps", "Steps of confusion in each round but the last two.", int, 6000, **BOUNDS, source=CT),
-            Option("last_steps", "Steps of confusion in each of the last two rounds.", int, 2000, **BOUNDS, source=CT),
+            Option(
+                "epochs", "Epochs of ordinary training in each later round.", int, 40, least=0, most=MOST, source=CT
+            ),
+            Option(
+                "steps", "Steps of confusion in each round but the last two.", int, 6000, least=0, most=MOST, source=CT
+            ),
+            Option(
+                "last_steps",
+                "Steps of confusion in each of the last two rounds.",
+                int,
+                2000,
+                least=0,
+                most=MOST,
+                source=CT,
+            ),
             Option(
                 "batch", "Clean rows of a step, and as many inspected ones.", int, 32, least=2, most=4096, source=CT
             ),
