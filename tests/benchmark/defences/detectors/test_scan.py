@@ -111,23 +111,25 @@ def test_on_a_run_the_poisoned_class_is_found_and_a_class_without_clean_rows_nam
     features, labels, bad, clean, known = made_context.blobs(classes=6)
     few = known != 3
     context = made_context.MadeContext(features, labels, clean[few], known[few])
-    found = made_context.scored("scan", context, published_mean=False)
+    found = made_context.scored("scan", context)
     assert found.findings["flagged_classes"] == ["class 0"]
     np.testing.assert_array_equal(found.flagged, bad)
     assert found.findings["classes_without_clean_rows"] == ["class 3"]
     assert found.findings["directions"] == {"of": 6, "that_clean_rows_vary_in": 5}
     assert made_context.auc(found.scores, bad) == 1
-    published = made_context.scored("scan", context)  # its "mean" is mostly the number of rows: other classes stand out
+    published = made_context.scored(
+        "scan", context, published_mean=True
+    )  # its "mean" is mostly the number of rows: other classes stand out
     assert "class 0" not in published.findings["flagged_classes"]
 
 
 def test_the_suspicious_group_is_the_one_with_fewer_clean_rows_even_if_it_is_the_larger():
     features, labels, bad, clean, known = made_context.blobs(classes=6, poisoned=45)
-    found = made_context.scored("scan", made_context.MadeContext(features, labels, clean, known), published_mean=False)
+    found = made_context.scored("scan", made_context.MadeContext(features, labels, clean, known))
     np.testing.assert_array_equal(found.flagged, bad)
     none = known != 0  # of two groups without clean rows the smaller is suspicious: here the wrong one
     context = made_context.MadeContext(features, labels, clean[none], known[none])
-    found = made_context.scored("scan", context, published_mean=False)
+    found = made_context.scored("scan", context)
     np.testing.assert_array_equal(found.flagged, (labels == 0) & ~bad)
 
 
