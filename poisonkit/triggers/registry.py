@@ -80,6 +80,18 @@ def chosen(text: str, options: dict[str, str]) -> tuple[str, Parameters]:
     return text, found[text].parameters(options)
 
 
+def check_code(name: str, parameters: Parameters) -> None:
+    """Execute a trigger that is not ours, as it is known to a recipe, and hold the options against its function, before
+    anything else is done. Nothing happens for one of ours. Raises `Usage` for an option that it has not, `Failure` for
+    whatever is wrong with the code."""
+    from poisonkit.triggers import own, packages
+
+    if name == "own":
+        own.check(parameters)
+    elif "." in name:
+        packages.check(name, parameters)
+
+
 def find(typed: str) -> str:
     """Return the name of the trigger that is meant. Raises `Usage` where it is none, or could be several."""
     return TRIGGERS.find(typed)

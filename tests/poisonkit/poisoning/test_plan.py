@@ -252,6 +252,57 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(poisonkit, libr
 
 
 @pytest.mark.parametrize(
+    ("asked", "words", "never"),
+    [
+        (
+            ("--trigger", "adaptive-patch", "--rate", "0.4"),
+            "--cover-rate 2x, which adaptive-patch has by default: 0.8 of 200 training rows are 160, but 120",
+            "--cover-rate: ",
+        ),
+        (
+            ("--trigger", "adaptive-patch", "--rate", "0.6"),
+            "--cover-rate 2x, which adaptive-patch has by default: 2x of 0.6 is more than all rows",
+            "--cover-rate: ",
+        ),
+        (
+            ("--trigger", "warped", "--preset", "wanet", "--rate", "0.4"),
+            "--cover-rate 2x, which --preset wanet sets: 0.8 of 200",
+            "--cover-rate: ",
+        ),
+        (
+            ("--trigger", "adaptive-patch", "--preset", "backdoor-toolbox"),
+            "--rate 0.003, which --preset backdoor-toolbox sets: 0.003 of 200 training rows is less than one row",
+            "cover",
+        ),
+        (
+            ("--trigger", "warped", "--preset", "wanet"),
+            "--rate: expected a poisoning rate, which --preset wanet does not set",
+            "cover",
+        ),
+        (("--trigger", "square", "--preset", "wannet"), "--preset: unknown 'wannet'", "rate"),
+        (
+            ("--trigger", "square", "--rate", "0.1", "--split", "0.2"),
+            "--split: is an option of folder, the source signs has none such",
+            "source-option",
+        ),
+        (("--trigger", "square", "--rate", "0.1", "--size", "16"), "--size: is an option of folder and ", "train"),
+        (("--trigger", "square", "--rate", "0.1", "--name", "x"), "--name: is an option of folder, ", "KEY"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_no_option_is_blamed_that_was_not_given(poisonkit, tmp_path, asked, words, never):
+    result = poisonkit("make", *poisonkit.small, *asked, "-o", tmp_path / "new")
+    result.failed(2, words)
+    assert never not in result.err and not files(tmp_path)
+
+
+def test_sizes_that_are_none(poisonkit, tmp_path):
+    asked = ("make", "--dataset", "imagenette", "--rate", "0", "-o", tmp_path / "new", "--source", tmp_path)
+    poisonkit(*asked, "--size", "abc").failed(2, "--size: expected a number or HEIGHTxWIDTH, got 'abc'")
+    poisonkit(*asked, "--size", "8", "--source-option", "size=9").failed(2, "--size: --source-option size=9 says the")
+
+
+@pytest.mark.parametrize(
     ("asked", "words"),
     [
         (("--trigger", "star", "--rate", "0.1"), ["unknown trigger 'star'", "expected one of "]),
