@@ -164,7 +164,7 @@ def test_a_folder_of_patches(poisonkit, library, tmp_path):
     assert found[0, 31, 31, 3] == 0 and (found[1, ..., 3] == 51).all()
     assert np.abs(after - (0.8 * before + 0.2 * found[1, ..., :3])).max() <= 0.51
     assert manifest["counts"]["cover"] == 20 and manifest["pictures"]["0"]["shape"] == [2]
-    again = ("make", "--from", tmp_path / "x.h5", "-o", tmp_path / "y.h5")
+    again = ("make", "--from", tmp_path / "x.manifest.json", "-o", tmp_path / "y.h5")
     poisonkit(*again).failed(1, "the recipe needs the pictures whose arrays are sha256:")
     poisonkit(*again, "--adaptive-patch-images", tmp_path / "p").succeeded()
     assert (tmp_path / "x.h5").read_bytes() == (tmp_path / "y.h5").read_bytes()
