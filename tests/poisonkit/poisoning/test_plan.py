@@ -103,7 +103,8 @@ def test_a_users_picture(poisonkit, library, tmp_path):
 
 def test_unchanged_rows_are_counted(poisonkit, tmp_path):
     asked = ("--trigger", "blend", "--blend-alpha", "0", "--rate", "0.1")
-    result = poisonkit("make", *poisonkit.small, *asked, "-o", tmp_path / "x.h5").succeeded()
+    result = poisonkit("make", *poisonkit.small, *asked, "-o", tmp_path / "x.h5")
+    assert result.code == 0 and "changes a byte of none of the 20 poisoned images" in result.err
     assert "20 without a changed byte" in result.out
     assert damage.manifest(tmp_path / "x.h5")["counts"]["unchanged"] == 20
     assert poisonkit("verify", tmp_path / "x.h5").succeeded()
@@ -246,6 +247,53 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(poisonkit, libr
     assert abs(float(said[2]) - size) <= 0.1
     assert "20 poisoned" in said[3] and "90 triggered test rows" in said[3]
     assert "signs-clean-" in result.lines[1] and len(result.lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "words", "never"),
+    [
+        (("--trigger", "square"), ": target stop (index 0); 200 training", "published"),
+        (
+            ("--trigger", "square", "--label-mode", "untargeted"),
+            ": untargeted: each poisoned row gets another class, drawn for it; 200 training rows, 20 poisoned; 100",
+            "already",
+        ),
+        (
+            ("--trigger", "square", "--label-mode", "all-to-all"),
+            ": all-to-all: each class becomes the next;",
+            "already",
+        ),
+        (
+            ("--trigger", "sig", "--label-mode", "clean-label"),
+            "target stop (index 0), clean-label: its own rows, no label changes; 200 training rows, 20 poisoned; 90",
+            "published",
+        ),
+        (
+            ("--trigger", "lc"),
+            "; label-consistent is published as a clean-label attack: --label-mode clean-label",
+            "no l",
+        ),
+        (("--trigger", "SIG"), "; sig is published as a clean-label attack: --label-mode clean-label", "no label"),
+        (("--trigger", "ctrl", "--source-class", "3"), "from speed limit 80 (index 3)", "no label"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_the_last_line_says_what_becomes_of_the_labels(poisonkit, tmp_path, asked, words, never):
+    whole = ("make", *poisonkit.small, *asked, "--rate", "0.1", "-o", tmp_path)
+    planned = poisonkit(*whole, "--dry-run").succeeded().out
+    assert words in planned and never not in planned
+
+
+@pytest.mark.parametrize(("dark", "some"), [(9, None), (10, "only 10"), (20, "none")])
+def test_a_trigger_that_changes_next_to_nothing_is_said_to(poisonkit, tmp_path, dark, some):
+    """A black square on images that are black already."""
+    x, y = np.full((20, 32, 32, 3), 200, np.uint8), np.arange(20) % 2
+    x[:dark] = 0
+    np.savez(tmp_path / "x.npz", x_train=x, y_train=y, x_test=x[::-1][:4], y_test=y[:4])
+    asked = ("make", "--dataset", "npz", "--source", tmp_path / "x.npz", "--trigger", "square", "--rate", "1")
+    result = poisonkit(*asked, "-o", tmp_path / "x.h5")
+    said = f"poisonkit: {tmp_path / 'x.h5'}: the trigger changes a byte of {some} of the 20 poisoned images\n"
+    assert result.code == 0 and result.err == (said if some else "")
 
 
 # ---- what makes no sense
