@@ -37,6 +37,8 @@ class Group(Generic[R]):
     ----------
     cell : Cell
         The runs, in the order of `entries`.
+    whole : Cell
+        All runs of the same attack, data set and network, also those without such a result.
     method : str
         The method's name.
     settings : str
@@ -44,6 +46,7 @@ class Group(Generic[R]):
     """
 
     cell: Cell
+    whole: Cell
     entries: tuple[Entry[R], ...]
     method: str
     settings: str
@@ -151,7 +154,9 @@ def _names(registry: Registry[Any]) -> list[str]:
 def _group(cell: Cell, entries: list[Entry[R]], registry: Registry[Any]) -> Group[R]:
     first = entries[0].result
     runs = tuple(entry.run for entry in entries)
-    return Group(Cell(runs, cell.note), tuple(entries), first.method, described(first, registry.get(first.method)))
+    return Group(
+        Cell(runs, cell.note), cell, tuple(entries), first.method, described(first, registry.get(first.method))
+    )
 
 
 def _control(result: R, beside: list[R], registry: Registry[Any]) -> R | None:

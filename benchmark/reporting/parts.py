@@ -77,9 +77,7 @@ class Parts:
         found, sources = self.cells, self.sources
         pruned = self._pruned
         errors = self._all_errors()
-        first = (
-            tables.beside(found, sources, shape, errors) if sources else tables.summary(found, shape, errors)
-        )
+        first = tables.beside(found, sources, shape, errors) if sources else tables.summary(found, shape, errors)
         if not (pruned or pruning.not_run(pruned, sources)) or shape.names is not None:
             return [first]
         words = "" if shape.form == "latex" else f"\n\n{columns.wrap(pruning.WORDS)}"
