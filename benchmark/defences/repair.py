@@ -1,12 +1,10 @@
 """`benchmark repair`: a trained network changed so that the backdoor goes, scored stage by stage."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.core import naming
 from benchmark.core.errors import Failure
-from benchmark.defences import driver, records
+from benchmark.defences import driver, records, trigger_pictures
 from benchmark.defences.chosen import Chosen
 from benchmark.defences.context import Stage
 from benchmark.defences.driver import Driver, Log
@@ -23,10 +21,9 @@ def repairer(log: Log) -> Driver[RepairSpec, Repaired]:
     return Driver(REPAIR, records.repaired, _repair, log)
 
 
-def with_controls(methods: Sequence[str]) -> list[str]:
-    """Return the methods that were named, after those beside which all others are shown: plain fine-tuning."""
-    known = {naming.understood(name, REPAIRS, REPAIRS.aliases) for name in methods}
-    return [*(spec.name for spec in REPAIRS.values() if spec.control and spec.name not in known), *methods]
+def controls() -> list[str]:
+    """Return the methods beside which all others are shown: plain fine-tuning."""
+    return [spec.name for spec in REPAIRS.values() if spec.control]
 
 
 def _repair(subject: Subject, one: Chosen[RepairSpec], target: Path, log: Log) -> Json:
@@ -40,6 +37,7 @@ def _repair(subject: Subject, one: Chosen[RepairSpec], target: Path, log: Log) -
         seconds = round(time.perf_counter() - start, 3)
         steps.append(_step(subject, stage, seconds, target))
         pictures += driver.draw(stage.pictures, target)
+        pictures += trigger_pictures.draw(stage.triggers, subject.scored, target)
         _say(log, subject, steps[-1])
         start = time.perf_counter()
     if len(steps) == 1:
