@@ -35,10 +35,10 @@ DETECTORS = {
 REPAIRS = {
     "before_asr": "ASR before",
     "asr": "ASR",
-    "ba": "BA",
-    "ba_lost": "BA lost",
     "still_right": "RA",
     "der": "DER",
+    "ba": "BA",
+    "ba_lost": "BA lost",
     "control_asr": "control ASR",
     "twin_ba_lost": "clean twin BA lost",
 }
@@ -47,7 +47,10 @@ SHORT = {
     "precision": "prec.", "covers_at_1": "covers", "twin_flagged": "twin", "false_alarms": "clean",
     "control_asr": "control", "twin_ba_lost": "twin lost", "before_asr": "before", "average_precision": "AP",
 }  # fmt: skip
-SECONDARY = ("tpr_at_5", "as_many", "average_precision", "still_right", "covers_at_1", "false_alarms")
+SECONDARY = (
+    "average_precision", "tpr_at_5", "as_many", "covers_at_1", "false_alarms", "still_right", "der", "ba",
+)  # fmt: skip
+"""Columns that are left out where there is no room, in the order of the columns."""
 BEST = {"tpr_at_1": "highest", "auroc": "highest", "asr": "lowest"}
 FOUND = (
     "Detectors: AUROC, AP (average precision) and TPR at 1 % and 5 % FPR, of the poisoned rows against clean ones; as "
