@@ -6,6 +6,7 @@ import fake_runs
 import numpy as np
 import pytest
 import writer
+from in_process import invoke
 
 from benchmark.core.errors import Failure, Usage
 from benchmark.defences.repairs import fine_pruning
