@@ -11,6 +11,7 @@ from benchmark.cli.printing import complain, end, say, say_json
 from benchmark.cli.shape import COLUMNS, WIDE
 
 FORMS = ("text", "markdown", "latex", "csv", "json")
+PARTS = ("attacks", "detectors", "repairs")
 
 
 @click.command()
@@ -65,16 +66,18 @@ def routing(run, file, rows, output, beside, by_epoch, base, as_json):
 @RUN_FOLDERS
 @click.option("--format", "form", type=Choice(FORMS, {"md": "markdown", "tex": "latex"}),
               help="csv and json have all columns; latex needs the package booktabs.  [default: text]")  # fmt: skip
+@click.option("--of", "part", type=Choice(PARTS), help="Only this table  [default: all that there are results for]")
 @beside_option("none")
 @click.option("--all", "every", is_flag=True, help="With --beside: also the published results that were not run.")
 @COLUMNS
 @WIDE
 @JSON
-def table_command(paths, form, beside, every, names, wide, as_json):
+def table_command(paths, form, part, beside, every, names, wide, as_json):
     """Summarise BA, ASR and CAD over the seeds.
 
     Runs that differ in their seeds alone are one row; a folder of runs stands for all finished runs in it [default:
-    runs]. Points of fine-pruning (`benchmark repair --method fine-pruning`) follow.
+    runs]. Points of fine-pruning (`benchmark repair --method fine-pruning`), what detectors found and what repairs left
+    follow, each beside the same on the clean twin.
 
     With --beside, published figures stand beside ours where data set, network, attack and rate are the same. Only a
     run with the published attack, training and precision counts: it agrees within 2 points, or if the published number
@@ -85,12 +88,13 @@ def table_command(paths, form, beside, every, names, wide, as_json):
     Examples:
       benchmark table runs --columns trigger,rate,asr --format latex
       benchmark table runs --beside badpatches
+      benchmark table runs --of detectors --columns trigger,rate,method,tpr-at-1
     """
     from benchmark.core.errors import Usage
-    from benchmark.defences import results as points
-    from benchmark.reporting import columns, pruning, records, tables
+    from benchmark.reporting import records, tables
+    from benchmark.reporting.parts import Parts
     from benchmark.reporting.published import Sources
-    from benchmark.runs import groups, published, results
+    from benchmark.runs import published, results
 
     if as_json and form not in (None, "json"):
         raise Usage(f"--json and --format {form}: choose one of them")
@@ -100,18 +104,13 @@ def table_command(paths, form, beside, every, names, wide, as_json):
     sources = Sources(published.chosen(beside), every)
     if every and not sources:
         raise Usage("--all is for --beside")
-    paths, shape = paths or ["runs"], tables.Shape(form, names, wide)
+    paths = paths or ["runs"]
     found = results.gather(paths)
-    grouped, pruned = groups.group(found), points.collect(found, found.wrong)
+    parts = Parts(found, sources, part)
     if form in ("json", "csv"):
-        rows = records.records(grouped, sources) + pruning.all_records(pruned, sources)
-        say(records.flat(rows)) if form == "csv" else say_json(rows)
+        say(records.flat(parts.records())) if form == "csv" else say_json(parts.records())
     else:
-        say(tables.beside(grouped, sources, shape, found.wrong) if sources
-            else tables.summary(grouped, shape, found.wrong))  # fmt: skip
-        if (pruned or pruning.not_run(pruned, sources)) and names is None:
-            words = "" if form == "latex" else f"\n\n{columns.wrap(pruning.WORDS)}"
-            say(f"\n{pruning.render(pruned, shape, sources)}{words}")
+        say("\n\n".join(parts.pages(tables.Shape(form, names, wide))))
     counts = {
         "unfinished runs": results.unfinished(paths),
         "runs that were found twice (the first one counts)": results.doubles(found),

@@ -160,11 +160,17 @@ class DefenceContext:
         return batch_norms(self.model if model is None else model)
 
     def predictor(self, model: Any = None) -> Callable[[np.ndarray], np.ndarray]:
-        """Return a function of images (m, H, W, C), uint8 or float32 from 0 to 255, or of texts: their probabilities,
-        (m, C) float32. `model`: another than the trained one, as it is at each call."""
-        forward = evidence.forward(model) if model is not None else self._steps()
+        """Return a function of images (m, H, W, C), uint8, or float32 in bytes (then also between and beyond 0 to 255),
+        or
+        of texts: their probabilities, (m, C) float32. `model`: another than the trained one, as it is at each call."""
+        steps: dict[bool, Callable[[Any], list[np.ndarray]]] = {}
 
         def predict(inputs: Any) -> np.ndarray:
+            floats = getattr(inputs, "dtype", None) == np.float32
+            if floats not in steps:
+                trained = model is None and not floats
+                steps[floats] = self._steps() if trained else evidence.forward(model or self.model, floats)
+            forward = steps[floats]
             found = np.empty((len(inputs), self.classes), np.float32)
             for rows, block, count in evidence.blocks(inputs):
                 found[rows] = softmax(forward(block)[-1][:count])
