@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.core import csv_rows, files, naming
+from benchmark.core import naming
 from benchmark.core.errors import Failure
-from benchmark.defences import records
+from benchmark.defences import records, score_files
 from benchmark.defences.context import DefenceContext, Stage
-from benchmark.defences.detect import FLAGGED, SCORES
 from benchmark.defences.needs import IMAGES, TRAINING
 from benchmark.defences.options import Option
 from benchmark.defences.records import DETECT, Detected
@@ -49,22 +48,24 @@ def _method_of(folder: str) -> str:
     return folder.removeprefix(f"{DETECT}-").rpartition("-")[0]
 
 
-def suspicious(folder: Path, result: Detected, share: float | None) -> np.ndarray:
-    """Return the rows to leave out, ascending: those that the detector's own cut flags, or with `share` that share of
-    all rows, those of the highest scores. `Failure` where it has no cut, or has scored a sample of the rows only."""
+def suspicious(folder: Path, result: Detected, share: float | None, most: int) -> np.ndarray:
+    """Return the rows to leave out, ascending, of `most` there are: those that the detector's own cut flags, or with `share`
+    that share of those scored, the highest.
+
+    Raises `Failure` where it has no cut, or has scored a sample of the rows only.
+    """
     if result.inspected != result.of:
         raise Failure(
             f"{folder.name} has scored {result.inspected:,} of {result.of:,} rows only, and others may be poisoned: "
             "run it without --rows"
         )
     if share is not None:
-        rows, scores = csv_rows.read(folder / SCORES, ("row", "score"))
+        rows, scores = score_files.read_scores(folder / score_files.SCORES, most)
         count = max(1, round(share * len(rows)))
-        return np.sort(rows.astype(np.int64)[np.argsort(-scores, kind="stable")[:count]])
+        return np.sort(rows[np.argsort(-scores, kind="stable")[:count]])
     if result.flagged is None:
         raise Failure(f"{result.method} has no cut of its own: say with --option retrain.share how many rows go")
-    (rows,) = csv_rows.read(folder / FLAGGED, ("row",))
-    return np.sort(rows.astype(np.int64))
+    return np.sort(score_files.read_flagged(folder / score_files.FLAGGED, most))
 
 
 class Progress(Callback):
@@ -80,11 +81,11 @@ class Progress(Callback):
 def repair(context: DefenceContext, *, detector: str | None, share: float | None) -> Iterator[Stage]:
     """Yield the network that was trained without the suspicious rows; all else is as in the run."""
     folder, result = result_of(context, detector)
-    left_out = suspicious(folder, result, share)
+    left_out = suspicious(folder, result, share, context.training_rows)
     training = methods.method(context.data_set, context.settings, context.log, left_out)
     if not len(training.rows):
         raise Failure(f"{folder.name} flags every row: nothing is left to train on")
-    missing = np.setdiff1d(np.arange(context.classes), context.train.labels[training.rows])
+    missing = np.setdiff1d(context.train.labels, context.train.labels[training.rows])
     if len(missing):
         names = ", ".join(context.class_names[one] for one in missing)
         context.log(f"retrain: no row is left of {names}")
@@ -118,8 +119,8 @@ register(
         needs=(IMAGES, TRAINING),
         by_name=True,
         options=(
-            Option("detector", "The detector whose result on this run says which rows go: its name or the folder of the "
-                   "result.", str, None),
+            Option("detector", "The detector whose result on this run says which rows go: its name, or the folder of "
+                   "the result.", str, None),
             Option("share", "Leave out this share of the rows, those of the highest scores  [default: those that the "
                    "detector's own cut flags]", float, None, above=0, below=1),
         ),
