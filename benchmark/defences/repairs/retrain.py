@@ -49,8 +49,8 @@ def _method_of(folder: str) -> str:
 
 
 def suspicious(folder: Path, result: Detected, share: float | None, most: int) -> np.ndarray:
-    """Return the rows to leave out, ascending, of `most` there are: those that the detector's own cut flags, or with `share`
-    that share of those scored, the highest.
+    """Return the rows to leave out, ascending, of `most` there are: those that the detector's own cut flags, or with
+    `share` that share of those scored, the highest.
 
     Raises `Failure` where it has no cut, or has scored a sample of the rows only.
     """
