@@ -3,11 +3,13 @@
 import json
 from types import SimpleNamespace
 
+import golden_network
 import numpy as np
 import pytest
 from in_process import invoke
 
 from benchmark.core.errors import Failure
+from benchmark.defences import tuning
 from benchmark.defences.catalogue import REPAIRS
 from benchmark.defences.context import DefenceContext
 from benchmark.defences.options import complete
@@ -29,7 +31,6 @@ SHORT = {
 """Methods with the settings that they are tried with; `retrain` has tests of its own, and `heads` is for texts."""
 ELSEWHERE = {"retrain", "heads"}
 LAST = {"anp": "pruned", "clp": "pruned", "nad": "distilled", "i-bau": "unlearned"}
-RANDOM = np.random.default_rng(0)
 SIZES = {
     "pmoe": {"width": 1, "experts": 2, "top_k": 4},
     "pmoe-dense": {"width": 1, "experts": 2},
@@ -73,12 +74,19 @@ def context_of(name):
     engines.activate("tensorflow", threads=2)
     from benchmark.nn.networks import NETWORKS
 
-    images = RANDOM.integers(0, 256, (20, 16, 16, 3)).astype("u1")
+    side = 6 if name == "golden" else 16
+    images = np.random.default_rng(0).integers(0, 256, (20, side, side, 3)).astype("u1")
     clean, lines = Rows(images, np.arange(20) % 4), []
+
+    def network():
+        if name == "golden":
+            return golden_network.network(golden_network.golden())
+        return NETWORKS[name].build({"image_shape": (side, side, 3), "classes": 4, "seed": 1} | SIZES[name])
+
     context = SimpleNamespace(
-        network=lambda: NETWORKS[name].build({"image_shape": (16, 16, 3), "classes": 4, "seed": 1} | SIZES[name]),
+        network=network,
         settings=Settings(width=1, top_k=4), clean=clean, seed=0, classes=4, class_names=list("abcd"),
-        is_of_images=True, image_shape=(16, 16, 3), log=lines.append, lines=lines,
+        is_of_images=True, image_shape=(side, side, 3), log=lines.append, lines=lines,
     )  # fmt: skip
     context.split_clean = lambda share: DefenceContext.split_clean(context, share)
     return context
@@ -106,22 +114,32 @@ def test_each_changes_each_network_and_leaves_numbers(method, name):
 
 @pytest.mark.parametrize("method", ["anp", "clp"])
 def test_the_same_again(method):
-    first, second = (stages(method, context_of("pmoe"))[-1] for _ in range(2))
+    first, second = (stages(method, context_of("golden"))[-1] for _ in range(2))
     assert first.findings == second.findings
     pairs = zip(first.model.get_weights(), second.model.get_weights(), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
 
 
-def test_anp_chooses_on_rows_that_it_does_not_learn_from_and_says_where_nothing_is_pruned():
-    context = context_of("pmoe")
+def test_anp_chooses_on_rows_that_it_does_not_learn_from():
+    context = context_of("golden")
     (stage,) = stages("anp", context, tolerance=1.0)
     assert stage.findings["threshold"] == 0.9 and stage.findings["chosen_on"] == 4
-    assert stage.findings["statistics"] == "moving", "there are experts"
-    (stage,) = stages("anp", context, threshold=0.0, statistics="batch")
-    assert stage.findings["threshold"] == 0 and stage.findings["statistics"] == "batch"
+    assert stage.findings["statistics"] == "batch", "there are no experts"
+    (stage,) = stages("anp", context, threshold=0.0, statistics="moving")
+    assert stage.findings["threshold"] == 0 and stage.findings["statistics"] == "moving"
     context.clean = Rows(context.clean.inputs[:1], context.clean.labels[:1])
     with pytest.raises(Failure, match="at least 2 clean rows"):
         stages("anp", context)
+
+
+def test_anp_prunes_nothing_where_every_threshold_costs_too_much_and_says_so(monkeypatch):
+    left = iter([0.9, *19 * [0.5]])
+    monkeypatch.setattr(tuning, "Judge", lambda model, rows: SimpleNamespace(accuracy=lambda: next(left)))
+    context = context_of("golden")
+    (stage,) = stages("anp", context)
+    assert stage.label == "none" and stage.findings["pruned"] == 0 and "nothing is pruned" in context.lines[-1]
+    pairs = zip(context.network().get_weights(), stage.model.get_weights(), strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
 
 
 def test_clp_says_which_layers_are_too_small_to_have_an_outlier():

@@ -169,7 +169,6 @@ def test_the_command_its_folder_and_the_points_in_tables(run):
     assert notebook.exit_code == 0 and "fine-tuned 0.2" not in notebook.output
     table = invoke("table", run, "--wide").stdout
     assert "120 notebook, 0 epochs" in table and "6 held-out, 1 epoch " in table, "both, to compare"
-    assert "paper" not in table
 
 
 def test_results_of_the_former_command_stay_beside_new_ones(run):
