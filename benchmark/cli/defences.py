@@ -135,7 +135,7 @@ def _run(paths, registry, methods, given, asked, code, estimate, as_json, quiet,
     if as_json:
         say_json([record for outcome in outcomes for record in defences.records(outcome)])
     else:
-        say("\n\n".join(filter(None, map(show, outcomes))))
+        say("\n\n".join(filter(None, [*map(show, outcomes), *defences.reports(chosen, outcomes)])))
     _end([*errors, *(line for outcome in outcomes for line in outcome.errors)])
 
 

@@ -7,6 +7,7 @@ from benchmark.core import naming, text_tables
 from benchmark.core.errors import Usage
 from benchmark.core.numbers import counted
 from benchmark.defences.catalogue import DETECTORS, REPAIRS
+from benchmark.defences.chosen import Chosen
 from benchmark.defences.driver import Outcome
 from benchmark.defences.estimate import Estimate
 from benchmark.defences.records import Detected, Repaired, Step
@@ -110,6 +111,16 @@ def der(before: Scores, after: Scores) -> float | None:
     attack = before.asr.count / before.asr.of - after.asr.count / after.asr.of
     benign = before.ba.count / before.ba.of - after.ba.count / after.ba.of
     return (max(0.0, attack) - max(0.0, benign) + 1) / 2
+
+
+def reports(chosen: Sequence[Chosen[Any]], outcomes: Sequence[Outcome[Any]]) -> list[str]:
+    """Return what methods themselves show of their results, on all runs together."""
+    found = []
+    for one in chosen:
+        results = [pair for outcome in outcomes for pair in outcome.results if pair[1].method == one.spec.name]
+        if one.spec.report is not None and results:
+            found.append(one.spec.report(results))
+    return found
 
 
 def methods() -> str:
