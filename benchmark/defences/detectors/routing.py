@@ -158,10 +158,10 @@ def rank(
         first = np.sort(np.argsort(-distances, kind="stable")[: max(1, int(common * len(distances)))])
         total = sum(usual.whitened(gates[first[part]], of[first[part]]).sum(0) for part in _blocks(len(first)))
         direction = np.asarray(total) / max(float(np.linalg.norm(total)), 1e-300)
-    along = [usual.whitened(gates[part], of[part]) @ direction for part in _blocks(len(gates))] if second_pass else 0.0
-    scores = distances + np.hstack(along) if second_pass else distances
+        along = [usual.whitened(gates[part], of[part]) @ direction for part in _blocks(len(gates))]
+        distances = distances + np.concatenate(along)
     own = _own(clean, clean_of, classes, direction)
-    return Ranked(scores, float(np.quantile(own, 1 - false_alarms, method="higher")), usual)
+    return Ranked(distances, float(np.quantile(own, 1 - false_alarms, method="higher")), usual)
 
 
 def _own(clean: np.ndarray, of: np.ndarray, classes: int, direction: np.ndarray) -> np.ndarray:
