@@ -101,7 +101,13 @@ class Driver(Generic[S, R]):
     def _kept(self, target: Path, one: Chosen[S], twin: Run | None, compared: bool) -> R | None:
         """Return the result in a folder; None where there is none, or where more can be had of it now: the study that a
         clean twin does without, the clean twin in it, or pictures, for which matplotlib was missing."""
-        found = records.kept(target / "result.json", self._parse)
+
+        def parse(raw: Json) -> R:
+            if one.spec.check is not None:
+                one.spec.check(raw)
+            return self._parse(raw)
+
+        found = records.kept(target / "result.json", parse)
         if found is None:
             return None
         raw: Json = found.raw  # type: ignore[attr-defined]

@@ -81,6 +81,8 @@ class MethodSpec:
     study : callable or None
         What else is measured when it is done, with the truth at hand: `study.Study` → `study.Studied`. The scores and
         networks are settled by then.
+    check : callable or None
+        Reads what `study` and `report` take of a result, as JSON; raises where that cannot be shown.
     report : callable or None
         Results of the method on several runs, each after the path of its folder → text that the commands show below
         their tables.
@@ -99,6 +101,7 @@ class MethodSpec:
     extra: str = ""
     packages: tuple[str, ...] = ()
     study: Callable[[Any], Any] | None = None
+    check: Callable[[dict[str, Any]], Any] | None = None
     report: Callable[[Sequence[tuple[Any, Any]]], str] | None = None
 
     def __post_init__(self) -> None:

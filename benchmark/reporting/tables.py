@@ -153,7 +153,7 @@ def left_out(errors: Iterable[Path]) -> list[str]:
 
 def short(path: Path) -> str:
     """Return a path from its run's folder on."""
-    inside = path.parent.name.startswith(("prune-", "heads-")) or path.parent.name == "routing"
+    inside = path.parent.name.startswith(("prune-", "heads-", "detect-", "repair-")) or path.parent.name == "routing"
     return "/".join(path.parts[-3 if inside else -2 :])
 
 

@@ -70,14 +70,15 @@ def read(folder: Path, errors: dict[Path, str] | None = None) -> HeadsResult | N
     was compared with, and where it cannot be read: then its path goes into `errors`, with a line that says why."""
     path = folder / "result.json"
     try:
-        return records.parsed(path, _studied, "not a result that can be shown") if files.there(path) else None
+        return records.parsed(path, studied, "not a result that can be shown") if files.there(path) else None
     except Failure as error:
         if errors is not None:
             errors[path] = str(error)
         return None
 
 
-def _studied(raw: Json) -> HeadsResult | None:
+def studied(raw: Json) -> HeadsResult | None:
+    """Return the result that JSON holds, None where it has no study. Raises as `of`."""
     bare = isinstance(raw, dict) and raw.get("defence") == METHOD and STUDY not in raw
     return None if bare else of(raw)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.analysis.heads import anomaly, detect, pictures
+from benchmark.analysis.heads import anomaly, detect, pictures, results
 from benchmark.analysis.heads import detector as scoring
 from benchmark.analysis.heads.detect import Searched
 from benchmark.analysis.heads.detector import SCORES, DetectorSettings
@@ -85,6 +85,7 @@ register(
         work=lambda size, options: Work(forward=4 * min(size.rows, options["rows"] or size.rows) + 8 * size.clean),
         aliases=("attention-heads",),
         study=study,
+        check=results.studied,
         report=heads.report,
     )
 )  # fmt: skip

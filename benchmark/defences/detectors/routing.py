@@ -313,24 +313,27 @@ def _named(layers: Sequence[Layer], maps: Sequence[np.ndarray]) -> list[tuple[st
     return [(layer.name, one) for layer, one in zip(layers, maps, strict=True)]
 
 
-def report(results: Sequence[tuple[Path, Any]]) -> str:
-    """Show for each run by which experts its suspicious rows are told."""
+def shown(raw: Json) -> str:
+    """Show by which experts a run's suspicious rows are told."""
     titles = ["layer", "expert", "deviation", "others", "more at", "overlap", "usual"]
-    parts = []
-    for _, result in results:
-        rows = [
-            [one["layer"], str(one["expert"]), f"{one['deviation']:.2f}", f"{one['deviation_of_others']:.2f}",
-             "{}, {}".format(*one["cell"]), f"{one['overlap']:.2f}", f"{one['usual_overlap']:.2f}"]
-            for one in result.raw["findings"]["experts"]
-        ]  # fmt: skip
-        heading = f"{result.raw['run']}: routing of the {result.raw['findings']['suspicious']:,} rows that are flagged"
-        parts.append(f"{heading}\n{text_tables.render('text', titles, rows, {'layer', 'expert'})}\n{WORDS}")
-    return "\n\n".join(parts)
+    rows = [
+        [one["layer"], str(one["expert"]), f"{one['deviation']:.2f}", f"{one['deviation_of_others']:.2f}",
+         "{}, {}".format(*one["cell"]), f"{one['overlap']:.2f}", f"{one['usual_overlap']:.2f}"]
+        for one in raw["findings"]["experts"]
+    ]  # fmt: skip
+    heading = f"{raw['run']}: routing of the {raw['findings']['suspicious']:,} most suspicious rows"
+    return f"{heading}\n{text_tables.render('text', titles, rows, {'layer', 'expert'})}\n{WORDS}"
+
+
+def report(results: Sequence[tuple[Path, Any]]) -> str:
+    """Show the same of each run."""
+    return "\n\n".join(shown(result.raw) for _, result in results)
 
 
 WORDS = (
-    "deviation of an expert's gates from what is usual, in standard deviations; others: of rows that are not flagged.\n"
-    "more at: row and column of the cell that it turns to. overlap: patches that others take too; usual: on clean rows."
+    "deviation of an expert's gates from what is usual, in standard deviations; others: of rows that\n"
+    "are not flagged. more at: row and column of the cell that it turns to. overlap: patches that other\n"
+    "experts take too; usual: the same on clean rows."
 )
 
 OPTIONS = (
@@ -353,6 +356,7 @@ register(
         options=OPTIONS,
         work=lambda size, options: Work(forward=2 * size.rows + size.clean, seconds=size.rows / 10_000),
         aliases=("gates",),
+        check=shown,
         report=report,
     )
 )

@@ -9,7 +9,7 @@ reference statistics and, with `unlearn`, the distance from a flat prediction on
 from collections.abc import Iterator
 from typing import Any
 
-from benchmark.analysis.heads import align, pictures
+from benchmark.analysis.heads import align, pictures, results
 from benchmark.analysis.heads.detector import nested
 from benchmark.defences import heads
 from benchmark.defences.context import DefenceContext, Stage
@@ -84,6 +84,7 @@ register(
         ),
         aliases=("align",),
         study=study,
+        check=results.studied,
         report=heads.report,
     )
 )  # fmt: skip
