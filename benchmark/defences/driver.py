@@ -95,7 +95,8 @@ class Driver(Generic[S, R]):
                     found = self._made(subject, one, target, config, twin)
                 done[one.spec.name] = target, found
             except Failure as error:
-                errors.append(f"{job.folder}: {str(error).removeprefix(f'{job.folder}: ')}")
+                line = f"{job.folder}: {str(error).removeprefix(f'{job.folder}: ')}"
+                self.log(line) if one.beside else errors.append(line)
         return done
 
     def _kept(self, target: Path, one: Chosen[S], twin: Run | None, compared: bool) -> R | None:

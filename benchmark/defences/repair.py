@@ -1,13 +1,12 @@
 """`benchmark repair`: a trained network changed so that the backdoor goes, scored stage by stage."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmark.core import naming
 from benchmark.core.errors import Failure
-from benchmark.defences import driver, records, study
+from benchmark.defences import driver, records, study, trigger_pictures
 from benchmark.defences.chosen import Chosen
 from benchmark.defences.context import Stage
 from benchmark.defences.driver import Driver, Log
@@ -24,10 +23,9 @@ def repairer(log: Log) -> Driver[RepairSpec, Repaired]:
     return Driver(REPAIR, records.repaired, _repair, log)
 
 
-def with_controls(methods: Sequence[str]) -> list[str]:
-    """Return the methods that were named, after those beside which all others are shown: plain fine-tuning."""
-    known = {naming.understood(name, REPAIRS, REPAIRS.aliases) for name in methods}
-    return [*(spec.name for spec in REPAIRS.values() if spec.control and spec.name not in known), *methods]
+def controls() -> list[str]:
+    """Return the methods beside which all others are shown: plain fine-tuning."""
+    return [spec.name for spec in REPAIRS.values() if spec.control]
 
 
 def _repair(subject: Subject, one: Chosen[RepairSpec], target: Path, log: Log) -> Json:
@@ -42,7 +40,7 @@ def _repair(subject: Subject, one: Chosen[RepairSpec], target: Path, log: Log) -
     for stage in one.spec.repair(subject.context, **one.settings):
         seconds = round(time.perf_counter() - start - watched.seconds, 3)
         steps.append(_step(subject, stage, seconds, target, watched.taken()))
-        pictures.append(stage.pictures)
+        pictures += [stage.pictures, trigger_pictures.of_stage(stage.triggers, subject.scored)]
         state = stage.state
         _say(log, subject, steps[-1])
         start = time.perf_counter()

@@ -1,14 +1,16 @@
 """Make data sets in Python: `make`, `pack`, `unpack`, on the same functions as the commands."""
 
 import decimal
+import inspect
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from poisonkit.build import build, delta
+from poisonkit.build import build, delta, row_list
 from poisonkit.build.request import BuildRequest, MakeOptions
 from poisonkit.build.runtime import Runtime
 from poisonkit.core import interface, naming
@@ -18,8 +20,6 @@ from poisonkit.poisoning.clean_images import CleanData
 from poisonkit.triggers import registry as triggers
 
 AnyPath = interface.AnyPath
-ARGUMENTS = ("per_patch", "patch_size", "label_mode", "source_classes", "cover_rate", "cover_jitter", "source_options")
-"""Arguments of `make` that may be meant by one that it does not have."""
 Number = str | int | float | decimal.Decimal
 
 
@@ -59,7 +59,8 @@ def make(
     """Make a poisoned (or, at rate 0, a clean) data set; return its path.
 
     A file that is there already, of the same recipe, is verified and left as it is. Warnings about the data are given
-    by `warnings.warn`.
+    by `warnings.warn`. With ``images_list="todo.csv"`` (or ``rewrite_list``) no data set is made, but the list of the
+    rows that another tool is to change; its path is returned.
 
     Parameters
     ----------
@@ -108,7 +109,8 @@ def make(
     **trigger_options
         Options of the triggers, ``TRIGGER_OPTION=value``: ``square_size=3``, ``square_value=(255, 0, 0)``,
         ``blend_alpha=0.1``, ``blend_image="cat.png"``, ``word_words=["cf", "mn"]``, ``rewrite_file="rewritten.csv"``,
-        ``pattern_file="lf.npy"`` (or the array itself).
+        ``pattern_file="lf.npy"`` (or the array itself), ``images_list="todo.csv"`` and ``images_folder="todo"`` (which
+        are written), ``images_file="done.npz"``.
 
     Raises
     ------
@@ -117,7 +119,7 @@ def make(
     Failure
         The source cannot be read, another file has the name, the disk is full.
     """
-    typed_options, files = _trigger_options(trigger_options)
+    of_triggers = _of_triggers(trigger_options)
     typed = MakeOptions(
         dataset=interface.name(dataset, "dataset"),
         triggers=_names(trigger, "trigger"),
@@ -146,11 +148,16 @@ def make(
         output=Path("data") if out is None else interface.path(out, "out"),
         force=interface.flag(force, "force"),
         options=_own_options(options),
-        trigger_options=typed_options,
-        user_files=files,
+        trigger_options=of_triggers.options,
+        user_files=of_triggers.files,
+        row_lists=of_triggers.lists,
+        row_folders=of_triggers.folders,
     )
     given = {"trigger": trigger, "rate": rate, **({} if options is None else {"options": options}), **trigger_options}
-    (result,) = build.build(BuildRequest.parse(typed), _runtime("make", [dataset], given, threads))
+    request, runtime = BuildRequest.parse(typed), _runtime("make", [dataset], given, threads)
+    if request.listing is not None:
+        return row_list.make_list(request, runtime).path
+    (result,) = build.build(request, runtime)
     return result.path
 
 
@@ -259,36 +266,64 @@ def _classes(values: Any, name: str) -> tuple[int | str, ...]:
     return tuple(value if isinstance(value, str) else interface.whole(value, name) for value in several)
 
 
-def _trigger_options(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]], dict[str, Any]]:
-    """Sort keyword arguments by trigger: options as they would be typed, and users' files, or what they would hold."""
-    known, files = _known_options()
-    options: dict[str, dict[str, str]] = {}
-    paths: dict[str, Any] = {}
+@dataclass(frozen=True)
+class _OfTriggers:
+    """Keyword arguments that belong to triggers, by trigger: options as they would be typed, users' files, or what
+    they would hold, and where the rows that another tool is to change are written, as a list and as pictures."""
+
+    options: dict[str, dict[str, str]] = field(default_factory=dict)
+    files: dict[str, Any] = field(default_factory=dict)
+    lists: dict[str, Path] = field(default_factory=dict)
+    folders: dict[str, Path] = field(default_factory=dict)
+
+
+def _of_triggers(given: Mapping[str, Any]) -> _OfTriggers:
+    """Sort keyword arguments by trigger and kind. Raises `Usage` for one that `make` has not."""
+    known, found = _known_options(), _OfTriggers()
     for name, value in given.items():
-        if name in files and value is not None:
-            taken = not isinstance(value, str | os.PathLike) and triggers.takes_values(files[name])
-            paths[files[name]] = value if taken else interface.path(value, name)
-        elif name in known and value is not None:
-            trigger, key = known[name]
-            options.setdefault(trigger, {})[key] = _option(value, name)
-        elif name not in files and name not in known:
-            expected = sorted([*known, *files])
-            near = naming.hint(name, [*expected, *ARGUMENTS])
-            raise Usage(f"make: unknown argument {name!r:.60}: options of triggers are {', '.join(expected)}{near}")
-    return options, paths
+        if name not in known:
+            raise Usage(_unknown_argument(name, known))
+        trigger, kind, key = known[name]
+        if value is None:
+            continue
+        if kind == "options":
+            found.options.setdefault(trigger, {})[key] = _option(value, name)
+        elif kind == "files" and triggers.takes_values(trigger) and not isinstance(value, str | os.PathLike):
+            found.files[trigger] = value
+        else:
+            getattr(found, kind)[trigger] = interface.path(value, name)
+    return found
 
 
-def _known_options() -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
-    """Return the keyword of each trigger option → (trigger, key), and of each user's file → trigger."""
-    options, files = {}, {}
+def _known_options() -> dict[str, tuple[str, str, str]]:
+    """Return the keyword of each trigger's options and files → (trigger, field of `_OfTriggers`, key)."""
+    known = {}
     for name in triggers.names():
-        for option in triggers.spec(name).options:
-            options[f"{name}_{option.key}".replace("-", "_")] = name, option.key
-        if triggers.takes_picture(name):
-            files[triggers.file_option(name).removeprefix("--").replace("-", "_")] = name
-        if triggers.takes_file(name):
-            files[f"{name}_file"] = name
-    return options, files
+        trigger, word = triggers.spec(name), name.replace("-", "_")
+        for option in trigger.options:
+            known[f"{word}_{option.key}".replace("-", "_")] = name, "options", option.key
+        if triggers.takes_picture(name) or trigger.file:
+            known[triggers.file_option(name).removeprefix("--").replace("-", "_")] = name, "files", ""
+        if trigger.file and trigger.file.list_help:
+            known[f"{word}_list"] = name, "lists", ""
+        if trigger.file and trigger.file.folder_help:
+            known[f"{word}_folder"] = name, "folders", ""
+    return known
+
+
+def _unknown_argument(typed: str, known: Mapping[str, tuple[str, str, str]]) -> str:
+    """Say what may be meant by a keyword that `make` has not: the nearest ones, else all of the trigger that it begins
+    with, else where they stand."""
+    own = [name for name, one in inspect.signature(make).parameters.items() if one.kind != one.VAR_KEYWORD]
+    if near := naming.hint(typed, [*own, *known]):
+        return f"make: unknown argument {typed!r:.60}{near}"
+    of_one = [name for name, (trigger, *_) in known.items() if typed.startswith(trigger.replace("-", "_") + "_")]
+    if of_one:
+        return f"make: unknown argument {typed!r:.60}: that trigger has {', '.join(of_one)}"
+    return (
+        f"make: unknown argument {typed!r:.60}: help(poisonkit.make) lists them, `poisonkit triggers` those of "
+        "triggers (square_size for square's size)"
+    )
 
 
 def _option(value: Any, name: str) -> str:

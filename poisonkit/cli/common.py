@@ -12,7 +12,7 @@ import click
 from poisonkit import __version__
 from poisonkit.cli import once
 from poisonkit.cli.printing import printable
-from poisonkit.core import hints, memory, naming
+from poisonkit.core import hints, interface, memory, naming
 from poisonkit.core.errors import Failure
 
 INTERRUPTED = 130
@@ -130,7 +130,7 @@ class Group(click.Group):
         try:
             memory.check(memory.LEAST_OF_NUMPY)
             with _warnings_printed():
-                return super().invoke(context)
+                return interface.in_a_context(super().invoke, context)
         except Failure as error:
             complain(error)
             context.exit(error.exit_code)

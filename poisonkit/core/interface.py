@@ -1,5 +1,6 @@
 """What the functions of the Python interface share: arguments of the right kind, errors and warnings for the caller."""
 
+import contextvars
 import functools
 import numbers
 import os
@@ -31,10 +32,7 @@ ARGUMENTS = {
     "--cover-class": "cover_classes",
     "--source-class": "source_classes",
     "--source-option": "source_options",
-    "--images-folder": "`make --images-folder` of the command line",
-    "--images-list": "`make --images-list` of the command line",
     "--option": "options",
-    "--rewrite-list": "`make --rewrite-list` of the command line",
 }
 """Option → what does the same in Python, where that is not the argument of the same name."""
 
@@ -52,14 +50,21 @@ def in_python(text: str) -> str:
     return "".join(part if part.startswith(("`", "pip ")) else OPTION.sub(argument, part) for part in parts)
 
 
+def in_a_context(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function; what it or anything beneath it sets in a context variable (code that the user named) is gone
+    when it returns."""
+    return contextvars.copy_context().run(function, *args, **kwargs)
+
+
 def public(function: Callable[P, R]) -> Callable[P, R]:
     """Let errors reach the caller of a function as Python has them: those of the system (no permission, a name that is
-    too long) as `Failure`, in one line; options of the command line as arguments."""
+    too long) as `Failure`, in one line; options of the command line as arguments. Each call has a context of its own
+    (`in_a_context`)."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return function(*args, **kwargs)
+            return in_a_context(function, *args, **kwargs)
         except Failure as error:
             error.args = (in_python(str(error)),)
             raise

@@ -1,12 +1,14 @@
 """A trigger of one's own: a function in a file, `FILE.py:FUNCTION`.
 
-The file is code, and is executed only where the user names it in this process (`named`). What a data set holds of it is
-its SHA-256 and a copy, as data: a file of a stranger's executes nothing.
+The file is code, and is executed only where the user names it in the same command or call (`named`). What a data set
+holds of it is its SHA-256 and a copy, as data: a file of a stranger's executes nothing.
 """
 
 import re
 import sys
 import types
+from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,14 +60,16 @@ class Source:
         return {"digest": self.digest, "file": self.path.name, "function": self.function, **options}
 
 
-_NAMED: dict[tuple[str, str], Source] = {}
-"""What the user has named in this process, and may be executed: by digest and function."""
+_NAMED: ContextVar[Mapping[tuple[str, str], Source]] = ContextVar("named", default=types.MappingProxyType({}))
+"""What the user has named, and may be executed: by digest and function. Every command, and every call of the Python
+interface, runs in a context of its own (`interface.in_a_context`), so that what was named for one is not for the next.
+"""
 _EXECUTED: dict[str, dict[str, Any]] = {}
 """The names of files that were executed, by digest."""
 
 
 def named(trigger: str) -> Source:
-    """Return the code that `FILE.py:FUNCTION` names, and let it be executed in this process. Nothing is executed yet.
+    """Return the code that `FILE.py:FUNCTION` names, and let it be executed in this context. Nothing is executed yet.
 
     Raises `Usage` where it is spelled otherwise or there is no such file, `Failure` where that cannot be read or is
     larger than MOST.
@@ -86,13 +90,13 @@ def named(trigger: str) -> Source:
     if not 0 < len(text) <= MOST:
         raise Failure(f"{path}: {'is empty' if not text else f'is larger than {MOST >> 20} MiB'}, expected Python code")
     source = Source(path, found["function"], text)
-    _NAMED[source.digest, source.function] = source
+    _NAMED.set({**_NAMED.get(), (source.digest, source.function): source})
     return source
 
 
 def of_recipe(parameters: Parameters) -> Source | None:
-    """Return the code of a recipe's trigger; None where it was not named in this process."""
-    return _NAMED.get((str(parameters.get("digest")), str(parameters.get("function"))))
+    """Return the code of a recipe's trigger; None where it was not named in this context."""
+    return _NAMED.get().get((str(parameters.get("digest")), str(parameters.get("function"))))
 
 
 def unknown(parameters: Parameters) -> str | None:
@@ -100,7 +104,7 @@ def unknown(parameters: Parameters) -> str | None:
     if of_recipe(parameters):
         return None
     wanted = ":".join(texts.printable(str(parameters.get(key)))[:60] for key in ("file", "function"))
-    others = [one for one in _NAMED.values() if one.function == parameters.get("function")]
+    others = [one for one in _NAMED.get().values() if one.function == parameters.get("function")]
     if others:
         short = [text.removeprefix("sha256:")[:8] for text in (others[-1].digest, str(parameters.get("digest")))]
         return f"{UNNAMED}{wanted}, SHA-256 {short[1]}…; {others[-1].path} is another file, {short[0]}…"

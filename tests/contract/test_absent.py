@@ -21,7 +21,7 @@ from benchmark.core import extras  # noqa: E402
 from poisonkit.cli.main import cli  # noqa: E402
 
 IMAGES = ("--width", "1", "--epochs", "1", "--top-k", "4")
-NEED_KERAS = {"train", "sweep", "score", "prune", "routing", "networks", "heads detect", "heads align", "heads ablate"}
+NEED_KERAS = {"train", "sweep", "score", "repair", "routing", "networks", "heads detect", "heads align", "heads ablate"}
 NEED_NOTHING = {"show", "table", "heads table", "figures", "report"}
 
 
@@ -69,7 +69,7 @@ def arguments(command: str, files: dict, folder: Path) -> list:
         "train": [*IMAGES, files["images"], "--runs", folder / "runs"],
         "sweep": [*IMAGES, files["images"], "--runs", folder / "runs"],
         "score": [images, files["images"]],
-        "prune": [images],
+        "repair": [images, "--method", "clp"],
         "routing": [images, files["images"]],
         "networks": [],
         "heads detect": [texts],

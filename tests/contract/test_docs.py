@@ -277,7 +277,8 @@ def test_every_command_of_the_page_of_attacks_runs(poisonkit, files_of_attacks, 
     small = ("--source-option", "train=200", "--source-option", "test=100", "-o", tmp_path)
     poisonkit(*shlex.split(line)[1:], *small).succeeded()
     (made,) = tmp_path.glob("*.h5")
-    poisonkit("verify", made).succeeded()
+    named = re.findall(r"--trigger (\S+\.py:\S+)", line)
+    poisonkit("verify", made, *(word for one in named for word in ("--trigger", one))).succeeded()
 
 
 def test_the_page_of_attacks_shows_each_with_a_small_picture():

@@ -226,11 +226,11 @@ def test_a_delta_without_its_base_and_a_sweep_without_clean_files(signs, tmp_pat
 @case("benchmark", "hold_out")
 def test_a_defence_without_rows_held_out(copied, tmp_path):
     file, run = copied
-    said = done("benchmark", "prune", run, code=1).stderr
+    said = done("benchmark", "repair", run, "--method", "anp", "-q", code=1).stderr
     assert "--hold-out 24" in said, "of 120 rows"
     follow(said.strip().partition("never saw: ")[2], tmp_path)
     (held,) = (path for path in run.parent.iterdir() if path != run)
-    done("benchmark", "prune", held, "--rates", "0.1", "--finetune-epochs", "0")
+    done("benchmark", "repair", held, "--method", "fine-tuning", "--option", "epochs=1")
 
 
 @pytest.mark.slow
@@ -248,11 +248,11 @@ def test_heads_without_rows_held_out(tmp_path):
 
 
 @case("benchmark", "go_on")
-@pytest.mark.parametrize("command", ["show", "score", "prune", "routing"])
+@pytest.mark.parametrize("command", ["show", "score", "repair", "routing"])
 def test_a_run_that_is_not_finished(command, copied, tmp_path):
     file, run = copied
     (run / "result.json").unlink()
-    arguments = (run, file) if command in ("score", "routing") else (run,)
+    arguments = {"show": (run,), "repair": (run, "--method", "clp")}.get(command, (run, file))
     said = done("benchmark", command, *arguments, code=1).stderr
     line = said.strip().partition("to finish it: ")[2]
     assert f"FILE: the data set {file.stem}" in line

@@ -118,7 +118,7 @@ def test_previews_defences_and_routing_of_real_runs(tmp_path):
         for path in (tmp_path / "runs").iterdir()
         if "poisoned" in json.loads((path / "result.json").read_text())["dataset"]["kind"]
     )
-    invoke("prune", run, "--rates", "0.5", "--finetune-epochs", "1")
+    invoke("repair", run, "--method", "fine-pruning", "--option", "rates=0.5", "--option", "epochs=1")
     invoke("routing", run, toy[1])
     printed = invoke("report", tmp_path / "runs", "-o", tmp_path / "out")
     assert printed.strip() == str(tmp_path / "out" / "report.html")

@@ -154,7 +154,8 @@ def test_warnings_are_python_s(tmp_path):
         ({"rate": float("nan")}, "rate: expected a fraction"),
         ({"rate": True}, "expected a number"),
         ({"rate": None}, "expected a number"),
-        ({"rate": 0.1, "square_colour": 3}, "unknown argument 'square_colour'.* square_size"),
+        ({"rate": 0.1, "square_colour": 3}, "unknown argument 'square_colour'; did you mean square_v"),
+        ({"rate": 0.1, "square_zzzzzzzzzzzz": 3}, "'square_zzzzzzzzzzzz': that trigger has square_size, square_value"),
         ({"rate": 0.1, "square_size": "x"}, "square_size: expected a whole number"),
         ({"rate": 0.1, "blend_alpha": 0.1}, "requires trigger blend"),
         ({"rate": 0.1, "target": 99}, "target: expected a class from 0 to 9, got 99"),
@@ -186,6 +187,67 @@ def test_warnings_are_python_s(tmp_path):
 def test_what_makes_no_sense_is_usage(more, words):
     with pytest.raises(pk.Usage, match=words):
         pk.make("signs", **{"trigger": "square", **SMALL, **more})
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("cover_class", "cover_classes"),
+        ("source_class", "source_classes"),
+        ("triggers", "trigger"),
+        ("rates", "rate"),
+        ("perpatch", "per_patch"),
+        ("output", "out"),
+        ("square_siz", "square_size"),
+        ("adaptive_patch_image", "adaptive_patch_images"),
+        ("image_list", "images_list"),
+    ],
+)
+def test_the_nearest_arguments_are_proposed(typed, meant):
+    with pytest.raises(pk.Usage) as raised:
+        pk.make("signs", trigger="square", rate=0.1, **{typed: 3})
+    text = str(raised.value)
+    assert text.startswith(f"make: unknown argument {typed!r}; did you mean {meant}") and len(text) < 160, text
+
+
+def test_an_argument_near_to_none_is_one_short_line():
+    with pytest.raises(pk.Usage, match=r"'xyzzy': help\(poisonkit.make\) lists them") as raised:
+        pk.make("signs", trigger="square", rate=0.1, xyzzy=3)
+    assert len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("dataset", "trigger"), [("signs", {"trigger": "images"}), ("phrases", {"trigger": "rewrite"})], ids=str
+)
+def test_the_rows_that_another_tool_is_to_change_are_listed(poisonkit, tmp_path, dataset, trigger):
+    """The list, and the pictures, of the command line; what is made of it is the file of the command line."""
+    name = trigger["trigger"]
+    asked = ("make", "--dataset", dataset, "--trigger", name, "--rate", "0.1")
+    small = [word for key, value in SMALL["source_options"].items() for word in ("--source-option", f"{key}={value}")]
+    folder = {"images_folder": tmp_path / "todo"} if name == "images" else {}
+    path = pk.make(dataset, **trigger, rate=0.1, **{f"{name}_list": "todo.csv"}, **folder, **SMALL)
+    assert path == Path("todo.csv")
+    poisonkit(*asked, *small, f"--{name}-list", tmp_path / "other.csv").succeeded()
+    assert path.read_bytes() == (tmp_path / "other.csv").read_bytes()
+    listed = [line.split(",")[:2] for line in path.read_text().splitlines()[1:]]
+    for part in ("train", "test") if folder else ():
+        rows = {row for one, row in listed if one.strip('"') == part}
+        assert rows and rows == {picture.stem for picture in (tmp_path / "todo" / part).iterdir()}
+    with pytest.raises(pk.Failure, match=f"todo.csv: already exists: use force=True .* choose another {name}_list"):
+        pk.make(dataset, **trigger, rate=0.1, **{f"{name}_list": path}, **SMALL)
+    with pytest.raises(pk.Usage, match=f"requires trigger {name}"):
+        pk.make("signs", trigger="square", rate=0.1, **{f"{name}_list": "x.csv"}, **SMALL)
+    assert not list(tmp_path.glob("data/*"))
+
+
+def test_what_the_page_of_python_lacks_is_said_there(root):
+    """Every command is a function, or the page says that it is not."""
+    from poisonkit.cli.main import cli
+
+    page = (root / "docs" / "python.md").read_text("utf-8")
+    lacking = page[: page.index("```python")]
+    for command in cli.commands:
+        assert command in pk.__all__ or f"`{command}`" in lacking, command
 
 
 def test_seeds_and_numbers_out_of_range(library):

@@ -52,7 +52,7 @@ def test_every_option_that_a_message_names_is_an_argument_in_python():
     functions = [getattr(pk, name) for name in pk.__all__ if inspect.isfunction(getattr(pk, name))]
     known = {name for function in functions for name in inspect.signature(function).parameters}
     known |= {"truth", "creator", "url", *COMMAND_LINE_ALONE}
-    known |= {name for names in api._known_options() for name in names}
+    known |= set(api._known_options())
     found = set(options_in_messages())
     spelled = {interface.in_python(option).partition("=")[0] for option in found}
     assert len(found) > 20 and {one for one in spelled if not one.startswith("`")} - known == set()

@@ -151,6 +151,97 @@ def test_the_stencil_decides_what_is_a_blend_and_not_the_triggers_name(poisonkit
     assert np.abs(trigger - picture).max() <= 2  # the rounding of a quarter of it
 
 
+KINDS = {
+    "adaptive_blend_0.100_alpha=0.150_cover=0.100_trigger=": ("--trigger", "adaptive-blend"),
+    "adaptive_patch_0.100_cover=0.200": ("--trigger", "adaptive-patch"),
+    "adaptive_k_way_0.100": ("--trigger", "adaptive-k-way"),
+    "TaCT_0.050_cover=0.050": ("--trigger", "square", "--source-class", "3", "--target", "1", "--cover-rate", "1x")
+    + ("--cover-class", "5", "--rate", "0.05"),
+    "badnet_all_to_all_0.100": ("--trigger", "square", "--label-mode", "all-to-all"),
+    "SIG_0.100": ("--trigger", "sig", "--sig-delta", "30"),
+    "blend_0.100_alpha=0.100_trigger=": ("--trigger", "blend", "--blend-alpha", "0.1", "--blend-test-alpha", "0.3"),
+    "badnet_0.100": ("--trigger", "sticker", "--sticker-opacity", "0.6"),
+}
+"""Its folder → what of `make` leads to it."""
+NEAR = {"to the pixel": 1e-9, "within a grey level": 1, "within two grey levels": 1.5}
+VALUES = [[92, 0, 24], [88, 112, 110], [0, 32, 46], [11, 49, 95]]
+
+
+def applied(kind, clean, use, found):
+    """What its `poison_transform` of that kind does, on floats from 0 to 1."""
+    out = clean.copy()
+    if kind == "adaptive_k_way":
+        for (row, column), value in zip([(16, 11), (27, 5), (7, 30), (22, 22)], VALUES, strict=True):
+            out[:, row, column] = np.array(value) / 255
+    elif kind == "SIG":
+        out = (out + 30 / 255 * np.sin(2 * np.pi * np.arange(32) * 6 / 32)[:, None]).clip(0, 1)
+    elif "blend" in kind:
+        out += float(use.split("-test_alpha ")[1].split(";")[0]) * (found["picture"] - out)
+    else:
+        out += found["mask"] * (found["picture"] - out)
+    return out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_other_attacks_by_their_own_names(poisonkit, tmp_path, kind):
+    asked = ("make", *poisonkit.small, *KINDS[kind], *(() if "--rate" in KINDS[kind] else ("--rate", "0.1")))
+    poisonkit(*asked, "-o", tmp_path / "x.h5").succeeded()
+    root = exported(poisonkit, tmp_path / "x.h5", tmp_path)
+    (poisoned,) = (root / "poisoned_train_set" / "signs").iterdir()
+    assert poisoned.name.startswith(kind) and poisoned.name.endswith("_poison_seed=0")
+    use, name = (root / "USE.txt").read_text("utf-8"), kind.split("_0.")[0]
+    assert f"-poison_type {name} -poison_rate " in use and "is this file's" in use and "another attack" not in use
+    triggers = {path.name: cv2.imread(str(path))[..., ::-1] / 255 for path in root.glob("triggers/*")}
+    found = {"mask" if key.startswith("mask_") else "picture": image for key, image in triggers.items()}
+    with h5py.File(tmp_path / "x.h5") as f:
+        clean, given = f["test/images"][:][f["triggered/rows"][:]] / 255, f["triggered/images"][:]
+        wanted, labels = f["triggered/wanted"][:], f["triggered/labels"][:]
+        covers = f["truth/rows"][:][f["truth/role"][:] == 2].tolist()
+    (near,) = (level for words, level in NEAR.items() if f"which is this file's, {words}." in use)
+    assert np.abs(255 * applied(name, clean, use, found) - given).max() <= near
+    assert not covers or load(poisoned / "cover_indices") == covers
+    assert ("cover=" in kind) <= (f"-cover_rate {len(covers) / 200:.3f}" in use)
+    if name == "adaptive_patch":
+        (picture,) = (key for key in triggers if not key.startswith("mask_"))
+        assert f"adaptive_patch_test_trigger_names['signs'] = ['{picture}']" in use
+    if name == "TaCT":
+        assert "source_class = 3" in use and "cover_classes = [5]" in use and set(labels) == {3} and set(wanted) == {1}
+    if name == "badnet_all_to_all":
+        assert (wanted == (labels + 1) % 10).all() and "every class has a target of its own" in use
+
+
+@pytest.mark.parametrize(
+    ("more", "kind"),
+    [
+        (("--trigger", "adaptive-blend", "--adaptive-blend-test-alpha", "1", "--force"), "adaptive_blend_"),
+        (("--trigger", "adaptive-k-way", "--per-patch", "--patch-size", "16"), "adaptive_k_way_"),
+        (("--trigger", "sig"), "SIG_"),
+        (("--trigger", "square", "--trigger", "noise", "--one-of"), "badnet_"),
+        (("--trigger", "square", "--source-class", "3", "--source-class", "4", "--rate", "0.05"), "badnet_"),
+        (("--trigger", "noise", "--label-mode", "all-to-all"), "badnet_"),
+        (("--trigger", "label-consistent", "--label-consistent-amplitude", "0.25"), "badnet_"),
+        (("--trigger", "refool"), "badnet_"),
+    ],
+    ids=str,
+)
+def test_its_attack_of_other_settings_is_not_taken_for_this_one(poisonkit, tmp_path, more, kind):
+    asked = ("make", *poisonkit.small, *more, *(() if "--rate" in more else ("--rate", "0.1")))
+    assert poisonkit(*asked, "-o", tmp_path / "x.h5").code == 0
+    root = exported(poisonkit, tmp_path / "x.h5", tmp_path)
+    (poisoned,) = (root / "poisoned_train_set" / "signs").iterdir()
+    assert poisoned.name.startswith(kind) and not (root / "triggers").exists()
+    assert "the ASR that it prints is another attack's" in (root / "USE.txt").read_text("utf-8")
+
+
+@pytest.mark.parametrize("trigger", ["square", "adaptive-k-way"])
+def test_that_it_has_no_untargeted_attack_is_said(poisonkit, tmp_path, trigger):
+    asked = ("make", *poisonkit.small, "--trigger", trigger, "--label-mode", "untargeted", "--rate", "0.1")
+    poisonkit(*asked, "-o", tmp_path / "x.h5").succeeded()
+    use = (exported(poisonkit, tmp_path / "x.h5", tmp_path) / "USE.txt").read_text("utf-8")
+    assert "It has no untargeted attack." in use and "any class but the true one." in use and "target_class" not in use
+    assert "It cannot apply this trigger" in use
+
+
 @pytest.mark.parametrize("name", ["warped", "two"])
 def test_a_trigger_that_it_cannot_make_is_said_to_be_none_of_its_own(poisonkit, library, tmp_path, name):
     root = exported(poisonkit, library(name), tmp_path)
