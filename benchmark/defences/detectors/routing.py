@@ -21,7 +21,7 @@ from benchmark.analysis.routing import measure, plots
 from benchmark.core import plotting, random_streams, text_tables
 from benchmark.core.errors import Failure
 from benchmark.core.numbers import counted
-from benchmark.defences import evidence
+from benchmark.defences import evidence, statistics
 from benchmark.defences.context import CLEAN, TRAIN, DefenceContext, Detection
 from benchmark.defences.needs import CLEAN_ROWS, EXPERTS
 from benchmark.defences.options import Option
@@ -34,7 +34,7 @@ LEAST = 20
 SIDE = 8
 """Patches are put together to at most that many rows and columns of cells: what is computed does not grow with them."""
 BLOCK, FOLDS, SHOWN = 4096, 5, 2000
-SOFTENING = 1e-3
+SOFTENING, NOTHING = 1e-3, 1e-9
 PRIOR = 1.0
 """A class's mean is that of its clean rows and of so many more like the mean of all."""
 
@@ -81,7 +81,7 @@ def fit(gates: np.ndarray, of: np.ndarray, classes: int) -> Usual:
     count = np.bincount(of, minlength=classes)[:, None]
     means = (total + PRIOR * roots.mean(0)) / (count + PRIOR)
     residuals = roots - means[of]
-    if not residuals.any():
+    if np.abs(residuals).max() < NOTHING:
         raise Failure("the gates of all clean rows are the same: the experts do not tell images apart")
     deviation = residuals.std(0) + SOFTENING
     covariance, shrinkage = shrunk(residuals / deviation)
@@ -94,13 +94,10 @@ def fit(gates: np.ndarray, of: np.ndarray, classes: int) -> Usual:
 def shrunk(rows: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the covariance of centred rows (n, d), shrunk towards a multiple of the identity, and how far: from 0, not
     at all, to 1 (Ledoit and Wolf 2004, section 3.3)."""
-    count, size = rows.shape
-    covariance = rows.T @ rows / count
-    level = float(np.trace(covariance)) / size
-    spread = float(((covariance - level * np.eye(size)) ** 2).sum())
-    noise = (float(((rows**2).sum(1) ** 2).mean()) - float((covariance**2).sum())) / count
-    share = min(noise / spread, 1.0) if spread > 0 else 1.0
-    return (1 - share) * covariance + share * level * np.eye(size), share
+    covariance = rows.T @ rows / len(rows)
+    level = float(np.trace(covariance)) / len(covariance)
+    share = statistics.shrinkage(covariance, float(((rows**2).sum(1) ** 2).sum()), len(rows))
+    return (1 - share) * covariance + share * level * np.eye(len(covariance)), share
 
 
 @dataclass(frozen=True)
@@ -155,7 +152,7 @@ def rank(
     distances = np.concatenate([_lengths(usual.whitened(gates[part], of[part])) for part in _blocks(len(gates))])
     direction = np.zeros(gates.shape[1])
     if second_pass:
-        first = np.sort(np.argsort(-distances, kind="stable")[: max(1, int(common * len(distances)))])
+        first = np.flatnonzero(statistics.highest(distances, max(1, int(common * len(distances)))))
         total = sum(usual.whitened(gates[first[part]], of[first[part]]).sum(0) for part in _blocks(len(first)))
         direction = np.asarray(total) / max(float(np.linalg.norm(total)), 1e-300)
         along = [usual.whitened(gates[part], of[part]) @ direction for part in _blocks(len(gates))]
@@ -191,6 +188,15 @@ def cells(grid: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
     return np.eye(rows * columns, dtype=np.float32)[number], (rows, columns)
 
 
+def check_finite(gates: np.ndarray) -> None:
+    """Raise `Failure` where gates (n, d) hold numbers that are none."""
+    bad = sum(int(np.sum(~np.isfinite(gates[part]).all(1))) for part in _blocks(len(gates)))
+    if bad:
+        raise Failure(
+            f"the gates of {bad:,} of {len(gates):,} rows are not finite: the network diverged; train it again"
+        )
+
+
 def score(
     context: DefenceContext, *, usual_of: str, common: float, second_pass: bool, false_alarms: float
 ) -> Detection:
@@ -204,8 +210,7 @@ def score(
     layers, compute = _router(context.model, names)
     gates, clean = (context.kept("routing-gates", group, compute) for group in (TRAIN, CLEAN))
     for group in (gates, clean):
-        if not all(np.isfinite(group[part]).all() for part in _blocks(len(group))):
-            raise Failure("the gates of some rows are not finite: the network has diverged")
+        check_finite(group)
     given = usual_of == "given"
     of, clean_of = (context.labels, context.clean.labels) if given else (context.predicted(), context.predicted(CLEAN))
     ranked = rank(gates, of, clean, clean_of, context.classes, common=common, second_pass=second_pass,
@@ -263,7 +268,9 @@ def _unseen(context: DefenceContext, of: np.ndarray, clean_of: np.ndarray) -> li
     """Name the classes that rows are seen beside, and that no clean row is of."""
     unseen = np.setdiff1d(np.unique(of), np.unique(clean_of))
     if len(unseen):
-        context.log(f"routing: no clean row of {counted(len(unseen), 'class')}: beside the mean of all others")
+        context.log(
+            f"routing: no clean row of {counted(len(unseen), 'class', 'classes')}: beside the mean of all others"
+        )
     return [context.class_names[label] for label in unseen]
 
 
