@@ -92,6 +92,14 @@ def test_a_class_without_clean_rows_stands_beside_the_mean_of_all():
     assert np.isfinite(usual.whitened(clean, clean_of)).all()
 
 
+def test_gates_that_are_no_numbers_are_counted():
+    gates, _ = made(30, 0)
+    routing.check_finite(gates)
+    gates[[3, 4]] = np.nan
+    with pytest.raises(Failure, match="the gates of 2 of 30 rows are not finite"):
+        routing.check_finite(gates)
+
+
 def test_constant_gates_say_nothing():
     with pytest.raises(Failure, match="do not tell images apart"):
         routing.fit(np.full((30, 18), 1 / 9, np.float32), np.zeros(30, int), CLASSES)
