@@ -23,6 +23,8 @@ SMALL = "--source-option train=400 --source-option test=150"
 
 def codes_of(line):
     """The exit codes that a line may have."""
+    if line.startswith("benchmark detect"):
+        return (0, 1)  # one is for texts
     return (0, 3) if line.startswith("poisonkit audit") else (0,)
 
 
