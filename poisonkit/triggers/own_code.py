@@ -5,6 +5,7 @@ import contextlib
 import inspect
 import io
 import logging
+import re
 import sys
 import threading
 import traceback
@@ -23,6 +24,8 @@ from poisonkit.core.table import Table
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, RowStream, Tile
 
 STREAM = "own"
+KEY = re.compile(r"[a-z0-9][a-z0-9_]{0,63}", re.ASCII)
+"""An option's key, as recipes have it."""
 PATIENCE = 20.0  # seconds after which it is said that the code still runs
 MOST_PRINTED = 1 << 20  # characters
 _LOG = logging.getLogger("poisonkit")
@@ -132,6 +135,18 @@ def place_of(code: Code, function: Any) -> str:
 
 
 # ---------------------------------------------------------------- options
+
+
+def check_keys(options: Mapping[str, str], reserved: tuple[str, ...]) -> None:
+    """`Usage` for an option that a recipe could not record under its name."""
+    for key in options:
+        if key in reserved:
+            raise Usage(f"--option: {key!r}: recipes have that of the trigger itself: another name for the parameter")
+        if not KEY.fullmatch(key):
+            raise Usage(
+                f"--option: {key!r:.60}: expected KEY=VALUE, the key of small letters, digits and _, which is how the "
+                "parameter must be called"
+            )
 
 
 def arguments(code: Code, function: Callable[..., Any], given: Mapping[str, str]) -> dict[str, Any]:

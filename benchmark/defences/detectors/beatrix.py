@@ -269,35 +269,77 @@ register(
         score=score,
         needs=(FEATURES, CLEAN_ROWS),
         options=(
-            Option("layer", "Layer whose inputs are the feature maps; by default the global pooling, or without one "
-                   "the "
-                   "last layer.", str, None, source="Beatrix: the input of the target layer"),
-            Option("width", "Median absolute deviations on each side of the median that are usual.", float, 10.0,
-                   above=0,
-                   source="paper"),
-            Option("share", "Share of a class's clean rows that is to stay below its cut.", float, 0.95, above=0,
-                   below=1,
-                   source="Beatrix: 0.95 or 0.99"),
-            Option("index", "A class whose anomaly index J* is above it is a target.", float, float(np.exp(2)), above=0,
-                   source="paper: e²"),
-            Option("per_class", "Clean rows of a class that are used at most.", int, 100, least=LEAST, most=100_000,
-                   source="ours, for memory; the paper has about 30"),
+            Option(
+                "layer",
+                "Layer whose inputs are the feature maps; by default the global pooling, or without one the last "
+                "layer.",
+                str,
+                None,
+                source="Beatrix: the input of the target layer",
+            ),
+            Option(
+                "width",
+                "Median absolute deviations on each side of the median that are usual.",
+                float,
+                10.0,
+                above=0,
+                source="paper",
+            ),
+            Option(
+                "share",
+                "Share of a class's clean rows that is to stay below its cut.",
+                float,
+                0.95,
+                above=0,
+                below=1,
+                source="Beatrix: 0.95 or 0.99",
+            ),
+            Option(
+                "index",
+                "A class whose anomaly index J* is above it is a target.",
+                float,
+                float(np.exp(2)),
+                above=0,
+                source="paper: e²",
+            ),
+            Option(
+                "per_class",
+                "Clean rows of a class that are used at most.",
+                int,
+                100,
+                least=LEAST,
+                most=100_000,
+                source="ours, for memory; the paper has about 30",
+            ),
         ),
         work=work,
         remarks=(
-            Remark(BB, RUN, "drops the power p of the maps, so that all eight orders are the same Gram matrix: "
-                   "monotone copies",
-                   "takes the powers 1 to 8, as the paper has them"),
+            Remark(
+                BB,
+                RUN,
+                "drops the power p of the maps, so that all eight orders are the same Gram matrix: monotone copies",
+                "takes the powers 1 to 8, as the paper has them",
+            ),
             Remark(BB, READ, "draws the clean rows with replacement", "takes the run's clean rows, each once"),
-            Remark(BE, READ, "is evaluated with the true target known", "decides on every predicted class, without "
-                   "the truth"),
-            Remark(f"{BB}; {BE}", RUN, "where more than half of the classes have no flagged row, the MAD is 0 and J* "
-                   "explodes: "
-                   "1.8e7, four classes are targets", "decides on no class then, says so, and flags by the rows' cut "
-                   "alone"),
-            Remark(f"{BB}; {BE}", READ, "has a cut for each class, but compares rows of all classes by their bare "
-                   "deviation",
-                   "scores a row by its deviation as a multiple of its class's cut"),
+            Remark(
+                BE,
+                READ,
+                "is evaluated with the true target known",
+                "decides on every predicted class, without the truth",
+            ),
+            Remark(
+                f"{BB}; {BE}",
+                RUN,
+                "where more than half of the classes have no flagged row, the MAD is 0 and J* explodes: 1.8e7, four "
+                "classes are targets",
+                "decides on no class then, says so, and flags by the rows' cut alone",
+            ),
+            Remark(
+                f"{BB}; {BE}",
+                READ,
+                "gives a row its bare deviation, though what is too much differs from class to class",
+                "scores a row by its deviation as a multiple of its class's cut",
+            ),
         ),
     )
-)  # fmt: skip
+)

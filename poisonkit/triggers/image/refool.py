@@ -229,6 +229,7 @@ def _opaque(own: PictureSet) -> PictureSet:
 
 SPEC = ImageTrigger(
     name="refool",
+    aliases=("reflection", "reflection-backdoor"),
     summary="a picture reflected in each row, as a ghost or out of focus (Refool)",
     picture="folder",
     whole="a reflection is one of the whole image",
