@@ -294,7 +294,7 @@ register(
                 source="suspect in backdoor-toolbox, every in BackdoorBench",
             ),
         ),
-        work=lambda size, options: Work(forward=size.rows, seconds=2e-3 * size.rows),
+        work=lambda size, options: Work(forward=size.rows, seconds=1e-3 * size.rows),
         remarks=(
             Remark(
                 "BackdoorBench f02e353, detection_pretrain/spectre.py",
