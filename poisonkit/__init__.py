@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False  # as type checkers see it; `typing` itself would cost more than all the rest
 if TYPE_CHECKING:
     from poisonkit.blind.api import Verification, audit, grade, seal, unseal, verify
+    from poisonkit.blind.ranking import Ranking
     from poisonkit.build.api import make, pack, unpack
     from poisonkit.core.errors import Failure, Unknown, Usage
     from poisonkit.exporters.api import export
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Dataset",
     "Failure",
+    "Ranking",
     "Unknown",
     "Usage",
     "Verification",
@@ -50,6 +52,7 @@ __all__ = [
 
 _HOMES = {
     "poisonkit.blind.api": ("Verification", "audit", "grade", "seal", "unseal", "verify"),
+    "poisonkit.blind.ranking": ("Ranking",),
     "poisonkit.build.api": ("make", "pack", "unpack"),
     "poisonkit.core.errors": ("Failure", "Unknown", "Usage"),
     "poisonkit.exporters.api": ("export",),

@@ -85,7 +85,8 @@ def detect(paths, methods, given, clean_rows, file, no_twin, estimate, code, bas
 
 @click.command()
 @common
-def repair(paths, methods, given, clean_rows, file, no_twin, estimate, code, base, as_json, quiet):
+@click.option("--detector", metavar="NAME", help="What `retrain` goes by: as --option retrain.detector=NAME.")
+def repair(paths, methods, given, clean_rows, file, no_twin, estimate, code, base, as_json, quiet, detector):
     """Repair a network, and score what is left.
 
     Each method changes a copy of the network, which is saved in the run's folder and scored: BA, ASR, the share still
@@ -97,12 +98,13 @@ def repair(paths, methods, given, clean_rows, file, no_twin, estimate, code, bas
       benchmark repair runs/RUN --method anp --method clp
     """
     from benchmark.defences.catalogue import REPAIRS
-    from benchmark.defences.repair import repairer, with_controls
+    from benchmark.defences.repair import controls, repairer
     from benchmark.reporting import defences
 
     asked = _asked(file, base, clean_rows, None)
-    _run(paths, REPAIRS, with_controls(methods), given, asked, code, estimate, as_json, quiet, not no_twin, repairer,
-         defences.repairs)  # fmt: skip
+    given += () if detector is None else (f"retrain.detector={detector}",)
+    _run(paths, REPAIRS, methods, given, asked, code, estimate, as_json, quiet, not no_twin, repairer,
+         defences.repairs, controls())  # fmt: skip
 
 
 def _asked(file, base, clean_rows, rows):
@@ -111,14 +113,16 @@ def _asked(file, base, clean_rows, rows):
     return Asked(file, base, clean_rows, rows)
 
 
-def _run(paths, registry, methods, given, asked, code, estimate, as_json, quiet, with_twin, make, show) -> None:
+def _run(
+    paths, registry, methods, given, asked, code, estimate, as_json, quiet, with_twin, make, show, beside=()
+) -> None:
     """Run methods on runs and show what came of it; what could not be done is named in the end, with exit code 1."""
     from benchmark.defences.chosen import choose
     from benchmark.defences.estimate import of_run
     from benchmark.reporting import defences
 
     allow(code)
-    chosen = choose(registry, methods, given)
+    chosen = choose(registry, methods, given, beside)
     if estimate:
         found = [one for path in paths for one in of_run(path, chosen, asked)]
         say_json([vars(one) for one in found]) if as_json else say(defences.estimates(found))
@@ -134,8 +138,8 @@ def _run(paths, registry, methods, given, asked, code, estimate, as_json, quiet,
             errors.append(str(error))
     if as_json:
         say_json([record for outcome in outcomes for record in defences.records(outcome)])
-    else:
-        say("\n\n".join(filter(None, map(show, outcomes))))
+    elif shown := [text for text in [*map(show, outcomes), *defences.reports(chosen, outcomes)] if text]:
+        say("\n\n".join(shown))
     _end([*errors, *(line for outcome in outcomes for line in outcome.errors)])
 
 

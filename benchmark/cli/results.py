@@ -6,11 +6,12 @@ import click
 
 from benchmark.cli.beside import beside_option
 from benchmark.cli.choices import Choice
-from benchmark.cli.options import BASE, CODE, JSON, RUN_FOLDERS, allow
+from benchmark.cli.options import BASE, JSON, RUN_FOLDERS
 from benchmark.cli.printing import complain, end, say, say_json
 from benchmark.cli.shape import COLUMNS, WIDE
 
 FORMS = ("text", "markdown", "latex", "csv", "json")
+PARTS = ("attacks", "detectors", "repairs")
 
 
 @click.command()
@@ -36,7 +37,7 @@ FORMS = ("text", "markdown", "latex", "csv", "json")
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="NETWORK",
-    help="Also draw --image for this network: another run, or a defence's network (RUN/prune-…/….keras).",
+    help="Also draw --image for this network: another run, or a defence's network (RUN/repair-…/….keras).",
 )
 @click.option("--by-epoch", is_flag=True, help="Also draw --image after each epoch, for a run with --keep-epochs.")
 @BASE
@@ -61,92 +62,22 @@ def routing(run, file, rows, output, beside, by_epoch, base, as_json):
         say_json(files.read_json(command.target_of(run, output) / "routing.json"))
 
 
-@click.command()
-@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RUN...")
-@click.option(
-    "--rates",
-    default="0.1,0.2,0.3",
-    show_default=True,
-    metavar="R,R…",
-    help="Shares of each expert's channels to prune: 0.1 or 10%.",
-)
-@click.option(
-    "--finetune-epochs",
-    type=click.IntRange(0),
-    metavar="N",
-    default=5,
-    show_default=True,
-    help="Epochs of fine-tuning; 0: none.",
-)
-@click.option(
-    "--finetune-rows", type=click.IntRange(1), metavar="N", help="Maximum number of rows to use  [default: all]"
-)
-@click.option(
-    "--data-mode",
-    type=Choice(["held-out", "notebook"]),
-    default="held-out",
-    show_default=True,
-    help="Rows to rank and fine-tune on: those held out from training, or as in the paper's notebook.",
-)
-@click.option(
-    "--data",
-    "file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The data set that the run was trained on  [default: its path at that time]",
-)
-@CODE
-@BASE
-@JSON
-def prune(paths, rates, finetune_epochs, finetune_rows, data_mode, file, code, base, as_json):
-    """Defend by fine-pruning, and score the result.
-
-    The least active channels of each expert are set to zero, then the network is fine-tuned on clean rows (the paper's
-    Table 3). The run must have held rows out (`benchmark train --hold-out 2000`). `notebook` is what the paper's
-    published code does: it ranks and fine-tunes on the training set with the true labels of its triggered images, which
-    no real defender can do.
-
-    \b
-    Example:
-      benchmark prune runs/RUN --rates 10%,20% --finetune-epochs 2
-    """
-    from benchmark.defences import fine_pruning
-    from benchmark.defences import results as points
-    from benchmark.reporting import pruning, tables
-    from benchmark.runs import results
-
-    settings = {
-        "rates": fine_pruning.parse_rates(rates),
-        "finetune_epochs": finetune_epochs,
-        "rows": finetune_rows,
-        "data_mode": data_mode,
-    }
-    allow(code)
-    watch = [pruning.progress(path, lambda line: say(line, err=True)) for path in paths]
-    done = [fine_pruning.run(path, file, base, settings, one) for path, one in zip(paths, watch, strict=True)]
-    found = results.gather(paths)
-    pruned = points.collect(found, found.wrong)
-    if as_json:
-        say_json([one.raw for one in done])
-    else:
-        say("\n".join([pruning.render(pruned), *tables.left_out(found.wrong)]))
-    end(found.wrong)
-
-
 @click.command("table")
 @RUN_FOLDERS
 @click.option("--format", "form", type=Choice(FORMS, {"md": "markdown", "tex": "latex"}),
               help="csv and json have all columns; latex needs the package booktabs.  [default: text]")  # fmt: skip
+@click.option("--of", "part", type=Choice(PARTS), help="Only this table  [default: all that there are results for]")
 @beside_option("none")
 @click.option("--all", "every", is_flag=True, help="With --beside: also the published results that were not run.")
 @COLUMNS
 @WIDE
 @JSON
-def table_command(paths, form, beside, every, names, wide, as_json):
+def table_command(paths, form, part, beside, every, names, wide, as_json):
     """Summarise BA, ASR and CAD over the seeds.
 
     Runs that differ in their seeds alone are one row; a folder of runs stands for all finished runs in it [default:
-    runs]. Results of `benchmark prune` follow.
+    runs]. Points of fine-pruning (`benchmark repair --method fine-pruning`), what detectors found and what repairs left
+    follow, each beside the same on the clean twin.
 
     With --beside, published figures stand beside ours where data set, network, attack and rate are the same. Only a
     run with the published attack, training and precision counts: it agrees within 2 points, or if the published number
@@ -157,12 +88,13 @@ def table_command(paths, form, beside, every, names, wide, as_json):
     Examples:
       benchmark table runs --columns trigger,rate,asr --format latex
       benchmark table runs --beside badpatches
+      benchmark table runs --of detectors --columns trigger,rate,method,tpr-at-1
     """
     from benchmark.core.errors import Usage
-    from benchmark.defences import results as points
-    from benchmark.reporting import columns, pruning, records, tables
+    from benchmark.reporting import records, tables
+    from benchmark.reporting.parts import Parts
     from benchmark.reporting.published import Sources
-    from benchmark.runs import groups, published, results
+    from benchmark.runs import published, results
 
     if as_json and form not in (None, "json"):
         raise Usage(f"--json and --format {form}: choose one of them")
@@ -172,18 +104,13 @@ def table_command(paths, form, beside, every, names, wide, as_json):
     sources = Sources(published.chosen(beside), every)
     if every and not sources:
         raise Usage("--all is for --beside")
-    paths, shape = paths or ["runs"], tables.Shape(form, names, wide)
+    paths = paths or ["runs"]
     found = results.gather(paths)
-    grouped, pruned = groups.group(found), points.collect(found, found.wrong)
+    parts = Parts(found, sources, part)
     if form in ("json", "csv"):
-        rows = records.records(grouped, sources) + pruning.all_records(pruned, sources)
-        say(records.flat(rows)) if form == "csv" else say_json(rows)
+        say(records.flat(parts.records())) if form == "csv" else say_json(parts.records())
     else:
-        say(tables.beside(grouped, sources, shape, found.wrong) if sources
-            else tables.summary(grouped, shape, found.wrong))  # fmt: skip
-        if (pruned or pruning.not_run(pruned, sources)) and names is None:
-            words = "" if form == "latex" else f"\n\n{columns.wrap(pruning.WORDS)}"
-            say(f"\n{pruning.render(pruned, shape, sources)}{words}")
+        say("\n\n".join(parts.pages(tables.Shape(form, names, wide))))
     counts = {
         "unfinished runs": results.unfinished(paths),
         "runs that were found twice (the first one counts)": results.doubles(found),
@@ -272,4 +199,4 @@ def figures_command(paths, output, forms, beside, as_json):
     end(found.wrong)
 
 
-COMMANDS = (routing, prune, table_command, report, figures_command)
+COMMANDS = (routing, table_command, report, figures_command)

@@ -19,8 +19,13 @@ EXTRAS = {
     "safetensors": ("text", "0.4.3"),
     "matplotlib": ("report", "3.8"),
     "distributed": ("cluster", "2024.5"),
+    "umap-learn": ("defences", "0.5.6"),
+    "hdbscan": ("defences", "0.8.40"),
 }
 """Package → the extra that it comes with, and the least version that will do: as in setup.cfg (a test compares)."""
+
+MODULES = {"umap-learn": "umap"}
+"""Packages that are imported by another name."""
 
 
 def check(name: str, extra: str | None = None) -> None:
@@ -32,7 +37,7 @@ def check(name: str, extra: str | None = None) -> None:
 
     own, least = EXTRAS[name]
     command = hints.install(extra or own)
-    if not _there(name):
+    if not _there(MODULES.get(name, name)):
         raise Failure(f"{name} is not installed: {command}")
     try:
         version = metadata.version(name)
@@ -46,7 +51,7 @@ def need(name: str, extra: str | None = None) -> Any:
     """Return the package, imported. `Failure` where it is absent, too old, or cannot be imported."""
     check(name, extra)
     try:
-        return importlib.import_module(name)
+        return importlib.import_module(MODULES.get(name, name))
     except Exception as error:  # half of an installation fails in any way that it likes
         raise Failure(broken(name, error, extra)) from None
 
@@ -62,7 +67,8 @@ def problem(name: str) -> str | None:
 
 def broken(name: str, error: Exception, extra: str | None = None) -> str:
     """Return what to say of a package that is there and cannot be imported."""
-    absent = isinstance(error, ModuleNotFoundError) and (error.name or name).split(".")[0] != name
+    module = MODULES.get(name, name)
+    absent = isinstance(error, ModuleNotFoundError) and (error.name or module).split(".")[0] != module
     extra = extra or EXTRAS.get(name, (None,))[0]
     mend = hints.install(extra) if absent and extra else hints.reinstall(name)
     why = " ".join(str(error).split())[:160] or type(error).__name__

@@ -17,11 +17,13 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Chosen(Generic[S]):
-    """A method, its settings by name, and the code that it is, where that is the user's."""
+    """A method, its settings by name, and the code that it is, where that is the user's. `beside`: it stands beside
+    those that were asked for; a run that cannot serve it is no failure."""
 
     spec: S
     settings: dict[str, Any]
     code: Source | None = None
+    beside: bool = False
 
     @property
     def config(self) -> Json:
@@ -42,8 +44,10 @@ class Chosen(Generic[S]):
                 raise Failure(f"{self.spec.name}: {error}") from None
 
 
-def choose(registry: Registry[S], methods: Sequence[str], given: Sequence[str]) -> list[Chosen[S]]:
-    """Parse the values of `--method` and `--option`.
+def choose(
+    registry: Registry[S], methods: Sequence[str], given: Sequence[str], beside: Sequence[str] = ()
+) -> list[Chosen[S]]:
+    """Parse the values of `--method` and `--option`. Methods of `beside` come first, where they are not named.
 
     Raises
     ------
@@ -54,15 +58,17 @@ def choose(registry: Registry[S], methods: Sequence[str], given: Sequence[str]) 
     """
     if not methods:
         raise Usage(f"--method: expected {ALL}, {', '.join(registry)} or {own.EXPECTED}")
-    specs: dict[str, tuple[S, Source | None]] = {}
+    specs: dict[str, tuple[S, Source | None]] = {name: (registry[name], None) for name in beside}
+    named: set[str] = set()
     for typed in methods:
         found = _meant(registry, typed)
         for spec, code in found:
-            if spec.name in specs and len(found) == 1 and ALL not in methods:
+            if spec.name in named and len(found) == 1 and ALL not in methods:
                 raise Usage(f"--method {spec.name}: given twice")
+            named.add(spec.name)
             specs[spec.name] = spec, code
     settings = options.parse(given, {name: spec.options for name, (spec, _) in specs.items()})
-    return [Chosen(spec, settings[name], code) for name, (spec, code) in specs.items()]
+    return [Chosen(spec, settings[name], code, name not in named) for name, (spec, code) in specs.items()]
 
 
 def _meant(registry: Registry[S], typed: str) -> list[tuple[S, Source | None]]:

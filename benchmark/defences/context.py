@@ -4,7 +4,7 @@ There is no truth in it, and no triggered row: a detector cannot peek. What seve
 and kept (`evidence`).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmark.core import random_streams
 from benchmark.defences import evidence
+from benchmark.defences.trigger_pictures import Searched
 from benchmark.format.dataset import Dataset, Rows
 from benchmark.runs import row_losses
 from benchmark.runs.row_losses import RowLosses
@@ -37,24 +38,30 @@ class Detection:
         What else it found, as small JSON: of each class, layer or expert.
     pictures : mapping
         Name of a PNG → what draws it to a path.
+    state : object
+        What the method's `study` goes on with; it is not stored.
     """
 
     scores: np.ndarray
     flagged: np.ndarray | None = None
     findings: Json = field(default_factory=dict)
     pictures: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
+    state: Any = None
 
 
 @dataclass(frozen=True)
 class Stage:
     """One point of a repair: the network as it is now, a name, what tells it from others of that name (`label`), and
-    what was done to it, as small JSON."""
+    what was done to it, as small JSON. `triggers`: name of a PNG → those that it takes for triggers, `Searched`; they
+    are drawn beside the true one where that is known. `pictures` and `state` as in `Detection`."""
 
     model: Any
     name: str
     label: str = ""
     findings: Json = field(default_factory=dict)
     pictures: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
+    triggers: Mapping[str, Sequence[Searched]] = field(default_factory=dict)
+    state: Any = None
 
 
 class DefenceContext:
@@ -71,15 +78,29 @@ class DefenceContext:
     clean : Rows
         Rows that are known to be clean, with their true labels; never inspected, and nothing is scored on them. Empty
         where the run held none out.
+    written, clean_written : Dataset, Rows
+        Data set and clean rows as they are in the file: texts as text. For images nothing else than `train`, `clean`.
     log : callable
         Takes a line of progress.
+    watch : callable
+        Takes a network in the midst of a repair, as after an epoch: it is scored for the record, and the repair learns
+        nothing of it.
     """
 
     def __init__(
-        self, run: Run, data: Dataset, rows: np.ndarray, clean: Rows, clean_name: str, log: Callable[[str], None]
+        self,
+        run: Run,
+        data: Dataset,
+        rows: np.ndarray,
+        clean: Rows,
+        clean_name: str,
+        log: Callable[[str], None],
+        written: tuple[Dataset, Rows] | None = None,
     ):
         self.run, self.rows, self.clean, self.log = run, rows, clean, log
         self.data_set = data
+        self.written, self.clean_written = written or (data, clean)
+        self.watch: Callable[[Any], None] = lambda model: None
         self.train = data.train
         self._clean_name = clean_name  # tells clean rows from others in the evidence
         self._store: evidence.Store | None = None
@@ -157,11 +178,17 @@ class DefenceContext:
         return batch_norms(self.model if model is None else model)
 
     def predictor(self, model: Any = None) -> Callable[[np.ndarray], np.ndarray]:
-        """Return a function of images (m, H, W, C), uint8 or float32 from 0 to 255, or of texts: their probabilities,
-        (m, C) float32. `model`: another than the trained one, as it is at each call."""
-        forward = evidence.forward(model) if model is not None else self._steps()
+        """Return a function of images (m, H, W, C), uint8, or float32 in bytes (then also between and beyond 0 to 255),
+        or
+        of texts: their probabilities, (m, C) float32. `model`: another than the trained one, as it is at each call."""
+        steps: dict[bool, Callable[[Any], list[np.ndarray]]] = {}
 
         def predict(inputs: Any) -> np.ndarray:
+            floats = getattr(inputs, "dtype", None) == np.float32
+            if floats not in steps:
+                trained = model is None and not floats
+                steps[floats] = self._steps() if trained else evidence.forward(model or self.model, floats)
+            forward = steps[floats]
             found = np.empty((len(inputs), self.classes), np.float32)
             for rows, block, count in evidence.blocks(inputs):
                 found[rows] = softmax(forward(block)[-1][:count])

@@ -1,13 +1,13 @@
 """`benchmark detect`: a score for each training row of a run's file, and how right it is where the truth is known."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmark.core import files
 from benchmark.core.errors import Failure
-from benchmark.defences import driver, records
+from benchmark.defences import driver, records, score_files, study
 from benchmark.defences.chosen import Chosen
 from benchmark.defences.context import Detection
 from benchmark.defences.driver import Driver, Log
@@ -16,8 +16,6 @@ from benchmark.defences.records import DETECT, Detected
 from benchmark.defences.registry import DetectorSpec
 from benchmark.defences.subject import Subject
 from benchmark.training.metrics import Json
-
-SCORES = "scores.csv"
 
 
 def detector(log: Log) -> Driver[DetectorSpec, Detected]:
@@ -28,13 +26,16 @@ def detector(log: Log) -> Driver[DetectorSpec, Detected]:
 def _detect(subject: Subject, one: Chosen[DetectorSpec], target: Path, log: Log) -> Json:
     context = subject.context
     found = checked(one.spec.score(context, **one.settings), len(context.rows), one.spec.name)
-    write_scores(target / SCORES, context.rows, found.scores)
-    pictures = driver.draw(found.pictures, target)
+    score_files.write_scores(target / score_files.SCORES, context.rows, found.scores)
+    if found.flagged is not None:
+        score_files.write_flagged(target / score_files.FLAGGED, context.rows[found.flagged])
+    studied = study.of_method(one, subject, found.state, (), target, log)
     return {
         "rows": _rows(subject, found),
         **_measured(subject, found),
         "findings": found.findings,
-        "pictures": pictures,
+        **driver.kept_of(studied),
+        **driver.drawn([found.pictures, studied.pictures if studied else {}], target, log),
     }
 
 
@@ -51,13 +52,7 @@ def checked(found: Any, rows: int, method: str) -> Detection:
     flagged = None if found.flagged is None else np.asarray(found.flagged)
     if flagged is not None and (flagged.shape != (rows,) or flagged.dtype != bool):
         raise Failure(f"{method}: returned flags {flagged.dtype} of shape {flagged.shape}, expected bool ({rows},)")
-    return Detection(scores, flagged, found.findings, found.pictures)
-
-
-def write_scores(path: Path, rows: np.ndarray, scores: np.ndarray) -> None:
-    """Write `row,score` lines, the form that `poisonkit grade` takes; every digit of a score is kept."""
-    lines = [f"{row},{score!r}\n" for row, score in zip(rows.tolist(), scores.tolist(), strict=True)]
-    files.write_bytes(path, ("row,score\n" + "".join(lines)).encode())
+    return replace(found, scores=scores, flagged=flagged)
 
 
 def _rows(subject: Subject, found: Detection) -> Json:

@@ -30,7 +30,8 @@ class Option:
     choices : tuple of str
         The words that it may be.
     parse : callable, optional
-        Text → its one spelling, of a value that is a list or a share; raises `Usage`.
+        Text → its one spelling, of a value that is a list or a share; raises `Usage` or ValueError: what was expected,
+        and what came.
     source : str
         Where the default comes from: the paper's section, or the published code.
     """
@@ -73,7 +74,7 @@ class Option:
         if given is None and self.default is None:
             return None
         if self.parse is not None:
-            return self.parse(given) if isinstance(given, str) else self._wrong(where, given)
+            return self._parsed_by_its_own(where, given)
         if self.choices:
             return naming.one_of(given, self.choices, lambda words: Usage(f"{where}: {words}"))
         if self.type is bool:
@@ -81,6 +82,14 @@ class Option:
         if self.type is str:
             return given if isinstance(given, str) and given else self._wrong(where, given)
         return self._number(where, given)
+
+    def _parsed_by_its_own(self, where: str, given: Any) -> Any:
+        if self.parse is None or not isinstance(given, str):
+            return self._wrong(where, given)
+        try:
+            return self.parse(given)
+        except (Usage, ValueError) as error:
+            raise Usage(f"{where}: {error}") from None
 
     def _truth(self, where: str, given: Any) -> bool:
         text = str(given).strip().lower()

@@ -3,18 +3,73 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.core import files, numbers
+from benchmark.core import numbers
 from benchmark.core.errors import Failure
-from benchmark.defences.base import DefenceResult
+from benchmark.defences import records as defence_records
 from benchmark.runs import records
+from benchmark.runs.context import HELD_OUT, TRAINING_SET
 from benchmark.runs.groups import Cell, group, place
 from benchmark.runs.published import Beside, PruningKey, PublishedSpec
 from benchmark.runs.results import Finished
+from benchmark.training.metrics import Json, Scores
 
 STAGES = {"before": "before", "pruned": "pruned", "finetuned": "fine-tuned"}
 """The published table's name of a stage → ours."""
 _PUBLISHED = {ours: name for name, ours in STAGES.items()}
 _ORDER = ("before", "pruned", "masked", "fine-tuned")
+NAME = "fine-pruning"
+FORMER = "prune"
+"""What the folders of results began with when fine-pruning had a command of its own."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One point of a fine-pruning: `before`, or a stage at a rate, and the scores there."""
+
+    stage: str
+    rate: str
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A fine-pruning: how many rows the defender had, `mode` which (see `runs.context.defender_rows`), and `epochs` of
+    fine-tuning."""
+
+    rows: int
+    mode: str
+    epochs: int
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def of(cls, raw: Json) -> "Pruned":
+        """Return the result that the JSON of `benchmark repair` holds. `Failure`, or an error of `records.parsed`'s,
+        where it holds none."""
+        found = defence_records.repaired(raw)
+        mode, epochs = found.settings["data_mode"], found.settings["epochs"]
+        if found.method != NAME or mode not in (HELD_OUT, TRAINING_SET) or not numbers.is_count(epochs):
+            raise Failure("not the result of a fine-pruning of this program")
+        last = found.steps[-1].findings.get("rows", found.clean_rows)
+        if not numbers.is_count(last) or any(step.stage not in _ORDER for step in found.steps):
+            raise Failure("not the result of a fine-pruning of this program")
+        steps = tuple(Step(one.stage, _rate(one.label), one.scores) for one in found.steps)
+        return cls(last, mode, epochs, steps)
+
+    @classmethod
+    def of_former(cls, raw: Json) -> "Pruned":
+        """Return the result that the JSON of the former command holds. `Failure` where it holds none."""
+        if not records.is_pruning(raw):
+            raise Failure("not the result of a fine-pruning of this program")
+        settings = raw["settings"]
+        steps = [Step(one["stage"], one.get("rate", ""), Scores.of(one["scores"])) for one in raw["steps"]]
+        return cls(raw["rows"], settings["data_mode"], settings["finetune_epochs"], tuple(steps))
+
+
+def _rate(label: str) -> str:
+    """Return the rate that a stage is labelled with, empty of `before`; an error where it is no share."""
+    if label and not numbers.share(label) > 0:
+        raise ValueError(f"{label!r:.40} is no share")
+    return label
 
 
 @dataclass(frozen=True)
@@ -53,17 +108,13 @@ def collect(found: list[Finished], errors: dict[Path, str] | None = None) -> lis
     return sorted(points, key=_order)
 
 
-def results(run: Finished, errors: dict[Path, str]) -> list[DefenceResult]:
-    """Return the finished fine-prunings of a run; what cannot be read goes into `errors`."""
-    errors |= files.links(run.folder, "prune-*")
-    found = []
-    for path in (folder / "result.json" for folder in files.folders(run.folder, "prune-*")):
-        try:
-            if files.there(path):
-                found.append(records.parsed(path, DefenceResult.of))
-        except Failure as error:
-            errors[path] = str(error)
-    return found
+def results(run: Finished, errors: dict[Path, str]) -> list[Pruned]:
+    """Return the finished fine-prunings of a run, those of the former command first; what cannot be read goes into
+    `errors`."""
+    found = [one for _, one in defence_records.in_run(run.folder, FORMER, Pruned.of_former, errors)]
+    return found + [
+        one for _, one in defence_records.in_run(run.folder, f"{defence_records.REPAIR}-{NAME}", Pruned.of, errors)
+    ]
 
 
 def not_run(points: list[PruningPoint], source: PublishedSpec) -> list[PruningKey]:

@@ -78,7 +78,8 @@ def _words(error: BaseException) -> str:
 
 
 class _Guarded:
-    """The engine of a network of one's own: its code also runs while it trains and predicts, where `build` did not."""
+    """The engine or a compiled function of a network of one's own: its code also runs while it trains and predicts,
+    where `build` did not."""
 
     def __init__(self, engine: Any, source: "Source"):
         self._engine, self._source = engine, source
@@ -94,6 +95,10 @@ class _Guarded:
                 return value(*args, **kwargs)
 
         return call
+
+    def __call__(self, *args: Any) -> Any:
+        with running(self._source):
+            return self._engine(*args)
 
 
 @contextlib.contextmanager
@@ -111,7 +116,7 @@ def running(source: "Source") -> Iterator[None]:
 
 
 def guarded(engine: Callable[[], Any], model: Any) -> Any:
-    """Return the engine of a network, made by `engine`; of one of one's own, one whose errors are one line."""
+    """Return the engine or function of a network, made by `engine`; of one's own, one whose errors are one line."""
     source = getattr(model, SOURCE, None)
     if source is None:
         return engine()

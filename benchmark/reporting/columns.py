@@ -269,7 +269,7 @@ _STEPS: tuple[Callable[[Layout], Layout], ...] = (
     _footnotes,
     _shorten(lambda column: column.label),
     _shorten(lambda column: True),
-    *[_without_first_secondary] * 3,
+    *[_without_first_secondary] * 6,
 )
 
 

@@ -1,5 +1,6 @@
 """Results of detectors and repairs as the commands show them: a row for each method, controls beside."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,10 +8,12 @@ from benchmark.core import naming, text_tables
 from benchmark.core.errors import Usage
 from benchmark.core.numbers import counted
 from benchmark.defences.catalogue import DETECTORS, REPAIRS
+from benchmark.defences.chosen import Chosen
 from benchmark.defences.driver import Outcome
 from benchmark.defences.estimate import Estimate
 from benchmark.defences.records import Detected, Repaired, Step
-from benchmark.defences.registry import MethodSpec
+from benchmark.defences.registry import DetectorSpec, MethodSpec, Size
+from benchmark.defences.summaries import der
 from benchmark.reporting import columns
 from benchmark.training.metrics import Scores, Share
 
@@ -19,10 +22,14 @@ FOUND = (
     "method itself flags, share of all rows, with precision and recall; clean twin: the share that it flags of the "
     "same data without any poison, which would be thrown away for nothing."
 )
-LEFT = (
-    "DER: defence effectiveness rating, 1/2 (ASR lost - BA lost + 1), no gain counted; 50 is no effect. clean twin BA: "
-    "the same on a network that was never poisoned."
+NOMINAL = Size(50_000, 2_500, 10, 25)
+COST = (
+    "Cost: passes are forward passes, epochs are trained; of a detector over all rows that it inspects, of a repair "
+    "over the clean rows. `--estimate` says minutes."
 )
+RATING = "DER: defence effectiveness rating, 1/2 (ASR lost - BA lost + 1), no gain counted; 50 is no effect."
+TWIN = "clean twin BA: the same on a network that was never poisoned."
+OTHER_HALF = "BA is of the other half of the test set: the clean rows are of this one."
 
 
 def detections(outcome: Outcome[Detected]) -> str:
@@ -81,9 +88,11 @@ def repairs(outcome: Outcome[Repaired]) -> str:
     titles = ["method", "stage", "BA", "ASR", "RA", "DER", "clean twin BA", "seconds"]
     names, table = text_tables.without_empty(titles, rows, titles[1:-1])
     heading = f"{outcome.run.folder}: {_clean(first.clean_rows, first.clean_are)}"
-    return "\n".join(
-        [heading, text_tables.render("text", names, table, {"method", "stage"}), columns.wrap(LEFT, columns.WIDTH)]
-    )
+    notes = [RATING] if "DER" in names else []
+    notes += [TWIN] if "clean twin BA" in names else []
+    notes += [OTHER_HALF] if first.clean_are == "test" else []
+    below = [columns.wrap(" ".join(notes), columns.WIDTH)] if notes else []
+    return "\n".join([heading, text_tables.render("text", names, table, {"method", "stage"}), *below])
 
 
 def _step(step: Step, method: str, before: Scores, twin: Step | None) -> list[str]:
@@ -102,36 +111,57 @@ def _step(step: Step, method: str, before: Scores, twin: Step | None) -> list[st
     ]
 
 
-def der(before: Scores, after: Scores) -> float | None:
-    """Return the defence effectiveness rating (Zhu et al. 2023), from 0 to 1: ½ (max(0, ΔASR) − max(0, ΔBA) + 1), the
-    Δ being what was lost; None without an ASR."""
-    if before.asr is None or after.asr is None or not before.asr.of or not after.asr.of:
-        return None
-    attack = before.asr.count / before.asr.of - after.asr.count / after.asr.of
-    benign = before.ba.count / before.ba.of - after.ba.count / after.ba.of
-    return (max(0.0, attack) - max(0.0, benign) + 1) / 2
+def reports(chosen: Sequence[Chosen[Any]], outcomes: Sequence[Outcome[Any]]) -> list[str]:
+    """Return what methods themselves show of their results, on all runs together."""
+    found = []
+    for one in chosen:
+        results = [pair for outcome in outcomes for pair in outcome.results if pair[1].method == one.spec.name]
+        if one.spec.report is not None and results:
+            found.append(one.spec.report(results))
+    return found
 
 
 def methods() -> str:
-    """List all methods: kind, name, needs, source."""
+    """List all methods: kind, name, needs, cost, source."""
     rows = [
-        [kind, spec.name, ", ".join(need.name for need in spec.needs) or "-", spec.source.split(",")[0]]
+        [kind, spec.name, ", ".join(need.name for need in spec.needs) or "-", cost(spec), spec.source.split(",")[0]]
         for kind, specs in (("detector", DETECTORS), ("repair", REPAIRS))
         for _, spec in sorted(specs.items())
     ]
-    return text_tables.render(
-        "text", ["kind", "method", "needs", "source"], rows, {"kind", "method", "needs", "source"}
+    titles = ["kind", "method", "needs", "cost", "source"]
+    notes = [COST] + [f"Not among `--method all`: {', '.join(some)}." for some in [_by_name()] if some]
+    return "\n".join(
+        [text_tables.render("text", titles, rows, set(titles)), columns.wrap(" ".join(notes), columns.WIDTH)]
     )
+
+
+def _by_name() -> list[str]:
+    return [name for registry in (DETECTORS, REPAIRS) for name, spec in sorted(registry.items()) if spec.by_name]
+
+
+def cost(spec: MethodSpec) -> str:
+    """Say what a method costs with its defaults, in passes and epochs: of a detector over the rows that it inspects, of
+    a repair over the clean rows; on a data set like CIFAR-10."""
+    work = spec.work(NOMINAL, {one.name: one.default for one in spec.options})
+    rows = NOMINAL.rows if isinstance(spec, DetectorSpec) else NOMINAL.clean
+    parts = [(work.trained / rows, "epoch", "epochs"), (work.forward / rows, "pass", "passes")]
+    said = []
+    for count, one, several in parts:
+        if count:
+            shown = f"{count:,.0f}" if count >= 10 else f"{max(count, 0.1):.1f}".removesuffix(".0")
+            said.append(f"{shown} {one if shown == '1' else several}")
+    return ", ".join(said) or "arithmetic"
 
 
 def method(spec: MethodSpec, kind: str) -> str:
     """Show one method: what it does, what it needs, its options."""
     lines = [f"{spec.name}: {spec.title} ({kind}; {spec.source})", spec.summary]
     lines += [f"needs {need.name}: {need.words}" for need in spec.needs]
-    rows = [[one.name, _default(one.default), one.range, one.help, one.source] for one in spec.options]
-    titles = ["option", "default", "range", "what it is", "source"]
-    if rows:
-        lines.append(text_tables.render("text", titles, rows, set(titles)))
+    lines = [columns.wrap(line, columns.WIDTH) for line in [*lines, f"cost: {cost(spec)}"]]
+    for one in spec.options:
+        said = f"{one.help} {f'[{one.source}]' if one.source else ''}".strip()
+        lines += ["", f"  {one.name} = {_default(one.default)}   ({one.range})"]
+        lines += textwrap.wrap(said, columns.WIDTH, initial_indent="      ", subsequent_indent="      ")
     return "\n".join(lines)
 
 

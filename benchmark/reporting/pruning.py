@@ -1,11 +1,9 @@
-"""Fine-pruning as the commands show it: a line for each stage, published figures beside ours."""
+"""Fine-pruning in tables: a line for each point, published figures beside ours."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from benchmark.defences import results
-from benchmark.defences.base import Step
 from benchmark.defences.results import PruningPoint
 from benchmark.reporting import cells, published, records, tables
 from benchmark.reporting.columns import Column
@@ -24,17 +22,6 @@ WORDS = (
     "the batch normalisation), then the network is fine-tuned. notebook: ranked and fine-tuned on the training "
     "set with the true labels of its triggered images, as in the paper's published code, which no real defender can do."
 )
-
-
-def progress(run: Any, say: Callable[[str], object]) -> Callable[[Step], None]:
-    """Return what prints a line for each stage of a run."""
-
-    def watch(step: Step) -> None:
-        ba, asr = step.scores.ba, step.scores.asr
-        rest = "" if asr is None else f"  ASR {asr.percent:5.1f}"
-        say(f"{run}: {step.stage:10} {step.rate:5} BA {ba.percent:5.1f}{rest}")
-
-    return watch
 
 
 def render(points: Sequence[PruningPoint], shape: Shape | None = None, sources: Sources | None = None) -> str:

@@ -10,6 +10,7 @@ from benchmark.runs.groups import Cell
 from benchmark.runs.published import Beside, Figures, Key, PublishedSpec
 
 Record = dict[str, Any]
+_OF_DEFENCES = ("kind", "defence", "described", "rows", "clean_rows", "channels", "stage", "last", "seconds")
 
 
 def records(found: list[Cell], sources: Sources) -> list[Record]:
@@ -55,7 +56,7 @@ def flat(rows: list[Record]) -> str:
         names = {key: row.get(key) for key in ("dataset", "trigger", "application", "rate", "variant", "settings")}
         names |= {"runs": len(row["runs"]), "varying": "+".join(row.get("varying", []))}
         names["collapsed"] = row.get("collapsed")
-        names |= {key: row[key] for key in ("defence", "rows", "channels", "stage") if key in row}
+        names |= {key: row[key] for key in _OF_DEFENCES if key in row}
         lines += [names | {"score": name} | _in_columns(values) for name, values in row["scores"].items()]
     if not lines:
         return ""

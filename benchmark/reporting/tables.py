@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.core import text_tables
+from benchmark.core.intervals import Summary
 from benchmark.reporting import cells, columns, published
 from benchmark.reporting.columns import Column, Layout
 from benchmark.reporting.published import Sources
@@ -153,7 +154,7 @@ def left_out(errors: Iterable[Path]) -> list[str]:
 
 def short(path: Path) -> str:
     """Return a path from its run's folder on."""
-    inside = path.parent.name.startswith(("prune-", "heads-")) or path.parent.name == "routing"
+    inside = path.parent.name.startswith(("prune-", "repair-", "detect-", "heads-")) or path.parent.name == "routing"
     return "/".join(path.parts[-3 if inside else -2 :])
 
 
@@ -168,7 +169,11 @@ def _legend(found: Sequence[Cell], layout: Layout, form: str, errors: Iterable[P
 def legend(found: Iterable[Cell], intervals: bool = True) -> str:
     """Return what the numbers of these cells are: means over seeds or single values, and whose intervals stand beside
     them; without `intervals`, how these are shown."""
-    summaries = [score.summary for cell in found for score in cell.scores.values()]
+    return legend_of([score.summary for cell in found for score in cell.scores.values()], intervals)
+
+
+def legend_of(summaries: Sequence[Summary], intervals: bool = True) -> str:
+    """Return the same of any scores, by their summaries."""
     several, single = any(one.seeds > 1 for one in summaries), any(one.over == "images" for one in summaries)
     numbers = "mean ± standard deviation over seeds" if several else "one seed"
     if not intervals:

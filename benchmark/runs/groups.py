@@ -84,12 +84,12 @@ class Cell:
         """The poisoning rate that was asked for."""
         return numbers.share(self.recipe.rate)
 
-    @property
+    @cached_property
     def settings(self) -> str:
         """Network, training and what computes them, in a few words."""
         return label(self.first.config.settings)
 
-    @property
+    @cached_property
     def variant(self) -> str:
         """What of the attack is not the default, in words, and `note`."""
         return "; ".join(filter(None, [*_unusual(self.recipe), self.note]))
@@ -129,11 +129,11 @@ class Cell:
         known = [count for count in counts if count is not None]
         images = {"count": sum(one.count for one in known), "of": sum(one.of for one in known)} if known else {}
         least = -100.0 if name == "cad" else 0.0
-        summary = intervals.summary(self._by_seed(values), **images, least=least)
+        summary = intervals.summary(self.by_seed(values), **images, least=least)
         return None if summary is None else Score(summary, **images)
 
-    def _by_seed(self, values: list[float | None]) -> list[float]:
-        """One value a seed: a poisoning seed, averaged over its training seeds, where several occur."""
+    def by_seed(self, values: list[float | None]) -> list[float]:
+        """Return one value a seed: of a poisoning seed, averaged over its training seeds, where several occur."""
         name = "poisoning" if "poisoning" in self.varying else "training"
         groups: dict[int | None, list[float]] = {}
         for run, value in zip(self.runs, values, strict=True):

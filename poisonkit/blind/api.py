@@ -1,19 +1,22 @@
 """Verify files of any kind, and hold blind exercises, in Python: on the same functions as the commands."""
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from poisonkit.blind import file_kinds, keys
 from poisonkit.blind import grade as grading
+from poisonkit.blind import ranking as ranked
 from poisonkit.blind import seal as sealing
 from poisonkit.blind import unseal as unsealing
 from poisonkit.blind.audit import audit as auditing
 from poisonkit.blind.audit.audit import Audited
+from poisonkit.blind.ranking import Ranking
 from poisonkit.blind.seal import Sealed
+from poisonkit.blind.submissions import Entry
 from poisonkit.core import interface
 from poisonkit.core.errors import Usage
 from poisonkit.core.progress import NullProgress, processors
@@ -21,6 +24,8 @@ from poisonkit.inspection.verify.verify import Look
 from poisonkit.triggers import registry as triggers
 
 AnyPath = interface.AnyPath
+Several = list[str] | list[Path] | tuple[AnyPath, ...] | Mapping[str, AnyPath]
+"""Several files, or by the name of each."""
 
 
 @dataclass(frozen=True)
@@ -165,15 +170,63 @@ def audit(path: AnyPath, key: AnyPath | None = None, *, caches: AnyPath | Sequen
     return auditing.audit(file, interface.optional_path(key, "key") or keys.find(file), every, NullProgress)
 
 
-@interface.public
+@overload
 def grade(
     path: AnyPath, submission: AnyPath, key: AnyPath | None = None, *, threshold: float | None = None
-) -> dict[str, Any]:
-    """Grade a submission to a blind exercise, a CSV of row and score.
+) -> dict[str, Any]: ...
+@overload
+def grade(path: AnyPath, submission: Several, key: AnyPath | None = None, *, baselines: Several = ()) -> Ranking: ...
+@interface.public
+def grade(
+    path: AnyPath,
+    submission: AnyPath | Several,
+    key: AnyPath | None = None,
+    *,
+    baselines: Several = (),
+    threshold: float | None = None,
+) -> dict[str, Any] | Ranking:
+    """Grade a submission to a blind exercise, a CSV of row and score; rank several.
 
-    Returns AUROC, average precision, TPR at 1 % FPR and F1, by the names of ``poisonkit grade --json``.
+    Parameters
+    ----------
+    submission : path, or list or dict of paths
+        One, or several: a dict names each (``{"Team B": "b.csv"}``).
+    baselines : list or dict of paths
+        More of them, which are marked: known detectors' scores, say. With these, one submission is ranked as well.
+    threshold : float
+        Also F1 of the rows whose score is at least this; of one submission.
+
+    Returns
+    -------
+    dict or Ranking
+        Of one submission AUROC, average precision, TPR at 1 % FPR and F1, by the names of ``poisonkit grade --json``.
+        Of several their `Ranking`, best first, in which each has its measures with 95 % intervals; those that are not
+        in order are in its `failed`, and each is warned of.
     """
+    file, place = interface.path(path), interface.optional_path(key, "key")
     if threshold is not None and (isinstance(threshold, bool) or not isinstance(threshold, numbers.Real)):
         raise Usage(f"threshold: expected a number, got {threshold!r:.60}")
-    places = interface.optional_path(key, "key"), interface.path(submission, "submission")
-    return grading.grade(interface.path(path), *places, threshold)
+    if isinstance(submission, str | PathLike) and not baselines:
+        return grading.grade(file, place, interface.path(submission, "submission"), threshold)
+    if threshold is not None:
+        raise Usage("threshold: each submission has scores of its own scale: grade one at a time with it")
+    several: Several = (submission,) if isinstance(submission, str | PathLike) else submission
+    entries = [*_entries(several, "submission", False), *_entries(baselines, "baselines", True)]
+    if not entries:
+        raise Usage("submission: expected a path, or a list or a dict of them, got none")
+    ranking = ranked.rank(file, place, entries)
+    for one in ranking.failed:
+        interface.warn(f"{one.name}: {one.problem}")
+    return ranking
+
+
+def _entries(several: Several, argument: str, baseline: bool) -> list[Entry]:
+    """Return the submissions that a list or a dict names."""
+    if isinstance(several, Mapping):
+        return [
+            Entry.named(interface.name(name, argument), interface.path(one, argument), baseline)
+            for name, one in several.items()
+        ]
+    if not isinstance(several, list | tuple):
+        raise Usage(f"{argument}: expected a path, or a list or a dict of them, got {several!r:.60}")
+    return [Entry.unnamed(interface.path(one, argument), baseline) for one in several]

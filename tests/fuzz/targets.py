@@ -80,6 +80,8 @@ TEXT_SET = (
 )  # fmt: skip
 """The same for a file that holds texts."""
 
+SEVERAL = ("--submission", "rows.csv", "--submission", "list.csv", "--baseline", "the first again=rows.csv")
+
 COMMANDS = {
     **dict.fromkeys(FILES, SET),
     **dict.fromkeys(TEXT_FILES, TEXT_SET),
@@ -114,13 +116,20 @@ COMMANDS = {
         ("show", "FILE"), ("verify", "FILE"), ("audit", "FILE"), ("audit", "FILE", "--key", "sealed.key.h5"),
         ("unseal", "FILE", "--key", "sealed.key.h5", "-o", "out.h5"), ("benchmark", "FILE"), ("stats", "FILE"),
         ("grade", "FILE", "--key", "sealed.key.h5", "--submission", "rows.csv"),
+        ("grade", "FILE", "--key", "sealed.key.h5", *SEVERAL),
     ),
     "sealed.key.h5": (
         ("show", "FILE"), ("verify", "FILE"), ("audit", "sealed.h5", "--key", "FILE"),
         ("unseal", "sealed.h5", "--key", "FILE", "-o", "out.h5"), ("benchmark", "FILE"),
         ("grade", "sealed.h5", "--key", "FILE", "--submission", "rows.csv"),
+        ("grade", "sealed.h5", "--key", "FILE", *SEVERAL),
     ),
-    "rows.csv": (("grade", "sealed.h5", "--submission", "FILE"),),
+    "rows.csv": (
+        ("grade", "sealed.h5", "--submission", "FILE"),
+        ("grade", "sealed.h5", "--submission", "FILE", "--submission", "list.csv"),
+        ("grade", "sealed.h5", "--submission", "FILE", "--baseline", "listed=list.csv", "--json"),
+    ),
+    "list.csv": (("grade", "sealed.h5", "--submission", "rows.csv", "--submission", "a list=FILE"),),
     "two.manifest.json": (
         ("make", "--from", "FILE", "--source", "clean.h5", "-o", "out.h5"),
         ("make", "--from", "FILE", "--source", "clean.h5", "-o", "out.h5", "--dry-run"),
@@ -160,6 +169,7 @@ def make(folder: Path) -> None:
         "seal", folder / "two.h5", "-o", folder / "sealed.h5", "--key", folder / "sealed.key.h5", "--secret-seed", "2"
     ).succeeded()
     (folder / "rows.csv").write_text("row,score\n" + "".join(f"{row},{row % 7 / 7}\n" for row in range(60)))
+    (folder / "list.csv").write_text("row\n" + "".join(f"{row}\n" for row in range(0, 60, 5)))
     cv2.imwrite(str(folder / "picture.png"), random.integers(0, 256, (40, 30, 4), np.uint8))
     np.save(folder / "pattern.npy", random.normal(0, 9, (32, 32, 3)))
     np.savez_compressed(folder / "pattern.npz", random.integers(-9, 9, (32, 32)))

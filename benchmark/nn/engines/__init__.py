@@ -95,17 +95,12 @@ def engine(model, optimizer, inputs=None, labels=None):
 
     `optimizer` is Keras', or the learning rate of plain SGD.
     """
-    import keras
-
-    module = importlib.import_module(f"benchmark.nn.engines.{keras.backend.backend()}")
-    return own_guard.guarded(lambda: module.Engine(model, optimizer, inputs, labels), model)
+    return own_guard.guarded(lambda: _backend().Engine(model, optimizer, inputs, labels), model)
 
 
 def compiled(model, function):
     """Return a function of arrays that computes with a network's variables, compiled; it changes none of them."""
-    import keras
-
-    return importlib.import_module(f"benchmark.nn.engines.{keras.backend.backend()}").compiled(model, function)
+    return own_guard.guarded(lambda: _backend().compiled(model, function), model)
 
 
 def differentiated(model, variables, function):
@@ -115,14 +110,44 @@ def differentiated(model, variables, function):
     same NumPy arrays, and gives the value and the gradients by `variables` (a list of the network's) and by `point`.
     A `point` that is None has none, and nothing is computed on the way back to it.
     """
-    import keras
+    return own_guard.guarded(lambda: _backend().differentiated(model, variables, function), model)
 
-    module = importlib.import_module(f"benchmark.nn.engines.{keras.backend.backend()}")
-    return module.differentiated(model, variables, function)
+
+def second_order(model, variables, function):
+    """Return the gradient of a directional derivative, compiled: what a hypergradient is made of.
+
+    `function(point, *arrays)` as for `differentiated`; its gradient by `point` is g. What is returned takes `(point,
+    direction, *arrays)`, NumPy arrays, `direction` of the point's shape, and gives the gradients of ⟨g, direction⟩ by
+    `variables` (a list) and by `point`.
+    """
+    return own_guard.guarded(lambda: _backend().second_order(model, variables, function), model)
+
+
+def stepped(model, optimizer, loss, offsets=None):
+    """Return a training step with a loss of one's own, compiled; it takes NumPy arrays and gives the loss, a scalar.
+
+    Parameters
+    ----------
+    model : keras.Model
+        All its trainable variables are trained. What its layers add to a loss is added.
+    optimizer : keras.optimizers.Optimizer or float
+        Or the learning rate of plain SGD.
+    loss : callable
+        Takes the arrays, returns a scalar. Where it calls the network with `training=True`, the moving statistics of
+        batch normalisation move.
+    offsets : callable, optional
+        Takes the weights and the gradients by them, two lists, returns a list: the step is then taken with the gradient
+        at the weights plus these offsets (Foret et al. 2021). The moving statistics are those of the first pass.
+    """
+    return own_guard.guarded(lambda: _backend().stepped(model, optimizer, loss, offsets), model)
 
 
 def device() -> str:
     """Return the device that the active backend computes on, in words: `cpu`, or the GPU's name."""
+    return _backend().device()
+
+
+def _backend():
     import keras
 
-    return importlib.import_module(f"benchmark.nn.engines.{keras.backend.backend()}").device()
+    return importlib.import_module(f"benchmark.nn.engines.{keras.backend.backend()}")

@@ -40,6 +40,24 @@ def chosen(optimizer) -> keras.optimizers.Optimizer:
     return optimizer if isinstance(optimizer, keras.optimizers.Optimizer) else sgd(optimizer)
 
 
+def prepared(model, optimizer) -> keras.optimizers.Optimizer:
+    """Return `chosen`, built for all trainable variables of a network."""
+    found = chosen(optimizer)
+    found.build(model.trainable_variables)
+    return found
+
+
+def at(model, variables, values) -> keras.StatelessScope:
+    """Return a scope in which a network computes with other values of some of its variables, tensors of the backend.
+
+    Inside, nothing changes a variable: what layers assign, such as moving statistics, is dropped at the end.
+    """
+    other = {id(variable) for variable in variables}
+    same = [(variable, variable.value) for variable in model.variables if id(variable) not in other]
+    mapping = [*same, *zip(variables, values, strict=True)]
+    return keras.StatelessScope(state_mapping=mapping, collect_losses=True)
+
+
 def on_device(inputs) -> np.ndarray:
     """Return what the device holds of training inputs."""
     return inputs.tokens if isinstance(inputs, Tokens) else inputs

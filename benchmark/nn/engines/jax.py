@@ -33,23 +33,84 @@ def compiled(model, function):
 
 def differentiated(model, variables, function):
     """See `benchmark.nn.engines`."""
+    return _with_values(model, variables, lambda at, *given: _value_and_gradients(at(function), *given))
+
+
+def _value_and_gradients(function, values, point, *arrays):
+    value, gradients = jax.value_and_grad(function, argnums=(0, 1))(values, point, *arrays)
+    return value, *gradients
+
+
+def second_order(model, variables, function):
+    """See `benchmark.nn.engines`."""
+
+    def gradients(at, values, point, direction, *arrays):
+        def along(values, point):
+            return (jax.grad(at(function), argnums=1)(values, point, *arrays) * direction).sum()
+
+        return jax.grad(along, argnums=(0, 1))(values, point)
+
+    return _with_values(model, variables, gradients)
+
+
+def _with_values(model, variables, gradients):
+    """Return `gradients`, compiled, as a function of arrays alone.
+
+    It gets `at`, the values of `variables`, and the arrays; `at(function)` takes such values, then the arguments of
+    `function`, which computes with them.
+    """
     chosen = {id(variable) for variable in variables}
     others = [variable for variable in model.variables if id(variable) not in chosen]
 
     @jax.jit
-    def call(values, rest, point, *arrays):
-        def value_at(values, point):
-            mapping = zip([*variables, *others], [*values, *rest], strict=True)
-            with keras.StatelessScope(state_mapping=list(mapping)):
-                return function(point, *arrays)
+    def call(values, rest, *arrays):
+        def at(function):
+            def value_at(values, *arrays):
+                mapping = zip([*variables, *others], [*values, *rest], strict=True)
+                with keras.StatelessScope(state_mapping=list(mapping)):
+                    return function(*arrays)
 
-        value, gradients = jax.value_and_grad(value_at, argnums=(0, 1))(values, point)
-        return value, *gradients
+            return value_at
 
-    def values_of(group):
-        return [variable.value for variable in group]
+        return gradients(at, values, *arrays)
 
-    return lambda *arrays: call(values_of(variables), values_of(others), *arrays)
+    return lambda *arrays: call(_values(variables), _values(others), *arrays)
+
+
+def _values(variables):
+    return [variable.value for variable in variables]
+
+
+def stepped(model, optimizer, loss, offsets):
+    """See `benchmark.nn.engines`."""
+    optimizer = common.prepared(model, optimizer)
+    groups = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
+
+    def value_at(values, others, arrays):
+        mapping = [*zip(groups[0], values, strict=True), *zip(groups[1], others, strict=True)]
+        with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
+            value = common.with_own(loss(*arrays), model.losses)
+        return value, [scope.get_current_value(variable) for variable in groups[1]]
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def call(state, *arrays):
+        values, others, moments = state
+        gradient = jax.value_and_grad(value_at, has_aux=True)
+        (value, others), gradients = gradient(values, others, arrays)
+        if offsets is not None:
+            there = [a + b for a, b in zip(values, offsets(values, gradients), strict=True)]
+            _, gradients = gradient(there, others, arrays)
+        values, moments = optimizer.stateless_apply(moments, gradients, values)
+        return (values, others, moments), value
+
+    def step(*arrays):
+        state, value = call(tuple(map(_values, groups)), *arrays)
+        for group, values in zip(groups, state, strict=True):
+            for variable, new in zip(group, values, strict=True):
+                variable.assign(new)
+        return value
+
+    return step
 
 
 class Engine:

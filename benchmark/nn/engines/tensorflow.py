@@ -55,6 +55,46 @@ def differentiated(model, variables, function):
     return call
 
 
+def second_order(model, variables, function):
+    """See `benchmark.nn.engines`."""
+
+    @tf.function(jit_compile=device() != "cpu", reduce_retracing=True)
+    def call(point, direction, *arrays):
+        with tf.GradientTape() as outer:
+            outer.watch(point)
+            with tf.GradientTape() as inner:
+                inner.watch(point)
+                value = function(point, *arrays)
+            along = tf.reduce_sum(inner.gradient(value, point) * direction)
+        wanted = [variable.value for variable in variables], point
+        return outer.gradient(along, wanted, unconnected_gradients="zero")
+
+    return call
+
+
+def stepped(model, optimizer, loss, offsets):
+    """See `benchmark.nn.engines`."""
+    optimizer, weights = common.prepared(model, optimizer), model.trainable_variables
+
+    @tf.function(jit_compile=device() != "cpu" or getattr(model, "compiled_whole", False), reduce_retracing=True)
+    def call(*arrays):
+        with tf.GradientTape() as tape:
+            value = common.with_own(loss(*arrays), model.losses)
+        gradients = tape.gradient(value, weights, unconnected_gradients="zero")
+        if offsets is not None:
+            values = [tf.convert_to_tensor(weight.value) for weight in weights]
+            there = [a + b for a, b in zip(values, offsets(values, gradients), strict=True)]
+            with tf.GradientTape() as tape:
+                tape.watch(there)
+                with common.at(model, weights, there):
+                    again = common.with_own(loss(*arrays), model.losses)
+            gradients = tape.gradient(again, there, unconnected_gradients="zero")
+        optimizer.apply(gradients, weights)
+        return value
+
+    return call
+
+
 def _width(width):
     """Return the width of texts as an argument of a compiled function: on a CPU one is compiled for all widths."""
     return tf.constant(width) if width is not None and device() == "cpu" else width

@@ -36,10 +36,51 @@ def differentiated(model, variables, function):
         point = None if point is None else _tensor(point).requires_grad_()
         value = function(point, *map(_tensor, arrays))
         wanted = [*(variable.value for variable in variables), *([] if point is None else [point])]
-        found = torch.autograd.grad(value, wanted, allow_unused=True, materialize_grads=True)
-        return value.detach(), list(found[: len(variables)]), None if point is None else found[-1]
+        found = _gradients(value, wanted)
+        return value.detach(), found[: len(variables)], None if point is None else found[-1]
 
     return call
+
+
+def second_order(model, variables, function):
+    """See `benchmark.nn.engines`."""
+
+    def call(point, direction, *arrays):
+        point = _tensor(point).requires_grad_()
+        value = function(point, *map(_tensor, arrays))
+        (gradient,) = torch.autograd.grad(value, [point], create_graph=True)
+        wanted = [*(variable.value for variable in variables), point]
+        *found, by_point = _gradients((gradient * _tensor(direction)).sum(), wanted)
+        return found, by_point
+
+    return call
+
+
+def _gradients(value, wanted) -> list[torch.Tensor]:
+    return list(torch.autograd.grad(value, wanted, allow_unused=True, materialize_grads=True))
+
+
+def stepped(model, optimizer, loss, offsets):
+    """See `benchmark.nn.engines`."""
+    optimizer, weights = common.prepared(model, optimizer), model.trainable_variables
+
+    def step(*arrays):
+        arrays = [_tensor(array) for array in arrays]
+        value = common.with_own(loss(*arrays), model.losses)
+        values = [weight.value for weight in weights]
+        gradients = _gradients(value, values)
+        if offsets is not None:
+            with torch.no_grad():
+                there = [a + b for a, b in zip(values, offsets(values, gradients), strict=True)]
+            there = [one.requires_grad_() for one in there]
+            with common.at(model, weights, there):
+                again = common.with_own(loss(*arrays), model.losses)
+            gradients = _gradients(again, there)
+        with torch.no_grad():
+            optimizer.apply(gradients, weights)
+        return value.detach()
+
+    return step
 
 
 def _tensor(array) -> torch.Tensor:

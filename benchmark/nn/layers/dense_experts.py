@@ -38,6 +38,10 @@ class DenseExperts(StackedExperts):
         x = ops.transpose(x, (1, 0, 2))
         return ops.reshape(x, (-1, height, width, self.experts * self.filters))
 
+    def standardised_inputs(self, inputs):
+        """Return the patches, which every expert's batch normalisation sees all of, (batch, 1, patches, channels)."""
+        return ops.reshape(inputs, (-1, 1, inputs.shape[1] * inputs.shape[2], inputs.shape[3]))
+
     def _normalization(self, x, training):
         """Batch normalisation of the map, see `scale_and_shift`."""
         if training and self.trainable:

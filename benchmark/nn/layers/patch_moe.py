@@ -55,12 +55,7 @@ class PatchMoE(StackedExperts):
 
     def call(self, inputs, training=None):
         _, height, width, channels = inputs.shape
-        patches = ops.reshape(inputs, (-1, height * width, channels))
-        _, gates, taken = self._route(patches)
-        # picking by a product with one-hot rows is faster than a gather, whose gradient is a scatter
-        pick = ops.reshape(taken * ops.expand_dims(gates, -1), (-1, self.experts * self.top_k, height * width))
-        x = ops.matmul(ops.cast(pick, patches.dtype), patches)
-        x = ops.reshape(x, (-1, self.experts, self.top_k, channels))
+        x, taken = self._taken(inputs)
         scale, shift = self._normalization(x, self.top_k / (height * width), training)
         other = ops.relu(shift)  # an expert's patches that it did not take, (experts, channels)
         x = ops.relu(ops.cast(x, scale.dtype) * scale[:, None] + shift[:, None]) - other[:, None]
@@ -69,6 +64,11 @@ class PatchMoE(StackedExperts):
         other = ops.einsum("ec,ecf->ef", ops.cast(other, inputs.dtype), self.kernel) + self.bias
         x = ops.einsum("bekp,ebkf->bpef", ops.cast(taken, x.dtype), x) + other
         return ops.reshape(x, (-1, height, width, self.experts * self.filters))
+
+    def standardised_inputs(self, inputs):
+        """Return the patches that each expert takes, times their gates, (batch, experts, top_k, channels): all that its
+        batch normalisation sees of an image but zeros."""
+        return self._taken(inputs)[0]
 
     def route(self, inputs):
         """Where the patches go.
@@ -85,6 +85,16 @@ class PatchMoE(StackedExperts):
             ops.reshape(ops.cast(inputs, self.compute_dtype), (-1, height * width, channels))
         )
         return ops.transpose(scores, (0, 2, 1)), ops.transpose(ops.sum(taken, axis=2), (0, 2, 1))
+
+    def _taken(self, inputs):
+        """Return what the experts take, (batch, experts, top_k, channels), and one-hot where it is, as `_route`."""
+        _, height, width, channels = inputs.shape
+        patches = ops.reshape(inputs, (-1, height * width, channels))
+        _, gates, taken = self._route(patches)
+        # picking by a product with one-hot rows is faster than a gather, whose gradient is a scatter
+        pick = ops.reshape(taken * ops.expand_dims(gates, -1), (-1, self.experts * self.top_k, height * width))
+        x = ops.matmul(ops.cast(pick, patches.dtype), patches)
+        return ops.reshape(x, (-1, self.experts, self.top_k, channels)), taken
 
     def _route(self, patches):
         """Scores (batch, experts, patches); the best of them (batch, experts, top_k), and one-hot where they are."""

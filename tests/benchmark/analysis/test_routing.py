@@ -175,12 +175,16 @@ def test_the_command(trained, tmp_path):
     assert clean.exit_code == 0 and "trigger pixels" not in clean.stdout
 
 
+PRUNE = ("--method", "fine-pruning", "--option", "rates=0.5", "--option", "fine-pruning.epochs=0")
+PRUNE += ("--option", "data_mode=notebook", "--no-twin")
+
+
 def test_a_network_that_a_defence_left(trained, tmp_path):
     pytest.importorskip("matplotlib")
     toy, run = trained
-    pruned = invoke("prune", run, "--rates", "0.5", "--finetune-epochs", "0", "--data-mode", "notebook")
+    pruned = invoke("repair", run, *PRUNE)
     assert pruned.exit_code == 0, pruned.output
-    (network,) = run.glob("prune-*/masked-0.5.keras")
+    (network,) = run.glob("repair-fine-pruning-*/masked-0.5.keras")
     done = invoke("routing", network, toy[1])
     assert done.exit_code == 0 and (network.parent / "routing" / "overview.png").is_file(), done.output
 
@@ -192,8 +196,8 @@ def test_before_and_after_a_defence_and_by_epoch_in_one_picture(trained, tmp_pat
     toy, run = trained
     drawn, draw = [], plots.image
     monkeypatch.setattr(plots, "image", lambda shown, title: drawn.append(shown) or draw(shown, title))
-    invoke("prune", run, "--rates", "0.5", "--finetune-epochs", "0", "--data-mode", "notebook")
-    (network,) = run.glob("prune-*/pruned-0.5.keras")
+    invoke("repair", run, *PRUNE)
+    (network,) = run.glob("repair-fine-pruning-*/pruned-0.5.keras")
     row = int(dataset.load(toy[1]).triggered_rows[0])
     chosen = ("--image", str(row), "--beside", network, "--by-epoch", "-o", tmp_path)
     done = invoke("routing", run, toy[1], *chosen)

@@ -207,12 +207,15 @@ def test_the_rate_of_a_cell_is_exact(tmp_path):
     assert cell.rate == Fraction(1, 2000)
 
 
+PRUNE = ("repair", "--method", "fine-pruning", "--option")
+
+
 @pytest.mark.parametrize(
     "words", [("heads", "detect", "--threshold", "nan"), ("heads", "detect", "--threshold", "inf"),
               ("heads", "align", "--strength", "nan"), ("heads", "align", "--learning-rate", "inf"),
               ("heads", "align", "--learning-rate", "1e-50"), ("heads", "align", "--full-rate", "1e39"),
-              ("heads", "align", "--seed", str(2**63)), ("prune", "--finetune-epochs", str(10**30)),
-              ("prune", "--rates", "1e-999999999"), ("prune", "--rates", "nan")],
+              ("heads", "align", "--seed", str(2**63)), (*PRUNE, "fine-pruning.epochs=1" + 30 * "0"),
+              (*PRUNE, "rates=1e-999999999"), (*PRUNE, "rates=nan")],
 )  # fmt: skip
 def test_options_that_could_not_be_read_back(words, tmp_path):
     with within(20):

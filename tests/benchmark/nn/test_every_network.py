@@ -232,19 +232,20 @@ def test_it_is_fine_pruned(trained, toy, tmp_path):
     name, runs = trained
     shutil.copytree(runs, tmp_path / "runs")
     folder = spec_of(toy[1], tmp_path / "runs", name).run.folder
-    done = invoke("prune", folder, "--rates", "0.3", "--finetune-epochs", "1", "--json")
+    settings = ("--option", "rates=0.3", "--option", "epochs=1", "--no-twin")
+    done = invoke("repair", folder, "--method", "fine-pruning", *settings, "--json")
     assert done.exit_code == 0, done.output
-    steps = files.read_json(next(folder.glob("prune-*/result.json")))["steps"]
+    steps = files.read_json(next(folder.glob("repair-fine-pruning-*/result.json")))["steps"]
     masked = ["masked"] if name in ("pmoe", "pmoe-dense") else []
     assert [step["stage"] for step in steps] == ["before", "pruned", *masked, "fine-tuned"]
-    again = model_files.load(next(folder.glob("prune-*/fine-tuned-0.3.keras")))
+    again = model_files.load(next(folder.glob("repair-fine-pruning-*/fine-tuned-0.3.keras")))
     if masked:
         dead = np.asarray(again.get_layer("experts").kernel) == 0
-        assert dead.all(1).sum() == 4 * steps[1]["channels"]
+        assert dead.all(1).sum() == 4 * steps[1]["findings"]["channels"]
     else:
         features = again.get_layer("logits").kernel.shape[0]
-        assert steps[1]["channels"] == int(0.3 * features)
-        assert (np.asarray(again.get_layer("logits").kernel) == 0).all(1).sum() == steps[1]["channels"]
+        assert steps[1]["findings"]["channels"] == int(0.3 * features)
+        assert (np.asarray(again.get_layer("logits").kernel) == 0).all(1).sum() == steps[1]["findings"]["channels"]
     assert "fine-tuned" in invoke("table", tmp_path / "runs").output
 
 

@@ -101,10 +101,13 @@ def test_tables_figures_and_the_report_need_no_code(runs, tmp_path):
     assert not own._NAMED
 
 
-@pytest.mark.parametrize("command", ["score", "prune"])
+PRUNE = ("--method", "fine-pruning")
+
+
+@pytest.mark.parametrize("command", ["score", "repair"])
 def test_what_executes_the_code_wants_it_named_and_says_what_to_read_first(runs, command, tmp_path):
     folder, data = run_of(runs), runs / "toy-square-0.1-s0.h5"
-    words = ("score", folder, data) if command == "score" else ("prune", folder, "--rates", "0.1")
+    words = ("score", folder, data) if command == "score" else ("repair", folder, *PRUNE)
     before = sorted(folder.rglob("*"))
     done = invoke(*words)
     copy = folder / "network.py"
@@ -129,13 +132,14 @@ def test_a_run_is_scored_with_its_own_copy(runs):
 def test_it_is_fine_pruned_by_the_inputs_of_its_last_layer(runs, tmp_path):
     shutil.copytree(run_of(runs), tmp_path / run_of(runs).name)
     folder = tmp_path / run_of(runs).name
-    words = ("prune", folder, "--rates", "0.5", "--finetune-epochs", "1", "--network", f"{folder / 'network.py'}:build")
-    done = invoke(*words, "--json")
+    settings = ("--option", "rates=0.5", "--option", "epochs=1", "--no-twin")
+    done = invoke("repair", folder, *PRUNE, *settings, "--network", f"{folder / 'network.py'}:build", "--json")
     assert done.exit_code == 0, done.output
-    (result,) = json.loads(done.stdout)
+    control, result = json.loads(done.stdout)
+    assert control["defence"] == "fine-tuning"
     assert [step["stage"] for step in result["steps"]] == ["before", "pruned", "fine-tuned"]
-    assert result["steps"][1]["channels"] == 147  # half of 7·7·6
-    assert (next(folder.glob("prune-*")) / "pruned-0.5.keras").is_file()
+    assert result["steps"][1]["findings"]["channels"] == 147  # half of 7·7·6
+    assert (next(folder.glob("repair-fine-pruning-*")) / "pruned-0.5.keras").is_file()
 
 
 def test_routing_and_heads_say_why_not(runs):
@@ -426,9 +430,9 @@ def test_a_network_without_features_is_not_pruned(files):
     (files / "my_network.py").write_text(SUBCLASS)
     trained(files, "--hold-out", "20")
     folder = run_of(files)
-    done = invoke("prune", folder, "--network", f"{folder / 'network.py'}:build")
+    done = invoke("repair", folder, *PRUNE, "--network", f"{folder / 'network.py'}:build")
     assert done.exit_code == 1 and "last layer is not a keras.layers.Dense, so it has no features" in done.stderr
-    assert not list(folder.glob("prune-*"))
+    assert not list(folder.glob("repair-fine-pruning-*"))
 
 
 def test_a_seed_decides_the_first_weights_of_a_function_that_makes_no_use_of_it():

@@ -416,7 +416,7 @@ def test_an_encoder_of_an_earlier_version_still_loads(tmp_path):
 # ---- every command that loads a network
 
 
-@pytest.mark.parametrize("command", ["score", "routing", "routing --beside", "prune", "train of another"])
+@pytest.mark.parametrize("command", ["score", "routing", "routing --beside", "repair", "train of another"])
 def test_every_command_refuses_it(command, run, toy, tmp_path):
     marker = tmp_path / "marker"
     contents = members(run / "model.keras")
@@ -428,7 +428,7 @@ def test_every_command_refuses_it(command, run, toy, tmp_path):
         "score": ["score", run, toy[1]],
         "routing": ["routing", run, toy[1]],
         "routing --beside": ["routing", good, toy[1], "--image", "0", "--beside", run],
-        "prune": ["prune", run, "--rates", "0.5"],
+        "repair": ["repair", run, "--method", "fine-pruning"],
         "train of another": ["train", toy[1], "--preset=tiny", *TRAINED, f"--backend={BACKEND}", "--seed=1", "-q"],
     }[command]
     if command == "train of another":

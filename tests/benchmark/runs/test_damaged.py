@@ -12,7 +12,7 @@ from made_heads import aligned, detected, put
 
 from benchmark.cli import main
 from benchmark.core import files
-from benchmark.defences.base import DefenceResult
+from benchmark.defences.results import Pruned
 from benchmark.runs import records
 
 SETTINGS = ("--width", "1", "--epochs", "2", "--top-k", "4", "--batch-size", "16")
@@ -242,5 +242,5 @@ def test_what_a_command_left_and_is_damaged_is_kept_aside_and_made_anew(damage, 
 def test_what_a_command_left_without_what_is_shown_of_it_is_made_anew_too(tmp_path, caplog):
     path = tmp_path / "result.json"
     path.write_text('{"defence": "prune"}')
-    assert records.kept(path, DefenceResult.of) is None and "kept as result.json.damaged" in caplog.text
+    assert records.kept(path, Pruned.of_former) is None and "kept as result.json.damaged" in caplog.text
     assert not files.there(path)

@@ -350,7 +350,7 @@ def test_what_needs_the_network_says_so(data):
     file = data / "toy-square.h5"
     for command in (
         ("score", folder, file),
-        ("prune", folder),
+        ("repair", folder, "--method", "fine-pruning"),
         ("routing", folder, file),
         ("heads", "detect", folder),
         ("heads", "ablate", folder),

@@ -21,7 +21,13 @@ OTHERS = (
     "{",
     '{"dataset": {}, "model": {}}',
 )
-COMMANDS = (("prune",), ("score", "FILE"), ("routing", "FILE"), ("heads", "detect"), ("heads", "align"))
+COMMANDS = (
+    ("repair", "--method", "fine-pruning"),
+    ("score", "FILE"),
+    ("routing", "FILE"),
+    ("heads", "detect"),
+    ("heads", "align"),
+)
 COMMANDS += (("heads", "ablate"), ("show",))
 
 

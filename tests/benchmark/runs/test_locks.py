@@ -105,7 +105,7 @@ def test_the_umask_is_honoured(mask, mode, tmp_path):
         words = ("--keep-epochs", "--hold-out", "30", "--runs", tmp_path / "out" / "runs", "-q")
         assert invoke("train", poisoned, *SETTINGS, *words).exit_code == 0
         (run,) = (tmp_path / "out" / "runs").iterdir()
-        assert invoke("prune", run, "--rates", "0.5", "--finetune-epochs", "0").exit_code == 0
+        assert invoke("repair", run, "--method", "clp", "--option", "fine-tuning.epochs=1").exit_code == 0
         assert invoke("report", tmp_path / "fakes", "-o", tmp_path / "out" / "report").exit_code == 0
         assert invoke("figures", tmp_path / "fakes", "-o", tmp_path / "out" / "figures").exit_code == 0
         with files.create(tmp_path / "out" / "log.txt") as log:

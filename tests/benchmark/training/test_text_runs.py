@@ -172,8 +172,9 @@ def test_files_of_the_other_kind_are_refused(finished, toy, tmp_path):
     assert line.endswith(f"holds images, {finished.name} was trained on texts\n") and line.count("\n") == 1
     line = invoke("routing", finished, toy[1], code=1).stderr
     assert line.count("\n") == 1 and "pmoe" in line
-    line = invoke("prune", finished, "--rates", "0.5", code=1).stderr
-    assert line.count("\n") == 1 and "pmoe" in line
+    settings = ("--option", "fine-tuning.epochs=1", "-q")
+    line = invoke("repair", finished, "--method", "fine-pruning", *settings, code=1).stderr
+    assert line.endswith("fine-pruning: is for images, and this run is on texts\n") and line.count("\n") == 1
 
 
 @pytest.mark.parametrize(

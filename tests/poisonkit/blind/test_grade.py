@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poisonkit.blind.grade import Submission, measures, read
+from poisonkit.blind.grade import measures
+from poisonkit.blind.submissions import Submission, read
 from poisonkit.core import roc
 from poisonkit.core.errors import Failure
 from poisonkit.format.manifest import SealedManifest

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from source_fixtures import text_tables, write_files
 
-from poisonkit.blind import grade
+from poisonkit.blind import submissions
 from poisonkit.core.texts import holding
 from poisonkit.inspection import apply_texts
 from poisonkit.sources.image import gtsrb
@@ -239,9 +239,9 @@ def test_nothing_depends_on_the_hash_seed(poisonkit, tmp_path):
 def test_a_submission_may_begin_with_a_byte_order_mark(tmp_path, monkeypatch):
     for text in ("\ufeffrow\n1\n2\n", "\ufeff1\n2\n"):
         monkeypatch.setattr(sys, "stdin", io.StringIO(text))
-        assert grade.read(Path("-"), 5).rows.tolist() == [1, 2]
+        assert submissions.read(Path("-"), 5).rows.tolist() == [1, 2]
         (tmp_path / "rows.csv").write_text(text)
-        assert grade.read(tmp_path / "rows.csv", 5).rows.tolist() == [1, 2]
+        assert submissions.read(tmp_path / "rows.csv", 5).rows.tolist() == [1, 2]
 
 
 def test_a_sidecar_may_begin_with_a_byte_order_mark(poisonkit, library, tmp_path):

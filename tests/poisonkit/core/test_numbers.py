@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poisonkit.blind import grade
+from poisonkit.blind import submissions
 from poisonkit.build import grid
 from poisonkit.core import numbers
 from poisonkit.core.errors import Failure, Usage
@@ -77,14 +77,14 @@ def test_parameters_of_every_trigger(text):
 def test_scores_of_a_submission(text, tmp_path):
     (tmp_path / "a.csv").write_text(f"row,score\n0,{text}\n1,0.5\n")
     with within(5), pytest.raises(Failure, match="line 2"):
-        grade.read(tmp_path / "a.csv", 2)
+        submissions.read(tmp_path / "a.csv", 2)
 
 
 @pytest.mark.parametrize("text", ["1", "-1", "+0.5", ".5", "1.", "1e-5", "1E10", "0", "123456789.123456789"])
 def test_numbers_that_are_scores(text, tmp_path):
     assert numbers.real(text) == float(text)
     (tmp_path / "a.csv").write_text(f"0,{text}\n")
-    assert grade.read(tmp_path / "a.csv", 1).scores[0] == float(text)
+    assert submissions.read(tmp_path / "a.csv", 1).scores[0] == float(text)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,16 @@
 """Fine-pruning: what is zero, in which order, what stays zero; the defences' rows; the command."""
 
 import json
-import os
 
-import click.testing
+import fake_runs
 import numpy as np
 import pytest
 import writer
+from in_process import invoke
 
-from benchmark.cli import main
 from benchmark.core.errors import Failure, Usage
-from benchmark.defences import fine_pruning
-from benchmark.defences.base import DefenceContext
+from benchmark.defences.repairs import fine_pruning
+from benchmark.defences.repairs.fine_pruning import Defender
 from benchmark.format import dataset
 from benchmark.format.dataset import Rows
 from benchmark.nn import engines
@@ -43,7 +42,7 @@ def case():
         return model
 
     rows = Rows(RANDOM.integers(0, 256, (48, 16, 16, 3), np.uint8), RANDOM.integers(0, 4, 48))
-    return DefenceContext(network, Settings(width=1, top_k=4, batch_size=16, learning_rate=0.05), rows)
+    return Defender(network, Settings(width=1, top_k=4, batch_size=16, learning_rate=0.05), rows)
 
 
 def test_the_order_is_that_of_the_mean_activity(case):
@@ -68,7 +67,7 @@ def test_equal_activity_is_ranked_by_index(case):
         model.get_layer("head_bn").gamma.assign(np.zeros(64))
         return model
 
-    order = fine_pruning.ranking(DefenceContext(silent, case.settings, case.rows))
+    order = fine_pruning.ranking(Defender(silent, case.settings, case.rows))
     beta = np.maximum(case.network().get_layer("head_bn").beta.numpy(), 0).reshape(4, 16)
     assert np.array_equal(order, np.argsort(beta, 1, kind="stable"))
 
@@ -121,20 +120,20 @@ def test_pruned_channels_stay_zero_if_they_are_held(case, hold):
 def test_the_steps_in_order(case):
     stages = list(fine_pruning.prune(case, ["0.1", "0.5"], 1, hold=True))
     assert [stage.name for stage in stages] == 2 * ["pruned", "masked", "fine-tuned"]
-    assert [stage.channels for stage in stages] == 3 * [1] + 3 * [8]
+    assert [stage.findings["channels"] for stage in stages] == 3 * [1] + 3 * [8]
 
 
 @pytest.mark.parametrize(
     "text", ["", "x", "0", "1", "-0.1", "0.1,,0.2", "nan", "0.1;0.2", "100%", "%", "10%%", "1e-999999999"]
 )
 def test_rates_that_are_none(text):
-    with pytest.raises(Usage, match="--rates"):
+    with pytest.raises(Usage, match="fine-pruning.rates"):
         fine_pruning.parse_rates(text)
 
 
 def test_rates_in_one_spelling():
-    assert fine_pruning.parse_rates("0.10, .2,0.1") == ["0.1", "0.2"]
-    assert fine_pruning.parse_rates("10%,0.1, 12.5 %,0.5%") == ["0.1", "0.125", "0.005"]
+    assert fine_pruning.parse_rates("0.10, .2,0.1") == "0.1,0.2"
+    assert fine_pruning.parse_rates("10%,0.1, 12.5 %,0.5%") == "0.1,0.125,0.005"
 
 
 def test_held_out_rows_are_clean_and_the_notebooks_are_not(toy):
@@ -153,43 +152,50 @@ def test_held_out_rows_are_clean_and_the_notebooks_are_not(toy):
         context.defender_rows(without, contents, "held-out", None)
 
 
-@pytest.fixture(scope="module")
-def trained(toy, tmp_path_factory):
-    runs = tmp_path_factory.mktemp("runs")
-    done = invoke("train", *SETTINGS, "--hold-out", "30", toy[1], "--runs", runs)
+def asked(run, *settings):
+    options = [word for setting in settings for word in ("--option", setting)]
+    return invoke("repair", run, "--method", "fine-pruning", "--option", "fine-tuning.epochs=1", "--no-twin", *options)
+
+
+def test_the_command_its_folder_and_the_points_in_tables(run):
+    done = asked(run, "rates=0.2", "fine-pruning.epochs=1")
     assert done.exit_code == 0, done.output
-    (folder,) = runs.iterdir()
-    return folder
-
-
-def invoke(*arguments):
-    return click.testing.CliRunner().invoke(main.main, [os.fspath(word) for word in arguments])
-
-
-def test_the_command_once_and_again(trained):
-    asked = ("prune", trained, "--rates", "0.2", "--finetune-epochs", "1", "--json")
-    done = invoke(*asked)
-    assert done.exit_code == 0, done.output
-    (result,) = json.loads(done.stdout)
+    (folder,) = run.glob("repair-fine-pruning-*")
+    result = json.loads((folder / "result.json").read_text())
     assert [step["stage"] for step in result["steps"]] == ["before", "pruned", "masked", "fine-tuned"]
-    (folder,) = trained.glob("prune-*")
-    before = (folder / "result.json").read_bytes()
-    again = invoke(*asked)
-    assert json.loads(again.stdout) == [result] and (folder / "result.json").read_bytes() == before
-    assert not again.stderr
-    table = invoke("prune", trained, "--rates", "0.2", "--finetune-epochs", "1").stdout
-    assert "fine-tuned" in table and "30 held-out" in table and "paper" not in table
-    other = invoke("prune", trained, "--rates", "0.2", "--finetune-epochs", "0", "--data-mode", "notebook")
-    assert other.exit_code == 0 and "fine-tuned" not in other.stderr
-    assert "120 notebook, 0 epochs" in other.stdout and "30 held-out, 1 epoch " in other.stdout, "both, to compare"
+    assert {step["label"] for step in result["steps"][1:]} == {"0.2"}
+    assert {"pruned-0.2.keras", "masked-0.2.keras", "fine-tuned-0.2.keras"} <= {one.name for one in folder.iterdir()}
+    notebook = asked(run, "rates=0.2", "fine-pruning.epochs=0", "data_mode=notebook")
+    assert notebook.exit_code == 0 and "fine-tuned 0.2" not in notebook.output
+    table = invoke("table", run, "--wide").stdout
+    assert "120 notebook, 0 epochs" in table and "6 held-out, 1 epoch " in table, "both, to compare"
 
 
-def test_bad_days(trained, toy, tmp_path):
-    def failed(code, words, *arguments):
-        done = invoke("prune", *arguments)
-        assert done.exit_code == code and words in done.stderr and len(done.stderr.splitlines()) == 1, done.output
+def test_results_of_the_former_command_stay_beside_new_ones(run):
+    before = {("", "before"): (80, 50), ("0.1", "pruned"): (70, 10), ("0.1", "fine-tuned"): (75, 20)}
+    fake_runs.pruned(run, before, rows=77, epochs=4)
+    assert asked(run, "rates=0.3", "fine-pruning.epochs=0").exit_code == 0
+    table = invoke("table", run, "--wide").stdout
+    assert "77 held-out, 4 epochs" in table and "6 held-out, 0 epochs" in table
+    (folder,) = run.glob("repair-fine-pruning-*")
+    path = folder / "result.json"
+    path.write_text(path.read_text().replace('"label": "0.3"', '"label": "much"'))
+    done = invoke("table", run, "--wide")
+    assert done.exit_code == 1 and str(path) in done.stderr and "77 held-out" in done.stdout
 
-    failed(1, "not a run", tmp_path)
-    failed(1, "is not the data set", trained, "--data", toy[0], "--rates", "0.9")
-    failed(1, "is no longer at", trained, "--data", tmp_path / "none.h5", "--rates", "0.9")
-    failed(2, "--rates", trained, "--rates", "2")
+
+@pytest.mark.slow
+def test_the_notebooks_rows_need_none_held_out_and_clean_ones_do(toy, tmp_path):
+    assert invoke("train", *SETTINGS, "--hold-out", "0", toy[1], "--runs", tmp_path, "-q").exit_code == 0
+    (run,) = tmp_path.iterdir()
+    done = asked(run, "rates=0.2", "fine-pruning.epochs=0", "data_mode=notebook", "notebook_rows=50")
+    assert done.exit_code == 0, done.output
+    (folder,) = run.glob("repair-*")
+    assert json.loads((folder / "result.json").read_text())["steps"][1]["findings"]["rows"] == 50
+    done = asked(run, "rates=0.2")
+    assert done.exit_code == 1 and "was trained on every row" in done.stderr.splitlines()[-1]
+
+
+def test_rates_are_checked_before_anything_else(run, tmp_path):
+    done = asked(tmp_path, "rates=2")
+    assert done.exit_code == 2 and "--option fine-pruning.rates" in done.stderr and done.stderr.count("\n") == 1

@@ -1,0 +1,281 @@
+"""The commands `defences`, `detect` and `repair`, by methods that the tests bring along."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from in_process import invoke
+
+from benchmark.core import files
+from benchmark.defences.catalogue import DETECTORS, REPAIRS
+from benchmark.defences.context import Detection, Stage
+from benchmark.defences.needs import CLEAN_ROWS, FEATURES, LOSSES, TEXTS
+from benchmark.defences.options import Option
+from benchmark.defences.registry import DetectorSpec, RepairSpec, Work, register
+
+CALLS = []
+
+
+def far(context, *, power):
+    """Distance from the class's mean feature."""
+    CALLS.append(context.run.folder.name)
+    features, scores = context.features(), np.zeros(len(context.rows))
+    for label in range(context.classes):
+        of = context.labels == label
+        scores[of] = (np.abs(features[of] - features[of].mean(0)) ** power).sum(1)
+    return Detection(scores, scores > np.quantile(scores, 0.9), {"classes": context.classes})
+
+
+def tuned(context, *, epochs):
+    from benchmark.nn import engines
+
+    CALLS.append(context.run.folder.name)
+    model = context.network()
+    engine = engines.engine(model, 0.05, context.clean.inputs, context.clean.labels)
+    for epoch in range(1, epochs + 1):
+        engine.train(np.arange(len(context.clean), dtype=np.int32)[None])
+        yield Stage(model, "tuned", str(epoch), {"epoch": epoch})
+
+
+@pytest.fixture
+def far_method():
+    spec = DetectorSpec(
+        name="far", title="Far", source="a test", summary="Far from its class.", score=far, needs=(FEATURES,),
+        options=(Option("power", "Of the distance.", float, 2.0, above=0),), aliases=("afar",),
+    )  # fmt: skip
+    register(spec)
+    CALLS.clear()
+    yield spec
+    del DETECTORS["far"]
+
+
+@pytest.fixture
+def tuned_method():
+    spec = RepairSpec(
+        name="tuned", title="Tuned", source="a test", summary="Tunes.", repair=tuned, needs=(CLEAN_ROWS,),
+        options=(Option("epochs", "How many.", int, 2, least=1),), work=lambda size, options: Work(trained=1e6),
+    )  # fmt: skip
+    register(spec)
+    CALLS.clear()
+    yield spec
+    del REPAIRS["tuned"]
+
+
+def only(folder, pattern):
+    (found,) = folder.glob(pattern)
+    return found
+
+
+def records(*arguments):
+    done = invoke(*arguments, "--json", "-q")
+    assert done.exit_code == 0, (done.output, done.exception)
+    return json.loads(done.stdout)
+
+
+def test_a_registered_method_is_everywhere(far_method, tuned_method):
+    assert "far" in invoke("defences").output and "tuned" in invoke("defences").output
+    shown = invoke("defences", "--method", "afar").output
+    assert "power" in shown and "a number above 0" in shown and "Of the distance." in shown
+    listed = json.loads(invoke("defences", "--json").output)
+    assert [one["kind"] for one in listed if one["name"] in ("far", "tuned")] == ["detector", "repair"]
+
+
+def test_detect_scores_every_row_that_is_not_held_out(far_method, run, twin):
+    done = invoke("detect", run, "--method", "afar", "--option", "power=3", "-q")
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "far" in done.output and "90 training rows inspected" in done.output
+    assert max(map(len, done.output.splitlines())) <= 100 + len(str(run))
+    folder = only(run, "detect-far-*")
+    with open(folder / "scores.csv") as file:
+        lines = list(csv.reader(file))
+    rows = [int(row) for row, _ in lines[1:]]
+    assert lines[0] == ["row", "score"] and len(rows) == 90 and rows == sorted(rows)
+    result = json.loads((folder / "result.json").read_text())
+    assert result["settings"] == {"power": 3.0} and result["findings"] == {"classes": 4}
+    assert result["rows"]["flagged"] == 9 and result["clean"]["are"] == "held out"
+    assert result["clean"]["rows"] == 6  # 5 % of 120
+    assert [run.name, twin.name] == CALLS and result["clean_run"] == twin.name
+    assert json.loads((only(twin, "detect-far-*") / "result.json").read_text())["measures"] is None
+
+
+def test_measures_are_those_of_the_scores(far_method, run):
+    (found,) = records("detect", run, "--method", "far", "--no-twin")
+    scores = np.genfromtxt(only(run, "detect-far-*") / "scores.csv", delimiter=",", skip_header=1)
+    poisoned = np.isin(scores[:, 0], np.arange(1, 37, 3))
+    assert found["rows"]["poisoned"] == poisoned.sum() > 0
+    positive, negative = scores[poisoned, 1], scores[~poisoned, 1]
+    auroc = np.mean([(p > negative).mean() + (p == negative).mean() / 2 for p in positive])
+    assert found["measures"]["auroc"] == pytest.approx(auroc, abs=1e-6)
+
+
+def test_what_is_there_is_only_read(far_method, run):
+    first = records("detect", run, "--method", "far")
+    assert CALLS and not CALLS.clear()
+    assert records("detect", run, "--method", "far") == first and CALLS == []
+    records("detect", run, "--method", "far", "--option", "power=1")
+    assert len(CALLS) == 2 and len(list(run.glob("detect-far-*"))) == 2
+
+
+def test_features_are_computed_once_and_renewed_with_the_network(far_method, run, twin):
+    records("detect", run, "--method", "far", "--no-twin")
+    kept = only(run, "evidence-*/outputs-train.npy")
+    before = kept.stat().st_mtime_ns
+    records("detect", run, "--method", "far", "--no-twin", "--option", "power=1")
+    assert kept.stat().st_mtime_ns == before
+    shutil.copy(twin / "model.keras", run / "model.keras")
+    records("detect", run, "--method", "far", "--no-twin", "--option", "power=4")
+    assert len(list(run.glob("evidence-*"))) == 2
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "pickle", "rows", "link"])
+def test_damaged_evidence_is_put_aside_and_made_again(far_method, run, damage, tmp_path):
+    first = records("detect", run, "--method", "far", "--no-twin")
+    kept = only(run, "evidence-*/outputs-train.npy")
+    content = kept.read_bytes()
+    if damage == "link":
+        (tmp_path / "elsewhere.npy").write_bytes(content)
+        kept.unlink()
+        kept.symlink_to(tmp_path / "elsewhere.npy")
+        done = invoke("detect", run, "--method", "far", "--no-twin", "--option", "power=1")
+        assert done.exit_code == 1 and "outputs-train.npy" in done.stderr and done.stderr.count("\n") <= 2
+        return
+    if damage == "pickle":
+        np.save(kept, np.array([{}] * 120, object), allow_pickle=True)
+    elif damage == "rows":
+        np.save(kept, np.load(kept)[:7])
+    else:
+        kept.write_bytes(content[: len(content) // 2] if damage == "cut" else b"")
+    shutil.rmtree(only(run, "detect-far-*"))
+    done = invoke("detect", run, "--method", "far", "--no-twin", "--json", "-q")
+    assert done.exit_code == 0 and "outputs-train.npy" in done.stderr
+    assert json.loads(done.stdout)[0]["measures"] == first[0]["measures"]
+
+
+def test_fewer_rows_hold_all_poisoned_ones_and_are_weighted(far_method, run):
+    everything, some = (
+        records("detect", run, "--method", "far", "--no-twin", *more)[0] for more in ((), ("--rows", "40"))
+    )
+    assert some["rows"]["inspected"] == 40 and some["rows"]["of"] == 90
+    assert some["rows"]["poisoned"] == everything["rows"]["poisoned"]
+    assert "all changed ones among them" in invoke("detect", run, "--method", "far", "--no-twin", "--rows", "40").output
+
+
+def test_repair_scores_and_keeps_each_stage(tuned_method, run, twin):
+    found = records("repair", run, "--method", "tuned")[-1]
+    assert [(step["stage"], step["label"]) for step in found["steps"]] == [
+        ("before", ""),
+        ("tuned", "1"),
+        ("tuned", "2"),
+    ]
+    assert found["steps"][0]["scores"] == json.loads((run / "result.json").read_text())["scores"]
+    assert found["steps"][2]["findings"] == {"epoch": 2} and found["clean_twin"]["run"] == twin.name
+    folder = only(run, "repair-tuned-*")
+    assert (folder / "tuned-1.keras").is_file() and (folder / "tuned-2.keras").is_file()
+    shown = invoke("repair", run, "--method", "tuned", "-q").output
+    assert "tuned 2" in shown and "DER" in shown
+
+
+def test_what_a_run_lacks_is_one_line_and_the_others_go_on(far_method, trained, tmp_path):
+    import in_process
+
+    poisoned = next(path for path in (trained / "data").glob("*.h5") if "clean" not in path.name)
+    in_process.train(poisoned, "--runs", tmp_path / "runs", "-q", "--epochs", "1")
+    run = in_process.only(tmp_path / "runs")
+    lacking = DetectorSpec(name="lacking", title="L", source="", summary="", score=far, needs=(CLEAN_ROWS,))
+    texts = DetectorSpec(name="texts", title="T", source="", summary="", score=far, needs=(TEXTS,))
+    losses = DetectorSpec(name="early", title="E", source="", summary="", score=far, needs=(LOSSES,))
+    (run / "losses.npz").unlink()
+    for spec in (lacking, texts, losses):
+        register(spec)
+    try:
+        done = invoke(
+            "detect", run, "--method", "far", "--method", "lacking", "--method", "texts", "--method", "early", "-q"
+        )
+    finally:
+        for spec in (lacking, texts, losses):
+            del DETECTORS[spec.name]
+    assert done.exit_code == 1 and "far" in done.stdout
+    lines = done.stderr.splitlines()
+    assert len(lines) == 3 and all(line.startswith(f"benchmark: {run}: ") for line in lines)
+    assert "lacking: was trained on every row" in lines[0] and "--hold-out" in lines[0]
+    assert "texts: is for texts, and this run is on images" in lines[1] and "early:" in lines[2]
+    assert not list(run.glob("detect-lacking*")) and not list(run.glob("detect-texts*"))
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (lambda n: np.zeros(n + 1), "expected (90,): one for each row"),
+        (lambda n: np.full(n, np.nan), "90 of 90 scores are not finite"),
+        (lambda n: (np.zeros(n), np.zeros(n)), "returned flags float64"),
+        (lambda n: "scores", "returned str"),
+    ],
+)
+def test_what_a_method_of_ones_own_returns_is_checked(run, tmp_path, returned, said, monkeypatch):
+    import benchmark.defences as package
+
+    monkeypatch.setattr(package, "RETURNED", returned, raising=False)
+    code = tmp_path / "mine.py"
+    code.write_text("import benchmark.defences as d\ndef score(context):\n    return d.RETURNED(len(context.rows))\n")
+    done = invoke("detect", run, "--method", f"{code}:score", "--no-twin", "-q")
+    assert done.exit_code == 1 and said in done.stderr and done.stderr.count("\n") == 1
+    assert not list(run.glob("detect-own*"))
+
+
+def test_a_method_of_ones_own_is_named_again_to_be_executed(run, tmp_path):
+    code = tmp_path / "mine.py"
+    code.write_text(
+        "import numpy as np\n"
+        "def score(context, *, scale: float = 2.0, note='x'):\n"
+        "    return scale * context.features().sum(1)\n"
+        "def broken(context):\n    return 1 / 0\n"
+        "def tune(context):\n    return context.network()\n"
+    )
+    (found,) = records("detect", run, "--method", f"{code}:score", "--option", "scale=3", "--no-twin")
+    assert found["settings"] == {"scale": 3.0, "note": "x"} and found["code"]["function"] == "score"
+    done = invoke("detect", run, "--method", f"{code}:broken", "-q", "--no-twin")
+    assert done.exit_code == 1 and "mine.py:5: ZeroDivisionError" in done.stderr and done.stderr.count("\n") == 1
+    for wrong, said in (
+        (f"{code}:nothing", "has no function 'nothing'"),
+        (f"{tmp_path}/no.py:score", "no such file"),
+        ("mahalanobizz", "expected one of"),
+    ):
+        done = invoke("detect", run, "--method", wrong)
+        assert done.exit_code == 2 and said in done.stderr and done.stderr.count("\n") == 1
+    (found,) = [
+        one for one in records("repair", run, "--method", f"{code}:tune", "--no-twin") if "own" in one["defence"]
+    ]
+    assert found["steps"][1]["scores"]["ba"] == found["steps"][0]["scores"]["ba"]
+
+
+def test_estimate_computes_nothing(far_method, tuned_method, run):
+    done = invoke("repair", run, "--method", "tuned", "--estimate")
+    assert done.exit_code == 0 and "minutes" in done.output and CALLS == []
+    assert not list(run.glob("repair-*")) and not list(run.glob("evidence-*"))
+    (found,) = json.loads(invoke("detect", run, "--method", "far", "--estimate", "--json").output)
+    assert found["rows"] == 90 and found["clean"] == 6 and found["seconds"] > 0
+
+
+def test_a_damaged_result_is_put_aside(far_method, run):
+    records("detect", run, "--method", "far", "--no-twin")
+    path = only(run, "detect-far-*") / "result.json"
+    raw = json.loads(path.read_text())
+    path.write_text(json.dumps(raw | {"measures": {"auroc": "high"}}))
+    done = invoke("detect", run, "--method", "far", "--no-twin", "--json", "-q")
+    assert done.exit_code == 0 and "result.json" in done.stderr
+    assert json.loads(done.stdout)[0]["measures"] == raw["measures"]
+    assert files.there(path.with_name("result.json.damaged"))
+
+
+def test_a_method_that_fails_leaves_nothing(run, monkeypatch):
+    def fails(context):
+        raise KeyboardInterrupt
+
+    register(DetectorSpec(name="fails", title="F", source="", summary="", score=fails))
+    try:
+        invoke("detect", run, "--method", "fails", "-q")
+    finally:
+        del DETECTORS["fails"]
+    assert not list(run.glob("detect-*"))

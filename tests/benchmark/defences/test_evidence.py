@@ -1,0 +1,57 @@
+"""Features and logits of rows, block by block, against the network itself."""
+
+import numpy as np
+import pytest
+
+from benchmark.defences import evidence
+from benchmark.nn import engines
+from benchmark.nn.tokenizers import Tokens
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tensorflow():
+    engines.activate("tensorflow")
+
+
+def test_of_images_they_are_the_inputs_and_outputs_of_the_last_layer(tmp_path):
+    from benchmark.nn.networks.pmoe import pmoe
+
+    model = pmoe((16, 16, 3), 4, width=1, top_k=4, seed=1)
+    images = np.random.default_rng(0).integers(0, 256, (600, 16, 16, 3), np.uint8)  # more than a block
+    forward = evidence.forward(model)
+    evidence.by_block(tmp_path / "x.npy", images, lambda block: np.concatenate(forward(block), axis=1))
+    kept = np.load(tmp_path / "x.npy")
+    assert kept.shape == (600, 64 + 4) and kept.dtype == np.float32
+    logits = model.get_layer("logits")
+    assert np.allclose(kept[:, :64] @ logits.kernel.numpy() + logits.bias.numpy(), kept[:, 64:], atol=1e-4)
+    shifted = np.exp(kept[:, 64:] - kept[:, 64:].max(1, keepdims=True))
+    assert np.allclose(shifted / shifted.sum(1, keepdims=True), model.predict(images, verbose=0), atol=1e-5)
+
+
+def test_of_texts_they_are_those_of_cls_in_the_order_of_the_rows(tmp_path):
+    from benchmark.nn.encoder import Encoder
+
+    model = Encoder(classes=3, vocabulary=50, positions=64, width=16, depth=2, heads=2, inner=20)
+    model.build((None, 64))
+    random = np.random.default_rng(0)
+    lengths = random.integers(2, 60, 150)
+    tokens = np.where(np.arange(64) < lengths[:, None], random.integers(1, 50, (150, 64)), 0).astype(np.int32)
+    forward = evidence.forward(model)
+    evidence.by_block(tmp_path / "x.npy", Tokens(tokens, lengths), lambda block: np.concatenate(forward(block), axis=1))
+    kept = np.load(tmp_path / "x.npy")
+    hidden = np.asarray(model.inside(tokens, training=False).hidden)[:, 0]
+    assert kept.shape == (150, 16 + 3) and np.allclose(kept[:, :16], hidden, atol=1e-4)
+    assert np.allclose(kept[:, 16:], np.asarray(model(tokens, training=False)), atol=1e-4)
+
+
+def test_no_rows_are_no_rows(tmp_path):
+    evidence.by_block(tmp_path / "x.npy", np.empty((0, 4, 4, 3), np.uint8), lambda block: block)
+    assert len(np.load(tmp_path / "x.npy")) == 0
+
+
+def test_blocks_are_of_one_size_and_hold_every_row_once():
+    images = np.arange(1200 * 3).reshape(1200, 3)
+    found = list(evidence.blocks(images, 500))
+    assert [len(block) for _, block, _ in found] == [500] * 3 and [count for *_, count in found] == [500, 500, 200]
+    assert np.array_equal(np.concatenate([rows for rows, *_ in found]), np.arange(1200))
+    assert all(np.array_equal(block[:count], images[rows]) for rows, block, count in found)
