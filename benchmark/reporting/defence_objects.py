@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.core import files, numbers
 from benchmark.core.errors import Damaged
-from benchmark.defences.detect import SCORES
 from benchmark.defences.over_runs import Entry, described_result
 from benchmark.defences.records import Detected, Repaired
+from benchmark.defences.score_files import SCORES
 from benchmark.defences.summaries import DETECTOR_SCORES, TPR_AT_1, TPR_AT_5, der, repair_values
 from benchmark.reporting.objects import Scores, run_columns, table_of
 from benchmark.training.metrics import Share
