@@ -138,8 +138,8 @@ def _run(
             errors.append(str(error))
     if as_json:
         say_json([record for outcome in outcomes for record in defences.records(outcome)])
-    else:
-        say("\n\n".join(filter(None, map(show, outcomes))))
+    elif shown := [text for text in [*map(show, outcomes), *defences.reports(chosen, outcomes)] if text]:
+        say("\n\n".join(shown))
     _end([*errors, *(line for outcome in outcomes for line in outcome.errors)])
 
 

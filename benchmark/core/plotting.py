@@ -1,7 +1,7 @@
 """Write figures in one look, the same bytes every time."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,20 @@ METADATA: dict[str, dict[str, None]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 """Form → what is not written, so that the same figure is the same file."""
+
+
+def to_path(make: Callable[[], Any]) -> Callable[[Path], None]:
+    """Return what draws, into the file that it is given, the figure that `make` makes."""
+
+    def draw(path: Path) -> None:
+        save(_made(path.stem, make), path.parent, (path.suffix[1:],))
+
+    return draw
+
+
+def _made(name: str, make: Callable[[], Any]) -> Iterator[tuple[str, Any]]:
+    """Make a figure when it is asked for: in our look."""
+    yield name, make()
 
 
 def save(drawn: Iterator[tuple[str, Any]], folder: Path, forms: Sequence[str] = ("png", "svg")) -> list[Path]:

@@ -38,19 +38,22 @@ class Detection:
         What else it found, as small JSON: of each class, layer or expert.
     pictures : mapping
         Name of a PNG → what draws it to a path.
+    state : object
+        What the method's `study` goes on with; it is not stored.
     """
 
     scores: np.ndarray
     flagged: np.ndarray | None = None
     findings: Json = field(default_factory=dict)
     pictures: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
+    state: Any = None
 
 
 @dataclass(frozen=True)
 class Stage:
     """One point of a repair: the network as it is now, a name, what tells it from others of that name (`label`), and
     what was done to it, as small JSON. `triggers`: name of a PNG → those that it takes for triggers, `Searched`; they
-    are drawn beside the true one where that is known."""
+    are drawn beside the true one where that is known. `pictures` and `state` as in `Detection`."""
 
     model: Any
     name: str
@@ -58,6 +61,7 @@ class Stage:
     findings: Json = field(default_factory=dict)
     pictures: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
     triggers: Mapping[str, Sequence[Searched]] = field(default_factory=dict)
+    state: Any = None
 
 
 class DefenceContext:
@@ -74,15 +78,29 @@ class DefenceContext:
     clean : Rows
         Rows that are known to be clean, with their true labels; never inspected, and nothing is scored on them. Empty
         where the run held none out.
+    written, clean_written : Dataset, Rows
+        Data set and clean rows as they are in the file: texts as text. For images nothing else than `train`, `clean`.
     log : callable
         Takes a line of progress.
+    watch : callable
+        Takes a network in the midst of a repair, as after an epoch: it is scored for the record, and the repair learns
+        nothing of it.
     """
 
     def __init__(
-        self, run: Run, data: Dataset, rows: np.ndarray, clean: Rows, clean_name: str, log: Callable[[str], None]
+        self,
+        run: Run,
+        data: Dataset,
+        rows: np.ndarray,
+        clean: Rows,
+        clean_name: str,
+        log: Callable[[str], None],
+        written: tuple[Dataset, Rows] | None = None,
     ):
         self.run, self.rows, self.clean, self.log = run, rows, clean, log
         self.data_set = data
+        self.written, self.clean_written = written or (data, clean)
+        self.watch: Callable[[Any], None] = lambda model: None
         self.train = data.train
         self._clean_name = clean_name  # tells clean rows from others in the evidence
         self._store: evidence.Store | None = None

@@ -1,12 +1,13 @@
 """`benchmark detect`: a score for each training row of a run's file, and how right it is where the truth is known."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmark.core.errors import Failure
-from benchmark.defences import driver, records, score_files
+from benchmark.defences import driver, records, score_files, study
 from benchmark.defences.chosen import Chosen
 from benchmark.defences.context import Detection
 from benchmark.defences.driver import Driver, Log
@@ -28,12 +29,13 @@ def _detect(subject: Subject, one: Chosen[DetectorSpec], target: Path, log: Log)
     score_files.write_scores(target / score_files.SCORES, context.rows, found.scores)
     if found.flagged is not None:
         score_files.write_flagged(target / score_files.FLAGGED, context.rows[found.flagged])
-    pictures = driver.draw(found.pictures, target)
+    studied = study.of_method(one, subject, found.state, (), target, log)
     return {
         "rows": _rows(subject, found),
         **_measured(subject, found),
         "findings": found.findings,
-        "pictures": pictures,
+        **driver.kept_of(studied),
+        **driver.drawn([found.pictures, studied.pictures if studied else {}], target, log),
     }
 
 
@@ -50,7 +52,7 @@ def checked(found: Any, rows: int, method: str) -> Detection:
     flagged = None if found.flagged is None else np.asarray(found.flagged)
     if flagged is not None and (flagged.shape != (rows,) or flagged.dtype != bool):
         raise Failure(f"{method}: returned flags {flagged.dtype} of shape {flagged.shape}, expected bool ({rows},)")
-    return Detection(scores, flagged, found.findings, found.pictures)
+    return replace(found, scores=scores, flagged=flagged)
 
 
 def _rows(subject: Subject, found: Detection) -> Json:

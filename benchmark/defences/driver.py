@@ -1,16 +1,18 @@
 """What `detect` and `repair` share: which results there are already, the folder of a new one, and the clean twin."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from benchmark.core import environment, files
+from benchmark.core import environment, extras, files
 from benchmark.core.errors import Failure
 from benchmark.core.hashing import digest
+from benchmark.defences import study
 from benchmark.defences.chosen import Chosen
 from benchmark.defences.registry import S
+from benchmark.defences.study import Studied
 from benchmark.defences.subject import Asked, Subject, open_subject
 from benchmark.nn import engines
 from benchmark.runs import records
@@ -57,7 +59,7 @@ class Driver(Generic[S, R]):
         outcome.results = list(found.values())
         if twin is not None:
             served = [one for one in chosen if one.spec.name in found]
-            found = self._on(twin, served, asked.elsewhere(), None, outcome.errors)
+            found = self._on(twin, served, asked.elsewhere(), None, outcome.errors, compared=True)
             outcome.twins = {name: result for name, (_, result) in found.items()}
         return outcome
 
@@ -69,18 +71,25 @@ class Driver(Generic[S, R]):
         return job
 
     def _on(
-        self, job: Run, chosen: Sequence[Chosen[S]], asked: Asked, twin: Run | None, errors: list[str]
+        self,
+        job: Run,
+        chosen: Sequence[Chosen[S]],
+        asked: Asked,
+        twin: Run | None,
+        errors: list[str],
+        compared: bool = False,
     ) -> dict[str, tuple[Path, R]]:
-        """Return the result of each method on a run, and its folder, by the method's name."""
+        """Return the result of each method on a run, and its folder, by the method's name. `compared`: is it the clean
+        twin of another?"""
         subject: Subject | None = None
         done: dict[str, tuple[Path, R]] = {}
         for one in chosen:
             try:
                 config = self.config(job, one, asked)
                 target = job.folder / f"{self.kind}-{one.spec.name}-{digest(config).removeprefix('sha256:')[:8]}"
-                found = records.kept(target / "result.json", self._parse)
+                found = self._kept(target, one, twin, compared)
                 if found is None:
-                    subject = subject or open_subject(job, asked, self.log)
+                    subject = subject or replace(open_subject(job, asked, self.log), twin=twin, compared=compared)
                     one.check(subject.context)
                     self.log(f"{job.folder.name}: {one.spec.title} …")
                     found = self._made(subject, one, target, config, twin)
@@ -89,6 +98,24 @@ class Driver(Generic[S, R]):
                 line = f"{job.folder}: {str(error).removeprefix(f'{job.folder}: ')}"
                 self.log(line) if one.beside else errors.append(line)
         return done
+
+    def _kept(self, target: Path, one: Chosen[S], twin: Run | None, compared: bool) -> R | None:
+        """Return the result in a folder; None where there is none, or where more can be had of it now: the study that a
+        clean twin does without, the clean twin in it, or pictures, for which matplotlib was missing."""
+
+        def parse(raw: Json) -> R:
+            if one.spec.check is not None:
+                one.spec.check(raw)
+            return self._parse(raw)
+
+        found = records.kept(target / "result.json", parse)
+        if found is None:
+            return None
+        raw: Json = found.raw  # type: ignore[attr-defined]
+        studied = study.SECTION in raw and (twin is None or raw.get("clean_run") is not None)
+        unstudied = one.spec.study is not None and not compared and not studied
+        undrawn = raw.get("undrawn") and extras.problem("matplotlib") is None
+        return None if unstudied or undrawn else found
 
     def config(self, job: Run, one: Chosen[S], asked: Asked) -> Json:
         """Return the configuration of a result: all that decides it."""
@@ -100,7 +127,7 @@ class Driver(Generic[S, R]):
     def _made(self, subject: Subject, one: Chosen[S], target: Path, config: Json, twin: Run | None) -> R:
         with making(target, config):
             start = time.perf_counter()
-            raw: Json = self._make(subject, one, target, self.log)
+            raw: Json = self._said_by(one, lambda: self._make(subject, one, target, self.log))
             raw = {
                 "result_version": 1,
                 "kind": self.kind,
@@ -121,13 +148,28 @@ class Driver(Generic[S, R]):
             files.write_json(target / "result.json", raw)
         return result
 
+    @staticmethod
+    def _said_by(one: Chosen[S], make: Callable[[], Json]) -> Json:
+        """Return what `make` returns; a `Failure` begins with the method's name."""
+        try:
+            return make()
+        except Failure as error:
+            raise Failure(f"{one.spec.name}: {str(error).removeprefix(f'{one.spec.name}: ')}") from None
 
-def draw(pictures: Any, target: Path) -> list[str]:
-    """Draw a method's pictures into its folder, by name; where matplotlib is missing, none are. Returns their names."""
-    from benchmark.core import extras
 
-    if not pictures or extras.problem("matplotlib") is not None:
-        return []
-    for name, save in pictures.items():
-        save(target / f"{name}.png")
-    return [f"{name}.png" for name in pictures]
+def kept_of(studied: Studied | None) -> Json:
+    """Return the section of a result that a study makes; nothing of none."""
+    return {} if studied is None else {study.SECTION: studied.found}
+
+
+def drawn(several: Sequence[Mapping[str, Callable[[Path], None]]], target: Path, log: Log) -> Json:
+    """Draw a method's pictures, by name, into its folder, and return what a result says of them: the names of those
+    that are there and, where matplotlib is missing, of those that are not (`undrawn`)."""
+    pictures = {name: save for one in several for name, save in one.items()}
+    names = [f"{name}.png" for name in pictures]
+    if not names or (problem := extras.problem("matplotlib")) is None:
+        for name, save in pictures.items():
+            save(target / f"{name}.png")
+        return {"pictures": names}
+    log(f"no pictures: {problem}; then run the same command again to draw them")
+    return {"pictures": [], "undrawn": names}

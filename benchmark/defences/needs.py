@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.core.errors import Failure
 from benchmark.runs import hints, row_losses
+from benchmark.training.settings import EncoderSettings
 
 if TYPE_CHECKING:
     from benchmark.defences.context import DefenceContext
@@ -44,6 +45,11 @@ def _experts(context: "DefenceContext") -> None:
     context.run.routed_layers()
 
 
+def _heads(context: "DefenceContext") -> None:
+    if context.run.config.network != EncoderSettings.NETWORK:
+        raise Failure("this run's model has no attention heads; a text encoder's has (a run on texts)")
+
+
 def _modality(wanted: str) -> Callable[["DefenceContext"], None]:
     def check(context: "DefenceContext") -> None:
         if wanted != context.settings.MODALITY:
@@ -61,6 +67,7 @@ CLEAN_ROWS = Need("clean rows", "rows that are known to be clean, and were not t
 LOSSES = Need("losses", "each row's loss after the first epochs, which training records", _losses)
 BATCH_NORM = Need("batch norm", "a network with batch normalisation", _batch_norm)
 EXPERTS = Need("experts", "a network whose experts choose patches", _experts)
+HEADS = Need("heads", "a text encoder, whose attention heads can be inspected", _heads)
 IMAGES = Need("images", "a data set of images", _modality("image"))
 TEXTS = Need("texts", "a data set of texts", _modality("text"))
 TRAINING = Need("training", "time: it trains networks", _nothing)

@@ -90,7 +90,7 @@ class Detected(MethodResult):
 @dataclass(frozen=True)
 class Step:
     """A network of a repair, scored: `before`, or a stage; of that what was done to it (`findings`), the file of its
-    network, and the seconds that it took."""
+    network, the seconds that it took, and scores on the way to it (`history`, see `DefenceContext.watch`)."""
 
     stage: str
     label: str
@@ -98,12 +98,15 @@ class Step:
     seconds: float = 0.0
     model: str | None = None
     findings: Json = field(default_factory=dict)
+    history: tuple[Scores, ...] = ()
 
     def json(self) -> Json:
         """Return it as result.json has it."""
         found: Json = {"stage": self.stage, "label": self.label, "scores": self.scores.json()}
         if self.model is not None:
             found |= {"seconds": self.seconds, "model": self.model, "findings": self.findings}
+        if self.history:
+            found["history"] = [scores.json() for scores in self.history]
         return found
 
 
@@ -157,7 +160,8 @@ def _step(raw: Json) -> Step:
     findings = raw.get("findings", {})
     if not isinstance(findings, dict):
         raise TypeError("findings")
-    return Step(_text(raw["stage"]), _text(raw["label"]), scores, _real(raw.get("seconds", 0.0)), model, findings)
+    seconds, history = _real(raw.get("seconds", 0.0)), tuple(map(records.scores_of, raw.get("history", ())))
+    return Step(_text(raw["stage"]), _text(raw["label"]), scores, seconds, model, findings, history)
 
 
 def _common(raw: Json, kind: str) -> Json:

@@ -4,7 +4,7 @@ Everything else is made of what stands here: the commands and their help, `bench
 and the pages of the documentation. Nothing here imports Keras.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -78,6 +78,14 @@ class MethodSpec:
         Where published code departs from its paper, or from ours.
     extra : str
         The extra of the package that it needs, if it needs one, and `packages` which of that.
+    study : callable or None
+        What else is measured when it is done, with the truth at hand: `study.Study` → `study.Studied`. The scores and
+        networks are settled by then.
+    check : callable or None
+        Reads what `study` and `report` take of a result, as JSON; raises where that cannot be shown.
+    report : callable or None
+        Results of the method on several runs, each after the path of its folder → text that the commands show below
+        their tables.
     """
 
     name: str
@@ -92,6 +100,9 @@ class MethodSpec:
     remarks: tuple[Remark, ...] = ()
     extra: str = ""
     packages: tuple[str, ...] = ()
+    study: Callable[[Any], Any] | None = None
+    check: Callable[[dict[str, Any]], Any] | None = None
+    report: Callable[[Sequence[tuple[Any, Any]]], str] | None = None
 
     def __post_init__(self) -> None:
         names = [option.name for option in self.options]

@@ -1,10 +1,12 @@
 """`benchmark repair`: a trained network changed so that the backdoor goes, scored stage by stage."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmark.core.errors import Failure
-from benchmark.defences import driver, records, trigger_pictures
+from benchmark.defences import driver, records, study, trigger_pictures
 from benchmark.defences.chosen import Chosen
 from benchmark.defences.context import Stage
 from benchmark.defences.driver import Driver, Log
@@ -13,7 +15,7 @@ from benchmark.defences.registry import REPAIRS, RepairSpec
 from benchmark.defences.subject import Subject
 from benchmark.nn import engines
 from benchmark.training import loop
-from benchmark.training.metrics import Json
+from benchmark.training.metrics import Json, Scores
 
 
 def repairer(log: Log) -> Driver[RepairSpec, Repaired]:
@@ -30,32 +32,65 @@ def _repair(subject: Subject, one: Chosen[RepairSpec], target: Path, log: Log) -
     """Run a repair and score each of its stages; of `before` a sealed file's scores are those of its other half."""
     sealed = subject.clean_are == "test"
     before = _scores(subject, subject.context.network()) if sealed else subject.trained.scores
-    steps, pictures = [Step("before", "", before)], []
+    steps, pictures, state = [Step("before", "", before)], [], None
     _say(log, subject, steps[0])
+    watched = _Watched(subject)
+    subject.context.watch = watched
     start = time.perf_counter()
     for stage in one.spec.repair(subject.context, **one.settings):
-        seconds = round(time.perf_counter() - start, 3)
-        steps.append(_step(subject, stage, seconds, target))
-        pictures += driver.draw(stage.pictures, target)
-        pictures += trigger_pictures.draw(stage.triggers, subject.scored, target)
+        seconds = round(time.perf_counter() - start - watched.seconds, 3)
+        steps.append(_step(subject, stage, seconds, target, watched.taken()))
+        pictures += [stage.pictures, trigger_pictures.of_stage(stage.triggers, subject.scored)]
+        state = stage.state
         _say(log, subject, steps[-1])
         start = time.perf_counter()
     if len(steps) == 1:
         raise Failure(f"{one.spec.name}: made no network")
-    return {"steps": [step.json() for step in steps], "pictures": pictures}
+    studied = study.of_method(one, subject, state, tuple(steps), target, log)
+    pictures.append(studied.pictures if studied else {})
+    return {
+        "steps": [step.json() for step in steps],
+        **driver.kept_of(studied),
+        **driver.drawn(pictures, target, log),
+    }
 
 
-def _step(subject: Subject, stage: Stage, seconds: float, target: Path) -> Step:
+class _Watched:
+    """Scores networks in the midst of a repair, and what that took in seconds. See `DefenceContext.watch`."""
+
+    def __init__(self, subject: Subject):
+        self._subject, self._found, self._scorers = subject, list[Scores](), dict[int, Any]()
+        self.seconds = 0.0
+
+    def __call__(self, model: Any) -> None:
+        start = time.perf_counter()
+        if id(model) not in self._scorers:
+            self._scorers = {id(model): _scorer(self._subject, model)}
+        self._found.append(self._scorers[id(model)]())
+        self.seconds += time.perf_counter() - start
+
+    def taken(self) -> tuple[Scores, ...]:
+        """Return what was scored since the last time, and forget it."""
+        found, self._found, self._scorers, self.seconds = tuple(self._found), [], {}, 0.0
+        return found
+
+
+def _step(subject: Subject, stage: Stage, seconds: float, target: Path, history: tuple[Scores, ...]) -> Step:
     from benchmark.nn import model_files
 
     file = f"{stage.name}-{stage.label}.keras" if stage.label else f"{stage.name}.keras"
     model_files.save(stage.model, target / file)
-    return Step(stage.name, stage.label, _scores(subject, stage.model), seconds, file, stage.findings)
+    return Step(stage.name, stage.label, _scores(subject, stage.model), seconds, file, stage.findings, history)
 
 
-def _scores(subject: Subject, model):
+def _scores(subject: Subject, model: Any) -> Scores:
+    return _scorer(subject, model)()
+
+
+def _scorer(subject: Subject, model: Any) -> Callable[[], Scores]:
+    """Return what scores a network as it is then."""
     engine = engines.engine(model, subject.run.settings.learning_rate)
-    return loop.scores(subject.scored, loop.score(engine, subject.scored))
+    return lambda: loop.scores(subject.scored, loop.score(engine, subject.scored))
 
 
 def _say(log: Log, subject: Subject, step: Step) -> None:

@@ -120,6 +120,15 @@ def power(matrix: np.ndarray, exponent: float) -> np.ndarray:
     return np.asarray((vectors * values**exponent) @ vectors.T)
 
 
+def shrinkage(covariance: np.ndarray, fourth: float, rows: int) -> float:
+    """Return how far the covariance (d, d) of that many rows is best shrunk towards a multiple of the identity, from 0
+    to 1 (Ledoit and Wolf 2004, section 3.3); `fourth` is Σ ‖x‖⁴ over the centred rows."""
+    level = np.trace(covariance) / len(covariance)
+    spread = float(((covariance - level * np.eye(len(covariance))) ** 2).sum())
+    noise = (fourth / rows - float((covariance**2).sum())) / rows
+    return float(min(max(noise, 0.0) / spread, 1.0)) if spread > 0 else 1.0
+
+
 def highest(scores: np.ndarray, count: int) -> np.ndarray:
     """Tell which of the scores (n,) are among the `count` highest, bool; of equal ones the first rows."""
     found = np.zeros(len(scores), bool)

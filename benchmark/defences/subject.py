@@ -55,15 +55,33 @@ class Truth:
 
 @dataclass(frozen=True)
 class Subject:
-    """A run and what is done with it: `context` for the methods; `truth`, None where nobody knows it; `scored`, the
-    data set whose test rows a repaired network is scored on; and `clean_are`, where its clean rows come from."""
+    """A run and what is done with it.
+
+    Attributes
+    ----------
+    context : DefenceContext
+        For the methods.
+    truth : Truth or None
+        None where nobody knows it.
+    scored : Dataset
+        Whose test rows a repaired network is scored on; `written`: the same as it is in the file, texts as text.
+    clean_are : str
+        Where its clean rows come from.
+    twin : Run or None
+        The clean run that it is compared with.
+    compared : bool
+        Is this run itself the clean one, that another is compared with?
+    """
 
     run: Run
     trained: RunResult
     context: DefenceContext
     truth: Truth | None
     scored: Dataset
+    written: Dataset
     clean_are: str
+    twin: Run | None = None
+    compared: bool = False
 
 
 def open_subject(job: Run, asked: Asked, log: Callable[[str], None]) -> Subject:
@@ -84,11 +102,12 @@ def open_subject(job: Run, asked: Asked, log: Callable[[str], None]) -> Subject:
     if truth is not None and len(rows) < len(inspected):
         others = truth[rows] == 0
         weights[others] = np.count_nonzero(truth[inspected] == 0) / max(int(np.count_nonzero(others)), 1)
-    blind = _blind(_as_the_network_takes_it(job, contents))
-    tokens = _as_the_network_takes_it(job, replace(blind, test=clean)).test
-    context = DefenceContext(job, blind, rows, tokens, _name_of(clean_are, len(clean)), log)
+    written = _blind(contents)
+    blind = _as_the_network_takes_it(job, written)
+    tokens = _as_the_network_takes_it(job, replace(written, test=clean)).test
+    context = DefenceContext(job, blind, rows, tokens, _name_of(clean_are, len(clean)), log, (written, clean))
     known = None if truth is None else Truth(truth[rows], weights)
-    return Subject(job, trained, context, known, _as_the_network_takes_it(job, scored), clean_are)
+    return Subject(job, trained, context, known, _as_the_network_takes_it(job, scored), scored, clean_are)
 
 
 def _rows(job: Run, contents: Dataset, count: int | None) -> tuple[np.ndarray, Rows, Dataset, str]:

@@ -1,13 +1,14 @@
 """Triggers that a repair has searched, drawn beside the true one where the file knows it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmark.core import extras, plotting
+from benchmark.core import plotting
 from benchmark.format.dataset import Dataset
 
 SHOWN = 6  # triggers in one picture
@@ -40,13 +41,13 @@ def true_trigger(data: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray] | N
     return before[0], after[0], change
 
 
-def draw(found: Mapping[str, Sequence[Searched]], data: Dataset, target: Path) -> list[str]:
-    """Draw a picture of each group of triggers into a folder, beside the true one; where matplotlib is missing, none.
-    Returns their names."""
-    if not found or extras.problem("matplotlib") is not None:
-        return []
-    figures = ((name, _figure(triggers[:SHOWN], true_trigger(data))) for name, triggers in found.items())
-    return [path.name for path in plotting.save(figures, target, ("png",))]
+def of_stage(found: Mapping[str, Sequence[Searched]], data: Dataset) -> dict[str, Callable[[Path], None]]:
+    """Return what draws a picture of each group of triggers, beside the true one, to a path."""
+
+    def make(triggers: Sequence[Searched]) -> Any:
+        return _figure(triggers[:SHOWN], true_trigger(data))
+
+    return {name: plotting.to_path(partial(make, triggers)) for name, triggers in found.items()}
 
 
 def _figure(triggers: Sequence[Searched], true: Any) -> Any:

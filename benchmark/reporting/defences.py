@@ -8,6 +8,7 @@ from benchmark.core import naming, text_tables
 from benchmark.core.errors import Usage
 from benchmark.core.numbers import counted
 from benchmark.defences.catalogue import DETECTORS, REPAIRS
+from benchmark.defences.chosen import Chosen
 from benchmark.defences.driver import Outcome
 from benchmark.defences.estimate import Estimate
 from benchmark.defences.records import Detected, Repaired, Step
@@ -108,6 +109,16 @@ def _step(step: Step, method: str, before: Scores, twin: Step | None) -> list[st
         "-" if twin is None else _share(twin.scores.ba),
         "" if step.stage == "before" else f"{step.seconds:.1f}",
     ]
+
+
+def reports(chosen: Sequence[Chosen[Any]], outcomes: Sequence[Outcome[Any]]) -> list[str]:
+    """Return what methods themselves show of their results, on all runs together."""
+    found = []
+    for one in chosen:
+        results = [pair for outcome in outcomes for pair in outcome.results if pair[1].method == one.spec.name]
+        if one.spec.report is not None and results:
+            found.append(one.spec.report(results))
+    return found
 
 
 def methods() -> str:

@@ -31,13 +31,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Opened:
-    """A run, its result, its data set, its tokenizer, and the held-out rows, clean, which nothing is scored on."""
+    """A run, its result, its data set, its tokenizer, and the held-out rows, clean, which nothing is scored on; `rows`:
+    the suspect ones, where those are not all others."""
 
     job: Run
     trained: RunResult
     contents: Dataset
     tokenizer: tokenizers.Pieces | tokenizers.Words
     held_out: Rows
+    rows: np.ndarray | None = None
 
     def tokens(self, texts) -> tokenizers.Tokens:
         """Return the texts as this run's network takes them."""
@@ -54,7 +56,7 @@ class Opened:
     @property
     def suspect(self) -> np.ndarray:
         """The rows of the suspect file but for those held out, ascending."""
-        return self.contents.kept(self.job.settings.hold_out)
+        return self.rows if self.rows is not None else self.contents.kept(self.job.settings.hold_out)
 
     def poisoned(self, rows: np.ndarray) -> np.ndarray | None:
         """Tell which of these training rows carry the trigger under the attacker's label, bool; None where unknown."""

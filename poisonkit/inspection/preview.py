@@ -1,6 +1,5 @@
 """`poisonkit preview`: some changed rows beside their originals, as a picture or as marked text."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,35 +19,37 @@ class Preview:
     lines: tuple[str, ...] = ()
 
 
-def preview_file(file: Path, output: Path | None, rows: int, amplify: int) -> Preview:
-    """Write a picture of some changed rows to `output`, a name in .png (default: NAME.png beside the file, unless that
-    exists); of texts, write marked lines to a name in .txt, or give them back where there is no `output`."""
+def preview_file(file: Path, output: Path | None, rows: int, amplify: int, force: bool = False) -> Preview:
+    """Write a picture of some changed rows to `output`, a name in .png (default: NAME.png beside the file); of texts,
+    write marked lines to a name in .txt, or give them back where there is no `output`. `Failure` for a name that is
+    taken, unless `force` is given."""
     write = structure.data_set(file).modality.choose(image=_picture, text=_texts)
-    return write(file, output, rows, amplify)
+    return write(file, output, rows, amplify, force)
 
 
-def _picture(file: Path, output: Path | None, rows: int, amplify: int) -> Preview:
+def _picture(file: Path, output: Path | None, rows: int, amplify: int, force: bool) -> Preview:
     target = file.with_name(f"{file.name.removesuffix('.h5')}.png") if output is None else output
     if target.suffix.lower() != ".png":  # a slip of the finger must not replace a data set
         raise Usage(f"-o: expected a name that ends in .png, got {target}")
-    if output is None and os.path.lexists(target):
-        raise Failure(f"{target}: already exists: use -o {target} to overwrite it, or choose another -o")
+    files.refuse_existing(target, force)
     from poisonkit.core import picture_files
 
-    picture_files.write_png(target, sheet_of(file, rows, amplify))
+    picture_files.write_png(target, sheet_of(file, rows, amplify), new=not force)
     return Preview(target)
 
 
-def _texts(file: Path, output: Path | None, rows: int, _amplify: int) -> Preview:
+def _texts(file: Path, output: Path | None, rows: int, _amplify: int, force: bool) -> Preview:
     from poisonkit.inspection import text_preview
 
     if output is not None and output.suffix.lower() != ".txt":
         raise Usage(f"-o: {file} holds texts: expected a name that ends in .txt, got {output}")
+    if output is not None:
+        files.refuse_existing(output, force)
     lines = tuple(text_preview.lines(file, rows))
     if output is None:
         return Preview(None, lines)
     try:
-        with files.atomic_write(output) as temporary:
+        with files.atomic_write(output, new=not force) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     except OSError as error:
         raise Failure(f"{output}: could not be written: {files.reason(error)}") from None

@@ -1,4 +1,4 @@
-"""Results of `heads detect`, `align` and `ablate`, made by hand."""
+"""Results of the former `heads detect` and `align`, of the methods `heads`, and of `ablate`, made by hand."""
 
 import json
 
@@ -24,7 +24,7 @@ def figures(auroc):
 
 
 def detected(auroc, poisoned=8, falls=True, twin=True, suspect=False):
-    """What `heads detect` leaves, of one layer of two heads; results before 2026-11-22 had no `controls_suspect`."""
+    """What `heads detect` left, of one layer of two heads; results before 2026-11-22 had no `controls_suspect`."""
     scores = {"rows": 10, "against": 10, "mahalanobis": figures(auroc), "second_pass": figures(auroc)}
     grids = {"auroc": [[0.1, 0.9]], "median_z": [[-3.0, 1.0]]}
     controls = {"trigger": scores | {"heads": grids}, "shuffled": scores | {"heads": grids}}
@@ -55,7 +55,7 @@ def percent(value):
 
 
 def aligned(*stages):
-    """What `heads align` leaves: (name, BA, ASR, target class or None) each."""
+    """What `heads align` left: (name, BA, ASR, target class or None) each."""
     steps = []
     for name, ba, asr, rest in stages:
         scores = {"ba": percent(ba), "asr": percent(asr)} | ({} if rest is None else {"target_class": percent(rest)})
@@ -70,6 +70,15 @@ def ablated(ba, asr):
     before = {"ba": percent(80), "asr": percent(100)}
     return RUN | {"result_version": 1, "defence": "heads-ablate", "settings": {"heads": []}, "before": before,
                   "shape": [len(ba), len(ba[0])], "off": {"ba": ba, "asr": asr}, "together": None}  # fmt: skip
+
+
+def of_method(result):
+    """The same as the detector or the repair `heads` leaves it: in the section `study`, its own part beside."""
+    kind = {"heads-detect": "detect", "heads-align": "repair"}[result["defence"]]
+    own = {"kind": kind, "defence": "heads", "settings": {"flag": "0.03"}, "rows": {"inspected": 21}, "steps": []}
+    common = ("result_version", "run", "dataset", "config", "environment", "finished", "clean_run")
+    study = {name: value for name, value in result.items() if name not in (*common, "defence")}
+    return own | {name: value for name, value in result.items() if name in common} | {"study": study}
 
 
 def put(run, name, result):

@@ -21,8 +21,8 @@ from benchmark.core import extras  # noqa: E402
 from poisonkit.cli.main import cli  # noqa: E402
 
 IMAGES = ("--width", "1", "--epochs", "1", "--top-k", "4")
-NEED_KERAS = {"train", "sweep", "score", "repair", "routing", "networks", "heads detect", "heads align", "heads ablate"}
-NEED_NOTHING = {"show", "table", "heads table", "figures", "report"}
+NEED_KERAS = {"train", "sweep", "score", "detect", "repair", "routing", "networks", "heads ablate"}
+NEED_NOTHING = {"show", "table", "heads table", "figures", "report", "defences"}
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +69,11 @@ def arguments(command: str, files: dict, folder: Path) -> list:
         "train": [*IMAGES, files["images"], "--runs", folder / "runs"],
         "sweep": [*IMAGES, files["images"], "--runs", folder / "runs"],
         "score": [images, files["images"]],
+        "detect": [images, "--method", "routing"],
         "repair": [images, "--method", "clp"],
+        "defences": [],
         "routing": [images, files["images"]],
         "networks": [],
-        "heads detect": [texts],
-        "heads align": [texts],
         "heads ablate": [texts],
         "figures": [files["runs"], "-o", folder / "figures"],
         "report": [files["runs"], "-o", folder / "report"],
@@ -147,7 +147,7 @@ def test_routing_of_single_images_without_matplotlib_is_refused_at_once(files, t
 def test_what_needs_no_extra(command, files, tmp_path):
     done = absent.run("benchmark", *arguments(command, files, tmp_path), env=absent.environment(tmp_path, *EVERY))
     if command == "heads table":
-        one_line(done, "no result of `benchmark heads`")
+        one_line(done, "no result on attention heads")
     else:
         assert done.returncode == 0 and "90.0" in done.stdout, done
 

@@ -43,7 +43,7 @@ def test_every_advice_is_followed_by_a_test():
 
 COMMANDS = (
     "make|pack|grid|unpack|show|verify|preview|stats|diff|apply|export|triggers|sources|cache|seal|unseal|audit|grade|"
-    "train|sweep|score|table|report|figures|prune|routing|heads|networks"
+    "train|sweep|score|table|report|figures|detect|repair|defences|routing|heads|networks"
 )
 PRINTED = re.compile(rf"\b(poisonkit|benchmark) ({COMMANDS})\b(?!`) +\S|\bpip install\b|\bmake minilm\b")
 
@@ -241,12 +241,13 @@ def test_heads_without_rows_held_out(tmp_path):
     tiny = ("--encoder", "tiny", "--epochs", "1", "--hold-out", "0")
     done("benchmark", "train", *tiny, file, "--runs", tmp_path / "runs", "-q")
     (run,) = (tmp_path / "runs").iterdir()
-    said = done("benchmark", "heads", "detect", run, "--heads", "2", code=1).stderr
+    asked = ("--method", "heads", "--option", "heads.heads=2", "--clean-rows", "100", "-q")
+    said = done("benchmark", "detect", run, *asked, code=1).stderr
     follow(said.strip().partition("never saw: ")[2], tmp_path)
     (held,) = (path for path in run.parent.iterdir() if path != run)
-    out = done("benchmark", "heads", "detect", held, "--heads", "2").stdout
+    out = done("benchmark", "detect", held, *asked).stdout
     follow(out.strip().partition("it needs: ")[2].split("\n")[0], tmp_path)  # the clean counterpart
-    assert "no clean counterpart" not in done("benchmark", "heads", "detect", held, "--heads", "2").stdout
+    assert "no clean counterpart" not in done("benchmark", "detect", held, *asked).stdout
 
 
 @case("benchmark", "go_on")

@@ -20,8 +20,16 @@ from benchmark.training.metrics import Json
 def run(folder: Path, file: Path | None, base: Path | None, heads: Sequence[Head], log: Log) -> Ablated:
     """Ablate one run, unless the result exists already.
 
-    `heads` (layer, head) are switched off together, besides each by itself; there may be none. The other parameters are
-    those of `detect.run`.
+    Parameters
+    ----------
+    folder : path-like
+        The run.
+    file, base : path-like or None
+        See `open_run`.
+    heads : sequence of (layer, head)
+        Switched off together, besides each by itself; there may be none.
+    log : callable
+        Takes a line of progress.
     """
     settings = {"heads": [list(head) for head in heads]}
     job, config = configuration(folder, NAME, settings)

@@ -1,37 +1,36 @@
-"""`benchmark heads align`: contaminated heads realigned, and every alternative that this has to be better than.
+"""Contaminated heads realigned, and every alternative that this has to be better than.
 
-Only the chosen heads' slices of query, key, value and output projection move. What is learned from are clean held-out
-rows, with their labels, and the rows that the detector flagged, without; neither is ever scored on.
+Only the chosen heads' slices of query, key, value and output projection move. What is learned from are clean rows, with
+their labels, and the rows that the detector flagged, without; neither is ever scored on.
 
-`run` detects (`detect_heads`), lists what is to be compared (`variants`), and trains and scores each (`run_variant`).
+`detect_heads` detects, `variants` lists what is to be compared, `train` and `run_variant` train, and score, each.
 """
 
 import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.analysis.heads import detect, detector, pictures, results
-from benchmark.analysis.heads.detect import Log, Suspects
+from benchmark.analysis.heads import detect, detector, results
+from benchmark.analysis.heads.detect import Log, Searched, Suspects
 from benchmark.analysis.heads.detector import Detector, DetectorSettings
 from benchmark.analysis.heads.evaluate import Scorer, predict, without
 from benchmark.analysis.heads.model_similarity import ModelSimilarity
-from benchmark.analysis.heads.records import ALIGN as NAME
 from benchmark.analysis.heads.records import Aligned, Head, Step, Tuned, Variant, percent
 from benchmark.core import environment, files, random_streams
 from benchmark.core.errors import Failure
 from benchmark.format.dataset import Rows
-from benchmark.nn import engines
-from benchmark.runs.context import Opened, configuration, making, open_run, target_of, written
-from benchmark.training.metrics import Json
+from benchmark.runs.context import Opened
+from benchmark.training.metrics import Json, Scores
 
 if TYPE_CHECKING:
     from benchmark.analysis.heads import tuning
 
 ALIGNED, FORGOTTEN = "aligned", "aligned, flat prediction"
 ROWS_AND_ORDER = (
-    "metric", "map", "min_words", "flag", "heads", "threshold", "rows", "one_target", "clean_rows", "flat", "seed",
+    "metric", "map", "min_words", "flag", "heads", "threshold", "rows", "one_target", "labelled_rows", "flat", "seed",
 )  # fmt: skip
 DEFAULTS = {"strength": (10.0, 1.0), "epochs": (6, 2), "learning_rate": (1e-3, 3e-4), "full_epochs": (3, 2)}
 """What is taken where nothing is asked for: without the flat prediction, and with it."""
@@ -40,10 +39,11 @@ DEFAULTS = {"strength": (10.0, 1.0), "epochs": (6, 2), "learning_rate": (1e-3, 3
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AlignSettings(DetectorSettings):
     """What decides an alignment: the detector, which rows are learned from, and λ (`strength`), the weight of the flat
-    prediction (`unlearn`, 0 without it), what is to be flat, how far it leans, how long and how fast."""
+    prediction (`unlearn`, 0 without it), what is to be flat, how far it leans, how long and how fast; and whether the
+    `baselines` are trained beside, and their models kept."""
 
     one_target: bool
-    clean_rows: int
+    labelled_rows: int
     unlearn: float
     flat: str | None
     lean: float | None
@@ -53,6 +53,7 @@ class AlignSettings(DetectorSettings):
     full_epochs: int
     full_rate: float
     keep_models: bool
+    baselines: bool
     seed: int
 
 
@@ -102,6 +103,11 @@ class Detection:
         order = random_streams.permutation(self.settings.seed, "random heads", len(others))
         return others[order[: len(self.detector.heads)]]
 
+    def beside(self, opened: Opened) -> "Detection":
+        """Return the same of the run as it is opened with the truth."""
+        found = Searched(self.model, self.detector, self.suspects).beside(opened)
+        return dataclasses.replace(self, opened=opened, model=found.model, suspects=found.suspects)
+
     def pairs(self, heads: np.ndarray) -> tuple[Head, ...]:
         """Return flat numbers as (layer, head)."""
         return tuple((int(head) // self.model.shape[1], int(head) % self.model.shape[1]) for head in heads)
@@ -112,28 +118,13 @@ class Detection:
 
 
 def complete(options: dict[str, Any]) -> AlignSettings:
-    """Complete the command's options to settings; what was not asked for is as in DEFAULTS."""
+    """Complete the repair's options to settings; what was not asked for is as in DEFAULTS."""
     weight = options["unlearn_weight"] if options["unlearn"] else 0.0
     settings = {key: value for key, value in options.items() if key != "unlearn_weight"} | {"unlearn": weight}
     if not weight:
         settings |= {"flat": None, "lean": None}
     settings |= {key: pair[weight > 0] for key, pair in DEFAULTS.items() if settings[key] is None}
     return AlignSettings(**settings)
-
-
-def run(folder: Path, file: Path | None, base: Path | None, settings: AlignSettings, log: Log) -> Aligned:
-    """Align one run, unless the result exists already. For the parameters see `detect.run`."""
-    job, config = configuration(folder, NAME, settings.json())
-    target = target_of(job, config)
-    if isinstance(result := written(target, results.of), Aligned):
-        return result
-    opened = open_run(job, file, base)
-    with making(target, config):
-        raw = align(detect_heads(opened, settings, log), target, log)
-        result = results.of(raw | {"result_version": 1, "defence": NAME, "settings": settings.json()})
-        assert isinstance(result, Aligned)
-        files.write_json(target / "result.json", result.raw)
-    return result
 
 
 def detect_heads(opened: Opened, settings: AlignSettings, log: Log) -> Detection:
@@ -143,15 +134,15 @@ def detect_heads(opened: Opened, settings: AlignSettings, log: Log) -> Detection
     """
     from benchmark.analysis.heads import losses, tuning
 
-    model = ModelSimilarity(opened, settings)
-    found, suspects = detect.search(model, settings, log)
-    if not len(found.heads):
+    found = detect.search(opened, settings, log)
+    model = found.model
+    if not len(found.detector.heads):
         raise Failure(f"{opened.job.folder}: no head's |median z| reaches {settings.threshold} on flagged rows")
-    held_out = clean_rows(opened.held_out, settings.clean_rows)
+    held_out = clean_rows(opened.held_out, settings.labelled_rows)
     clean = tuning.Clean(opened.tokens(held_out.inputs), held_out.labels)
-    flagged = flagged_rows(model, suspects, settings)
+    flagged = flagged_rows(model, found.suspects, settings)
     importance = losses.importance(model.model, clean.tokens, clean.labels)
-    return Detection(opened, settings, model, found, suspects, flagged, clean, importance)
+    return Detection(opened, settings, model, found.detector, found.suspects, flagged, clean, importance)
 
 
 def flagged_rows(model: ModelSimilarity, suspects: Suspects, settings: AlignSettings) -> np.ndarray:
@@ -194,9 +185,64 @@ def variants(detection: Detection) -> dict[str, Variant]:
     return listed
 
 
-def align(detection: Detection, target: Path, log: Log) -> Json:
-    """Run every variant, scored after each epoch, and return the result as JSON; the first one's model and the pictures
-    go into the folder."""
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """The alignment that was asked for, done: its name, what it is, the network, and the mean loss of each epoch."""
+
+    name: str
+    variant: Variant
+    model: Any
+    losses: tuple[float, ...]
+
+
+def align(detection: Detection, on_epoch: Callable[[Any], None]) -> Asked:
+    """Do the alignment that was asked for; `on_epoch` takes the network after each epoch."""
+    name, variant = next(iter(variants(detection).items()))
+    model, found = detection.opened.network(), []
+    for loss in train(detection, name, variant, model):
+        found.append(loss)
+        on_epoch(model)
+    return Asked(name, variant, model, tuple(found))
+
+
+def train(detection: Detection, name: str, variant: Variant, model: Any) -> Iterator[float]:
+    """Train a network in place as a variant says; yield the mean loss after each epoch. `Failure` where that is no
+    longer a finite number."""
+    from benchmark.analysis.heads import losses, tuning
+
+    similarity = detection.model
+    moved = None if variant.heads is None else detection.flat(variant.heads)
+    heads = detection.detector.heads if moved is None else moved
+    deviation = losses.Deviation(model, heads, similarity.metric, similarity.kind, similarity.projections)
+    plan = tuning.Plan(
+        heads=moved, strength=variant.strength, unlearn=variant.unlearn, epochs=variant.epochs,
+        learning_rate=variant.learning_rate, flat=detection.settings.flat or "rows",
+    )  # fmt: skip
+    flagged = _reference_statistics(detection, heads, variant.lean)
+    for loss in tuning.tune(model, plan, detection.clean, flagged, deviation, detection.settings.seed):
+        if not np.isfinite(loss):
+            raise Failure(f"{name}: the loss is {loss}; try a smaller --option heads.learning_rate")
+        yield loss
+
+
+def study(
+    detection: Detection, asked: Asked, history: Sequence[Scores], file: str | None, target: Path, log: Log
+) -> tuple[Json, list[Step]]:
+    """Put an alignment beside the network as it was and all baselines; each is scored after each epoch.
+
+    Parameters
+    ----------
+    detection : Detection
+        As `Detection.beside` gives it.
+    asked : Asked
+        Done already; `history` are its scores after each epoch, `file` where its network is.
+    target : path-like
+        The folder of the result, where the baselines' networks go, if they are to be kept.
+
+    Returns
+    -------
+    The section of the result, and the steps in it
+    """
     opened, settings, model = detection.opened, detection.settings, detection.model.model
     score = Scorer(opened, learned_from=detection.suspects.rows[detection.flagged])
     steps: list[Step] = []
@@ -207,53 +253,36 @@ def align(detection: Detection, target: Path, log: Log) -> Json:
 
     add(Step("untouched", score(model)))
     add(Step("heads switched off", score(model, without(model, detection.detector.heads))))
-    (asked, first), *others = variants(detection).items()
-    step, aligned = run_variant(detection, asked, first, score, target)
-    add(step)
+    tuned = tuple(_tuned(loss, scores) for loss, scores in zip(asked.losses, history, strict=True))
+    add(Step(asked.name, score(asked.model), asked.variant, tuned, file))
     earlier = earlier_steps(detection, target)
-    for name, variant in others:
+    for name, variant in list(variants(detection).items())[1:] if settings.baselines else ():
         known = earlier.get(variant)
         if known is None:
-            keep = target if settings.keep_models else None
-            known, _ = run_variant(detection, name, variant, score, keep)
+            known = run_variant(detection, name, variant, score, target if settings.keep_models else None)
         add(dataclasses.replace(known, stage=name))
-    shown = detection.median_z.reshape(detection.model.shape)
-    drawn = pictures.of_alignment(detection.model, detection.detector, steps, detection.importance, shown, aligned)
-    pictures.save(drawn, target, log)
-    return _result(detection, steps)
+    return _section(detection, steps), steps
 
 
-def run_variant(
-    detection: Detection, name: str, variant: Variant, score: Scorer, keep: Path | None
-) -> tuple[Step, Any]:
-    """Train a fresh copy of the network as a variant says, scored after each epoch.
-
-    Returns its step of the result, and the network, which is saved in the folder `keep`, if one is given. Raises
-    `Failure` where the loss is no longer a finite number.
-    """
-    from benchmark.analysis.heads import losses, tuning
+def run_variant(detection: Detection, name: str, variant: Variant, score: Scorer, keep: Path | None) -> Step:
+    """Train a fresh copy of the network as a variant says, scored after each epoch, and return its step of the result;
+    the network is saved in the folder `keep`, if one is given. Raises as `train`."""
     from benchmark.nn import model_files
 
-    model, similarity = detection.opened.network(), detection.model
-    moved = None if variant.heads is None else detection.flat(variant.heads)
-    heads = detection.detector.heads if moved is None else moved
-    deviation = losses.Deviation(model, heads, similarity.metric, similarity.kind, similarity.projections)
-    plan = tuning.Plan(
-        heads=moved, strength=variant.strength, unlearn=variant.unlearn, epochs=variant.epochs,
-        learning_rate=variant.learning_rate, flat=detection.settings.flat or "rows",
-    )  # fmt: skip
-    flagged = _reference_statistics(detection, heads, variant.lean)
+    model = detection.opened.network()
     history: list[Tuned] = []
-    for loss in tuning.tune(model, plan, detection.clean, flagged, deviation, detection.settings.seed):
-        if not np.isfinite(loss):
-            raise Failure(f"{name}: the loss is {loss}; try a smaller --learning-rate")
+    for loss in train(detection, name, variant, model):
         scores = score(model)
-        history.append(Tuned(loss, percent(scores, "ba"), percent(scores, "asr")))
+        history.append(_tuned(loss, scores))
     file = None
     if keep is not None:
         file = f"{name.replace(',', '').replace(' ', '-')}.keras"
         model_files.save(model, keep / file)
-    return Step(name, scores, variant, tuple(history), file), model
+    return Step(name, scores, variant, tuple(history), file)
+
+
+def _tuned(loss: float, scores: Scores) -> Tuned:
+    return Tuned(loss, percent(scores, "ba"), percent(scores, "asr"))
 
 
 def _reference_statistics(detection: Detection, heads: np.ndarray, lean: float) -> "tuning.Flagged":
@@ -277,36 +306,33 @@ def earlier_steps(detection: Detection, target: Path) -> dict[Variant | None, St
     if detection.settings.keep_models:
         return {}
     steps: dict[Variant | None, Step] = {}
-    for folder in files.folders(target.parent, f"{NAME}-*"):
+    for folder in files.folders(target.parent, results.REPAIRS):
         result = results.read(folder)
         if not isinstance(result, Aligned) or result.environment != environment.record():
+            continue
+        if result.raw["clean"]["rows"] != len(detection.opened.held_out):
             continue
         if all(result.settings.get(key) == getattr(detection.settings, key) for key in ROWS_AND_ORDER):
             steps |= {step.variant: dataclasses.replace(step, model=None) for step in result.steps if step.variant}
     return steps
 
 
-def _result(detection: Detection, steps: list[Step]) -> Json:
-    opened, suspects = detection.opened, detection.suspects
+def _section(detection: Detection, steps: list[Step]) -> Json:
+    suspects = detection.suspects
     return {
-        "run": opened.trained.name,
-        "dataset": opened.trained.dataset.raw,
-        "config": opened.job.config.raw,
+        "settings": detection.settings.json(),
         "shape": list(detection.model.shape),
         "rows": {
             "clean": len(detection.clean.labels),
             "flagged": len(detection.flagged),
             "poisoned": suspects.count_poisoned(detection.flagged),
         },
-        **_chosen(detection),
+        **chosen(detection),
         "steps": [step.json() for step in steps],
-        "device": engines.device(),
-        "environment": environment.record(),
-        "finished": environment.now(),
     }
 
 
-def _chosen(detection: Detection) -> dict[str, Any]:
+def chosen(detection: Detection) -> dict[str, Any]:
     """Return the contaminated heads by anomaly, the most important on clean rows, and random ones, by [layer, head]."""
     shape, heads, pairs = detection.model.shape, detection.detector.heads, detection.pairs
     important = np.argsort(-detection.importance.reshape(-1), kind="stable")[: len(heads)]

@@ -1,6 +1,6 @@
-"""`benchmark heads detect`: which rows of a suspect file are poisoned, and which heads show it.
+"""Which rows of a suspect file are poisoned, and which heads show it: the two passes, and what is measured beside.
 
-The detector is given the model and its held-out rows, nothing else. Where the truth is known, its result is measured
+The passes are given the model and clean rows, nothing else. Where the truth is known, their result is then measured
 against it; and the controls, on the poisoned model and its clean counterpart, show what else raises the same alarm.
 """
 
@@ -11,17 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.analysis.heads import anomaly, controls, pictures, results, roc
+from benchmark.analysis.heads import anomaly, controls, roc
 from benchmark.analysis.heads import detector as scoring
 from benchmark.analysis.heads.detector import Detector, DetectorSettings, Measured
 from benchmark.analysis.heads.model_similarity import ModelSimilarity, long_enough
-from benchmark.analysis.heads.records import DETECT as NAME
-from benchmark.analysis.heads.records import Detected
-from benchmark.core import environment, files, random_streams
+from benchmark.core import files, random_streams
 from benchmark.core.errors import Failure
-from benchmark.nn import engines, tokenizers
-from benchmark.runs.context import Opened, configuration, making, open_run, target_of, twin_of, written
+from benchmark.nn import tokenizers
+from benchmark.runs.context import Opened
 from benchmark.runs.run import Run
+from benchmark.training.metrics import Json
 
 MOST_OF_SUSPECT = 500
 PASSES = ("mahalanobis", "second_pass")
@@ -29,6 +28,16 @@ PASSES = ("mahalanobis", "second_pass")
 
 Log = Callable[[str], object]
 """Takes one line of progress."""
+Groups = dict[str, dict[str, dict[str, Measured]]]
+"""Group of texts → model (`poisoned`, `clean`) → set of texts → what was measured."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Controls:
+    """The controls: group → set → the `texts` (n,), and what was `measured`."""
+
+    texts: dict[str, dict[str, np.ndarray]]
+    measured: Groups
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,70 +82,49 @@ class Suspects:
         return {name: anomaly.first(scores[name], count) for name in PASSES if name in scores}
 
 
-def run(folder: Path, file: Path | None, base: Path | None, settings: DetectorSettings, log: Log) -> Detected:
-    """Detect on one run, unless the result exists already.
+@dataclasses.dataclass(frozen=True)
+class Searched:
+    """What both passes have found: the `model`'s similarities, the `detector` with the contaminated heads, and the
+    `suspects`, ranked."""
 
-    Parameters
-    ----------
-    folder : path-like
-        The run.
-    file, base : path-like or None
-        See `open_run`.
-    settings : DetectorSettings
-        All that decides the outcome.
-    log : callable
-        Takes a line of progress.
-    """
-    job, config = configuration(folder, NAME, settings.json())
-    twin = twin_of(job)
-    config["clean_run"] = twin and twin.folder.name
-    target = target_of(job, config)
-    if isinstance(result := written(target, results.of), Detected):
-        return result
-    opened = open_run(job, file, base)
-    with making(target, config):
-        result = detect(opened, settings, twin, target, log)
-        files.write_json(target / "result.json", result.raw)
-    return result
+    model: ModelSimilarity
+    detector: Detector
+    suspects: Suspects
+
+    def beside(self, opened: Opened) -> "Searched":
+        """Return the same of the run as it is opened with the truth."""
+        suspects = dataclasses.replace(self.suspects, poisoned=opened.poisoned(self.suspects.rows))
+        return Searched(self.model.beside(opened), self.detector, suspects)
 
 
-def detect(opened: Opened, settings: DetectorSettings, twin: Run | None, target: Path, log: Log) -> Detected:
-    """Return the result; scores.npz and the pictures go into the folder `target`."""
-    model, name = ModelSimilarity(opened, settings), opened.job.folder.name
-    log(f"{name}: reference statistics from {len(model.reference.lengths):,} held-out texts")
-    detector, suspects = search(model, settings, log)
-    save_scores(target, {"": (suspects.rows, suspects.measured)} | measure_tests(model, detector, settings))
+def study(
+    found: Searched, settings: DetectorSettings, twin: Run | None, target: Path, log: Log
+) -> tuple[Json, Controls]:
+    """Measure what was found against the truth, and the controls; scores.npz goes into the folder `target`. `found`: as
+    `Searched.beside` gives it."""
+    model, detector, suspects = found.model, found.detector, found.suspects
+    opened = model.opened
     speed = model.rows / model.seconds
-    log(f"{name}: {len(suspects.rows):,} suspect texts, {speed:,.0f} per second")
+    save_scores(target, {"": (suspects.rows, suspects.measured)} | measure_tests(model, detector, settings))
     sets = control_sets(opened, {"controls": test_texts(opened, settings)} | suspect_texts(opened, suspects))
     measured = measure_controls(model, detector, sets, opened, twin, settings, log)
-    pictures.save(pictures.of_detection(model, detector, suspects, measured["controls"], sets["controls"]), target, log)
     raw = {
-        "result_version": 1,
-        "defence": NAME,
         "settings": settings.json(),
-        "run": opened.trained.name,
-        "dataset": opened.trained.dataset.raw,
-        "config": opened.job.config.raw,
-        "clean_run": twin and twin.folder.name,
         "shape": list(model.shape),
         **detection_sections(model, detector, suspects, settings.flag),
         **control_sections(measured, model.shape),
         "rows_per_second": speed,
-        "device": engines.device(),
-        "environment": environment.record(),
-        "finished": environment.now(),
     }
-    result = results.of(raw)
-    assert isinstance(result, Detected)
-    return result
+    return raw, Controls(sets, measured)
 
 
-def search(model: ModelSimilarity, settings: DetectorSettings, log: Log) -> tuple[Detector, Suspects]:
+def search(opened: Opened, settings: DetectorSettings, log: Log) -> Searched:
     """Run both passes over the suspect rows that are long enough to be ranked."""
-    opened, count = model.opened, model.contaminated
+    model, name = ModelSimilarity(opened, settings), opened.job.folder.name
+    log(f"{name}: reference statistics from {len(model.reference.lengths):,} clean texts")
+    count = model.contaminated
     if settings.threshold is None and count < settings.heads:
-        log(f"{opened.job.folder.name}: {scoring.halved(count, model.shape, settings.heads)}")
+        log(f"{name}: {scoring.halved(count, model.shape, settings.heads)}")
     rows = random_streams.some(opened.suspect, settings.rows, "suspect rows")
     ranked = rows[long_enough(opened.contents.train.inputs[rows], settings.min_words)]
     if not len(ranked):
@@ -147,7 +135,9 @@ def search(model: ModelSimilarity, settings: DetectorSettings, log: Log) -> tupl
         return anomaly.contaminated(z, count, settings.threshold)
 
     detector, measured = scoring.find(values, lengths, model.reference, settings.flag, choose)
-    return detector, Suspects(ranked, measured, opened.poisoned(ranked), len(rows) - len(ranked))
+    suspects = Suspects(ranked, measured, opened.poisoned(ranked), len(rows) - len(ranked))
+    log(f"{name}: {len(ranked):,} suspect texts, {model.rows / model.seconds:,.0f} per second")
+    return Searched(model, detector, suspects)
 
 
 def control_sets(opened: Opened, groups: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
@@ -187,10 +177,6 @@ def suspect_texts(opened: Opened, suspects: Suspects) -> dict[str, dict[str, np.
     return {"controls_suspect": {name: contents.train.inputs[part] for name, part in drawn.items()}}
 
 
-Controls = dict[str, dict[str, dict[str, Measured]]]
-"""Group of texts → model (`poisoned`, `clean`) → set of texts → what was measured."""
-
-
 def measure_controls(
     model: ModelSimilarity,
     detector: Detector,
@@ -199,7 +185,7 @@ def measure_controls(
     twin: Run | None,
     settings: DetectorSettings,
     log: Log,
-) -> Controls:
+) -> Groups:
     """Measure all controls on the model and, where there is one, on its clean counterpart, which has reference
     statistics of its own."""
     measured = {name: {"poisoned": measure_sets(model, detector, sets, opened)} for name, sets in groups.items()}
@@ -222,7 +208,7 @@ def measure_sets(
     return measured | {"pieces": scoring.measured(detector, *pieces)}
 
 
-def control_sections(measured: Controls, shape: tuple[int, int]) -> dict[str, Any]:
+def control_sections(measured: Groups, shape: tuple[int, int]) -> dict[str, Any]:
     """Build the sections of the result on controls: each set beside the clean texts that it was made of."""
     return {
         group: {which: _beside_clean(sets, shape) for which, sets in models.items()}

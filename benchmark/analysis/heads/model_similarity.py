@@ -1,5 +1,6 @@
 """The head similarities of one model: of any number of texts, of which (n, L·H) is all that is kept."""
 
+import copy
 import time
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from benchmark.analysis.heads import controls, similarity
 from benchmark.analysis.heads.anomaly import HEADS, Reference
 from benchmark.analysis.heads.detector import DetectorSettings
-from benchmark.core.errors import Failure, Usage
+from benchmark.core.errors import Failure
 from benchmark.nn import tokenizers
 from benchmark.runs.context import Opened
 
@@ -28,7 +29,7 @@ class ModelSimilarity:
     opened : Opened
         The run. Held-out texts that are too short are left out, as they are of the ranking.
     settings : DetectorSettings
-        `metric` and `map` (see `similarity`), `min_words` and `heads`: `Usage` for more than there are.
+        `metric` and `map` (see `similarity`), `min_words` and `heads`: `Failure` for more than there are.
     """
 
     def __init__(self, opened: Opened, settings: DetectorSettings):
@@ -40,19 +41,25 @@ class ModelSimilarity:
             raise Failure(f"{opened.job.folder}: its network has one head a layer; similarity needs two or more")
         self.asked = settings.heads
         if self.asked > layers * heads and self.asked != HEADS:
-            raise Usage(f"--heads: the network has {layers * heads} heads, got {self.asked}")
+            raise Failure(f"--option heads.heads: the network has {layers * heads} heads, got {self.asked}")
         self.rows, self.seconds = 0, 0.0
         texts = opened.held_out.inputs
         texts = texts[long_enough(texts, settings.min_words)]
         if len(texts) < LEAST_HELD_OUT:
             raise Failure(
-                f"{opened.job.folder}: {len(texts)} held-out texts of {settings.min_words} words or more are too "
-                f"few to estimate normal behaviour, {LEAST_HELD_OUT} are needed: train with a larger "
-                "--hold-out, or lower --min-words"
+                f"{opened.job.folder}: {len(texts)} clean texts of {settings.min_words} words or more are too few to "
+                f"estimate normal behaviour, {LEAST_HELD_OUT} are needed: give more --clean-rows, train with a larger "
+                "--hold-out, or lower --option heads.min_words"
             )
         held = opened.tokens(texts)
         self.projections = self._principal_axes(held) if self.kind == "output" else None
         self.reference = Reference(self.similarities(held).astype(np.float64), held.lengths)
+
+    def beside(self, opened: Opened) -> "ModelSimilarity":
+        """Return the same model's, of the same run opened in another way."""
+        other = copy.copy(self)
+        other.opened = opened
+        return other
 
     @property
     def contaminated(self) -> int:

@@ -1,6 +1,7 @@
-"""The pictures of the commands on heads, as (name, figure) for `plotting.save`."""
+"""The pictures of what is found with heads: the name of each, and what makes its figure."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,27 @@ from benchmark.core import plotting
 from benchmark.core.errors import Failure
 from benchmark.runs import titles
 
-Drawn = Iterator[tuple[str, Any]]
+Pictures = dict[str, Callable[[], Any]]
 
 
-def save(drawn: Drawn, target: Path, log: Callable[[str], object]) -> None:
+def save(pictures: Mapping[str, Callable[[], Any]], target: Path, log: Callable[[str], object]) -> None:
     """Write pictures into a folder as PNG, where matplotlib is installed; else `log` how to get them."""
     try:
-        plotting.save(drawn, target, ("png",))
+        plotting.save(((name, make()) for name, make in pictures.items()), target, ("png",))
     except Failure as error:
         log(f"no pictures: {error}; then run the same command again to draw them")
 
 
-def of_detection(model, detector, suspects, measured: dict, sets: dict) -> Drawn:
-    """Draw heat maps, distributions, and the attention of the most contaminated head. See `detect.detect`."""
+def to_files(pictures: Mapping[str, Callable[[], Any]]) -> dict[str, Callable[[Path], None]]:
+    """Return what draws each into a file."""
+    return {name: plotting.to_path(make) for name, make in pictures.items()}
+
+
+def of_detection(model, detector, suspects, measured: dict, sets: dict) -> Pictures:
+    """Heat maps, distributions, and the attention of the most contaminated head. See `detect.study`."""
     title, shape = titles.run(model.opened.trained), model.shape
-    own = measured["poisoned"]
-    triggered = own.get("trigger")
-    if triggered is not None:
+    own, found = measured["poisoned"], Pictures()
+    if (triggered := own.get("trigger")) is not None:
         clean = own["clean"]
         difference = np.median(triggered.z - clean.z, axis=0)
         panels = [
@@ -36,21 +41,23 @@ def of_detection(model, detector, suspects, measured: dict, sets: dict) -> Drawn
             ("similarity, triggered", triggered.values.mean(0).reshape(shape), "share"),
             ("difference, standard deviations", difference.reshape(shape), "signed"),
         ]
-        yield "similarity", plots.grids(panels, title)
-    yield "auroc", plots.grids(_aurocs(suspects, measured, shape), f"{title}: 2·AUROC − 1 of every head by itself")
-    yield "distributions", plots.distributions(_scores(detector, own, shape), title)
+        found["similarity"] = partial(plots.grids, panels, title)
+    words = f"{title}: 2·AUROC − 1 of every head by itself"
+    found["auroc"] = lambda: plots.grids(_aurocs(suspects, measured, shape), words)
+    found["distributions"] = lambda: plots.distributions(_scores(detector, own, shape), title)
     if triggered is not None and len(detector.heads):
         row, head = readable(sets["trigger"]), int(detector.heads[0])
         both = [("clean", sets["clean"][row], model.model), ("triggered", sets["trigger"][row], model.model)]
-        yield "attention", _attention(model, both, head)
+        found["attention"] = partial(_attention, model, both, head)
+    return found
 
 
-def of_alignment(model, detector, steps: list[Step], importance: np.ndarray, median: np.ndarray, aligned) -> Drawn:
-    """Draw ASR against BA along every variant, why the heads were chosen, and the attention of the first of them.
+def of_alignment(model, detector, steps: list[Step], importance: np.ndarray, median: np.ndarray, aligned) -> Pictures:
+    """ASR against BA along every variant, why the heads were chosen, and the attention of the first of them.
 
     `importance` and `median` (z over the flagged rows) are (L, H), `aligned` is the network after what was asked for.
     """
-    title, untouched = titles.run(model.opened.trained), steps[0].scores
+    title, untouched, found = titles.run(model.opened.trained), steps[0].scores, Pictures()
     if untouched.asr is not None:
         start = untouched.ba.percent or 0.0, untouched.asr.percent or 0.0
         lines = {
@@ -58,10 +65,10 @@ def of_alignment(model, detector, steps: list[Step], importance: np.ndarray, med
             for step in steps
             if step.variant is not None
         }
-        yield "alignment", plots.paths(lines, title)
+        found["alignment"] = partial(plots.paths, lines, title)
     share = importance / max(float(importance.max()), 1e-12)
     panels = [("median z on flagged rows", median, "signed"), ("importance on clean rows", share, "share")]
-    yield "chosen", plots.grids(panels, title)
+    found["chosen"] = partial(plots.grids, panels, title)
     contents = model.opened.contents
     if contents.triggered is not None:
         row, head = readable(contents.triggered.inputs), int(detector.heads[0])
@@ -70,13 +77,15 @@ def of_alignment(model, detector, steps: list[Step], importance: np.ndarray, med
             ("clean, before", clean, model.model), ("triggered, before", triggered, model.model),
             ("clean, after", clean, aligned), ("triggered, after", triggered, aligned),
         ]  # fmt: skip
-        yield "attention", _attention(model, shown, head)
+        found["attention"] = partial(_attention, model, shown, head)
+    return found
 
 
-def of_ablation(result: Ablated) -> Drawn:
-    """Draw by how many points BA and ASR change with each head off."""
+def of_ablation(result: Ablated) -> Pictures:
+    """By how many points BA and ASR change with each head off."""
     panels = [(f"{name.upper()}, points", values, "points") for name, values in result.changes.items()]
-    yield "ablation", plots.grids(panels, f"{titles.run(result.trained)}: change with each head switched off")
+    title = f"{titles.run(result.trained)}: change with each head switched off"
+    return {"ablation": partial(plots.grids, panels, title)}
 
 
 def _attention(model, shown: list, head: int):

@@ -1,7 +1,8 @@
-"""Results of the commands on heads as they are stored in the folders of runs: read, and checked.
+"""Results on heads as they are stored in the folders of runs: read, and checked.
 
 `of` makes a record of JSON, whose numbers are then what they ought to be: tables and pictures need no checks of their
-own.
+own. The detector and the repair `heads` have theirs in the section `study` of their results; before there were these,
+`heads detect` and `heads align` had folders of their own, heads-detect-… and heads-align-…, which are read like them.
 """
 
 from pathlib import Path
@@ -34,13 +35,21 @@ from benchmark.core.hashing import canonical
 from benchmark.runs import records
 from benchmark.training.metrics import Json
 
+METHOD, STUDY = "heads", "study"
+DETECTIONS, REPAIRS, OLD = f"detect-{METHOD}-*", f"repair-{METHOD}-*", "heads-*"
+"""Where in a run's folder results are."""
+_KINDS = {"detect": DETECT, "repair": ALIGN}
+
 
 def of(raw: Json) -> HeadsResult:
     """Return the result that JSON holds. `Failure` where it holds none of this version; other exceptions
     (`records.WRONG`) where something in it is not what it ought to be."""
+    whole = raw
+    if isinstance(raw, dict) and raw.get("defence") == METHOD and isinstance(raw.get(STUDY), dict):
+        raw = raw | raw[STUDY] | {"defence": _KINDS.get(str(raw.get("kind")))}
     known = isinstance(raw, dict) and raw.get("defence") in COMMANDS and raw.get("result_version") == 1
     if not known or not isinstance(raw.get("settings"), dict):
-        raise Failure("not a result of `benchmark heads` of this version")
+        raise Failure("not a result on attention heads of this version")
     layers, heads = map(_count, raw["shape"])
     clean_run = raw.get("clean_run")
     common = {
@@ -49,7 +58,7 @@ def of(raw: Json) -> HeadsResult:
         "settings": raw["settings"],
         "shape": (layers, heads),
         "clean_run": clean_run,
-        "raw": raw,
+        "raw": whole,
     }
     result = {DETECT: _detected, ALIGN: _aligned, ABLATE: _ablated}[raw["defence"]](common, raw)
     canonical([raw["dataset"], raw["config"]])
@@ -57,26 +66,34 @@ def of(raw: Json) -> HeadsResult:
 
 
 def read(folder: Path, errors: dict[Path, str] | None = None) -> HeadsResult | None:
-    """Read the result in a folder that a command on heads wrote; None where there is none, and where it cannot be read:
-    then its path goes into `errors`, with a line that says why."""
+    """Read the result on heads in a folder; None where there is none, where it has no study, as of a run that another
+    was compared with, and where it cannot be read: then its path goes into `errors`, with a line that says why."""
     path = folder / "result.json"
     try:
-        return records.parsed(path, of, "not a result that can be shown") if files.there(path) else None
+        return records.parsed(path, studied, "not a result that can be shown") if files.there(path) else None
     except Failure as error:
         if errors is not None:
             errors[path] = str(error)
         return None
 
 
+def studied(raw: Json) -> HeadsResult | None:
+    """Return the result that JSON holds, None where it has no study. Raises as `of`."""
+    bare = isinstance(raw, dict) and raw.get("defence") == METHOD and STUDY not in raw
+    return None if bare else of(raw)
+
+
 def in_run(folder: Path, errors: dict[Path, str] | None = None) -> list[tuple[Path, HeadsResult]]:
-    """Read all results of these commands in a run's folder.
+    """Read all results on heads in a run's folder.
 
     Of several with the same settings, as before and after there was a clean counterpart, one counts: with it rather
     than without, and the last.
     """
-    if errors is not None:
-        errors |= files.links(folder, "heads-*")
-    results = [(inside, read(inside, errors)) for inside in files.folders(folder, "heads-*")]
+    results = []
+    for pattern in (DETECTIONS, OLD, REPAIRS):
+        if errors is not None:
+            errors |= files.links(folder, pattern)
+        results += [(inside, read(inside, errors)) for inside in files.folders(folder, pattern)]
     readable = [(path, result) for path, result in results if result is not None]
     readable.sort(key=lambda entry: (entry[1].clean_run is not None, str(entry[1].trained.finished)))
     latest = {result.question: (path, result) for path, result in readable}

@@ -121,10 +121,19 @@ def route(model, images: np.ndarray, layer: str = "experts") -> Routes:
         scores, chosen = experts.route(trunk(images[start : start + BATCH], training=False))
         gates.append(convert_to_numpy(scores))
         taken.append(convert_to_numpy(chosen) > 0)
-    found, chosen = np.concatenate(gates), np.concatenate(taken)
-    if len(experts.input.shape) == 4:  # a feature map
-        return Routes(found, chosen, tuple(experts.input.shape[1:3]))
-    return Routes(found[:, 1:], chosen[:, 1:], tuple(model.get_layer("embedding").grid(model.input.shape)), True)
+    grid, tokens = grid_of(model, layer)
+    first = int(tokens)
+    return Routes(np.concatenate(gates)[:, first:], np.concatenate(taken)[:, first:], grid, tokens)
+
+
+def grid_of(model, layer: str) -> tuple[tuple[int, int], bool]:
+    """Return rows and columns of the patches that a layer's experts choose from, and whether they are tokens, of which
+    the first is the class token."""
+    shape = model.get_layer(layer).input.shape
+    if len(shape) == 4:  # a feature map
+        return (int(shape[1]), int(shape[2])), False
+    rows, columns = model.get_layer("embedding").grid(model.input.shape)
+    return (int(rows), int(columns)), True
 
 
 def cells_with(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:

@@ -113,3 +113,27 @@ def values(found: Measured, title: str):
     right.set_ylabel("rank correlation with the gate")
     figure.suptitle(title, fontsize=9)
     return figure
+
+
+def shifts(layers: list[tuple[str, np.ndarray]], title: str):
+    """Where suspicious rows are routed: of each layer a line of heat maps, an expert each, of values (rows, columns,
+    E): how many standard deviations more, or less, a cell's gate is than usual."""
+    from matplotlib.figure import Figure
+
+    experts = max(values.shape[2] for _, values in layers)
+    figure = Figure(figsize=(1.7 * experts + 1.1, 1.75 * len(layers) + 0.6), layout="constrained")
+    panels = figure.subplots(len(layers), experts, squeeze=False)
+    far = max(1.0, *(float(np.abs(values).max()) for _, values in layers))
+    for line, (words, values) in zip(panels, layers, strict=True):
+        for expert, panel in enumerate(line):
+            panel.set(xticks=[], yticks=[])
+            panel.grid(False)
+            if expert >= values.shape[2]:
+                panel.set_axis_off()
+                continue
+            drawn = panel.imshow(values[..., expert], cmap="PuOr_r", vmin=-far, vmax=far)
+            panel.set_title(f"expert {expert + 1}")
+        line[0].set_ylabel(words)
+    figure.colorbar(drawn, ax=panels.ravel().tolist(), shrink=0.85, format="{x:+.1f}", label="deviations")
+    figure.suptitle(f"{title}: gates of suspicious rows less what is usual", fontsize=9)
+    return figure

@@ -55,19 +55,11 @@ def fit(clean: np.ndarray, labels: np.ndarray, classes: int, shrinkage: float | 
         covariance += block.T @ block
         fourth += float(((block**2).sum(1) ** 2).sum())
     covariance /= len(clean)
-    chosen = _ledoit_wolf(covariance, fourth, len(clean)) if shrinkage is None else shrinkage
+    chosen = statistics.shrinkage(covariance, fourth, len(clean)) if shrinkage is None else shrinkage
     level = np.trace(covariance) / len(covariance)
     shrunk = (1 - chosen) * covariance + chosen * level * np.eye(len(covariance))
     values, vectors = statistics.positive(shrunk)
     return Gaussians(means, vectors / np.sqrt(values), chosen)
-
-
-def _ledoit_wolf(covariance: np.ndarray, fourth: float, rows: int) -> float:
-    """Return the shrinkage that is best in the mean for a covariance of that many rows; `fourth` is Σ ‖x‖⁴."""
-    level = np.trace(covariance) / len(covariance)
-    spread = float(((covariance - level * np.eye(len(covariance))) ** 2).sum())
-    noise = (fourth / rows - float((covariance**2).sum())) / rows
-    return float(min(max(noise, 0.0) / spread, 1.0)) if spread > 0 else 1.0
 
 
 def own_distances(clean: np.ndarray, labels: np.ndarray, classes: int, shrinkage: float | None = None) -> np.ndarray:

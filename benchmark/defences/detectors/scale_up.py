@@ -14,6 +14,8 @@ from benchmark.defences.registry import READ, RUN, DetectorSpec, Remark, Size, W
 
 LEAST = 10
 """Clean rows that a class needs for a mean and a standard deviation of its own."""
+AT_ONCE = 4096
+"""Scaled images that are held at a time."""
 FREE, LIMITED = "data-free", "data-limited"
 
 
@@ -54,8 +56,12 @@ def scaled_classes(
     predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray, factors: tuple[int, ...]
 ) -> np.ndarray:
     """Return the predicted class of each image (n, H, W, C) uint8 under each factor, (n, factors) int64."""
-    found = [np.asarray(predict(scaled(images, factor))).argmax(axis=1) for factor in factors]
-    return np.stack(found, axis=1).astype(np.int64)
+    found = np.empty((len(images), len(factors)), np.int64)
+    for start in range(0, len(images), AT_ONCE):
+        block = slice(start, start + AT_ONCE)
+        for number, factor in enumerate(factors):
+            found[block, number] = np.asarray(predict(scaled(images[block], factor))).argmax(axis=1)
+    return found
 
 
 def consistency(classes: np.ndarray, under_factors: np.ndarray) -> np.ndarray:

@@ -16,8 +16,8 @@ from benchmark.nn import normalisation
 
 TINY = 1e-8
 """Added to each probability, as in BackdoorBench and backdoor-toolbox: 0 · ln 0 is 0."""
-AT_ONCE = 2048
-"""Superimposed images that are held at a time."""
+AT_ONCE = 1 << 26
+"""Bytes of superimposed images that are held at a time, of at least one row."""
 LEAST = 10
 """Clean rows that are needed."""
 
@@ -112,7 +112,7 @@ def mean_entropies(
     `predict` takes images (k, H, W, C) float32 of bytes and gives probabilities; `drawn` (m, N) are rows of `pool`.
     """
     count = drawn.shape[1]
-    step = max(1, AT_ONCE // count)
+    step = max(1, AT_ONCE // (4 * count * int(np.prod(images.shape[1:]))))
     found = []
     for start in range(0, len(images), step):
         mixed = superimpose(images[start : start + step], pool[drawn[start : start + step]], alpha, centre, clamp)

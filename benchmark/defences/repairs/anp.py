@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.analysis.routing import measure
 from benchmark.core import random_streams
 from benchmark.core.errors import Failure
 from benchmark.defences import tuning
@@ -25,6 +26,7 @@ from benchmark.nn.units import Units
 
 CODE = "BackdoorBench f02e353, defense/anp.py"
 MOMENTUM = 0.9
+LOADED = 512  # rows of which the load of experts is the mean
 REPORTED = 100  # steps between two lines of progress
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(19))
 
@@ -192,9 +194,21 @@ def repair(
         "pruned": int(dead.sum()),
         "of": len(dead),
         "layers": units.by_part(again, dead),
+        "load": load(pruned, choose),
         "points": [asdict(one) for one in points],
     }
     yield Stage(pruned, "pruned", "none" if best is None else f"{best:g}", findings)
+
+
+def load(model: Any, rows: Rows) -> dict[str, list[float]]:
+    """Return the share of an image's patches or tokens that each expert takes, by layer with routing: an expert that
+    hardly takes any has had hardly any gradient, and its masks stay 1."""
+    from benchmark.nn.layers import PatchMoE
+
+    sparse = [one.name for one in units.vit_blocks(model) if one.experts]
+    names = [layer.name for layer in model.layers if isinstance(layer, PatchMoE)] + sparse
+    shares = {name: measure.route(model, rows.inputs[:LOADED], name).taken.mean(axis=(0, 1)) for name in names}
+    return {name: [round(float(one), 6) for one in share] for name, share in shares.items()}
 
 
 def _has_experts(of: list[Units]) -> bool:

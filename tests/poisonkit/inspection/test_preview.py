@@ -67,7 +67,7 @@ def test_what_a_font_without_unicode_gets():
 def test_more_rows_are_a_taller_picture(poisonkit, library, tmp_path):
     heights = []
     for rows in ("1", "3", "20", "100"):
-        poisonkit("preview", library("square"), "-o", tmp_path / "p.png", "--rows", rows).succeeded()
+        poisonkit("preview", library("square"), "-o", tmp_path / "p.png", "--rows", rows, "--force").succeeded()
         heights.append(read(tmp_path / "p.png").shape[0])
     assert heights[0] < heights[1] < heights[2] == heights[3], "there are 20 poisoned rows"
 
@@ -110,3 +110,14 @@ def test_outputs_that_cannot_be(poisonkit, library, tmp_path):
         poisonkit("preview", path, "-o", where).failed(2, "-o: expected a name that ends in .png")
     assert path.read_bytes() == before and (tmp_path / "file").read_text() == "precious"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["changed.h5", "file", "folder.png"]
+
+
+@pytest.mark.parametrize(("name", "ending"), [("square", "png"), ("text-word", "txt")])
+def test_nothing_is_overwritten_without_force(poisonkit, library, tmp_path, name, ending):
+    target = tmp_path / f"p.{ending}"
+    target.write_bytes(b"precious")
+    asked = ("preview", library(name), "-o", target)
+    poisonkit(*asked).failed(1, "already exists: use --force to overwrite it, or choose another -o")
+    assert target.read_bytes() == b"precious"
+    poisonkit(*asked, "--force").succeeded()
+    assert target.read_bytes() != b"precious"

@@ -1,4 +1,4 @@
-"""Attention heads: the results of `benchmark heads`, over the seeds and run by run."""
+"""Attention heads: what the detector, the repair and the ablation found, over the seeds and run by run."""
 
 from pathlib import Path
 

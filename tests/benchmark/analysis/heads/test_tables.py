@@ -6,7 +6,7 @@ import os
 import click.testing
 import fake_runs
 import pytest
-from made_heads import DETECTOR, ablated, aligned, detected, percent, put
+from made_heads import DETECTOR, ablated, aligned, detected, of_method, percent, put
 
 from benchmark.analysis.heads import results as stored
 from benchmark.analysis.heads import tables
@@ -140,6 +140,24 @@ def test_of_a_detection_before_and_after_there_was_a_clean_twin_the_latter_is_sh
     assert "0.910" in shown and "0.710" not in shown and "0.810" not in shown and shown.count(", 1 run") == 2
 
 
+def test_what_the_methods_leave_is_shown_with_what_the_commands_before_them_left(runs):
+    new = fake_runs.write(runs, seed=2)
+    put(new, "detect-heads-1", of_method(detected(0.7)))
+    put(new, "repair-heads-1", of_method(aligned(("untouched", 50, 100, None))))
+    shown = " ".join(table(runs).stdout.split())
+    assert shown.count("3 runs") == 2 and "0.800" in shown and "70.0" in shown, "means of all three"
+    page = heads.build(Content(results.gather([runs]), []))
+    assert page.count("3 runs") == 2 and "<td>50.0</td>" in page
+
+
+def test_of_a_clean_twin_there_is_no_study_to_show(runs):
+    twin = fake_runs.write(runs, seed=3)
+    bare = {name: value for name, value in of_method(detected(0.7)).items() if name != "study"}
+    put(twin, "detect-heads-1", bare)
+    errors = {}
+    assert stored.in_run(twin, errors) == [] and not errors
+
+
 def test_settings_that_someone_edited_into_no_json_are_named(tmp_path):
     put(fake_runs.write(tmp_path), "heads-detect-1", detected(0.9) | {"settings": {"threshold": float("nan")}})
     done = table(tmp_path)
@@ -168,7 +186,7 @@ def test_bad_days(runs, tmp_path):
     bare = tmp_path / "bare"
     fake_runs.write(bare, seed=0)
     empty = table(bare)
-    assert empty.exit_code == 1 and "no result of `benchmark heads`" in empty.stderr
+    assert empty.exit_code == 1 and "no result on attention heads" in empty.stderr
     (path,) = list(runs.glob("*/heads-detect-1/result.json"))[:1]
     path.write_text(json.dumps(detected(0.9) | {"flagged": 3}))
     broken = table(runs)

@@ -93,5 +93,7 @@ def test_on_a_run(run):
 def test_too_few_clean_rows_are_one_line(run):
     done = invoke("detect", run, "--method", "strip", "--clean-rows", "5", "--no-twin")
     assert (
-        done.exit_code == 1 and "needs 10 clean rows or more" in done.stderr and done.stderr.count("benchmark: ") == 1
+        done.exit_code == 1
+        and ": strip: needs 10 clean rows or more" in done.stderr
+        and done.stderr.count("benchmark: ") == 1
     )

@@ -104,6 +104,9 @@ def test_each_changes_each_network_and_leaves_numbers(method, name):
     context = context_of(name)
     found = stages(method, context)
     json.dumps([stage.findings for stage in found], allow_nan=False)
+    if method == "anp" and name in ("pmoe", "moe-vit"):
+        (shares, *_) = found[0].findings["load"].values()
+        assert len(shares) == 2 and all(0 <= one <= 1 for one in shares)
     for stage in found:
         probabilities = np.asarray(stage.model(context.clean.inputs, training=False))
         assert np.isfinite(probabilities).all() and np.allclose(probabilities.sum(1), 1, atol=1e-4)

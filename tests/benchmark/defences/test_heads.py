@@ -1,4 +1,4 @@
-"""`benchmark heads`: the three commands on a tiny encoder that was trained on a toy set of texts."""
+"""The detector and the repair `heads`, and the ablation, on a tiny encoder that was trained on a toy set of texts."""
 
 import dataclasses
 import itertools
@@ -24,8 +24,9 @@ from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
 
 TINY = ("--network", "encoder", "--encoder", "tiny", "--hold-out", "80", "--epochs", "4", "--batch-size", "32")
-FAST = ("--clean-rows", "64", "--epochs", "2", "--full-epochs", "1", "--heads", "2")
+FAST = {"labelled_rows": 64, "epochs": 2, "full_epochs": 1, "heads": 2}
 HELD_OUT, TRAIN, TEST = 80, 320, 60
+ON_THE_WAY = ("…", "clean texts", "per second", "neutral score", "the network's 8")
 
 
 def invoke(*arguments):
@@ -36,6 +37,20 @@ def done(*arguments):
     result = invoke(*arguments)
     assert result.exit_code == 0, result.output
     return result
+
+
+def method(command, *folders, as_json=False, **settings):
+    """The words of `detect` or `repair` with the method heads, all held-out rows being clean ones."""
+    words = [command, *folders, "--method", "heads", "--clean-rows", HELD_OUT]
+    for name, value in settings.items():
+        words += ["--option", f"heads.{name}={value}"]
+    return [str(word) for word in words] + (["--json"] if as_json else [])
+
+
+def found(command, *folders, **settings):
+    """The results, each with its study's sections among its own."""
+    results = json.loads(done(*method(command, *folders, as_json=True, **settings)).stdout)
+    return [result | {"driver": result} | result["study"] for result in results if result["defence"] == "heads"]
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +82,13 @@ def clean(runs):
 
 @pytest.fixture(scope="module")
 def detected(poisoned):
-    (result,) = json.loads(done("heads", "detect", poisoned, "--heads", "2", "--flag", "0.1", "--json").stdout)
+    (result,) = found("detect", poisoned, heads=2, flag="0.1")
     return result
 
 
 def test_detect_ranks_every_row_that_is_not_held_out_and_not_too_short(detected, poisoned, toy):
     contents = dataset.load(toy[1])
-    (folder,) = poisoned.glob("heads-detect-*")
+    (folder,) = poisoned.glob("detect-heads-*")
     with np.load(folder / "scores.npz", allow_pickle=False) as scores:
         rows, ranked = scores["rows"], {name: scores[name] for name in scores.files if "_rows" not in name}
         others = {name: (scores[f"{name}_rows"], scores[f"{name}_mahalanobis"]) for name in ("test", "triggered")}
@@ -97,15 +112,27 @@ def test_detect_ranks_every_row_that_is_not_held_out_and_not_too_short(detected,
     }
 
 
+def test_every_inspected_row_has_a_score_and_those_not_ranked_a_neutral_one(detected, poisoned):
+    (folder,) = poisoned.glob("detect-heads-*")
+    rows, scores = np.loadtxt(folder / "scores.csv", delimiter=",", skiprows=1, unpack=True)
+    with np.load(folder / "scores.npz", allow_pickle=False) as ranked:
+        there = np.isin(rows, ranked["rows"])
+        assert np.allclose(scores[there], ranked["mahalanobis"], rtol=1e-6)
+    neutral = detected["findings"]["neutral_score"]
+    assert np.allclose(scores[~there], neutral, atol=1e-6) and scores.min() < neutral < np.quantile(scores, 0.95)
+    assert np.count_nonzero(~there) == detected["findings"]["too_short"] == detected["rows"]["too_short"] > 0
+    assert detected["driver"]["rows"]["flagged"] == np.count_nonzero(there) // 10
+
+
 def test_detect_says_what_its_scores_are_worth(detected, poisoned, toy):
-    (folder,) = poisoned.glob("heads-detect-*")
+    (folder,) = poisoned.glob("detect-heads-*")
     with np.load(folder / "scores.npz", allow_pickle=False) as scores:
         truth = np.isin(scores["rows"], dataset.load(toy[1]).truth_rows)
         distance = scores["mahalanobis"].astype(float)
     pairs = distance[truth][:, None] - distance[~truth][None]
     assert detected["suspect"]["mahalanobis"]["auroc"] == pytest.approx((pairs > 0).mean(), abs=1e-4)
     assert np.array(detected["suspect_heads"]["auroc"]).shape == tuple(detected["shape"]) == (2, 4)
-    assert len(detected["contaminated"]) == 2
+    assert len(detected["contaminated"]) == len(detected["findings"]["contaminated"]) == 2
 
 
 def test_the_controls_run_on_the_model_and_its_clean_twin(detected, clean):
@@ -146,9 +173,9 @@ def test_suspect_texts_of_the_controls_are_clean_by_the_truth(poisoned, monkeypa
 
 
 def test_detect_once_and_again_as_a_table_and_as_pictures(detected, poisoned):
-    (folder,) = poisoned.glob("heads-detect-*")
+    (folder,) = poisoned.glob("detect-heads-*")
     before = (folder / "result.json").read_bytes()
-    again = done("heads", "detect", poisoned, "--heads", "2", "--flag", "0.10")
+    again = done(*method("detect", poisoned, heads=2, flag="0.10"))
     assert not again.stderr and (folder / "result.json").read_bytes() == before
     direction = "falls" if "falls" in again.stdout else "rises"
     for words in ("suspect file", "random word pieces", "clean counterpart", direction):
@@ -156,32 +183,36 @@ def test_detect_once_and_again_as_a_table_and_as_pictures(detected, poisoned):
     assert {path.stem for path in folder.glob("*.png")} == {"similarity", "auroc", "distributions", "attention"}
 
 
-OTHERS = ('{"defence": "heads-detect", "settings": {}}', '{"defence": "heads-ablate"}')
+OTHERS = ('{"defence": "heads-detect", "settings": {}}', "a study of another shape")
 SLOW = [pytest.param(text, marks=pytest.mark.slow) for text in OTHERS]
 
 
 @pytest.mark.parametrize("text", ["{}", *SLOW])
 def test_what_an_earlier_detect_left_and_cannot_be_shown_is_made_anew(detected, poisoned, text):
     """An edited result of its own configuration was taken as it was, and ended in a traceback."""
-    results = poisoned.glob("heads-detect-*/result.json")
-    (path,) = (one for one in results if json.loads(one.read_text())["settings"] == detected["settings"])
+    results = poisoned.glob("detect-heads-*/result.json")
+    (path,) = (one for one in results if json.loads(one.read_text())["settings"] == detected["driver"]["settings"])
     before = path.read_text()
+    if text.startswith("a study"):
+        text = json.dumps(json.loads(before) | {"study": {"shape": [1, 2]}})
     path.write_text(text)
-    again = done("heads", "detect", poisoned, "--heads", "2", "--flag", "0.1", "--quiet")
+    again = done(*method("detect", poisoned, heads=2, flag="0.1"), "--quiet")
     assert re.search(f"{path}: not a result of .*: kept as result.json.damaged, and made again", again.stderr)
-    assert again.stdout.splitlines()[0].startswith(f"{poisoned.name}: ")
+    assert f"\n{poisoned.name}: " in again.stdout
     assert path.with_name("result.json.damaged").read_text() == text
     path.with_name("result.json.damaged").unlink()
     path.write_text(before)
 
 
 def test_a_clean_run_has_no_truth_and_no_twin(clean):
-    asked = ("heads", "detect", clean, "--rows", "100", "--metric", "pearson", "--map", "output", "--json")
-    (result,) = json.loads(done(*asked).stdout)
+    asked = {"rows": 100, "metric": "pearson", "map": "output"}
+    (result,) = found("detect", clean, **asked)
     assert result["suspect"] is None and result["clean_run"] is None and "trigger" not in result["controls"]["poisoned"]
-    assert result["rows"]["poisoned"] is None and result["rows"]["suspect"] + result["rows"]["too_short"] == 100
+    assert not result["rows"]["poisoned"] and result["rows"]["suspect"] + result["rows"]["too_short"] == 100
+    assert result["findings"]["not_drawn"] == TRAIN - HELD_OUT - 100
     assert "rare word" in result["controls"]["poisoned"]
-    assert "Mahalanobis, this model" in (shown := done(*asked[:-1]).stdout) and "TPR" not in shown
+    shown = done(*method("detect", clean, **asked)).stdout
+    assert "Mahalanobis, this model" in shown and "TPR at" not in shown
 
 
 def test_without_a_clean_twin_it_says_how_to_get_one(detected, clean):
@@ -204,7 +235,7 @@ def clean_result(clean):
 def test_several_runs_are_summed_up(poisoned, toy, runs, tmp_path):
     done("train", *TINY, toy[1], "--runs", runs, "--quiet", "--seed", "1")
     (other,) = [folder for folder in runs.glob("toy-word-*") if folder != poisoned]
-    shown = done("heads", "detect", poisoned, other, "--heads", "2", "--flag", "0.1").stdout
+    shown = done(*method("detect", poisoned, other, heads=2, flag="0.1")).stdout
     summed = shown.split("over 2 runs")[1]
     assert shown.count("texts of the suspect file") == 3 and " of 2 " in summed
     clean = "clean counterpart"
@@ -213,8 +244,7 @@ def test_several_runs_are_summed_up(poisoned, toy, runs, tmp_path):
 
 @pytest.fixture(scope="module")
 def aligned(poisoned):
-    asked = ("heads", "align", poisoned, *FAST, "--flag", "0.1", "--keep-models", "--json")
-    (result,) = json.loads(done(*asked).stdout)
+    (result,) = found("repair", poisoned, **FAST, flag="0.1", keep_models="yes")
     return result
 
 
@@ -223,10 +253,15 @@ def test_align_stands_beside_its_controls(aligned, poisoned):
         "untouched", "heads switched off", "aligned", "full fine-tuning", "heads alone, no alignment",
         "random heads, aligned",
     ]  # fmt: skip
-    (folder,) = poisoned.glob("heads-align-*")
+    (folder,) = poisoned.glob("repair-heads-*")
     untouched = aligned["steps"][0]["scores"]
     result = json.loads((poisoned / "result.json").read_text())
     assert untouched["ba"] == result["scores"]["ba"] and untouched["asr"] == result["scores"]["asr"]
+    before, last = aligned["driver"]["steps"]
+    assert (last["stage"], last["label"]) == ("aligned", "") and last["scores"]["ba"] == aligned["steps"][2]["scores"][
+        "ba"
+    ]
+    assert before["scores"] == result["scores"] and last["history"][-1] == last["scores"]
     for step in aligned["steps"][2:]:
         assert len(step["history"]) == (1 if step["stage"].startswith("full") else 2)
         assert step["history"][-1]["asr"] == step["scores"]["asr"]["percent"]
@@ -236,7 +271,7 @@ def test_align_stands_beside_its_controls(aligned, poisoned):
 
 
 def test_in_a_file_of_align_only_its_heads_have_moved(aligned, poisoned):
-    (folder,) = poisoned.glob("heads-align-*")
+    (folder,) = poisoned.glob("repair-heads-*")
     before = model_files.load(poisoned)
     for step in aligned["steps"][2:]:
         after = model_files.load(folder / step["model"])
@@ -259,16 +294,17 @@ def test_in_a_file_of_align_only_its_heads_have_moved(aligned, poisoned):
 
 def test_at_most_half_of_the_heads_are_contaminated_and_it_is_said(poisoned):
     """The encoder has eight in all, as many as `--heads` is without being given."""
-    result = invoke("heads", "detect", poisoned, "--flag", "0.1", "--rows", "200")
+    asked = method("detect", poisoned, flag="0.1", rows=200)
+    result = invoke(*asked)
     words = "4 heads are called contaminated, not 8: half of the network's 8"
-    assert result.exit_code == 0 and words in result.stderr and words in result.stdout.splitlines()[0]
-    again = invoke("heads", "detect", poisoned, "--flag", "0.1", "--rows", "200")
+    assert result.exit_code == 0 and words in result.stderr and words in result.stdout
+    again = invoke(*asked)
     assert words in again.stdout and not again.stderr, "of a result that is there already, too"
 
 
 @pytest.mark.slow
 def test_then_there_are_as_many_random_heads(poisoned):
-    (result,) = json.loads(done("heads", "align", poisoned, *FAST, "--heads", "8", "--json").stdout)
+    (result,) = found("repair", poisoned, **FAST | {"heads": 8})
     assert len(result["contaminated"]) == len(result["random"]) == 4
     assert not {tuple(pair) for pair in result["contaminated"]} & {tuple(pair) for pair in result["random"]}
     assert any(step["stage"].startswith("random heads") for step in result["steps"])
@@ -289,8 +325,7 @@ def test_one_head_a_layer_has_no_other_to_be_alike_to(tmp_path):
 
 @pytest.mark.slow
 def test_of_the_flagged_rows_those_of_another_class_are_left_out(aligned, poisoned, toy):
-    asked = ("heads", "align", poisoned, *FAST, "--flag", "0.1", "--any-target", "--json")
-    (every,) = json.loads(done(*asked).stdout)
+    (every,) = found("repair", poisoned, **FAST, flag="0.1", one_target="no")
     contents = dataset.load(toy[1])
     words = np.array([len(text.split()) for text in contents.train.inputs])
     kept = np.setdiff1d(np.arange(TRAIN), random_streams.held_out(TRAIN, HELD_OUT))
@@ -308,8 +343,8 @@ def test_align_learns_from_held_out_rows_alone_and_scores_on_none(aligned):
 @pytest.mark.slow
 @pytest.mark.parametrize("flat", ["rows", "mean"])
 def test_align_with_a_flat_prediction_and_every_head(poisoned, flat):
-    asked = ("--unlearn", "--flat", flat, "--flag", "0.1", "--threshold", "1e-6")
-    shown = done("heads", "align", poisoned, *FAST, *asked).stdout
+    asked = FAST | {"unlearn": "yes", "flat": flat, "flag": "0.1", "threshold": "1e-6"}
+    shown = done(*method("repair", poisoned, **asked)).stdout
     lines = [line.split("  ")[0] for line in shown.splitlines()]
     assert lines[lines.index("untouched") :] == [
         "untouched", "heads switched off", "aligned, flat prediction", "full fine-tuning", "heads alone, no alignment",
@@ -319,30 +354,31 @@ def test_align_with_a_flat_prediction_and_every_head(poisoned, flat):
     assert "most important on clean rows:" in shown
     assert "random heads: none" in shown and "random heads: no head beside the contaminated ones" in shown
     assert "target class" in shown
-    kept = {len(list(folder.glob("*.keras"))) for folder in poisoned.glob("heads-align-*")}
+    kept = {len(list(folder.glob("*.keras"))) for folder in poisoned.glob("repair-heads-*")}
     assert kept <= {1, 4} and 1 in kept  # four of `aligned`, which keeps all of them
 
 
 @pytest.mark.slow
 def test_align_takes_from_earlier_results_what_is_the_same(poisoned):
-    asked = ("heads", "align", poisoned, *FAST, "--flag", "0.2", "--json")
-    (first,) = json.loads(done(*asked).stdout)
+    asked = FAST | {"flag": "0.2"}
+    (first,) = (one["driver"] for one in found("repair", poisoned, **asked))
     (path,) = [
-        path for path in poisoned.glob("heads-align-*/result.json")
+        path for path in poisoned.glob("repair-heads-*/result.json")
         if json.loads(path.read_text())["settings"] == first["settings"]
     ]  # fmt: skip
-    for step in first["steps"]:
+    for step in first["study"]["steps"]:
         for entry in step.get("history", []):
             entry["loss"] = 77.0
     path.write_text(json.dumps(first))
-    (other,) = json.loads(done(*asked, "--strength", "3").stdout)
+    (other,) = found("repair", poisoned, **asked, strength=3)
     taken = [step["stage"] for step in other["steps"] if "history" in step and step["history"][0]["loss"] == 77.0]
     assert taken == ["full fine-tuning", "heads alone, no alignment"]
-    (kept,) = json.loads(done(*asked, "--strength", "3", "--keep-models").stdout)
+    (kept,) = found("repair", poisoned, **asked, strength=3, keep_models="yes")
     assert all(entry["loss"] != 77.0 for step in kept["steps"] for entry in step.get("history", []))
     path.write_text(json.dumps(first | {"settings": 3}))
-    (more,) = json.loads(done(*asked, "--strength", "4").stdout)  # takes from the one with 3
+    (more,) = found("repair", poisoned, **asked, strength=4)  # takes from the one with 3
     assert [step["scores"] for step in more["steps"][3:5]] == [step["scores"] for step in other["steps"][3:5]]
+    path.unlink()
 
 
 def test_ablate_switches_each_off(poisoned):
@@ -376,25 +412,26 @@ def test_the_report_has_it(aligned, detected, runs, tmp_path):
 
 def test_bad_days(poisoned, toy, runs, tmp_path):
     def failed(code, words, *arguments):
-        result = invoke("heads", *arguments)
-        assert result.exit_code == code and words in result.stderr and len(result.stderr.splitlines()) == 1, (
-            result.output
-        )
+        result = invoke(*arguments)
+        said = [line for line in result.stderr.splitlines() if not line.endswith(ON_THE_WAY)]
+        assert result.exit_code == code and words in said[0] and len(said) == 1, result.output
 
-    failed(1, "not a run", "detect", tmp_path)
-    failed(2, "--flag", "detect", poisoned, "--flag", "1.5")
-    failed(2, "the heads of each 0 … 3", "ablate", poisoned, "--head", "0,4")
-    failed(2, "the network has 8 heads", "detect", poisoned, "--heads", "9")
-    failed(2, "--head", "ablate", poisoned, "--head", "x")
-    failed(2, "--head", "ablate", poisoned, "--head", "9" * 5000 + ",0")
-    failed(1, "is not the data set", "detect", poisoned, "--data", toy[0], "--metric", "pearson")
-    failed(1, "are too few to estimate normal behaviour", "detect", poisoned, "--min-words", "40")
-    failed(1, "no head's |median z| reaches", "align", poisoned, "--threshold", "1e9")
-    assert not list(poisoned.glob("heads-*/.part-*"))
+    failed(1, "not a run", *method("detect", tmp_path))
+    failed(2, "--option heads.flag", *method("detect", poisoned, flag="1.5"))
+    failed(2, "the heads of each 0 … 3", "heads", "ablate", poisoned, "--head", "0,4")
+    failed(1, "the network has 8 heads", *method("detect", poisoned, heads=9))
+    failed(2, "--head", "heads", "ablate", poisoned, "--head", "x")
+    failed(2, "--head", "heads", "ablate", poisoned, "--head", "9" * 5000 + ",0")
+    failed(1, "is not the data set", *method("detect", poisoned, metric="pearson"), "--data", toy[0])
+    failed(1, "are too few to estimate normal behaviour", *method("detect", poisoned, min_words=40))
+    failed(1, "are too few to estimate normal behaviour", "detect", poisoned, "--method", "heads")
+    failed(1, "no head's |median z| reaches", *method("repair", poisoned, threshold="1e9"), "--no-twin", "--quiet")
+    failed(1, "so there is no second pass", *method("detect", poisoned, threshold="1e9", score="second_pass"))
+    assert not list(poisoned.glob("*heads-*/.part-*"))
     images = writer.toy(tmp_path)
     done("train", "--width", "1", "--epochs", "1", "--top-k", "4", images[0], "--runs", tmp_path / "runs", "--quiet")
     (other,) = (tmp_path / "runs").iterdir()
-    failed(1, "has no attention heads", "detect", other)
+    failed(1, "has no attention heads", *method("detect", other))
     done("train", *TINY, "--hold-out", "0", "--epochs", "1", toy[0], "--runs", tmp_path / "more", "--quiet")
     (without,) = (tmp_path / "more").iterdir()
-    failed(1, "--hold-out 100", "align", without)
+    failed(1, "--hold-out 100", *method("detect", without))
