@@ -105,7 +105,7 @@ def search_masks(
         drawn = random_streams.uniform(seed, f"anp noise {number}", 2 * len(masks.values)).reshape(2, -1)
         start = (search.epsilon * (2 * drawn - 1)).astype(np.float32)
         _, noise = masks.adversarial(start, images, labels)
-        yield number, masks.step(noise, images, labels), masks
+        yield number, tuning.finite(masks.step(noise, images, labels), f"step {number}"), masks
 
 
 @dataclass(frozen=True)
@@ -234,8 +234,8 @@ register(
         options=(
             Option("steps", "Steps of the search, of rows drawn with replacement.", int, 300, least=1,
                    source="BackdoorBench: 2,000; 300 suit a laptop"),
-            Option("learning_rate", "Learning rate of the masks.", float, 0.2, above=0,
-                   source="the authors' code, from memory; BackdoorBench: 0.01"),
+            Option("learning_rate", "Learning rate of the masks.", float, 0.01, above=0,
+                   source="BackdoorBench; the authors' code, from memory: 0.2"),
             tuning.BATCH_SIZE,
             Option("epsilon", "Largest noise.", float, 0.4, least=0, source="BackdoorBench"),
             Option("alpha", "Weight of the loss without noise.", float, 0.2, least=0, most=1, source="BackdoorBench"),
