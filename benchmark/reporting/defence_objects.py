@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.core import files, numbers
 from benchmark.core.errors import Damaged
+from benchmark.core.numbers import LARGEST
+from benchmark.defences import score_files
 from benchmark.defences.over_runs import Entry, described_result
 from benchmark.defences.records import Detected, Repaired
-from benchmark.defences.score_files import SCORES
 from benchmark.defences.summaries import DETECTOR_SCORES, TPR_AT_1, TPR_AT_5, der, repair_values
 from benchmark.reporting.objects import Scores, run_columns, table_of
 from benchmark.training.metrics import Share
@@ -84,18 +84,10 @@ class DetectorResult:
         return {"folder": str(self.folder)} | self.result.raw | {"clean_twin": self.twin and self.twin.raw}
 
     def _table(self) -> tuple[np.ndarray, np.ndarray]:
-        import numpy as np
-
-        path = self.folder / SCORES
-        try:
-            lines = files.read_bytes(path).decode().splitlines()
-            pairs = [line.split(",") for line in lines[1:]]
-            rows = np.array([int(row) for row, _ in pairs], np.int64)
-            scores = np.array([numbers.real(score) for _, score in pairs], np.float64)
-        except (ValueError, OverflowError) as error:
-            raise Damaged(f"{path}: not the scores of a detector ({error})") from None
-        if lines[:1] != ["row,score"] or len(rows) != self.result.inspected:
-            raise Damaged(f"{path}: not the scores of a detector (expected {self.result.inspected:,} rows)")
+        path = self.folder / score_files.SCORES
+        rows, scores = score_files.read_scores(path, LARGEST)
+        if len(rows) != self.result.inspected:
+            raise Damaged(f"{path}: has {len(rows):,} rows, expected {self.result.inspected:,}")
         return rows, scores
 
 

@@ -47,7 +47,7 @@ class Variation:
 
 
 def fit(clean: np.ndarray, labels: np.ndarray, classes: int) -> Variation:
-    """Estimate how clean features vary (Tang et al. 2021, section 4.2): h = mean of the class + variation, both normal.
+    """Estimate how clean features vary (Tang et al. 2021): h = mean of the class + variation, both normal.
 
     EM from the covariances of class means and residuals, at most 100 steps, until both change by 1e-5 at most
     (Frobenius). Only the rows' scatter and the classes' sums are needed, so a step costs the same for any number of

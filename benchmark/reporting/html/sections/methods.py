@@ -12,7 +12,7 @@ from benchmark.runs.groups import Cell
 
 def build(content: Content) -> str:
     """Build the section: repairs, then detectors."""
-    repaired, detected = content.repaired, content.detected
+    repaired, detected = defended.shown(content.repaired), content.detected
     parts = []
     if repaired:
         keys = [key_of(content, cell.group) if cell.last else f"stage-{number}" for number, cell in enumerate(repaired)]
