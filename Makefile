@@ -4,7 +4,7 @@
 # make lint   style, format, floors of imports, types             make bench     the speed measurements
 # make table-small   three triggers at three rates on SET, trained, as table, figures and report
 # make minilm the weights of MiniLM-L6, for text encoders
-# make docs   docs/cli.md from the code, the tables of data/FORMAT.md from data/schema.json
+# make docs   docs/cli.md and the pages on defences from the code, the tables of data/FORMAT.md from data/schema.json
 # make fuzz   10,000 damaged files through every command          make docker-lines   the Dockerfile's install lines
 # make site   the documentation as a site in site/ (offline)
 PYTHON ?= python3
@@ -55,6 +55,7 @@ lint: $(VENV)/.lint $(VENV)/.installed
 docs: $(VENV)/.installed
 	$(BIN)/python docs/generate_cli.py
 	$(BIN)/python docs/generate_format.py
+	$(BIN)/python docs/generate_defences.py
 
 site: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

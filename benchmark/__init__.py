@@ -21,13 +21,20 @@ os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 if TYPE_CHECKING:
     from benchmark.reporting.api import (
+        DetectorResult,
+        DetectorResults,
         Failure,
+        RepairResult,
+        RepairResults,
         Results,
         Routing,
         Run,
         Scores,
         Usage,
+        detect,
         load,
+        methods,
+        repair,
         results,
         routing,
         score,
@@ -36,13 +43,20 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "DetectorResult",
+    "DetectorResults",
     "Failure",
+    "RepairResult",
+    "RepairResults",
     "Results",
     "Routing",
     "Run",
     "Scores",
     "Usage",
+    "detect",
     "load",
+    "methods",
+    "repair",
     "results",
     "routing",
     "score",

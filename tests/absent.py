@@ -13,7 +13,10 @@ def find_spec(name, path=None, target=None):
     return None if name.split(".")[0] in _hidden else _find(name, path, target)
 importlib.machinery.PathFinder.find_spec = staticmethod(find_spec)
 """
-EXTRAS = ("keras", "tensorflow", "jax", "torch", "matplotlib", "tokenizers", "safetensors", "dask", "distributed")
+EXTRAS = (
+    *("keras", "tensorflow", "jax", "torch", "matplotlib", "tokenizers", "safetensors", "dask", "distributed"),
+    *("umap", "hdbscan"),
+)
 
 
 def environment(folder: Path, *hidden: str, **more) -> dict[str, str]:
@@ -32,13 +35,14 @@ def half_installed(folder: Path, name: str, body: str) -> dict[str, str]:
     return environment(folder)
 
 
-def old(folder: Path, name: str, version: str) -> dict[str, str]:
-    """The environment of a process whose package of that name is of another version, by its metadata."""
-    where = folder / f"{name}-{version}.dist-info"
+def old(folder: Path, name: str, version: str, module: str = "") -> dict[str, str]:
+    """The environment of a process whose package of that name is of another version, by its metadata; `module` is what
+    is imported of it where that has another name."""
+    where = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     where.mkdir(parents=True)
     (where / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    (folder / name).mkdir()
-    (folder / name / "__init__.py").write_text(f"__version__ = {version!r}\n")
+    (folder / (module or name)).mkdir()
+    (folder / (module or name) / "__init__.py").write_text(f"__version__ = {version!r}\n")
     return environment(folder)
 
 

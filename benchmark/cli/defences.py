@@ -85,7 +85,8 @@ def detect(paths, methods, given, clean_rows, file, no_twin, estimate, code, bas
 
 @click.command()
 @common
-def repair(paths, methods, given, clean_rows, file, no_twin, estimate, code, base, as_json, quiet):
+@click.option("--detector", metavar="NAME", help="What `retrain` goes by: as --option retrain.detector=NAME.")
+def repair(paths, methods, given, clean_rows, file, no_twin, estimate, code, base, as_json, quiet, detector):
     """Repair a network, and score what is left.
 
     Each method changes a copy of the network, which is saved in the run's folder and scored: BA, ASR, the share still
@@ -101,6 +102,7 @@ def repair(paths, methods, given, clean_rows, file, no_twin, estimate, code, bas
     from benchmark.reporting import defences
 
     asked = _asked(file, base, clean_rows, None)
+    given += () if detector is None else (f"retrain.detector={detector}",)
     _run(paths, REPAIRS, methods, given, asked, code, estimate, as_json, quiet, not no_twin, repairer,
          defences.repairs, controls())  # fmt: skip
 
@@ -136,8 +138,8 @@ def _run(
             errors.append(str(error))
     if as_json:
         say_json([record for outcome in outcomes for record in defences.records(outcome)])
-    else:
-        say("\n\n".join(filter(None, [*map(show, outcomes), *defences.reports(chosen, outcomes)])))
+    elif shown := [text for text in [*map(show, outcomes), *defences.reports(chosen, outcomes)] if text]:
+        say("\n\n".join(shown))
     _end([*errors, *(line for outcome in outcomes for line in outcome.errors)])
 
 

@@ -53,7 +53,7 @@ def summary(
         return None
     mean = math.fsum(values) / len(values)
     if len(values) > 1:
-        deviation = statistics.stdev(values)
+        deviation = math.sqrt(math.fsum((one - mean) ** 2 for one in values) / (len(values) - 1))
         half = student(len(values) - 1) * deviation / math.sqrt(len(values))
         return Summary(values, mean, deviation, max(least, mean - half), min(100.0, mean + half), "seeds", half)
     if of and count is not None:

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.core import files
 from benchmark.core.errors import Failure
-from benchmark.defences import driver, records, study
+from benchmark.defences import driver, records, score_files, study
 from benchmark.defences.chosen import Chosen
 from benchmark.defences.context import Detection
 from benchmark.defences.driver import Driver, Log
@@ -17,8 +16,6 @@ from benchmark.defences.records import DETECT, Detected
 from benchmark.defences.registry import DetectorSpec
 from benchmark.defences.subject import Subject
 from benchmark.training.metrics import Json
-
-SCORES = "scores.csv"
 
 
 def detector(log: Log) -> Driver[DetectorSpec, Detected]:
@@ -29,7 +26,9 @@ def detector(log: Log) -> Driver[DetectorSpec, Detected]:
 def _detect(subject: Subject, one: Chosen[DetectorSpec], target: Path, log: Log) -> Json:
     context = subject.context
     found = checked(one.spec.score(context, **one.settings), len(context.rows), one.spec.name)
-    write_scores(target / SCORES, context.rows, found.scores)
+    score_files.write_scores(target / score_files.SCORES, context.rows, found.scores)
+    if found.flagged is not None:
+        score_files.write_flagged(target / score_files.FLAGGED, context.rows[found.flagged])
     studied = study.of_method(one, subject, found.state, (), target, log)
     return {
         "rows": _rows(subject, found),
@@ -54,12 +53,6 @@ def checked(found: Any, rows: int, method: str) -> Detection:
     if flagged is not None and (flagged.shape != (rows,) or flagged.dtype != bool):
         raise Failure(f"{method}: returned flags {flagged.dtype} of shape {flagged.shape}, expected bool ({rows},)")
     return replace(found, scores=scores, flagged=flagged)
-
-
-def write_scores(path: Path, rows: np.ndarray, scores: np.ndarray) -> None:
-    """Write `row,score` lines, the form that `poisonkit grade` takes; every digit of a score is kept."""
-    lines = [f"{row},{score!r}\n" for row, score in zip(rows.tolist(), scores.tolist(), strict=True)]
-    files.write_bytes(path, ("row,score\n" + "".join(lines)).encode())
 
 
 def _rows(subject: Subject, found: Detection) -> Json:

@@ -127,7 +127,7 @@ class Driver(Generic[S, R]):
     def _made(self, subject: Subject, one: Chosen[S], target: Path, config: Json, twin: Run | None) -> R:
         with making(target, config):
             start = time.perf_counter()
-            raw: Json = self._make(subject, one, target, self.log)
+            raw: Json = self._said_by(one, lambda: self._make(subject, one, target, self.log))
             raw = {
                 "result_version": 1,
                 "kind": self.kind,
@@ -147,6 +147,14 @@ class Driver(Generic[S, R]):
             result = self._parse(raw)
             files.write_json(target / "result.json", raw)
         return result
+
+    @staticmethod
+    def _said_by(one: Chosen[S], make: Callable[[], Json]) -> Json:
+        """Return what `make` returns; a `Failure` begins with the method's name."""
+        try:
+            return make()
+        except Failure as error:
+            raise Failure(f"{one.spec.name}: {str(error).removeprefix(f'{one.spec.name}: ')}") from None
 
 
 def kept_of(studied: Studied | None) -> Json:

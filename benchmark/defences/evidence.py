@@ -133,13 +133,8 @@ def entry(model: Any) -> Any:
     """Return the layer that takes a network's images. `Failure` where that is not a single one."""
     import keras
 
-    def takes(layer: Any) -> bool:
-        try:
-            return layer.input is model.inputs[0]
-        except (AttributeError, ValueError):  # of a layer that is used more than once
-            return False
-
-    found = [one for one in model.layers if not isinstance(one, keras.layers.InputLayer) and takes(one)]
+    others = (one for one in model.layers if not isinstance(one, keras.layers.InputLayer))
+    found = [one for one in others if one.input is model.inputs[0]]
     if len(found) != 1:
         raise Failure(
             "this network's images go into several of its layers, so it cannot be asked about images between bytes"

@@ -37,6 +37,8 @@ class Group(Generic[R]):
     ----------
     cell : Cell
         The runs, in the order of `entries`.
+    whole : Cell
+        All runs of the same attack, data set and network, also those without such a result.
     method : str
         The method's name.
     settings : str
@@ -44,6 +46,7 @@ class Group(Generic[R]):
     """
 
     cell: Cell
+    whole: Cell
     entries: tuple[Entry[R], ...]
     method: str
     settings: str
@@ -89,6 +92,21 @@ def collect(cells: Iterable[Cell], errors: dict[Path, str] | None = None) -> Def
     return Defended(detected, repaired)
 
 
+def entries(found: Iterable[Finished], errors: dict[Path, str]) -> tuple[list[Entry[Detected]], list[Entry[Repaired]]]:
+    """Return all results of some runs, also of clean and sealed ones, each with what stands beside it."""
+    found, reader = list(found), _Reader(errors)
+    return (
+        [one for run in found for one in _of_run(run, DETECT, records.detected, DETECTORS, reader)],
+        [one for run in found for one in _of_run(run, REPAIR, records.repaired, REPAIRS, reader)],
+    )
+
+
+def described_result(result: MethodResult) -> str:
+    """Return what of a result's settings is not the default (see `described`)."""
+    registry: Registry[Any] = DETECTORS if isinstance(result, Detected) else REPAIRS
+    return described(result, registry.get(result.method))
+
+
 def of_sealed(found: Iterable[Finished], errors: dict[Path, str]) -> int:
     """Count the detections on sealed files."""
     sealed = (run.folder for run in found if run.result.dataset.is_sealed)
@@ -131,16 +149,25 @@ def _groups(
     for place, cell in sorted(enumerate(cells), key=lambda item: item[1].clean):  # poisoned ones say which are twins
         by_question: dict[str, list[Entry[R]]] = {}
         for run in cell.runs:
-            found = reader.of(run.folder, kind, parse)
-            for question, (path, result) in sorted(found.items(), key=lambda item: item[1][0].name):
-                if (path, kind) not in reader.joined:
-                    twin = reader.twin(run.folder, kind, parse, result)
-                    control = _control(result, [one for _, one in found.values()], registry)
-                    by_question.setdefault(question, []).append(Entry(run, path, result, twin, control))
+            for entry in _of_run(run, kind, parse, registry, reader):
+                if (entry.folder, kind) not in reader.joined:
+                    by_question.setdefault(entry.result.question, []).append(entry)
         groups += [(place, _group(cell, entries, registry)) for entries in by_question.values()]
     ranks = {name: number for number, name in enumerate(_names(registry))}
     groups.sort(key=lambda item: (item[0], ranks.get(item[1].method, len(ranks)), item[1].named))
     return [group for _, group in groups]
+
+
+def _of_run(
+    run: Finished, kind: str, parse: Callable[[Any], R], registry: Registry[Any], reader: _Reader
+) -> list[Entry[R]]:
+    """Return the results in a run's folder, in the order of its folders, each with what stands beside it."""
+    found = reader.of(run.folder, kind, parse)
+    results = [one for _, one in found.values()]
+    return [
+        Entry(run, path, result, reader.twin(run.folder, kind, parse, result), _control(result, results, registry))
+        for path, result in sorted(found.values(), key=lambda item: item[0].name)
+    ]
 
 
 def _names(registry: Registry[Any]) -> list[str]:
@@ -151,7 +178,9 @@ def _names(registry: Registry[Any]) -> list[str]:
 def _group(cell: Cell, entries: list[Entry[R]], registry: Registry[Any]) -> Group[R]:
     first = entries[0].result
     runs = tuple(entry.run for entry in entries)
-    return Group(Cell(runs, cell.note), tuple(entries), first.method, described(first, registry.get(first.method)))
+    return Group(
+        Cell(runs, cell.note), cell, tuple(entries), first.method, described(first, registry.get(first.method))
+    )
 
 
 def _control(result: R, beside: list[R], registry: Registry[Any]) -> R | None:

@@ -58,12 +58,7 @@ def norm_inputs(model: Any, layers: list[Any]) -> list[Any]:
     own = {id(layer) for layer in model.layers}
     if not all(id(layer) in own for layer in layers):
         raise Failure("this network's batch normalisations lie in a model inside it, where their inputs cannot be read")
-    try:
-        return [layer.input for layer in layers]
-    except (AttributeError, ValueError):  # used more than once, or a model that is no graph of layers
-        raise Failure(
-            "this network's batch normalisations have no single input each: it is no plain graph of layers"
-        ) from None
+    return [layer.input for layer in layers]
 
 
 def standardised(layer: Any, inputs: Any) -> Any:

@@ -54,7 +54,7 @@ class MethodResult:
     def question(self) -> str:
         """The method and all that was asked of it, as one string: equal for results that can be summed up."""
         asked = {name: self.raw.get(name) for name in ("defence", "settings", "asked", "code")}
-        return canonical(asked).decode() if isinstance(canonical(asked), bytes) else str(canonical(asked))
+        return canonical(asked).decode()
 
 
 @dataclass(frozen=True)

@@ -127,29 +127,29 @@ class RepairedCell:
         """Score by name, without those that no result has: `before_ba`, `before_asr`; `ba`, `asr`, `still_right` after;
         `ba_lost`; `der`; `control_ba` and `control_asr`, of plain fine-tuning on the same rows; `twin_ba` and
         `twin_ba_lost`, of the clean twin."""
-        rows = [self._of(entry) for entry in self.group.entries]
+        rows = [repair_values(entry, self.number) for entry in self.group.entries]
         return _scores(self.group.cell, {name: [row[name] for row in rows] for name in rows[0]})
 
-    def _of(self, entry: Entry[Repaired]) -> dict[str, Value]:
-        before, after = entry.result.before, entry.result.steps[self.number].scores
-        twin, rating, control = self._twin(entry), der(before, after), entry.control
-        return {
-            "before_ba": before.ba,
-            "before_asr": before.asr,
-            "ba": after.ba,
-            "asr": after.asr,
-            "still_right": after.robust_accuracy,
-            "ba_lost": _lost(before, after),
-            "der": _percent(rating),
-            "control_ba": control and control.after.ba,
-            "control_asr": control and control.after.asr,
-            "twin_ba": twin and twin.scores.ba,
-            "twin_ba_lost": twin and entry.twin and _lost(entry.twin.before, twin.scores),
-        }
 
-    def _twin(self, entry: Entry[Repaired]) -> Step | None:
-        steps = entry.twin.steps if entry.twin else ()
-        return steps[self.number] if len(steps) > self.number else None
+def repair_values(entry: Entry[Repaired], number: int) -> dict[str, Value]:
+    """Return what one result says at the step of that number, by the names of `RepairedCell.scores`."""
+    before, after = entry.result.before, entry.result.steps[number].scores
+    steps = entry.twin.steps if entry.twin else ()
+    twin: Step | None = steps[number] if len(steps) > number else None
+    control = entry.control
+    return {
+        "before_ba": before.ba,
+        "before_asr": before.asr,
+        "ba": after.ba,
+        "asr": after.asr,
+        "still_right": after.robust_accuracy,
+        "ba_lost": _lost(before, after),
+        "der": _percent(der(before, after)),
+        "control_ba": control and control.after.ba,
+        "control_asr": control and control.after.asr,
+        "twin_ba": twin and twin.scores.ba,
+        "twin_ba_lost": None if twin is None else _lost(steps[0].scores, twin.scores),
+    }
 
 
 def _lost(before: Scores, after: Scores) -> float:

@@ -5,22 +5,26 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark.core.errors import Failure
 from benchmark.core.hashing import canonical
 from benchmark.core.hints import Open, advice, place, spelled
 from benchmark.format.manifest import Manifest, Source, parse
 
+SIDECAR = ".manifest.json"
 BROUGHT = ("folder", "npz", "csv")
 """The sources whose data the user brings: `poisonkit make` finds no others by itself."""
 
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What the sidecar of a data set says: its manifest, and the path that the source was read from, if any."""
+    """What the sidecar of a data set says: its manifest, as JSON too, and the path that the source was read from, if
+    any."""
 
     manifest: Manifest
     origin: str | None
+    raw: dict[str, Any]
 
 
 @advice
@@ -72,7 +76,7 @@ def sidecar(path: str | Path) -> Sidecar | None:
     from benchmark.core import files  # late: NumPy
 
     path = Path(path)
-    beside = path.with_name(path.name.removesuffix(".h5") + ".manifest.json")
+    beside = path.with_name(path.name.removesuffix(".h5") + SIDECAR)
     try:
         raw = files.read_json(beside) if beside.is_file() else None
         if not isinstance(raw, dict):
@@ -82,4 +86,4 @@ def sidecar(path: str | Path) -> Sidecar | None:
         return None
     origin = raw.get("origin")
     where = origin.get("path") if isinstance(origin, dict) else None
-    return Sidecar(manifest, where if isinstance(where, str) else None)
+    return Sidecar(manifest, where if isinstance(where, str) else None, raw["manifest"])

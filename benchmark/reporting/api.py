@@ -15,19 +15,28 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.core import interface
 from benchmark.core.errors import Failure, Usage
+from benchmark.reporting.defence_api import detect, methods, repair
+from benchmark.reporting.defence_objects import DetectorResult, DetectorResults, RepairResult, RepairResults
 from benchmark.reporting.objects import Results, Routing, Run, Scores
 
 if TYPE_CHECKING:
     from benchmark.runs.results import Finished
 
 __all__ = [
+    "DetectorResult",
+    "DetectorResults",
     "Failure",
+    "RepairResult",
+    "RepairResults",
     "Results",
     "Routing",
     "Run",
     "Scores",
     "Usage",
+    "detect",
     "load",
+    "methods",
+    "repair",
     "results",
     "routing",
     "score",

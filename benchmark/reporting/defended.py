@@ -1,9 +1,10 @@
 """Detectors and repairs over the seeds as tables: a row for each attack and method, in percent."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmark.core.intervals import Summary
+from benchmark.defences import results
 from benchmark.defences.over_runs import Group
 from benchmark.defences.summaries import POINTS, DetectedCell, RepairedCell
 from benchmark.reporting import cells, tables
@@ -35,10 +36,10 @@ DETECTORS = {
 REPAIRS = {
     "before_asr": "ASR before",
     "asr": "ASR",
-    "ba": "BA",
-    "ba_lost": "BA lost",
     "still_right": "RA",
     "der": "DER",
+    "ba": "BA",
+    "ba_lost": "BA lost",
     "control_asr": "control ASR",
     "twin_ba_lost": "clean twin BA lost",
 }
@@ -47,35 +48,42 @@ SHORT = {
     "precision": "prec.", "covers_at_1": "covers", "twin_flagged": "twin", "false_alarms": "clean",
     "control_asr": "control", "twin_ba_lost": "twin lost", "before_asr": "before", "average_precision": "AP",
 }  # fmt: skip
-SECONDARY = ("tpr_at_5", "as_many", "average_precision", "still_right", "covers_at_1", "false_alarms")
+SECONDARY = (
+    "average_precision", "tpr_at_5", "as_many", "covers_at_1", "false_alarms", "still_right", "der", "ba",
+)  # fmt: skip
+"""Columns that are left out where there is no room, in the order of the columns."""
 BEST = {"tpr_at_1": "highest", "auroc": "highest", "asr": "lowest"}
 FOUND = (
     "Detectors: AUROC, AP (average precision) and TPR at 1 % and 5 % FPR, of the poisoned rows against clean ones; as "
-    "many: precision where as many rows are flagged as are poisoned; precision, recall and clean rows (the share of them "
-    "that is flagged) at the method's own cut; covers: the share of them above the cut at 1 % FPR; clean twin: the share "
-    "that is flagged of the same data without any poison."
+    "many: precision where as many rows are flagged as are poisoned; precision, recall and clean rows (the share of "
+    "them that is flagged) at the method's own cut; covers: the share of them above the cut at 1 % FPR; clean twin: "
+    "the share that is flagged of the same data without any poison."
 )
 LEFT = (
     "Repairs: ASR, BA and RA after, BA lost; DER: defence effectiveness rating, 1/2 (ASR lost - BA lost + 1), no gain "
-    "counted, 50 is no effect; control ASR: what plain fine-tuning on the same clean rows leaves; clean twin BA lost: by "
-    "the same on a network that was never poisoned."
+    "counted, 50 is no effect; control ASR: what plain fine-tuning on the same clean rows leaves; clean twin BA lost: "
+    "by the same on a network that was never poisoned."
 )
 
 
-def detector_columns(found: Sequence[DetectedCell]) -> list[Column]:
-    """Build the columns of detectors, without those of scores that no result has."""
-    scores = [score_column([cell.scores for cell in found], name, title, _datasets(found)) for name, title in
-              DETECTORS.items()]  # fmt: skip
-    return [*_labels([cell.group for cell in found]), *_there(scores), _seconds([cell.group for cell in found])]
+def detector_columns(found: Sequence[DetectedCell], dense: bool = False) -> list[Column]:
+    """Build the columns of detectors, without those of scores that no result has. `dense`: without deviations, since
+    intervals say the same."""
+    scores = _score_columns([cell.scores for cell in found], DETECTORS, _datasets(found), dense)
+    return [*_labels([cell.group for cell in found]), *scores, _seconds([cell.group for cell in found])]
 
 
-def repair_columns(found: Sequence[RepairedCell]) -> list[Column]:
+def repair_columns(found: Sequence[RepairedCell], dense: bool = False) -> list[Column]:
     """Build the columns of repairs, a row for each stage, without those of scores that no result has."""
-    scores = [score_column([cell.scores for cell in found], name, title, _datasets(found)) for name, title in
-              REPAIRS.items()]  # fmt: skip
+    scores = _score_columns([cell.scores for cell in found], REPAIRS, _datasets(found), dense)
     *labels, seeds = _labels([cell.group for cell in found])
     stage = _filled(STAGE, [cell.stage for cell in found])
-    return [*labels, stage, seeds, *_there(scores), _seconds([cell.group for cell in found])]
+    return [*labels, stage, seeds, *scores, _seconds([cell.group for cell in found])]
+
+
+def shown(found: Sequence[RepairedCell]) -> list[RepairedCell]:
+    """Leave out the stages of fine-pruning, which have a table of their own, but for the last."""
+    return [cell for cell in found if cell.last or cell.group.method != results.NAME]
 
 
 def detectors(found: Sequence[DetectedCell], shape: Shape | None = None, errors: Iterable[Path] = ()) -> str:
@@ -90,12 +98,20 @@ def repairs(found: Sequence[RepairedCell], shape: Shape | None = None, errors: I
                  "Repairs of poisoned networks, percent", "tab:repairs")  # fmt: skip
 
 
-def score_column(scores: Sequence[dict[str, Score]], name: str, title: str, groups: Sequence[str]) -> Column:
-    """Build the column of a score."""
+def _score_columns(
+    scores: Sequence[dict[str, Score]], titled: Mapping[str, str], groups: Sequence[str], dense: bool
+) -> list[Column]:
+    built = [_score_column(scores, name, title, groups, dense) for name, title in titled.items()]
+    return [column for column in built if not column.empty]
+
+
+def _score_column(
+    scores: Sequence[dict[str, Score]], name: str, title: str, groups: Sequence[str], dense: bool
+) -> Column:
     return Column(
         name.replace("_", "-"),
         title,
-        tuple(written(one, name) for one in scores),
+        tuple(written(one, name, deviation=not dense) for one in scores),
         short=tuple(written(one, name, interval=False) for one in scores),
         short_title=SHORT.get(name, ""),
         secondary=name in SECONDARY,
@@ -105,13 +121,13 @@ def score_column(scores: Sequence[dict[str, Score]], name: str, title: str, grou
     )
 
 
-def written(scores: dict[str, Score], name: str, interval: bool = True) -> str:
+def written(scores: dict[str, Score], name: str, interval: bool = True, deviation: bool = True) -> str:
     """Return `96.1 ± 1.2 [94.6, 97.6]`; `-` where there is none."""
     if name not in scores:
         return "-"
     summary, number = scores[name].summary, number_of(name)
     words = [number(summary.mean)]
-    if summary.deviation is not None:
+    if deviation and summary.deviation is not None:
         words.append(f"± {number_of(name, False)(summary.deviation)}")
     if interval and (ends := interval_of(summary, name)):
         words.append(ends)
@@ -134,7 +150,8 @@ def number_of(name: str, sign: bool = True) -> Callable[[float], str]:
 def _labels(groups: Sequence[Group]) -> list[Column]:
     rows = []
     for group in groups:
-        *names, seeds, short = cells.names(group.cell)
+        names = cells.names(group.whole)[:-2]
+        seeds, short = cells.seeds(group.cell), cells.short_seeds(group.cell)
         rows.append([*names, group.method, group.settings, seeds, short])
     return cells.filled(LABELS, cells.turned(rows, len(LABELS) + 1))
 
@@ -143,19 +160,13 @@ def _filled(column: Column, values: Sequence[str]) -> Column:
     return Column(column.key, column.title, tuple(values), label=True, phrase=column.phrase)
 
 
-def _there(scores: Iterable[Column]) -> list[Column]:
-    return [column for column in scores if not column.empty]
-
-
 def _seconds(groups: Sequence[Group]) -> Column:
     taken = [f"{group.seconds:.0f}" if group.seconds >= 10 else f"{group.seconds:.1f}" for group in groups]
     return Column("seconds", "seconds", tuple(taken), short_title="s")
 
 
 def _datasets(found: Sequence[DetectedCell] | Sequence[RepairedCell]) -> list[str]:
-    return [
-        f"{cell.group.cell.dataset} {cell.group.cell.settings} {cells.names(cell.group.cell)[:4]}" for cell in found
-    ]
+    return [" ".join(cells.names(cell.group.whole)[:-2]) for cell in found]
 
 
 def _page(

@@ -35,6 +35,7 @@ _STYLES: dict[str, Style] = {
 _MORE: tuple[Style, ...] = ((_GREEN, (0, (1, 1.2)), "^"), (_PURPLE, (0, (5, 1, 1, 1)), "D"), (_GREY, (0, (8, 3)), "v"))
 _HOLLOW = "DP^vX"  # of published points of a further source; the last, of another trigger than any of ours
 _MARKERS = "os^DvPX*<>"  # of training curves: one per rate
+PANELS = 5  # beside one another: more could not be read on a page
 _WORDS = {"patch": "every patch", "image": "whole image"}
 
 
@@ -48,9 +49,9 @@ def write(
     """Write all figures of the cells into a folder; the paths. Published figures of the `sources` are in them, by
     default of all that come with the program.
 
-    For every data set and its settings `asr-…`, `ba-…` and, where the runs' histories are there and have more
-    than one epoch, `curves-…`. Below them stands what is in `errors` and so left out; histories that cannot be read are
-    put there too.
+    For every data set and its settings, and every PANELS triggers of these, `asr-…`, `ba-…` and, where the runs'
+    histories are there and have more than one epoch, `curves-…`. Below them stands what is in `errors` and so left out;
+    histories that cannot be read are put there too.
     """
     errors = {} if errors is None else errors
     chosen = tuple(PUBLISHED.values() if sources is None else sources)
@@ -72,12 +73,20 @@ def drawn(
     for (dataset, settings), group in groups.items():
         if all(cell.clean for cell in group):
             continue
-        name = _file_name(f"{dataset}-{settings}", names)
-        for score in ("asr", "ba"):
-            if any(score in cell.scores for cell in group if not cell.clean):
-                yield f"{score}-{name}", _with_notes(against_rate(group, score, sources), group, errors)
-        if figure := curves(group, errors):
-            yield f"curves-{name}", _with_notes(figure, group, errors)
+        for part in _parts(group):
+            name = _file_name(f"{dataset}-{settings}", names)
+            for score in ("asr", "ba"):
+                if any(score in cell.scores for cell in part if not cell.clean):
+                    yield f"{score}-{name}", _with_notes(against_rate(part, score, sources), part, errors)
+            if figure := curves(part, errors):
+                yield f"curves-{name}", _with_notes(figure, part, errors)
+
+
+def _parts(cells: list[Cell]) -> list[list[Cell]]:
+    """Divide cells so that each figure has at most PANELS panels, a trigger each; clean ones are in all."""
+    triggers = list(dict.fromkeys(cell.trigger for cell in cells if not cell.clean))
+    parts = [triggers[at : at + PANELS] for at in range(0, len(triggers), PANELS)]
+    return [[cell for cell in cells if cell.clean or cell.trigger in part] for part in parts]
 
 
 def _file_name(text: str, taken: set[str]) -> str:

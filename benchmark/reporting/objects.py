@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from benchmark.training.metrics import Share
 
 if TYPE_CHECKING:
     from benchmark.analysis.routing.measure import Routes
+    from benchmark.reporting.defence_objects import DetectorResults, RepairResults
     from benchmark.training.callbacks import Epoch
 
 
@@ -150,32 +152,63 @@ class Results:
         `training_seed`, `settings`, and the scores in percent: `ba`, `asr`, `cad`, `robust_accuracy`, `asr_others`,
         `clean_asr`.
         """
-        records = [_row(run) for run in self.runs]
-        try:
-            import pandas
-        except ImportError:
-            from benchmark.reporting.rows import Rows
+        names = ("ba", "asr", "cad", "robust_accuracy", "asr_others", "clean_asr")
+        scored = [(run, run.scores) for run in self.runs]
+        return table_of([
+            run_columns(run.name, run.result) | {name: getattr(scores, name) for name in names}
+            for run, scores in scored
+        ])  # fmt: skip
 
-            return Rows(records)
-        return pandas.DataFrame(records)
+    @property
+    def detections(self) -> DetectorResults:
+        """What detectors found in these runs (`benchmark detect`, `bm.detect`)."""
+        from benchmark.reporting import defence_objects
+
+        return defence_objects.detections(self._entries[0])
+
+    @property
+    def repairs(self) -> RepairResults:
+        """What repairs left in these runs (`benchmark repair`, `bm.repair`)."""
+        from benchmark.reporting import defence_objects
+
+        return defence_objects.repairs(self._entries[1])
+
+    @cached_property
+    def _entries(self) -> tuple[list[Any], list[Any]]:
+        from benchmark.defences import over_runs
+        from benchmark.runs.results import Finished
+
+        return over_runs.entries([Finished(run.folder, run.result) for run in self.runs], self.errors)
 
 
-def _row(run: Run) -> dict[str, Any]:
+def table_of(records: list[dict[str, Any]]) -> Any:
+    """Make a table of rows: a pandas DataFrame, or without pandas a list of dictionaries that prints as a table."""
+    try:
+        import pandas
+    except ImportError:
+        from benchmark.reporting.rows import Rows
+
+        return Rows(records)
+    return pandas.DataFrame(records)
+
+
+def run_columns(name: str, result: RunResult) -> dict[str, Any]:
+    """Return what names a run in a table. `result`: of a run, or of a command on one that has its `dataset` and
+    `config`."""
     from benchmark.core import numbers
     from benchmark.training.common import label
 
-    dataset, scores = run.result.dataset, run.scores
+    dataset = result.dataset
     recipe = dataset.recipe
     return {
-        "run": run.name,
+        "run": name,
         "dataset": dataset.called,
         "trigger": recipe.title or ("clean" * dataset.is_clean),
         "application": recipe.application,
         "rate": None if dataset.is_sealed else float(numbers.share(recipe.rate)),
         "poisoning_seed": recipe.seed,
-        "training_seed": run.config.seed,
-        "settings": label(run.config.settings),
-        **{name: getattr(scores, name) for name in ("ba", "asr", "cad", "robust_accuracy", "asr_others", "clean_asr")},
+        "training_seed": result.config.seed,
+        "settings": label(result.config.settings),
     }
 
 

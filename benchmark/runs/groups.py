@@ -84,12 +84,12 @@ class Cell:
         """The poisoning rate that was asked for."""
         return numbers.share(self.recipe.rate)
 
-    @property
+    @cached_property
     def settings(self) -> str:
         """Network, training and what computes them, in a few words."""
         return label(self.first.config.settings)
 
-    @property
+    @cached_property
     def variant(self) -> str:
         """What of the attack is not the default, in words, and `note`."""
         return "; ".join(filter(None, [*_unusual(self.recipe), self.note]))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.core.errors import Failure
 from benchmark.core.hints import Open, advice, place, spelled
-from benchmark.format.hints import make_clean, sidecar, writable_folder
+from benchmark.format.hints import BROUGHT, SIDECAR, make_clean, sidecar, writable_folder
 from benchmark.format.manifest import Manifest, Source
 from benchmark.nn import own
 from benchmark.nn.own import EXPECTED
@@ -74,7 +74,7 @@ def clean_run(result: RunResult, runs: Path) -> str:
 
 @advice
 def repeat(results: Iterable[RunResult]) -> list[str]:
-    """Give the commands that repeat all of these runs; their data sets are made as `regenerate` says.
+    """Give the commands that repeat all of these runs; their data sets are made as `remake` says.
 
     The clean run that one is compared with is named where the user named it.
     """
@@ -98,9 +98,18 @@ def _baseline(result: RunResult, names: Collection[str]) -> list[str]:
 
 
 @advice
-def regenerate() -> str:
-    """Give the command that makes a data set from its manifest."""
-    return spelled(["poisonkit", "make", "--from", Open("MANIFEST", "its NAME.manifest.json")])
+def remake(results: Iterable[RunResult]) -> list[str]:
+    """Give the commands that make the data sets of these runs again, clean ones first, from manifests that lie in the
+    current folder; those of a sealed file cannot be given."""
+    datasets = {one.dataset.name: one.dataset for one in results if not one.dataset.is_sealed}
+    lines = []
+    for name, dataset in sorted(datasets.items(), key=lambda item: not item[1].is_clean):
+        manifest = place(f"{name}{SIDECAR}", f"the manifest of {name}"[:200], "MANIFEST")
+        words = ["poisonkit", "make", "--from", manifest]
+        if dataset.source in BROUGHT:
+            words += ["--source", Open("PATH", f"what {dataset.source} was read from"[:200])]
+        lines.append(spelled([*words, "-o", place(f"data/{name}.h5", "the data set")]))
+    return lines
 
 
 def _train(file: str, settings: Common, runs: Path | None, base: Path | None = None) -> list[str]:

@@ -25,9 +25,10 @@ MIRRORED = ("gtsrb", "signs", "mnist", "svhn")
 class Images:
     """The training of a network for images on one data set. See `methods.Method`."""
 
-    def __init__(self, data: Dataset, settings: ImageSettings):
+    def __init__(self, data: Dataset, settings: ImageSettings, without: np.ndarray | None = None):
         self.data, self.settings = data, settings
-        self.rows = data.kept(settings.hold_out)
+        kept = data.kept(settings.hold_out)
+        self.rows = kept if without is None else np.setdiff1d(kept, without)
         self.model = build(data, settings)
         sizes = {"image_shape": list(data.image_shape), "classes": len(data.classes)}
         self.record = {"network": sizes | settings.model()}  # `saved_weights` rebuilds the network from it

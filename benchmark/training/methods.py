@@ -38,25 +38,26 @@ class Method(Protocol):
         """Yield what an epoch (from 1) goes through, as arguments of `Engine.train`; at most `steps` steps at once."""
 
 
-def _images(data: Dataset, settings: Common, log: Callable[[str], None]) -> Method:
+def _images(data: Dataset, settings: Common, log: Callable[[str], None], without: np.ndarray | None) -> Method:
     assert isinstance(settings, ImageSettings)
-    return Images(data, settings)
+    return Images(data, settings, without)
 
 
-def _texts(data: Dataset, settings: Common, log: Callable[[str], None]) -> Method:
+def _texts(data: Dataset, settings: Common, log: Callable[[str], None], without: np.ndarray | None) -> Method:
     from benchmark.training.texts import Texts
 
-    assert isinstance(settings, EncoderSettings)
+    assert isinstance(settings, EncoderSettings) and without is None
     return Texts(data, settings, log)
 
 
 METHODS = {ImageSettings.MODALITY: _images, EncoderSettings.MODALITY: _texts}
 
 
-def method(data: Dataset, settings: Common, log: Callable[[str], None]) -> Method:
+def method(data: Dataset, settings: Common, log: Callable[[str], None], without: np.ndarray | None = None) -> Method:
     """Prepare the training of a data set with these settings; nothing is written. What cannot be trained so is refused
-    here (`Usage`, `Failure`). `log` is told of what the user should know."""
-    return METHODS[settings.MODALITY](data, settings, log)
+    here (`Usage`, `Failure`). `log` is told of what the user should know; `without`: of images, rows (n,) that are left
+    out besides those held out."""
+    return METHODS[settings.MODALITY](data, settings, log, without)
 
 
 def check_modality(modality: str, settings: Common, path: Path) -> None:

@@ -8,7 +8,7 @@ from poisonkit.blind.ranking import Chance, Ranked, Ranking
 from poisonkit.core.intervals import Interval
 from poisonkit.core.numbers import counted
 
-NAME, CELL = 24, 21
+NAME, CELLS = 26, (21, 20, 20)
 NOISE, BASELINE = "≈", "*"
 NONE = "–"
 
@@ -20,7 +20,7 @@ def lines(ranking: Ranking) -> list[str]:
         first.append(f"{'':20}both kinds count as found: they were changed")
     if not ranking.submissions:
         return first
-    titles = _line("", "", "name", "AUROC [95 %]", "TPR at 1 % FPR [95 %]", "TPR at 5 % FPR [95 %]")
+    titles = _line("", "", "name", "AUROC [95 %]", "TPR at 1 % FPR", "TPR at 5 % FPR")
     return [*first, "", titles, *_rows(ranking), "", *_legend(ranking)]
 
 
@@ -45,7 +45,7 @@ def _row(one: Ranked) -> str:
         shares = f"precision {_short(one.listed['precision'])}, recall {_short(one.listed['recall'])}"
         cells = [f"{counted(one.submitted, 'row')}: {shares}"]
     name = fitted(one.name, NAME - 2) + f" {BASELINE}" if one.baseline else fitted(one.name, NAME)
-    return _line(sign, rank, name, _cell(one.auroc, one.auroc_interval), *cells)
+    return _line(sign, rank, name, _cell(one.auroc, one.auroc_interval, 4), *cells)
 
 
 def _chance(chance: Chance) -> str:
@@ -53,7 +53,7 @@ def _chance(chance: Chance) -> str:
         "",
         NONE,
         "chance",
-        _cell(chance.auroc, chance.auroc_range),
+        _cell(chance.auroc, chance.auroc_range, 4),
         _cell(chance.tpr_at_1_percent_fpr, chance.tpr_at_1_percent_fpr_range),
         _cell(chance.tpr_at_5_percent_fpr, chance.tpr_at_5_percent_fpr_range),
     )
@@ -61,13 +61,13 @@ def _chance(chance: Chance) -> str:
 
 def _line(sign: str, rank: str, name: str, *cells: str) -> str:
     begin = f"{sign:1} {rank:>3}  {name}{' ' * (NAME - width(name))}"
-    return "  ".join([begin, *(f"{cell:{CELL}}" for cell in cells)]).rstrip()
+    return "  ".join([begin, *(f"{cell:{columns}}" for columns, cell in zip(CELLS, cells, strict=False))]).rstrip()
 
 
-def _cell(value: float | None, interval: Interval | None) -> str:
+def _cell(value: float | None, interval: Interval | None, digits: int = 3) -> str:
     if value is None or interval is None:
         return NONE
-    return f"{value:.4f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+    return f"{value:.{digits}f} [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
 def _short(share: float | None) -> str:

@@ -28,7 +28,7 @@ def make(
     dataset: str,
     *,
     trigger: str | Sequence[str] | None = None,
-    rate: Number,
+    rate: Number | None = None,
     per_patch: bool = False,
     patch_size: int | str | tuple[int, int] | None = None,
     target: int | str | None = None,
@@ -71,7 +71,7 @@ def make(
         which is executed.
     rate : float, str or Decimal
         The poisoning rate: a share of the training rows (``0.05``, ``"5%"``). A float means the decimal that its
-        shortest spelling is: 0.05 is exactly 5 %.
+        shortest spelling is: 0.05 is exactly 5 %. Only a preset that sets it makes it optional.
     per_patch, patch_size
         Apply the triggers to every patch of the image, of this size in pixels (default 8).
     target : int or str
@@ -123,7 +123,7 @@ def make(
     typed = MakeOptions(
         dataset=interface.name(dataset, "dataset"),
         triggers=_names(trigger, "trigger"),
-        rates=(_text(rate, "rate"),),
+        rates=() if rate is None else (_text(rate, "rate"),),
         per_patch=interface.flag(per_patch, "per_patch"),
         patch_size=None if patch_size is None else _size(patch_size),
         target=_class(target),

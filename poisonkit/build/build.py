@@ -39,7 +39,10 @@ def build(request: BuildRequest, runtime: Runtime, dry_run: bool = False) -> Ite
     source = open_source(request.source, runtime)
     for one, lines in plan(request, source, runtime):
         result = deliver(one, request.output, runtime, request.force, dry_run)
-        yield replace(result, warnings=lines)
+        late = warnings.of_result(result.manifest, str(result.path)) if result.made else []
+        for line in late:
+            runtime.warn(line)
+        yield replace(result, warnings=(*lines, *late))
 
 
 def deliver(plan: Plan, output: Path, runtime: Runtime, force: bool = False, dry_run: bool = False) -> BuildResult:

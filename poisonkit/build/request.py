@@ -91,6 +91,8 @@ class BuildRequest:
         options = understood(options)
         parsed = parse_recipes(options)
         source = _source_request(options)
+        for name, values in next((one.steps for one in parsed if not one.clean), ()):
+            triggers.check_code(name, values)
         files = read_user_files(options.user_files)
         with_files = tuple(one if one.clean else replace(one, pictures=files) for one in parsed)
         return cls(source, with_files, options.output, options.force, _listing(options))
@@ -124,6 +126,7 @@ def understood(options: MakeOptions) -> MakeOptions:
 def parse_recipes(options: MakeOptions) -> list[Recipe]:
     """Parse one recipe for each rate, without the users' files; classes stay as they were typed."""
     options = _with_others(options)
+    _check_preset(options)
     rates = list(dict.fromkeys(recipes.parse_rate(text) for text in _rates(options)))
     steps = tuple(
         (name, recipes.parameters(name, options.trigger_options.get(name, {}), options.preset))
@@ -138,6 +141,8 @@ def parse_recipes(options: MakeOptions) -> list[Recipe]:
     if options.patch_size is not None:
         patch = parse_patch(options.patch_size)
     base = _with_labelling(options, Recipe("0", steps, patch, seed=options.seed, one_of=options.one_of))
+    if not options.rates:
+        base = replace(base, rate_option=_set_by(options, "rate"))
     recipes.check_one_of(base)
     return [Recipe("0") if rate == "0" else _with_covers(options, replace(base, rate=rate)) for rate in rates]
 
@@ -172,7 +177,8 @@ def _rates(options: MakeOptions) -> tuple[str, ...]:
         return options.rates
     if "rate" in (preset := _make_preset(options)):
         return (preset["rate"],)
-    raise Usage("--rate: expected a poisoning rate, which this preset does not set")
+    unset = "" if options.preset is None else f", which --preset {options.preset} does not set"
+    raise Usage(f"--rate: expected a poisoning rate{unset}, such as 0.05 or 5% (0: the clean file)")
 
 
 def _with_labelling(options: MakeOptions, recipe: Recipe) -> Recipe:
@@ -213,11 +219,23 @@ def _make_preset(options: MakeOptions) -> dict[str, Any]:
     return values
 
 
+def _set_by(options: MakeOptions, key: str) -> str:
+    """Name an option of `make` that was not typed, for a message: its value, and what sets it."""
+    value = _make_preset(options)[key]
+    option = f"--{key.replace('_', '-')} {value}"
+    if any(key in triggers.spec(name).make_presets.get(options.preset or "", {}) for name in options.triggers):
+        return f"{option}, which --preset {options.preset} sets"
+    name = [name for name in options.triggers if key in triggers.spec(name).make_defaults][-1]
+    return f"{option}, which {name} has by default"
+
+
 def _with_covers(options: MakeOptions, recipe: Recipe) -> Recipe:
     """Add the cover rows, as they were typed or as the preset has them."""
     preset = _make_preset(options)
     text = preset.get("cover_rate") if options.cover_rate is None else options.cover_rate
-    rate = "0" if text is None else recipes.parse_cover_rate(text, recipe.rate)
+    if options.cover_rate is None and text is not None:
+        recipe = replace(recipe, cover_option=_set_by(options, "cover_rate"))
+    rate = "0" if text is None else recipes.parse_cover_rate(text, recipe.rate, recipe.cover_option)
     jitter = options.cover_jitter or (preset.get("cover_jitter", False) and rate != "0")
     classes = tuple(dict.fromkeys(options.cover_classes))
     covered = replace(recipe, cover_rate=rate, cover_jitter=jitter, cover_classes=classes)
@@ -229,7 +247,7 @@ def _with_covers(options: MakeOptions, recipe: Recipe) -> Recipe:
 
 
 def _check_triggers(options: MakeOptions, rates: list[str]) -> None:
-    """`Usage` where no trigger was chosen, or where options or a preset belong to none of them."""
+    """`Usage` where no trigger was chosen, or where options belong to none of them."""
     if not options.triggers and rates != ["0"]:
         raise Usage(
             f"--trigger: expected one or more of {', '.join(triggers.names())} (none is needed for --rate 0 alone)"
@@ -241,6 +259,10 @@ def _check_triggers(options: MakeOptions, rates: list[str]) -> None:
     for name, option in typed.items():
         if name not in options.triggers:
             raise Usage(f"{option}: requires --trigger {name}")
+
+
+def _check_preset(options: MakeOptions) -> None:
+    """`Usage` where a preset belongs to none of the triggers."""
     if options.preset is not None:
         known = [preset for name in options.triggers for preset in triggers.spec(name).presets]
         if options.preset not in known:
@@ -253,11 +275,18 @@ def _check_triggers(options: MakeOptions, rates: list[str]) -> None:
 
 
 def _source_request(options: MakeOptions) -> SourceRequest:
-    own = {"size": options.size, "split": options.split, "name": options.name}
-    texts = (*options.source_options, *(f"{key}={value}" for key, value in own.items() if value is not None))
     spec = SOURCES[options.dataset]
-    typed = parse_source_options(texts, spec.text_options)
+    typed = parse_source_options(options.source_options, spec.text_options)
     plain = {naming.understood(key, spec.options) or key: value for key, value in typed.items()}
+    for key, value in (("size", options.size), ("split", options.split), ("name", options.name)):
+        if value is None:
+            continue
+        if key not in spec.options:
+            able = ", ".join(one.name for one in SOURCES if key in one.options)
+            raise Usage(f"--{key}: the source {options.dataset} has no such option, which is one of {able}")
+        if key in plain:
+            raise Usage(f"--{key}: --source-option {key}={plain[key]} says the same: leave one out")
+        plain[key] = value if spec.text_options else _number(value, f"--{key}: expected a number or HEIGHTxWIDTH")
     parsed = plain | _camouflage_options(options)
     return SourceRequest(options.dataset, options.source, parsed, options.cache, options.fresh)
 
@@ -267,16 +296,19 @@ def parse_source_options(texts: tuple[str, ...], free: bool = False) -> dict[str
     options: dict[str, int | str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
-        if free:
-            if not key or not equals:
-                raise Usage(f"--source-option: expected KEY=TEXT, got {text!r}")
-            options[key] = value
-            continue
-        parts = value.lower().replace("×", "x").split("x")
-        if not key or not equals or len(parts) > 2 or not all(part.isdecimal() and len(part) <= 18 for part in parts):
-            raise Usage(f"--source-option: expected KEY=NUMBER (or KEY=HEIGHTxWIDTH), got {text!r}")
-        options[key] = int(value) if len(parts) == 1 else "x".join(parts)
+        expected = f"--source-option: expected KEY={'TEXT' if free else 'NUMBER (or KEY=HEIGHTxWIDTH)'}"
+        if not key or not equals:
+            raise Usage(f"{expected}, got {text!r:.80}")
+        options[key] = value if free else _number(value, expected, text)
     return options
+
+
+def _number(value: str, expected: str, typed: str | None = None) -> int | str:
+    """Return a whole number, or height and width; else `Usage`, which says what was expected and what typed."""
+    parts = value.lower().replace("×", "x").split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and len(part) <= 18 for part in parts):
+        raise Usage(f"{expected}, got {typed or value!r:.80}")
+    return int(value) if len(parts) == 1 else "x".join(parts)
 
 
 def _camouflage_options(options: MakeOptions) -> dict[str, int | str]:

@@ -5,6 +5,7 @@ import unicodedata
 from poisonkit.core import class_names
 from poisonkit.core.modality import differs
 from poisonkit.core.texts import holding
+from poisonkit.format.manifest import Manifest
 from poisonkit.poisoning import apply, classes
 from poisonkit.poisoning import plan as plans
 from poisonkit.poisoning.plan import Plan
@@ -23,6 +24,20 @@ def of(plan: Plan) -> list[str]:
         return []
     lines = [*plan.notices, *classes.towards_nothing(plan.recipe, plan.source), *_of_files(plan), *_same_images(plan)]
     return lines + (_of_texts(plan) if plan.source.modality.is_text else [])
+
+
+def of_result(manifest: Manifest, where: str) -> list[str]:
+    """Return what is to be known of a file once it is written: that its trigger does nothing to half of its rows or
+    more. Of pictures from outside it was said before (`_same_images`)."""
+    counts = manifest.counts
+    if not counts.poisoned or 2 * counts.unchanged < counts.poisoned:
+        return []
+    if any(one.name in triggers.TRIGGERS and triggers.gives_rows(one.name) for one in manifest.recipe.triggers):
+        return []
+    some = "none" if counts.unchanged == counts.poisoned else f"only {counts.poisoned - counts.unchanged:,}"
+    return [
+        f"{where}: the trigger changes a byte of {some} of the {counts.poisoned:,} poisoned {manifest.modality.rows}"
+    ]
 
 
 def _of_files(plan: Plan) -> list[str]:

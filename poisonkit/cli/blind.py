@@ -204,7 +204,7 @@ def audit(context, file, key, caches, as_json):
 @json_option("The scores, for programs.")
 @click.pass_context
 def grade(context, file, key, submissions, baselines, threshold, as_json):
-    """Grade submissions to a blind exercise; rank several.
+    """Grade submissions to a blind exercise.
 
     Prints AUROC, average precision, TPR at 1 % FPR and F1. A submission is a CSV with a row of the training set and a
     score in each line (more is more suspicious), with or without a header; every row once. Rows without scores: those

@@ -9,6 +9,7 @@ from poisonkit.format.manifest import Manifest
 from poisonkit.format.records import Recipe
 from poisonkit.poisoning import supported
 from poisonkit.poisoning.classes import own
+from poisonkit.triggers import registry as triggers
 
 if TYPE_CHECKING:  # a command imports what it does itself
     from poisonkit.build.grid import GridPlan, GridResult
@@ -16,16 +17,34 @@ if TYPE_CHECKING:  # a command imports what it does itself
     from poisonkit.build.row_list import RowList
 
 
+NO_TARGET = {
+    "all-to-all": "all-to-all: each class becomes the next",
+    "untargeted": "untargeted: each poisoned row gets another class, drawn for it",
+}
+"""Label mode without a target → what becomes of the labels."""
+
+
 def result_line(result: "BuildResult") -> str:
     """One line about a file that was asked for."""
+    note = published_otherwise(result.manifest)
     if result.state == "planned":
-        return f"would write {result.path} ({result.size / 1e6:,.1f} MB): {counts(result.manifest, planned=True)}"
+        what = counts(result.manifest, planned=True)
+        return f"would write {result.path} ({result.size / 1e6:,.1f} MB): {what}{note}"
     if result.state == "existing":
         return existing_line(result)
-    line = f"wrote {result.path} ({result.size / 1e6:,.1f} MB): {counts(result.manifest)}"
+    line = f"wrote {result.path} ({result.size / 1e6:,.1f} MB): {counts(result.manifest)}{note}"
     if not result.same_container:
         line += "; arrays and manifest are the same, the HDF5 library wrote other bytes around them"
     return line + supported.note(result.manifest)
+
+
+def published_otherwise(manifest: Manifest) -> str:
+    """Return the note, for the end of a line, on an attack that is published as clean-label and changes labels here;
+    else nothing."""
+    mode = manifest.recipe.label_mode
+    names = [one.name for one in manifest.recipe.triggers if one.name in triggers.TRIGGERS]
+    other = {name: triggers.spec(name).published for name in names if triggers.spec(name).published not in (None, mode)}
+    return "".join(f"; {name} is published as a {usual} attack: --label-mode {usual}" for name, usual in other.items())
 
 
 def existing_line(result: "BuildResult") -> str:
@@ -98,8 +117,10 @@ def counts(manifest: Manifest, planned: bool = False) -> str:
     text += target(source.classes, manifest.recipe) if manifest.poisoned else ""
     text += counted(rows.train, "training row")
     if manifest.poisoned:
-        text += f", {rows.poisoned:,} poisoned ({rows.already_target:,} of the target class already"
-        text += ")" if planned else f", {rows.unchanged:,} without a changed byte)"
+        said = [] if planned else [f"{rows.unchanged:,} without a changed byte"]
+        if manifest.recipe.label_mode in ("all-to-one", "source-specific"):  # else none was, or all were
+            said.insert(0, f"{rows.already_target:,} of the target class already")
+        text += f", {rows.poisoned:,} poisoned" + (f" ({', '.join(said)})" if said else "")
         text += f", {rows.cover:,} cover" if rows.cover else ""
         text += f"; {counted(rows.triggered, 'triggered test row')}"
         text += f", {rows.others:,} of non-source classes" if rows.others else ""
@@ -115,8 +136,8 @@ def own_classes(source: str, classes: Sequence[str]) -> str:
 
 def target(classes: Sequence[str], recipe: Recipe) -> str:
     """Return the target label of a recipe and its source classes, for the beginning of a line."""
-    label, sources = recipe.target, recipe.source_classes
-    none = "each class to another" if recipe.label_mode == "untargeted" else "each class to the next"
-    text = none if label is None else f"target {class_names.spelled(classes, label)}"
+    label, sources, mode = recipe.target, recipe.source_classes, recipe.label_mode
+    text = NO_TARGET.get(mode, mode) if label is None else f"target {class_names.spelled(classes, label)}"
     text += f" from {', '.join(class_names.spelled(classes, one) for one in sources)}" if sources else ""
+    text += ", clean-label: its own rows, no label changes" if mode == "clean-label" else ""
     return f"{text}; "

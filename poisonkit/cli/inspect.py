@@ -131,8 +131,9 @@ def _verification_json(result) -> dict[str, Any]:
               help="How many poisoned rows.")  # fmt: skip
 @click.option("--amplify", type=click.IntRange(1, 128), metavar="N", default=4, show_default=True,
               help="Factor on the difference.")  # fmt: skip
+@force_option
 @json_option("The path of the picture, or the lines of texts, for programs.")
-def preview(file, output, rows, amplify, as_json):
+def preview(file, output, rows, amplify, force, as_json):
     """Draw poisoned rows beside their originals.
 
     Of images, a picture of originals, poisoned images and the difference; of texts, the changes are marked: [+cf+] was
@@ -140,7 +141,7 @@ def preview(file, output, rows, amplify, as_json):
     """
     from poisonkit.inspection.preview import preview_file
 
-    shown = preview_file(file, output, rows, amplify)
+    shown = preview_file(file, output, rows, amplify, force)
     if as_json:
         tell_json({"path": None if shown.path is None else str(shown.path), "lines": list(shown.lines)})
     else:
@@ -200,9 +201,10 @@ def diff(context, first, second, as_json):
     metavar="PATH",
     help="A PNG for one picture, a folder for several; a .txt for texts.",
 )
+@force_option
 @own_trigger_option
 @json_option("What was written, for programs.")
-def apply(file, pictures, output, as_json):
+def apply(file, pictures, output, force, as_json):
     """Apply a file's trigger to your own rows.
 
     Rows are pictures, or texts (one per line of a file). Nothing but FILE is needed.
@@ -214,7 +216,7 @@ def apply(file, pictures, output, as_json):
     from poisonkit.inspection.apply import apply_to_files
 
     records = []
-    for written in apply_to_files(file, pictures, output):
+    for written in apply_to_files(file, pictures, output, force):
         record = {"path": str(written.path), "resized_from": written.resized_from, "texts": written.texts}
         records.append(record | {"note": written.note.removeprefix("; ") or None})
         if not as_json:

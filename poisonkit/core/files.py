@@ -102,6 +102,17 @@ def refuse_link(target: Path) -> None:
         raise Failure(f"{target}: is a link: name the place itself")
 
 
+def refuse_existing(target: Path, force: bool) -> None:
+    """`Failure` where a folder has the name of what is to be written, or a file that may not be overwritten. (What a
+    link is, is said where it is written.)"""
+    if not os.path.lexists(target) or target.is_symlink():
+        return
+    if target.is_dir():
+        raise Failure(f"{target}: could not be written: a folder has that name")
+    if not force:
+        raise Failure(f"{target}: already exists: use --force to overwrite it, or choose another -o")
+
+
 def claim(temporary: Path, target: Path) -> None:
     """Give a file its name unless something has it; `Taken` otherwise. No other process gets between look and name."""
     try:

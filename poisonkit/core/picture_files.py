@@ -204,13 +204,13 @@ def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return images.resize(picture, height, width)
 
 
-def write_png(path: Path, picture: np.ndarray) -> None:
-    """Write (h, w, 1 or 3) uint8 as PNG, atomically."""
+def write_png(path: Path, picture: np.ndarray, new: bool = False) -> None:
+    """Write (h, w, 1 or 3) uint8 as PNG, atomically. `new`: nothing is replaced (see `files.atomic_write`)."""
     done, data = cv2.imencode(".png", picture[..., ::-1] if picture.shape[-1] == 3 else picture)
     if not done:
         raise Failure(f"{path}: OpenCV could not encode a picture of {picture.shape}")
     try:
-        with files.atomic_write(path) as temporary:
+        with files.atomic_write(path, new=new) as temporary:
             temporary.write_bytes(data.tobytes())
     except OSError as error:
         raise Failure(f"{path}: could not be written: {files.reason(error)}") from None

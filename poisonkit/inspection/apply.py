@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from poisonkit.core import files
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.format import reader, structure
 from poisonkit.format.manifest import Manifest
@@ -22,18 +23,21 @@ class Applied:
     note: str = ""
 
 
-def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path) -> Iterator[Applied]:
+def apply_to_files(file: Path, paths: tuple[Path, ...], output: Path, force: bool = False) -> Iterator[Applied]:
     """Write each picture, or each line of a file of texts, with the file's trigger on it; yield what was written.
 
     `output` is the PNG for one picture where it ends in .png, else a folder that gets NAME.png for each. Of a trigger
-    that is drawn for each row, picture i gets what test row i gets.
+    that is drawn for each row, picture i gets what test row i gets. Raises `Failure`, before anything is written, where
+    a name is taken, unless `force` is given.
     """
     manifest = structure.data_set(file)
     write = manifest.modality.choose(image=_apply_to_pictures, text=_apply_to_texts)
-    yield from write(file, manifest, paths, output)
+    yield from write(file, manifest, paths, output, force)
 
 
-def _apply_to_pictures(file: Path, manifest: Manifest, paths: tuple[Path, ...], output: Path) -> Iterator[Applied]:
+def _apply_to_pictures(
+    file: Path, manifest: Manifest, paths: tuple[Path, ...], output: Path, force: bool
+) -> Iterator[Applied]:
     from poisonkit.core import picture_files
 
     single = output.suffix.lower() == ".png"
@@ -51,10 +55,12 @@ def _apply_to_pictures(file: Path, manifest: Manifest, paths: tuple[Path, ...], 
             raise Failure(f"{file}: is a clean file and has no trigger")
         height, width, channels = manifest.shape("train/images")[1:]
         work, note = from_file.ready(data), _alone(manifest) + supported.note(manifest)
+    for target in targets:
+        files.refuse_existing(target, force)
     for number, (path, target) in enumerate(zip(paths, targets, strict=True)):
         picture = picture_files.read(path, channels)
         fitted = np.ascontiguousarray(picture_files.fit(picture, height, width))
-        picture_files.write_png(target, work.on_test(fitted[None], np.array([number]))[0])
+        picture_files.write_png(target, work.on_test(fitted[None], np.array([number]))[0], new=not force)
         resized = None if picture.shape == fitted.shape else picture.shape[:2]
         yield Applied(target, resized, note=note)
 
@@ -66,11 +72,13 @@ def _alone(manifest: Manifest) -> str:
     return "; the trigger alone: the file's own images are camouflaged too, which needs its secret number"
 
 
-def _apply_to_texts(file: Path, manifest: Manifest, paths: tuple[Path, ...], output: Path) -> Iterator[Applied]:
+def _apply_to_texts(
+    file: Path, manifest: Manifest, paths: tuple[Path, ...], output: Path, force: bool
+) -> Iterator[Applied]:
     from poisonkit.inspection import apply_texts
 
     if manifest.clean:
         raise Failure(f"{file}: is a clean file and has no trigger")
     if len(paths) > 1:
         raise Usage(f"apply: {file} holds texts: expected one file of texts, one per line, got {len(paths)}")
-    yield Applied(output, texts=apply_texts.apply_to_file(file, manifest, paths[0], output))
+    yield Applied(output, texts=apply_texts.apply_to_file(file, manifest, paths[0], output, force))

@@ -12,20 +12,21 @@ from poisonkit.poisoning import apply, recipe, supported
 from poisonkit.triggers import registry as triggers
 
 
-def apply_to_file(file: Path, manifest: Manifest, path: Path, output: Path) -> int:
+def apply_to_file(file: Path, manifest: Manifest, path: Path, output: Path, force: bool = False) -> int:
     """Write the texts of `path`, one a line, with the triggers of a file with that `manifest`; return how many.
 
     Line 1 is given what test row 0 is given, and so on. Raises `Usage` where the names do not fit, `Failure` where a
-    line is no text or the texts were rewritten with another tool.
+    line is no text, the texts were rewritten with another tool, or the name is taken and `force` is not given.
     """
     if output.suffix.lower() != ".txt":  # a slip of the finger must not replace a data set
         raise Usage(f"-o: expected a name that ends in .txt, got {output}")
     if output.exists() and path.exists() and output.samefile(path):
         raise Usage(f"-o: {output} is the texts' own file: name another")
+    files.refuse_existing(output, force)
     texts = read(path)
     changed = apply_to_texts(file, manifest, texts)
     try:
-        with files.atomic_write(output) as temporary:
+        with files.atomic_write(output, new=not force) as temporary:
             temporary.write_bytes("".join(f"{text}\n" for text in changed).encode())
     except OSError as error:
         raise Failure(f"{output}: could not be written: {files.reason(error)}") from None

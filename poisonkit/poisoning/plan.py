@@ -9,7 +9,7 @@ from poisonkit.core.errors import Failure
 from poisonkit.core.splits import TextSplit
 from poisonkit.format import records, schema
 from poisonkit.format.manifest import CAMOUFLAGED_LAST, RECIPE_VERSION, Manifest
-from poisonkit.format.records import Counts, Picture
+from poisonkit.format.records import Counts, Picture, Pictures
 from poisonkit.poisoning import apply, selection
 from poisonkit.poisoning import recipe as recipes
 from poisonkit.poisoning.classes import resolve_class_names
@@ -110,15 +110,16 @@ def _check_classes(source: Source) -> None:
         raise Failure(f"{source.name}: has {many} classes ({count:,}), expected {allowed['description']}")
 
 
-def plan(source: Source, recipe: Recipe, force: bool = False) -> Plan:
-    """Check a recipe against a source and draw the rows. Raises `Usage` where they do not fit, `Failure` for a source
+def plan(source: Source, recipe: Recipe, force: bool = False, proofs: Pictures | None = None) -> Plan:
+    """Check a recipe against a source and draw the rows; `proofs` are what proves users' pictures, by number of the
+    trigger, where those at hand were resized. Raises `Usage` where recipe and source do not fit, `Failure` for a source
     that no file can hold."""
     _check_classes(source)
     notices: list[str] = []
     recipe = resolve_class_names(recipe, source, notices.append)
     counts = Counts(len(source.train), len(source.test))
     drawn = Drawn(Changed.none(), {}, None, [], counts) if recipe.clean else _draw(source, recipe, counts, force)
-    manifest = _describe(source, recipe, drawn)
+    manifest = _describe(source, recipe, drawn, proofs or {})
     return Plan(source, recipe, drawn.effect, drawn.changed, drawn.tested, manifest, notices=tuple(notices))
 
 
@@ -149,9 +150,9 @@ def _label(recipe: Recipe, choice: selection.Choice, truth: np.ndarray, classes:
     return Changed(choice.rows, choice.role, labels)
 
 
-def _describe(source: Source, recipe: Recipe, drawn: Drawn) -> Manifest:
+def _describe(source: Source, recipe: Recipe, drawn: Drawn, proofs: Pictures) -> Manifest:
     """Return the manifest, as far as it is known before the arrays are written."""
-    pictures = _pictures(recipe, source, drawn.changed, drawn.tested)
+    pictures = {**_pictures(recipe, source, drawn.changed, drawn.tested), **proofs}
     record, plain = recipe.record(drawn.streams), recipe.clean or source.behind is None
     return Manifest.draft(
         modality=source.modality,

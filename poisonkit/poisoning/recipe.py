@@ -37,20 +37,20 @@ def parse_rate(text: str, option: str = "rate") -> str:
     return spell(value.scaleb(-2) if percent else value)
 
 
-def parse_cover_rate(text: str, rate: str) -> str:
+def parse_cover_rate(text: str, rate: str, option: str = "--cover-rate") -> str:
     """Return a rate of cover rows, which may be a multiple (``2x``) of the given poisoning rate, in its one
     spelling."""
     multiple = text.strip().lower().replace("×", "x")
     if not multiple.endswith("x"):
-        return parse_rate(text, "--cover-rate")
+        return parse_rate(text, option)
     try:
         factor = Decimal(parse_factor(multiple[:-1]))
     except ValueError:
-        raise Usage(f"--cover-rate: expected a rate, or a multiple of --rate such as 2x, got {text!r}") from None
+        raise Usage(f"{option}: expected a rate, or a multiple of --rate such as 2x, got {text!r}") from None
     value = factor * Decimal(rate)
     if value > 1:
-        raise Usage(f"--cover-rate: {text} of {rate} is more than all rows")
-    return parse_rate(format(value, "f"), "--cover-rate")
+        raise Usage(f"{option}: {text} of {rate} is more than all rows")
+    return parse_rate(format(value, "f"), option)
 
 
 def count_rows(rate: str, rows: int, option: str = "rate") -> int:
@@ -88,7 +88,8 @@ class Recipe:
     `target` is None in all-to-all and untargeted; `source_classes` and `cover_classes` ascend. With `one_of` each
     changed row gets one of the triggers, drawn for it. A class that is an `int` is its index; what was typed is a
     text until `classes.resolve_class_names` finds its index, as it does for the usual target. What goes together is
-    said by `label_modes.contradiction`.
+    said by `label_modes.contradiction`. `rate_option` and `cover_option` are what messages call the rates, which a
+    preset or a trigger may have set.
     """
 
     rate: str
@@ -104,6 +105,8 @@ class Recipe:
     cover_jitter: bool = False
     cover_classes: tuple[int | str, ...] = ()
     one_of: bool = False
+    rate_option: str = field(default="rate", compare=False)
+    cover_option: str = field(default="--cover-rate", compare=False)
 
     @property
     def modality(self) -> modality.Modality:

@@ -104,7 +104,7 @@ def choose(recipe: Recipe, train_labels: np.ndarray, test_labels: np.ndarray, cl
     total = len(train_labels)
     may_be = eligible(recipe, train_labels)
     order = random_streams.permutation(recipe.seed, "rows", total)
-    poisoned = _head("rate", recipe.rate, order, may_be, _which(recipe, classes))
+    poisoned = _head(recipe.rate_option, recipe.rate, order, may_be, _which(recipe, classes))
     cover = poisoned[:0]
     if recipe.cover_rate != "0":
         never = label_modes.never_covers(recipe.label_mode, recipe.target_label, recipe.source_labels)
@@ -114,7 +114,7 @@ def choose(recipe: Recipe, train_labels: np.ndarray, test_labels: np.ndarray, cl
         free[poisoned] = False
         order = random_streams.permutation(recipe.seed, "cover", total)
         which = f"of class {_names(recipe.cover_labels, classes)}" if recipe.cover_labels else "left"
-        cover = _head("--cover-rate", recipe.cover_rate, order, free, f"{which} that may be cover rows")
+        cover = _head(recipe.cover_option, recipe.cover_rate, order, free, f"{which} that may be cover rows")
     rows = np.concatenate([poisoned, cover])
     role = np.repeat(np.array([POISONED, COVER], np.uint8), [len(poisoned), len(cover)])
     ascending = np.argsort(rows, kind="stable")

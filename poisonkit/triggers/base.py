@@ -57,6 +57,10 @@ class UserFile:
         What of the file the digest is of, in a message.
     whole : bool
         Whether it gives whole rows instead of changing them: then the trigger stands alone in a recipe.
+    attacks : tuple of str
+        Attacks that other code makes and that come in by this file: whoever types one as a trigger is told so.
+    brings : str
+        What that code makes of them, in a message.
     """
 
     help: str
@@ -68,6 +72,8 @@ class UserFile:
     metavar: str = "CSV"
     proof: str = "file whose needed rows are"
     whole: bool = True
+    attacks: tuple[str, ...] = ()
+    brings: str = ""
 
 
 UNNAMED = "the trigger "
@@ -128,6 +134,8 @@ class TriggerSpec:
         ``advice(parameters, given)``: what should be known of what it was given, one line each.
     make_defaults : mapping
         Options of `make` that belong to the attack without any preset, as they would be typed.
+    published : str, optional
+        The label mode under which it is published, where that is not the usual one.
     aliases : tuple of str
         What papers and other tools call it: understood wherever its name is typed, never stored.
     """
@@ -142,4 +150,5 @@ class TriggerSpec:
     free: bool = False
     advice: Callable[[Parameters, Any], list[str]] = nothing_to_say
     make_defaults: Parameters = field(default_factory=dict)
+    published: str | None = None
     aliases: tuple[str, ...] = ()

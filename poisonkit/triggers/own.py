@@ -27,7 +27,6 @@ LONGEST = 100  # characters of the names of file and function
 EXPECTED = "FILE.py:FUNCTION"
 RESERVED = ("name", "file", "function", "digest")
 _SPELLED = re.compile(r"(?P<path>.+\.py):(?P<function>[A-Za-z_]\w*)", re.ASCII | re.S)
-KEY = re.compile(r"[a-z0-9][a-z0-9_]{0,63}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -54,9 +53,7 @@ class Source:
 
     def parameters(self, options: dict[str, str]) -> dict[str, str]:
         """Return what a recipe says of it, with options as they were typed."""
-        for key in options:
-            if key in RESERVED or not KEY.fullmatch(key):
-                raise Usage(f"--option: {key!r:.60}: expected KEY=VALUE, the key of small letters, digits and _")
+        own_code.check_keys(options, RESERVED)
         return {"digest": self.digest, "file": self.path.name, "function": self.function, **options}
 
 
@@ -123,11 +120,22 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
     source = of_recipe(parameters)
     if source is None:
         raise Usage(f"{unknown(parameters)}")
-    function = _function(source)
-    options = {key: str(value) for key, value in parameters.items() if key not in RESERVED}
+    function, options = _function(source), _options(parameters)
     made = own_code.build(source, function, options, tile, context)
     extras = {"source": np.frombuffer(source.text, np.uint8)}
     return BuiltTrigger(made.train, extras, made.streams, test=made.test)
+
+
+def check(parameters: Parameters) -> None:
+    """Execute the code, which was named, and hold the options of a recipe against its function. Raises `Usage` for an
+    option that it has not, `Failure` where it is no such function."""
+    source = of_recipe(parameters)
+    if source is not None:
+        own_code.arguments(source, _function(source), _options(parameters))
+
+
+def _options(parameters: Parameters) -> dict[str, str]:
+    return {key: str(value) for key, value in parameters.items() if key not in RESERVED}
 
 
 def _function(source: Source) -> Any:

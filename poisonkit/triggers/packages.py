@@ -11,14 +11,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from poisonkit.core.errors import Failure, Usage
+from poisonkit.core.errors import Failure
 from poisonkit.triggers import own_code
 from poisonkit.triggers.base import Parameters
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
-from poisonkit.triggers.own import KEY
 
 GROUP = "poisonkit.triggers"
 VERSION = "version"  # of the package, in a recipe
+RESERVED = ("name", VERSION)
 _WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}\.[a-z0-9][a-z0-9_-]{0,30}", re.ASCII)
 
 
@@ -40,9 +40,7 @@ class Packaged:
 
     def parameters(self, options: dict[str, str]) -> dict[str, str]:
         """Return what a recipe says of it, with options as they were typed."""
-        for key in options:
-            if key in ("name", VERSION) or not KEY.fullmatch(key):
-                raise Usage(f"--option: {key!r:.60}: expected KEY=VALUE, the key of small letters, digits and _")
+        own_code.check_keys(options, RESERVED)
         return {VERSION: self.version, **options}
 
     def function(self) -> Any:
@@ -78,6 +76,17 @@ def unknown(name: str, parameters: Parameters) -> str | None:
     return None
 
 
+def check(name: str, parameters: Parameters) -> None:
+    """Import a trigger of an installed package, and hold the options of a recipe against its function. Raises as
+    `own.check`."""
+    if (one := installed().get(name)) is not None:
+        own_code.arguments(one, one.function(), _options(parameters))
+
+
+def _options(parameters: Parameters) -> dict[str, str]:
+    return {key: str(value) for key, value in parameters.items() if key not in RESERVED}
+
+
 def spec(name: str) -> ImageTrigger | None:
     """Return the trigger of that name, None where no installed package has it. Nothing is imported yet."""
     one = installed().get(name)
@@ -85,8 +94,7 @@ def spec(name: str) -> ImageTrigger | None:
         return None
 
     def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTrigger:
-        options = {key: str(value) for key, value in parameters.items() if key not in ("name", VERSION)}
-        return own_code.build(one, one.function(), options, tile, context)
+        return own_code.build(one, one.function(), _options(parameters), tile, context)
 
     return ImageTrigger(
         name=name, summary=f"of the package {name.partition('.')[0]} {one.version}", free=True, build=build

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from poisonkit.core import interface
+from poisonkit.core import interface, label_modes, naming
 from poisonkit.core.errors import Usage
 from poisonkit.core.modality import Modality
 from poisonkit.core.registry import Registry
@@ -80,9 +80,50 @@ def chosen(text: str, options: dict[str, str]) -> tuple[str, Parameters]:
     return text, found[text].parameters(options)
 
 
+def check_code(name: str, parameters: Parameters) -> None:
+    """Execute a trigger that is not ours, as it is known to a recipe, and hold the options against its function, before
+    anything else is done. Nothing happens for one of ours. Raises `Usage` for an option that it has not, `Failure` for
+    whatever is wrong with the code."""
+    from poisonkit.triggers import own, packages
+
+    if name == "own":
+        own.check(parameters)
+    elif "." in name:
+        packages.check(name, parameters)
+
+
+WAYS = {
+    "tact": "an attack from one class, with covers of others: --source-class, --cover-class and --cover-rate",
+    "badpatches": "a trigger on every patch: any trigger, with --per-patch",
+}
+"""What is typed as a trigger and is another option → that."""
+
+
 def find(typed: str) -> str:
-    """Return the name of the trigger that is meant. Raises `Usage` where it is none, or could be several."""
-    return TRIGGERS.find(typed)
+    """Return the name of the trigger that is meant. Raises `Usage` where it is none, or could be several; of attacks
+    whose trigger other code makes, and of what is no trigger, it says how it is asked for."""
+    try:
+        return TRIGGERS.find(typed)
+    except Usage:
+        way = _way(typed)
+        if way is None:
+            raise
+        raise Usage(f"unknown trigger {typed!r:.60}: {way}") from None
+
+
+def _way(typed: str) -> str | None:
+    """Say by which other trigger or option something is asked for; None where that is not known."""
+    if mode := naming.understood(typed, label_modes.SELECTIONS, label_modes.ALIASES):
+        return f"a label mode: --label-mode {mode}"
+    if known := naming.understood(typed, WAYS):
+        return WAYS[known]
+    for trigger in TRIGGERS:
+        file = trigger.file
+        if file is not None and naming.understood(typed, file.attacks):
+            first = f"--{trigger.name}-list says of which rows, " if file.list_help else ""
+            taken = f"--trigger {trigger.name} takes ({first}{file_option(trigger.name)} brings them)"
+            return f"its own code makes {file.brings}, which {taken}"
+    return None
 
 
 def presets_of(name: str) -> list[str]:

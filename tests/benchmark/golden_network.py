@@ -4,11 +4,14 @@ Two 3×3 convolutions without bias, 3→6 and 6→8 channels, each with batch no
 positions; a dense layer to 4 classes.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "repairs.npz"
+BACKEND = os.environ.get("REPAIRS_TESTED_ON", "tensorflow")
+"""The backend that the tests against golden numbers run on, see `test_other_backends.py`."""
 WEIGHTS = ("c1.weight", "b1.weight", "b1.bias", "c2.weight", "b2.weight", "b2.bias", "fc.weight", "fc.bias")
 """PyTorch's names of the trainable weights, in the order of the network's own."""
 

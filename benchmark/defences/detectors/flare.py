@@ -245,35 +245,67 @@ register(
         score=score,
         needs=(IMAGES, BATCH_NORM),
         options=(
-            Option("xi", "A group is stable that lives for longer, in units of density of UMAP's plane.", float, 0.02,
-                   least=0,
-                   source="BackdoorBox: ξ"),
-            Option("group", "Rows of the smallest group: with fewer poisoned ones they are noise, which counts as "
-                   "benign.",
-                   int, 100, least=2, most=1_000_000, source="BackdoorBox"),
+            Option(
+                "xi",
+                "A group is stable that lives for longer, in units of density of UMAP's plane.",
+                float,
+                0.02,
+                least=0,
+                source="BackdoorBox: ξ",
+            ),
+            Option(
+                "group",
+                "Rows of the smallest group: with fewer poisoned ones they are noise, which counts as benign.",
+                int,
+                100,
+                least=2,
+                most=1_000_000,
+                source="BackdoorBox",
+            ),
         ),
         work=work,
         extra="defences",
         packages=("umap-learn", "hdbscan"),
         remarks=(
-            Remark(WHERE, RUN, "cannot run as published: scikit-learn's HDBSCAN shadows the one it was written for "
-                   "(TypeError)",
-                   "uses the package hdbscan"),
-            Remark(WHERE, RUN, "ends after the first subspace whatever it finds: the search for one is not in the "
-                   "published "
-                   "code. On our test vectors all layers flag 446 rows, every one wrong; without the last one the true "
-                   "positive rate is 0.88", "leaves out layer after layer until the rows divide into two groups or "
-                   "more"),
-            Remark(WHERE, RUN, "stops with a TypeError or ValueError where no group is stable",
-                   "says that nothing divides the rows, and flags none"),
-            Remark(WHERE, RUN, "counts noise as a group: where it is the largest, every true group is flagged",
-                   "the largest true group is benign, and so is noise"),
-            Remark(WHERE, READ, "flags all but the largest group, where the paper's abstract has the more stable of "
-                   "two as the "
-                   "poisoned one", "does so too: the abstract does not say how stable a group is"),
-            Remark(WHERE, READ, "has 1e-5 beside every variance", "takes each layer's own epsilon, which is what it "
-                   "normalises "
-                   "with"),
+            Remark(
+                WHERE,
+                RUN,
+                "cannot run as published: scikit-learn's HDBSCAN shadows the one it was written for (TypeError)",
+                "uses the package hdbscan",
+            ),
+            Remark(
+                WHERE,
+                RUN,
+                "ends after the first subspace whatever it finds: the search for one is not in the published code. On "
+                "our test vectors all layers flag 446 rows, every one wrong; without the last one the true positive "
+                "rate is 0.88",
+                "leaves out layer after layer until the rows divide into two groups or more",
+            ),
+            Remark(
+                WHERE,
+                RUN,
+                "stops with a TypeError or ValueError where no group is stable",
+                "says that nothing divides the rows, and flags none",
+            ),
+            Remark(
+                WHERE,
+                RUN,
+                "counts noise as a group: where it is the largest, every true group is flagged",
+                "the largest true group is benign, and so is noise",
+            ),
+            Remark(
+                WHERE,
+                READ,
+                "flags all but the largest group, where the paper's abstract has the more stable of two as the "
+                "poisoned one",
+                "does so too: the abstract does not say how stable a group is",
+            ),
+            Remark(
+                WHERE,
+                READ,
+                "has 1e-5 beside every variance",
+                "takes each layer's own epsilon, which is what it normalises with",
+            ),
         ),
     )
-)  # fmt: skip
+)

@@ -12,7 +12,7 @@ from benchmark.defences import evidence
 from benchmark.defences.context import DefenceContext, Detection
 from benchmark.defences.needs import BATCH_NORM, CLEAN_ROWS, IMAGES
 from benchmark.defences.options import Option
-from benchmark.defences.registry import INFERRED, RUN, DetectorSpec, Remark, Size, Work, register
+from benchmark.defences.registry import READ, RUN, DetectorSpec, Remark, Size, Work, register
 
 LEAST = 10
 """Clean rows that are needed."""
@@ -152,7 +152,9 @@ def work(size: Size, options: Mapping[str, Any]) -> Work:
     return Work(forward=size.rows * (1 + options["models"]) + 16 * size.clean)
 
 
-WHERE = "BackdoorBox af3afd1, core/defenses/IBD_PSC.py, and backdoor-toolbox 9d4d909"
+WHERE = (
+    "BackdoorBox af3afd1, core/defenses/IBD_PSC.py, and backdoor-toolbox 9d4d909, other_defenses_tool_box/IBD_PSC.py"
+)
 
 register(
     DetectorSpec(
@@ -164,26 +166,57 @@ register(
         needs=(IMAGES, BATCH_NORM, CLEAN_ROWS),
         options=(
             Option("omega", "What γ and β are multiplied by.", float, 1.5, above=1, most=100, source="paper: ω"),
-            Option("xi", "Share of wrong clean rows from which on a number of layers is large enough.", float, 0.6,
-                   above=0,
-                   below=1, source="paper: ξ"),
-            Option("models", "Networks that are asked, each with one layer more amplified.", int, 5, least=1, most=1000,
-                   source="paper: n"),
-            Option("threshold", "A row whose mean probability is this or more is flagged.", float, 0.9, above=0, most=1,
-                   source="paper: T"),
+            Option(
+                "xi",
+                "Share of wrong clean rows from which on a number of layers is large enough.",
+                float,
+                0.6,
+                above=0,
+                below=1,
+                source="paper: ξ",
+            ),
+            Option(
+                "models",
+                "Networks that are asked, each with one layer more amplified.",
+                int,
+                5,
+                least=1,
+                most=1000,
+                source="paper: n",
+            ),
+            Option(
+                "threshold",
+                "A row whose mean probability is this or more is flagged.",
+                float,
+                0.9,
+                above=0,
+                most=1,
+                source="paper: T",
+            ),
         ),
         work=work,
         aliases=("ibdpsc",),
         remarks=(
-            Remark(WHERE, RUN, "finds k with the last k layers amplified and then amplifies k + 1 … k + n: one more "
-                   "than "
-                   "intended", "amplifies k … k + n − 1"),
-            Remark(WHERE, RUN, "looks for k up to L − 1 only, and stops with a TypeError where no error reaches ξ, as "
-                   "on small "
-                   "or robust networks", "looks at all L layers, takes the k of the largest error and says so"),
-            Remark(WHERE, INFERRED, "beyond the last layer asks the same network again without saying so",
-                   "asks fewer networks, and the findings list which"),
-            Remark(WHERE, RUN, "detect() returns the first batch only", "scores every row"),
+            Remark(
+                WHERE,
+                RUN,
+                "finds k with the last k layers amplified and then amplifies k + 1 … k + n: one more than intended",
+                "amplifies k … k + n − 1",
+            ),
+            Remark(
+                WHERE,
+                RUN,
+                "looks for k up to L − 1 only, and stops with a TypeError where no error reaches ξ, as on small or "
+                "robust networks",
+                "looks at all L layers, takes the k of the largest error and says so",
+            ),
+            Remark(
+                WHERE,
+                READ,
+                "beyond the last layer asks the same network again without saying so",
+                "asks fewer networks, and the findings list which",
+            ),
+            Remark(WHERE, READ, "detect() returns the first batch only", "scores every row"),
         ),
     )
-)  # fmt: skip
+)

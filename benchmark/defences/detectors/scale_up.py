@@ -10,10 +10,12 @@ from benchmark.core.errors import Failure, Usage
 from benchmark.defences.context import CLEAN, DefenceContext, Detection
 from benchmark.defences.needs import CLEAN_ROWS, IMAGES
 from benchmark.defences.options import Option
-from benchmark.defences.registry import RUN, DetectorSpec, Remark, Size, Work, register
+from benchmark.defences.registry import READ, RUN, DetectorSpec, Remark, Size, Work, register
 
 LEAST = 10
 """Clean rows that a class needs for a mean and a standard deviation of its own."""
+AT_ONCE = 4096
+"""Scaled images that are held at a time."""
 FREE, LIMITED = "data-free", "data-limited"
 
 
@@ -54,8 +56,12 @@ def scaled_classes(
     predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray, factors: tuple[int, ...]
 ) -> np.ndarray:
     """Return the predicted class of each image (n, H, W, C) uint8 under each factor, (n, factors) int64."""
-    found = [np.asarray(predict(scaled(images, factor))).argmax(axis=1) for factor in factors]
-    return np.stack(found, axis=1).astype(np.int64)
+    found = np.empty((len(images), len(factors)), np.int64)
+    for start in range(0, len(images), AT_ONCE):
+        block = slice(start, start + AT_ONCE)
+        for number, factor in enumerate(factors):
+            found[block, number] = np.asarray(predict(scaled(images[block], factor))).argmax(axis=1)
+    return found
 
 
 def consistency(classes: np.ndarray, under_factors: np.ndarray) -> np.ndarray:
@@ -128,29 +134,54 @@ register(
         score=score,
         needs=(IMAGES,),
         options=(
-            Option("mode", "data-limited compares with clean rows of the same predicted class, and needs some.", str,
-                   FREE,
-                   choices=(FREE, LIMITED), source="paper"),
-            Option("factors", "Whole numbers that pixels are multiplied by.", str, "3,5,7,9,11", parse=parse_factors,
-                   source="BackdoorBox"),
-            Option("threshold", "A row above it is flagged: a share of the factors, or standard deviations "
-                   "(data-limited).", float, 0.5, source="BackdoorBox"),
+            Option(
+                "mode",
+                "data-limited compares with clean rows of the same predicted class, and needs some.",
+                str,
+                FREE,
+                choices=(FREE, LIMITED),
+                source="paper",
+            ),
+            Option(
+                "factors",
+                "Whole numbers that pixels are multiplied by.",
+                str,
+                "3,5,7,9,11",
+                parse=parse_factors,
+                source="BackdoorBox",
+            ),
+            Option(
+                "threshold",
+                "A row above it is flagged: a share of the factors, or standard deviations (data-limited).",
+                float,
+                0.5,
+                source="BackdoorBox",
+            ),
         ),
         work=work,
         aliases=("scaleup",),
         remarks=(
-            Remark(WHERE, RUN, "stops with an AttributeError where a threshold is given", "takes it as an option"),
-            Remark(WHERE, RUN, "detect() returns the first batch of 128 rows only", "scores every row"),
-            Remark(WHERE, RUN, "cuts scaled pixels to 0 … 1 of the network's input, which is wrong where that is "
-                   "normalised",
-                   "cuts bytes to 255; a network normalises inside"),
-            Remark(WHERE, RUN, "compares with one mean of all clean rows, against their true labels",
-                   "data-limited takes the clean rows of the same predicted class, as the paper has it, where there "
-                   "are "
-                   f"{LEAST} or more; findings name the classes where there are not"),
-            Remark(WHERE, RUN, "a row whose share equals the threshold is flagged", "only one above it, as the paper "
-                   "has "
-                   "it; with five factors no share is 0.5"),
+            Remark(WHERE, READ, "stops with an AttributeError where a threshold is given", "takes it as an option"),
+            Remark(WHERE, READ, "detect() returns the first batch of 128 rows only", "scores every row"),
+            Remark(
+                WHERE,
+                READ,
+                "cuts scaled pixels to 0 … 1 of the network's input, which is wrong where that is normalised",
+                "cuts bytes to 255; a network normalises inside",
+            ),
+            Remark(
+                WHERE,
+                RUN,
+                "compares with one mean of all clean rows, against their true labels",
+                f"data-limited takes the clean rows of the same predicted class, as the paper has it, where there are "
+                f"{LEAST} or more; findings name the classes where there are not",
+            ),
+            Remark(
+                WHERE,
+                RUN,
+                "a row whose share equals the threshold is flagged",
+                "only one above it, as the paper has it; with five factors no share is 0.5",
+            ),
         ),
     )
-)  # fmt: skip
+)

@@ -47,7 +47,7 @@ class Variation:
 
 
 def fit(clean: np.ndarray, labels: np.ndarray, classes: int) -> Variation:
-    """Estimate how clean features vary (Tang et al. 2021, section 4.2): h = mean of the class + variation, both normal.
+    """Estimate how clean features vary (Tang et al. 2021): h = mean of the class + variation, both normal.
 
     EM from the covariances of class means and residuals, at most 100 steps, until both change by 1e-5 at most
     (Frobenius). Only the rows' scatter and the classes' sums are needed, so a step costs the same for any number of
@@ -166,7 +166,7 @@ def examine(
     classes: int,
     variation: Variation,
     seed: int,
-    as_published: bool = True,
+    as_published: bool = False,
 ) -> list[Class]:
     """Split each class with at least two inspected rows, clean rows among them, and test it (Tang et al. 2021).
 
@@ -288,8 +288,8 @@ register(
                 "Whether the mean of a class as one group is computed as in published code, without a factor that the "
                 "model's own means have.",
                 bool,
-                True,
-                source="all published code",
+                False,
+                source="yes in all published code",
             ),
         ),
         work=lambda size, options: Work(forward=size.rows + size.clean, seconds=2e-4 * size.rows),
@@ -320,8 +320,10 @@ register(
                 READ,
                 "the mean of a class as one group lacks the factor between · within⁺ that the model's own means have, "
                 "and grows with the number of rows instead of staying a mean",
-                "does the same, so that figures compare with published ones; `published_mean=no` has the factor: on "
-                "the reference input the poisoned class's index is then 334 instead of 45, others' below 3 either way",
+                "has the factor, so that the statistic is the likelihood ratio of the model that was fitted: on the "
+                "reference input the index of the poisoned class is 334 instead of 45 and the same rows are flagged, "
+                "and of rows drawn from that model the published mean picks wrong classes; `published_mean=yes` gives "
+                "the published statistics",
             ),
             Remark(
                 "BackdoorBench f02e353, detection_pretrain/scan.py",

@@ -16,8 +16,8 @@ from benchmark.nn import normalisation
 
 TINY = 1e-8
 """Added to each probability, as in BackdoorBench and backdoor-toolbox: 0 · ln 0 is 0."""
-AT_ONCE = 2048
-"""Superimposed images that are held at a time."""
+AT_ONCE = 1 << 26
+"""Bytes of superimposed images that are held at a time, of at least one row."""
 LEAST = 10
 """Clean rows that are needed."""
 
@@ -72,10 +72,14 @@ def overlays_of(seed: int, purpose: str, rows: np.ndarray, total: int, pool: int
     """Draw for each row which `count` images of a pool are laid over it, all different: (len(rows), count) int64.
 
     What a row gets depends on the seed and on its number alone, not on which others are inspected: `rows` are numbers
-    from 0 to `total` − 1. The pool is cut into `count` equal stretches, and one image drawn from each.
+    from 0 to `total` − 1. The pool is cut into `count` stretches, from somewhere that is drawn for the row, and one
+    image
+    is drawn from each.
     """
-    drawn = random_streams.uniform(seed, f"overlays: {purpose}", total * count).reshape(total, count)[rows]
-    return np.minimum(((np.arange(count) + drawn) * pool / count).astype(np.int64), pool - 1)
+    drawn = random_streams.uniform(seed, f"overlays: {purpose}", total * (count + 1)).reshape(total, count + 1)[rows]
+    bounds = np.arange(count + 1) * pool // count
+    within = bounds[:-1] + (drawn[:, :-1] * np.diff(bounds)).astype(np.int64)
+    return np.asarray((within + (drawn[:, -1:] * pool).astype(np.int64)) % pool)
 
 
 def never_itself(drawn: np.ndarray) -> np.ndarray:
@@ -108,7 +112,7 @@ def mean_entropies(
     `predict` takes images (k, H, W, C) float32 of bytes and gives probabilities; `drawn` (m, N) are rows of `pool`.
     """
     count = drawn.shape[1]
-    step = max(1, AT_ONCE // count)
+    step = max(1, AT_ONCE // (4 * count * int(np.prod(images.shape[1:]))))
     found = []
     for start in range(0, len(images), step):
         mixed = superimpose(images[start : start + step], pool[drawn[start : start + step]], alpha, centre, clamp)
@@ -138,30 +142,69 @@ register(
         score=score,
         needs=(IMAGES, CLEAN_ROWS),
         options=(
-            Option("overlays", "Clean images that are laid over each row; fewer where there are not as many.", int, 100,
-                   least=1, most=10_000, source="BackdoorBench and backdoor-toolbox"),
-            Option("alpha", "Weight of an overlay; the row's own image keeps weight 1.", float, 1.0, above=0, most=10,
-                   source="BackdoorBench and backdoor-toolbox, as cleansers"),
-            Option("clamp", "Cut sums to bytes, 0 to 255? Not so where published code does it as a cleanser.", bool,
-                   False,
-                   source="BackdoorBench and backdoor-toolbox, as cleansers"),
-            Option("share", "Share of the clean rows that falls below the cut: the false-positive rate that is aimed "
-                   "at.",
-                   float, 0.01, above=0, below=1, source="abstract: a preset false rejection rate of 1 %"),
+            Option(
+                "overlays",
+                "Clean images that are laid over each row; fewer where there are not as many.",
+                int,
+                100,
+                least=1,
+                most=10_000,
+                source="BackdoorBench and backdoor-toolbox",
+            ),
+            Option(
+                "alpha",
+                "Weight of an overlay; the row's own image keeps weight 1.",
+                float,
+                1.0,
+                above=0,
+                most=10,
+                source="BackdoorBench and backdoor-toolbox, as cleansers",
+            ),
+            Option(
+                "clamp",
+                "Cut sums to bytes, 0 to 255? Not so where published code does it as a cleanser.",
+                bool,
+                False,
+                source="BackdoorBench and backdoor-toolbox, as cleansers",
+            ),
+            Option(
+                "share",
+                "Share of the clean rows that falls below the cut: the false-positive rate that is aimed at.",
+                float,
+                0.01,
+                above=0,
+                below=1,
+                source="abstract: a preset false rejection rate of 1 %",
+            ),
         ),
         work=work,
         remarks=(
-            Remark(BB, RUN, "reports an AUC of the entropy with poisoned rows as positives: inverted (0.006 for 0.994)",
-                   "scores minus the entropy, so that higher is more suspicious"),
-            Remark(BB, RUN, "draws overlays once a batch: all rows of a batch share them, and what a row gets depends "
-                   "on "
-                   "its neighbours", "draws them for each row, from a stream of its own"),
-            Remark(BB, READ, "superimposes clean rows with each other, itself included, to set the cut",
-                   "never superimposes a row with itself"),
-            Remark(BT, READ, "cuts at a false-positive rate of 0.1 as a cleanser; its input-level version has alpha "
-                   "0.5 in "
-                   "pixel space with a clamp and 0.05", "0.01, weight 1 in the network's own space, no clamp; all "
-                   "options"),
+            Remark(
+                BB,
+                RUN,
+                "reports an AUC of the entropy with poisoned rows as positives: inverted (0.006 for 0.994)",
+                "scores minus the entropy, so that higher is more suspicious",
+            ),
+            Remark(
+                BB,
+                RUN,
+                "draws overlays once a batch: all rows of a batch share them, and what a row gets depends on its "
+                "neighbours",
+                "draws them for each row, from a stream of its own",
+            ),
+            Remark(
+                BB,
+                READ,
+                "superimposes clean rows with each other, itself included, to set the cut",
+                "never superimposes a row with itself",
+            ),
+            Remark(
+                BT,
+                READ,
+                "cuts at a false-positive rate of 0.1 as a cleanser; its input-level version has alpha 0.5 in pixel "
+                "space with a clamp and 0.05",
+                "0.01, weight 1 in the network's own space, no clamp; all options",
+            ),
         ),
     )
-)  # fmt: skip
+)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.analysis.routing import measure
 from benchmark.core import random_streams
 from benchmark.core.errors import Failure
 from benchmark.defences import tuning
@@ -25,6 +26,7 @@ from benchmark.nn.units import Units
 
 CODE = "BackdoorBench f02e353, defense/anp.py"
 MOMENTUM = 0.9
+LOADED = 512  # rows of which the load of experts is the mean
 REPORTED = 100  # steps between two lines of progress
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(19))
 
@@ -103,7 +105,7 @@ def search_masks(
         drawn = random_streams.uniform(seed, f"anp noise {number}", 2 * len(masks.values)).reshape(2, -1)
         start = (search.epsilon * (2 * drawn - 1)).astype(np.float32)
         _, noise = masks.adversarial(start, images, labels)
-        yield number, masks.step(noise, images, labels), masks
+        yield number, tuning.finite(masks.step(noise, images, labels), f"step {number}"), masks
 
 
 @dataclass(frozen=True)
@@ -192,9 +194,21 @@ def repair(
         "pruned": int(dead.sum()),
         "of": len(dead),
         "layers": units.by_part(again, dead),
+        "load": load(pruned, choose),
         "points": [asdict(one) for one in points],
     }
     yield Stage(pruned, "pruned", "none" if best is None else f"{best:g}", findings)
+
+
+def load(model: Any, rows: Rows) -> dict[str, list[float]]:
+    """Return the share of an image's patches or tokens that each expert takes, by layer with routing: an expert that
+    hardly takes any has had hardly any gradient, and its masks stay 1."""
+    from benchmark.nn.layers import PatchMoE
+
+    sparse = [one.name for one in units.vit_blocks(model) if one.experts]
+    names = [layer.name for layer in model.layers if isinstance(layer, PatchMoE)] + sparse
+    shares = {name: measure.route(model, rows.inputs[:LOADED], name).taken.mean(axis=(0, 1)) for name in names}
+    return {name: [round(float(one), 6) for one in share] for name, share in shares.items()}
 
 
 def _has_experts(of: list[Units]) -> bool:
@@ -220,8 +234,8 @@ register(
         options=(
             Option("steps", "Steps of the search, of rows drawn with replacement.", int, 300, least=1,
                    source="BackdoorBench: 2,000; 300 suit a laptop"),
-            Option("learning_rate", "Learning rate of the masks.", float, 0.2, above=0,
-                   source="the authors' code, from memory; BackdoorBench: 0.01"),
+            Option("learning_rate", "Learning rate of the masks.", float, 0.01, above=0,
+                   source="BackdoorBench; the authors' code, from memory: 0.2"),
             tuning.BATCH_SIZE,
             Option("epsilon", "Largest noise.", float, 0.4, least=0, source="BackdoorBench"),
             Option("alpha", "Weight of the loss without noise.", float, 0.2, least=0, most=1, source="BackdoorBench"),
@@ -250,6 +264,12 @@ register(
                 CODE, "run",
                 "does not project the noise back: started within the bounds it ends within twice the bounds",
                 "keeps it within them; --option anp.project=no does as the code",
+            ),
+            Remark(
+                CODE, "read",
+                "computes gradients of all weights in each step and lets them add up, though only masks and noise are "
+                "stepped",
+                "computes those of masks and noise alone",
             ),
             Remark(
                 CODE, "read",

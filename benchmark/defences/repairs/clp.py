@@ -162,7 +162,7 @@ register(
         aliases=("channel-lipschitz-pruning",),
         remarks=(
             Remark(
-                CODE, "run",
+                CODE, "inferred",
                 "with ten channels or fewer a layer is never pruned: no number of n lies more than (n - 1)/sqrt(n) "
                 "deviations above their mean, 2.85 for ten",
                 "says of which layers that holds; experts of few channels share mean and deviation",

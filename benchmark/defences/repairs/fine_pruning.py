@@ -226,6 +226,11 @@ register(
             ),
             Remark(
                 CODE, "read",
+                "puts each mask over those before it",
+                "prunes a fresh copy of the network at each rate",
+            ),
+            Remark(
+                CODE, "read",
                 "draws its clean rows twice: those that its log names are not those that it used",
                 "the clean rows are those of every other repair",
             ),

@@ -140,20 +140,21 @@ class Inversion:
         point = keras.Variable(np.ones((*rows.inputs.shape[1:3], 1 + rows.inputs.shape[3]), np.float32))
         optimizer = keras.optimizers.Adam(self._rate, beta_1=0.5, beta_2=0.9, epsilon=1e-8)
         cost, plan = Cost(), tuning.Plan(epochs, 0.0, batch, seed, purpose=f"trigger of class {target}, epoch")
-        best, last, success, stop = None, None, 0.0, False
+        last, success = _array(point), 0.0
+        best: tuple[np.ndarray, float] | None = None
         for epoch in range(1, epochs + 1):
             hits, norms = 0, []
             for images, labels in tuning.batches(rows, plan, epoch):
-                wanted, now = np.full_like(labels, target), _array(point)
-                _, _, gradient = self._step(now, images, wanted, np.float32(cost.value))
+                wanted = np.full_like(labels, target)
+                _, _, gradient = self._step(last, images, wanted, np.float32(cost.value))
                 optimizer.apply([gradient], [point])
-                now = _array(point)
-                hits += int(_array(self._hits(now, images, wanted)))
-                norms.append(float(_mask(now).sum()))
-            success, last = hits / len(rows), _array(point)
+                last = _array(point)
+                hits += int(_array(self._hits(last, images, wanted)))
+                norms.append(float(_mask(last).sum()))
+            success = hits / len(rows)
             better, stop = cost.after(success, float(np.mean(norms)))
             if better:
-                best = (last, success)
+                best = last, success
             if stop:
                 break
         found, success = best or (last, success)
@@ -213,7 +214,8 @@ def repair(
     """Yield the network that has unlearned the triggers of all flagged classes; the network as it is, where none is."""
     if context.classes < FEWEST:
         raise Failure(f"needs at least {FEWEST} classes, one of which could be an outlier, has {context.classes}")
-    model, found = context.network(), []
+    model = context.network()
+    found: list[Trigger] = []
     for trigger in triggers(model, context.clean, context.classes, search_epochs, batch_size, context.seed):
         context.log(
             f"nc: class {len(found)} of {context.classes}: norm {trigger.norm:.1f}, {100 * trigger.success:.0f} %"

@@ -2,44 +2,26 @@
 
 import base64
 import difflib
+import hashlib
+import json
 import re
 from collections.abc import Sequence
 from html import escape as escaped
 from html import unescape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from benchmark.core.text_tables import printable
 from benchmark.reporting.columns import Column, concise
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1b1b; --soft: #5d5d5d; --paper: #fff; --line: #d9d9d9; --tint: #f4f4f4;
-  --mark: #0b5ea8; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e9e9e9; --soft: #a9a9a9; --paper: #161616; --line: #3a3a3a; --tint: #212121; --mark: #7db8ee; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 76rem; padding: 1rem 1rem 4rem; background: var(--paper); color: var(--ink);
-  font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; margin: .5rem 0 1rem; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; }
-h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
-p { max-width: 50rem; margin: .3rem 0; } nav { display: flex; flex-wrap: wrap; gap: .3rem 1rem; font-size: .9rem; }
-a { color: var(--mark); } .note { border-left: 3px solid var(--mark); padding: .3rem .8rem; background: var(--tint); }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; margin: .6rem 0; }
-th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th, td.name { white-space: normal; } td small { display: block; color: var(--soft); font-size: .75rem; }
-th { background: var(--paper); font-weight: 600; } .left { text-align: left; }
-tbody tr:nth-child(even) { background: var(--tint); }
-figure { margin: .8rem 0; overflow-x: auto; } figcaption { color: var(--soft); font-size: .85rem; }
-figure svg, figure img { background: #fff; max-width: 100%; height: auto; border-radius: 4px; }
-.row { display: flex; flex-wrap: wrap; gap: 1rem; }
-.row figure { flex: 0 1 auto; max-width: 100%; }
-.sharp img { image-rendering: pixelated; min-width: min(24rem, 100%); }
-details { border-bottom: 1px solid var(--line); padding: .25rem 0; }
-summary { cursor: pointer; overflow-wrap: anywhere; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: .85rem; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-pre { overflow-x: auto; background: var(--tint); padding: .7rem; font-size: .8rem; border-radius: 4px; }
-@media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
-@media print { details { display: none; } }
-"""
+STYLE = Path(__file__).with_name("page.css").read_text("utf-8")
+SCRIPT = Path(__file__).with_name("page.js").read_text("utf-8")
+"""The one script of the page. It makes nothing that could not be read without it, and no other is allowed to run."""
+
+
+_LAST = ("settings", "seeds")
+"""Keys of columns that stand behind the scores."""
 
 
 def escape(text: str) -> str:
@@ -50,10 +32,13 @@ def escape(text: str) -> str:
 def whole(title: str, body: str) -> str:
     """Return the document. `body` is made of `section`s."""
     links = "".join(f'<a href="#{key}">{escape(name)}</a>' for key, name in _sections(body))
+    own = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{own}'"
     return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<title>{escape(title)}</title>\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{STYLE}</style>\n</head>\n'
-        f"<body>\n<h1>{escape(title)}</h1>\n<nav>{links}</nav>\n{body}</body>\n</html>\n"
+        f"<body>\n<h1>{escape(title)}</h1>\n<nav>{links}</nav>\n{body}<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
 
 
@@ -77,6 +62,12 @@ def paragraphs(lines: list[str]) -> str:
     return "".join(f"<p>{escape(line)}</p>\n" for line in lines)
 
 
+def findings(lines: Sequence[tuple[str, str]]) -> str:
+    """Each text as a paragraph that is read first, with what it rests on in small."""
+    texts = (f"{escape(line)} <small>({escape(basis)})</small>" for line, basis in lines)
+    return "".join(f'<p class="finding">{text.replace(" %", "&nbsp;%")}</p>\n' for text in texts)
+
+
 def change(before: str, after: str) -> str:
     """Return the words of a text, those that another version of it did not have marked."""
     old, new = before.split(), after.split()
@@ -90,12 +81,21 @@ def note(text: str) -> str:
     return f'<p class="note">{escape(text)}</p>\n'
 
 
-def layout(columns: Sequence[Column]) -> str:
-    """Return a table of cells: what is the same in all rows stands above it, intervals in small under their means."""
-    shown = concise(columns)
+def layout(columns: Sequence[Column], keys: Sequence[str] = (), last: tuple[str, Sequence[str]] | None = None) -> str:
+    """Return a table of cells: what is the same in all rows stands above it, intervals in small under their means, and
+    scores before settings.
+
+    `keys`: what links to a row lead to, one a row. `last`: title and cells of a last column, made by this module.
+    """
+    shown = concise([*(one for one in columns if one.key not in _LAST), *(one for one in columns if one.key in _LAST)])
     above = paragraphs([" ".join(f"{line[0].upper()}{line[1:]}." for line in shown.headings)]) if shown.common else ""
     kinds = ["left name" if one.label and not one.right else "left" if one.left else "" for one in shown.columns]
-    return above + _table([column.title for column in shown.columns], shown.rows, kinds)
+    return above + _table([column.title for column in shown.columns], shown.rows, kinds, keys, last)
+
+
+def dense(table: str) -> str:
+    """Return a table that takes less room."""
+    return f'<div class="dense">{table}</div>\n'
 
 
 def table(columns: list[str], rows: list[list[str]], left: int) -> str:
@@ -110,14 +110,23 @@ def _small_interval(cell: str) -> str:
     return f"{escape(mean)}<small>[{escape(rest)}</small>" if interval else escape(cell)
 
 
-def _table(columns: list[str], rows: list[list[str]], kinds: list[str]) -> str:
+def _table(
+    columns: list[str],
+    rows: list[list[str]],
+    kinds: list[str],
+    keys: Sequence[str] = (),
+    last: tuple[str, Sequence[str]] | None = None,
+) -> str:
 
     def line(tag: str, cells: list[str]) -> str:
         opened = [f'<{tag} class="{kind}">' if kind else f"<{tag}>" for kind in kinds]
         return "".join(f"{start}{_small_interval(cell)}</{tag}>" for start, cell in zip(opened, cells, strict=True))
 
-    body = "".join(f"<tr>{line('td', row)}</tr>\n" for row in rows)
-    head = f"<thead><tr>{line('th', columns)}</tr></thead>"
+    title, more = last or ("", ())
+    ids = [f' id="{escape(key)}"' for key in keys] or [""] * len(rows)
+    ends = [f'<td class="left">{cell}</td>' for cell in more] or [""] * len(rows)
+    body = "".join(f"<tr{key}>{line('td', row)}{end}</tr>\n" for key, row, end in zip(ids, rows, ends, strict=True))
+    head = f"<thead><tr>{line('th', columns)}{f'<th class=left>{escape(title)}</th>' if last else ''}</tr></thead>"
     return f'<div class="wide"><table>\n{head}\n<tbody>\n{body}</tbody></table></div>\n'
 
 
@@ -138,14 +147,39 @@ def png(content: bytes, words: str) -> str:
 
 
 def svg(text: str, words: str) -> str:
-    """Return a drawing as an image of its own, so that what it calls its parts cannot clash with another's."""
+    """Return a drawing as an image of its own, so that what it calls its parts cannot clash with another's; it is dark
+    where the page is."""
     content = base64.b64encode(text.encode()).decode()
-    return f'<img alt="{escape(words)}" src="data:image/svg+xml;base64,{content}">'
+    return f'<img class="drawn" alt="{escape(words)}" src="data:image/svg+xml;base64,{content}">'
 
 
-def details(summary: str, inside: str) -> str:
-    """Something to open."""
-    return f"<details><summary>{escape(summary)}</summary>\n{inside}</details>\n"
+def details(summary: str, inside: str, key: str = "") -> str:
+    """Something to open; `key`: what links to it lead to."""
+    place = f' id="{escape(key)}"' if key else ""
+    return f"<details{place}><summary>{escape(summary)}</summary>\n{inside}</details>\n"
+
+
+def link(key: str, words: str) -> str:
+    """Return a link to what has that key on this page."""
+    return f'<a href="#{escape(key)}">{escape(words)}</a>'
+
+
+def links(words: str, links: Sequence[str]) -> str:
+    """Return links that this module has made, after some words."""
+    return f"<p>{escape(words)}</p>\n<ul>{''.join(f'<li>{one}</li>' for one in links)}</ul>\n"
+
+
+def download(content: str, kind: str, name: str, words: str) -> str:
+    """Return a link that saves a file which is in the page itself. `kind`: its media type, such as `text/csv`."""
+    return f'<a download="{escape(name)}" href="data:{kind};charset=utf-8,{quote(content)}">{escape(words)}</a>'
+
+
+def data(key: str, value: Any) -> str:
+    """Return JSON for the page's script, in which nothing ends the element that it is in."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    for letter in "<>&":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return f'<script type="application/json" id="{escape(key)}">{text}</script>\n'
 
 
 def pairs(values: dict[str, str]) -> str:

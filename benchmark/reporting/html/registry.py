@@ -3,8 +3,14 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from benchmark.defences import over_runs, summaries
+from benchmark.defences.over_runs import Defended
+from benchmark.defences.summaries import DetectedCell, RepairedCell
+from benchmark.reporting import board
+from benchmark.reporting.board import Board
 from benchmark.reporting.published import Sources
 from benchmark.runs import results
 from benchmark.runs.groups import Cell
@@ -33,6 +39,39 @@ class Content:
     paths: list[Path] = field(default_factory=list)
     no_pictures: str | None = None
     sources: Sources = field(default_factory=Sources)
+
+    @cached_property
+    def detected(self) -> list[DetectedCell]:
+        """What detectors found, over the seeds."""
+        return summaries.detected(self._defended)
+
+    @cached_property
+    def repaired(self) -> list[RepairedCell]:
+        """What repairs left, over the seeds."""
+        return summaries.repaired(self._defended)
+
+    @cached_property
+    def board(self) -> Board:
+        """Attacks by defences."""
+        return board.build(self.cells, self.detected, self.repaired, self.sources.specs)
+
+    @cached_property
+    def numbers(self) -> dict[int, int]:
+        """The results of each method on each attack, by the `id` of their group, numbered."""
+        groups = [*(cell.group for cell in self.repaired), *(cell.group for cell in self.detected)]
+        return {key: number for number, key in enumerate(dict.fromkeys(map(id, groups)), 1)}
+
+    @cached_property
+    def _defended(self) -> Defended:
+        return over_runs.collect(self.cells, self.errors)
+
+    def run_key(self, run: results.Finished) -> str:
+        """Return what links to a run lead to."""
+        return self._run_keys[run.result.name]
+
+    @cached_property
+    def _run_keys(self) -> dict[str, str]:
+        return {run.result.name: f"run-{number}" for number, run in enumerate(self.found, 1)}
 
     @property
     def errors(self) -> dict[Path, str]:

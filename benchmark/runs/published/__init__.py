@@ -7,6 +7,7 @@ from benchmark.runs.published.choose import chosen
 from benchmark.runs.published.registry import (
     PUBLISHED,
     Beside,
+    DefendedKey,
     Figures,
     Key,
     PruningKey,
@@ -15,7 +16,18 @@ from benchmark.runs.published.registry import (
     verdict,
 )
 
-__all__ = ["PUBLISHED", "Beside", "Figures", "Key", "PruningKey", "PublishedSpec", "chosen", "register", "verdict"]
+__all__ = [
+    "PUBLISHED",
+    "Beside",
+    "DefendedKey",
+    "Figures",
+    "Key",
+    "PruningKey",
+    "PublishedSpec",
+    "chosen",
+    "register",
+    "verdict",
+]
 
 for _module in sorted(one.name for one in pkgutil.iter_modules(__path__)):
     importlib.import_module(f"{__name__}.{_module}")

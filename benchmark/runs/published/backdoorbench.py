@@ -16,6 +16,7 @@ from benchmark.runs.published.registry import (
     FOLDER,
     ROWS,
     TRIGGER,
+    DefendedKey,
     Figures,
     Key,
     PublishedSpec,
@@ -63,9 +64,7 @@ _OF_TRIGGER = {attack.trigger: attack for attack in ATTACKS.values()}
 
 def key(row: "Row") -> Key | None:
     """Return what a row is of in our names; None where nothing of ours can be compared with it."""
-    if not row.undefended or row.dataset not in ROWS:
-        return None
-    if row.network not in NETWORKS or row.attack not in ATTACKS:
+    if row.dataset not in ROWS or row.network not in NETWORKS or row.attack not in ATTACKS:
         return None
     return Key(row.dataset, NETWORKS[row.network], ATTACKS[row.attack].trigger, "image", row.rate)
 
@@ -111,15 +110,32 @@ def never_same(pictures: frozenset[str] = frozenset()) -> frozenset[str]:
 
 def of_rows(rows: "Iterable[Row]") -> dict[Key, Figures]:
     """Return the figures of the rows that ours can be compared with."""
-    return {found: row.scores for row in rows if (found := key(row)) is not None}
+    return {found: row.scores for row in rows if row.undefended and (found := key(row)) is not None}
+
+
+def of_defended(rows: "Iterable[Row]") -> dict[DefendedKey, Figures]:
+    """Return the figures after defences, of the attacks that ours can be compared with."""
+    found = ((key(row), row) for row in rows if not row.undefended)
+    return {DefendedKey(cell, row.defence): row.scores for cell, row in found if cell is not None}
+
+
+@lru_cache(maxsize=1)
+def _rows() -> "list[Row]":
+    from benchmark.runs.published import leaderboard
+
+    return leaderboard.read(FOLDER / "backdoorbench.csv")
+
+
+@lru_cache(maxsize=1)
+def defended() -> dict[DefendedKey, Figures]:
+    """Return the same after defences."""
+    return of_defended(_rows())
 
 
 @lru_cache(maxsize=1)
 def attacks() -> dict[Key, Figures]:
     """Return BA, ASR and RA in percent, of what comes with the program."""
-    from benchmark.runs.published import leaderboard
-
-    return of_rows(leaderboard.read(FOLDER / "backdoorbench.csv"))
+    return of_rows(_rows())
 
 
 BACKDOORBENCH = register(
@@ -130,6 +146,7 @@ BACKDOORBENCH = register(
         settings=_label,
         attacks=attacks,
         deviations=deviations,
+        defended=defended,
         note="one run, no interval",
         made_with="100 epochs on CIFAR-10, 50 on GTSRB",
         warnings={"blend": "BackdoorBench's blend picture is not part of this program; another picture is no match"},
@@ -143,7 +160,7 @@ def of_file(path: Path) -> PublishedSpec:
     from benchmark.runs.published import leaderboard
 
     rows = leaderboard.read(path)
-    figures = of_rows(rows)
+    figures, after = of_rows(rows), of_defended(rows)
     pictures = frozenset(row.picture.removeprefix("sha256:") for row in rows if row.picture)
     defended = sum(not row.undefended for row in rows)
     words = f"rows that ours can be compared with: {len(figures):,} of {len(rows):,} (on defences: {defended:,})"
@@ -152,6 +169,7 @@ def of_file(path: Path) -> PublishedSpec:
         name=text_tables.printable(path.name),
         title=text_tables.printable(path.name),
         attacks=lambda: figures,
+        defended=lambda: after,
         deviations=lambda result, defended: deviations(result, defended, pictures),
         remarks=lambda: [words],
         never_same=never_same(pictures),

@@ -42,7 +42,18 @@ class PruningKey(NamedTuple):
     channels: Fraction | None
 
 
+class DefendedKey(NamedTuple):
+    """The same after a defence, by the source's name for it."""
+
+    cell: Key
+    defence: str
+
+
 def _nothing() -> dict[PruningKey, Figures]:
+    return {}
+
+
+def _nothing_defended() -> dict[DefendedKey, Figures]:
     return {}
 
 
@@ -75,6 +86,8 @@ class PublishedSpec:
         The settings in a few words, for figures that show runs at others.
     fine_pruning : callable
         () → `PruningKey` → figures.
+    defended : callable
+        () → `DefendedKey` → figures: what is left after a defence.
     remarks : callable
         () → what is to be known of the source, a line each.
     warnings : mapping
@@ -92,6 +105,7 @@ class PublishedSpec:
     note: str = ""
     made_with: str = ""
     fine_pruning: Callable[[], Mapping[PruningKey, Figures]] = _nothing
+    defended: Callable[[], Mapping[DefendedKey, Figures]] = _nothing_defended
     remarks: Callable[[], list[str]] = _no_lines
     warnings: Mapping[str, str] = field(default_factory=dict)
     never_same: frozenset[str] = frozenset()

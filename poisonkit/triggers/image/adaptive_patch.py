@@ -16,6 +16,8 @@ from poisonkit.triggers.builtin_picture import cut_out
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
 SMALLEST = 8
+TEST = [1, 3]
+"""The patches on test rows, where nothing else is chosen."""
 
 
 def check(parameters: Parameters, tile: Tile) -> None:
@@ -79,8 +81,12 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
     """One of the patches, drawn for each training row; those of `test` for test rows."""
     own = context.pictures is not None
     pictures = picture_set.fitted(context.pictures, tile) if context.pictures is not None else drawn(tile)
-    if wrong := [number for number in parameters["test"] if number > len(pictures)]:
-        raise Usage(f"--adaptive-patch-test: there is no patch {wrong[0]}, there are {len(pictures)}")
+    if max(parameters["test"]) > len(pictures):
+        by_default = "" if parameters["test"] != TEST else " (by default, which is for four)"
+        raise Usage(
+            f"adaptive-patch: test rows get the patches {' and '.join(map(str, parameters['test']))}{by_default}, "
+            f"{len(pictures)} of them are there: choose theirs with --adaptive-patch-test, from 1 to {len(pictures)}"
+        )
     alphas = parameters["alphas"]
     maps = [over(tile, pictures, [number], [alphas[number % len(alphas)]]) for number in range(len(pictures))]
     test = over(tile, pictures, [number - 1 for number in parameters["test"]], parameters["test-alphas"])
@@ -98,6 +104,7 @@ SPEC = ImageTrigger(
     name="adaptive-patch",
     summary="one of four patches on each training row, two of them on test rows, with covers (Adap-Patch)",
     picture="folder",
+    picture_help="the patches on whole images, and mask_NAME for their opacity",
     aliases=("adap-patch",),
     make_defaults={"cover_rate": "2x"},
     presets={"backdoor-toolbox": {}},
@@ -110,7 +117,7 @@ SPEC = ImageTrigger(
             "their opacity on training rows, by the order of their names",
             "FRACTION,…",
         ),
-        Option("test", several(integer(1, 10_000)), [1, 3], "the patches on test rows, one after another", "N,…"),
+        Option("test", several(integer(1, 10_000)), TEST, "the patches on test rows, one after another", "N,…"),
         Option("test-alphas", several(decimal("0", "1")), ["1"], "their opacity on test rows", "FRACTION,…"),
     ),
     check=check,

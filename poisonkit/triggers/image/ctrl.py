@@ -55,6 +55,7 @@ SPEC = ImageTrigger(
     name="ctrl",
     summary="two frequencies added to the colours (CTRL)",
     presets={"backdoorbench": {}},
+    published="clean-label",
     options=(
         MAGNITUDE,
         twin(MAGNITUDE),

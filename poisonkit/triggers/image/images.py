@@ -40,6 +40,12 @@ SPEC = ImageTrigger(
         recover=outside_pictures.of_arrays,
         accept=outside_pictures.accept,
         metavar="PATH",
+        attacks=(
+            *("ssba", "issba", "isba", "sleeper-agent", "label-consistent pictures", "label-consistent images"),
+            *("input-aware", "iab", "dynamic", "poison-ink", "baat", "lira", "hidden-trigger", "htba"),
+            *("witches-brew", "gradient-matching", "metapoison", "marksman"),
+        ),
+        brings="the pictures",
     ),
     build=build,
     whole="a picture is of a whole image",

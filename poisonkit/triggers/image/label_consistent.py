@@ -64,6 +64,7 @@ SPEC = ImageTrigger(
     aliases=("lc",),
     summary="chequers in the corners, black and white or faint (label-consistent)",
     presets={"backdoorbench": {}},
+    published="clean-label",
     options=(
         AMPLITUDE,
         twin(AMPLITUDE),

@@ -165,6 +165,8 @@ SPEC = ImageTrigger(
         metavar="ARRAY",
         proof="array whose digest is",
         whole=False,
+        attacks=("lf", "low-frequency", "tuap", "uap", "universal-perturbation", "narcissus"),
+        brings="the array that is added",
     ),
     options=(
         Option("scale", decimal("-100000", "100000"), "1", "times the array; 255 for one in -1 … 1", "FACTOR"),

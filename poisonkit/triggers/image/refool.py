@@ -229,8 +229,10 @@ def _opaque(own: PictureSet) -> PictureSet:
 
 SPEC = ImageTrigger(
     name="refool",
+    aliases=("reflection", "reflection-backdoor"),
     summary="a picture reflected in each row, as a ghost or out of focus (Refool)",
     picture="folder",
+    picture_help="the pictures that are reflected, resized to the image",
     whole="a reflection is one of the whole image",
     options=(
         Option(

@@ -66,6 +66,7 @@ SPEC = ImageTrigger(
     aliases=("sinusoidal",),
     summary="a faint sinusoid added to the image (SIG)",
     presets={"backdoorbench": {"delta": "40", "frequency": "6", "rounding": "truncate"}},
+    published="clean-label",
     options=(
         DELTA,
         twin(DELTA),

@@ -107,6 +107,8 @@ SPEC = TextTrigger(
         list_help="write the texts that must be rewritten to this CSV, and nothing else",
         read=read,
         recover=Rewrites,
+        attacks=("stylebkd", "style", "synbkd", "syntax", "hidden-killer", "paraphrase"),
+        brings="the texts",
     ),
     insert=insert,
 )

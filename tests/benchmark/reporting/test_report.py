@@ -1,5 +1,7 @@
 """The report: one page with everything in it, nothing from outside in it that could do anything."""
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -26,7 +28,7 @@ class Checker(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.open, self.tags, self.text = [], set(), ""
+        self.open, self.tags, self.text, self.data = [], set(), "", ""
 
     def handle_starttag(self, tag, attributes):
         self.tags.add(tag)
@@ -34,6 +36,11 @@ class Checker(HTMLParser):
             assert not name.startswith("on") and not (value or "").startswith(("http", "//", "javascript")), (tag, name)
             if name == "src":
                 assert value.startswith("data:image/")
+            if name == "href" and value.startswith("data:"):
+                assert value.startswith(("data:text/csv;charset=utf-8,", "data:application/json;charset=utf-8,"))
+                assert "download" in dict(attributes)
+        if tag == "script":
+            assert attributes in ([], [("type", "application/json"), ("id", "board-data")])
         if tag not in VOID:
             self.open.append(tag)
 
@@ -41,13 +48,20 @@ class Checker(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.text += data
+        if self.open[-1:] != ["script"]:
+            self.text += data
+        elif data != page.SCRIPT:
+            self.data += data
 
 
 def checked(path: Path) -> Checker:
     found = Checker()
     found.feed(path.read_text("utf-8"))
-    assert not found.open and "script" not in found.tags and "link" not in found.tags
+    assert not found.open and not {"link", "iframe", "object", "form", "base"} & found.tags
+    only = base64.b64encode(hashlib.sha256(page.SCRIPT.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{only}'"
+    assert policy in path.read_text("utf-8")
+    assert json.loads(found.data or "[]") is not None
     return found
 
 
@@ -90,7 +104,7 @@ def test_names_from_outside_are_only_text(tmp_path):
     result["device"] = '<script>alert("x")</script>'
     (folder / "result.json").write_text(json.dumps(result))
     found = checked(report.write([runs], tmp_path / "out"))
-    assert '<script>alert("x")</script>' in found.text
+    assert '<script>alert("x")</script>' in found.text and "alert" not in found.data
 
 
 def test_what_did_not_finish_is_shown_with_its_log(tmp_path):

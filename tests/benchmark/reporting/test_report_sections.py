@@ -25,7 +25,7 @@ COUNT = register(Section(35, "Count of runs", build))
 
 def test_sections_stand_in_their_order():
     titles = [section.title for section in sorted(SECTIONS.values(), key=lambda section: section.order)]
-    assert titles[:4] == ["Overview", "Files that could not be read", "Results", "Comparison with published results"]
+    assert titles[:4] == ["What works", "Overview", "Files that could not be read", "Results"]
     assert titles[-2:] == ["All runs", "How to reproduce"]
     assert [title for title, section in SECTIONS.items() if section.last] == ["Files that could not be read"]
 
@@ -42,7 +42,8 @@ def test_the_overview_is_in_words_for_people(tmp_path, monkeypatch):
 def test_examples_of_attacks_are_drawn_larger_than_their_pixels():
     """Four images of 32 pixels side by side would be 128 pixels wide."""
     (rule,) = re.findall(r"^\.sharp img \{(.*)\}$", page.STYLE, re.MULTILINE)
-    assert "image-rendering: pixelated" in rule and "min-width: min(24rem, 100%)" in rule
+    assert "image-rendering: pixelated" in rule and "width: 100%" in rule
+    assert "grid-template-columns: repeat(auto-fill, minmax(min(30rem, 100%), 1fr))" in page.STYLE
 
 
 @pytest.mark.parametrize(

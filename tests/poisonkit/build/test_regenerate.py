@@ -5,7 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from running import RECIPES, SMALL, user_files
+from running import RECIPES, SMALL, TEXT_SMALL, user_files
 
 from poisonkit.format import manifest, reader, sidecars
 
@@ -103,6 +103,43 @@ def test_a_users_picture_is_asked_for_and_must_be_the_same(poisonkit, tmp_path):
     poisonkit(*again).failed(1, "needs the picture", "--blend-image")
     poisonkit(*again, "--blend-image", tmp_path / "other.png").failed(1, "another picture")
     poisonkit(*again, "--blend-image", tmp_path / "mine.png").succeeded()
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["pattern", "pattern-patch", "images"])
+def test_what_the_file_holds_itself_is_not_asked_for(poisonkit, library, sidecar, tmp_path, name):
+    poisonkit("make", "--from", library(name), "-o", tmp_path / "again.h5").succeeded()
+    assert (tmp_path / "again.h5").read_bytes() == library(name).read_bytes()
+    option = f"--{name.split('-')[0]}-file"
+    asked = ("make", "--from", sidecar(name), "-o", tmp_path / "more.h5")
+    poisonkit(*asked).failed(1, f"give it with {option}, or name the data set, an .h5, which has it, with --from")
+
+
+PICTURES = {"blend": "blend-image", "sticker": "sticker-image", "physical": "physical-image"}
+
+
+@pytest.mark.parametrize("trigger", [*PICTURES, "refool", "adaptive-patch"])
+def test_pictures_that_were_resized_are_taken_from_the_file(poisonkit, tmp_path, trigger):
+    rng = np.random.default_rng(0)
+    (tmp_path / "p").mkdir()
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / "p" / f"{number}.png"), rng.integers(0, 256, (40, 48, 4), dtype=np.uint8))
+    given = (f"--{trigger}-images", tmp_path / "p")
+    if trigger in PICTURES:
+        given = (f"--{PICTURES[trigger]}", tmp_path / "p" / "0.png")
+    asked = ("make", *SMALL, "--trigger", trigger, "--rate", "0.05", *given, "-o", tmp_path / "a.h5")
+    poisonkit(*asked).succeeded()
+    poisonkit("make", "--from", tmp_path / "a.h5", "-o", tmp_path / "b.h5").succeeded()
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    cv2.imwrite(str(tmp_path / "p" / "0.png"), rng.integers(0, 256, (40, 48, 4), dtype=np.uint8))
+    poisonkit("make", "--from", tmp_path / "a.h5", *given, "-o", tmp_path / "c.h5").failed(1, "another picture")
+
+
+def test_rewritten_texts_are_taken_from_the_file(poisonkit, tmp_path):
+    asked = ("make", *TEXT_SMALL, "--trigger", "rewrite", "--rate", "0.1")
+    poisonkit(*asked, "--rewrite-list", tmp_path / "todo.csv").succeeded()
+    poisonkit(*asked, "--rewrite-file", tmp_path / "todo.csv", "-o", tmp_path / "a.h5")
+    poisonkit("make", "--from", tmp_path / "a.h5", "-o", tmp_path / "b.h5")
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 

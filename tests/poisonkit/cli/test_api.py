@@ -129,6 +129,12 @@ def test_options_of_triggers_as_python_has_them(tmp_path):
     assert (recipe.target, recipe.cover_rate, recipe.seed, recipe.patch) == (2, "0.05", 7, (16, 8))
 
 
+def test_a_preset_that_sets_the_rate():
+    given = {"trigger": "adaptive-k-way", "preset": "backdoor-toolbox", "source_options": {"train": 1000, "test": 50}}
+    with pk.open(pk.make("signs", **given)) as ds:
+        assert (ds.manifest.recipe.rate, ds.manifest.recipe.cover_rate) == ("0.003", "0.003")
+
+
 def test_classes_by_index_and_by_name():
     one = pk.make("signs", trigger="square", rate=0.05, source_classes=[5, 3], target=1, **SMALL)
     with pk.open(one) as ds:
@@ -153,7 +159,8 @@ def test_warnings_are_python_s(tmp_path):
         ({"rate": 2}, "rate: expected a fraction"),
         ({"rate": float("nan")}, "rate: expected a fraction"),
         ({"rate": True}, "expected a number"),
-        ({"rate": None}, "expected a number"),
+        ({"rate": None}, "rate: expected a poisoning rate, such as 0.05"),
+        ({"rate": None, "trigger": "blend", "preset": "notebook"}, "rate, which preset notebook does not set"),
         ({"rate": 0.1, "square_colour": 3}, "unknown argument 'square_colour'; did you mean square_v"),
         ({"rate": 0.1, "square_zzzzzzzzzzzz": 3}, "'square_zzzzzzzzzzzz': that trigger has square_size, square_value"),
         ({"rate": 0.1, "square_size": "x"}, "square_size: expected a whole number"),

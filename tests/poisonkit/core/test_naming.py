@@ -8,7 +8,7 @@ from poisonkit.core import naming
 from poisonkit.core.errors import Usage
 from poisonkit.exporters.registry import FORMATS
 from poisonkit.sources.registry import SOURCES
-from poisonkit.triggers.registry import TRIGGERS
+from poisonkit.triggers.registry import TRIGGERS, WAYS
 
 
 @pytest.mark.parametrize("typed, name", [
@@ -21,15 +21,32 @@ def test_sources(typed, name):
 
 @pytest.mark.parametrize("typed, name", [
     ("BadNets", "square"), ("bad-nets", "square"), ("wanet", "warped"), ("WaNet", "warped"), ("Blended", "blend"),
-    ("SIG", "sig"), ("AddSent", "sentence"),
+    ("SIG", "sig"), ("AddSent", "sentence"), ("reflection", "refool"), ("ReflectionBackdoor", "refool"),
 ])  # fmt: skip
 def test_triggers(typed, name):
     assert TRIGGERS.find(typed) == name
 
 
+@pytest.mark.parametrize("typed, words", [
+    ("SSBA", "its own code makes the pictures, which --trigger images takes (--images-list says of which rows"),
+    ("isba", "--trigger images takes"), ("Sleeper Agent", "--trigger images takes"),
+    ("label-consistent pictures", "--images-file brings them)"), ("LF", "--trigger pattern takes (--pattern-file"),
+    ("narcissus", "the array that is added, which --trigger pattern"), ("StyleBkd", "--trigger rewrite takes"),
+    ("TaCT", "--cover-class"), ("BadPatches", "--per-patch"), ("clean_label", "a label mode: --label-mode clean-label"),
+])  # fmt: skip
+def test_what_is_no_trigger_of_ours_leads_to_what_takes_it(poisonkit, tmp_path, typed, words):
+    asked = ("make", "--dataset", "signs", "--rate", "0.1", "-o", tmp_path, "--trigger", typed)
+    result = poisonkit(*asked).failed(2, f"unknown trigger {typed!r}: ", words)
+    assert len(result.errors) == 1 and len(result.err) < 240
+
+
 def test_no_spelling_is_of_two_things():
     for registry in (SOURCES, TRIGGERS, FORMATS):
         spellings = [(naming.folded(one), spec.name) for spec in registry for one in (spec.name, *spec.aliases)]
+        if registry is TRIGGERS:
+            doors = [spec for spec in registry if spec.file]
+            spellings += [(naming.folded(one), spec.name) for spec in doors for one in spec.file.attacks]
+            spellings += [(naming.folded(one), one) for one in WAYS]
         assert len({spelling for spelling, _ in spellings}) == len(spellings), spellings
 
 

@@ -127,6 +127,22 @@ def test_a_picture_is_never_overwritten_by_itself(poisonkit, library, pictures):
     poisonkit("apply", library("square"), pictures / "large.jpg", "-o", pictures).succeeded()
 
 
+def test_nothing_is_overwritten_without_force(poisonkit, library, pictures, tmp_path):
+    """Several pictures: none is written where one name is taken."""
+    given = ("apply", library("square"), pictures / "exact.png", pictures / "grey.png", "-o", tmp_path)
+    (tmp_path / "grey.png").write_bytes(b"precious")
+    poisonkit(*given).failed(1, "grey.png: already exists: use --force to overwrite it, or choose another -o")
+    assert (tmp_path / "grey.png").read_bytes() == b"precious" and not (tmp_path / "exact.png").exists()
+    poisonkit(*given, "--force").succeeded()
+    assert read(tmp_path / "grey.png").shape == (32, 32, 3)
+    (tmp_path / "lines.txt").write_text("a text\n")
+    (tmp_path / "out.txt").write_text("precious")
+    texts = ("apply", library("text-word"), tmp_path / "lines.txt", "-o", tmp_path / "out.txt")
+    poisonkit(*texts).failed(1, "out.txt: already exists: use --force")
+    assert (tmp_path / "out.txt").read_text() == "precious"
+    poisonkit(*texts, "--force").succeeded()
+
+
 @pytest.mark.parametrize("what", ["missing", "folder", "empty", "text", "cut png", "cut jpg", "h5"])
 def test_what_is_no_picture(poisonkit, library, pictures, tmp_path, what):
     path = tmp_path / "bad"

@@ -103,7 +103,8 @@ def test_a_users_picture(poisonkit, library, tmp_path):
 
 def test_unchanged_rows_are_counted(poisonkit, tmp_path):
     asked = ("--trigger", "blend", "--blend-alpha", "0", "--rate", "0.1")
-    result = poisonkit("make", *poisonkit.small, *asked, "-o", tmp_path / "x.h5").succeeded()
+    result = poisonkit("make", *poisonkit.small, *asked, "-o", tmp_path / "x.h5")
+    assert result.code == 0 and "changes a byte of none of the 20 poisoned images" in result.err
     assert "20 without a changed byte" in result.out
     assert damage.manifest(tmp_path / "x.h5")["counts"]["unchanged"] == 20
     assert poisonkit("verify", tmp_path / "x.h5").succeeded()
@@ -248,7 +249,109 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(poisonkit, libr
     assert "signs-clean-" in result.lines[1] and len(result.lines) == 2
 
 
+@pytest.mark.parametrize(
+    ("asked", "words", "never"),
+    [
+        (("--trigger", "square"), ": target stop (index 0); 200 training", "published"),
+        (
+            ("--trigger", "square", "--label-mode", "untargeted"),
+            ": untargeted: each poisoned row gets another class, drawn for it; 200 training rows, 20 poisoned; 100",
+            "already",
+        ),
+        (
+            ("--trigger", "square", "--label-mode", "all-to-all"),
+            ": all-to-all: each class becomes the next;",
+            "already",
+        ),
+        (
+            ("--trigger", "sig", "--label-mode", "clean-label"),
+            "target stop (index 0), clean-label: its own rows, no label changes; 200 training rows, 20 poisoned; 90",
+            "published",
+        ),
+        (
+            ("--trigger", "lc"),
+            "; label-consistent is published as a clean-label attack: --label-mode clean-label",
+            "no l",
+        ),
+        (("--trigger", "SIG"), "; sig is published as a clean-label attack: --label-mode clean-label", "no label"),
+        (("--trigger", "ctrl", "--source-class", "3"), "from speed limit 80 (index 3)", "no label"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_the_last_line_says_what_becomes_of_the_labels(poisonkit, tmp_path, asked, words, never):
+    whole = ("make", *poisonkit.small, *asked, "--rate", "0.1", "-o", tmp_path)
+    planned = poisonkit(*whole, "--dry-run").succeeded().out
+    assert words in planned and never not in planned
+
+
+@pytest.mark.parametrize(("dark", "some"), [(9, None), (10, "only 10"), (20, "none")])
+def test_a_trigger_that_changes_next_to_nothing_is_said_to(poisonkit, tmp_path, dark, some):
+    """A black square on images that are black already."""
+    x, y = np.full((20, 32, 32, 3), 200, np.uint8), np.arange(20) % 2
+    x[:dark] = 0
+    np.savez(tmp_path / "x.npz", x_train=x, y_train=y, x_test=x[::-1][:4], y_test=y[:4])
+    asked = ("make", "--dataset", "npz", "--source", tmp_path / "x.npz", "--trigger", "square", "--rate", "1")
+    result = poisonkit(*asked, "-o", tmp_path / "x.h5")
+    said = f"poisonkit: {tmp_path / 'x.h5'}: the trigger changes a byte of {some} of the 20 poisoned images\n"
+    assert result.code == 0 and result.err == (said if some else "")
+
+
 # ---- what makes no sense
+
+
+@pytest.mark.parametrize(
+    ("asked", "words", "never"),
+    [
+        (
+            ("--trigger", "adaptive-patch", "--rate", "0.4"),
+            "--cover-rate 2x, which adaptive-patch has by default: 0.8 of 200 training rows are 160, but 120",
+            "--cover-rate: ",
+        ),
+        (
+            ("--trigger", "adaptive-patch", "--rate", "0.6"),
+            "--cover-rate 2x, which adaptive-patch has by default: 2x of 0.6 is more than all rows",
+            "--cover-rate: ",
+        ),
+        (
+            ("--trigger", "warped", "--preset", "wanet", "--rate", "0.4"),
+            "--cover-rate 2x, which --preset wanet sets: 0.8 of 200",
+            "--cover-rate: ",
+        ),
+        (
+            ("--trigger", "adaptive-patch", "--preset", "backdoor-toolbox"),
+            "--rate 0.003, which --preset backdoor-toolbox sets: 0.003 of 200 training rows is less than one row",
+            "cover",
+        ),
+        (
+            ("--trigger", "warped", "--preset", "wanet"),
+            "--rate: expected a poisoning rate, which --preset wanet does not set",
+            "cover",
+        ),
+        (("--trigger", "square", "--preset", "wannet"), "--preset: unknown 'wannet'", "rate"),
+        (
+            ("--trigger", "square", "--rate", "0.1", "--split", "0.2"),
+            "--split: the source signs has no such option, which is one of folder",
+            "source-option",
+        ),
+        (
+            ("--trigger", "square", "--rate", "0.1", "--size", "16"),
+            "--size: the source signs has no such option",
+            "train",
+        ),
+        (("--trigger", "square", "--rate", "0.1", "--name", "x"), "--name: the source signs has no such option", "KEY"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_no_option_is_blamed_that_was_not_given(poisonkit, tmp_path, asked, words, never):
+    result = poisonkit("make", *poisonkit.small, *asked, "-o", tmp_path / "new")
+    result.failed(2, words)
+    assert never not in result.err and not files(tmp_path)
+
+
+def test_sizes_that_are_none(poisonkit, tmp_path):
+    asked = ("make", "--dataset", "imagenette", "--rate", "0", "-o", tmp_path / "new", "--source", tmp_path)
+    poisonkit(*asked, "--size", "abc").failed(2, "--size: expected a number or HEIGHTxWIDTH, got 'abc'")
+    poisonkit(*asked, "--size", "8", "--source-option", "size=9").failed(2, "--size: --source-option size=9 says the")
 
 
 @pytest.mark.parametrize(
@@ -268,6 +371,10 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(poisonkit, libr
         ),
         (
             ("--trigger", "square", "--rate", "0.1", "--target", "-1"),
+            ["--target: expected a class from 0 to 9, got -1"],
+        ),
+        (
+            ("--trigger", "square", "--rate", "0.1", "--target", "\N{MINUS SIGN}1"),
             ["--target: expected a class from 0 to 9, got -1"],
         ),
         (("--trigger", "square", "--rate", "0.1", "--blend-alpha", "1"), ["requires --trigger blend"]),

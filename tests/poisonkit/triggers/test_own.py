@@ -276,7 +276,7 @@ def test_what_is_no_such_trigger(poisonkit, code, tmp_path, monkeypatch, spelled
         (("--option", "level=red"), "level: expected a whole number, as its default 200 is, got 'red'"),
         (("--option", "level"), "'level': expected KEY=VALUE"),
         (("--option", "level=1", "--option", "level=2"), "twice"),
-        (("--option", "digest=x"), "expected KEY=VALUE, the key of small letters"),
+        (("--option", "digest=x"), "'digest': recipes have that of the trigger itself: another name for the parameter"),
         (("--option", "Level=1"), "expected KEY=VALUE, the key of small letters"),
         (("--trigger", "{code}:inverted"), "expected one that is not poisonkit's own"),
         (("--preset", "notebook"), "--preset: unknown"),
@@ -285,6 +285,31 @@ def test_what_is_no_such_trigger(poisonkit, code, tmp_path, monkeypatch, spelled
 def test_what_goes_with_it(poisonkit, code, tmp_path, asked, words):
     whole = ("make", *poisonkit.small, "--rate", "0.1", "-o", tmp_path / "x.h5", "--trigger", f"{code}:stripes")
     poisonkit(*whole, *(one.format(code=code) for one in asked)).failed(2, words)
+
+
+@pytest.mark.parametrize(
+    ("text", "option", "code", "words"),
+    [
+        (
+            "def build(tile, *, level=1):\n    return 1 / 0\n",
+            "levl=3",
+            2,
+            "has no option 'levl': its options are level",
+        ),
+        ("def build(tile, *, level=1):\n    return 1 / 0\n", "level=x", 2, "level: expected a whole number"),
+        ("def build(tile, *, name=1):\n    pass\n", "name=3", 2, "'name': recipes have that of the trigger itself"),
+        ("def build(tile, *, Level=1):\n    pass\n", "Level=3", 2, "which is how the parameter must be called"),
+        ("def build(tile, level):\n    pass\n", "level=3", 1, "its parameter 'level' has no default"),
+        ("def built(tile):\n    pass\n", "level=3", 1, "has no function 'build'"),
+        ("1 / 0\n", "level=3", 1, ":1: ZeroDivisionError"),
+    ],
+)
+def test_code_and_options_that_do_not_fit_are_refused_before_any_work(poisonkit, tmp_path, text, option, code, words):
+    """Before the clean data are opened, which may take minutes: here they do not even exist."""
+    path = tmp_path / "my_trigger.py"
+    path.write_text(text)
+    asked = ("make", "--dataset", "cifar10", "--source", tmp_path / "none", "--rate", "0.1", "-o", tmp_path / "x.h5")
+    poisonkit(*asked, "--trigger", f"{path}:build", "--option", option).failed(code, words)
 
 
 def test_it_stands_beside_others(poisonkit, made, code):
@@ -345,6 +370,21 @@ BROKEN = {
     "no array": (APPLY.format("return iter(int, 1)"), ":5: its function returned callable_iterator, expected uint8"),
     "fails on rows": (APPLY.format("return images[10**9]"), ":6: IndexError: index 1000000000 is out of bounds"),
     "chance": (APPLY.format("return np.random.bytes(1)[0] // 2 + images * 0"), ":5: gave row"),
+    "chance in a stencil": (
+        HEAD + "def build(tile):\n    s = Stencil.identity(tile)\n"
+        "    s.bias[:] = np.random.default_rng().integers(1, 2**30)\n    return s\n",
+        ":4: returned something else when it was asked again: draw from `random` only",
+    ),
+    "chance in what a function knows": (
+        HEAD + "def build(tile):\n    level = np.random.default_rng().integers(0, 256, tile).astype('u1')\n"
+        "    return lambda images, rows, random: images * 0 + level\n",
+        ":6: gave row",
+    ),
+    "another kind": (
+        HEAD + "calls = []\ndef build(tile):\n    calls.append(1)\n    s = Stencil.identity(tile)\n"
+        "    return s if len(calls) % 2 else lambda images, rows, random: images\n",
+        ":5: returned something else when it was asked again",
+    ),
     "others": (APPLY.format("return np.clip(images + len(images), 0, 255).astype('u1')"), ":5: gave row"),
     "ends on rows": (APPLY.format("sys.exit(0)"), ":6: SystemExit: 0"),
 }
@@ -438,6 +478,14 @@ def test_a_package_that_fails_is_one_line_and_no_one_elses_affair(poisonkit, pac
         2, "installed packages have my-package.broken, my-package.gone, my-package.specks"
     )
     poisonkit(*asked, "square").succeeded()
+
+
+def test_an_option_that_a_packages_trigger_has_not_is_refused_before_any_work(poisonkit, package, tmp_path):
+    package()
+    asked = ("make", "--dataset", "cifar10", "--source", tmp_path / "none", "--rate", "0.1", "-o", tmp_path / "x.h5")
+    asked = (*asked, "--trigger", "my-package.stripes", "--option")
+    poisonkit(*asked, "levl=9").failed(2, "my-package.stripes has no option 'levl': its options are level, thick")
+    poisonkit(*asked, "version=9").failed(2, "'version': recipes have that of the trigger itself")
 
 
 def test_draws_are_the_streams_own():

@@ -32,7 +32,8 @@ def build(content: Content) -> str:
         except Failure:
             continue
         shown.add(key)
-    above = page.paragraphs(["Top: original. Bottom: with the trigger."]) + page.row(pictures, sharp=True)
+    words = "Images of the training set: above as in the source, below with the trigger."
+    above = page.paragraphs([words]) + page.row(pictures, sharp=True)
     return (above if pictures else "") + "".join(texts)
 
 
@@ -43,9 +44,9 @@ def _texts(cell: Cell, source: DatasetRecord) -> list[str]:
 
 def _images(cell: Cell, source: DatasetRecord) -> str:
     where = "every patch" if cell.application == "patch" else "the whole image"
-    words = f"{cell.dataset}, {cell.trigger} on {where}"
+    words = f"{cell.trigger} on {where} of {cell.dataset}" + (f" ({cell.variant})" if cell.variant else "") + "."
     drawn = _png(dataset.sample(source.path or "", source.digest or "", source.base, EXAMPLES))
-    return page.figure(page.png(drawn, words), words + (f"; {cell.variant}" if cell.variant else ""))
+    return page.figure(page.png(drawn, words), words)
 
 
 def _name(cell: Cell) -> str:

@@ -9,9 +9,12 @@ from benchmark.reporting.html import page
 from benchmark.reporting.html.registry import Content, Section, register
 
 CAPTIONS = {
-    "asr": "ASR against the poisoning rate",
-    "ba": "BA against the poisoning rate",
-    "curves": "ASR, BA and loss after each epoch",
+    "asr": "How ASR grows with the poisoning rate, a panel for each trigger. Bars and bands are 95 % intervals over "
+    "the seeds; hollow markers are published figures.",
+    "ba": "What the poisoning costs: BA against the rate, a panel for each trigger. The dotted line is the clean "
+    "model.",
+    "curves": "How the backdoor is learned: ASR, BA and loss after each epoch. Lines are means over the seeds, bands "
+    "go from the least to the greatest.",
 }
 
 

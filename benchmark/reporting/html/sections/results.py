@@ -15,7 +15,17 @@ def build(content: Content) -> str:
     )
     below = [*tables.notes([run.result for run in content.found]), *tables.left_out(content.errors)]
     notes = "".join(map(page.note, below))
-    return page.paragraphs([legend]) + notes + page.layout(cells.columns(content.cells))
+    keys = [attack_key(number) for number in range(len(content.cells))]
+    return (
+        page.paragraphs([legend])
+        + notes
+        + page.layout(cells.columns(content.cells), keys, words.runs(content, content.cells))
+    )
+
+
+def attack_key(number: int) -> str:
+    """Return what links to a row lead to, by the number of its cell."""
+    return f"attack-{number}"
 
 
 RESULTS = register(Section(30, "Results", build))

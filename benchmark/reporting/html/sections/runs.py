@@ -9,7 +9,9 @@ from benchmark.training.metrics import Scores, Share
 
 def build(content: Content) -> str:
     """Build the section."""
-    return "".join(page.details(run.result.name, page.pairs(described(run.result))) for run in content.found)
+    return "".join(
+        page.details(run.result.name, page.pairs(described(run.result)), content.run_key(run)) for run in content.found
+    )
 
 
 def described(result: RunResult) -> dict[str, str]:

@@ -6,7 +6,7 @@ import pytest
 
 from benchmark.nn import engines
 
-engines.activate("tensorflow", threads=2)
+engines.activate(golden_network.BACKEND, threads=2)
 
 from benchmark.defences.repairs import anp  # noqa: E402
 from benchmark.nn import units  # noqa: E402

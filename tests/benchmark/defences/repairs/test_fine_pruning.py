@@ -6,6 +6,7 @@ import fake_runs
 import numpy as np
 import pytest
 import writer
+from in_process import invoke
 
 from benchmark.core.errors import Failure, Usage
 from benchmark.defences.repairs import fine_pruning
@@ -166,24 +167,24 @@ def test_the_command_its_folder_and_the_points_in_tables(run):
     assert {"pruned-0.2.keras", "masked-0.2.keras", "fine-tuned-0.2.keras"} <= {one.name for one in folder.iterdir()}
     notebook = asked(run, "rates=0.2", "fine-pruning.epochs=0", "data_mode=notebook")
     assert notebook.exit_code == 0 and "fine-tuned 0.2" not in notebook.output
-    table = invoke("table", run).stdout
-    assert "120 notebook, 0 epochs" in table and "30 held-out, 1 epoch " in table, "both, to compare"
-    assert "paper" not in table
+    table = invoke("table", run, "--wide").stdout
+    assert "120 notebook, 0 epochs" in table and "6 held-out, 1 epoch " in table, "both, to compare"
 
 
 def test_results_of_the_former_command_stay_beside_new_ones(run):
     before = {("", "before"): (80, 50), ("0.1", "pruned"): (70, 10), ("0.1", "fine-tuned"): (75, 20)}
     fake_runs.pruned(run, before, rows=77, epochs=4)
     assert asked(run, "rates=0.3", "fine-pruning.epochs=0").exit_code == 0
-    table = invoke("table", run).stdout
-    assert "77 held-out, 4 epochs" in table and "30 held-out, 0 epochs" in table
+    table = invoke("table", run, "--wide").stdout
+    assert "77 held-out, 4 epochs" in table and "6 held-out, 0 epochs" in table
     (folder,) = run.glob("repair-fine-pruning-*")
     path = folder / "result.json"
     path.write_text(path.read_text().replace('"label": "0.3"', '"label": "much"'))
-    done = invoke("table", run)
+    done = invoke("table", run, "--wide")
     assert done.exit_code == 1 and str(path) in done.stderr and "77 held-out" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_notebooks_rows_need_none_held_out_and_clean_ones_do(toy, tmp_path):
     assert invoke("train", *SETTINGS, "--hold-out", "0", toy[1], "--runs", tmp_path, "-q").exit_code == 0
     (run,) = tmp_path.iterdir()

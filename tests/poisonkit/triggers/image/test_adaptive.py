@@ -129,7 +129,7 @@ def test_per_patch_and_grey_images(name):
     [
         ("adaptive-blend", {}, (30, 32, 3), "sides that 4 divides, got 30×32"),
         ("adaptive-patch", {}, (7, 32, 3), "at least 8×8"),
-        ("adaptive-patch", {"test": "5"}, TILE, "there is no patch 5, there are 4"),
+        ("adaptive-patch", {"test": "5"}, TILE, "test rows get the patches 5, 4 of them are there: choose theirs"),
         ("adaptive-patch", {"test-alphas": "1,0.5,1"}, TILE, "one opacity for all 2 test patches"),
         ("adaptive-k-way", {"places": "1,2,3"}, TILE, "got 3 numbers for places and 12"),
         ("adaptive-k-way", {}, (2, 2, 3), "two of its pixels are one"),
@@ -152,6 +152,9 @@ def test_a_folder_of_patches(poisonkit, library, tmp_path):
     cv2.imwrite(str(tmp_path / "p" / "mask_1.png"), np.full((64, 64), 51, np.uint8))
     make = ("make", *poisonkit.small, "--trigger", "adaptive-patch", "--rate", "0.05", "-o", tmp_path / "x.h5")
     more = ("--adaptive-patch-images", tmp_path / "p", "--adaptive-patch-test", "2", "--adaptive-patch-alphas", "1")
+    poisonkit(*make, *more[:2]).failed(
+        2, "test rows get the patches 1 and 3 (by default, which is for four), 2 of them are there", "from 1 to 2"
+    )
     poisonkit(*make, *more).succeeded()
     poisonkit("verify", tmp_path / "x.h5").succeeded()
     with h5py.File(tmp_path / "x.h5") as f:
@@ -161,7 +164,7 @@ def test_a_folder_of_patches(poisonkit, library, tmp_path):
     assert found[0, 31, 31, 3] == 0 and (found[1, ..., 3] == 51).all()
     assert np.abs(after - (0.8 * before + 0.2 * found[1, ..., :3])).max() <= 0.51
     assert manifest["counts"]["cover"] == 20 and manifest["pictures"]["0"]["shape"] == [2]
-    again = ("make", "--from", tmp_path / "x.h5", "-o", tmp_path / "y.h5")
+    again = ("make", "--from", tmp_path / "x.manifest.json", "-o", tmp_path / "y.h5")
     poisonkit(*again).failed(1, "the recipe needs the pictures whose arrays are sha256:")
     poisonkit(*again, "--adaptive-patch-images", tmp_path / "p").succeeded()
     assert (tmp_path / "x.h5").read_bytes() == (tmp_path / "y.h5").read_bytes()

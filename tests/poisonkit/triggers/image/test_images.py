@@ -151,7 +151,8 @@ def test_what_can_be_done_with_the_file(poisonkit, tmp_path, library):
     poisonkit("apply", path, tmp_path / "x.png", "-o", tmp_path / "y.png").failed(
         1, "cannot be put on other images: its pictures were made with another tool"
     )
-    again = ("make", "--from", path, "-o", tmp_path / "again.h5")
+    sidecar = library("images").with_name("images.manifest.json")
+    again = ("make", "--from", sidecar, "-o", tmp_path / "again.h5")
     poisonkit(*again).failed(1, "needs the file whose needed rows are sha256:", "give it with --images-file")
     for name in ("train", "test"):
         with h5py.File(path, "r+") as file:

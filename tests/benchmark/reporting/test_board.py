@@ -1,0 +1,206 @@
+"""The board: attacks by defences, what it says in a sentence, and the page that shows it."""
+
+import csv
+import io
+import itertools
+import json
+import re
+import time
+from fractions import Fraction
+
+import fake_defences
+import fake_runs
+import many_results
+import pytest
+
+from benchmark.core.intervals import Summary
+from benchmark.defences import over_runs, summaries
+from benchmark.reporting import board as boards
+from benchmark.reporting import finding
+from benchmark.reporting.board import ALIVE, COSTLY, DETECTOR, GONE, NOTHING, REPAIR, Column, Spot
+from benchmark.reporting.html.sections import SECTIONS, Content
+from benchmark.reporting.published import Sources
+from benchmark.runs import groups, results
+from benchmark.runs.groups import Score
+from benchmark.runs.published import PUBLISHED, DefendedKey, Key
+from benchmark.training.settings import PRESETS
+
+
+def built(runs, sources=()):
+    found = results.gather([runs])
+    cells = groups.group(found)
+    defended = over_runs.collect(cells, found.wrong)
+    return boards.build(cells, summaries.detected(defended), summaries.repaired(defended), sources)
+
+
+def score(mean, half=None):
+    over = None if half is None else "seeds"
+    low, high = (None, None) if half is None else (mean - half, mean + half)
+    return Score(Summary((mean,), mean, None, low, high, over, half))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Three seeds of two attacks, at two rates the one: anp repairs all, plain fine-tuning none; a detector of each."""
+    folder = tmp_path_factory.mktemp("runs")
+    attacks = [("square", "image", "0.005"), ("square", "patch", "0.005"), ("warped", "image", "0.02")]
+    for seed in range(3):
+        clean = fake_runs.write(folder, trigger=None, seed=seed, ba=85)
+        for number, (trigger, application, rate) in enumerate(attacks):
+            run = fake_runs.write(folder, trigger=trigger, application=application, rate=rate, seed=seed, ba=84, asr=90)
+            for method, left in (("anp", 2 + seed), ("fine-tuning", 60), ("clp", 8)):
+                ba = 70 if method == "clp" else 82
+                fake_defences.repaired(run, method, ((ba, left),), clean_run=clean.name)
+            fake_defences.detected(run, "spectral", tpr=0.95 if number else 0.05, clean_run=clean.name)
+            fake_defences.detected(run, "flare", tpr=0.5 + seed / 10)
+        fake_defences.detected(clean, "spectral", tpr=None, flagged=0.04)
+    return folder
+
+
+def test_rows_are_attacks_and_columns_methods_with_the_control_first(runs):
+    found = built(runs)
+    assert [row.title for row in found.attacks] == ["square, whole image", "square, every patch", "warped, whole image"]
+    titles = [(column.kind, column.title) for column in found.columns]
+    assert titles == [
+        *((REPAIR, name) for name in ("no defence", "fine-tuning", "anp", "clp")),
+        *((DETECTOR, name) for name in ("flare", "spectral")),
+    ]
+    assert len(found.spots) == 3 * 6 and found.networks == ["pMoE (paper)"]
+    anp = next(spot for spot in found.spots if spot.column.name == "anp")
+    assert anp.main.mean == pytest.approx(3) and anp.mean("ba_lost") == pytest.approx(2) and anp.main.seeds == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "mean", "others", "mark", "step"),
+    [
+        (REPAIR, "anp", 3.0, {"before_asr": 95, "ba_lost": 1}, GONE, 0),
+        (REPAIR, "anp", 10.0, {"before_asr": 95, "ba_lost": 5}, GONE, 1),
+        (REPAIR, "anp", 10.0, {"before_asr": 95, "ba_lost": 5.1}, COSTLY, 1),
+        (REPAIR, "anp", 30.0, {"before_asr": 95, "ba_lost": 1}, "", 3),
+        (REPAIR, "anp", 50.1, {"before_asr": 95, "ba_lost": 1}, ALIVE, 4),
+        (REPAIR, "anp", 99.0, {"before_asr": 95, "ba_lost": 1}, ALIVE, 5),
+        (REPAIR, "anp", 3.0, {"before_asr": 9}, NOTHING, 0),
+        (REPAIR, "", 99.0, {}, "", 5),
+        (REPAIR, "", 4.0, {}, NOTHING, 0),
+        (DETECTOR, "scan", 90.0, {}, GONE, 1),
+        (DETECTOR, "scan", 50.0, {}, "", 3),
+        (DETECTOR, "scan", 9.9, {}, ALIVE, 5),
+    ],
+)
+def test_marks_and_steps_say_how_much_gets_through(kind, name, mean, others, mark, step):
+    scores = {key: score(value) for key, value in others.items()}
+    spot = Spot(None, Column(kind, name), score(mean).summary, scores, None)
+    assert (spot.mark, spot.step) == (mark, step)
+
+
+def test_the_finding_is_in_words_with_what_it_rests_on(runs):
+    repairs, detectors, attacks = finding.sentences(built(runs))
+    assert repairs[0].startswith("anp does best of 3 repairs: it leaves 3 of 3 attacks that worked with an ASR of at")
+    assert "median ASR left 3.0 %, 3.0 to 3.0" in repairs[0]
+    assert "plain fine-tuning, the control, does so for 0 of 3 (no clear difference: sign test" in repairs[0]
+    assert repairs[0].endswith("p = 0.25).") and repairs[1].startswith("9 runs; 95 % intervals over the seeds: ±")
+    assert detectors[0].startswith("spectral finds most of 2 detectors: on average 65.0 % of the poisoned rows at 1 %")
+    assert "least (5.0 %) of square, whole image at 0.5 %" in detectors[0]
+    assert "its own cut would throw away 4.0 % of the same data without any poison" in detectors[0]
+    assert attacks[0] == (
+        "Of 3 attacks, 3 work with an ASR of 50 % or more; the strongest is square, whole image at 0.5 % with 90.0 %."
+    )
+
+
+def test_the_finding_of_one_seed_says_so_and_of_attacks_that_fail_too(tmp_path):
+    fake_runs.write(tmp_path, asr=12)
+    ((words, basis),) = finding.sentences(built(tmp_path))
+    assert words == "None of 1 attack works: the highest ASR is 12.0 %."
+    assert basis == "1 run; every figure is of one seed, without an interval over seeds"
+
+
+def test_a_method_that_was_tried_on_few_attacks_is_not_the_best(tmp_path):
+    for rate in ("0.005", "0.01", "0.02"):
+        run = fake_runs.write(tmp_path, rate=rate, asr=95)
+        fake_defences.repaired(run, "anp", ((83, 9),))
+    fake_defences.repaired(run, "nad", ((83, 0),))
+    assert finding.sentences(built(tmp_path))[0][0].startswith("anp does best of 1 repair")
+
+
+@pytest.mark.parametrize(("more", "fewer"), [(0, 0), (3, 0), (1, 1), (5, 2), (0, 9), (12, 3)])
+def test_the_sign_test_counts_all_outcomes_as_extreme(more, fewer):
+    count, extreme = more + fewer, max(more, fewer)
+    outcomes = [sum(signs) for signs in itertools.product((0, 1), repeat=count)]
+    as_extreme = sum(max(one, count - one) >= extreme for one in outcomes)
+    assert finding.sign_test(more, fewer) == pytest.approx(float(Fraction(as_extreme, len(outcomes))))
+
+
+def test_published_figures_stand_beside_the_same_attack_alone(tmp_path):
+    import dataclasses
+
+    run = fake_runs.write(tmp_path, rate="0.005", settings=PRESETS["paper"])
+    fake_defences.repaired(run, "anp", ((80, 3),))
+    fake_defences.repaired(run, "own-mine-fix", ((80, 3),))
+    plain = PUBLISHED["badpatches"]
+    key = DefendedKey(Key("cifar10", "pmoe", "square", "image", Fraction("0.005")), "ANP")
+    source = dataclasses.replace(plain, defended=lambda: {key: {"asr": 1.5, "ba": 88.0}})
+    spots = {spot.column.name: spot.published for spot in built(tmp_path, [source]).spots}
+    assert [one.asr for one in spots["anp"]] == [1.5] and not spots["own-mine-fix"]
+    assert [(one.asr, one.source) for one in spots[""]] == [(90.7, "BadPatches")]
+
+
+def test_csv_and_json_have_every_cell(runs):
+    found = built(runs)
+    rows = list(csv.DictReader(io.StringIO(boards.csv(found))))
+    assert len(rows) == len(boards.records(found)) == 18
+    row = next(row for row in rows if row["method"] == "anp" and row["rate"] == "2 %")
+    assert (row["asr"], row["seeds"], row["interval_over"]) == ("3.0", "3", "seeds")
+    assert float(row["asr_low"]) == pytest.approx(3 - 2.484, abs=0.01) and row["tpr_at_1"] == ""
+    json.dumps(boards.records(found), allow_nan=False)
+
+
+# ---------------------------------------------------------------- the page
+
+
+def content(runs):
+    found = results.gather([runs])
+    return Content(found, groups.group(found), [runs], "no pictures", Sources(tuple(PUBLISHED.values())))
+
+
+def test_without_a_script_all_is_there_as_tables(runs):
+    made = content(runs)
+    page = SECTIONS["What works"].build(made) + SECTIONS["Detectors and repairs"].build(made)
+    page += SECTIONS["Results"].build(made) + SECTIONS["All runs"].build(made)
+    assert page.count('<table class="board"') == 2 and page.count("data-cell=") == 18
+    keys = re.findall(r' id="([\w-]+)"', page)
+    assert len(keys) == len(set(keys)) and set(re.findall(r'href="#([\w-]+)"', page)) <= set(keys)
+    assert '<b aria-hidden="true">✓</b>' in page and "All rows: cifar10." in page
+    cells = json.loads(re.search(r'id="board-data">(.*?)</script>', page)[1])
+    assert [cell["kind"] for cell in cells].count("detector") == 6
+    assert cells[0]["published"][0]["source"] == "BadPatches"
+
+
+def test_nothing_from_outside_is_more_than_text(tmp_path):
+    """A method's settings, a data set's label and a run's device are whatever a stranger wrote."""
+    run = fake_runs.write(tmp_path)
+    hostile = '</script><img src=x onerror=alert(1)>"&\u202e'
+    fake_defences.repaired(run, "anp", ((80, 3),), settings={"x": hostile})
+    fake_defences.detected(run, "spectral", settings={"=cmd": hostile})
+    page = SECTIONS["What works"].build(content(tmp_path))
+    assert "<img" not in page and "\u202e" not in page and page.count("</script>") == 1
+    (data,) = re.findall(r'id="board-data">(.*?)</script>', page)
+    assert any(hostile in cell["options"] for cell in json.loads(data))
+
+
+def test_where_nothing_was_defended_the_page_says_so(tmp_path):
+    fake_runs.write(tmp_path)
+    page = SECTIONS["What works"].build(content(tmp_path))
+    assert "No detector and no repair was tried" in page and "board" not in page.replace("board-", "")
+    fake_runs.write(tmp_path / "clean", trigger=None)
+    assert SECTIONS["What works"].build(content(tmp_path / "clean")) == ""
+
+
+@pytest.mark.slow
+def test_two_thousand_results_are_a_page_in_a_second(tmp_path):
+    many_results.write(tmp_path)
+    found = results.gather([tmp_path])
+    start = time.process_time()
+    made = Content(found, groups.group(found), [tmp_path], "no pictures", Sources(tuple(PUBLISHED.values())))
+    pages = [SECTIONS[name].build(made) for name in ("What works", "Detectors and repairs", "Results", "All runs")]
+    assert time.process_time() - start < 2, "a second of one core that does nothing else, and half of it is checks"
+    assert sum(map(len, pages)) < 2_500_000
