@@ -181,11 +181,11 @@ def build(
             beside, column = published.of(group.cell, group.method, scores), _column(REPAIR, group)
             spots.append(Spot(attacked, column, scores["asr"].summary, scores, group.cell, beside, group))
     for detector in detected:
-        group, scores = detector.group, detector.scores
-        attacked = attacks.get(id(group.whole))
+        found, scores = detector.group, detector.scores
+        attacked = attacks.get(id(found.whole))
         if attacked is not None and "tpr_at_1" in scores:
-            main, column = scores["tpr_at_1"].summary, _column(DETECTOR, group)
-            spots.append(Spot(attacked, column, main, scores, group.cell, (), group))
+            main, column = scores["tpr_at_1"].summary, _column(DETECTOR, found)
+            spots.append(Spot(attacked, column, main, scores, found.cell, (), found))
     columns = sorted(dict.fromkeys(spot.column for spot in spots), key=_order)
     places = {attack: number for number, attack in enumerate(attacks.values())}
     spots.sort(key=lambda spot: (places[spot.attack], _order(spot.column)))

@@ -332,9 +332,16 @@ register(
                 "BackdoorBench f02e353, detection_pretrain/spectre.py",
                 RUN,
                 "always takes 64 components, which needs as many features and rows, and inverts a covariance without a "
-                "ridge: with 110 rows a class and 1 % expected, a wrong class comes out widest",
+                "ridge: with 110 rows a class and 1 % expected a wrong class comes out widest, even with exponentials "
+                "of matrices",
                 "takes at most one for every ten rows, and adds a ridge; `rows_each=2` and `ridge=0` are nearer to "
                 "that code",
+            ),
+            Remark(
+                "backdoor-toolbox 9d4d909, cleansers_tool_box/spectre_python.py",
+                RUN,
+                "takes two components and an exponential by element, and removes rows of every class",
+                "does none of it; this variant was not followed",
             ),
             Remark(
                 "BackdoorBench f02e353, detection_pretrain/spectre_utils.py",

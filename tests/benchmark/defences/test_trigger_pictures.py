@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmark.core import extras
-from benchmark.defences import trigger_pictures
+from benchmark.defences import driver, trigger_pictures
 from benchmark.defences.trigger_pictures import Searched
 from benchmark.format.dataset import Rows
 
@@ -42,12 +42,15 @@ def test_a_picture_of_each_group(known, data, tmp_path):
     pytest.importorskip("matplotlib")
     found = {"triggers": [Searched(f"class {n}", np.eye(8), np.zeros((8, 8, 3))) for n in range(9)]}
     asked = data if known else SimpleNamespace(triggered=None, triggered_rows=None)
-    assert trigger_pictures.draw(found, asked, tmp_path) == ["triggers.png"]
+    pictures = trigger_pictures.of_stage(found, asked)
+    assert driver.drawn([pictures], tmp_path, print) == {"pictures": ["triggers.png"]}
     assert (tmp_path / "triggers.png").read_bytes().startswith(b"\x89PNG")
-    assert trigger_pictures.draw({}, asked, tmp_path) == []
+    assert driver.drawn([trigger_pictures.of_stage({}, asked)], tmp_path, print) == {"pictures": []}
 
 
-def test_without_matplotlib_there_is_none(data, tmp_path, monkeypatch):
+def test_without_matplotlib_there_is_none_and_it_is_said(data, tmp_path, monkeypatch):
     monkeypatch.setattr(extras, "problem", lambda name: "matplotlib is not installed")
-    assert trigger_pictures.draw({"a": [Searched("a", np.eye(8), np.zeros((8, 8, 3)))]}, data, tmp_path) == []
+    lines, pictures = [], trigger_pictures.of_stage({"a": [Searched("a", np.eye(8), np.zeros((8, 8, 3)))]}, data)
+    assert driver.drawn([pictures], tmp_path, lines.append) == {"pictures": [], "undrawn": ["a.png"]}
+    assert lines == ["no pictures: matplotlib is not installed; then run the same command again to draw them"]
     assert not list(tmp_path.iterdir())
