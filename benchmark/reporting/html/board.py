@@ -12,9 +12,10 @@ CAPTIONS = {
     DETECTOR: "What each detector finds of the poisoned rows: percent of them at 1 % false positives.",
 }
 LEGENDS = {
-    REPAIR: "The darker, the more of the attack is left. ✓ ASR of at most 10 % for at most 5 points of BA; ▼ at most "
-    "10 %, but for more BA; ✗ still above 50 %; · the attack had failed anyway.",
-    DETECTOR: "The darker, the more of the poisoned rows are missed. ✓ finds 90 % or more; ✗ finds less than 10 %.",
+    REPAIR: "The stronger the colour, the more of the attack is left. ✓ ASR of at most 10 % for at most 5 points of "
+    "BA; ▼ at most 10 %, but for more BA; ✗ still above 50 %; · the attack had failed anyway.",
+    DETECTOR: "The stronger the colour, the more of the poisoned rows are missed. ✓ finds 90 % or more; ✗ finds less "
+    "than 10 %.",
 }
 HOW = (
     "Point at a figure, or go to it with the tab and arrow keys, for BA lost, interval and seeds; it leads to its runs."

@@ -22,7 +22,7 @@ from benchmark.reporting.html.sections import SECTIONS, Content
 from benchmark.reporting.published import Sources
 from benchmark.runs import groups, results
 from benchmark.runs.groups import Score
-from benchmark.runs.published import PUBLISHED, DefendedKey, Key
+from benchmark.runs.published import PUBLISHED, DefendedKey, Key, PruningKey
 from benchmark.training.settings import PRESETS
 
 
@@ -139,7 +139,13 @@ def test_published_figures_stand_beside_the_same_attack_alone(tmp_path):
     plain = PUBLISHED["badpatches"]
     key = DefendedKey(Key("cifar10", "pmoe", "square", "image", Fraction("0.005")), "ANP")
     source = dataclasses.replace(plain, defended=lambda: {key: {"asr": 1.5, "ba": 88.0}})
+    fake_defences.repaired(run, "fine-pruning", ((70, 50), (80, 40)), stages=[("pruned", "0.3"), ("fine-tuned", "0.3")])
+    pruned = PruningKey(key.cell, "finetuned", Fraction("0.3"))
+    source = dataclasses.replace(source, fine_pruning=lambda: {pruned: {"asr": 77.0, "ba": 80.0}})
+    stages = {key.stage for key in plain.fine_pruning()}
+    assert pruned.stage in stages, "as the paper's table has it"
     spots = {spot.column.name: spot.published for spot in built(tmp_path, [source]).spots}
+    assert [one.asr for one in spots["fine-pruning"]] == [77.0]
     assert [one.asr for one in spots["anp"]] == [1.5] and not spots["own-mine-fix"]
     assert [(one.asr, one.source) for one in spots[""]] == [(90.7, "BadPatches")]
 
