@@ -23,6 +23,8 @@ SMALL = "--source-option train=400 --source-option test=150"
 
 def codes_of(line):
     """The exit codes that a line may have."""
+    if line.startswith("benchmark detect"):
+        return (0, 1)  # one is for texts
     return (0, 3) if line.startswith("poisonkit audit") else (0,)
 
 
@@ -120,7 +122,7 @@ def test_all_but_the_training(tmp_path, monkeypatch):
             said[line] = teams.run_here(team, line, monkeypatch)
     the_answer_is_theirs(teams, said)
     (ranked,) = (printed for line, printed in said.items() if "--baseline" in line)
-    assert [name in ranked for name in ("detect-spectral-01234567 *", "Team B, 280 rows", "chance")] == [True] * 3
+    assert [name in ranked for name in ("detect-spectral-01234567 *", "Team B, 120 rows", "chance")] == [True] * 3
     best = next(line for line in ranked.splitlines() if line.lstrip().startswith("1  "))
     assert "detect-spectral" in best
 
