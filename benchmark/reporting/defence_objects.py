@@ -71,12 +71,12 @@ class DetectorResult:
     @property
     def tpr_at_1(self) -> float | None:
         """The share of the poisoned rows found at 1 % false positives, from 0 to 1."""
-        return self.measures and self.measures.tpr[TPR_AT_1]
+        return self.measures.tpr[TPR_AT_1] if self.measures else None
 
     @property
     def tpr_at_5(self) -> float | None:
         """The same at 5 %."""
-        return self.measures and self.measures.tpr[TPR_AT_5]
+        return self.measures.tpr[TPR_AT_5] if self.measures else None
 
     @property
     def record(self) -> Record:
@@ -202,7 +202,7 @@ def _detector_row(one: DetectorResult) -> Record:
     entry = Entry(None, one.folder, one.result, one.twin)  # type: ignore[arg-type]
     values = {name: _plain(read(entry)) for name, read in DETECTOR_SCORES.items()}
     for name in ("auroc", "average_precision"):
-        values[name] = None if values[name] is None else values[name] / 100
+        values[name] = None if (percent := values[name]) is None else percent / 100
     counted = {"rows": one.result.inspected, "poisoned": one.result.poisoned}
     return _named(one.folder, one.result) | counted | values | {"seconds": one.result.seconds}
 

@@ -178,7 +178,7 @@ def distinct(entries: Iterable[Entry]) -> list[Entry]:
 
 def _free(one: Entry, others: list[Path], shared: Counter[str], taken: set[str]) -> Iterator[str]:
     """Yield the names that an entry may have and no other has, the shortest first."""
-    if shared[one.name] == 1:
+    if shared[one.name] == 1 and one.name not in taken:
         yield one.name
     folders, rest = _folders(one.path), [_folders(path) for path in others]
     for depth in range(1, len(folders) + 1):

@@ -172,7 +172,7 @@ register(
                 "its seed none of the 40 poisoned rows of the reference input is found, and over 20 seeds 11 % of them "
                 "are and 8 % of the clean rows",
                 "clusters principal components as they are, which finds all 40; `whiten=yes` clusters the same points "
-                "as that code but for a rotation",
+                "as that code but for a rotation, and finds 31 of them from the best of ten starts",
             ),
             Remark(
                 "BackdoorBench f02e353, detection_pretrain/ac.py",

@@ -234,12 +234,13 @@ def score(context: DefenceContext, *, threshold: float, published_mean: bool) ->
     features, labels = statistics.checked(context.features()), context.labels
     clean, known = statistics.checked(context.features(CLEAN)), context.clean.labels
     if len(np.unique(known)) < 2:
-        raise Failure("the clean rows are of one class, so nothing says how classes differ: hold out more rows")
+        raise Failure(f"the clean rows are of one class, so nothing says how classes differ: {statistics.MORE}")
     variation = fit(clean, known, context.classes)
     found = examine(features, labels, clean, known, context.classes, variation, context.seed, published_mean)
     if len(found) < LEAST_CLASSES:
         raise Failure(
-            f"a class is judged beside the median of at least {LEAST_CLASSES}, and {len(found)} of this run have rows"
+            f"judges a class beside the median of all, which takes at least {LEAST_CLASSES} classes with rows, and "
+            f"this run has {len(found)}; `benchmark defences` lists methods that judge each class by itself"
         )
     indices = anomaly(np.array([one.statistic for one in found]))
     names = context.class_names
