@@ -16,12 +16,12 @@ from benchmark.defences.registry import INFERRED, READ, RUN, DetectorSpec, Remar
 SUSPECT, EVERY = "suspect", "every"
 ALPHA = 4  # strength of the quantum entropy score
 TAU = 0.1  # chance of failure that the robust filter allows itself
-WIDE = 10
-SHIFT = 3
-LANCZOS = 200
-CLOSE = 1e-7
+WIDE = 10  # its constant C, of lengths and of the eigenvalue
+SHIFT = 3  # how much nearer to the median than the row at the tail its limit is
 ROUNDING = 1e-9
-CHECKED = 8
+LANCZOS = 200  # steps at most
+CLOSE = 1e-7  # residual at which it ends, beside the eigenvalue
+CHECKED = 8  # steps between two looks at it
 
 
 def tail(far: np.ndarray, share: float) -> np.ndarray:
@@ -111,13 +111,13 @@ def _filtered(rows: np.ndarray, share: float, limit: int) -> np.ndarray | None:
 
 def entropy(covariance: np.ndarray, by_element: bool = False) -> np.ndarray:
     """Return M = exp(4 (Σ − I) / (‖Σ‖₂ − 1)) of a covariance (k, k), divided by its trace: it weighs the directions in
-    which Σ is widest most. I / k where Σ is I within rounding.
+    which Σ is widest most. I / k where it is nowhere wider than I, but for rounding.
 
     `by_element`: each element's exponential instead of the matrix's, as a published port has it.
     """
     excess = covariance - np.eye(len(covariance))
     above = float(np.linalg.norm(covariance, 2)) - 1
-    scaled = excess * (ALPHA / above) if abs(above) > ROUNDING else np.zeros_like(excess)
+    scaled = excess * (ALPHA / above) if above > ROUNDING else np.zeros_like(excess)
     if by_element:
         weights = np.exp(scaled)
     else:

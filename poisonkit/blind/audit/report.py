@@ -76,7 +76,9 @@ def _team_line(found: Audited, team: str) -> str:
     top, judged = best(found, team), verdict(found, team)
     if top is None:
         none = "none of these probes names a row"
-        return {"found": "rows were found", "hints": f"hints, with the file alone; {none}", "holds": none}[judged]
+        if any(one.team == team and one.sure and len(one.rows) for one in found.findings):
+            return "rows were found"
+        return none if judged == "holds" else f"{judged}, with the file alone; {none}"
     return f"{judged}; best of these probes {top['probe']}{_figures(top)}"
 
 

@@ -81,7 +81,12 @@ def test_a_cell_says_the_same_to_mouse_and_keyboard_and_leads_to_its_runs(tab, p
     tab.press("ArrowRight")
     assert tip(tab) not in (None, pointed)
     tab.press("ArrowLeft")
-    assert tip(tab) == pointed and tab.run("document.querySelectorAll('table.board a[tabindex=\"0\"]').length") <= 4
+    tab.run("window.scrollBy(0, 40)")
+    tab.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
+    assert tip(tab) == pointed, "it goes along when the page is moved"
+    inside = "(() => { const r = document.getElementById('tip').getBoundingClientRect(); return [r.left, r.top]; })()"
+    assert min(tab.run(inside)) >= 0
+    assert tab.run("document.querySelectorAll('table.board a[tabindex=\"0\"]').length") <= 4
     tab.press("Enter")
     key = tab.run("location.hash.slice(1)")
     row = f"document.getElementById({key!r})"

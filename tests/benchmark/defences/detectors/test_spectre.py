@@ -138,3 +138,11 @@ def test_a_direction_in_which_only_removed_rows_vary_does_not_count_without_boun
     kept[~removed, 2] += np.linspace(-1e-6, 1e-6, 296)
     assert spectre.width(kept, removed) > 1e3
     assert spectre.width(kept, removed, ridge=1e-3) < 2
+
+
+def test_a_class_that_is_nowhere_wider_than_usual_weighs_directions_alike():
+    """With a ridge every direction is narrower than 1, some by far."""
+    narrow = np.diag([0.9999, 0.5, 0.1])
+    np.testing.assert_allclose(spectre.entropy(narrow), np.eye(3) / 3)
+    wide = spectre.entropy(np.diag([3.0, 1, 0.1]))
+    np.testing.assert_allclose(np.diag(wide) / wide[0, 0], np.exp([0, -4, -5.8]), rtol=1e-9)

@@ -139,6 +139,20 @@ def test_a_finding_no_better_than_chance_is_a_false_alarm(truth, rows, alarm):
     assert entry.get("false_alarm") == (None if truth is None else alarm) and entry["sure"]
 
 
+def test_what_the_file_alone_shows_is_not_said_to_come_of_the_source():
+    from poisonkit.blind.audit import report
+    from poisonkit.blind.audit.finding import SOURCE, Finding
+
+    ranked = Finding("pixels", "ranks them", scores=np.arange(100.0))
+    joins = Finding("joins", "none could be tried", team=SOURCE)
+    *_, alone, source, last = report.lines(_pretended([98, 99], ranked, joins))
+    assert alone.startswith("with the sealed file alone: found; best of these probes pixels")
+    assert source == "with the public source: found, with the file alone; none of these probes names a row"
+    assert last == "no row was found"
+    named = Finding("joins", "another label", np.array([3]), team=SOURCE)
+    assert report.lines(_pretended(None, ranked, named))[-2] == "with the public source: rows were found"
+
+
 def test_false_alarms_alone_end_with_0(poisonkit, library, monkeypatch):
     from poisonkit.blind.audit import audit, finding
 
