@@ -65,6 +65,7 @@ def test_it_trains_on_the_rows_that_are_not_flagged(low, run):
     assert (next(run.glob("repair-retrain-*")) / step["model"]).is_file()
 
 
+@pytest.mark.slow
 def test_a_share_of_the_highest_scores_where_it_has_no_cut(low, run):
     detected(run, "--option", "cut=no")
     done = retrained(run, "--detector", "low-numbers")
