@@ -56,8 +56,8 @@ SPARE = ("average_precision", "as_many")
 """Scores that the page has no room for: tables have them with `--wide`, and JSON and CSV."""
 BEST = {"tpr_at_1": "highest", "auroc": "highest", "asr": "lowest"}
 _CUT = (
-    "precision, recall and clean rows (the share of them that is flagged) at the method's own cut; covers: the share of "
-    "them above the cut at 1 % FPR; clean twin: the share that is flagged of the same data without any poison."
+    "precision, recall and clean rows (the share of them that is flagged) at the method's own cut; covers: the share "
+    "of them above the cut at 1 % FPR; clean twin: the share that is flagged of the same data without any poison."
 )
 FOUND_DENSE = f"Detectors: AUROC, and TPR at 1 % and 5 % FPR, of the poisoned rows against clean ones; {_CUT}"
 FOUND = (
