@@ -9,13 +9,16 @@
 One poisoning and training seed: the table says whether an attack works at all, not how well.
 """
 
+import json
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.defences import records as defended
 from benchmark.runs import records, results
 from benchmark.runs.result import RunResult
+from benchmark.runs.results import Finished
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS, PAGE = ROOT / "results" / "attacks", ROOT / "docs" / "attacks.md"
@@ -82,6 +85,11 @@ ATTACKS = (
 )  # fmt: skip
 
 
+HIDING = ("adaptive-blend", "adaptive-patch", "adaptive-k-way", "ftrojan")
+"""The attacks that detectors are tried on: the last does not hide."""
+DETECTORS = ("spectral", "activation-clustering", "spectre", "mahalanobis")
+
+
 def commands(dataset: str) -> list[str]:
     """Return the commands that make and train everything on one data set, the clean file first."""
     preset, held_out, source = DATASETS[dataset]
@@ -89,7 +97,8 @@ def commands(dataset: str) -> list[str]:
     make = f"poisonkit make --dataset {dataset}{source} -o {folder}/"
     lines = [f"{make} --rate 0", *(f"{make} {attack.made_by(dataset)}" for attack in ATTACKS)]
     train = f"benchmark sweep {folder} --preset {preset} --hold-out {held_out} --threads 1 --runs {folder}/runs"
-    return [*lines, train]
+    hiding = " ".join(f"{folder}/runs/{dataset}-{one}-*" for one in HIDING)
+    return [*lines, train, f"benchmark detect {hiding} --no-twin{''.join(f' --method {one}' for one in DETECTORS)}"]
 
 
 def table(found: list[RunResult]) -> list[str]:
@@ -102,6 +111,21 @@ def table(found: list[RunResult]) -> list[str]:
         rate = f"{100 * float(made[0].dataset.recipe.rate):g} %" if made else "-"
         cells = [attack.title or attack.triggers, rate, attack.source, *(cell for run in runs for cell in scores(run))]
         lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def hidden(found: list[Finished]) -> list[str]:
+    """Return the table of how well detectors tell the rows of attacks that hide."""
+    titles = [f"{name}: {one}" for name in DATASETS for one in DETECTORS]
+    lines = [f"| attack | {' | '.join(titles)} |", "|" + "---|" * (1 + len(titles))]
+    aurocs: dict[tuple[str, str, str], str] = {}
+    for run in found:
+        for _, one in defended.in_run(run.folder, defended.DETECT, defended.detected):
+            key = (run.result.dataset.recipe.title, run.result.dataset.source, one.method)
+            aurocs[key] = "-" if one.measures is None else f"{one.measures.auroc:.2f}"
+    for attack in HIDING:
+        cells = [aurocs.get((attack, name, one), "-") for name in DATASETS for one in DETECTORS]
+        lines.append(f"| {attack} | {' | '.join(cells)} |")
     return lines
 
 
@@ -119,25 +143,35 @@ def scores(run: RunResult | None) -> tuple[str, str, str]:
     return tuple("-" if one is None else f"{one.percent:.1f}" for one in found)
 
 
-def page(text: str, found: list[RunResult]) -> str:
-    """Return the page with its table made anew."""
-    pattern = re.compile(r"(<!-- table attacks -->\n).*?(<!-- end -->)", re.DOTALL)
-    text, count = pattern.subn(lambda place: "\n".join([place[1], *table(found), "", place[2]]), text)
-    if count != 1:
-        raise SystemExit(f"{PAGE}: expected the table once, got it {count} times")
+def page(text: str, found: list[Finished]) -> str:
+    """Return the page with its tables made anew."""
+    for name, lines in (("attacks", table([run.result for run in found])), ("adaptive", hidden(found))):
+        pattern = re.compile(rf"(<!-- table {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        text, count = pattern.subn(lambda place, lines=lines: "\n".join([place[1], *lines, "", place[2]]), text)
+        if count != 1:
+            raise SystemExit(f"{PAGE}: expected the table {name} once, got it {count} times")
     return text
 
 
-def read(folder: Path = RUNS) -> list[RunResult]:
+def read(folder: Path = RUNS) -> list[Finished]:
     """Read the committed runs."""
-    return [run.result for run in results.gather([folder])]
+    return list(results.gather([folder]))
 
 
 def collect(folders: list[Path]) -> None:
-    """Copy the results of finished runs; of the paths in them only the names are kept."""
+    """Copy the results of finished runs, and what detectors found; of the paths in them only the names are kept."""
     for run in results.gather(folders):
-        records.take_over(run.folder, RUNS / run.folder.name)
-        print(RUNS / run.folder.name)
+        target = RUNS / run.folder.name
+        records.take_over(run.folder, target)
+        for inside in sorted(run.folder.glob("detect-*/result.json")):
+            raw = json.loads(inside.read_text("utf-8"))
+            for key in ("path", "base"):
+                if raw["dataset"].get(key):
+                    raw["dataset"][key] = Path(raw["dataset"][key]).name
+            (target / inside.parent.name).mkdir(exist_ok=True)
+            text = json.dumps(raw, ensure_ascii=False, separators=(",", ":")) + "\n"
+            (target / inside.parent.name / "result.json").write_text(text, "utf-8")
+        print(target)
 
 
 def main() -> None:

@@ -28,11 +28,22 @@ def test_every_later_trigger_is_tried():
     assert tried | EARLIER | OUTSIDE == set(triggers.names(modality.IMAGE)) | {"sig"}
 
 
+def test_the_page_is_made_of_the_committed_runs():
+    found = made.read()
+    text = made.PAGE.read_text("utf-8")
+    assert made.page(text, found) == text, "run docs/attacks_at_work.py"
+    assert len({run.result.name for run in found}) == len(found)
+    for run in found:  # none that the table leaves out
+        clean = run.result.dataset.is_clean
+        assert clean or sum(attack.is_of(run.result) for attack in made.ATTACKS) == 1, run.result.name
+
+
 def test_the_commands_are_those_of_the_tool(root, poisonkit, tmp_path):
     """Each `make` is asked what it would write, on a small source; two of them would not write the same file."""
     done = subprocess.run([sys.executable, DOCS / "attacks_at_work.py", "commands", "signs"], cwd=root, check=True,
                           capture_output=True, text=True)  # fmt: skip
-    *lines, sweep = done.stdout.splitlines()
+    *lines, sweep, detect = done.stdout.splitlines()
+    assert all(f" --method {one}" in detect for one in made.DETECTORS)
     assert sweep.startswith("benchmark sweep attacks/signs --preset tiny")
     small = ("--source-option", "train=800", "--source-option", "test=50")
     names = []
