@@ -140,6 +140,8 @@ def _run(
         say_json([record for outcome in outcomes for record in defences.records(outcome)])
     elif shown := [text for text in [*map(show, outcomes), *defences.reports(chosen, outcomes)] if text]:
         say("\n\n".join(shown))
+    for line in dict.fromkeys(line for outcome in outcomes for line in outcome.left_out):
+        say(f"left out: {line}", err=True)
     _end([*errors, *(line for outcome in outcomes for line in outcome.errors)])
 
 

@@ -137,9 +137,9 @@ def table_command(paths, form, part, beside, every, names, wide, as_json):
 def report(paths, output, beside, as_json):
     """Write a self-contained HTML report.
 
-    Tables, figures, attack examples, defences, routing, and the commands that reproduce the runs. The page needs no
-    network and no script. Figures and pictures need matplotlib. A folder of runs stands for all finished runs in it
-    [default: runs].
+    What works, attack by defence; tables, figures, attack examples, routing, and the commands that reproduce it all.
+    The page needs no network, and can be read without its script. Figures and pictures need matplotlib. A folder of
+    runs stands for all finished runs in it [default: runs].
 
     \b
     Example:

@@ -15,15 +15,21 @@ from benchmark.training.metrics import Json
 ALL = "all"
 
 
+class Unserved(Failure):
+    """A method that a run cannot serve."""
+
+
 @dataclass(frozen=True)
 class Chosen(Generic[S]):
     """A method, its settings by name, and the code that it is, where that is the user's. `beside`: it stands beside
-    those that were asked for; a run that cannot serve it is no failure."""
+    those that were asked for; a run that cannot serve it is no failure. `of_all`: it was not named, but is one of all:
+    that a run cannot serve it is said, and no failure either."""
 
     spec: S
     settings: dict[str, Any]
     code: Source | None = None
     beside: bool = False
+    of_all: bool = False
 
     @property
     def config(self) -> Json:
@@ -34,14 +40,14 @@ class Chosen(Generic[S]):
         return found
 
     def check(self, context: DefenceContext) -> None:
-        """Raise `Failure` where a package is missing, or the run has not what the method needs: said in one line."""
+        """Raise `Unserved` where a package is missing, or the run has not what the method needs: said in one line."""
         try:
             for package in self.spec.packages:
                 extras.check(package, self.spec.extra)
             for need in self.spec.needs:
                 need.check(context)
         except Failure as error:
-            raise Failure(f"{self.spec.name}: {error}") from None
+            raise Unserved(f"{self.spec.name}: {error}") from None
 
 
 def choose(
@@ -59,16 +65,20 @@ def choose(
     if not methods:
         raise Usage(f"--method: expected {ALL}, {', '.join(registry)} or {own.EXPECTED}")
     specs: dict[str, tuple[S, Source | None]] = {name: (registry[name], None) for name in beside}
-    named: set[str] = set()
+    named, by_name = set[str](), set[str]()
     for typed in methods:
         found = _meant(registry, typed)
         for spec, code in found:
             if spec.name in named and len(found) == 1 and ALL not in methods:
                 raise Usage(f"--method {spec.name}: given twice")
             named.add(spec.name)
+            by_name |= {spec.name} if typed.strip().lower() != ALL else set()
             specs[spec.name] = spec, code
     settings = options.parse(given, {name: spec.options for name, (spec, _) in specs.items()})
-    return [Chosen(spec, settings[name], code, name not in named) for name, (spec, code) in specs.items()]
+    return [
+        Chosen(spec, settings[name], code, name not in named, name in named - by_name)
+        for name, (spec, code) in specs.items()
+    ]
 
 
 def _meant(registry: Registry[S], typed: str) -> list[tuple[S, Source | None]]:

@@ -10,7 +10,7 @@ from benchmark.core import environment, extras, files
 from benchmark.core.errors import Failure
 from benchmark.core.hashing import digest
 from benchmark.defences import study
-from benchmark.defences.chosen import Chosen
+from benchmark.defences.chosen import Chosen, Unserved
 from benchmark.defences.registry import S
 from benchmark.defences.study import Studied
 from benchmark.defences.subject import Asked, Subject, open_subject
@@ -32,13 +32,14 @@ def _line(job: Run, error: Failure) -> str:
 
 @dataclass
 class Outcome(Generic[R]):
-    """What came of a run: its results, each with its folder; those of its clean twin by method; and what could not be
-    done, a line each."""
+    """What came of a run: its results, each with its folder; those of its clean twin by method; what could not be done,
+    a line each; and which of all methods it cannot serve."""
 
     run: Run
     results: list[tuple[Path, R]] = field(default_factory=list)
     twins: dict[str, R] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
 class Driver(Generic[S, R]):
@@ -60,12 +61,12 @@ class Driver(Generic[S, R]):
         job = self._job(folder)
         twin = twin_of(job) if with_twin else None
         outcome: Outcome[R] = Outcome(job)
-        found = self._on(job, chosen, asked, twin, outcome.errors)
+        found = self._on(job, chosen, asked, twin, outcome)
         outcome.results = list(found.values())
         if twin is not None:
             served = [one for one in chosen if one.spec.name in found]
             try:
-                found = self._on(twin, served, asked.elsewhere(), None, outcome.errors, compared=True)
+                found = self._on(twin, served, asked.elsewhere(), None, outcome, compared=True)
             except Failure as error:
                 outcome.errors.append(_line(twin, error))
                 found = {}
@@ -85,7 +86,7 @@ class Driver(Generic[S, R]):
         chosen: Sequence[Chosen[S]],
         asked: Asked,
         twin: Run | None,
-        errors: list[str],
+        outcome: Outcome[R],
         compared: bool = False,
     ) -> dict[str, tuple[Path, R]]:
         """Return the result of each method on a run, and its folder, by the method's name. `compared`: is it the clean
@@ -112,11 +113,16 @@ class Driver(Generic[S, R]):
                 done[one.spec.name] = target, found
             except Failure as error:
                 line = _line(job, error)
-                self.log(line) if one.beside else errors.append(line)
+                if one.beside:
+                    self.log(line)
+                elif one.of_all and isinstance(error, Unserved):
+                    outcome.left_out.append(line)
+                else:
+                    outcome.errors.append(line)
         if unopened is not None:
             if not done:
                 raise unopened
-            errors.append(_line(job, unopened))
+            outcome.errors.append(_line(job, unopened))
         return done
 
     def _kept(self, target: Path, one: Chosen[S], twin: Run | None, compared: bool) -> R | None:

@@ -199,6 +199,14 @@ def fit(columns: Sequence[Column], width: int = WIDTH) -> Layout:
     return _with_shorter_names(layout, width)
 
 
+def narrow(titles: Sequence[str], rows: Sequence[Sequence[str]], names: set[str], width: int = WIDTH) -> str:
+    """Return a table as text, none of whose columns may be left out; the columns in `names`, set flush left, are cut
+    where it would be wider than `width`."""
+    cells = zip(*rows, strict=True) if rows else [()] * len(titles)
+    columns = [Column(title, title, tuple(of), label=title in names) for title, of in zip(titles, cells, strict=True)]
+    return _with_shorter_names(everything(columns), width).render("text")
+
+
 def _shorten(choice: Callable[[Column], bool]) -> Callable[[Layout], Layout]:
     def step(layout: Layout) -> Layout:
         shortened = [

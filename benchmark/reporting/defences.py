@@ -1,7 +1,8 @@
 """Results of detectors and repairs as the commands show them: a row for each method, controls beside."""
 
+import itertools
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.core import naming, text_tables
@@ -42,7 +43,7 @@ def detections(outcome: Outcome[Detected]) -> str:
     names, table = text_tables.without_empty(titles, rows, titles[1:-1])
     notes = [columns.wrap(FOUND, columns.WIDTH)] if first.measures else []
     places = [f"scores: {path}/scores.csv" for path, _ in outcome.results] if first.measures is None else []
-    return "\n".join([_heading(outcome, first), text_tables.render("text", names, table, {"method"}), *notes, *places])
+    return "\n".join([_heading(outcome, first), columns.narrow(names, table, {"method"}), *notes, *places])
 
 
 def _heading(outcome: Outcome[Detected], first: Detected) -> str:
@@ -92,7 +93,7 @@ def repairs(outcome: Outcome[Repaired]) -> str:
     notes += [TWIN] if "clean twin BA" in names else []
     notes += [OTHER_HALF] if first.clean_are == "test" else []
     below = [columns.wrap(" ".join(notes), columns.WIDTH)] if notes else []
-    return "\n".join([heading, text_tables.render("text", names, table, {"method", "stage"}), *below])
+    return "\n".join([heading, columns.narrow(names, table, {"method", "stage"}), *below])
 
 
 def _step(step: Step, method: str, before: Scores, twin: Step | None) -> list[str]:
@@ -130,9 +131,17 @@ def methods() -> str:
     ]
     titles = ["kind", "method", "needs", "cost", "source"]
     notes = [COST] + [f"Not among `--method all`: {', '.join(some)}." for some in [_by_name()] if some]
-    return "\n".join(
-        [text_tables.render("text", titles, rows, set(titles)), columns.wrap(" ".join(notes), columns.WIDTH)]
-    )
+    table = text_tables.render("text", titles, _broken(rows, {2: 23, 4: 18}), set(titles))
+    return "\n".join([table, columns.wrap(" ".join(notes), columns.WIDTH)])
+
+
+def _broken(rows: Sequence[Sequence[str]], widths: Mapping[int, int]) -> list[list[str]]:
+    """Return rows whose cells of some columns are broken at so many characters, each line a row of its own."""
+    found = []
+    for row in rows:
+        parts = [textwrap.wrap(cell, widths[at]) if at in widths else [cell] for at, cell in enumerate(row)]
+        found += [list(line) for line in itertools.zip_longest(*parts, fillvalue="")]
+    return found
 
 
 def _by_name() -> list[str]:
@@ -227,7 +236,7 @@ def estimates(found: Sequence[Estimate]) -> str:
     ]
     total = sum(one.seconds or 0 for one in found)
     titles = ["run", "method", "rows", "clean rows", "minutes"]
-    table = text_tables.render("text", titles, rows, {"run", "method"})
+    table = columns.narrow(titles, rows, {"run", "method"})
     return f"{table}\nabout {total / 60:.1f} minutes in all, by the speed of each run's own training"
 
 

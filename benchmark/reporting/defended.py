@@ -52,12 +52,17 @@ SECONDARY = (
     "average_precision", "tpr_at_5", "as_many", "covers_at_1", "false_alarms", "still_right", "der", "ba",
 )  # fmt: skip
 """Columns that are left out where there is no room, in the order of the columns."""
+SPARE = ("average_precision", "as_many")
+"""Scores that the page has no room for: tables have them with `--wide`, and JSON and CSV."""
 BEST = {"tpr_at_1": "highest", "auroc": "highest", "asr": "lowest"}
+_CUT = (
+    "precision, recall and clean rows (the share of them that is flagged) at the method's own cut; covers: the share "
+    "of them above the cut at 1 % FPR; clean twin: the share that is flagged of the same data without any poison."
+)
+FOUND_DENSE = f"Detectors: AUROC, and TPR at 1 % and 5 % FPR, of the poisoned rows against clean ones; {_CUT}"
 FOUND = (
     "Detectors: AUROC, AP (average precision) and TPR at 1 % and 5 % FPR, of the poisoned rows against clean ones; as "
-    "many: precision where as many rows are flagged as are poisoned; precision, recall and clean rows (the share of "
-    "them that is flagged) at the method's own cut; covers: the share of them above the cut at 1 % FPR; clean twin: "
-    "the share that is flagged of the same data without any poison."
+    f"many: precision where as many rows are flagged as are poisoned; {_CUT}"
 )
 LEFT = (
     "Repairs: ASR, BA and RA after, BA lost; DER: defence effectiveness rating, 1/2 (ASR lost - BA lost + 1), no gain "
@@ -68,7 +73,7 @@ LEFT = (
 
 def detector_columns(found: Sequence[DetectedCell], dense: bool = False) -> list[Column]:
     """Build the columns of detectors, without those of scores that no result has. `dense`: without deviations, since
-    intervals say the same."""
+    intervals say the same, and without those in SPARE."""
     scores = _score_columns([cell.scores for cell in found], DETECTORS, _datasets(found), dense)
     return [*_labels([cell.group for cell in found]), *scores, _seconds([cell.group for cell in found])]
 
@@ -101,7 +106,8 @@ def repairs(found: Sequence[RepairedCell], shape: Shape | None = None, errors: I
 def _score_columns(
     scores: Sequence[dict[str, Score]], titled: Mapping[str, str], groups: Sequence[str], dense: bool
 ) -> list[Column]:
-    built = [_score_column(scores, name, title, groups, dense) for name, title in titled.items()]
+    shown = {name: title for name, title in titled.items() if not (dense and name in SPARE)}
+    built = [_score_column(scores, name, title, groups, dense) for name, title in shown.items()]
     return [column for column in built if not column.empty]
 
 

@@ -204,7 +204,7 @@ register(
             Option("rates", "Shares of each expert's channels, or of the features, to prune.", str, "0.1,0.2,0.3",
                    parse=parse_rates, source="BadPatches, Table 3"),
             Option("epochs", "Epochs of fine-tuning with the training's own settings; 0: none.", int, 5, least=0,
-                   source="BadPatches, section 4.3"),
+                   source="ours"),
             Option("data_mode", "Rows to rank and fine-tune on: clean ones held out from training, or as in the "
                    "paper's published notebook the training set, with the true labels of its triggered images, which "
                    "no real defender can do.", str, HELD_OUT, choices=(HELD_OUT, TRAINING_SET), source=NOTEBOOK),

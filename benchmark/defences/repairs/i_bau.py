@@ -28,12 +28,14 @@ PENALTY = 0.001
 
 @dataclass(frozen=True)
 class Unlearning:
-    """How a network unlearns: `rounds`; `search_rate` of the search; `map_rate`, η, and `fixed_point`, K, of the
-    hypergradient; `share` of a batch's rows that carry the perturbation; Adam's `learning_rate`."""
+    """How a network unlearns: `rounds`; `search_rate` and `radius` of the search and its ball; `map_rate`, η, and
+    `fixed_point`, K, of the hypergradient; `share` of a batch's rows that carry the perturbation; Adam's
+    `learning_rate`."""
 
     rounds: int = 5
     batch_size: int = 256
     search_rate: float = 10.0
+    radius: float = 10.0
     map_rate: float = 0.1
     fixed_point: int = 5
     share: float = 0.01
@@ -97,13 +99,22 @@ def _array(tensor: Any) -> np.ndarray:
     return np.asarray(ops.convert_to_numpy(tensor), np.float32)
 
 
-def search(losses: Losses, batches: list[tuple[np.ndarray, np.ndarray]], predicted: list[np.ndarray], rate: float):
+def search(
+    losses: Losses,
+    batches: list[tuple[np.ndarray, np.ndarray]],
+    predicted: list[np.ndarray],
+    rate: float,
+    radius: float,
+) -> np.ndarray:
     """Search a universal perturbation from zero: a step for each batch, away from what the network says of the clean
-    images. (H, W, C) float32."""
+    images, and back into the ball of that radius (0: no bound). (H, W, C) float32."""
     perturbation = np.zeros(batches[0][0].shape[1:], np.float32)
     for (images, _), said in zip(batches, predicted, strict=True):
         _, _, gradient = losses.inner(perturbation, images, said)
         perturbation = perturbation - np.float32(rate) * _array(gradient)
+        norm = float(np.linalg.norm(perturbation))
+        if radius and norm > radius:
+            perturbation = perturbation * np.float32(radius / norm)
     return perturbation
 
 
@@ -126,7 +137,7 @@ def unlearn(model: Any, rows: Rows, plan: Unlearning, log: Callable[[str], None]
     for number in range(1, plan.rounds + 1):
         batches = list(tuning.batches(rows, order, number))
         predicted = [engine.predict(images).astype(np.int32) for images, _ in batches]
-        perturbation = search(losses, batches, predicted, plan.search_rate)
+        perturbation = search(losses, batches, predicted, plan.search_rate, plan.radius)
         norms.append(tuning.finite(float(np.linalg.norm(perturbation)), f"the search of round {number}"))
         log(f"i-bau: round {number} of {plan.rounds}, norm of the perturbation {norms[-1]:.2f}")
         for place, batch in enumerate(batches):
@@ -142,6 +153,7 @@ def repair(
     rounds: int,
     batch_size: int,
     search_rate: float,
+    radius: float,
     fixed_point: int,
     share: float,
     learning_rate: float,
@@ -149,7 +161,7 @@ def repair(
     """Yield the network that has unlearned on all clean rows."""
     model = context.network()
     plan = Unlearning(
-        rounds, batch_size, search_rate, fixed_point=fixed_point, share=share, learning_rate=learning_rate,
+        rounds, batch_size, search_rate, radius, fixed_point=fixed_point, share=share, learning_rate=learning_rate,
         seed=context.seed,
     )  # fmt: skip
     norms = unlearn(model, context.clean, plan, context.log)
@@ -173,6 +185,8 @@ register(
             Option("rounds", "Rounds of search and unlearning.", int, 5, least=1, source="BackdoorBench"),
             Option("batch_size", "Rows of a step.", int, 256, least=1, source="BackdoorBench"),
             Option("search_rate", "Learning rate of the search.", float, 10.0, above=0, source="BackdoorBench"),
+            Option("radius", "The perturbation's largest norm; 0: none.", float, 10.0, least=0,
+                   source="BackdoorBench's code, where it is switched off"),
             Option("fixed_point", "Steps of the fixed point in which the perturbation follows the weights.", int, 5,
                    least=1, source="BackdoorBench"),
             Option("share", "Share of a step's rows that carry the perturbation; at least one does.", float, 0.01,
@@ -184,9 +198,10 @@ register(
         remarks=(
             Remark(
                 CODE, "read",
-                "the perturbation is neither kept within the range of images nor within its ball: both lines are "
-                "commented out; its size is what the penalty and the steps make of it",
-                "the same, and the perturbation's norm in each round is in the result",
+                "the perturbation is neither kept within the range of images nor within its ball of radius 10: both "
+                "lines are commented out, and its size is what penalty and steps make of it",
+                "keeps it within that ball; --option i-bau.radius=0 does as the code; the result has its norm in each "
+                "round",
             ),
             Remark(
                 CODE, "read",

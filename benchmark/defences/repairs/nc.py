@@ -222,6 +222,11 @@ def repair(
         )
         found.append(trigger)
     flagged, findings = judged(found, context.class_names)
+    if hardly_begun(found):
+        context.log(
+            "nc: most masks are hardly smaller than at the start of the search, so that their norms say little: take "
+            f"more than {search_epochs} --option nc.search_epochs, or smaller batches"
+        )
     drawn = {"triggers": [_searched(found[one], context.class_names[one]) for one in _smallest(found, flagged)]}
     if not flagged:
         context.log("nc: no class is flagged: the network stays as it is")
@@ -231,6 +236,11 @@ def repair(
     plan = tuning.Plan.of(context, epochs, learning_rate, batch_size)
     losses = tuning.fine_tune(model, rows, plan)
     yield Stage(model, "unlearned", findings=findings | {"losses": losses}, triggers=drawn)
+
+
+def hardly_begun(found: list[Trigger]) -> bool:
+    """Tell whether most masks are still more than half as large as they were at the start."""
+    return bool(np.median([one.mask.mean() for one in found]) > float(_mask(np.ones(1))) / 2)
 
 
 def judged(found: list[Trigger], names: list[str]) -> tuple[list[int], dict[str, Any]]:

@@ -82,6 +82,11 @@ def repair(context: DefenceContext, *, detector: str | None, share: float | None
     """Yield the network that was trained without the suspicious rows; all else is as in the run."""
     folder, result = result_of(context, detector)
     left_out = suspicious(folder, result, share, context.training_rows)
+    if not len(left_out):
+        context.log(f"retrain: {folder.name} flags no row: the network stays as it is")
+        findings = {"detector": result.method, "result": folder.name, "left_out": 0}
+        yield Stage(context.network(), "untouched", result.method, findings)
+        return
     training = methods.method(context.data_set, context.settings, context.log, left_out)
     if not len(training.rows):
         raise Failure(f"{folder.name} flags every row: nothing is left to train on")

@@ -1,4 +1,4 @@
-"""`benchmark report`: one self-contained HTML page about runs. No network, no script."""
+"""`benchmark report`: one self-contained HTML page about runs. It needs no network, and its script is a convenience."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -204,6 +204,19 @@ def test_what_a_run_lacks_is_one_line_and_the_others_go_on(far_method, trained, 
     assert not list(run.glob("detect-lacking*")) and not list(run.glob("detect-texts*"))
 
 
+def test_of_all_methods_those_that_a_run_cannot_serve_are_said_and_no_failure(far_method, run, monkeypatch):
+    monkeypatch.setattr(DETECTORS, "every", lambda: [DETECTORS["texts"], far_method])
+    register(DetectorSpec(name="texts", title="T", source="", summary="", score=far, needs=(TEXTS,)))
+    try:
+        done = invoke("detect", run, "--method", "all", "-q", "--no-twin")
+        named = invoke("detect", run, "--method", "all", "--method", "texts", "-q", "--no-twin")
+    finally:
+        del DETECTORS["texts"]
+    assert done.exit_code == 0 and "far" in done.stdout
+    assert done.stderr == f"left out: {run}: texts: is for texts, and this run is on images\n"
+    assert named.exit_code == 1 and named.stderr.startswith("benchmark: ")
+
+
 @pytest.mark.parametrize(
     ("returned", "said"),
     [

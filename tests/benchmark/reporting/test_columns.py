@@ -168,3 +168,11 @@ def test_steps_are_taken_only_while_it_is_too_wide():
 def test_without_any_cell_there_are_only_titles():
     assert [column.title for column in cells.columns([])][:2] == ["data set", "trigger"]
     assert groups.group(results.Found()) == []
+
+
+def test_a_table_of_which_nothing_may_be_left_out_has_its_names_cut():
+    rows = [["own-" + "m" * 60, "1.000", "9" * 30], ["anp", "0.5", "9" * 30]]
+    lines = columns.narrow(["method", "AUROC", "cut"], rows, {"method"}, width=70).split("\n")
+    assert [len(line) for line in lines] == [70, 70, 70] and "…" in lines[1] and lines[2].startswith("anp ")
+    assert columns.narrow(["method", "AUROC"], [["anp", "1"]], {"method"}) == "method  AUROC\nanp         1"
+    assert columns.narrow(["method"], [], {"method"}) == "method"

@@ -87,3 +87,9 @@ def test_what_cannot_be_read_is_said_once_and_ends_with_1(tmp_path):
     (fake_defences.detected(run) / "result.json").write_text("{")
     line = table(tmp_path, code=1)
     assert line.count("detect-spectral-00000000/result.json") == 1
+
+
+@pytest.mark.parametrize("words", [("defences",), ("defences", "--method", "anp", "--method", "flare")])
+def test_the_lists_of_methods_fit_a_window_and_cut_nothing(words):
+    done = click.testing.CliRunner().invoke(main.main, list(words))
+    assert done.exit_code == 0 and max(map(len, done.stdout.splitlines())) <= 100 and "…" not in done.stdout

@@ -21,7 +21,11 @@ def build(content: Content) -> str:
     if detected:
         keys = [key_of(content, cell.group) for cell in detected]
         columns = defended.detector_columns(detected, dense=True)
-        parts += ["Detectors", defended.FOUND, _table(content, columns, keys, [one.group.cell for one in detected])]
+        parts += [
+            "Detectors",
+            defended.FOUND_DENSE,
+            _table(content, columns, keys, [one.group.cell for one in detected]),
+        ]
     if not parts:
         return ""
     scores = [*(cell.scores for cell in repaired), *(cell.scores for cell in detected)]

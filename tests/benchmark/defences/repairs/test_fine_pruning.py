@@ -171,6 +171,7 @@ def test_the_command_its_folder_and_the_points_in_tables(run):
     assert "120 notebook, 0 epochs" in table and "6 held-out, 1 epoch " in table, "both, to compare"
 
 
+@pytest.mark.slow
 def test_results_of_the_former_command_stay_beside_new_ones(run):
     before = {("", "before"): (80, 50), ("0.1", "pruned"): (70, 10), ("0.1", "fine-tuned"): (75, 20)}
     fake_runs.pruned(run, before, rows=77, epochs=4)

@@ -25,9 +25,11 @@ def losses():
 def test_the_search_steps_as_the_reference(losses):
     model = golden_network.network(GOLDEN)
     said = np.asarray(model(IMAGES, training=False)).argmax(1).astype(np.int32)
-    found = i_bau.search(losses, [(IMAGES, LABELS)], [said], 10.0)
+    found = i_bau.search(losses, [(IMAGES, LABELS)], [said], 10.0, radius=0)
     expected = golden_network.images(GOLDEN["ibau.search_step_from_zero"])[0]
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
+    within = i_bau.search(losses, 3 * [(IMAGES, LABELS)], 3 * [said], 10.0, radius=0.02)
+    assert np.linalg.norm(within) <= 0.02 * (1 + 1e-6) < np.linalg.norm(expected)
 
 
 def test_the_hypergradient_is_the_references(losses):

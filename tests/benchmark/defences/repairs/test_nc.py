@@ -90,3 +90,19 @@ def test_rows_to_unlearn_on():
     assert (found.inputs[8:10, 0, 0] == 7).all() and (found.inputs[10:, 0, 0] == 9).all()
     assert np.array_equal(found.labels[8:10], found.labels[10:])
     assert np.array_equal(found.inputs[8, 1:], rows.inputs[found.labels[8], 1:])
+
+
+def test_a_search_that_has_hardly_begun_is_known():
+    def trigger(size):
+        return nc.Trigger(np.full((4, 4), size), np.zeros((4, 4, 3)), 16 * size, 1.0, True)
+
+    assert nc.hardly_begun([trigger(0.8), trigger(0.7), trigger(0.1)])
+    assert not nc.hardly_begun([trigger(0.3), trigger(0.7), trigger(0.1)])
+
+
+def test_only_classes_whose_trigger_succeeded_are_flagged():
+    norms, mask = [50, 52, 49, 51, 5, 4], np.zeros((4, 4))
+    found = [nc.Trigger(mask, np.zeros((4, 4, 3)), norm, 1.0, number != 5) for number, norm in enumerate(norms)]
+    flagged, findings = nc.judged(found, list("abcdef"))
+    assert flagged == findings["flagged"] == [4] and nc.anomaly(np.array(norms)).flagged == (5, 4)
+    assert findings["classes"][5]["reached"] is False and findings["classes"][5]["index"] > 2

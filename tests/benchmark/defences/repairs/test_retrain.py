@@ -15,15 +15,18 @@ from benchmark.defences.registry import DETECTORS, DetectorSpec, register
 KEPT = 20
 
 
-def score(context, *, cut):
+def score(context, *, cut, below):
     """Suspect the rows of low numbers."""
     scores = -context.rows.astype(np.float64)
-    return Detection(scores, context.rows < KEPT if cut else None)
+    return Detection(scores, context.rows < below if cut else None)
 
 
 @pytest.fixture
 def low():
-    option = Option("cut", "Whether it has a cut of its own.", bool, True)
+    options = (
+        Option("cut", "Whether it has a cut of its own.", bool, True),
+        Option("below", "Where that is.", int, KEPT),
+    )
     yield register(
         DetectorSpec(
             name="low-numbers",
@@ -31,7 +34,7 @@ def low():
             source="a test",
             summary="The first rows.",
             score=score,
-            options=(option,),
+            options=options,
             aliases=("low",),
         )  # fmt: skip
     )
@@ -62,12 +65,21 @@ def test_it_trains_on_the_rows_that_are_not_flagged(low, run):
     assert (next(run.glob("repair-retrain-*")) / step["model"]).is_file()
 
 
+@pytest.mark.slow
 def test_a_share_of_the_highest_scores_where_it_has_no_cut(low, run):
     detected(run, "--option", "cut=no")
     done = retrained(run, "--detector", "low-numbers")
     assert done.exit_code == 1 and "has no cut of its own: say with --option retrain.share" in done.stderr
     done = retrained(run, "--detector", "low-numbers", "--option", "share=10%")
     assert json.loads(done.stdout)[-1]["steps"][-1]["findings"]["left_out"] == 9
+
+
+def test_where_nothing_is_flagged_nothing_is_trained(low, run):
+    detected(run, "--option", "below=0")
+    done = retrained(run, "--detector", "low-numbers")
+    before, step = json.loads(done.stdout)[-1]["steps"]
+    assert step["stage"] == "untouched" and step["findings"]["left_out"] == 0
+    assert step["scores"]["ba"] == before["scores"]["ba"]
 
 
 def test_what_it_cannot_go_by_is_one_line(low, run):
