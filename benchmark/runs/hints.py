@@ -50,6 +50,12 @@ def hold_out(folder: Path, contents: "Dataset", settings: Common) -> str:
 
 
 @advice
+def detect(folder: Path, method: str) -> str:
+    """Give the command that has a detector score the rows of a finished run."""
+    return spelled(["benchmark", "detect", place(folder, "the run", "RUN"), "--method", method])
+
+
+@advice
 def keep_epochs(folder: Path, result: RunResult) -> str:
     """Give the command that trains a finished run once more, in another folder, with the network of each epoch kept."""
     file = place(result.dataset.path or f"{result.dataset.name}.h5", "the data set")

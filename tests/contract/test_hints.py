@@ -236,6 +236,15 @@ def test_a_defence_without_rows_held_out(copied, tmp_path):
     done("benchmark", "repair", held, "--method", "fine-tuning", "--option", "epochs=1")
 
 
+@case("benchmark", "detect")
+def test_a_repair_without_the_detector_that_it_goes_by(copied, tmp_path):
+    file, run = copied
+    asked = ("repair", run, "--method", "retrain", "--detector", "loss", "--no-twin", "-q")
+    said = done("benchmark", *asked, code=1).stderr
+    follow(said.strip().splitlines()[0].rpartition("): ")[2], tmp_path)
+    assert "retrained" in done("benchmark", *asked).stdout
+
+
 @pytest.mark.slow
 def test_heads_without_rows_held_out(tmp_path):
     _, file = text_writer.toy(tmp_path, train=240, test=60)

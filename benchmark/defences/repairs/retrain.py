@@ -15,6 +15,7 @@ from benchmark.defences.options import Option
 from benchmark.defences.records import DETECT, Detected
 from benchmark.defences.registry import DETECTORS, RepairSpec, Size, Work, register
 from benchmark.nn import engines
+from benchmark.runs import hints
 from benchmark.training import loop, methods
 from benchmark.training.callbacks import Callback, Callbacks, Epoch, StopOnDivergence
 
@@ -35,7 +36,7 @@ def result_of(context: DefenceContext, detector: str | None) -> tuple[Path, Dete
     if not matching:
         raise Failure(
             f"{detector!r:.60} has not scored this run's rows (there are results of: {there}): "
-            f"benchmark detect {folder} --method {name}"
+            f"{hints.detect(folder, name)}"
         )
     if len(matching) > 1:
         names = ", ".join(path.name for path, _ in matching)
