@@ -64,7 +64,7 @@ def defences_command(methods, as_json):
               help="Training rows to inspect, drawn at random; where the truth is known all poisoned ones are among "
                    "them, and figures are weighted  [default: all]")  # fmt: skip
 def detect(paths, methods, given, clean_rows, file, no_twin, estimate, code, base, as_json, quiet, rows):
-    """Score training rows: which are poisoned?
+    """Score how suspicious each training row is.
 
     Each method gives every training row that is not held out a score, higher is more suspicious: scores.csv, in the
     form that `poisonkit grade` takes. Where the file holds the truth, the scores are measured against it; the same is

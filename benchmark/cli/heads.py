@@ -56,7 +56,7 @@ def ablate(paths, file, base, as_json, quiet, pairs):
 @click.option("--wide", is_flag=True, help="Show tables in one part, however wide  [default: at most 100 characters].")
 @JSON
 def table_command(paths, form, wide, as_json):
-    """Summarise results on attention heads over the seeds.
+    """Summarise results on heads over the seeds.
 
     Of the detector and the repair `heads`, and of `heads ablate`. A folder of runs stands for all finished runs in it
     [default: runs]. Runs that differ in their seeds alone are summarised for each method and set of options: mean and

@@ -35,13 +35,13 @@ class Chosen(Generic[S]):
 
     def check(self, context: DefenceContext) -> None:
         """Raise `Failure` where a package is missing, or the run has not what the method needs: said in one line."""
-        for package in self.spec.packages:
-            extras.check(package, self.spec.extra)
-        for need in self.spec.needs:
-            try:
+        try:
+            for package in self.spec.packages:
+                extras.check(package, self.spec.extra)
+            for need in self.spec.needs:
                 need.check(context)
-            except Failure as error:
-                raise Failure(f"{self.spec.name}: {error}") from None
+        except Failure as error:
+            raise Failure(f"{self.spec.name}: {error}") from None
 
 
 def choose(

@@ -25,6 +25,11 @@ R = TypeVar("R")
 Log = Callable[[str], None]
 
 
+def _line(job: Run, error: Failure) -> str:
+    """Return what could not be done, with the run's folder before it, once."""
+    return f"{job.folder}: {str(error).removeprefix(f'{job.folder}: ')}"
+
+
 @dataclass
 class Outcome(Generic[R]):
     """What came of a run: its results, each with its folder; those of its clean twin by method; and what could not be
@@ -59,7 +64,11 @@ class Driver(Generic[S, R]):
         outcome.results = list(found.values())
         if twin is not None:
             served = [one for one in chosen if one.spec.name in found]
-            found = self._on(twin, served, asked.elsewhere(), None, outcome.errors, compared=True)
+            try:
+                found = self._on(twin, served, asked.elsewhere(), None, outcome.errors, compared=True)
+            except Failure as error:
+                outcome.errors.append(_line(twin, error))
+                found = {}
             outcome.twins = {name: result for name, (_, result) in found.items()}
         return outcome
 
@@ -80,8 +89,9 @@ class Driver(Generic[S, R]):
         compared: bool = False,
     ) -> dict[str, tuple[Path, R]]:
         """Return the result of each method on a run, and its folder, by the method's name. `compared`: is it the clean
-        twin of another?"""
+        twin of another? Raises `Failure` where there is no result, and the run cannot be opened for one."""
         subject: Subject | None = None
+        unopened: Failure | None = None  # said once, not for each method
         done: dict[str, tuple[Path, R]] = {}
         for one in chosen:
             try:
@@ -89,14 +99,24 @@ class Driver(Generic[S, R]):
                 target = job.folder / f"{self.kind}-{one.spec.name}-{digest(config).removeprefix('sha256:')[:8]}"
                 found = self._kept(target, one, twin, compared)
                 if found is None:
-                    subject = subject or replace(open_subject(job, asked, self.log), twin=twin, compared=compared)
+                    if unopened is not None:
+                        continue
+                    try:
+                        subject = subject or replace(open_subject(job, asked, self.log), twin=twin, compared=compared)
+                    except Failure as error:
+                        unopened = error
+                        continue
                     one.check(subject.context)
                     self.log(f"{job.folder.name}: {one.spec.title} …")
                     found = self._made(subject, one, target, config, twin)
                 done[one.spec.name] = target, found
             except Failure as error:
-                line = f"{job.folder}: {str(error).removeprefix(f'{job.folder}: ')}"
+                line = _line(job, error)
                 self.log(line) if one.beside else errors.append(line)
+        if unopened is not None:
+            if not done:
+                raise unopened
+            errors.append(_line(job, unopened))
         return done
 
     def _kept(self, target: Path, one: Chosen[S], twin: Run | None, compared: bool) -> R | None:

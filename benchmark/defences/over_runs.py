@@ -69,12 +69,10 @@ class Group(Generic[R]):
 
 @dataclass(frozen=True)
 class Defended:
-    """All results of some runs, in the order of a table; `sealed`: how many detections on sealed files there are, of
-    which nobody here knows how right they are."""
+    """All results of some runs, in the order of a table."""
 
     detected: list[Group[Detected]] = field(default_factory=list)
     repaired: list[Group[Repaired]] = field(default_factory=list)
-    sealed: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.detected or self.repaired)
@@ -105,12 +103,6 @@ def described_result(result: MethodResult) -> str:
     """Return what of a result's settings is not the default (see `described`)."""
     registry: Registry[Any] = DETECTORS if isinstance(result, Detected) else REPAIRS
     return described(result, registry.get(result.method))
-
-
-def of_sealed(found: Iterable[Finished], errors: dict[Path, str]) -> int:
-    """Count the detections on sealed files."""
-    sealed = (run.folder for run in found if run.result.dataset.is_sealed)
-    return sum(len(records.in_run(folder, DETECT, records.detected, errors)) for folder in sealed)
 
 
 class _Reader:

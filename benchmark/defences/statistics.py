@@ -12,6 +12,7 @@ import numpy as np
 from benchmark.core.errors import Failure
 
 BLOCK = 4096
+MORE = "hold out more rows, or allow more with --clean-rows"
 
 
 def by_class(labels: np.ndarray, classes: int) -> list[np.ndarray]:

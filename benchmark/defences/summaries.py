@@ -145,9 +145,9 @@ def repair_values(entry: Entry[Repaired], number: int) -> dict[str, Value]:
         "still_right": after.robust_accuracy,
         "ba_lost": _lost(before, after),
         "der": _percent(der(before, after)),
-        "control_ba": control and control.after.ba,
-        "control_asr": control and control.after.asr,
-        "twin_ba": twin and twin.scores.ba,
+        "control_ba": control.after.ba if control else None,
+        "control_asr": control.after.asr if control else None,
+        "twin_ba": twin.scores.ba if twin else None,
         "twin_ba_lost": None if twin is None else _lost(steps[0].scores, twin.scores),
     }
 

@@ -83,6 +83,13 @@ def cosine(length: int) -> np.ndarray:
     return (1 + np.cos(np.pi * np.arange(length) / length)) / 2
 
 
+def finite(loss: float, where: str) -> float:
+    """Return a loss. `Failure` where it is no longer a finite number."""
+    if not np.isfinite(loss):
+        raise Failure(f"the loss is {loss} in {where}: try a smaller learning rate, with --option learning_rate=…")
+    return loss
+
+
 def fine_tune(model: Any, rows: Rows, plan: Plan) -> list[float]:
     """Train a whole network on rows, in place; return the mean loss of each epoch."""
     engine = engines.engine(model, plan.optimizer(len(rows)), rows.inputs, rows.labels)
@@ -94,7 +101,7 @@ def fine_tune(model: Any, rows: Rows, plan: Plan) -> list[float]:
             (block, None, None if drawn is None else drawn[block])
             for block in loop.blocks(order, plan.batch_size, engine.steps)
         )
-        losses.append(loop.train_blocks(engine, blocks, lambda count: None))
+        losses.append(finite(loop.train_blocks(engine, blocks, lambda count: None), f"epoch {epoch}"))
     return losses
 
 
@@ -112,7 +119,7 @@ def fine_tune_texts(
     for epoch in range(1, epochs + 1):
         found = length_batches(np.arange(len(rows)), tokens.lengths, batch_size, seed, epoch)
         blocks = ((one[None].astype(np.int32), tokenizers.width(tokens.lengths[one].max())) for one in found)
-        losses.append(loop.train_blocks(engine, blocks, lambda count: None))
+        losses.append(finite(loop.train_blocks(engine, blocks, lambda count: None), f"epoch {epoch}"))
     return losses
 
 

@@ -1,6 +1,6 @@
 """The board: attacks by defences, for each network what repairs leave of an attack and what detectors find of it.
 
-What it shows of a cell is ASR left, or TPR at 1 % FPR; how dark it is, in six steps, is how much of the attack gets
+What it shows of a cell is ASR left, or TPR at 1 % FPR; its colour, in six steps, is how much of the attack gets
 through, and its mark says the same in a sign. Everything else of the cell stands beside.
 """
 
@@ -10,10 +10,12 @@ from typing import Any
 
 from benchmark.core import naming, text_tables
 from benchmark.core.intervals import Summary
+from benchmark.defences import results
 from benchmark.defences.catalogue import DETECTORS, REPAIRS
 from benchmark.defences.over_runs import Group
 from benchmark.defences.summaries import DetectedCell, RepairedCell
 from benchmark.reporting import cells as words
+from benchmark.reporting.records import decimal
 from benchmark.runs import titles
 from benchmark.runs.groups import Cell, Score
 from benchmark.runs.published import Beside, Figures, Key, PublishedSpec
@@ -178,14 +180,15 @@ def build(
         group, scores = repair.group, repair.scores
         attacked = attacks.get(id(group.whole))
         if attacked is not None and repair.last and "asr" in scores:
-            beside, column = published.of(group.cell, group.method, scores), _column(REPAIR, group)
+            beside = published.of(group.cell, group.method, scores, group.first.steps[repair.number].label)
+            column = _column(REPAIR, group)
             spots.append(Spot(attacked, column, scores["asr"].summary, scores, group.cell, beside, group))
     for detector in detected:
-        group, scores = detector.group, detector.scores
-        attacked = attacks.get(id(group.whole))
+        found, scores = detector.group, detector.scores
+        attacked = attacks.get(id(found.whole))
         if attacked is not None and "tpr_at_1" in scores:
-            main, column = scores["tpr_at_1"].summary, _column(DETECTOR, group)
-            spots.append(Spot(attacked, column, main, scores, group.cell, (), group))
+            main, column = scores["tpr_at_1"].summary, _column(DETECTOR, found)
+            spots.append(Spot(attacked, column, main, scores, found.cell, (), found))
     columns = sorted(dict.fromkeys(spot.column for spot in spots), key=_order)
     places = {attack: number for number, attack in enumerate(attacks.values())}
     spots.sort(key=lambda spot: (places[spot.attack], _order(spot.column)))
@@ -207,23 +210,30 @@ class _Sources:
     """Published figures by attack and method, in our names."""
 
     def __init__(self, sources: Sequence[PublishedSpec]):
-        self._figures: list[tuple[PublishedSpec, dict[tuple[Key, str], Figures]]] = []
+        self._figures: list[tuple[PublishedSpec, dict[tuple[Key, str, str], Figures]]] = []
         for source in sources:
             defended = source.defended()
             names = {key.defence for key in defended}
             ours = {name: naming.understood(name, REPAIRS, REPAIRS.aliases) for name in names}
-            found = {(key, ""): figures for key, figures in source.attacks().items()}
-            found |= {(key.cell, ours[key.defence] or ""): one for key, one in defended.items() if ours[key.defence]}
+            found = {(key, "", ""): figures for key, figures in source.attacks().items()}
+            for after, figures in defended.items():
+                if method := ours[after.defence]:
+                    found[after.cell, method, ""] = figures
+            for pruned, figures in source.fine_pruning().items():
+                if pruned.channels is not None and results.STAGES[pruned.stage] == "fine-tuned":
+                    found[pruned.cell, results.NAME, decimal(pruned.channels)] = figures
             self._figures.append((source, found))
 
-    def of(self, cell: Cell, method: str, scores: dict[str, Score]) -> tuple[Published, ...]:
-        """Return each source's figures for the same attack, data set, network, rate and method."""
+    def of(self, cell: Cell, method: str, scores: dict[str, Score], label: str = "") -> tuple[Published, ...]:
+        """Return each source's figures for the same attack, data set, network, rate, method and, where it has figures
+        for several, `label` of the stage."""
         found = []
         for source, figures in self._figures:
-            if (there := figures.get((cell.key, method))) and "asr" in there:
+            there = figures.get((cell.key, method, label)) or figures.get((cell.key, method, ""))
+            if there and "asr" in there:
                 summaries = {name: score.summary for name, score in scores.items()}
-                results = [run.result for run in cell.runs]
-                one = Beside.of(source, there, results, summaries, defended=bool(method))
+                runs = [run.result for run in cell.runs]
+                one = Beside.of(source, there, runs, summaries, defended=bool(method))
                 if not one.other:
                     other = ", ".join(one.deviations)
                     found.append(Published(source.title, there["asr"], there.get("ba"), other))

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.core import files, numbers
 from benchmark.core.errors import Damaged
+from benchmark.core.numbers import LARGEST
+from benchmark.defences import score_files
 from benchmark.defences.over_runs import Entry, described_result
 from benchmark.defences.records import Detected, Repaired
-from benchmark.defences.score_files import SCORES
 from benchmark.defences.summaries import DETECTOR_SCORES, TPR_AT_1, TPR_AT_5, der, repair_values
 from benchmark.reporting.objects import Scores, run_columns, table_of
 from benchmark.training.metrics import Share
@@ -71,12 +71,12 @@ class DetectorResult:
     @property
     def tpr_at_1(self) -> float | None:
         """The share of the poisoned rows found at 1 % false positives, from 0 to 1."""
-        return self.measures and self.measures.tpr[TPR_AT_1]
+        return self.measures.tpr[TPR_AT_1] if self.measures else None
 
     @property
     def tpr_at_5(self) -> float | None:
         """The same at 5 %."""
-        return self.measures and self.measures.tpr[TPR_AT_5]
+        return self.measures.tpr[TPR_AT_5] if self.measures else None
 
     @property
     def record(self) -> Record:
@@ -84,18 +84,10 @@ class DetectorResult:
         return {"folder": str(self.folder)} | self.result.raw | {"clean_twin": self.twin and self.twin.raw}
 
     def _table(self) -> tuple[np.ndarray, np.ndarray]:
-        import numpy as np
-
-        path = self.folder / SCORES
-        try:
-            lines = files.read_bytes(path).decode().splitlines()
-            pairs = [line.split(",") for line in lines[1:]]
-            rows = np.array([int(row) for row, _ in pairs], np.int64)
-            scores = np.array([numbers.real(score) for _, score in pairs], np.float64)
-        except (ValueError, OverflowError) as error:
-            raise Damaged(f"{path}: not the scores of a detector ({error})") from None
-        if lines[:1] != ["row,score"] or len(rows) != self.result.inspected:
-            raise Damaged(f"{path}: not the scores of a detector (expected {self.result.inspected:,} rows)")
+        path = self.folder / score_files.SCORES
+        rows, scores = score_files.read_scores(path, LARGEST)
+        if len(rows) != self.result.inspected:
+            raise Damaged(f"{path}: has {len(rows):,} rows, expected {self.result.inspected:,}")
         return rows, scores
 
 
@@ -210,7 +202,7 @@ def _detector_row(one: DetectorResult) -> Record:
     entry = Entry(None, one.folder, one.result, one.twin)  # type: ignore[arg-type]
     values = {name: _plain(read(entry)) for name, read in DETECTOR_SCORES.items()}
     for name in ("auroc", "average_precision"):
-        values[name] = None if values[name] is None else values[name] / 100
+        values[name] = None if (percent := values[name]) is None else percent / 100
     counted = {"rows": one.result.inspected, "poisoned": one.result.poisoned}
     return _named(one.folder, one.result) | counted | values | {"seconds": one.result.seconds}
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmark.core.intervals import Summary
+from benchmark.defences import results
 from benchmark.defences.over_runs import Group
 from benchmark.defences.summaries import POINTS, DetectedCell, RepairedCell
 from benchmark.reporting import cells, tables
@@ -78,6 +79,11 @@ def repair_columns(found: Sequence[RepairedCell], dense: bool = False) -> list[C
     *labels, seeds = _labels([cell.group for cell in found])
     stage = _filled(STAGE, [cell.stage for cell in found])
     return [*labels, stage, seeds, *scores, _seconds([cell.group for cell in found])]
+
+
+def shown(found: Sequence[RepairedCell]) -> list[RepairedCell]:
+    """Leave out the stages of fine-pruning, which have a table of their own, but for the last."""
+    return [cell for cell in found if cell.last or cell.group.method != results.NAME]
 
 
 def detectors(found: Sequence[DetectedCell], shape: Shape | None = None, errors: Iterable[Path] = ()) -> str:

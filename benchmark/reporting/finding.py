@@ -6,10 +6,11 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from benchmark.core.numbers import counted
-from benchmark.reporting.board import DETECTOR, GONE, NOTHING, REPAIR, Board, Column, Spot
+from benchmark.reporting.board import DEAR, DETECTOR, GONE, NOTHING, REPAIR, WORKS, Board, Column, Spot
 
 MATTERS = 50.0
 """Percent: an attack with at least this ASR is one that works, so that there is something to repair."""
+TARGET = f"an ASR of at most {WORKS:.0f} % for at most {DEAR:.0f} points of BA"
 CHANCE = 0.05
 """A difference between two repairs is called one where a sign test over the attacks has a lower p."""
 
@@ -18,17 +19,11 @@ Line = tuple[str, str]
 """A sentence, and what it rests on."""
 
 
-def sentences(board: Board) -> list[Line]:
-    """Return the finding, of each network: of the repairs, of the detectors, of the attacks."""
-    return [line for network in board.networks for line in _of_network(board, network)]
-
-
-def _of_network(board: Board, network: str) -> list[Line]:
+def sentences(board: Board, network: str) -> list[Line]:
+    """Return the finding of a network: of the repairs, of the detectors, of the attacks."""
     spots = [spot for spot in board.spots if spot.attack.network == network]
     undefended = [spot for spot in spots if not spot.column.name]
-    lines = [_repairs(spots), _detectors(spots), _attacks(undefended)]
-    named = f"{network}: " if len(board.networks) > 1 else ""
-    return [(f"{named}{line[0]}", line[1]) for line in lines if line]
+    return [line for line in (_repairs(spots), _detectors(spots), _attacks(undefended)) if line]
 
 
 def _attacks(spots: Sequence[Spot]) -> Line | None:
@@ -54,18 +49,24 @@ def _repairs(spots: Sequence[Spot]) -> Line | None:
     if not tried:
         return None
     by_column = _comparable(_by_column(tried))
-    best, control = max(by_column, key=lambda one: (_rate(by_column[one]), -_left(by_column[one]))), None
+    best = max(by_column, key=lambda one: (_rate(by_column[one]), -_left(by_column[one])))
+    of_best, several = by_column[best], counted(len(by_column), "repair")
+    attacks = counted(len(of_best), "attack that worked", "attacks that worked")
+    if not _worked(of_best):
+        lowest = min(tried, key=lambda spot: spot.main.mean)
+        none = f"None of {several} brings an" if len(by_column) > 1 else "The only repair that was tried brings no"
+        words = (
+            f"{none} attack that worked to {TARGET}; the lowest ASR left is "
+            f"{lowest.main.mean:.1f} %, by {lowest.column.title} of {lowest.attack.title} at {lowest.attack.rate}"
+        )
+        return f"{words}.", _basis(tried)
+    does = f"does best of {several}" if len(by_column) > 1 else "is the only repair that was tried"
+    words = f"{best.title} {does}: it brings {_worked(of_best)} of {attacks} to {TARGET} ({_left_of(of_best)})"
     controls = [column for column in by_column if column.control and column != best]
-    of_best = by_column[best]
-    words = (
-        f"{best.title} does best of {counted(len(by_column), 'repair')}: it leaves "
-        f"{_worked(of_best)} of {counted(len(of_best), 'attack that worked', 'attacks that worked')} with an ASR of at "
-        f"most 10 % for at most 5 points of BA (median ASR left {_left(of_best):.1f} %, {_range(of_best)})"
-    )
     if controls:
-        control = max(controls, key=lambda one: len(by_column[one]))
-        words += f"; plain fine-tuning, the control, does so for {_worked(by_column[control])} of "
-        words += f"{len(by_column[control])}{_sign_test(of_best, by_column[control])}"
+        control = by_column[max(controls, key=lambda one: len(by_column[one]))]
+        words += f"; plain fine-tuning, the control, does so for {_worked(control)} of {len(control)}"
+        words += _sign_test(of_best, control)
     return f"{words}.", _basis(tried)
 
 
@@ -78,11 +79,9 @@ def _detectors(spots: Sequence[Spot]) -> Line | None:
     of_best = by_column[best]
     worst = min(of_best, key=lambda spot: spot.main.mean)
     mean = statistics.fmean(spot.main.mean for spot in of_best)
-    words = (
-        f"{best.title} finds most of {counted(len(by_column), 'detector')}: on average {mean:.1f} % of the poisoned "
-        f"rows at 1 % false positives over "
-        f"{counted(len(of_best), 'attack')}"
-    )
+    does = f"finds most of {len(by_column)} detectors" if len(by_column) > 1 else "is the only detector that was tried"
+    share = f"{'on average ' if len(of_best) > 1 else ''}{mean:.1f} % of the poisoned rows"
+    words = f"{best.title} {does}: {share} at 1 % false positives over {counted(len(of_best), 'attack')}"
     if len(of_best) > 1:
         words += f", least ({worst.main.mean:.1f} %) of {worst.attack.title} at {worst.attack.rate}"
     alarms = [alarm for spot in of_best if (alarm := spot.mean("twin_flagged")) is not None]
@@ -121,9 +120,12 @@ def _left(spots: Sequence[Spot]) -> float:
     return statistics.median(spot.main.mean for spot in spots)
 
 
-def _range(spots: Sequence[Spot]) -> str:
+def _left_of(spots: Sequence[Spot]) -> str:
+    """Return what ASR is left, the median and from where to where."""
     left = [spot.main.mean for spot in spots]
-    return f"{min(left):.1f} to {max(left):.1f}"
+    if len(left) == 1:
+        return f"ASR left {left[0]:.1f} %"
+    return f"median ASR left {_left(spots):.1f} %, {min(left):.1f} to {max(left):.1f}"
 
 
 def _sign_test(best: Sequence[Spot], control: Sequence[Spot]) -> str:

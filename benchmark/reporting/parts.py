@@ -69,8 +69,8 @@ class Parts:
         pages = self._attacks(shape) if ATTACKS in shown else []
         if DETECTORS in shown and self.detected:
             pages.append(defended.detectors(self.detected, shape))
-        if REPAIRS in shown and self.repaired:
-            pages.append(defended.repairs(self.repaired, shape))
+        if REPAIRS in shown and (repaired := defended.shown(self.repaired)):
+            pages.append(defended.repairs(repaired, shape))
         return pages
 
     def _attacks(self, shape: Shape) -> list[str]:

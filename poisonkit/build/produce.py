@@ -117,15 +117,23 @@ def _same(plan: Plan, target: Path) -> Manifest:
     if plan.expected is not None and not differences:
         differences = list(describe(plan.expected.json, manifest.json))
     if differences:
+        names = ", --name another name for the data" if _other_data_of_one_name(plan, manifest) else ""
         raise Failure(
-            f"{target}: was made from a different recipe ({'; '.join(differences[:3])}): choose another -o, or use "
-            "--force"
+            f"{target}: was made from a different recipe ({'; '.join(differences[:3])}): choose another -o{names}, or "
+            "use --force"
         )
     behind = plan.source.behind
     errors = verify.verify(target, None if behind is None else verify.Look(behind=behind))
     if errors:
         raise Failure(f"{target}: already exists but does not verify ({errors[0]}): use --force to overwrite it")
     return manifest
+
+
+def _other_data_of_one_name(plan: Plan, there: Manifest) -> bool:
+    """Whether two folders of the user's are called alike, and hold other data."""
+    mine, other = plan.source, there.source
+    same = (mine.name, mine.options.get("name")) == (other.name, other.options.get("name"))
+    return same and "name" in mine.options and mine.digest != other.digest
 
 
 def of_this_run(plan: Plan, command: list[str]) -> Json:

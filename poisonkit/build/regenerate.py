@@ -56,8 +56,8 @@ def with_user_files(recipe: Recipe, pictures: Pictures, given: dict[str, Any], h
             continue
         if name not in given:
             raise Failure(
-                f"the recipe needs the {triggers.file_proof(name)} {digest}: give it with {option}, or name the data "
-                "set, an .h5, which has it, with --from"
+                f"the recipe needs the {triggers.file_proof(name)} {digest}: give it with {option}, or `make --from` "
+                "the data set itself, an .h5, which has it"
             )
         of_rows = not triggers.takes_picture(name)  # whose digest `plan` compares
         actual = digest if of_rows else pictures_record(given[name]).digest

@@ -282,8 +282,8 @@ def _source_request(options: MakeOptions) -> SourceRequest:
         if value is None:
             continue
         if key not in spec.options:
-            able = " and ".join(one.name for one in SOURCES if key in one.options)
-            raise Usage(f"--{key}: is an option of {able}, the source {options.dataset} has none such")
+            able = ", ".join(one.name for one in SOURCES if key in one.options)
+            raise Usage(f"--{key}: the source {options.dataset} has no such option, which is one of {able}")
         if key in plain:
             raise Usage(f"--{key}: --source-option {key}={plain[key]} says the same: leave one out")
         plain[key] = value if spec.text_options else _number(value, f"--{key}: expected a number or HEIGHTxWIDTH")

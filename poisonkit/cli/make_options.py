@@ -121,7 +121,7 @@ def options_of(trigger) -> list[click.Option]:
     name = trigger.name
     options: list[click.Option] = [TriggerOption(name, option) for option in trigger.options]
     if isinstance(trigger, ImageTrigger) and trigger.picture:
-        options.append(PictureOption(name, trigger.picture == "folder"))
+        options.append(PictureOption(name, trigger.picture_help, trigger.picture == "folder"))
     if isinstance(trigger, TextTrigger):
         options += [ShortOption(name, key, short) for key, short in trigger.repeated.items()]
     if trigger.file:
@@ -162,14 +162,13 @@ class ShortOption(click.Option):
 class PictureOption(click.Option):
     """The picture of a trigger that takes one, `--TRIGGER-image`, or the folder of them, `--TRIGGER-images`."""
 
-    def __init__(self, trigger: str, several: bool = False):
-        help_of_one = "the picture, resized to image or patch  [default: one that poisonkit draws]"
-        help_of_all = "the pictures, and mask_NAME for their opacity  [default: some that poisonkit draws]"
+    def __init__(self, trigger: str, what: str, several: bool = False):
+        drawn = "some that poisonkit draws" if several else "one that poisonkit draws"
         super().__init__(
             [f"--{trigger}-image{'s' if several else ''}"],
             type=A_PATH,
             metavar="FOLDER" if several else "PICTURE",
-            help=help_of_all if several else help_of_one,
+            help=f"{what}  [default: {drawn}]",
         )
         self.trigger, self.key = trigger, None
 

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,11 @@ NPY, ZIP = b"\x93NUMPY", b"PK\x03\x04"
 KINDS = "fiub"
 MOST_MEMBERS = 1_000
 _SHOWN = 8
-_READ = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+_READ = {
+    1: np.lib.format.read_array_header_1_0,
+    2: np.lib.format.read_array_header_2_0,
+    3: np.lib.format.read_array_header_2_0,  # in UTF-8, which but for names of fields is the same
+}
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,7 @@ class ArrayFile:
 
     def _header(self, stream: IO[bytes], name: str) -> Header:
         try:
-            version = np.lib.format.read_magic(stream)
-            shape, fortran, dtype = _READ[version[0]](stream)
+            shape, fortran, dtype = npy_header(stream)
             shape = tuple(map(int, shape))  # True is a number too, which NumPy takes here and refuses as a side
         except (ValueError, KeyError, SyntaxError, MemoryError, RecursionError) as error:
             why = texts.printable((str(error) or type(error).__name__).splitlines()[0])
@@ -108,6 +111,16 @@ class ArrayFile:
 def times(shape: tuple[int, ...]) -> str:
     """Spell a shape as people do: 32×32×3."""
     return "×".join(map(str, shape)) or "one number"
+
+
+def npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Read what stands before an array's data: its shape, whether it is in Fortran order, and its type. Raises
+    `ValueError` and others for what is none, in one or several lines."""
+    version = np.lib.format.read_magic(stream)[0]
+    if version not in _READ:
+        raise ValueError(f".npy version {version}, expected 1 to {max(_READ)}")
+    shape, fortran, dtype = _READ[version](stream)
+    return shape, fortran, dtype
 
 
 @contextlib.contextmanager

@@ -105,9 +105,11 @@ def refuse_link(target: Path) -> None:
 def refuse_existing(target: Path, force: bool) -> None:
     """`Failure` where a folder has the name of what is to be written, or a file that may not be overwritten. (What a
     link is, is said where it is written.)"""
-    if target.is_dir() and not target.is_symlink():
+    if not os.path.lexists(target) or target.is_symlink():
+        return
+    if target.is_dir():
         raise Failure(f"{target}: could not be written: a folder has that name")
-    if not force and target.is_file() and not target.is_symlink():
+    if not force:
         raise Failure(f"{target}: already exists: use --force to overwrite it, or choose another -o")
 
 

@@ -21,6 +21,8 @@ PACKAGE = str(Path(__file__).parents[1]) + os.sep
 MOST_THREADS = 256
 
 
+LINES = re.compile(r"\s*\n\s*")
+"""Ends of lines, which the values that a message quotes may have, as arrays do."""
 OPTION = re.compile(r"(?<![\w-])(?:--[a-z][a-z-]*[a-z]|-o)(?![\w-])")
 COMMAND = re.compile(r"(`[^`]*`|pip\b [^;]*)")
 SHELL = re.compile(r" \$\(python3 -c 'import \w+; print\((.*)\)'\)")
@@ -66,7 +68,7 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return in_a_context(function, *args, **kwargs)
         except Failure as error:
-            error.args = (in_python(str(error)),)
+            error.args = (LINES.sub(" ", in_python(str(error))),)
             raise
         except OSError as error:
             where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "

@@ -10,12 +10,16 @@ from poisonkit.core.errors import Usage
 DEFAULT_PATCH = 8
 
 
+MINUS = "\N{MINUS SIGN}"
+"""What word processors and web pages have in the place of a hyphen before a number."""
+
+
 def integer(low: int, high: int) -> Callable[[str], int]:
     """Return a parser of whole numbers in [low, high]."""
 
     def parse(text: str) -> int:
         try:
-            value = int(text)
+            value = int(text.replace(MINUS, "-"))
         except ValueError:
             value = None
         if value is None or not low <= value <= high:
@@ -30,7 +34,7 @@ def decimal(low: str, high: str) -> Callable[[str], str]:
 
     def parse(text: str) -> str:
         try:
-            value = Decimal(text.strip())
+            value = Decimal(text.strip().replace(MINUS, "-"))
             inside = Decimal(low) <= value <= Decimal(high)
         except InvalidOperation:
             inside = False
@@ -63,7 +67,7 @@ def or_same(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     get."""
 
     def parse_either(text: str) -> Any:
-        if text == SAME:
+        if text.strip().casefold() == SAME:
             return SAME
         try:
             return parse(text)

@@ -6,7 +6,7 @@ fits into the image whole, mean over channels), L∞ (grey levels) and the share
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from poisonkit.core.errors import Failure
 from poisonkit.format import reader
 from poisonkit.format.manifest import Manifest
 from poisonkit.inspection import text_stats
+from poisonkit.poisoning import apply
 from poisonkit.poisoning.selection import COVER, POISONED
 
 WINDOW, SIGMA = 11, 1.5
@@ -24,6 +25,7 @@ C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 ROWS_AT_ONCE = 512
 BYTES_AT_ONCE = 1 << 21  # of images; SSIM needs some hundred times as much
 TESTED_GROUPS = ("triggered", "others")
+ROLES = {"poisoned": POISONED, "cover": COVER}
 MEASURES = ("psnr", "ssim", "linf", "changed")
 WORDS = "clean rows that hold"
 
@@ -95,10 +97,12 @@ class Measured:
 @dataclass(frozen=True)
 class Collected:
     """The measures of a file: those of ``poisoned``, ``cover``, ``triggered`` and ``others`` rows, where there are
-    such; of texts also trigger's word → part → number of clean rows that hold it, where that is known."""
+    such; of texts also trigger's word → part → number of clean rows that hold it, where that is known; the name of the
+    one trigger that each changed training row got, by its number, where it got one of several."""
 
     groups: dict[str, Measured]
     words: dict[str, dict[str, int]]
+    one: dict[int, str] = field(default_factory=dict)
 
 
 def collect(path: Path) -> Collected:
@@ -108,12 +112,22 @@ def collect(path: Path) -> Collected:
             raise Failure(f"{path}: is a clean file: nothing in it was changed")
         named, role = data.modality.path, data["truth/role"]
         changed = _measured(data, "truth/rows", named("truth"), named("train"))
-        result = {name: changed.only(role == value) for name, value in (("poisoned", POISONED), ("cover", COVER))}
+        result = {name: changed.only(role == value) for name, value in ROLES.items()}
         for group in TESTED_GROUPS:
             if f"{group}/rows" in data:
                 result[group] = _measured(data, f"{group}/rows", named("test"), named(group))
         result = {name: part for name, part in result.items() if len(part.rows)}
-        return Collected(result, text_stats.clean_words(data) if data.modality.is_text else {})
+        return Collected(result, text_stats.clean_words(data) if data.modality.is_text else {}, _one_of(data))
+
+
+def _one_of(data: reader.Reader[Manifest]) -> dict[int, str]:
+    """Return the trigger that each changed row got, by its number; nothing where each got all."""
+    choice, names = apply.one_of(data.manifest.recipe), [one.name for one in data.manifest.recipe.triggers]
+    if choice is None:
+        return {}
+    rows = data["truth/rows"]
+    which = apply.which_one(choice, len(names), rows)
+    return {row: names[number] for row, number in zip(rows.tolist(), which.tolist(), strict=True)}
 
 
 def _measured(data: reader.Reader[Manifest], rows: str, originals: str, changed: str) -> Measured:
@@ -152,13 +166,16 @@ def summarise(collected: Collected) -> dict:
 
 
 def table(collected: Collected) -> str:
-    """Every row's measures as CSV: part, row, and a column for each measure (an empty PSNR where nothing changed)."""
+    """Every row's measures as CSV: part, row, and a column for each measure (an empty PSNR where nothing changed); a
+    last column has the trigger of each training row, where each got one of several."""
     names = next(iter(collected.groups.values())).values
-    rows = [",".join(("part", "row", *names))]
+    last = ("trigger",) if collected.one else ()
+    rows = [",".join(("part", "row", *names, *last))]
     for name, part in collected.groups.items():
         for i, row in enumerate(part.rows):
             values = (part.values[key][i] for key in names)
-            rows.append(",".join((name, str(row), *(f"{v:.6g}" if np.isfinite(v) else "" for v in values))))
+            one = (collected.one.get(int(row), "") if name in ROLES else "",) if last else ()
+            rows.append(",".join((name, str(row), *(f"{v:.6g}" if np.isfinite(v) else "" for v in values), *one)))
     return "\n".join(rows)
 
 

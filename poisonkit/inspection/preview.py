@@ -8,6 +8,8 @@ import numpy as np
 from poisonkit.core import files
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.format import reader, structure
+from poisonkit.format.manifest import Manifest
+from poisonkit.poisoning import from_file
 from poisonkit.poisoning.selection import COVER
 
 
@@ -59,7 +61,8 @@ def _texts(file: Path, output: Path | None, rows: int, _amplify: int, force: boo
 def sheet_of(path: Path, count: int, amplify: int) -> np.ndarray:
     """Return a picture (H, W, 3) uint8 RGB: columns of original, poisoned, and their difference, amplified.
 
-    The rows are those of `truth/`, covers among them; the difference is grey where nothing changed.
+    The rows are those of `truth/`, covers among them; where test rows do not get what training rows get, or what each
+    row gets is drawn for it, as many of `triggered/` follow. The difference is grey where nothing changed.
     """
     from poisonkit.inspection import pictures
 
@@ -67,21 +70,50 @@ def sheet_of(path: Path, count: int, amplify: int) -> np.ndarray:
         if data.clean:
             images = data.rows("train/images", 0, count)
             return pictures.sheet([("clean", images)], [""] * len(images))
-        rows, labels, classes = data["truth/rows"], data["truth/labels"], data.manifest.source.classes
-        given, role = data["train/labels"][rows], data["truth/role"]
-        chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
-        originals = np.stack([data.rows("truth/images", i, i + 1)[0] for i in chosen])
-        poisoned = np.stack([data.rows("train/images", int(rows[i]), int(rows[i]) + 1)[0] for i in chosen])
-        change = poisoned.astype(np.int32) - originals
-        captions = [
-            f"{classes[labels[i]]} (cover)" if role[i] == COVER else f"{classes[labels[i]]} → {classes[given[i]]}"
-            for i in chosen
-        ]
-        return pictures.sheet(
-            [
-                ("original", originals),
-                ("poisoned", poisoned),
-                (f"difference ×{amplify}", (128 + amplify * change).clip(0, 255).astype(np.uint8)),
-            ],
-            captions,
-        )
+        parts = [_training_rows(data, count)]
+        if not _alike(data):
+            parts.append(_test_rows(data, count))
+    captions = [caption for _, _, part in parts for caption in part]
+    originals, poisoned = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    change = poisoned.astype(np.int32) - originals
+    return pictures.sheet(
+        [
+            ("original", originals),
+            ("poisoned", poisoned),
+            (f"difference ×{amplify}", (128 + amplify * change).clip(0, 255).astype(np.uint8)),
+        ],
+        captions,
+    )
+
+
+Rows = tuple[np.ndarray, np.ndarray, list[str]]
+"""Images (n, H, W, C) uint8 before and after, and the caption of each."""
+
+
+def _spread(total: int, count: int) -> np.ndarray:
+    """Return so many numbers below a total, spread over it, ascending."""
+    return np.unique(np.linspace(0, total - 1, min(count, total)).astype(int))
+
+
+def _training_rows(data: reader.Reader[Manifest], count: int) -> Rows:
+    rows, labels, classes = data["truth/rows"], data["truth/labels"], data.manifest.source.classes
+    given, role = data["train/labels"][rows], data["truth/role"]
+    chosen = _spread(len(rows), count)
+    captions = [
+        f"{classes[labels[i]]} (cover)" if role[i] == COVER else f"{classes[labels[i]]} → {classes[given[i]]}"
+        for i in chosen
+    ]
+    return data.pick("truth/images", chosen), data.pick("train/images", rows[chosen]), captions
+
+
+def _test_rows(data: reader.Reader[Manifest], count: int) -> Rows:
+    rows, labels, classes = data["triggered/rows"], data["triggered/labels"], data.manifest.source.classes
+    chosen = _spread(len(rows), count)
+    captions = [f"test row {rows[i]}: {classes[labels[i]]}" for i in chosen]
+    return data.pick("test/images", rows[chosen]), data.pick("triggered/images", chosen), captions
+
+
+def _alike(data: reader.Reader[Manifest]) -> bool:
+    """Whether every row, training or test, gets the same, as far as the file's own arrays say so."""
+    found = from_file.own(data)
+    return found.known("train") and all(one.test is None for one in found.built)

@@ -2,20 +2,37 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from poisonkit.core import class_names
 from poisonkit.core.numbers import counted
+from poisonkit.format import reader
 from poisonkit.format.manifest import Manifest, SealedManifest
-from poisonkit.format.records import Json, Recipe, TriggerStep
-from poisonkit.poisoning import supported
+from poisonkit.format.records import Json, Picture, Recipe, TriggerStep
+from poisonkit.poisoning import apply, supported
+from poisonkit.triggers import own
+from poisonkit.triggers import registry as triggers
 
 
 def lines(path: Path, manifest: Manifest) -> list[str]:
     """Summarise a file for people."""
-    return [f"file      {path} ({path.stat().st_size / 1e6:,.1f} MB)", *manifest_lines(manifest)]
+    chosen = _chosen(path, manifest) if manifest.poisoned and manifest.recipe.one_of else None
+    return [f"file      {path} ({path.stat().st_size / 1e6:,.1f} MB)", *manifest_lines(manifest, chosen)]
 
 
-def manifest_lines(manifest: Manifest) -> list[str]:
-    """Summarise a data set's manifest for people."""
+def _chosen(path: Path, manifest: Manifest) -> list[int]:
+    """Count the changed rows that got each of the triggers, where each row got one."""
+    choice, number = apply.one_of(manifest.recipe), len(manifest.recipe.triggers)
+    if choice is None:
+        return []
+    with reader.reading(path) as data:
+        which = apply.which_one(choice, number, data["truth/rows"])
+    return np.bincount(which, minlength=number).tolist()
+
+
+def manifest_lines(manifest: Manifest, chosen: list[int] | None = None) -> list[str]:
+    """Summarise a data set's manifest for people; `chosen` are the changed rows of each trigger, where each row got one
+    and that is known."""
     kind = manifest.modality.rows
     what = f"clean {kind}, the baseline" if manifest.clean else "POISONED training data, for defensive research only"
     rows = [
@@ -23,7 +40,9 @@ def manifest_lines(manifest: Manifest) -> list[str]:
         (kind, f"{manifest.source.title}; licence: {manifest.source.licence}"),
         ("size", size(manifest)),
     ]
-    rows += [] if manifest.clean else _poisoning(manifest)
+    if options := {key: one for key, one in manifest.source.options.items() if not key.startswith("camouflage")}:
+        rows.append(("options", ", ".join(f"{key} {_value(value)}" for key, value in options.items())))
+    rows += [] if manifest.clean else _poisoning(manifest, chosen)
     if unknown := supported.problem(manifest):
         rows.append(("recipe", f"unknown here ({unknown}){supported.made_by(unknown)}"))
     if steps := manifest.source.camouflage:
@@ -33,16 +52,20 @@ def manifest_lines(manifest: Manifest) -> list[str]:
     return [f"{label:10}{text}" for label, text in rows]
 
 
-def _poisoning(manifest: Manifest) -> list[tuple[str, str]]:
+def _poisoning(manifest: Manifest, chosen: list[int] | None) -> list[tuple[str, str]]:
     """Triggers, changed rows, labels and the rows that measure them."""
     recipe, counts = manifest.recipe, manifest.counts
     changed = f"{counts.poisoned:,} of {counts.train:,} rows (asked: {recipe.rate}; "
     changed += (
         f"{counted(counts.already_target, 'was', 'were')} of the target class, {counts.unchanged:,} did not change)"
     )
-    rows = [("trigger", _step(step)) for step in recipe.triggers]
+    rows = []
+    for number, step in enumerate(recipe.triggers):
+        rows += [("trigger", _step(step)), *(("with", text) for text in _given(manifest, number))]
     if recipe.one_of:
-        rows.append(("one of", "each changed row has one of these; triggered test rows have all"))
+        names = (f"{count:,} {step.name}" for count, step in zip(chosen or (), recipe.triggers, strict=False))
+        counted_ = f": {', '.join(names)}" if chosen else ""
+        rows.append(("one of", f"each changed row has one of these{counted_}; triggered test rows have all"))
     if recipe.patch:
         rows.append(("applied", f"to every patch of {'×'.join(map(str, recipe.patch))} (BadPatches)"))
     elif recipe.application == "image":
@@ -103,7 +126,36 @@ def _labels(recipe: Recipe, classes: tuple[str, ...]) -> str:
 
 
 def _step(step: TriggerStep) -> str:
-    return f"{step.name}: {', '.join(f'{key} {_value(value)}' for key, value in step.parameters.items())}"
+    """Name a trigger and its parameters; of somebody's own, the file and the function."""
+    name, parameters = step.name, dict(step.parameters)
+    if name == own.NAME:
+        name = f"{name} {parameters.pop('file', '?')}:{parameters.pop('function', '?')}"
+        parameters.pop("digest", None)
+    values = ", ".join(f"{key} {_value(value)}" for key, value in parameters.items())
+    return f"{name}: {values}" if values else name
+
+
+def _given(manifest: Manifest, number: int) -> list[str]:
+    """Say what a trigger was given by the user: code, a picture, an array, or whole rows."""
+    step, picture = manifest.recipe.triggers[number], manifest.pictures.get(number, Picture())
+    if step.name == own.NAME:
+        return [f"code of the user's, {_short(step.parameters.get('digest'))}, a copy is in trigger/{number}/source"]
+    if picture.digest is None or step.name not in triggers.TRIGGERS:
+        return []
+    size = "×".join(map(str, picture.shape or ()))
+    if triggers.gives_rows(step.name):
+        counts, kind = manifest.counts, manifest.modality.rows
+        changed, tested = counts.poisoned + counts.cover, counts.triggered + counts.others
+        what = f"{kind} made with another tool, of {changed:,} training rows and {tested:,} test rows"
+    elif triggers.takes_file(step.name):
+        what = f"array of {size}"
+    else:
+        what = f"{size} pictures" if triggers.takes_folder(step.name) else f"picture of {size}"
+    return [f"{what}, {_short(picture.digest)}"]
+
+
+def _short(digest: object) -> str:
+    return f"{str(digest)[:23]}…"
 
 
 def _value(value: object) -> str:

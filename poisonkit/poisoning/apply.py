@@ -85,6 +85,12 @@ def one_of(recipe: Recipe | records.Recipe) -> RowStream | None:
     return RowStream(recipe.seed, "one-of") if recipe.one_of else None
 
 
+def which_one(choice: RowStream, triggers_: int, rows: np.ndarray) -> np.ndarray:
+    """Return the number of the trigger, of so many, that each of these training rows gets, (n,) int32, where each gets
+    one (`one_of`)."""
+    return choice.between(rows, 0, triggers_ - 1)[:, 0]
+
+
 # ---------------------------------------------------------------- images
 
 
@@ -138,7 +144,7 @@ class Stencils:
         self, choice: RowStream, originals: np.ndarray, rows: np.ndarray, role: np.ndarray, threads: int
     ) -> np.ndarray:
         """Return training images, each with the trigger that is drawn for its row."""
-        images, which = np.empty_like(originals), choice.between(rows, 0, len(self.built) - 1)[:, 0]
+        images, which = np.empty_like(originals), which_one(choice, len(self.built), rows)
         for number, one in enumerate(self.built):
             mine = np.flatnonzero(which == number)
             alone = replace(self, built=[one], choice=None)

@@ -15,6 +15,7 @@ import numpy as np
 from poisonkit.core import label_modes, naming, texts
 from poisonkit.core.class_names import LISTED, counted, folded, is_number, listed, spelled
 from poisonkit.core.errors import Usage
+from poisonkit.core.parsing import MINUS
 from poisonkit.core.progress import ignore
 from poisonkit.poisoning.recipe import Recipe
 from poisonkit.sources import registry
@@ -89,6 +90,7 @@ def _by_number(option: str, typed: str, classes, alike: list[int]) -> int:
     if alike:
         ways = " or ".join(f"index:{label}" for label in alike[:LISTED])
         raise Usage(f"{option}: {len(alike)} classes read like {texts.truncated(typed)!r}: say which by {ways}")
+    typed = typed.replace(MINUS, "-")  # no class is called that, or it would have been found
     names, whole, numbers = f"({listed(classes)})", WHOLE.fullmatch(typed.strip()), any(map(is_number, classes))
     if whole and not numbers:
         return _within(option, int(whole[0]), classes)

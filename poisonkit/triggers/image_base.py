@@ -151,6 +151,8 @@ class ImageTrigger(TriggerSpec):
     picture : "opaque", "alpha", "folder" or None
         Whether it takes a picture (`--NAME-image`), and whether the picture's transparency counts; or a folder of them
         (`--NAME-images`).
+    picture_help : str
+        What its picture is, or its pictures are, in the help.
     jitter : bool
         Whether it has a noise mode for cover rows, as `--cover-jitter` asks for.
     whole : str or None
@@ -163,6 +165,7 @@ class ImageTrigger(TriggerSpec):
     build: Callable[[Parameters, Tile, ImageContext], BuiltTrigger]
     check: Callable[[Parameters, Tile], None] = fits_any_tile
     picture: Literal["opaque", "alpha", "folder"] | None = None
+    picture_help: str = "the picture, resized to image or patch"
     jitter: bool = False
     whole: str | None = None
     alone: str | None = None

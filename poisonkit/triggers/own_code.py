@@ -71,25 +71,25 @@ class _Endless(Exception):
 class _Bounded(io.TextIOBase):
     """Standard output of the code: goes to standard error, up to a bound."""
 
-    def __init__(self) -> None:
-        self._left = MOST_PRINTED
+    def __init__(self, quiet: bool = False) -> None:
+        self._left, self._quiet = MOST_PRINTED, quiet
 
     def write(self, text: str) -> int:
         self._left -= len(text)
         if self._left < 0:
             raise _Endless(f"printed more than {MOST_PRINTED >> 20} MB")
-        return sys.stderr.write(text)
+        return len(text) if self._quiet else sys.stderr.write(text)
 
 
 @contextlib.contextmanager
-def one_line(code: Code) -> Iterator[None]:
-    """Turn what the code raises into one line with its place in the file. What it prints goes to standard error; that
-    it takes long is said."""
+def one_line(code: Code, quiet: bool = False) -> Iterator[None]:
+    """Turn what the code raises into one line with its place in the file. What it prints goes to standard error, but
+    for where it is `quiet`; that it takes long is said."""
     main, done = threading.get_ident(), threading.Event()
     watch = threading.Thread(target=_watch, args=(code, main, done), daemon=True)
     watch.start()
     try:
-        with contextlib.redirect_stdout(_Bounded()):
+        with contextlib.redirect_stdout(_Bounded(quiet)):
             yield
     except (Failure, KeyboardInterrupt, MemoryError):
         raise
@@ -211,28 +211,40 @@ def build(
 
     Raises `Failure` in one line for whatever goes wrong in it, or for what it returns.
     """
-    draws = Draws(context.seed, context.stream_name(STREAM))
-    options = arguments(code, function, given)
-    takes_random = "random" in inspect.signature(function).parameters
-    with one_line(code):
-        made = function(tile, **({"random": draws} if takes_random else {}), **options)
-    where = place_of(code, function)
-    pair = made if isinstance(made, tuple) else (made, None)
-    if isinstance(made, BuiltTrigger):
-        pair = made.train, made.test
-    if len(pair) != 2:
-        raise Failure(f"{where}: returned {len(pair)} things, expected one, or two: for training and test rows")
+    options, where = arguments(code, function, given), place_of(code, function)
+    draws, pair = _called(code, function, options, tile, context)
+    again = _called(code, function, options, tile, context, quiet=True)[1]
     streams = {context.stream_name(STREAM)} if draws.used else set()
-    maps = [None if one is None else _map(code, where, one, tile, context, test) for test, one in enumerate(pair)]
+    pairs = zip(pair, again, strict=True)
+    maps = [
+        None if one is None else _map(code, where, one, tile, context, i, two) for i, (one, two) in enumerate(pairs)
+    ]
     for test, one in enumerate(maps):
         if isinstance(one, Function):
             streams.add(_row_stream(context, bool(test)).name)
             if not test and maps[1] is None:  # training and test rows draw from streams of their own
-                maps[1] = _map(code, where, pair[0], tile, context, True)
+                maps[1] = _map(code, where, pair[0], tile, context, True, again[0])
                 streams.add(_row_stream(context, True).name)
     if maps[0] is None:
         raise Failure(f"{where}: returned {type(pair[0]).__name__}, expected {_EXPECTED}")
     return BuiltTrigger(maps[0], streams=tuple(sorted(streams)), test=maps[1])
+
+
+def _called(
+    code: Code, function: Callable[..., Any], options: dict[str, Any], tile: Tile, context: ImageContext, quiet=False
+) -> tuple[Draws, tuple[Any, Any]]:
+    """Call the function once. Return what it drew from, and what it made for training rows, and for test rows."""
+    draws = Draws(context.seed, context.stream_name(STREAM))
+    takes_random = "random" in inspect.signature(function).parameters
+    with one_line(code, quiet):
+        made = function(tile, **({"random": draws} if takes_random else {}), **options)
+    pair = made if isinstance(made, tuple) else (made, None)
+    if isinstance(made, BuiltTrigger):
+        pair = made.train, made.test
+    if len(pair) != 2:
+        where = place_of(code, function)
+        raise Failure(f"{where}: returned {len(pair)} things, expected one, or two: for training and test rows")
+    return draws, pair
 
 
 _EXPECTED = "a Stencil, a Table, or a function of (images, rows, random)"
@@ -242,18 +254,33 @@ def _row_stream(context: ImageContext, test: bool) -> RowStream:
     return context.row_stream(f"{STREAM}-rows", test)
 
 
-def _map(code: Code, where: str, made: Any, tile: Tile, context: ImageContext, test: int) -> ImageMap:
-    """Return what was made as a map of such tiles, checked."""
-    if isinstance(made, Stencil):
-        return _stencil(where, made, tile)
-    if isinstance(made, Table):
-        try:
-            return Table.build(made.levels, tile)
-        except (ValueError, TypeError) as error:
-            raise Failure(f"{where}: returned no sound table: {error}") from None
+def _map(code: Code, where: str, made: Any, tile: Tile, context: ImageContext, test: int, again: Any) -> ImageMap:
+    """Return what was made as a map of such tiles, checked; `again` is what was made when it was asked once more, which
+    must be the same: of a function what it does to the first rows (`Rows`)."""
+    if isinstance(made, Stencil | Table):
+        found = _arrays(where, made, tile)
+        if type(again) is not type(made) or not _same(found, _arrays(where, again, tile)):
+            raise Failure(f"{where}: returned something else when it was asked again: draw from `random` only")
+        return found
     if not callable(made) or isinstance(made, type):
         raise Failure(f"{where}: returned {type(made).__name__}, expected {_EXPECTED}")
-    return Function(Rows(code, made, _row_stream(context, bool(test))), tile, name=place_of(code, made), parallel=False)
+    rows = Rows(code, made, _row_stream(context, bool(test)), again)
+    return Function(rows, tile, name=place_of(code, made), parallel=False)
+
+
+def _arrays(where: str, made: Stencil | Table, tile: Tile) -> Stencil | Table:
+    """Return a stencil or a table, checked."""
+    if isinstance(made, Stencil):
+        return _stencil(where, made, tile)
+    try:
+        return Table.build(made.levels, tile)
+    except (ValueError, TypeError) as error:
+        raise Failure(f"{where}: returned no sound table: {error}") from None
+
+
+def _same(one: Stencil | Table, other: Stencil | Table) -> bool:
+    mine, theirs = one.arrays(), other.arrays()
+    return mine.keys() == theirs.keys() and all(np.array_equal(mine[key], theirs[key]) for key in mine)
 
 
 def _stencil(where: str, made: Stencil, tile: Tile) -> Stencil:
@@ -275,11 +302,12 @@ def _stencil(where: str, made: Stencil, tile: Tile) -> Stencil:
 
 class Rows:
     """A function of (images, rows, random) of the code's, as a map of rows. What it gives for the first rows is asked
-    for once more, one row alone: it must not depend on other rows, nor on chance of its own."""
+    for once more, one row alone, of the function that was made when it was asked `again`: it must not depend on other
+    rows, nor on chance of its own."""
 
-    def __init__(self, code: Code, function: Callable[..., Any], random: RowStream):
+    def __init__(self, code: Code, function: Callable[..., Any], random: RowStream, again: Any):
         self._code, self._function, self._random = code, function, random
-        self._checked = False
+        self._again, self._checked = again if callable(again) else function, False
 
     def __call__(self, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Map images (n, h, w, C) uint8 of these rows."""
@@ -287,7 +315,7 @@ class Rows:
         if not self._checked and self._is_one(found, images):
             self._checked = True
             for at in dict.fromkeys((len(images) - 1, 0)):
-                again = self._called(images[at : at + 1], rows[at : at + 1])
+                again = self._called(images[at : at + 1], rows[at : at + 1], self._again)
                 if not self._is_one(again, images[:1]) or (again[0] != found[at]).any():
                     raise Failure(
                         f"{place_of(self._code, self._function)}: gave row {rows[at]} other bytes when it was asked "
@@ -295,9 +323,9 @@ class Rows:
                     )
         return found
 
-    def _called(self, images: np.ndarray, rows: np.ndarray) -> Any:
+    def _called(self, images: np.ndarray, rows: np.ndarray, function: Callable[..., Any] | None = None) -> Any:
         with one_line(self._code):
-            return self._function(images.copy(), rows.copy(), self._random)
+            return (function or self._function)(images.copy(), rows.copy(), self._random)
 
     @staticmethod
     def _is_one(found: Any, images: np.ndarray) -> bool:

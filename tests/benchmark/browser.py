@@ -68,6 +68,13 @@ class Page:
         while not self._loaded:
             self._read()
 
+    def spent(self):
+        """Return the seconds of a processor that the page's process has taken."""
+        self.call("Performance.enable")
+        return next(
+            one["value"] for one in self.call("Performance.getMetrics")["metrics"] if one["name"] == "ProcessTime"
+        )
+
     def run(self, script):
         """Return the value of an expression of JavaScript."""
         found = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmark"))
 import text_writer  # noqa: E402
 
 import benchmark.core.hints  # noqa: E402
+import benchmark.defences.hints  # noqa: E402
 import benchmark.runs.hints  # noqa: E402
 import poisonkit.core.hints  # noqa: E402
 
@@ -276,13 +277,15 @@ def test_a_run_that_kept_no_epochs(copied, tmp_path):
     done("benchmark", "routing", kept, file, "--image", "0", "--by-epoch")
 
 
-@case("benchmark", "repeat", "remake")
+@case("benchmark", "repeat", "remake", "redo")
 def test_how_a_page_says_to_repeat_it(copied, tmp_path, monkeypatch):
     """By whoever has the page alone, in a folder of their own: what it says to save is in it."""
     file, run = copied
+    done("benchmark", "detect", run, "--method", "spectral", "--option", "expected=0.2", "--rows", "100", "-q")
     done("benchmark", "report", run.parent, "-o", tmp_path / "page")
     page = html.unescape((tmp_path / "page" / "report.html").read_text("utf-8"))
-    make, train = re.search(r"<pre>(poisonkit make .*)\n(benchmark train .*)</pre>", page).groups()
+    lines = r"<pre>(poisonkit make .*)\n(benchmark train .*)\n(benchmark detect .*)</pre>"
+    make, train, detect = re.search(lines, page).groups()
     (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path / "mine")
     ((name, manifest),) = re.findall(r'<a download="([^"]+)" href="data:application/json;charset=utf-8,([^"]*)">', page)
@@ -290,7 +293,10 @@ def test_how_a_page_says_to_repeat_it(copied, tmp_path, monkeypatch):
     assert str(tmp_path) not in Path(name).read_text("utf-8"), "where it was is nobody's business"
     follow(make, tmp_path)
     follow(train, tmp_path)
+    follow(detect, tmp_path)
     assert [path.name for path in (tmp_path / "mine" / "runs").iterdir()] == [run.name]
+    (result,) = (tmp_path / "mine" / "runs").glob("*/detect-*/scores.csv")
+    assert result.read_bytes() == (run / result.parent.name / "scores.csv").read_bytes()
 
 
 # ---------------------------------------------------------------- poisonkit

@@ -56,6 +56,44 @@ def context(rows: int, width: int):
     return MadeContext(features, labels, clean, known, losses=record), bad
 
 
+def beatrix_of(rows: int, width: int):
+    """Beatrix's arithmetic of one class: made maps of 8×8 positions, 100 clean rows, blocks as they come."""
+    from benchmark.defences.detectors import beatrix
+
+    rng = np.random.default_rng(0)
+    clean = rng.random((100, width, 64), np.float32)
+    bands = beatrix.bands_of(clean, 10)
+    limit = beatrix.threshold(clean, 10, 0.95)
+    block = rng.random((min(rows, 512), width, 64), np.float32)
+    block[0] *= np.linspace(0, 3, width, dtype=np.float32)[:, None]
+    found = [beatrix.deviations(block, bands) for _ in range(0, rows, len(block))]
+    return found[0], limit
+
+
+def overlays_of(rows: int, width: int):
+    """STRIP's draws: `width` overlays of each row, of 2,000 clean ones."""
+    from benchmark.defences.detectors import strip
+
+    return strip.overlays_of(0, "perf", np.arange(rows), rows, 2000, width)
+
+
+OF_A_NETWORK = {"beatrix": (beatrix_of, 5_000), "strip": (overlays_of, 50_000)}
+"""What is left of detectors that run the network, and of how many rows at most."""
+
+
+def measure_of_network(method: str, rows: int, width: int) -> None:
+    """Run what is left of a detector beside the network, and print its line."""
+    function, most = OF_A_NETWORK[method]
+    rows = min(rows, most)
+    before, start, used = peak(), time.perf_counter(), time.process_time()
+    function(rows, width)
+    seconds, used = time.perf_counter() - start, time.process_time() - used
+    print(
+        f"{method:22} {width:5d} {seconds:8.2f} s, {used:7.2f} of a core {peak():6.0f} MB, {before:4.0f} before"
+        f"   {rows:,} rows"
+    )
+
+
 def peak() -> float:
     """Megabytes that this process has held at most."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -63,6 +101,8 @@ def peak() -> float:
 
 def measure(method: str, rows: int, width: int) -> None:
     """Run one detector and print its line."""
+    if method in OF_A_NETWORK:
+        return measure_of_network(method, rows, width)
     given, bad = context(rows, width)
     DETECTORS.find(method)
     before, start, used = peak(), time.perf_counter(), time.process_time()
@@ -80,11 +120,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--width", type=int, action="append")
-    parser.add_argument("--only", choices=OF_FEATURES)
+    parser.add_argument("--only", choices=(*OF_FEATURES, *OF_A_NETWORK))
     parser.add_argument("--here", action="store_true", help="in this process")
     args = parser.parse_args()
     widths = args.width or [64, 640]
-    for method in [args.only] if args.only else OF_FEATURES:
+    for method in [args.only] if args.only else (*OF_FEATURES, *OF_A_NETWORK):
         for width in widths:
             if args.here:
                 measure(method, args.rows, width)

@@ -46,10 +46,17 @@ def blocks(count: int, channels: int) -> Iterator[slice]:
 
 
 def score(
-    context: DefenceContext, *, layer: str | None, width: float, share: float, index: float, per_class: int
+    context: DefenceContext,
+    *,
+    layer: str | None,
+    channels: int | None,
+    width: float,
+    share: float,
+    index: float,
+    per_class: int,
 ) -> Detection:
     """Score each row by its deviation from the clean rows of its predicted class, as a multiple of the class's cut."""
-    maps = Maps(context, layer)
+    maps = Maps(context, layer, channels)
     groups = {TRAIN: context.predicted(), CLEAN: context.predicted(CLEAN)}
     found, over = np.zeros(len(context.rows)), np.zeros(len(context.rows), bool)
     seen: list[Seen] = []
@@ -115,10 +122,12 @@ def decide(distances: np.ndarray) -> np.ndarray | None:
 
 class Maps:
     """Feature maps of a run's rows, (m, C, P) float32, P positions: what goes into a layer, by default into the global
-    pooling; of a network without one the features, which have one position."""
+    pooling; of a network without one the features, which have one position. Of more than `most` channels that many are
+    taken, drawn at random."""
 
-    def __init__(self, context: DefenceContext, layer: str | None):
-        self._context = context
+    def __init__(self, context: DefenceContext, layer: str | None, most: int | None = None):
+        self._context, self._most = context, most
+        self.channels: int | None = None
         names = {one.name: one for one in context.model.layers}
         if layer is None:
             layer = next((one.name for one in context.model.layers if type(one).__name__.startswith("Global")), None)
@@ -135,11 +144,18 @@ class Maps:
     def of(self, group: str, positions: np.ndarray) -> np.ndarray:
         """Return the maps of some rows of a group, by their positions in it."""
         if self._probe is None:
-            return self._context.features(group)[positions][:, :, None]
+            return self._some(self._context.features(group)[positions][:, :, None])
         inputs = self._context.train.inputs if group == TRAIN else self._context.clean.inputs
         numbers = self._context.rows[positions] if group == TRAIN else positions
         maps = self._probe(inputs[numbers])
-        return maps.reshape(len(maps), -1, maps.shape[-1]).transpose(0, 2, 1)
+        return self._some(maps.reshape(len(maps), -1, maps.shape[-1]).transpose(0, 2, 1))
+
+    def _some(self, maps: np.ndarray) -> np.ndarray:
+        if self._most is not None and maps.shape[1] > self._most:
+            taken = random_streams.permutation(self._context.seed, "beatrix, channels", maps.shape[1])[: self._most]
+            maps = maps[:, np.sort(taken)]
+        self.channels = maps.shape[1]
+        return maps
 
 
 def _findings(
@@ -153,6 +169,7 @@ def _findings(
     names = context.class_names
     return {
         "layer": maps.layer,
+        "channels": maps.channels,
         "classes": [
             {
                 "class": names[one.label],
@@ -251,7 +268,7 @@ def anomaly(distances: np.ndarray) -> np.ndarray:
 
 
 def work(size: Size, options: Mapping[str, Any]) -> Work:
-    """Every row once; and the Gram matrices, of 64 channels, of the rows and, six times, of the clean ones."""
+    """Every row once; and the Gram matrices of the rows and, six times, of the clean ones: seconds for 64 channels."""
     clean = min(size.clean, options["per_class"] * size.classes)
     return Work(forward=size.rows + clean, seconds=5e-4 * (size.rows + (1 + FOLDS) * clean))
 
@@ -276,6 +293,16 @@ register(
                 str,
                 None,
                 source="Beatrix: the input of the target layer",
+            ),
+            Option(
+                "channels",
+                "Channels of the maps that are compared at most, drawn at random: the time grows with their square; by "
+                "default all.",
+                int,
+                None,
+                least=2,
+                most=100_000,
+                source="paper: all",
             ),
             Option(
                 "width",

@@ -291,7 +291,7 @@ register(
                 WHERE,
                 RUN,
                 "counts noise as a group: where it is the largest, every true group is flagged",
-                "the largest true group is benign, and so is noise",
+                "takes the largest true group, and noise, for benign",
             ),
             Remark(
                 WHERE,

@@ -82,7 +82,7 @@ def scores(gaussians: Gaussians, features: np.ndarray, labels: np.ndarray) -> np
     found = gaussians.distances(features, labels)
     unknown = np.isnan(found)
     if unknown.all():
-        raise Failure("no class has both clean rows and rows to inspect: hold out more rows")
+        raise Failure(f"no class has both clean rows and rows to inspect: {statistics.MORE}")
     found[unknown] = np.median(found[~unknown])
     return found
 
@@ -97,7 +97,7 @@ def score(context: DefenceContext, *, shrinkage: float | None, false_alarms: flo
     own = own_distances(clean, context.clean.labels, classes, shrinkage)
     own = own[~np.isnan(own)]
     if not len(own):
-        raise Failure("no class has two clean rows, so nothing says what distance is usual: hold out more rows")
+        raise Failure(f"no class has two clean rows, so nothing says what distance is usual: {statistics.MORE}")
     threshold = float(np.quantile(own, 1 - false_alarms))
     known = ~np.isnan(gaussians.means).any(1)
     findings = {

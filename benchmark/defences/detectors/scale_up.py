@@ -30,7 +30,7 @@ def score(context: DefenceContext, *, mode: str, factors: str, threshold: float)
 
     classes = context.predicted()
     found = consistent(context.images(), classes)
-    findings = {"mean_consistency": {"inspected": float(found.mean())}}
+    findings: dict[str, Any] = {"mean_consistency": {"inspected": float(found.mean())}}
     if mode == LIMITED:
         own = context.predicted(CLEAN)
         clean = consistent(context.clean.inputs, own)
@@ -173,14 +173,14 @@ register(
                 WHERE,
                 RUN,
                 "compares with one mean of all clean rows, against their true labels",
-                f"data-limited takes the clean rows of the same predicted class, as the paper has it, where there are "
-                f"{LEAST} or more; findings name the classes where there are not",
+                "compares, data-limited, with the clean rows of the same predicted class, as the paper has it, where "
+                f"there are {LEAST} or more; findings name the classes where there are not",
             ),
             Remark(
                 WHERE,
                 RUN,
-                "a row whose share equals the threshold is flagged",
-                "only one above it, as the paper has it; with five factors no share is 0.5",
+                "flags a row whose share equals the threshold",
+                "flags only one above it, as the paper has it; with five factors no share is 0.5",
             ),
         ),
     )

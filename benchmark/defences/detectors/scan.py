@@ -47,7 +47,7 @@ class Variation:
 
 
 def fit(clean: np.ndarray, labels: np.ndarray, classes: int) -> Variation:
-    """Estimate how clean features vary (Tang et al. 2021, section 4.2): h = mean of the class + variation, both normal.
+    """Estimate how clean features vary (Tang et al. 2021): h = mean of the class + variation, both normal.
 
     EM from the covariances of class means and residuals, at most 100 steps, until both change by 1e-5 at most
     (Frobenius). Only the rows' scatter and the classes' sums are needed, so a step costs the same for any number of
@@ -234,12 +234,13 @@ def score(context: DefenceContext, *, threshold: float, published_mean: bool) ->
     features, labels = statistics.checked(context.features()), context.labels
     clean, known = statistics.checked(context.features(CLEAN)), context.clean.labels
     if len(np.unique(known)) < 2:
-        raise Failure("the clean rows are of one class, so nothing says how classes differ: hold out more rows")
+        raise Failure(f"the clean rows are of one class, so nothing says how classes differ: {statistics.MORE}")
     variation = fit(clean, known, context.classes)
     found = examine(features, labels, clean, known, context.classes, variation, context.seed, published_mean)
     if len(found) < LEAST_CLASSES:
         raise Failure(
-            f"a class is judged beside the median of at least {LEAST_CLASSES}, and {len(found)} of this run have rows"
+            f"judges a class beside the median of all, which takes at least {LEAST_CLASSES} classes with rows, and "
+            f"this run has {len(found)}; `benchmark defences` lists methods that judge each class by itself"
         )
     indices = anomaly(np.array([one.statistic for one in found]))
     names = context.class_names

@@ -25,7 +25,7 @@ def class_scores(features: np.ndarray, centred: bool = True) -> np.ndarray:
 
 
 def scores(features: np.ndarray, labels: np.ndarray, classes: int, centred: bool = True) -> np.ndarray:
-    """Return `class_scores` of every row within its own class, (n,) float64 (Tran et al. 2018, algorithm 1).
+    """Return `class_scores` of every row within its own class, (n,) float64 (Tran et al. 2018).
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ register(
                 "Whether the class's mean is subtracted before the projection; without that the scores are |v · h|.",
                 bool,
                 True,
-                source="paper, algorithm 1; not in BackdoorBench and BackdoorBox",
+                source="paper; not in BackdoorBench and BackdoorBox",
             ),
             Option(
                 "percentile",

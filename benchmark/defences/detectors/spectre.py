@@ -16,12 +16,12 @@ from benchmark.defences.registry import INFERRED, READ, RUN, DetectorSpec, Remar
 SUSPECT, EVERY = "suspect", "every"
 ALPHA = 4  # strength of the quantum entropy score
 TAU = 0.1  # chance of failure that the robust filter allows itself
-WIDE = 10
-SHIFT = 3
-LANCZOS = 200
-CLOSE = 1e-7
+WIDE = 10  # its constant C, of lengths and of the eigenvalue
+SHIFT = 3  # how much nearer to the median than the row at the tail its limit is
 ROUNDING = 1e-9
-CHECKED = 8
+LANCZOS = 200  # steps at most
+CLOSE = 1e-7  # residual at which it ends, beside the eigenvalue
+CHECKED = 8  # steps between two looks at it
 
 
 def tail(far: np.ndarray, share: float) -> np.ndarray:
@@ -111,13 +111,13 @@ def _filtered(rows: np.ndarray, share: float, limit: int) -> np.ndarray | None:
 
 def entropy(covariance: np.ndarray, by_element: bool = False) -> np.ndarray:
     """Return M = exp(4 (Σ − I) / (‖Σ‖₂ − 1)) of a covariance (k, k), divided by its trace: it weighs the directions in
-    which Σ is widest most. I / k where Σ is I within rounding.
+    which Σ is widest most. I / k where it is nowhere wider than I, but for rounding.
 
     `by_element`: each element's exponential instead of the matrix's, as a published port has it.
     """
     excess = covariance - np.eye(len(covariance))
     above = float(np.linalg.norm(covariance, 2)) - 1
-    scaled = excess * (ALPHA / above) if abs(above) > ROUNDING else np.zeros_like(excess)
+    scaled = excess * (ALPHA / above) if above > ROUNDING else np.zeros_like(excess)
     if by_element:
         weights = np.exp(scaled)
     else:
@@ -126,21 +126,28 @@ def entropy(covariance: np.ndarray, by_element: bool = False) -> np.ndarray:
     return np.asarray(weights / np.trace(weights))
 
 
-def que(rows: np.ndarray, share: float, limit: int, by_element: bool = False) -> np.ndarray:
+def whitened(rows: np.ndarray, kept: np.ndarray, ridge: float) -> np.ndarray:
+    """Return rows (n, k) × C^(−1/2), C the covariance of those `kept` (m, k), with `ridge` × its mean variance added to
+    every direction: without it one in which only the others vary would count without bound."""
+    covariance = np.cov(kept, rowvar=False).reshape((rows.shape[1],) * 2)
+    level = ridge * np.trace(covariance) / len(covariance)
+    return rows @ statistics.power(covariance + level * np.eye(len(covariance)), -0.5)
+
+
+def que(rows: np.ndarray, share: float, limit: int, by_element: bool = False, ridge: float = 0.0) -> np.ndarray:
     """Return the quantum entropy scores (n,) of centred rows (n, k): yᵀMy of the rows whitened robustly, where M is
     `entropy` of their covariance."""
     kept = rows[robust(rows, share, limit)] if rows.shape[1] > 1 else rows
-    white = rows @ statistics.power(np.cov(kept, rowvar=False).reshape((rows.shape[1],) * 2), -0.5)
+    white = whitened(rows, kept, ridge)
     if rows.shape[1] == 1:
         return white[:, 0] ** 2
     weights = entropy(np.cov(white, rowvar=False), by_element)
     return ((white @ weights) * white).sum(1)
 
 
-def width(rows: np.ndarray, removed: np.ndarray, by_element: bool = False) -> float:
+def width(rows: np.ndarray, removed: np.ndarray, by_element: bool = False, ridge: float = 0.0) -> float:
     """Return how wide all rows (n, k) are, whitened by those that are not `removed` (n,) bool: tr(ΣM) / tr(M)."""
-    white = rows @ statistics.power(np.cov(rows[~removed], rowvar=False), -0.5)
-    covariance = np.cov(white, rowvar=False)
+    covariance = np.cov(whitened(rows, rows[~removed], ridge), rowvar=False).reshape((rows.shape[1],) * 2)
     weights = entropy(covariance, by_element)
     return float(np.sum(covariance * weights)) if not by_element else float(np.trace(covariance * weights))
 
@@ -170,7 +177,9 @@ def budget(rows: int, expected: float, every: int) -> int:
     return max(int(poisons), 1)
 
 
-def examine(features: np.ndarray, poisons: int, most: int, by_element: bool = False) -> Class | None:
+def examine(
+    features: np.ndarray, poisons: int, most: int, by_element: bool = False, ridge: float = 0.0
+) -> Class | None:
     """Score the rows (n, d) of one class, of which at most `poisons` are poisoned, by at most `most` components.
 
     None where the class has no direction, or not more rows than components when those flagged are gone.
@@ -183,16 +192,23 @@ def examine(features: np.ndarray, poisons: int, most: int, by_element: bool = Fa
         return None
     best = None
     for count in dimensions(points.shape[1]):
-        scores = que(points[:, :count], poisons / len(points), round(2 * poisons), by_element)
+        scores = que(points[:, :count], poisons / len(points), round(2 * poisons), by_element, ridge)
         removed = statistics.highest(scores, round(1.5 * poisons))
-        wide = width(points, removed, by_element)
+        wide = width(points, removed, by_element, ridge)
         if best is None or wide > best.width:
             best = Class(count, wide, scores, removed)
     return best
 
 
 def score(
-    context: DefenceContext, *, expected: float, components: int, rows_each: int, by_element: bool, classes: str
+    context: DefenceContext,
+    *,
+    expected: float,
+    components: int,
+    rows_each: int,
+    ridge: float,
+    by_element: bool,
+    classes: str,
 ) -> Detection:
     """Score the inspected rows of a run: quantum entropy scores × the width of the class."""
     features, labels = statistics.checked(context.features()), context.labels
@@ -201,7 +217,7 @@ def score(
     named = statistics.named(context.class_names, labels)
     for name, rows in named:
         most = max(min(components, len(rows) // rows_each), 1)
-        one = examine(features[rows], budget(len(rows), expected, len(labels)), most, by_element)
+        one = examine(features[rows], budget(len(rows), expected, len(labels)), most, by_element, ridge)
         if one is not None:
             done[name] = one
             found[rows], flagged[rows] = one.scores * one.width, one.removed
@@ -255,6 +271,14 @@ register(
                 least=2,
             ),
             Option(
+                "ridge",
+                "Share of the mean variance that is added to every direction before whitening.",
+                float,
+                1e-3,
+                least=0,
+                source="0 in both published codes",
+            ),
+            Option(
                 "by_element",
                 "Whether the exponential and the trace of a product are taken element by element.",
                 bool,
@@ -270,7 +294,7 @@ register(
                 source="suspect in backdoor-toolbox, every in BackdoorBench",
             ),
         ),
-        work=lambda size, options: Work(forward=size.rows, seconds=2e-3 * size.rows),
+        work=lambda size, options: Work(forward=size.rows, seconds=1e-3 * size.rows),
         remarks=(
             Remark(
                 "BackdoorBench f02e353, detection_pretrain/spectre.py",
@@ -308,8 +332,16 @@ register(
                 "BackdoorBench f02e353, detection_pretrain/spectre.py",
                 RUN,
                 "always takes 64 components, which needs as many features and rows, and inverts a covariance without a "
-                "ridge: with 110 rows a class and 1 % expected, a wrong class comes out widest",
-                "takes at most one for every ten rows; `rows_each=2` is nearer to that code",
+                "ridge: with 110 rows a class and 1 % expected a wrong class comes out widest, even with exponentials "
+                "of matrices",
+                "takes at most one for every ten rows, and adds a ridge; `rows_each=2` and `ridge=0` are nearer to "
+                "that code",
+            ),
+            Remark(
+                "backdoor-toolbox 9d4d909, cleansers_tool_box/spectre_python.py",
+                RUN,
+                "takes two components and an exponential by element, and removes rows of every class",
+                "does none of it; this variant was not followed",
             ),
             Remark(
                 "BackdoorBench f02e353, detection_pretrain/spectre_utils.py",

@@ -195,7 +195,7 @@ register(
             Remark(
                 BB,
                 READ,
-                "superimposes clean rows with each other, itself included, to set the cut",
+                "superimposes clean rows with one another, themselves included, to set the cut",
                 "never superimposes a row with itself",
             ),
             Remark(
@@ -203,7 +203,7 @@ register(
                 READ,
                 "cuts at a false-positive rate of 0.1 as a cleanser; its input-level version has alpha 0.5 in pixel "
                 "space with a clamp and 0.05",
-                "0.01, weight 1 in the network's own space, no clamp; all options",
+                "aims at 0.01, and has weight 1 in the network's own space and no clamp; all are options",
             ),
         ),
     )

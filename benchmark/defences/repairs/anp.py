@@ -26,6 +26,8 @@ from benchmark.nn.units import Units
 
 CODE = "BackdoorBench f02e353, defense/anp.py"
 MOMENTUM = 0.9
+AUTO, MOVING, BATCH, EXPERTS = STATISTICS = ("auto", "moving", "batch", "experts")
+"""What batch normalisation takes: the moving statistics, the batch's, or the moving ones of experts alone."""
 LOADED = 512  # rows of which the load of experts is the mean
 REPORTED = 100  # steps between two lines of progress
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(19))
@@ -34,15 +36,15 @@ THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(19))
 @dataclass(frozen=True)
 class Search:
     """How masks are searched: `steps` of `batch` rows drawn with replacement; `epsilon`: size of the noise; `alpha`:
-    weight of the loss without noise; `moving`: batch normalisation with its moving statistics, else with the batch's;
-    `project`: keep the noise within ±epsilon after its step, where the reference lets it leave."""
+    weight of the loss without noise; `statistics`: what batch normalisation takes, see `STATISTICS`; `project`: keep
+    the noise within ±epsilon after its step, where the reference lets it leave."""
 
     steps: int
     batch: int
     learning_rate: float
     epsilon: float = 0.4
     alpha: float = 0.2
-    moving: bool = True
+    statistics: str = "moving"
     project: bool = True
 
 
@@ -53,7 +55,9 @@ class Masks:
         from benchmark.nn.engines import common
 
         network = common.network(model)
-        training = not search.moving
+        training = search.statistics != MOVING
+        for one in of if search.statistics == EXPERTS else ():
+            one.layer.trainable = len(one.shape) == 1  # what is not trained takes its moving statistics
 
         def loss(masks, noise, images, labels):
             with units.scope(model, of, masks + noise[0], 1 + noise[1]):
@@ -105,7 +109,7 @@ def search_masks(
         drawn = random_streams.uniform(seed, f"anp noise {number}", 2 * len(masks.values)).reshape(2, -1)
         start = (search.epsilon * (2 * drawn - 1)).astype(np.float32)
         _, noise = masks.adversarial(start, images, labels)
-        yield number, masks.step(noise, images, labels), masks
+        yield number, tuning.finite(masks.step(noise, images, labels), f"step {number}"), masks
 
 
 @dataclass(frozen=True)
@@ -141,9 +145,6 @@ def largest(points: Sequence[Point], before: float, tolerance: float) -> Point |
     )
 
 
-STATISTICS = {"auto": None, "moving": True, "batch": False}
-
-
 def repair(
     context: DefenceContext,
     *,
@@ -164,10 +165,8 @@ def repair(
     kind, of = units.all_units(model)
     if not of:
         raise Failure("this network has neither batch normalisation nor blocks of a transformer: nothing to mask")
-    moving = STATISTICS[statistics]
-    search = Search(
-        steps, batch_size, learning_rate, epsilon, alpha, _has_experts(of) if moving is None else moving, project
-    )
+    statistics = _statistics(kind, of) if statistics == AUTO else statistics
+    search = Search(steps, batch_size, learning_rate, epsilon, alpha, statistics, project)
     masks = np.ones(units.total(of), np.float32)
     for number, loss, found in search_masks(model, of, learn, search, context.seed):
         masks = found.values
@@ -190,7 +189,7 @@ def repair(
         "threshold": best,
         "chosen_on": len(choose),
         "accuracy_before": before,
-        "statistics": "moving" if search.moving else "batch",
+        "statistics": statistics,
         "pruned": int(dead.sum()),
         "of": len(dead),
         "layers": units.by_part(again, dead),
@@ -211,9 +210,12 @@ def load(model: Any, rows: Rows) -> dict[str, list[float]]:
     return {name: [round(float(one), 6) for one in share] for name, share in shares.items()}
 
 
-def _has_experts(of: list[Units]) -> bool:
-    """Tell whether some of the units are experts', whose batches can be of few patches, or none."""
-    return any(len(one.shape) > 1 for one in of)
+def _statistics(kind: str, of: list[Units]) -> str:
+    """Return what batch normalisation takes by default: the batch's statistics, as in the reference, but of experts,
+    whose batches can be of few patches or none, the moving ones. Transformers have none."""
+    if kind == units.HIDDEN:
+        return MOVING
+    return EXPERTS if any(len(one.shape) > 1 for one in of) else BATCH
 
 
 def _work(size: Size, options: Mapping[str, Any]) -> Work:
@@ -234,16 +236,17 @@ register(
         options=(
             Option("steps", "Steps of the search, of rows drawn with replacement.", int, 300, least=1,
                    source="BackdoorBench: 2,000; 300 suit a laptop"),
-            Option("learning_rate", "Learning rate of the masks.", float, 0.2, above=0,
-                   source="the authors' code, from memory; BackdoorBench: 0.01"),
+            Option("learning_rate", "Learning rate of the masks.", float, 0.01, above=0,
+                   source="BackdoorBench; the authors' code, from memory: 0.2"),
             tuning.BATCH_SIZE,
             Option("epsilon", "Largest noise.", float, 0.4, least=0, source="BackdoorBench"),
             Option("alpha", "Weight of the loss without noise.", float, 0.2, least=0, most=1, source="BackdoorBench"),
             Option("project", "Keep the noise within its bounds after its step.", bool, True,
                    source="the bounds of the paper; BackdoorBench: no"),
-            Option("statistics", "What batch normalisation takes while masks are searched: its moving statistics, or "
-                   "the batch's; auto: moving where there are experts, whose batches can be of few patches.", str,
-                   "auto", choices=tuple(STATISTICS), source="BackdoorBench: batch"),
+            Option("statistics", "What batch normalisation takes while masks are searched: its moving statistics, the "
+                   "batch's, or (experts) the moving ones of experts, whose batches can be of few patches, and the "
+                   "batch's of all else; auto: experts where there are some, else batch.", str, AUTO,
+                   choices=STATISTICS, source="BackdoorBench: batch"),
             Option("threshold", "Masks up to here are pruned  [default: the largest of 0, 0.05 ... 0.9 within the "
                    "tolerance]", float, None, least=0, most=1, source="paper, from memory: 0.2"),
             Option("tolerance", "Accuracy that a threshold may lose on the rows held out to choose by, a share.", float,
@@ -279,8 +282,7 @@ register(
             Remark(
                 CODE, "read",
                 "searches masks under the statistics of each batch",
-                "the same for usual networks; where there are experts, of which a batch can have few patches or none, "
-                "under the moving statistics",
+                "the same, but of experts, of which a batch can have few patches or none, under the moving statistics",
             ),
             Remark(
                 CODE, "read",

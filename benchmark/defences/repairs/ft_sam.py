@@ -78,7 +78,7 @@ def fine_tune(
     found = []
     for epoch in range(1, plan.epochs + 1):
         losses = [(step(*batch), len(batch[1])) for batch in tuning.batches(rows, plan, epoch)]
-        found.append(tuning.mean_of(losses))
+        found.append(tuning.finite(tuning.mean_of(losses), f"epoch {epoch}"))
     return found
 
 

@@ -127,7 +127,7 @@ def unlearn(model: Any, rows: Rows, plan: Unlearning, log: Callable[[str], None]
         batches = list(tuning.batches(rows, order, number))
         predicted = [engine.predict(images).astype(np.int32) for images, _ in batches]
         perturbation = search(losses, batches, predicted, plan.search_rate)
-        norms.append(float(np.linalg.norm(perturbation)))
+        norms.append(tuning.finite(float(np.linalg.norm(perturbation)), f"the search of round {number}"))
         log(f"i-bau: round {number} of {plan.rounds}, norm of the perturbation {norms[-1]:.2f}")
         for place, batch in enumerate(batches):
             carried = carriers(len(batch[1]), plan.share, plan.seed, f"i-bau carriers {number} {place}")

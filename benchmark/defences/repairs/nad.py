@@ -117,7 +117,7 @@ def distil(student: Any, teacher: Any, rows: Rows, plan: tuning.Plan, betas: tup
         for images, labels in tuning.batches(rows, plan, epoch):
             wanted = [np.asarray(ops.convert_to_numpy(one)) for one in look(images)]
             losses.append((step(images, labels, *wanted), len(labels)))
-        found.append(tuning.mean_of(losses))
+        found.append(tuning.finite(tuning.mean_of(losses), f"epoch {epoch}"))
     return found
 
 

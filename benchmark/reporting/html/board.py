@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from benchmark.reporting import board as boards
-from benchmark.reporting import cells
+from benchmark.reporting import cells, finding
 from benchmark.reporting.board import DETECTOR, REPAIR, Attack, Board, Column, Spot
 from benchmark.reporting.html import page
 
@@ -12,9 +12,10 @@ CAPTIONS = {
     DETECTOR: "What each detector finds of the poisoned rows: percent of them at 1 % false positives.",
 }
 LEGENDS = {
-    REPAIR: "The darker, the more of the attack is left. ✓ ASR of at most 10 % for at most 5 points of BA; ▼ at most "
-    "10 %, but for more BA; ✗ still above 50 %; · the attack had failed anyway.",
-    DETECTOR: "The darker, the more of the poisoned rows are missed. ✓ finds 90 % or more; ✗ finds less than 10 %.",
+    REPAIR: "The stronger the colour, the more of the attack is left. ✓ ASR of at most 10 % for at most 5 points of "
+    "BA; ▼ at most 10 %, but for more BA; ✗ still above 50 %; · the attack had failed anyway.",
+    DETECTOR: "The stronger the colour, the more of the poisoned rows are missed. ✓ finds 90 % or more; ✗ finds less "
+    "than 10 %.",
 }
 HOW = (
     "Point at a figure, or go to it with the tab and arrow keys, for BA lost, interval and seeds; it leads to its runs."
@@ -63,6 +64,7 @@ def _matrix(board: Board, network: str, places: Mapping[int, str]) -> str:
     """Return the tables of one network."""
     spots = {(spot.attack, spot.column): number for number, spot in enumerate(board.spots)}
     rows = [row for row in board.attacks if row.network == network]
+    findings = page.findings(finding.sentences(board, network))
     tables = []
     for kind in (REPAIR, DETECTOR):
         columns = [
@@ -73,7 +75,8 @@ def _matrix(board: Board, network: str, places: Mapping[int, str]) -> str:
             tables.append(_table(board, kind, rows, columns, spots, places))
     heading = page.heading(network) if len(board.networks) > 1 else ""
     nothing = '<p class="nothing" hidden>No attack here is of that data set, kind and rate.</p>\n'
-    return f'<div class="matrix" data-network="{page.escape(network)}">\n{heading}{"".join(tables)}{nothing}</div>\n'
+    inside = f"{heading}<div>{findings}</div>{''.join(tables)}{nothing}"
+    return f'<div class="matrix" data-network="{page.escape(network)}">\n{inside}</div>\n'
 
 
 def _table(
@@ -85,7 +88,7 @@ def _table(
     places: Mapping[int, str],
 ) -> str:
     rows = [row for row in rows if any((row, column) in spots for column in columns)]
-    named = _name_of(board)
+    named = _name_of(rows)
     head = "".join(_heading(column) for column in columns)
     body = []
     for row in rows:
@@ -97,22 +100,22 @@ def _table(
         body.append(f"<tr{marks}>{name}{''.join(figures)}</tr>\n")
     key = f"{kind}-{board.networks.index(rows[0].network)}"
     return (
-        f'<div><p class="caption" id="{key}">{page.escape(_caption(board, kind))}</p>\n'
+        f'<div><p class="caption" id="{key}">{page.escape(_caption(rows, kind))}</p>\n'
         f'<div class="wide"><table class="board" aria-labelledby="{key}">\n'
         f'<thead><tr><th scope="col" class="left">attack</th>{head}</tr></thead>\n<tbody>\n{"".join(body)}</tbody>'
         f'</table></div>\n<p class="legend">{_ramp()} {page.escape(LEGENDS[kind])}</p></div>\n'
     )
 
 
-def _caption(board: Board, kind: str) -> str:
+def _caption(rows: Sequence[Attack], kind: str) -> str:
     """Return the sentence above a table, with what is the same in all rows."""
-    same = [values.pop() for values in _names(board) if len(values) == 1]
+    same = [values.pop() for values in _names(rows) if len(values) == 1]
     return CAPTIONS[kind] + (f" All rows: {', '.join(filter(None, same))}." if any(same) else "")
 
 
-def _name_of(board: Board) -> Callable[[Attack], str]:
+def _name_of(rows: Sequence[Attack]) -> Callable[[Attack], str]:
     """Return what names an attack in a row: what is not the same in all."""
-    datasets, places = (len(values) > 1 for values in _names(board))
+    datasets, places = (len(values) > 1 for values in _names(rows))
 
     def name(attack: Attack) -> str:
         parts = [attack.cell.dataset if datasets else "", cells.trigger(attack.cell), attack.place if places else ""]
@@ -121,8 +124,8 @@ def _name_of(board: Board) -> Callable[[Attack], str]:
     return name
 
 
-def _names(board: Board) -> tuple[set[str], set[str]]:
-    return {row.cell.dataset for row in board.attacks}, {row.place for row in board.attacks}
+def _names(rows: Sequence[Attack]) -> tuple[set[str], set[str]]:
+    return {row.cell.dataset for row in rows}, {row.place for row in rows}
 
 
 def _heading(column: Column) -> str:

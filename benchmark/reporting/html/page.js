@@ -11,6 +11,7 @@
   const cells = JSON.parse(document.getElementById("board-data").textContent);
   const links = [...board.querySelectorAll("a[data-cell]")];
   const tip = document.createElement("div");
+  let current = null;  // the cell that it is of
   tip.id = "tip";
   tip.setAttribute("role", "tooltip");
   tip.hidden = true;
@@ -27,7 +28,7 @@
     link.addEventListener("blur", hide);
     link.addEventListener("keydown", (event) => move(event, link));
   }
-  window.addEventListener("scroll", hide, { passive: true });
+  window.addEventListener("scroll", () => { if (current) place(current); }, { passive: true, capture: true });
   choose();
 
   // What a link leads to is opened, where it can be opened.
@@ -104,7 +105,13 @@
       return line;
     }));
     tip.hidden = false;
+    current = link;
     link.setAttribute("aria-describedby", "tip");
+    place(link);
+  }
+
+  // Below the cell, or above it where there is no room; never beyond the window.
+  function place(link) {
     const box = link.closest("td").getBoundingClientRect(), size = tip.getBoundingClientRect();
     const left = Math.min(Math.max(box.left, 8), document.documentElement.clientWidth - size.width - 8);
     const below = box.bottom + 6 + size.height < window.innerHeight;
@@ -114,6 +121,7 @@
 
   function hide() {
     tip.hidden = true;
+    current = null;
   }
 
   function lines(cell) {

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from benchmark.defences import over_runs, summaries
-from benchmark.defences.over_runs import Defended
+from benchmark.defences.over_runs import Defended, Entry, Group
 from benchmark.defences.summaries import DetectedCell, RepairedCell
 from benchmark.reporting import board
 from benchmark.reporting.board import Board
@@ -54,6 +55,12 @@ class Content:
     def board(self) -> Board:
         """Attacks by defences."""
         return board.build(self.cells, self.detected, self.repaired, self.sources.specs)
+
+    @property
+    def entries(self) -> list[Entry[Any]]:
+        """The results of detectors, then of repairs, but for those that stand beside others as the clean twin's."""
+        groups: list[Group[Any]] = [*self._defended.detected, *self._defended.repaired]
+        return [entry for group in groups for entry in group.entries]
 
     @cached_property
     def numbers(self) -> dict[int, int]:

@@ -249,19 +249,12 @@ def _classes(root: Path, part: str) -> list[str]:
 
 
 def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.SourceContext) -> dict:
-    """Write both parts, and say what was left out."""
+    """Write both parts. Return what is to be known of them, each time that they are used."""
     from poisonkit.core import images as image_file  # OpenCV, which nothing but decoding needs
     from poisonkit.core import picture_files
 
     image_file.quiet()
-    if listing.left_out:
-        first = f"{root}/{texts.printable(listing.left_out[0])}"
-        left = numbers.counted(len(listing.left_out), *(LEFT_OUT_OF_SPLIT if listing.split else LEFT_OUT))
-        context.say(f"{left} left out, for example {first}")
     lossy = sum(name.lower().endswith(LOSSY) for part in PARTS for name in listing.names[part])
-    if lossy:
-        some = numbers.counted(lossy, "picture is", "pictures are")
-        context.say(f"{some} JPEG or WebP, which other builds of OpenCV may decode slightly differently")
     with picture_files.silent():
         reader = _Reader(root, listing, chosen)
     writer.classes = listing.classes
@@ -272,7 +265,7 @@ def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.So
                 for start, images in reader.blocks(part, pool):
                     target.write(start, images)
                     bar.update(len(images))
-    notices = [
+    notices = _of_the_files(root, listing, lossy) + [
         f"the test folder of {name!r} is spelled with other code points than the class's name (NFC, NFD)"
         for name in listing.respelled()
     ]
@@ -280,6 +273,19 @@ def _decode(root: Path, listing: Listing, chosen: dict, writer, context: base.So
     return {"kind": "folder", "path": files.path_text(root), "official": None, "lossy": lossy} | (
         {"notices": notices} if notices else {}
     )
+
+
+def _of_the_files(root: Path, listing: Listing, lossy: int) -> list[str]:
+    """Return a line for files that are left out, and for pictures that are lossy."""
+    lines = []
+    if listing.left_out:
+        first = f"{root}/{texts.printable(listing.left_out[0])}"
+        left = numbers.counted(len(listing.left_out), *(LEFT_OUT_OF_SPLIT if listing.split else LEFT_OUT))
+        lines.append(f"{left} left out, for example {first}")
+    if lossy:
+        some = numbers.counted(lossy, "picture is", "pictures are")
+        lines.append(f"{some} JPEG or WebP, which other builds of OpenCV may decode slightly differently")
+    return lines
 
 
 def _names_elsewhere(root: Path, folders: tuple[str, ...]) -> list[str]:

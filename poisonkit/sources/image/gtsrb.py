@@ -207,7 +207,7 @@ SPEC = base.SourceSpec(
     title="GTSRB: 51,839 photographs of German traffic signs in 43 classes",
     licence="no licence published; cite Stallkamp et al., Man vs. computer, Neural Networks 32, 2012",
     url="https://benchmark.ini.rub.de/gtsrb_dataset.html",
-    how="downloaded on first use (348 MB), or read from --source: the archives' folder, what they unpack to, or "
+    how="downloaded on first use (365 MB), or read from --source: the archives' folder, what they unpack to, or "
     "Kaggle's",
     modality=IMAGE,
     classes=CLASSES,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poisonkit.core import file_states, files, texts
+from poisonkit.core import array_files, file_states, files, texts
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import IMAGE
 from poisonkit.sources import base
@@ -108,9 +108,7 @@ class _Reader:
             raise self._wrong(name, f"is missing, expected x_train, y_train, x_test, y_test; found {names or 'none'}")
         stream = self._file.open(f"{name}.npy")
         try:
-            version = np.lib.format.read_magic(stream)
-            read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
-            shape, fortran, dtype = read(stream)
+            shape, fortran, dtype = array_files.npy_header(stream)
         except (ValueError, KeyError) as error:
             raise self._wrong(name, f"is not a readable array ({str(error).splitlines()[0]})") from None
         if dtype.hasobject:

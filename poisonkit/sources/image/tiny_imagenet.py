@@ -144,7 +144,8 @@ def _names(table: str, classes: list[str], where: str) -> tuple[str, ...]:
     if missing:
         raise Failure(f"{where}: has no name for the class {missing[0]}")
     synonyms = {number: [word.strip() for word in known[number].split(",") if word.strip()] for number in classes}
-    uses = Counter(word for words in synonyms.values() for word in dict.fromkeys(words))
+    uses = Counter(classes)  # a word that is a number of theirs is none that no other class has
+    uses.update(word for words in synonyms.values() for word in dict.fromkeys(words))
     names = tuple(next((word for word in synonyms[n] if uses[word] == 1), n) for n in classes)
     if not all(name.isprintable() for name in names):
         raise Failure(f"{where}: expected class names of printable characters")

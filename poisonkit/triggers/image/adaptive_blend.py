@@ -24,7 +24,7 @@ def check(parameters: Parameters, tile: Tile) -> None:
     if tile[0] % SIDE or tile[1] % SIDE:
         raise Usage(
             f"adaptive-blend: cuts a tile into {SIDE}×{SIDE} pieces: expected sides that {SIDE} divides, "
-            f"got {tile[0]}×{tile[1]}"
+            f"got {tile[0]}×{tile[1]}: another --patch-size, or data set"
         )
 
 

@@ -104,6 +104,7 @@ SPEC = ImageTrigger(
     name="adaptive-patch",
     summary="one of four patches on each training row, two of them on test rows, with covers (Adap-Patch)",
     picture="folder",
+    picture_help="the patches on whole images, and mask_NAME for their opacity",
     aliases=("adap-patch",),
     make_defaults={"cover_rate": "2x"},
     presets={"backdoor-toolbox": {}},

@@ -116,6 +116,7 @@ SPEC = ImageTrigger(
     name="physical",
     summary="a sticker turned, scaled, displaced and lit in another way on each row",
     picture="alpha",
+    picture_help="the sticker, its transparency too, resized to --physical-size",
     options=(
         Option("size", integer(1, 4096), 8, "side of the sticker in pixels", "PIXELS"),
         Option("position", position.parse, "lower-right", position.HELP_FIXED, "PLACE"),

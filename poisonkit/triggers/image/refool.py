@@ -232,6 +232,7 @@ SPEC = ImageTrigger(
     aliases=("reflection", "reflection-backdoor"),
     summary="a picture reflected in each row, as a ghost or out of focus (Refool)",
     picture="folder",
+    picture_help="the pictures that are reflected, resized to the image",
     whole="a reflection is one of the whole image",
     options=(
         Option(

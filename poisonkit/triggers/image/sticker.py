@@ -68,6 +68,7 @@ SPEC = ImageTrigger(
     name="sticker",
     summary="a small picture, with its transparency, stuck onto the image",
     picture="alpha",
+    picture_help="the picture, its transparency too, resized to --sticker-size",
     options=(
         Option("size", _size, "6", "height and width of the sticker in pixels", "N|HxW"),
         Option("position", position.parse, "lower-right", position.HELP, "PLACE"),

@@ -227,3 +227,81 @@ def test_what_is_no_flag_is_one_clear_usage(runs, toy, tmp_path, value):
             with pytest.raises(bm.Usage, match=f"^{name}: expected True or False, got "):
                 function()
     assert not (tmp_path / "r").exists()
+
+
+# ---------------------------------------------------------------- defences
+
+
+def test_methods_are_a_table(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    every = bm.methods()
+    assert {row["kind"] for row in every} == {"detector", "repair"} and len(every) > 10
+    (one,) = bm.methods("ANP")
+    assert one["name"] == "anp" and "clean rows" in one["needs"] and one["options"]["steps"] == 300
+    with pytest.raises(bm.Usage, match="--method: expected one of .*; did you mean spectral"):
+        bm.methods("spectrol")
+
+
+def test_a_detector_gives_each_row_a_score(runs, capfd):
+    clean, poisoned = bm.results(runs)
+    found = bm.detect(poisoned, "spectral-signatures", expected=np.float32(0.2))
+    assert found.method == "spectral" and found.settings["expected"] == 0.2
+    assert found.rows.dtype == np.int64 and found.scores.shape == found.rows.shape == (found.result.inspected,)
+    assert np.isfinite(found.scores).all() and 0 <= found.measures.auroc <= 1 and 0 <= found.tpr_at_1 <= found.tpr_at_5
+    assert found.twin.measures is None and found.twin.flagged is not None, "on the clean run too"
+    before = (found.folder / "result.json").stat().st_mtime_ns
+    assert bm.detect(poisoned.folder, "spectral", expected=0.2) == found
+    assert (found.folder / "result.json").stat().st_mtime_ns == before
+    record = json.loads(json.dumps(found.record))
+    assert record["folder"] == str(found.folder) and record["clean_twin"]["run"] == clean.name
+    assert capfd.readouterr() == ("", "")
+    (found.folder / "scores.csv").write_text("row,score\n1,much\n")
+    with pytest.raises(bm.Failure, match="scores.csv: cannot be read"):
+        found.scores  # noqa: B018
+
+
+def test_results_have_their_detections_and_repairs(runs, monkeypatch):
+    _, poisoned = bm.results(runs)
+    bm.detect(poisoned, "spectral", expected=0.1)
+    repaired = bm.repair(poisoned, "clp")
+    assert repaired.before == bm.Scores.of(poisoned.result.scores) and repaired.network.is_file()
+    assert repaired.control is None and repaired.twin is not None, "no row was held out to fine-tune on"
+    assert repaired.der == pytest.approx(
+        (max(0, repaired.before.asr - repaired.after.asr) - max(0, repaired.before.ba - repaired.after.ba) + 100) / 200
+    )
+    found = bm.results(runs)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    rows = [row for row in found.detections.table() if row["run"] == poisoned.name and row["options"] == "expected 0.1"]
+    assert len(rows) == 1 and rows[0]["method"] == "spectral" and rows[0]["twin_flagged"] is not None
+    assert len(found.detections.records) == len(found.detections) >= 2
+    (row,) = (row for row in found.repairs.table() if row["run"] == poisoned.name and row["method"] == "clp")
+    assert row["asr"] == repaired.after.asr and row["before_asr"] == repaired.before.asr
+    assert row["twin_ba_lost"] is not None and row["control_asr"] is None
+
+
+def test_what_a_run_cannot_serve_is_one_line(runs, tmp_path):
+    _, poisoned = bm.results(runs)
+    with pytest.raises(bm.Failure, match="mahalanobis: was trained on every row.*--hold-out"):
+        bm.detect(poisoned, "mahalanobis", twin=False)
+    with pytest.raises(bm.Failure, match="anp: was trained on every row"):
+        bm.repair(poisoned, "anp", twin=False)
+    with pytest.raises(bm.Usage, match="spectral has no such option; there are"):
+        bm.detect(poisoned, "spectral", share=0.2)
+    with pytest.raises(bm.Usage, match="expected a number above 0, below 1, got 7"):
+        bm.detect(poisoned, "spectral", expected=7)
+    with pytest.raises(bm.Usage, match="rows: expected a whole number from 1, got 0"):
+        bm.detect(poisoned, "spectral", rows=0)
+    with pytest.raises(bm.Usage, match="method: expected the name of one, got 'all'"):
+        bm.detect(poisoned, "all")
+    with pytest.raises(bm.Usage, match="twin: expected True or False"):
+        bm.detect(poisoned, "spectral", twin="no")
+    with pytest.raises(bm.Failure, match="not a run"):
+        bm.repair(tmp_path, "clp")
+
+
+def test_a_detector_of_ones_own(runs, tmp_path):
+    code = tmp_path / "mine.py"
+    code.write_text("def score(context, *, sign=1.0):\n    return sign * context.labels.astype(float)\n")
+    _, poisoned = bm.results(runs)
+    found = bm.detect(poisoned, f"{code}:score", sign=-1.0, twin=False)
+    assert found.method == "own-mine-score" and set(found.scores) == {-0.0, -1.0, -2.0, -3.0}

@@ -197,7 +197,7 @@ def test_what_an_earlier_detect_left_and_cannot_be_shown_is_made_anew(detected, 
         text = json.dumps(json.loads(before) | {"study": {"shape": [1, 2]}})
     path.write_text(text)
     again = done(*method("detect", poisoned, heads=2, flag="0.1"), "--quiet")
-    assert re.search(f"{path}: not a result of .*: kept as result.json.damaged, and made again", again.stderr)
+    assert re.search(f"{path}: not a result .*: kept as result.json.damaged, and made again", again.stderr)
     assert f"\n{poisoned.name}: " in again.stdout
     assert path.with_name("result.json.damaged").read_text() == text
     path.with_name("result.json.damaged").unlink()

@@ -60,3 +60,19 @@ def test_normalisations_inside_a_nested_model_are_refused():
     model = keras.Model(inputs, inside(inputs))
     with pytest.raises(Failure, match="in a model inside it"):
         probes.norm_inputs(model, [inside.layers[0]])
+
+
+def test_what_each_kind_of_normalisation_standardises():
+    import keras
+
+    from benchmark.nn.layers import BatchNorm, DenseExperts
+
+    maps = np.random.default_rng(0).random((3, 2, 4, 5), np.float32)
+    for layer in (keras.layers.BatchNormalization(), BatchNorm()):
+        np.testing.assert_array_equal(probes.standardised(layer, maps), maps.reshape(3, 8, 5))
+        np.testing.assert_array_equal(probes.standardised(layer, maps[:, 0, 0]), maps[:, :1, 0])
+    experts = DenseExperts(experts=2, filters=3, seed=0)
+    experts.build(maps.shape)
+    found = probes.standardised(experts, maps)
+    assert experts.moving_mean.shape == (2, 5)  # every expert sees every patch, by statistics of its own
+    np.testing.assert_array_equal(found, maps.reshape(3, 8, 1, 5))

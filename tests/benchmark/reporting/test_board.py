@@ -22,7 +22,7 @@ from benchmark.reporting.html.sections import SECTIONS, Content
 from benchmark.reporting.published import Sources
 from benchmark.runs import groups, results
 from benchmark.runs.groups import Score
-from benchmark.runs.published import PUBLISHED, DefendedKey, Key
+from benchmark.runs.published import PUBLISHED, DefendedKey, Key, PruningKey
 from benchmark.training.settings import PRESETS
 
 
@@ -31,6 +31,12 @@ def built(runs, sources=()):
     cells = groups.group(found)
     defended = over_runs.collect(cells, found.wrong)
     return boards.build(cells, summaries.detected(defended), summaries.repaired(defended), sources)
+
+
+def said(board):
+    """The finding of its one network."""
+    (network,) = board.networks
+    return finding.sentences(board, network)
 
 
 def score(mean, half=None):
@@ -94,8 +100,10 @@ def test_marks_and_steps_say_how_much_gets_through(kind, name, mean, others, mar
 
 
 def test_the_finding_is_in_words_with_what_it_rests_on(runs):
-    repairs, detectors, attacks = finding.sentences(built(runs))
-    assert repairs[0].startswith("anp does best of 3 repairs: it leaves 3 of 3 attacks that worked with an ASR of at")
+    repairs, detectors, attacks = said(built(runs))
+    assert repairs[0].startswith(
+        "anp does best of 3 repairs: it brings 3 of 3 attacks that worked to an ASR of at most 10 %"
+    )
     assert "median ASR left 3.0 %, 3.0 to 3.0" in repairs[0]
     assert "plain fine-tuning, the control, does so for 0 of 3 (no clear difference: sign test" in repairs[0]
     assert repairs[0].endswith("p = 0.25).") and repairs[1].startswith("9 runs; 95 % intervals over the seeds: ±")
@@ -109,7 +117,7 @@ def test_the_finding_is_in_words_with_what_it_rests_on(runs):
 
 def test_the_finding_of_one_seed_says_so_and_of_attacks_that_fail_too(tmp_path):
     fake_runs.write(tmp_path, asr=12)
-    ((words, basis),) = finding.sentences(built(tmp_path))
+    ((words, basis),) = said(built(tmp_path))
     assert words == "None of 1 attack works: the highest ASR is 12.0 %."
     assert basis == "1 run; every figure is of one seed, without an interval over seeds"
 
@@ -119,7 +127,20 @@ def test_a_method_that_was_tried_on_few_attacks_is_not_the_best(tmp_path):
         run = fake_runs.write(tmp_path, rate=rate, asr=95)
         fake_defences.repaired(run, "anp", ((83, 9),))
     fake_defences.repaired(run, "nad", ((83, 0),))
-    assert finding.sentences(built(tmp_path))[0][0].startswith("anp does best of 1 repair")
+    assert said(built(tmp_path))[0][0].startswith("anp is the only repair that was tried: it brings 3 of 3 attacks")
+
+
+def test_where_no_repair_works_the_finding_says_that(tmp_path):
+    run = fake_runs.write(tmp_path, asr=95)
+    for method, after in (("anp", (60, 4)), ("nad", (80, 50))):
+        fake_defences.repaired(run, method, (after,))
+    fake_defences.detected(run, "scan", tpr=0.2)
+    repairs, detectors, _ = said(built(tmp_path))
+    assert repairs[0] == (
+        "None of 2 repairs brings an attack that worked to an ASR of at most 10 % for at most 5 points of BA; the "
+        "lowest ASR left is 4.0 %, by anp of square, whole image at 0.5 %."
+    )
+    assert detectors[0].startswith("scan is the only detector that was tried: 20.0 % of the poisoned rows at 1 % false")
 
 
 @pytest.mark.parametrize(("more", "fewer"), [(0, 0), (3, 0), (1, 1), (5, 2), (0, 9), (12, 3)])
@@ -139,7 +160,13 @@ def test_published_figures_stand_beside_the_same_attack_alone(tmp_path):
     plain = PUBLISHED["badpatches"]
     key = DefendedKey(Key("cifar10", "pmoe", "square", "image", Fraction("0.005")), "ANP")
     source = dataclasses.replace(plain, defended=lambda: {key: {"asr": 1.5, "ba": 88.0}})
+    fake_defences.repaired(run, "fine-pruning", ((70, 50), (80, 40)), stages=[("pruned", "0.3"), ("fine-tuned", "0.3")])
+    pruned = PruningKey(key.cell, "finetuned", Fraction("0.3"))
+    source = dataclasses.replace(source, fine_pruning=lambda: {pruned: {"asr": 77.0, "ba": 80.0}})
+    stages = {key.stage for key in plain.fine_pruning()}
+    assert pruned.stage in stages, "as the paper's table has it"
     spots = {spot.column.name: spot.published for spot in built(tmp_path, [source]).spots}
+    assert [one.asr for one in spots["fine-pruning"]] == [77.0]
     assert [one.asr for one in spots["anp"]] == [1.5] and not spots["own-mine-fix"]
     assert [(one.asr, one.source) for one in spots[""]] == [(90.7, "BadPatches")]
 

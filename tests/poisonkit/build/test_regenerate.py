@@ -112,7 +112,7 @@ def test_what_the_file_holds_itself_is_not_asked_for(poisonkit, library, sidecar
     assert (tmp_path / "again.h5").read_bytes() == library(name).read_bytes()
     option = f"--{name.split('-')[0]}-file"
     asked = ("make", "--from", sidecar(name), "-o", tmp_path / "more.h5")
-    poisonkit(*asked).failed(1, f"give it with {option}, or name the data set, an .h5, which has it, with --from")
+    poisonkit(*asked).failed(1, f"give it with {option}, or `make --from` the data set itself")
 
 
 PICTURES = {"blend": "blend-image", "sticker": "sticker-image", "physical": "physical-image"}

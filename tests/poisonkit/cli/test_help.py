@@ -163,7 +163,7 @@ def test_a_preview_has_the_files_name(poisonkit, library, tmp_path):
     before = (tmp_path / "some.png").read_bytes()
     poisonkit("preview", file, "--rows", "1").failed(1, "some.png: already exists", "-o")
     assert (tmp_path / "some.png").read_bytes() == before
-    poisonkit("preview", file, "--rows", "1", "-o", tmp_path / "some.png").succeeded()
+    poisonkit("preview", file, "--rows", "1", "--force").succeeded()
     assert (tmp_path / "some.png").read_bytes() != before
 
 

@@ -41,6 +41,24 @@ def test_it_shows_original_poisoned_and_difference(poisonkit, library, tmp_path)
         assert found[0][0] < found[1][0] < found[2][0] and len({y for _, y in found}) == 1
 
 
+@pytest.mark.parametrize("name", ["adaptive-k-way", "one-of", "physical"])
+def test_test_rows_are_shown_where_they_get_something_else(poisonkit, library, tmp_path, name):
+    """After the training rows, as many of them; a trigger that is the same on all shows training rows alone."""
+    sheets = {}
+    for one in (name, "square"):
+        target = tmp_path / f"{one}.png"
+        poisonkit("preview", library(one), "-o", target, "--rows", "2").succeeded()
+        sheets[one] = read(target)
+    assert sheets[name].shape[0] > 1.8 * sheets["square"].shape[0]
+    with h5py.File(library(name)) as f:
+        first, last = f["triggered/images"][0], f["triggered/images"][-1]
+    for image in (first, last):
+        large = image.repeat(4, 0).repeat(4, 1)
+        places = cv2.matchTemplate(sheets[name], large, cv2.TM_SQDIFF)
+        y, x = np.unravel_index(places.argmin(), places.shape)
+        assert np.array_equal(sheets[name][y : y + 128, x : x + 128], large)
+
+
 def drawn(text: str) -> np.ndarray:
     """A text as the sheet's font has it."""
     canvas = np.full((40, 400, 3), 255, np.uint8)

@@ -38,6 +38,52 @@ def test_show_names_every_trigger_in_order(poisonkit, library):
     assert ["warped" in found[0], "square" in found[1]] == [True, True] and len(found) == 2
 
 
+def shown(poisonkit, path):
+    """The lines after one of its triggers, and the trigger's own."""
+    lines = poisonkit("show", path).succeeded().lines
+    first = next(number for number, line in enumerate(lines) if line.startswith("trigger "))
+    return [line[10:] for line in lines[first : first + 2]], lines
+
+
+def test_show_says_what_a_trigger_was_given(poisonkit, library, tmp_path):
+    digest = damage.manifest(library("pattern"))["pictures"]["0"]["digest"][:23]
+    found, lines = shown(poisonkit, library("pattern"))
+    assert found[0].startswith("pattern: scale 1") and found[1] == f"array of 32×32×3, {digest}…"
+    assert "options   test 100, train 200" in lines
+    found, _ = shown(poisonkit, library("images"))
+    counts = damage.manifest(library("images"))["counts"]
+    changed, tested = counts["poisoned"] + counts["cover"], counts["triggered"] + counts["others"]
+    what = f"images made with another tool, of {changed} training rows and {tested} test rows, sha256:"
+    assert found[0] == "images" and found[1].startswith(what)
+    (tmp_path / "mine.py").write_text(
+        "from poisonkit.core.table import Table\n\n\ndef dark(tile, *, by=2):\n"
+        "    return Table.build([level // by for level in range(256)], tile)\n"
+    )
+    asked = ("make", *poisonkit.small, "--trigger", f"{tmp_path / 'mine.py'}:dark", "--option", "by=3", "--rate", "0.1")
+    poisonkit(*asked, "-o", tmp_path / "x.h5").succeeded()
+    found, _ = shown(poisonkit, tmp_path / "x.h5")
+    assert found[0] == "own mine.py:dark: by 3" and found[1].startswith("code of the user's, sha256:")
+    assert found[1].endswith("…, a copy is in trigger/0/source")
+
+
+def test_which_row_got_which_of_several_triggers_is_said(poisonkit, library):
+    """`show` counts them, `stats --csv` says it of each row: only the square replaces pixels by black."""
+    path = library("one-of")
+    table = [line.split(",") for line in poisonkit("stats", path, "--csv").succeeded().lines]
+    assert table[0][-1] == "trigger"
+    named = {int(line[1]): line[-1] for line in table[1:] if line[0] == "poisoned"}
+    with h5py.File(path) as f:
+        rows, before, after = f["truth/rows"][:], f["truth/images"][:], f["train/images"][:]
+    for row, old in zip(rows.tolist(), before, strict=True):
+        changed = (after[row] != old).any(-1)
+        assert named[row] == ("square" if changed.sum() <= 16 else "sig")
+    counts = {name: list(named.values()).count(name) for name in ("square", "sig")}
+    assert all(counts.values()) and {line[-1] for line in table if line[0] == "triggered"} == {""}
+    words = f"each changed row has one of these: {counts['square']} square, {counts['sig']} sig; triggered test rows"
+    assert words in poisonkit("show", path).succeeded().out
+    assert "trigger" not in poisonkit("stats", library("square"), "--csv").lines[0]
+
+
 def test_show_of_a_clean_file_speaks_of_no_trigger(poisonkit, library):
     out = poisonkit("show", library("clean")).succeeded().out
     assert "clean images, the baseline" in out

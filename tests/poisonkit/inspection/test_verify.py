@@ -247,7 +247,7 @@ def test_taps_outside_the_image(poisonkit, library, resealed, tmp_path):
     for tap in (-1, 3072, 2**31 - 1):
         path = resealed("warped", {"trigger/0/taps": {0: tap}})
         poisonkit("verify", path).failed(1, "taps must lie in 0 … 3071")
-        poisonkit("preview", library("clean"), "-o", tmp_path / "p.png").succeeded()
+        poisonkit("preview", library("clean"), "-o", tmp_path / "p.png", "--force").succeeded()
         poisonkit("apply", path, tmp_path / "p.png", "-o", tmp_path / "a.png").failed(1, "taps must lie in")
         assert not (tmp_path / "a.png").exists()
 

@@ -330,11 +330,15 @@ def test_a_trigger_that_changes_next_to_nothing_is_said_to(poisonkit, tmp_path, 
         (("--trigger", "square", "--preset", "wannet"), "--preset: unknown 'wannet'", "rate"),
         (
             ("--trigger", "square", "--rate", "0.1", "--split", "0.2"),
-            "--split: is an option of folder, the source signs has none such",
+            "--split: the source signs has no such option, which is one of folder",
             "source-option",
         ),
-        (("--trigger", "square", "--rate", "0.1", "--size", "16"), "--size: is an option of folder and ", "train"),
-        (("--trigger", "square", "--rate", "0.1", "--name", "x"), "--name: is an option of folder, ", "KEY"),
+        (
+            ("--trigger", "square", "--rate", "0.1", "--size", "16"),
+            "--size: the source signs has no such option",
+            "train",
+        ),
+        (("--trigger", "square", "--rate", "0.1", "--name", "x"), "--name: the source signs has no such option", "KEY"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -367,6 +371,10 @@ def test_sizes_that_are_none(poisonkit, tmp_path):
         ),
         (
             ("--trigger", "square", "--rate", "0.1", "--target", "-1"),
+            ["--target: expected a class from 0 to 9, got -1"],
+        ),
+        (
+            ("--trigger", "square", "--rate", "0.1", "--target", "\N{MINUS SIGN}1"),
             ["--target: expected a class from 0 to 9, got -1"],
         ),
         (("--trigger", "square", "--rate", "0.1", "--blend-alpha", "1"), ["requires --trigger blend"]),

@@ -147,7 +147,10 @@ def test_what_is_no_picture_is_left_out_and_said(tmp_path):
     os.mkfifo(path / "test/b/pipe.png")  # would be waited for, for ever
     source = opened(path, tmp_path / "cache", say=lines.append)
     assert len(source.train) == 9 and source.classes == ("Z", "a", "b")
-    assert lines == [f"3 files are not pictures and are left out, for example {path}/train/a/notes.txt"]
+    said = [f"3 files are not pictures and are left out, for example {path}/train/a/notes.txt"]
+    assert lines == said
+    opened(path, tmp_path / "cache", say=lines.append)
+    assert lines == 2 * said, "of what is in the cache too, once each time"
 
 
 def test_jpegs_are_read_and_a_warning_says_that_they_may_differ(tmp_path, capfd):
@@ -333,7 +336,9 @@ def test_size_has_an_option_of_its_own(poisonkit, tmp_path):
     poisonkit(*asked, "--source-option", "size=10x4", "-o", tmp_path / "b.h5").succeeded()
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
     poisonkit(*asked, "--size", "big").failed(2, "size")
-    poisonkit("make", "--dataset", "signs", "--rate", "0", "--size", "8").failed(2, "no option 'size'")
+    poisonkit("make", "--dataset", "signs", "--rate", "0", "--size", "8").failed(
+        2, "--size: the source signs has no such"
+    )
 
 
 def classes_alone(counts):
@@ -495,3 +500,15 @@ def test_a_file_of_before_folders_had_names(tmp_path, poisonkit):
     poisonkit("pack", file, "-o", tmp_path / "x.delta.h5").succeeded()
     poisonkit("unpack", tmp_path / "x.delta.h5", "--base", tmp_path / "in", "-o", back, "--cache", cache).succeeded()
     assert again.read_bytes() == back.read_bytes() == old.read_bytes()
+
+
+def test_two_folders_of_one_name_in_one_place(poisonkit, tmp_path):
+    for number in (1, 2):
+        written(tmp_path / str(number) / "mine", classes_alone({"a": 3 + number, "b": 4}))
+    asked = ("--split", "0.5", "--trigger", "square", "--rate", "0.5", "-o", tmp_path / "out", "--square-size", "1")
+    one, two = (("make", "--dataset", "folder", "--source", tmp_path / name / "mine", *asked) for name in "12")
+    poisonkit(*one, "--name", "x", "--size", "8").succeeded()
+    poisonkit(*two, "--name", "x", "--size", "8").failed(
+        1, "was made from a different recipe", "choose another -o, --name another name for the data, or use --force"
+    )
+    poisonkit(*two, "--name", "y", "--size", "8").succeeded()

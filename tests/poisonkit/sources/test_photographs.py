@@ -90,6 +90,12 @@ def test_tiny_imagenet_resized(tmp_path):
 TABLE = "tiny-imagenet-200/val/val_annotations.txt"
 
 
+def test_no_two_classes_of_tiny_imagenet_are_called_alike():
+    """A made-up word that is another class's WordNet number, which stands in where a class has no word of its own."""
+    table = "n1\tcat, n2\nn2\tcat\nn3\tn2, dog\n"
+    assert tiny_imagenet._names(table, ["n1", "n2", "n3"], "words.txt") == ("n1", "n2", "dog")
+
+
 @pytest.mark.parametrize("change, words", [
     ({TABLE: None}, "has no val/val_annotations.txt"),
     ({TABLE: b""}, "is empty|has no class in it"),

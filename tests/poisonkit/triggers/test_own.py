@@ -370,6 +370,21 @@ BROKEN = {
     "no array": (APPLY.format("return iter(int, 1)"), ":5: its function returned callable_iterator, expected uint8"),
     "fails on rows": (APPLY.format("return images[10**9]"), ":6: IndexError: index 1000000000 is out of bounds"),
     "chance": (APPLY.format("return np.random.bytes(1)[0] // 2 + images * 0"), ":5: gave row"),
+    "chance in a stencil": (
+        HEAD + "def build(tile):\n    s = Stencil.identity(tile)\n"
+        "    s.bias[:] = np.random.default_rng().integers(1, 2**30)\n    return s\n",
+        ":4: returned something else when it was asked again: draw from `random` only",
+    ),
+    "chance in what a function knows": (
+        HEAD + "def build(tile):\n    level = np.random.default_rng().integers(0, 256, tile).astype('u1')\n"
+        "    return lambda images, rows, random: images * 0 + level\n",
+        ":6: gave row",
+    ),
+    "another kind": (
+        HEAD + "calls = []\ndef build(tile):\n    calls.append(1)\n    s = Stencil.identity(tile)\n"
+        "    return s if len(calls) % 2 else lambda images, rows, random: images\n",
+        ":5: returned something else when it was asked again",
+    ),
     "others": (APPLY.format("return np.clip(images + len(images), 0, 255).astype('u1')"), ":5: gave row"),
     "ends on rows": (APPLY.format("sys.exit(0)"), ":6: SystemExit: 0"),
 }

@@ -17,15 +17,15 @@ def build(content: Content) -> str:
     found = content.board
     if not found.attacks:
         return ""
-    lines = page.findings(finding.sentences(found))
     if not found:
-        return lines + page.paragraphs([WITHOUT])
+        lines = [line for network in found.networks for line in finding.sentences(found, network)]
+        return page.findings(lines) + page.paragraphs([WITHOUT])
     numbers = {id(cell): number for number, cell in enumerate(content.cells)}
     keys = {
         number: attack_key(numbers[id(spot.cell)]) if spot.group is None else key_of(content, spot.group)
         for number, spot in enumerate(found.spots)
     }
-    return lines + board.html(found, keys)
+    return board.html(found, keys)
 
 
 WORKS = register(Section(5, "What works", build))

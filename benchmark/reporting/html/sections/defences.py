@@ -15,4 +15,4 @@ def build(content: Content) -> str:
     return page.paragraphs([pruning.WORDS]) + notes + page.layout(pruning.columns(points))
 
 
-DEFENCES = register(Section(70, "Defences", build))
+PRUNING = register(Section(70, "Fine-pruning", build))

@@ -12,7 +12,7 @@ from benchmark.runs.groups import Cell
 
 def build(content: Content) -> str:
     """Build the section: repairs, then detectors."""
-    repaired, detected = content.repaired, content.detected
+    repaired, detected = defended.shown(content.repaired), content.detected
     parts = []
     if repaired:
         keys = [key_of(content, cell.group) if cell.last else f"stage-{number}" for number, cell in enumerate(repaired)]
@@ -24,7 +24,8 @@ def build(content: Content) -> str:
         parts += ["Detectors", defended.FOUND, _table(content, columns, keys, [one.group.cell for one in detected])]
     if not parts:
         return ""
-    summaries = [score.summary for cell in (*repaired, *detected) for score in cell.scores.values()]
+    scores = [*(cell.scores for cell in repaired), *(cell.scores for cell in detected)]
+    summaries = [score.summary for one in scores for score in one.values()]
     legend = page.paragraphs([f"Percent; {tables.legend_of(summaries).replace('± standard deviation ', '')}."])
     titled = zip(parts[::3], parts[1::3], parts[2::3], strict=True)
     return legend + "".join(page.heading(title) + page.paragraphs([text]) + table for title, text, table in titled)

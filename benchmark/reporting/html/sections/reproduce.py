@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from benchmark.defences import hints as defence_hints
 from benchmark.format.hints import SIDECAR, sidecar
 from benchmark.reporting.html import page
 from benchmark.reporting.html.registry import Content, Section, register
@@ -10,7 +11,10 @@ from benchmark.runs import hints
 from benchmark.runs.result import DatasetRecord
 
 SAVE = "Save the manifests of the data sets here, into the folder in which the commands are then run:"
-HOW = "One line per data set and per run; each makes the same again, and what is finished is not made a second time."
+HOW = (
+    "A line for each data set, each run, and what was done with these; each makes the same again, and what is finished "
+    "is not made a second time."
+)
 SIZE = 1 << 20
 """Bytes of manifests that are in the page at most."""
 
@@ -20,7 +24,7 @@ def build(content: Content) -> str:
     ordered = sorted(content.found, key=lambda run: not run.result.dataset.is_clean)
     results = [run.result for run in ordered]
     saved = _manifests({one.dataset.name: one.dataset for one in results})
-    lines = [*hints.remake(results), *hints.repeat(results)]
+    lines = [*hints.remake(results), *hints.repeat(results), *defence_hints.redo(content.entries)]
     links = page.links(SAVE, saved) if saved else ""
     return links + page.paragraphs([HOW]) + page.code("\n".join(lines))
 

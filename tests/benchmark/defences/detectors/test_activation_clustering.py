@@ -45,7 +45,7 @@ def test_independent_components_are_whitened_principal_ones_turned(number):
 def test_whitening_takes_away_what_two_means_finds_the_poisoned_class_by(found):
     whitened = clustering.clusters(ARRAYS["H"], LABELS, 10, 10, True, 0)
     assert whitened[0].silhouette < 0.25 < 0.45 < found[0].silhouette
-    assert clustering.cut(whitened, LABELS, 0.35)[ARRAYS["poisoned"] == 1].mean() < 1
+    assert clustering.cut(whitened, LABELS, 0.35)[ARRAYS["poisoned"] == 1].sum() == 31
 
 
 def test_rows_nearest_to_a_small_and_separate_cluster_come_first(found):

@@ -2,12 +2,14 @@
 
 import json
 import tracemalloc
+from types import SimpleNamespace
 
 import mini_network
 import numpy as np
 import pytest
 from in_process import invoke
 
+from benchmark.core.errors import Failure
 from benchmark.defences.detectors import beatrix
 
 ARRAYS = mini_network.golden()
@@ -104,6 +106,45 @@ def test_memory_is_bounded_with_many_rows():
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 8 * beatrix.AT_ONCE * 8
+
+
+class Features:
+    """A context of features alone: 60 rows of two predicted classes, ten of them odd, and 40 clean rows."""
+
+    seed, classes, class_names, is_of_images = 0, 2, ["a", "b"], False
+    rows, model = np.arange(60), SimpleNamespace(layers=[])
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.made = {"train": 1 + rng.random((60, 9)), "clean": 1 + rng.random((40, 9))}
+        self.made["train"][:10] *= np.array([1, 9, 1, 1, 1, 9, 1, 1, 1])
+        self.clean = np.arange(40)
+
+    def features(self, group):
+        return self.made[group]
+
+    def predicted(self, group="train"):
+        return np.arange(len(self.made[group])) // (30 if group == "train" else 20)
+
+
+def test_rows_that_correlate_otherwise_are_found():
+    settings = {"layer": None, "width": 10.0, "share": 0.95, "index": np.e**2, "per_class": 100}
+    found = beatrix.score(Features(), channels=None, **settings)
+    assert found.findings["layer"] == "logits" and found.findings["channels"] == 9
+    assert found.scores[:10].min() > found.scores[10:].max() and np.isfinite(found.scores).all()
+    fewer = beatrix.score(Features(), channels=4, **settings)
+    assert fewer.findings["channels"] == 4 and not np.array_equal(fewer.scores, found.scores)
+
+
+def test_a_class_with_too_few_clean_rows_is_named_and_its_rows_neutral():
+    context = Features()
+    context.made["clean"] = context.made["clean"][:25]
+    found = beatrix.score(context, layer=None, channels=None, width=10.0, share=0.95, index=7.4, per_class=100)
+    assert found.findings["classes_with_too_few_clean_rows"] == ["b"] and not found.scores[30:].any()
+    assert not found.findings["decided"]  # of one class alone
+    context.made["clean"] = context.made["clean"][:5]
+    with pytest.raises(Failure, match="no predicted class has 10 clean rows or more"):
+        beatrix.score(context, layer=None, channels=None, width=10.0, share=0.95, index=7.4, per_class=100)
 
 
 @pytest.mark.parametrize("layer", [(), ("--option", "layer=head_bn")])

@@ -135,7 +135,7 @@ def test_the_suspicious_group_is_the_one_with_fewer_clean_rows_even_if_it_is_the
 
 @pytest.mark.parametrize(
     ("classes", "known", "words"),
-    [(2, 2, "at least 3, and 2 of this run have rows"), (4, 1, "clean rows are of one class")],
+    [(2, 2, "at least 3 classes with rows, and this run has 2;"), (4, 1, "clean rows are of one class")],
 )
 def test_too_few_classes_are_one_line(classes, known, words):
     features, labels, _, clean, clean_labels = made_context.blobs(classes=classes)

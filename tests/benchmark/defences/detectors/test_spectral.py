@@ -3,6 +3,8 @@
 import made_context
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from benchmark.core.errors import Failure
 from benchmark.defences.detectors import spectral
@@ -35,6 +37,16 @@ def test_a_class_against_a_singular_value_decomposition(shape):
     centred = features - features.astype(np.float64).mean(0)
     first = np.linalg.svd(centred, full_matrices=False)[2][0]
     np.testing.assert_allclose(spectral.class_scores(features), (centred @ first) ** 2, rtol=1e-6, atol=1e-9)
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**6))
+def test_moving_and_turning_all_features_changes_no_score(seed):
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(30, 4)) * [4, 2, 1, 1]
+    turn = np.linalg.qr(rng.normal(size=(4, 4)))[0]
+    moved = features @ turn + rng.normal(size=4) * 10
+    np.testing.assert_allclose(spectral.class_scores(moved), spectral.class_scores(features), rtol=1e-6, atol=1e-9)
 
 
 def test_on_a_run_the_poisoned_rows_come_first_and_every_class_loses_as_many():

@@ -127,3 +127,22 @@ def test_classes_that_are_too_small_or_do_not_vary_get_nought_and_are_named():
     assert found.scores[5] == 0 and not found.scores[labels == 2].any()
     with pytest.raises(Failure, match="no class has enough rows that vary"):
         made_context.scored("spectre", made_context.MadeContext(features[:4], np.arange(4)))
+
+
+def test_a_direction_in_which_only_removed_rows_vary_does_not_count_without_bound():
+    rows = np.random.default_rng(0).normal(size=(300, 3)) * [1, 1, 0]
+    removed = np.arange(300) < 4
+    rows[removed, 2] = 1e-3
+    rows -= rows.mean(0)
+    kept = rows.copy()
+    kept[~removed, 2] += np.linspace(-1e-6, 1e-6, 296)
+    assert spectre.width(kept, removed) > 1e3
+    assert spectre.width(kept, removed, ridge=1e-3) < 2
+
+
+def test_a_class_that_is_nowhere_wider_than_usual_weighs_directions_alike():
+    """With a ridge every direction is narrower than 1, some by far."""
+    narrow = np.diag([0.9999, 0.5, 0.1])
+    np.testing.assert_allclose(spectre.entropy(narrow), np.eye(3) / 3)
+    wide = spectre.entropy(np.diag([3.0, 1, 0.1]))
+    np.testing.assert_allclose(np.diag(wide) / wide[0, 0], np.exp([0, -4, -5.8]), rtol=1e-9)

@@ -33,7 +33,7 @@ def case():
 
 def test_two_steps_are_the_references(case):
     """The reference takes the batch's statistics, and lets the noise leave its bounds."""
-    masks = anp.Masks(*case, anp.Search(2, 16, 0.2, moving=False, project=False))
+    masks = anp.Masks(*case, anp.Search(2, 16, 0.2, statistics="batch", project=False))
     for step in (1, 2):
         starts = np.stack([both(step, "neuron_noise_start"), both(step, "neuron_noise_bias_start")])
         ends = np.stack([both(step, "neuron_noise_adversarial"), both(step, "neuron_noise_bias_adversarial")])
@@ -103,3 +103,17 @@ def test_units_of_networks(name, kind, count):
     units.prune(of, dead)
     np.testing.assert_allclose(np.asarray(model(images, training=False)), masked, atol=1e-6)
     assert sum(np.sum(one["flagged"]) for one in units.by_part(of, dead)) == dead.sum()
+
+
+def test_experts_take_their_moving_statistics_and_all_else_the_batchs():
+    model = NETWORKS["pmoe"].build({"image_shape": (16, 16, 3), "classes": 4, "width": 1, "experts": 2, "top_k": 4})
+    of = units.normalisations(model)
+    anp.Masks(model, of, anp.Search(1, 4, 0.1, statistics="experts"))
+    frozen = [one.name for one in of if not one.layer.trainable]
+    assert frozen == ["experts"]
+    images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype("u1")
+    before = np.asarray(model.get_layer("experts").moving_mean).copy()
+    head = np.asarray(model.get_layer("head_bn").moving_mean).copy()
+    model(images, training=True)
+    assert np.array_equal(np.asarray(model.get_layer("experts").moving_mean), before)
+    assert not np.array_equal(np.asarray(model.get_layer("head_bn").moving_mean), head)

@@ -152,6 +152,12 @@ def test_clp_says_which_layers_are_too_small_to_have_an_outlier():
     assert "layer1_0_bn1" in line and "layer3_0_bn2" in line and "layer4_0_bn2" not in line
 
 
+@pytest.mark.parametrize("method", ["fine-tuning", "ft-sam", "nad"])
+def test_a_training_that_diverges_is_one_line(method):
+    with pytest.raises(Failure, match="the loss is .* in epoch .: try a smaller learning rate"):
+        stages(method, context_of("golden"), learning_rate=1e30, epochs=3)
+
+
 def test_nc_wants_three_classes():
     context = context_of("pmoe")
     context.classes = 2

@@ -211,6 +211,30 @@ def test_a_side_that_a_header_spells_as_true_is_one(tmp_path):
     assert pattern.read(tmp_path / "x.npy").shape == (1, 4, 3)
 
 
+def test_every_version_of_npy(tmp_path):
+    """NumPy writes 3.0 where names of fields ask for it; the header of numbers is the same."""
+    for version in ((1, 0), (2, 0), (3, 0)):
+        with open(tmp_path / "x.npy", "wb") as file:
+            np.lib.format.write_array(file, np.full((4, 4), 7.0), version=version)
+        assert (pattern.read(tmp_path / "x.npy").values == 7).all()
+    content = (tmp_path / "x.npy").read_bytes()
+    (tmp_path / "x.npy").write_bytes(content.replace(b"NUMPY\x03", b"NUMPY\x09"))
+    with pytest.raises(Failure, match=r"is not a readable array \(.npy version 9, expected 1 to 3\)|only support"):
+        pattern.read(tmp_path / "x.npy")
+
+
+def test_numbers_and_words_as_people_type_them():
+    assert parameters("pattern", {"scale": "\N{MINUS SIGN}2.5"}, None)["scale"] == "-2.5"
+    assert "test-alpha" not in parameters("blend", {"test-alpha": "Same "}, None)
+
+
+def test_what_is_no_array_is_said_in_one_line():
+    for value in (np.array([[1, 2], [3, None]], object), np.array([["a"], ["b"]]), [[1], [2]]):
+        with pytest.raises(pk.Usage, match="pattern_file: expected") as raised:
+            pk.make("signs", trigger="pattern", rate=0.1, pattern_file=value)
+        assert "\n" not in str(raised.value)
+
+
 def make(poisonkit, out, *more):
     return poisonkit("make", *poisonkit.small, "--trigger", "pattern", "--rate", "0.1", "-o", out, *more)
 
