@@ -64,7 +64,7 @@ def test_those_that_matter_are_among_them():
             poisonkit_once: "--key --source --dataset --target --preset --format -o --seed --from --cache "
             "--square-size --blend-image --patch-size --camouflage --secret-seed --base --rewrite-file",
             benchmark_once: "--data --base --baseline --encoder --network --preset --seed --runs --backend "
-            "--map --one-target --scheduler -o --format",
+            "--scheduler -o --format",
         }[once]
         assert set(wanted.split()) <= found | {"--format"}
 
