@@ -1,5 +1,6 @@
 """The settings of a method, as data: what commands, help and documentation say of them, and how they are parsed."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -108,6 +109,8 @@ class Option:
         if self.type is float and type(value) is int:
             value = float(value)
         sound = type(value) is self.type and numbers.is_real(value)
+        if sound and type(value) is float and value:  # computed in float32, it would be another number
+            sound = 0 < abs(numbers.single(value)) < math.inf
         if not sound or not self._inside(value):
             self._wrong(where, given)
         return value

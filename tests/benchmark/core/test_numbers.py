@@ -208,13 +208,14 @@ def test_the_rate_of_a_cell_is_exact(tmp_path):
 
 
 PRUNE = ("repair", "--method", "fine-pruning", "--option")
+DETECT, REPAIR = ((command, "--method", "heads", "--option") for command in ("detect", "repair"))
 
 
 @pytest.mark.parametrize(
-    "words", [("heads", "detect", "--threshold", "nan"), ("heads", "detect", "--threshold", "inf"),
-              ("heads", "align", "--strength", "nan"), ("heads", "align", "--learning-rate", "inf"),
-              ("heads", "align", "--learning-rate", "1e-50"), ("heads", "align", "--full-rate", "1e39"),
-              ("heads", "align", "--seed", str(2**63)), (*PRUNE, "fine-pruning.epochs=1" + 30 * "0"),
+    "words", [(*DETECT, "threshold=nan"), (*DETECT, "threshold=inf"),
+              (*REPAIR, "heads.strength=nan"), (*REPAIR, "heads.learning_rate=inf"),
+              (*REPAIR, "heads.learning_rate=1e-50"), (*REPAIR, "full_rate=1e39"),
+              (*REPAIR, f"heads.seed={2**63}"), (*PRUNE, "fine-pruning.epochs=1" + 30 * "0"),
               (*PRUNE, "rates=1e-999999999"), (*PRUNE, "rates=nan")],
 )  # fmt: skip
 def test_options_that_could_not_be_read_back(words, tmp_path):

@@ -144,13 +144,16 @@ def test_it_is_fine_pruned_by_the_inputs_of_its_last_layer(runs, tmp_path):
 
 def test_routing_and_heads_say_why_not(runs):
     folder = run_of(runs)
-    for words in (("routing", folder, runs / "toy-square-0.1-s0.h5"), ("heads", "detect", folder)):
+    for words in (
+        ("routing", folder, runs / "toy-square-0.1-s0.h5"),
+        ("detect", folder, "--method", "heads", "--network", f"{folder / 'network.py'}:build"),
+    ):
         done = invoke(*words)
         assert done.exit_code == 1 and done.stderr.count("\n") == 1, done.output
         if words[0] == "routing":
             said = "this one is of code of its own, my_network.py:build, which does not say in which layers experts"
             assert said in done.stderr
-    assert "no attention heads" in done.stderr
+    assert "heads: this run's model has no attention heads" in done.stderr
 
 
 def test_advice_names_the_code(runs, tmp_path):

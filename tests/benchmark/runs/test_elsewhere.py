@@ -352,7 +352,7 @@ def test_what_needs_the_network_says_so(data):
         ("score", folder, file),
         ("repair", folder, "--method", "fine-pruning"),
         ("routing", folder, file),
-        ("heads", "detect", folder),
+        ("detect", folder, "--method", "heads"),
         ("heads", "ablate", folder),
     ):
         done = invoke(*command)

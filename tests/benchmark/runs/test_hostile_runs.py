@@ -25,8 +25,8 @@ COMMANDS = (
     ("repair", "--method", "fine-pruning"),
     ("score", "FILE"),
     ("routing", "FILE"),
-    ("heads", "detect"),
-    ("heads", "align"),
+    ("detect", "--method", "heads"),
+    ("repair", "--method", "heads"),
 )
 COMMANDS += (("heads", "ablate"), ("show",))
 
