@@ -9,7 +9,6 @@
 One poisoning and training seed: the table says whether an attack works at all, not how well.
 """
 
-import json
 import re
 import sys
 from dataclasses import dataclass
@@ -163,14 +162,7 @@ def collect(folders: list[Path]) -> None:
     for run in results.gather(folders):
         target = RUNS / run.folder.name
         records.take_over(run.folder, target)
-        for inside in sorted(run.folder.glob("detect-*/result.json")):
-            raw = json.loads(inside.read_text("utf-8"))
-            for key in ("path", "base"):
-                if raw["dataset"].get(key):
-                    raw["dataset"][key] = Path(raw["dataset"][key]).name
-            (target / inside.parent.name).mkdir(exist_ok=True)
-            text = json.dumps(raw, ensure_ascii=False, separators=(",", ":")) + "\n"
-            (target / inside.parent.name / "result.json").write_text(text, "utf-8")
+        defended.take_over(run.folder, target)
         print(target)
 
 

@@ -10,7 +10,6 @@
 twins are trained with the same seeds, and every method is tried on them too.
 """
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -21,6 +20,7 @@ from attacks_at_work import ATTACKS
 
 from benchmark.core.intervals import Summary
 from benchmark.defences import over_runs, summaries
+from benchmark.defences import records as defended
 from benchmark.defences.over_runs import Defended
 from benchmark.reporting import cells as words
 from benchmark.runs import records, results
@@ -188,22 +188,8 @@ def collect(folders: list[Path]) -> None:
     for run in results.gather(folders):
         target = RUNS / run.folder.name
         records.take_over(run.folder, target)
-        for inside in sorted([*run.folder.glob("detect-*"), *run.folder.glob("repair-*")]):
-            take_over(inside, target / inside.name)
+        defended.take_over(run.folder, target)
         print(target)
-
-
-def take_over(source: Path, target: Path) -> None:
-    """Copy the result of a method, if it is finished."""
-    path = source / "result.json"
-    if not path.is_file():
-        return
-    raw = json.loads(path.read_text("utf-8"))
-    for key in ("path", "base"):
-        if raw["dataset"].get(key):
-            raw["dataset"][key] = Path(raw["dataset"][key]).name
-    target.mkdir(parents=True, exist_ok=True)
-    (target / "result.json").write_text(json.dumps(raw, ensure_ascii=False, separators=(",", ":")) + "\n", "utf-8")
 
 
 def main() -> None:

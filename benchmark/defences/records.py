@@ -1,5 +1,6 @@
 """Results of defences as they are stored in the folders of runs, typed: read, and checked."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,6 +201,23 @@ def in_run(
         except Failure as error:
             errors[path] = str(error)
     return found
+
+
+def take_over(run: Path, target: Path) -> None:
+    """Copy the results of methods in a run's folder, those that are finished, to the folder `target`, to be shared; see
+    `runs.records.take_over`."""
+    for kind in (DETECT, REPAIR):
+        for inside in files.folders(run, f"{kind}-*"):
+            if files.there(inside / "result.json"):
+                raw = records.without_places(files.read_json(inside / "result.json"))
+                (target / inside.name).mkdir(parents=True, exist_ok=True)
+                text = json.dumps(raw, ensure_ascii=False, separators=(",", ":")) + "\n"
+                (target / inside.name / "result.json").write_text(text, "utf-8")
+
+
+def shared(folder: Path, result: MethodResult, twin: MethodResult | None) -> Json:
+    """Return a result as programs are given it: the folder that it is in, all of it, and that of the clean twin."""
+    return {"folder": str(folder)} | result.raw | {"clean_twin": twin and twin.raw}
 
 
 def _maybe(value: Any, check: Callable[[Any], T]) -> T | None:

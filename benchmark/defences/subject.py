@@ -95,23 +95,28 @@ def open_subject(job: Run, asked: Asked, log: Callable[[str], None]) -> Subject:
     trained = job.finished()
     contents = open_data(job, trained, asked.file, asked.base)
     engines.activate(job.settings.backend, job.settings.precision, job.settings.threads)
-    inspected, clean, scored, clean_are = _rows(job, contents, asked.clean_rows)
+    inspected, clean, tested, clean_are = _rows(job, contents, asked.clean_rows)
     truth = _truth(contents)
     rows = _drawn(inspected, asked.rows, truth)
     weights = np.ones(len(rows))
     if truth is not None and len(rows) < len(inspected):
         others = truth[rows] == 0
         weights[others] = np.count_nonzero(truth[inspected] == 0) / max(int(np.count_nonzero(others)), 1)
-    written = _blind(contents)
-    blind = _as_the_network_takes_it(job, written)
-    tokens = _as_the_network_takes_it(job, replace(written, test=clean)).test
-    context = DefenceContext(job, blind, rows, tokens, _name_of(clean_are, len(clean)), log, (written, clean))
+    written, taken = _blind(contents), _as_the_network_takes_it(job, contents)
+    # without training rows, so that these are not tokenized again
+    alone = replace(written, train=_taken(written.train, np.arange(0)), test=clean)
+    tokens = _as_the_network_takes_it(job, alone).test
+    name = _name_of(clean_are, len(clean))
+    context = DefenceContext(job, _blind(taken), rows, tokens, name, log, (written, clean))
     known = None if truth is None else Truth(truth[rows], weights)
-    return Subject(job, trained, context, known, _as_the_network_takes_it(job, scored), scored, clean_are)
+    if tested is not None:
+        taken, contents = (replace(one, test=_taken(one.test, tested)) for one in (taken, contents))
+    return Subject(job, trained, context, known, taken, contents, clean_are)
 
 
-def _rows(job: Run, contents: Dataset, count: int | None) -> tuple[np.ndarray, Rows, Dataset, str]:
-    """Return the training rows that are inspected, the clean rows, the data set to score on, and what is clean.
+def _rows(job: Run, contents: Dataset, count: int | None) -> tuple[np.ndarray, Rows, np.ndarray | None, str]:
+    """Return the training rows that are inspected, the clean rows, the test rows to score on (None: all), and what is
+    clean.
 
     Of a sealed file any training row may be poisoned, so the clean ones are a seeded half of the test set, and the
     network is scored on the other half.
@@ -123,13 +128,13 @@ def _rows(job: Run, contents: Dataset, count: int | None) -> tuple[np.ndarray, R
         clean = random_streams.some(test, len(test) // 2, "clean half of the test set")
         rest = np.setdiff1d(test, clean)
         some = random_streams.some(clean, most, "clean rows")
-        return everything, _taken(contents.test, some), replace(contents, test=_taken(contents.test, rest)), "test"
+        return everything, _taken(contents.test, some), rest, "test"
     if not hold_out:
         nothing = np.arange(0)
-        return everything, _taken(contents.train, nothing), contents, "none"
+        return everything, _taken(contents.train, nothing), None, "none"
     held = contents.held_out(hold_out)
     some = random_streams.some(np.arange(len(held)), most, "clean rows")
-    return contents.kept(hold_out), _taken(held, some), contents, "held out"
+    return contents.kept(hold_out), _taken(held, some), None, "held out"
 
 
 def _taken(rows: Rows, chosen: np.ndarray) -> Rows:

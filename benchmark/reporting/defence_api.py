@@ -173,7 +173,7 @@ def _done(
         raise Usage(f"method: expected the name of one, got {method!r:.60}")
     with_twin = interface.flag(twin, "twin")
     chosen = choice.choose(registry, [method], [], beside)
-    name = choice.choose(registry, [method], [])[0].spec.name
+    (name,) = (one.spec.name for one in chosen if not one.beside)
     given = {option: interface.plain(value) for option, value in options.items()}
     every = [
         dataclasses.replace(one, settings=complete(name, one.spec.options, given)) if one.spec.name == name else one

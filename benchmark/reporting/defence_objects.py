@@ -11,7 +11,7 @@ from benchmark.core.errors import Damaged
 from benchmark.core.numbers import LARGEST
 from benchmark.defences import score_files
 from benchmark.defences.over_runs import Entry, described_result
-from benchmark.defences.records import Detected, Repaired
+from benchmark.defences.records import Detected, Repaired, shared
 from benchmark.defences.summaries import DETECTOR_SCORES, TPR_AT_1, TPR_AT_5, der, repair_values
 from benchmark.reporting.objects import Scores, run_columns, table_of
 from benchmark.training.metrics import Share
@@ -81,7 +81,7 @@ class DetectorResult:
     @property
     def record(self) -> Record:
         """All of it as JSON, as `benchmark detect --json` prints it."""
-        return {"folder": str(self.folder)} | self.result.raw | {"clean_twin": self.twin and self.twin.raw}
+        return shared(self.folder, self.result, self.twin)
 
     def _table(self) -> tuple[np.ndarray, np.ndarray]:
         path = self.folder / score_files.SCORES
@@ -146,7 +146,7 @@ class RepairResult:
     @property
     def record(self) -> Record:
         """All of it as JSON, as `benchmark repair --json` prints it."""
-        return {"folder": str(self.folder)} | self.result.raw | {"clean_twin": self.twin and self.twin.raw}
+        return shared(self.folder, self.result, self.twin)
 
 
 class DetectorResults(list[DetectorResult]):

@@ -12,7 +12,7 @@ from benchmark.defences.catalogue import DETECTORS, REPAIRS
 from benchmark.defences.chosen import Chosen
 from benchmark.defences.driver import Outcome
 from benchmark.defences.estimate import Estimate
-from benchmark.defences.records import Detected, Repaired, Step
+from benchmark.defences.records import Detected, Repaired, Step, shared
 from benchmark.defences.registry import DetectorSpec, MethodSpec, Size
 from benchmark.defences.summaries import der
 from benchmark.reporting import columns
@@ -215,11 +215,7 @@ def method_records(names: Sequence[str]) -> list[dict[str, Any]]:
 
 def records(outcome: Outcome[Any]) -> list[dict[str, Any]]:
     """Return results as JSON, each with the folder that it is in, and that of the clean twin."""
-    found = []
-    for path, result in outcome.results:
-        twin = outcome.twins.get(result.method)
-        found.append({"folder": str(path)} | result.raw | {"clean_twin": twin and twin.raw})
-    return found
+    return [shared(path, result, outcome.twins.get(result.method)) for path, result in outcome.results]
 
 
 def estimates(found: Sequence[Estimate]) -> str:

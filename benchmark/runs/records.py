@@ -43,13 +43,16 @@ def read(folder: Path) -> RunResult | None:
 def take_over(run: Path, target: Path) -> None:
     """Copy what a finished run has found, result.json and history.csv, to the folder `target`, to be shared; of paths
     in it only the names are kept."""
-    raw = files.read_json(run / "result.json")
-    for key in ("path", "base"):
-        if raw["dataset"].get(key):
-            raw["dataset"][key] = Path(raw["dataset"][key]).name
+    raw = without_places(files.read_json(run / "result.json"))
     target.mkdir(parents=True, exist_ok=True)
     (target / "result.json").write_text(json.dumps(raw, indent=2, ensure_ascii=False) + "\n", "utf-8")
     (target / "history.csv").write_bytes((run / "history.csv").read_bytes())
+
+
+def without_places(raw: Json) -> Json:
+    """Return a result, of a run or of a command on one, in which of its data set's paths only the names are left."""
+    places = {key: Path(raw["dataset"][key]).name for key in ("path", "base") if raw["dataset"].get(key)}
+    return raw | {"dataset": raw["dataset"] | places}
 
 
 def parsed(path: Path, parse: Callable[[Json], T], words: str = "not a result of this program") -> T:

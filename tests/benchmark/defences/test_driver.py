@@ -292,3 +292,15 @@ def test_a_method_that_fails_leaves_nothing(run, monkeypatch):
     finally:
         del DETECTORS["fails"]
     assert not list(run.glob("detect-*"))
+
+
+def test_from_python_code_of_ones_own_is_executed_once(run, tmp_path):
+    import benchmark as bm
+
+    code = tmp_path / "mine.py"
+    code.write_text(
+        f"with open({str(tmp_path / 'times')!r}, 'a') as file:\n    file.write('x')\n"
+        "def score(context):\n    return context.features().sum(1)\n"
+    )
+    assert bm.detect(run, f"{code}:score", twin=False).method == "own-mine-score"
+    assert (tmp_path / "times").read_text() == "x"
