@@ -2,6 +2,7 @@
 
 import json
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import click.testing
@@ -10,6 +11,8 @@ import pytest
 pytest.importorskip("h5py")
 from benchmark.cli import main
 from benchmark.runs import results  # noqa: E402
+from benchmark.runs.published.badpatches import BADPATCHES  # noqa: E402
+from benchmark.runs.published.registry import Key  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 PAGE = (RESULTS / "README.md").read_text(encoding="utf-8")
@@ -84,14 +87,52 @@ def _one(run: dict, name: str) -> str:
 
 
 def _cad(run: dict) -> str:
-    return f"{run['baseline']['cad']:+.1f}".replace("-", "−")
+    return f"{round(run['baseline']['cad'], 1) + 0.0:+.1f}".replace("-", "−")
 
 
 @pytest.mark.parametrize(
-    ("page", "heading"), [("README.md", "GTSRB"), ("docs/results.md", "GTSRB"), ("docs/results.md", "CIFAR-10")]
+    ("page", "columns"),
+    [("README.md", "ba asr cad clean ba asr"), ("docs/results.md", "ba asr cad clean still_right ba asr")],
 )
-def test_the_contrast_is_that_of_the_results(page, heading):
-    rows = _rows((RESULTS.parent / page).read_text(encoding="utf-8"), heading)
+def test_the_cells_at_the_paper_s_settings_are_those_of_the_results(page, columns):
+    """Each row is of one run, which no other row is of; the last two columns are BadPatches' own."""
+    lines = (RESULTS.parent / page).read_text(encoding="utf-8").splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("| CIFAR-10, width 10 |"))
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[start + 2 : start + 15]]
+    rows = {(name, rate): cells for name, rate, *cells in (line for line in table if len(line) > 2)}
+    named = {_named(run): run for run in _scores("paper")}
+    assert len(named) == 12 and (page == "README.md" or len(rows) == 12)
+    for name, cells in rows.items():
+        shown = {"ba": _one(named[name], "ba")}
+        if name[0] == "clean":
+            assert cells == [shown["ba"], *[""] * (len(cells) - 3), "85.0", ""]
+            continue
+        shown |= {"asr": _one(named[name], "asr"), "still_right": _one(named[name], "still_right")}
+        shown |= {"cad": _cad(named[name]), "clean": f"{named[name]['baseline']['asr']['percent']:.1f}"}
+        assert cells == [*(shown[one] for one in columns.split()[:-2]), *_published(named[name])]
+
+
+def _named(run: dict) -> tuple[str, str]:
+    """What a table calls a run's attack, and its rate."""
+    attack = _attack(run)
+    if attack["rate"] == "0":
+        return "clean", ""
+    name, patch = attack["name"], attack["patch"]
+    name += f" of {attack['size']}×{attack['size']}" if attack.get("size", 4) != 4 else ""
+    name += ", the notebooks'" if attack.get("sampling") == "truncate" else ""
+    return f"{name}, {f'every {patch}×{patch} patch' if patch else 'whole image'}", f"{float(attack['rate']) * 100:g} %"
+
+
+def _published(run: dict) -> list[str]:
+    """BA and ASR that BadPatches has for this trigger, place and rate, whatever the patches' size."""
+    attack = _attack(run)
+    key = Key("cifar10", "pmoe", attack["name"], "patch" if attack["patch"] else "image", Fraction(attack["rate"]))
+    return [f"{BADPATCHES.attacks()[key][score]:.1f}" for score in ("ba", "asr")]
+
+
+@pytest.mark.parametrize("heading", ["GTSRB", "CIFAR-10"])
+def test_the_contrast_is_that_of_the_results(heading):
+    rows = _rows((RESULTS.parent / "docs/results.md").read_text(encoding="utf-8"), heading)
     source = heading.lower().replace("-", "")
     clean = _scores("width-1", source=source, rate="0")
     assert len(clean) == 2
