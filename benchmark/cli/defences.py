@@ -62,7 +62,8 @@ def defences_command(methods, as_json):
 @common
 @click.option("--rows", type=click.IntRange(1), metavar="N",
               help="Training rows to inspect, drawn at random; where the truth is known all poisoned ones are among "
-                   "them, and figures are weighted  [default: all]")  # fmt: skip
+                   "them, and figures are weighted; methods that judge rows by one another inspect all where that is "
+                   "cheap, else a line says so  [default: all]")  # fmt: skip
 def detect(paths, methods, given, clean_rows, file, no_twin, estimate, code, base, as_json, quiet, rows):
     """Score how suspicious each training row is.
 

@@ -1,14 +1,15 @@
 """Which methods with which settings: names, `all`, and functions in files, parsed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic
 
 from benchmark.core import extras
 from benchmark.core.errors import Failure, Usage
 from benchmark.defences import options, own
 from benchmark.defences.context import DefenceContext
-from benchmark.defences.registry import Registry, S
+from benchmark.defences.registry import WHOLE, Registry, S
+from benchmark.defences.subject import Asked
 from benchmark.nn.own import Source
 from benchmark.training.metrics import Json
 
@@ -38,6 +39,10 @@ class Chosen(Generic[S]):
         if self.code is not None:
             found["code"] = {"digest": self.code.digest, "function": self.code.function}
         return found
+
+    def asked(self, asked: Asked) -> Asked:
+        """Return what of all that is asked is for this method: no drawn rows for one that has to see all of them."""
+        return replace(asked, rows=None) if getattr(self.spec, "judges", None) == WHOLE else asked
 
     def check(self, context: DefenceContext) -> None:
         """Raise `Unserved` where a package is missing, or the run has not what the method needs: said in one line."""

@@ -91,22 +91,26 @@ class Driver(Generic[S, R]):
     ) -> dict[str, tuple[Path, R]]:
         """Return the result of each method on a run, and its folder, by the method's name. `compared`: is it the clean
         twin of another? Raises `Failure` where there is no result, and the run cannot be opened for one."""
-        subject: Subject | None = None
+        subjects: dict[Asked, Subject] = {}
         unopened: Failure | None = None  # said once, not for each method
         done: dict[str, tuple[Path, R]] = {}
         for one in chosen:
             try:
-                config = self.config(job, one, asked)
+                wanted = one.asked(asked)
+                config = self.config(job, one, wanted)
                 target = job.folder / f"{self.kind}-{one.spec.name}-{digest(config).removeprefix('sha256:')[:8]}"
                 found = self._kept(target, one, twin, compared)
                 if found is None:
                     if unopened is not None:
                         continue
                     try:
-                        subject = subject or replace(open_subject(job, asked, self.log), twin=twin, compared=compared)
+                        if wanted not in subjects:
+                            opened = open_subject(job, wanted, self.log)
+                            subjects[wanted] = replace(opened, twin=twin, compared=compared)
                     except Failure as error:
                         unopened = error
                         continue
+                    subject = subjects[wanted]
                     one.check(subject.context)
                     self.log(f"{job.folder.name}: {one.spec.title} …")
                     found = self._made(subject, one, target, config, twin)

@@ -29,15 +29,20 @@ class Estimate:
 def of_run(folder: Path, chosen: Sequence[Chosen[Any]], asked: Asked) -> list[Estimate]:
     """Estimate each method on a run; nothing is computed. Raises as `subject.open_subject`."""
     job = Run.at(folder)
-    subject = open_subject(job, asked, lambda line: None)
-    size = Size(len(subject.context.rows), len(subject.context.clean), subject.context.classes, job.settings.epochs)
+    sizes = {wanted: _size(job, wanted) for wanted in {one.asked(asked) for one in chosen}}
     speed = speed_of(job)
     found = []
     for one in chosen:
+        size = sizes[one.asked(asked)]
         work = one.spec.work(size, one.settings)
         seconds = None if speed is None else seconds_of(work, speed)
         found.append(Estimate(job.folder.name, one.spec.name, size.rows, size.clean, seconds))
     return found
+
+
+def _size(job: Run, asked: Asked) -> Size:
+    context = open_subject(job, asked, lambda line: None).context
+    return Size(len(context.rows), len(context.clean), context.classes, job.settings.epochs)
 
 
 def seconds_of(work: Work, speed: float) -> float:

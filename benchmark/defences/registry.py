@@ -13,6 +13,8 @@ from benchmark.core.errors import Usage
 from benchmark.defences.needs import Need
 from benchmark.defences.options import Option
 
+ALONE, WHOLE, AMONG = JUDGING = ("alone", "whole", "among")
+"""How a detector judges a row, see `DetectorSpec`."""
 RUN, READ, INFERRED = WAYS = ("run", "read", "inferred")
 """How a remark on published code was found."""
 
@@ -112,9 +114,20 @@ class MethodSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorSpec(MethodSpec):
-    """A detector: `score(context, **options)` → `context.Detection`."""
+    """A detector: `score(context, **options)` → `context.Detection`.
+
+    `judges`: `alone`, each row by itself. `whole`, by the other rows, as by means or groups of them: among drawn rows,
+    which all poisoned ones are among, it would meet another share of poison than there is, so it inspects all, whatever
+    is drawn. `among`, by the other rows too, but at such a cost for each that it takes those drawn; that is said.
+    """
 
     score: Callable[..., Any]
+    judges: str = ALONE
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.judges not in JUDGING:
+            raise ValueError(f"{self.name}: judges {self.judges!r}, expected one of {', '.join(JUDGING)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from benchmark.defences.chosen import Chosen
 from benchmark.defences.driver import Outcome
 from benchmark.defences.estimate import Estimate
 from benchmark.defences.records import Detected, Repaired, Step, shared
-from benchmark.defences.registry import DetectorSpec, MethodSpec, Size
+from benchmark.defences.registry import ALONE, AMONG, DetectorSpec, MethodSpec, Size
 from benchmark.defences.summaries import der
 from benchmark.reporting import columns
 from benchmark.training.metrics import Scores, Share
@@ -23,6 +23,8 @@ FOUND = (
     "method itself flags, share of all rows, with precision and recall; clean twin: the share that it flags of the "
     "same data without any poison, which would be thrown away for nothing."
 )
+EVERY_ROW = "all rows were inspected, since they are judged by one another"
+OTHER_SHARE = "rows are judged by one another, and of the drawn ones more are poisoned than of all: on all rows it may be otherwise"
 NOMINAL = Size(50_000, 2_500, 10, 25)
 COST = (
     "Cost: passes are forward passes, epochs are trained; of a detector over all rows that it inspects, of a repair "
@@ -37,11 +39,12 @@ def detections(outcome: Outcome[Detected]) -> str:
     """Show what detectors found in a run."""
     if not outcome.results:
         return ""
-    first = outcome.results[0][1]
+    first = min((result for _, result in outcome.results), key=lambda one: one.inspected)
     rows = [_found(result, outcome.twins.get(result.method)) for _, result in outcome.results]
     titles = ["method", "AUROC", "AP", "TPR 1%", "TPR 5%", "cut", "precision", "recall", "clean twin", "seconds"]
     names, table = text_tables.without_empty(titles, rows, titles[1:-1])
     notes = [columns.wrap(FOUND, columns.WIDTH)] if first.measures else []
+    notes += [columns.wrap(line, columns.WIDTH) for line in _drawn([result for _, result in outcome.results], first)]
     places = [f"scores: {path}/scores.csv" for path, _ in outcome.results] if first.measures is None else []
     return "\n".join([_heading(outcome, first), columns.narrow(names, table, {"method"}), *notes, *places])
 
@@ -53,6 +56,20 @@ def _heading(outcome: Outcome[Detected], first: Detected) -> str:
     known = "" if first.poisoned is None else f", {first.poisoned:,} poisoned"
     known += f", {first.covers:,} covers" if first.covers else ""
     return f"{outcome.run.folder}: {rows}{known}; {_clean(first.clean_rows, first.clean_are)}"
+
+
+def _drawn(results: Sequence[Detected], first: Detected) -> list[str]:
+    """Return a sentence on the methods that did not take the drawn rows, and on those to which these were others."""
+    if first.inspected == first.of:
+        return []
+    every = [one.method for one in results if one.inspected == one.of]
+    among = [one.method for one in results if _judges(one) == AMONG and one.poisoned and one.inspected < one.of]
+    found = [f"{', '.join(every)}: {EVERY_ROW}."] if every else []
+    return found + ([f"{', '.join(among)}: {OTHER_SHARE}."] if among else [])
+
+
+def _judges(result: Detected) -> str:
+    return DETECTORS[result.method].judges if result.method in DETECTORS else ALONE
 
 
 def _clean(rows: int, are: str) -> str:

@@ -10,7 +10,7 @@ from benchmark.defences import statistics, two_means
 from benchmark.defences.context import DefenceContext, Detection
 from benchmark.defences.needs import FEATURES
 from benchmark.defences.options import Option
-from benchmark.defences.registry import READ, RUN, DetectorSpec, Remark, Work, register
+from benchmark.defences.registry import READ, RUN, WHOLE, DetectorSpec, Remark, Work, register
 
 NAME = "activation-clustering"
 
@@ -125,6 +125,7 @@ register(
         summary="Splits a class's features into two clusters by 2-means; flags the smaller one where it is much the "
         "smaller.",
         score=score,
+        judges=WHOLE,
         needs=(FEATURES,),
         options=(
             Option(

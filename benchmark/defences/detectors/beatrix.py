@@ -13,7 +13,7 @@ from benchmark.defences.context import CLEAN, TRAIN, DefenceContext, Detection
 from benchmark.defences.needs import CLEAN_ROWS, FEATURES
 from benchmark.defences.options import Option
 from benchmark.defences.probes import probe
-from benchmark.defences.registry import READ, RUN, DetectorSpec, Remark, Size, Work, register
+from benchmark.defences.registry import AMONG, READ, RUN, DetectorSpec, Remark, Size, Work, register
 
 POWERS = tuple(range(1, 9))
 FOLDS = 5
@@ -284,6 +284,7 @@ register(
         summary="Compares correlations of feature maps, to the 8th power, with those of clean rows of the predicted "
         "class.",
         score=score,
+        judges=AMONG,
         needs=(FEATURES, CLEAN_ROWS),
         options=(
             Option(

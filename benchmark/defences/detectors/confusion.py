@@ -13,7 +13,7 @@ from benchmark.core.errors import Failure, Usage
 from benchmark.defences.context import CLEAN, DefenceContext, Detection
 from benchmark.defences.needs import CLEAN_ROWS, FEATURES, IMAGES, TRAINING
 from benchmark.defences.options import Option
-from benchmark.defences.registry import READ, RUN, DetectorSpec, Remark, Size, Work, register
+from benchmark.defences.registry import AMONG, READ, RUN, DetectorSpec, Remark, Size, Work, register
 from benchmark.nn import engines
 from benchmark.training import loop
 
@@ -300,6 +300,7 @@ SPEC = register(
         source="Qi et al. 2023, Towards a proactive ML approach for detecting backdoor poison samples",
         summary="Trains networks on wrongly labelled clean images: only a backdoor's rows stay right.",
         score=score,
+        judges=AMONG,
         needs=(IMAGES, FEATURES, CLEAN_ROWS, TRAINING),
         options=(
             Option(

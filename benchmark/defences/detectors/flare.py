@@ -15,7 +15,7 @@ from benchmark.defences.context import TRAIN, DefenceContext, Detection
 from benchmark.defences.needs import BATCH_NORM, IMAGES
 from benchmark.defences.options import Option
 from benchmark.defences.probes import norm_inputs, probe, standardised
-from benchmark.defences.registry import READ, RUN, DetectorSpec, Remark, Size, Work, register
+from benchmark.defences.registry import AMONG, READ, RUN, DetectorSpec, Remark, Size, Work, register
 
 BELOW = 1e-4
 """How far below the density at which the benign group falls apart the tree is cut, as published."""
@@ -243,6 +243,7 @@ register(
         summary="Groups rows by their least likely values at the batch normalisations; all but the largest are "
         "suspicious.",
         score=score,
+        judges=AMONG,
         needs=(IMAGES, BATCH_NORM),
         options=(
             Option(

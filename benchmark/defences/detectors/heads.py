@@ -17,7 +17,7 @@ from benchmark.core.errors import Failure
 from benchmark.defences import heads
 from benchmark.defences.context import DefenceContext, Detection
 from benchmark.defences.options import Option
-from benchmark.defences.registry import DetectorSpec, Work, register
+from benchmark.defences.registry import AMONG, DetectorSpec, Work, register
 from benchmark.defences.study import Studied, Study
 from benchmark.training.metrics import Json
 
@@ -75,6 +75,7 @@ register(
         source=f"ours, after {heads.PAPER}",
         summary="How far the similarity of an encoder's attention heads is from that on clean texts of similar length.",
         score=score,
+        judges=AMONG,
         needs=heads.NEEDS,
         options=(
             Option("score", "What rows are ranked by: the distance over all heads, the largest |z|, the mean over all "

@@ -7,7 +7,7 @@ from benchmark.core.errors import Failure, Usage
 from benchmark.defences.context import DefenceContext, Detection
 from benchmark.defences.needs import LOSSES
 from benchmark.defences.options import Option
-from benchmark.defences.registry import READ, RUN, DetectorSpec, Remark, Work, register
+from benchmark.defences.registry import READ, RUN, WHOLE, DetectorSpec, Remark, Work, register
 
 
 def parse_epochs(text: str) -> str:
@@ -78,6 +78,7 @@ register(
         source="Li et al. 2021, Anti-backdoor learning: training clean models on poisoned data",
         summary="How low a row's loss is after the first epochs of the run's own training: a backdoor is learnt fast.",
         score=score,
+        judges=WHOLE,
         needs=(LOSSES,),
         options=(
             Option(

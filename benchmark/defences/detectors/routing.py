@@ -25,7 +25,7 @@ from benchmark.defences import evidence, statistics
 from benchmark.defences.context import CLEAN, TRAIN, DefenceContext, Detection
 from benchmark.defences.needs import CLEAN_ROWS, EXPERTS
 from benchmark.defences.options import Option
-from benchmark.defences.registry import DetectorSpec, Work, register
+from benchmark.defences.registry import WHOLE, DetectorSpec, Work, register
 from benchmark.nn import engines
 from benchmark.training.metrics import Json
 
@@ -359,6 +359,7 @@ register(
         source="ours, after BadPatches (section 5.2) and the anomaly of attention heads",
         summary="Distance of what the experts take of an image from what is usual on clean rows of its class.",
         score=score,
+        judges=WHOLE,
         needs=(EXPERTS, CLEAN_ROWS),
         options=OPTIONS,
         work=lambda size, options: Work(forward=2 * size.rows + size.clean, seconds=size.rows / 10_000),

@@ -11,7 +11,7 @@ from benchmark.defences import statistics
 from benchmark.defences.context import CLEAN, DefenceContext, Detection
 from benchmark.defences.needs import CLEAN_ROWS, FEATURES
 from benchmark.defences.options import Option
-from benchmark.defences.registry import INFERRED, READ, RUN, DetectorSpec, Remark, Work, register
+from benchmark.defences.registry import INFERRED, READ, RUN, WHOLE, DetectorSpec, Remark, Work, register
 
 STEPS = 100
 LEAST_CLASSES = 3  # of two, each is as far from their median as the other
@@ -274,6 +274,7 @@ register(
         summary="Whether a class's features are two groups rather than one, by how features of clean rows vary; flags "
         "the group with fewer clean rows.",
         score=score,
+        judges=WHOLE,
         needs=(FEATURES, CLEAN_ROWS),
         options=(
             Option(

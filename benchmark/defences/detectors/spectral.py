@@ -7,7 +7,7 @@ from benchmark.defences import statistics
 from benchmark.defences.context import DefenceContext, Detection
 from benchmark.defences.needs import FEATURES
 from benchmark.defences.options import Option
-from benchmark.defences.registry import READ, RUN, DetectorSpec, Remark, Work, register
+from benchmark.defences.registry import READ, RUN, WHOLE, DetectorSpec, Remark, Work, register
 
 
 def class_scores(features: np.ndarray, centred: bool = True) -> np.ndarray:
@@ -83,6 +83,7 @@ register(
         summary="How far a row's features lie from its class's mean along the class's first principal direction; "
         "removes the farthest of every class.",
         score=score,
+        judges=WHOLE,
         needs=(FEATURES,),
         options=(
             Option(

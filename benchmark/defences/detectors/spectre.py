@@ -11,7 +11,7 @@ from benchmark.defences import statistics
 from benchmark.defences.context import DefenceContext, Detection
 from benchmark.defences.needs import FEATURES
 from benchmark.defences.options import Option
-from benchmark.defences.registry import INFERRED, READ, RUN, DetectorSpec, Remark, Work, register
+from benchmark.defences.registry import INFERRED, READ, RUN, WHOLE, DetectorSpec, Remark, Work, register
 
 SUSPECT, EVERY = "suspect", "every"
 ALPHA = 4  # strength of the quantum entropy score
@@ -242,6 +242,7 @@ register(
         summary="How far out a row's features lie after a robust whitening of its class, in the directions in which "
         "the class stays too wide.",
         score=score,
+        judges=WHOLE,
         needs=(FEATURES,),
         options=(
             Option(

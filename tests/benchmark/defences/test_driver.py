@@ -1,6 +1,7 @@
 """The commands `defences`, `detect` and `repair`, by methods that the tests bring along."""
 
 import csv
+import dataclasses
 import json
 import shutil
 
@@ -304,3 +305,23 @@ def test_from_python_code_of_ones_own_is_executed_once(run, tmp_path):
     )
     assert bm.detect(run, f"{code}:score", twin=False).method == "own-mine-score"
     assert (tmp_path / "times").read_text() == "x"
+
+
+def test_methods_that_judge_rows_by_one_another_inspect_all_whatever_is_drawn(far_method, run):
+    """All poisoned rows are among those drawn: means and groups would be of another share of poison."""
+    (alone,) = records("detect", run, "--method", "far", "--no-twin")
+    DETECTORS["far"] = dataclasses.replace(far_method, judges="whole")
+    assert records("detect", run, "--method", "far", "--no-twin", "--rows", "40") == [alone]
+    shown = invoke("detect", run, "--method", "far", "--method", "loss", "--no-twin", "--rows", "40")
+    assert "90 training rows inspected," in shown.output
+    (estimate,) = records("detect", run, "--method", "far", "--rows", "40", "--estimate")
+    assert estimate["rows"] == 90
+
+
+def test_where_drawn_rows_are_judged_by_one_another_a_line_says_so(far_method, run):
+    DETECTORS["far"] = dataclasses.replace(far_method, judges="among")
+    shown = invoke("detect", run, "--method", "far", "--method", "spectral", "--no-twin", "--rows", "40").output
+    assert "40 training rows inspected of 90" in shown
+    assert "far: rows are judged by one another" in shown and "spectral: all rows were inspected" in shown
+    whole = invoke("detect", run, "--method", "far", "--no-twin").output
+    assert "judged by one another" not in whole
