@@ -24,7 +24,10 @@ FOUND = (
     "same data without any poison, which would be thrown away for nothing."
 )
 EVERY_ROW = "all rows were inspected, since they are judged by one another"
-OTHER_SHARE = "rows are judged by one another, and of the drawn ones more are poisoned than of all: on all rows it may be otherwise"
+OTHER_SHARE = (
+    "rows are judged by one another, and of the drawn ones more are poisoned than of all: on all of them it may be "
+    "otherwise"
+)
 NOMINAL = Size(50_000, 2_500, 10, 25)
 COST = (
     "Cost: passes are forward passes, epochs are trained; of a detector over all rows that it inspects, of a repair "
