@@ -4,6 +4,7 @@ There is no truth in it, and no triggered row: a detector cannot peek. What seve
 and kept (`evidence`).
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,6 +166,18 @@ class DefenceContext:
         if self._model is None:
             self._model = self.network()
         return self._model
+
+    def weights_digest(self) -> str:
+        """Return the digest of the shared network's weights."""
+        found = hashlib.sha256()
+        for array in self.model.get_weights():
+            found.update(np.ascontiguousarray(array))
+        return found.hexdigest()
+
+    def forget(self) -> None:
+        """Forget the shared network, which somebody has changed, and everything that is kept of it in the folder."""
+        self._evidence.clear()
+        self._model = self._forward = None
 
     @property
     def has_features(self) -> bool:

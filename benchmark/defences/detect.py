@@ -43,7 +43,10 @@ def checked(found: Any, rows: int, method: str) -> Detection:
     """Return what a detector has said, as float64 and bool. `Failure` where it is not a finite score for each row."""
     if not isinstance(found, Detection):
         raise Failure(f"{method}: returned {type(found).__name__}, expected a Detection")
-    scores = np.asarray(found.scores, np.float64)
+    scores = np.asarray(found.scores)
+    if scores.dtype.kind not in "fiub":
+        raise Failure(f"{method}: returned scores of type {scores.dtype}, expected numbers, float64")
+    scores = scores.astype(np.float64)
     if scores.shape != (rows,):
         raise Failure(f"{method}: returned scores of shape {scores.shape}, expected ({rows},): one for each row")
     if not np.isfinite(scores).all():
@@ -52,6 +55,7 @@ def checked(found: Any, rows: int, method: str) -> Detection:
     flagged = None if found.flagged is None else np.asarray(found.flagged)
     if flagged is not None and (flagged.shape != (rows,) or flagged.dtype != bool):
         raise Failure(f"{method}: returned flags {flagged.dtype} of shape {flagged.shape}, expected bool ({rows},)")
+    driver.check_small(method, found.findings, found.pictures)
     return replace(found, scores=scores, flagged=flagged)
 
 

@@ -1,14 +1,14 @@
 """What `detect` and `repair` share: which results there are already, the folder of a new one, and the clean twin."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from benchmark.core import environment, extras, files
+from benchmark.core import environment, extras, file_names, files
 from benchmark.core.errors import Failure
-from benchmark.core.hashing import digest
+from benchmark.core.hashing import canonical, digest
 from benchmark.defences import study
 from benchmark.defences.chosen import Chosen, Unserved
 from benchmark.defences.registry import S
@@ -185,6 +185,17 @@ class Driver(Generic[S, R]):
             return make()
         except Failure as error:
             raise Failure(f"{one.spec.name}: {str(error).removeprefix(f'{one.spec.name}: ')}") from None
+
+
+def check_small(method: str, findings: Json, names: Iterable[str]) -> None:
+    """`Failure` where a method's findings are no JSON, or what it names cannot be the name of a file."""
+    try:
+        canonical(findings)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Failure(f"{method}: its findings cannot be kept as JSON ({' '.join(str(error).split())[:120]})") from None
+    for name in names:
+        if wrong := file_names.problem(name):
+            raise Failure(f"{method}: the name {name!r:.60} {wrong}: expected {file_names.EXPECTED}")
 
 
 def kept_of(studied: Studied | None) -> Json:

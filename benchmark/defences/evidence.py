@@ -6,6 +6,7 @@ new evidence. Arrays are written block by block and memory-mapped, so that memor
 """
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,12 @@ class Store:
             found = _read(path, rows)
             assert found is not None
         return found
+
+    def clear(self) -> None:
+        """Remove all of it."""
+        if files.there(self.folder):
+            with files.locked(self.folder):
+                shutil.rmtree(self.folder)
 
 
 def _read(path: Path, rows: int) -> np.ndarray | None:

@@ -4,10 +4,13 @@
 The file is code, and is executed only where the user names it. A result says by its SHA-256 which file it was.
 """
 
+import contextlib
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,13 +82,16 @@ def _options(function: Callable[..., Any], source: Source) -> Iterator[Option]:
 
 
 def _score(function: Callable[..., Any], source: Source, context: DefenceContext, **options: Any) -> Detection:
-    with own_guard.in_one_line(source):
+    with own_guard.in_one_line(source), _unchanged(context, source):
         found = function(context, **options)
         if isinstance(found, Detection):
-            return found
+            drawn = {name: functools.partial(_draw, save, source) for name, save in found.pictures.items()}
+            return replace(found, pictures=drawn)
         scores, flagged = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
         try:
-            scores = np.asarray(scores, np.float64)
+            scores = np.asarray(scores)
+            if scores.dtype.kind not in "fiub":
+                raise TypeError
         except (TypeError, ValueError):
             raise Failure(
                 f"{source.path}:{source.function}: returned {type(found).__name__}, expected an array of a score for "
@@ -94,21 +100,72 @@ def _score(function: Callable[..., Any], source: Source, context: DefenceContext
         return Detection(scores, flagged)
 
 
+def _draw(save: Callable[[Path], None], source: Source, path: Path) -> None:
+    with own_guard.in_one_line(source):
+        save(path)
+
+
+@contextlib.contextmanager
+def _unchanged(context: DefenceContext, source: Source) -> Iterator[None]:
+    """Let code of one's own read what it is given, and not change it: other methods and the scores' rows go by it.
+
+    Arrays cannot be written while it runs. `Failure` where the shared network was changed; what was computed with it is
+    not kept then.
+    """
+    arrays = [context.rows, *(array for one in (context.train, context.clean) for array in (one.inputs, one.labels))]
+    fixed = [array for array in arrays if isinstance(array, np.ndarray) and array.flags.writeable]
+    before = context.weights_digest()
+    for array in fixed:
+        array.flags.writeable = False
+    try:
+        yield
+    finally:
+        for array in fixed:
+            array.flags.writeable = True
+        changed = context.weights_digest() != before
+        if changed:
+            context.forget()
+    if changed:
+        raise Failure(
+            f"{source.path}:{source.function}: has changed context.model, which others share: context.network() is a "
+            "copy"
+        )
+
+
 def _repair(function: Callable[..., Any], source: Source, context: DefenceContext, **options: Any) -> Iterator[Any]:
     import keras
 
     from benchmark.defences.context import Stage
 
-    with own_guard.in_one_line(source):
+    where = f"{source.path}:{source.function}"
+    with own_guard.in_one_line(source), _unchanged(context, source):
         found = function(context, **options)
+        if not isinstance(found, (keras.Model, Stage, Iterable)):
+            raise Failure(f"{where}: returned {type(found).__name__}, expected a keras.Model, or several")
         stages = iter([found] if isinstance(found, (keras.Model, Stage)) else found)
     while True:
-        with own_guard.in_one_line(source):
+        with own_guard.in_one_line(source), _unchanged(context, source):
             stage = next(stages, None)
         if stage is None:
             return
         if isinstance(stage, keras.Model):
             stage = Stage(stage, "repaired")
-        if not isinstance(stage, Stage):
-            raise Failure(f"{source.path}:{source.function}: yielded {type(stage).__name__}, expected a keras.Model")
-        yield stage
+        if not isinstance(stage, Stage) or not isinstance(stage.model, keras.Model):
+            wrong = stage.model if isinstance(stage, Stage) else stage
+            raise Failure(f"{where}: yielded {type(wrong).__name__}, expected a keras.Model")
+        _check_shapes(stage.model, context, where)
+        drawn = {name: functools.partial(_draw, save, source) for name, save in stage.pictures.items()}
+        yield replace(stage, pictures=drawn)
+
+
+def _check_shapes(model: Any, context: DefenceContext, where: str) -> None:
+    """`Failure` where a network takes or makes something else than the trained one, as far as both say."""
+    for what in ("input_shape", "output_shape"):
+        shapes = []
+        for one in (context.model, model):
+            try:
+                shapes.append(getattr(one, what, None))
+            except (AttributeError, ValueError):  # of a model that was not called yet
+                shapes.append(None)
+        if None not in shapes and shapes[0] != shapes[1]:
+            raise Failure(f"{where}: yielded a network whose {what} is {shapes[1]}, expected {shapes[0]}")

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmark.core.errors import Failure
 from benchmark.defences import driver, records, study, trigger_pictures
 from benchmark.defences.chosen import Chosen
@@ -38,6 +40,7 @@ def _repair(subject: Subject, one: Chosen[RepairSpec], target: Path, log: Log) -
     subject.context.watch = watched
     start = time.perf_counter()
     for stage in one.spec.repair(subject.context, **one.settings):
+        _check(one.spec.name, stage, steps)
         seconds = round(time.perf_counter() - start - watched.seconds, 3)
         steps.append(_step(subject, stage, seconds, target, watched.taken()))
         pictures += [stage.pictures, trigger_pictures.of_stage(stage.triggers, subject.scored)]
@@ -53,6 +56,19 @@ def _repair(subject: Subject, one: Chosen[RepairSpec], target: Path, log: Log) -
         **driver.kept_of(studied),
         **driver.drawn(pictures, target, log),
     }
+
+
+def _check(method: str, stage: Stage, before: list[Step]) -> None:
+    """`Failure` where a stage cannot be kept: its name, what it found, or a network that is not finite."""
+    from keras import ops
+
+    name = f"{stage.name}-{stage.label}" if stage.label else stage.name
+    driver.check_small(method, stage.findings, [name, *stage.pictures, *stage.triggers])
+    if (stage.name, stage.label) in [(step.stage, step.label) for step in before] or stage.name == before[0].stage:
+        raise Failure(f"{method}: there is a stage {name!r} already: each needs a name or label of its own")
+    for weight in stage.model.weights:
+        if not np.isfinite(ops.convert_to_numpy(weight)).all():
+            raise Failure(f"{method}: its network diverged: {weight.path} is not finite: smaller steps may help")
 
 
 class _Watched:

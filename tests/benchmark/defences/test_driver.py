@@ -325,3 +325,95 @@ def test_where_drawn_rows_are_judged_by_one_another_a_line_says_so(far_method, r
     assert "far: rows are judged by one another" in shown and "spectral: all rows were inspected" in shown
     whole = invoke("detect", run, "--method", "far", "--no-twin").output
     assert "judged by one another" not in whole
+
+
+OWN = """
+import numpy as np
+from benchmark.defences.context import Detection, Stage
+
+def zeros(context): return np.zeros(len(context.rows))
+def imaginary(context): return zeros(context) + 1j
+def text(context): return Detection("abc")
+def nan(context): return Detection(zeros(context), None, {"value": float("nan")})
+def array(context): return Detection(zeros(context), None, {"value": np.zeros(3)})
+def place(context): return Detection(zeros(context), None, {}, {"../out": lambda path: path.write_text("")})
+def picture(context): return Detection(zeros(context), None, {}, {"map": lambda path: 1 / 0})
+def rows(context): context.rows[:] = context.rows[::-1].copy(); return zeros(context)
+def labels(context): context.train.labels[:] = 0; return zeros(context)
+def inputs(context): context.train.inputs[:] = 0; return zeros(context)
+def clean(context): context.clean.labels[:] = 0; return zeros(context)
+
+def network(context):
+    for weight in context.model.weights:
+        weight.assign(weight * 0)
+    return context.features().sum(1)
+
+def nothing(context): return None
+def number(context): return [Stage(3, "x")]
+def outside(context): return Stage(context.network(), "../../out")
+def slash(context): return Stage(context.network(), "tuned", "1/2")
+def before(context): return Stage(context.network(), "before")
+def twice(context): return [Stage(context.network(), "tuned", "1")] * 2
+def finding(context): return Stage(context.network(), "tuned", "", {"value": float("nan")})
+
+def diverged(context):
+    network = context.network()
+    for weight in network.weights:
+        weight.assign(weight * np.nan)
+    return network
+
+def classes(context):
+    import keras
+    images = keras.Input(context.image_shape, dtype="uint8")
+    outputs = keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(keras.layers.Rescaling(1.0)(images)))
+    return keras.Model(images, outputs)
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(OWN)
+    return path
+
+
+@pytest.mark.parametrize(
+    "command, function, said",
+    [
+        ("detect", "imaginary", "expected an array of a score"),
+        ("detect", "text", "expected numbers"),
+        ("detect", "nan", "findings cannot be kept as JSON"),
+        ("detect", "array", "findings cannot be kept as JSON"),
+        ("detect", "place", "the name '../out' begins with '.'"),
+        ("detect", "picture", "mine.py:11: ZeroDivisionError"),
+        ("detect", "rows", "mine.py:12: ValueError: assignment destination is read-only"),
+        ("detect", "labels", "mine.py:13: ValueError: assignment destination is read-only"),
+        ("detect", "inputs", "mine.py:14: ValueError: assignment destination is read-only"),
+        ("detect", "clean", "mine.py:15: ValueError: assignment destination is read-only"),
+        ("detect", "network", "has changed context.model"),
+        ("repair", "nothing", "returned NoneType, expected a keras.Model"),
+        ("repair", "number", "yielded int, expected a keras.Model"),
+        ("repair", "outside", "begins with '.'"),
+        ("repair", "slash", "holds '/'"),
+        ("repair", "before", "there is a stage 'before' already"),
+        ("repair", "twice", "there is a stage 'tuned-1' already"),
+        ("repair", "finding", "findings cannot be kept as JSON"),
+        ("repair", "diverged", "its network diverged"),
+        ("repair", "classes", "whose output_shape is (None, 2), expected (None, 4)"),
+    ],
+)
+def test_code_of_ones_own_changes_nothing_and_what_it_returns_can_be_kept(run, own, tuned_method, command, function,
+                                                                          said, monkeypatch):  # fmt: skip
+    monkeypatch.setattr("benchmark.defences.repair.REPAIRS", {})  # no control beside
+    done = invoke(command, run, "--method", f"{own}:{function}", "--no-twin", "-q")
+    assert done.exit_code == 1 and said in done.stderr, (done.stderr, done.exception)
+    assert not list(run.glob("*-own-*")) and not list(run.parent.glob("**/*out*")) and done.stderr.count("\n") == 1
+
+
+def test_what_a_changed_network_computed_is_not_kept(far_method, run, own):
+    (right,) = records("detect", run, "--method", "far", "--no-twin")
+    shutil.rmtree(only(run, "detect-far-*"))
+    shutil.rmtree(only(run, "evidence-*"))
+    done = invoke("detect", run, "--method", f"{own}:network", "--method", "far", "--no-twin", "-q")
+    assert done.exit_code == 1 and "has changed context.model" in done.stderr
+    assert records("detect", run, "--method", "far", "--no-twin")[0]["measures"] == right["measures"]
