@@ -10,6 +10,7 @@ import csv
 import errno
 import fcntl
 import io
+import itertools
 import json
 import logging
 import os
@@ -29,6 +30,7 @@ from benchmark.core.errors import Damaged, Failure
 
 MOST = 64 << 20  # bytes of a JSON file, a table, a picture
 DAMAGED = ".damaged"  # what is put behind the name of a file that is kept aside
+_TEMPORARY = ".part-"  # what the names of temporary files begin with
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 _without_locks: set[int] = set()  # file systems that were warned of
 
@@ -39,7 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The file has the permissions that the umask leaves. An OSError on the way (a full disk) names the final path.
     """
-    temporary = path.with_name(f".part-{secrets.token_hex(8)}{path.suffix}")
+    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}{path.suffix}")
     try:
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         yield temporary
@@ -50,6 +52,13 @@ def replacing(path: Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove what a process that was killed while it was `replacing` has left in a folder that is held."""
+    for path in folder.glob(f"{_TEMPORARY}*"):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def path_text(path: Path) -> str:
@@ -258,18 +267,21 @@ def put_aside(path: Path, why: Exception) -> Path:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[bool]:
-    """Hold a folder for this process alone; `Failure` if another has it. The kernel frees it with the process.
+def locked(folder: Path, patient: bool = False) -> Iterator[bool]:
+    """Hold a folder for this process alone; `Failure` if another has it, but `patient`: wait until it is free, and say
+    so. The kernel frees it with the process.
 
     Yields whether it is held: a file system without locks is worked on all the same, with one warning.
     """
     with _opened(folder / ".lock", os.O_RDWR | os.O_CREAT) as file:
-        for attempt in range(5):  # somebody who asks `busy` holds it for a moment
+        for attempt in itertools.count():  # somebody who asks `busy` holds it for a moment
             held = _flock(file, fcntl.LOCK_EX, folder)
             if held is not False:
                 break
-            if attempt == 4:
+            if attempt == 4 and not patient:
                 raise Failure(f"{folder}: another process is working on this run")
+            if attempt == 4:
+                logging.getLogger("benchmark").warning("%s: another process is working on it: waiting …", folder)
             time.sleep(0.05)
         yield held is True
 

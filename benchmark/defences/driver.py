@@ -27,7 +27,8 @@ Log = Callable[[str], None]
 
 def _line(job: Run, error: Failure) -> str:
     """Return what could not be done, with the run's folder before it, once."""
-    return f"{job.folder}: {str(error).removeprefix(f'{job.folder}: ')}"
+    text = str(error).removeprefix(f"{job.folder}: ")
+    return text if text.startswith(f"{job.folder}/") else f"{job.folder}: {text}"
 
 
 @dataclass

@@ -29,18 +29,33 @@ class Store:
     def __init__(self, run: Path):
         digest = hashlib.sha256(files.read_bytes(run / "model.keras")).hexdigest()
         self.folder = run / f"evidence-{digest[:8]}"
+        self._making = ""
 
     def array(self, name: str, rows: int, make: Callable[[Path], None]) -> np.ndarray:
         """Return an array of that many rows, read-only; where it is not there yet, `make` writes it to a path."""
         path = self.folder / f"{name}.npy"
         found = _read(path, rows)
         if found is None:
+            if self._making:  # it would wait for itself
+                raise Failure(f"{name}: cannot be computed within {self._making}: ask for it before")
             files.make_folder(self.folder)
-            with files.locked(self.folder), files.replacing(path) as temporary:
-                make(temporary)
+            with files.locked(self.folder, patient=True) as held:
+                found = _read(path, rows)  # another process may have made it meanwhile
+                if found is None:
+                    self._make(path, name, make, held)
             found = _read(path, rows)
             assert found is not None
         return found
+
+    def _make(self, path: Path, name: str, make: Callable[[Path], None], held: bool) -> None:
+        if held:
+            files.remove_temporary(self.folder)
+        self._making = name
+        try:
+            with files.replacing(path) as temporary:
+                make(temporary)
+        finally:
+            self._making = ""
 
     def clear(self) -> None:
         """Remove all of it."""

@@ -1,6 +1,5 @@
 """Train a run to its end, from its checkpoint if it has one, and record the result."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -69,9 +68,8 @@ def train(
             result = _train(run, training or method(data, run.settings, log), callbacks, keep_epochs)
             files.write_json(run.folder / "result.json", result.raw)
         run.checkpoint.unlink(missing_ok=True)  # also one that a kill between the two left behind
-        for leftover in run.folder.glob(".part-*") if held else ():  # without a lock they may be another's
-            with contextlib.suppress(OSError):
-                leftover.unlink()
+        if held:  # without a lock they may be another's
+            files.remove_temporary(run.folder)
     return result
 
 

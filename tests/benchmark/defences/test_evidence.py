@@ -1,8 +1,12 @@
 """Features and logits of rows, block by block, against the network itself."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
+from benchmark.core.errors import Failure
 from benchmark.defences import evidence
 from benchmark.nn import engines
 from benchmark.nn.tokenizers import Tokens
@@ -55,3 +59,38 @@ def test_blocks_are_of_one_size_and_hold_every_row_once():
     assert [len(block) for _, block, _ in found] == [500] * 3 and [count for *_, count in found] == [500, 500, 200]
     assert np.array_equal(np.concatenate([rows for rows, *_ in found]), np.arange(1200))
     assert all(np.array_equal(block[:count], images[rows]) for rows, block, count in found)
+
+
+@pytest.fixture
+def store(tmp_path):
+    (tmp_path / "model.keras").write_bytes(b"a network")
+    return evidence.Store(tmp_path)
+
+
+def test_two_processes_wait_for_one_another_and_compute_it_once(store, tmp_path):
+    made, started = [], threading.Event()
+
+    def make(path):
+        made.append(path)
+        started.set()
+        time.sleep(0.5)  # longer than what an impatient process waits
+        np.save(path, np.zeros((3, 2)))
+
+    other = threading.Thread(target=evidence.Store(tmp_path).array, args=("x", 3, make))
+    other.start()
+    started.wait()
+    assert store.array("x", 3, make).shape == (3, 2) and len(made) == 1
+    other.join()
+
+
+def test_what_a_killed_process_left_is_removed(store):
+    store.folder.mkdir()
+    (store.folder / ".part-1234.npy").write_bytes(b"half")
+    store.array("x", 1, lambda path: np.save(path, np.zeros(1)))
+    assert sorted(path.name for path in store.folder.iterdir()) == [".lock", "x.npy"]
+
+
+def test_what_would_wait_for_itself_is_refused(store):
+    with pytest.raises(Failure, match="y: cannot be computed within x"):
+        store.array("x", 1, lambda path: store.array("y", 1, path.touch))
+    assert store.array("x", 1, lambda path: np.save(path, np.zeros(1))).shape == (1,)
