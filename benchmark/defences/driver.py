@@ -131,8 +131,9 @@ class Driver(Generic[S, R]):
         return done
 
     def _kept(self, target: Path, one: Chosen[S], twin: Run | None, compared: bool) -> R | None:
-        """Return the result in a folder; None where there is none, or where more can be had of it now: the study that a
-        clean twin does without, the clean twin in it, or pictures, for which matplotlib was missing."""
+        """Return the result in a folder; None where there is none, where a file of it is gone, or where more can be had
+        of it now: the study that a clean twin does without, the clean twin in it, or pictures, for which matplotlib was
+        missing."""
 
         def parse(raw: Json) -> R:
             if one.spec.check is not None:
@@ -146,7 +147,10 @@ class Driver(Generic[S, R]):
         studied = study.SECTION in raw and (twin is None or raw.get("clean_run") is not None)
         unstudied = one.spec.study is not None and not compared and not studied
         undrawn = raw.get("undrawn") and extras.problem("matplotlib") is None
-        return None if unstudied or undrawn else found
+        lacking = [name for name in found.files if not files.is_file(target / name)]  # type: ignore[attr-defined]
+        if lacking:
+            self.log(f"{target}: has no {lacking[0]} any more: made again")
+        return None if unstudied or undrawn or lacking else found
 
     def config(self, job: Run, one: Chosen[S], asked: Asked) -> Json:
         """Return the configuration of a result: all that decides it."""

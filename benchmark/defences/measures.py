@@ -77,7 +77,11 @@ class Cut:
     def of(cls, raw: Json) -> "Cut":
         """Return the cut that JSON holds; `ValueError` or KeyError where it holds none."""
         return cls(
-            **{name: _number(raw[name], name in ("precision", "false_positives")) for name in cls.__annotations__}
+            _number(raw["flagged"]),
+            _number(raw["poisoned"]),
+            _share(raw["precision"], True),
+            _share(raw["recall"]),
+            _share(raw["false_positives"], True),
         )
 
 
@@ -119,9 +123,9 @@ class Measures:
             return None
         own = raw["own_cut"]
         return cls(
-            _number(raw["auroc"]),
-            _number(raw["average_precision"]),
-            {name: _number(raw["tpr_at_fpr"][name]) for name in FPRS},
+            _share(raw["auroc"]),
+            _share(raw["average_precision"]),
+            {name: _share(raw["tpr_at_fpr"][name]) for name in FPRS},
             None if own is None else Cut.of(own),
             Cut.of(raw["as_many_as_poisoned"]),
         )
@@ -163,7 +167,15 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(float(value), 6)
 
 
-def _number(value: Any, maybe: bool = False) -> Any:
-    if (value is None and maybe) or (numbers.is_real(value) and value >= 0):
+def _share(value: Any, maybe: bool = False) -> Any:
+    if value is None and maybe:
+        return None
+    if _number(value) <= 1:
+        return value
+    raise ValueError(f"{value!r:.40} is no share")
+
+
+def _number(value: Any) -> Any:
+    if numbers.is_real(value) and value >= 0:
         return value
     raise ValueError(f"{value!r:.40} is no share or count")

@@ -10,6 +10,7 @@ from benchmark.core import file_names, files, numbers
 from benchmark.core.errors import Failure
 from benchmark.core.hashing import canonical
 from benchmark.defences.measures import Measures
+from benchmark.defences.score_files import FLAGGED, SCORES
 from benchmark.runs import records
 from benchmark.runs.result import RunResult
 from benchmark.training.metrics import Json, Scores
@@ -87,6 +88,11 @@ class Detected(MethodResult):
     measures: Measures | None
     covers_measured: Measures | None
 
+    @property
+    def files(self) -> list[str]:
+        """What else must lie in its folder."""
+        return [SCORES] if self.flagged is None else [SCORES, FLAGGED]
+
 
 @dataclass(frozen=True)
 class Step:
@@ -116,6 +122,11 @@ class Repaired(MethodResult):
     """What a repair left of a backdoor, stage by stage; the first step is the network as it was."""
 
     steps: tuple[Step, ...]
+
+    @property
+    def files(self) -> list[str]:
+        """What else must lie in its folder."""
+        return [step.model for step in self.steps if step.model is not None]
 
     @property
     def before(self) -> Scores:

@@ -28,9 +28,14 @@ def named(names: Sequence[str], labels: np.ndarray) -> list[tuple[str, np.ndarra
 
 
 def checked(features: np.ndarray) -> np.ndarray:
-    """Return features (n, d). `Failure` where there are none, where some are not finite, or where all are the same."""
+    """Return features (n, d). `Failure` where there are fewer than two, where some are not finite, or
+    where all are the same."""
     if not len(features):
         raise Failure("there are no rows to inspect")
+    if len(features) == 1:
+        raise Failure(
+            "there is a single row, and what is usual is seen in several: allow more with --rows, --clean-rows"
+        )
     bad = sum(int(np.sum(~np.isfinite(block).all(1))) for _, block in _raw_blocks(features))
     if bad:
         raise Failure(

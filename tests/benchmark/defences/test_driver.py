@@ -14,6 +14,7 @@ from benchmark.defences.catalogue import DETECTORS, REPAIRS
 from benchmark.defences.context import Detection, Stage
 from benchmark.defences.needs import CLEAN_ROWS, FEATURES, LOSSES, TEXTS
 from benchmark.defences.options import Option
+from benchmark.defences.records import detected
 from benchmark.defences.registry import DetectorSpec, RepairSpec, Work, register
 
 CALLS = []
@@ -417,3 +418,26 @@ def test_what_a_changed_network_computed_is_not_kept(far_method, run, own):
     done = invoke("detect", run, "--method", f"{own}:network", "--method", "far", "--no-twin", "-q")
     assert done.exit_code == 1 and "has changed context.model" in done.stderr
     assert records("detect", run, "--method", "far", "--no-twin")[0]["measures"] == right["measures"]
+
+
+@pytest.mark.parametrize("lost", ["scores.csv", "flagged.csv"])
+def test_a_result_without_its_files_is_made_again(far_method, run, lost):
+    first = records("detect", run, "--method", "far", "--no-twin")
+    folder = only(run, "detect-far-*")
+    before = (folder / lost).read_bytes()
+    (folder / lost).unlink()
+    assert records("detect", run, "--method", "far", "--no-twin")[0]["measures"] == first[0]["measures"]
+    assert (folder / lost).read_bytes() == before
+
+
+def test_a_share_above_1_is_no_result(far_method, run):
+    records("detect", run, "--method", "far", "--no-twin")
+    path = only(run, "detect-far-*") / "result.json"
+    raw = json.loads(path.read_text())
+    for place in (raw["measures"], raw["measures"]["tpr_at_fpr"], raw["measures"]["own_cut"]):
+        name = next(name for name in ("auroc", "0.01", "recall") if name in place)
+        right, place[name] = place[name], 7.5
+        path.write_text(json.dumps(raw))
+        with pytest.raises(Exception, match="7.5 is no share|that can be shown"):
+            detected(json.loads(path.read_text()))
+        place[name] = right

@@ -52,3 +52,8 @@ def test_rows_by_class_and_highest_scores():
     assert statistics.highest(np.array([1.0, 3, 3, 2]), 2).tolist() == [False, True, True, False]
     assert statistics.highest(np.array([3.0, 3, 3]), 2).tolist() == [True, True, False]
     assert not statistics.highest(np.array([3.0]), 0).any()
+
+
+def test_a_single_row_is_not_a_network_that_tells_nothing_apart():
+    with pytest.raises(Failure, match="there is a single row"):
+        statistics.checked(np.ones((1, 4), np.float32))
