@@ -33,9 +33,7 @@ def checked(features: np.ndarray) -> np.ndarray:
     if not len(features):
         raise Failure("there are no rows to inspect")
     if len(features) == 1:
-        raise Failure(
-            "there is a single row, and what is usual is seen in several: allow more with --rows, --clean-rows"
-        )
+        raise Failure("there is a single row, and what is usual shows in several: give more --rows, --clean-rows")
     bad = sum(int(np.sum(~np.isfinite(block).all(1))) for _, block in _raw_blocks(features))
     if bad:
         raise Failure(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmark.core.errors import Failure
 from benchmark.defences import statistics
 
 
