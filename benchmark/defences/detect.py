@@ -65,7 +65,7 @@ def _rows(subject: Subject, found: Detection) -> Json:
     cut = found.flagged
     return {
         "inspected": len(context.rows),
-        "of": round(float(weights.sum())) if truth is not None else len(context.rows),
+        "of": subject.inspectable,
         "poisoned": None if truth is None else int(np.count_nonzero(truth.role == 1)),
         "covers": None if truth is None else int(np.count_nonzero(truth.role == 2)),
         "flagged": None if cut is None else int(np.count_nonzero(cut)),

@@ -71,6 +71,8 @@ class Subject:
         The clean run that it is compared with.
     compared : bool
         Is this run itself the clean one, that another is compared with?
+    inspectable : int
+        How many training rows could be inspected: those of the context, and those that were not drawn.
     """
 
     run: Run
@@ -82,6 +84,7 @@ class Subject:
     clean_are: str
     twin: Run | None = None
     compared: bool = False
+    inspectable: int = 0
 
 
 def open_subject(job: Run, asked: Asked, log: Callable[[str], None]) -> Subject:
@@ -111,7 +114,7 @@ def open_subject(job: Run, asked: Asked, log: Callable[[str], None]) -> Subject:
     known = None if truth is None else Truth(truth[rows], weights)
     if tested is not None:
         taken, contents = (replace(one, test=_taken(one.test, tested)) for one in (taken, contents))
-    return Subject(job, trained, context, known, taken, contents, clean_are)
+    return Subject(job, trained, context, known, taken, contents, clean_are, inspectable=len(inspected))
 
 
 def _rows(job: Run, contents: Dataset, count: int | None) -> tuple[np.ndarray, Rows, np.ndarray | None, str]:

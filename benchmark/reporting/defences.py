@@ -23,6 +23,7 @@ FOUND = (
     "method itself flags, share of all rows, with precision and recall; clean twin: the share that it flags of the "
     "same data without any poison, which would be thrown away for nothing."
 )
+PART = "Those of drawn rows are no submission: `poisonkit grade` takes a score of every row; run it without --rows."
 EVERY_ROW = "all rows were inspected, since they are judged by one another"
 OTHER_SHARE = (
     "rows are judged by one another, and of the drawn ones more are poisoned than of all: on all of them it may be "
@@ -49,13 +50,16 @@ def detections(outcome: Outcome[Detected]) -> str:
     notes = [columns.wrap(FOUND, columns.WIDTH)] if first.measures else []
     notes += [columns.wrap(line, columns.WIDTH) for line in _drawn([result for _, result in outcome.results], first)]
     places = [f"scores: {path}/scores.csv" for path, _ in outcome.results] if first.measures is None else []
+    if places and first.poisoned is None and first.inspected != first.of:
+        places.append(PART)
     return "\n".join([_heading(outcome, first), columns.narrow(names, table, {"method"}), *notes, *places])
 
 
 def _heading(outcome: Outcome[Detected], first: Detected) -> str:
     rows = f"{first.inspected:,} training rows inspected"
     if first.of != first.inspected:
-        rows += f" of {first.of:,} (all changed ones among them; figures are weighted)"
+        rows += f" of {first.of:,}"
+        rows += " (all changed ones among them; figures are weighted)" if first.poisoned else " (drawn at random)"
     known = "" if first.poisoned is None else f", {first.poisoned:,} poisoned"
     known += f", {first.covers:,} covers" if first.covers else ""
     return f"{outcome.run.folder}: {rows}{known}; {_clean(first.clean_rows, first.clean_are)}"

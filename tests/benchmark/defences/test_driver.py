@@ -441,3 +441,14 @@ def test_a_share_above_1_is_no_result(far_method, run):
         with pytest.raises(Exception, match="7.5 is no share|that can be shown"):
             detected(json.loads(path.read_text()))
         place[name] = right
+
+
+def test_of_drawn_rows_without_truth_it_is_said_that_they_are_a_part(far_method, run, monkeypatch):
+    """As of a sealed file: such scores are no submission, and nothing can be retrained by them."""
+    monkeypatch.setattr("benchmark.defences.subject._truth", lambda contents: None)
+    (found,) = records("detect", run, "--method", "far", "--no-twin", "--rows", "40")
+    assert found["rows"]["inspected"] == 40 and found["rows"]["of"] == 90 and found["measures"] is None
+    shown = invoke("detect", run, "--method", "far", "--no-twin", "--rows", "40", "-q").output
+    assert "40 training rows inspected of 90 (drawn at random)" in shown and "are no submission" in shown
+    done = invoke("repair", run, "--method", "retrain", "--detector", "far", "--no-twin", "-q")
+    assert done.exit_code == 1 and "has scored 40 of 90 rows only" in done.stderr
