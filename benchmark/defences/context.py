@@ -171,7 +171,7 @@ class DefenceContext:
         """Return the digest of the shared network's weights."""
         found = hashlib.sha256()
         for array in self.model.get_weights():
-            found.update(np.ascontiguousarray(array))
+            found.update(np.ascontiguousarray(array).tobytes())
         return found.hexdigest()
 
     def forget(self) -> None:
