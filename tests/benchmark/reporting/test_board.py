@@ -196,7 +196,9 @@ def test_without_a_script_all_is_there_as_tables(runs):
     assert page.count('<table class="board"') == 2 and page.count("data-cell=") == 18
     keys = re.findall(r' id="([\w-]+)"', page)
     assert len(keys) == len(set(keys)) and set(re.findall(r'href="#([\w-]+)"', page)) <= set(keys)
-    assert '<b aria-hidden="true">✓</b>' in page and "All rows: cifar10." in page
+    assert '<b aria-hidden="true">✓</b>' in page and "All attacks: cifar10." in page
+    assert '<span class="step0">0–5</span>' in page, "of repairs, the ASR that is left"
+    assert '<span class="step0">95–100</span>' in page, "of detectors, the share that is found"
     cells = json.loads(re.search(r'id="board-data">(.*?)</script>', page)[1])
     assert [cell["kind"] for cell in cells].count("detector") == 6
     assert cells[0]["published"][0]["source"] == "BadPatches"
