@@ -33,6 +33,8 @@ DETECTORS = ("spectral", "activation-clustering", "scan", "mahalanobis", "loss",
 SAMPLED = ("strip", "scale-up", "ibd-psc", "beatrix", "flare")
 """Those that are tried there on SAMPLE rows, all poisoned ones among them; figures are weighted."""
 SAMPLE = 5_000
+OVERLAYS = " --option strip.overlays=25"
+"""Of STRIP's overlays a quarter of what its paper has: with all of them it takes longer than all other detectors."""
 REPAIRS = ("fine-tuning", "fine-pruning", "anp", "clp")
 ONCE = (("confusion",), ("nc", "i-bau", "ft-sam"))
 """What is tried on one run alone, the square on every patch: detectors, repairs."""
@@ -102,11 +104,11 @@ def tried(runs: str, whole: bool) -> list[str]:
     """Return the commands that try the methods on all runs of a folder; `whole`: every detector on all rows."""
     poisoned = f"{runs}/*[!n]--*"  # the clean twins are tried beside them
     if whole:
-        lines = [f"benchmark detect {poisoned} --method all"]
+        lines = [f"benchmark detect {poisoned} --method all{OVERLAYS}"]
     else:
         lines = [
             f"benchmark detect {poisoned}{_named(DETECTORS)}",
-            f"benchmark detect {poisoned}{_named(SAMPLED)} --rows {SAMPLE}",
+            f"benchmark detect {poisoned}{_named(SAMPLED)}{OVERLAYS} --rows {SAMPLE}",
         ]
         one = f"{runs}/*-square-patch8-0.005-s0--*"
         lines += [f"benchmark detect {one}{_named(ONCE[0])}", f"benchmark repair {one}{_named(ONCE[1])}"]

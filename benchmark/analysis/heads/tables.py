@@ -201,14 +201,17 @@ def report(results: Sequence[HeadsResult], folders: Sequence[Path] = ()) -> str:
     """
     parts: list[str] = []
     for number, result in enumerate(results):
-        parts += [*introduction(result), *(table.render() for table in tables([result], detailed=True))]
+        parts += ["\n".join(introduction(result)), _apart(tables([result], detailed=True))]
         if folders and isinstance(result, Detected):
             parts += without_twin(result, Path(folders[number]).absolute().parent)
         parts.append("")
     if len(results) > 1:
-        over_runs = [table.render() for table in tables(results)]
-        parts += [f"over {len(results)} runs: mean and 95 % interval", *over_runs]
+        parts += [f"over {len(results)} runs: mean and 95 % interval", _apart(tables(results))]
     return "\n".join(parts).rstrip("\n")
+
+
+def _apart(some: Sequence[Table]) -> str:
+    return "\n\n".join(table.render() for table in some)
 
 
 def introduction(result: HeadsResult) -> list[str]:

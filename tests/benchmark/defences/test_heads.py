@@ -236,10 +236,11 @@ def test_several_runs_are_summed_up(poisoned, toy, runs, tmp_path):
     done("train", *TINY, toy[1], "--runs", runs, "--quiet", "--seed", "1")
     (other,) = [folder for folder in runs.glob("toy-word-*") if folder != poisoned]
     shown = done(*method("detect", poisoned, other, heads=2, flag="0.1")).stdout
-    summed = shown.split("over 2 runs")[1]
-    assert shown.count("texts of the suspect file") == 3 and " of 2 " in summed
-    clean = "clean counterpart"
-    assert shown.count(clean) == 2 * 8 and summed.count(clean) == 2 * 2  # test texts and suspect ones
+    alone, summed = shown.split("over 2 runs")
+    first, second = alone.split(f"\n{other.name}: ")  # the headline of the second one's heads
+    for part in (first, second, summed):
+        assert "\n\ntexts of the suspect file" in part and "\n\ntest texts" in part and "clean counterpart" in part
+    assert " of 2 " in summed and " of 2 " not in alone
 
 
 @pytest.fixture(scope="module")
