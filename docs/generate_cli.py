@@ -39,7 +39,7 @@ def option(parameter: click.Option) -> str:
     """One item of the list of options."""
     names = ", ".join([*parameter.opts, *parameter.secondary_opts])
     value = "" if parameter.is_flag or parameter.count else " " + (parameter.metavar or value_name(parameter.type))
-    notes = " [required]" if parameter.required else ""
+    notes = " (required)" if parameter.required else ""  # not in square brackets: after others these make a link
     if parameter.show_default and not parameter.is_flag:
         shown = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
         notes += f" [default: {shown}]"

@@ -49,7 +49,7 @@ def published() -> str:
                 lines += _item(f"**{remark.how}**, {_code(remark.where)}: {_plain(remark.does)}. "
                                f"**Ours** {_plain(remark.ours)}.")  # fmt: skip
             lines.append("")
-    without = [f"`{spec.name}`" for _, specs in kinds for spec in specs if not spec.remarks]
+    without = dict.fromkeys(f"`{spec.name}`" for _, specs in kinds for spec in specs if not spec.remarks)
     if without:
         lines += _wrapped(f"Of {', '.join(without)} no published code was compared.")
     return "\n".join(lines).rstrip() + "\n"

@@ -208,7 +208,7 @@ def results_page(text: str) -> str:
     arguments = [sys.executable, "-m", "benchmark", "table", str(RUNS), "--format", "markdown"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     made = re.match(r"((?:[^|\n].*\n\n)?(?:\|.*\n)+)", done.stdout)
-    pattern = re.compile(rf"({re.escape(command)})(?:[^|\n].*\n\n)?(?:\|.*\n)*")
+    pattern = re.compile(rf"({re.escape(command)})(?:[^|#\n].*\n\n)?(?:\|.*\n)*")
     text, count = pattern.subn(lambda found: found[1] + (made[1] if made else ""), text)
     if count != 1:
         raise SystemExit(f"{RESULTS}: expected the command once, got it {count} times")

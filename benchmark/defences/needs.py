@@ -29,7 +29,7 @@ def _features(context: "DefenceContext") -> None:
 def _clean_rows(context: "DefenceContext") -> None:
     if not len(context.clean):
         again = hints.hold_out(context.run.folder, context.data_set, context.settings)
-        raise Failure(f"was trained on every row, and this needs clean ones that it never saw: {again}")
+        raise Failure(f"the run was trained on every row, and this needs clean ones that it never saw: {again}")
 
 
 def _losses(context: "DefenceContext") -> None:

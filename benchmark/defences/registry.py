@@ -165,8 +165,14 @@ class Registry(dict[str, S], Generic[S]):
 
     def find(self, typed: str) -> S:
         """Return the method that is meant by a name; `Usage` where that is none, or could be several."""
-        name = naming.one_of(typed, self, lambda words: Usage(f"--method: {words}"), self.aliases)
-        return self[name]
+
+        def wrong(words: str) -> Usage:
+            other: Registry[Any] = REPAIRS if self.kind == DETECTORS.kind else DETECTORS
+            name = naming.understood(typed, other, other.aliases)
+            command = "repair" if other.kind == REPAIRS.kind else "detect"
+            return Usage(f"--method: {words}" + (f"; {name} is a {other.kind}: benchmark {command}" if name else ""))
+
+        return self[naming.one_of(typed, self, wrong, self.aliases)]
 
     def every(self) -> list[S]:
         """Return the methods that `--method all` stands for, by name."""

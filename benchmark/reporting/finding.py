@@ -75,19 +75,32 @@ def _detectors(spots: Sequence[Spot]) -> Line | None:
     if not found:
         return None
     by_column = _comparable(_by_column(found))
-    best = max(by_column, key=lambda one: statistics.fmean(spot.main.mean for spot in by_column[one]))
+    shares = {column: round(_share(spots), 1) for column, spots in by_column.items()}
+    best = max(by_column, key=lambda one: (shares[one], -(_alarms(by_column[one]) or 0.0)))
     of_best = by_column[best]
     worst = min(of_best, key=lambda spot: spot.main.mean)
-    mean = statistics.fmean(spot.main.mean for spot in of_best)
+    mean = _share(of_best)
     does = f"finds most of {len(by_column)} detectors" if len(by_column) > 1 else "is the only detector that was tried"
+    as_many = [column.title for column in by_column if column != best and shares[column] == shares[best]]
+    does += f" ({' and '.join(as_many)} as many)" if as_many else ""
     share = f"{'on average ' if len(of_best) > 1 else ''}{mean:.1f} % of the poisoned rows"
     words = f"{best.title} {does}: {share} at 1 % false positives over {counted(len(of_best), 'attack')}"
     if len(of_best) > 1:
         words += f", least ({worst.main.mean:.1f} %) of {worst.attack.title} at {worst.attack.rate}"
-    alarms = [alarm for spot in of_best if (alarm := spot.mean("twin_flagged")) is not None]
-    if alarms:
-        words += f"; its own cut would throw away {statistics.fmean(alarms):.1f} % of the same data without any poison"
+    alarms = _alarms(of_best)
+    if alarms is not None:
+        words += f"; its own cut would throw away {alarms:.1f} % of the same data without any poison"
     return f"{words}.", _basis(found)
+
+
+def _share(spots: Sequence[Spot]) -> float:
+    return statistics.fmean(spot.main.mean for spot in spots)
+
+
+def _alarms(spots: Sequence[Spot]) -> float | None:
+    """Return what share of clean twins a detector's own cut flags, the mean; None where there are none."""
+    alarms = [alarm for spot in spots if (alarm := spot.mean("twin_flagged")) is not None]
+    return statistics.fmean(alarms) if alarms else None
 
 
 def _matters(spot: Spot) -> bool:

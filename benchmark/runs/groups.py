@@ -25,6 +25,7 @@ TITLES = {
     "still_right": "RA",
 }
 _USUAL = {"label_mode": "all-to-one", "target": 0, "select": "all"}
+_PHRASES = {"one_of": "one of them a row"}
 _NAMED = ("rate", "seed", "streams", "application", "triggers", "patch")  # have a place of their own
 
 
@@ -219,19 +220,22 @@ def _unusual(recipe: Recipe) -> list[str]:
     """In what an attack is not the default, in words; what is said of one of several triggers begins with its name."""
     words = []
     for trigger in recipe.triggers:
-        given = [f"{key} {_word(value)}" for key, value in trigger_defaults.unusual(trigger).items()]
+        given = [_said(key, value) for key, value in trigger_defaults.unusual(trigger).items()]
         if given:
             words.append(" ".join([*([trigger.name] if len(recipe.triggers) > 1 else []), ", ".join(given)]))
     if recipe.patch not in (None, (8, 8)):
         words.append("patches of " + "×".join(map(str, recipe.patch or ())))
     for key, value in recipe.raw.items():
-        if key not in _NAMED and _USUAL.get(key) != value:
-            words.append(f"{key.replace('_', ' ')} {_word(value)}")
+        if key not in _NAMED and value is not None and _USUAL.get(key) != value:
+            words.append(_PHRASES.get(key) or _said(key.replace("_", " "), value))
     return words
 
 
-def _word(value) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+def _said(key: str, value) -> str:
+    """Return a setting in words: `cover rate 0.003`, of a switch its name alone."""
+    if isinstance(value, bool):
+        return key if value else f"no {key}"
+    return f"{key} {','.join(map(str, value)) if isinstance(value, list) else value}"
 
 
 def _disambiguated(cells: list[Cell]) -> list[Cell]:

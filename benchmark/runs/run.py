@@ -53,7 +53,7 @@ class Run:
         """Return the run in an existing folder. `Failure` where there is none."""
         folder = Path(folder)
         if not files.there(folder / "config.json"):
-            raise Failure(f"{folder}: not a run (it has no config.json)")
+            raise Failure(f"{folder}: not a run (it has no config.json); `benchmark show` lists those in runs/")
         config = files.read_json(folder / "config.json")
         if not (isinstance(config, dict) and all(isinstance(config.get(key), dict) for key in (MODEL, TRAINING))):
             raise Damaged(f"{folder}/config.json: not a run's configuration")

@@ -121,7 +121,8 @@ class Group(click.Group):
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Say where the pages are that the help of the commands names."""
         with formatter.section("Documentation"):
-            formatter.write_text(f"The pages named docs/… are in {documentation()}.")
+            formatter.write_text("The pages named docs/… are in this folder:")
+            formatter.write(f"  {documentation()}\n")  # on a line of its own, however long: it can be copied
 
     def add_command(self, command: click.Command, name: str | None = None) -> None:
         super().add_command(once.guard(skip_sidecars(command)), name)

@@ -28,6 +28,8 @@ class MadeContext:
         self._features = {"train": features, "clean": clean}
         self.labels, self.seed, self._losses = np.asarray(labels, np.int64), seed, losses
         self.rows = np.arange(len(self.labels))
+        self.logged: list[str] = []
+        self.log = self.logged.append
         self.classes = int(self.labels.max()) + 1 if classes is None else classes
         self.class_names = [f"class {number}" for number in range(self.classes)]
         self.clean = SimpleNamespace(labels=None if clean is None else np.asarray(clean_labels, np.int64))

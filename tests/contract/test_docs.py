@@ -67,6 +67,7 @@ def _pages() -> dict[str, str]:
 
 
 PAGES = _pages()
+OUTSIDE = ("results/README.md", "data/FORMAT.md")
 REFERENCE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 KNOWN = set(re.findall(r"^## (poisonkit|benchmark) (\w+)$", REFERENCE, re.M))
 
@@ -140,6 +141,21 @@ def test_every_relative_link_leads_to_a_file(name):
     folder = ROOT if name in ("README.md", "CONTRIBUTING.md") else ROOT / "docs"
     for target in _targets(PAGES[name]):
         assert (folder / target).exists(), target
+
+
+def test_every_link_to_a_heading_leads_to_one():
+    """By how a code host names headings; the site names them nearly alike, and its build is checked besides."""
+    pages = {ROOT / ("" if name in ("README.md", "CONTRIBUTING.md") else "docs") / name for name in PAGES}
+    anchors = {path.resolve(): _anchors(path) for path in pages | {ROOT / name for name in OUTSIDE}}
+    for page in pages:
+        for target, anchor in re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            path = (page.parent / target if target else page).resolve()
+            assert path not in anchors or anchor in anchors[path], f"{page.name}: {target}#{anchor}"
+
+
+def _anchors(path: Path) -> set[str]:
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.M)}
 
 
 def test_every_page_is_in_the_table_of_contents():

@@ -215,7 +215,9 @@ def score(
     found, flagged = np.zeros(len(labels)), np.zeros(len(labels), bool)
     done: dict[str, Class] = {}
     named = statistics.named(context.class_names, labels)
-    for name, rows in named:
+    for number, (name, rows) in enumerate(named):
+        if number % max(1, len(named) // 5) == 0:  # the filter of a large class takes its time
+            context.log(f"spectre: class {number + 1} of {len(named)} …")
         most = max(min(components, len(rows) // rows_each), 1)
         one = examine(features[rows], budget(len(rows), expected, len(labels)), most, by_element, ridge)
         if one is not None:

@@ -171,7 +171,8 @@ def repair(
     for number, loss, found in search_masks(model, of, learn, search, context.seed):
         masks = found.values
         if number % REPORTED == 0 or number == steps:
-            context.log(f"anp: step {number} of {steps}, loss {loss:.3f}, {int((masks < 1).sum())} masks below 1")
+            below = f"{int((masks < 1).sum())} of {masks.size} masks below 1"
+            context.log(f"anp: step {number} of {steps}, loss {loss:.3f}, {below}")
     before = tuning.Judge(model, choose).accuracy()
     points = sweep(model, of, masks, tuning.Judge(model, choose))
     best = threshold if threshold is not None else getattr(largest(points, before, tolerance), "threshold", None)

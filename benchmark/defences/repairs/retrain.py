@@ -29,7 +29,8 @@ def result_of(context: DefenceContext, detector: str | None) -> tuple[Path, Dete
     found = records.in_run(folder, DETECT, records.detected)
     there = ", ".join(dict.fromkeys(result.method for _, result in found)) or "none yet"
     if detector is None:
-        raise Failure(f"needs --detector NAME, one that has scored this run's rows: {there}")
+        first = "" if found else f"; first {hints.detect(folder, 'spectral')}"
+        raise Failure(f"needs --detector NAME, one that has scored this run's rows: {there}{first}")
     name = naming.understood(detector, DETECTORS, DETECTORS.aliases) or detector
     matching = [one for one in found if one[0].name == detector]
     matching = matching or [one for one in found if one[1].method in (name, _method_of(detector))]

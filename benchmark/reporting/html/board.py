@@ -103,14 +103,14 @@ def _table(
         f'<div><p class="caption" id="{key}">{page.escape(_caption(rows, kind))}</p>\n'
         f'<div class="wide"><table class="board" aria-labelledby="{key}">\n'
         f'<thead><tr><th scope="col" class="left">attack</th>{head}</tr></thead>\n<tbody>\n{"".join(body)}</tbody>'
-        f'</table></div>\n<p class="legend">{_ramp()} {page.escape(LEGENDS[kind])}</p></div>\n'
+        f'</table></div>\n<p class="legend">{_ramp(kind)} {page.escape(LEGENDS[kind])}</p></div>\n'
     )
 
 
 def _caption(rows: Sequence[Attack], kind: str) -> str:
     """Return the sentence above a table, with what is the same in all rows."""
     same = [values.pop() for values in _names(rows) if len(values) == 1]
-    return CAPTIONS[kind] + (f" All rows: {', '.join(filter(None, same))}." if any(same) else "")
+    return CAPTIONS[kind] + (f" All attacks: {', '.join(filter(None, same))}." if any(same) else "")
 
 
 def _name_of(rows: Sequence[Attack]) -> Callable[[Attack], str]:
@@ -148,12 +148,12 @@ def _cell(spot: Spot, number: int, place: str | None) -> str:
     return f'<td class="{kind}" data-value="{value}"><a{target} data-cell="{number}">{value}{mark}</a>{figures}</td>'
 
 
-def _ramp() -> str:
-    ends = (0, *boards.STEPS, 100)
-    boxes = "".join(
-        f'<span class="step{step}">{low:g}–{high:g}</span>'
-        for step, (low, high) in enumerate(zip(ends, ends[1:], strict=False))
-    )
+def _ramp(kind: str) -> str:
+    """Return the steps of the colour, each with the figures that cells of it have: of detectors what is found."""
+    ends = [0, *boards.STEPS, 100]
+    ranges = zip(ends, ends[1:], strict=False)
+    shown = [(low, high) if kind == REPAIR else (100 - high, 100 - low) for low, high in ranges]
+    boxes = "".join(f'<span class="step{step}">{low:g}–{high:g}</span>' for step, (low, high) in enumerate(shown))
     return f'<span class="ramp">{boxes}</span>'
 
 

@@ -281,9 +281,9 @@ def test_results_have_their_detections_and_repairs(runs, monkeypatch):
 
 def test_what_a_run_cannot_serve_is_one_line(runs, tmp_path):
     _, poisoned = bm.results(runs)
-    with pytest.raises(bm.Failure, match="mahalanobis: was trained on every row.*--hold-out"):
+    with pytest.raises(bm.Failure, match="mahalanobis: the run was trained on every row.*--hold-out"):
         bm.detect(poisoned, "mahalanobis", twin=False)
-    with pytest.raises(bm.Failure, match="anp: was trained on every row"):
+    with pytest.raises(bm.Failure, match="anp: the run was trained on every row"):
         bm.repair(poisoned, "anp", twin=False)
     with pytest.raises(bm.Usage, match="spectral has no such option; there are"):
         bm.detect(poisoned, "spectral", share=0.2)

@@ -201,7 +201,7 @@ def test_what_a_run_lacks_is_one_line_and_the_others_go_on(far_method, trained, 
     assert done.exit_code == 1 and "far" in done.stdout
     lines = done.stderr.splitlines()
     assert len(lines) == 3 and all(line.startswith(f"benchmark: {run}: ") for line in lines)
-    assert "lacking: was trained on every row" in lines[0] and "--hold-out" in lines[0]
+    assert "lacking: the run was trained on every row" in lines[0] and "--hold-out" in lines[0]
     assert "texts: is for texts, and this run is on images" in lines[1] and "early:" in lines[2]
     assert not list(run.glob("detect-lacking*")) and not list(run.glob("detect-texts*"))
 

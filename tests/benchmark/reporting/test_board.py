@@ -143,6 +143,17 @@ def test_where_no_repair_works_the_finding_says_that(tmp_path):
     assert detectors[0].startswith("scan is the only detector that was tried: 20.0 % of the poisoned rows at 1 % false")
 
 
+def test_detectors_that_find_as_much_are_named_and_fewer_false_alarms_come_first(tmp_path):
+    run, clean = fake_runs.write(tmp_path, asr=95), fake_runs.write(tmp_path, trigger=None)
+    for method, flagged in (("mahalanobis", 0.04), ("scan", 0.0), ("routing", 0.02)):
+        fake_defences.detected(run, method, tpr=1.0, clean_run=clean.name)
+        fake_defences.detected(clean, method, tpr=None, flagged=flagged)
+    fake_defences.detected(run, "spectral", tpr=0.5)
+    words = said(built(tmp_path))[0][0]
+    assert words.startswith("scan finds most of 4 detectors (mahalanobis and routing as many): 100.0 % of the poisoned")
+    assert words.endswith("its own cut would throw away 0.0 % of the same data without any poison.")
+
+
 @pytest.mark.parametrize(("more", "fewer"), [(0, 0), (3, 0), (1, 1), (5, 2), (0, 9), (12, 3)])
 def test_the_sign_test_counts_all_outcomes_as_extreme(more, fewer):
     count, extreme = more + fewer, max(more, fewer)
@@ -196,7 +207,9 @@ def test_without_a_script_all_is_there_as_tables(runs):
     assert page.count('<table class="board"') == 2 and page.count("data-cell=") == 18
     keys = re.findall(r' id="([\w-]+)"', page)
     assert len(keys) == len(set(keys)) and set(re.findall(r'href="#([\w-]+)"', page)) <= set(keys)
-    assert '<b aria-hidden="true">✓</b>' in page and "All rows: cifar10." in page
+    assert '<b aria-hidden="true">✓</b>' in page and "All attacks: cifar10." in page
+    assert '<span class="step0">0–5</span>' in page, "of repairs, the ASR that is left"
+    assert '<span class="step0">95–100</span>' in page, "of detectors, the share that is found"
     cells = json.loads(re.search(r'id="board-data">(.*?)</script>', page)[1])
     assert [cell["kind"] for cell in cells].count("detector") == 6
     assert cells[0]["published"][0]["source"] == "BadPatches"

@@ -169,8 +169,8 @@ def test_a_preview_has_the_files_name(poisonkit, library, tmp_path):
 
 def test_the_help_says_where_the_pages_are(poisonkit, root):
     """The help of commands names docs/sealing.md, say: in an installation these are beside the code."""
-    shown = " ".join(poisonkit("--help").succeeded().out.split())
-    assert f"The pages named docs/… are in {root / 'docs'}." in shown.replace("- ", "-")
+    shown = poisonkit("--help").succeeded().out
+    assert f"The pages named docs/… are in this folder:\n  {root / 'docs'}\n" in shown, "in one piece, to be copied"
     assert (root / "docs" / "sealing.md").is_file()
 
 

@@ -113,6 +113,7 @@ def test_on_a_run_the_suspect_class_alone_loses_rows_unless_every_class_is_asked
     assert found.findings["suspect_class"] == "class 0" and not found.flagged[labels != 0].any()
     assert found.flagged.sum() == 14 and found.flagged[bad].all()
     assert made_context.auc(found.scores, bad) > 0.99
+    assert context.logged[0] == "spectre: class 1 of 4 …" and len(context.logged) == 4, "a sign of life"
     every = made_context.scored("spectre", context, expected=0.02, classes="every")
     assert [int(every.flagged[labels == one].sum()) for one in range(4)] == [14] * 4
 

@@ -88,7 +88,9 @@ def test_what_it_cannot_go_by_is_one_line(low, run):
         assert done.exit_code == 1 and done.stderr.count("\n") == 1, done.output
         return done.stderr
 
-    assert "needs --detector NAME, one that has scored this run's rows: none yet" in line()
+    first = line()
+    assert "needs --detector NAME, one that has scored this run's rows: none yet; first benchmark detect " in first
+    assert first.endswith(f"{run} --method spectral\n")
     assert f"benchmark detect {run} --method low-numbers" in line("--detector", "low")
     detected(run)
     detected(run, "--option", "cut=no")
