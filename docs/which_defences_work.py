@@ -135,7 +135,9 @@ def tables(found: Defended, dataset: str) -> dict[str, list[str]]:
             [(attack(one.group.cell), one.group.named, shown(one.scores, "auroc", 100)) for one in detected]
         ),
         "alarms": matrix(
-            [(attack(one.group.cell), one.group.named, shown(one.scores, "twin_flagged")) for one in detected]
+            [("the clean file", one.group.named, shown(one.scores, "twin_flagged"))
+             for one in sorted(detected, key=lambda one: len(one.group.entries)) if "twin_flagged" in one.scores],
+            "network of",
         ),
         "left": matrix([
             (attack(one.group.cell), one.group.named,
@@ -161,12 +163,15 @@ def shown(scores: dict, name: str, per: float = 1) -> str:
     return spell(summary.mean) + (f" ({spell(low)}–{spell(high)})" if summary.seeds > 1 else "")
 
 
-def matrix(entries: list[tuple[str, str, str]]) -> list[str]:
-    """Return a Markdown table of (row, column, cell)."""
-    rows, columns = (list(dict.fromkeys(entry[number] for entry in entries)) for number in (0, 1))
+def matrix(entries: list[tuple[str, str, str]], heading: str = "attack") -> list[str]:
+    """Return a Markdown table of (row, column, cell), the columns by their names; of an entry that is there twice the
+    last. A sentence where there is none."""
+    if not entries:
+        return ["Nothing of this has been run."]
+    rows, columns = list(dict.fromkeys(entry[0] for entry in entries)), sorted({entry[1] for entry in entries})
     values = {(row, column): cell for row, column, cell in entries}
-    lines = [f"| attack | {' | '.join(columns)} |", "|:--|" + "--:|" * len(columns)]
-    return lines + [f"| {row} | {' | '.join(values.get((row, one), '-') for one in columns)} |" for row in rows]
+    lines = [f"| {heading} | {' | '.join(columns)} |", "|:--|" + "--:|" * len(columns)]
+    return lines + [f"| {row.replace('|', ' or ')} | {' | '.join(values.get((row, one), '-') for one in columns)} |" for row in rows]
 
 
 def page(text: str, found: Defended) -> str:
@@ -186,8 +191,11 @@ def read(folder: Path = RUNS) -> Defended:
 
 
 def collect(folders: list[Path]) -> None:
-    """Copy the results of finished runs and of the methods tried on them; of the paths in them only the names stay."""
+    """Copy the results of finished runs and of the methods tried on them, if any were; of the paths in them only the
+    names stay."""
     for run in results.gather(folders):
+        if not any(run.folder.glob("*/result.json")):
+            continue
         target = RUNS / run.folder.name
         records.take_over(run.folder, target)
         defended.take_over(run.folder, target)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.defences.chosen import Chosen
+from benchmark.defences.chosen import Chosen, Unserved
+from benchmark.defences.context import DefenceContext
 from benchmark.defences.registry import Size, Work
 from benchmark.defences.subject import Asked, open_subject
 from benchmark.runs.run import Run
@@ -17,32 +18,32 @@ FORWARDS = 3
 @dataclass(frozen=True)
 class Estimate:
     """What a method will take on a run: training rows inspected, clean rows, and seconds; None where the run does not
-    say how fast it trained."""
+    say how fast it trained. `lacks`: what the run has not that the method needs, in one line; then it takes nothing."""
 
     run: str
     method: str
     rows: int
     clean: int
     seconds: float | None
+    lacks: str | None = None
 
 
 def of_run(folder: Path, chosen: Sequence[Chosen[Any]], asked: Asked) -> list[Estimate]:
     """Estimate each method on a run; nothing is computed. Raises as `subject.open_subject`."""
     job = Run.at(folder)
-    sizes = {wanted: _size(job, wanted) for wanted in {one.asked(asked) for one in chosen}}
-    speed = speed_of(job)
-    found = []
-    for one in chosen:
-        size = sizes[one.asked(asked)]
-        work = one.spec.work(size, one.settings)
-        seconds = None if speed is None else seconds_of(work, speed)
-        found.append(Estimate(job.folder.name, one.spec.name, size.rows, size.clean, seconds))
-    return found
+    contexts = {wanted: open_subject(job, wanted, lambda line: None).context
+                for wanted in {one.asked(asked) for one in chosen}}  # fmt: skip
+    return [_of_method(job, one, contexts[one.asked(asked)]) for one in chosen]
 
 
-def _size(job: Run, asked: Asked) -> Size:
-    context = open_subject(job, asked, lambda line: None).context
-    return Size(len(context.rows), len(context.clean), context.classes, job.settings.epochs)
+def _of_method(job: Run, one: Chosen[Any], context: DefenceContext) -> Estimate:
+    size, speed = Size(len(context.rows), len(context.clean), context.classes, job.settings.epochs), speed_of(job)
+    try:
+        one.check(context)
+    except Unserved as error:
+        return Estimate(job.folder.name, one.spec.name, size.rows, size.clean, 0.0, str(error))
+    seconds = None if speed is None else seconds_of(one.spec.work(size, one.settings), speed)
+    return Estimate(job.folder.name, one.spec.name, size.rows, size.clean, seconds)
 
 
 def seconds_of(work: Work, speed: float) -> float:

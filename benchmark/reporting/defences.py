@@ -253,11 +253,13 @@ def estimates(found: Sequence[Estimate]) -> str:
             "?" if one.seconds is None else f"{one.seconds / 60:.1f}",
         ]
         for one in found
+        if one.lacks is None
     ]
     total = sum(one.seconds or 0 for one in found)
     titles = ["run", "method", "rows", "clean rows", "minutes"]
-    table = columns.narrow(titles, rows, {"run", "method"})
-    return f"{table}\nabout {total / 60:.1f} minutes in all, by the speed of each run's own training"
+    table = columns.narrow(titles, rows, {"run", "method"}) if rows else "no method that these runs can serve"
+    lines = [f"about {total / 60:.1f} minutes in all, by the speed of each run's own training"] if rows else []
+    return "\n".join([table, *lines, *dict.fromkeys(f"left out: {one.lacks}" for one in found if one.lacks)])
 
 
 def _share(share: Share | None) -> str:

@@ -273,6 +273,15 @@ def test_estimate_computes_nothing(far_method, tuned_method, run):
     assert found["rows"] == 90 and found["clean"] == 6 and found["seconds"] > 0
 
 
+def test_an_estimate_leaves_out_what_the_run_cannot_serve(run):
+    done = invoke("detect", run, "--method", "heads", "--method", "spectral", "--estimate")
+    table, said = done.output.split("left out: ")
+    assert done.exit_code == 0 and "heads" in said and "heads" not in table and "spectral" in table
+    heads, spectral = json.loads(invoke("detect", run, "--method", "heads", "--method", "spectral", "--estimate",
+                                        "--json").output)  # fmt: skip
+    assert heads["lacks"].startswith("heads: ") and heads["seconds"] == 0 and spectral["lacks"] is None
+
+
 def test_a_damaged_result_is_put_aside(far_method, run):
     records("detect", run, "--method", "far", "--no-twin")
     path = only(run, "detect-far-*") / "result.json"
