@@ -171,7 +171,8 @@ def matrix(entries: list[tuple[str, str, str]], heading: str = "attack") -> list
     rows, columns = list(dict.fromkeys(entry[0] for entry in entries)), sorted({entry[1] for entry in entries})
     values = {(row, column): cell for row, column, cell in entries}
     lines = [f"| {heading} | {' | '.join(columns)} |", "|:--|" + "--:|" * len(columns)]
-    return lines + [f"| {row.replace('|', ' or ')} | {' | '.join(values.get((row, one), '-') for one in columns)} |" for row in rows]
+    named = {row: row.replace("|", " or ") for row in rows}
+    return lines + [f"| {named[row]} | {' | '.join(values.get((row, one), '-') for one in columns)} |" for row in rows]
 
 
 def page(text: str, found: Defended) -> str:
