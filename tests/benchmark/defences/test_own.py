@@ -19,7 +19,11 @@ def test_the_detector_of_the_page_gives_each_row_a_score(tmp_path):
     )
     spec, source = own.spec_of(f"{tmp_path}/my_detector.py:score", DETECTORS)
     assert [(one.name, one.default) for one in spec.options] == [("power", 1.0)]
-    context = SimpleNamespace(probabilities=lambda: np.array([[0.6, 0.4], [0.1, 0.9]]))
+    given = SimpleNamespace(inputs=np.zeros((2, 4, 4, 3), "u1"), labels=np.zeros(2, int))
+    context = SimpleNamespace(
+        probabilities=lambda: np.array([[0.6, 0.4], [0.1, 0.9]]), rows=np.arange(2), train=given, clean=given,
+        weights_digest=lambda: "the same",
+    )  # fmt: skip
     found = spec.score(context, power=2.0)
     assert found.scores.tolist() == [0.36, 0.81] and found.flagged is None
     assert spec.name == "own-my-detector-score" and "`own-FILE-FUNCTION`" in PAGE
