@@ -49,7 +49,9 @@ def detections(outcome: Outcome[Detected]) -> str:
     names, table = text_tables.without_empty(titles, rows, titles[1:-1])
     notes = [columns.wrap(FOUND, columns.WIDTH)] if first.measures else []
     notes += [columns.wrap(line, columns.WIDTH) for line in _drawn([result for _, result in outcome.results], first)]
-    places = [f"scores: {path}/scores.csv" for path, _ in outcome.results] if first.measures is None else []
+    places = [f"scores: {path}/scores.csv" for path, _ in outcome.results]
+    if first.measures is not None and len(places) > 1:
+        places = [f"scores of each row: scores.csv in each {outcome.run.folder}/detect-…"]
     if places and first.poisoned is None and first.inspected != first.of:
         places.append(PART)
     return "\n".join([_heading(outcome, first), columns.narrow(names, table, {"method"}), *notes, *places])
