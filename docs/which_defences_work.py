@@ -18,6 +18,7 @@ from pathlib import Path
 
 from attacks_at_work import ATTACKS
 
+from benchmark.core import text_tables
 from benchmark.core.intervals import Summary
 from benchmark.defences import over_runs, summaries
 from benchmark.defences import records as defended
@@ -170,9 +171,8 @@ def matrix(entries: list[tuple[str, str, str]], heading: str = "attack") -> list
         return ["Nothing of this has been run."]
     rows, columns = list(dict.fromkeys(entry[0] for entry in entries)), sorted({entry[1] for entry in entries})
     values = {(row, column): cell for row, column, cell in entries}
-    lines = [f"| {heading} | {' | '.join(columns)} |", "|:--|" + "--:|" * len(columns)]
-    named = {row: row.replace("|", " or ") for row in rows}
-    return lines + [f"| {named[row]} | {' | '.join(values.get((row, one), '-') for one in columns)} |" for row in rows]
+    cells = [[row, *(values.get((row, one), "-") for one in columns)] for row in rows]
+    return text_tables.render("markdown", [heading, *columns], cells, {heading}).splitlines()
 
 
 def page(text: str, found: Defended) -> str:

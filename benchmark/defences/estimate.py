@@ -33,11 +33,12 @@ def of_run(folder: Path, chosen: Sequence[Chosen[Any]], asked: Asked) -> list[Es
     job = Run.at(folder)
     contexts = {wanted: open_subject(job, wanted, lambda line: None).context
                 for wanted in {one.asked(asked) for one in chosen}}  # fmt: skip
-    return [_of_method(job, one, contexts[one.asked(asked)]) for one in chosen]
+    speed = speed_of(job)
+    return [_of_method(job, one, contexts[one.asked(asked)], speed) for one in chosen]
 
 
-def _of_method(job: Run, one: Chosen[Any], context: DefenceContext) -> Estimate:
-    size, speed = Size(len(context.rows), len(context.clean), context.classes, job.settings.epochs), speed_of(job)
+def _of_method(job: Run, one: Chosen[Any], context: DefenceContext, speed: float | None) -> Estimate:
+    size = Size(len(context.rows), len(context.clean), context.classes, job.settings.epochs)
     try:
         one.check(context)
     except Unserved as error:
