@@ -236,6 +236,11 @@ def test_the_python_of_the_page_runs(tmp_path, name):
     code = code.replace("seed=0)", "seed=0, epochs=1)")
     if not importlib.util.find_spec("torch"):
         code = "".join(line for line in code.splitlines(True) if "torch" not in line)
+    (network,) = re.findall(r"^```python\n(.*?def build.*?)^```", PAGES["networks.md"], re.M | re.S)
+    (tmp_path / "my_network.py").write_text(network, encoding="utf-8")  # which python.md names, and predictions
+    sets = ", ".join(f'{name}=file["{name}/labels"][:]' for name in ("test", "triggered"))
+    made = f"import h5py, numpy\nwith h5py.File(path) as file: numpy.savez('p.npz', {sets})\n"
+    code = code.replace("bm.score_predictions(", f"{made}bm.score_predictions(")
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("runs/*/result.json"))
