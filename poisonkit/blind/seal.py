@@ -21,7 +21,7 @@ from poisonkit.core.errors import Failure, Usage
 from poisonkit.format import reader, sidecars
 from poisonkit.format.arrays import kept_in_key
 from poisonkit.format.manifest import KeyManifest, Manifest, SealedManifest
-from poisonkit.format.records import ArrayEntry, Counts, FileRecord, Json
+from poisonkit.format.records import ArrayEntry, Counts, Json
 from poisonkit.format.writer import writing
 from poisonkit.inspection.verify import verify
 from poisonkit.poisoning import recipe, supported
@@ -276,7 +276,7 @@ def _write_key(
         writer.finish(
             KeyManifest.draft(
                 data.manifest,
-                FileRecord(path.stat().st_size, files.file_sha256(path)),
+                sidecars.record_of(path),
                 challenge,
                 salt=secret.salt.hex(),
                 secret=str(secret.number),

@@ -285,7 +285,7 @@ def unseal(
         with progress(len(source.train) + len(source.test), restored.name, source.modality.rows) as bar:
             outcome = produce.produce(restored, target, command, force, threads, bar.update)
         if held.manifest.sidecar is not None and outcome.made:
-            sidecars.write(target, outcome.manifest, held.manifest.sidecar)
+            sidecars.write(target, outcome.manifest, held.manifest.sidecar, sidecars.record_of(target))
     return outcome
 
 

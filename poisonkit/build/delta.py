@@ -17,7 +17,7 @@ from poisonkit.build.produce import BuildResult
 from poisonkit.build.runtime import Runtime
 from poisonkit.core import files, hashing, hints, modality
 from poisonkit.core.errors import Failure, Usage
-from poisonkit.format import reader
+from poisonkit.format import reader, sidecars
 from poisonkit.format.manifest import DeltaManifest, Manifest
 from poisonkit.format.reader import Reader
 from poisonkit.format.records import FileRecord
@@ -48,8 +48,8 @@ def target_path(path: Path, output: Path | None) -> Path:
     return (path.parent if output is None else output) / name
 
 
-def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, force: bool = False) -> int:
-    """Write the delta of a file that verifies, or that is `checked` already. Returns its size in bytes.
+def pack(path: Path, target: Path, threads: int = 1, checked: FileRecord | None = None, force: bool = False) -> int:
+    """Write the delta of a file that verifies, or whose record says that it is `checked`. Returns its size in bytes.
 
     Raises `Failure` where the target exists, is not the delta of the same file, and `force` is not given.
     """
@@ -65,7 +65,7 @@ def pack(path: Path, target: Path, threads: int = 1, checked: bool = False, forc
         if data.clean:
             raise Usage(f"{path}: is a clean file, which does not differ from the clean data")
         arrays = _arrays(data, threads)
-        draft = DeltaManifest.draft(data.manifest, FileRecord(path.stat().st_size, files.file_sha256(path)))
+        draft = DeltaManifest.draft(data.manifest, checked or sidecars.record_of(path))
     with writing(target, sidecar=False, new=new) as writer:
         for name, array in arrays.items():
             writer.whole(name, array)
@@ -82,7 +82,7 @@ def _is_delta_of(path: Path, target: Path) -> bool:
             packed = existing.manifest.file
     except Failure:
         packed = None
-    if packed != FileRecord(path.stat().st_size, files.file_sha256(path)):
+    if packed != sidecars.record_of(path):
         raise Failure(
             f"{target}: already exists and is not {path.name}'s delta: use --force to overwrite it, or choose another "
             "-o"

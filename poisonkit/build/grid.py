@@ -18,6 +18,7 @@ from poisonkit.core import files, label_modes, naming
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.parsing import DEFAULT_PATCH, parse_patch
 from poisonkit.format.manifest import describe
+from poisonkit.format.records import FileRecord
 from poisonkit.poisoning import plan as plans
 from poisonkit.poisoning import recipe as recipes
 from poisonkit.poisoning import write
@@ -244,16 +245,16 @@ def make_grid(planned: GridPlan, runtime: Runtime) -> GridResult:
     files.check_space(output / "grid", max((one.size() for one in missing), default=0) + produce.SPARE_BYTES)
     with runtime.progress(len(missing), "grid", "files") as bar, files.scratch(output / "grid") as scratch:
         for one in missing:
-            write.write(one, scratch / "whole.h5", runtime.threads)
-            size += _pack(one, scratch / "whole.h5", delta_path(output, one))
+            written = write.write(one, scratch / "whole.h5", runtime.threads)
+            size += _pack(one, scratch / "whole.h5", written.file, delta_path(output, one))
             bar.update(1)
     return GridResult([delta_path(output, one) for one in missing], size, sum(one.size() for one in missing))
 
 
-def _pack(plan: Plan, whole: Path, target: Path) -> int:
+def _pack(plan: Plan, whole: Path, file: FileRecord, target: Path) -> int:
     """Write a plan's delta unless another process has just done so; its size in bytes."""
     try:
-        return delta.pack(whole, target, checked=True)
+        return delta.pack(whole, target, checked=file)
     except files.Taken:
         _exists(plan, target)
         return target.stat().st_size

@@ -78,19 +78,19 @@ def produce(
         _check_sidecar(plan, target, record)
     files.check_space(target, plan.size() + SPARE_BYTES)
     try:
-        manifest = write.write(plan, target, threads, progress, new=not force)
+        written = write.write(plan, target, threads, progress, new=not force)
     except files.Taken:
         return _existing(plan, target, command)
-    file = sidecars.write(target, manifest, of_this_run(plan, command))
-    same_container = plan.sha256 in (None, file.sha256)
-    return BuildResult(target, "written", manifest, target.stat().st_size, same_container)
+    sidecars.write(target, written.manifest, of_this_run(plan, command), written.file)
+    same_container = plan.sha256 in (None, written.file.sha256)
+    return BuildResult(target, "written", written.manifest, written.file.size, same_container)
 
 
 def _existing(plan: Plan, target: Path, command: list[str]) -> BuildResult:
     """Return the file that is there already; it gets a sidecar if it has none."""
     manifest = _same(plan, target)
     if not os.path.lexists(sidecars.sidecar_path(target)):
-        sidecars.write(target, manifest, of_this_run(plan, command))
+        sidecars.write(target, manifest, of_this_run(plan, command), sidecars.record_of(target))
     return BuildResult(target, "existing", manifest, target.stat().st_size)
 
 

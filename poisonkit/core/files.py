@@ -10,6 +10,7 @@ import re
 import shutil
 import socket
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -182,12 +183,17 @@ def _errno(text: str) -> list[str]:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes; they are read beside the hashing."""
+    """SHA-256 of a file's bytes."""
+    return sha256_of(FileIO(path))
+
+
+def sha256_of(file: FileIO) -> str:
+    """SHA-256 of the bytes of an open file, which is closed at the end; they are read beside the hashing."""
     from concurrent.futures import ThreadPoolExecutor  # late: most commands hash no file
 
     total = hashlib.sha256()
     buffers = [bytearray(1 << 22), bytearray(1 << 22)]
-    with open(path, "rb", buffering=0) as file, ThreadPoolExecutor(1) as beside:
+    with file, ThreadPoolExecutor(1) as beside:
         hashed = None
         while count := file.readinto(buffers[0]):  # while the other one is hashed
             if hashed is not None:

@@ -87,13 +87,15 @@ def check(beside: Path, target: Path) -> Sidecar | None:
     return sidecar
 
 
-def write(target: Path, manifest: Manifest, more: Json) -> FileRecord:
-    """Write the sidecar of a file: its manifest, its size and digest, and `more` of what the run was. Returns the
-    record of the file."""
-    file = FileRecord(target.stat().st_size, files.file_sha256(target))
+def record_of(path: Path) -> FileRecord:
+    """Return the size and the digest of a file that is there."""
+    return FileRecord(path.stat().st_size, files.file_sha256(path))
+
+
+def write(target: Path, manifest: Manifest, more: Json, file: FileRecord) -> None:
+    """Write the sidecar of a file: its manifest, its size and digest, and `more` of what the run was."""
     record = {"manifest": manifest.json, "file": {"name": target.name} | vars(file)}
     files.write_json(sidecar_path(target), more | record)
-    return file
 
 
 def more(path: Path) -> Json | None:

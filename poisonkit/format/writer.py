@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,12 +15,12 @@ import numpy as np
 
 from poisonkit.core import hashing
 from poisonkit.core.errors import Failure
-from poisonkit.core.files import atomic_write, reason
+from poisonkit.core.files import atomic_write, reason, sha256_of
 from poisonkit.core.modality import TEXT, is_text_dtype
 from poisonkit.core.signals import defer_signals
 from poisonkit.format import sidecars
 from poisonkit.format.manifest import Header
-from poisonkit.format.records import ArrayEntry
+from poisonkit.format.records import ArrayEntry, FileRecord
 from poisonkit.format.sidecars import sidecar_path
 
 H = TypeVar("H", bound=Header)
@@ -124,7 +125,9 @@ class TextColumn(Column):
 
 
 class Writer:
-    """The columns of a file that is being written."""
+    """The columns of a file that is being written; `written`, once it has its name, is its size and digest."""
+
+    written: FileRecord
 
     def __init__(self, file: h5py.File, pool: ThreadPoolExecutor, disk: ErrorLatchingFile):
         self._file, self.pool, self._disk = file, pool, disk
@@ -189,18 +192,26 @@ def _close(file: h5py.File) -> None:
 def writing(target: Path, sidecar: bool = True, new: bool = False, mode: int = 0o666) -> Iterator[Writer]:
     """Provide a `Writer` for a temporary file that takes the target's name when the block ends well.
 
-    `sidecar`: whether such a file has a sidecar, so that an older one must go; `Failure` where that is another file's.
+    `sidecar`: whether such a file has a sidecar, so that an older one must go (`Failure` where that is another file's),
+    and the new one needs the file's digest: it is taken while the file gets its name, which where it replaces another
+    takes as long.
     `new`: see `atomic_write`. `mode`: who may read and write it, less the umask.
     """
     if sidecar:
         sidecars.check(sidecar_path(target), target)
     try:
         with (
+            ThreadPoolExecutor(1) as beside,
             atomic_write(target, sidecar_path(target) if sidecar else None, new) as temporary,
             contextlib.closing(ErrorLatchingFile(temporary, mode)) as disk,
         ):
             with ThreadPoolExecutor(2) as pool, _hdf5(disk) as file:
-                yield Writer(file, pool, disk)
+                writer = Writer(file, pool, disk)
+                yield writer
             disk.check()
+            size = temporary.stat().st_size
+            hashed = beside.submit(sha256_of, FileIO(temporary)) if sidecar else None
+        if hashed is not None:
+            writer.written = FileRecord(size, hashed.result())
     except OSError as error:
         raise Failure(f"{target}: could not be written: {reason(error)}") from error

@@ -1,6 +1,7 @@
 """Write a plan as a file of the format."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from poisonkit.core import hashing
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import differs
 from poisonkit.format.manifest import Manifest, describe
+from poisonkit.format.records import FileRecord
 from poisonkit.format.writer import writing
 from poisonkit.poisoning.plan import ROWS_AT_ONCE, TESTED, Plan
 from poisonkit.poisoning.selection import POISONED
@@ -15,8 +17,15 @@ from poisonkit.sources._cache import cache
 from poisonkit.sources.base import Source
 
 
-def write(plan: Plan, target: Path, threads: int = 1, progress=None, new: bool = False) -> Manifest:
-    """Write the planned file, atomically. Return its manifest.
+class Written(NamedTuple):
+    """What was written."""
+
+    manifest: Manifest
+    file: FileRecord
+
+
+def write(plan: Plan, target: Path, threads: int = 1, progress=None, new: bool = False) -> Written:
+    """Write the planned file, atomically. Return its manifest, and its size and digest.
 
     `progress(n)` is called with the number of rows that were dealt with. Raises `Failure` where the manifest is not
     the one that is demanded, the source's bytes are not those of its digest, or the disk fails; then the target is as
@@ -29,7 +38,7 @@ def write(plan: Plan, target: Path, threads: int = 1, progress=None, new: bool =
         raise
 
 
-def _write(plan: Plan, target: Path, threads: int, progress, new: bool) -> Manifest:
+def _write(plan: Plan, target: Path, threads: int, progress, new: bool) -> Written:
     with writing(target, new=new) as writer:
         effect = {} if plan.effect is None else plan.effect.arrays()
         columns = {
@@ -48,7 +57,7 @@ def _write(plan: Plan, target: Path, threads: int, progress, new: bool) -> Manif
         if plan.expected is not None and manifest.json != plan.expected.json:
             differences = "; ".join(list(describe(plan.expected.json, manifest.json))[:3])
             raise Failure(f"{target}: not written, since it would not be what was asked for: {differences}")
-        return manifest
+    return Written(manifest, writer.written)
 
 
 def _write_train(plan: Plan, columns: dict, threads: int, progress, hash_clean) -> int:

@@ -74,6 +74,17 @@ def test_columns_are_written_block_by_block(tmp_path):
     assert names(tmp_path) == ["x.h5"]
 
 
+@pytest.mark.parametrize("old", [False, True])
+def test_the_digest_that_is_taken_while_a_file_gets_its_name_is_that_of_the_file(tmp_path, old):
+    target = tmp_path / "x.h5"
+    if old:
+        target.write_bytes(b"old" * 1000)
+    with writing(target) as writer:
+        writer.whole("c", np.arange(1 << 20))
+        writer.finish(DRAFT)
+    assert writer.written == sidecars.record_of(target) and writer.written.size > 8 << 20
+
+
 def test_a_column_that_is_not_full_is_a_bug_and_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError, match="0 of 5 rows written"), writing(tmp_path / "x.h5") as writer:
         writer.column("a", "|u1", (5,))
