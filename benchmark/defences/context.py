@@ -192,8 +192,7 @@ class DefenceContext:
 
     def predictor(self, model: Any = None) -> Callable[[np.ndarray], np.ndarray]:
         """Return a function of images (m, H, W, C), uint8, or float32 in bytes (then also between and beyond 0 to 255),
-        or
-        of texts: their probabilities, (m, C) float32. `model`: another than the trained one, as it is at each call."""
+        or of texts: their probabilities, (m, C) float32. `model`: another than the trained one, as it then is."""
         steps: dict[bool, Callable[[Any], list[np.ndarray]]] = {}
 
         def predict(inputs: Any) -> np.ndarray:

@@ -87,8 +87,7 @@ def score(
 @dataclass(frozen=True)
 class Seen:
     """A predicted class: its number, its inspected `rows` and their `deviation`, how many clean rows it has, the cut,
-    and
-    the kernel `distance` between the rows below and above it."""
+    and the kernel `distance` between the rows below and above it."""
 
     label: int
     rows: np.ndarray

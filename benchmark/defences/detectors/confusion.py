@@ -1,6 +1,5 @@
 """Confusion training (Qi et al. 2023): rows that a network still gets right while it unlearns everything else from
-clean
-images with wrong labels are suspicious."""
+clean images with wrong labels are suspicious."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

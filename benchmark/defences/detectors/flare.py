@@ -1,6 +1,5 @@
 """FLARE (Hou et al. 2025): rows whose least likely values at the batch normalisations set them apart as a dense group
-of
-their own are suspicious."""
+of their own are suspicious."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -114,8 +113,7 @@ def least_log_density(values: Any, mean: Any, variance: Any) -> Any:
 class Tree:
     """HDBSCAN's tree of an embedding: `condensed` (structured: parent, child, lambda_val, child_size; numbers from
     `rows` on are groups, `rows` the root), `merges` (rows − 1, 4) of the single linkage (two nodes, distance, size),
-    and
-    `groups_at(distance)` → (rows,) int64, the groups when it is cut there, −1 for noise."""
+    and `groups_at(distance)` → (rows,) int64, the groups when it is cut there, −1 for noise."""
 
     rows: int
     condensed: np.ndarray

@@ -73,8 +73,7 @@ def overlays_of(seed: int, purpose: str, rows: np.ndarray, total: int, pool: int
 
     What a row gets depends on the seed and on its number alone, not on which others are inspected: `rows` are numbers
     from 0 to `total` − 1. The pool is cut into `count` stretches, from somewhere that is drawn for the row, and one
-    image
-    is drawn from each.
+    image is drawn from each.
     """
     drawn = random_streams.uniform(seed, f"overlays: {purpose}", total * (count + 1)).reshape(total, count + 1)[rows]
     bounds = np.arange(count + 1) * pool // count
