@@ -71,6 +71,8 @@ def _index(option: str, typed: str | int, classes, warn) -> int:
             raise Usage(f"{option}: several classes are called {texts.truncated(typed)!r}: say which by {ways}")
         if same:
             return same[0]
+    if found := INDEX.fullmatch(typed.strip().lower()):  # as people type it, where no class is called that
+        return _within(option, int(found[1]), classes)
     alike = [label for label, name in enumerate(classes) if folded(name) == folded(typed.strip())]
     if len(alike) == 1:
         warn(f"{option}: {spelled(classes, alike[0])} is written with other code points than what was typed (NFC, NFD)")

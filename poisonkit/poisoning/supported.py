@@ -13,7 +13,7 @@ from poisonkit.format.manifest import AnyManifest, Header, Manifest, SealedManif
 from poisonkit.format.records import Source, TriggerStep
 from poisonkit.sources.registry import SOURCES
 from poisonkit.triggers import registry as triggers
-from poisonkit.triggers.base import UNNAMED
+from poisonkit.triggers.base import NOT_INSTALLED, UNNAMED
 
 PICTURES = ("frog", "drawn")  # the built-in ones
 
@@ -52,13 +52,15 @@ def note(manifest: AnyManifest, before: str = "; ") -> str:
 def demand(path: Path, manifest: AnyManifest, why: str) -> None:
     """`Unknown`, in one line, where something of the recipe is not known here; `why` says what follows."""
     if unknown := problem(manifest):
-        advice = "" if unknown.startswith(UNNAMED) else ": use the version of the tool that made it"
+        advice = ": use the version of the tool that made it"
+        if unknown.startswith(UNNAMED) or NOT_INSTALLED in unknown:
+            advice = ""
         raise Unknown(f"{path}: its recipe is unknown here ({unknown}), {why}{advice}")
 
 
 def made_by(unknown: str) -> str:
     """Say, for the end of a line, who may know what is not known of a recipe; of code the line says it itself."""
-    return "" if unknown.startswith(UNNAMED) else ": made by a newer poisonkit, or custom"
+    return "" if unknown.startswith(UNNAMED) or NOT_INSTALLED in unknown else ": made by a newer poisonkit, or custom"
 
 
 def _recipe(manifest: Manifest) -> str | None:

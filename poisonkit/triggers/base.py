@@ -78,6 +78,8 @@ class UserFile:
 
 UNNAMED = "the trigger "
 """How the words begin about a trigger that is not known here since nobody named its code."""
+NOT_INSTALLED = ", of a package that is not installed"
+"""What the words hold about one that is not known here since its package is not installed."""
 
 
 def names_file(trigger: str) -> bool:

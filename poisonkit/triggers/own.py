@@ -106,6 +106,8 @@ def unknown(parameters: Parameters) -> str | None:
         short = [text.removeprefix("sha256:")[:8] for text in (others[-1].digest, str(parameters.get("digest")))]
         return f"{UNNAMED}{wanted}, SHA-256 {short[1]}…; {others[-1].path} is another file, {short[0]}…"
     function = texts.printable(str(parameters.get("function")))[:60]
+    if same := [one for one in _NAMED.get().values() if one.digest == parameters.get("digest")]:
+        return f"{UNNAMED}{wanted}: named was another function of the same file, {same[-1].function}"
     return f"{UNNAMED}{wanted} is code of its maker's, which runs only where you name it: --trigger FILE.py:{function}"
 
 

@@ -21,6 +21,7 @@ from poisonkit.core.image_maps import Function, ImageMap
 from poisonkit.core.random_streams import stream, uniform
 from poisonkit.core.stencil import Stencil
 from poisonkit.core.table import Table
+from poisonkit.triggers import own_process
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, RowStream, Tile
 
 STREAM = "own"
@@ -89,7 +90,7 @@ def one_line(code: Code, quiet: bool = False) -> Iterator[None]:
     watch = threading.Thread(target=_watch, args=(code, main, done), daemon=True)
     watch.start()
     try:
-        with contextlib.redirect_stdout(_Bounded(quiet)):
+        with contextlib.redirect_stdout(_Bounded(quiet)), own_process.kept():
             yield
     except (Failure, KeyboardInterrupt, MemoryError):
         raise
@@ -237,7 +238,7 @@ def _called(
     draws = Draws(context.seed, context.stream_name(STREAM))
     takes_random = "random" in inspect.signature(function).parameters
     with one_line(code, quiet):
-        made = function(tile, **({"random": draws} if takes_random else {}), **options)
+        made = _at_once(function(tile, **({"random": draws} if takes_random else {}), **options))
     pair = made if isinstance(made, tuple) else (made, None)
     if isinstance(made, BuiltTrigger):
         pair = made.train, made.test
@@ -245,6 +246,13 @@ def _called(
         where = place_of(code, function)
         raise Failure(f"{where}: returned {len(pair)} things, expected one, or two: for training and test rows")
     return draws, pair
+
+
+def _at_once(made: Any) -> Any:
+    """Return what a function made; what an `async` one returned, which is refused, would warn that nobody waits."""
+    if inspect.iscoroutine(made):
+        made.close()
+    return made
 
 
 _EXPECTED = "a Stencil, a Table, or a function of (images, rows, random)"
@@ -325,7 +333,7 @@ class Rows:
 
     def _called(self, images: np.ndarray, rows: np.ndarray, function: Callable[..., Any] | None = None) -> Any:
         with one_line(self._code):
-            return (function or self._function)(images.copy(), rows.copy(), self._random)
+            return _at_once((function or self._function)(images.copy(), rows.copy(), self._random))
 
     @staticmethod
     def _is_one(found: Any, images: np.ndarray) -> bool:

@@ -11,9 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from poisonkit.core import texts
 from poisonkit.core.errors import Failure
 from poisonkit.triggers import own_code
-from poisonkit.triggers.base import Parameters
+from poisonkit.triggers.base import NOT_INSTALLED, Parameters
 from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
 
 GROUP = "poisonkit.triggers"
@@ -70,7 +71,8 @@ def unknown(name: str, parameters: Parameters) -> str | None:
     """Say in a few words why a recipe's trigger cannot be made here; None where it can."""
     one = installed().get(name)
     if one is None:
-        return f"trigger {name!r:.70}, of a package that is not installed"
+        package, version = name.partition(".")[0], texts.printable(str(parameters.get(VERSION)))
+        return f"trigger {name!r:.70}{NOT_INSTALLED}: install {package:.40} {version:.40} if you trust its code"
     if one.version != parameters.get(VERSION):
         return f"trigger {name} of version {parameters.get(VERSION)!s:.40}, {one.version} is installed"
     return None

@@ -121,7 +121,7 @@ def _way(typed: str) -> str | None:
         file = trigger.file
         if file is not None and naming.understood(typed, file.attacks):
             first = f"--{trigger.name}-list says of which rows, " if file.list_help else ""
-            taken = f"--trigger {trigger.name} takes ({first}{file_option(trigger.name)} brings them)"
+            taken = f"--trigger {trigger.name} takes ({first}{file_option(trigger.name)} FILE)"
             return f"its own code makes {file.brings}, which {taken}"
     return None
 

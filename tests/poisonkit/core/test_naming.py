@@ -30,7 +30,7 @@ def test_triggers(typed, name):
 @pytest.mark.parametrize("typed, words", [
     ("SSBA", "its own code makes the pictures, which --trigger images takes (--images-list says of which rows"),
     ("isba", "--trigger images takes"), ("Sleeper Agent", "--trigger images takes"),
-    ("label-consistent pictures", "--images-file brings them)"), ("LF", "--trigger pattern takes (--pattern-file"),
+    ("label-consistent pictures", "--images-file FILE)"), ("LF", "--trigger pattern takes (--pattern-file"),
     ("narcissus", "the array that is added, which --trigger pattern"), ("StyleBkd", "--trigger rewrite takes"),
     ("TaCT", "--cover-class"), ("BadPatches", "--per-patch"), ("clean_label", "a label mode: --label-mode clean-label"),
 ])  # fmt: skip

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import sys
 
 import damage
@@ -197,6 +198,9 @@ def test_it_is_made_again_packed_and_sealed_where_it_is_named(poisonkit, made, c
     poisonkit(*again, "--trigger", name).succeeded()
     assert (tmp_path / "again.h5").read_bytes() == path.read_bytes()
     poisonkit("pack", path).failed(4, "the trigger my_trigger.py:specks")
+    poisonkit("pack", path, "--trigger", f"{code}:stripes").failed(
+        4, "named was another function of the same file, stripes"
+    )
     poisonkit("pack", path, "--trigger", name).succeeded()
     (tmp_path / "folder").mkdir()
     result = poisonkit("unpack", tmp_path / "specks.delta.h5", "-o", tmp_path / "folder" / "x.h5")
@@ -334,6 +338,16 @@ BROKEN = {
     "missing package": ("import nothing_of_this_name\n", ":1: ModuleNotFoundError: No module named"),
     "an end": ("import sys\nsys.exit(0)\n", ":2: SystemExit: 0"),
     "an end in the function": ("import sys\ndef build(tile):\n    sys.exit()\n", ":3: SystemExit: (without a message)"),
+    "an end at once": ("import os\ndef build(tile):\n    os._exit(0)\n", ":3: SystemExit: os._exit ends the process"),
+    "another program": (
+        "import os\ndef build(tile):\n    os.execv('/bin/true', ['true'])\n",
+        ":3: SystemExit: os.execv ends the process",
+    ),
+    "async": ("async def build(tile):\n    pass\n", ":1: returned coroutine, expected a Stencil, a Table, or"),
+    "async on rows": (
+        HEAD + "def build(tile):\n    async def apply(images, rows, random):\n        pass\n    return apply\n",
+        ":5: its function returned coroutine, expected uint8",
+    ),
     "an error": ("def build(tile):\n    return 1 / 0\n", ":2: ZeroDivisionError: division by zero"),
     "lines": ("def build(tile):\n    raise ValueError('a\\nb\\x1b[2J')\n", ":2: ValueError: a b"),
     "mute": (
@@ -404,6 +418,22 @@ def test_whatever_goes_wrong_in_it_is_one_line_with_its_place(poisonkit, tmp_pat
     assert not target.exists() and not list(tmp_path.glob("out/*"))
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.parametrize("does", ["os.chdir('/')", "os.fork()"])
+@pytest.mark.parametrize("place", ["def build(tile):\n    {}\n", "def build(tile):\n    pass\n"])
+def test_the_file_is_made_once_and_where_it_was_asked_for(poisonkit, tmp_path, monkeypatch, does, place):
+    (tmp_path / "my_trigger.py").write_text(
+        "import os\nimport numpy as np\n" + place.format(does)
+        + "    def apply(images, rows, random):\n        " + ("return images // 2" if "{" in place else does)
+        + "\n        return images // 2\n    return apply\n"
+    )  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    poisonkit(
+        "make", *poisonkit.small, "--trigger", "my_trigger.py:build", "--rate", "0.1", "-o", "out/x.h5"
+    ).succeeded()
+    assert pk.verify(tmp_path / "out" / "x.h5", trigger="my_trigger.py:build") and os.getcwd() == str(tmp_path)
+
+
 def test_code_that_takes_long_says_where_it_is(poisonkit, tmp_path, monkeypatch):
     monkeypatch.setattr(own_code, "PATIENCE", 0.05)
     path = tmp_path / "my_trigger.py"
@@ -463,7 +493,8 @@ def test_a_trigger_of_a_package(poisonkit, package, tmp_path):
     (meta / "entry_points.txt").unlink()
     packages.installed.cache_clear()
     result = poisonkit("verify", path)
-    assert result.code == 4 and "trigger 'my-package.stripes', of a package that is not installed" in result.out
+    assert result.code == 4 and "trigger 'my-package.stripes', of a package that is not installed: " in result.out
+    assert "install my-package 1.0" in result.out and "made by a newer" not in result.out
 
 
 def test_a_package_that_fails_is_one_line_and_no_one_elses_affair(poisonkit, package, tmp_path):
