@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from benchmark.core import child_process
 from benchmark.core.errors import Failure
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ def in_one_line(source: "Source") -> Iterator[None]:
 @contextlib.contextmanager
 def _kept_alive() -> Iterator[None]:
     """Let code raise where it would end this process at once, or put another program in its place: it would end a
-    training with exit code 0 and no result. A process that it forks may end."""
-    here = os.getpid()
+    training with exit code 0 and no result. A process that it forks may end, and does so with the code, and this one is
+    in the same folder afterwards: the names of files that are still to be written are seen from there."""
+    here, folder = os.getpid(), _folder()
     replaced = {(module, name): getattr(module, name) for module in _SYSTEM for name in _ENDS if hasattr(module, name)}
 
     def instead(function: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -59,8 +61,19 @@ def _kept_alive() -> Iterator[None]:
     try:
         yield
     finally:
+        if os.getpid() != here:
+            child_process.end(1)
         for (module, name), function in replaced.items():
             setattr(module, name, function)
+        if folder is not None and _folder() != folder:
+            os.chdir(folder)
+
+
+def _folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it is no longer there
+        return None
 
 
 def _raised_first(error: BaseException) -> BaseException:

@@ -3,6 +3,7 @@ named."""
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -282,6 +283,17 @@ def test_what_the_code_forks_may_end(files):
     with own_guard.running(source):
         assert callable(own.executed(source)["build"]) and __import__("os")._exit is not ends
     assert __import__("os")._exit is ends
+
+
+def test_a_fork_that_goes_on_ends_and_the_folder_stays(files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = "import os\nfirst = os.getpid()\nos.fork()\nos.chdir('/')\n"
+    code += "if os.getpid() == first:\n    os.wait()\n" + PLAIN
+    (files / "my_network.py").write_text(code)
+    source, here = own.named(f"{files / 'my_network.py'}:build"), os.getpid()
+    with own_guard.running(source):
+        assert callable(own.executed(source)["build"])
+    assert (os.getpid(), os.getcwd()) == (here, str(tmp_path))
 
 
 def test_another_function_of_the_same_file_is_wrong_usage_everywhere(runs):
