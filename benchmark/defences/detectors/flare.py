@@ -32,7 +32,7 @@ def score(context: DefenceContext, *, xi: float, group: int) -> Detection:
     least = max(2 * group, NEIGHBOURS + 2)
     if len(context.rows) < least:
         raise Failure(f"needs {least:,} rows or more, for groups of {group}, and there are {len(context.rows):,}")
-    values = context.kept("flare", TRAIN, likelihoods(context))
+    values = context.kept("flare", TRAIN, likelihoods(context), len(context.batch_norms()))
     if not np.isfinite(values).all():
         raise Failure(f"{int((~np.isfinite(values)).any(axis=1).sum()):,} rows have a likelihood that is not finite")
     if not np.ptp(values, axis=0).any():

@@ -131,7 +131,7 @@ def test_features_are_computed_once_and_renewed_with_the_network(far_method, run
     assert len(list(run.glob("evidence-*"))) == 2
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "pickle", "rows", "link"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "pickle", "rows", "columns", "type", "link"])
 def test_damaged_evidence_is_put_aside_and_made_again(far_method, run, damage, tmp_path):
     first = records("detect", run, "--method", "far", "--no-twin")
     kept = only(run, "evidence-*/outputs-train.npy")
@@ -147,6 +147,8 @@ def test_damaged_evidence_is_put_aside_and_made_again(far_method, run, damage, t
         np.save(kept, np.array([{}] * 120, object), allow_pickle=True)
     elif damage == "rows":
         np.save(kept, np.load(kept)[:7])
+    elif damage in ("columns", "type"):
+        np.save(kept, np.load(kept)[:, :-1] if damage == "columns" else np.load(kept).astype(np.float64))
     else:
         kept.write_bytes(content[: len(content) // 2] if damage == "cut" else b"")
     shutil.rmtree(only(run, "detect-far-*"))
