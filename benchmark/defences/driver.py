@@ -107,6 +107,8 @@ class Driver(Generic[S, R]):
                     try:
                         if wanted not in subjects:
                             opened = open_subject(job, wanted, self.log)
+                            if not subjects:
+                                opened.check_network()
                             subjects[wanted] = replace(opened, twin=twin, compared=compared)
                     except Failure as error:
                         unopened = error

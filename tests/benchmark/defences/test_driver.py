@@ -121,14 +121,49 @@ def test_what_is_there_is_only_read(far_method, run):
 
 
 def test_features_are_computed_once_and_renewed_with_the_network(far_method, run, twin):
+    from benchmark.nn import model_files
+
     records("detect", run, "--method", "far", "--no-twin")
     kept = only(run, "evidence-*/outputs-train.npy")
     before = kept.stat().st_mtime_ns
     records("detect", run, "--method", "far", "--no-twin", "--option", "power=1")
     assert kept.stat().st_mtime_ns == before
-    shutil.copy(twin / "model.keras", run / "model.keras")
+    model = model_files.load(run)
+    model.weights[0].assign(model.weights[0] * 1.0001)
+    model_files.save(model, run / "model.keras")
     records("detect", run, "--method", "far", "--no-twin", "--option", "power=4")
     assert len(list(run.glob("evidence-*"))) == 2
+
+
+@pytest.mark.parametrize("which", ["run", "twin"])
+def test_another_network_of_the_same_architecture_is_one_line(far_method, tuned_method, run, twin, which):
+    """Somebody has put it there: it would pass for the one that was trained."""
+    from benchmark.nn import model_files
+
+    first = run if which == "run" else twin
+    model = model_files.load(first)
+    for weight in model.get_layer("logits").weights:
+        weight.assign(np.roll(weight.numpy(), 1, axis=-1))
+    model_files.save(model, first / "model.keras")
+    for command, method in (("detect", "far"), ("repair", "tuned")):
+        done = invoke(command, run, "--method", method, "-q")
+        assert done.exit_code == 1 and done.stderr.count("\n") == 1, (done.stderr, done.exception)
+        assert done.stderr.startswith(f"benchmark: {first}/model.keras: is not the network that was trained here: of ")
+        assert "rows it takes" in done.stderr and "benchmark train" in done.stderr
+        assert not list(first.glob(f"{command}-*")) and CALLS == [run.name] * (which == "twin") * (
+            1 if command == "detect" else 2
+        )
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "others"])
+def test_without_predictions_a_line_says_that_the_network_is_taken_as_it_is(far_method, run, damage):
+    path = run / "predictions.npz"
+    path.unlink() if damage == "gone" else path.write_bytes(path.read_bytes()[:200])
+    if damage == "others":
+        np.savez(path, test=np.arange(7))
+    done = invoke("detect", run, "--method", "far", "--no-twin", "-q")
+    assert done.exit_code == 0 and done.stderr.count("\n") == 1
+    assert done.stderr.endswith("it cannot be told whether model.keras is the network that was trained here\n")
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "pickle", "rows", "columns", "type", "link"])
