@@ -150,9 +150,8 @@ def test_another_network_of_the_same_architecture_is_one_line(far_method, tuned_
         assert done.exit_code == 1 and done.stderr.count("\n") == 1, (done.stderr, done.exception)
         assert done.stderr.startswith(f"benchmark: {first}/model.keras: is not the network that was trained here: of ")
         assert "rows it takes" in done.stderr and "benchmark train" in done.stderr
-        assert not list(first.glob(f"{command}-*")) and CALLS == [run.name] * (which == "twin") * (
-            1 if command == "detect" else 2
-        )
+        assert not list(first.glob(f"{command}-*"))
+    assert ([] if which == "run" else [run.name] * 2) == CALLS
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "others"])
@@ -498,3 +497,29 @@ def test_of_drawn_rows_without_truth_it_is_said_that_they_are_a_part(far_method,
     assert "40 training rows inspected of 90 (drawn at random)" in shown and "are no submission" in shown
     done = invoke("repair", run, "--method", "retrain", "--detector", "far", "--no-twin", "-q")
     assert done.exit_code == 1 and "has scored 40 of 90 rows only" in done.stderr
+
+
+def test_a_run_that_is_named_twice_is_there_once(far_method, tuned_method, run, monkeypatch):
+    monkeypatch.chdir(run.parent)
+    again = f"./{run.name}/."
+    assert len(records("detect", run, again, "--method", "far", "--no-twin")) == 1 and [run.name] == CALLS
+    assert invoke("detect", run, again, "--method", "far", "--no-twin").output.count("inspected") == 1
+    assert len(records("repair", again, run, "--method", "tuned", "--estimate")) == 2, "and fine-tuning beside"
+
+
+def test_what_is_explained_is_what_is_shown(far_method, tuned_method, run):
+    detected = [invoke("detect", run, "--method", "far", *more, "-q").output for more in ((), ("--no-twin",))]
+    assert ["clean twin" in text for text in detected] == [True, False] and "cut: what" in detected[1]
+    repaired = [invoke("repair", run, "--method", "tuned", *more, "-q").output for more in ((), ("--no-twin",))]
+    assert ["clean twin" in text for text in repaired] == [True, False]
+    assert all("RA: the share of triggered rows that still get their true label." in text for text in repaired)
+
+
+@pytest.mark.parametrize("command, method", [("detect", "far"), ("repair", "tuned")])
+def test_lines_fit_a_window(far_method, tuned_method, run, twin, command, method):
+    """Also where the names of runs are long; a path alone may be longer, for it is to be copied."""
+    long = [path.rename(path.with_name(f"{path.name[:30]}{'x' * 50}")) for path in (run, twin)]
+    done = invoke(command, long[0], "--method", method)
+    assert done.exit_code == 0 and f"{long[0].name}:\n" in done.stderr and f"{long[1].name}:\n" in done.stderr
+    for line in (done.stdout + done.stderr).splitlines():
+        assert len(line) <= 100 or len(line.split()) <= 2, line
