@@ -8,6 +8,7 @@ import click
 
 from benchmark.cli.options import BASE, CODE, JSON, QUIET, allow
 from benchmark.cli.printing import complain, say, say_json
+from benchmark.core import text_tables
 from benchmark.core.errors import Failure
 
 
@@ -121,14 +122,16 @@ def _run(
     from benchmark.defences.chosen import choose
     from benchmark.defences.estimate import of_run
     from benchmark.reporting import defences
+    from benchmark.runs import results
 
     allow(code)
+    paths = results.each_once(paths)
     chosen = choose(registry, methods, given, beside)
     if estimate:
         found = [one for path in paths for one in of_run(path, chosen, asked)]
         say_json([vars(one) for one in found]) if as_json else say(defences.estimates(found))
         return
-    driver = make((lambda line: None) if quiet else (lambda line: say(line, err=True)))
+    driver = make((lambda line: None) if quiet else _progress)
     outcomes, errors = [], []
     for path in paths:
         try:
@@ -144,6 +147,12 @@ def _run(
     for line in dict.fromkeys(line for outcome in outcomes for line in outcome.left_out):
         say(f"left out: {line}", err=True)
     _end([*errors, *(line for outcome in outcomes for line in outcome.errors)])
+
+
+def _progress(line: str) -> None:
+    """Print a line of progress; one that gives a command stays whole, to be copied."""
+    wide = "benchmark " not in line
+    say(text_tables.filled(line, "    ") if wide else line, err=True)
 
 
 def _end(errors: list[str]) -> None:

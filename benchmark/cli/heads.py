@@ -42,7 +42,9 @@ def ablate(paths, file, base, as_json, quiet, pairs):
     """
     from benchmark.analysis.heads import ablate as ablating
     from benchmark.analysis.heads import tables
+    from benchmark.runs.results import each_once
 
+    paths = each_once(paths)
     off = [ablating.parse_head(pair) for pair in pairs]
     log = (lambda line: None) if quiet else (lambda line: say(line, err=True))
     results = [ablating.run(path, file, base, off, log) for path in paths]

@@ -97,7 +97,9 @@ def train_each(jobs, quiet, stop):
         took = time.monotonic() - begun
     left = sum(not finished(spec) for spec in jobs) if stop is not None else 0
     if left:
-        complain(f"{left} of {len(jobs)} runs left when the time was up; the same command goes on")
+        from benchmark.core.numbers import counted
+
+        complain(f"{left} of {counted(len(jobs), 'run')} left when the time was up; the same command goes on")
 
 
 def finished(spec) -> bool:

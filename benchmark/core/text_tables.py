@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import textwrap
 from collections.abc import Container
 
 _LATEX = {
@@ -11,8 +12,16 @@ _LATEX = {
 }  # fmt: skip
 
 
+WIDTH = 100
+"""Characters of a line at most."""
 MOST_NAMED = 5
 _NUMBERS = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?(;[+-]?[0-9.]+(e[+-]?[0-9]+)?)*")
+
+
+def filled(line: str, indent: str = "") -> str:
+    """Break a line of more than WIDTH characters between its words, none of which is cut: a path may be among them.
+    `indent`: what the lines after the first begin with."""
+    return textwrap.fill(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def printable(text: str) -> str:

@@ -45,12 +45,15 @@ class Chosen(Generic[S]):
         return replace(asked, rows=None) if getattr(self.spec, "judges", None) == WHOLE else asked
 
     def check(self, context: DefenceContext) -> None:
-        """Raise `Unserved` where a package is missing, or the run has not what the method needs: said in one line."""
+        """Raise `Unserved` where a package is missing, or the run has not what the method needs or its settings ask
+        for: said in one line."""
         try:
             for package in self.spec.packages:
                 extras.check(package, self.spec.extra)
             for need in self.spec.needs:
                 need.check(context)
+            if self.spec.ready is not None:
+                self.spec.ready(context, **self.settings)
         except Failure as error:
             raise Unserved(f"{self.spec.name}: {error}") from None
 

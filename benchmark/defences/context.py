@@ -235,13 +235,14 @@ class DefenceContext:
         found = row_losses.read(self.run.folder, self.training_rows)
         return RowLosses(found.epochs, found.losses[:, self.rows])
 
-    def kept(self, name: str, group: str, compute: evidence.Compute) -> np.ndarray:
+    def kept(self, name: str, group: str, compute: evidence.Compute, width: int | None = None) -> np.ndarray:
         """Return what a method computes row by row, and keep it: `compute` makes of a block of inputs (m, …), always of
-        one size, an array (m, …). Of `train` for all training rows, and cut to those inspected."""
+        one size, an array (m, …). Of `train` for all training rows, and cut to those inspected. `width`: it is (m,
+        width) float32, and what is kept of another kind is computed again."""
         inputs = self._inputs(group)
         which = TRAIN if group == TRAIN else self._clean_name
         found = self._evidence.array(
-            f"{name}-{which}", len(inputs), lambda path: evidence.by_block(path, inputs, compute)
+            f"{name}-{which}", len(inputs), lambda path: evidence.by_block(path, inputs, compute), width
         )
         return self._inspected(found) if group == TRAIN else np.asarray(found)
 
@@ -275,7 +276,8 @@ class DefenceContext:
 
     def _outputs(self, group: str) -> np.ndarray:
         """Return features and logits side by side, (n, d + C) float32: one pass computes both."""
-        return self.kept("outputs", group, lambda block: np.concatenate(self._steps()(block), axis=1))
+        width = evidence.features(self.model) + self.classes
+        return self.kept("outputs", group, lambda block: np.concatenate(self._steps()(block), axis=1), width)
 
     def _inspected(self, found: np.ndarray) -> np.ndarray:
         return np.asarray(found) if len(self.rows) == len(found) else np.asarray(found[self.rows])

@@ -95,6 +95,7 @@ class Driver(Generic[S, R]):
         subjects: dict[Asked, Subject] = {}
         unopened: Failure | None = None  # said once, not for each method
         done: dict[str, tuple[Path, R]] = {}
+        named = False  # the run's name stands above the lines on what is done with it
         for one in chosen:
             try:
                 wanted = one.asked(asked)
@@ -107,13 +108,18 @@ class Driver(Generic[S, R]):
                     try:
                         if wanted not in subjects:
                             opened = open_subject(job, wanted, self.log)
+                            if not subjects:
+                                opened.check_network()
                             subjects[wanted] = replace(opened, twin=twin, compared=compared)
                     except Failure as error:
                         unopened = error
                         continue
                     subject = subjects[wanted]
                     one.check(subject.context)
-                    self.log(f"{job.folder.name}: {one.spec.title} …")
+                    if not named:
+                        self.log(f"{job.folder.name}:")
+                        named = True
+                    self.log(f"  {one.spec.title} …")
                     found = self._made(subject, one, target, config, twin)
                 done[one.spec.name] = target, found
             except Failure as error:

@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmark.core import files
 from benchmark.core.errors import Damaged, Failure
+from benchmark.core.numbers import counted
 from benchmark.nn import engines, own_guard
 from benchmark.nn.tokenizers import Tokens
 
@@ -31,20 +32,25 @@ class Store:
         self.folder = run / f"evidence-{digest[:8]}"
         self._making = ""
 
-    def array(self, name: str, rows: int, make: Callable[[Path], None]) -> np.ndarray:
-        """Return an array of that many rows, read-only; where it is not there yet, `make` writes it to a path."""
+    def array(self, name: str, rows: int, make: Callable[[Path], None], width: int | None = None) -> np.ndarray:
+        """Return an array of that many rows, read-only; where it is not there yet, `make` writes it to a path. `width`:
+        it is (rows, width) float32; None: any numbers, as `make` writes them.
+
+        Raises `Failure` where `make` writes something else.
+        """
         path = self.folder / f"{name}.npy"
-        found = _read(path, rows)
+        found = _read(path, rows, width)
         if found is None:
             if self._making:  # it would wait for itself
                 raise Failure(f"{name}: cannot be computed within {self._making}: ask for it before")
             files.make_folder(self.folder)
             with files.locked(self.folder, patient=True) as held:
-                found = _read(path, rows)  # another process may have made it meanwhile
+                found = _read(path, rows, width)  # another process may have made it meanwhile
                 if found is None:
                     self._make(path, name, make, held)
-            found = _read(path, rows)
-            assert found is not None
+            found = _read(path, rows, width)
+            if found is None:
+                raise Failure(f"{name}: what was computed is not {_expected(rows, width)}")
         return found
 
     def _make(self, path: Path, name: str, make: Callable[[Path], None], held: bool) -> None:
@@ -64,19 +70,27 @@ class Store:
                 shutil.rmtree(self.folder)
 
 
-def _read(path: Path, rows: int) -> np.ndarray | None:
-    """Return the array in a file, None while there is none; what is not one of that many rows is put aside."""
+def _read(path: Path, rows: int, width: int | None) -> np.ndarray | None:
+    """Return the array in a file, None while there is none; what is not what `Store.array` says is put aside."""
     if not files.there(path):
         return None
     try:
         files.check(path)
         found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-        if found.dtype.kind not in "fiub" or found.ndim < 1 or len(found) != rows:
-            raise ValueError(f"an array {found.dtype} of {found.shape}, expected {rows} rows")
+        if width is None:
+            fits = found.dtype.kind in "fiub" and found.ndim >= 1 and len(found) == rows
+        else:
+            fits = found.dtype == np.float32 and found.shape == (rows, width)
+        if not fits:
+            raise ValueError(f"an array {found.dtype} of {found.shape}, expected {_expected(rows, width)}")
         return found
     except (OSError, ValueError, EOFError) as error:
         files.put_aside(path, Damaged(f"{path}: cannot be read ({' '.join(str(error).split())[:120]})"))
         return None
+
+
+def _expected(rows: int, width: int | None) -> str:
+    return f"numbers for {counted(rows, 'row')}" if width is None else f"float32 of ({rows}, {width})"
 
 
 def by_block(path: Path, inputs: Any, compute: Compute) -> None:
@@ -180,3 +194,8 @@ def guarded(model: Any, function: Callable[..., Any], *arrays: Any) -> Any:
 def has_features(model: Any) -> bool:
     """Is the layer before the softmax a dense one, whose inputs are the features?"""
     return hasattr(model.get_layer("logits"), "kernel")
+
+
+def features(model: Any) -> int:
+    """How many features the network has: inputs of its last layer; 0 where that is not a dense one."""
+    return int(model.get_layer("logits").kernel.shape[0]) if has_features(model) else 0

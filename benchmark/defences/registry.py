@@ -80,6 +80,9 @@ class MethodSpec:
         Where published code departs from its paper, or from ours.
     extra : str
         The extra of the package that it needs, if it needs one, and `packages` which of that.
+    ready : callable or None
+        `ready(context, **options)` raises `Failure` where the run has not what these settings ask of it, before
+        anything is computed.
     study : callable or None
         What else is measured when it is done, with the truth at hand: `study.Study` → `study.Studied`. The scores and
         networks are settled by then.
@@ -102,6 +105,7 @@ class MethodSpec:
     remarks: tuple[Remark, ...] = ()
     extra: str = ""
     packages: tuple[str, ...] = ()
+    ready: Callable[..., Any] | None = None
     study: Callable[[Any], Any] | None = None
     check: Callable[[dict[str, Any]], Any] | None = None
     report: Callable[[Sequence[tuple[Any, Any]]], str] | None = None

@@ -35,7 +35,7 @@ def _repair(subject: Subject, one: Chosen[RepairSpec], target: Path, log: Log) -
     sealed = subject.clean_are == "test"
     before = _scores(subject, subject.context.network()) if sealed else subject.trained.scores
     steps, pictures, state = [Step("before", "", before)], [], None
-    _say(log, subject, steps[0])
+    _say(log, steps[0])
     watched = _Watched(subject)
     subject.context.watch = watched
     start = time.perf_counter()
@@ -45,7 +45,7 @@ def _repair(subject: Subject, one: Chosen[RepairSpec], target: Path, log: Log) -
         steps.append(_step(subject, stage, seconds, target, watched.taken()))
         pictures += [stage.pictures, trigger_pictures.of_stage(stage.triggers, subject.scored)]
         state = stage.state
-        _say(log, subject, steps[-1])
+        _say(log, steps[-1])
         start = time.perf_counter()
     if len(steps) == 1:
         raise Failure(f"{one.spec.name}: made no network")
@@ -109,7 +109,7 @@ def _scorer(subject: Subject, model: Any) -> Callable[[], Scores]:
     return lambda: loop.scores(subject.scored, loop.score(engine, subject.scored))
 
 
-def _say(log: Log, subject: Subject, step: Step) -> None:
+def _say(log: Log, step: Step) -> None:
     ba, asr = step.scores.ba, step.scores.asr
     rest = "" if asr is None else f"  ASR {asr.percent:5.1f}"
-    log(f"{subject.run.folder.name}: {step.stage:12} {step.label:6} BA {ba.percent:5.1f}{rest}")
+    log(f"  {step.stage:12} {step.label:6} BA {ba.percent:5.1f}{rest}")

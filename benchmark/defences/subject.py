@@ -10,6 +10,7 @@ from benchmark.core import random_streams
 from benchmark.defences.context import DefenceContext
 from benchmark.format.dataset import Dataset, Rows
 from benchmark.nn import engines
+from benchmark.runs import agreement
 from benchmark.runs.context import open_data
 from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
@@ -73,6 +74,8 @@ class Subject:
         Is this run itself the clean one, that another is compared with?
     inspectable : int
         How many training rows could be inspected: those of the context, and those that were not drawn.
+    tested : (n,) int64 or None
+        Which of the file's test rows it is scored on; None: all.
     """
 
     run: Run
@@ -85,6 +88,11 @@ class Subject:
     twin: Run | None = None
     compared: bool = False
     inspectable: int = 0
+    tested: np.ndarray | None = None
+
+    def check_network(self) -> None:
+        """`Failure` where the network is not the one that was trained here; a warning where that cannot be told."""
+        agreement.check(self.run, self.scored.scored, self.context.predictor(), self.tested)
 
 
 def open_subject(job: Run, asked: Asked, log: Callable[[str], None]) -> Subject:
@@ -114,7 +122,8 @@ def open_subject(job: Run, asked: Asked, log: Callable[[str], None]) -> Subject:
     known = None if truth is None else Truth(truth[rows], weights)
     if tested is not None:
         taken, contents = (replace(one, test=_taken(one.test, tested)) for one in (taken, contents))
-    return Subject(job, trained, context, known, taken, contents, clean_are, inspectable=len(inspected))
+    return Subject(job, trained, context, known, taken, contents, clean_are, inspectable=len(inspected),
+                   tested=tested)  # fmt: skip
 
 
 def _rows(job: Run, contents: Dataset, count: int | None) -> tuple[np.ndarray, Rows, np.ndarray | None, str]:

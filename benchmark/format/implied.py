@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmark.core.errors import Failure
 from benchmark.core.hashing import digest
+from benchmark.core.numbers import counted
 from benchmark.format import rules
 from benchmark.format.delta import Arrays
 from benchmark.format.manifest import Manifest, Recipe, array_digest
@@ -131,8 +132,8 @@ def _check_changed(recipe: Recipe, arrays: Arrays, true: np.ndarray, classes: in
     for number, name, share in ((POISONED, "poisoned", recipe.rate), (COVER, "cover", recipe.cover_rate)):
         there = role == number
         _expect(_may_be(number, recipe, originals)[there].all(), f"truth/labels has {name} rows of a wrong class")
-        count = int(Fraction(share) * len(true))
-        _expect(there.sum() == count, f"truth/role has {there.sum()} {name} rows, a rate of {share} gives {count}")
+        count, words = int(Fraction(share) * len(true)), counted(int(there.sum()), f"{name} row")
+        _expect(there.sum() == count, f"truth/role has {words}, a rate of {share} gives {count}")
 
 
 def _check_tested(recipe: Recipe, arrays: Arrays, classes: int) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.core import child_process, files
+from benchmark.core import archives, child_process, files
 from benchmark.core.errors import Failure
 from benchmark.nn import normalisation, own
 from benchmark.nn.networks import NETWORKS, NetworkSpec, Sizes
@@ -162,7 +162,7 @@ def inspect(path: str, target: str) -> dict:
             with archive.open(WEIGHTS) as member, open(target, "xb") as out:
                 shutil.copyfileobj(member, out, 1 << 20)
             described = archive.read("config.json") if "config.json" in archive.namelist() else b"{}"
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
+    except archives.BROKEN as error:
         raise Failure(f"not a model ({_one_line(error)})") from None
     return {"shapes": _shapes(target), "sizes": _described(described)}
 

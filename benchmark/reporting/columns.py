@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from benchmark.core import naming, text_tables
 from benchmark.core.errors import Usage
 
-WIDTH = 100
+WIDTH = text_tables.WIDTH
 NAME = 16  # characters that are left of a name, at least
 _NOTHING = ("", "-")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.core.errors import Damaged
-from benchmark.core.numbers import LARGEST
+from benchmark.core.numbers import LARGEST, counted
 from benchmark.defences import score_files
 from benchmark.defences.over_runs import Entry, described_result
 from benchmark.defences.records import Detected, Repaired, shared
@@ -87,7 +87,7 @@ class DetectorResult:
         path = self.folder / score_files.SCORES
         rows, scores = score_files.read_scores(path, LARGEST)
         if len(rows) != self.result.inspected:
-            raise Damaged(f"{path}: has {len(rows):,} rows, expected {self.result.inspected:,}")
+            raise Damaged(f"{path}: has {counted(len(rows), 'row')}, expected {self.result.inspected:,}")
         return rows, scores
 
 

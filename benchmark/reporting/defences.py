@@ -15,13 +15,13 @@ from benchmark.defences.estimate import Estimate
 from benchmark.defences.records import Detected, Repaired, Step, shared
 from benchmark.defences.registry import ALONE, AMONG, DetectorSpec, MethodSpec, Size
 from benchmark.defences.summaries import der
-from benchmark.reporting import columns
+from benchmark.reporting import columns, explained
 from benchmark.training.metrics import Scores, Share
 
-FOUND = (
-    "AUROC, AP (average precision) and TPR at 1 % and 5 % FPR: of the poisoned rows against clean ones. cut: what the "
-    "method itself flags, share of all rows, with precision and recall; clean twin: the share that it flags of the "
-    "same data without any poison, which would be thrown away for nothing."
+RANKED = "AUROC, AP (average precision) and TPR at 1 % and 5 % FPR: of the poisoned rows against clean ones."
+CUT = "cut: what the method itself flags, share of all rows"
+TWIN_CUT = (
+    "clean twin: the share that it flags of the same data without any poison, which would be thrown away for nothing."
 )
 PART = "Those of drawn rows are no submission: `poisonkit grade` takes a score of every row; run it without --rows."
 EVERY_ROW = "all rows were inspected, since they are judged by one another"
@@ -34,7 +34,8 @@ COST = (
     "Cost: passes are forward passes, epochs are trained; of a detector over all rows that it inspects, of a repair "
     "over the clean rows. `--estimate` says minutes."
 )
-RATING = "DER: defence effectiveness rating, 1/2 (ASR lost - BA lost + 1), no gain counted; 50 is no effect."
+RATING = f"DER: {explained.RATING}."
+RIGHT = f"RA: {explained.RIGHT}."
 TWIN = "clean twin BA: the same on a network that was never poisoned."
 OTHER_HALF = "BA is of the other half of the test set: the clean rows are of this one."
 
@@ -47,7 +48,8 @@ def detections(outcome: Outcome[Detected]) -> str:
     rows = [_found(result, outcome.twins.get(result.method)) for _, result in outcome.results]
     titles = ["method", "AUROC", "AP", "TPR 1%", "TPR 5%", "cut", "precision", "recall", "clean twin", "seconds"]
     names, table = text_tables.without_empty(titles, rows, titles[1:-1])
-    notes = [columns.wrap(FOUND, columns.WIDTH)] if first.measures else []
+    explained = " ".join(_explained(names))
+    notes = [columns.wrap(explained, columns.WIDTH)] if explained else []
     notes += [columns.wrap(line, columns.WIDTH) for line in _drawn([result for _, result in outcome.results], first)]
     places = [f"scores: {path}/scores.csv" for path, _ in outcome.results]
     if first.measures is not None and len(places) > 1:
@@ -57,14 +59,22 @@ def detections(outcome: Outcome[Detected]) -> str:
     return "\n".join([_heading(outcome, first), columns.narrow(names, table, {"method"}), *notes, *places])
 
 
+def _explained(names: Sequence[str]) -> list[str]:
+    """Return a sentence for each of a table's columns that need one."""
+    rates = [name for name in ("precision", "recall") if name in names]
+    cut = [f"{CUT}{', with ' + ' and '.join(rates) if rates else ''}."] if "cut" in names else []
+    return [RANKED] * ("AUROC" in names) + cut + [TWIN_CUT] * ("clean twin" in names)
+
+
 def _heading(outcome: Outcome[Detected], first: Detected) -> str:
-    rows = f"{first.inspected:,} training rows inspected"
+    rows = f"{counted(first.inspected, 'training row')} inspected"
     if first.of != first.inspected:
         rows += f" of {first.of:,}"
         rows += " (all changed ones among them; figures are weighted)" if first.poisoned else " (drawn at random)"
     known = "" if first.poisoned is None else f", {first.poisoned:,} poisoned"
-    known += f", {first.covers:,} covers" if first.covers else ""
-    return f"{outcome.run.folder}: {rows}{known}; {_clean(first.clean_rows, first.clean_are)}"
+    known += f", {counted(first.covers, 'cover')}" if first.covers else ""
+    words = f"{outcome.run.folder}: {rows}{known}; {_clean(first.clean_rows, first.clean_are)}"
+    return text_tables.filled(words)
 
 
 def _drawn(results: Sequence[Detected], first: Detected) -> list[str]:
@@ -114,8 +124,9 @@ def repairs(outcome: Outcome[Repaired]) -> str:
             rows.append(_step(step, result.method, result.before, same))
     titles = ["method", "stage", "BA", "ASR", "RA", "DER", "clean twin BA", "seconds"]
     names, table = text_tables.without_empty(titles, rows, titles[1:-1])
-    heading = f"{outcome.run.folder}: {_clean(first.clean_rows, first.clean_are)}"
-    notes = [RATING] if "DER" in names else []
+    heading = text_tables.filled(f"{outcome.run.folder}: {_clean(first.clean_rows, first.clean_are)}")
+    notes = [RIGHT] if "RA" in names else []
+    notes += [RATING] if "DER" in names else []
     notes += [TWIN] if "clean twin BA" in names else []
     notes += [OTHER_HALF] if first.clean_are == "test" else []
     below = [columns.wrap(" ".join(notes), columns.WIDTH)] if notes else []

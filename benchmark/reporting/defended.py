@@ -7,7 +7,7 @@ from benchmark.core.intervals import Summary
 from benchmark.defences import results
 from benchmark.defences.over_runs import Group
 from benchmark.defences.summaries import POINTS, DetectedCell, RepairedCell
-from benchmark.reporting import cells, tables
+from benchmark.reporting import cells, explained, tables
 from benchmark.reporting.columns import Column
 from benchmark.reporting.tables import Shape
 from benchmark.runs.groups import Score
@@ -55,20 +55,6 @@ SECONDARY = (
 SPARE = ("average_precision", "as_many")
 """Scores that the page has no room for: tables have them with `--wide`, and JSON and CSV."""
 BEST = {"tpr_at_1": "highest", "auroc": "highest", "asr": "lowest"}
-_CUT = (
-    "precision, recall and clean rows (the share of them that is flagged) at the method's own cut; covers: the share "
-    "of them above the cut at 1 % FPR; clean twin: the share that is flagged of the same data without any poison."
-)
-FOUND_DENSE = f"Detectors: AUROC, and TPR at 1 % and 5 % FPR, of the poisoned rows against clean ones; {_CUT}"
-FOUND = (
-    "Detectors: AUROC, AP (average precision) and TPR at 1 % and 5 % FPR, of the poisoned rows against clean ones; as "
-    f"many: precision where as many rows are flagged as are poisoned; {_CUT}"
-)
-LEFT = (
-    "Repairs: ASR, BA and RA after, BA lost; DER: defence effectiveness rating, 1/2 (ASR lost - BA lost + 1), no gain "
-    "counted, 50 is no effect; control ASR: what plain fine-tuning on the same clean rows leaves; clean twin BA lost: "
-    "by the same on a network that was never poisoned."
-)
 
 
 def detector_columns(found: Sequence[DetectedCell], dense: bool = False) -> list[Column]:
@@ -93,13 +79,13 @@ def shown(found: Sequence[RepairedCell]) -> list[RepairedCell]:
 
 def detectors(found: Sequence[DetectedCell], shape: Shape | None = None, errors: Iterable[Path] = ()) -> str:
     """Show what detectors found."""
-    return _page(detector_columns(found), shape, FOUND, [cell.scores for cell in found], errors,
+    return _page(detector_columns(found), shape, explained.detectors, [cell.scores for cell in found], errors,
                  "Detectors of poisoned rows", "tab:detectors")  # fmt: skip
 
 
 def repairs(found: Sequence[RepairedCell], shape: Shape | None = None, errors: Iterable[Path] = ()) -> str:
     """Show what repairs left of the attacks."""
-    return _page(repair_columns(found), shape, LEFT, [cell.scores for cell in found], errors,
+    return _page(repair_columns(found), shape, explained.repairs, [cell.scores for cell in found], errors,
                  "Repairs of poisoned networks, percent", "tab:repairs")  # fmt: skip
 
 
@@ -178,7 +164,7 @@ def _datasets(found: Sequence[DetectedCell] | Sequence[RepairedCell]) -> list[st
 def _page(
     found: list[Column],
     shape: Shape | None,
-    words: str,
+    words: Callable[[Iterable[Column]], str],
     scores: Sequence[dict[str, Score]],
     errors: Iterable[Path],
     caption: str,
@@ -188,5 +174,5 @@ def _page(
     layout = shape.layout(found)
     summaries = [score.summary for one in scores for score in one.values()]
     legend = tables.legend_of(summaries, layout.has_intervals)
-    below = [] if shape.form == "latex" else [legend, words]
+    below = [] if shape.form == "latex" else [one for one in (legend, words(layout.columns)) if one]
     return shape.page(layout, [*below, *tables.left_out(errors)], caption, label)

@@ -165,7 +165,9 @@ def _basis(spots: Sequence[Spot]) -> str:
     single = sum(spot.main.half is None for spot in spots)
     words = [counted(runs, "run")]
     if halves:
-        words.append(f"95 % intervals over the seeds: ± {statistics.median(halves):.1f} points in the median")
+        half = f"± {statistics.median(halves):.1f} points"
+        several = f"half of the 95 % intervals over the seeds are wider than {half}"
+        words.append(several if len(halves) > 1 else f"the 95 % interval over the seeds is {half}")
     if single:
         few = f"{single} of {len(spots)} figures are" if halves else "every figure is"
         words.append(f"{few} of one seed, without an interval over seeds")

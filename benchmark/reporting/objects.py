@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.core.errors import Failure
+from benchmark.core.numbers import counted
 from benchmark.runs.result import RunConfig, RunResult
 from benchmark.training.metrics import Scores as Counts
 from benchmark.training.metrics import Share
@@ -135,7 +136,7 @@ class Results:
         return self.runs[index]
 
     def __repr__(self) -> str:
-        return f"<{len(self)} runs>"
+        return f"<{counted(len(self), 'run')}>"
 
     def __str__(self) -> str:
         """Return the runs and their scores as `benchmark show` prints them."""

@@ -6,11 +6,10 @@ has.
 """
 
 import dataclasses
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmark.core import files
+from benchmark.core import archives, files
 from benchmark.core.errors import Failure
 from benchmark.runs.result import RunResult
 from benchmark.training.metrics import MostPredicted, Scores
@@ -61,7 +60,7 @@ def completed(folder: Path, result: RunResult) -> RunResult:
         if predicted.ndim != 1 or predicted.dtype.kind not in "iu":
             return result
         commonest = MostPredicted.among(predicted)
-    except (Failure, OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, zipfile.BadZipFile):
+    except (*archives.BROKEN, Failure, KeyError, TypeError, MemoryError):
         return result
     if commonest.of != result.scores.ba.of or not 0 <= commonest.label < max(1, len(result.dataset.classes)):
         return result

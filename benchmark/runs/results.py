@@ -69,6 +69,11 @@ def _single(folder: Path, errors: dict[Path, str]) -> list[tuple[Path, RunResult
         return []
 
 
+def each_once(folders: Iterable[Path]) -> list[Path]:
+    """Return folders in order, without those that are there already under another spelling."""
+    return list({path.resolve(): path for path in reversed(list(folders))}.values())[::-1]
+
+
 def of(runs: Iterable[Run]) -> Found:
     """Read the results of runs. `Failure` if one is not finished."""
     return _compared([(run.folder, run.finished()) for run in runs], {})

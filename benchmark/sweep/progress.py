@@ -8,6 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmark.core.duration import duration
+from benchmark.core.numbers import counted
 from benchmark.core.text_tables import printable
 
 MOST_BARS = 8  # of runs at a time; more would fill the terminal
@@ -105,7 +106,7 @@ class Overall:
 
     def _words(self) -> str:
         counts = {"failed": len(self._bad), "stopped": len(self._left)}
-        words = [f"{self._before + len(self._ended)} of {self._all} runs"]
+        words = [f"{self._before + len(self._ended)} of {counted(self._all, 'run')}"]
         return ", ".join(words + [f"{count} {word}" for word, count in counts.items() if count])
 
     def _draw(self) -> None:

@@ -249,7 +249,7 @@ def study(
 
     def add(step: Step) -> None:
         steps.append(step)
-        log(_progress(opened.job.folder.name, step))
+        log(_progress(step))
 
     add(Step("untouched", score(model)))
     add(Step("heads switched off", score(model, without(model, detection.detector.heads))))
@@ -345,9 +345,9 @@ def chosen(detection: Detection) -> dict[str, Any]:
     }
 
 
-def _progress(run_name: str, step: Step) -> str:
+def _progress(step: Step) -> str:
     ba, asr = (percent(step.scores, name) for name in ("ba", "asr"))
-    line = f"{run_name}: {step.stage:38} BA {ba:5.1f}"
+    line = f"  {step.stage:38} BA {ba:5.1f}"
     return line if asr is None else f"{line}  ASR {asr:5.1f}"
 
 

@@ -17,6 +17,7 @@ from benchmark.analysis.heads.detector import Detector, DetectorSettings, Measur
 from benchmark.analysis.heads.model_similarity import ModelSimilarity, long_enough
 from benchmark.core import files, random_streams
 from benchmark.core.errors import Failure
+from benchmark.core.numbers import counted
 from benchmark.nn import tokenizers
 from benchmark.runs.context import Opened
 from benchmark.runs.run import Run
@@ -120,11 +121,11 @@ def study(
 
 def search(opened: Opened, settings: DetectorSettings, log: Log) -> Searched:
     """Run both passes over the suspect rows that are long enough to be ranked."""
-    model, name = ModelSimilarity(opened, settings), opened.job.folder.name
-    log(f"{name}: reference statistics from {len(model.reference.lengths):,} clean texts")
+    model = ModelSimilarity(opened, settings)
+    log(f"heads: reference statistics from {counted(len(model.reference.lengths), 'clean text')}")
     count = model.contaminated
     if settings.threshold is None and count < settings.heads:
-        log(f"{name}: {scoring.halved(count, model.shape, settings.heads)}")
+        log(f"heads: {scoring.halved(count, model.shape, settings.heads)}")
     rows = random_streams.some(opened.suspect, settings.rows, "suspect rows")
     ranked = rows[long_enough(opened.contents.train.inputs[rows], settings.min_words)]
     if not len(ranked):
@@ -136,7 +137,7 @@ def search(opened: Opened, settings: DetectorSettings, log: Log) -> Searched:
 
     detector, measured = scoring.find(values, lengths, model.reference, settings.flag, choose)
     suspects = Suspects(ranked, measured, opened.poisoned(ranked), len(rows) - len(ranked))
-    log(f"{name}: {len(ranked):,} suspect texts, {model.rows / model.seconds:,.0f} per second")
+    log(f"heads: {counted(len(ranked), 'suspect text')}, {model.rows / model.seconds:,.0f} per second")
     return Searched(model, detector, suspects)
 
 
@@ -190,7 +191,7 @@ def measure_controls(
     statistics of its own."""
     measured = {name: {"poisoned": measure_sets(model, detector, sets, opened)} for name, sets in groups.items()}
     if twin is not None:
-        log(f"{twin.folder.name}: the controls on the clean counterpart")
+        log("heads: the controls on the clean counterpart")
         counterpart = dataclasses.replace(opened, job=twin, tokenizer=tokenizers.load(twin.folder))
         clean_model = ModelSimilarity(counterpart, settings)
         clean_detector = Detector(clean_model.reference, detector.heads)

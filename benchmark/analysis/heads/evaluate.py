@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from benchmark.core import random_streams
+from benchmark.core.numbers import counted
 from benchmark.format.dataset import Dataset
 from benchmark.runs.context import Opened
 from benchmark.training import loop
@@ -46,7 +47,8 @@ class Scorer:
 
         found = {}
         for name, texts in self.tokens.items():
-            log(f"{name}: {len(texts):,} texts, with each of {model.depth * model.heads} heads off")
+            words = counted(len(texts), "text")
+            log(f"{name}: {words}, with each of {counted(model.depth * model.heads, 'head')} off")
             found[name] = classes_with_each_head_off(model, texts)
 
         def scores(layer: int, head: int) -> Scores:

@@ -30,6 +30,7 @@ from benchmark.analysis.heads.records import (
     percent,
 )
 from benchmark.core import intervals, text_tables
+from benchmark.core.numbers import counted
 from benchmark.runs import hints
 from benchmark.training.metrics import Share
 
@@ -38,7 +39,6 @@ LEFT = {"run", "rows", "score", "against", "texts", "model", "head", "direction"
 LEFT |= set(controls.MADE_OF.values())
 MODELS = {"poisoned": "poisoned", "clean": "clean counterpart"}
 SUSPECT_FILE, TRIGGERED_TESTS = "suspect file", "triggered test texts"
-WIDTH = 100
 MOST_HEADS = 12
 """Heads in the table over several runs."""
 MOST_ABLATED = 8
@@ -54,7 +54,7 @@ class Table:
     rows: list[list[str]]
     labels: int = 1
 
-    def render(self, form: str = "text", width: int | None = WIDTH) -> str:
+    def render(self, form: str = "text", width: int | None = text_tables.WIDTH) -> str:
         """Return the table in one of `text_tables.FORMS`; as text in several parts, one below the other, where it is
         wider than so many characters."""
         if form != "text" or width is None:
@@ -201,7 +201,7 @@ def report(results: Sequence[HeadsResult], folders: Sequence[Path] = ()) -> str:
     """
     parts: list[str] = []
     for number, result in enumerate(results):
-        parts += ["\n".join(introduction(result)), _apart(tables([result], detailed=True))]
+        parts += ["\n".join(map(text_tables.filled, introduction(result))), _apart(tables([result], detailed=True))]
         if folders and isinstance(result, Detected):
             parts += without_twin(result, Path(folders[number]).absolute().parent)
         parts.append("")
@@ -223,8 +223,8 @@ def introduction(result: HeadsResult) -> list[str]:
 
 def headline(result: Detected) -> str:
     """Return one line: how many rows, and how many of the flagged ones are poisoned."""
-    words = [f"{result.name}: {result.suspect:,} suspect texts ranked"]
-    words.append(f"{result.too_short:,} under {result.min_words} words left out")
+    words = [f"{result.name}: {counted(result.suspect, 'suspect text')} ranked"]
+    words.append(f"{result.too_short:,} under {counted(result.min_words, 'word')} left out")
     if result.poisoned is not None:
         words.append(f"{result.poisoned:,} poisoned")
     for name, flagged in result.flagged.items():
@@ -235,14 +235,14 @@ def headline(result: Detected) -> str:
 def chosen(result: Aligned) -> list[str]:
     """Return lines: how many rows were learned from, and which heads are contaminated, important, and random."""
     lines = [
-        f"{result.name}: {result.clean:,} clean rows, {result.flagged:,} flagged{_of_them(result.poisoned)}",
+        f"{result.name}: {counted(result.clean, 'clean row')}, {result.flagged:,} flagged{_of_them(result.poisoned)}",
         f"contaminated heads: {_spelled(result.contaminated) or 'none'}",
         f"most important on clean rows: {_spelled(result.important) or 'none'}",
         f"random heads: {_spelled(result.random) or 'none'}",
         *_halved(result),
     ]
     if len(result.random) < len(result.contaminated):
-        available = f"only {len(result.random)} heads" if result.random else "no head"
+        available = f"only {counted(len(result.random), 'head')}" if result.random else "no head"
         lines.append(f"random heads: {available} beside the contaminated ones")
     return lines
 
@@ -338,7 +338,7 @@ def _training(step: Step) -> list[str]:
     """Return what moved, for how many epochs, and how fast."""
     if step.variant is None:
         return ["nothing", "", ""]
-    moved = f"{len(step.variant.heads)} heads" if step.variant.heads else "all weights"
+    moved = counted(len(step.variant.heads), "head") if step.variant.heads else "all weights"
     return [moved, str(len(step.history)), f"{step.variant.learning_rate:g}"]
 
 

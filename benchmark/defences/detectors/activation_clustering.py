@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.core.errors import Failure
+from benchmark.core.numbers import counted
 from benchmark.defences import statistics, two_means
 from benchmark.defences.context import DefenceContext, Detection
 from benchmark.defences.needs import FEATURES
@@ -98,7 +99,7 @@ def score(
     features, labels = statistics.checked(context.features()), context.labels
     found = clusters(features, labels, context.classes, components, whiten, context.seed)
     if not found:
-        raise Failure(f"no class has more than {components} rows: name fewer --option {NAME}.components")
+        raise Failure(f"no class has more than {counted(components, 'row')}: name fewer --option {NAME}.components")
     flagged = cut(found, labels, share, silhouette)
     names = context.class_names
     findings = {

@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmark.core import random_streams
 from benchmark.core.errors import Failure, Usage
+from benchmark.core.numbers import counted
 from benchmark.defences.context import CLEAN, DefenceContext, Detection
 from benchmark.defences.needs import CLEAN_ROWS, FEATURES, IMAGES, TRAINING
 from benchmark.defences.options import Option
@@ -79,7 +80,7 @@ def score(
     kept, history = np.arange(len(context.rows)), []
     for number in range(rounds):
         history.append(len(kept))
-        context.log(f"confusion: round {number + 1} of {rounds} on {len(kept):,} rows …")
+        context.log(f"confusion: round {number + 1} of {rounds} on {counted(len(kept), 'row')} …")
         losses = confusion.round(number, kept)
         if not np.isfinite(losses).all():
             raise Failure(f"the losses of round {number + 1} are not finite: a smaller learning rate is needed "

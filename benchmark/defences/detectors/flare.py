@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmark.core import extras
 from benchmark.core.errors import Failure
+from benchmark.core.numbers import counted
 from benchmark.defences.context import TRAIN, DefenceContext, Detection
 from benchmark.defences.needs import BATCH_NORM, IMAGES
 from benchmark.defences.options import Option
@@ -31,9 +32,10 @@ def score(context: DefenceContext, *, xi: float, group: int) -> Detection:
     least = max(2 * group, NEIGHBOURS + 2)
     if len(context.rows) < least:
         raise Failure(f"needs {least:,} rows or more, for groups of {group}, and there are {len(context.rows):,}")
-    values = context.kept("flare", TRAIN, likelihoods(context))
+    values = context.kept("flare", TRAIN, likelihoods(context), len(context.batch_norms()))
     if not np.isfinite(values).all():
-        raise Failure(f"{int((~np.isfinite(values)).any(axis=1).sum()):,} rows have a likelihood that is not finite")
+        bad = int((~np.isfinite(values)).any(axis=1).sum())
+        raise Failure(f"of {counted(bad, 'row')} a likelihood is not finite")
     if not np.ptp(values, axis=0).any():
         raise Failure("every row has the same likelihoods, so nothing tells them apart")
     without, tree, found, tried = search(lambda w: embedded(context, values, w, group), values.shape[1], LAYERS, xi)

@@ -14,6 +14,7 @@ from benchmark.analysis.heads import detector as scoring
 from benchmark.analysis.heads.detect import Searched
 from benchmark.analysis.heads.detector import SCORES, DetectorSettings
 from benchmark.core.errors import Failure
+from benchmark.core.numbers import counted
 from benchmark.defences import heads
 from benchmark.defences.context import DefenceContext, Detection
 from benchmark.defences.options import Option
@@ -36,7 +37,8 @@ def score(context: DefenceContext, *, score: str, **options: Any) -> Detection:
     scores[place] = ranked[score]
     flagged[place[anomaly.first(ranked[score], scoring.count_of(settings.flag, len(place)))]] = True
     if found.suspects.too_short:
-        context.log(f"heads: {found.suspects.too_short:,} texts under {settings.min_words} words get a neutral score")
+        short, words = counted(found.suspects.too_short, "text"), counted(settings.min_words, "word")
+        context.log(f"heads: {short} under {words}: a neutral score")
     return Detection(scores, flagged, _findings(found, len(context.rows), neutral, settings), state=found)
 
 

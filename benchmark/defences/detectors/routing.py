@@ -208,7 +208,8 @@ def score(
         )
     names = context.run.routed_layers()
     layers, compute = _router(context.model, names)
-    gates, clean = (context.kept("routing-gates", group, compute) for group in (TRAIN, CLEAN))
+    width = sum(layer.size for layer in layers)
+    gates, clean = (context.kept("routing-gates", group, compute, width) for group in (TRAIN, CLEAN))
     for group in (gates, clean):
         check_finite(group)
     given = usual_of == "given"

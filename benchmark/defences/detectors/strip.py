@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmark.core import random_streams
 from benchmark.core.errors import Failure
+from benchmark.core.numbers import counted
 from benchmark.defences.context import CLEAN, DefenceContext, Detection
 from benchmark.defences.needs import CLEAN_ROWS, IMAGES
 from benchmark.defences.options import Option
@@ -37,7 +38,7 @@ def score(context: DefenceContext, *, overlays: int, alpha: float, clamp: bool, 
 
     own = overlays_of(context.seed, "strip, clean rows", np.arange(len(pool)), len(pool), len(pool) - 1, count)
     clean = measured(pool, never_itself(own))
-    context.log(f"strip: {count} overlays for each of {len(context.rows):,} rows …")
+    context.log(f"strip: {counted(count, 'overlay')} for each of {counted(len(context.rows), 'row')} …")
     drawn = overlays_of(context.seed, "strip", context.rows, context.training_rows, len(pool), count)
     found = measured(context.images(), drawn)
     if np.ptp(np.concatenate([clean, found])) == 0:

@@ -15,6 +15,7 @@ import numpy as np
 from benchmark.analysis.routing import measure
 from benchmark.core import random_streams
 from benchmark.core.errors import Failure
+from benchmark.core.numbers import counted
 from benchmark.defences import tuning
 from benchmark.defences.context import DefenceContext, Stage
 from benchmark.defences.needs import CLEAN_ROWS, IMAGES
@@ -179,7 +180,8 @@ def repair(
     if best is None:
         context.log(
             f"anp: each threshold, {points[0].threshold:g} too, loses more than {100 * tolerance:g} points of accuracy "
-            f"on the {len(choose):,} clean rows to choose by: nothing is pruned; --option anp.tolerance allows more"
+            f"on the {counted(len(choose), 'clean row')} to choose by: nothing is pruned; "
+            "--option anp.tolerance allows more"
         )
     pruned = context.network()
     again = units.all_units(pruned)[1]

@@ -70,6 +70,12 @@ def suspicious(folder: Path, result: Detected, share: float | None, most: int) -
     return np.sort(score_files.read_flagged(folder / score_files.FLAGGED, most))
 
 
+def going(context: DefenceContext, *, detector: str | None, share: float | None) -> tuple[Path, Detected, np.ndarray]:
+    """Return the detector's result, its folder first, and the rows that go. Raises as `result_of` and `suspicious`."""
+    folder, result = result_of(context, detector)
+    return folder, result, suspicious(folder, result, share, context.training_rows)
+
+
 class Progress(Callback):
     """Says how the training goes."""
 
@@ -82,8 +88,7 @@ class Progress(Callback):
 
 def repair(context: DefenceContext, *, detector: str | None, share: float | None) -> Iterator[Stage]:
     """Yield the network that was trained without the suspicious rows; all else is as in the run."""
-    folder, result = result_of(context, detector)
-    left_out = suspicious(folder, result, share, context.training_rows)
+    folder, result, left_out = going(context, detector=detector, share=share)
     if not len(left_out):
         context.log(f"retrain: {folder.name} flags no row: the network stays as it is")
         findings = {"detector": result.method, "result": folder.name, "left_out": 0}
@@ -132,6 +137,7 @@ register(
                    "detector's own cut flags]", float, None, above=0, below=1),
         ),
         work=_work,
+        ready=going,
         aliases=("retraining",),
     )
 )  # fmt: skip

@@ -121,17 +121,51 @@ def test_what_is_there_is_only_read(far_method, run):
 
 
 def test_features_are_computed_once_and_renewed_with_the_network(far_method, run, twin):
+    from benchmark.nn import model_files
+
     records("detect", run, "--method", "far", "--no-twin")
     kept = only(run, "evidence-*/outputs-train.npy")
     before = kept.stat().st_mtime_ns
     records("detect", run, "--method", "far", "--no-twin", "--option", "power=1")
     assert kept.stat().st_mtime_ns == before
-    shutil.copy(twin / "model.keras", run / "model.keras")
+    model = model_files.load(run)
+    model.weights[0].assign(model.weights[0] * 1.0001)
+    model_files.save(model, run / "model.keras")
     records("detect", run, "--method", "far", "--no-twin", "--option", "power=4")
     assert len(list(run.glob("evidence-*"))) == 2
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "pickle", "rows", "link"])
+@pytest.mark.parametrize("which", ["run", "twin"])
+def test_another_network_of_the_same_architecture_is_one_line(far_method, tuned_method, run, twin, which):
+    """Somebody has put it there: it would pass for the one that was trained."""
+    from benchmark.nn import model_files
+
+    first = run if which == "run" else twin
+    model = model_files.load(first)
+    for weight in model.get_layer("logits").weights:
+        weight.assign(np.roll(weight.numpy(), 1, axis=-1))
+    model_files.save(model, first / "model.keras")
+    for command, method in (("detect", "far"), ("repair", "tuned")):
+        done = invoke(command, run, "--method", method, "-q")
+        assert done.exit_code == 1 and done.stderr.count("\n") == 1, (done.stderr, done.exception)
+        assert done.stderr.startswith(f"benchmark: {first}/model.keras: is not the network that was trained here: of ")
+        assert "rows it takes" in done.stderr and "benchmark train" in done.stderr
+        assert not list(first.glob(f"{command}-*"))
+    assert ([] if which == "run" else [run.name] * 2) == CALLS
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "others"])
+def test_without_predictions_a_line_says_that_the_network_is_taken_as_it_is(far_method, run, damage):
+    path = run / "predictions.npz"
+    path.unlink() if damage == "gone" else path.write_bytes(path.read_bytes()[:200])
+    if damage == "others":
+        np.savez(path, test=np.arange(7))
+    done = invoke("detect", run, "--method", "far", "--no-twin", "-q")
+    assert done.exit_code == 0 and done.stderr.count("\n") == 1
+    assert done.stderr.endswith("it cannot be told whether model.keras is the network that was trained here\n")
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "pickle", "rows", "columns", "type", "link"])
 def test_damaged_evidence_is_put_aside_and_made_again(far_method, run, damage, tmp_path):
     first = records("detect", run, "--method", "far", "--no-twin")
     kept = only(run, "evidence-*/outputs-train.npy")
@@ -147,6 +181,8 @@ def test_damaged_evidence_is_put_aside_and_made_again(far_method, run, damage, t
         np.save(kept, np.array([{}] * 120, object), allow_pickle=True)
     elif damage == "rows":
         np.save(kept, np.load(kept)[:7])
+    elif damage in ("columns", "type"):
+        np.save(kept, np.load(kept)[:, :-1] if damage == "columns" else np.load(kept).astype(np.float64))
     else:
         kept.write_bytes(content[: len(content) // 2] if damage == "cut" else b"")
     shutil.rmtree(only(run, "detect-far-*"))
@@ -461,3 +497,29 @@ def test_of_drawn_rows_without_truth_it_is_said_that_they_are_a_part(far_method,
     assert "40 training rows inspected of 90 (drawn at random)" in shown and "are no submission" in shown
     done = invoke("repair", run, "--method", "retrain", "--detector", "far", "--no-twin", "-q")
     assert done.exit_code == 1 and "has scored 40 of 90 rows only" in done.stderr
+
+
+def test_a_run_that_is_named_twice_is_there_once(far_method, tuned_method, run, monkeypatch):
+    monkeypatch.chdir(run.parent)
+    again = f"./{run.name}/."
+    assert len(records("detect", run, again, "--method", "far", "--no-twin")) == 1 and [run.name] == CALLS
+    assert invoke("detect", run, again, "--method", "far", "--no-twin").output.count("inspected") == 1
+    assert len(records("repair", again, run, "--method", "tuned", "--estimate")) == 2, "and fine-tuning beside"
+
+
+def test_what_is_explained_is_what_is_shown(far_method, tuned_method, run):
+    detected = [invoke("detect", run, "--method", "far", *more, "-q").output for more in ((), ("--no-twin",))]
+    assert ["clean twin" in text for text in detected] == [True, False] and "cut: what" in detected[1]
+    repaired = [invoke("repair", run, "--method", "tuned", *more, "-q").output for more in ((), ("--no-twin",))]
+    assert ["clean twin" in text for text in repaired] == [True, False]
+    assert all("RA: the share of triggered rows that still get their true label." in text for text in repaired)
+
+
+@pytest.mark.parametrize("command, method", [("detect", "far"), ("repair", "tuned")])
+def test_lines_fit_a_window(far_method, tuned_method, run, twin, command, method):
+    """Also where the names of runs are long; a path alone may be longer, for it is to be copied."""
+    long = [path.rename(path.with_name(f"{path.name[:30]}{'x' * 50}")) for path in (run, twin)]
+    done = invoke(command, long[0], "--method", method)
+    assert done.exit_code == 0 and f"{long[0].name}:\n" in done.stderr and f"{long[1].name}:\n" in done.stderr
+    for line in (done.stdout + done.stderr).splitlines():
+        assert len(line) <= 100 or len(line.split()) <= 2, line

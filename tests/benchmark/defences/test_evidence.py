@@ -94,3 +94,19 @@ def test_what_would_wait_for_itself_is_refused(store):
     with pytest.raises(Failure, match="y: cannot be computed within x"):
         store.array("x", 1, lambda path: store.array("y", 1, path.touch))
     assert store.array("x", 1, lambda path: np.save(path, np.zeros(1))).shape == (1,)
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((3, 5), np.float32), np.zeros((3, 4)), np.zeros((3, 4), np.int32), np.zeros(3, np.float32)]
+)
+def test_an_array_of_another_shape_or_type_is_made_again_with_a_word(store, wrong, caplog):
+    store.folder.mkdir()
+    np.save(store.folder / "x.npy", wrong)
+    found = store.array("x", 3, lambda path: np.save(path, np.ones((3, 4), np.float32)), 4)
+    assert found.shape == (3, 4) and found.dtype == np.float32 and found.all()
+    assert "expected float32 of (3, 4)" in caplog.text and "made again" in caplog.text
+
+
+def test_what_is_computed_is_of_the_shape_that_was_said(store):
+    with pytest.raises(Failure, match=r"x: what was computed is not float32 of \(3, 4\)"):
+        store.array("x", 3, lambda path: np.save(path, np.ones((3, 5), np.float32)), 4)

@@ -42,7 +42,8 @@ def test_a_table_has_what_detectors_found_and_what_repairs_left(runs):
     text = table(runs)
     assert max(map(len, text.splitlines())) <= 100
     assert "activation-clustering" in text and "45.0 ± 7.1" in text and "clean twin" in text
-    assert "4.5 ± 0.7" in text and "DER" in text and text.index("CAD") < text.index("TPR 1%") < text.index("DER:")
+    assert "4.5 ± 0.7" in text and "DER" not in text, "left out, and so not explained"
+    assert text.index("CAD") < text.index("TPR 1%") < text.index("Repairs:")
     wide = table(runs, "--wide", "--of", "repairs")
     assert "control ASR" in wide and "60.5 ± 0.7" in wide and "TPR" not in wide and "CAD" not in wide
 
@@ -52,6 +53,21 @@ def test_one_part_with_columns_of_its_own(runs):
     assert lines[0].split() == ["trigger", "method", "TPR", "1%"] and len(lines) > 4
     assert "no column 'der'" in table(runs, "--of", "detectors", "--columns", "der", code=2)
     assert "TPR" not in table(runs, "--columns", "trigger,asr"), "columns of the attacks"
+
+
+@pytest.mark.parametrize("wide", [(), ("--wide",)])
+def test_what_is_explained_is_what_is_shown(runs, wide):
+    """By the titles that it has there, which are shorter in a narrow table."""
+    some = table(runs, "--of", "detectors", "--columns", "trigger,method,auroc,tpr-at-1", *wide)
+    assert some.endswith("Detectors: AUROC and TPR at 1 % FPR: of the poisoned rows against clean ones.\n")
+    some = table(runs, "--of", "repairs", "--columns", "trigger,method,asr,twin-ba-lost", *wide)
+    assert "Repairs: ASR: after the repair; " in some and "DER" not in some and "RA" not in some
+    for part in ("detectors", "repairs"):
+        text = table(runs, "--of", part, *wide)
+        legend = " ".join(text[text.rindex(f"{part.title()}: ") :].split("left out to")[0].split())
+        titles = text.splitlines()
+        for clause in legend.removeprefix(f"{part.title()}: ").split("; ")[1:]:
+            assert any(clause.partition(": ")[0].split()[0] in line.split() for line in titles[:12]), clause
 
 
 @pytest.mark.parametrize("form", ["markdown", "latex"])

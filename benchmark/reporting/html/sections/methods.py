@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmark.defences.over_runs import Group
-from benchmark.reporting import defended, tables
+from benchmark.reporting import defended, explained, tables
 from benchmark.reporting.columns import Column
 from benchmark.reporting.html import page, words
 from benchmark.reporting.html.registry import Content, Section, register
@@ -17,13 +17,17 @@ def build(content: Content) -> str:
     if repaired:
         keys = [key_of(content, cell.group) if cell.last else f"stage-{number}" for number, cell in enumerate(repaired)]
         columns = defended.repair_columns(repaired, dense=True)
-        parts += ["Repairs", defended.LEFT, _table(content, columns, keys, [one.group.cell for one in repaired])]
+        parts += [
+            "Repairs",
+            explained.repairs(columns),
+            _table(content, columns, keys, [one.group.cell for one in repaired]),
+        ]
     if detected:
         keys = [key_of(content, cell.group) for cell in detected]
         columns = defended.detector_columns(detected, dense=True)
         parts += [
             "Detectors",
-            defended.FOUND_DENSE,
+            explained.detectors(columns),
             _table(content, columns, keys, [one.group.cell for one in detected]),
         ]
     if not parts:

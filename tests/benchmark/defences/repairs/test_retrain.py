@@ -65,6 +65,12 @@ def test_it_trains_on_the_rows_that_are_not_flagged(low, run):
     assert (next(run.glob("repair-retrain-*")) / step["model"]).is_file()
 
 
+def test_an_estimate_names_a_detector_that_has_not_scored_the_rows(run):
+    found = json.loads(retrained(run, "--method", "clp", "--detector", "nosuch", "--estimate").stdout)
+    lacks = {one["method"]: one["lacks"] for one in found}
+    assert lacks["retrain"].startswith("retrain: 'nosuch' has not scored this run's rows") and lacks["clp"] is None
+
+
 @pytest.mark.slow
 def test_a_share_of_the_highest_scores_where_it_has_no_cut(low, run):
     detected(run, "--option", "cut=no")
