@@ -166,7 +166,7 @@ def _basis(spots: Sequence[Spot]) -> str:
     words = [counted(runs, "run")]
     if halves:
         half = f"± {statistics.median(halves):.1f} points"
-        several = f"half of the 95 % intervals over the seeds are wider than {half}"
+        several = f"95 % intervals over the seeds: half of them {half} or more"
         words.append(several if len(halves) > 1 else f"the 95 % interval over the seeds is {half}")
     if single:
         few = f"{single} of {len(spots)} figures are" if halves else "every figure is"

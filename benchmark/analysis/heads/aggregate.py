@@ -1,12 +1,11 @@
 """What the commands on heads found, over the seeds: runs that differ in their seeds alone are summed up together."""
 
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.analysis.heads import results as stored
 from benchmark.analysis.heads.records import COMMANDS, NAMES, HeadsResult
-from benchmark.analysis.heads.tables import WIDTH, tables
+from benchmark.analysis.heads.tables import tables
 from benchmark.core import numbers, text_tables
 from benchmark.runs import titles
 from benchmark.runs.groups import Cell, group
@@ -53,7 +52,7 @@ def collect(found: list[Finished], errors: dict[Path, str] | None = None) -> lis
 
 def render(groups: list[Group], form: str, wide: bool = False) -> str:
     """Return every group's title and tables, in one of `text_tables.FORMS`; text that is not `wide` fits a window."""
-    width = None if wide else WIDTH
+    width = None if wide else text_tables.WIDTH
     before = {"latex": "% ", "markdown": "### "}.get(form, "")
     below = {"latex": "% ", "markdown": "\n"}.get(form, "")
     parts = []
@@ -61,6 +60,6 @@ def render(groups: list[Group], form: str, wide: bool = False) -> str:
         wraps = form == "text" and width is not None
         lines = [before + text_tables.printable(one.title)]
         lines += [below + text_tables.printable(one.settings)] if one.settings else []
-        parts.append("\n".join(textwrap.fill(line, WIDTH, break_on_hyphens=False) if wraps else line for line in lines))
+        parts.append("\n".join(text_tables.filled(line) if wraps else line for line in lines))
         parts += [table.render(form, width) for table in tables(one.results)]
     return "\n\n".join(parts)

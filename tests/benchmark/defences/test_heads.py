@@ -26,7 +26,7 @@ from benchmark.runs.run import Run
 TINY = ("--network", "encoder", "--encoder", "tiny", "--hold-out", "80", "--epochs", "4", "--batch-size", "32")
 FAST = {"labelled_rows": 64, "epochs": 2, "full_epochs": 1, "heads": 2}
 HELD_OUT, TRAIN, TEST = 80, 320, 60
-ON_THE_WAY = ("…", "clean texts", "per second", "neutral score", "the network's 8")
+ON_THE_WAY = ("…", ":", "clean texts", "per second", "neutral score", "the network's 8")
 
 
 def invoke(*arguments):
@@ -298,9 +298,9 @@ def test_at_most_half_of_the_heads_are_contaminated_and_it_is_said(poisoned):
     asked = method("detect", poisoned, flag="0.1", rows=200)
     result = invoke(*asked)
     words = "4 heads are called contaminated, not 8: half of the network's 8"
-    assert result.exit_code == 0 and words in result.stderr and words in result.stdout
+    assert result.exit_code == 0 and words in result.stderr and words in " ".join(result.stdout.split())
     again = invoke(*asked)
-    assert words in again.stdout and not again.stderr, "of a result that is there already, too"
+    assert words in " ".join(again.stdout.split()) and not again.stderr, "of a result that is there already, too"
 
 
 @pytest.mark.slow

@@ -106,7 +106,8 @@ def test_the_finding_is_in_words_with_what_it_rests_on(runs):
     )
     assert "median ASR left 3.0 %, 3.0 to 3.0" in repairs[0]
     assert "plain fine-tuning, the control, does so for 0 of 3 (no clear difference: sign test" in repairs[0]
-    assert repairs[0].endswith("p = 0.25).") and repairs[1].startswith("9 runs; 95 % intervals over the seeds: ±")
+    assert repairs[0].endswith("p = 0.25).")
+    assert repairs[1].startswith("9 runs; 95 % intervals over the seeds: half of them ±")
     assert detectors[0].startswith("spectral finds most of 2 detectors: on average 65.0 % of the poisoned rows at 1 %")
     assert "least (5.0 %) of square, whole image at 0.5 %" in detectors[0]
     assert "its own cut would throw away 4.0 % of the same data without any poison" in detectors[0]
