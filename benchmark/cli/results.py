@@ -1,5 +1,6 @@
 """The commands of `benchmark` for finished runs: tables, figures, report, defences, routing."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -151,11 +152,17 @@ def report(paths, output, beside, as_json):
     sources = published.chosen(beside, published.PUBLISHED)
     paths, target = paths or [Path("runs")], output / "report.html"
     found = results.gather(paths)
-    reports.write_of(found, paths, target, sources)
+    reports.write_of(found, paths, target, sources, _on_a_terminal)
     say_json({"page": str(target)}) if as_json else say(target)
     if (line := reports.without_pictures()) is not None:
         say(f"benchmark: {line}", err=True)
     end(found.wrong)
+
+
+def _on_a_terminal(line: str) -> None:
+    """Say on a terminal what is being made; a file of messages needs none of it."""
+    if sys.stderr.isatty():
+        say(line, err=True)
 
 
 @click.command("figures")

@@ -183,12 +183,6 @@ register(
                 "starts it ten times from the run's seed and keeps the best",
             ),
             Remark(
-                "BackdoorBench f02e353, detection_pretrain/ac.py",
-                READ,
-                "logs with a bad format string; harmless",
-                "has no such line",
-            ),
-            Remark(
                 "backdoor-toolbox 9d4d909, cleansers_tool_box/activation_clustering.py",
                 READ,
                 "computes a threshold of the silhouette and does not use it: of the reference input it also flags a "

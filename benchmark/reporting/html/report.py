@@ -1,6 +1,6 @@
 """`benchmark report`: one self-contained HTML page about runs. It needs no network, and its script is a convenience."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from benchmark.core import extras, files
@@ -24,14 +24,22 @@ def write(paths: Iterable[Path], output: Path) -> Path:
 
 
 def write_of(
-    found: results.Found, paths: Iterable[Path], target: Path, sources: Sequence[PublishedSpec] | None = None
+    found: results.Found,
+    paths: Iterable[Path],
+    target: Path,
+    sources: Sequence[PublishedSpec] | None = None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Write the page of runs that were gathered, with the published figures of some sources, by default of all that
-    come with the program. What cannot be read is named on it, and in `found` afterwards."""
+    come with the program. What cannot be read is named on it, and in `found` afterwards. `log` is told which section is
+    made: figures of many runs take a while."""
     chosen = tuple(PUBLISHED.values() if sources is None else sources)
     content = Content(found, group(found), list(paths), without_pictures(), Sources(chosen))
     in_order = sorted(SECTIONS.values(), key=lambda section: section.order)
-    built = {section.title: section.build(content) for section in sorted(in_order, key=lambda section: section.last)}
+    built = {}
+    for section in sorted(in_order, key=lambda section: section.last):
+        log(f"{section.title} …")
+        built[section.title] = section.build(content)
     files.make_output(target.parent)
     files.refuse_link(target)
     names = ", ".join(sorted({cell.dataset for cell in content.cells}))
