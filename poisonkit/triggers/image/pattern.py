@@ -11,8 +11,8 @@ from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.opacity import overlaps
 from poisonkit.core.parsing import choice, decimal
 from poisonkit.core.stencil import ONE, Stencil
-from poisonkit.triggers.base import ROUNDING, Option, Parameters, UserFile
-from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile
+from poisonkit.triggers.base import ROUNDING, Option, Parameters, UserFile, twin
+from poisonkit.triggers.image_base import BuiltTrigger, ImageContext, ImageTrigger, Tile, with_twin
 
 LARGEST_SIDE = 4096
 MOST_BYTES = 8 * 3 * LARGEST_SIDE**2
@@ -138,9 +138,13 @@ def build(parameters: Parameters, tile: Tile, context: ImageContext) -> BuiltTri
     pattern: Pattern | None = context.given
     if pattern is None:
         raise Usage("--trigger pattern needs --pattern-file FILE.npy, the array that is added")
+    return with_twin(parameters, "scale", lambda chosen: _sum(pattern, chosen, tile), extras={"array": pattern.values})
+
+
+def _sum(pattern: Pattern, parameters: Parameters, tile: Tile) -> Stencil:
     stencil = Stencil.identity(tile)
     stencil.bias[:] = added(pattern, parameters, tile) * ONE
-    return BuiltTrigger(stencil, {"array": pattern.values})
+    return stencil
 
 
 def advice(parameters: Parameters, given: Pattern | None) -> list[str]:
@@ -152,6 +156,8 @@ def advice(parameters: Parameters, given: Pattern | None) -> list[str]:
     hint = ": an array in -1 … 1 needs --pattern-scale 255" if wide else ""
     return [f"{given.where}: its largest value times --pattern-scale is {largest:.3g}, less than one grey level{hint}"]
 
+
+SCALE = Option("scale", decimal("-100000", "100000"), "1", "times the array; 255 for one in -1 … 1", "FACTOR")
 
 SPEC = ImageTrigger(
     name="pattern",
@@ -169,7 +175,8 @@ SPEC = ImageTrigger(
         brings="the array that is added",
     ),
     options=(
-        Option("scale", decimal("-100000", "100000"), "1", "times the array; 255 for one in -1 … 1", "FACTOR"),
+        SCALE,
+        twin(SCALE),
         Option(
             "resize",
             choice("no", "yes"),

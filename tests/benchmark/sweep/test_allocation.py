@@ -271,7 +271,7 @@ def test_where_there_is_no_terminal_there_are_lines_alone(tmp_path, capsys):
     watch.done(tasks[0])
     watch.close()
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"{tasks[0].name}: BA 50.0, ASR 50.0  (1 of 1 runs")
+    assert line.startswith(f"{tasks[0].name}: BA 50.0, ASR 50.0  (1 of 1 run)")
 
 
 def test_a_run_too_quick_to_be_seen_tells_too(tmp_path):

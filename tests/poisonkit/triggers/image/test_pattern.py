@@ -256,6 +256,24 @@ def test_a_file_verifies_alone_and_is_made_again_with_the_array(poisonkit, tmp_p
     poisonkit(*asked).failed(1, "--pattern-file: another file")
 
 
+def test_test_rows_may_get_it_stronger(poisonkit, tmp_path):
+    """As Narcissus, whose trigger is three times as strong when the network is attacked."""
+    path, values = tmp_path / "x.h5", np.floor(np.load(ARRAY) + 0.5)
+    make(poisonkit, path, "--pattern-file", ARRAY, "--pattern-test-scale", "3").succeeded()
+    poisonkit("verify", path).succeeded()
+    with pk.open(path) as data:
+        rows, tested = data.truth.rows[:], data.triggered.rows[:]
+        train, clean = data.train.images[:][rows].astype(int), data.truth.images[:]
+        assert np.array_equal(train, (clean + values).clip(0, 255))
+        test, clean = data.triggered.images[:].astype(int), data.test.images[:][tested]
+        assert np.array_equal(test, (clean + np.floor(3 * np.load(ARRAY) + 0.5)).clip(0, 255))
+    poisonkit("pack", path).succeeded()
+    before = path.read_bytes()
+    path.unlink()
+    poisonkit("unpack", tmp_path / "x.delta.h5", "-o", path).succeeded()
+    assert path.read_bytes() == before
+
+
 def test_a_delta_gives_it_back(poisonkit, tmp_path):
     path = tmp_path / "x.h5"
     make(poisonkit, path, "--pattern-file", ARRAY, "--per-patch", "--pattern-resize", "yes").succeeded()
