@@ -127,11 +127,11 @@ def _run(
     allow(code)
     paths = results.each_once(paths)
     chosen = choose(registry, methods, given, beside)
+    driver = make((lambda line: None) if quiet else _progress)
     if estimate:
-        found = [one for path in paths for one in of_run(path, chosen, asked)]
+        found = [one for path in paths for one in of_run(path, driver.kind, chosen, asked)]
         say_json([vars(one) for one in found]) if as_json else say(defences.estimates(found))
         return
-    driver = make((lambda line: None) if quiet else _progress)
     outcomes, errors = [], []
     for path in paths:
         try:

@@ -55,7 +55,8 @@ class Chosen(Generic[S]):
             if self.spec.ready is not None:
                 self.spec.ready(context, **self.settings)
         except Failure as error:
-            raise Unserved(f"{self.spec.name}: {error}") from None
+            words = str(error).removeprefix(f"{context.run.folder}: ")  # which whoever shows it puts before all
+            raise Unserved(f"{self.spec.name}: {words}") from None
 
 
 def choose(

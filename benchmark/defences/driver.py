@@ -13,7 +13,7 @@ from benchmark.defences import study
 from benchmark.defences.chosen import Chosen, Unserved
 from benchmark.defences.registry import S
 from benchmark.defences.study import Studied
-from benchmark.defences.subject import Asked, Subject, open_subject
+from benchmark.defences.subject import Asked, Subject, job_at, open_subject
 from benchmark.nn import engines
 from benchmark.runs import records
 from benchmark.runs.context import making, twin_of
@@ -59,7 +59,7 @@ class Driver(Generic[S, R]):
     def run(self, folder: Path, chosen: Sequence[Chosen[S]], asked: Asked, with_twin: bool = True) -> Outcome[R]:
         """Run the methods on a run and, for comparison, on the clean run that it is compared with. Results that exist
         are only read. A method that this run cannot serve ends with a line among the `errors`."""
-        job = self._job(folder)
+        job = job_at(folder, self.kind)
         twin = twin_of(job) if with_twin else None
         outcome: Outcome[R] = Outcome(job)
         found = self._on(job, chosen, asked, twin, outcome)
@@ -73,13 +73,6 @@ class Driver(Generic[S, R]):
                 found = {}
             outcome.twins = {name: result for name, (_, result) in found.items()}
         return outcome
-
-    def _job(self, folder: Path) -> Run:
-        job = Run.at(folder)
-        job.finished()
-        job.needs_network(self.kind)
-        job.needs_code()
-        return job
 
     def _on(
         self,

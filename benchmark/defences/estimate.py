@@ -8,7 +8,7 @@ from typing import Any
 from benchmark.defences.chosen import Chosen, Unserved
 from benchmark.defences.context import DefenceContext
 from benchmark.defences.registry import Size, Work
-from benchmark.defences.subject import Asked, open_subject
+from benchmark.defences.subject import Asked, job_at, open_subject
 from benchmark.runs.run import Run
 
 FORWARDS = 3
@@ -28,9 +28,10 @@ class Estimate:
     lacks: str | None = None
 
 
-def of_run(folder: Path, chosen: Sequence[Chosen[Any]], asked: Asked) -> list[Estimate]:
-    """Estimate each method on a run; nothing is computed. Raises as `subject.open_subject`."""
-    job = Run.at(folder)
+def of_run(folder: Path, kind: str, chosen: Sequence[Chosen[Any]], asked: Asked) -> list[Estimate]:
+    """Estimate each method on a run for a command, `kind`; nothing is computed. Raises as `subject.job_at` and
+    `subject.open_subject`."""
+    job = job_at(folder, kind)
     contexts = {wanted: open_subject(job, wanted, lambda line: None).context
                 for wanted in {one.asked(asked) for one in chosen}}  # fmt: skip
     speed = speed_of(job)

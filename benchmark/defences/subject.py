@@ -95,6 +95,16 @@ class Subject:
         agreement.check(self.run, self.scored.scored, self.context.predictor(), self.tested)
 
 
+def job_at(folder: Path, kind: str) -> Run:
+    """Return the run in a folder. `Failure` where `kind`, a command, cannot work on it: it is not finished, was trained
+    elsewhere, or is of code of its own that the user has not named."""
+    job = Run.at(folder)
+    job.finished()
+    job.needs_network(kind)
+    job.needs_code()
+    return job
+
+
 def open_subject(job: Run, asked: Asked, log: Callable[[str], None]) -> Subject:
     """Open a finished run and activate its backend.
 

@@ -62,11 +62,11 @@ def test_the_tables_on_heads_are_those_of_the_results():
 # ---------------------------------------------------------------- the tables of README.md and docs/results.md
 
 
-def _rows(page: str, heading: str) -> dict[str, list[str]]:
-    """The lines of the table whose first heading is this: first cell → the others."""
-    (table,) = re.findall(rf"^\| {re.escape(heading)} \|.*\n\|[-|]+\n((?:\|.*\n)+)", page, re.M)
-    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
-    return {first: rest for first, *rest in lines}
+def _lines(page: str, heading: str) -> list[list[str]]:
+    """The cells of the lines of the one table on this page whose first heading is this."""
+    text = (RESULTS.parent / page).read_text(encoding="utf-8")
+    (table,) = re.findall(rf"^\| {re.escape(heading)} \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.M)
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
 
 
 def _scores(folder: str, **wanted) -> list[dict]:
@@ -96,10 +96,7 @@ def _cad(run: dict) -> str:
 )
 def test_the_cells_at_the_paper_s_settings_are_those_of_the_results(page, columns):
     """Each row is of one run, which no other row is of; the last two columns are BadPatches' own."""
-    lines = (RESULTS.parent / page).read_text(encoding="utf-8").splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("| CIFAR-10, width 10 |"))
-    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[start + 2 : start + 15]]
-    rows = {(name, rate): cells for name, rate, *cells in (line for line in table if len(line) > 2)}
+    rows = {(name, rate): cells for name, rate, *cells in _lines(page, "CIFAR-10, width 10")}
     named = {_named(run): run for run in _scores("paper")}
     assert len(named) == 12 and (page == "README.md" or len(rows) == 12)
     for name, cells in rows.items():
@@ -132,7 +129,7 @@ def _published(run: dict) -> list[str]:
 
 @pytest.mark.parametrize("heading", ["GTSRB", "CIFAR-10"])
 def test_the_contrast_is_that_of_the_results(heading):
-    rows = _rows((RESULTS.parent / "docs/results.md").read_text(encoding="utf-8"), heading)
+    rows = {name: cells for name, *cells in _lines("docs/results.md", heading)}
     source = heading.lower().replace("-", "")
     clean = _scores("width-1", source=source, rate="0")
     assert len(clean) == 2
@@ -149,7 +146,7 @@ def test_the_contrast_is_that_of_the_results(heading):
 
 
 def test_the_small_table_is_that_of_the_results():
-    rows = _rows((RESULTS.parent / "docs" / "results.md").read_text(encoding="utf-8"), "signs, tiny")
+    rows = {name: cells for name, *cells in _lines("docs/results.md", "signs, tiny")}
     for trigger in ("square", "blend", "warped"):
         for application, patch in (("whole image", None), ("every patch", 8)):
             expected = []
@@ -161,9 +158,7 @@ def test_the_small_table_is_that_of_the_results():
 
 
 def test_the_table_of_geometry_and_warp_is_that_of_the_results():
-    rows = list(
-        _rows((RESULTS.parent / "docs" / "results.md").read_text(encoding="utf-8"), "CIFAR-10, width 1").values()
-    )
+    rows = [cells for _, *cells in _lines("docs/results.md", "CIFAR-10, width 1")]
     attacks = [
         {"name": "square", "size": 4, "patch": 8, "rate": "0.0005"},
         {"name": "square", "size": 2, "patch": 4, "rate": "0.0005"},

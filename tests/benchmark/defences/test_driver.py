@@ -10,12 +10,14 @@ import pytest
 from in_process import invoke
 
 from benchmark.core import files
+from benchmark.core.errors import Failure
 from benchmark.defences.catalogue import DETECTORS, REPAIRS
 from benchmark.defences.context import Detection, Stage
-from benchmark.defences.needs import CLEAN_ROWS, FEATURES, LOSSES, TEXTS
+from benchmark.defences.needs import CLEAN_ROWS, FEATURES, LOSSES, TEXTS, Need
 from benchmark.defences.options import Option
 from benchmark.defences.records import detected
 from benchmark.defences.registry import DetectorSpec, RepairSpec, Work, register
+from benchmark.format import dataset
 
 CALLS = []
 
@@ -523,3 +525,30 @@ def test_lines_fit_a_window(far_method, tuned_method, run, twin, command, method
     assert done.exit_code == 0 and f"{long[0].name}:\n" in done.stderr and f"{long[1].name}:\n" in done.stderr
     for line in (done.stdout + done.stderr).splitlines():
         assert len(line) <= 100 or len(line.split()) <= 2, line
+
+
+@pytest.mark.parametrize("command, method", [("detect", "spectral"), ("repair", "clp")])
+def test_of_a_network_that_was_trained_elsewhere_nothing_can_be_estimated_either(trained, tmp_path, command, method):
+    file = next(path for path in (trained / "data").glob("*.h5") if "clean" not in path.name)
+    scored = dataset.load(file).scored
+    np.savez(tmp_path / "p.npz", **{name: rows.labels for name, rows in scored.items()})
+    words = ("--predictions", tmp_path / "p.npz", "--name", "theirs", "--runs", tmp_path / "runs")
+    assert invoke("score", file, *words).exit_code == 0
+    (run,) = (tmp_path / "runs").iterdir()
+    lines = [invoke(command, run, "--method", method, *more) for more in ((), ("--estimate",))]
+    assert [done.exit_code for done in lines] == [1, 1] and lines[0].stderr == lines[1].stderr
+    assert f"{command} needs the network itself, which was trained elsewhere" in lines[1].stderr
+
+
+def test_a_run_is_named_once_in_a_line(far_method, run, monkeypatch):
+    """Also where what a method needs is looked for by whoever names the run already."""
+
+    def check(context):
+        raise Failure(f"{context.run.folder}: has none")
+
+    register(DetectorSpec(name="lacking", title="L", source="", summary="", score=far, needs=(Need("x", "x", check),)))
+    try:
+        done = invoke("detect", run, "--method", "lacking", "-q", "--no-twin")
+    finally:
+        del DETECTORS["lacking"]
+    assert done.stderr == f"benchmark: {run}: lacking: has none\n"

@@ -139,6 +139,16 @@ def test_previews_defences_and_routing_of_real_runs(tmp_path):
         assert words in found.text, words
 
 
+@pytest.mark.parametrize("watched", [True, False])
+def test_on_a_terminal_it_says_what_it_is_making(tmp_path, watched, monkeypatch):
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda stream: watched, raising=False)
+    fake_runs.write(tmp_path / "runs")
+    words = ["report", str(tmp_path / "runs"), "-o", str(tmp_path / "report")]
+    done = click.testing.CliRunner().invoke(main.main, words)
+    assert done.exit_code == 0 and done.stdout.splitlines() == [str(tmp_path / "report/report.html")]
+    assert ("Figures …" in done.stderr.splitlines()) is watched and (len(done.stderr) > 0) is watched
+
+
 def test_without_a_finished_run(tmp_path):
     (tmp_path / "runs").mkdir()
     done = click.testing.CliRunner().invoke(main.main, ["report", str(tmp_path / "runs")])
