@@ -7,6 +7,6 @@ import zlib
 
 BROKEN = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, ValueError, EOFError, OSError, RuntimeError,
-    NotImplementedError,
 )  # fmt: skip
-"""Without MemoryError: whether it is the archive's fault, its reader knows."""
+"""An unknown compression is a NotImplementedError, and so a RuntimeError. Without MemoryError: whether it is the
+archive's fault, its reader knows."""

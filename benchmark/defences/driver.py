@@ -88,7 +88,7 @@ class Driver(Generic[S, R]):
         subjects: dict[Asked, Subject] = {}
         unopened: Failure | None = None  # said once, not for each method
         done: dict[str, tuple[Path, R]] = {}
-        named = False  # the run's name stands above the lines on what is done with it
+        begun = False  # whether a method that the run can serve was found: then the network is looked at
         for one in chosen:
             try:
                 wanted = one.asked(asked)
@@ -101,17 +101,18 @@ class Driver(Generic[S, R]):
                     try:
                         if wanted not in subjects:
                             opened = open_subject(job, wanted, self.log)
-                            if not subjects:
-                                opened.check_network()
                             subjects[wanted] = replace(opened, twin=twin, compared=compared)
+                        subject = subjects[wanted]
+                        one.check(subject.context)
+                        if not begun:
+                            subject.check_network()
+                            self.log(f"{job.folder.name}:")
+                            begun = True
+                    except Unserved:  # says something of this method alone
+                        raise
                     except Failure as error:
                         unopened = error
                         continue
-                    subject = subjects[wanted]
-                    one.check(subject.context)
-                    if not named:
-                        self.log(f"{job.folder.name}:")
-                        named = True
                     self.log(f"  {one.spec.title} …")
                     found = self._made(subject, one, target, config, twin)
                 done[one.spec.name] = target, found

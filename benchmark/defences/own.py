@@ -8,7 +8,7 @@ import contextlib
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,8 +85,7 @@ def _score(function: Callable[..., Any], source: Source, context: DefenceContext
     with own_guard.in_one_line(source), _unchanged(context, source):
         found = function(context, **options)
         if isinstance(found, Detection):
-            drawn = {name: functools.partial(_draw, save, source) for name, save in found.pictures.items()}
-            return replace(found, pictures=drawn)
+            return replace(found, pictures=_guarded(found.pictures, source))
         scores, flagged = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
         try:
             scores = np.asarray(scores)
@@ -98,6 +97,11 @@ def _score(function: Callable[..., Any], source: Source, context: DefenceContext
                 "each of context.rows, that and an array of bool, or a Detection"
             ) from None
         return Detection(scores, flagged)
+
+
+def _guarded(pictures: Mapping[str, Callable[[Path], None]], source: Source) -> dict[str, Callable[[Path], None]]:
+    """Return what draws the pictures of such code, whose errors are one line too."""
+    return {name: functools.partial(_draw, save, source) for name, save in pictures.items()}
 
 
 def _draw(save: Callable[[Path], None], source: Source, path: Path) -> None:
@@ -154,8 +158,7 @@ def _repair(function: Callable[..., Any], source: Source, context: DefenceContex
             wrong = stage.model if isinstance(stage, Stage) else stage
             raise Failure(f"{where}: yielded {type(wrong).__name__}, expected a keras.Model")
         _check_shapes(stage.model, context, where)
-        drawn = {name: functools.partial(_draw, save, source) for name, save in stage.pictures.items()}
-        yield replace(stage, pictures=drawn)
+        yield replace(stage, pictures=_guarded(stage.pictures, source))
 
 
 def _check_shapes(model: Any, context: DefenceContext, where: str) -> None:

@@ -71,7 +71,10 @@ def _single(folder: Path, errors: dict[Path, str]) -> list[tuple[Path, RunResult
 
 def each_once(folders: Iterable[Path]) -> list[Path]:
     """Return folders in order, without those that are there already under another spelling."""
-    return list({path.resolve(): path for path in reversed(list(folders))}.values())[::-1]
+    found: dict[Path, Path] = {}
+    for path in folders:
+        found.setdefault(path.resolve(), path)
+    return list(found.values())
 
 
 def of(runs: Iterable[Run]) -> Found:

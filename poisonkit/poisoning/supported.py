@@ -52,15 +52,18 @@ def note(manifest: AnyManifest, before: str = "; ") -> str:
 def demand(path: Path, manifest: AnyManifest, why: str) -> None:
     """`Unknown`, in one line, where something of the recipe is not known here; `why` says what follows."""
     if unknown := problem(manifest):
-        advice = ": use the version of the tool that made it"
-        if unknown.startswith(UNNAMED) or NOT_INSTALLED in unknown:
-            advice = ""
+        advice = "" if _says_itself(unknown) else ": use the version of the tool that made it"
         raise Unknown(f"{path}: its recipe is unknown here ({unknown}), {why}{advice}")
 
 
 def made_by(unknown: str) -> str:
     """Say, for the end of a line, who may know what is not known of a recipe; of code the line says it itself."""
-    return "" if unknown.startswith(UNNAMED) or NOT_INSTALLED in unknown else ": made by a newer poisonkit, or custom"
+    return "" if _says_itself(unknown) else ": made by a newer poisonkit, or custom"
+
+
+def _says_itself(unknown: str) -> bool:
+    """Whether the words already say what to do, as they do of code that is not ours."""
+    return unknown.startswith(UNNAMED) or NOT_INSTALLED in unknown
 
 
 def _recipe(manifest: Manifest) -> str | None:

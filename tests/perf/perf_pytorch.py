@@ -177,9 +177,7 @@ def serve(epoch: Epoch) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--networks", nargs="+", default=["pmoe", "preact-resnet18"], choices=["pmoe", "preact-resnet18"]
-    )
+    parser.add_argument("--networks", nargs="+", default=list(PLAIN), choices=list(PLAIN))
     parser.add_argument("--width", type=int, default=None, help="default: the preset `small`'s: 1, and 16")
     parser.add_argument("--backend", default="tensorflow")
     parser.add_argument("--runs", type=int, default=7)

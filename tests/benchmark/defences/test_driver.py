@@ -18,6 +18,7 @@ from benchmark.defences.options import Option
 from benchmark.defences.records import detected
 from benchmark.defences.registry import DetectorSpec, RepairSpec, Work, register
 from benchmark.format import dataset
+from benchmark.runs import results
 
 CALLS = []
 
@@ -177,7 +178,8 @@ def test_damaged_evidence_is_put_aside_and_made_again(far_method, run, damage, t
         kept.unlink()
         kept.symlink_to(tmp_path / "elsewhere.npy")
         done = invoke("detect", run, "--method", "far", "--no-twin", "--option", "power=1")
-        assert done.exit_code == 1 and "outputs-train.npy" in done.stderr and done.stderr.count("\n") <= 3
+        assert done.exit_code == 1 and "outputs-train.npy" in done.stderr and done.stderr.count("\n") == 3
+        assert done.stderr.startswith(f"{run.name}:\n  Far …\nbenchmark: ")
         return
     if damage == "pickle":
         np.save(kept, np.array([{}] * 120, object), allow_pickle=True)
@@ -499,6 +501,11 @@ def test_of_drawn_rows_without_truth_it_is_said_that_they_are_a_part(far_method,
     assert "40 training rows inspected of 90 (drawn at random)" in shown and "are no submission" in shown
     done = invoke("repair", run, "--method", "retrain", "--detector", "far", "--no-twin", "-q")
     assert done.exit_code == 1 and "has scored 40 of 90 rows only" in done.stderr
+
+
+def test_folders_stay_in_order_under_their_first_spelling(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    assert results.each_once([first, second, tmp_path / "b" / ".." / "a"]) == [first, second]
 
 
 def test_a_run_that_is_named_twice_is_there_once(far_method, tuned_method, run, monkeypatch):
