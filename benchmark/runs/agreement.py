@@ -76,6 +76,19 @@ def check(
             )
 
 
+def of_images(model: Any) -> Callable[[Any], np.ndarray]:
+    """Return what `check` asks of a loaded network of images: images (m, H, W, C) uint8 → (m, C) float32."""
+    import keras
+
+    logits = keras.Model(model.input, model.get_layer("logits").output)
+
+    def probabilities(images: Any) -> np.ndarray:
+        found = keras.ops.softmax(keras.ops.cast(logits(images, training=False), "float32"), axis=-1)
+        return np.asarray(keras.ops.convert_to_numpy(found))
+
+    return probabilities
+
+
 def _recorded(path: Path) -> dict[str, np.ndarray]:
     """Return the predicted classes in a file, by the name of their set; nothing, and a warning, where it has none."""
     try:

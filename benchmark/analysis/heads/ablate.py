@@ -7,12 +7,13 @@ import numpy as np
 
 from benchmark.analysis.heads import pictures, results
 from benchmark.analysis.heads.detect import Log
-from benchmark.analysis.heads.evaluate import Scorer, without
+from benchmark.analysis.heads.evaluate import Scorer, probabilities, without
 from benchmark.analysis.heads.records import ABLATE as NAME
 from benchmark.analysis.heads.records import Ablated, Head, percent
 from benchmark.core import environment, files
 from benchmark.core.errors import Usage
 from benchmark.nn import engines
+from benchmark.runs import agreement
 from benchmark.runs.context import Opened, configuration, making, open_run, target_of, written
 from benchmark.training.metrics import Json
 
@@ -38,6 +39,7 @@ def run(folder: Path, file: Path | None, base: Path | None, heads: Sequence[Head
         return result
     opened = open_run(job, file, base)
     model = opened.network()
+    agreement.check(job, opened.contents.scored, lambda texts: probabilities(model, opened.tokens(texts)))
     together = flat(heads, model.depth, model.heads)
     with making(target, config):
         raw = ablate(opened, model, together, log)

@@ -78,6 +78,18 @@ def predict(model, tokens, mask: np.ndarray | None = None) -> np.ndarray:
     return found
 
 
+def probabilities(model, tokens) -> np.ndarray:
+    """Return what a network makes of each text, (n, C) float32."""
+    from keras import ops
+
+    from benchmark.nn.encoder import encode
+
+    found = np.empty((len(tokens), model.classes), np.float32)
+    for batch in encode(model, tokens, maps=False, batch=128):
+        found[batch.rows] = ops.convert_to_numpy(ops.softmax(batch.logits))
+    return found
+
+
 def without(model, heads: np.ndarray) -> np.ndarray:
     """Return the mask (L, H) float32 in which these heads, flat numbers, are off."""
     mask = np.ones(model.depth * model.heads, np.float32)

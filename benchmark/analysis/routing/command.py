@@ -11,7 +11,7 @@ from benchmark.core import extras, files, plotting
 from benchmark.core.errors import Failure, Usage
 from benchmark.format import dataset
 from benchmark.nn import engines
-from benchmark.runs import experiment, hints, titles
+from benchmark.runs import agreement, experiment, hints, titles
 from benchmark.runs.run import Run
 
 
@@ -48,6 +48,8 @@ def routing(path, file, base, rows: tuple[int, ...], output, beside: tuple = (),
         raise Usage("--beside and --by-epoch draw single images: name one with --image ROW")
     epochs = _epochs(job) if by_epoch else []
     model = experiment.network(job, contents, path)
+    if path in (job.folder, job.folder / "model.keras") and contents.digest == job.finished().dataset.digest:
+        agreement.check(job, contents.scored, agreement.of_images(model))
     title = f"{job.folder.name if path.is_dir() else path.name}, {contents.manifest.name}"
     measured = {layer: routes.measure(model, contents, layer) for layer in layers}
     figures = {layer: one.json() for layer, one in measured.items()}

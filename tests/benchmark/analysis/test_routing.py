@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import click.testing
 import numpy as np
@@ -226,6 +227,27 @@ def test_bad_days(trained, tmp_path):
     kept.rename(run / "away")
     failed(1, "--keep-epochs", run, toy[1], "--image", "1", "--by-epoch")
     (run / "away").rename(kept)
+
+
+def test_another_network_than_the_one_that_was_trained_is_one_line(trained, tmp_path):
+    """Its routing would pass for the run's; what somebody names beside the run's own is drawn as it is."""
+    from benchmark.nn import model_files
+
+    toy, run = trained
+    other = shutil.copytree(run, tmp_path / "runs" / run.name)
+    shutil.rmtree(other / "routing", ignore_errors=True)
+    model = model_files.load(other)
+    for weight in model.get_layer("logits").weights:
+        weight.assign(np.roll(weight.numpy(), 1, axis=-1))
+    model_files.save(model, other / "model.keras")
+    for path in (other, other / "model.keras"):
+        done = invoke("routing", path, toy[1])
+        assert done.exit_code == 1 and done.stderr.count("\n") == 1, done.output
+        assert "model.keras: is not the network that was trained here: of " in done.stderr
+    assert not (other / "routing").exists()
+    (other / "predictions.npz").unlink()
+    done = invoke("routing", other, toy[1])
+    assert done.exit_code == 0 and done.stderr.count("it cannot be told whether model.keras is the network") == 1
 
 
 @pytest.fixture(scope="module", params=["token", pytest.param("expert", marks=pytest.mark.slow)])

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 
 import click.testing
 import numpy as np
@@ -396,6 +397,20 @@ def test_ablate_switches_each_off(poisoned):
     (folder,) = poisoned.glob("heads-ablate-*")
     assert [path.name for path in folder.glob("*.png")] == ["ablation.png"]
     assert "(1, 2)" in done("heads", "ablate", poisoned, "--head", "1,2", "--head", "0,0").stdout
+
+
+def test_another_encoder_than_the_one_that_was_trained_is_one_line(poisoned, tmp_path):
+    other = shutil.copytree(poisoned, tmp_path / "runs" / poisoned.name)
+    for path in other.glob("heads-ablate-*"):
+        shutil.rmtree(path)
+    model = model_files.load(other)
+    for weight in model.logits.weights:
+        weight.assign(np.roll(np.asarray(weight), 1, axis=-1))
+    model_files.save(model, other / "model.keras")
+    said = invoke("heads", "ablate", other, "-q")
+    assert said.exit_code == 1 and said.stderr.count("\n") == 1, said.output
+    assert "model.keras: is not the network that was trained here: of " in said.stderr
+    assert not list(other.glob("heads-ablate-*"))
 
 
 def test_the_report_has_it(aligned, detected, runs, tmp_path):
