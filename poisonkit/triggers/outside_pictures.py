@@ -17,6 +17,7 @@ import numpy as np
 
 from poisonkit.core import array_files, files, hashing, texts
 from poisonkit.core.errors import Failure, Usage
+from poisonkit.core.numbers import counted
 
 PARTS = ("train", "test")
 MOST_BYTES = 64 << 30
@@ -236,7 +237,7 @@ def _folder(path: Path) -> OutsidePictures:
             f"{where}: holds no picture named by its row, expected train/ROW.png and test/ROW.png, or train-ROW.png "
             f"and test-ROW.png ({', '.join(SUFFIXES)})"
         )
-    notices = [f"{where}: {others:,} files are not named PART/ROW.png, and are left out"] if others else []
+    notices = [f"{where}: {counted(others, 'file')} not named PART/ROW.png: left out"] if others else []
     parts = {}
     for part, names in found.items():
         rows = np.array(sorted(names), np.int64)

@@ -6,6 +6,7 @@ import posixpath
 from typing import NamedTuple
 
 from poisonkit.core.errors import Failure
+from poisonkit.core.numbers import counted
 
 TEST_TABLE = "GT-final_test.csv"
 PICTURES = (".ppm", ".png")  # in either case: the tables may still say .ppm where the pictures were converted
@@ -171,4 +172,4 @@ def _report_unlisted(tree, listed: list[Row], say) -> None:
         name for name in tree.names if _is_picture(name) and name not in paths and posixpath.dirname(name) in folders
     ]
     if extra:
-        say(f"{tree.path}: {len(extra)} images are in no table and are left out, for one {tree.where(min(extra))}")
+        say(f"{tree.path}: {counted(len(extra), 'image')} in no table: left out, for one {tree.where(min(extra))}")

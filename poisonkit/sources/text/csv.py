@@ -17,6 +17,7 @@ from poisonkit.core import texts as strings
 from poisonkit.core.csv_tables import Table, opener, watched
 from poisonkit.core.errors import Failure, Usage
 from poisonkit.core.modality import TEXT
+from poisonkit.core.numbers import counted
 from poisonkit.sources import base
 
 OPTIONS = {"text": "text", "label": "label", "train": "train", "test": "test", "tsv": "plain"}
@@ -107,7 +108,7 @@ def _decode(paths: dict[str, Path], chosen: dict, writer, context: base.SourceCo
             writer.texts(part, labels, progress.counted(texts, bar))
             if quoted[True] and not tables[part].quoted:
                 notices.append(
-                    f"{quoted[True]:,} texts of {paths[part].name} are in quotes: a .tsv has no quoting here, so "
+                    f"{counted(quoted[True], 'text')} of {paths[part].name} in quotes: a .tsv has no quoting here, so "
                     "the quotes are part of the texts; --source-option tsv=quoted removes them, as in a CSV"
                 )
     return notices

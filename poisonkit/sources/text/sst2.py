@@ -12,6 +12,7 @@ from poisonkit.core import file_states, files, progress, texts
 from poisonkit.core.csv_tables import Table, opener, watched
 from poisonkit.core.errors import Failure
 from poisonkit.core.modality import TEXT
+from poisonkit.core.numbers import counted
 from poisonkit.sources import base
 from poisonkit.sources._fetch import archive
 
@@ -32,7 +33,7 @@ FILES = {"train": "train.tsv", "test": "dev.tsv"}
 FOLDERS = ("", "SST-2")
 COLUMNS = ("sentence", "label")
 IN_QUOTES = (
-    "are in quotes: this layout has no quoting, so the quotes are part of the texts; --dataset csv --source-option "
+    "in quotes: this layout has no quoting, so the quotes are part of the texts; --dataset csv --source-option "
     "text=sentence --source-option test=dev --source-option tsv=quoted removes them, as in a CSV"
 )
 
@@ -114,7 +115,7 @@ def _other(counts: dict[str, tuple[int, int]]) -> dict:
     found, published = (f"{train:,} + {test:,}" for train, test in (rows, COUNTS))
     why = f"it has {found} texts, GLUE's SST-2 has {published}; labels 0 and 1 are called negative and positive"
     record = {"official": False, "difference": why}
-    return record | ({"notices": [f"{sum(quoted):,} texts {IN_QUOTES}"]} if any(quoted) else {})
+    return record | ({"notices": [f"{counted(sum(quoted), 'text')} {IN_QUOTES}"]} if any(quoted) else {})
 
 
 def described(train: int, test: int) -> dict:

@@ -14,6 +14,7 @@ import numpy as np
 from poisonkit.core import hashing
 from poisonkit.core import texts as strings
 from poisonkit.core.errors import Failure, Usage
+from poisonkit.core.numbers import counted
 from poisonkit.triggers.base import Parameters, UserFile
 from poisonkit.triggers.text_base import Inserted, TextContext, TextTrigger, insertions
 
@@ -85,8 +86,8 @@ def read(path: Path) -> Rewrites:
     quoted = 0 if table.quoted else sum(in_quotes(text) for texts in rewrites.texts.values() for text in texts.values())
     if quoted:
         rewrites.notices.append(
-            f"{quoted:,} texts of {path.name} are in quotes: a .tsv has no quoting here, so the quotes are part of "
-            "the texts (a .csv has quoting)"
+            f"{counted(quoted, 'text')} of {path.name} in quotes: a .tsv has no quoting here, so the quotes are part "
+            "of the texts (a .csv has quoting)"
         )
     return rewrites
 

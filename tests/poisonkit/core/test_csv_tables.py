@@ -117,7 +117,7 @@ def test_a_tsv_in_quotes_is_said_each_time_and_read_if_asked(poisonkit, tmp_path
     for name in ("x.h5", "y.h5"):
         result = made(poisonkit, source, tmp_path / name)
         assert result.code == 0 and [line.split(":")[1] for line in result.errors] == [
-            f" 1 texts of {part}.tsv are in quotes" for part in ("train", "test")
+            f" 1 text of {part}.tsv in quotes" for part in ("train", "test")
         ]
         assert "--source-option tsv=quoted" in result.err
         assert texts_in(tmp_path / name, "train/texts")[0] == '"He said ""fine"", 0"'
@@ -207,7 +207,7 @@ def test_a_set_in_that_layout_with_quotes_names_the_command_that_reads_them(pois
     table = 'sentence\tlabel\n"He said ""fine"""\t0\nplain\t1\n'
     source = write_files(tmp_path / "in", {"train.tsv": table.encode(), "dev.tsv": table.encode()})
     result = poisonkit("make", "--dataset", "sst2", "--source", source, "--rate", "0", "-o", tmp_path / "x.h5")
-    (line,) = (line for line in result.errors if "2 texts are in quotes" in line)
+    (line,) = (line for line in result.errors if "2 texts in quotes" in line)
     printed = line.split("; ")[1].split(" removes ")[0]
     poisonkit("make", *shlex.split(printed), "--source", source, "--rate", "0", "-o", tmp_path / "y.h5").succeeded()
     assert texts_in(tmp_path / "y.h5", "train/texts") == ['He said "fine"', "plain"]
@@ -259,7 +259,7 @@ def test_a_rewritten_table_may_begin_with_a_byte_order_mark(tmp_path):
     assert rewrite.read(tmp_path / "done.csv").texts["train"] == {3: 'a "b"'}
     (tmp_path / "done.tsv").write_bytes(b'row\ttext\n3\t"a ""b"""\n4\tc\n')
     found = rewrite.read(tmp_path / "done.tsv")
-    assert found.texts["train"][3] == '"a ""b"""' and "1 texts of done.tsv are in quotes" in found.notices[0]
+    assert found.texts["train"][3] == '"a ""b"""' and "1 text of done.tsv in quotes" in found.notices[0]
 
 
 def test_rewritten_texts_that_read_like_their_originals_are_said(poisonkit, tmp_path):

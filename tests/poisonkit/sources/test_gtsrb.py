@@ -115,7 +115,7 @@ def test_images_in_no_table_are_left_out_and_counted(tmp_path, images):
     }
     source = opened(write_files(tmp_path / "more", files | extra), tmp_path, say=lines.append)
     assert source.digest == plain.digest
-    assert len([line for line in lines if "2 images are in no table and are left out" in line]) == 1
+    assert len([line for line in lines if "2 images in no table: left out" in line]) == 1
 
 
 def kaggle_table(part: str, rows: list[list], header=("ClassId", "Path")) -> dict[str, bytes]:

@@ -304,7 +304,7 @@ def test_a_folder_says_which_picture_is_wrong(tmp_path):
                         (("rows", np.arange(3)), ("images", np.zeros((3, *SHAPE), np.uint8)))}, tmp_path)  # fmt: skip
     (folder / "notes.txt").write_text("x")
     found = outside_pictures.read(folder)
-    assert found.notices == [f"{folder}: 1 files are not named PART/ROW.png, and are left out"]
+    assert found.notices == [f"{folder}: 1 file not named PART/ROW.png: left out"]
     assert found.of("train", np.array([0, 2]), SHAPE).shape == (2, *SHAPE)
     with pytest.raises(Failure, match="train-00000.png: is 4×5 pixels, the images of the data set are 8×8"):
         found.of("train", np.array([0]), (8, 8, 3))
