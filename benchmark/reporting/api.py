@@ -72,7 +72,7 @@ def train(
     path : path-like
         A data set of poisonkit, `.h5` or `.delta.h5`.
     preset : str, optional
-        For images: `paper` (the default), `small` or `tiny`.
+        For images: one of the network's, as `benchmark train --help` lists them; without it its first, of pMoE `paper`.
     seed : int
         Seed of the initial weights and of the order of rows.
     runs : path-like

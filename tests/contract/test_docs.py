@@ -104,6 +104,13 @@ def test_every_option_that_a_page_uses_exists(name):
             assert f"`{option}" in REFERENCE or f", {option}" in REFERENCE, f"{option} in: {line}"
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_routing_is_told_which_image_to_draw_beside_others(name):
+    """Which the command refuses otherwise."""
+    for line in re.findall(r"^benchmark routing .*", _code(PAGES[name]), re.M):
+        assert "--image" in line or not re.search(r"--(beside|by-epoch)", line), line
+
+
 GRIDS = [block for page in PAGES.values() for block in re.findall(r"^```toml\n(.*?)^```$", page, re.M | re.S)]
 
 

@@ -107,6 +107,6 @@ BADPATCHES = register(
         deviations=deviations,
         made_with="width 10, 25 epochs",
         fine_pruning=fine_pruning,
-        warnings={"blend": "the paper's blend image is copyrighted; a built-in image was used instead"},
+        warnings={"blend": "the paper's blend picture is copyrighted: blends of any picture are judged"},
     )
 )
