@@ -13,7 +13,7 @@ from benchmark.reporting.tables import Shape
 from benchmark.runs.groups import Score
 
 METHOD = Column("method", "method", (), label=True, anchor=True)
-OPTIONS = Column("options", "options", (), label=True, phrase="options: {}")
+OPTIONS = Column("options", "options", (), label=True, phrase="options: {}", blanks=True)
 STAGE = Column("stage", "stage", (), label=True, phrase="stage {}")
 LABELS = (*cells.LABELS[:-1], METHOD, OPTIONS, cells.LABELS[-1])
 """What a row is of; `seeds`, which has a short form, is the last."""

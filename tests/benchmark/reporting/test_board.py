@@ -183,6 +183,22 @@ def test_published_figures_stand_beside_the_same_attack_alone(tmp_path):
     assert [(one.asr, one.source) for one in spots[""]] == [(90.7, "BadPatches")]
 
 
+def test_a_fine_pruning_without_fine_tuning_stands_beside_no_figure_of_one_with_it(tmp_path):
+    import dataclasses
+
+    run = fake_runs.write(tmp_path, rate="0.005", settings=PRESETS["paper"])
+    fake_defences.repaired(run, "fine-pruning", ((70, 50), (60, 40)), stages=[("pruned", "0.3"), ("masked", "0.3")])
+    cell = Key("cifar10", "pmoe", "square", "image", Fraction("0.005"))
+    pruned = PruningKey(cell, "finetuned", Fraction("0.3"))
+    source = dataclasses.replace(
+        PUBLISHED["badpatches"],
+        fine_pruning=lambda: {pruned: {"asr": 77.0, "ba": 80.0}},
+        defended=lambda: {DefendedKey(cell, "fp"): {"asr": 1.5, "ba": 88.0}},
+    )
+    spots = {spot.column.name: spot.published for spot in built(tmp_path, [source]).spots}
+    assert spots["fine-pruning"] == ()
+
+
 def test_csv_and_json_have_every_cell(runs):
     found = built(runs)
     rows = list(csv.DictReader(io.StringIO(boards.csv(found))))
