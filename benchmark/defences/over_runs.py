@@ -2,12 +2,13 @@
 repair, that of plain fine-tuning on the same rows; and grouped, so that a group differs in its seeds alone."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from benchmark.core import file_names
 from benchmark.core.errors import Failure
+from benchmark.core.hashing import canonical
 from benchmark.defences import records
 from benchmark.defences.catalogue import DETECTORS, REPAIRS
 from benchmark.defences.records import DETECT, REPAIR, Detected, MethodResult, Repaired
@@ -151,10 +152,32 @@ def _groups(
             for entry in _of_run(run, kind, parse, registry, reader):
                 if (entry.folder, kind) not in reader.joined:
                     by_question.setdefault(entry.result.question, []).append(entry)
-        groups += [(place, _group(cell, entries, registry)) for entries in by_question.values()]
+        groups += [(place, group) for group in _told_apart([
+            _group(cell, entries, registry) for entries in by_question.values()
+        ])]  # fmt: skip
     ranks = {name: number for number, name in enumerate(_names(registry))}
     groups.sort(key=lambda item: (item[0], ranks.get(item[1].method, len(ranks)), item[1].named))
     return [group for _, group in groups]
+
+
+def _told_apart(groups: list[Group[R]]) -> list[Group[R]]:
+    """Let groups that would be called the same, as of two versions of a method, also name the settings in which they
+    differ."""
+    alike: dict[str, list[Group[R]]] = {}
+    for group in groups:
+        alike.setdefault(group.named, []).append(group)
+
+    def named(group: Group[R]) -> Group[R]:
+        settings = [other.first.settings for other in alike[group.named]]
+        words = [
+            f"{name.replace('_', ' ')} {_word(group.first.settings[name])}" if name in group.first.settings
+            else f"{name.replace('_', ' ')} not recorded"
+            for name in dict.fromkeys(name for one in settings for name in one)
+            if len({canonical([one[name]] if name in one else []) for one in settings}) > 1
+        ]  # fmt: skip
+        return replace(group, settings=", ".join(filter(None, [group.settings, *words])))
+
+    return [named(group) for group in groups]
 
 
 def _of_run(
