@@ -173,7 +173,7 @@ def group(runs: list[Finished]) -> list[Cell]:
     unique = {run.result.name: run for run in reversed(runs) if not run.result.dataset.is_sealed}
     groups: dict[bytes, list[Finished]] = {}
     for run in sorted(unique.values(), key=_seeds):
-        groups.setdefault(_identity(run.result), []).append(run)
+        groups.setdefault(identity(run.result), []).append(run)
     return sorted(_disambiguated([Cell(tuple(members)) for members in groups.values()]), key=order)
 
 
@@ -193,8 +193,8 @@ def _seeds(run: Finished) -> tuple:
     return -1 if seed is None else seed, run.result.config.seed, run.result.name
 
 
-def _identity(result: RunResult) -> bytes:
-    """Everything that decides a run but for the seeds."""
+def identity(result: RunResult) -> bytes:
+    """Return everything that decides a run but for the seeds, of a result or what has its `dataset` and `config`."""
     dataset, config = result.dataset, result.config
     return canonical([
         dataset.source_digest,
