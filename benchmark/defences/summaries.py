@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from benchmark.core import intervals
 from benchmark.defences.measures import Cut, Measures
 from benchmark.defences.over_runs import Defended, Entry, Group
 from benchmark.defences.records import Detected, Repaired, Step
@@ -199,8 +198,7 @@ def _score(cell: Cell, name: str, values: list[Value]) -> Score | None:
     images = {"count": sum(one.count for one in shares), "of": sum(one.of for one in shares)} if shares else {}
     percents = [value.percent if isinstance(value, Share) else value for value in values]
     least = -100.0 if name in POINTS else 0.0
-    summary = intervals.summary(cell.by_seed(percents), **images, least=least)
-    return None if summary is None else Score(summary, **images)
+    return cell.scored(percents, images, least)
 
 
 def _percent(share: float | None) -> float | None:

@@ -121,6 +121,7 @@ def written(scores: dict[str, Score], name: str, interval: bool = True, deviatio
     words = [number(summary.mean)]
     if deviation and summary.deviation is not None:
         words.append(f"± {number_of(name, False)(summary.deviation)}")
+    words += filter(None, [scores[name].partly])
     if interval and (ends := interval_of(summary, name)):
         words.append(ends)
     return " ".join(words)

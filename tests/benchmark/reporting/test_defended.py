@@ -111,6 +111,15 @@ def test_the_lists_of_methods_fit_a_window_and_cut_nothing(words):
     assert done.exit_code == 0 and max(map(len, done.stdout.splitlines())) <= 100 and "…" not in done.stdout
 
 
+def test_a_mean_over_some_of_the_seeds_says_so(tmp_path):
+    """A cut that flags nothing has no precision: the mean is of those runs where it flags something."""
+    for seed, cut in enumerate([(None, 0.0, 0.0), (0.5, 0.8, 0.004), (None, 0.0, 0.0)]):
+        run = fake_runs.write(tmp_path, seed=seed)
+        fake_defences.detected(run, "spectral", cut=cut)
+    text = table(tmp_path, "--of", "detectors", "--wide")
+    assert "50.0 (1 of 3 seeds)" in text and "26.7 ± 46.2 [" in text
+
+
 def test_the_options_of_some_rows_are_not_said_of_all(tmp_path):
     """Blank is what goes without saying: the heading of a table holds of all its rows."""
     run = fake_runs.write(tmp_path)
