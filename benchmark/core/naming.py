@@ -7,6 +7,7 @@ is stored is always the name of the list.
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -70,3 +71,12 @@ def one_of(
         near = hint(typed, names, aliases) if isinstance(typed, str) else ""
         raise wrong(f"expected one of {', '.join(names)}, got {typed!r:.60}{near}")
     return found
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """Return names that tell things apart, such as classes by their numbers: `cat (0)` and `cat (1)` of two that are
+    called the same, all others as they are."""
+    names = list(names)
+    counts = Counter(names)
+    found = [name if counts[name] == 1 else f"{name} ({number})" for number, name in enumerate(names)]
+    return found if len(set(found)) == len(found) else [f"{number}: {name}" for number, name in enumerate(names)]

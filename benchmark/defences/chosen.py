@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Generic
 
 from benchmark.core import extras
@@ -40,6 +41,16 @@ class Chosen(Generic[S]):
             found["code"] = {"digest": self.code.digest, "function": self.code.function}
         return found
 
+    def depends(self, folder: Path) -> Json:
+        """Return what of a run's folder decides the result besides the settings, as a result has it. Raises as
+        `check`."""
+        if self.spec.depends is None:
+            return {}
+        try:
+            return {"depends": self.spec.depends(folder, **self.settings)}
+        except Failure as error:
+            raise self._unserved(folder, error) from None
+
     def asked(self, asked: Asked) -> Asked:
         """Return what of all that is asked is for this method: no drawn rows for one that has to see all of them."""
         return replace(asked, rows=None) if getattr(self.spec, "judges", None) == WHOLE else asked
@@ -55,8 +66,11 @@ class Chosen(Generic[S]):
             if self.spec.ready is not None:
                 self.spec.ready(context, **self.settings)
         except Failure as error:
-            words = str(error).removeprefix(f"{context.run.folder}: ")  # which whoever shows it puts before all
-            raise Unserved(f"{self.spec.name}: {words}") from None
+            raise self._unserved(context.run.folder, error) from None
+
+    def _unserved(self, folder: Path, error: Failure) -> Unserved:
+        words = str(error).removeprefix(f"{folder}: ")  # which whoever shows it puts before all
+        return Unserved(f"{self.spec.name}: {words}")
 
 
 def choose(

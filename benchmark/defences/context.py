@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.core import random_streams
+from benchmark.core import naming, random_streams
 from benchmark.defences import evidence
 from benchmark.defences.trigger_pictures import Searched
 from benchmark.format.dataset import Dataset, Rows
@@ -125,8 +125,8 @@ class DefenceContext:
 
     @property
     def class_names(self) -> list[str]:
-        """Their names, by label."""
-        return self.data_set.classes
+        """Their names, by label, told apart where two are called the same: findings are by name."""
+        return naming.distinct(self.data_set.classes)
 
     @property
     def image_shape(self) -> tuple[int, ...]:

@@ -157,7 +157,8 @@ class Driver(Generic[S, R]):
         check_numbers(one.settings)
         limits = {"clean_rows": asked.clean_rows, "rows": asked.rows}
         asking = {name: value for name, value in limits.items() if value is not None}
-        return {"config_version": 1, "kind": self.kind, **one.config, "asked": asking, "run": job.config.raw}
+        decided = {"config_version": 1, "kind": self.kind, **one.config, "asked": asking, "run": job.config.raw}
+        return decided | one.depends(job.folder)
 
     def _made(self, subject: Subject, one: Chosen[S], target: Path, config: Json, twin: Run | None) -> R:
         with making(target, config):
@@ -167,7 +168,7 @@ class Driver(Generic[S, R]):
                 "result_version": 1,
                 "kind": self.kind,
                 **one.config,
-                "asked": config["asked"],
+                **{name: config[name] for name in ("asked", "depends") if name in config},
                 "run": subject.trained.name,
                 "dataset": subject.trained.dataset.raw,
                 "config": subject.run.config.raw,

@@ -2,12 +2,13 @@
 repair, that of plain fine-tuning on the same rows; and grouped, so that a group differs in its seeds alone."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from benchmark.core import file_names
 from benchmark.core.errors import Failure
+from benchmark.core.hashing import canonical
 from benchmark.defences import records
 from benchmark.defences.catalogue import DETECTORS, REPAIRS
 from benchmark.defences.records import DETECT, REPAIR, Detected, MethodResult, Repaired
@@ -16,6 +17,7 @@ from benchmark.runs.groups import Cell
 from benchmark.runs.results import Finished
 
 R = TypeVar("R", bound=MethodResult)
+_ASKED = ("settings", "asked", "code")
 
 
 @dataclass(frozen=True)
@@ -119,18 +121,24 @@ class _Reader:
             self._read[folder, kind] = {result.question: (path, result) for path, result in reversed(found)}
         return self._read[folder, kind]
 
-    def twin(self, folder: Path, kind: str, parse: Callable[[Any], R], result: R) -> R | None:
-        """Return the same on the clean run that a result names; None where there is none beside."""
-        name = result.clean_run
-        if name is None or not file_names.plain(name):
-            return None
-        clean = folder.with_name(name)
+    def twin(self, run: Finished, kind: str, parse: Callable[[Any], R], result: R) -> R | None:
+        """Return the same on the clean run that a result names; of one that was made before there was a clean run, on
+        that which CAD is against. None where there is none beside."""
+        against = run.result.baseline
+        names = against.runs if result.clean_run is None and against is not None else (result.clean_run,)
+        beside = [run.folder.with_name(name) for name in names if name is not None and file_names.plain(name)]
+        found = (self._on(clean, kind, parse, result) for clean in beside)
+        return next((one for one in found if one is not None), None)
+
+    def _on(self, clean: Path, kind: str, parse: Callable[[Any], R], result: R) -> R | None:
+        """Return the same on a clean run, None where it has none."""
         try:
             path, found = self.of(clean, kind, parse).get(result.question, (clean, None))
         except Failure as error:
             self.errors[clean] = str(error)
             return None
-        self.joined.add((path, kind))
+        if found is not None:
+            self.joined.add((path, kind))
         return found
 
 
@@ -144,10 +152,32 @@ def _groups(
             for entry in _of_run(run, kind, parse, registry, reader):
                 if (entry.folder, kind) not in reader.joined:
                     by_question.setdefault(entry.result.question, []).append(entry)
-        groups += [(place, _group(cell, entries, registry)) for entries in by_question.values()]
+        groups += [(place, group) for group in _told_apart([
+            _group(cell, entries, registry) for entries in by_question.values()
+        ])]  # fmt: skip
     ranks = {name: number for number, name in enumerate(_names(registry))}
     groups.sort(key=lambda item: (item[0], ranks.get(item[1].method, len(ranks)), item[1].named))
     return [group for _, group in groups]
+
+
+def _told_apart(groups: list[Group[R]]) -> list[Group[R]]:
+    """Let groups that would be called the same, as of two versions of a method, also name the settings in which they
+    differ."""
+    alike: dict[str, list[Group[R]]] = {}
+    for group in groups:
+        alike.setdefault(group.named, []).append(group)
+
+    def named(group: Group[R]) -> Group[R]:
+        settings = [other.first.settings for other in alike[group.named]]
+        words = [
+            f"{name.replace('_', ' ')} {_word(group.first.settings[name])}" if name in group.first.settings
+            else f"{name.replace('_', ' ')} not recorded"
+            for name in dict.fromkeys(name for one in settings for name in one)
+            if len({canonical([one[name]] if name in one else []) for one in settings}) > 1
+        ]  # fmt: skip
+        return replace(group, settings=", ".join(filter(None, [group.settings, *words])))
+
+    return [named(group) for group in groups]
 
 
 def _of_run(
@@ -157,7 +187,7 @@ def _of_run(
     found = reader.of(run.folder, kind, parse)
     results = [one for _, one in found.values()]
     return [
-        Entry(run, path, result, reader.twin(run.folder, kind, parse, result), _control(result, results, registry))
+        Entry(run, path, result, reader.twin(run, kind, parse, result), _control(result, results, registry))
         for path, result in sorted(found.values(), key=lambda item: item[0].name)
     ]
 
@@ -187,19 +217,28 @@ def _is_control(result: MethodResult, registry: Registry[Any]) -> bool:
 
 def described(result: MethodResult, spec: MethodSpec | None) -> str:
     """Return what of a result's settings is not the method's default, in words, which rows were asked for, and whose
-    code it is: `expected 0.02, 5000 rows`."""
+    code it is: `expected 0.02, 5000 rows`; and the same of a result that it depends on: `detector spectral, spectral
+    expected 0.02`."""
+    words, depends = _words(result.asked, spec), result.asked["depends"]
+    for other in depends.values() if isinstance(depends, dict) else ():
+        if isinstance(other, dict):
+            name = str(other.get("defence"))
+            words += [f"{name} {word}" for word in _words(other, DETECTORS.get(name))]
+    return ", ".join(words)
+
+
+def _words(of: Mapping[str, Any], spec: MethodSpec | None) -> list[str]:
+    """Return the words of what was asked of one method, as `MethodResult.asked` has it."""
     defaults = {option.name: option.default for option in spec.options} if spec else {}
+    settings, asked, code = (one if isinstance(one := of.get(name), dict) else {} for name in _ASKED)
     words = [
         f"{name.replace('_', ' ')} {_word(value)}"
-        for name, value in result.settings.items()
+        for name, value in settings.items()
         if name not in defaults or defaults[name] != value
     ]
-    asked, code = result.raw.get("asked"), result.raw.get("code")
     limits = {"rows": "rows", "clean_rows": "clean rows"}
-    words += [f"{asked[name]} {title}" for name, title in limits.items() if isinstance(asked, dict) and name in asked]
-    if isinstance(code, dict):
-        words.append(f"code {str(code.get('digest')).removeprefix('sha256:')[:8]}")
-    return ", ".join(words)
+    words += [f"{asked[name]} {title}" for name, title in limits.items() if name in asked]
+    return words + ([f"code {str(code.get('digest')).removeprefix('sha256:')[:8]}"] if code else [])
 
 
 def _word(value: Any) -> str:

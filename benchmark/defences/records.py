@@ -53,10 +53,14 @@ class MethodResult:
         return RunResult(self.raw)
 
     @property
+    def asked(self) -> Json:
+        """The method and all that was asked of it, with what else decides what it says."""
+        return {name: self.raw.get(name) for name in ("defence", "settings", "asked", "code", "depends")}
+
+    @property
     def question(self) -> str:
-        """The method and all that was asked of it, as one string: equal for results that can be summed up."""
-        asked = {name: self.raw.get(name) for name in ("defence", "settings", "asked", "code")}
-        return canonical(asked).decode()
+        """The same as one string: equal for results that can be summed up."""
+        return canonical(self.asked).decode()
 
 
 @dataclass(frozen=True)

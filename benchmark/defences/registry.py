@@ -83,6 +83,10 @@ class MethodSpec:
     ready : callable or None
         `ready(context, **options)` raises `Failure` where the run has not what these settings ask of it, before
         anything is computed.
+    depends : callable or None
+        `depends(run's folder, **options)` → JSON: on which results in the run's folder its own depends, such as a
+        detector's: name → what was asked there (`MethodResult.asked`). Results that differ in it lie in folders of
+        their own, and are not summed up together.
     study : callable or None
         What else is measured when it is done, with the truth at hand: `study.Study` → `study.Studied`. The scores and
         networks are settled by then.
@@ -106,6 +110,7 @@ class MethodSpec:
     extra: str = ""
     packages: tuple[str, ...] = ()
     ready: Callable[..., Any] | None = None
+    depends: Callable[..., dict[str, Any]] | None = None
     study: Callable[[Any], Any] | None = None
     check: Callable[[dict[str, Any]], Any] | None = None
     report: Callable[[Sequence[tuple[Any, Any]]], str] | None = None

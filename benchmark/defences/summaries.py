@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from benchmark.core import intervals
 from benchmark.defences.measures import Cut, Measures
 from benchmark.defences.over_runs import Defended, Entry, Group
 from benchmark.defences.records import Detected, Repaired, Step
@@ -19,6 +18,8 @@ from benchmark.training.metrics import Scores, Share
 Value = Share | float | None
 """What one result says: a share of rows, percent or points, or nothing."""
 TPR_AT_1, TPR_AT_5 = "0.01", "0.05"
+LAST = -1
+"""The number of a repair's last step."""
 POINTS = ("ba_lost", "twin_ba_lost")
 """Differences, in percentage points, which may be below 0."""
 
@@ -110,17 +111,29 @@ class DetectedCell:
 
 @dataclass(frozen=True)
 class RepairedCell:
-    """What one stage of one repair left of one attack, over the seeds. `last`: it is the repair's result."""
+    """What one stage of one repair left of one attack, over the seeds; `number` LAST: the repair's result."""
 
     group: Group[Repaired]
     number: int
-    last: bool
+
+    @property
+    def last(self) -> bool:
+        """Is it the repair's result?"""
+        return self.number == LAST
+
+    @property
+    def steps(self) -> list[Step]:
+        """Return that stage of each result."""
+        return [entry.result.steps[self.number] for entry in self.group.entries]
 
     @property
     def stage(self) -> str:
-        """What the stage is called, with what tells it from others of the name."""
-        step = self.group.first.steps[self.number]
-        return f"{step.stage} {step.label}".strip()
+        """What the stage is called, with what tells it from others of the name; all of it that occurs, where what is
+        done differs from run to run: `pruned 0.75, 0.8`, `unlearned or untouched`."""
+        labels: dict[str, dict[str, None]] = {}
+        for step in self.steps:
+            labels.setdefault(step.stage, {})[step.label] = None
+        return " or ".join(f"{name} {', '.join(filter(None, of))}".strip() for name, of in labels.items())
 
     @cached_property
     def scores(self) -> dict[str, Score]:
@@ -132,10 +145,11 @@ class RepairedCell:
 
 
 def repair_values(entry: Entry[Repaired], number: int) -> dict[str, Value]:
-    """Return what one result says at the step of that number, by the names of `RepairedCell.scores`."""
+    """Return what one result says at the step of that number, by the names of `RepairedCell.scores`. The last one
+    stands beside the last of its clean twin, however many stages either took."""
     before, after = entry.result.before, entry.result.steps[number].scores
     steps = entry.twin.steps if entry.twin else ()
-    twin: Step | None = steps[number] if len(steps) > number else None
+    twin: Step | None = steps[number] if len(steps) > max(number, 0) else None
     control = entry.control
     return {
         "before_ba": before.ba,
@@ -165,11 +179,12 @@ def detected(found: Defended) -> list[DetectedCell]:
 
 
 def repaired(found: Defended) -> list[RepairedCell]:
-    """Return the repairs' cells, a stage each, in the order of a table."""
+    """Return the repairs' cells, a stage each, in the order of a table; last the result, which is each run's own last
+    stage. Stages on the way to it that not all runs have are left out."""
     cells = []
     for group in found.repaired:
         most = min(len(entry.result.steps) for entry in group.entries)
-        cells += [RepairedCell(group, number, number == most - 1) for number in range(1, most)]
+        cells += [RepairedCell(group, number) for number in (*range(1, most - 1), LAST)]
     return cells
 
 
@@ -183,8 +198,7 @@ def _score(cell: Cell, name: str, values: list[Value]) -> Score | None:
     images = {"count": sum(one.count for one in shares), "of": sum(one.of for one in shares)} if shares else {}
     percents = [value.percent if isinstance(value, Share) else value for value in values]
     least = -100.0 if name in POINTS else 0.0
-    summary = intervals.summary(cell.by_seed(percents), **images, least=least)
-    return None if summary is None else Score(summary, **images)
+    return cell.scored(percents, images, least)
 
 
 def _percent(share: float | None) -> float | None:

@@ -13,6 +13,7 @@ from benchmark.defences.options import Option
 from benchmark.format.dataset import Rows
 from benchmark.nn import augmentation, engines, tokenizers
 from benchmark.training import loop
+from benchmark.training.common import Common
 from benchmark.training.settings import ImageSettings
 from benchmark.training.table import NO_FLIP
 from benchmark.training.texts import length_batches
@@ -47,13 +48,17 @@ class Plan:
     @classmethod
     def of(cls, context: DefenceContext, epochs: int, learning_rate: float, batch_size: int) -> "Plan":
         """Return the plan for a run's network on images, augmented as in its training."""
-        training = context.settings
+        return cls.augmented_as(context.settings, epochs, learning_rate, batch_size)
+
+    @classmethod
+    def augmented_as(cls, training: Common, epochs: int, learning_rate: float, batch_size: int) -> "Plan":
+        """Return the same for a network on images that was trained with some settings."""
         assert isinstance(training, ImageSettings)
         return cls(
             epochs,
             learning_rate,
             batch_size,
-            context.seed,
+            training.seed,
             crop_padding=training.crop_padding,
             flip=training.flip != NO_FLIP,
             rotation=training.rotation,
@@ -77,6 +82,12 @@ class Plan:
             return None
         return augmentation.draws(self.seed, epoch, rows, self.crop_padding, self.flip, self.rotation)
 
+    def blocks(self, rows: int, epoch: int, steps: int) -> Iterator[tuple[np.ndarray, None, np.ndarray | None]]:
+        """Yield an epoch (from 1) over that many rows as arguments of `Engine.train`, at most `steps` steps at once."""
+        order, drawn = loop.epoch_rows(np.arange(rows), self.seed, epoch, self.purpose), self.draws(rows, epoch)
+        for block in loop.blocks(order, self.batch_size, steps):
+            yield block, None, None if drawn is None else drawn[block]
+
 
 def cosine(length: int) -> np.ndarray:
     """Return ½(1 + cos πk/T) for k from 0 to T − 1, (T,) float64: PyTorch's CosineAnnealingLR over its T_max."""
@@ -95,13 +106,8 @@ def fine_tune(model: Any, rows: Rows, plan: Plan) -> list[float]:
     engine = engines.engine(model, plan.optimizer(len(rows)), rows.inputs, rows.labels)
     losses = []
     for epoch in range(1, plan.epochs + 1):
-        order = loop.epoch_rows(np.arange(len(rows)), plan.seed, epoch, plan.purpose)
-        drawn = plan.draws(len(rows), epoch)
-        blocks = (
-            (block, None, None if drawn is None else drawn[block])
-            for block in loop.blocks(order, plan.batch_size, engine.steps)
-        )
-        losses.append(finite(loop.train_blocks(engine, blocks, lambda count: None), f"epoch {epoch}"))
+        loss = loop.train_blocks(engine, plan.blocks(len(rows), epoch, engine.steps), lambda count: None)
+        losses.append(finite(loss, f"epoch {epoch}"))
     return losses
 
 

@@ -180,7 +180,7 @@ def build(
         group, scores = repair.group, repair.scores
         attacked = attacks.get(id(group.whole))
         if attacked is not None and repair.last and "asr" in scores:
-            beside = published.of(group.cell, group.method, scores, group.first.steps[repair.number].label)
+            beside = published.of_repair(repair)
             column = _column(REPAIR, group)
             spots.append(Spot(attacked, column, scores["asr"].summary, scores, group.cell, beside, group))
     for detector in detected:
@@ -223,6 +223,15 @@ class _Sources:
                 if pruned.channels is not None and results.STAGES[pruned.stage] == "fine-tuned":
                     found[pruned.cell, results.NAME, decimal(pruned.channels)] = figures
             self._figures.append((source, found))
+
+    def of_repair(self, repair: RepairedCell) -> tuple[Published, ...]:
+        """Return the figures for a repair's result; none where it is of a fine-pruning that ended before the
+        fine-tuning, which all figures of it are after."""
+        method, ends = repair.group.method, {(step.stage, step.label) for step in repair.steps}
+        if method == results.NAME and {stage for stage, _ in ends} != {results.STAGES["finetuned"]}:
+            return ()
+        label = ends.pop()[1] if len(ends) == 1 else ""
+        return self.of(repair.group.cell, method, repair.scores, label)
 
     def of(self, cell: Cell, method: str, scores: dict[str, Score], label: str = "") -> tuple[Published, ...]:
         """Return each source's figures for the same attack, data set, network, rate, method and, where it has figures

@@ -115,6 +115,7 @@ def score(cell: Cell, name: str, interval: bool = True) -> str:
     words = [number(summary.mean)]
     if summary.deviation is not None:
         words.append(f"± {summary.deviation:.1f}")
+    words += filter(None, [cell.scores[name].partly])
     if interval and summary.low is not None and summary.high is not None:
         words.append(f"[{number(summary.low)}, {number(summary.high)}]")
     if name == "cad" and not cell.paired:

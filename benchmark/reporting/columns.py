@@ -44,6 +44,8 @@ class Column:
         A label that is set flush right; another column that is set flush left.
     phrase : str
         How its value is written in the heading: `{}` is the value.
+    blanks : bool
+        A blank is a value too, that of the usual: a column that has one says nothing of all rows.
     having : str
         The rows that have a value (`-` stands in the others), as the heading calls them: `poisoned rows`.
     best : str
@@ -65,6 +67,7 @@ class Column:
     right: bool = False
     left: bool = False
     phrase: str = "{}"
+    blanks: bool = False
     having: str = ""
     best: str = ""
     values: tuple[float | None, ...] = ()
@@ -99,7 +102,7 @@ class Column:
     @property
     def constant(self) -> str | None:
         """The one value of all rows that have one, else None."""
-        values = {cell for cell in self.cells if cell not in _NOTHING}
+        values = {cell for cell in self.cells if self.blanks or cell not in _NOTHING}
         return values.pop() if len(values) == 1 else None
 
 

@@ -12,7 +12,7 @@ from benchmark.core.numbers import LARGEST, counted
 from benchmark.defences import score_files
 from benchmark.defences.over_runs import Entry, described_result
 from benchmark.defences.records import Detected, Repaired, shared
-from benchmark.defences.summaries import DETECTOR_SCORES, TPR_AT_1, TPR_AT_5, der, repair_values
+from benchmark.defences.summaries import DETECTOR_SCORES, LAST, TPR_AT_1, TPR_AT_5, der, repair_values
 from benchmark.reporting.objects import Scores, run_columns, table_of
 from benchmark.training.metrics import Share
 
@@ -209,7 +209,7 @@ def _detector_row(one: DetectorResult) -> Record:
 
 def _repair_row(one: RepairResult) -> Record:
     entry = Entry(None, one.folder, one.result, one.twin, one.control)  # type: ignore[arg-type]
-    values = repair_values(entry, len(one.result.steps) - 1)
+    values = repair_values(entry, LAST)
     return (
         _named(one.folder, one.result)
         | {name: _plain(value) for name, value in values.items()}

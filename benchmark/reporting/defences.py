@@ -14,7 +14,7 @@ from benchmark.defences.driver import Outcome
 from benchmark.defences.estimate import Estimate
 from benchmark.defences.records import Detected, Repaired, Step, shared
 from benchmark.defences.registry import ALONE, AMONG, DetectorSpec, MethodSpec, Size
-from benchmark.defences.summaries import der
+from benchmark.defences.summaries import LAST, der
 from benchmark.reporting import columns, explained
 from benchmark.training.metrics import Scores, Share
 
@@ -120,7 +120,8 @@ def repairs(outcome: Outcome[Repaired]) -> str:
     for _, result in outcome.results:
         twin = outcome.twins.get(result.method)
         for number, step in enumerate(result.steps[1:], 1):
-            same = twin.steps[number] if twin and len(twin.steps) > number else None
+            place = LAST if step is result.steps[LAST] else number
+            same = twin.steps[place] if twin and len(twin.steps) > max(place, 0) else None
             rows.append(_step(step, result.method, result.before, same))
     titles = ["method", "stage", "BA", "ASR", "RA", "DER", "clean twin BA", "seconds"]
     names, table = text_tables.without_empty(titles, rows, titles[1:-1])

@@ -13,7 +13,7 @@ from benchmark.reporting.tables import Shape
 from benchmark.runs.groups import Score
 
 METHOD = Column("method", "method", (), label=True, anchor=True)
-OPTIONS = Column("options", "options", (), label=True, phrase="options: {}")
+OPTIONS = Column("options", "options", (), label=True, phrase="options: {}", blanks=True)
 STAGE = Column("stage", "stage", (), label=True, phrase="stage {}")
 LABELS = (*cells.LABELS[:-1], METHOD, OPTIONS, cells.LABELS[-1])
 """What a row is of; `seeds`, which has a short form, is the last."""
@@ -121,6 +121,7 @@ def written(scores: dict[str, Score], name: str, interval: bool = True, deviatio
     words = [number(summary.mean)]
     if deviation and summary.deviation is not None:
         words.append(f"± {number_of(name, False)(summary.deviation)}")
+    words += filter(None, [scores[name].partly])
     if interval and (ends := interval_of(summary, name)):
         words.append(ends)
     return " ".join(words)

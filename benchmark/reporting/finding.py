@@ -66,7 +66,7 @@ def _repairs(spots: Sequence[Spot]) -> Line | None:
     if controls:
         control = by_column[max(controls, key=lambda one: len(by_column[one]))]
         words += f"; plain fine-tuning, the control, does so for {_worked(control)} of {len(control)}"
-        words += _sign_test(of_best, control)
+        words += _sign_test(of_best, control, sum(not column.control for column in by_column))
     return f"{words}.", _basis(tried)
 
 
@@ -141,14 +141,16 @@ def _left_of(spots: Sequence[Spot]) -> str:
     return f"median ASR left {_left(spots):.1f} %, {min(left):.1f} to {max(left):.1f}"
 
 
-def _sign_test(best: Sequence[Spot], control: Sequence[Spot]) -> str:
-    """Say what a two-sided sign test makes of the attacks that both were tried on and one of them repairs."""
+def _sign_test(best: Sequence[Spot], control: Sequence[Spot], repairs: int) -> str:
+    """Say what a two-sided sign test makes of the attacks that both were tried on and one of them repairs. The best is
+    the best of so many `repairs` on these very attacks, so its p is taken times that (Bonferroni)."""
     theirs = {spot.attack: spot.mark == GONE for spot in control}
     pairs = [(spot.mark == GONE, theirs[spot.attack]) for spot in best if spot.attack in theirs]
     more, fewer = sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)
-    p = sign_test(more, fewer)
+    p = min(1.0, repairs * sign_test(more, fewer))
     clear = "a clear difference" if p < CHANCE else "no clear difference"
-    return f" ({clear}: sign test over {counted(len(pairs), 'attack')}, p = {p:.2g})"
+    chosen = f", as the best of {repairs}" if repairs > 1 else ""
+    return f" ({clear}: sign test over {counted(len(pairs), 'attack')}, p = {p:.2g}{chosen})"
 
 
 def sign_test(more: int, fewer: int) -> float:

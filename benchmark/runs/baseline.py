@@ -56,10 +56,20 @@ def matching(result: RunResult, candidates: Iterable[RunResult]) -> tuple[str, l
         and other.dataset.source_digest == result.dataset.source_digest
         and _comparable(other.config) == _comparable(result.config)
     ]
+    clean = _one_a_seed(clean, result)
     same = [other for other in clean if other.config.seed == result.config.seed]
     if same:
-        return SAME_SEED, same[:1]
+        return SAME_SEED, same
     return f"mean of {numbers.counted(len(clean), 'other seed')}", clean
+
+
+def _one_a_seed(clean: list[RunResult], result: RunResult) -> list[RunResult]:
+    """Leave out clean runs of a seed that is there already: with other threads it is no further seed. One with as many
+    threads as the poisoned run comes first."""
+    chosen: dict[int, RunResult] = {}
+    for other in sorted(clean, key=lambda other: other.config.raw.get("threads") != result.config.raw.get("threads")):
+        chosen.setdefault(other.config.seed, other)
+    return [other for other in clean if chosen[other.config.seed] is other]
 
 
 def compare(result: RunResult, candidates: Iterable[RunResult], named: RunResult | None = None) -> Comparison | None:

@@ -65,6 +65,12 @@ class Opened:
             return None
         return np.isin(rows, truth[role == 1])
 
+    def unchanged(self, rows: np.ndarray) -> np.ndarray | None:
+        """Tell which of these training rows are as in the source, neither poisoned nor covers, bool; None where
+        unknown."""
+        truth = self.contents.truth_rows
+        return None if truth is None else ~np.isin(rows, truth)
+
 
 def configuration(folder: Path, name: str, settings: Json) -> tuple[Run, Json]:
     """Return the run, and the whole configuration of a command on it.

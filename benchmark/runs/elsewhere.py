@@ -106,7 +106,9 @@ def _with_clean_asr(comparison: Comparison | None, by_clean: np.ndarray, data: D
             f"{predictions.BY_CLEAN}: of a clean network that has no run here: score its predictions on the clean file "
             "first, under the same --name, or name its run with --baseline"
         )
-    return dataclasses.replace(comparison, asr=Share.where(by_clean == data.wanted))
+    hit = data.hits(by_clean)
+    assert hit is not None  # the reader lets it through beside triggered rows alone
+    return dataclasses.replace(comparison, asr=Share.where(hit))
 
 
 def _digests(predicted: Mapping[str, np.ndarray]) -> dict[str, str]:

@@ -31,11 +31,19 @@ _NAMED = ("rate", "seed", "streams", "application", "triggers", "patch")  # have
 
 @dataclass(frozen=True)
 class Score:
-    """A score of a cell: its summary over the seeds, and the images of all its runs together."""
+    """A score of a cell: its summary over the seeds, and the images of all its runs together; `lacking`: of how many
+    seeds there is none, such as a precision where nothing was flagged."""
 
     summary: Summary
     count: int | None = None
     of: int | None = None
+    lacking: int = 0
+
+    @property
+    def partly(self) -> str:
+        """Return `(1 of 3 seeds)` where some have none; empty where all have one."""
+        every = self.summary.seeds + self.lacking
+        return f"({self.summary.seeds} of {every} seeds)" if self.lacking else ""
 
     @property
     def percent(self) -> float | None:
@@ -130,8 +138,17 @@ class Cell:
         known = [count for count in counts if count is not None]
         images = {"count": sum(one.count for one in known), "of": sum(one.of for one in known)} if known else {}
         least = -100.0 if name == "cad" else 0.0
-        summary = intervals.summary(self.by_seed(values), **images, least=least)
-        return None if summary is None else Score(summary, **images)
+        return self.scored(values, images, least)
+
+    def scored(self, values: list[float | None], images: dict[str, int], least: float) -> Score | None:
+        """Sum up a value for each run, in percent or points; None where no run has one. `images`: `count` and `of` of
+        all runs together; `least` as for `intervals.summary`."""
+        known = self.by_seed(values)
+        summary = intervals.summary(known, **images, least=least)
+        return None if summary is None else Score(summary, **images, lacking=self._count_seeds() - len(known))
+
+    def _count_seeds(self) -> int:
+        return len(self.by_seed([0.0] * len(self.runs)))
 
     def by_seed(self, values: list[float | None]) -> list[float]:
         """Return one value a seed: of a poisoning seed, averaged over its training seeds, where several occur."""
@@ -173,7 +190,7 @@ def group(runs: list[Finished]) -> list[Cell]:
     unique = {run.result.name: run for run in reversed(runs) if not run.result.dataset.is_sealed}
     groups: dict[bytes, list[Finished]] = {}
     for run in sorted(unique.values(), key=_seeds):
-        groups.setdefault(_identity(run.result), []).append(run)
+        groups.setdefault(identity(run.result), []).append(run)
     return sorted(_disambiguated([Cell(tuple(members)) for members in groups.values()]), key=order)
 
 
@@ -193,8 +210,8 @@ def _seeds(run: Finished) -> tuple:
     return -1 if seed is None else seed, run.result.config.seed, run.result.name
 
 
-def _identity(result: RunResult) -> bytes:
-    """Everything that decides a run but for the seeds."""
+def identity(result: RunResult) -> bytes:
+    """Return everything that decides a run but for the seeds, of a result or what has its `dataset` and `config`."""
     dataset, config = result.dataset, result.config
     return canonical([
         dataset.source_digest,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.core import environment, files
+from benchmark.core.errors import Failure
 from benchmark.format.dataset import Dataset
 from benchmark.nn import engines
 from benchmark.runs.checkpoint import Checkpoint, History
@@ -15,6 +16,9 @@ from benchmark.runs.run import Run
 from benchmark.training import loop
 from benchmark.training.callbacks import Callback, Callbacks, Epoch, LastPredictions, StopOnDivergence
 from benchmark.training.methods import Method, method
+
+LOOKED_AT = 256
+"""Training rows of which the loss is looked at once more, in the end."""
 
 
 class RunCallback(Callback):
@@ -86,11 +90,19 @@ def _train(run: Run, training: Method, callbacks: Sequence[RunCallback], keep_ep
     kept = [KeepEpochs(run, training.model)] if keep_epochs else []
     losses = RecordLosses(run, training, engine, len(history))  # written before the checkpoint that goes past them
     loop.fit(engine, training, history, Callbacks([StopOnDivergence(), last, losses, *kept, checkpoint, *callbacks]))
+    _check_sound(engine, np.asarray(training.rows))
     predicted = last.predicted or loop.score(engine, data)  # none: killed after the last epoch's checkpoint
     files.write_npz(run.folder / "predictions.npz", predicted)
     checkpoint.write_history()
     model_files.save(training.model, run.folder / "model.keras")
     return RunResult(run_record(run, data, history, predicted) | training.record)
+
+
+def _check_sound(engine: Any, rows: np.ndarray) -> None:
+    """Raise `Failure` where a network diverged in the last steps of its training, which no loss tells of any more: NaN
+    counts as the largest of all, so that it would predict class 0 of everything, and an attack on that succeed."""
+    if np.isnan(engine.losses(rows[:LOOKED_AT])).any():
+        raise Failure("the network diverged in the last epoch, what it computes is NaN: try a smaller --learning-rate")
 
 
 def run_record(run: Run, data: Dataset, history: History, predicted: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -34,7 +34,10 @@ class Common(ABC):
 
     def __post_init__(self) -> None:
         for setting in self.table():
-            setting.check(getattr(self, setting.name))
+            value = getattr(self, setting.name)
+            setting.check(value)
+            if setting.type is float:  # 1 and 1.0 are the same run, and their digests are not
+                object.__setattr__(self, setting.name, float(value))
 
     @classmethod
     def table(cls) -> list[Setting]:

@@ -114,6 +114,14 @@ def all_to_all_arrays(clean: dict, classes=4) -> dict:
     return arrays
 
 
+def untargeted_arrays(clean: dict, classes=4) -> dict:
+    """Every test row is triggered, and any other class will do: what is wanted is the one after the next."""
+    arrays = all_to_all_arrays(clean, classes)
+    arrays["train/labels"][arrays["truth/rows"]] = (arrays["truth/labels"] + 2) % classes
+    arrays["triggered/wanted"] = (arrays["triggered/labels"] + 2) % classes
+    return arrays
+
+
 def rate_of(rows: np.ndarray) -> str:
     """The shortest share that gives so many of all rows, rounded down."""
     count, of = int(rows.sum()), len(rows)
@@ -121,7 +129,8 @@ def rate_of(rows: np.ndarray) -> str:
     return f"{-(-count * 10**places // of) / 10**places:.{places}f}"
 
 
-def manifest_of(arrays: dict, clean: dict, name: str, classes=4, target=0) -> dict:
+def manifest_of(arrays: dict, clean: dict, name: str, classes=4, target=0, mode="all-to-all") -> dict:
+    """`mode`: of a file without a target."""
     source = {path: array_digest(array) for path, array in clean.items()}
     poisoned = "triggered/rows" in arrays
     recipe = {"rate": "0"}
@@ -136,7 +145,7 @@ def manifest_of(arrays: dict, clean: dict, name: str, classes=4, target=0) -> di
         if "others/rows" in arrays:
             recipe |= {"label_mode": "source-specific", "select": "class", "source_classes": [2]}
         elif target is None:
-            recipe["label_mode"] = "all-to-all"
+            recipe["label_mode"] = mode
         if (roles == 2).any():
             recipe["cover_rate"] = rate_of(roles == 2)
         poisoned_rows = roles[arrays["truth/rows"]] == 1

@@ -55,12 +55,15 @@ class Suspects:
         Which of them are poisoned; None where the truth is not known.
     too_short : int
         How many rows were too short to be ranked.
+    clean : (n,) bool or None
+        Which of them are as in the source, and so no covers either; None where that is not known.
     """
 
     rows: np.ndarray
     measured: Measured
     poisoned: np.ndarray | None
     too_short: int
+    clean: np.ndarray | None = None
 
     @property
     def has_truth(self) -> bool:
@@ -68,10 +71,11 @@ class Suspects:
         return self.poisoned is not None and bool(self.poisoned.any())
 
     def split(self) -> tuple[Measured, Measured] | None:
-        """Return the poisoned rows and the others; None without truth."""
-        if self.poisoned is None or not self.poisoned.any():
+        """Return the poisoned rows and the clean ones, without covers, which are neither; None without truth, or where
+        there are not both."""
+        if self.poisoned is None or self.clean is None or not (self.poisoned.any() and self.clean.any()):
             return None
-        return self.measured.of(self.poisoned), self.measured.of(~self.poisoned)
+        return self.measured.of(self.poisoned), self.measured.of(self.clean)
 
     def count_poisoned(self, rows: np.ndarray | slice = slice(None)) -> int | None:
         """Return how many of some suspects (numbers among them) are poisoned; None where the truth is not known."""
@@ -94,7 +98,8 @@ class Searched:
 
     def beside(self, opened: Opened) -> "Searched":
         """Return the same of the run as it is opened with the truth."""
-        suspects = dataclasses.replace(self.suspects, poisoned=opened.poisoned(self.suspects.rows))
+        rows = self.suspects.rows
+        suspects = dataclasses.replace(self.suspects, poisoned=opened.poisoned(rows), clean=opened.unchanged(rows))
         return Searched(self.model.beside(opened), self.detector, suspects)
 
 
@@ -136,7 +141,8 @@ def search(opened: Opened, settings: DetectorSettings, log: Log) -> Searched:
         return anomaly.contaminated(z, count, settings.threshold)
 
     detector, measured = scoring.find(values, lengths, model.reference, settings.flag, choose)
-    suspects = Suspects(ranked, measured, opened.poisoned(ranked), len(rows) - len(ranked))
+    left_out = len(rows) - len(ranked)
+    suspects = Suspects(ranked, measured, opened.poisoned(ranked), left_out, opened.unchanged(ranked))
     log(f"heads: {counted(len(ranked), 'suspect text')}, {model.rows / model.seconds:,.0f} per second")
     return Searched(model, detector, suspects)
 

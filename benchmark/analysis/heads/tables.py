@@ -30,8 +30,9 @@ from benchmark.analysis.heads.records import (
     percent,
 )
 from benchmark.core import intervals, text_tables
+from benchmark.core.hashing import canonical
 from benchmark.core.numbers import counted
-from benchmark.runs import hints
+from benchmark.runs import groups, hints
 from benchmark.training.metrics import Share
 
 FIGURES = {"auroc": "AUROC", "tpr_1": "TPR at 1 %", "tpr_5": "TPR at 5 %", "precision_100": "first 100"}
@@ -195,7 +196,7 @@ _BUILDERS: dict[str, tuple[Callable[..., Table], ...]] = {
 
 
 def report(results: Sequence[HeadsResult], folders: Sequence[Path] = ()) -> str:
-    """Return what a command found, as text: run by run, then over the runs.
+    """Return what a command found, as text: run by run, then over the runs that differ in their seeds alone.
 
     `folders` are those of the runs: where one has no clean counterpart, the command that makes it is named.
     """
@@ -205,9 +206,23 @@ def report(results: Sequence[HeadsResult], folders: Sequence[Path] = ()) -> str:
         if folders and isinstance(result, Detected):
             parts += without_twin(result, Path(folders[number]).absolute().parent)
         parts.append("")
-    if len(results) > 1:
-        parts += [f"over {len(results)} runs: mean and 95 % interval", _apart(tables(results))]
+    alike: dict[bytes, list[HeadsResult]] = {}
+    for result in results:
+        alike.setdefault(_kind(result), []).append(result)
+    for several in alike.values():
+        if len(several) > 1:
+            of = f" of {several[0].trained.dataset.name} and its other seeds" if len(alike) > 1 else ""
+            heading = text_tables.filled(f"over {len(several)} runs{of}: mean and 95 % interval")
+            parts += [heading, _apart(tables(several)), ""]
     return "\n".join(parts).rstrip("\n")
+
+
+def _kind(result: HeadsResult) -> bytes:
+    """Return what is the same of runs that differ in their seeds alone; of a result that was edited, itself."""
+    try:
+        return groups.identity(result.trained)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return canonical(result.raw)
 
 
 def _apart(some: Sequence[Table]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.core import naming
 from benchmark.format.dataset import Dataset
 
 FIELD = 17
@@ -174,7 +175,7 @@ def measure(model, data: Dataset, layer: str = "experts") -> Measured:
         frequency=frequency(clean),
         frequency_by_class={
             name: frequency(_some(clean, data.test.labels == label)) if (data.test.labels == label).any() else None
-            for label, name in enumerate(data.classes)
+            for label, name in enumerate(naming.distinct(data.classes))
         },
         overlap=overlap(clean),
         correlation=correlations(clean, data.test.inputs),

@@ -1,6 +1,7 @@
 """Fine-pruning (Liu et al. 2018): of each expert's channels, as BadPatches applies it (section 4.3; Table 3), and of a
 network without such experts of the features before its last layer, as BackdoorBench does."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 
 from benchmark.core import fractions
 from benchmark.core.errors import Failure
+from benchmark.defences import tuning
 from benchmark.defences.context import DefenceContext, Stage
 from benchmark.defences.needs import CLEAN_ROWS, IMAGES, Need
 from benchmark.defences.options import Option
@@ -17,8 +19,9 @@ from benchmark.format import dataset
 from benchmark.format.dataset import Rows
 from benchmark.nn import engines
 from benchmark.runs.context import HELD_OUT, TRAINING_SET, defender_rows
-from benchmark.training import loop
+from benchmark.training import loop, schedule
 from benchmark.training.common import Common
+from benchmark.training.settings import ImageSettings
 
 NAME = "fine-pruning"
 CODE = "BackdoorBench f02e353, defense/fp.py"
@@ -142,15 +145,20 @@ def masked(model, dead: np.ndarray):
 
 
 def fine_tune(model, context: Defender, epochs: int, dead: np.ndarray | None) -> None:
-    """Train the whole network on the defender's rows with the training's own settings; `dead` channels stay zero."""
+    """Train the whole network on the defender's rows with the training's own settings; `dead` channels stay zero.
+
+    A learning rate that fell in the training falls again, over these epochs, without a warm-up before.
+    """
     if dead is not None:
         _hold(model, (~dead).astype("float32"))
-    settings = context.settings
-    engine = engines.engine(model, settings.learning_rate, context.rows.inputs, context.rows.labels)
-    rows = np.arange(len(context.rows))
+    settings, rows = context.settings, context.rows
+    plan = tuning.Plan.augmented_as(settings, epochs, settings.learning_rate, settings.batch_size)
+    assert isinstance(settings, ImageSettings)
+    anew = dataclasses.replace(settings, epochs=epochs, schedule_epochs=0, warmup_epochs=0)
+    optimizer = schedule.optimizer(anew, model, plan.steps(len(rows)))
+    engine = engines.engine(model, optimizer, rows.inputs, rows.labels)
     for epoch in range(1, epochs + 1):
-        order = loop.epoch_rows(rows, settings.seed, epoch, "fine-tuning epoch")
-        loop.train_epoch(engine, order, min(settings.batch_size, len(rows)), lambda count: None)
+        loop.train_blocks(engine, plan.blocks(len(rows), epoch, engine.steps), lambda count: None)
 
 
 def _hold(model, alive: np.ndarray) -> None:

@@ -18,14 +18,14 @@ from benchmark.nn import engines
 from benchmark.runs import hints
 from benchmark.training import loop, methods
 from benchmark.training.callbacks import Callback, Callbacks, Epoch, StopOnDivergence
+from benchmark.training.metrics import Json
 
 
-def result_of(context: DefenceContext, detector: str | None) -> tuple[Path, Detected]:
-    """Return the result of a detector on this run, by the method's name or the folder's.
+def result_of(folder: Path, detector: str | None) -> tuple[Path, Detected]:
+    """Return the result of a detector on the run in a folder, by the method's name or that of the result's folder.
 
     Raises `Failure`: none was named, there is none, or there are several of that method.
     """
-    folder = context.run.folder
     found = records.in_run(folder, DETECT, records.detected)
     there = ", ".join(dict.fromkeys(result.method for _, result in found)) or "none yet"
     if detector is None:
@@ -72,8 +72,14 @@ def suspicious(folder: Path, result: Detected, share: float | None, most: int) -
 
 def going(context: DefenceContext, *, detector: str | None, share: float | None) -> tuple[Path, Detected, np.ndarray]:
     """Return the detector's result, its folder first, and the rows that go. Raises as `result_of` and `suspicious`."""
-    folder, result = result_of(context, detector)
+    folder, result = result_of(context.run.folder, detector)
     return folder, result, suspicious(folder, result, share, context.training_rows)
+
+
+def taken(folder: Path, *, detector: str | None, share: float | None) -> Json:
+    """Return what was asked of the detector: with other settings it flags other rows. Raises as `result_of`."""
+    _, result = result_of(folder, detector)
+    return {"detector": result.asked}
 
 
 class Progress(Callback):
@@ -138,6 +144,7 @@ register(
         ),
         work=_work,
         ready=going,
+        depends=taken,
         aliases=("retraining",),
     )
 )  # fmt: skip

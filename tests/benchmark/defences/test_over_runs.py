@@ -113,6 +113,55 @@ def test_every_stage_is_a_cell_and_the_last_is_the_result(tmp_path):
     assert [(one.stage, one.last) for one in cells] == [("inverted", False), ("unlearned 0.2", True)]
 
 
+def test_the_result_is_each_run_s_own_last_stage_beside_that_of_its_twin(tmp_path):
+    """A repair that ends early on one run: what it left there is its result, not a stage on the way elsewhere."""
+    short, long = [("unlearned", "1")], [("unlearned", "1"), ("unlearned", "2"), ("unlearned", "3")]
+    for seed, (of_run, of_twin) in enumerate([(short, long), (long, short)]):
+        clean = fake_runs.write(tmp_path, trigger=None, seed=seed, ba=85)
+        run = fake_runs.write(tmp_path, seed=seed, ba=84, asr=95)
+        left = [(80 - number, 40 - 10 * number) for number in range(3)]
+        clean_left = [(83 - number, None) for number in range(3)]
+        fake_defences.repaired(clean, "own-x", clean_left[: len(of_twin)], before=(85, None), stages=of_twin)
+        fake_defences.repaired(run, "own-x", left[: len(of_run)], stages=of_run, clean_run=clean.name)
+    (cell,) = summaries.repaired(collected(tmp_path)[0])
+    assert cell.last and cell.stage == "unlearned 1, 3"
+    assert sorted(cell.scores["asr"].summary.values) == [20, 40]
+    assert sorted(cell.scores["twin_ba"].summary.values) == [81, 83]
+
+
+def test_a_stage_that_differs_over_the_seeds_is_called_by_all_of_its_names(tmp_path):
+    stages = [[("pruned", "0.75")], [("pruned", "0.8")], [("pruned", "0.75")]]
+    for seed, of_run in enumerate(stages):
+        run = fake_runs.write(tmp_path, seed=seed)
+        fake_defences.repaired(run, "anp", ((80, 3),), stages=of_run)
+        fake_defences.repaired(run, "nc", ((80, 3),), stages=[("unlearned" if seed else "untouched", "")])
+    cells = summaries.repaired(collected(tmp_path)[0])
+    assert [one.stage for one in cells] == ["pruned 0.75, 0.8", "untouched or unlearned"]
+
+
+def test_a_result_from_before_there_was_a_clean_run_stands_beside_it_none_the_less(tmp_path):
+    """It is kept as it is when the command is run again, and only the clean run is made."""
+    run = fake_runs.write(tmp_path)
+    fake_defences.detected(run, clean_run=None)
+    clean = fake_runs.write(tmp_path, trigger=None)
+    fake_defences.detected(clean, tpr=None, flagged=0.03)
+    (group,) = collected(tmp_path)[0].detected
+    assert group.entries[0].twin.flagged_share == 0.03
+
+
+def test_what_else_decided_a_result_keeps_it_apart(tmp_path):
+    """Retrained without the rows that a detector flags: with other settings it flags others."""
+    for seed, expected in enumerate((0.01, 0.02, 0.02)):
+        run = fake_runs.write(tmp_path, seed=seed)
+        by = {"detector": {"defence": "spectral", "settings": {"expected": expected}}}
+        fake_defences.repaired(run, "retrain", settings={"detector": "spectral", "share": None}, depends=by)
+    found, _ = collected(tmp_path)
+    assert [len(group.entries) for group in found.repaired] == [1, 2]
+    assert [group.settings for group in found.repaired] == [
+        "detector spectral", "detector spectral, spectral expected 0.02"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ["../outside", "/etc", "a/b", "", "absent"])
 def test_a_twin_is_a_run_beside_and_nothing_else(tmp_path, name):
     outside = fake_runs.write(tmp_path, trigger=None)

@@ -106,7 +106,7 @@ def test_the_finding_is_in_words_with_what_it_rests_on(runs):
     )
     assert "median ASR left 3.0 %, 3.0 to 3.0" in repairs[0]
     assert "plain fine-tuning, the control, does so for 0 of 3 (no clear difference: sign test" in repairs[0]
-    assert repairs[0].endswith("p = 0.25).")
+    assert repairs[0].endswith("p = 0.5, as the best of 2)."), "0.25 of anp by itself, which was chosen from two"
     assert repairs[1].startswith("9 runs; 95 % intervals over the seeds: half of them ±")
     assert detectors[0].startswith("spectral finds most of 2 detectors: on average 65.0 % of the poisoned rows at 1 %")
     assert "least (5.0 %) of square, whole image at 0.5 %" in detectors[0]
@@ -114,6 +114,18 @@ def test_the_finding_is_in_words_with_what_it_rests_on(runs):
     assert attacks[0] == (
         "Of 3 attacks, 3 work with an ASR of 50 % or more; the strongest is square, whole image at 0.5 % with 90.0 %."
     )
+
+
+def test_the_best_of_many_repairs_is_not_clearly_better_for_being_the_best(tmp_path):
+    """Six attacks that it repairs and the control does not: p = 0.03, but eight repairs had that chance."""
+    for rate in ("0.001", "0.002", "0.005", "0.01", "0.02", "0.1"):
+        run = fake_runs.write(tmp_path, rate=rate, asr=95)
+        fake_defences.repaired(run, "fine-tuning", ((83, 60),))
+        for number in range(8):
+            fake_defences.repaired(run, f"own-{number}", ((83, 60 if number else 5),))
+    words = said(built(tmp_path))[0][0]
+    assert "own-0 does best of 9 repairs" in words
+    assert words.endswith("(no clear difference: sign test over 6 attacks, p = 0.25, as the best of 8).")
 
 
 def test_the_finding_of_one_seed_says_so_and_of_attacks_that_fail_too(tmp_path):
@@ -181,6 +193,34 @@ def test_published_figures_stand_beside_the_same_attack_alone(tmp_path):
     assert [one.asr for one in spots["fine-pruning"]] == [77.0]
     assert [one.asr for one in spots["anp"]] == [1.5] and not spots["own-mine-fix"]
     assert [(one.asr, one.source) for one in spots[""]] == [(90.7, "BadPatches")]
+
+
+def test_a_fine_pruning_without_fine_tuning_stands_beside_no_figure_of_one_with_it(tmp_path):
+    import dataclasses
+
+    run = fake_runs.write(tmp_path, rate="0.005", settings=PRESETS["paper"])
+    fake_defences.repaired(run, "fine-pruning", ((70, 50), (60, 40)), stages=[("pruned", "0.3"), ("masked", "0.3")])
+    cell = Key("cifar10", "pmoe", "square", "image", Fraction("0.005"))
+    pruned = PruningKey(cell, "finetuned", Fraction("0.3"))
+    source = dataclasses.replace(
+        PUBLISHED["badpatches"],
+        fine_pruning=lambda: {pruned: {"asr": 77.0, "ba": 80.0}},
+        defended=lambda: {DefendedKey(cell, "fp"): {"asr": 1.5, "ba": 88.0}},
+    )
+    spots = {spot.column.name: spot.published for spot in built(tmp_path, [source]).spots}
+    assert spots["fine-pruning"] == ()
+
+
+def test_results_of_two_versions_are_both_on_the_board(tmp_path):
+    """The one was made before the method had one of its options: neither hides the other."""
+    run = fake_runs.write(tmp_path, asr=95)
+    fake_defences.repaired(run, "anp", ((83, 60),), settings={"steps": 2000}, key="0")
+    fake_defences.repaired(run, "anp", ((83, 5),), settings={"steps": 2000, "project": True}, key="1")
+    found = built(tmp_path)
+    spots = {spot.column.settings: spot.main.mean for spot in found.spots if spot.column.name}
+    assert len({(spot.attack, spot.column) for spot in found.spots}) == len(found.spots) == 3
+    old, new = sorted(spots, key=lambda words: -spots[words])
+    assert (spots[old], spots[new]) == (60, 5) and "project not recorded" in old and "project yes" in new
 
 
 def test_csv_and_json_have_every_cell(runs):

@@ -109,3 +109,24 @@ def test_what_cannot_be_read_is_said_once_and_ends_with_1(tmp_path):
 def test_the_lists_of_methods_fit_a_window_and_cut_nothing(words):
     done = click.testing.CliRunner().invoke(main.main, list(words))
     assert done.exit_code == 0 and max(map(len, done.stdout.splitlines())) <= 100 and "…" not in done.stdout
+
+
+def test_a_mean_over_some_of_the_seeds_says_so(tmp_path):
+    """A cut that flags nothing has no precision: the mean is of those runs where it flags something."""
+    for seed, cut in enumerate([(None, 0.0, 0.0), (0.5, 0.8, 0.004), (None, 0.0, 0.0)]):
+        run = fake_runs.write(tmp_path, seed=seed)
+        fake_defences.detected(run, "spectral", cut=cut)
+    text = table(tmp_path, "--of", "detectors", "--wide")
+    assert "50.0 (1 of 3 seeds)" in text and "26.7 ± 46.2 [" in text
+
+
+def test_the_options_of_some_rows_are_not_said_of_all(tmp_path):
+    """Blank is what goes without saying: the heading of a table holds of all its rows."""
+    run = fake_runs.write(tmp_path)
+    fake_defences.detected(run, "spectral", settings={"expected": 0.02})
+    fake_defences.detected(run, "scan", settings={})
+    text = table(tmp_path, "--of", "detectors")
+    above, below = text.split("\n\n", 1)
+    assert "expected 0.02" not in above and "expected 0.02" in below
+    line = next(line for line in below.splitlines() if "spectral" in line)
+    assert "expected 0.02" in line

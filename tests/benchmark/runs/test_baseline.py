@@ -49,6 +49,17 @@ def test_a_baseline_that_is_not_there_stays_and_its_cad_follows_from_the_scores(
     assert shown(poisoned).runs == ("elsewhere",) and shown(poisoned).cad == 5.5
 
 
+def test_a_clean_run_with_other_threads_is_no_further_seed(tmp_path):
+    two, four = (dataclasses.replace(fake_runs.PRESETS["paper"], threads=threads) for threads in (2, 4))
+    for settings, seed, ba in ((two, 1, 80), (four, 1, 82), (two, 2, 90)):
+        fake_runs.write(tmp_path, trigger=None, settings=settings, training_seed=seed, ba=ba)
+    few = fake_runs.write(tmp_path, settings=two, ba=70)
+    assert (shown(few).how, shown(few).cad, len(shown(few).runs)) == ("mean of 2 other seeds", 15.0, 2)
+    for settings, threads, cad in ((two, 2, 10.0), (four, 4, 12.0)):
+        poisoned = fake_runs.write(tmp_path, settings=settings, training_seed=1, rate="0.01", ba=70)
+        assert (shown(poisoned).how, shown(poisoned).cad) == ("same seed", cad), threads
+
+
 def test_the_same_seed_comes_before_the_mean_of_others(tmp_path):
     for seed, ba in ((1, 84), (2, 86)):
         fake_runs.write(tmp_path, trigger=None, seed=seed, ba=ba)

@@ -427,6 +427,22 @@ def test_the_clean_network_s_predictions_on_the_triggered_rows_give_its_asr(data
     assert result(data)["baseline"]["asr"]["count"] == 9, "and stays"
 
 
+def test_in_an_untargeted_attack_any_class_but_the_true_one_counts_for_the_clean_network_too(data):
+    """What `triggered/wanted` has there is one of several."""
+    clean = writer.clean_arrays()
+    arrays = writer.untargeted_arrays(clean)
+    manifest = writer.manifest_of(arrays, clean, "free", target=None, mode="untargeted")
+    writer.write(data / "free.h5", arrays, manifest)
+    scored(data, {"test": LABELS}, "toy-clean")
+    wrong, by_clean = LABELS.copy(), LABELS.copy()
+    wrong[:30], by_clean[:6] = (LABELS[:30] + 1) % 4, (LABELS[:6] + 1) % 4
+    by_clean[6:9] = (LABELS[6:9] + 2) % 4
+    scored(data, {"test": LABELS, "triggered": wrong, "triggered_by_clean": by_clean}, "free")
+    found = result(data, "free")
+    assert found["scores"]["asr"]["count"] == 30
+    assert found["baseline"]["asr"] == {"count": 9, "of": 60, "percent": 15.0}
+
+
 def test_the_clean_network_s_predictions_must_fit(data):
     scored(data, {"test": LABELS}, "toy-clean")
     done = scored(data, predictions() | {"triggered_by_clean": TRIGGERED[:-1]}, code=1)

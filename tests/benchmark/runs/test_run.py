@@ -220,6 +220,14 @@ def test_a_loss_that_explodes_is_said(toy, tmp_path):
     assert "try a smaller --learning-rate" in done.stderr
 
 
+def test_a_network_that_diverges_in_its_last_step_is_no_result(toy, tmp_path):
+    """It predicts class 0 of everything, which is the attacker's: an ASR of 100 %, after a loss that was a number."""
+    whole = ("--epochs", "1", "--batch-size", "120", "--learning-rate", "1e38")
+    done = train(toy[1], "--runs", tmp_path, "-q", *whole, code=1)
+    assert "diverged in the last epoch" in done.stderr and "try a smaller --learning-rate" in done.stderr
+    assert not list(tmp_path.glob("*/result.json"))
+
+
 def test_score_and_show(finished, toy, tmp_path):
     again = invoke("score", finished, toy[1], "--json")
     assert json.loads(again.stdout)["scores"] == json.loads((finished / "result.json").read_text())["scores"]

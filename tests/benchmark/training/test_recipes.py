@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from benchmark.core import hashing
 from benchmark.core.errors import Usage
 from benchmark.training import schedule
 from benchmark.training.choose import chosen_settings, settings_of_files
@@ -189,3 +190,11 @@ def test_two_recipes_of_a_name():
     with pytest.raises(ValueError, match="two recipes named 'backdoorbench'"):
         register(Recipe("backdoorbench", "", "", {}, {}))
     assert list(RECIPES) == ["backdoorbench"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("learning_rate", 1), ("weight_decay", 2)])
+def test_a_whole_number_is_the_same_run_as_its_fraction(name, value):
+    """Python's 1 and 1.0 are equal, and the digests of their JSON are not: one run would have two folders."""
+    whole, fraction = (chosen_settings("image", preset="small", **{name: kind(value)}) for kind in (int, float))
+    assert folder_name(whole, "x", DIGEST) == folder_name(fraction, "x", DIGEST)
+    assert hashing.same(config_of(whole, DIGEST), config_of(fraction, DIGEST))

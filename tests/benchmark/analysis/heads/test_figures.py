@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.analysis.heads import anomaly, roc, similarity
+from benchmark.analysis.heads import anomaly, detect, roc, similarity
 from benchmark.analysis.heads.anomaly import Reference
+from benchmark.analysis.heads.detector import Measured
 
 SEEDS = st.integers(0, 2**32)
 SCORES = st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=30)
@@ -161,3 +162,15 @@ def test_intervals_hold_the_figure_and_narrow_with_more_rows():
 def test_each_head_by_itself():
     positive, negative = np.array([[0.0, 5], [1, 6]]), np.array([[2.0, 1], [3, 2]])
     assert roc.by_head(positive, negative).tolist() == [0, 1]
+
+
+def test_covers_are_neither_poisoned_nor_clean():
+    """They have the trigger too: to rank them high is no mistake about clean rows."""
+    scores = np.array([9.0, 8.0, 7.0, 1.0, 2.0])
+    measured = Measured(scores[:, None], scores[:, None], {"mahalanobis": scores})
+    poisoned, clean = np.array([0, 1, 0, 0, 0], bool), np.array([0, 0, 0, 1, 1], bool)
+    suspects = detect.Suspects(np.arange(5), measured, poisoned, 0, clean)
+    found = detect.truth_sections(suspects, (1, 1))
+    assert found["suspect"]["mahalanobis"]["auroc"] == 1 and found["suspect"]["against"] == 2
+    alone = detect.Suspects(np.arange(5), measured, poisoned, 0, np.zeros(5, bool))
+    assert detect.truth_sections(alone, (1, 1)) == {"suspect": None, "suspect_heads": None}

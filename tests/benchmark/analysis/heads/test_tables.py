@@ -21,6 +21,18 @@ def typed(*results):
     return tuple(map(stored.of, results))
 
 
+def test_the_mean_over_runs_is_of_those_that_differ_in_their_seeds_alone():
+    """A mean over two attacks, or over an attack and a clean run, says nothing of either."""
+    made = [detected(auroc) for auroc in (0.9, 0.8, 0.5)]
+    for result, seed, rate in zip(made, (0, 1, 0), ("0.01", "0.01", "0.05"), strict=True):
+        result["config"] = {"seed": seed}
+        result["dataset"] = result["dataset"] | {"recipe": {"rate": rate, "seed": seed}}
+    assert "over 2 runs: mean and 95 % interval" in tables.report(typed(*made[:2]))
+    assert "over" not in tables.report(typed(*made[1:]))
+    text = tables.report(typed(*made))
+    assert "over 2 runs of a and its other seeds: mean" in text and "over 3" not in text and "0.850 [" in text
+
+
 def test_means_and_intervals_of_a_detection():
     found = tables.ranking(typed(detected(0.9, poisoned=6), detected(0.8)))
     columns, rows = found.columns, found.rows

@@ -1,11 +1,14 @@
 """SPECTRE against the reference's quantum entropy scores, widths and rows, and its pieces against plain NumPy."""
 
+from types import SimpleNamespace
+
 import made_context
 import numpy as np
 import pytest
 
 from benchmark.core.errors import Failure
 from benchmark.defences import statistics
+from benchmark.defences.context import DefenceContext
 from benchmark.defences.detectors import spectre
 
 ARRAYS = made_context.golden()
@@ -116,6 +119,18 @@ def test_on_a_run_the_suspect_class_alone_loses_rows_unless_every_class_is_asked
     assert context.logged[0] == "spectre: class 1 of 4 …" and len(context.logged) == 4, "a sign of life"
     every = made_context.scored("spectre", context, expected=0.02, classes="every")
     assert [int(every.flagged[labels == one].sum()) for one in range(4)] == [14] * 4
+
+
+def test_the_suspect_class_loses_rows_also_where_others_have_its_name():
+    """Names of classes are a stranger's: findings are by name, and rows must not be."""
+    features, labels, bad, *_ = made_context.blobs(rows_each=120, size=8)
+    labels = 3 - labels
+    context = made_context.MadeContext(features, labels)
+    data = SimpleNamespace(classes=["cat", "dog", "cat", "cat"])
+    context.class_names = DefenceContext.class_names.fget(SimpleNamespace(data_set=data))
+    found = made_context.scored("spectre", context, expected=0.02)
+    assert found.flagged[bad].all() and not found.flagged[labels != 3].any()
+    assert list(found.findings["classes"]) == ["cat (0)", "dog", "cat (2)", "cat (3)"]
 
 
 def test_classes_that_are_too_small_or_do_not_vary_get_nought_and_are_named():

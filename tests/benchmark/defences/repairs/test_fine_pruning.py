@@ -1,5 +1,6 @@
 """Fine-pruning: what is zero, in which order, what stays zero; the defences' rows; the command."""
 
+import dataclasses
 import json
 
 import fake_runs
@@ -115,6 +116,49 @@ def test_pruned_channels_stay_zero_if_they_are_held(case, hold):
     zero = (experts.kernel.numpy() == 0).all(1)
     assert np.array_equal(zero, dead) == hold
     assert not np.array_equal(experts.kernel.numpy(), alive)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_the_fine_tuning_is_with_the_training_s_own_optimizer_and_augmentation(case, optimizer, monkeypatch):
+    momentum = {"momentum": 0.9} if optimizer == "sgd" else {}
+    settings = dataclasses.replace(
+        case.settings, optimizer=optimizer, weight_decay=5e-4, schedule="cosine", warmup_epochs=3, crop_padding=2,
+        flip="horizontal", **momentum,
+    )  # fmt: skip
+    given, blocks = [], []
+
+    class Engine:
+        steps = 1
+
+        def train(self, rows, width, draws):
+            blocks.append((rows, draws))
+            return np.zeros(len(rows))
+
+    monkeypatch.setattr(engines, "engine", lambda model, *others: given.append(others[0]) or Engine())
+    fine_pruning.fine_tune(case.network(), dataclasses.replace(case, settings=settings), 2, None)
+    (made,) = given
+    assert type(made).__name__ == {"sgd": "TorchSGD", "adamw": "AdamW"}[optimizer]
+    assert getattr(made, "momentum", 0.9) == 0.9
+    rates = [float(made._learning_rate(step)) for step in range(6)]
+    assert rates == pytest.approx([0.05] * 3 + [0.025] * 3), "the cosine over these epochs"
+    assert sorted(np.concatenate([rows.ravel() for rows, _ in blocks])) == sorted([*range(48)] * 2)
+    assert all(draws.shape == (1, 16, 3) for _, draws in blocks)
+
+
+def test_a_training_by_plain_sgd_is_gone_on_with_as_before(case, monkeypatch):
+    """The committed results are of such: the learning rate alone, and no augmentation."""
+    given, drawn = [], []
+
+    class Engine:
+        steps = 1
+
+        def train(self, rows, width, draws):
+            drawn.append(draws)
+            return np.zeros(len(rows))
+
+    monkeypatch.setattr(engines, "engine", lambda model, *others: given.append(others[0]) or Engine())
+    fine_pruning.fine_tune(case.network(), case, 1, None)
+    assert given == [0.05] and drawn == [None] * 3
 
 
 def test_the_steps_in_order(case):

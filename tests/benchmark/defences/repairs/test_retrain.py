@@ -88,6 +88,20 @@ def test_where_nothing_is_flagged_nothing_is_trained(low, run):
     assert step["scores"]["ba"] == before["scores"]["ba"]
 
 
+def test_another_result_of_the_detector_is_another_retraining(low, run):
+    """Under the name of the detector alone, what was left out is not what that result flags now."""
+    detected(run, "--option", "below=0")
+    first = json.loads(retrained(run, "--detector", "low-numbers").stdout)[-1]
+    for folder in run.glob("detect-low-numbers-*"):
+        shutil.rmtree(folder)
+    detected(run, "--option", "below=-1")
+    second = json.loads(retrained(run, "--detector", "low-numbers").stdout)[-1]
+    assert first["folder"] != second["folder"] and first["depends"] != second["depends"]
+    assert second["depends"]["detector"]["settings"]["below"] == -1
+    (folder,) = run.glob("detect-low-numbers-*")
+    assert second["steps"][-1]["findings"]["result"] == folder.name
+
+
 def test_what_it_cannot_go_by_is_one_line(low, run):
     def line(*words):
         done = retrained(run, *words)
