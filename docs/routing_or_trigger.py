@@ -43,6 +43,7 @@ PLACES = {
 """Where the square is: side of the patches (None: the whole image), side of the square. All but the last have 256
 trigger pixels an image."""
 REPEATED, ALONE = "every 8×8 patch", "one square of 16×16"
+FINER, COARSER = "every 4×4 patch", "every 16×16 patch"
 STYLES = dict(zip(PLACES, (("#0072B2", "-", "s"), ("#D55E00", "--", "o"), ("#009E73", ":", "^"),
                            ("#882255", "-.", "D"), ("#555555", (0, (8, 3)), "v")), strict=True))  # fmt: skip
 
@@ -91,10 +92,17 @@ def asrs(points: Iterable[Point], dataset: str, network: str, rate: Fraction, pl
     return {one.seed: one.asr for one in chosen if one.asr is not None}
 
 
+def between(
+    points: list[Point], dataset: str, network: str, rate: Fraction, place: str, other: str
+) -> dict[int, float]:
+    """Return by how many points of ASR a place is ahead of another, for each seed that has both runs."""
+    first, second = (asrs(points, dataset, network, rate, one) for one in (place, other))
+    return {seed: first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())}
+
+
 def gains(points: list[Point], dataset: str, network: str, rate: Fraction) -> dict[int, float]:
     """Return the gain of each seed that has both runs, percentage points of ASR."""
-    repeated, alone = (asrs(points, dataset, network, rate, place) for place in (REPEATED, ALONE))
-    return {seed: repeated[seed] - alone[seed] for seed in sorted(repeated.keys() & alone.keys())}
+    return between(points, dataset, network, rate, REPEATED, ALONE)
 
 
 def verdict(difference: Summary | None) -> str:
@@ -124,6 +132,19 @@ def answers(points: list[Point]) -> list[str]:
             f"| {dataset} | {percent(rate)} | {' | '.join(cells)} | {spelled(difference)} | {len(pairs)} | "
             f"{verdict(difference)} |"
         )
+    return lines
+
+
+def grids(points: list[Point]) -> list[str]:
+    """Return the table of what other grids than the network's own do, paired by seed: a line a network and rate."""
+    steps = ((FINER, REPEATED), (REPEATED, COARSER), (COARSER, ALONE))
+    titles = " | ".join(f"{place} − {other}" for place, other in steps)
+    lines = [f"| data set | network | rate | {titles} |", "|" + "---|" * (3 + len(steps))]
+    kinds = {(one.dataset, one.network, one.rate) for one in points if one.place}
+    for dataset, network, rate in sorted(kinds, key=lambda key: (key[0], NETWORKS.index(key[1]), key[2])):
+        found = (between(points, dataset, network, rate, place, other).values() for place, other in steps)
+        cells = [spelled(intervals.summary(one, least=-100.0)) for one in found]
+        lines.append(f"| {dataset} | {network} | {percent(rate)} | {' | '.join(cells)} |")
     return lines
 
 
@@ -197,8 +218,8 @@ def _panel(panel, points: list[Point]) -> None:
 
 
 def page(text: str, points: list[Point]) -> str:
-    """Return the page with both tables made anew."""
-    for name, lines in (("answers", answers(points)), ("asr", table(points))):
+    """Return the page with its tables made anew."""
+    for name, lines in (("answers", answers(points)), ("asr", table(points)), ("grids", grids(points))):
         pattern = re.compile(rf"(<!-- table {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         text, count = pattern.subn(lambda found, lines=lines: "\n".join([found[1], *lines, "", found[2]]), text)
         if count != 1:

@@ -73,3 +73,14 @@ def test_a_run_in_none_of_the_places_is_refused():
     trigger.parameters["size"] = 5
     with pytest.raises(StopIteration):
         made.point(run.result)
+
+
+def test_grids_are_compared_seed_by_seed():
+    """A seed without the other run stands in no difference, and a constant lead has an interval of no width."""
+    points = [
+        *runs("pmoe", made.FINER, 30.0, 60.0, 90.0),
+        *runs("pmoe", made.REPEATED, 20.0, 50.0, 80.0),
+        *runs("pmoe", made.COARSER, 5.0),
+    ]
+    random.Random(0).shuffle(points)
+    assert made.grids(points)[2:] == ["| gtsrb | pmoe | 0.05 % | 10.0 [10.0, 10.0] | 15.0 (one seed) | - |"]
