@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from benchmark.format.dataset import Dataset
 
 USUAL_HOLD_OUT = 2000
+USUAL_SHARE = 20  # one row in so many, which is also what the defences take where nothing else is said
+LEAST_IMAGES = 300  # that of every class there are some
 LEAST_TEXTS = 100  # held out, so that some fifty are long enough for `heads`
 
 
@@ -44,8 +46,11 @@ def go_on(folder: Path, config: Any) -> str:
 def hold_out(folder: Path, contents: "Dataset", settings: Common) -> str:
     """Give the command that trains a run once more, with rows left out for a defence: as many as usual, or as fit."""
     rows = len(contents.train)
-    least = min(LEAST_TEXTS, rows // 2) if isinstance(settings, EncoderSettings) else 1
-    settings = dataclasses.replace(settings, hold_out=min(USUAL_HOLD_OUT, max(rows // 5, least, 1)))
+    if isinstance(settings, EncoderSettings):
+        wanted = max(rows // 5, min(LEAST_TEXTS, rows // 2))
+    else:
+        wanted = max(rows // USUAL_SHARE, min(LEAST_IMAGES, rows // 5))
+    settings = dataclasses.replace(settings, hold_out=min(USUAL_HOLD_OUT, max(wanted, 1)))
     return spelled(_train(place(contents.path, "the data set"), settings, folder.parent, contents.base))
 
 
