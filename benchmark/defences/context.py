@@ -20,7 +20,7 @@ from benchmark.runs import row_losses
 from benchmark.runs.row_losses import RowLosses
 from benchmark.runs.run import Run
 from benchmark.training.common import Common
-from benchmark.training.metrics import Json
+from benchmark.training.metrics import Json, softmax
 
 TRAIN, CLEAN = "train", "clean"
 
@@ -281,9 +281,3 @@ class DefenceContext:
 
     def _inspected(self, found: np.ndarray) -> np.ndarray:
         return np.asarray(found) if len(self.rows) == len(found) else np.asarray(found[self.rows])
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return probabilities (n, C) float32 of logits."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)

@@ -10,14 +10,11 @@ from benchmark.core import random_streams
 from benchmark.defences.context import DefenceContext
 from benchmark.format.dataset import Dataset, Rows
 from benchmark.nn import engines
-from benchmark.runs import agreement
+from benchmark.runs import agreement, hints
 from benchmark.runs.context import open_data
 from benchmark.runs.result import RunResult
 from benchmark.runs.run import Run
 from benchmark.training import texts
-
-CLEAN_SHARE = 0.05
-"""Clean rows by default, as a share of the training rows: as in BackdoorBench."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Asked:
     file, base : path-like or None
         The data set that the run was trained on (None: where it was then), and a delta's clean file.
     clean_rows : int or None
-        How many clean rows to use at most; None: CLEAN_SHARE of the training rows.
+        How many clean rows to use at most; None: `hints.CLEAN_SHARE` of the training rows.
     rows : int or None
         How many training rows to inspect, drawn at random, all poisoned ones among them where it is known which they
         are; None: all.
@@ -144,7 +141,7 @@ def _rows(job: Run, contents: Dataset, count: int | None) -> tuple[np.ndarray, R
     network is scored on the other half.
     """
     everything, hold_out = np.arange(len(contents.train)), job.settings.hold_out
-    most = count or max(1, round(CLEAN_SHARE * len(contents.train)))
+    most = count or max(1, round(hints.CLEAN_SHARE * len(contents.train)))
     if contents.manifest.kind.sealed:
         test = np.arange(len(contents.test))
         clean = random_streams.some(test, len(test) // 2, "clean half of the test set")

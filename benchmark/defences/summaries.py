@@ -144,12 +144,17 @@ class RepairedCell:
         return _scores(self.group.cell, {name: [row[name] for row in rows] for name in rows[0]})
 
 
+def step_of(result: Repaired | None, number: int) -> Step | None:
+    """Return the step of that number of a repair, its last for LAST; None where it has none."""
+    steps = result.steps if result else ()
+    return steps[number] if len(steps) > max(number, 0) else None
+
+
 def repair_values(entry: Entry[Repaired], number: int) -> dict[str, Value]:
     """Return what one result says at the step of that number, by the names of `RepairedCell.scores`. The last one
     stands beside the last of its clean twin, however many stages either took."""
     before, after = entry.result.before, entry.result.steps[number].scores
-    steps = entry.twin.steps if entry.twin else ()
-    twin: Step | None = steps[number] if len(steps) > max(number, 0) else None
+    twin = step_of(entry.twin, number)
     control = entry.control
     return {
         "before_ba": before.ba,
@@ -162,7 +167,7 @@ def repair_values(entry: Entry[Repaired], number: int) -> dict[str, Value]:
         "control_ba": control.after.ba if control else None,
         "control_asr": control.after.asr if control else None,
         "twin_ba": twin.scores.ba if twin else None,
-        "twin_ba_lost": None if twin is None else _lost(steps[0].scores, twin.scores),
+        "twin_ba_lost": _lost(entry.twin.before, twin.scores) if entry.twin and twin else None,
     }
 
 

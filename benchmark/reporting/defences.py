@@ -14,7 +14,7 @@ from benchmark.defences.driver import Outcome
 from benchmark.defences.estimate import Estimate
 from benchmark.defences.records import Detected, Repaired, Step, shared
 from benchmark.defences.registry import ALONE, AMONG, DetectorSpec, MethodSpec, Size
-from benchmark.defences.summaries import LAST, der
+from benchmark.defences.summaries import LAST, der, step_of
 from benchmark.reporting import columns, explained
 from benchmark.training.metrics import Scores, Share
 
@@ -121,8 +121,7 @@ def repairs(outcome: Outcome[Repaired]) -> str:
         twin = outcome.twins.get(result.method)
         for number, step in enumerate(result.steps[1:], 1):
             place = LAST if step is result.steps[LAST] else number
-            same = twin.steps[place] if twin and len(twin.steps) > max(place, 0) else None
-            rows.append(_step(step, result.method, result.before, same))
+            rows.append(_step(step, result.method, result.before, step_of(twin, place)))
     titles = ["method", "stage", "BA", "ASR", "RA", "DER", "clean twin BA", "seconds"]
     names, table = text_tables.without_empty(titles, rows, titles[1:-1])
     heading = text_tables.filled(f"{outcome.run.folder}: {_clean(first.clean_rows, first.clean_are)}")

@@ -19,6 +19,7 @@ from benchmark.core.errors import Failure
 from benchmark.format.dataset import Rows
 from benchmark.runs import hints
 from benchmark.runs.run import Run
+from benchmark.training.metrics import softmax
 
 ROWS = 512
 """How many rows of each set are compared at most."""
@@ -78,15 +79,12 @@ def check(
 
 def of_images(model: Any) -> Callable[[Any], np.ndarray]:
     """Return what `check` asks of a loaded network of images: images (m, H, W, C) uint8 → (m, C) float32."""
-    import keras
+    from keras import ops
 
-    logits = keras.Model(model.input, model.get_layer("logits").output)
+    from benchmark.nn.engines.common import network
 
-    def probabilities(images: Any) -> np.ndarray:
-        found = keras.ops.softmax(keras.ops.cast(logits(images, training=False), "float32"), axis=-1)
-        return np.asarray(keras.ops.convert_to_numpy(found))
-
-    return probabilities
+    logits = network(model)
+    return lambda images: softmax(ops.convert_to_numpy(ops.cast(logits([images], training=False), "float32")))
 
 
 def _recorded(path: Path) -> dict[str, np.ndarray]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from benchmark.format.dataset import Dataset
 
 USUAL_HOLD_OUT = 2000
-USUAL_SHARE = 20  # one row in so many, which is also what the defences take where nothing else is said
+CLEAN_SHARE = 0.05  # of the training rows: what the defences take where nothing else is said, as in BackdoorBench
 LEAST_IMAGES = 300  # that of every class there are some
 LEAST_TEXTS = 100  # held out, so that some fifty are long enough for `heads`
 
@@ -49,7 +49,7 @@ def hold_out(folder: Path, contents: "Dataset", settings: Common) -> str:
     if isinstance(settings, EncoderSettings):
         wanted = max(rows // 5, min(LEAST_TEXTS, rows // 2))
     else:
-        wanted = max(rows // USUAL_SHARE, min(LEAST_IMAGES, rows // 5))
+        wanted = max(int(CLEAN_SHARE * rows), min(LEAST_IMAGES, rows // 5))
     settings = dataclasses.replace(settings, hold_out=min(USUAL_HOLD_OUT, max(wanted, 1)))
     return spelled(_train(place(contents.path, "the data set"), settings, folder.parent, contents.base))
 

@@ -123,6 +123,12 @@ class Scores:
         return found
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities (n, C) float32 of logits."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
+
+
 def by_class(hit: np.ndarray, labels: np.ndarray, classes: int) -> tuple[Share | None, ...]:
     """Count the rows, (n,) bool, of each true class that are hit; None of a class that none is of."""
     totals = np.bincount(labels, minlength=classes)

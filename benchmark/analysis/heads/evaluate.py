@@ -10,7 +10,7 @@ from benchmark.core.numbers import counted
 from benchmark.format.dataset import Dataset
 from benchmark.runs.context import Opened
 from benchmark.training import loop
-from benchmark.training.metrics import Scores, Share
+from benchmark.training.metrics import Scores, Share, softmax
 
 MOST_OF_TARGET = 500
 
@@ -70,23 +70,20 @@ def target_class_rows(contents: Dataset, among: np.ndarray) -> np.ndarray:
 
 def predict(model, tokens, mask: np.ndarray | None = None) -> np.ndarray:
     """Return the most probable class of each text, (n,) int64."""
-    from benchmark.nn.encoder import encode
-
-    found = np.empty(len(tokens), np.int64)
-    for batch in encode(model, tokens, heads=mask, maps=False, batch=128):
-        found[batch.rows] = batch.logits.argmax(1)
-    return found
+    return _logits(model, tokens, mask).argmax(1)
 
 
 def probabilities(model, tokens) -> np.ndarray:
     """Return what a network makes of each text, (n, C) float32."""
-    from keras import ops
+    return softmax(_logits(model, tokens))
 
+
+def _logits(model, tokens, mask: np.ndarray | None = None) -> np.ndarray:
     from benchmark.nn.encoder import encode
 
     found = np.empty((len(tokens), model.classes), np.float32)
-    for batch in encode(model, tokens, maps=False, batch=128):
-        found[batch.rows] = ops.convert_to_numpy(ops.softmax(batch.logits))
+    for batch in encode(model, tokens, heads=mask, maps=False, batch=128):
+        found[batch.rows] = batch.logits
     return found
 
 

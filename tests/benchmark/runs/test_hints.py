@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark.defences.subject import CLEAN_SHARE
 from benchmark.runs import hints
 from benchmark.training.settings import EncoderSettings, Settings
 
@@ -30,4 +29,4 @@ def test_rows_to_leave_out(tmp_path, settings, rows, left_out):
     words = hints.hold_out(tmp_path / "runs" / "file--w1", contents, settings)
     (found,) = re.findall(r"--hold-out (\d+)", words)
     assert int(found) == left_out
-    assert settings is TEXTS or int(found) <= max(CLEAN_SHARE * rows, min(300, rows // 5), 1)
+    assert settings is TEXTS or int(found) <= max(hints.CLEAN_SHARE * rows, min(300, rows // 5), 1)
